@@ -1,0 +1,1 @@
+"""ImageScope Agent: find images with language, and see why each one was found."""
