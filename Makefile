@@ -1,0 +1,53 @@
+# From a bare clone: `make demo`, `make test`. Needs make, bash and Python 3.11 or newer; nothing is installed outside this folder.
+#   PYTHON=python3.12   another interpreter        TORCH=cpu   smaller torch without CUDA (uv --torch-backend: cpu, cu130, auto, ...)
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench constraints
+
+SHELL  := /bin/bash
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+OUT    ?= demo
+SEED   ?= 3
+COUNT  ?= 1000
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+TORCH  ?=
+
+export UV_PYTHON_DOWNLOADS := never
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM := false
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+
+setup: $(READY) ## install everything into .venv (again only when pyproject.toml or constraints.txt changed)
+
+demo: setup ## the main job: draw a collection, index it, search it, write demo/index.html
+	$(BIN)/imagescope demo --out $(OUT)
+
+test: setup ## all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy imagescope_agent graphs tests
+
+bench: setup ## the README's table: both graphs on COUNT unseen drawn scenes of seed SEED
+	$(BIN)/imagescope scenes make --seed $(SEED) --count $(COUNT) --out runs/scenes-$(SEED)
+	for graph in retrieve imagescope; do \
+		$(BIN)/imagescope eval scenes --root runs/scenes-$(SEED) --graph $$graph --seed $(SEED) --out runs/bench-$(SEED)/$$graph || exit; done
+
+constraints: setup ## pin the newest versions that pyproject.toml allows, without addresses
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
+		--no-header --no-annotate --no-emit-index-url --output-file constraints.txt
+
+# uv comes from the machine when there is one, else from the registry into .venv itself.
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --python $(BIN)/python $(if $(TORCH),--torch-backend $(TORCH)) \
+		--constraints constraints.txt --build-constraints constraints.txt --editable '.[dev]'
+	@touch $@
