@@ -43,11 +43,11 @@ constraints: setup ## pin the newest versions that pyproject.toml allows, withou
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
 		--no-header --no-annotate --no-emit-index-url --output-file constraints.txt
 
-# uv comes from the machine when there is one, else from the registry into .venv itself.
+# uv, at the pinned version, goes into .venv too, so that nothing but Python has to be there beforehand.
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --constraint constraints.txt uv
 	$(BIN)/uv pip install --python $(BIN)/python $(if $(TORCH),--torch-backend $(TORCH)) \
 		--constraints constraints.txt --build-constraints constraints.txt --editable '.[dev]'
 	@touch $@
