@@ -1,0 +1,107 @@
+"""The command line: `imagescope COMMAND ...`.
+
+Each command is a line of COMMANDS and a module of `imagescope_agent.commands` with `add_arguments(parser)`
+and `run(args) -> exit code`. They import what is heavy inside `run`, so that `imagescope --help` answers at once.
+
+Exit codes: 0 done; 2 bad input; 3 backend unavailable; 4 finished, but degraded more than was allowed;
+130 stopped by the user, work kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn
+
+from imagescope_agent.errors import BadInput, ImageScopeError
+
+COMMANDS = {  # name: (module, help), in the order of the help
+    "demo": ("demo", "draw a collection, index it, search it, and write a page with pictures"),
+    "index": ("index", "index a folder of images: recursive, resumable, incremental"),
+    "search": ("search", "rank the images of an indexed folder for a text, or a text and an image"),
+    "scenes": ("scenes", "draw scenes, with queries and dialogs whose right answers are known"),
+    "graphs": ("lists", "list the graphs, one line each"),
+    "judges": ("lists", "list the judges, one line each"),
+    "profiles": ("lists", "list the profiles, one line each"),
+}
+STOPPED = 130
+DISK_PROBLEMS = {
+    errno.ENOSPC: "the disk is full: free some space or choose another folder",
+    errno.EDQUOT: "the disk quota is used up: free some space or choose another folder",
+    errno.EROFS: "the file system is read-only: choose another folder with --out",
+    errno.EACCES: "permission denied: choose a folder you may read and write",
+    errno.EPERM: "not permitted: choose a folder you may read and write",
+    errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
+    errno.ENOTDIR: "a part of the path is a file: choose another folder",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong command line in one line, like every other bad input."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BadInput.exit_code, f"{self.prog}: {message} (see `{self.prog} --help`)\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser of the whole command line."""
+    from imagescope_agent import __doc__ as about
+    from imagescope_agent.commands import version
+
+    parser = _Parser(prog="imagescope", description=about)
+    parser.add_argument("--version", action="version", version=f"imagescope {version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module_name, summary) in COMMANDS.items():
+        module = importlib.import_module(f"imagescope_agent.commands.{module_name}")
+        command = commands.add_parser(name, help=summary, description=summary)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the words after `imagescope`; the process's own when None.
+
+    Returns:
+        The exit code.
+    """
+    args = build_parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a file name may hold bytes the terminal cannot show
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries warn their developers; ours speak through notes
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except ImageScopeError as error:
+        return _complain(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _complain("stopped; finished work is kept, the same command goes on from there", STOPPED)
+    except BrokenPipeError:
+        # the reader (`| head`) has seen enough; a closed stdout must not complain again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.errno not in DISK_PROBLEMS:
+            raise
+        where = f"{error.filename!r}: " if error.filename else ""
+        return _complain(where + DISK_PROBLEMS[error.errno], BadInput.exit_code)
+
+
+def _complain(message: str, code: int) -> int:
+    print("imagescope: " + " ".join(message.split()), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

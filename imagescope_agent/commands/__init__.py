@@ -1,0 +1,66 @@
+"""The subcommands of `imagescope`, one module each, and what their arguments share."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+from typing import Any
+
+
+def version() -> str:
+    """The installed version, or `unknown` in a checkout that was never installed."""
+    try:
+        return importlib.metadata.version("imagescope-agent")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def positive(text: str) -> int:
+    """An argument that is a whole number of at least 1."""
+    return _whole(text, least=1)
+
+
+def natural(text: str) -> int:
+    """An argument that is a whole number of at least 0."""
+    return _whole(text, least=0)
+
+
+def fraction(text: str) -> float:
+    """An argument between 0 and 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0.0 <= number <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return number
+
+
+def words(text: str) -> str:
+    """An argument that is readable text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise argparse.ArgumentTypeError(f"{text!a} is not valid UTF-8 text") from error
+    return text
+
+
+def plain(text: str) -> str:
+    """Text that cannot move the terminal's cursor: control characters are shown as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document, for programs."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=float))
+
+
+def _whole(text: str, *, least: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+    return number

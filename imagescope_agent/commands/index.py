@@ -1,0 +1,24 @@
+"""`imagescope index`: make a folder of images searchable."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from imagescope_agent.commands import plain
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="images, at any depth")
+    parser.add_argument("--profile", default="mini", help="which models to use (see `imagescope profiles`)")
+    parser.add_argument("--out", type=Path, help="where to keep the index (default: FOLDER/.imagescope)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Index the folder and say what was done and what was skipped."""
+    from imagescope_agent.api import index_folder
+
+    report = index_folder(args.folder, profile=args.profile, out=args.out)
+    print(plain(str(report)))
+    return 0

@@ -1,0 +1,49 @@
+"""`imagescope graphs`, `judges` and `profiles`: what there is, one line each."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import tomllib
+from importlib.resources import files
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """No arguments."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the names with one line each."""
+    found = {"graphs": _graphs, "judges": _judges, "profiles": _profiles}[args.command]()
+    width = max(map(len, found), default=0)
+    for name, line in found.items():
+        print(f"{name:<{width}}  {line}".rstrip())
+    return 0
+
+
+def _graphs() -> dict[str, str]:
+    from imagescope_agent.registry import graphs
+
+    return {name: _first_line(target) for name, target in sorted(graphs().items())}
+
+
+def _judges() -> dict[str, str]:
+    from imagescope_agent.judges import JUDGES
+
+    return {name: _first_line(target) for name, target in JUDGES.items()}
+
+
+def _profiles() -> dict[str, str]:
+    folder = files("imagescope_agent") / "profiles"
+    tables = {
+        file.name.removesuffix(".toml"): tomllib.loads(file.read_text(encoding="utf-8"))
+        for file in folder.iterdir()
+        if file.name.endswith(".toml")
+    }
+    return {name: str(table.get("description", "")) for name, table in sorted(tables.items())}
+
+
+def _first_line(target: str) -> str:
+    """What the module of "module:attribute" says about itself."""
+    module = importlib.import_module(target.partition(":")[0])
+    return (module.__doc__ or "").strip().partition("\n")[0]

@@ -1,0 +1,26 @@
+"""`imagescope scenes make`: draw a collection with exact ground truth."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from imagescope_agent.commands import natural, positive
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="make")
+    make = actions.add_parser("make", help="draw a collection")
+    make.add_argument("--seed", type=natural, default=0, help="decides every pixel and word (default: 0)")
+    make.add_argument("--count", type=positive, default=1000, help="how many images (default: 1000)")
+    make.add_argument("--out", type=Path, required=True, help="folder for images/ and the .jsonl files")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw the world."""
+    from imagescope_agent.scenes.make import make_world
+
+    make_world(args.out, args.seed, args.count)
+    print(f"drew {args.count} images of seed {args.seed} in {args.out}")
+    return 0

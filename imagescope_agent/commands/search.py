@@ -1,0 +1,62 @@
+"""`imagescope search`: rank a collection's images for one query."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from imagescope_agent.commands import natural, plain, positive, print_json, words
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("collection", type=Path, metavar="COLLECTION", help="a folder that was indexed")
+    parser.add_argument("text", type=words, help="what to look for, or what to change in the reference image")
+    parser.add_argument("--image", metavar="FILE|ID", help="reference: a file, or an image of the collection")
+    parser.add_argument("--graph", default="imagescope", help="which system (see `imagescope graphs`)")
+    parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
+    parser.add_argument("--profile", help="which models (default: the ones that made the index)")
+    parser.add_argument("-k", type=positive, default=10, help="how many results (default: 10)")
+    parser.add_argument("--budget", type=natural, metavar="CALLS", help="at most so many model calls")
+    parser.add_argument("--seed", type=natural, help="the same seed gives the same ranking")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search and print the ranking with its reasons."""
+    from imagescope_agent.api import ImageScope
+
+    asked = {name: getattr(args, name) for name in ("profile", "judge", "budget", "seed")}
+    given = {name: value for name, value in asked.items() if value is not None}
+    scope = ImageScope.open(args.collection, graph=args.graph, **given)
+    result = scope.search(args.text, image=args.image, k=args.k).to_dict()
+    if args.json:
+        print_json(result)
+    else:
+        print("\n".join(describe(result)))
+    return 0
+
+
+def describe(result: dict[str, Any]) -> list[str]:
+    """Say a search result in lines: the ranking with reasons, then notes and cost.
+
+    Args:
+        result: `SearchResult.to_dict()`.
+    """
+    width = max((len(plain(hit["id"])) for hit in result["results"]), default=0)
+    lines = []
+    for hit in result["results"]:
+        known = {stage: value for stage, value in hit["scores"].items() if value is not None}
+        scores = "  ".join(f"{stage} {value:.3f}" for stage, value in known.items())
+        lines.append(f"{hit['rank']:>4}  {plain(hit['id']):<{width}}  {scores}")
+        lines += [f"        {plain(reason)}" for reason in hit["reasons"]]
+    lines += [f"note: {plain(note['step'])}: {plain(note['detail'])}" for note in result["notes"]]
+    usage = result["usage"]
+    calls = ", ".join(f"{count} {role}" for role, count in usage["calls"].items()) or "none"
+    seconds = sum(usage["seconds"].values())
+    lines.append(
+        f"model calls: {calls}; {usage['prompt_tokens']} + {usage['completion_tokens']} tokens, "
+        f"{usage['image_prefills']} image prefills, {seconds:.1f} s"
+    )
+    return lines

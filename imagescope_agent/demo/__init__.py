@@ -1,0 +1,1 @@
+"""The demonstration: draw a collection, index it, search it two ways, and show what every stage changed."""
