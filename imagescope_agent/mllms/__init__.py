@@ -1,0 +1,9 @@
+"""The chat models that can serve a role: one line each; a stranger's is named "module:attribute"."""
+
+from __future__ import annotations
+
+MLLMS = {
+    "transformers": "imagescope_agent.mllms.transformers_chat:TransformersChat",
+    "endpoint": "imagescope_agent.mllms.endpoint:Endpoint",
+    "scripted": "imagescope_agent.mllms.scripted:Scripted",
+}

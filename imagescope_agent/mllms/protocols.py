@@ -1,0 +1,51 @@
+"""The powers a chat model may have beyond answering; a `Role` looks for them and does without, with a note."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from langchain_core.messages import BaseMessage
+from pydantic import BaseModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Probabilities over given answers.
+
+    Attributes:
+        probabilities: (n_requests, n_choices), each row sums to 1.
+        usage: calls, prompt_tokens, completion_tokens, image_prefills, seconds.
+        notes: what was degraded on the way.
+    """
+
+    probabilities: list[list[float]]
+    usage: dict[str, Any]
+    notes: list[dict[str, str]] = field(default_factory=list)
+
+
+@runtime_checkable
+class ChoiceScorer(Protocol):
+    """Gives the probability of each of some answers instead of writing one."""
+
+    async def ascore(self, messages: list[list[BaseMessage]], choices: Sequence[str]) -> Choice:
+        """First-token probabilities of `choices` as the answer to each conversation.
+
+        Raises:
+            UnusableLabels: two choices begin with the same token, so their first tokens say nothing.
+        """
+        ...
+
+
+@runtime_checkable
+class SchemaWriter(Protocol):
+    """Writes replies that follow a JSON schema."""
+
+    def schema_kwargs(self, schema: type[BaseModel]) -> dict[str, Any]:
+        """What to pass to `ainvoke` so that the reply is JSON of that schema; empty when it cannot."""
+        ...
+
+
+class UnusableLabels(ValueError):
+    """Choices that the first token of an answer does not tell apart."""

@@ -1,0 +1,216 @@
+"""A chat model in a role: the one way nodes ask anything. Any LangChain chat model serves."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from pydantic import BaseModel
+
+from imagescope_agent.errors import shorten
+from imagescope_agent.mllms.protocols import Choice, ChoiceScorer, SchemaWriter, UnusableLabels
+
+__all__ = ["CALLER", "Choice", "ImageRef", "Reply", "Request", "Role"]
+
+#: Which batch of requests the current task belongs to; a model that queues requests is fair between callers.
+CALLER: ContextVar[object | None] = ContextVar("imagescope_caller", default=None)
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """A picture as a model is shown it.
+
+    Attributes:
+        key: hash of the content.
+        data: PNG or JPEG bytes, safe and bounded in size.
+    """
+
+    key: str
+    data: bytes = field(repr=False)
+
+    @cached_property
+    def base64(self) -> str:
+        """The bytes as text, made once however many questions are asked about the picture."""
+        return base64.b64encode(self.data).decode("ascii")
+
+    def block(self) -> dict[str, Any]:
+        """The picture as a LangChain content block."""
+        png = self.data.startswith(b"\x89PNG")
+        mime = "image/png" if png else "image/jpeg"
+        return {"type": "image", "base64": self.base64, "mime_type": mime, "id": self.key}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One question: the picture(s) first, so that questions about the same ones share their prefix."""
+
+    text: str
+    images: tuple[ImageRef, ...] = ()
+
+    def messages(self) -> list[BaseMessage]:
+        """The request as a LangChain conversation of one turn."""
+        text = {"type": "text", "text": self.text}
+        return [HumanMessage(content=[*(image.block() for image in self.images), text])]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """A model's answer.
+
+    Attributes:
+        text: the answer, stripped of white space around it.
+        usage: calls, prompt_tokens, completion_tokens, image_prefills, seconds (the batch's, shared equally).
+        notes: what was degraded on the way.
+    """
+
+    text: str
+    usage: dict[str, Any]
+    notes: list[dict[str, str]] = field(default_factory=list)
+
+
+class Role:
+    """A chat model under the name of what it is asked to be: captioner, reasoner, verifier, judge."""
+
+    def __init__(self, name: str, model: BaseChatModel) -> None:
+        self.name = name
+        self.model = model
+
+    def __repr__(self) -> str:
+        return f"Role({self.name!r}, {type(self.model).__name__})"
+
+    async def ask(
+        self,
+        requests: Sequence[Request],
+        *,
+        schema: type[BaseModel] | None = None,
+        max_tokens: int | None = None,
+    ) -> list[Reply]:
+        """The answers, in the order of the requests, all asked at once.
+
+        Args:
+            requests: what to ask.
+            schema: the answer is JSON of this model where the chat model can be held to it; else a note.
+            max_tokens: longest answer.
+
+        Raises:
+            BackendUnavailable: the model does not answer.
+        """
+        if not requests:
+            return []
+        options: dict[str, Any] = {} if max_tokens is None else {"max_tokens": max_tokens}
+        constrained: dict[str, Any] = {}
+        if schema is not None and isinstance(self.model, SchemaWriter):
+            constrained = self.model.schema_kwargs(schema)
+        start = time.perf_counter()
+        with _one_caller():
+            answers = await asyncio.gather(
+                *(self.model.ainvoke(request.messages(), **options, **constrained) for request in requests)
+            )
+        share = (time.perf_counter() - start) / len(requests)
+        replies = [_reply(answer, share) for answer in answers]
+        if schema is not None and not constrained:
+            replies[0].notes.append(self._note("fallback", "the model cannot be held to a JSON schema"))
+        return replies
+
+    async def choose(self, requests: Sequence[Request], choices: Sequence[str]) -> Choice:
+        """How probable each of `choices` is as the answer to each request.
+
+        A model that gives no probabilities (or not for these choices) is asked for text: 1 for the choice that the
+        answer begins with, an even row with a note when it begins with none.
+
+        Raises:
+            BackendUnavailable: the model does not answer.
+        """
+        if not requests:
+            return Choice(probabilities=[], usage=_usage(calls=0))
+        reason = "the model gives no label probabilities"
+        if isinstance(self.model, ChoiceScorer):
+            try:
+                with _one_caller():
+                    return await self._scored(self.model, requests, choices)
+            except UnusableLabels as error:
+                reason = str(error)
+        note = self._note("fallback", f"{reason}; answers are read as text")
+        return await self._read(requests, choices, [note])
+
+    async def _scored(
+        self, model: ChoiceScorer, requests: Sequence[Request], choices: Sequence[str]
+    ) -> Choice:
+        choice = await model.ascore([request.messages() for request in requests], choices)
+        notes = [{**note, "step": self.name} for note in choice.notes]
+        return Choice(probabilities=choice.probabilities, usage=choice.usage, notes=notes)
+
+    async def _read(
+        self, requests: Sequence[Request], choices: Sequence[str], notes: list[dict[str, str]]
+    ) -> Choice:
+        replies = await self.ask(requests)
+        rows: list[list[float]] = []
+        for reply in replies:
+            notes += reply.notes
+            index = first_choice(reply.text, choices)
+            if index is None:
+                notes.append(self._note("unreadable", f"not one of {list(choices)!r}: {shorten(reply.text)!r}"))
+                rows.append([1 / len(choices)] * len(choices))
+            else:
+                rows.append([float(index == column) for column in range(len(choices))])
+        return Choice(probabilities=rows, usage=total_usage([reply.usage for reply in replies]), notes=notes)
+
+    def _note(self, kind: str, detail: str) -> dict[str, str]:
+        return {"step": self.name, "kind": kind, "detail": detail}
+
+
+def first_choice(text: str, choices: Sequence[str]) -> int | None:
+    """The choice that `text` begins with as a whole word, whatever its case; the longest such; None if none."""
+    start = text.strip().lstrip("*\"'([").casefold()
+    found = None
+    for index, choice in enumerate(choices):
+        word = choice.strip().casefold()
+        rest = start[len(word) :]
+        if start.startswith(word) and not rest[:1].isalnum():
+            if found is None or len(word) > len(choices[found].strip()):
+                found = index
+    return found
+
+
+def total_usage(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The sum of several usages, key by key."""
+    total = _usage(calls=0)
+    for part in parts:
+        for key in total:
+            total[key] += part.get(key, 0)
+    return total
+
+
+def _usage(*, calls: int) -> dict[str, Any]:
+    return {"calls": calls, "prompt_tokens": 0, "completion_tokens": 0, "image_prefills": 0, "seconds": 0.0}
+
+
+def _reply(message: AIMessage, seconds: float) -> Reply:
+    tokens: Mapping[str, Any] = message.usage_metadata or {}
+    extra = message.response_metadata
+    usage = {
+        "calls": 1,
+        "prompt_tokens": tokens.get("input_tokens", 0),
+        "completion_tokens": tokens.get("output_tokens", 0),
+        "image_prefills": extra.get("image_prefills", 0),
+        "seconds": seconds,
+    }
+    return Reply(text=str(message.text).strip(), usage=usage, notes=list(extra.get("notes", ())))
+
+
+@contextmanager
+def _one_caller() -> Iterator[None]:
+    token = CALLER.set(object())
+    try:
+        yield
+    finally:
+        CALLER.reset(token)
