@@ -149,13 +149,13 @@ class FolderTokenizer:
         self._tokenizer.encode_special_tokens = True  # "<|end|>" typed by a user is plain text
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        ids = [self._tokenizer.token_to_id(token) for token in ("<|pad|>", "<|start|>", "<|end|>")]
+        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
         self._length = context_length
-        self.usable = None not in ids
+        self.usable = vocabulary.keys() >= {"<|pad|>", "<|start|>", "<|end|>"}
         if self.usable:
-            self._pad, self._start, self._end = ids
-            largest = self._tokenizer.get_vocab_size(with_added_tokens=True) - 1
-            if self._end != largest or largest >= vocab_size:
+            self._pad, self._start = vocabulary["<|pad|>"], vocabulary["<|start|>"]
+            self._end = vocabulary["<|end|>"]
+            if self._end != max(vocabulary.values()) or self._end >= vocab_size:
                 raise _damaged(folder, "<|end|> must be the tokenizer's largest id and below vocab_size")
 
     def __call__(self, texts: Sequence[str]) -> Any:

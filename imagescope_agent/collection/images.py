@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -24,6 +24,7 @@ LOSSLESS_PIXELS = 512 * 512  # up to here a picture is handed on as PNG, above a
 # Only what decodes inside Pillow: none of these starts another program or refers to another file.
 _WANTED = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 Image.init()
+_QUIET = threading.Lock()  # warnings are switched off for the whole process, so one thread at a time may
 FORMATS = tuple(name for name in _WANTED if name in Image.OPEN)
 
 _UPRIGHT = {  # EXIF orientation -> what sets the picture upright
@@ -40,8 +41,8 @@ _UPRIGHT = {  # EXIF orientation -> what sets the picture upright
 class ImageProblem(BadInput):
     """A file that cannot be shown as a picture; `reason` says why in a few words."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"cannot use {str(path)!r} as an image: {reason}; give another file")
+    def __init__(self, path: Path | str, reason: str, *, mend: str = "give another file") -> None:
+        super().__init__(f"cannot use {str(path)!r} as an image: {reason}; {mend}")
         self.reason = reason
 
 
@@ -143,15 +144,16 @@ def inside(folder: Path, name: str) -> Path:
     """The real path of the file `name` in the folder, every link followed.
 
     Raises:
-        BadInput: the name leads outside the folder, or nowhere.
+        ImageProblem: the name leads outside the folder, or nowhere.
     """
     root = folder.resolve()
     try:
         target = (root / name).resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:
-        raise BadInput(f"image {name!r} is no longer in {str(folder)!r}; index the folder again") from error
+        mend = "index the folder again"
+        raise ImageProblem(name, f"it is no longer in {str(folder)!r}", mend=mend) from error
     if not target.is_relative_to(root) or target == root:
-        raise BadInput(f"image {name!r} lies outside {str(folder)!r}; use an id of the collection")
+        raise ImageProblem(name, f"it lies outside {str(folder)!r}", mend="use an id of the collection")
     return target
 
 
@@ -202,7 +204,7 @@ def _printable(relative: Path) -> str:
     return relative.as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> io.BufferedReader:
     try:
         if not path.is_file():  # opening a pipe would wait for ever
             raise ImageProblem(path, "there is no such file")
@@ -212,8 +214,8 @@ def _opened(path: Path) -> BinaryIO:
         raise ImageProblem(path, f"unreadable ({reason})") from error
 
 
-def _decode(path: Path, file: BinaryIO, max_pixels: int, max_side: int | None) -> Image.Image:
-    with warnings.catch_warnings():
+def _decode(path: Path, file: io.BufferedReader, max_pixels: int, max_side: int | None) -> Image.Image:
+    with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             with Image.open(file, formats=FORMATS) as image:

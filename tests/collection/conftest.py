@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ MODEL = {
     "text_cfg": {"context_length": 24, "vocab_size": 64, "width": 64, "heads": 2, "layers": 2},
 }
 PREPROCESS = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"}
-WORDS = "a red blue green house tree boat star and big small two no left of the".split()
+WORDS = ["a", "red", "blue", "house", "tree", "boat", "star", "and", "two", "no", "left", "of", "the"]
 
 
 def write_clip(folder: Path, seed: int = 0) -> Path:
@@ -36,7 +37,7 @@ def write_clip(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def word_tokenizer(last: str = "<|end|>"):
+def word_tokenizer(last: str = "<|end|>") -> Any:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
     names = ["<|pad|>", "<|unknown|>", *WORDS, *{"<|start|>", "<|end|>"} - {last}, last]
@@ -48,6 +49,16 @@ def word_tokenizer(last: str = "<|end|>"):
 
 
 @pytest.fixture(scope="session")
+def make_clip() -> Callable[..., Path]:
+    return write_clip
+
+
+@pytest.fixture(scope="session")
+def make_tokenizer() -> Callable[..., Any]:
+    return word_tokenizer
+
+
+@pytest.fixture(scope="session")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("clip"))
 
@@ -55,6 +66,16 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def clip(clip_folder: Path) -> OpenClipEmbedder:
     return OpenClipEmbedder(clip_folder, device="cpu")
+
+
+@pytest.fixture(scope="session", name="draw")
+def draw_fixture() -> Callable[..., Path]:
+    return draw
+
+
+@pytest.fixture(scope="session")
+def grey() -> type[CountingEmbedder]:
+    return CountingEmbedder
 
 
 def draw(path: Path, seed: int, size: tuple[int, int] = (32, 24), **save: object) -> Path:

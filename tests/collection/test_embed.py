@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from tests.collection.conftest import PREPROCESS, word_tokenizer, write_clip
 
 from imagescope_agent.collection.embed import (
     CONFIG,
@@ -42,12 +43,14 @@ def test_batches_do_not_change_the_answer(clip_folder: Path) -> None:
     np.testing.assert_allclose(whole.images(pictures), small.images(pictures), atol=1e-5)
 
 
-def test_vectors_are_those_of_open_clip(clip: OpenClipEmbedder, clip_folder: Path) -> None:
+def test_vectors_are_those_of_open_clip(
+    clip: OpenClipEmbedder, clip_folder: Path, make_tokenizer: Callable[..., Any]
+) -> None:
     import open_clip
     import torch
 
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{clip_folder}")
-    tokenizer = word_tokenizer()
+    tokenizer = make_tokenizer()
     ids = [tokenizer.token_to_id(t) for t in ["<|start|>", "a", "red", "house", "<|end|>"]] + [0] * 19
     with torch.inference_mode():
         image = model.eval().encode_image(preprocess(noise(1))[None], normalize=True).numpy()
@@ -56,10 +59,12 @@ def test_vectors_are_those_of_open_clip(clip: OpenClipEmbedder, clip_folder: Pat
     np.testing.assert_allclose(clip.texts(["A red HOUSE"]), text, atol=1e-5)
 
 
-def test_the_preprocessing_of_the_folder_is_used(tmp_path: Path, clip: OpenClipEmbedder) -> None:
-    other = write_clip(tmp_path / "other")
+def test_the_preprocessing_of_the_folder_is_used(
+    tmp_path: Path, clip: OpenClipEmbedder, make_clip: Callable[..., Path]
+) -> None:
+    other = make_clip(tmp_path / "other")
     config = json.loads((other / CONFIG).read_text())
-    config["preprocess_cfg"] = {**PREPROCESS, "resize_mode": "shortest"}
+    config["preprocess_cfg"]["resize_mode"] = "shortest"
     (other / CONFIG).write_text(json.dumps(config))
     assert not np.allclose(open_embedder(other).images([noise(1)]), clip.images([noise(1)]), atol=1e-4)
 
@@ -69,10 +74,12 @@ def test_a_special_token_typed_by_a_user_is_plain_text(clip: OpenClipEmbedder) -
     assert not np.allclose(cut, full, atol=1e-4)
 
 
-def test_weights_name_the_content_not_the_place(tmp_path: Path, clip_folder: Path) -> None:
+def test_weights_name_the_content_not_the_place(
+    tmp_path: Path, clip_folder: Path, make_clip: Callable[..., Path]
+) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(clip_folder, copy)
-    other = write_clip(tmp_path / "other", seed=1)
+    other = make_clip(tmp_path / "other", seed=1)
     assert open_embedder(copy).weights == open_embedder(str(clip_folder)).weights
     assert open_embedder(other).weights != open_embedder(clip_folder).weights
 
@@ -103,9 +110,11 @@ def test_pickled_weights_are_never_read(tmp_path: Path, clip_folder: Path) -> No
         open_embedder(folder)
 
 
-def test_end_of_text_must_be_the_largest_id(tmp_path: Path) -> None:
-    folder = write_clip(tmp_path / "clip")
-    word_tokenizer(last="<|start|>").save(str(folder / TOKENIZER))
+def test_end_of_text_must_be_the_largest_id(
+    tmp_path: Path, make_clip: Callable[..., Path], make_tokenizer: Callable[..., Any]
+) -> None:
+    folder = make_clip(tmp_path / "clip")
+    make_tokenizer(last="<|start|>").save(str(folder / TOKENIZER))
     with pytest.raises(BadInput, match="largest id"):
         open_embedder(folder)
 

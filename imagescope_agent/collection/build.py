@@ -1,0 +1,246 @@
+"""Make a folder of images searchable: look at what is new, caption and embed it batch by batch, publish."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from imagescope_agent.collection import manifest
+from imagescope_agent.collection.embed import Embedder
+from imagescope_agent.collection.images import (
+    Found,
+    ImageProblem,
+    Picture,
+    Skipped,
+    digest,
+    inside,
+    load,
+    scan,
+)
+from imagescope_agent.collection.journal import Content, File, Journal, storing
+from imagescope_agent.errors import BadInput
+from imagescope_agent.mllms.role import Request, Role, total_usage
+
+BATCH = 32
+CAPTION_TOKENS = 96
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What one run of the indexer did.
+
+    `new` images were captioned and embedded, `copies` have the content of another image and cost no model,
+    `unchanged` were done before, `removed` are gone from the folder or no longer readable.
+    """
+
+    folder: str
+    index: str
+    images: int
+    new: int
+    copies: int
+    unchanged: int
+    removed: int
+    skipped: tuple[Skipped, ...]
+    notes: tuple[dict[str, str], ...]
+    usage: dict[str, Any]
+    seconds: float
+
+    def __str__(self) -> str:
+        """A summary, then one line for each file that was skipped."""
+        lines = [
+            f"{self.images} images indexed in {self.index}: {self.new} new, {self.copies} copies, "
+            f"{self.unchanged} unchanged, {self.removed} removed, {len(self.skipped)} skipped"
+        ]
+        lines += [f"skipped {item.id!r}: {item.reason}" for item in self.skipped]
+        lines += [f"{note['kind']}: {note['detail']}" for note in self.notes]
+        return "\n".join(lines)
+
+
+async def build(
+    folder: Path,
+    out: Path | None,
+    embedder: Embedder,
+    captioner: Role,
+    prompt: str,
+    *,
+    captioner_weights: str,
+    batch: int = BATCH,
+    progress: bool | None = None,
+) -> Report:
+    """Index a folder, or bring its index up to date; killed at any moment, the next run goes on.
+
+    An image is captioned and embedded once for each content. The order of work depends on the folder alone, and a
+    batch is written down whole, so a resumed run computes the same batches and publishes the same bytes.
+
+    Args:
+        folder: the images, at any depth.
+        out: where the index goes; None is FOLDER/.imagescope.
+        embedder: makes the vectors.
+        captioner: describes a picture in a sentence.
+        prompt: what the captioner is asked.
+        captioner_weights: names the captioner's weights; other weights or another prompt mean new captions.
+        batch: images that are captioned and embedded at once; memory grows with it and not with the folder.
+        progress: a bar on standard error; None shows it on a terminal only.
+
+    Raises:
+        BadInput: no folder, no image in it, another indexer at work, or a disk that is full or read-only.
+        BackendUnavailable: a model failed; what was finished is kept.
+    """
+    started = time.monotonic()
+    out = out if out is not None else folder / manifest.FOLDER_INDEX
+    found, skipped = scan(folder, ignore=out)
+    if not found:
+        raise _no_images(folder, skipped)
+    recipe = hashlib.sha256(f"{captioner_weights}\n{prompt}".encode()).hexdigest()
+    with (
+        Journal(out) as journal,
+        tqdm(total=len(found), unit="image", disable=None if progress is None else not progress) as bar,
+    ):
+        journal.adopt(embedder=embedder.weights, captioner=recipe)
+        work = _Work(folder, journal, embedder, captioner, prompt, batch, bar)
+        await work.through(found)
+        skipped = sorted([*skipped, *work.skipped], key=lambda item: item.id)
+        if not work.good:
+            raise _no_images(folder, skipped)
+        removed = journal.keep_only(work.good)
+        _publish(folder, out, journal, embedder, captioner_weights, skipped)
+    return Report(
+        folder=str(folder),
+        index=str(out),
+        images=len(work.good),
+        new=work.new,
+        copies=len(work.good) - work.new - work.unchanged,
+        unchanged=work.unchanged,
+        removed=removed,
+        skipped=tuple(skipped),
+        notes=tuple(work.notes),
+        usage={"step": "caption", "role": captioner.name, **work.usage},
+        seconds=time.monotonic() - started,
+    )
+
+
+@dataclass
+class _Work:
+    """One pass over the folder."""
+
+    folder: Path
+    journal: Journal
+    embedder: Embedder
+    captioner: Role
+    prompt: str
+    batch: int
+    bar: tqdm[Any]
+    good: set[str] = field(default_factory=set)
+    new: int = 0
+    unchanged: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    notes: list[dict[str, str]] = field(default_factory=list)
+    usage: dict[str, Any] = field(default_factory=lambda: total_usage([]))
+    _pictures: dict[str, Picture] = field(default_factory=dict)
+    _files: list[File] = field(default_factory=list)
+
+    async def through(self, found: Sequence[Found]) -> None:
+        before = self.journal.files()
+        for item in found:
+            try:
+                self._take(item, before.get(item.id))
+            except ImageProblem as problem:
+                self.skipped.append(Skipped(id=item.id, reason=problem.reason))
+            self.bar.update()
+            if len(self._pictures) == self.batch:
+                await self._finish()
+        await self._finish()
+
+    def _take(self, item: Found, before: File | None) -> None:
+        """Decide what a file needs; a content already known or already in this batch needs no model."""
+        if before is not None and before.stamp == item.stamp:
+            self.unchanged += 1
+            self.good.add(item.id)
+            return
+        path = inside(self.folder, item.id)
+        key = digest(path)
+        if key not in self._pictures and not self.journal.done(key):
+            picture = load(path)
+            key = picture.key
+            self._pictures[key] = picture
+            self.new += 1
+        elif before is not None and before.key == key:
+            self.unchanged += 1
+        self._files.append(File(id=item.id, stamp=item.stamp, key=key))
+        self.good.add(item.id)
+
+    async def _finish(self) -> None:
+        """Caption and embed the waiting pictures and write them down."""
+        if not self._files:
+            return
+        pictures = list(self._pictures.values())
+        captions = await self._captions(pictures)
+        contents = []
+        if pictures:
+            images = self.embedder.images([picture.image for picture in pictures])
+            words = self.embedder.texts(captions)
+        for row, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+            # without a caption the picture speaks for both, so that its score is the plain cosine
+            text = words[row] if caption else images[row]
+            contents.append(Content(key=picture.key, caption=caption, image=images[row], words=text))
+        self.journal.record(contents, self._files)
+        self._pictures, self._files = {}, []
+
+    async def _captions(self, pictures: Sequence[Picture]) -> list[str]:
+        captions = {picture.key: self.journal.caption(picture.key) for picture in pictures}
+        asked = [picture for picture in pictures if captions[picture.key] is None]
+        if asked:
+            requests = [Request(text=self.prompt, images=(picture.ref(),)) for picture in asked]
+            replies = await self.captioner.ask(requests, max_tokens=CAPTION_TOKENS)
+            for picture, reply in zip(asked, replies, strict=True):
+                captions[picture.key] = _one_line(reply.text)
+                self.notes += [{**note, "step": "caption"} for note in reply.notes]
+            self.usage = total_usage([self.usage, *(reply.usage for reply in replies)])
+        for file in self._files:
+            if captions.get(file.key) == "":
+                detail = f"{file.id!r} got no caption; it is found by its picture alone"
+                self.notes.append({"step": "caption", "kind": "unreadable", "detail": detail})
+        return [captions[picture.key] or "" for picture in pictures]
+
+
+def _publish(
+    folder: Path,
+    out: Path,
+    journal: Journal,
+    embedder: Embedder,
+    captioner_weights: str,
+    skipped: Sequence[Skipped],
+) -> None:
+    with storing(out):
+        written = [
+            manifest.write_vectors(out, name, journal.vectors(column), embedder.dimension)
+            for name, column in (("image", "image"), ("caption", "words"))
+        ]
+        manifest.write(
+            out,
+            manifest.Manifest(
+                folder=manifest.folder_as_stored(folder, out),
+                embedder=embedder.weights,
+                captioner=captioner_weights,
+                dimension=embedder.dimension,
+                image_vectors=written[0],
+                caption_vectors=written[1],
+                entries=tuple(journal.entries()),
+                skipped=tuple(skipped),
+            ),
+        )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.encode("utf-8", "replace").decode().split())
+
+
+def _no_images(folder: Path, skipped: Sequence[Skipped]) -> BadInput:
+    seen = f" ({len(skipped)} files skipped, {skipped[0].id!r}: {skipped[0].reason})" if skipped else ""
+    return BadInput(f"there is no image in {str(folder)!r}{seen}; give a folder of png, jpg, webp, ... files")
