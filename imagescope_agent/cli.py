@@ -25,6 +25,8 @@ COMMANDS = {  # name: (module, help), in the order of the help
     "index": ("index", "index a folder of images: recursive, resumable, incremental"),
     "search": ("search", "rank the images of an indexed folder for a text, or a text and an image"),
     "scenes": ("scenes", "draw scenes, with queries and dialogs whose right answers are known"),
+    "eval": ("evaluate", "measure a graph on a data set"),
+    "score": ("score", "metrics of a given run or submission file, without any model"),
     "graphs": ("lists", "list the graphs, one line each"),
     "judges": ("lists", "list the judges, one line each"),
     "profiles": ("lists", "list the profiles, one line each"),

@@ -1,4 +1,4 @@
-"""What every test starts from: no other machine is reached, no setting leaks in, nothing is coloured or tracked."""
+"""What every test starts from: no other machine is reached, no setting leaks in, nothing is tracked."""
 
 from __future__ import annotations
 

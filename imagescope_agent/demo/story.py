@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+REASONS = ("matches", "fails", "unknown", "judge")
 SHOWN = 6  # thumbnails in a row
 STAGES = {  # title, what happens, which score to show
     "alone": ("CLIP alone", "the query itself against pictures and captions", "retrieve"),
@@ -36,15 +37,23 @@ class Query:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Why an image stands where it stands; `kind` is one of REASONS, or "" for anything else."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Place:
-    """One position of a ranking; `rank` counts from 1."""
+    """One position of a ranking; `rank` counts from 1, `score` is that of the stage, in words."""
 
     rank: int
     id: str
     path: Path
     correct: bool
-    score: float | None
-    reasons: tuple[str, ...] = ()
+    score: str
+    reasons: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +96,7 @@ def tell(query: Query, baseline: dict[str, Any], result: dict[str, Any], folder:
         query=query,
         reference=folder / query.reference if query.reference else None,
         baseline=_row("alone", baseline["results"], query),
-        rows=tuple(_row(stage, hits, query) for stage, hits in stages.items()),
+        rows=tuple(_row(stage, hits, query, len(result["predicates"])) for stage, hits in stages.items()),
         intent=result["intent"] or {},
         predicates=tuple(result["predicates"]),
         notes=tuple(result["notes"]),
@@ -107,8 +116,14 @@ def _score(hit: dict[str, Any], stage: str) -> float:
     return float("-inf") if score is None else float(score)
 
 
-def _row(stage: str, hits: Sequence[dict[str, Any]], query: Query) -> Row:
-    name, about, score = STAGES[stage]
+def reason(text: str) -> Reason:
+    """Split "matches: Is there ...?" into its kind and the rest."""
+    kind, colon, rest = text.partition(": ")
+    return Reason(kind=kind, text=rest) if colon and kind in REASONS else Reason(kind="", text=text)
+
+
+def _row(stage: str, hits: Sequence[dict[str, Any]], query: Query, questions: int = 0) -> Row:
+    name, about, key = STAGES[stage]
     ranks = [rank for rank, hit in enumerate(hits, start=1) if hit["id"] in query.targets]
     places = tuple(
         Place(
@@ -116,9 +131,16 @@ def _row(stage: str, hits: Sequence[dict[str, Any]], query: Query) -> Row:
             id=hit["id"],
             path=Path(hit["path"]),
             correct=hit["id"] in query.targets,
-            score=hit["scores"].get(score),
-            reasons=tuple(hit["reasons"]),
+            score=_say(key, hit["scores"].get(key), questions),
+            reasons=tuple(map(reason, hit["reasons"])),
         )
         for rank, hit in enumerate(hits[:SHOWN], start=1)
     )
     return Row(stage=name, about=about, places=places, first_correct=min(ranks, default=None))
+
+
+def _say(key: str, score: float | None, questions: int) -> str:
+    """A score in words: answers that match, or a number between 0 and 1."""
+    if score is None:
+        return ""
+    return f"{round(score * questions)} of {questions}" if key == "verify" else f"{score:.2f}"

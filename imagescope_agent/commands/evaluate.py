@@ -1,0 +1,69 @@
+"""`imagescope eval`: measure a graph on a data set."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from imagescope_agent.commands import fraction, natural, plain, positive, print_json
+from imagescope_agent.errors import BadInput
+
+DEGRADED = 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "dataset", metavar="DATASET", help="scenes, or another data set with its files at --root"
+    )
+    parser.add_argument("--root", type=Path, required=True, help="where the data set lies")
+    parser.add_argument("--split", help="which split (default: the data set's first)")
+    parser.add_argument("--graph", default="imagescope", help="which system (see `imagescope graphs`)")
+    parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
+    parser.add_argument("--profile", default="mini", help="which models (see `imagescope profiles`)")
+    parser.add_argument("--limit", type=positive, help="draw so many queries; the gallery stays whole")
+    parser.add_argument("--seed", type=natural, default=0, help="of the run and of the draw (default: 0)")
+    parser.add_argument(
+        "--out", type=Path, help="folder of this run; the same command goes on where it stopped"
+    )
+    parser.add_argument(
+        "--max-degraded", type=fraction, metavar="SHARE", help="exit 4 above this share of queries"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="say which files are expected, and do nothing else"
+    )
+    parser.add_argument("--json", action="store_true", help="print metrics.json instead of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the evaluation and print its table."""
+    if args.check:
+        return _check(args)
+    if args.out is None:
+        raise BadInput("where should the run be kept? give --out DIR")
+    from imagescope_agent.evaluation.report import markdown
+    from imagescope_agent.evaluation.run import evaluate
+
+    names = ("root", "out", "split", "graph", "judge", "profile", "limit", "seed")
+    metrics = evaluate(args.dataset, **{name: getattr(args, name) for name in names})
+    if args.json:
+        print_json(metrics)
+    else:
+        print(markdown(metrics))
+        print(f"report: {args.out / 'report.html'}")
+    return 0 if args.max_degraded is None or share_degraded(metrics) <= args.max_degraded else DEGRADED
+
+
+def share_degraded(metrics: dict[str, Any]) -> float:
+    """The share of queries that failed or whose answer was degraded, 0 to 1."""
+    return float(metrics["failed"] + metrics["degraded"]) / max(1, int(metrics["queries"]))
+
+
+def _check(args: argparse.Namespace) -> int:
+    from imagescope_agent.evaluation.datasets import find
+
+    for needed in find(args.dataset).needed(args.root, split=args.split):
+        state = "there" if needed.path.exists() else "MISSING"
+        print(f"{state:<8} {plain(str(needed.path))}  {needed.source}")
+    return 0

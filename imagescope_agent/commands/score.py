@@ -1,0 +1,37 @@
+"""`imagescope score`: the metrics of a given run or submission file; no model is loaded."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from imagescope_agent.commands import print_json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("dataset", metavar="DATASET", help="as in `imagescope eval`")
+    parser.add_argument(
+        "--root", type=Path, required=True, help="where the data set lies; images are not needed"
+    )
+    parser.add_argument("--split", help="the split that the run was made for")
+    parser.add_argument(
+        "--run", dest="file", type=Path, required=True, help="a TREC run or an official submission"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score the file and print the table."""
+    from imagescope_agent.evaluation.report import markdown_table, tables
+    from imagescope_agent.evaluation.score import score
+
+    metrics = score(args.dataset, root=args.root, run_file=args.file, split=args.split)
+    if args.json:
+        print_json(metrics)
+        return 0
+    for table in tables(metrics["metrics"]):
+        print(
+            markdown_table([table["stage"], *table["columns"]], [[name, *row] for name, row in table["rows"]])
+        )
+    return 0
