@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,7 @@ async def build(
     prompt: str,
     *,
     captioner_weights: str,
+    only: Container[str] | None = None,
     batch: int = BATCH,
     progress: bool | None = None,
 ) -> Report:
@@ -85,6 +86,7 @@ async def build(
         captioner: describes a picture in a sentence.
         prompt: what the captioner is asked.
         captioner_weights: names the captioner's weights; other weights or another prompt mean new captions.
+        only: ids to index, for a gallery that is a part of the folder; None is all of it.
         batch: images that are captioned and embedded at once; memory grows with it and not with the folder.
         progress: a bar on standard error; None shows it on a terminal only.
 
@@ -95,6 +97,9 @@ async def build(
     started = time.monotonic()
     out = out if out is not None else folder / manifest.FOLDER_INDEX
     found, skipped = scan(folder, ignore=out)
+    if only is not None:
+        found = [item for item in found if item.id in only]
+        skipped = [item for item in skipped if item.id in only]
     if not found:
         raise _no_images(folder, skipped)
     recipe = hashlib.sha256(f"{captioner_weights}\n{prompt}".encode()).hexdigest()
