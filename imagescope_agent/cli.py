@@ -1,7 +1,7 @@
 """The command line: `imagescope COMMAND ...`.
 
 Each command is a line of COMMANDS and a module of `imagescope_agent.commands` with `add_arguments(parser)`
-and `run(args) -> exit code`. They import what is heavy inside `run`, so that `imagescope --help` answers at once.
+and `run(args) -> exit code`, which imports what is heavy, so that `imagescope --help` answers at once.
 
 Exit codes: 0 done; 2 bad input; 3 backend unavailable; 4 finished, but degraded more than was allowed;
 130 stopped by the user, work kept.

@@ -20,5 +20,6 @@ def run(args: argparse.Namespace) -> int:
     from imagescope_agent.api import index_folder
 
     report = index_folder(args.folder, profile=args.profile, out=args.out)
-    print(plain(str(report)))
+    for line in str(report).splitlines():
+        print(plain(line))
     return 0

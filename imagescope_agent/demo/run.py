@@ -81,8 +81,8 @@ def _search(folder: Path, queries: Sequence[Query]) -> tuple[Story, ...]:
     scope = ImageScope.open(folder, profile=PROFILE, graph="imagescope")
     stories = []
     for query in queries:
-        before = baseline.search(query.text, image=query.reference, k=20).to_dict()
-        after = scope.search(query.text, image=query.reference, k=20).to_dict()
+        before = baseline.search(query.text, image=query.reference, k=20)
+        after = scope.search(query.text, image=query.reference, k=20)
         stories.append(tell(query, before, after, folder))
     return tuple(stories)
 

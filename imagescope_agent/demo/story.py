@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from imagescope_agent.results import SearchResult
 
 REASONS = ("matches", "fails", "unknown", "judge")
 SHOWN = 6  # thumbnails in a row
@@ -80,40 +82,26 @@ class Story:
     usage: dict[str, Any]
 
 
-def tell(query: Query, baseline: dict[str, Any], result: dict[str, Any], folder: Path) -> Story:
+def tell(query: Query, baseline: SearchResult, result: SearchResult, folder: Path) -> Story:
     """Turn two search results into a story.
 
     Args:
         query: what was asked.
-        baseline: result of the graph `retrieve`, as `SearchResult.to_dict()` gives it.
-        result: result of the graph `imagescope`, with all its candidates.
+        baseline: result of the graph `retrieve`.
+        result: result of the graph `imagescope`.
         folder: the collection, for the pictures of ids.
     """
-    retrieved = order(result["results"], "retrieve")
-    verified = order(retrieved, "verify")
-    stages = {"retrieve": retrieved, "verify": verified, "judge": result["results"]}
+    rows = zip(("retrieve", "verify", "judge"), ("retrieve", "verify", "final"), strict=True)
     return Story(
         query=query,
         reference=folder / query.reference if query.reference else None,
-        baseline=_row("alone", baseline["results"], query),
-        rows=tuple(_row(stage, hits, query, len(result["predicates"])) for stage, hits in stages.items()),
-        intent=result["intent"] or {},
-        predicates=tuple(result["predicates"]),
-        notes=tuple(result["notes"]),
-        usage=result["usage"],
+        baseline=_row("alone", baseline, "final", query, folder),
+        rows=tuple(_row(stage, result, ranking, query, folder) for stage, ranking in rows),
+        intent=dict(result.intent or {}),
+        predicates=tuple(dict(predicate) for predicate in result.predicates),
+        notes=tuple(dict(note) for note in result.notes),
+        usage=result.usage,
     )
-
-
-def order(hits: Sequence[dict[str, Any]], stage: str) -> list[dict[str, Any]]:
-    """The ranking after `stage`: higher scores first, hits without that score last, ties as they were."""
-    if stage == "retrieve":
-        hits = sorted(hits, key=lambda hit: str(hit["id"]))
-    return sorted(hits, key=lambda hit: -_score(hit, stage))
-
-
-def _score(hit: dict[str, Any], stage: str) -> float:
-    score = hit["scores"].get(stage)
-    return float("-inf") if score is None else float(score)
 
 
 def reason(text: str) -> Reason:
@@ -122,21 +110,25 @@ def reason(text: str) -> Reason:
     return Reason(kind=kind, text=rest) if colon and kind in REASONS else Reason(kind="", text=text)
 
 
-def _row(stage: str, hits: Sequence[dict[str, Any]], query: Query, questions: int = 0) -> Row:
+def _row(stage: str, result: SearchResult, ranking: str, query: Query, folder: Path) -> Row:
     name, about, key = STAGES[stage]
-    ranks = [rank for rank, hit in enumerate(hits, start=1) if hit["id"] in query.targets]
-    places = tuple(
-        Place(
-            rank=rank,
-            id=hit["id"],
-            path=Path(hit["path"]),
-            correct=hit["id"] in query.targets,
-            score=_say(key, hit["scores"].get(key), questions),
-            reasons=tuple(map(reason, hit["reasons"])),
+    hits = {hit.id: hit for hit in result}
+    order = result.rankings[ranking]
+    places = []
+    for rank, image in enumerate(order[:SHOWN], start=1):
+        hit = hits.get(image)
+        places.append(
+            Place(
+                rank=rank,
+                id=image,
+                path=folder / image,
+                correct=image in query.targets,
+                score=_say(key, hit.scores.get(key), len(result.predicates)) if hit else "",
+                reasons=tuple(map(reason, hit.reasons)) if hit else (),
+            )
         )
-        for rank, hit in enumerate(hits[:SHOWN], start=1)
-    )
-    return Row(stage=name, about=about, places=places, first_correct=min(ranks, default=None))
+    right = (rank for rank, image in enumerate(order, start=1) if image in query.targets)
+    return Row(stage=name, about=about, places=tuple(places), first_correct=next(right, None))
 
 
 def _say(key: str, score: float | None, questions: int) -> str:

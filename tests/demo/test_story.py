@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -13,7 +12,8 @@ from PIL import Image
 from imagescope_agent.demo.page import render
 from imagescope_agent.demo.run import choose, most_changed
 from imagescope_agent.demo.sheet import draw_sheet
-from imagescope_agent.demo.story import Query, Story, order, tell
+from imagescope_agent.demo.story import Query, Reason, Story, reason, tell
+from imagescope_agent.results import Hit, SearchResult
 
 USAGE = {
     "calls": {"reasoner": 2, "verifier": 8},
@@ -24,72 +24,71 @@ USAGE = {
 }
 
 
-def hit(
-    rank: int, name: str, folder: Path, retrieve: float, verify: float, judge: float | None
-) -> dict[str, Any]:
-    scores = {"retrieve": retrieve, "verify": verify, "judge": judge}
-    return {
-        "rank": rank,
-        "id": name,
-        "path": str(folder / name),
-        "scores": scores,
-        "reasons": [f"matches: <b>{name}</b>"],
-    }
+def result(
+    rankings: dict[str, str], scores: dict[str, tuple[float, float | None, float | None]]
+) -> SearchResult:
+    """A search result over images a.png, b.png, ...; rankings as strings of their first letters."""
+    hits = [
+        Hit(
+            rank=rank,
+            id=f"{letter}.png",
+            path="",
+            scores=dict(zip(("retrieve", "verify", "judge"), scores[letter], strict=True)),
+            reasons=[f"matches: <b>{letter}</b>"],
+        )
+        for rank, letter in enumerate(rankings["final"], start=1)
+    ]
+    return SearchResult(
+        query="add a <boat>",
+        reference="b.png",
+        graph="imagescope",
+        judge="pairwise",
+        profile="mini",
+        results=tuple(hits),
+        rankings={stage: [f"{letter}.png" for letter in letters] for stage, letters in rankings.items()},
+        intent={"steps": [{"type": "Addition", "text": "a boat"}], "core": "c", "enhanced": "e", "full": "f"},
+        predicates=[{"question": "Is there a boat?", "expected": "Yes"}],
+        notes=[{"step": "judge", "kind": "fallback", "detail": "<script>alert(1)</script>"}],
+        usage=USAGE,
+        run="r",
+        settings={},
+    )
 
 
 @pytest.fixture
 def story(tmp_path: Path) -> Story:
     for name in "abcd":
         Image.new("RGB", (64, 48), "teal").save(tmp_path / f"{name}.png")
-    hits = [
-        hit(1, "c.png", tmp_path, 0.3, 1.0, 0.9),
-        hit(2, "d.png", tmp_path, 0.2, 1.0, 0.1),
-        hit(3, "a.png", tmp_path, 0.5, 0.5, None),
-        hit(4, "b.png", tmp_path, 0.4, 0.0, None),
-    ]
-    alone = [dict(h, rank=i) for i, h in enumerate((hits[2], hits[3], hits[0], hits[1]), start=1)]
-    result = {
-        "results": hits,
-        "intent": {
-            "steps": [{"type": "Addition", "text": "a boat"}],
-            "core": "c",
-            "enhanced": "e",
-            "full": "f",
-        },
-        "predicates": [{"question": "Is there a boat?", "expected": "Yes"}],
-        "notes": [{"step": "judge", "kind": "fallback", "detail": "<script>alert(1)</script>"}],
-        "usage": USAGE,
-    }
     query = Query(kind="addition", text="add a <boat>", reference="b.png", targets=frozenset({"c.png"}))
-    return tell(query, {"results": alone}, result, tmp_path)
+    alone = result({"final": "abcd"}, {letter: (0.5, None, None) for letter in "abcd"})
+    scores = {"a": (0.5, 0.0, None), "b": (0.4, 0.0, None), "c": (0.3, 1.0, 0.9), "d": (0.2, 1.0, 0.1)}
+    return tell(
+        query, alone, result({"retrieve": "abcd", "verify": "dcab", "final": "cdab"}, scores), tmp_path
+    )
 
 
-def test_each_stage_is_recovered_from_its_scores(story: Story) -> None:
-    ranked = {row.stage: [place.id[0] for place in row.places] for row in (story.baseline, *story.rows)}
-    assert ranked == {
-        "CLIP alone": list("abcd"),
-        "Retrieve": list("abcd"),
-        "Verify": list("cdab"),
-        "Judge": list("cdab"),
+def test_every_stage_has_its_row(story: Story) -> None:
+    ranked = {
+        row.stage: "".join(place.id[0] for place in row.places) for row in (story.baseline, *story.rows)
     }
-    assert [row.first_correct for row in (story.baseline, *story.rows)] == [3, 3, 1, 1]
+    assert ranked == {"CLIP alone": "abcd", "Retrieve": "abcd", "Verify": "dcab", "Judge": "cdab"}
+    assert [row.first_correct for row in (story.baseline, *story.rows)] == [3, 3, 2, 1]
+    assert [place.score for place in story.rows[1].places] == ["1 of 1", "1 of 1", "0 of 1", "0 of 1"]
+    assert [place.score for place in story.rows[2].places] == ["0.90", "0.10", "", ""]
 
 
-def test_ties_keep_the_earlier_order_and_missing_scores_come_last() -> None:
-    hits = [
-        {"id": name, "scores": {"verify": score}}
-        for name, score in (("a", None), ("b", 1), ("c", 2), ("d", 2))
-    ]
-    assert [each["id"] for each in order(hits, "verify")] == ["c", "d", "b", "a"]
+def test_reasons_keep_their_kind() -> None:
+    assert reason("matches: Is it: red?") == Reason(kind="matches", text="Is it: red?")
+    assert reason("because: it is") == Reason(kind="", text="because: it is")
 
 
 def test_the_page_is_self_contained_and_escapes_everything(story: Story) -> None:
     html = render([story], {"images": 4, "seed": 1, "profile": "mini", "seconds": 1.0})
     HTMLParser().feed(html)
-    assert "<script" not in html and "<b>c.png" not in html and "add a &lt;boat&gt;" in html
+    assert "<script" not in html and "<b>c" not in html and "add a &lt;boat&gt;" in html
     assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
     assert "http" not in html and "url(" not in html and "@import" not in html
-    assert "\u2713 &lt;b&gt;c.png" in html and "1 of 1" in html
+    assert "\u2713 &lt;b&gt;c" in html and "1 of 1" in html
     assert "Is there a boat?" in html and "4 image prefills" in html
 
 
