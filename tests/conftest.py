@@ -12,8 +12,16 @@ os.environ.update(
     TOKENIZERS_PARALLELISM="false",
 )
 
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 torch.set_num_threads(max(1, min(2, os.cpu_count() or 1)))  # the models are small: more threads only wait
 
@@ -32,3 +40,67 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+PALETTE = {
+    "red": (220, 30, 30), "green": (30, 160, 40), "blue": (30, 60, 220), "yellow": (240, 220, 40),
+    "white": (250, 250, 250), "black": (10, 10, 10), "purple": (140, 30, 160), "orange": (250, 140, 20),
+}  # fmt: skip
+
+
+class ColourEmbedder:
+    """Pictures by how near they are to each colour, texts by the colours they name."""
+
+    weights, dimension = "colours-1", len(PALETTE)
+
+    def images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        means = [np.asarray(image.convert("RGB"), dtype=np.float64).mean(axis=(0, 1)) for image in images]
+        rows = [[np.exp(-np.linalg.norm(mean - colour) / 80) for colour in PALETTE.values()] for mean in means]
+        return self._unit(rows)
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        return self._unit([[0.01 + (name in text.lower()) for name in PALETTE] for text in texts])
+
+    def _unit(self, rows: Sequence[Sequence[float]]) -> np.ndarray:
+        matrix = np.asarray(rows, dtype=np.float64).reshape(-1, self.dimension)
+        return (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
+
+
+class World:
+    """A folder of one-coloured pictures, red.png and so on, indexed; any of its models can be scripted."""
+
+    def __init__(self, folder: Path) -> None:
+        from imagescope_agent.collection.index import Collection, build
+
+        folder.mkdir(parents=True)
+        for name, colour in PALETTE.items():
+            Image.new("RGB", (32, 32), colour).save(folder / f"{name}.png")
+        self.folder, self.embedder = folder, ColourEmbedder()
+        self.keys = {hashlib.sha256(path.read_bytes()).hexdigest(): path.name for path in folder.glob("*.png")}
+        captioner = self.role("captioner", lambda asked: f"a {self.colour(asked)} square")
+        asyncio.run(build(folder, None, self.embedder, captioner, "describe", captioner_weights="scripted"))
+        self.collection = Collection.open(folder)
+
+    def colour(self, asked: Any) -> str:
+        """The colour of the last picture of a question."""
+        return self.keys.get(asked.images[-1], "unknown").removesuffix(".png")
+
+    def role(self, name: str, reply: Any = "", scorer: Any = None) -> Any:
+        from imagescope_agent.mllms.role import Role
+        from imagescope_agent.mllms.scripted import Scripted, ScriptedScorer
+
+        return Role(name, Scripted(reply) if scorer is None else ScriptedScorer(scorer, reply))
+
+    def services(self, **roles: Any) -> Any:
+        """Services whose roles answer "" unless given (a `Role`)."""
+        from imagescope_agent.services import Services
+
+        names = ("captioner", "reasoner", "verifier", "judge")
+        chosen = {name: roles.get(name) or self.role(name) for name in names}
+        return Services(embedder=self.embedder, collection=self.collection, **chosen)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """See `World`."""
+    return World(tmp_path / "world")

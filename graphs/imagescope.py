@@ -1,0 +1,74 @@
+"""ImageScope (arXiv 2503.10166): understand, retrieve, verify every predicate, judge the best.
+
+Text-to-image and composed retrieval in three stages without training. Calls per query: 2 reasoner,
+top_k x questions verifier, at most alpha judge, and 1 captioner when the reference lies outside the collection.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import RetryPolicy
+
+from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.nodes.answer import Answer
+from imagescope_agent.nodes.fallback import or_else
+from imagescope_agent.nodes.judge import JudgeTop
+from imagescope_agent.nodes.retrieve import Retrieve
+from imagescope_agent.nodes.turn import Begin
+from imagescope_agent.nodes.understand import (
+    Describe,
+    Predicates,
+    Understand,
+    no_predicates,
+    query_as_intent,
+    unknown_reference,
+)
+from imagescope_agent.nodes.verify import Verify
+from imagescope_agent.services import Services, serve_from_environment
+from imagescope_agent.settings import Settings
+from imagescope_agent.state import Query, State
+
+PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
+
+
+def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The compiled graph: {"query", "reference": id, path or None} -> `State` with the ranking and its reasons."""
+    images, words = services.collection, services.prompt_set
+    describe = Describe(services.captioner, images, prompt_set=words)
+    understand = Understand(services.reasoner, prompt_set=words)
+    predicates = Predicates(services.reasoner, prompt_set=words)
+    verify = Verify(services.verifier, images, prompt_set=words)
+    judge = JudgeTop(services.judge, images, prompt_set=words)
+
+    graph = StateGraph(State, context_schema=Settings, input_schema=Query)
+    graph.add_node("begin", Begin(images))
+    graph.add_node(
+        "describe", or_else(describe, unknown_reference, instead="no caption"), retry_policy=PATIENT
+    )
+    graph.add_node(
+        "understand", or_else(understand, query_as_intent, instead="the query"), retry_policy=PATIENT
+    )
+    graph.add_node("retrieve", Retrieve(services.embedder, images))
+    graph.add_node("predicates", or_else(predicates, no_predicates, instead="none"), retry_policy=PATIENT)
+    graph.add_node("verify", verify, retry_policy=PATIENT)
+    graph.add_node("judge", judge, retry_policy=PATIENT)
+    graph.add_node("answer", Answer())
+
+    graph.add_edge(START, "begin")
+    graph.add_edge("begin", "describe")
+    graph.add_edge("describe", "understand")
+    graph.add_edge("understand", "retrieve")
+    graph.add_edge("retrieve", "predicates")
+    graph.add_edge("predicates", "verify")
+    graph.add_edge("verify", "judge")
+    graph.add_edge("judge", "answer")
+    graph.add_edge("answer", END)
+    return graph.compile(checkpointer=checkpointer, name="imagescope")
+
+
+def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The graph for a graph server: collection and profile from IMAGESCOPE_COLLECTION and IMAGESCOPE_PROFILE."""
+    return build(serve_from_environment())

@@ -1,0 +1,229 @@
+"""Search an indexed folder from Python; the command line does nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import uuid
+from collections.abc import Container, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from imagescope_agent.checkpoints import FILE, open_checkpoints
+from imagescope_agent.collection.index import Report, build
+from imagescope_agent.collection.journal import storing
+from imagescope_agent.collection.manifest import find
+from imagescope_agent.errors import BadInput
+from imagescope_agent.judges import JUDGES
+from imagescope_agent.profiles.profile import load_profile
+from imagescope_agent.prompting import load_prompt
+from imagescope_agent.registry import load_graph, resolve
+from imagescope_agent.results import SearchResult, to_result
+from imagescope_agent.services import Services, open_embedder_of, open_roles, open_services, weights_of
+from imagescope_agent.settings import Settings
+
+RUNS_VARIABLE = "IMAGESCOPE_RUNS"
+PROFILE_FILE = "profile"
+DEFAULT_PROFILE = "mini"
+
+_Value = TypeVar("_Value")
+
+
+class ImageScope:
+    """A collection, a graph and the models behind it; made by `ImageScope.open`.
+
+    Args:
+        services: what the graph is built with.
+        graph: a name of `imagescope graphs`, or "module:attribute".
+        runs: SQLite file of the checkpoints; None is IMAGESCOPE_RUNS, else runs.sqlite beside the index; False keeps none.
+        settings: defaults for every search.
+
+    Raises:
+        BadInput: an unknown graph, judge or setting.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        *,
+        graph: str = "imagescope",
+        runs: Path | str | bool | None = None,
+        **settings: Any,
+    ) -> None:
+        self.services, self.graph = services, graph
+        self._build = load_graph(graph)
+        self._given = settings
+        self._settings({})
+        self._runs = None if runs is False else _runs_file(services, None if runs is True else runs)
+
+    @classmethod
+    def open(
+        cls, folder: Path | str, profile: str | None = None, graph: str = "imagescope", **options: Any
+    ) -> ImageScope:
+        """Open an indexed folder; weights are read at the first search.
+
+        Args:
+            folder: the indexed folder, or the index where it lies elsewhere.
+            profile: which models; None for those that made the index.
+            graph: which system.
+            options: `runs`, and fields of `Settings`.
+
+        Raises:
+            BadInput: nothing is indexed there, or an unknown profile, graph, judge or setting.
+        """
+        load_graph(graph)  # a misspelt name is told before anything is opened
+        return cls(open_services(profile or profile_of(folder), folder), graph=graph, **options)
+
+    def search(
+        self, text: str, image: Path | str | None = None, k: int | None = None, **settings: Any
+    ) -> SearchResult:
+        """Rank the collection's images for a text, or for a reference image and what to change in it.
+
+        Args:
+            text: what to look for, at most 8,000 characters.
+            image: reference: an id of the collection, or a file.
+            k: how many results; 10 unless the settings say otherwise.
+            settings: fields of `Settings`, for this search only.
+
+        Raises:
+            BadInput: an unusable text, reference or setting.
+            BackendUnavailable: a model does not answer; `resume` goes on from where the run stopped.
+        """
+        return run_sync(self.asearch(text, image=image, k=k, **settings))
+
+    async def asearch(
+        self,
+        text: str,
+        image: Path | str | None = None,
+        k: int | None = None,
+        *,
+        run: str | None = None,
+        **settings: Any,
+    ) -> SearchResult:
+        """As `search`, for use inside an event loop.
+
+        Args:
+            run: id to keep the run under; a new one when None.
+        """
+        chosen = self._settings(settings if k is None else {**settings, "k": k})
+        query = {"query": text, "reference": None if image is None else str(image)}
+        return await self._run(query, run or uuid.uuid4().hex, chosen)
+
+    def resume(self, run: str) -> SearchResult:
+        """Finish a search that was cut off, without repeating its finished steps; of a finished one, the result.
+
+        Raises:
+            BadInput: no such run is kept here, or another graph made it.
+        """
+        return run_sync(self.aresume(run))
+
+    async def aresume(self, run: str) -> SearchResult:
+        """As `resume`, for use inside an event loop."""
+        if self._runs is None or not self._runs.is_file():
+            raise BadInput(f"there is no run {run!r}: no runs are kept here; search again")
+        async with open_checkpoints(self._runs) as saver:
+            kept = await saver.aget_tuple(_config(run))
+        if kept is None:
+            raise BadInput(f"there is no run {run!r} in {str(self._runs)!r}; search again")
+        if (made_by := kept.metadata.get("graph")) != self.graph:  # type: ignore[typeddict-item]
+            raise BadInput(
+                f"run {run!r} belongs to the graph {made_by!r}; open the collection with that graph"
+            )
+        settings = Settings(**json.loads(kept.metadata["settings"]))  # type: ignore[typeddict-item]
+        return await self._run(None, run, settings)
+
+    async def _run(self, query: dict[str, Any] | None, run: str, settings: Settings) -> SearchResult:
+        config = _config(run, graph=self.graph, settings=json.dumps(settings.to_dict()))
+        if self._runs is None:
+            state = await self._build(self.services).ainvoke(query, config, context=settings)
+        else:
+            async with open_checkpoints(self._runs) as saver:
+                graph = self._build(self.services, checkpointer=saver)
+                # "sync": what a step found is on disk before the next one starts, so that a kill loses one step at most
+                state = await graph.ainvoke(query, config, context=settings, durability="sync")
+        collection = self.services.collection
+        return to_result(
+            state,
+            paths={hit["id"]: str(collection.folder / hit["id"]) for hit in state["results"]},
+            graph=self.graph,
+            profile=self.services.profile,
+            run=run,
+            settings=settings.to_dict(),
+        )
+
+    def _settings(self, given: dict[str, Any]) -> Settings:
+        settings = Settings.load(self.services.settings, **{**self._given, **given})
+        resolve(settings.judge, JUDGES, kind="judge")
+        return settings
+
+
+def index_folder(
+    folder: Path | str,
+    *,
+    profile: str | None = None,
+    out: Path | str | None = None,
+    only: Container[str] | None = None,
+    progress: bool | None = None,
+) -> Report:
+    """Index a folder of images, or bring its index up to date; killed at any moment, the next call goes on.
+
+    Args:
+        folder: the images, at any depth.
+        profile: which models; "mini" when None.
+        out: where the index goes; FOLDER/.imagescope when None.
+        only: ids to index, for a gallery that is a part of the folder; all of it when None.
+        progress: a bar on standard error; None shows it on a terminal only.
+
+    Raises:
+        BadInput: no folder, no image in it, an unknown profile, or a disk that is full or read-only.
+        BackendUnavailable: a model failed; what was finished is kept.
+    """
+    chosen = load_profile(profile or DEFAULT_PROFILE)
+    captioner = open_roles(chosen)["captioner"]
+    report = run_sync(
+        build(
+            Path(folder),
+            None if out is None else Path(out),
+            open_embedder_of(chosen),
+            captioner,
+            load_prompt("caption", prompt_set=chosen.prompt_set).fill(),
+            captioner_weights=weights_of(captioner),
+            only=only,
+            progress=progress,
+        )
+    )
+    index = Path(report.index)
+    with storing(index):
+        (index / PROFILE_FILE).write_text(chosen.name + "\n", encoding="utf-8")
+    return report
+
+
+def profile_of(folder: Path | str) -> str:
+    """The profile that made an index.
+
+    Raises:
+        BadInput: nothing is indexed there.
+    """
+    file = find(Path(folder)) / PROFILE_FILE
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else DEFAULT_PROFILE
+
+
+def run_sync(work: Coroutine[Any, Any, _Value]) -> _Value:
+    """Run a coroutine to its end, also where an event loop is already running (a notebook)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+def _runs_file(services: Services, given: Path | str | None) -> Path:
+    named = given or os.environ.get(RUNS_VARIABLE)
+    return Path(named).expanduser() if named else services.collection.location / FILE
+
+
+def _config(run: str, **metadata: str) -> dict[str, Any]:
+    return {"configurable": {"thread_id": run}, "metadata": metadata}

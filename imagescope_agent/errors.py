@@ -1,0 +1,74 @@
+"""What can go wrong, one class per way of mending it; the command line turns `exit_code` into its exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+
+class ImageScopeError(Exception):
+    """Any failure this package reports; its message is one line: what is wrong and how to mend it."""
+
+    exit_code = 1
+
+
+class BadInput(ImageScopeError):
+    """What was given cannot be used: a query, a name, a file, an index."""
+
+    exit_code = 2
+
+
+class MissingExtra(BadInput):
+    """An optional part of the package is not installed."""
+
+
+class BackendUnavailable(ImageScopeError):
+    """A model does not answer; asking again later may help."""
+
+    exit_code = 3
+
+
+class UnreadableReply(ImageScopeError):
+    """A model answered, but not in the form it was asked for.
+
+    Args:
+        problem: what is wrong with the reply.
+        prompt: the text it answers.
+        reply: the reply as it came.
+        usage: what the reply cost, so that a wasted answer is still accounted for.
+    """
+
+    exit_code = 3
+
+    def __init__(
+        self, problem: str, *, prompt: str = "", reply: str = "", usage: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(f"{problem}; the reply was {shorten(reply)!r}")
+        self.problem = problem
+        self.prompt = prompt
+        self.reply = reply
+        self.usage = dict(usage or {})
+
+
+class BudgetSpent(ImageScopeError):
+    """The next step would cost more model calls than the run may still make."""
+
+    exit_code = 4
+
+
+def shorten(text: str, limit: int = 120) -> str:
+    """The text on one line, cut to `limit` characters."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else flat[: limit - 3] + "..."
+
+
+def suggest(name: str, names: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the names that look like it, else all of them."""
+    known = sorted(names)
+    if close := get_close_matches(name, known, n=3, cutoff=0.6):
+        return "did you mean " + " or ".join(repr(each) for each in close) + "?"
+    if not known:
+        return "there is none"
+    shown = ", ".join(repr(each) for each in known[:10])
+    return f"there is {shown}" + (f" and {len(known) - 10} more" if len(known) > 10 else "")

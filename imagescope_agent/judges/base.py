@@ -1,0 +1,87 @@
+"""What every judge is given and gives back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Protocol
+
+from PIL import Image
+
+from imagescope_agent.mllms.role import ImageRef, Role
+from imagescope_agent.prompting import Prompt, load_prompt
+from imagescope_agent.state import Note
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """An image to be judged, as the model is shown it."""
+
+    id: str
+    image: ImageRef
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What the candidates are judged by.
+
+    Args:
+        query: the user's words; with a reference, what to change in it.
+        reference: the reference image, None for a text query.
+        model: who is asked.
+        prompt_set: whose wording is used, None for the general one.
+        seed: of any random choice the strategy makes.
+        budget: most model calls the judge may make, None for no limit.
+    """
+
+    query: str
+    reference: ImageRef | None = None
+    model: Role
+    prompt_set: str | None = None
+    seed: int = 0
+    budget: int | None = None
+
+    def prompt(self, step: str) -> Prompt:
+        """The wording of a step in the task's prompt set."""
+        return load_prompt(step, prompt_set=self.prompt_set)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """A judge's answer.
+
+    Args:
+        order: all candidate ids, best first.
+        scores: by id, higher is better, only where the strategy has them.
+        reasons: by id, in words.
+        notes: one per degraded answer, with "kind" and "detail".
+        usage: one per request, as `Reply.usage`.
+    """
+
+    order: list[str]
+    scores: Mapping[str, float] = field(default_factory=dict)
+    reasons: Mapping[str, list[str]] = field(default_factory=dict)
+    notes: Sequence[Note] = ()
+    usage: Sequence[Mapping[str, Any]] = ()
+
+
+class Judge(Protocol):
+    """A strategy: candidates in first-stage order -> their order."""
+
+    async def __call__(self, task: Task, candidates: Sequence[Candidate]) -> Judgement:
+        """Order the candidates.
+
+        Raises:
+            BackendUnavailable: the model does not answer.
+        """
+        ...
+
+
+@cache
+def blank_image(side: int = 128) -> ImageRef:
+    """A white square, shown where a strategy needs a reference image and the query has none."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (side, side), "white").save(buffer, "PNG")
+    return ImageRef(key=f"blank-{side}", data=buffer.getvalue())

@@ -1,0 +1,58 @@
+"""The last node: the ranking with the scores and reasons of every stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from imagescope_agent.nodes.verify import matches_expected
+from imagescope_agent.settings import Settings, current
+from imagescope_agent.state import Predicate, State
+
+
+class Answer:
+    """Put together what the stages found; asks nobody."""
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+        """Return `ranking` (every retrieved image) and `results`: the first k as {rank, id, scores, reasons}."""
+        ranking = state["ranking"] or state["ranking_verify"] or state["ranking_retrieve"]
+        wanted = ranking[: current(runtime).k]
+        retrieved = {candidate["id"]: candidate["retrieve"] for candidate in state["candidates"]}
+        results = [
+            {
+                "rank": rank,
+                "id": name,
+                "scores": {
+                    "retrieve": retrieved[name],
+                    "verify": _share(state, name),
+                    "judge": state["judgement"]["scores"].get(name),
+                },
+                "reasons": _reasons(state, name),
+            }
+            for rank, name in enumerate(wanted, start=1)
+        ]
+        return {"ranking": ranking, "results": results}
+
+
+def _share(state: State, name: str) -> float | None:
+    """The share of predicates that the image satisfies, 0 to 1; None when it was not verified."""
+    matches = state["matches"].get(name)
+    return None if matches is None else matches / len(state["predicates"])
+
+
+def _reasons(state: State, name: str) -> list[str]:
+    verified = name in state["matches"]
+    answers = state.get("verdicts", {}).get(name, {})
+    reasons = [_verdict(predicate, answers) for predicate in state["predicates"] if verified]
+    return reasons + [f"judge: {reason}" for reason in state["judgement"]["reasons"].get(name, [])]
+
+
+def _verdict(predicate: Predicate, answers: dict[str, float]) -> str:
+    question, expected = predicate["question"], predicate["expected"]
+    if question not in answers:
+        return f"unknown: {question} expected {expected}, not answered"
+    yes = answers[question]
+    outcome = "matches" if matches_expected(yes, expected) else "fails"
+    chance = yes if expected == "Yes" else 1.0 - yes
+    return f"{outcome}: {question} expected {expected}, P({expected}) = {chance:.2f}"

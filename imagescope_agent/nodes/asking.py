@@ -1,0 +1,40 @@
+"""One question to a model, its reply parsed; what an unreadable reply cost travels with the error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from imagescope_agent.errors import UnreadableReply
+from imagescope_agent.mllms.role import ImageRef, Reply, Request, Role
+from imagescope_agent.prompting import load_prompt
+
+_Value = TypeVar("_Value")
+
+
+async def ask_one(
+    role: Role,
+    text: str,
+    parse: Callable[[str], _Value],
+    *,
+    images: tuple[ImageRef, ...] = (),
+    schema: type[BaseModel] | None = None,
+    again: str = "",
+) -> tuple[_Value, Reply]:
+    """The parsed reply, and the reply with its usage and notes.
+
+    Args:
+        again: what was wrong with the reply before, when this asks a second time.
+
+    Raises:
+        UnreadableReply: `parse` could not read the reply; carries the prompt, the reply and the usage.
+    """
+    if again:
+        text = f"{text}\n\n{load_prompt('again').fill(problem=again)}"
+    reply = (await role.ask([Request(text=text, images=images)], schema=schema))[0]
+    try:
+        return parse(reply.text), reply
+    except UnreadableReply as error:
+        raise UnreadableReply(error.problem, prompt=text, reply=reply.text, usage=reply.usage) from error

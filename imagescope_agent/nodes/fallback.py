@@ -1,0 +1,88 @@
+"""Ask again when an answer cannot be read, then go on without it: one visible line where a graph is wired.
+
+LangGraph's own error handlers are not used for this: they also swallow a failing backend, after which a run can no
+longer be resumed, and they lose what the unreadable answers cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from langgraph.runtime import Runtime
+
+from imagescope_agent.errors import BudgetSpent, UnreadableReply
+from imagescope_agent.ledger import note, spent
+from imagescope_agent.settings import Settings, current
+from imagescope_agent.state import Note, State, Usage
+
+Update = dict[str, Any]
+
+
+class Node(Protocol):
+    """A step of a graph."""
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> Update:
+        """Return the changed keys."""
+        ...
+
+
+class Asking(Protocol):
+    """A node that asks a model; `again` says what was wrong with its answer before."""
+
+    step: str
+    role: str
+
+    async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> Update:
+        """Return the changed keys.
+
+        Raises:
+            UnreadableReply: the answer cannot be used.
+            BudgetSpent: the question may not be asked.
+        """
+        ...
+
+
+def or_else(node: Asking, fallback: Callable[[State], Update], *, instead: str) -> Node:
+    """The node, asked up to `Settings.attempts` times, and then `fallback`.
+
+    Every unreadable answer leaves one note (kind "retried" when it was asked again, "unreadable" for the last) and its
+    cost; a step the budget forbids leaves a note of kind "budget". All other errors pass.
+
+    Args:
+        node: what is tried first.
+        fallback: the state -> the keys to go on with.
+        instead: what the fallback goes on with, in words for the note.
+    """
+
+    async def asked(state: State, runtime: Runtime[Settings]) -> Update:
+        attempts = current(runtime).attempts
+        notes: list[Note] = []
+        usage: list[Usage] = []
+        again = ""
+        for attempt in range(1, attempts + 1):
+            so_far: State = {**state, "usage": [*state.get("usage", []), *usage]}
+            try:
+                update = await node(so_far, runtime, again)
+            except UnreadableReply as error:
+                again = error.problem
+                usage.append(spent(node.step, node.role, error.usage))
+                ending = f"; went on with {instead}" if attempt == attempts else ""
+                kind = "unreadable" if attempt == attempts else "retried"
+                notes.append(note(node.step, kind, f"{error}{ending}"))
+            except BudgetSpent as error:
+                notes.append(note(node.step, "budget", f"{error}; went on with {instead}"))
+                break
+            else:
+                return _joined(update, notes, usage)
+        return _joined(fallback(state), notes, usage)
+
+    return asked
+
+
+def _joined(update: Update, notes: list[Note], usage: list[Usage]) -> Update:
+    return {
+        **update,
+        "notes": [*notes, *update.get("notes", [])],
+        "usage": [*usage, *update.get("usage", [])],
+    }

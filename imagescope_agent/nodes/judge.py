@@ -1,0 +1,73 @@
+"""Stage 3, global evaluation: the best verified candidates before the judge that the settings name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from imagescope_agent.collection.index import Collection
+from imagescope_agent.judges import JUDGES
+from imagescope_agent.judges.base import Candidate, Judge, Judgement, Task
+from imagescope_agent.ledger import at_step, note, remaining, spent
+from imagescope_agent.mllms.role import Role
+from imagescope_agent.nodes.pictures import candidate_refs, reference_ref
+from imagescope_agent.parsing import complete_order
+from imagescope_agent.registry import resolve
+from imagescope_agent.settings import Settings, current
+from imagescope_agent.state import Note, State
+
+
+class JudgeTop:
+    """Let the judge order the top alpha candidates; the others stay behind them as they are."""
+
+    step = "judge"
+
+    def __init__(self, model: Role, collection: Collection, *, prompt_set: str | None = None) -> None:
+        self.model, self.role, self.collection, self.prompt_set = model, model.name, collection, prompt_set
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+        """Return `judgement` and the final `ranking`.
+
+        Raises:
+            BadInput: there is no judge of that name.
+        """
+        settings, ranking = current(runtime), state["ranking_verify"]
+        judge: Judge = resolve(settings.judge, JUDGES, kind="judge")
+        refs, notes = await candidate_refs(ranking[: settings.alpha], self.collection, step=self.step)
+        if not refs:
+            return {"ranking": ranking, "notes": notes}
+        candidates = [Candidate(id=name, image=image) for name, image in refs.items()]
+        judgement = await judge(await self._task(state, settings), candidates)
+        order, repaired = sound_order(judgement, [candidate.id for candidate in candidates])
+        return {
+            "judgement": {
+                "order": order,
+                "scores": dict(judgement.scores),
+                "reasons": dict(judgement.reasons),
+            },
+            "ranking": complete_order(order, order + ranking),
+            "notes": [*notes, *at_step(self.step, judgement.notes), *repaired],
+            "usage": [spent(self.step, self.role, *judgement.usage)],
+        }
+
+    async def _task(self, state: State, settings: Settings) -> Task:
+        reference = state.get("reference")
+        return Task(
+            query=state["query"],
+            reference=None if reference is None else await reference_ref(reference, self.collection),
+            model=self.model,
+            prompt_set=self.prompt_set,
+            seed=settings.seed,
+            budget=remaining(state, settings),
+        )
+
+
+def sound_order(judgement: Judgement, ids: list[str]) -> tuple[list[str], list[Note]]:
+    """The judge's order as a permutation of `ids`; a note when it was none."""
+    order = complete_order(judgement.order, ids)
+    if order == judgement.order:
+        return order, []
+    return order, [
+        note(JudgeTop.step, "repaired", f"{judgement.order!r} is no order of the candidates {ids!r}")
+    ]

@@ -1,0 +1,85 @@
+"""The first node of every graph: check what was asked and start from a clean board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from langgraph.types import Overwrite
+
+from imagescope_agent.collection.index import Collection
+from imagescope_agent.errors import BadInput, shorten, suggest
+from imagescope_agent.state import Query
+
+MAX_QUERY = 8_000
+
+
+class Begin:
+    """Refuse an unusable query and clear the keys of the turn before; verdicts stay, they hold for any query."""
+
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
+
+    async def __call__(self, state: Query) -> dict[str, Any]:
+        """Return every key of a turn, empty, and the reference as an id of the collection or an absolute path.
+
+        Raises:
+            BadInput: an empty or too long query, or a reference that is not there.
+        """
+        return {
+            "query": check_query(state.get("query")),
+            "reference": find_reference(state.get("reference"), self.collection),
+            "reference_caption": "",
+            "intent": {"steps": [], "core": "", "enhanced": "", "full": ""},
+            "candidates": [],
+            "predicates": [],
+            "matches": {},
+            "judgement": {"order": [], "scores": {}, "reasons": {}},
+            "ranking_retrieve": [],
+            "ranking_verify": [],
+            "ranking": [],
+            "results": [],
+            "notes": Overwrite([]),
+            "usage": Overwrite([]),
+        }
+
+
+def check_query(text: object) -> str:
+    """The query without the space around it.
+
+    Raises:
+        BadInput: it is no text, empty, or longer than `MAX_QUERY` characters.
+    """
+    if not isinstance(text, str):
+        raise BadInput(f"the query is {type(text).__name__}, not text; say what to look for")
+    if not text.strip():
+        raise BadInput("the query is empty; say what to look for")
+    if len(text) > MAX_QUERY:
+        raise BadInput(f"the query has {len(text)} characters; the limit is {MAX_QUERY}")
+    return text.strip()
+
+
+def find_reference(reference: object, collection: Collection) -> str | None:
+    """The reference as an id of the collection, or the absolute path of a picture outside it; None when there is none.
+
+    Raises:
+        BadInput: it is neither; similar ids are suggested.
+    """
+    if reference is None:
+        return None
+    name = str(reference)
+    if name in collection:
+        return name
+    try:
+        path = Path(name).expanduser().resolve()
+        found = path.is_file()
+    except (OSError, ValueError, RuntimeError):
+        found = False  # no usable path at all, so it can only be a misspelt id
+    if not found:
+        raise BadInput(
+            f"there is no reference image {shorten(name)!r}: give an id of the collection or a file; "
+            f"{suggest(name, collection.ids)}"
+        )
+    root = collection.folder.resolve()
+    inner = path.relative_to(root).as_posix() if path.is_relative_to(root) else ""
+    return inner if inner in collection else str(path)

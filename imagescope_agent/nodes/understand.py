@@ -1,0 +1,131 @@
+"""Stage 1 in words: what the reference shows, what is wanted, and how to check it (ImageScope, arXiv 2503.10166)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from imagescope_agent.collection.index import Collection
+from imagescope_agent.ledger import at_step, require_call, spent
+from imagescope_agent.mllms.role import Reply, Role
+from imagescope_agent.nodes.asking import ask_one
+from imagescope_agent.nodes.fallback import Asking
+from imagescope_agent.nodes.pictures import reference_ref
+from imagescope_agent.parsing import (
+    IntentAnswer,
+    PredicatesAnswer,
+    parse_caption,
+    parse_intent,
+    parse_predicates,
+    unique_predicates,
+)
+from imagescope_agent.prompting import load_prompt
+from imagescope_agent.settings import Settings, current
+from imagescope_agent.state import Note, State
+
+NO_REFERENCE = "a blank image"
+UNKNOWN_REFERENCE = "an image"
+
+
+class Describe:
+    """Put the reference into words: its caption in the index, or the captioner's for a picture from outside."""
+
+    step = "describe"
+
+    def __init__(self, captioner: Role, collection: Collection, *, prompt_set: str | None = None) -> None:
+        self.captioner, self.role, self.collection = captioner, captioner.name, collection
+        self.prompt = load_prompt("caption", prompt_set=prompt_set)
+
+    async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
+        """Return `reference_caption`.
+
+        Raises:
+            UnreadableReply: the captioner gave no words.
+            BudgetSpent: the captioner may not be asked.
+        """
+        reference = state.get("reference")
+        if reference is None:
+            return {"reference_caption": NO_REFERENCE}
+        if reference in self.collection:
+            return {"reference_caption": self.collection.caption(reference) or UNKNOWN_REFERENCE}
+        require_call(state, current(runtime))
+        picture = await reference_ref(reference, self.collection)
+        caption, reply = await ask_one(
+            self.captioner, self.prompt.fill(), parse_caption, images=(picture,), again=again
+        )
+        return {"reference_caption": caption, **_account(self, reply)}
+
+
+class Understand:
+    """The reasoner's first call: typed atomic instructions, and the target described at three rising grains."""
+
+    step = "understand"
+
+    def __init__(self, reasoner: Role, *, prompt_set: str | None = None) -> None:
+        self.reasoner, self.role = reasoner, reasoner.name
+        self.prompt = load_prompt("understand", prompt_set=prompt_set)
+
+    async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
+        """Return `intent`.
+
+        Raises:
+            UnreadableReply: the reply is not the JSON object asked for.
+            BudgetSpent: the reasoner may not be asked.
+        """
+        require_call(state, current(runtime))
+        text = self.prompt.fill(instruction=state["query"], reference=state["reference_caption"])
+        intent, reply = await ask_one(self.reasoner, text, parse_intent, schema=IntentAnswer, again=again)
+        return {"intent": intent, **_account(self, reply)}
+
+
+class Predicates:
+    """The reasoner's second call: every atomic instruction as a yes/no question with the answer it expects."""
+
+    step = "predicates"
+
+    def __init__(self, reasoner: Role, *, prompt_set: str | None = None) -> None:
+        self.reasoner, self.role = reasoner, reasoner.name
+        self.prompt = load_prompt("predicates", prompt_set=prompt_set)
+
+    async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
+        """Return `predicates`, each question once; none when there is no instruction or nothing to check.
+
+        Raises:
+            UnreadableReply: the reply is not the JSON object asked for.
+            BudgetSpent: the reasoner may not be asked.
+        """
+        steps = state["intent"]["steps"]
+        if not steps or not state["ranking_retrieve"]:
+            return {"predicates": []}
+        require_call(state, current(runtime))
+        text = self.prompt.fill(steps="\n".join(f"{step['type']}: {step['text']}" for step in steps))
+        found, reply = await ask_one(
+            self.reasoner, text, parse_predicates, schema=PredicatesAnswer, again=again
+        )
+        predicates, notes = unique_predicates(found)
+        return {"predicates": predicates, **_account(self, reply, notes)}
+
+
+def _account(node: Asking, reply: Reply, notes: Sequence[Note] = ()) -> dict[str, Any]:
+    return {
+        "notes": [*at_step(node.step, reply.notes), *notes],
+        "usage": [spent(node.step, node.role, reply.usage)],
+    }
+
+
+def unknown_reference(state: State) -> dict[str, Any]:
+    """Go on without a caption of the reference."""
+    return {"reference_caption": UNKNOWN_REFERENCE}
+
+
+def query_as_intent(state: State) -> dict[str, Any]:
+    """Search with the query's own words, at every grain; without atomic instructions nothing can be checked."""
+    query = state["query"]
+    return {"intent": {"steps": [], "core": query, "enhanced": query, "full": query}}
+
+
+def no_predicates(state: State) -> dict[str, Any]:
+    """Go on without checking the candidates."""
+    return {"predicates": []}

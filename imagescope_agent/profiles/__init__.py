@@ -1,0 +1,7 @@
+"""Profiles: which model serves which role and which model embeds, one TOML file and one line here each."""
+
+from __future__ import annotations
+
+PROFILES: dict[str, str] = {
+    "mini": "mini.toml",
+}

@@ -1,0 +1,92 @@
+"""Read and check a profile."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from imagescope_agent.errors import BadInput, suggest
+from imagescope_agent.profiles import PROFILES
+
+ROLES = ("captioner", "reasoner", "verifier", "judge")
+KEYS = {"description", "prompt_set", "embedder", "models", "roles", "settings"}
+PACKAGE = "imagescope_agent"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Which model serves which role.
+
+    Args:
+        name: the table's name, or the path of the user's own file.
+        embedder: as `collection.embed.open_embedder` takes it.
+        models: by name, the MLLM class ("mllm") and its arguments.
+        roles: role -> model name; all of `ROLES`.
+        prompt_set: whose wording suits the models, None for the general one.
+        settings: defaults of `Settings`.
+    """
+
+    name: str
+    embedder: str
+    models: dict[str, dict[str, Any]]
+    roles: dict[str, str]
+    description: str = ""
+    prompt_set: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def model(self, role: str) -> dict[str, Any]:
+        """The model behind a role: "mllm" and the arguments of that class."""
+        return self.models[self.roles[role]]
+
+
+def load_profile(name: str) -> Profile:
+    """The profile of that name, or of a file whose name ends in .toml.
+
+    Raises:
+        BadInput: there is none, or it is not well-formed.
+    """
+    if name.endswith(".toml"):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise BadInput(f"there is no profile file {name!r}; give the path of a .toml file")
+        return _checked(name, path.read_bytes())
+    if name not in PROFILES:
+        raise BadInput(f"there is no profile {name!r}; {suggest(name, PROFILES)}")
+    return _checked(name, (files(f"{PACKAGE}.profiles") / PROFILES[name]).read_bytes())
+
+
+def _checked(name: str, content: bytes) -> Profile:
+    try:
+        table = tomllib.loads(content.decode("utf-8"))
+    except ValueError as error:
+        raise BadInput(f"profile {name!r} is not TOML: {error}; mend that line") from error
+    for key in table:
+        if key not in KEYS:
+            raise BadInput(f"profile {name!r} has an unknown key {key!r}; {suggest(key, KEYS)}")
+    models, roles = table.get("models", {}), table.get("roles", {})
+    for role in ROLES:
+        if roles.get(role) not in models:
+            raise BadInput(
+                f"profile {name!r} names no known model for the role {role!r}; {suggest(role, models)}"
+            )
+    for model, options in models.items():
+        if not isinstance(options, dict) or not isinstance(options.get("mllm"), str):
+            raise BadInput(
+                f'profile {name!r}: model {model!r} must name its class, as in mllm = "transformers"'
+            )
+    if not isinstance(table.get("embedder"), str):
+        raise BadInput(f'profile {name!r} names no embedder; add embedder = "..."')
+    located = {
+        model: {key: _place(value) for key, value in options.items()} for model, options in models.items()
+    }
+    return Profile(**{**table, "name": name, "models": located, "embedder": _place(table["embedder"])})
+
+
+def _place(value: Any) -> Any:
+    """A "package:..." path as a real one."""
+    if isinstance(value, str) and value.startswith("package:"):
+        return str(Path(str(files(PACKAGE))) / value.removeprefix("package:"))
+    return value

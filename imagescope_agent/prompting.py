@@ -1,0 +1,74 @@
+"""Prompts are files with named placeholders: find, check and fill them."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from imagescope_agent.errors import BadInput, suggest
+
+PACKAGE = "imagescope_agent.prompts"
+
+# The placeholders each step fills in; a prompt file uses exactly these.
+STEPS: dict[str, frozenset[str]] = {
+    "again": frozenset({"problem"}),
+    "caption": frozenset(),
+    "understand": frozenset({"instruction", "reference"}),
+    "predicates": frozenset({"steps"}),
+    "verify": frozenset({"question"}),
+    "evaluate": frozenset({"instruction"}),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """The wording of one step, with `$name` placeholders."""
+
+    step: str
+    text: str
+
+    def __post_init__(self) -> None:
+        found, wanted = set(string.Template(self.text).get_identifiers()), STEPS[self.step]
+        if not string.Template(self.text).is_valid() or found != wanted:
+            raise BadInput(f"prompt {self.step!r} must use exactly {_names(wanted)}, it uses {_names(found)}")
+
+    def fill(self, **values: str) -> str:
+        """The text with every placeholder replaced; a `$` inside a value stays as it is.
+
+        Raises:
+            BadInput: a value is missing, or there is no placeholder for it.
+        """
+        if set(values) != STEPS[self.step]:
+            raise BadInput(f"prompt {self.step!r} needs {_names(STEPS[self.step])}, not {_names(values)}")
+        return string.Template(self.text).substitute(values)
+
+
+@cache
+def load_prompt(step: str, *, prompt_set: str | None = None) -> Prompt:
+    """The prompt of a step: prompts/<set>/<step>.md where the set has its own words, else prompts/<step>.md.
+
+    Raises:
+        BadInput: an unknown step or set, or a file with other placeholders than the step fills in.
+    """
+    if step not in STEPS:
+        raise BadInput(f"there is no prompt {step!r}; {suggest(step, STEPS)}")
+    root = files(PACKAGE)
+    if prompt_set is not None and prompt_set not in (sets := prompt_sets()):
+        raise BadInput(f"there is no prompt set {prompt_set!r}; {suggest(prompt_set, sets)}")
+    places = [root / prompt_set / f"{step}.md"] if prompt_set else []
+    for place in [*places, root / f"{step}.md"]:
+        if place.is_file():
+            return Prompt(step=step, text=place.read_text(encoding="utf-8").strip())
+    raise BadInput(f"the prompt file {step}.md is missing; install the package again")
+
+
+def prompt_sets() -> list[str]:
+    """The names of the sets: the folders of prompts/."""
+    folders = (place.name for place in files(PACKAGE).iterdir() if place.is_dir())
+    return sorted(name for name in folders if not name.startswith(("_", ".")))
+
+
+def _names(names: object) -> str:
+    return ", ".join(f"${name}" for name in sorted(names)) or "no placeholder"  # type: ignore[call-overload]

@@ -1,0 +1,130 @@
+"""What a search gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from imagescope_agent.state import Intent, Note, Predicate, Usage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """One image of a ranking.
+
+    Args:
+        rank: from 1.
+        id: in the collection.
+        path: where the file lies.
+        scores: "retrieve" (cosine), "verify" (share of predicates satisfied, 0 to 1), "judge" (the strategy's own);
+            higher is better, None where the stage did not look at the image.
+        reasons: why it stands where it stands, in words.
+    """
+
+    rank: int
+    id: str
+    path: str
+    scores: dict[str, float | None]
+    reasons: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchResult:
+    """A ranking with everything that explains it; iterating gives the hits, best first.
+
+    Args:
+        rankings: ids best first after each stage: "retrieve", "verify", "final"; permutations of each other.
+        notes: one per degraded answer.
+        usage: what it cost, summed (see `total`).
+        run: the id under which `ImageScope.resume` finds the run.
+        settings: of the run.
+    """
+
+    query: str
+    reference: str | None
+    graph: str
+    judge: str
+    profile: str
+    results: tuple[Hit, ...]
+    rankings: dict[str, list[str]]
+    intent: Intent
+    predicates: list[Predicate]
+    notes: list[Note]
+    usage: dict[str, Any]
+    run: str
+    settings: dict[str, Any]
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __getitem__(self, index: int) -> Hit:
+        return self.results[index]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as `imagescope search --json` prints it."""
+        return {
+            "query": self.query,
+            "graph": self.graph,
+            "judge": self.judge,
+            "profile": self.profile,
+            "results": [asdict(hit) for hit in self.results],
+            "intent": dict(self.intent),
+            "predicates": [dict(predicate) for predicate in self.predicates],
+            "notes": [dict(note) for note in self.notes],
+            "usage": self.usage,
+            "run": self.run,
+        }
+
+
+def total(usage: Iterable[Usage]) -> dict[str, Any]:
+    """The cost of a run: model calls by role, tokens, image prefills, seconds by step."""
+    calls: dict[str, int] = {}
+    seconds: dict[str, float] = {}
+    sums = {"prompt_tokens": 0, "completion_tokens": 0, "image_prefills": 0}
+    for entry in usage:
+        if entry["calls"]:
+            calls[entry["role"]] = calls.get(entry["role"], 0) + entry["calls"]
+        seconds[entry["step"]] = seconds.get(entry["step"], 0.0) + entry["seconds"]
+        for name in sums:
+            sums[name] += entry[name]  # type: ignore[literal-required]
+    return {"calls": calls, **sums, "seconds": seconds}
+
+
+def to_result(
+    state: Mapping[str, Any],
+    *,
+    paths: Mapping[str, str],
+    graph: str,
+    profile: str,
+    run: str,
+    settings: dict[str, Any],
+) -> SearchResult:
+    """The result in a finished run's state.
+
+    Args:
+        paths: of the images in the results, by id.
+    """
+    rankings = {
+        "retrieve": list(state["ranking_retrieve"]),
+        "verify": list(state["ranking_verify"] or state["ranking_retrieve"]),
+        "final": list(state["ranking"]),
+    }
+    return SearchResult(
+        query=state["query"],
+        reference=state["reference"],
+        graph=graph,
+        judge=settings["judge"],
+        profile=profile,
+        results=tuple(Hit(path=paths[hit["id"]], **hit) for hit in state["results"]),
+        rankings=rankings,
+        intent=state["intent"],
+        predicates=list(state["predicates"]),
+        notes=list(state["notes"]),
+        usage=total(state["usage"]),
+        run=run,
+        settings=settings,
+    )

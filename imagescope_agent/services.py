@@ -1,0 +1,149 @@
+"""The heavy things a graph is built with, opened from a profile; the only place that loads weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from PIL import Image
+from pydantic import ValidationError
+
+from imagescope_agent.collection.embed import Embedder, Vectors, open_embedder
+from imagescope_agent.collection.index import Collection
+from imagescope_agent.errors import BadInput, shorten
+from imagescope_agent.mllms import MLLMS
+from imagescope_agent.mllms.role import Role
+from imagescope_agent.profiles.profile import ROLES, Profile, load_profile
+from imagescope_agent.registry import resolve
+
+COLLECTION_VARIABLE = "IMAGESCOPE_COLLECTION"
+PROFILE_VARIABLE = "IMAGESCOPE_PROFILE"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What the nodes work with.
+
+    Args:
+        profile: name of the profile it was opened from.
+        prompt_set: whose wording suits the models, None for the general one.
+        settings: the profile's defaults of `Settings`.
+    """
+
+    embedder: Embedder
+    collection: Collection
+    captioner: Role
+    reasoner: Role
+    verifier: Role
+    judge: Role
+    profile: str = "custom"
+    prompt_set: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> dict[str, str]:
+        """The exact weights behind every role and the embedder."""
+        roles = {role: weights_of(getattr(self, role)) for role in ROLES}
+        return {"embedder": self.embedder.weights, **roles}
+
+
+class LateEmbedder:
+    """An embedder that is opened, once, when it is first needed."""
+
+    def __init__(self, opener: Callable[[], Embedder]) -> None:
+        self._opener, self._lock = opener, threading.Lock()
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        return self._opener()
+
+    def _opened(self) -> Embedder:
+        with self._lock:  # searches in threads must not load the weights twice
+            return self._embedder
+
+    @property
+    def weights(self) -> str:
+        """As `Embedder.weights`."""
+        return self._opened().weights
+
+    @property
+    def dimension(self) -> int:
+        """As `Embedder.dimension`."""
+        return self._opened().dimension
+
+    def images(self, images: Sequence[Image.Image]) -> Vectors:
+        """As `Embedder.images`."""
+        return self._opened().images(images)
+
+    def texts(self, texts: Sequence[str]) -> Vectors:
+        """As `Embedder.texts`."""
+        return self._opened().texts(texts)
+
+
+def open_services(profile: str, collection: Path | str) -> Services:
+    """Open an indexed collection and the profile's models; weights are read when they are first needed.
+
+    Raises:
+        BadInput: an unknown profile, or no usable index.
+    """
+    chosen = load_profile(profile)
+    return Services(
+        embedder=open_embedder_of(chosen),
+        collection=Collection.open(collection),
+        **open_roles(chosen),
+        profile=chosen.name,
+        prompt_set=chosen.prompt_set,
+        settings=chosen.settings,
+    )
+
+
+def open_roles(profile: Profile) -> dict[str, Role]:
+    """Every role of a profile; roles that name the same model share it, in the whole process."""
+    return {role: Role(role, _model(json.dumps(profile.model(role), sort_keys=True))) for role in ROLES}
+
+
+def open_embedder_of(profile: Profile) -> LateEmbedder:
+    """The profile's embedder, shared in the whole process."""
+    return _embedder(profile.embedder)
+
+
+def weights_of(role: Role) -> str:
+    """The exact weights behind a role, or the kind of model when it does not say."""
+    return str(getattr(role.model, "weights", "") or role.model._llm_type)
+
+
+def serve_from_environment() -> Services:
+    """The services of a graph server, named by IMAGESCOPE_COLLECTION and IMAGESCOPE_PROFILE ("mini" by default).
+
+    Raises:
+        BadInput: no collection is named, or it cannot be opened.
+    """
+    folder = os.environ.get(COLLECTION_VARIABLE)
+    if not folder:
+        raise BadInput(f"{COLLECTION_VARIABLE} is not set; set it to an indexed folder")
+    return open_services(os.environ.get(PROFILE_VARIABLE, "mini"), folder)
+
+
+@cache
+def _model(options: str) -> BaseChatModel:
+    arguments = json.loads(options)
+    hosted = resolve(arguments.pop("mllm"), MLLMS, kind="model class")
+    try:
+        model: BaseChatModel = hosted(**arguments)
+    except (TypeError, ValidationError) as error:
+        raise BadInput(
+            f"model options {options} do not fit: {shorten(str(error))}; mend the profile"
+        ) from error
+    return model
+
+
+@cache
+def _embedder(spec: str) -> LateEmbedder:
+    return LateEmbedder(lambda: open_embedder(spec))

@@ -1,0 +1,109 @@
+"""The knobs of a run: frozen plain values, checked once; the context every graph is run with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from imagescope_agent.errors import BadInput, suggest
+
+PREFIX = "IMAGESCOPE_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What may change from run to run without rebuilding a graph.
+
+    Args:
+        k: how many results are wanted, at least 1.
+        top_k: how many candidates are verified; at least max(top_k, k) are retrieved.
+        tau: weight of the captions beside the images in retrieval, from 0 to 1.
+        alpha: how many of the best verified candidates the judge may see.
+        judge: a name of `judges.JUDGES`, or "module:attribute".
+        seed: the same seed gives the same ranking.
+        keep_reference: leave the reference in its own ranking, as some benchmarks demand.
+        budget: most model calls a run may make; None for no limit.
+        attempts: how often a step is asked before it falls back when its answers cannot be read.
+
+    Raises:
+        BadInput: a value of the wrong type or out of range.
+    """
+
+    k: int = 10
+    top_k: int = 20
+    tau: float = 0.15
+    alpha: int = 3
+    judge: str = "pairwise"
+    seed: int = 0
+    keep_reference: bool = False
+    budget: int | None = None
+    attempts: int = 2
+
+    def __post_init__(self) -> None:
+        _check_whole(self, "k", least=1)
+        _check_whole(self, "top_k", least=0)
+        _check_whole(self, "alpha", least=0)
+        _check_whole(self, "seed", least=0)
+        _check_whole(self, "attempts", least=1)
+        if self.budget is not None:
+            _check_whole(self, "budget", least=0)
+        if isinstance(self.tau, bool) or not isinstance(self.tau, int | float) or not 0 <= self.tau <= 1:
+            raise BadInput(f"tau is {self.tau!r}; give a number from 0 to 1")
+        if not isinstance(self.keep_reference, bool):
+            raise BadInput(f"keep_reference is {self.keep_reference!r}; give true or false")
+        if not isinstance(self.judge, str) or not self.judge:
+            raise BadInput(f"judge is {self.judge!r}; give the name of a judge")
+
+    @classmethod
+    def load(cls, file: Mapping[str, Any] | None = None, /, **given: Any) -> Settings:
+        """Settings from where they are named: the caller, else the environment (IMAGESCOPE_TOP_K, ...), else
+        `file` (a profile's table), else the default.
+
+        Raises:
+            BadInput: an unknown name or an unusable value.
+        """
+        values = {**(file or {}), **_environment(), **given}
+        names = {field.name for field in fields(cls)}
+        for name in values:
+            if name not in names:
+                raise BadInput(f"there is no setting {name!r}; {suggest(name, names)}")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain values, ready for `load` or for a record of the run."""
+        return asdict(self)
+
+
+def current(runtime: Any) -> Settings:
+    """The settings of a running graph; the default ones when it was started without a context."""
+    return runtime.context if isinstance(runtime.context, Settings) else Settings.load()
+
+
+def _check_whole(settings: Settings, name: str, *, least: int) -> None:
+    value = getattr(settings, name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise BadInput(f"{name} is {value!r}; give a whole number of at least {least}")
+
+
+def _environment() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field in fields(Settings):
+        text = os.environ.get(PREFIX + field.name.upper())
+        if text is not None:
+            found[field.name] = _convert(field.name, str(field.type), text)
+    return found
+
+
+def _convert(name: str, kind: str, text: str) -> int | float | str | bool | None:
+    if kind == "str":
+        return text
+    if kind == "bool" and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if text == "" and "None" in kind:
+        return None
+    try:
+        return float(text) if kind == "float" else int(text)
+    except ValueError as error:
+        raise BadInput(f"{PREFIX}{name.upper()} is {text!r}; give a number") from error
