@@ -158,7 +158,9 @@ class Role:
             notes += reply.notes
             index = first_choice(reply.text, choices)
             if index is None:
-                notes.append(self._note("unreadable", f"not one of {list(choices)!r}: {shorten(reply.text)!r}"))
+                notes.append(
+                    self._note("unreadable", f"not one of {list(choices)!r}: {shorten(reply.text)!r}")
+                )
                 rows.append([1 / len(choices)] * len(choices))
             else:
                 rows.append([float(index == column) for column in range(len(choices))])

@@ -105,7 +105,9 @@ class Scripted(BaseChatModel):
         if isinstance(self.reply, str):
             return self.reply
         if not self._queue:
-            raise AssertionError(f"the script ran out of replies at question {len(self._asked)}: {asked.text!r}")
+            raise AssertionError(
+                f"the script ran out of replies at question {len(self._asked)}: {asked.text!r}"
+            )
         answer = self._queue.popleft()
         if isinstance(answer, BaseException):
             raise answer
@@ -121,7 +123,9 @@ class ScriptedScorer(Scripted):
 
     scorer: Scorer
 
-    def __init__(self, scorer: Scorer, reply: Reply | Iterable[str | BaseException] | str = "", **kwargs: Any) -> None:
+    def __init__(
+        self, scorer: Scorer, reply: Reply | Iterable[str | BaseException] | str = "", **kwargs: Any
+    ) -> None:
         super().__init__(reply, scorer=scorer, **kwargs)
 
     async def ascore(self, messages: list[list[BaseMessage]], choices: Sequence[str]) -> Choice:

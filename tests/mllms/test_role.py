@@ -18,7 +18,9 @@ class Answer(BaseModel):
 def test_ask_keeps_the_order_and_counts() -> None:
     model = Scripted(lambda asked: asked.text.upper())
     replies = asyncio.run(
-        Role("captioner", model).ask([Request(text="a", images=(PICTURE,)), Request(text="b c")], max_tokens=7)
+        Role("captioner", model).ask(
+            [Request(text="a", images=(PICTURE,)), Request(text="b c")], max_tokens=7
+        )
     )
     assert [reply.text for reply in replies] == ["A", "B C"]
     assert replies[0].usage["image_prefills"] == 1 and replies[1].usage["prompt_tokens"] == 2
@@ -43,7 +45,9 @@ def test_schema_is_passed_on_or_noted() -> None:
 
 def test_choose_with_probabilities() -> None:
     model = ScriptedScorer(lambda asked: [3, 1] if "red" in asked.text else [0, 2])
-    choice = asyncio.run(Role("verifier", model).choose([Request(text="red?"), Request(text="b")], ["Yes", "No"]))
+    choice = asyncio.run(
+        Role("verifier", model).choose([Request(text="red?"), Request(text="b")], ["Yes", "No"])
+    )
     assert choice.probabilities == [[0.75, 0.25], [0.0, 1.0]]
     assert not choice.notes and choice.usage["calls"] == 2
     assert model.asked[0].choices == ("Yes", "No")
@@ -60,7 +64,16 @@ def test_choose_without_probabilities_reads_text() -> None:
 
 @pytest.mark.parametrize(
     ("text", "index"),
-    [("Yes", 0), ("**No**: because", 1), ("nothing", None), ("", None), ("noon", None), ("yes", 0), ("10", 3), ("1", 2)],
+    [
+        ("Yes", 0),
+        ("**No**: because", 1),
+        ("nothing", None),
+        ("", None),
+        ("noon", None),
+        ("yes", 0),
+        ("10", 3),
+        ("1", 2),
+    ],
 )
 def test_first_choice(text: str, index: int | None) -> None:
     assert first_choice(text, ["Yes", "No", "1", "10"]) == index

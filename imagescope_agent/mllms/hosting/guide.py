@@ -1,0 +1,67 @@
+"""Holding a reply to a JSON schema, token by token (llguidance)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import llguidance
+import llguidance.hf
+import llguidance.numpy
+import numpy as np
+import torch
+from pydantic import BaseModel
+
+from imagescope_agent.errors import BadInput
+
+
+class Guides:
+    """Makes guides for one tokenizer; a schema is compiled once."""
+
+    def __init__(self, tokenizer: Any, vocabulary: int) -> None:
+        self._vocabulary = vocabulary
+        self._tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=vocabulary)
+        self._grammars: dict[str, str] = {}
+
+    def start(self, schema: str) -> Guide:
+        """A guide at the start of a reply.
+
+        Raises:
+            BadInput: a schema that the grammar compiler does not take.
+        """
+        if schema not in self._grammars:
+            options = {"whitespace_flexible": False}
+            self._grammars[schema] = llguidance.LLMatcher.grammar_from_json_schema(schema, overrides=options)
+        matcher = llguidance.LLMatcher(self._tokenizer, self._grammars[schema])
+        if matcher.is_error():
+            raise BadInput(f"the JSON schema cannot be followed: {matcher.get_error()}")
+        return Guide(matcher, self._vocabulary)
+
+
+class Guide:
+    """Where one reply stands in its grammar."""
+
+    def __init__(self, matcher: Any, vocabulary: int) -> None:
+        self._matcher = matcher
+        self._bits = llguidance.numpy.allocate_token_bitmask(1, vocabulary)
+
+    def forbid(self, logits: torch.Tensor) -> None:
+        """Rule out, in place, every token that cannot come next: (vocabulary,)."""
+        llguidance.numpy.fill_next_token_bitmask(self._matcher, self._bits, 0)
+        allowed = np.unpackbits(self._bits.view(np.uint8), bitorder="little")[: logits.shape[-1]].astype(bool)
+        logits[~torch.from_numpy(allowed).to(logits.device)] = -torch.inf
+
+    def take(self, token: int) -> bool:
+        """Go on past the chosen token; whether the reply is complete."""
+        self._matcher.consume_token(token)
+        return bool(self._matcher.is_stopped())
+
+
+def json_schema(schema: type[BaseModel]) -> dict[str, Any]:
+    """The schema that a reply of this model follows; extra keys are refused, or they would grow without end."""
+    return {**schema.model_json_schema(), "additionalProperties": False}
+
+
+def schema_text(schema: dict[str, Any]) -> str:
+    """The schema as the text a job carries."""
+    return json.dumps(schema)

@@ -1,0 +1,132 @@
+"""Shared-prefix scoring: one row holds a picture's prefix once and every question about it as a branch of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from imagescope_agent.mllms.hosting.encode import Prompt
+from imagescope_agent.mllms.hosting.network import Network
+from imagescope_agent.mllms.hosting.vision import Features
+
+_PREFIX, _PADDING = 0, -1
+
+
+@dataclass(kw_only=True)
+class Row:
+    """A prefix and the branches that continue it.
+
+    Attributes:
+        first: a prompt that begins with the prefix.
+        prefix: its length in tokens.
+        branches: tokens of each branch, with the places of the prompts it answers (the same question asked twice).
+    """
+
+    first: Prompt
+    prefix: int
+    branches: list[tuple[NDArray[np.int64], list[int]]] = field(default_factory=list)
+
+    @property
+    def length(self) -> int:
+        """Tokens of the whole row."""
+        return self.prefix + sum(len(ids) for ids, _ in self.branches)
+
+
+def pack(prompts: Sequence[Prompt], *, share: bool, row_tokens: int) -> list[Row]:
+    """Rows that answer all prompts.
+
+    Args:
+        prompts: what is asked.
+        share: whether prompts with the same pictures and preamble share a row.
+        row_tokens: a row takes no further branch beyond this length (attention grows with its square).
+    """
+    rows: list[Row] = []
+    open_rows: dict[Any, Row] = {}
+    seen: dict[Any, list[int]] = {}
+    for place, prompt in enumerate(prompts):
+        prefix = prompt.prefix if share else 0
+        key = (prompt.ids[:prefix].tobytes(), prompt.pictures) if prefix else place
+        branch = prompt.ids[prefix:]
+        if share and (key, branch.tobytes()) in seen:
+            seen[key, branch.tobytes()].append(place)
+            continue
+        row = open_rows.get(key)
+        if row is None or row.length + len(branch) > max(row_tokens, 2 * prefix):
+            row = open_rows[key] = Row(first=prompt, prefix=prefix)
+            rows.append(row)
+        places = [place]
+        row.branches.append((branch, places))
+        seen[key, branch.tobytes()] = places
+    return rows
+
+
+def batches(rows: Sequence[Row], *, batch_tokens: int) -> Iterator[list[Row]]:
+    """Rows of similar length together, each batch at most `batch_tokens` with its padding (or a single row)."""
+    batch: list[Row] = []
+    for row in sorted(rows, key=lambda row: row.length):
+        if batch and (len(batch) + 1) * row.length > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def score(
+    network: Network, rows: Sequence[Row], features: Mapping[str, Features]
+) -> tuple[torch.Tensor, list[list[int]]]:
+    """Hidden states at the last token of every branch, (branches, width), and the prompts each one answers."""
+    length = max(row.length for row in rows)
+    ids = np.full((len(rows), length), network.pad, dtype=np.int64)
+    positions = np.zeros((3, len(rows), length), dtype=np.int64)
+    branch = np.full((len(rows), length), _PADDING, dtype=np.int64)
+    reads: list[tuple[int, int]] = []
+    places: list[list[int]] = []
+    for index, row in enumerate(rows):
+        end = row.prefix
+        ids[index, :end] = row.first.ids[:end]
+        positions[:, index, :end] = row.first.positions[:, :end]
+        branch[index, :end] = _PREFIX
+        for number, (tokens, answered) in enumerate(row.branches, start=1):
+            start, end = end, end + len(tokens)
+            ids[index, start:end] = tokens
+            positions[:, index, start:end] = _branch_positions(row, len(tokens))
+            branch[index, start:end] = number
+            reads.append((index, end - 1))
+            places.append(answered)
+    hidden = network.hidden(
+        network.tensor(ids),
+        network.tensor(positions),
+        branch_mask(network.tensor(branch)),
+        [features[key] for row in rows for key in row.first.pictures],
+    )
+    at = network.tensor(np.asarray(reads))
+    return hidden[at[:, 0], at[:, 1]], places
+
+
+def branch_mask(branch: torch.Tensor) -> torch.Tensor:
+    """Who attends to whom: a token to itself, and to what stands before it in the prefix and in its own branch.
+
+    Args:
+        branch: (batch, length), 0 for the prefix, then 1, 2, ... and -1 for padding.
+
+    Returns:
+        (batch, 1, length, length) bool. Padding attends to itself: a row without any target would give NaN.
+    """
+    place = torch.arange(branch.shape[1], device=branch.device)
+    seen = (branch[:, None, :] == _PREFIX) | (branch[:, None, :] == branch[:, :, None])
+    seen &= (place[None, :] <= place[:, None]) & (branch[:, None, :] != _PADDING)
+    seen |= torch.eye(branch.shape[1], dtype=torch.bool, device=branch.device)
+    return seen[:, None]
+
+
+def _branch_positions(row: Row, length: int) -> NDArray[np.int64]:
+    if not row.prefix:
+        return row.first.positions
+    start = int(row.first.positions[:, : row.prefix].max()) + 1
+    return np.broadcast_to(np.arange(start, start + length), (3, length))
