@@ -42,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
         return _check(args)
     if args.out is None:
         raise BadInput("where should the run be kept? give --out DIR")
-    from imagescope_agent.evaluation.report import markdown
     from imagescope_agent.evaluation.run import evaluate
+    from imagescope_agent.evaluation.tables import markdown
 
     names = ("root", "out", "split", "graph", "judge", "profile", "limit", "seed")
     metrics = evaluate(args.dataset, **{name: getattr(args, name) for name in names})

@@ -1,0 +1,154 @@
+"""`imagescope compare`: are runs on the same queries really different?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imagescope_agent.errors import BadInput
+from imagescope_agent.evaluation import scoring, significance, tables
+from imagescope_agent.evaluation.datasets.base import Query
+from imagescope_agent.evaluation.ledger import PER_QUERY, RUN, read_identity, read_records
+
+#: What must agree before two runs may be compared.
+SAME = ("dataset", "split", "protocol", "gallery")
+HEAD = (
+    *("run", "queries", "measure", "n", "baseline", "run value", "difference", "95 % interval"),
+    *("p", "p (Holm)", "wins", "losses", "ties"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A finished run: its folder, what it is, its table of the final stage, and how many queries failed."""
+
+    name: str
+    identity: dict[str, Any]
+    table: scoring.Table
+    failed: int
+
+
+def compare(run_dirs: Sequence[Path | str], *, stage: str = "final", seed: int = 0) -> dict[str, Any]:
+    """Compare runs with the first of them, query by query (dialog by dialog where a measure belongs to
+    dialogs).
+
+    Only queries that both answered count. Differences come with a paired bootstrap interval and a two-sided
+    paired permutation test; p-values are corrected by Holm's method over all rows.
+
+    Args:
+        run_dirs: folders that `imagescope eval` wrote; the first is the baseline.
+        stage: whose rankings are compared.
+        seed: of resampling.
+
+    Returns:
+        "baseline", "runs", "stage", "failed" and "rows": {"run", "subset", "measure", "n", "baseline",
+        "value", "difference", "interval", "p", "p_holm", "wins", "losses", "ties"}; values, differences and
+        intervals as in metrics.json (per cent).
+
+    Raises:
+        BadInput: fewer than two runs, or runs that were made under different rules.
+    """
+    if len(run_dirs) < 2:
+        raise BadInput("compare needs at least two runs: name their folders")
+    runs = [open_run(Path(folder), stage) for folder in run_dirs]
+    for run in runs[1:]:
+        for key in SAME:
+            if run.identity.get(key) != runs[0].identity.get(key):
+                raise BadInput(
+                    f"{run.name!r} has {key} {run.identity.get(key)!r}, {runs[0].name!r} has "
+                    f"{runs[0].identity.get(key)!r}: figures under different rules cannot be compared"
+                )
+    rows = [row for run in runs[1:] for row in _rows(runs[0], run, seed)]
+    for row, adjusted in zip(rows, significance.holm([row["p"] for row in rows]), strict=True):
+        row["p_holm"] = adjusted
+    return {
+        "baseline": runs[0].name,
+        "runs": [run.name for run in runs[1:]],
+        "stage": stage,
+        "failed": {run.name: run.failed for run in runs},
+        "rows": rows,
+    }
+
+
+def table(comparison: Mapping[str, Any], *, form: str = "markdown") -> str:
+    """A comparison as a Markdown or LaTeX table.
+
+    Raises:
+        BadInput: another form.
+    """
+    makers = {"markdown": tables.markdown_table, "latex": tables.latex_table}
+    if form not in makers:
+        raise BadInput(f"unknown form {form!r}: choose one of {', '.join(makers)}")
+    return makers[form](HEAD, [_cells(row) for row in comparison["rows"]])
+
+
+def open_run(folder: Path, stage: str = "final") -> Run:
+    """Read a run's folder.
+
+    Raises:
+        BadInput: it is no run, is damaged, or has no such stage or ground truth.
+    """
+    identity = read_identity(folder / RUN)
+    records = [record for _, record in read_records(folder / PER_QUERY)]
+    answered = [record for record in records if record.get("failed") is None and stage in record["stages"]]
+    if not answered:
+        raise BadInput(f"{folder / PER_QUERY}: no query has the stage {stage!r}")
+    measures = [name for name in answered[0]["values"][stage] if name != "rank"]
+    if not measures:
+        raise BadInput(f"{folder / PER_QUERY}: this split's ground truth is held by a test server")
+    queries = [
+        Query(qid=r["qid"], text=r["text"], subsets=tuple(r["subsets"]), group=r["group"], turn=r["turn"])
+        for r in answered
+    ]
+    values = scoring.from_records([record["values"][stage] for record in answered], measures)
+    made = scoring.tabulate(
+        queries, values, macro=identity.get("macro", ()), worst_rank=identity.get("gallery_size", 0)
+    )
+    return Run(name=str(folder), identity=identity, table=made, failed=len(records) - len(answered))
+
+
+def _rows(baseline: Run, run: Run, seed: int) -> list[dict[str, Any]]:
+    return [
+        _row(run.name, subset, measure, first, second, seed)
+        for subset in baseline.table
+        for first, second in zip(baseline.table[subset], run.table.get(subset, []), strict=False)
+        for measure in first.measures
+        if measure in second.measures
+    ]
+
+
+def _row(
+    name: str, subset: str, measure: str, first: scoring.Rows, second: scoring.Rows, seed: int
+) -> dict[str, Any]:
+    place = {unit: row for row, unit in enumerate(second.units)}
+    both = [(row, place[unit]) for row, unit in enumerate(first.units) if unit in place]
+    mine, theirs = [pair[0] for pair in both], [pair[1] for pair in both]
+    scale = 1.0 if measure in scoring.PLAIN else 100.0
+    before = first.values[mine, first.measures.index(measure)] * scale
+    after = second.values[theirs, second.measures.index(measure)] * scale
+    weights = first.weights[mine] / first.weights[mine].mean() if both else np.ones(0)
+    differences = (after - before) * weights
+    changed = after != before
+    better = after < before if measure in scoring.PLAIN else after > before
+    low, high = significance.bootstrap_interval(differences, seed=seed)
+    return {
+        "run": name, "subset": subset, "measure": measure, "n": len(both),
+        "baseline": float((before * weights).mean()) if both else float("nan"),
+        "value": float((after * weights).mean()) if both else float("nan"),
+        "difference": float(differences.mean()) if both else float("nan"),
+        "interval": [low, high],
+        "p": significance.permutation_test(differences, seed=seed), "p_holm": 1.0,
+        "wins": int(better.sum()), "losses": int((changed & ~better).sum()), "ties": int((~changed).sum()),
+    }  # fmt: skip
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    low, high = row["interval"]
+    figures = [f"{row['baseline']:.2f}", f"{row['value']:.2f}", f"{row['difference']:+.2f}"]
+    tests = [f"{low:+.2f} to {high:+.2f}", f"{row['p']:.4f}", f"{row['p_holm']:.4f}"]
+    counts = [str(row[name]) for name in ("wins", "losses", "ties")]
+    return [row["run"], row["subset"], row["measure"], str(row["n"]), *figures, *tests, *counts]

@@ -1,0 +1,166 @@
+"""Reading annotation files so that a mistake in one is reported as one line with file and line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imagescope_agent.errors import BadInput
+
+
+def read_text(path: Path) -> str:
+    """The file's text.
+
+    Raises:
+        BadInput: it is missing, unreadable or not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadInput(
+            f"{path}: missing; `imagescope eval DATASET --root DIR --check` says where to obtain it"
+        ) from None
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise BadInput(f"{path}, line {line}: not UTF-8 text; obtain the file again") from None
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror or error}") from None
+
+
+def read_json(path: Path) -> Any:
+    """One JSON document.
+
+    Raises:
+        BadInput: missing, or not JSON, naming the line.
+    """
+    try:
+        return json.loads(read_text(path), parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise BadInput(
+            f"{path}, line {error.lineno}: not valid JSON ({error.msg}); the file may be cut off"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: not valid JSON ({error}); obtain the file again") from None
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number (from 1) and record of every line that is not empty.
+
+    Raises:
+        BadInput: a line is no JSON object; the file is missing.
+    """
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            raise BadInput(f"{path}, line {number}: not valid JSON; the line may be cut off") from None
+        if not isinstance(record, dict):
+            raise BadInput(f"{path}, line {number}: expected a JSON object, not {type(record).__name__}")
+        yield number, record
+
+
+def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number (from 1, of the record's last line) and record of every row of a CSV file with a header."""
+    reader = csv.DictReader(read_text(path).splitlines(keepends=True), strict=True)
+    try:
+        for row in reader:
+            if None in row or None in row.values():
+                raise BadInput(
+                    f"{path}, line {reader.line_num}: wrong number of columns; the line may be cut off"
+                )
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise BadInput(f"{path}, line {reader.line_num}: not valid CSV ({error})") from None
+
+
+def records(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Place and record of a JSON file that holds a list of objects.
+
+    Raises:
+        BadInput: the file holds something else.
+    """
+    data = read_json(path)
+    if not isinstance(data, list):
+        raise BadInput(f"{path}, line 1: expected a list of records, not {type(data).__name__}")
+    for index, record in enumerate(data):
+        place = Place(path=path, index=index)
+        if not isinstance(record, dict):
+            raise BadInput(f"{place}: expected an object, not {type(record).__name__}")
+        yield place, record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where an element of a JSON list stands; the line is looked up only when a message needs it."""
+
+    path: Path
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.path}, line {element_line(read_text(self.path), self.index)}, record {self.index + 1}"
+
+
+def element_line(text: str, index: int) -> int:
+    """The line (from 1) on which element `index` of the JSON list `text` begins."""
+    decoder = json.JSONDecoder()
+    position = text.index("[") + 1
+    for remaining in range(index, -1, -1):
+        while text[position] in " \t\r\n,":
+            position += 1
+        if remaining == 0:
+            break
+        position = decoder.raw_decode(text, position)[1]
+    return text.count("\n", 0, position) + 1
+
+
+def field(record: dict[str, Any], key: str, kind: type | tuple[type, ...], place: object) -> Any:
+    """`record[key]`, checked.
+
+    Raises:
+        BadInput: the field is missing or of another type.
+    """
+    if key not in record:
+        raise BadInput(f"{place}: the field {key!r} is missing")
+    value = record[key]
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+        raise BadInput(
+            f"{place}: the field {key!r} is {type(value).__name__}, which is not what the format says"
+        )
+    return value
+
+
+def strings(record: dict[str, Any], key: str, place: object, *, length: int | None = None) -> list[str]:
+    """`record[key]` as a list of texts, of `length` when given.
+
+    Raises:
+        BadInput: it is something else.
+    """
+    value = field(record, key, list, place)
+    if not all(isinstance(item, str) for item in value):
+        raise BadInput(f"{place}: the field {key!r} should hold texts only")
+    if length is not None and len(value) != length:
+        raise BadInput(f"{place}: the field {key!r} holds {len(value)} texts, not {length}")
+    return list(value)
+
+
+def unique(ids: Iterable[tuple[object, str]]) -> None:
+    """Check that no id of `(place, id)` pairs comes twice.
+
+    Raises:
+        BadInput: one does.
+    """
+    seen: set[str] = set()
+    for place, name in ids:
+        if name in seen:
+            raise BadInput(f"{place}: the id {name!r} occurs twice")
+        seen.add(name)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not allowed")

@@ -1,0 +1,121 @@
+"""What every data set is made of: queries, galleries and the rules by which rankings are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagescope_agent.errors import BadInput
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """One question to a system.
+
+    `relevant` holds every image that satisfies it (empty when the ground truth is held by a test server).
+    `target` is the one image that recall asks for where the protocol names one; otherwise any relevant image
+    counts. `members` is CIRR's group without the reference. A dialog is several queries with one `group`,
+    numbered by `turn` from 0.
+    """
+
+    qid: str
+    text: str
+    reference: str | None = None
+    relevant: tuple[str, ...] = ()
+    target: str | None = None
+    subsets: tuple[str, ...] = ()
+    gallery: str = "images"
+    members: tuple[str, ...] = ()
+    group: str = ""
+    turn: int = 0
+
+    @property
+    def unit(self) -> str:
+        """What is sampled, resampled and paired as a whole: the dialog, or the query itself."""
+        return self.group or self.qid
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """The images a query is searched in: `files` maps an image's official id to its path below `folder`, in
+    order.
+    """
+
+    name: str
+    folder: Path
+    files: Mapping[str, str]
+
+    @property
+    def index(self) -> Path:
+        """Where its index lies: with the images, apart from the indices of other parts of the same folder."""
+        return self.folder / (".imagescope" if self.name == "images" else f".imagescope-{self.name}")
+
+    def missing(self) -> list[str]:
+        """Paths below `folder` that are not there."""
+        return [path for path in self.files.values() if not (self.folder / path).is_file()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needed:
+    """A file or folder that a data set expects, and where people obtain it."""
+
+    path: Path
+    source: str
+    images: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """A data set, one split, one protocol.
+
+    Attributes:
+        key: the protocol in short, "dataset/split/variant"; only figures with the same key may be compared.
+        protocol: the protocol in one line for people.
+        gallery: the galleries' description for people ("original, 3 categories").
+        measures: names for `scoring`, such as "R@1" or "mAP@5".
+        drop_reference: the reference image is removed from every ranking before it is scored.
+        macro: subsets whose unweighted mean is the figure of "all"; empty = the mean over queries.
+        depth: how deep a ranking must be known; None = the whole gallery.
+        size: images in the largest gallery, 0 = unknown; the rank of a target that a cut-off ranking does not
+            hold.
+        open_galleries: reads the galleries, which may need the images on disk.
+        known: whether an id may occur in a run, by gallery name; None = cannot be told without the images.
+        submit: makes the official server's files from `{qid: ranking}`; None where there is no server.
+        parse: reads an official submission (document, file name) into `{qid: ranking}` and the measures it is
+            meant for.
+    """
+
+    name: str
+    split: str
+    key: str
+    protocol: str
+    gallery: str
+    queries: tuple[Query, ...]
+    measures: tuple[str, ...]
+    open_galleries: Callable[[], Mapping[str, Gallery]]
+    drop_reference: bool = False
+    macro: tuple[str, ...] = ()
+    depth: int | None = 100
+    size: int = 0
+    known: Mapping[str, frozenset[str]] | None = None
+    submit: Callable[[Mapping[str, list[str]]], Mapping[str, object]] | None = None
+    parse: Callable[[object, str], tuple[Mapping[str, list[str]], Sequence[str]]] | None = None
+
+
+def choose_split(name: str, split: str | None, splits: tuple[str, ...]) -> str:
+    """The split asked for, or the first of `splits`.
+
+    Raises:
+        BadInput: the data set has no such split.
+    """
+    if split is None:
+        return splits[0]
+    if split not in splits:
+        raise BadInput(f"{name} has no split {split!r}: choose one of {', '.join(splits)} with --split")
+    return split
+
+
+def first_of(root: Path, *names: str) -> Path:
+    """The first of several places below `root` that exists; the first name when none does."""
+    return next((root / name for name in names if (root / name).exists()), root / names[0])

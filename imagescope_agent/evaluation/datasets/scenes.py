@@ -1,0 +1,135 @@
+"""The drawn world: text queries, composed queries and dialogs with exact ground truth.
+
+Expected below the root (`imagescope scenes make` writes it; an empty or missing root is filled by
+`prepare`)::
+
+    images/*.png  tir.jsonl  cir.jsonl  chat.jsonl  scenes.jsonl
+
+The ground truth is every image that satisfies the query, so R@k asks whether any of them is among the first
+k. A composed query's reference is removed from its ranking. Splits: all (text and composed queries), tir,
+cir, chat.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from imagescope_agent.errors import BadInput
+from imagescope_agent.evaluation.datasets.annotations import field, read_jsonl, strings, unique
+from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Needed, Query, choose_split
+
+SPLITS = ("all", "tir", "cir", "chat")
+COUNT = 1000
+
+
+def prepare(root: Path, *, seed: int) -> None:
+    """Draw a world of 1,000 scenes where there is none yet; a kill leaves nothing half drawn.
+
+    Raises:
+        BadInput: the folder holds other things.
+    """
+    if (root / "tir.jsonl").exists() or (root / "images").exists():
+        return
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise BadInput(
+            f"{str(root)!r} holds no drawn world: name an empty folder, or run `imagescope scenes make` first"
+        )
+    from imagescope_agent.scenes.make import make_world
+
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".scenes-", dir=root.parent) as folder:
+        world = Path(folder) / "world"
+        make_world(world, seed, COUNT)
+        world.replace(root)
+
+
+def needed(root: Path, *, split: str | None = None) -> list[Needed]:
+    """The files this data set reads."""
+    source = f"`imagescope scenes make --seed N --count {COUNT} --out {root}`"
+    names = _files(choose_split("scenes", split, SPLITS))
+    return [Needed(path=root / name, source=source) for name in names] + [
+        Needed(path=root / "images", source=source, images=True)
+    ]
+
+
+def load(root: Path, *, split: str | None = None) -> Benchmark:
+    """Read the queries of a drawn world.
+
+    Raises:
+        BadInput: a file is missing or malformed, or a query names an image that does not exist.
+    """
+    split = choose_split("scenes", split, SPLITS)
+    gallery = Gallery(name="images", folder=root, files=_images(root))
+    queries = [query for name in _files(split) for query in _queries(root / name, gallery.files)]
+    return Benchmark(
+        name="scenes",
+        split=split,
+        key=f"scenes/{split}",
+        protocol="drawn scenes; a hit is any satisfying image; the reference of a composed query is removed",
+        gallery=f"all {len(gallery.files)} drawn images",
+        queries=tuple(queries),
+        measures=("R@1", "R@5", "R@10", "mAP@5", "mAP@10", "MRR", "nDCG@10"),
+        open_galleries=lambda: {gallery.name: gallery},
+        drop_reference=True,
+        size=len(gallery.files),
+        known={gallery.name: frozenset(gallery.files)},
+    )
+
+
+def _files(split: str) -> list[str]:
+    return ["tir.jsonl", "cir.jsonl"] if split == "all" else [f"{split}.jsonl"]
+
+
+def _images(root: Path) -> Mapping[str, str]:
+    names = sorted(path.name for path in (root / "images").glob("*.png"))
+    if not names:
+        raise BadInput(
+            f"{str(root / 'images')!r} holds no images: make them with `imagescope scenes make --out {root}`"
+        )
+    return {f"images/{name}": f"images/{name}" for name in names}
+
+
+def _queries(path: Path, images: Mapping[str, str]) -> Iterator[Query]:
+    seen: list[tuple[object, str]] = []
+    for number, record in read_jsonl(path):
+        place = f"{path}, line {number}"
+        seen.append((place, str(field(record, "qid", (str, int), place))))
+        make = _dialog if path.name == "chat.jsonl" else _query
+        for query in make(record, path.stem, place):
+            for image in (*query.relevant, *([query.reference] if query.reference else [])):
+                if image not in images:
+                    raise BadInput(f"{place}: the image {image!r} does not exist")
+            yield query
+    unique(seen)
+
+
+def _query(record: dict[str, Any], kind: str, place: str) -> Iterator[Query]:
+    targets = strings(record, "targets", place)
+    reference = field(record, "reference", str, place) if kind == "cir" else None
+    if not targets or reference in targets:
+        raise BadInput(f"{place}: a query needs at least one target, and none may be its reference")
+    yield Query(
+        qid=str(record["qid"]),
+        text=field(record, "text", str, place),
+        reference=reference,
+        relevant=tuple(targets),
+        subsets=(kind, f"{kind}/{field(record, 'kind', str, place)}"),
+    )
+
+
+def _dialog(record: dict[str, Any], kind: str, place: str) -> Iterator[Query]:
+    dialog = strings(record, "dialog", place)
+    target = field(record, "target", str, place)
+    for turn in range(len(dialog)):
+        yield Query(
+            qid=f"{record['qid']}-{turn}",
+            text=", ".join(dialog[: turn + 1]),
+            relevant=(target,),
+            target=target,
+            subsets=(kind, f"round {turn}"),
+            group=str(record["qid"]),
+            turn=turn,
+        )

@@ -1,0 +1,131 @@
+"""A run's folder: which run it is (run.json) and every answer as it arrives (per_query.jsonl).
+
+A line is written by one append, so a run that is killed leaves whole lines and at most one torn end, which
+the next run cuts off and asks again: nothing is lost, nothing is asked twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from imagescope_agent.errors import BadInput
+
+RUN = "run.json"
+PER_QUERY = "per_query.jsonl"
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a whole file or nothing: a reader, and a kill at any moment, sees the old one or the new one."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class Ledger:
+    """The answers of one run, kept on disk as they come.
+
+    Args:
+        out: the run's folder; made when missing.
+        identity: what makes this run this run (data set, graph, settings, ...), JSON-able.
+
+    Raises:
+        BadInput: the folder holds another run, or its files are damaged.
+    """
+
+    def __init__(self, out: Path, identity: Mapping[str, Any]) -> None:
+        if out.exists() and not out.is_dir():
+            raise BadInput(f"{str(out)!r} is a file: name a folder with --out")
+        out.mkdir(parents=True, exist_ok=True)
+        self.path = out / PER_QUERY
+        self._claim(out / RUN, json.loads(json.dumps(identity)))
+        self._cut_torn_end()
+        self.records: dict[str, dict[str, Any]] = {}
+        for number, record in read_records(self.path):
+            if record["qid"] in self.records:
+                raise _damaged(self.path, number, f"query {record['qid']!r} occurs twice")
+            self.records[record["qid"]] = record
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Keep one answer: one line, one write."""
+        line = json.dumps(record, ensure_ascii=False) + "\n"
+        with self.path.open("ab", buffering=0) as file:
+            file.write(line.encode("utf-8"))
+        self.records[record["qid"]] = record
+
+    def finish(self, order: Iterable[str]) -> list[dict[str, Any]]:
+        """Put the lines into the data set's order, whatever order the answers came in, and return them."""
+        records = [self.records[qid] for qid in order]
+        write_atomic(self.path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+        return records
+
+    @staticmethod
+    def _claim(path: Path, identity: dict[str, Any]) -> None:
+        if not path.exists():
+            if (path.parent / PER_QUERY).exists():
+                raise BadInput(f"{path}: missing beside {PER_QUERY}; start again in an empty folder")
+            write_atomic(path, json.dumps(identity, indent=2, ensure_ascii=False) + "\n")
+            return
+        kept = read_identity(path)
+        for key in (*identity, *kept):
+            if kept.get(key) != identity.get(key):
+                raise BadInput(
+                    f"{str(path.parent)!r} holds a run with {key} {kept.get(key)!r}, "
+                    f"not {identity.get(key)!r}: name another folder with --out"
+                )
+
+    def _cut_torn_end(self) -> None:
+        if not self.path.exists():
+            return
+        data = self.path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.truncate(self.path, whole)
+
+
+def read_identity(path: Path) -> dict[str, Any]:
+    """What run a folder holds.
+
+    Raises:
+        BadInput: missing or damaged.
+    """
+    try:
+        identity = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"{path}: missing; name a folder that `imagescope eval` wrote") from None
+    except ValueError:
+        raise BadInput(f"{path}: damaged; start again in an empty folder") from None
+    if not isinstance(identity, dict):
+        raise BadInput(f"{path}: damaged; start again in an empty folder")
+    return identity
+
+
+def read_records(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
+    """Line number and record of every line of a per_query.jsonl.
+
+    Raises:
+        BadInput: a line is damaged.
+    """
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                record = json.loads(line)
+                record["qid"], record["stages"]
+            except (ValueError, KeyError, TypeError):
+                raise _damaged(path, number, "not a record of a query") from None
+            yield number, record
+
+
+def _damaged(path: Path, line: int, why: str) -> BadInput:
+    return BadInput(f"{path}, line {line}: {why}; the file is damaged, start again in an empty folder")

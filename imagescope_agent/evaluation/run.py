@@ -1,0 +1,117 @@
+"""`imagescope eval`: a data set through a graph, and everything that is kept of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from imagescope_agent.errors import BadInput
+from imagescope_agent.evaluation import datasets, outputs
+from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Query
+from imagescope_agent.evaluation.ledger import Ledger
+from imagescope_agent.evaluation.runner import System, ask_all, sample
+from imagescope_agent.evaluation.system import open_system
+
+#: Queries in flight: models merge their requests into batches.
+CONCURRENCY = 16
+
+
+def evaluate(
+    dataset: str, *, root: Path | str, out: Path | str, split: str | None = None, graph: str = "imagescope",
+    judge: str | None = None, profile: str = "mini", limit: int | None = None, seed: int = 0,
+    concurrency: int = CONCURRENCY, progress: bool = True, system: System | None = None, **settings: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Ask a system every query of a data set and write run.trec, per_query.jsonl, metrics.json, report.html
+    and submissions.
+
+    A run that was stopped goes on where it was when it is called again with the same arguments.
+
+    Args:
+        dataset: a name of `datasets.DATASETS`.
+        root: where the data set lies; `imagescope eval DATASET --check` says what is expected there.
+        out: folder of the run; it may hold only this run.
+        split: one of the data set's splits; its first when None.
+        graph: the system's name.
+        judge: the judge's name; the settings' default when None.
+        profile: which models.
+        limit: draw so many queries (dialogs) by `seed`; all when None. The gallery stays whole.
+        seed: of the run and of the draw, and of the drawn world where `scenes` makes it.
+        concurrency: queries asked at the same time.
+        progress: show a bar with the time left.
+        system: answers instead of `graph`; for other systems and tests.
+        settings: more fields of `Settings`.
+
+    Returns:
+        The content of metrics.json.
+
+    Raises:
+        BadInput: something is missing or malformed, or `out` holds another run.
+        BackendUnavailable: a model does not answer; what was answered is kept.
+    """
+    root, out = Path(root), Path(out)
+    if limit is not None and limit < 1:
+        raise BadInput(f"--limit {limit}: give at least 1")
+    if prepare := getattr(datasets.find(dataset), "prepare", None):
+        prepare(root, seed=seed)
+    benchmark = datasets.load(dataset, root, split=split)
+    queries = sample(benchmark.queries, limit, seed)
+    galleries = _galleries(benchmark, queries)
+    if system is None:
+        chosen = {"seed": seed, **settings, **({"judge": judge} if judge else {})}
+        system = open_system(benchmark, galleries, graph=graph, profile=profile, settings=chosen)
+    of_system = {"judge": judge, "settings": settings, "weights": {}, **getattr(system, "identity", {})}
+    of_run = {
+        "graph": graph,
+        "profile": profile,
+        "seed": seed,
+        "limit": limit,
+        "queries": _fingerprint(queries),
+    }
+    identity = {**_rules(benchmark), **of_system, **of_run}
+    ledger = Ledger(out, identity)
+    records = asyncio.run(
+        ask_all(benchmark, queries, system, ledger, concurrency=concurrency, progress=progress)
+    )
+    return outputs.write_all(out, identity, benchmark, queries, records, galleries)
+
+
+def _rules(benchmark: Benchmark) -> dict[str, Any]:
+    return {
+        "dataset": benchmark.name,
+        "split": benchmark.split,
+        "protocol": benchmark.protocol,
+        "protocol_key": benchmark.key,
+        "gallery": benchmark.gallery,
+        "gallery_size": benchmark.size,
+        "macro": list(benchmark.macro),
+    }
+
+
+def _galleries(benchmark: Benchmark, queries: Sequence[Query]) -> dict[str, Gallery]:
+    """The galleries these queries need, with all their pictures in place.
+
+    Raises:
+        BadInput: pictures are missing.
+    """
+    wanted = {query.gallery for query in queries}
+    galleries = {name: gallery for name, gallery in benchmark.open_galleries().items() if name in wanted}
+    for gallery in galleries.values():
+        if missing := gallery.missing():
+            raise BadInput(
+                f"{gallery.folder / missing[0]}: missing, as are {len(missing) - 1} more of "
+                f"{len(gallery.files)} images; see `imagescope eval {benchmark.name} --check`"
+            )
+    return galleries
+
+
+def _fingerprint(queries: Sequence[Query]) -> str:
+    """A hash of what is asked, so that a run is not continued on other queries under the same name."""
+    asked = [(query.qid, query.text, query.reference, query.relevant) for query in queries]
+    return (
+        f"{len(queries)} queries, sha256 "
+        + hashlib.sha256(json.dumps(asked).encode("utf-8")).hexdigest()[:16]
+    )

@@ -1,0 +1,54 @@
+"""Figures as tables for people: Markdown, LaTeX, and the cells that the report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_LATEX = str.maketrans(
+    {c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\^{}"}
+)
+
+
+def by_stage(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[dict[str, Any]]:
+    """{stage: {subset: {measure: figure}}} as rows of formatted cells, one table a stage."""
+    shown = []
+    for stage, subsets in metrics.items():
+        columns = list(dict.fromkeys(name for row in subsets.values() for name in row))
+        rows = [(name, [_cell(row.get(column)) for column in columns]) for name, row in subsets.items()]
+        shown.append({"stage": stage, "columns": columns, "rows": rows})
+    return shown
+
+
+def markdown(metrics: Mapping[str, Any]) -> str:
+    """The tables of metrics.json in Markdown, headed by what they are."""
+    lines = [
+        f"{metrics['dataset']} ({metrics['split']}), {metrics['graph']}, profile {metrics['profile']}: "
+        f"{metrics['queries']} queries, {metrics['failed']} failed, {metrics['degraded']} degraded. "
+        f"Protocol: {metrics['protocol']}. Gallery: {metrics['gallery']}. Shares in per cent.",
+        "",
+    ]
+    for table in by_stage(metrics["metrics"]):
+        lines.append(
+            markdown_table([table["stage"], *table["columns"]], [[name, *row] for name, row in table["rows"]])
+        )
+    return "\n".join(lines)
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first column is text, the others are numbers."""
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in (head, *rows)]
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (cells[0], rule, *cells[1:])) + "\n"
+
+
+def latex_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same table for LaTeX with booktabs."""
+    body = [" & ".join(str(cell).translate(_LATEX) for cell in row) + r" \\" for row in (head, *rows)]
+    columns = "l" + "r" * (len(head) - 1)
+    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", body[0], r"\midrule", *body[1:]]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
