@@ -1,7 +1,7 @@
 """ImageScope (arXiv 2503.10166): understand, retrieve, verify every predicate, judge the best.
 
 Text-to-image and composed retrieval in three stages without training. Calls per query: 2 reasoner,
-top_k x questions verifier, at most alpha judge, and 1 captioner when the reference lies outside the collection.
+top_k x questions verifier, at most alpha judge, and 1 captioner for a reference outside the collection.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnav
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """The compiled graph: {"query", "reference": id, path or None} -> `State` with the ranking and its reasons."""
+    """The compiled graph: {"query", "reference": id, path or None} -> `State` with ranking and reasons."""
     images, words = services.collection, services.prompt_set
     describe = Describe(services.captioner, images, prompt_set=words)
     understand = Understand(services.reasoner, prompt_set=words)
@@ -70,5 +70,5 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
 
 
 def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
-    """The graph for a graph server: collection and profile from IMAGESCOPE_COLLECTION and IMAGESCOPE_PROFILE."""
+    """The graph for a graph server; see `services.serve_from_environment`."""
     return build(serve_from_environment())

@@ -32,5 +32,5 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
 
 
 def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
-    """The graph for a graph server: collection and profile from IMAGESCOPE_COLLECTION and IMAGESCOPE_PROFILE."""
+    """The graph for a graph server; see `services.serve_from_environment`."""
     return build(serve_from_environment())

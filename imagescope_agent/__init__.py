@@ -35,7 +35,7 @@ _HOMES = {"ImageScope": "api", "SearchResult": "results", "Settings": "settings"
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used, so that `imagescope --help` waits for no library of models."""
+    """Import a public name when it is first used: `imagescope --help` waits for no library of models."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

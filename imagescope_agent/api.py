@@ -6,10 +6,12 @@ import asyncio
 import json
 import os
 import uuid
-from collections.abc import Container, Coroutine
+from collections.abc import Container, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
+
+from langchain_core.runnables import RunnableConfig
 
 from imagescope_agent.checkpoints import FILE, open_checkpoints
 from imagescope_agent.collection.index import Report, build
@@ -37,7 +39,8 @@ class ImageScope:
     Args:
         services: what the graph is built with.
         graph: a name of `imagescope graphs`, or "module:attribute".
-        runs: SQLite file of the checkpoints; None is IMAGESCOPE_RUNS, else runs.sqlite beside the index; False keeps none.
+        runs: SQLite file of the checkpoints; None is IMAGESCOPE_RUNS, else runs.sqlite beside the index;
+            False keeps none.
         settings: defaults for every search.
 
     Raises:
@@ -102,17 +105,13 @@ class ImageScope:
         run: str | None = None,
         **settings: Any,
     ) -> SearchResult:
-        """As `search`, for use inside an event loop.
-
-        Args:
-            run: id to keep the run under; a new one when None.
-        """
+        """As `search`, inside an event loop; `run` is the id to keep it under, a new one when None."""
         chosen = self._settings(settings if k is None else {**settings, "k": k})
         query = {"query": text, "reference": None if image is None else str(image)}
         return await self._run(query, run or uuid.uuid4().hex, chosen)
 
     def resume(self, run: str) -> SearchResult:
-        """Finish a search that was cut off, without repeating its finished steps; of a finished one, the result.
+        """Finish a search that was cut off without repeating its finished steps; of a finished one the result.
 
         Raises:
             BadInput: no such run is kept here, or another graph made it.
@@ -127,11 +126,12 @@ class ImageScope:
             kept = await saver.aget_tuple(_config(run))
         if kept is None:
             raise BadInput(f"there is no run {run!r} in {str(self._runs)!r}; search again")
-        if (made_by := kept.metadata.get("graph")) != self.graph:  # type: ignore[typeddict-item]
+        metadata: Mapping[str, Any] = kept.metadata
+        if (made_by := metadata.get("graph")) != self.graph:
             raise BadInput(
                 f"run {run!r} belongs to the graph {made_by!r}; open the collection with that graph"
             )
-        settings = Settings(**json.loads(kept.metadata["settings"]))  # type: ignore[typeddict-item]
+        settings = Settings(**json.loads(metadata["settings"]))
         return await self._run(None, run, settings)
 
     async def _run(self, query: dict[str, Any] | None, run: str, settings: Settings) -> SearchResult:
@@ -141,7 +141,7 @@ class ImageScope:
         else:
             async with open_checkpoints(self._runs) as saver:
                 graph = self._build(self.services, checkpointer=saver)
-                # "sync": what a step found is on disk before the next one starts, so that a kill loses one step at most
+                # "sync": what a step found is on disk before the next one starts, so a kill loses one step
                 state = await graph.ainvoke(query, config, context=settings, durability="sync")
         collection = self.services.collection
         return to_result(
@@ -180,6 +180,8 @@ def index_folder(
         BadInput: no folder, no image in it, an unknown profile, or a disk that is full or read-only.
         BackendUnavailable: a model failed; what was finished is kept.
     """
+    if not Path(folder).is_dir():  # before any weights are read
+        raise BadInput(f"there is no folder {str(folder)!r}; give a folder of images")
     chosen = load_profile(profile or DEFAULT_PROFILE)
     captioner = open_roles(chosen)["captioner"]
     report = run_sync(
@@ -196,7 +198,7 @@ def index_folder(
     )
     index = Path(report.index)
     with storing(index):
-        (index / PROFILE_FILE).write_text(chosen.name + "\n", encoding="utf-8")
+        (index / PROFILE_FILE).write_text(chosen.name, encoding="utf-8")
     return report
 
 
@@ -225,5 +227,5 @@ def _runs_file(services: Services, given: Path | str | None) -> Path:
     return Path(named).expanduser() if named else services.collection.location / FILE
 
 
-def _config(run: str, **metadata: str) -> dict[str, Any]:
+def _config(run: str, **metadata: str) -> RunnableConfig:
     return {"configurable": {"thread_id": run}, "metadata": metadata}

@@ -1,4 +1,4 @@
-"""What can go wrong, one class per way of mending it; the command line turns `exit_code` into its exit status."""
+"""What can go wrong, one class per way of mending it; `exit_code` is the command line's exit status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A reply's text to a typed value, or UnreadableReply: nothing is guessed and nothing replaced by a default."""
+"""A reply's text to a typed value, or UnreadableReply: nothing is guessed or replaced by a default."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _Kind = Literal["Addition", "Removal", "Modification", "Comparison", "Retention"
 
 
 class _Answer(BaseModel):
-    # The schema forbids extra keys, or a constrained decoder may write them without end; a reader can ignore them.
+    # The schema forbids extra keys, or a constrained decoder may write them without end; reading skips them.
     model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
 
 
@@ -108,7 +108,7 @@ def parse_caption(reply: str) -> str:
 
 
 def parse_json(reply: str, model: type[_Model]) -> _Model:
-    """The first JSON object in the reply, checked by `model`; words around it (a code fence, thoughts) are ignored.
+    """The first JSON object in the reply, checked by `model`; words around it (a code fence) are ignored.
 
     Raises:
         UnreadableReply: there is no JSON object, or it does not fit.
@@ -142,7 +142,7 @@ def unique_predicates(predicates: list[state.Predicate]) -> tuple[list[state.Pre
 
 
 def complete_order(order: list[str], ids: list[str]) -> list[str]:
-    """A permutation of `ids` that follows `order`: unknown and repeated names go, missing ones follow in `ids`' order."""
+    """A permutation of `ids` that follows `order`: unknown and repeated names go, missing ones come last."""
     known = [name for name in dict.fromkeys(order) if name in set(ids)]
     return known + [name for name in ids if name not in set(known)]
 

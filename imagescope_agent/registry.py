@@ -1,4 +1,4 @@
-"""Names to things: a visible table for what ships, "module:attribute" for a stranger's, entry points for graphs."""
+"""Names to things: a visible table for what ships, "module:attribute" for others, entry points for graphs."""
 
 from __future__ import annotations
 

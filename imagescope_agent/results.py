@@ -17,8 +17,8 @@ class Hit:
         rank: from 1.
         id: in the collection.
         path: where the file lies.
-        scores: "retrieve" (cosine), "verify" (share of predicates satisfied, 0 to 1), "judge" (the strategy's own);
-            higher is better, None where the stage did not look at the image.
+        scores: "retrieve" (cosine), "verify" (share of predicates satisfied, 0 to 1), "judge" (the strategy's
+            own); higher is better, None where the stage did not look at the image.
         reasons: why it stands where it stands, in words.
     """
 
@@ -103,11 +103,7 @@ def to_result(
     run: str,
     settings: dict[str, Any],
 ) -> SearchResult:
-    """The result in a finished run's state.
-
-    Args:
-        paths: of the images in the results, by id.
-    """
+    """The result in a finished run's state; `paths` tells by id where the images lie."""
     rankings = {
         "retrieve": list(state["ranking_retrieve"]),
         "verify": list(state["ranking_verify"] or state["ranking_retrieve"]),

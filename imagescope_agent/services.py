@@ -120,7 +120,7 @@ def weights_of(role: Role) -> str:
 
 
 def serve_from_environment() -> Services:
-    """The services of a graph server, named by IMAGESCOPE_COLLECTION and IMAGESCOPE_PROFILE ("mini" by default).
+    """The services of a graph server: of IMAGESCOPE_COLLECTION, by IMAGESCOPE_PROFILE ("mini" by default).
 
     Raises:
         BadInput: no collection is named, or it cannot be opened.

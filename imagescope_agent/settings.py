@@ -99,11 +99,12 @@ def _environment() -> dict[str, Any]:
 def _convert(name: str, kind: str, text: str) -> int | float | str | bool | None:
     if kind == "str":
         return text
-    if kind == "bool" and text.lower() in ("true", "false"):
-        return text.lower() == "true"
     if text == "" and "None" in kind:
         return None
     try:
+        if kind == "bool":
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
         return float(text) if kind == "float" else int(text)
-    except ValueError as error:
-        raise BadInput(f"{PREFIX}{name.upper()} is {text!r}; give a number") from error
+    except (KeyError, ValueError) as error:
+        wanted = "true or false" if kind == "bool" else "a number"
+        raise BadInput(f"{PREFIX}{name.upper()} is {text!r}; give {wanted}") from error

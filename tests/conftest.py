@@ -55,7 +55,9 @@ class ColourEmbedder:
 
     def images(self, images: Sequence[Image.Image]) -> np.ndarray:
         means = [np.asarray(image.convert("RGB"), dtype=np.float64).mean(axis=(0, 1)) for image in images]
-        rows = [[np.exp(-np.linalg.norm(mean - colour) / 80) for colour in PALETTE.values()] for mean in means]
+        rows = [
+            [np.exp(-np.linalg.norm(mean - colour) / 80) for colour in PALETTE.values()] for mean in means
+        ]
         return self._unit(rows)
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -63,7 +65,8 @@ class ColourEmbedder:
 
     def _unit(self, rows: Sequence[Sequence[float]]) -> np.ndarray:
         matrix = np.asarray(rows, dtype=np.float64).reshape(-1, self.dimension)
-        return (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
+        unit: np.ndarray = (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
+        return unit
 
 
 class World:
@@ -76,7 +79,9 @@ class World:
         for name, colour in PALETTE.items():
             Image.new("RGB", (32, 32), colour).save(folder / f"{name}.png")
         self.folder, self.embedder = folder, ColourEmbedder()
-        self.keys = {hashlib.sha256(path.read_bytes()).hexdigest(): path.name for path in folder.glob("*.png")}
+        self.keys = {
+            hashlib.sha256(path.read_bytes()).hexdigest(): path.name for path in folder.glob("*.png")
+        }
         captioner = self.role("captioner", lambda asked: f"a {self.colour(asked)} square")
         asyncio.run(build(folder, None, self.embedder, captioner, "describe", captioner_weights="scripted"))
         self.collection = Collection.open(folder)

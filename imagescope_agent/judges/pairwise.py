@@ -16,8 +16,8 @@ from imagescope_agent.state import Note
 async def judge(task: Task, candidates: Sequence[Candidate]) -> Judgement:
     """Reference and candidate side by side, in order; the first Yes moves to rank 1 and ends it (ImageScope)
 
-    At most one call a candidate. Scores: 1 for Yes, 0 for No, none for a candidate that was not or not readably
-    judged. Without a Yes the order stays. An unreadable reply is no Yes and leaves a note.
+    At most one call a candidate. Scores: 1 for Yes, 0 for No, none for a candidate that was not judged or not
+    readably. Without a Yes the order stays. An unreadable reply is no Yes and leaves a note.
     """
     order = [candidate.id for candidate in candidates]
     scores: dict[str, float] = {}

@@ -15,7 +15,7 @@ class Answer:
     """Put together what the stages found; asks nobody."""
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return `ranking` (every retrieved image) and `results`: the first k as {rank, id, scores, reasons}."""
+        """Return `ranking` (every retrieved image) and `results`: k times {rank, id, scores, reasons}."""
         ranking = state["ranking"] or state["ranking_verify"] or state["ranking_retrieve"]
         wanted = ranking[: current(runtime).k]
         retrieved = {candidate["id"]: candidate["retrieve"] for candidate in state["candidates"]}

@@ -26,6 +26,11 @@ async def ask_one(
     """The parsed reply, and the reply with its usage and notes.
 
     Args:
+        role: who is asked.
+        text: the question.
+        parse: reply text -> value, or UnreadableReply.
+        images: shown before the text.
+        schema: what the reply is held to where the model can be.
         again: what was wrong with the reply before, when this asks a second time.
 
     Raises:

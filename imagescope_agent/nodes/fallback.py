@@ -1,7 +1,7 @@
 """Ask again when an answer cannot be read, then go on without it: one visible line where a graph is wired.
 
-LangGraph's own error handlers are not used for this: they also swallow a failing backend, after which a run can no
-longer be resumed, and they lose what the unreadable answers cost.
+LangGraph's own error handlers are not used for this: they also swallow a failing backend, after which a run
+cannot be resumed, and they lose what the unreadable answers cost.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Asking(Protocol):
 def or_else(node: Asking, fallback: Callable[[State], Update], *, instead: str) -> Node:
     """The node, asked up to `Settings.attempts` times, and then `fallback`.
 
-    Every unreadable answer leaves one note (kind "retried" when it was asked again, "unreadable" for the last) and its
-    cost; a step the budget forbids leaves a note of kind "budget". All other errors pass.
+    Every unreadable answer leaves its cost and one note (kind "retried" when it was asked again, "unreadable"
+    for the last); a step the budget forbids leaves a note of kind "budget". All other errors pass.
 
     Args:
         node: what is tried first.

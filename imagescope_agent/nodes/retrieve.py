@@ -19,13 +19,13 @@ from imagescope_agent.state import State
 
 
 class Retrieve:
-    """ImageScope's retrieval: the mean over the three descriptions d of (1-tau)*cos(d, image) + tau*cos(d, caption)."""
+    """The mean over three descriptions d of (1-tau)*cos(d, image) + tau*cos(d, caption)."""
 
     def __init__(self, embedder: Embedder, collection: Collection) -> None:
         self.embedder, self.collection = embedder, collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return `candidates` and `ranking_retrieve`: max(top_k, k) images, best first, never the reference."""
+        """Return `candidates` and `ranking_retrieve`: the max(top_k, k) best images."""
         intent = state["intent"]
         texts = [intent["core"], intent["enhanced"], intent["full"]]
         return await asyncio.to_thread(self._search, texts, state.get("reference"), current(runtime))
@@ -36,17 +36,17 @@ class Retrieve:
 
 
 class RetrievePlain:
-    """The baseline without a chat model: the query as it stands; with a reference, half way between text and image.
+    """The baseline without a chat model: the query's own words, half way to the reference if there is one.
 
-    Text and reference image are joined as mean of their unit vectors, brought back to unit length: the usual
-    training-free baseline for composed retrieval.
+    Text and reference image are joined as the mean of their unit vectors, brought back to unit length: the
+    usual training-free baseline for composed retrieval.
     """
 
     def __init__(self, embedder: Embedder, collection: Collection) -> None:
         self.embedder, self.collection = embedder, collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return `candidates` and `ranking_retrieve`: max(top_k, k) images, best first, never the reference.
+        """Return `candidates` and `ranking_retrieve`: the max(top_k, k) best images.
 
         Raises:
             ImageProblem: the reference cannot be read.

@@ -15,13 +15,13 @@ MAX_QUERY = 8_000
 
 
 class Begin:
-    """Refuse an unusable query and clear the keys of the turn before; verdicts stay, they hold for any query."""
+    """Refuse an unusable query and clear the turn before; verdicts stay, since they hold for any query."""
 
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
 
     async def __call__(self, state: Query) -> dict[str, Any]:
-        """Return every key of a turn, empty, and the reference as an id of the collection or an absolute path.
+        """Return every key of a turn, empty, and the reference as `find_reference` gives it.
 
         Raises:
             BadInput: an empty or too long query, or a reference that is not there.
@@ -60,7 +60,7 @@ def check_query(text: object) -> str:
 
 
 def find_reference(reference: object, collection: Collection) -> str | None:
-    """The reference as an id of the collection, or the absolute path of a picture outside it; None when there is none.
+    """The reference as an id of the collection or the absolute path of another picture; None for none.
 
     Raises:
         BadInput: it is neither; similar ids are suggested.

@@ -1,4 +1,4 @@
-"""Stage 1 in words: what the reference shows, what is wanted, and how to check it (ImageScope, arXiv 2503.10166)."""
+"""Stage 1 in words: what the reference shows, what is wanted, how to check it (arXiv 2503.10166)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ UNKNOWN_REFERENCE = "an image"
 
 
 class Describe:
-    """Put the reference into words: its caption in the index, or the captioner's for a picture from outside."""
+    """Put the reference into words: its caption in the index, else the captioner's."""
 
     step = "describe"
 
@@ -59,7 +59,7 @@ class Describe:
 
 
 class Understand:
-    """The reasoner's first call: typed atomic instructions, and the target described at three rising grains."""
+    """The reasoner's first call: typed atomic instructions and the target at three rising grains."""
 
     step = "understand"
 
@@ -81,7 +81,7 @@ class Understand:
 
 
 class Predicates:
-    """The reasoner's second call: every atomic instruction as a yes/no question with the answer it expects."""
+    """The reasoner's second call: each atomic instruction as a yes/no question and the answer it expects."""
 
     step = "predicates"
 
@@ -121,7 +121,7 @@ def unknown_reference(state: State) -> dict[str, Any]:
 
 
 def query_as_intent(state: State) -> dict[str, Any]:
-    """Search with the query's own words, at every grain; without atomic instructions nothing can be checked."""
+    """Search with the query's own words at every grain; without atomic instructions nothing is checked."""
     query = state["query"]
     return {"intent": {"steps": [], "core": query, "enhanced": query, "full": query}}
 

@@ -1,4 +1,4 @@
-"""Stage 2, local predicate verification: every question about every candidate on its own, then a stable rerank."""
+"""Stage 2, local predicate verification: every question about every candidate, then a stable rerank."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Verify:
         pairs = [(name, question) for name in refs for question in wanted[name]]
         if not pairs:
             return {}, notes, []
-        # All questions about one image stand together, so that a model can read the image once for all of them.
+        # Questions about one image stand together, so that a model can read the image once for all.
         requests = [
             Request(text=self.prompt.fill(question=question), images=(refs[name],))
             for name, question in pairs
@@ -73,7 +73,7 @@ class Verify:
 
 
 def affordable(open_questions: dict[str, list[str]], budget: int | None) -> tuple[list[str], list[Note]]:
-    """The candidates, from the top, whose open questions `budget` calls can all answer; a note when some are left."""
+    """The candidates, from the top, whose open questions `budget` calls can answer; a note if some are left."""
     chosen: list[str] = []
     cost = 0
     for name, questions in open_questions.items():

@@ -1,4 +1,4 @@
-"""The ImageScope graph: it changes what it should, loses nothing, says what went wrong, and can be resumed."""
+"""The ImageScope graph: it changes what it should, loses nothing and says what went wrong."""
 
 from __future__ import annotations
 
@@ -184,7 +184,11 @@ def test_an_unreadable_reasoner_is_asked_again_and_told_why(world: Any) -> None:
         return "Let me think" if len(heard) == 1 else good(asked)
 
     verifier = world.role("verifier", scorer=oracle(world))
-    state = run(world.services(reasoner=world.role("reasoner", reply), verifier=verifier, judge=world.role("judge", "No")))
+    state = run(
+        world.services(
+            reasoner=world.role("reasoner", reply), verifier=verifier, judge=world.role("judge", "No")
+        )
+    )
     assert state["ranking"][0] == "blue.png"
     assert kinds(state) == [("understand", "retried")]
     assert "there is no JSON object" in heard[1]
@@ -194,7 +198,12 @@ def test_an_unreadable_reasoner_is_asked_again_and_told_why(world: Any) -> None:
 def test_a_babbling_reasoner_falls_back_to_the_query_with_a_note(world: Any) -> None:
     judge = world.role("judge", "No")
     state = run(world.services(reasoner=world.role("reasoner", "hm"), judge=judge), "a green square")
-    assert state["intent"] == {"steps": [], "core": "a green square", "enhanced": "a green square", "full": "a green square"}
+    assert state["intent"] == {
+        "steps": [],
+        "core": "a green square",
+        "enhanced": "a green square",
+        "full": "a green square",
+    }
     assert state["ranking"][0] == "green.png"
     assert kinds(state) == [("understand", "retried"), ("understand", "unreadable")]
     assert sum(entry["calls"] for entry in state["usage"] if entry["step"] == "understand") == 2
