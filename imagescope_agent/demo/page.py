@@ -23,7 +23,7 @@ def render(stories: Sequence[Story], facts: dict[str, Any]) -> str:
 
     Args:
         stories: the queries to show, in order.
-        facts: `images`, `seed`, `profile`, `seconds` and `weights` of the run.
+        facts: `images`, `seed`, `profile` and `seconds` of the run, `most` right images of a query.
     """
     layout = {"trim_blocks": True, "lstrip_blocks": True}
     environment = Environment(autoescape=True, undefined=StrictUndefined, **layout)

@@ -46,7 +46,7 @@ def run_demo(out: Path, *, say: Callable[[str], None], seed: int = SEED, count: 
     say(f"asking {len(queries)} queries, with CLIP alone and with ImageScope")
     stories = _search(folder, queries)
     seconds = time.perf_counter() - started
-    facts = {"images": count, "seed": seed, "profile": PROFILE, "seconds": seconds}
+    facts = {"images": count, "most": MOST_TARGETS, "seed": seed, "profile": PROFILE, "seconds": seconds}
     page, picture = _write(out, stories, facts)
     return Shown(page=page, picture=picture, stories=stories, seconds=seconds)
 

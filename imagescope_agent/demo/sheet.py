@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,13 +11,13 @@ from PIL import Image, ImageDraw, ImageFont
 from imagescope_agent.demo.story import Row, Story
 
 SCALE = 2  # drawn at twice the size it is shown at
-THUMB = 104 * SCALE
+THUMB = 112 * SCALE
 GAP = 12 * SCALE
-LABEL = 128 * SCALE
-PLACES = 5
-WIDTH = LABEL + THUMB + (THUMB + GAP) * PLACES + 4 * GAP
-HEAD = 44 * SCALE
-STORY = HEAD + 2 * (THUMB + GAP) + GAP
+PLACES = 6
+WIDTH = (THUMB + GAP) * PLACES + GAP
+HEAD, LABEL, WHY = 36 * SCALE, 22 * SCALE, 26 * SCALE
+STORY = HEAD + 2 * (LABEL + THUMB + GAP) + WHY + GAP
+_ANSWER = re.compile(r" expected (Yes|No), P\(\w+\) = ")
 PAPER, INK, SOFT, RIGHT = "#faf8f4", "#23211d", "#6c675e", "#1f7a45"
 
 
@@ -29,23 +30,33 @@ def draw_sheet(stories: Sequence[Story]) -> Image.Image:
     sheet = Image.new("RGB", (WIDTH, STORY * len(stories) + GAP), PAPER)
     pen = ImageDraw.Draw(sheet)
     for number, story in enumerate(stories):
-        top = GAP + number * STORY
-        _text(pen, (GAP, top), f"“{story.query.text}”", size=19, fill=INK, width=WIDTH - 2 * GAP)
-        top += HEAD
-        if story.reference:
-            _picture(sheet, pen, story.reference, (GAP, top + (THUMB + GAP) // 2), correct=False)
-            _text(pen, (GAP, top + THUMB + GAP), "reference", size=12, fill=SOFT, width=THUMB)
-        for line, row in enumerate((story.baseline, story.rows[-1])):
-            _ranking(sheet, pen, row, line, top + line * (THUMB + GAP))
+        _story(sheet, pen, story, GAP + number * STORY)
     return sheet
 
 
-def _ranking(sheet: Image.Image, pen: ImageDraw.ImageDraw, row: Row, line: int, top: int) -> None:
-    left = THUMB + 3 * GAP
-    name = ("CLIP alone", "after verifying\nand judging")[line]
-    _text(pen, (left, top + THUMB // 2 - 16 * SCALE), name, size=13, fill=SOFT, width=LABEL)
-    for number, place in enumerate(row.places[:PLACES]):
-        _picture(sheet, pen, place.path, (left + LABEL + number * (THUMB + GAP), top), correct=place.correct)
+def _story(sheet: Image.Image, pen: ImageDraw.ImageDraw, story: Story, top: int) -> None:
+    _text(pen, (GAP, top), f"“{story.query.text}”", size=20, fill=INK)
+    top += HEAD
+    left = GAP
+    if story.reference:
+        middle = top + (LABEL + THUMB + GAP) // 2
+        _text(pen, (GAP, middle), "with this picture", size=13, fill=SOFT)
+        _picture(sheet, pen, story.reference, (GAP, middle + LABEL), correct=False)
+        left += THUMB + GAP
+    for row, label in ((story.baseline, "CLIP alone"), (story.rows[-1], "ImageScope: verified and judged")):
+        _text(pen, (left, top), label, size=13, fill=SOFT)
+        for number, place in enumerate(row.places[: (WIDTH - left) // (THUMB + GAP)]):
+            corner = (left + number * (THUMB + GAP), top + LABEL)
+            _picture(sheet, pen, place.path, corner, correct=place.correct)
+        top += LABEL + THUMB + GAP
+    _text(pen, (left, top), _why(story.rows[-1]), size=13, fill=SOFT)
+
+
+def _why(row: Row) -> str:
+    """What was found out about the first image, on one line."""
+    reasons = row.places[0].reasons if row.places else ()
+    found = [_ANSWER.sub(r" \1 ", each.text) for each in reasons if each.kind in ("matches", "fails")]
+    return "First because: " + "  ".join(found) if found else ""
 
 
 def _picture(
@@ -69,10 +80,9 @@ def _picture(
     pen.line(tick, fill="white", width=round(2.4 * SCALE), joint="curve")
 
 
-def _text(
-    pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, *, size: int, fill: str, width: int
-) -> None:
+def _text(pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, *, size: int, fill: str) -> None:
     font = ImageFont.load_default(size * SCALE)
-    while len(text) > 4 and pen.multiline_textbbox(corner, text, font=font)[2] - corner[0] > width:
-        text = text.rstrip("…”")[:-1].rstrip() + "…”"
-    pen.multiline_text(corner, text, font=font, fill=fill, spacing=3 * SCALE)
+    room = WIDTH - GAP - corner[0]
+    while pen.textlength(text, font=font) > room:
+        text = text.rstrip("…")[:-1].rstrip() + "…"
+    pen.text(corner, text, font=font, fill=fill)

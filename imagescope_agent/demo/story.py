@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from imagescope_agent.results import SearchResult
 
 REASONS = ("matches", "fails", "unknown", "judge")
-SHOWN = 6  # thumbnails in a row
+SHOWN = 8  # thumbnails in a row
 STAGES = {  # title, what happens, which score to show
     "alone": ("CLIP alone", "the query itself against pictures and captions", "retrieve"),
     "retrieve": (

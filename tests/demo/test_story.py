@@ -83,7 +83,7 @@ def test_reasons_keep_their_kind() -> None:
 
 
 def test_the_page_is_self_contained_and_escapes_everything(story: Story) -> None:
-    html = render([story], {"images": 4, "seed": 1, "profile": "mini", "seconds": 1.0})
+    html = render([story], {"images": 4, "most": 3, "seed": 1, "profile": "mini", "seconds": 1.0})
     HTMLParser().feed(html)
     assert "<script" not in html and "<b>c" not in html and "add a &lt;boat&gt;" in html
     assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
