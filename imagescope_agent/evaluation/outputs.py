@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import report, scoring, tables, trec
 from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Query
 from imagescope_agent.evaluation.ledger import write_atomic
@@ -32,13 +33,36 @@ def write_all(
         records: their lines of per_query.jsonl, in the same order.
         galleries: where the pictures of the report come from.
     """
-    metrics = summarise(identity, benchmark, queries, records)
     rankings = {record["qid"]: record["stages"]["final"] for record in records if record["failed"] is None}
+    metrics = {
+        **summarise(identity, benchmark, queries, records),
+        "submissions": write_submissions(out, benchmark, rankings),
+    }
     trec.write_run(out / "run.trec", rankings, str(identity.get("graph", "run")))
     write_atomic(out / METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
     write_atomic(out / "table.md", tables.markdown(metrics))
     write_atomic(out / "report.html", report.html(metrics, records, queries, galleries))
     return metrics
+
+
+def write_submissions(out: Path, benchmark: Benchmark, rankings: Mapping[str, list[str]]) -> dict[str, str]:
+    """Write the official server's files once they pass its checks.
+
+    Returns:
+        File name -> "valid"; or "none" -> why there is nothing to upload.
+    """
+    if benchmark.submit is None:
+        return {}
+    try:
+        missing = len(benchmark.queries) - len(rankings)
+        if missing:
+            raise BadInput(f"submission: {missing} of {len(benchmark.queries)} queries have no ranking")
+        documents = benchmark.submit(rankings)
+    except BadInput as error:
+        return {"none": str(error)}
+    for name, document in documents.items():
+        write_atomic(out / name, json.dumps(document))
+    return dict.fromkeys(documents, "valid")
 
 
 def summarise(

@@ -1,5 +1,7 @@
 import json
+import os
 import random
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -77,3 +79,15 @@ def names(world):
 @pytest.fixture
 def fast_system():
     return FastSystem
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of official annotation files: IMAGESCOPE_SHARED, or shared/ beside the checkout."""
+    named = os.environ.get("IMAGESCOPE_SHARED")
+    folder = Path(named) if named else Path(__file__).resolve().parents[2].parent / "shared"
+    if not (folder / "data" / "CIRR").is_dir():
+        pytest.skip(
+            f"the official annotation files are not in {folder / 'data'}: name their folder in IMAGESCOPE_SHARED"
+        )
+    return folder / "data"

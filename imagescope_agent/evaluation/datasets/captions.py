@@ -1,0 +1,87 @@
+"""Text-to-image retrieval from image captions: every caption is one query, its image the one right answer.
+
+Shared by Flickr30K and MSCOCO, which differ in files and sources only.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from imagescope_agent.errors import BadInput
+from imagescope_agent.evaluation.datasets.annotations import (
+    field,
+    read_csv,
+    read_json,
+    read_jsonl,
+    strings,
+    unique,
+)
+from imagescope_agent.evaluation.datasets.base import Query
+
+#: Place for messages, image file name, captions.
+Captioned = tuple[object, str, list[str]]
+MEASURES = ("R@1", "R@5", "R@10")
+
+
+def from_csv(path: Path) -> Iterator[Captioned]:
+    """Rows of the test split of a Karpathy table: columns filename, split and raw (a list of captions)."""
+    for number, row in read_csv(path):
+        place = f"{path}, line {number}"
+        if field(row, "split", str, place) == "test":
+            yield place, field(row, "filename", str, place), _listed(field(row, "raw", str, place), place)
+
+
+def from_karpathy(path: Path) -> Iterator[Captioned]:
+    """The test split of Karpathy's dataset_*.json."""
+    document = read_json(path)
+    if not isinstance(document, dict):
+        raise BadInput(f"{path}, line 1: expected an object with 'images'")
+    for number, image in enumerate(field(document, "images", list, path), start=1):
+        place = f"{path}, image {number}"
+        if not isinstance(image, dict):
+            raise BadInput(f"{place}: expected an object")
+        if field(image, "split", str, place) == "test":
+            sentences = field(image, "sentences", list, place)
+            yield (
+                place,
+                field(image, "filename", str, place),
+                [field(s, "raw", str, place) for s in sentences],
+            )
+
+
+def from_jsonl(path: Path) -> Iterator[Captioned]:
+    """Lines {"image", "captions"}."""
+    for number, record in read_jsonl(path):
+        place = f"{path}, line {number}"
+        yield place, field(record, "image", str, place), strings(record, "captions", place)
+
+
+def queries(captioned: Sequence[Captioned], *, most: int | None = None) -> Iterator[Query]:
+    """One query a caption, "IMAGE#N"; at most `most` captions an image.
+
+    Raises:
+        BadInput: an image comes twice, or has no caption.
+    """
+    unique((place, name) for place, name, _ in captioned)
+    for place, name, texts in captioned:
+        if not texts or not all(text.strip() for text in texts):
+            raise BadInput(f"{place}: image {name!r} has no caption, or an empty one")
+        for number, text in enumerate(texts[:most]):
+            yield Query(qid=f"{name}#{number}", text=text, relevant=(name,), target=name)
+
+
+def _listed(text: str, place: str) -> list[str]:
+    """A list of captions as the tables hold it, in JSON or in Python's notation."""
+    try:
+        texts = json.loads(text)
+    except ValueError:
+        try:
+            texts = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            texts = None
+    if not isinstance(texts, list) or not all(isinstance(caption, str) for caption in texts):
+        raise BadInput(f"{place}: the column 'raw' should hold a list of captions")
+    return texts
