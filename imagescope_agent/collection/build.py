@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Container, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,8 @@ async def build(
 ) -> Report:
     """Index a folder, or bring its index up to date; killed at any moment, the next run goes on.
 
-    An image is captioned and embedded once for each content. The order of work depends on the folder alone, and a
-    batch is written down whole, so a resumed run computes the same batches and publishes the same bytes.
+    An image is captioned and embedded once for each content. The order of work depends on the folder alone
+    and a batch is written down whole: a resumed run computes the same batches and publishes the same bytes.
 
     Args:
         folder: the images, at any depth.
@@ -222,24 +223,25 @@ def _publish(
     captioner_weights: str,
     skipped: Sequence[Skipped],
 ) -> None:
+    def vectors(name: str, column: str) -> dict[str, str]:
+        return manifest.write_vectors(out, name, journal.vectors(column), embedder.dimension)
+
     with storing(out):
-        written = [
-            manifest.write_vectors(out, name, journal.vectors(column), embedder.dimension)
-            for name, column in (("image", "image"), ("caption", "words"))
-        ]
-        manifest.write(
-            out,
-            manifest.Manifest(
+        try:
+            content = manifest.Manifest(
                 folder=manifest.folder_as_stored(folder, out),
                 embedder=embedder.weights,
                 captioner=captioner_weights,
                 dimension=embedder.dimension,
-                image_vectors=written[0],
-                caption_vectors=written[1],
+                image_vectors=vectors("image", "image"),
+                caption_vectors=vectors("caption", "words"),
                 entries=tuple(journal.entries()),
                 skipped=tuple(skipped),
-            ),
-        )
+            )
+            manifest.write(out, content)
+        finally:
+            with suppress(OSError, BadInput):  # tidying must not hide what went wrong
+                manifest.tidy(out)
 
 
 def _one_line(text: str) -> str:

@@ -1,9 +1,9 @@
 """What the indexer has done so far, in one SQLite file: survives `kill -9` and lets the next run go on.
 
-`contents` holds what was computed for a file's content (its sha256), `files` which file had which content and
-the stamp it was seen with; so a file that was moved, copied or merely touched costs no model anything. Readers
-of a collection never open it (see manifest.py for what they read). While it is open no second indexer can
-open it.
+`contents` holds what was computed for a file's content (its sha256), `files` which file had which content
+and the stamp it was seen with; so a file that was moved, copied or merely touched costs no model anything.
+Readers of a collection never open it (see manifest.py for what they read). While it is open no second indexer
+can open it.
 """
 
 from __future__ import annotations
@@ -73,6 +73,9 @@ class Journal:
             with storing(self._out):
                 # the lock is the database's own: held until closed, released by the system when killed
                 self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+                # no wait for the disk at each batch: a power cut may undo the last ones, never harm the file
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = NORMAL")
                 with self._transaction():
                     self._prepare()
         except BadInput:
@@ -170,7 +173,7 @@ class Journal:
         self._db.close()
         if remove and not (self._out / MANIFEST).exists():
             with storing(self._out):
-                for name in (JOURNAL, f"{JOURNAL}-journal"):
+                for name in (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-journal"):
                     (self._out / name).unlink(missing_ok=True)
                 if self._made:
                     self._out.rmdir()

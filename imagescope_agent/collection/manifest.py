@@ -1,6 +1,6 @@
-"""The published index: manifest.json and two FAISS files, seen by readers all at once or not at all.
+"""The published index: a manifest and two FAISS files, seen by readers all at once or not at all.
 
-    manifest.json        which images (sorted by id), captions, weights; names the two files and their sha256
+    imagescope.json      which images (sorted by id), captions, weights; names the two files and their sha256
     image.<hash>.faiss   IndexFlatIP, row i = image of entry i
     caption.<hash>.faiss IndexFlatIP, row i = its caption
 
@@ -27,7 +27,7 @@ from imagescope_agent.collection.images import Skipped
 from imagescope_agent.errors import BadInput
 
 FORMAT = 1
-MANIFEST = "manifest.json"
+MANIFEST = "imagescope.json"  # no name that a data set might use itself
 FOLDER_INDEX = ".imagescope"
 
 
@@ -81,7 +81,7 @@ def write_vectors(
 
 
 def write(out: Path, manifest: Manifest) -> None:
-    """Publish: after this returns readers see the new index, and files of older ones are gone.
+    """Publish: when this returns readers see the new index.
 
     Raises:
         OSError: the disk is full or read-only; the index before is untouched.
@@ -90,7 +90,18 @@ def write(out: Path, manifest: Manifest) -> None:
     content["checksum"] = _checksum(content)
     text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
     _replace(out / MANIFEST, text.encode("utf-8"))
-    keep = {manifest.image_vectors["file"], manifest.caption_vectors["file"]}
+
+
+def tidy(out: Path) -> None:
+    """Remove vectors and half-written files that belong to no published index.
+
+    Raises:
+        OSError: the disk is read-only.
+    """
+    keep: set[str] = set()
+    if (out / MANIFEST).exists():
+        current = read(out)
+        keep = {current.image_vectors["file"], current.caption_vectors["file"]}
     for path in [*out.glob("*.faiss"), *out.glob("*.tmp")]:
         if path.name not in keep:
             path.unlink(missing_ok=True)
@@ -102,7 +113,7 @@ def find(path: Path) -> Path:
     Raises:
         BadInput: nothing is indexed there.
     """
-    for place in (path, path / FOLDER_INDEX):
+    for place in (path / FOLDER_INDEX, path):
         if (place / MANIFEST).is_file():
             return place
     if not path.exists():

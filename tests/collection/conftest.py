@@ -78,7 +78,7 @@ def grey() -> type[CountingEmbedder]:
     return CountingEmbedder
 
 
-def draw(path: Path, seed: int, size: tuple[int, int] = (32, 24), **save: object) -> Path:
+def draw(path: Path, seed: int, size: tuple[int, int] = (32, 24), **save: Any) -> Path:
     """A picture that no other seed gives."""
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
@@ -120,4 +120,5 @@ class CountingEmbedder:
 
     def _unit(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         matrix = np.asarray(rows, dtype=np.float64).reshape(-1, 48) + 1e-3
-        return (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
+        unit: np.ndarray = (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
+        return unit
