@@ -1,0 +1,343 @@
+"""What people search for: text queries of five kinds and composed queries of five kinds, with what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from imagescope_agent.scenes.conditions import (
+    SETTING_PHRASE,
+    Absent,
+    Condition,
+    Count,
+    Exists,
+    Pattern,
+    Related,
+    Setting,
+    full_pattern,
+    satisfies,
+    stands,
+)
+from imagescope_agent.scenes.edits import EDITS, Edit, State, Step
+from imagescope_agent.scenes.language import (
+    SETTING_WORDS,
+    join,
+    opening,
+    reworded,
+    with_article,
+)
+from imagescope_agent.scenes.world import COLOURS, KINDS, RELATIONS, Scene, Thing, place, random_scene, random_thing
+
+TEXT_KINDS = ("core", "detailed", "relational", "negated", "counting")
+COMPOSED_KINDS = ("addition", "removal", "modification", "comparison", "retention")
+RELATION_WORDS = {
+    "left of": ("left of", "to the left of"),
+    "right of": ("right of", "to the right of"),
+    "above": ("above", "over"),
+    "below": ("below", "under", "beneath"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """A search and its meaning: typed steps and target descriptions at three grains."""
+
+    kind: str
+    text: str
+    steps: tuple[Step, ...]
+    core: str
+    enhanced: str
+    full: str
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """What an image must fulfil, in the order of the steps."""
+        return tuple(step.condition for step in self.steps)
+
+
+def text_query(scene: Scene, kind: str, rng: Random) -> Query | None:
+    """A query of `kind` that `scene` answers, or None where the scene offers none."""
+    return _TEXT[kind](scene, rng)
+
+
+def _text(phrases: Sequence[str], setting: str | None, rng: Random) -> str:
+    text = opening(rng) + join(phrases)
+    if setting is None:
+        return text
+    where = rng.choice(SETTING_WORDS[setting])
+    return rng.choice((f"{text} {where}", f"{text}, {where}"))
+
+
+def _distinct(scene: Scene, rng: Random, least: int, most: int) -> list[Thing] | None:
+    """Between `least` and `most` things of different kind and colour, in any order."""
+    by_look = {(thing.kind, thing.colour): thing for thing in scene.things}
+    if len(by_look) < least:
+        return None
+    return rng.sample(list(by_look.values()), rng.randint(least, min(most, len(by_look))))
+
+
+def _looks(things: Sequence[Thing]) -> list[Pattern]:
+    return [Pattern(thing.kind, thing.colour) for thing in things]
+
+
+def _with_place(text: str, setting: str | None) -> str:
+    return f"{text} {SETTING_PHRASE[setting]}" if setting else text
+
+
+def _listing(patterns: Sequence[Pattern]) -> str:
+    return join([pattern.words() for pattern in patterns])
+
+
+def _core(scene: Scene, rng: Random) -> Query | None:
+    things = _distinct(scene, rng, 2, 3)
+    if things is None:
+        return None
+    looks = _looks(things)
+    named = _listing(looks)
+    return Query(
+        kind="core",
+        text=_text([with_article(reworded(look, rng)) for look in looks], None, rng),
+        steps=tuple(Step("Addition", Exists(look)) for look in looks),
+        core=named,
+        enhanced=named,
+        full=named,
+    )
+
+
+def _detailed(scene: Scene, rng: Random) -> Query | None:
+    things = _distinct(scene, rng, 2, 4)
+    if things is None:
+        return None
+    said = [Pattern(t.kind, t.colour, t.size if rng.random() < 0.6 else None) for t in things]
+    setting = scene.setting if rng.random() < 0.8 else None
+    steps = [Step("Addition", Exists(pattern)) for pattern in said]
+    if setting:
+        steps.append(Step("Addition", Setting(setting)))
+    return Query(
+        kind="detailed",
+        text=_text([with_article(reworded(pattern, rng)) for pattern in said], setting, rng),
+        steps=tuple(steps),
+        core=_listing(_looks(things)),
+        enhanced=_listing(said),
+        full=_with_place(_listing(said), setting),
+    )
+
+
+def _relational(scene: Scene, rng: Random) -> Query | None:
+    things = _distinct(scene, rng, 2, 3)
+    if things is None:
+        return None
+    first, second = things[:2]
+    looks = _looks(things)
+    relation = rng.choice([name for name in RELATIONS if stands(first, name, second)])
+    others = looks[2:] if rng.random() < 0.5 else []
+    setting = scene.setting if rng.random() < 0.3 else None
+    word = rng.choice(RELATION_WORDS[relation])
+    phrases = [with_article(reworded(look, rng)) for look in (*looks[:2], *others)]
+    related = Related(looks[0], relation, looks[1])
+    steps = [Step("Addition", related), *(Step("Addition", Exists(look)) for look in others)]
+    if setting:
+        steps.append(Step("Addition", Setting(setting)))
+    named = _listing([*looks[:2], *others])
+    return Query(
+        kind="relational",
+        text=_text([f"{phrases[0]} {word} {phrases[1]}", *phrases[2:]], setting, rng),
+        steps=tuple(steps),
+        core=named,
+        enhanced=_with_place(named, setting),
+        full=_with_place(join([related.words(), *(look.words() for look in others)]), setting),
+    )
+
+
+def _missing(scene: Scene, rng: Random) -> Pattern:
+    """Something that is not there but might be: a kind, or a known kind in another colour."""
+    while True:
+        kind = rng.choice([t.kind for t in scene.things] if rng.random() < 0.3 else KINDS)
+        pattern = Pattern(kind, rng.choice(COLOURS) if rng.random() < 0.5 else None)
+        if not pattern.among(scene):
+            return pattern
+
+
+def _negated(scene: Scene, rng: Random) -> Query | None:
+    things = _distinct(scene, rng, 1, 3)
+    if things is None:
+        return None
+    looks, missing = _looks(things), _missing(scene, rng)
+    setting = scene.setting if rng.random() < 0.4 else None
+    phrases = [with_article(reworded(look, rng)) for look in looks]
+    bare = reworded(missing, rng)
+    no = rng.choice((f"without {with_article(bare)}", f"but no {bare}", f"with no {bare}", f"and no {bare}"))
+    steps = [Step("Addition", Exists(look)) for look in looks]
+    if setting:
+        steps.append(Step("Addition", Setting(setting)))
+    steps.append(Step("Removal", Absent(missing)))
+    named = _listing(looks)
+    return Query(
+        kind="negated",
+        text=f"{_text(phrases, setting, rng)} {no}",
+        steps=tuple(steps),
+        core=named,
+        enhanced=_with_place(named, setting),
+        full=_with_place(named, setting),
+    )
+
+
+def _counting(scene: Scene, rng: Random) -> Query | None:
+    base = rng.choice(scene.things)
+    shapes = [Pattern(base.kind, base.colour), Pattern(base.kind), Pattern(None, base.colour), Pattern()]
+    many = [pattern for pattern in shapes[:3] if len(pattern.among(scene)) > 1]
+    pattern = rng.choice(many) if many and rng.random() < 0.8 else rng.choice(shapes)
+    number = len(pattern.among(scene))
+    others = [look for look in dict.fromkeys(_looks(scene.things)) if not pattern.matches(Thing(
+        kind=str(look.kind), colour=str(look.colour), size="small"))]  # fmt: skip
+    others = rng.sample(others, min(len(others), rng.randint(0, 2)))
+    setting = scene.setting if rng.random() < 0.4 else None
+    amount = pattern.words(number)
+    if number == 1:
+        amount = rng.choice(("just ", "only ", "exactly ")) + amount
+    elif rng.random() < 0.5:
+        amount = "exactly " + amount
+    steps = [Step("Addition", Count(pattern, number)), *(Step("Addition", Exists(look)) for look in others)]
+    if setting:
+        steps.append(Step("Addition", Setting(setting)))
+    named = join([pattern.words(number), *(look.words() for look in others)])
+    return Query(
+        kind="counting",
+        text=_text([amount, *(with_article(reworded(look, rng)) for look in others)], setting, rng),
+        steps=tuple(steps),
+        core=named,
+        enhanced=named,
+        full=_with_place(named, setting),
+    )
+
+
+_TEXT: dict[str, Callable[[Scene, Random], Query | None]] = {
+    "core": _core,
+    "detailed": _detailed,
+    "relational": _relational,
+    "negated": _negated,
+    "counting": _counting,
+}
+
+
+def composed_query(reference: Scene, kind: str, rng: Random) -> tuple[Query, Scene] | None:
+    """A change of `kind` to `reference` and a new scene that answers it, or None where nothing fits.
+
+    Whatever the instruction does not touch must still be there with its colour, as often as before, in the same
+    setting; sizes and places are free. An instruction to keep something leaves all the rest free instead.
+    """
+    if kind == "retention":
+        return _retaining(reference, rng)
+    state = State(things=reference.things, free=(True,) * len(reference.things), setting=reference.setting)
+    kinds = [kind, rng.choice(list(EDITS))] if rng.random() < 0.3 else [kind]
+    edits: list[Edit] = []
+    for name in kinds:
+        edit = rng.choice(EDITS[name])(state, rng)
+        if edit is None and not edits:
+            return None
+        if edit is not None and not (edits and edit.after.setting != state.setting != reference.setting):
+            edits.append(edit)
+            state = edit.after
+    steps = tuple(step for edit in edits for step in edit.steps) + _retained(reference, state)
+    query = _composed(kind, _instruction(edits, rng), steps, edits, state)
+    return _fitting(query, place(state.things, state.setting, rng))
+
+
+def _fitting(query: Query, target: Scene) -> tuple[Query, Scene] | None:
+    """Drop the rare pair whose edits undo each other, or whose target had to shrink a thing to fit."""
+    return (query, target) if satisfies(target, query.conditions) else None
+
+
+def _instruction(edits: Sequence[Edit], rng: Random) -> str:
+    if rng.random() < 0.5:
+        return rng.choice(("", "", "please ", "now ")) + " and ".join(edit.order for edit in edits)
+    start = rng.choice(("the same, ", "the same scene, ", "like this, ", "the same but ", "like this but "))
+    return start + " and ".join(edit.description for edit in edits)
+
+
+def _retained(reference: Scene, state: State) -> tuple[Step, ...]:
+    """What the instruction leaves alone: looks of untouched things in the reference's order, then the setting."""
+    free = [thing for thing, flag in zip(state.things, state.free, strict=True) if flag]
+    steps = []
+    for look in dict.fromkeys(_looks(free)):
+        number = sum(look.matches(thing) for thing in state.things)
+        steps.append(Step("Retention", Exists(look) if number == 1 else Count(look, number)))
+    if state.setting == reference.setting:
+        steps.append(Step("Retention", Setting(state.setting)))
+    return tuple(steps)
+
+
+def _composed(kind: str, text: str, steps: tuple[Step, ...], edits: Sequence[Edit], state: State) -> Query:
+    named = [pattern for edit in edits for pattern in edit.named]
+    moved = next((s.condition.name for s in steps if isinstance(s.condition, Setting) and s.type != "Retention"), None)
+    everything = [_known(thing, named) for thing in state.things]
+    core = _listing([replace(pattern, size=None) for pattern in named] or [replace(p, size=None) for p in everything])
+    return Query(
+        kind=kind,
+        text=text,
+        steps=steps,
+        core=_with_place(core, moved),
+        enhanced=_with_place(_listing(named or everything), moved or state.setting),
+        full=_with_place(_listing(everything), state.setting),
+    )
+
+
+def _known(thing: Thing, named: Sequence[Pattern]) -> Pattern:
+    """What a reader of reference and instruction knows of a thing: no size where nobody said one."""
+    said = [pattern for pattern in named if Pattern(pattern.kind, pattern.colour).matches(thing)]
+    return said[0] if said else full_pattern(thing)
+
+
+def _retaining(reference: Scene, rng: Random) -> tuple[Query, Scene] | None:
+    single = [t for t in reference.things if sum(t.kind == o.kind for o in reference.things) == 1]
+    if not single:
+        return None
+    kept = sorted(rng.sample(single, rng.randint(1, min(2, len(single)))), key=lambda t: t.x)
+    state = State(things=tuple(kept), free=(False,) * len(kept), setting=reference.setting)
+    edit = rng.choice((*EDITS["addition"], EDITS["modification"][2]))(state, rng)
+    if edit is None:
+        return None
+    named = join([f"the {reworded(Pattern(t.kind), rng)}" for t in kept])
+    shapes = (f"keep {named}, {edit.order}, the rest may change", f"keep only {named} and {edit.order}",
+              f"just {named} again {edit.description}", f"another picture of {named} {edit.description}")  # fmt: skip
+    keeps = tuple(Step("Retention", Exists(look)) for look in _looks(kept))
+    query = _composed("retention", rng.choice(shapes), keeps + edit.steps, [edit], edit.after)
+    looks = _listing([*_looks(kept), *edit.named])
+    query = replace(query, core=looks, enhanced=_with_place(looks, _moved(edit)), full=_with_place(looks, _moved(edit)))
+    extras = tuple(random_thing(rng) for _ in range(rng.randint(0, 2)))
+    setting = edit.after.setting if _moved(edit) else rng.choice(list(SETTING_PHRASE))
+    return _fitting(query, place((*edit.after.things, *extras), setting, rng))
+
+
+def _moved(edit: Edit) -> str | None:
+    return next((s.condition.name for s in edit.steps if isinstance(s.condition, Setting)), None)
+
+
+def near_miss_scene(scene: Scene, rng: Random) -> Scene:
+    """The scene with one thing changed, missing or added, or elsewhere; everything is placed anew."""
+    state = State(things=scene.things, free=(True,) * len(scene.things), setting=scene.setting)
+    while True:
+        kind = rng.choice(("addition", "removal", "modification", "modification", "modification", "comparison"))
+        edit = rng.choice(EDITS[kind])(state, rng)
+        if edit is not None:
+            return place(edit.after.things, edit.after.setting, rng)
+
+
+def family(rng: Random, kinds: Sequence[str]) -> tuple[list[Scene], list[Query]] | None:
+    """A reference with, for each kind of change, a target and a near miss of it.
+
+    Returns:
+        scenes [reference, target, near miss, target, near miss, ...] and one query a kind; None where the reference
+        offers nothing for one of the kinds.
+    """
+    scenes = [random_scene(rng, count=rng.randint(2, 4))]
+    queries = []
+    for kind in kinds:
+        attempts = (composed_query(scenes[0], kind, rng) for _ in range(20))
+        made = next((pair for pair in attempts if pair), None)
+        if made is None:
+            return None
+        queries.append(made[0])
+        scenes += [made[1], near_miss_scene(made[1], rng)]
+    return scenes, queries

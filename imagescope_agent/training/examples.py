@@ -1,0 +1,149 @@
+"""What the mini chat model is taught to say: prompts as the graphs fill them, with the answers wanted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from random import Random
+
+from imagescope_agent.prompting import load_prompt
+from imagescope_agent.scenes.conditions import Absent, Condition, Count, Pattern, Related, Setting, predicates
+from imagescope_agent.scenes.edits import Step
+from imagescope_agent.scenes.language import caption, free_caption
+from imagescope_agent.scenes.queries import (
+    COMPOSED_KINDS,
+    TEXT_KINDS,
+    Query,
+    composed_query,
+    near_miss_scene,
+    text_query,
+)
+from imagescope_agent.scenes.questions import ask
+from imagescope_agent.scenes.world import Scene, random_scene
+
+PROMPT_SET = "mini"
+NO_REFERENCE = "a blank image"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branch:
+    """One turn: what the user says (after any pictures) and what the model should answer.
+
+    `kind` groups turns in the loss: caption, verdict, judge or text. `named` are the things a verdict's question
+    names, each with the end of its name in characters; `scene` is the one they are sought in.
+    """
+
+    prompt: str
+    answer: str
+    kind: str
+    named: tuple[tuple[int, Pattern], ...] = ()
+    scene: Scene | None = None
+
+
+def compact(value: object) -> str:
+    """JSON without spaces: every token of an answer costs a forward pass."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _prompt(step: str, **values: str) -> str:
+    return load_prompt(step, prompt_set=PROMPT_SET).fill(**values)
+
+
+def caption_branch(scene: Scene) -> Branch:
+    """Describe the picture."""
+    return Branch(prompt=_prompt("caption"), answer=caption(scene), kind="caption")
+
+
+def verdict_branches(scene: Scene, rng: Random, number: int, skill: str | None = None) -> list[Branch]:
+    """Yes/no questions about a scene."""
+    branches = []
+    for _ in range(number):
+        question = ask(scene, rng, skill)
+        prompt = _prompt("verify", question=question.text)
+        branches.append(
+            Branch(
+                prompt=prompt,
+                answer="Yes" if question.answer else "No",
+                kind="verdict",
+                named=_ends(prompt, question.named),
+                scene=scene,
+            )
+        )
+    return branches
+
+
+def _ends(prompt: str, named: tuple[Pattern, ...]) -> tuple[tuple[int, Pattern], ...]:
+    """Where the last word of each named thing ends, reading on from the one before."""
+    ends, start = [], 0
+    for pattern in named:
+        noun = pattern.kind or "thing"
+        start = prompt.index(noun, start) + len(noun)
+        ends.append((start, pattern))
+    return tuple(ends)
+
+
+def steps_text(steps: tuple[Step, ...]) -> str:
+    """Steps as the predicates prompt shows them: one "Type: words" a line."""
+    return "\n".join(f"{step.type}: {step.condition.words()}" for step in steps)
+
+
+def understand_branch(query: Query, reference: str) -> Branch:
+    """From instruction and reference description to the intent."""
+    intent = {
+        "steps": [{"type": step.type, "text": step.condition.words()} for step in query.steps],
+        "core": query.core,
+        "enhanced": query.enhanced,
+        "full": query.full,
+    }
+    prompt = _prompt("understand", reference=reference, instruction=query.text)
+    return Branch(prompt=prompt, answer=compact(intent), kind="text")
+
+
+def predicates_branch(query: Query) -> Branch:
+    """From steps to yes/no questions with expected answers."""
+    prompt = _prompt("predicates", steps=steps_text(query.steps))
+    return Branch(prompt=prompt, answer=compact({"predicates": predicates(query.conditions)}), kind="text")
+
+
+def reading_branches(rng: Random) -> list[Branch]:
+    """An intent and its predicates: two composed queries for every text query, since they are harder."""
+    while True:
+        if rng.random() < 0.35:
+            query = text_query(random_scene(rng), rng.choice(TEXT_KINDS), rng)
+            reference = NO_REFERENCE
+        else:
+            scene = random_scene(rng, count=rng.choice((1, 2, 2, 3, 3, 4, 4, 5)))
+            made = composed_query(scene, rng.choice(COMPOSED_KINDS), rng)
+            query = made[0] if made else None
+            reference = caption(scene) if rng.random() < 0.9 else free_caption(scene, rng)
+        if query is not None:
+            return [understand_branch(query, reference), predicates_branch(query)]
+
+
+def judge_branch(query: Query, candidate: Scene) -> Branch:
+    """Is the candidate (the second picture) what was asked for, and why."""
+    failed = next((c for c in query.conditions if not c.holds(candidate)), None)
+    answer = f"No: {why_not(failed)}." if failed else "Yes: everything asked for is there."
+    return Branch(prompt=_prompt("evaluate", instruction=query.text), answer=answer, kind="judge")
+
+
+def why_not(condition: Condition) -> str:
+    """What is wrong with a picture for which the condition fails."""
+    if isinstance(condition, Absent):
+        return f"there is {condition.words()}"
+    if isinstance(condition, Setting):
+        return f"{condition.words().replace('scene', 'scene is not', 1)}"
+    if isinstance(condition, Count):
+        return f"there {'is' if condition.number == 1 else 'are'} not {condition.words()}"
+    if isinstance(condition, Related):
+        return f"no {condition.first.bare} is {condition.relation} {condition.second.words()}"
+    return f"there is no {condition.words().split(' ', 1)[1]}"
+
+
+def search_branches(candidate: Scene, rng: Random) -> list[Branch]:
+    """Two judgements of a candidate without reference: a query it answers and one it just misses."""
+    wanted = []
+    for scene in (candidate, near_miss_scene(candidate, rng)):
+        attempts = (text_query(scene, rng.choice(TEXT_KINDS), rng) for _ in range(30))
+        wanted.append(next((query for query in attempts if query), None))
+    return [judge_branch(query, candidate) for query in wanted if query is not None]

@@ -1,0 +1,263 @@
+"""Stage two of the mini chat model: read pictures, answer, describe, judge and understand, all skills together.
+
+Each step takes one batch of each sort: single pictures with a caption and many yes/no questions, pairs of pictures to
+be judged, and texts to be understood. While the model learns to answer, a light head also asks it, at the name of
+every thing in a question, where that thing is and how many there are; without it the two-step skills (relations)
+stay at their prior for a very long time. The head is thrown away.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional
+from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
+
+from imagescope_agent.scenes.world import Scene
+from imagescope_agent.training.examples import (
+    Branch,
+    caption_branch,
+    judge_branch,
+    reading_branches,
+    search_branches,
+    verdict_branches,
+)
+from imagescope_agent.training.families import KINDS_A_FAMILY, SCENES_A_FAMILY, families
+from imagescope_agent.training.packing import IGNORE, KINDS, Batch, Mention, Packer
+from imagescope_agent.training.pool import SIDE, open_shard
+from imagescope_agent.training.schedule import Curve, rate
+from imagescope_agent.training.vision import patch_states
+
+_WEIGHTS = {"caption": 1.0, "verdict": 1.0, "judge": 0.7, "text": 1.0}
+_MOST = 4  # the count head tells 0, 1, 2, 3 and "4 or more" apart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How long and how much: rows of each sort in a step, learning rates, and how often to save."""
+
+    steps: int
+    scenes: int = 14
+    questions: int = 14
+    pairs: int = 12
+    texts: int = 8
+    peak: float = 1.2e-3
+    vision_share: float = 0.2
+    warmup: int = 150
+    save_every: int = 200
+    seed: int = 0
+
+
+class GroundingHead(nn.Module):
+    """At the end of a thing's name: how many such things there are, and where the only one is."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.count = nn.Linear(width, _MOST + 1)
+        self.where = nn.Linear(width, 3)  # x, y, diameter in fractions of the side
+
+    def forward(self, states: torch.Tensor, mentions: tuple[Mention, ...]) -> tuple[torch.Tensor, float]:
+        """Loss for hidden states (b, l, width), and the share of counts told right."""
+        rows = torch.tensor([mention.row for mention in mentions])
+        columns = torch.tensor([mention.column for mention in mentions])
+        found = [mention.pattern.among(mention.scene) for mention in mentions]
+        counts = torch.tensor([min(len(things), _MOST) for things in found])
+        chosen = self.norm(states[rows, columns])
+        guess = self.count(chosen)
+        loss = functional.cross_entropy(guess, counts)
+        alone = counts == 1
+        if alone.any():
+            truth = torch.tensor([(t[0].x, t[0].y, t[0].diameter) for t in found if len(t) == 1])
+            loss = loss + 4 * functional.l1_loss(self.where(chosen[alone]), truth)
+        return loss, float((guess.argmax(-1) == counts).float().mean())
+
+
+class Material:
+    """The pictures of the pool and the turns made up about them; step `n` always gets the same ones."""
+
+    def __init__(self, pool: Path, plan: Plan, family_seeds: range) -> None:
+        self.plan = plan
+        self.pixels, self.scenes = open_shard(pool / "singles")
+        self.family_pixels, _ = open_shard(pool / "families")
+        self.families = [one for seed in family_seeds for one in families(seed)]
+        self.blank = np.full((SIDE, SIDE, 3), 255, dtype=np.uint8)
+
+    def singles(self, rng: Random) -> tuple[np.ndarray, list[tuple[int, list[Branch]]]]:
+        """Single pictures: a caption and many questions each; a quarter of them from families."""
+        pixels, rows = [], []
+        for _ in range(self.plan.scenes):
+            scene, picture = self._any(rng)
+            pixels.append(picture)
+            rows.append((1, [caption_branch(scene), *verdict_branches(scene, rng, self.plan.questions)]))
+        return np.stack(pixels), rows
+
+    def _any(self, rng: Random) -> tuple[Scene, np.ndarray]:
+        if rng.random() < 0.75:
+            index = rng.randrange(len(self.scenes))
+            return self.scenes[index], self.pixels[index]
+        family, member = rng.randrange(len(self.families)), rng.randrange(SCENES_A_FAMILY)
+        return self.families[family][0][member], self.family_pixels[family * SCENES_A_FAMILY + member]
+
+    def pairs(self, rng: Random) -> tuple[np.ndarray, list[tuple[int, list[Branch]]]]:
+        """Two pictures and a request: composed (reference first) and plain (a blank first) in turn."""
+        pixels, rows = [], []
+        for number in range(self.plan.pairs):
+            if number % 2:
+                scene, picture = self._any(rng)
+                pixels += [self.blank, picture]
+                rows.append((2, search_branches(scene, rng)))
+            else:
+                family = rng.randrange(len(self.families))
+                scenes, queries = self.families[family]
+                change = rng.randrange(KINDS_A_FAMILY)
+                member = 1 + 2 * change + (rng.random() < 0.4)
+                first = family * SCENES_A_FAMILY
+                pixels += [self.family_pixels[first], self.family_pixels[first + member]]
+                other = queries[(change + 1) % KINDS_A_FAMILY]
+                asked = [queries[change]] if rng.random() < 0.6 else [queries[change], other]
+                rows.append((2, [judge_branch(query, scenes[member]) for query in asked]))
+        return np.stack(pixels), rows
+
+    def texts(self, rng: Random) -> list[tuple[int, list[Branch]]]:
+        """Nothing to see: understanding requests and turning steps into questions."""
+        return [(0, reading_branches(rng)) for _ in range(self.plan.texts)]
+
+
+class Trainer:
+    """Model, grounding head and optimizer; knows how to take a step, save and go on."""
+
+    def __init__(
+        self, model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, plan: Plan, out: Path
+    ) -> None:
+        self.model, self.plan, self.out = model, plan, out
+        self.packer = Packer(tokenizer)
+        text = model.model.language_model
+        self.head = GroundingHead(model.config.text_config.hidden_size)
+        self._middle: list[torch.Tensor] = []
+        depth = len(text.layers) * 2 // 3
+        text.layers[depth - 1].register_forward_hook(lambda _m, _i, output: self._middle.append(output))
+        vision = list(model.model.visual.parameters())
+        seen = {id(p) for p in vision}
+        rest = [p for p in [*model.parameters(), *self.head.parameters()] if id(p) not in seen]
+        groups = [{"params": rest, "share": 1.0}, {"params": vision, "share": plan.vision_share}]
+        self.optimizer = torch.optim.AdamW(groups, lr=plan.peak, betas=(0.9, 0.97), weight_decay=0.05)
+        self.step = 0
+
+    def hidden(self, batch: Batch, pixels: np.ndarray | None) -> torch.Tensor:
+        """Last hidden states (b, l, width) of a packed batch over its pictures (n, 128, 128, 3)."""
+        model = self.model.model
+        embeddings = model.language_model.embed_tokens(batch.ids)
+        if pixels is not None:
+            _, tokens = patch_states(model.visual, torch.from_numpy(pixels))
+            where = (batch.ids == self.packer.image_token)[..., None]
+            embeddings = embeddings.masked_scatter(where, tokens)
+        self._middle.clear()
+        output = model.language_model(
+            inputs_embeds=embeddings, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
+        )
+        return output.last_hidden_state
+
+    def loss(self, batch: Batch, pixels: np.ndarray | None) -> tuple[torch.Tensor, dict[str, float]]:
+        """Weighted mean of the losses of the kinds of turn in the batch, and figures for the curve."""
+        states = self.hidden(batch, pixels)
+        wanted = batch.labels != IGNORE
+        labels, kinds = batch.labels[wanted], batch.kinds[wanted]
+        logits = self.model.lm_head(states[wanted])
+        each = functional.cross_entropy(logits, labels, reduction="none")
+        right = (logits.argmax(-1) == labels).float()
+        total, figures = torch.zeros(()), {}
+        for index, kind in enumerate(KINDS):
+            mine = kinds == index
+            if mine.any():
+                total = total + _WEIGHTS[kind] * each[mine].mean()
+                figures[kind] = right[mine].mean().item()
+        if batch.mentions:
+            grounding, share = self.head(self._middle[-1], batch.mentions)
+            total = total + 0.5 * grounding
+            figures["grounding"] = share
+            figures["grounding_loss"] = grounding.item()
+        if (kinds == KINDS.index("judge")).any():
+            opening = (labels == self._yes_or_no[0]) | (labels == self._yes_or_no[1])
+            figures["judge_yes_no"] = right[opening & (kinds == KINDS.index("judge"))].mean().item()
+        return total, figures
+
+    @property
+    def _yes_or_no(self) -> tuple[int, int]:
+        return self.packer.encode("Yes")[0][0], self.packer.encode("No")[0][0]
+
+    def advance(self, material: Material) -> dict[str, float]:
+        """One optimizer step over one batch of each sort."""
+        rng = Random(f"{self.plan.seed}-{self.step}")
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["share"] * rate(
+                self.step, self.plan.steps, peak=self.plan.peak, warmup=self.plan.warmup
+            )
+        figures: dict[str, float] = {}
+        for pixels, rows in (material.singles(rng), material.pairs(rng), (None, material.texts(rng))):
+            loss, more = self.loss(self.packer.pack(rows), pixels)
+            loss.backward()
+            figures |= more
+        norm = nn.utils.clip_grad_norm_([p for g in self.optimizer.param_groups for p in g["params"]], 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        return {**figures, "norm": float(norm)}
+
+    def save(self) -> None:
+        """Weights, head, optimizer moments and step; replaced as a whole, so a kill leaves the last good state."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items() if k != "lm_head.weight"}
+        tensors |= {f"head.{k}": v for k, v in self.head.state_dict().items()}
+        for number, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"moment.{number}.{k}": v.clone() for k, v in state.items()}
+        part = self.out / "state.part"
+        save_file({k: v.contiguous() for k, v in tensors.items()}, part, metadata={"step": json.dumps(self.step)})
+        part.replace(self.out / "state.safetensors")
+
+    def resume(self) -> bool:
+        """Go on from the saved state, if there is one."""
+        path = self.out / "state.safetensors"
+        if not path.exists():
+            return False
+        tensors = load_file(path)
+        self.model.load_state_dict(_under(tensors, "model."), strict=False)
+        self.head.load_state_dict(_under(tensors, "head."))
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in _under(tensors, "moment.").items():
+            number, key = name.split(".", 1)
+            state.setdefault(int(number), {})[key] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.step = int(next(iter(state.values()))["step"])
+        return True
+
+
+def _under(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def train(trainer: Trainer, material: Material, *, until: float | None = None) -> None:
+    """Run to the plan's last step, or stop after `until` seconds with the state saved."""
+    curve = Curve(trainer.out / "mllm.jsonl")
+    started, sums, count = time.monotonic(), dict[str, float](), 0
+    while trainer.step < trainer.plan.steps:
+        for name, value in trainer.advance(material).items():
+            sums[name] = sums.get(name, 0.0) + value
+        count += 1
+        if trainer.step % 25 == 0:
+            seconds = time.monotonic() - started
+            curve.add(trainer.step, seconds=seconds, **{name: value / count for name, value in sums.items()})
+            sums, count = {}, 0
+        late = until is not None and time.monotonic() - started > until
+        if trainer.step % trainer.plan.save_every == 0 or trainer.step == trainer.plan.steps or late:
+            trainer.save()
+        if late:
+            break

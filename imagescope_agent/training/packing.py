@@ -1,0 +1,160 @@
+"""Several turns about the same pictures in one row: a shared prefix, then branches that do not see one another.
+
+Exactly what a model computes when each turn is asked alone, at a fraction of the tokens; the positions of every
+branch start where the prefix ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from imagescope_agent.scenes.conditions import Pattern
+from imagescope_agent.scenes.world import Scene
+from imagescope_agent.training.architecture import GRID, IMAGE_TOKENS, MERGE
+from imagescope_agent.training.examples import Branch
+
+IGNORE = -100
+KINDS = ("caption", "verdict", "judge", "text")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mention:
+    """A named thing in a packed batch: where its name ends, and the scene it is sought in."""
+
+    row: int
+    column: int
+    pattern: Pattern
+    scene: Scene
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Packed rows, padded on the right.
+
+    ids (b, l); positions (3, b, l); mask (b, 1, l, l) True where attention is allowed; labels (b, l) the token to be
+    predicted at each place or IGNORE; kinds (b, l) index into KINDS; images in order of appearance.
+    """
+
+    ids: torch.Tensor
+    positions: torch.Tensor
+    mask: torch.Tensor
+    labels: torch.Tensor
+    kinds: torch.Tensor
+    mentions: tuple[Mention, ...]
+
+
+class Packer:
+    """Turns pictures and branches into rows of token ids with one tokenizer."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        self._tokenizer = tokenizer
+        token = tokenizer.convert_tokens_to_ids
+        self._start, self._end = token("<|im_start|>"), token("<|im_end|>")
+        self._vision = token("<|vision_start|>"), token("<|image_pad|>"), token("<|vision_end|>")
+        self.image_token = self._vision[1]
+        self._user = [self._start, *self._plain("user\n")]
+        self._answer = [self._end, *self._plain("\n"), self._start, *self._plain("assistant\n")]
+        self.encode = lru_cache(maxsize=100_000)(self._encode)
+
+    def _plain(self, text: str) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+
+    def _encode(self, text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Token ids and the end of each token in characters."""
+        coded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return tuple(coded.input_ids), tuple(end for _, end in coded.offset_mapping)
+
+    def pack(self, rows: Sequence[tuple[int, Sequence[Branch]]]) -> Batch:
+        """Rows of (number of pictures in front, branches)."""
+        made = [self._row(images, branches, number) for number, (images, branches) in enumerate(rows)]
+        length = max(len(row.ids) for row in made)
+        length += -length % 16  # few different lengths keep the allocator calm
+        shape = (len(made), length)
+        ids, labels = torch.zeros(shape, dtype=torch.long), torch.full(shape, IGNORE)
+        kinds, branch = torch.zeros(shape, dtype=torch.long), torch.full(shape, -1)
+        positions = torch.zeros((3, *shape), dtype=torch.long)
+        for number, row in enumerate(made):
+            n = len(row.ids)
+            ids[number, :n], labels[number, :n] = torch.tensor(row.ids), torch.tensor(row.labels)
+            kinds[number, :n], branch[number, :n] = torch.tensor(row.kinds), torch.tensor(row.branch)
+            positions[:, number, :n] = torch.tensor(row.positions).T
+        mentions = tuple(mention for row in made for mention in row.mentions)
+        return Batch(ids=ids, positions=positions, mask=block_mask(branch), labels=labels, kinds=kinds, mentions=mentions)
+
+    def _row(self, images: int, branches: Sequence[Branch], number: int) -> _Row:
+        row = _Row()
+        row.add(self._user, branch=0)
+        for _ in range(images):
+            row.add([self._vision[0]], branch=0)
+            row.add_image(self._vision[1])
+            row.add([self._vision[2]], branch=0)
+        for index, branch in enumerate(branches, start=1):
+            self._branch(row, branch, index, number)
+        return row
+
+    def _branch(self, row: _Row, branch: Branch, index: int, number: int) -> None:
+        prompt, ends = self.encode(branch.prompt)
+        answer, _ = self.encode(branch.answer)
+        start = len(row.ids)
+        for end, pattern in branch.named:
+            column = start + next(i for i, stop in enumerate(ends) if stop >= end)
+            assert branch.scene is not None, "a branch that names things says in which scene"
+            row.mentions.append(Mention(row=number, column=column, pattern=pattern, scene=branch.scene))
+        tokens = [*prompt, *self._answer, *answer]
+        row.add(tokens, branch=index)
+        first = len(row.ids) - len(answer)
+        wanted = [*answer] if branch.kind == "verdict" else [*answer, self._end]
+        for offset, token in enumerate(wanted):
+            row.labels[first - 1 + offset] = token
+            row.kinds[first - 1 + offset] = KINDS.index(branch.kind)
+
+
+class _Row:
+    """One row under construction, as plain lists."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self.labels: list[int] = []
+        self.kinds: list[int] = []
+        self.branch: list[int] = []
+        self.positions: list[tuple[int, int, int]] = []
+        self.mentions: list[Mention] = []
+        self._next = {0: 0}
+
+    def _append(self, tokens: Sequence[int], branch: int, positions: Sequence[tuple[int, int, int]]) -> None:
+        self.ids += tokens
+        self.labels += [IGNORE] * len(tokens)
+        self.kinds += [0] * len(tokens)
+        self.branch += [branch] * len(tokens)
+        self.positions += positions
+
+    def add(self, tokens: Sequence[int], *, branch: int) -> None:
+        """Text: the three position axes move on together, from the prefix's end in every branch."""
+        start = self._next.get(branch, self._next[0])
+        self._append(tokens, branch, [(start + i,) * 3 for i in range(len(tokens))])
+        self._next[branch] = start + len(tokens)
+
+    def add_image(self, token: int) -> None:
+        """A picture: time stands still while height and width count (M-RoPE)."""
+        start, side = self._next[0], GRID // MERGE
+        grid = [(start, start + y, start + x) for y in range(side) for x in range(side)]
+        self._append([token] * IMAGE_TOKENS, 0, grid)
+        self._next[0] = start + side
+
+
+def block_mask(branch: torch.Tensor) -> torch.Tensor:
+    """Who may attend to whom: (b, 1, l, l) from branch numbers (b, l); 0 is the prefix, -1 padding.
+
+    Every token sees the prefix and its own branch, up to itself; padding sees itself only, so that no row of the
+    softmax is empty.
+    """
+    length = branch.shape[1]
+    query, key = branch[:, :, None], branch[:, None, :]
+    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    seen = ((key == 0) | (key == query)) & (query >= 0) & (key >= 0) & causal
+    return (seen | torch.eye(length, dtype=torch.bool))[:, None]
