@@ -8,7 +8,6 @@ stay at their prior for a very long time. The head is thrown away.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from random import Random
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
@@ -34,6 +32,7 @@ from imagescope_agent.training.families import KINDS_A_FAMILY, SCENES_A_FAMILY, 
 from imagescope_agent.training.packing import IGNORE, KINDS, Batch, Mention, Packer
 from imagescope_agent.training.pool import SIDE, open_shard
 from imagescope_agent.training.schedule import Curve, rate
+from imagescope_agent.training.state import load_state, save_state
 from imagescope_agent.training.vision import patch_states
 
 _WEIGHTS = {"caption": 1.0, "verdict": 1.0, "judge": 0.7, "text": 1.0}
@@ -46,13 +45,13 @@ class Plan:
 
     steps: int
     scenes: int = 14
-    questions: int = 14
-    pairs: int = 12
-    texts: int = 8
+    questions: int = 12
+    pairs: int = 10
+    texts: int = 6
     peak: float = 1.2e-3
-    vision_share: float = 0.2
+    vision_share: float = 0.3
     warmup: int = 150
-    save_every: int = 200
+    save_every: int = 100
     seed: int = 0
 
 
@@ -145,7 +144,7 @@ class Trainer:
         self._middle: list[torch.Tensor] = []
         depth = len(text.layers) * 2 // 3
         text.layers[depth - 1].register_forward_hook(lambda _m, _i, output: self._middle.append(output))
-        vision = list(model.model.visual.parameters())
+        vision = [p for name, p in model.model.visual.named_parameters() if not name.startswith("merger")]
         seen = {id(p) for p in vision}
         rest = [p for p in [*model.parameters(), *self.head.parameters()] if id(p) not in seen]
         groups = [{"params": rest, "share": 1.0}, {"params": vision, "share": plan.vision_share}]
@@ -213,35 +212,13 @@ class Trainer:
         return {**figures, "norm": float(norm)}
 
     def save(self) -> None:
-        """Weights, head, optimizer moments and step; replaced as a whole, so a kill leaves the last good state."""
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items() if k != "lm_head.weight"}
-        tensors |= {f"head.{k}": v for k, v in self.head.state_dict().items()}
-        for number, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"moment.{number}.{k}": v.clone() for k, v in state.items()}
-        part = self.out / "state.part"
-        save_file({k: v.contiguous() for k, v in tensors.items()}, part, metadata={"step": json.dumps(self.step)})
-        part.replace(self.out / "state.safetensors")
+        """Keep weights, head and optimizer moments."""
+        save_state(self.out, {"model": self.model, "head": self.head}, self.optimizer)
 
     def resume(self) -> bool:
         """Go on from the saved state, if there is one."""
-        path = self.out / "state.safetensors"
-        if not path.exists():
-            return False
-        tensors = load_file(path)
-        self.model.load_state_dict(_under(tensors, "model."), strict=False)
-        self.head.load_state_dict(_under(tensors, "head."))
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for name, value in _under(tensors, "moment.").items():
-            number, key = name.split(".", 1)
-            state.setdefault(int(number), {})[key] = value
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        self.step = int(next(iter(state.values()))["step"])
-        return True
-
-
-def _under(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+        self.step = load_state(self.out, {"model": self.model, "head": self.head}, self.optimizer)
+        return self.step > 0
 
 
 def train(trainer: Trainer, material: Material, *, until: float | None = None) -> None:

@@ -1,7 +1,8 @@
 """Stage one of the mini chat model: teach its vision tower what lies where, patch by patch.
 
 Yes/no questions alone teach a vision tower nothing in a reasonable time; dense labels from the scene graph do. Linear
-heads on the last block's patch states name each patch's kind, colour, size and setting; they are thrown away after.
+heads on the last block's patch states, and on the merged tokens that the language model sees, name each patch's kind,
+colour, size, setting and the way to its owner's centre; they are thrown away after.
 """
 
 from __future__ import annotations
@@ -16,40 +17,52 @@ from torch.nn import functional
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel, apply_rotary_pos_emb_vision
 
 from imagescope_agent.scenes.world import COLOURS, KINDS, SETTINGS, SIZES, Scene
-from imagescope_agent.training.architecture import GRID, patch_centres, patches
+from imagescope_agent.training.architecture import GRID, MERGE, patch_centres, patches
 from imagescope_agent.training.schedule import Curve, rate
+from imagescope_agent.training.state import load_state, save_state
 
 _CLASSES = {"kind": len(KINDS) + 1, "colour": len(COLOURS) + 1, "size": len(SIZES) + 1, "setting": len(SETTINGS)}
 _OFFSETS = 2
+_WEIGHTS = {"kind": 1.0, "colour": 1.0, "size": 1.0, "setting": 0.3}
 
 
 class DenseHeads(nn.Module):
-    """Linear read-outs of patch states: four labels and the offset to the owning thing's centre."""
+    """Linear read-outs of states that each stand for one or more patches: four labels and the offset to the owner.
 
-    def __init__(self, width: int) -> None:
+    Args:
+        width: of a state.
+        patches_each: how many patches a state stands for (1, or 4 for the language model's merged tokens).
+    """
+
+    def __init__(self, width: int, patches_each: int = 1) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.labels = nn.ModuleDict({name: nn.Linear(width, n) for name, n in _CLASSES.items()})
-        self.offset = nn.Linear(width, _OFFSETS)
+        self.labels = nn.ModuleDict({name: nn.Linear(width, n * patches_each) for name, n in _CLASSES.items()})
+        self.offset = nn.Linear(width, _OFFSETS * patches_each)
 
-    def forward(self, states: torch.Tensor, target: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Losses by name for patch states (n, width) and targets (n,) or (n, 2)."""
+    def read(self, states: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Scores (patches, classes) by label, and offsets (patches, 2), in merge order."""
         states = self.norm(states)
-        losses = {
-            name: functional.cross_entropy(head(states), target[name]) for name, head in self.labels.items()
-        }
+        scores = {name: head(states).reshape(-1, _CLASSES[name]) for name, head in self.labels.items()}
+        scores["offset"] = self.offset(states).reshape(-1, _OFFSETS)
+        return scores
+
+    def forward(self, states: torch.Tensor, target: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Weighted loss of states (n, width) for targets of all their patches."""
+        scores = self.read(states)
         covered = target["kind"] > 0
-        offsets = self.offset(states[covered])
-        losses["offset"] = functional.l1_loss(offsets, target["offset"][covered])
-        return losses
+        loss = 0.5 * functional.l1_loss(scores["offset"][covered], target["offset"][covered])
+        for name, weight in _WEIGHTS.items():
+            loss = loss + weight * functional.cross_entropy(scores[name], target[name])
+        return loss
 
     def accuracy(self, states: torch.Tensor, target: dict[str, torch.Tensor]) -> dict[str, float]:
         """Share of covered patches labelled right, by label (setting: of all patches)."""
-        states = self.norm(states)
+        scores = self.read(states)
         covered = target["kind"] > 0
         result = {}
-        for name, head in self.labels.items():
-            right = head(states).argmax(-1) == target[name]
+        for name in _CLASSES:
+            right = scores[name].argmax(-1) == target[name]
             result[name] = float((right if name == "setting" else right[covered]).float().mean())
         return result
 
@@ -116,26 +129,27 @@ def train_vision(
     peak: float = 1e-3,
     seed: int = 0,
 ) -> None:
-    """Train the tower in place; writes a curve to `out/vision.jsonl` every 50 steps."""
-    heads = DenseHeads(tower.config.hidden_size)
+    """Train the tower in place; every 50 steps it saves its state in `out` and a line of `out/vision.jsonl`."""
+    heads = nn.ModuleList([DenseHeads(tower.config.hidden_size), DenseHeads(tower.config.out_hidden_size, MERGE**2)])
     learnt = [*tower.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(learnt, lr=peak, betas=(0.9, 0.98), weight_decay=0.02)
-    rng = np.random.default_rng(seed)
+    first = load_state(out, {"tower": tower, "heads": heads}, optimizer)
     curve = Curve(out / "vision.jsonl")
     started = time.monotonic()
-    for step in range(steps):
+    for step in range(first, steps):
+        rng = np.random.default_rng((seed, step))
         for group in optimizer.param_groups:
             group["lr"] = rate(step, steps, peak=peak, warmup=100)
         chosen = np.sort(rng.choice(len(scenes), batch, replace=False))
         target = dense_labels([scenes[i] for i in chosen])
-        states, _ = patch_states(tower, torch.from_numpy(pixels[chosen]))
-        losses = heads(states, target)
-        loss = losses["kind"] + losses["colour"] + losses["size"] + 0.3 * losses["setting"] + 0.5 * losses["offset"]
+        states, tokens = patch_states(tower, torch.from_numpy(pixels[chosen]))
+        loss = heads[0](states, target) + heads[1](tokens, target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(learnt, 1.0)
         optimizer.step()
         if step % 50 == 0 or step == steps - 1:
             with torch.no_grad():
-                figures = heads.accuracy(states, target)
+                figures = heads[1].accuracy(tokens, target)
+            save_state(out, {"tower": tower, "heads": heads}, optimizer)
             curve.add(step, loss=loss.item(), seconds=time.monotonic() - started, **figures)

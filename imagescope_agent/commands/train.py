@@ -1,0 +1,52 @@
+"""`imagescope train`: the models that ship with the package, from nothing, and what they can do."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from imagescope_agent.commands import natural, positive, print_json
+
+WORK = Path(".training")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="WHAT")
+    for name, summary in (("mini-mllm", "the chat model"), ("mini-clip", "the open_clip model")):
+        model = actions.add_parser(name, help=summary)
+        model.add_argument("--out", type=Path, required=True, help="folder of the finished checkpoint")
+        model.add_argument("--work", type=Path, default=WORK, help=f"what is kept in between (default: {WORK})")
+        model.add_argument("--steps", type=positive, help="training steps (default: as for the shipped model)")
+    actions.choices["mini-mllm"].add_argument("--minutes", type=positive, help="stop then; run again to go on")
+    curves = actions.add_parser("curves", help="draw the curves of the trainings so far")
+    curves.add_argument("--work", type=Path, default=WORK)
+    curves.add_argument("--out", type=Path, default=Path("curves.png"))
+    card = actions.add_parser("card", help="accuracy per skill on scenes never trained on")
+    card.add_argument("--profile", default="mini")
+    card.add_argument("--seed", type=natural, default=1)
+    card.add_argument("--scenes", type=positive, default=1000, help="scenes for verdicts (default: 1000)")
+    card.add_argument("--queries", type=positive, default=300, help="queries, captions, pairs (default: 300)")
+    card.add_argument("--json", action="store_true")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, draw curves, or measure."""
+    from imagescope_agent.training import card
+    from imagescope_agent.training import run as training
+
+    if args.action == "curves":
+        training.plot_curves(args.work, args.out)
+        print(f"drew {args.out}")
+    elif args.action == "card":
+        figures = asyncio.run(card.measure(args.profile, args.seed, args.scenes, args.queries))
+        print_json(figures) if args.json else print(card.as_table(figures))
+    elif args.action == "mini-clip":
+        training.train_mini_clip(args.work, args.out, steps=args.steps or training.CLIP_STEPS)
+    else:
+        until = args.minutes * 60 if args.minutes else None
+        steps = args.steps or training.CHAT_STEPS
+        done = training.train_mini_mllm(args.work, args.out, steps=steps, until=until)
+        print(f"{'finished' if done else 'stopped early; run again to go on'}: {args.out}")
+    return 0

@@ -1,0 +1,276 @@
+"""Training code does what it says: packing changes nothing, losses fall, a stopped training goes on as if it had not."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedTokenizerFast
+from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
+
+from imagescope_agent.mllms.role import Role
+from imagescope_agent.mllms.scripted import Asked, Scripted, ScriptedScorer
+from imagescope_agent.scenes.conditions import predicates
+from imagescope_agent.scenes.world import Scene, Thing, random_scene
+from imagescope_agent.training import card
+from imagescope_agent.training.architecture import (
+    GRID,
+    chat_model,
+    chat_processor,
+    patches,
+    save_chat_model,
+    vision_config,
+)
+from imagescope_agent.training.examples import caption_branch, reading_branches, search_branches, verdict_branches
+from imagescope_agent.training.families import SCENES_A_FAMILY, families, family_scenes
+from imagescope_agent.training.mini_clip import (
+    as_seen,
+    clip_config,
+    save_clip,
+    start_from_tower,
+    text_ids,
+    train_clip,
+    train_clip_tokenizer,
+)
+from imagescope_agent.training.mini_mllm import Material, Plan, Trainer, train
+from imagescope_agent.training.packing import IGNORE, Packer
+from imagescope_agent.training.pool import make_shard, open_shard, single_scenes, small_picture
+from imagescope_agent.training.tokenizer import train_tokenizer
+from imagescope_agent.training.vision import dense_labels, patch_states, train_vision
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return train_tokenizer(examples=60)
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pool")
+    make_shard(folder / "singles", _few_singles, seeds=[1])
+    make_shard(folder / "families", _few_families, seeds=[2])
+    return folder
+
+
+def _few_singles(seed: int) -> list[list[Scene]]:
+    return single_scenes(seed)[:40]
+
+
+def _few_families(seed: int) -> list[list[Scene]]:
+    return family_scenes(seed)[:6]
+
+
+class FewFamilies(Material):
+    """Material over the small pool."""
+
+    def __init__(self, pool: Path, plan: Plan) -> None:
+        super().__init__(pool, plan, range(0))
+        self.families = families(2)[:6]
+
+
+def test_the_batched_tower_is_the_tower() -> None:
+    torch.manual_seed(1)
+    tower = Qwen3VLVisionModel(vision_config()).eval()
+    torch.nn.init.normal_(tower.pos_embed.weight)
+    pixels = torch.randint(0, 255, (3, 128, 128, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        states, tokens = patch_states(tower, pixels)
+        plain = tower(patches(pixels), grid_thw=torch.tensor([[1, GRID, GRID]] * 3), return_dict=True)
+    torch.testing.assert_close(states, plain.last_hidden_state, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(tokens, plain.pooler_output, atol=1e-4, rtol=1e-4)
+
+
+def test_patches_are_the_processors(tokenizer: PreTrainedTokenizerFast) -> None:
+    scene = random_scene(Random(4))
+    small = small_picture(scene)
+    processor = chat_processor(tokenizer)
+    theirs = processor.image_processor(images=[Image.fromarray(small)], return_tensors="pt").pixel_values
+    torch.testing.assert_close(patches(torch.from_numpy(small)[None]), theirs, atol=1e-3, rtol=0)
+
+
+def test_dense_labels_know_the_middle_of_a_thing() -> None:
+    thing = Thing(kind="car", colour="blue", size="large", x=0.5, y=0.5, diameter=0.35)
+    target = dense_labels([Scene(things=(thing,), setting="beach")])
+    assert int((target["kind"] > 0).sum()) == 16
+    assert set(target["colour"].tolist()) == {0, 5}  # nothing, blue
+
+
+def test_packed_branches_equal_separate_turns(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """The packed row, asked for every label, gives what the saved checkpoint gives turn by turn."""
+    model = chat_model(tokenizer).eval()
+    for weight in model.parameters():
+        weight.data = weight.data.half().float()  # so that the 16-bit checkpoint is the same model
+    save_chat_model(model, tokenizer, tmp_path)
+    loaded = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    processor = AutoProcessor.from_pretrained(tmp_path)
+    rng = Random(5)
+    scene = random_scene(rng)
+    pixels = small_picture(scene)
+    branches = [caption_branch(scene), *verdict_branches(scene, rng, 4)]
+    trainer = Trainer(model, tokenizer, Plan(steps=1), tmp_path)
+    batch = trainer.packer.pack([(1, branches)])
+    with torch.no_grad():
+        packed = model.lm_head(trainer.hidden(batch, pixels[None]))[0]
+        for branch in branches:
+            content = [{"type": "image", "image": Image.fromarray(pixels)}, {"type": "text", "text": branch.prompt}]
+            inputs = processor.apply_chat_template(
+                [{"role": "user", "content": content}],
+                tokenize=True,
+                return_dict=True,
+                return_tensors="pt",
+                add_generation_prompt=True,
+            )
+            alone = loaded(**inputs).logits[0, -1]
+            answer = tokenizer(branch.answer).input_ids[0]
+            places = (batch.labels[0] == answer).nonzero()[:, 0]
+            gaps = [(packed[place] - alone).abs().max().item() for place in places]
+            assert min(gaps) < 1e-3
+
+
+def test_branches_do_not_see_one_another(tokenizer: PreTrainedTokenizerFast) -> None:
+    packer = Packer(tokenizer)
+    rng = Random(6)
+    branches = verdict_branches(random_scene(rng), rng, 3)
+    batch = packer.pack([(1, branches)])
+    length = int((batch.positions[0, 0] > 0).sum()) + 1
+    first = [column for column in range(length) if batch.labels[0, column] != IGNORE]
+    assert len(first) == 3
+    mask = batch.mask[0, 0]
+    assert mask[first[1], :5].all() and not mask[first[1], first[0]] and not mask[first[2], first[1]]
+
+
+def test_yes_and_no_are_single_tokens_and_prompts_survive(tokenizer: PreTrainedTokenizerFast) -> None:
+    for word in ("Yes", "No", "A", "B"):
+        assert len(tokenizer(word).input_ids) == 1
+    rng = Random(7)
+    for branch in [*reading_branches(rng), *search_branches(random_scene(rng), rng)]:
+        assert tokenizer.decode(tokenizer(branch.answer).input_ids) == branch.answer
+
+
+def test_a_stopped_training_goes_on_as_if_undisturbed(
+    tokenizer: PreTrainedTokenizerFast, pool: Path, tmp_path: Path
+) -> None:
+    plan = Plan(steps=6, scenes=2, questions=3, pairs=2, texts=1, warmup=2, save_every=3)
+    material = FewFamilies(pool, plan)
+    whole = Trainer(chat_model(tokenizer), tokenizer, plan, tmp_path / "whole")
+    train(whole, material)
+    first = Trainer(chat_model(tokenizer), tokenizer, plan, tmp_path / "halves")
+    for _ in range(3):
+        first.advance(material)
+    first.save()
+    second = Trainer(chat_model(tokenizer, seed=99), tokenizer, plan, tmp_path / "halves")
+    assert second.resume() and second.step == 3
+    train(second, material)
+    for one, other in zip(whole.model.parameters(), second.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_the_loss_falls(tokenizer: PreTrainedTokenizerFast, pool: Path, tmp_path: Path) -> None:
+    plan = Plan(steps=25, scenes=2, questions=3, pairs=1, texts=1, warmup=3)
+    material = FewFamilies(pool, plan)
+    trainer = Trainer(chat_model(tokenizer), tokenizer, plan, tmp_path)
+    rng = Random(1)
+    pixels, rows = material.singles(rng)
+    batch = trainer.packer.pack(rows)
+    with torch.no_grad():
+        before = trainer.loss(batch, pixels)[0].item()
+    for _ in range(25):
+        trainer.advance(material)
+    with torch.no_grad():
+        assert trainer.loss(batch, pixels)[0].item() < 0.8 * before
+
+
+def test_the_tower_learns_and_resumes(pool: Path, tmp_path: Path) -> None:
+    pixels, scenes = open_shard(pool / "singles")
+    tower = Qwen3VLVisionModel(vision_config())
+    train_vision(tower, pixels, scenes, out=tmp_path, steps=8, batch=8)
+    lines = (tmp_path / "vision.jsonl").read_text().splitlines()
+    assert len(lines) == 2
+    train_vision(tower, pixels, scenes, out=tmp_path, steps=8, batch=8)  # nothing left to do
+    assert len((tmp_path / "vision.jsonl").read_text().splitlines()) == 2
+
+
+def test_clip_starts_from_the_tower_learns_and_opens_again(pool: Path, tmp_path: Path) -> None:
+    from imagescope_agent.collection.embed import open_embedder
+
+    pixels, scenes = open_shard(pool / "singles")
+    coder = train_clip_tokenizer(examples=200)
+    assert coder.token_to_id("<|end|>") == coder.get_vocab_size() - 1
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**clip_config(coder.get_vocab_size()))
+    tower = Qwen3VLVisionModel(vision_config())
+    start_from_tower(model, tower)
+    block, source = model.visual.transformer.resblocks[2], tower.blocks[2]
+    torch.testing.assert_close(block.mlp.c_fc.weight, source.mlp.linear_fc1.weight)
+    train_clip(model, coder, pixels, scenes, out=tmp_path / "work", steps=12, batch=16)
+    save_clip(model.eval(), coder, tmp_path / "clip")
+    embedder = open_embedder(str(tmp_path / "clip"))
+    texts = ["a red house at night", "two cats"]
+    with torch.no_grad():
+        theirs = model.encode_text(text_ids(coder, texts), normalize=True).numpy()
+        seen = model.encode_image(as_seen(pixels[:2]), normalize=True).numpy()
+    np.testing.assert_allclose(embedder.texts(texts), theirs, atol=5e-3)
+    pictures = [Image.fromarray(np.asarray(picture)) for picture in pixels[:2]]
+    np.testing.assert_allclose(embedder.images(pictures), seen, atol=2e-2)
+
+
+def test_families_hold_targets_and_near_misses() -> None:
+    from imagescope_agent.scenes.conditions import satisfies
+
+    missed = 0
+    for scenes, queries in families(3)[:20]:
+        assert len(scenes) == SCENES_A_FAMILY
+        for number, query in enumerate(queries):
+            assert satisfies(scenes[1 + 2 * number], query.conditions)
+            missed += not satisfies(scenes[2 + 2 * number], query.conditions)
+    assert missed > 20
+
+
+def _asked_truth(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    truth: list[bool] = []
+    plain = card.ask
+
+    def remembering(scene: Scene, rng: Random, skill: str) -> Any:
+        question = plain(scene, rng, skill)
+        truth.append(question.answer)
+        return question
+
+    monkeypatch.setattr(card, "ask", remembering)
+    return truth
+
+
+@pytest.mark.parametrize(("contrary", "share"), [(False, 100.0), (True, 0.0)])
+def test_the_card_counts_verdicts(monkeypatch: pytest.MonkeyPatch, contrary: bool, share: float) -> None:
+    truth = _asked_truth(monkeypatch)
+
+    def scorer(asked: Asked) -> list[float]:
+        return [1.0, 0.0] if truth.pop(0) != contrary else [0.0, 1.0]
+
+    role = Role("verifier", ScriptedScorer(scorer))
+    figures = asyncio.run(card.verdict_figures(role, 1, 10, "mini"))
+    assert set(figures.values()) == {share}
+
+
+def test_the_card_counts_captions_and_predicates() -> None:
+    silent = Role("captioner", Scripted(lambda asked: "nothing much"))
+    figures = asyncio.run(card.caption_figures(silent, 1, 5, "mini"))
+    assert figures == {"things named with their colour": 0.0, "captions exact": 0.0}
+    from imagescope_agent.training.examples import compact, understand_branch
+
+    answers = {}
+    for query, told, _ in [*card._text_queries(1, 10), *card._composed_queries(1, 10)]:
+        branch = understand_branch(query, told)
+        answers[branch.prompt] = branch.answer
+        answers[card.load_prompt("predicates", prompt_set="mini").fill(
+            steps="\n".join(f"{s.type}: {s.condition.words()}" for s in query.steps)
+        )] = compact({"predicates": predicates(query.conditions)})  # fmt: skip
+    reasoner = Role("reasoner", Scripted(lambda asked: answers[asked.text]))
+    figures = asyncio.run(card.understand_figures(reasoner, 1, 10, "mini"))
+    assert figures["tir"] == figures["cir"] == 100.0
