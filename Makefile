@@ -38,6 +38,7 @@ bench: setup ## the README's table: both graphs on COUNT unseen drawn scenes of 
 	$(BIN)/imagescope scenes make --seed $(SEED) --count $(COUNT) --out runs/scenes-$(SEED)
 	for graph in retrieve imagescope; do \
 		$(BIN)/imagescope eval scenes --root runs/scenes-$(SEED) --graph $$graph --seed $(SEED) --out runs/bench-$(SEED)/$$graph || exit; done
+	$(BIN)/imagescope compare runs/bench-$(SEED)/retrieve runs/bench-$(SEED)/imagescope
 
 constraints: setup ## pin the newest versions that pyproject.toml allows, without addresses
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \

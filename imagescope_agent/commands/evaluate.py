@@ -61,9 +61,9 @@ def share_degraded(metrics: dict[str, Any]) -> float:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from imagescope_agent.evaluation.datasets import find
+    from imagescope_agent.evaluation.check import check
 
-    for needed in find(args.dataset).needed(args.root, split=args.split):
-        state = "there" if needed.path.exists() else "MISSING"
-        print(f"{state:<8} {plain(str(needed.path))}  {needed.source}")
-    return 0
+    checked = check(args.dataset, args.root, split=args.split)
+    for line in checked.lines:
+        print(plain(line))
+    return 0 if checked.complete else BadInput.exit_code

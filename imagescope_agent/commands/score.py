@@ -23,14 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score the file and print the table."""
-    from imagescope_agent.evaluation.report import markdown_table, tables
     from imagescope_agent.evaluation.score import score
+    from imagescope_agent.evaluation.tables import by_stage, markdown_table
 
     metrics = score(args.dataset, root=args.root, run_file=args.file, split=args.split)
     if args.json:
         print_json(metrics)
         return 0
-    for table in tables(metrics["metrics"]):
+    for table in by_stage(metrics["metrics"]):
         print(
             markdown_table([table["stage"], *table["columns"]], [[name, *row] for name, row in table["rows"]])
         )

@@ -25,8 +25,8 @@ def render(stories: Sequence[Story], facts: dict[str, Any]) -> str:
         stories: the queries to show, in order.
         facts: `images`, `seed`, `profile` and `seconds` of the run, `most` right images of a query.
     """
-    layout = {"trim_blocks": True, "lstrip_blocks": True}
-    environment = Environment(autoescape=True, undefined=StrictUndefined, **layout)
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters["thumbnail"] = cache(data_uri)
     template = environment.from_string((files(__package__) / "page.html.j2").read_text(encoding="utf-8"))
     return template.render(stories=stories, facts=facts)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imagescope_agent.results import SearchResult
+    from imagescope_agent.state import Intent, Note, Predicate
 
 REASONS = ("matches", "fails", "unknown", "judge")
 SHOWN = 8  # thumbnails in a row
@@ -76,9 +77,9 @@ class Story:
     reference: Path | None
     baseline: Row
     rows: tuple[Row, ...]
-    intent: dict[str, Any]
-    predicates: tuple[dict[str, str], ...]
-    notes: tuple[dict[str, str], ...]
+    intent: Intent
+    predicates: tuple[Predicate, ...]
+    notes: tuple[Note, ...]
     usage: dict[str, Any]
 
 
@@ -97,9 +98,9 @@ def tell(query: Query, baseline: SearchResult, result: SearchResult, folder: Pat
         reference=folder / query.reference if query.reference else None,
         baseline=_row("alone", baseline, "final", query, folder),
         rows=tuple(_row(stage, result, ranking, query, folder) for stage, ranking in rows),
-        intent=dict(result.intent or {}),
-        predicates=tuple(dict(predicate) for predicate in result.predicates),
-        notes=tuple(dict(note) for note in result.notes),
+        intent=result.intent,
+        predicates=tuple(result.predicates),
+        notes=tuple(result.notes),
         usage=result.usage,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -25,7 +26,7 @@ USAGE = {
 
 
 def result(
-    rankings: dict[str, str], scores: dict[str, tuple[float, float | None, float | None]]
+    rankings: dict[str, str], scores: Mapping[str, tuple[float, float | None, float | None]]
 ) -> SearchResult:
     """A search result over images a.png, b.png, ...; rankings as strings of their first letters."""
     hits = [

@@ -1,0 +1,30 @@
+"""`imagescope compare`: paired differences between runs of `imagescope eval`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from imagescope_agent.commands import natural, print_json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="a run's folder; the first is the baseline"
+    )
+    parser.add_argument("--stage", default="final", help="whose rankings (default: final)")
+    parser.add_argument("--seed", type=natural, default=0, help="of resampling (default: 0)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare the runs query by query and print the differences with their intervals."""
+    from imagescope_agent.evaluation.compare import compare, table
+
+    comparison = compare(args.runs, stage=args.stage, seed=args.seed)
+    if args.json:
+        print_json(comparison)
+    else:
+        print(table(comparison))
+    return 0
