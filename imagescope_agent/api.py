@@ -111,7 +111,7 @@ class ImageScope:
         return await self._run(query, run or uuid.uuid4().hex, chosen)
 
     def resume(self, run: str) -> SearchResult:
-        """Finish a search that was cut off without repeating its finished steps; of a finished one the result.
+        """Finish a search that was cut off, its finished steps not repeated; of a finished one the result.
 
         Raises:
             BadInput: no such run is kept here, or another graph made it.
@@ -127,15 +127,17 @@ class ImageScope:
         if kept is None:
             raise BadInput(f"there is no run {run!r} in {str(self._runs)!r}; search again")
         metadata: Mapping[str, Any] = kept.metadata
-        if (made_by := metadata.get("graph")) != self.graph:
-            raise BadInput(
-                f"run {run!r} belongs to the graph {made_by!r}; open the collection with that graph"
-            )
+        for name, ours in (("graph", self.graph), ("profile", self.services.profile)):
+            if (made_by := metadata.get(name)) != ours:
+                raise BadInput(
+                    f"run {run!r} belongs to the {name} {made_by!r}; open the collection with that"
+                )
         settings = Settings(**json.loads(metadata["settings"]))
         return await self._run(None, run, settings)
 
     async def _run(self, query: dict[str, Any] | None, run: str, settings: Settings) -> SearchResult:
-        config = _config(run, graph=self.graph, settings=json.dumps(settings.to_dict()))
+        told = json.dumps(settings.to_dict())
+        config = _config(run, graph=self.graph, profile=self.services.profile, settings=told)
         if self._runs is None:
             state = await self._build(self.services).ainvoke(query, config, context=settings)
         else:

@@ -28,12 +28,19 @@ async def open_checkpoints(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(path, error) from error
+    try:
         async with aiosqlite.connect(path, timeout=PATIENCE) as connection:
             saver = AsyncSqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=[]))
             await saver.setup()
             yield saver
-    except (OSError, sqlite3.Error) as error:
-        raise BadInput(
-            f"cannot keep the run in {str(path)!r}: {error}; make room there, or name another file with "
-            "IMAGESCOPE_RUNS"
-        ) from error
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: Exception) -> BadInput:
+    return BadInput(
+        f"cannot keep the run in {str(path)!r}: {error}; "
+        "make room there, or name another file with IMAGESCOPE_RUNS"
+    )

@@ -105,7 +105,7 @@ def test_captions_are_one_line_with_words() -> None:
 
 
 @given(st.lists(st.text(max_size=3)), st.lists(st.text(max_size=3), unique=True))
-def test_a_completed_order_is_a_permutation_that_follows_the_given_one(order: list[str], ids: list[str]) -> None:
+def test_a_completed_order_is_a_permutation_that_follows(order: list[str], ids: list[str]) -> None:
     complete = parsing.complete_order(order, ids)
     assert sorted(complete) == sorted(ids)
     known = [name for name in dict.fromkeys(order) if name in ids]

@@ -30,8 +30,25 @@ def test_the_caller_comes_before_the_environment_before_the_file_before_the_defa
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("k", 0), ("k", True), ("k", 2.0), ("top_k", -1), ("alpha", -1), ("tau", 1.1), ("tau", float("nan"))]
-    + [("tau", "0.1"), ("seed", -1), ("budget", -1), ("attempts", 0), ("judge", ""), ("keep_reference", 1)],
+    [
+        *[
+            ("k", 0),
+            ("k", True),
+            ("k", 2.0),
+            ("top_k", -1),
+            ("alpha", -1),
+            ("tau", 1.1),
+            ("tau", float("nan")),
+        ],
+        *[
+            ("tau", "0.1"),
+            ("seed", -1),
+            ("budget", -1),
+            ("attempts", 0),
+            ("judge", ""),
+            ("keep_reference", 1),
+        ],
+    ],
 )
 def test_unusable_values_are_named(name: str, value: Any) -> None:
     with pytest.raises(BadInput, match=name):

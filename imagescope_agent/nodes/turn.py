@@ -48,12 +48,18 @@ def check_query(text: object) -> str:
     """The query without the space around it.
 
     Raises:
-        BadInput: it is no text, empty, or longer than `MAX_QUERY` characters.
+        BadInput: it is no valid text, empty, or longer than `MAX_QUERY` characters.
     """
     if not isinstance(text, str):
         raise BadInput(f"the query is {type(text).__name__}, not text; say what to look for")
     if not text.strip():
         raise BadInput("the query is empty; say what to look for")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise BadInput(
+            f"the query is not valid UTF-8 text at character {error.start + 1}; type it anew"
+        ) from error
     if len(text) > MAX_QUERY:
         raise BadInput(f"the query has {len(text)} characters; the limit is {MAX_QUERY}")
     return text.strip()

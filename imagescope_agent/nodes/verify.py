@@ -73,7 +73,7 @@ class Verify:
 
 
 def affordable(open_questions: dict[str, list[str]], budget: int | None) -> tuple[list[str], list[Note]]:
-    """The candidates, from the top, whose open questions `budget` calls can answer; a note if some are left."""
+    """The first candidates whose open questions `budget` calls can answer, and a note if some are left."""
     chosen: list[str] = []
     cost = 0
     for name, questions in open_questions.items():

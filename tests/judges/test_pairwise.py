@@ -26,8 +26,8 @@ def candidates(count: int) -> list[Candidate]:
 
 def judged(reply: Any, count: int, **task: Any) -> tuple[Judgement, list[Any]]:
     model = Scripted(reply)
-    found = asyncio.run(judge(Task(query="a red boat", model=Role("judge", model), **task), candidates(count)))
-    return found, model.asked
+    asked = Task(query="a red boat", model=Role("judge", model), **task)
+    return asyncio.run(judge(asked, candidates(count))), model.asked
 
 
 def ids(*numbers: int) -> list[str]:
