@@ -127,9 +127,12 @@ def scan(folder: Path, *, ignore: Path | None = None) -> tuple[list[Found], list
     Raises:
         BadInput: `folder` is missing or no folder.
     """
-    if not folder.is_dir():
-        raise BadInput(f"there is no folder {str(folder)!r}; give a folder of images")
-    root = folder.resolve()
+    try:
+        if not folder.is_dir():
+            raise BadInput(f"there is no folder {str(folder)!r}; give a folder of images")
+        root = folder.resolve()
+    except OSError as error:
+        raise BadInput(f"cannot open {str(folder)!r}: {error.strerror}; give a folder of images") from error
     found: list[Found] = []
     skipped: list[Skipped] = []
     for item in _walk(root, root, ignore.resolve() if ignore else None):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -53,11 +53,15 @@ class File:
     key: str
 
 
+class IndexBusy(BadInput):
+    """Another indexer is at work in the same place."""
+
+
 class Journal:
     """The open journal of an index folder; use as a context manager.
 
     Every method raises:
-        BadInput: the disk is full or read-only, another indexer is at work, or the file is damaged.
+        BadInput: the disk is full or read-only, the file is damaged, or (IndexBusy) another one is at work.
     """
 
     def __init__(self, out: Path) -> None:
@@ -78,8 +82,11 @@ class Journal:
                 self._db.execute("PRAGMA synchronous = NORMAL")
                 with self._transaction():
                     self._prepare()
+        except IndexBusy:
+            self._leave(remove=False)  # what lies there is the other indexer's
+            raise
         except BadInput:
-            self._leave(self._fresh)
+            self._leave(remove=self._fresh)
             raise
         return self
 
@@ -87,7 +94,7 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         empty = self._fresh and kind is not None and not self._any_files()
-        self._leave(empty)
+        self._leave(remove=empty)
 
     def adopt(self, **recipe: str) -> None:
         """Declare what computes: `embedder` and `captioner`. What another one computed is forgotten."""
@@ -169,10 +176,10 @@ class Journal:
         except sqlite3.Error:
             return True  # what cannot be read is not ours to delete
 
-    def _leave(self, remove: bool) -> None:
+    def _leave(self, *, remove: bool) -> None:
         self._db.close()
         if remove and not (self._out / MANIFEST).exists():
-            with storing(self._out):
+            with suppress(OSError):  # leaving nothing behind must not hide what went wrong
                 for name in (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-journal"):
                     (self._out / name).unlink(missing_ok=True)
                 if self._made:
@@ -195,7 +202,7 @@ def storing(out: Path) -> Iterator[None]:
     """Turn what a disk or SQLite complains of into one line that says what to do.
 
     Raises:
-        BadInput: always in place of OSError and sqlite3.Error.
+        BadInput: always in place of OSError and sqlite3.Error; IndexBusy for a lock.
     """
     try:
         yield
@@ -203,7 +210,7 @@ def storing(out: Path) -> Iterator[None]:
         raise _unwritable(out, error.strerror or str(error)) from error
     except sqlite3.OperationalError as error:
         if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise BadInput(
+            raise IndexBusy(
                 f"another process is indexing into {str(out)!r}; wait for it to end, then run this again"
             ) from error
         raise _unwritable(out, str(error)) from error

@@ -113,10 +113,14 @@ def find(path: Path) -> Path:
     Raises:
         BadInput: nothing is indexed there.
     """
-    for place in (path / FOLDER_INDEX, path):
-        if (place / MANIFEST).is_file():
-            return place
-    if not path.exists():
+    try:
+        for place in (path / FOLDER_INDEX, path):
+            if (place / MANIFEST).is_file():
+                return place
+        there = path.exists()
+    except OSError as error:
+        raise BadInput(f"cannot open {str(path)!r}: {error.strerror}; give an indexed folder") from error
+    if not there:
         raise BadInput(
             f"there is no collection {str(path)!r}; give a folder and run `imagescope index` on it first"
         )

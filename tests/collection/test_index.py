@@ -23,7 +23,7 @@ from PIL import Image
 from imagescope_agent.collection import manifest
 from imagescope_agent.collection.images import ImageProblem
 from imagescope_agent.collection.index import Collection, Report, build
-from imagescope_agent.collection.journal import JOURNAL
+from imagescope_agent.collection.journal import JOURNAL, IndexBusy, Journal
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Asked, Scripted
@@ -280,14 +280,16 @@ def test_no_folder_or_no_picture_leaves_nothing_behind(index: Any, tmp_path: Pat
     empty.mkdir()
     texts.mkdir()
     (texts / "a.png").write_text("no picture")
-    for folder in (tmp_path / "missing", empty, texts):
+    for folder in (tmp_path / "missing", tmp_path / ("long" * 999), empty, texts):
         with pytest.raises(BadInput) as caught:
             index(folder)
-        assert "\n" not in str(caught.value) and not (folder / ".imagescope").exists()
+        assert "\n" not in str(caught.value) and not os.path.exists(folder / ".imagescope")
     with pytest.raises(BadInput, match="imagescope index"):
         Collection.open(tmp_path / "missing")
     with pytest.raises(BadInput, match="imagescope index"):
         Collection.open(empty)
+    with pytest.raises(BadInput, match="too long"):
+        Collection.open(tmp_path / ("long" * 999))
 
 
 def test_an_index_is_kept_when_every_picture_is_gone(index: Any, pictures: Any) -> None:
@@ -385,6 +387,14 @@ def test_two_indexers_at_once(index: Any, pictures: Any) -> None:
     index(folder, reply=reply)
     assert "another process is indexing" in seen[1] and len(seen[1].splitlines()) == 1
     assert len(Collection.open(folder)) == 3
+
+
+def test_an_indexer_that_comes_second_removes_nothing(tmp_path: Path) -> None:
+    first, second = Journal(tmp_path / "out"), Journal(tmp_path / "out")  # both find nothing there
+    with first:
+        with pytest.raises(IndexBusy), second:
+            pass
+        assert (tmp_path / "out" / JOURNAL).exists()
 
 
 def test_a_reader_survives_a_new_index(index: Any, pictures: Any, draw: Any, monkeypatch: Any) -> None:
