@@ -6,11 +6,12 @@ the next run cuts off and asks again: nothing is lost, nothing is asked twice.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from imagescope_agent.errors import BadInput
 
@@ -47,13 +48,13 @@ class Ledger:
             raise BadInput(f"{str(out)!r} is a file: name a folder with --out")
         out.mkdir(parents=True, exist_ok=True)
         self.path = out / PER_QUERY
-        self._claim(out / RUN, json.loads(json.dumps(identity)))
-        self._cut_torn_end()
         self.records: dict[str, dict[str, Any]] = {}
-        for number, record in read_records(self.path):
-            if record["qid"] in self.records:
-                raise _damaged(self.path, number, f"query {record['qid']!r} occurs twice")
-            self.records[record["qid"]] = record
+        self._lock = _alone(out)
+        try:
+            self._resume(out, json.loads(json.dumps(identity)))
+        except BadInput:
+            self.close()
+            raise
 
     def append(self, record: dict[str, Any]) -> None:
         """Keep one answer: one line, one write."""
@@ -62,11 +63,25 @@ class Ledger:
             file.write(line.encode("utf-8"))
         self.records[record["qid"]] = record
 
+    def close(self) -> None:
+        """Let others write to the folder."""
+        self._lock.close()
+
     def finish(self, order: Iterable[str]) -> list[dict[str, Any]]:
         """Put the lines into the data set's order, whatever order the answers came in, and return them."""
         records = [self.records[qid] for qid in order]
         write_atomic(self.path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
         return records
+
+    def _resume(self, out: Path, identity: dict[str, Any]) -> None:
+        for torn in out.glob(".*.part"):
+            torn.unlink()
+        self._claim(out / RUN, identity)
+        self._cut_torn_end()
+        for number, record in read_records(self.path):
+            if record["qid"] in self.records:
+                raise _damaged(self.path, number, f"query {record['qid']!r} occurs twice")
+            self.records[record["qid"]] = record
 
     @staticmethod
     def _claim(path: Path, identity: dict[str, Any]) -> None:
@@ -90,6 +105,19 @@ class Ledger:
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
             os.truncate(self.path, whole)
+
+
+def _alone(out: Path) -> IO[str]:
+    """A lock that the system lets go when this process ends, however it ends."""
+    file = (out / ".lock").open("w", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise BadInput(
+            f"another evaluation is writing to {str(out)!r}: wait for it, or choose --out"
+        ) from None
+    return file
 
 
 def read_identity(path: Path) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from typing import Any
 
 import jinja2
 
-from imagescope_agent.collection.images import open_image
 from imagescope_agent.errors import ImageScopeError
 from imagescope_agent.evaluation import published, tables
 from imagescope_agent.evaluation.datasets.base import Gallery, Query
@@ -96,6 +95,8 @@ def _thumbnail(gallery: Gallery | None, image: str) -> str:
     """A small JPEG as a data address; "" when the picture cannot be read, which the page shows as an empty
     frame.
     """
+    from imagescope_agent.collection.images import open_image  # brings LangChain; figures alone do without
+
     if gallery is None or image not in gallery.files:
         return ""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -73,10 +74,10 @@ def evaluate(
     }
     identity = {**_rules(benchmark), **of_system, **of_run}
     ledger = Ledger(out, identity)
-    records = asyncio.run(
-        ask_all(benchmark, queries, system, ledger, concurrency=concurrency, progress=progress)
-    )
-    return outputs.write_all(out, identity, benchmark, queries, records, galleries)
+    with contextlib.closing(ledger):
+        work = ask_all(benchmark, queries, system, ledger, concurrency=concurrency, progress=progress)
+        records = asyncio.run(work)
+        return outputs.write_all(out, identity, benchmark, queries, records, galleries)
 
 
 def _rules(benchmark: Benchmark) -> dict[str, Any]:

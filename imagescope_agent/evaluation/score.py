@@ -10,7 +10,7 @@ from typing import Any
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import datasets, scoring, trec
-from imagescope_agent.evaluation.datasets.annotations import read_json
+from imagescope_agent.evaluation.datasets.annotations import key_line, read_json, read_text
 from imagescope_agent.evaluation.datasets.base import Benchmark
 
 
@@ -42,7 +42,7 @@ def score(
     if is_json(path):
         if benchmark.parse is None:
             raise BadInput(f"{path}, line 1: {dataset} has no submission format; give a TREC run")
-        rankings, measures = benchmark.parse(read_json(path), str(path))
+        rankings, measures = benchmark.parse(read_json(path), path)
     else:
         rankings, measures = trec.read_run(path), benchmark.measures
     return _score(benchmark, rankings, tuple(measures), path)
@@ -107,6 +107,5 @@ def _score(
 
 def _where(path: Path, qid: str, image: str | None = None) -> str:
     if is_json(path):
-        text = path.read_text(encoding="utf-8")
-        return f"{path}, line {text.count(chr(10), 0, max(0, text.find(f'{chr(34)}{qid}{chr(34)}'))) + 1}"
+        return f"{path}, line {key_line(read_text(path), qid)}"
     return f"{path}, line {trec.line_of(path, qid, image)}"

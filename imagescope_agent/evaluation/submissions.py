@@ -5,9 +5,11 @@ rules.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from imagescope_agent.errors import BadInput
+from imagescope_agent.evaluation.datasets.annotations import key_line, read_text
 from imagescope_agent.evaluation.datasets.base import Query
 
 
@@ -49,12 +51,12 @@ def check_rankings(
             raise BadInput(f"submission: query {query.qid!r} ranks {image!r}, which is not in the gallery")
 
 
-def read_lists(document: Any, name: str, *, kind: type, length: int) -> dict[str, list[str]]:
+def read_lists(document: Any, path: Path, *, kind: type, length: int) -> dict[str, list[str]]:
     """The lists of a submission that was read from JSON, ids as text.
 
     Args:
         document: `{qid: [ids]}`.
-        name: the file, for messages.
+        path: the file, for messages.
         kind: what an id is in this format, int or str.
         length: how many ids each list must hold.
 
@@ -62,16 +64,19 @@ def read_lists(document: Any, name: str, *, kind: type, length: int) -> dict[str
         BadInput: another form, length or kind of id, or an image twice in a list.
     """
     if not isinstance(document, dict):
-        raise BadInput(f"{name}, line 1: expected an object of query id and image ids")
-    lists = {}
+        raise BadInput(f"{path}, line 1: expected an object of query id and image ids")
     for qid, ranking in document.items():
-        place = f"{name}, query {qid!r}"
-        if not isinstance(ranking, list) or not all(type(image) is kind for image in ranking):
-            raise BadInput(f"{place}: expected a list of image ids ({kind.__name__})")
-        if len(ranking) != length:
-            raise BadInput(f"{place}: {len(ranking)} images; the server wants {length}")
-        if len(set(ranking)) < length:
-            twice = next(image for place, image in enumerate(ranking) if image in ranking[:place])
-            raise BadInput(f"{place}: image {twice!r} occurs twice")
-        lists[str(qid)] = [str(image) for image in ranking]
-    return lists
+        if problem := _problem(ranking, kind, length):
+            raise BadInput(f"{path}, line {key_line(read_text(path), qid)}: query {qid!r}: {problem}")
+    return {qid: [str(image) for image in ranking] for qid, ranking in document.items()}
+
+
+def _problem(ranking: Any, kind: type, length: int) -> str:
+    if not isinstance(ranking, list) or not all(type(image) is kind for image in ranking):
+        return f"expected a list of image ids ({kind.__name__})"
+    if len(ranking) != length:
+        return f"{len(ranking)} images; the server wants {length}"
+    if len(set(ranking)) < length:
+        twice = next(image for place, image in enumerate(ranking) if image in ranking[:place])
+        return f"image {twice!r} occurs twice"
+    return ""

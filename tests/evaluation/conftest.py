@@ -1,22 +1,36 @@
-import json
+from __future__ import annotations
+
 import os
 import random
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from PIL import Image
 
 from imagescope_agent.evaluation.runner import Answer
+
+sys.path.append(str(Path(__file__).parent))  # for the helper beside the tests
+import layouts
+
+SHARED = os.environ.get("IMAGESCOPE_SHARED")  # read before tests are shielded from such settings
 
 
 class FastSystem:
     """Ranks a gallery at once: the relevant images land where `place` says; remembers what it was asked."""
 
-    def __init__(self, galleries, *, place=lambda query: 1, notes=lambda query: [], fails=lambda query: None):
+    def __init__(
+        self,
+        galleries: Any,
+        *,
+        place: Any = lambda query: 1,
+        notes: Any = lambda query: [],
+        fails: Any = lambda query: None,
+    ) -> None:
         self.galleries, self.place, self.notes, self.fails = galleries, place, notes, fails
         self.asked = []
 
-    async def answer(self, query):
+    async def answer(self, query: Any) -> Any:
         self.asked.append(query.qid)
         if problem := self.fails(query):
             raise problem
@@ -30,24 +44,14 @@ class FastSystem:
         return Answer(stages={"retrieve": images, "final": ranking}, notes=self.notes(query), usage=usage)
 
 
-def write_lines(path, records):
-    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-
-
-def draw(path, seed=0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rng = random.Random(seed)
-    Image.new("RGB", (32, 32), tuple(rng.randrange(256) for _ in range(3))).save(path)
-
-
 @pytest.fixture
-def world(tmp_path):
+def drawn(tmp_path: Any) -> Any:
     """A small world in the format of the drawn one: 12 pictures, 20 text queries, 10 composed queries, 3
     dialogs."""
-    root = tmp_path / "world"
+    root = tmp_path / "drawn"
     names = [f"images/{number:06d}.png" for number in range(12)]
     for number, name in enumerate(names):
-        draw(root / name, number)
+        layouts.draw(root / name, number)
     tir = [
         {"qid": f"tir-{n}", "kind": ("core", "negated")[n % 2], "text": f"text {n}", "predicates": [],
          "targets": [names[n % 12], names[(n + 3) % 12]]}
@@ -67,27 +71,40 @@ def world(tmp_path):
         for n in range(3)
     ]
     for name, records in (("tir", tir), ("cir", cir), ("chat", chat), ("scenes", [])):
-        write_lines(root / f"{name}.jsonl", records)
+        layouts.write_lines(root / f"{name}.jsonl", records)
     return root
 
 
 @pytest.fixture
-def names(world):
-    return {"images": sorted(f"images/{path.name}" for path in (world / "images").iterdir())}
+def images(drawn: Any) -> Any:
+    return {"images": sorted(f"images/{path.name}" for path in (drawn / "images").iterdir())}
 
 
 @pytest.fixture
-def fast_system():
+def fast_system() -> Any:
     return FastSystem
 
 
 @pytest.fixture(scope="session")
-def shared():
+def shared() -> Any:
     """The folder of official annotation files: IMAGESCOPE_SHARED, or shared/ beside the checkout."""
-    named = os.environ.get("IMAGESCOPE_SHARED")
-    folder = Path(named) if named else Path(__file__).resolve().parents[2].parent / "shared"
+    folder = Path(SHARED) if SHARED else Path(__file__).resolve().parents[2].parent / "shared"
     if not (folder / "data" / "CIRR").is_dir():
         pytest.skip(
-            f"the official annotation files are not in {folder / 'data'}: name their folder in IMAGESCOPE_SHARED"
+            f"no official annotation files in {folder / 'data'}: set IMAGESCOPE_SHARED to their folder"
         )
     return folder / "data"
+
+
+@pytest.fixture(scope="session")
+def layout(tmp_path_factory: Any) -> Any:
+    """The folder of a public data set in its official layout, with a few queries and generated pictures."""
+    made = {}
+
+    def root_of(name: Any) -> Any:
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(name)
+            layouts.MAKERS[name](made[name])
+        return made[name]
+
+    return root_of

@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ import pytest
 from imagescope_agent.evaluation import metrics
 
 
-def slow_ap(relevant, k, n_relevant):
+def slow_ap(relevant: Any, k: Any, n_relevant: Any) -> Any:
     hits, total = 0, 0.0
     for rank, good in enumerate(relevant[:k], start=1):
         if good:
@@ -16,14 +19,14 @@ def slow_ap(relevant, k, n_relevant):
     return total / min(n_relevant, k) if n_relevant else 0.0
 
 
-def slow_ndcg(relevant, k, n_relevant):
+def slow_ndcg(relevant: Any, k: Any, n_relevant: Any) -> Any:
     gained = sum(1 / math.log2(rank + 1) for rank, good in enumerate(relevant[:k], start=1) if good)
     ideal = sum(1 / math.log2(rank + 1) for rank in range(1, min(n_relevant, k) + 1))
     return gained / ideal if ideal else 0.0
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 5, 8])
-def test_every_short_ranking_agrees_with_a_slow_twin(k):
+def test_every_short_ranking_agrees_with_a_slow_twin(k: Any) -> None:
     rankings = np.array(list(itertools.product([False, True], repeat=5)))
     for unranked in (0, 1, 7):
         n = rankings.sum(axis=1) + unranked
@@ -40,25 +43,25 @@ def test_every_short_ranking_agrees_with_a_slow_twin(k):
         assert metrics.reciprocal_rank(rankings) == pytest.approx(firsts)
 
 
-def test_circo_divides_by_the_smaller_of_relevant_and_k():
+def test_circo_divides_by_the_smaller_of_relevant_and_k() -> None:
     one_of_five = np.array([[True, False]])
     assert metrics.average_precision_at_k(one_of_five, np.array([5]), 2) == pytest.approx(
         [0.5]
     )  # not 1/5, not 1
 
 
-def test_hits_stay_hit_while_recall_forgets():
+def test_hits_stay_hit_while_recall_forgets() -> None:
     ranks = np.array([[3.0, 12.0, 20.0], [50.0, 11.0, 10.0]])
     assert metrics.hits_cumulative(ranks, 10).tolist() == [[1, 1, 1], [0, 0, 1]]
     assert (ranks <= 10).tolist() == [[True, False, False], [False, False, True]]
 
 
-def test_an_unanswered_round_is_no_hit_and_takes_none_away():
+def test_an_unanswered_round_is_no_hit_and_takes_none_away() -> None:
     ranks = np.array([[np.nan, 5.0, np.nan]])
     assert metrics.hits_cumulative(ranks, 10).tolist() == [[0, 1, 1]]
 
 
-def test_bri_is_the_papers_formula():
+def test_bri_is_the_papers_formula() -> None:
     rng = np.random.default_rng(0)
     ranks = rng.integers(1, 50_000, size=(40, 11)).astype(float)
     best = np.minimum.accumulate(ranks, axis=1)

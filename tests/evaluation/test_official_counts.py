@@ -1,7 +1,10 @@
-"""The loaders against the official annotation files, which lie outside the repository and are never copied into it."""
+"""The loaders against the official annotation files, which lie outside the repository."""
+
+from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -9,7 +12,7 @@ from imagescope_agent.evaluation import datasets
 from imagescope_agent.evaluation.score import score
 
 
-def test_cirr(shared):
+def test_cirr(shared: Any) -> None:
     val = datasets.load("cirr", shared / "CIRR", split="val")
     test = datasets.load("cirr", shared / "CIRR", split="test1")
     assert (len(val.queries), len(test.queries)) == (4181, 4148)
@@ -24,7 +27,7 @@ def test_cirr(shared):
     assert val.open_galleries()["images"].files["dev-244-0-img0"] == "dev/dev-244-0-img0.png"
 
 
-def test_circo(shared):
+def test_circo(shared: Any) -> None:
     val = datasets.load("circo", shared / "CIRCO", split="val")
     test = datasets.load("circo", shared / "CIRCO", split="test")
     assert (len(val.queries), len(test.queries)) == (220, 800)
@@ -36,7 +39,7 @@ def test_circo(shared):
     assert val.size == test.size == 123_403
 
 
-def test_fashioniq_has_two_galleries(shared):
+def test_fashioniq_has_two_galleries(shared: Any) -> None:
     original = datasets.load("fashioniq", shared / "FashionIQ")
     small = datasets.load("fashioniq", shared / "FashionIQ", split="val-VAL")
     assert Counter(query.gallery for query in original.queries) == {
@@ -60,7 +63,7 @@ def test_fashioniq_has_two_galleries(shared):
     assert original.queries[0].text == "is shiny and silver with shorter sleeves and fit and flare"
 
 
-def test_visdial(shared):
+def test_visdial(shared: Any) -> None:
     benchmark = datasets.load("visdial", shared / "VisDial")
     assert len(benchmark.queries) == 2064 * 11 and benchmark.size == 50_000
     assert len({query.group for query in benchmark.queries}) == 2064
@@ -70,24 +73,24 @@ def test_visdial(shared):
     assert first[0].text == dialog[0] and first[10].text == ", ".join(dialog)
 
 
-def test_flickr30k(shared):
+def test_flickr30k(shared: Any) -> None:
     benchmark = datasets.load("flickr30k", shared / "Flickr30K")
     assert len(benchmark.queries) == 5000 and benchmark.size == 1000
 
 
-def test_mscoco_says_which_images_and_captions(shared):
+def test_mscoco_says_which_images_and_captions(shared: Any) -> None:
     every = datasets.load("mscoco", shared / "MSCOCO")
     five = datasets.load("mscoco", shared / "MSCOCO", split="val2017-5")
     assert (len(every.queries), len(five.queries), every.size) == (25_014, 25_000, 5000)
     assert "not Karpathy" in every.protocol and every.key != "mscoco/test/karpathy-5k/all-captions"
 
 
-def test_photos_are_a_folder_data_set(shared):
+def test_photos_are_a_folder_data_set(shared: Any) -> None:
     benchmark = datasets.load("folder", shared / "photos")
     assert benchmark.size == 159 and len(benchmark.queries) >= 159 * 5
 
 
-def test_the_official_example_submission_of_circo_is_scored(shared):
+def test_the_official_example_submission_of_circo_is_scored(shared: Any) -> None:
     """Against the official script's rule, written out slowly."""
     run_file = shared / "CIRCO/submission_examples/submission_val.json"
     got = score("circo", root=shared / "CIRCO", split="val", run_file=run_file)["metrics"]["final"]["all"]
@@ -108,10 +111,10 @@ def test_the_official_example_submission_of_circo_is_scored(shared):
 
 
 @pytest.mark.parametrize("metric", ["recall", "recall_subset"])
-def test_the_official_example_submissions_of_cirr_are_well_formed(shared, metric):
+def test_the_official_example_submissions_of_cirr_are_well_formed(shared: Any, metric: Any) -> None:
     benchmark = datasets.load("cirr", shared / "CIRR", split="test1")
-    document = json.loads((shared / f"CIRR/demo_files/test1_pred_ranks_{metric}.json").read_text())
-    lists, _ = benchmark.parse(document, "demo")
+    path = shared / f"CIRR/demo_files/test1_pred_ranks_{metric}.json"
+    lists, _ = benchmark.parse(json.loads(path.read_text()), path)
     assert len(lists) == 4148
     assert all(query.reference not in lists[query.qid] for query in benchmark.queries)
     if metric == "recall":  # the subset lists need full rankings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ def read_json(path: Path) -> Any:
         BadInput: missing, or not JSON, naming the line.
     """
     try:
-        return json.loads(read_text(path), parse_constant=_refuse_constant)
+        return json.loads(read_text(path), parse_constant=_refuse_constant, object_pairs_hook=_refuse_twins)
     except json.JSONDecodeError as error:
         raise BadInput(
             f"{path}, line {error.lineno}: not valid JSON ({error.msg}); the file may be cut off"
@@ -119,6 +120,12 @@ def element_line(text: str, index: int) -> int:
     return text.count("\n", 0, position) + 1
 
 
+def key_line(text: str, key: str) -> int:
+    """The line (from 1) on which a key of a JSON object stands; 1 when it is not found."""
+    found = re.search(re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:", text)
+    return text.count("\n", 0, found.start()) + 1 if found else 1
+
+
 def field(record: dict[str, Any], key: str, kind: type | tuple[type, ...], place: object) -> Any:
     """`record[key]`, checked.
 
@@ -160,6 +167,14 @@ def unique(ids: Iterable[tuple[object, str]]) -> None:
         if name in seen:
             raise BadInput(f"{place}: the id {name!r} occurs twice")
         seen.add(name)
+
+
+def _refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {max(keys, key=keys.count)!r} occurs twice")
+    return made
 
 
 def _refuse_constant(name: str) -> None:

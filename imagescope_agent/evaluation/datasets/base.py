@@ -82,7 +82,7 @@ class Benchmark:
         open_galleries: reads the galleries, which may need the images on disk.
         known: whether an id may occur in a run, by gallery name; None = cannot be told without the images.
         submit: makes the official server's files from `{qid: ranking}`; None where there is no server.
-        parse: reads an official submission (document, file name) into `{qid: ranking}` and the measures it is
+        parse: reads an official submission (document, its file) into `{qid: ranking}` and the measures it is
             meant for.
     """
 
@@ -100,7 +100,7 @@ class Benchmark:
     size: int = 0
     known: Mapping[str, frozenset[str]] | None = None
     submit: Callable[[Mapping[str, list[str]]], Mapping[str, object]] | None = None
-    parse: Callable[[object, str], tuple[Mapping[str, list[str]], Sequence[str]]] | None = None
+    parse: Callable[[object, Path], tuple[Mapping[str, list[str]], Sequence[str]]] | None = None
 
 
 def choose_split(name: str, split: str | None, splits: tuple[str, ...]) -> str:

@@ -74,7 +74,7 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
         size=len(files) or IMAGES,
         known={"images": frozenset(files)} if files else None,
         submit=lambda rankings: _submit(queries, rankings),
-        parse=lambda document, name: (read_lists(document, name, kind=int, length=LENGTH), MEASURES),
+        parse=lambda document, path: (read_lists(document, path, kind=int, length=LENGTH), MEASURES),
     )
 
 

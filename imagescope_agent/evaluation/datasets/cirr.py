@@ -143,17 +143,16 @@ def _check_members(queries: Sequence[Query], lists: Mapping[str, list[str]]) -> 
             raise BadInput(f"submission: query {query.qid!r}: {min(stranger)!r} is not in the query's group")
 
 
-def _parse(document: Any, name: str) -> tuple[dict[str, list[str]], Sequence[str]]:
+def _parse(document: Any, path: Path) -> tuple[dict[str, list[str]], Sequence[str]]:
     head = (
         {key: document.pop(key, None) for key in ("version", "metric")} if isinstance(document, dict) else {}
     )
     if head.get("version") != VERSION:
         raise BadInput(
-            f"{name}, line 1: 'version' is {head.get('version')!r}; CIRR's server wants {VERSION!r}"
+            f"{path}, line 1: 'version' is {head.get('version')!r}; CIRR's server wants {VERSION!r}"
         )
     if head["metric"] not in LENGTHS:
-        raise BadInput(
-            f"{name}, line 1: 'metric' is {head['metric']!r}; CIRR's server wants {' or '.join(LENGTHS)}"
-        )
-    lists = read_lists(document, name, kind=str, length=LENGTHS[head["metric"]])
+        wanted = " or ".join(LENGTHS)
+        raise BadInput(f"{path}, line 1: 'metric' is {head['metric']!r}; CIRR's server wants {wanted}")
+    lists = read_lists(document, path, kind=str, length=LENGTHS[head["metric"]])
     return lists, FULL if head["metric"] == "recall" else SUBSET
