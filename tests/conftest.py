@@ -10,6 +10,7 @@ os.environ.update(
     HF_HUB_DISABLE_PROGRESS_BARS="1",
     LANGSMITH_TRACING="false",
     TOKENIZERS_PARALLELISM="false",
+    OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", "2"),  # the models are small: more threads only wait
 )
 
 import asyncio
@@ -20,10 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-
-torch.set_num_threads(max(1, min(2, os.cpu_count() or 1)))  # the models are small: more threads only wait
 
 
 @pytest.fixture(autouse=True)
@@ -35,9 +33,11 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a CUDA device where there is none; run the quick tests first."""
-    if not torch.cuda.is_available():
-        for item in items:
-            if item.get_closest_marker("gpu"):
+    if needing := [item for item in items if item.get_closest_marker("gpu")]:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in needing:
                 item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from imagescope_agent import cli
-from imagescope_agent.commands import plain, search
+from imagescope_agent.commands import evaluate, plain, search
 from imagescope_agent.errors import BackendUnavailable, BadInput
 
 RESULT: dict[str, Any] = {
@@ -155,3 +157,51 @@ def test_search_prints_ranking_reasons_notes_and_cost() -> None:
 def test_nothing_printed_can_move_the_cursor() -> None:
     assert plain("a\x1b[2Jb\nc") == "a\\x1b[2Jb\\nc"
     assert plain("Übermut — 猫") == "Übermut — 猫"
+
+
+@pytest.mark.parametrize(("limit", "code"), [("0.2", 0), ("0.1", 4)])
+def test_eval_exits_4_when_more_is_degraded_than_allowed(
+    limit: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def measured(dataset: str, **given: Any) -> dict[str, Any]:
+        asked.update(given, dataset=dataset)
+        return {"queries": 10, "failed": 1, "degraded": 1}
+
+    monkeypatch.setattr("imagescope_agent.evaluation.run.evaluate", measured)
+    words = ["eval", "scenes", "--root", "r", "--out", str(tmp_path), "--limit", "5", "--seed", "3"]
+    assert run(*words, "--json", "--max-degraded", limit) == code
+    assert json.loads(capsys.readouterr().out)["queries"] == 10
+    assert (asked["dataset"], asked["limit"], asked["seed"], asked["graph"]) == ("scenes", 5, 3, "imagescope")
+
+
+def test_eval_asks_where_to_keep_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("eval", "scenes", "--root", "r") == 2
+    assert "--out" in one_line(capsys.readouterr().err)
+
+
+def test_failed_and_degraded_queries_both_count() -> None:
+    assert evaluate.share_degraded({"queries": 8, "failed": 1, "degraded": 3}) == 0.5
+    assert evaluate.share_degraded({"queries": 0, "failed": 0, "degraded": 0}) == 0.0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["index", "nowhere"],
+        ["search", "nowhere", "a red boat"],
+        ["search", "nowhere", "a red boat", "--graph", "imagescop"],
+        ["index", "nowhere", "--profile", "minni"],
+        ["eval", "sceens", "--root", "r", "--out", "o"],
+        ["compare", "nowhere"],
+        ["score", "scenes", "--root", "nowhere", "--run", "nothing"],
+    ],
+)
+def test_what_is_not_there_is_exit_2_in_one_line(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*words) == 2
+    one_line(capsys.readouterr().err)
+    assert not list(tmp_path.iterdir())
