@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ import numpy as np
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import scoring, significance, tables
 from imagescope_agent.evaluation.datasets.base import Query
-from imagescope_agent.evaluation.ledger import PER_QUERY, RUN, read_identity, read_records
+from imagescope_agent.evaluation.ledger import METRICS, PER_QUERY, RUN, read_identity, read_records
+from imagescope_agent.evaluation.metrics import Floats
 
 #: What must agree before two runs may be compared.
 SAME = ("dataset", "split", "protocol", "gallery")
@@ -24,12 +25,22 @@ HEAD = (
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A finished run: its folder, what it is, its table of the final stage, and how many queries failed."""
+    """A finished run: its folder, what it is, the values of each answered query, how many queries failed."""
 
     name: str
     identity: dict[str, Any]
-    table: scoring.Table
+    queries: list[Query]
+    records: list[dict[str, Any]]
+    measures: list[str]
     failed: int
+
+    def table(self, chosen: Container[str]) -> scoring.Table:
+        """The run's table over some of its queries, named by qid."""
+        kept = [(q, r) for q, r in zip(self.queries, self.records, strict=True) if q.qid in chosen]
+        kept.sort(key=lambda pair: pair[0].qid)  # the same order in every run, so that values pair up
+        values = scoring.from_records([record for _, record in kept], self.measures)
+        size, macro = self.identity.get("gallery_size", 0), self.identity.get("macro", ())
+        return scoring.tabulate([query for query, _ in kept], values, macro=macro, worst_rank=size)
 
 
 def compare(run_dirs: Sequence[Path | str], *, stage: str = "final", seed: int = 0) -> dict[str, Any]:
@@ -93,6 +104,8 @@ def open_run(folder: Path, stage: str = "final") -> Run:
         BadInput: it is no run, is damaged, or has no such stage or ground truth.
     """
     identity = read_identity(folder / RUN)
+    if not (folder / METRICS).exists():
+        raise BadInput(f"{folder / METRICS}: missing; finish the run with the same `imagescope eval` first")
     records = [record for _, record in read_records(folder / PER_QUERY)]
     answered = [record for record in records if record.get("failed") is None and stage in record["stages"]]
     if not answered:
@@ -104,46 +117,55 @@ def open_run(folder: Path, stage: str = "final") -> Run:
         Query(qid=r["qid"], text=r["text"], subsets=tuple(r["subsets"]), group=r["group"], turn=r["turn"])
         for r in answered
     ]
-    values = scoring.from_records([record["values"][stage] for record in answered], measures)
-    made = scoring.tabulate(
-        queries, values, macro=identity.get("macro", ()), worst_rank=identity.get("gallery_size", 0)
+    return Run(
+        name=str(folder),
+        identity=identity,
+        queries=queries,
+        records=[record["values"][stage] for record in answered],
+        measures=measures,
+        failed=len(records) - len(answered),
     )
-    return Run(name=str(folder), identity=identity, table=made, failed=len(records) - len(answered))
 
 
 def _rows(baseline: Run, run: Run, seed: int) -> list[dict[str, Any]]:
+    """One comparison a subset and measure, over the queries that both runs answered."""
+    common = {query.qid for query in baseline.queries} & {query.qid for query in run.queries}
+    if not common:
+        return []
+    before, after = baseline.table(common), run.table(common)
     return [
-        _row(run.name, subset, measure, first, second, seed)
-        for subset in baseline.table
-        for first, second in zip(baseline.table[subset], run.table.get(subset, []), strict=False)
+        {"run": run.name, "subset": subset, "measure": measure, **_compared(first, second, measure, seed)}
+        for subset in before
+        for first, second in zip(before[subset], after[subset], strict=True)
         for measure in first.measures
-        if measure in second.measures
     ]
 
 
-def _row(
-    name: str, subset: str, measure: str, first: scoring.Rows, second: scoring.Rows, seed: int
-) -> dict[str, Any]:
-    place = {unit: row for row, unit in enumerate(second.units)}
-    both = [(row, place[unit]) for row, unit in enumerate(first.units) if unit in place]
-    mine, theirs = [pair[0] for pair in both], [pair[1] for pair in both]
-    scale = 1.0 if measure in scoring.PLAIN else 100.0
-    before = first.values[mine, first.measures.index(measure)] * scale
-    after = second.values[theirs, second.measures.index(measure)] * scale
-    weights = first.weights[mine] / first.weights[mine].mean() if both else np.ones(0)
-    differences = (after - before) * weights
-    changed = after != before
-    better = after < before if measure in scoring.PLAIN else after > before
-    low, high = significance.bootstrap_interval(differences, seed=seed)
+def _compared(first: scoring.Rows, second: scoring.Rows, measure: str, seed: int) -> dict[str, Any]:
+    before, after = (_by_unit(rows, measure) for rows in (first, second))
+    differences = after - before
+    gains = -differences if measure in scoring.PLAIN else differences
     return {
-        "run": name, "subset": subset, "measure": measure, "n": len(both),
-        "baseline": float((before * weights).mean()) if both else float("nan"),
-        "value": float((after * weights).mean()) if both else float("nan"),
-        "difference": float(differences.mean()) if both else float("nan"),
-        "interval": [low, high],
-        "p": significance.permutation_test(differences, seed=seed), "p_holm": 1.0,
-        "wins": int(better.sum()), "losses": int((changed & ~better).sum()), "ties": int((~changed).sum()),
-    }  # fmt: skip
+        "n": len(differences),
+        "baseline": float(before.mean()),
+        "value": float(after.mean()),
+        "difference": float(differences.mean()),
+        "interval": list(significance.bootstrap_interval(differences, seed=seed)),
+        "p": significance.permutation_test(differences, seed=seed),
+        "wins": int((gains > 0).sum()),
+        "losses": int((gains < 0).sum()),
+        "ties": int((gains == 0).sum()),
+    }
+
+
+def _by_unit(rows: scoring.Rows, measure: str) -> Floats:
+    """A measure's values as metrics.json shows them, one a query or dialog: rounds are not independent."""
+    index: dict[str, int] = {}
+    place = [index.setdefault(unit, len(index)) for unit in rows.units]
+    scale = 1.0 if measure in scoring.PLAIN else 100.0
+    values = rows.values[:, rows.measures.index(measure)] * rows.weights * scale
+    sums: Floats = np.bincount(place, weights=values) / np.bincount(place)
+    return sums
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

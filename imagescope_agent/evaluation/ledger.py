@@ -17,14 +17,15 @@ from imagescope_agent.errors import BadInput
 
 RUN = "run.json"
 PER_QUERY = "per_query.jsonl"
+METRICS = "metrics.json"
 
 
-def write_atomic(path: Path, text: str) -> None:
+def write_atomic(path: Path, parts: Iterable[str]) -> None:
     """Write a whole file or nothing: a reader, and a kill at any moment, sees the old one or the new one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -70,7 +71,7 @@ class Ledger:
     def finish(self, order: Iterable[str]) -> list[dict[str, Any]]:
         """Put the lines into the data set's order, whatever order the answers came in, and return them."""
         records = [self.records[qid] for qid in order]
-        write_atomic(self.path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+        write_atomic(self.path, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))
         return records
 
     def _resume(self, out: Path, identity: dict[str, Any]) -> None:
@@ -88,7 +89,7 @@ class Ledger:
         if not path.exists():
             if (path.parent / PER_QUERY).exists():
                 raise BadInput(f"{path}: missing beside {PER_QUERY}; start again in an empty folder")
-            write_atomic(path, json.dumps(identity, indent=2, ensure_ascii=False) + "\n")
+            write_atomic(path, [json.dumps(identity, indent=2, ensure_ascii=False), "\n"])
             return
         kept = read_identity(path)
         for key in (*identity, *kept):
@@ -145,12 +146,15 @@ def read_records(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
     """
     if not path.exists():
         return
+    names: dict[str, str] = {}  # one object an image: a large run repeats few names ten million times
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             try:
                 record = json.loads(line)
-                record["qid"], record["stages"]
-            except (ValueError, KeyError, TypeError):
+                for ranking in record["stages"].values():
+                    ranking[:] = [names.setdefault(image, image) for image in ranking]
+                record["qid"]
+            except (ValueError, KeyError, TypeError, AttributeError):
                 raise _damaged(path, number, "not a record of a query") from None
             yield number, record
 

@@ -12,11 +12,10 @@ from typing import Any
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import report, scoring, tables, trec
 from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Query
-from imagescope_agent.evaluation.ledger import write_atomic
+from imagescope_agent.evaluation.ledger import METRICS, write_atomic
 
 STAGES = ("retrieve", "verify", "judge", "final")
 PACKAGES = ("imagescope-agent", "torch", "transformers", "open_clip_torch", "faiss-cpu", "langgraph", "numpy")
-METRICS = "metrics.json"
 
 
 def write_all(
@@ -39,9 +38,9 @@ def write_all(
         "submissions": write_submissions(out, benchmark, rankings),
     }
     trec.write_run(out / "run.trec", rankings, str(identity.get("graph", "run")))
-    write_atomic(out / METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
-    write_atomic(out / "table.md", tables.markdown(metrics))
-    write_atomic(out / "report.html", report.html(metrics, records, queries, galleries))
+    write_atomic(out / METRICS, [json.dumps(metrics, indent=2, ensure_ascii=False), "\n"])
+    write_atomic(out / "table.md", [tables.markdown(metrics)])
+    write_atomic(out / "report.html", [report.html(metrics, records, queries, galleries)])
     return metrics
 
 
@@ -61,7 +60,7 @@ def write_submissions(out: Path, benchmark: Benchmark, rankings: Mapping[str, li
     except BadInput as error:
         return {"none": str(error)}
     for name, document in documents.items():
-        write_atomic(out / name, json.dumps(document))
+        write_atomic(out / name, [json.dumps(document)])
     return dict.fromkeys(documents, "valid")
 
 

@@ -42,7 +42,7 @@ def evaluate(
         limit: draw so many queries (dialogs) by `seed`; all when None. The gallery stays whole.
         seed: of the run and of the draw, and of the drawn world where `scenes` makes it.
         concurrency: queries asked at the same time.
-        progress: show a bar with the time left.
+        progress: show a bar with the time left, on a terminal.
         system: answers instead of `graph`; for other systems and tests.
         settings: more fields of `Settings`.
 

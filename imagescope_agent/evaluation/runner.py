@@ -79,7 +79,7 @@ async def ask_all(
         initial=len(ledger.records),
         unit="query",
         desc=benchmark.name,
-        disable=not progress,
+        disable=None if progress else True,
         leave=False,
     )
     with bar:

@@ -42,8 +42,9 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """One row of a table before averaging: values of each unit (query or dialog), (n_units, n_measures), and
-    weights (n_units,).
+    """One row of a table before averaging: values (n, n_measures) and weights (n,), of n queries or dialogs.
+
+    `units` names what each belongs to: its dialog, or the query itself.
 
     The weights have mean 1; the figure of a row is the mean of weight * value.
     """
@@ -161,7 +162,7 @@ def tabulate(
     table: Table = {}
     for subset, rows in where.items():
         weights = _macro_weights(queries, macro) if subset == "all" and macro else np.ones(len(rows))
-        units = [queries[row].qid for row in rows]
+        units = [queries[row].unit for row in rows]
         table[subset] = [Rows(units=units, measures=names, values=matrix[rows], weights=weights)]
     table["all"] += _dialogs(queries, values["rank"], worst_rank)
     return table

@@ -27,7 +27,7 @@ def write_run(path: Path, rankings: Mapping[str, Iterable[str]], tag: str) -> No
         for qid, ranking in rankings.items()
         for rank, image in enumerate(ranking, start=1)
     )
-    write_atomic(path, "".join(lines))
+    write_atomic(path, lines)
 
 
 def read_run(path: Path) -> dict[str, list[str]]:

@@ -37,7 +37,7 @@ def test_a_run_writes_everything_and_a_perfect_one_scores_100(
     assert final["all"] == {
         name: 100.0 for name in ("R@1", "R@5", "R@10", "mAP@5", "mAP@10", "MRR", "nDCG@10")
     }
-    assert set(final) == {"all", "tir", "cir", "tir/core", "tir/negated", "cir/addition", "cir/removal"}
+    assert set(final) == {"all", "tir", "cir", "core", "negated", "addition", "removal"}
     assert set(metrics["metrics"]) == {"retrieve", "final"}
     assert metrics["queries"] == 30 and metrics["failed"] == 0 and metrics["degraded"] == 0
     assert metrics["usage"]["calls"] == {"verifier": 3.0} and metrics["usage"]["seconds"] == {"retrieve": 0.5}

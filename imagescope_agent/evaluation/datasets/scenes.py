@@ -116,7 +116,7 @@ def _query(record: dict[str, Any], kind: str, place: str) -> Iterator[Query]:
         text=field(record, "text", str, place),
         reference=reference,
         relevant=tuple(targets),
-        subsets=(kind, f"{kind}/{field(record, 'kind', str, place)}"),
+        subsets=(kind, field(record, "kind", str, place)),
     )
 
 
