@@ -18,8 +18,9 @@ from pydantic import BaseModel, PrivateAttr
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.hosting.checkpoint import Source
-from imagescope_agent.mllms.hosting.engine import Engine, Limits, open_engine
+from imagescope_agent.mllms.hosting.engine import Engine, open_engine
 from imagescope_agent.mllms.hosting.guide import json_schema
+from imagescope_agent.mllms.hosting.limits import Limits
 from imagescope_agent.mllms.hosting.work import Job, Scored, Written
 from imagescope_agent.mllms.protocols import Choice
 from imagescope_agent.mllms.role import CALLER
@@ -40,6 +41,8 @@ class TransformersChat(BaseChatModel):
         row_tokens: length up to which questions join one picture's row.
         rows: replies written at the same time.
         vision_cache: bytes of vision features held in memory.
+        feature_folder: vision features are also kept there; empty for not.
+        feature_bytes: of all files in that folder.
         share_prefix: whether questions about one picture share its prefix.
         trust_remote_code: run code that comes with the checkpoint.
     """
@@ -54,6 +57,8 @@ class TransformersChat(BaseChatModel):
     row_tokens: int = 1024
     rows: int = 64
     vision_cache: int = 256 * 2**20
+    feature_folder: str = ""
+    feature_bytes: int = 4 * 2**30
     share_prefix: bool = True
     trust_remote_code: bool = False
     _opened: Engine | None = PrivateAttr(default=None)
@@ -95,10 +100,18 @@ class TransformersChat(BaseChatModel):
                 row_tokens=self.row_tokens,
                 rows=self.rows,
                 vision_cache=self.vision_cache,
+                shelf=self.feature_folder,
+                shelf_bytes=self.feature_bytes,
                 share=self.share_prefix,
             )
             self._opened = open_engine(source, limits)
         return self._opened
+
+    def plainly(self) -> TransformersChat:
+        """The same weights without shared prefixes, to compare with."""
+        own = TransformersChat.model_fields.keys() - BaseChatModel.model_fields.keys()
+        options = {name: getattr(self, name) for name in own}
+        return TransformersChat(**{**options, "share_prefix": False})
 
     def schema_kwargs(self, schema: type[BaseModel]) -> dict[str, Any]:
         """The option that holds a reply to the schema."""

@@ -4,4 +4,8 @@ from __future__ import annotations
 
 PROFILES: dict[str, str] = {
     "mini": "mini.toml",
+    "laptop": "laptop.toml",
+    "gpu": "gpu.toml",
+    "paper": "paper.toml",
+    "server": "server.toml",
 }

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from tests.mllms.checkpoints import build_qwen3_vl
 
 

@@ -74,7 +74,7 @@ def test_shared_prefix_equals_plain(qwen3_vl: Path) -> None:
 
 def test_usage_counts_each_picture_once_and_known_ones_never(qwen3_vl: Path) -> None:
     model = TransformersChat(checkpoint=str(qwen3_vl), vision_cache=10**6)
-    model.engine().vision.cache.clear()
+    model.engine().desk.family.cache.clear()
     role = Role("verifier", model)
     first = asyncio.run(role.choose(requests(), LABELS)).usage
     again = asyncio.run(role.choose(requests(), LABELS)).usage

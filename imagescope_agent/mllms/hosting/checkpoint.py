@@ -11,9 +11,15 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+)
 
-from imagescope_agent.errors import BackendUnavailable, shorten
+from imagescope_agent.errors import BackendUnavailable, BadInput, shorten
 
 _FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 _CODE = ("*.py",)
@@ -50,17 +56,29 @@ class Checkpoint:
     processor: Any
     device: torch.device
     dtype: torch.dtype
+    sees: bool = True
     stop_ids: frozenset[int] = field(default_factory=frozenset)
 
     @property
     def tokenizer(self) -> Any:
         """The processor's tokenizer."""
-        return self.processor.tokenizer
+        return self.processor.tokenizer if self.sees else self.processor
+
+    @property
+    def language_model(self) -> Any:
+        """The layers without embedding and head."""
+        inner = self.model.model
+        return getattr(inner, "language_model", None) or getattr(inner, "text_model", None) or inner
 
     @property
     def family(self) -> str:
         """The model type of its configuration, such as 'qwen3_vl'."""
         return str(self.model.config.model_type)
+
+    @property
+    def vocabulary(self) -> int:
+        """How many scores the model gives for the next token."""
+        return int(self.model.get_output_embeddings().weight.shape[0])
 
     @property
     def context(self) -> int:
@@ -72,6 +90,47 @@ class Checkpoint:
     def weights(self) -> str:
         """Hash of everything that decides an answer: weights, configuration, processor, tokenizer, template."""
         return hash_folder(self.folder)
+
+    def check_length(self, tokens: int) -> None:
+        """Refuse what leaves no room for an answer.
+
+        Raises:
+            BadInput: longer than the model's context.
+        """
+        if tokens >= self.context:
+            raise BadInput(
+                f"{tokens} tokens were asked, more than the model's {self.context}; ask something shorter"
+            )
+
+    def apply_template(self, chats: list[Any], images: list[list[Any]]) -> Any:
+        """Tensors of some chats by the checkpoint's own processor, left-padded.
+
+        A checkpoint without a chat template is shown its pictures, then the text.
+        """
+        padding = {"padding": True, "padding_side": "left"}
+        if not self.sees:
+            chats = [
+                [{**turn, "content": "".join(part["text"] for part in turn["content"])} for turn in chat]
+                for chat in chats
+            ]
+        if getattr(self.processor, "chat_template", None):
+            options: dict[str, Any] = {"processor_kwargs": padding} if self.sees else {"padding": True}
+            return self.processor.apply_chat_template(
+                chats,
+                tokenize=True,
+                add_generation_prompt=True,
+                return_dict=True,
+                return_tensors="pt",
+                **options,
+            )
+        mark = getattr(self.processor, "image_token", "<image>")
+        texts = [
+            mark * len(shown)
+            + " ".join(part["text"] for turn in chat for part in turn["content"] if "text" in part)
+            for chat, shown in zip(chats, images, strict=True)
+        ]
+        pictures = {"images": images} if any(images) else {}
+        return self.processor(text=texts, **pictures, return_tensors="pt", **padding)
 
 
 def open_checkpoint(source: Source) -> Checkpoint:
@@ -85,9 +144,13 @@ def open_checkpoint(source: Source) -> Checkpoint:
     dtype = pick_dtype(source.dtype, device)
     options: dict[str, Any] = {"trust_remote_code": source.trust_remote_code, "local_files_only": True}
     try:
-        processor = AutoProcessor.from_pretrained(folder, **options)
         config = AutoConfig.from_pretrained(folder, **options)
-        model = AutoModelForImageTextToText.from_pretrained(
+        sees = type(config) in AutoModelForImageTextToText._model_mapping or source.trust_remote_code
+        processor = (AutoProcessor if sees else AutoTokenizer).from_pretrained(folder, **options)
+        tokenizer = processor.tokenizer if sees else processor
+        tokenizer.padding_side = "left"  # answers go on from the right end
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+        model = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_pretrained(
             folder,
             config=config,
             dtype=dtype,
@@ -109,7 +172,8 @@ def open_checkpoint(source: Source) -> Checkpoint:
         processor=processor,
         device=device,
         dtype=dtype,
-        stop_ids=_stop_ids(model, processor.tokenizer),
+        sees=sees,
+        stop_ids=_stop_ids(model, tokenizer),
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,52 +15,28 @@ import torch
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.hosting.checkpoint import Checkpoint, Source, open_checkpoint
 from imagescope_agent.mllms.hosting.conversation import Conversation, Reader
-from imagescope_agent.mllms.hosting.encode import Encoder, Prompt
+from imagescope_agent.mllms.hosting.desk import Desk, SplicedDesk, WholeDesk
+from imagescope_agent.mllms.hosting.features import FeatureCache
 from imagescope_agent.mllms.hosting.guide import Guides
+from imagescope_agent.mllms.hosting.limits import Limits
 from imagescope_agent.mllms.hosting.network import Network
-from imagescope_agent.mllms.hosting.pack import batches, pack, score
-from imagescope_agent.mllms.hosting.vision import FeatureCache, Features, Vision
-from imagescope_agent.mllms.hosting.work import Inbox, Job, Scored
-from imagescope_agent.mllms.hosting.write import Reply, Writer
+from imagescope_agent.mllms.hosting.qwen import FAMILIES as QWEN
+from imagescope_agent.mllms.hosting.qwen import Qwen
+from imagescope_agent.mllms.hosting.shelf import Shelf
+from imagescope_agent.mllms.hosting.spliced import FAMILIES as SPLICED
+from imagescope_agent.mllms.hosting.spliced import Spliced
+from imagescope_agent.mllms.hosting.whole import Whole
+from imagescope_agent.mllms.hosting.work import Counted, Inbox, Job
 from imagescope_agent.mllms.protocols import UnusableLabels
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How much a model works on at once.
-
-    Attributes:
-        batch_tokens: tokens of one forward, padding included.
-        row_tokens: length up to which questions join one picture's row.
-        rows: replies written at the same time.
-        questions: questions scored before others get a turn.
-        vision_cache: bytes of vision features held in memory.
-        share: whether questions about one picture share its prefix.
-        linger: seconds an idle worker waits for more requests of the same moment.
-    """
-
-    batch_tokens: int = 8192
-    row_tokens: int = 1024
-    rows: int = 64
-    questions: int = 512
-    vision_cache: int = 256 * 2**20
-    share: bool = True
-    linger: float = 0.001
-
-
 class Engine:
-    """A hosted checkpoint of a Qwen-VL format."""
+    """A hosted checkpoint."""
 
     def __init__(self, checkpoint: Checkpoint, limits: Limits) -> None:
         self.checkpoint = checkpoint
         self.limits = limits
-        self.network = Network(checkpoint)
-        self.vision = Vision(
-            checkpoint, FeatureCache(limits.vision_cache), batch_patches=4 * limits.batch_tokens
-        )
-        self._encoder = Encoder(checkpoint)
-        self._writer = Writer(checkpoint, self.network)
-        self._guides = Guides(checkpoint.tokenizer, checkpoint.model.config.get_text_config().vocab_size)
+        self.desk = open_desk(checkpoint, limits)
         self._inbox = Inbox()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="imagescope-model", daemon=True)
@@ -85,8 +61,12 @@ class Engine:
             )
         return first
 
+    def counted(self) -> Counted:
+        """Forwards, tokens (padding included) and pictures that passed the vision tower."""
+        return self.desk.counted()
+
     def close(self) -> None:
-        """Stop the worker after what it is doing now; what still waits is cancelled."""
+        """Stop the worker after what it is doing now; what still waits is refused."""
         atexit.unregister(self.close)
         with self._inbox.ready:
             self._closing = True
@@ -96,103 +76,80 @@ class Engine:
     def _work(self) -> None:
         with torch.inference_mode():
             while self._wait():
-                if jobs := self._inbox.scores(self.limits.questions):
+                if jobs := self._inbox.scores(self.desk.questions):
                     self._guarded(self._score, jobs)
-                if jobs := self._inbox.writes(self.limits.rows - len(self._writer)):
+                if jobs := self._inbox.writes(self.desk.room):
                     self._guarded(self._admit, jobs)
-                if self._writer:
-                    self._guarded(self._step, [reply.job for reply in self._writer.replies])
+                if self.desk.writing:
+                    self._guarded(self._step, self.desk.writing)
         for job in [*self._inbox.scores(10**9), *self._inbox.writes(10**9)]:
             job.future.set_exception(RuntimeError("the model was closed"))
 
     def _wait(self) -> bool:
         with self._inbox.ready:
-            idle = not self._inbox and not self._writer
-            while not self._closing and not self._inbox and not self._writer:
+            idle = not self._inbox and not self.desk.writing
+            while not self._closing and not self._inbox and not self.desk.writing:
                 self._inbox.ready.wait()
         if idle and not self._closing:
             time.sleep(self.limits.linger)
         return not self._closing
 
-    def _guarded(self, action: Any, jobs: list[Job]) -> None:
+    def _guarded(self, action: Callable[[list[Job]], None], jobs: list[Job]) -> None:
         """Whatever goes wrong belongs to those who asked; the worker lives on."""
         try:
             action(jobs)
         except BaseException as error:  # noqa: BLE001 - handed to the callers, who would wait for ever
-            self._writer.abandon() if action == self._step else None
+            self.desk.forget(jobs)
             for job in jobs:
                 if not job.future.done():
                     job.future.set_exception(error)
 
-    def _prepare(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Prompt], dict[str, Features], list[int]]:
-        """The jobs that can be asked, their prompts and features, and how many pictures each brought anew."""
+    def _read(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Conversation]]:
         reader = Reader()
-        read: list[tuple[Job, Conversation]] = []
+        ready: list[Job] = []
+        conversations: list[Conversation] = []
         for job in jobs:
             try:
-                read.append((job, reader.read(job.messages)))
+                conversations.append(reader.read(job.messages))
+                ready.append(job)
             except BadInput as error:
                 job.future.set_exception(error)
-        pictures = [picture for _, conversation in read for picture in conversation.pictures]
-        features, fresh = self.vision.features(pictures)
-        unclaimed = set(fresh)
-        ready: list[Job] = []
-        prompts: list[Prompt] = []
-        prefills: list[int] = []
-        for job, conversation in read:
-            try:
-                prompt = self._encoder.encode(
-                    conversation, [features[each.key] for each in conversation.pictures]
-                )
-            except BadInput as error:
-                job.future.set_exception(error)
-                continue
-            mine = unclaimed & set(prompt.pictures)
-            unclaimed -= mine
-            ready.append(job)
-            prompts.append(prompt)
-            prefills.append(len(mine))
-        return ready, prompts, features, prefills
+        return ready, conversations
 
     def _score(self, jobs: list[Job]) -> None:
-        jobs, prompts, features, prefills = self._prepare(jobs)
-        rows = pack(prompts, share=self.limits.share, row_tokens=self.limits.row_tokens)
-        for batch in batches(rows, batch_tokens=self.limits.batch_tokens):
-            hidden, places = score(self.network, batch, features)
-            tokens = {branch[1][0]: len(branch[0]) for row in batch for branch in row.branches}
-            for row in batch:
-                tokens[row.branches[0][1][0]] += row.prefix
-            for labels in {jobs[place].labels for answered in places for place in answered}:
-                table = self.network.label_logits(hidden, labels or ()).softmax(dim=-1).tolist()
-                for probabilities, answered in zip(table, places, strict=True):
-                    for place in answered:
-                        if jobs[place].labels == labels:
-                            jobs[place].future.set_result(
-                                Scored(
-                                    probabilities=probabilities,
-                                    prompt_tokens=tokens.get(place, 0),
-                                    image_prefills=prefills[place],
-                                )
-                            )
+        self.desk.score(*self._read(jobs))
 
     def _admit(self, jobs: list[Job]) -> None:
-        jobs, prompts, features, prefills = self._prepare(jobs)
-        replies = [
-            Reply(
-                job=job,
-                limit=max(1, min(job.max_tokens, self.checkpoint.context - len(prompt.ids))),
-                prompt_tokens=len(prompt.ids),
-                image_prefills=fresh,
-                guide=None if job.schema is None else self._guides.start(job.schema),
-            )
-            for job, prompt, fresh in zip(jobs, prompts, prefills, strict=True)
-        ]
-        if replies:
-            self._writer.admit(replies, prompts, features)
+        self._inbox.put(self.desk.admit(*self._read(jobs)))
 
     def _step(self, jobs: list[Job]) -> None:
-        for reply, written in self._writer.step():
-            reply.job.future.set_result(written)
+        self._inbox.put(self.desk.step())
+
+
+def open_desk(checkpoint: Checkpoint, limits: Limits) -> Desk:
+    """The fastest way to serve the checkpoint's family."""
+    guides = Guides(checkpoint.tokenizer, checkpoint.vocabulary)
+    features = FeatureCache(limits.vision_cache, _shelf(checkpoint, limits))
+    family: Any
+    if checkpoint.family in QWEN:
+        family = Qwen(checkpoint, features, batch_patches=4 * limits.batch_tokens)
+    elif checkpoint.family in SPLICED or not checkpoint.sees:
+        family = Spliced(checkpoint, features)
+    else:
+        return WholeDesk(Whole(checkpoint, guides), limits)
+    network = Network(checkpoint, axes=family.axes, image_token=family.image_token)
+    if any(getattr(layer, "is_sliding", False) for layer in network.new_cache().layers):
+        return WholeDesk(
+            Whole(checkpoint, guides), limits
+        )  # a sliding window forgets what a branch would need
+    return SplicedDesk(checkpoint, family, network, guides, limits)
+
+
+def _shelf(checkpoint: Checkpoint, limits: Limits) -> Shelf | None:
+    if not limits.shelf:
+        return None
+    name = f"{checkpoint.weights}-{checkpoint.dtype}"
+    return Shelf(Path(limits.shelf), name, bound=limits.shelf_bytes)
 
 
 _OPENING = threading.Lock()
@@ -208,11 +165,11 @@ def open_engine(source: Source, limits: Limits) -> Engine:
         return _engine(source, limits)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _engine(source: Source, limits: Limits) -> Engine:
     return Engine(_checkpoint(source), limits)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _checkpoint(source: Source) -> Checkpoint:
     return open_checkpoint(source)

@@ -43,6 +43,7 @@ class Guide:
 
     def __init__(self, matcher: Any, vocabulary: int) -> None:
         self._matcher = matcher
+        self.done = False
         self._bits = llguidance.numpy.allocate_token_bitmask(1, vocabulary)
 
     def forbid(self, logits: torch.Tensor) -> None:
@@ -54,7 +55,8 @@ class Guide:
     def take(self, token: int) -> bool:
         """Go on past the chosen token; whether the reply is complete."""
         self._matcher.consume_token(token)
-        return bool(self._matcher.is_stopped())
+        self.done = bool(self._matcher.is_stopped())
+        return self.done
 
 
 def json_schema(schema: type[BaseModel]) -> dict[str, Any]:

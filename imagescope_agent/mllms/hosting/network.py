@@ -1,30 +1,42 @@
-"""One forward of the language model over token, position and mask arrays made elsewhere."""
+"""One forward of a language model over token, position and mask arrays made elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transformers import DynamicCache
 
 from imagescope_agent.mllms.hosting.checkpoint import Checkpoint
-from imagescope_agent.mllms.hosting.vision import Features
+from imagescope_agent.mllms.hosting.features import Features
 
 
 class Network:
-    """The language model of a Qwen-VL checkpoint, fed with features instead of pixels."""
+    """The language model of a checkpoint; picture tokens are replaced by features before its first layer.
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    Args:
+        axes: of its positions.
+        image_token: id of the tokens to replace.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, axes: int, image_token: int) -> None:
         self.device = checkpoint.device
-        self.config = checkpoint.model.config.get_text_config()
+        self.axes = axes
         self.pad = checkpoint.tokenizer.pad_token_id or 0
-        self._model = checkpoint.model.model
-        self._head = checkpoint.model.lm_head
+        self._image_token = image_token
+        self._config = checkpoint.model.config.get_text_config()
+        self._embed = checkpoint.model.get_input_embeddings()
+        self._layers = checkpoint.language_model
+        self._head = checkpoint.model.get_output_embeddings()
         self.forwards = 0
         self.tokens = 0
+
+    def new_cache(self) -> Any:
+        """Empty keys and values."""
+        return DynamicCache(config=self._config)
 
     def tensor(self, array: NDArray[Any]) -> torch.Tensor:
         """The array on the model's device."""
@@ -42,27 +54,32 @@ class Network:
 
         Args:
             ids: (batch, length).
-            positions: (3, batch, length).
+            positions: (axes, batch, length).
             mask: (batch, 1, length, seen) bool, True where a token attends; no row may be all False.
             features: of the pictures in the order of their tokens, row by row.
             cache: keys and values seen before; grows.
         """
-        encoded: dict[str, Any] = {}
+        embeds = self._embed(ids)
+        options: dict[str, Any] = {}
         if features:
-            layers = range(len(features[0].deep))
-            encoded["image"] = SimpleNamespace(
-                pooler_output=[each.embeds for each in features],
-                deepstack_features=[[each.deep[layer] for each in features] for layer in layers],
+            places = ids == self._image_token
+            embeds = embeds.masked_scatter(
+                places[..., None], torch.cat([each.embeds for each in features]).to(embeds)
             )
+            if deep := range(len(features[0].deep)):
+                options["visual_pos_masks"] = places
+                options["deepstack_visual_embeds"] = [
+                    torch.cat([each.deep[layer] for each in features]) for layer in deep
+                ]
         self.forwards += 1
         self.tokens += ids.numel()
-        made = self._model(
-            input_ids=ids,
-            position_ids=positions,
+        made = self._layers(
+            inputs_embeds=embeds,
+            position_ids=positions if self.axes > 1 else positions[0],
             attention_mask=mask,
             past_key_values=cache,
             use_cache=cache is not None,
-            mm_encoder_outputs=encoded,
+            **options,
         )
         hidden: torch.Tensor = made.last_hidden_state
         return hidden
@@ -74,6 +91,6 @@ class Network:
 
     def label_logits(self, hidden: torch.Tensor, labels: Sequence[int]) -> torch.Tensor:
         """Scores of some next tokens only, (n, labels), float32."""
-        weight = self._head.weight[list(labels)]
-        bias = None if self._head.bias is None else self._head.bias[list(labels)]
-        return torch.nn.functional.linear(hidden, weight, bias).float()
+        chosen = list(labels)
+        bias = None if self._head.bias is None else self._head.bias[chosen]
+        return torch.nn.functional.linear(hidden, self._head.weight[chosen], bias).float()

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imagescope_agent.mllms.hosting.encode import Prompt
+from imagescope_agent.mllms.hosting.features import Features
 from imagescope_agent.mllms.hosting.network import Network
-from imagescope_agent.mllms.hosting.vision import Features
+from imagescope_agent.mllms.hosting.prompt import Prompt, line
 
 _PREFIX, _PADDING = 0, -1
 
@@ -77,13 +77,26 @@ def batches(rows: Sequence[Row], *, batch_tokens: int) -> Iterator[list[Row]]:
         yield batch
 
 
+def halves(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows in two batches, or a single row as two with half its branches each; empty when neither can be."""
+    middle = len(rows) // 2
+    if middle:
+        return [list(rows[:middle]), list(rows[middle:])]
+    row = rows[0]
+    middle = len(row.branches) // 2
+    if not middle:
+        return []
+    parts = (row.branches[:middle], row.branches[middle:])
+    return [[Row(first=row.first, prefix=row.prefix, branches=part)] for part in parts]
+
+
 def score(
     network: Network, rows: Sequence[Row], features: Mapping[str, Features]
 ) -> tuple[torch.Tensor, list[list[int]]]:
     """Hidden states at the last token of every branch, (branches, width), and the prompts each one answers."""
     length = max(row.length for row in rows)
     ids = np.full((len(rows), length), network.pad, dtype=np.int64)
-    positions = np.zeros((3, len(rows), length), dtype=np.int64)
+    positions = np.zeros((network.axes, len(rows), length), dtype=np.int64)
     branch = np.full((len(rows), length), _PADDING, dtype=np.int64)
     reads: list[tuple[int, int]] = []
     places: list[list[int]] = []
@@ -129,4 +142,4 @@ def _branch_positions(row: Row, length: int) -> NDArray[np.int64]:
     if not row.prefix:
         return row.first.positions
     start = int(row.first.positions[:, : row.prefix].max()) + 1
-    return np.broadcast_to(np.arange(start, start + length), (3, length))
+    return line(start, length, len(row.first.positions))

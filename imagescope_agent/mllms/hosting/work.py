@@ -34,6 +34,15 @@ class Written:
     notes: tuple[dict[str, str], ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """What a model has done since it was opened; tokens include padding."""
+
+    forwards: int
+    tokens: int
+    image_prefills: int
+
+
 @dataclass(kw_only=True, eq=False)
 class Job:
     """One request on its way through the worker.
@@ -46,6 +55,9 @@ class Job:
         schema: JSON schema the reply must follow.
         stop: texts that end the reply and are not part of it.
         on_text: called in the worker thread with each piece of the reply.
+        sent: characters handed to `on_text` so far.
+        notes: what was degraded on the way.
+        future: of Scored or Written.
     """
 
     messages: Sequence[BaseMessage]
@@ -55,6 +67,8 @@ class Job:
     schema: str | None = None
     stop: tuple[str, ...] = ()
     on_text: Callable[[str], None] | None = None
+    sent: int = 0
+    notes: tuple[dict[str, str], ...] = ()
     future: Future[Any] = field(default_factory=Future)
 
 
@@ -95,6 +109,6 @@ def _take(lane: OrderedDict[object, deque[Job]], most: int) -> list[Job]:
         job = waiting.popleft()
         if waiting:
             lane[caller] = waiting  # behind the other callers
-        if job.future.set_running_or_notify_cancel():
+        if job.future.running() or job.future.set_running_or_notify_cancel():
             taken.append(job)
     return taken

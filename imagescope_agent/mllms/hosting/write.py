@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import DynamicCache
 
 from imagescope_agent.mllms.hosting.checkpoint import Checkpoint
-from imagescope_agent.mllms.hosting.encode import Prompt
+from imagescope_agent.mllms.hosting.features import Features
 from imagescope_agent.mllms.hosting.guide import Guide
 from imagescope_agent.mllms.hosting.network import Network
-from imagescope_agent.mllms.hosting.vision import Features
+from imagescope_agent.mllms.hosting.prompt import Prompt
 from imagescope_agent.mllms.hosting.work import Job, Written
 
 
@@ -28,8 +27,6 @@ class Reply:
     image_prefills: int
     guide: Guide | None = None
     ids: list[int] = field(default_factory=list)
-    sent: int = 0
-    notes: list[dict[str, str]] = field(default_factory=list)
 
 
 class Writer:
@@ -54,7 +51,7 @@ class Writer:
         self, replies: Sequence[Reply], prompts: Sequence[Prompt], features: Mapping[str, Features]
     ) -> None:
         """Read the prompts in one forward and let their replies join the batch."""
-        cache = DynamicCache(config=self._network.config)
+        cache = self._network.new_cache()
         valid, after, logits = self._prefill(prompts, features, cache)
         if self.replies:
             pad_left(self._cache, cache)
@@ -97,7 +94,7 @@ class Writer:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         length = max(len(prompt.ids) for prompt in prompts)
         ids = np.full((len(prompts), length), self._network.pad, dtype=np.int64)
-        positions = np.zeros((3, len(prompts), length), dtype=np.int64)
+        positions = np.zeros((self._network.axes, len(prompts), length), dtype=np.int64)
         valid = np.zeros((len(prompts), length), dtype=bool)
         for row, prompt in enumerate(prompts):
             start = length - len(prompt.ids)
@@ -122,7 +119,7 @@ class Writer:
         self._valid = torch.nn.functional.pad(self._valid, (0, 1), value=True)
         hidden = self._network.hidden(
             self._network.tensor(np.asarray(tokens, dtype=np.int64)).view(rows, 1),
-            self._after.view(1, rows, 1).expand(3, rows, 1),
+            self._after.view(1, rows, 1).expand(self._network.axes, rows, 1),
             self._valid[:, None, None],
             cache=self._cache,
         )
@@ -153,7 +150,7 @@ class Writer:
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=len(reply.ids) + (token in self._stop_ids),
             image_prefills=reply.image_prefills,
-            notes=tuple(reply.notes),
+            notes=reply.job.notes,
         )
 
     def _stream(self, reply: Reply, *, last: bool) -> str | None:
@@ -171,9 +168,9 @@ class Writer:
                 shown = shown[: len(shown) - max((len(stop) - 1 for stop in job.stop), default=0)].rstrip(
                     "\ufffd"
                 )
-            if len(shown) > reply.sent:
-                job.on_text(shown[reply.sent :])
-                reply.sent = len(shown)
+            if len(shown) > job.sent:
+                job.on_text(shown[job.sent :])
+                job.sent = len(shown)
         return cut
 
     def _text(self, ids: Sequence[int]) -> str:
