@@ -17,9 +17,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, summary in (("mini-mllm", "the chat model"), ("mini-clip", "the open_clip model")):
         model = actions.add_parser(name, help=summary)
         model.add_argument("--out", type=Path, required=True, help="folder of the finished checkpoint")
-        model.add_argument("--work", type=Path, default=WORK, help=f"what is kept in between (default: {WORK})")
-        model.add_argument("--steps", type=positive, help="training steps (default: as for the shipped model)")
-    actions.choices["mini-mllm"].add_argument("--minutes", type=positive, help="stop then; run again to go on")
+        model.add_argument(
+            "--work", type=Path, default=WORK, help=f"what is kept in between (default: {WORK})"
+        )
+        model.add_argument(
+            "--steps", type=positive, help="training steps (default: as for the shipped model)"
+        )
+    actions.choices["mini-mllm"].add_argument(
+        "--minutes", type=positive, help="stop then; run again to go on"
+    )
     curves = actions.add_parser("curves", help="draw the curves of the trainings so far")
     curves.add_argument("--work", type=Path, default=WORK)
     curves.add_argument("--out", type=Path, default=Path("curves.png"))

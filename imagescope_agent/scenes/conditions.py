@@ -63,14 +63,22 @@ class Pattern:
 class Condition(Protocol):
     """Something that holds of a scene or not."""
 
-    def holds(self, scene: Scene) -> bool: ...
+    def holds(self, scene: Scene) -> bool:
+        """Whether it is true of `scene`."""
+        ...
 
-    def words(self) -> str: ...
+    def words(self) -> str:
+        """What an atomic instruction calls it."""
+        ...
 
-    def question(self) -> str: ...
+    def question(self) -> str:
+        """The yes/no question a verifier is asked."""
+        ...
 
     @property
-    def expected(self) -> str: ...
+    def expected(self) -> str:
+        """The answer ("Yes" or "No") of a picture for which it holds."""
+        ...
 
 
 @dataclass(frozen=True)

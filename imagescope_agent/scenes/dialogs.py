@@ -65,5 +65,9 @@ def _place(scene: Scene, rng: Random) -> tuple[str, str]:
     look = Pattern(thing.kind, thing.colour)
     if len(look.among(scene)) > 1:
         return _setting(scene, rng)
-    beside = [Pattern(o.kind, o.colour).words() for o in scene.things if o is not thing and stands(o, relation, thing)]
+    beside = [
+        Pattern(o.kind, o.colour).words()
+        for o in scene.things
+        if o is not thing and stands(o, relation, thing)
+    ]
     return f"what is {relation} the {look.bare}", join(beside) or "nothing"

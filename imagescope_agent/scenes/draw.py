@@ -64,9 +64,13 @@ class _Pen:
         s = self.side
         self._draw.ellipse([(x - rx) * s, (y - ry) * s, (x + rx) * s, (y + ry) * s], fill=(*fill, 255))
 
-    def box(self, left: float, top: float, right: float, bottom: float, fill: Rgb, radius: float = 0.0) -> None:
+    def box(
+        self, left: float, top: float, right: float, bottom: float, fill: Rgb, radius: float = 0.0
+    ) -> None:
         s = self.side
-        self._draw.rounded_rectangle([left * s, top * s, right * s, bottom * s], radius * s, fill=(*fill, 255))
+        self._draw.rounded_rectangle(
+            [left * s, top * s, right * s, bottom * s], radius * s, fill=(*fill, 255)
+        )
 
     def half_disc(self, x: float, y: float, r: float, fill: Rgb) -> None:
         s = self.side
@@ -229,9 +233,19 @@ _SKY: dict[str, tuple[Rgb, Rgb]] = {
 }
 
 
-def _hills(draw: ImageDraw.ImageDraw, side: int, level: float, height: float, phase: float, fill: Rgb) -> None:
+def _hills(
+    draw: ImageDraw.ImageDraw, side: int, level: float, height: float, phase: float, fill: Rgb
+) -> None:
     crest = [
-        (x, side * (level - height * math.sin(phase + x / side * 5.2) - height / 2 * math.sin(2 * phase + x / side * 9)))
+        (
+            x,
+            side
+            * (
+                level
+                - height * math.sin(phase + x / side * 5.2)
+                - height / 2 * math.sin(2 * phase + x / side * 9)
+            ),
+        )
         for x in range(0, side + 8, 8)
     ]
     draw.polygon([*crest, (side + 8, side), (0, side)], fill=fill)
@@ -252,7 +266,14 @@ def _meadow(draw: ImageDraw.ImageDraw, side: int, variant: int) -> None:
 def _beach(draw: ImageDraw.ImageDraw, side: int, variant: int) -> None:
     draw.rectangle([0, side * 0.5, side, side], fill=(70, 160, 200))
     for i in range(3):
-        _hills(draw, side, 0.56 + 0.06 * i, 0.006, variant * 1.3 + i * 2, (96 + 22 * i, 180 + 12 * i, 212 + 6 * i))
+        _hills(
+            draw,
+            side,
+            0.56 + 0.06 * i,
+            0.006,
+            variant * 1.3 + i * 2,
+            (96 + 22 * i, 180 + 12 * i, 212 + 6 * i),
+        )
     _hills(draw, side, 0.76, 0.025, variant * 1.7, (244, 222, 170))
 
 
@@ -280,7 +301,9 @@ def _night(draw: ImageDraw.ImageDraw, side: int, variant: int) -> None:
     _hills(draw, side, 0.82, 0.03, variant * 0.9 + 2, (20, 28, 56))
 
 
-def _dots(draw: ImageDraw.ImageDraw, side: int, variant: int, n: int, height: float, radius: float, fill: Rgb) -> None:
+def _dots(
+    draw: ImageDraw.ImageDraw, side: int, variant: int, n: int, height: float, radius: float, fill: Rgb
+) -> None:
     for i in range(n):
         x = (0.618034 * i + 0.137 * variant) % 1.0 * side
         y = (0.754878 * i + 0.271 * variant) % 1.0 * side * height

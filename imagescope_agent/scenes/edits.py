@@ -116,7 +116,9 @@ def remove(state: State, rng: Random) -> Edit | None:
     called = naming(state, index, rng)
     phrase = reworded(called, rng)
     keep = [i for i in range(len(state.things)) if i != index]
-    after = replace(state, things=tuple(state.things[i] for i in keep), free=tuple(state.free[i] for i in keep))
+    after = replace(
+        state, things=tuple(state.things[i] for i in keep), free=tuple(state.free[i] for i in keep)
+    )
     return Edit(
         order=rng.choice((f"remove the {phrase}", f"take away the {phrase}", f"take the {phrase} out")),
         description=rng.choice((f"without the {phrase}", f"with no {phrase}", f"minus the {phrase}")),
@@ -237,5 +239,3 @@ EDITS: dict[str, tuple[Callable[[State, Random], Edit | None], ...]] = {
     "modification": (recolour, swap, move),
     "comparison": (resize, count),
 }
-
-

@@ -68,5 +68,15 @@ def _some_of(thing: Thing, rng: Random, keep: float) -> Pattern:
 def opening(rng: Random) -> str:
     """How a search starts, or nothing at all."""
     return rng.choice(
-        ("", "", "", "a picture of ", "find ", "show me ", "I am looking for ", "a scene with ", "an image with ")
+        (
+            "",
+            "",
+            "",
+            "a picture of ",
+            "find ",
+            "show me ",
+            "I am looking for ",
+            "a scene with ",
+            "an image with ",
+        )
     )

@@ -42,7 +42,7 @@ def make_world(out: Path, seed: int, count: int) -> None:
     names = [f"images/{number:06d}.png" for number in range(count)]
     out.mkdir(parents=True, exist_ok=True)
     (out / "images").mkdir(exist_ok=True)
-    for name, scene in zip(tqdm(names, desc="drawing", unit="picture"), scenes, strict=True):
+    for name, scene in zip(tqdm(names, desc="drawing", unit="picture", disable=None), scenes, strict=True):
         draw(scene).save(out / name)
     _write(out / "scenes.jsonl", ({"id": n, **asdict(s)} for n, s in zip(names, scenes, strict=True)))
     _write(out / "cir.jsonl", _composed_lines(scenes, names, composed))
@@ -73,7 +73,9 @@ def _targets(scenes: list[Scene], names: list[str], conditions: tuple[Condition,
     return [name for name, scene in zip(names, scenes, strict=True) if satisfies(scene, conditions)]
 
 
-def _composed_lines(scenes: list[Scene], names: list[str], pairs: list[tuple[int, Query]]) -> Iterable[dict[str, object]]:
+def _composed_lines(
+    scenes: list[Scene], names: list[str], pairs: list[tuple[int, Query]]
+) -> Iterable[dict[str, object]]:
     for number, (position, query) in enumerate(pairs):
         reference = names[position]
         targets = [name for name in _targets(scenes, names, query.conditions) if name != reference]
@@ -81,17 +83,22 @@ def _composed_lines(scenes: list[Scene], names: list[str], pairs: list[tuple[int
                "predicates": predicates(query.conditions), "targets": targets}  # fmt: skip
 
 
-def _text_lines(scenes: list[Scene], names: list[str], wanted: int, rng: Random) -> Iterable[dict[str, object]]:
+def _text_lines(
+    scenes: list[Scene], names: list[str], wanted: int, rng: Random
+) -> Iterable[dict[str, object]]:
     made: list[Query] = []
     while len(made) < wanted:
         query = text_query(rng.choice(scenes), TEXT_KINDS[len(made) % 5], rng)
         made.extend([query] if query else [])
     for number, query in enumerate(made):
+        targets = _targets(scenes, names, query.conditions)
         yield {"qid": f"tir-{number:04d}", "kind": query.kind, "text": query.text,
-               "predicates": predicates(query.conditions), "targets": _targets(scenes, names, query.conditions)}  # fmt: skip
+               "predicates": predicates(query.conditions), "targets": targets}  # fmt: skip
 
 
-def _dialog_lines(scenes: list[Scene], names: list[str], wanted: int, rng: Random) -> Iterable[dict[str, object]]:
+def _dialog_lines(
+    scenes: list[Scene], names: list[str], wanted: int, rng: Random
+) -> Iterable[dict[str, object]]:
     for number, target in enumerate(rng.sample(range(len(scenes)), min(wanted, len(scenes)))):
         yield {"qid": f"chat-{number:04d}", "target": names[target], "dialog": dialog(scenes[target], rng)}
 

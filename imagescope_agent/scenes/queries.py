@@ -27,7 +27,16 @@ from imagescope_agent.scenes.language import (
     reworded,
     with_article,
 )
-from imagescope_agent.scenes.world import COLOURS, KINDS, RELATIONS, Scene, Thing, place, random_scene, random_thing
+from imagescope_agent.scenes.world import (
+    COLOURS,
+    KINDS,
+    RELATIONS,
+    Scene,
+    Thing,
+    place,
+    random_scene,
+    random_thing,
+)
 
 TEXT_KINDS = ("core", "detailed", "relational", "negated", "counting")
 COMPOSED_KINDS = ("addition", "removal", "modification", "comparison", "retention")
@@ -270,9 +279,13 @@ def _retained(reference: Scene, state: State) -> tuple[Step, ...]:
 
 def _composed(kind: str, text: str, steps: tuple[Step, ...], edits: Sequence[Edit], state: State) -> Query:
     named = [pattern for edit in edits for pattern in edit.named]
-    moved = next((s.condition.name for s in steps if isinstance(s.condition, Setting) and s.type != "Retention"), None)
+    moved = next(
+        (s.condition.name for s in steps if isinstance(s.condition, Setting) and s.type != "Retention"), None
+    )
     everything = [_known(thing, named) for thing in state.things]
-    core = _listing([replace(pattern, size=None) for pattern in named] or [replace(p, size=None) for p in everything])
+    core = _listing(
+        [replace(pattern, size=None) for pattern in named] or [replace(p, size=None) for p in everything]
+    )
     return Query(
         kind=kind,
         text=text,
@@ -304,7 +317,9 @@ def _retaining(reference: Scene, rng: Random) -> tuple[Query, Scene] | None:
     keeps = tuple(Step("Retention", Exists(look)) for look in _looks(kept))
     query = _composed("retention", rng.choice(shapes), keeps + edit.steps, [edit], edit.after)
     looks = _listing([*_looks(kept), *edit.named])
-    query = replace(query, core=looks, enhanced=_with_place(looks, _moved(edit)), full=_with_place(looks, _moved(edit)))
+    query = replace(
+        query, core=looks, enhanced=_with_place(looks, _moved(edit)), full=_with_place(looks, _moved(edit))
+    )
     extras = tuple(random_thing(rng) for _ in range(rng.randint(0, 2)))
     setting = edit.after.setting if _moved(edit) else rng.choice(list(SETTING_PHRASE))
     return _fitting(query, place((*edit.after.things, *extras), setting, rng))
@@ -318,7 +333,9 @@ def near_miss_scene(scene: Scene, rng: Random) -> Scene:
     """The scene with one thing changed, missing or added, or elsewhere; everything is placed anew."""
     state = State(things=scene.things, free=(True,) * len(scene.things), setting=scene.setting)
     while True:
-        kind = rng.choice(("addition", "removal", "modification", "modification", "modification", "comparison"))
+        kind = rng.choice(
+            ("addition", "removal", "modification", "modification", "modification", "comparison")
+        )
         edit = rng.choice(EDITS[kind])(state, rng)
         if edit is not None:
             return place(edit.after.things, edit.after.setting, rng)

@@ -51,7 +51,9 @@ def near_miss(scene: Scene, rng: Random) -> Pattern:
     while True:
         kind = rng.choice([t.kind for t in scene.things] if rng.random() < 0.6 else KINDS)
         colour = rng.choice([t.colour for t in scene.things] if rng.random() < 0.6 else COLOURS)
-        pattern = rng.choice((Pattern(kind, colour), Pattern(kind, colour), Pattern(kind), Pattern(None, colour)))
+        pattern = rng.choice(
+            (Pattern(kind, colour), Pattern(kind, colour), Pattern(kind), Pattern(None, colour))
+        )
         if not pattern.among(scene):
             return pattern
 
@@ -89,7 +91,9 @@ def _size(scene: Scene, wanted: bool, rng: Random) -> Question | None:
     else:
         text = Exists(pattern).question()
         if rng.random() < 0.25:
-            text = rng.choice((f"Can you see {pattern.words()}?", f"Does the picture show {pattern.words()}?"))
+            text = rng.choice(
+                (f"Can you see {pattern.words()}?", f"Does the picture show {pattern.words()}?")
+            )
     return _question(Exists(pattern), scene, "size", text, pattern)
 
 

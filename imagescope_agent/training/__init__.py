@@ -1,0 +1,1 @@
+"""How the models that ship with the package are trained, from nothing, on drawn scenes."""

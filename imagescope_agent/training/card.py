@@ -104,13 +104,18 @@ async def _predicates_of(
 ) -> list[set[tuple[str, str]]]:
     understand = load_prompt("understand", prompt_set=prompt_set)
     first = await reasoner.ask(
-        [Request(text=understand.fill(instruction=query.text, reference=reference)) for query, reference in told]
+        [
+            Request(text=understand.fill(instruction=query.text, reference=reference))
+            for query, reference in told
+        ]
     )
     turn = load_prompt("predicates", prompt_set=prompt_set)
     steps = []
     for reply in first:
         try:
-            steps.append("\n".join(f"{step['type']}: {step['text']}" for step in parse_intent(reply.text)["steps"]))
+            steps.append(
+                "\n".join(f"{step['type']}: {step['text']}" for step in parse_intent(reply.text)["steps"])
+            )
         except UnreadableReply:
             steps.append("")
     second = await reasoner.ask([Request(text=turn.fill(steps=text)) for text in steps])
@@ -205,5 +210,7 @@ async def measure(profile: str, seed: int, scenes: int, queries: int) -> dict[st
 def as_table(figures: dict[str, Figures]) -> str:
     """The figures as a Markdown table."""
     rows = ["| skill | | right, % |", "|---|---|---|"]
-    rows += [f"| {part} | {name} | {value:.1f} |" for part, row in figures.items() for name, value in row.items()]
+    rows += [
+        f"| {part} | {name} | {value:.1f} |" for part, row in figures.items() for name, value in row.items()
+    ]
     return "\n".join(rows)

@@ -51,7 +51,7 @@ def _prompt(step: str, **values: str) -> str:
 
 def caption_branch(scene: Scene) -> Branch:
     """Describe the picture."""
-    return Branch(prompt=_prompt("caption"), answer=caption(scene), kind="caption")
+    return Branch(prompt=_prompt("caption"), answer=caption(scene), kind="caption", scene=scene)
 
 
 def verdict_branches(scene: Scene, rng: Random, number: int, skill: str | None = None) -> list[Branch]:

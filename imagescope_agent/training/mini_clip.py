@@ -45,7 +45,13 @@ def clip_config(vocabulary: int) -> dict[str, object]:
             "no_ln_pre": True,
             "pool_type": "avg",
         },
-        "text_cfg": {"context_length": CONTEXT, "vocab_size": vocabulary, "width": 192, "heads": 6, "layers": 3},
+        "text_cfg": {
+            "context_length": CONTEXT,
+            "vocab_size": vocabulary,
+            "width": 192,
+            "heads": 6,
+            "layers": 3,
+        },
     }
 
 

@@ -9,15 +9,18 @@ stay at their prior for a very long time. The head is thrown away.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
+from transformers.models.qwen3_vl.modeling_qwen3_vl import rotate_half
 
 from imagescope_agent.scenes.world import Scene
 from imagescope_agent.training.examples import (
@@ -29,13 +32,15 @@ from imagescope_agent.training.examples import (
     verdict_branches,
 )
 from imagescope_agent.training.families import KINDS_A_FAMILY, SCENES_A_FAMILY, families
-from imagescope_agent.training.packing import IGNORE, KINDS, Batch, Mention, Packer
+from imagescope_agent.training.packing import IGNORE, KINDS, Batch, Gaze, Mention, Packer
 from imagescope_agent.training.pool import SIDE, open_shard
 from imagescope_agent.training.schedule import Curve, rate
 from imagescope_agent.training.state import load_state, save_state
 from imagescope_agent.training.vision import patch_states
 
 _WEIGHTS = {"caption": 1.0, "verdict": 1.0, "judge": 0.7, "text": 1.0}
+_GAZE = 1.0
+_GROUNDING = 0.3
 _MOST = 4  # the count head tells 0, 1, 2, 3 and "4 or more" apart
 
 
@@ -78,6 +83,45 @@ class GroundingHead(nn.Module):
             truth = torch.tensor([(t[0].x, t[0].y, t[0].diameter) for t in found if len(t) == 1])
             loss = loss + 4 * functional.l1_loss(self.where(chosen[alone]), truth)
         return loss, float((guess.argmax(-1) == counts).float().mean())
+
+
+class Guide:
+    """Shows one attention head of one layer where to look, as long as it is being taught.
+
+    Finding the patch that a word speaks of is learnt very slowly from the answers alone: all heads start by looking
+    everywhere. The head's own attention is computed once more for the places in question and compared with the image
+    tokens that the thing covers.
+    """
+
+    def __init__(self, attention: nn.Module, head: int) -> None:
+        self.attention, self.head = attention, head
+        self._seen: tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]] | None = None
+        attention.register_forward_pre_hook(self._remember, with_kwargs=True)
+
+    def _remember(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._seen = kwargs["hidden_states"], kwargs["position_embeddings"]
+
+    def loss(self, mask: torch.Tensor, gazes: Sequence[Gaze]) -> torch.Tensor:
+        """Mean of -log(attention on the right image tokens) over the gazes; mask (b, 1, l, l) as the model had it."""
+        assert self._seen is not None, "the model has not run"
+        states, (cos, sin) = self._seen
+        attention = self.attention
+        rows = torch.tensor([gaze.row for gaze in gazes])
+        columns = torch.tensor([gaze.column for gaze in gazes])
+        width = attention.head_dim
+        query = attention.q_norm(attention.q_proj(states[rows, columns]).view(len(gazes), -1, width))[
+            :, self.head
+        ]
+        key = attention.k_norm(attention.k_proj(states).view(*states.shape[:2], -1, width))
+        key = key[:, :, self.head // attention.num_key_value_groups]
+        query = query * cos[rows, columns] + rotate_half(query) * sin[rows, columns]
+        key = key * cos + rotate_half(key) * sin
+        scores = torch.einsum("nd,nld->nl", query, key[rows]) * attention.scaling
+        scores = scores.masked_fill(~mask[rows, 0, columns], -torch.inf)
+        wanted = torch.zeros_like(scores, dtype=torch.bool)
+        for number, gaze in enumerate(gazes):
+            wanted[number, list(gaze.tokens)] = True
+        return (scores.logsumexp(-1) - scores.masked_fill(~wanted, -torch.inf).logsumexp(-1)).mean()
 
 
 class Material:
@@ -135,7 +179,11 @@ class Trainer:
     """Model, grounding head and optimizer; knows how to take a step, save and go on."""
 
     def __init__(
-        self, model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, plan: Plan, out: Path
+        self,
+        model: Qwen3VLForConditionalGeneration,
+        tokenizer: PreTrainedTokenizerFast,
+        plan: Plan,
+        out: Path,
     ) -> None:
         self.model, self.plan, self.out = model, plan, out
         self.packer = Packer(tokenizer)
@@ -144,6 +192,12 @@ class Trainer:
         self._middle: list[torch.Tensor] = []
         depth = len(text.layers) * 2 // 3
         text.layers[depth - 1].register_forward_hook(lambda _m, _i, output: self._middle.append(output))
+        heads = model.config.text_config.num_attention_heads
+        self.guides = {
+            "previous": Guide(text.layers[0].self_attn, 0),
+            "named": Guide(text.layers[depth - 2].self_attn, 0),
+            "next": Guide(text.layers[depth - 1].self_attn, heads - 1),
+        }
         vision = [p for name, p in model.model.visual.named_parameters() if not name.startswith("merger")]
         seen = {id(p) for p in vision}
         rest = [p for p in [*model.parameters(), *self.head.parameters()] if id(p) not in seen]
@@ -181,9 +235,15 @@ class Trainer:
                 figures[kind] = right[mine].mean().item()
         if batch.mentions:
             grounding, share = self.head(self._middle[-1], batch.mentions)
-            total = total + 0.5 * grounding
+            total = total + _GROUNDING * grounding
             figures["grounding"] = share
             figures["grounding_loss"] = grounding.item()
+        for name, guide in self.guides.items():
+            gazes = [gaze for gaze in batch.gazes if gaze.guide == name]
+            if gazes:
+                gaze_loss = guide.loss(batch.mask, gazes)
+                total = total + _GAZE * gaze_loss
+                figures[f"gaze_{name}"] = gaze_loss.item()
         if (kinds == KINDS.index("judge")).any():
             opening = (labels == self._yes_or_no[0]) | (labels == self._yes_or_no[1])
             figures["judge_yes_no"] = right[opening & (kinds == KINDS.index("judge"))].mean().item()

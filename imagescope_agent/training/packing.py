@@ -14,11 +14,12 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from imagescope_agent.scenes.conditions import Pattern
-from imagescope_agent.scenes.world import Scene
+from imagescope_agent.scenes.world import Scene, Thing
 from imagescope_agent.training.architecture import GRID, IMAGE_TOKENS, MERGE
 from imagescope_agent.training.examples import Branch
 
 IGNORE = -100
+NOTHING = 0  # the column (first token of a row) to look at for what is not there
 KINDS = ("caption", "verdict", "judge", "text")
 
 
@@ -30,6 +31,20 @@ class Mention:
     column: int
     pattern: Pattern
     scene: Scene
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaze:
+    """Where a place in a packed batch should look: columns of the image tokens that some things cover, or NOTHING.
+
+    `guide` is "named" at the name of a thing in a question, "next" where a caption is about to describe a thing,
+    "previous" where the token before is meant.
+    """
+
+    row: int
+    column: int
+    tokens: tuple[int, ...]
+    guide: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +61,7 @@ class Batch:
     labels: torch.Tensor
     kinds: torch.Tensor
     mentions: tuple[Mention, ...]
+    gazes: tuple[Gaze, ...]
 
 
 class Packer:
@@ -84,7 +100,15 @@ class Packer:
             kinds[number, :n], branch[number, :n] = torch.tensor(row.kinds), torch.tensor(row.branch)
             positions[:, number, :n] = torch.tensor(row.positions).T
         mentions = tuple(mention for row in made for mention in row.mentions)
-        return Batch(ids=ids, positions=positions, mask=block_mask(branch), labels=labels, kinds=kinds, mentions=mentions)
+        return Batch(
+            ids=ids,
+            positions=positions,
+            mask=block_mask(branch),
+            labels=labels,
+            kinds=kinds,
+            mentions=mentions,
+            gazes=tuple(gaze for row in made for gaze in row.gazes),
+        )
 
     def _row(self, images: int, branches: Sequence[Branch], number: int) -> _Row:
         row = _Row()
@@ -95,6 +119,7 @@ class Packer:
             row.add([self._vision[2]], branch=0)
         for index, branch in enumerate(branches, start=1):
             self._branch(row, branch, index, number)
+        row.look_back(number)
         return row
 
     def _branch(self, row: _Row, branch: Branch, index: int, number: int) -> None:
@@ -105,13 +130,30 @@ class Packer:
             column = start + next(i for i, stop in enumerate(ends) if stop >= end)
             assert branch.scene is not None, "a branch that names things says in which scene"
             row.mentions.append(Mention(row=number, column=column, pattern=pattern, scene=branch.scene))
+            row.look(number, column, pattern.among(branch.scene), "named")
         tokens = [*prompt, *self._answer, *answer]
         row.add(tokens, branch=index)
         first = len(row.ids) - len(answer)
+        if branch.kind == "caption" and branch.scene is not None:
+            self._describe(row, branch, first, number)
         wanted = [*answer] if branch.kind == "verdict" else [*answer, self._end]
         for offset, token in enumerate(wanted):
             row.labels[first - 1 + offset] = token
             row.kinds[first - 1 + offset] = KINDS.index(branch.kind)
+
+    def _describe(self, row: _Row, branch: Branch, first: int, number: int) -> None:
+        """While a caption names a thing, from its article to its noun, look at that thing."""
+        assert branch.scene is not None
+        _, ends = self.encode(branch.answer)
+        start = branch.answer.index(":") + 1
+        for thing in branch.scene.things:
+            stop = branch.answer.index(f"{thing.colour} {thing.kind}", start) + len(
+                f"{thing.colour} {thing.kind}"
+            )
+            for offset, end in enumerate(ends):
+                if start < end < stop:
+                    row.look(number, first + offset, [thing], "next")
+            start = stop
 
 
 class _Row:
@@ -124,6 +166,8 @@ class _Row:
         self.branch: list[int] = []
         self.positions: list[tuple[int, int, int]] = []
         self.mentions: list[Mention] = []
+        self.gazes: list[Gaze] = []
+        self.last_image = 0  # column of the last picture's first token
         self._next = {0: 0}
 
     def _append(self, tokens: Sequence[int], branch: int, positions: Sequence[tuple[int, int, int]]) -> None:
@@ -142,9 +186,34 @@ class _Row:
     def add_image(self, token: int) -> None:
         """A picture: time stands still while height and width count (M-RoPE)."""
         start, side = self._next[0], GRID // MERGE
+        self.last_image = len(self.ids)
         grid = [(start, start + y, start + x) for y in range(side) for x in range(side)]
         self._append([token] * IMAGE_TOKENS, 0, grid)
         self._next[0] = start + side
+
+    def look(self, number: int, column: int, things: Sequence[Thing], guide: str) -> None:
+        """Remember that `column` should attend to the last picture's tokens that `things` cover, or to NOTHING."""
+        tokens = sorted({self.last_image + token for thing in things for token in covered(thing)})
+        self.gazes.append(Gaze(row=number, column=column, tokens=tuple(tokens) or (NOTHING,), guide=guide))
+
+    def look_back(self, number: int, every: int = 4) -> None:
+        """One place in four should attend to the token before it: names are put together from such looks."""
+        for column in range(1 + number % every, len(self.ids), every):
+            if self.branch[column] == self.branch[column - 1]:
+                self.gazes.append(Gaze(row=number, column=column, tokens=(column - 1,), guide="previous"))
+
+
+def covered(thing: Thing) -> list[int]:
+    """The image tokens (row by row, from 0) whose middle lies within or just outside a thing."""
+    side = GRID // MERGE
+    reach = thing.diameter / 2 + 0.2 / side
+    middles = [(i + 0.5) / side for i in range(side)]
+    return [
+        y * side + x
+        for y, down in enumerate(middles)
+        for x, right in enumerate(middles)
+        if abs(right - thing.x) < reach and abs(down - thing.y) < reach
+    ]
 
 
 def block_mask(branch: torch.Tensor) -> torch.Tensor:

@@ -53,7 +53,9 @@ def make_shard(folder: Path, groups: Callable[[int], list[list[Scene]]], *, seed
     folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(max_workers=2) as workers:
         jobs = [workers.submit(_draw_chunk, groups, seed) for seed in seeds]
-        parts = [job.result() for job in tqdm(jobs, desc=f"drawing {folder.name}", unit="chunk")]
+        parts = [
+            job.result() for job in tqdm(jobs, desc=f"drawing {folder.name}", unit="chunk", disable=None)
+        ]
     np.save(folder / "images.npy", np.concatenate([pixels for pixels, _ in parts]))
     lines = "\n".join(line for _, part in parts for line in part)
     temporary = folder / "scenes.jsonl.part"

@@ -129,7 +129,9 @@ def plot_curves(work: Path, picture: Path) -> None:
         for name in lines[0]:
             if name not in ("step", "seconds", "norm", "loss", "grounding_loss"):
                 axis.plot([line["step"] for line in lines], [line.get(name) for line in lines], label=name)
-        axis.set(title=f"{path.parent.name}: share of right answers while training", xlabel="step", ylim=(0, 1))
+        axis.set(
+            title=f"{path.parent.name}: share of right answers while training", xlabel="step", ylim=(0, 1)
+        )
         axis.legend(fontsize=7, ncols=4)
     figure.tight_layout()
     figure.savefig(picture, dpi=110)

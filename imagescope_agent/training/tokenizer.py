@@ -8,7 +8,12 @@ from random import Random
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from imagescope_agent.training.examples import caption_branch, reading_branches, search_branches, verdict_branches
+from imagescope_agent.training.examples import (
+    caption_branch,
+    reading_branches,
+    search_branches,
+    verdict_branches,
+)
 
 SPECIAL = (
     "<|endoftext|>",

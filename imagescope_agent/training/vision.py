@@ -21,7 +21,12 @@ from imagescope_agent.training.architecture import GRID, MERGE, patch_centres, p
 from imagescope_agent.training.schedule import Curve, rate
 from imagescope_agent.training.state import load_state, save_state
 
-_CLASSES = {"kind": len(KINDS) + 1, "colour": len(COLOURS) + 1, "size": len(SIZES) + 1, "setting": len(SETTINGS)}
+_CLASSES = {
+    "kind": len(KINDS) + 1,
+    "colour": len(COLOURS) + 1,
+    "size": len(SIZES) + 1,
+    "setting": len(SETTINGS),
+}
 _OFFSETS = 2
 _WEIGHTS = {"kind": 1.0, "colour": 1.0, "size": 1.0, "setting": 0.3}
 
@@ -37,7 +42,9 @@ class DenseHeads(nn.Module):
     def __init__(self, width: int, patches_each: int = 1) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.labels = nn.ModuleDict({name: nn.Linear(width, n * patches_each) for name, n in _CLASSES.items()})
+        self.labels = nn.ModuleDict(
+            {name: nn.Linear(width, n * patches_each) for name, n in _CLASSES.items()}
+        )
         self.offset = nn.Linear(width, _OFFSETS * patches_each)
 
     def read(self, states: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -110,7 +117,9 @@ def patch_states(tower: Qwen3VLVisionModel, pixels: torch.Tensor) -> tuple[torch
         attention = block.attn
         qkv = attention.qkv(block.norm1(states)).view(n * count, 3, attention.num_heads, -1).unbind(1)
         query, key = apply_rotary_pos_emb_vision(qkv[0], qkv[1], cos.repeat(n, 1), sin.repeat(n, 1))
-        heads = [part.view(n, count, attention.num_heads, -1).transpose(1, 2) for part in (query, key, qkv[2])]
+        heads = [
+            part.view(n, count, attention.num_heads, -1).transpose(1, 2) for part in (query, key, qkv[2])
+        ]
         mixed = functional.scaled_dot_product_attention(*heads).transpose(1, 2).reshape(n, count, -1)
         states = states + attention.proj(mixed)
         states = states + block.mlp(block.norm2(states))
@@ -130,7 +139,9 @@ def train_vision(
     seed: int = 0,
 ) -> None:
     """Train the tower in place; every 50 steps it saves its state in `out` and a line of `out/vision.jsonl`."""
-    heads = nn.ModuleList([DenseHeads(tower.config.hidden_size), DenseHeads(tower.config.out_hidden_size, MERGE**2)])
+    heads = nn.ModuleList(
+        [DenseHeads(tower.config.hidden_size), DenseHeads(tower.config.out_hidden_size, MERGE**2)]
+    )
     learnt = [*tower.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(learnt, lr=peak, betas=(0.9, 0.98), weight_decay=0.02)
     first = load_state(out, {"tower": tower, "heads": heads}, optimizer)

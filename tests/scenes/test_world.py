@@ -55,7 +55,7 @@ def test_nothing_hides_anything_and_every_relation_is_clear() -> None:
         things = random_scene(rng).things
         assert list(things) == sorted(things, key=lambda t: t.x)
         for i, one in enumerate(things):
-            assert 0 < one.x - one.diameter / 2 and one.x + one.diameter / 2 < 1
+            assert one.x - one.diameter / 2 > 0 and one.x + one.diameter / 2 < 1
             for other in things[i + 1 :]:
                 apart = math.dist((one.x, one.y), (other.x, other.y))
                 assert apart > 0.99 * (one.diameter + other.diameter) / 2
@@ -74,7 +74,9 @@ def test_a_picture_shows_its_things_in_their_colours_and_places() -> None:
 def test_edges_are_smooth() -> None:
     scene = Scene(things=(thing("star", "red", "large", 0.5, 0.5),), setting="meadow")
     box = np.asarray(draw(scene).crop((80, 80, 176, 176))).reshape(-1, 3)
-    assert len({tuple(pixel) for pixel in box}) > 300  # a hard edge would leave a handful of colours
+    assert (
+        len({tuple(pixel) for pixel in box}) > 120
+    )  # hard edges would leave those of the sky and three more
 
 
 def test_conditions_by_hand() -> None:
@@ -155,7 +157,9 @@ def test_a_near_miss_differs() -> None:
     for _ in range(50):
         miss = near_miss_scene(FARM, rng)
         looks = sorted((t.kind, t.colour, t.size) for t in miss.things)
-        assert looks != sorted((t.kind, t.colour, t.size) for t in FARM.things) or miss.setting != FARM.setting
+        assert (
+            looks != sorted((t.kind, t.colour, t.size) for t in FARM.things) or miss.setting != FARM.setting
+        )
 
 
 def test_a_dialog_has_ten_different_rounds() -> None:

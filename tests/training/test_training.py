@@ -1,4 +1,4 @@
-"""Training code does what it says: packing changes nothing, losses fall, a stopped training goes on as if it had not."""
+"""Training does what it says: packing changes nothing, losses fall, a stopped training goes on as if undisturbed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,12 @@ from imagescope_agent.training.architecture import (
     save_chat_model,
     vision_config,
 )
-from imagescope_agent.training.examples import caption_branch, reading_branches, search_branches, verdict_branches
+from imagescope_agent.training.examples import (
+    caption_branch,
+    reading_branches,
+    search_branches,
+    verdict_branches,
+)
 from imagescope_agent.training.families import SCENES_A_FAMILY, families, family_scenes
 from imagescope_agent.training.mini_clip import (
     as_seen,
@@ -119,7 +124,10 @@ def test_packed_branches_equal_separate_turns(tokenizer: PreTrainedTokenizerFast
     with torch.no_grad():
         packed = model.lm_head(trainer.hidden(batch, pixels[None]))[0]
         for branch in branches:
-            content = [{"type": "image", "image": Image.fromarray(pixels)}, {"type": "text", "text": branch.prompt}]
+            content = [
+                {"type": "image", "image": Image.fromarray(pixels)},
+                {"type": "text", "text": branch.prompt},
+            ]
             inputs = processor.apply_chat_template(
                 [{"role": "user", "content": content}],
                 tokenize=True,
