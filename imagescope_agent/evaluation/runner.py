@@ -139,5 +139,5 @@ def _keep(query: Query, ranking: list[str], benchmark: Benchmark) -> list[str]:
     """The first KEPT ranks, then the rest of CIRR's group in ranked order, so that recall_subset can be
     scored again.
     """
-    cleaned = scoring.clean(query, ranking, benchmark)
+    cleaned = list(scoring.clean(query, ranking, benchmark))
     return cleaned[:KEPT] + [image for image in cleaned[KEPT:] if image in query.members]

@@ -86,11 +86,11 @@ def split_name(measure: str) -> tuple[str, int]:
     return match[1], int(match[2] or 0)
 
 
-def clean(query: Query, ranking: Sequence[str], benchmark: Benchmark) -> list[str]:
+def clean(query: Query, ranking: Sequence[str], benchmark: Benchmark) -> Sequence[str]:
     """The ranking as the protocol wants it: without the reference where that is the rule."""
     if benchmark.drop_reference and query.reference is not None:
         return [image for image in ranking if image != query.reference]
-    return list(ranking)
+    return ranking
 
 
 def judge(queries: Sequence[Query], rankings: Sequence[Sequence[str]], depth: int) -> Judged:
@@ -100,14 +100,15 @@ def judge(queries: Sequence[Query], rankings: Sequence[Sequence[str]], depth: in
     rank = np.full(len(queries), np.nan)
     for row, (query, ranking) in enumerate(zip(queries, rankings, strict=True)):
         wanted = frozenset(query.relevant)
-        aim = frozenset((query.target,)) if query.target else wanted
-        head = ranking[:depth]
-        rel[row, : len(head)] = [image in wanted for image in head]
-        target[row, : len(head)] = [image in aim for image in head]
+        found = [place for place, image in enumerate(ranking) if image in wanted]
+        aimed = [place for place in found if ranking[place] == query.target] if query.target else found
+        rel[row, [place for place in found if place < depth]] = True
+        target[row, [place for place in aimed if place < depth]] = True
+        rank[row] = aimed[0] + 1 if aimed else math.nan
         if query.members:
+            aim = {ranking[place] for place in aimed}
             group = [image in aim for image in ranking if image in query.members][:depth]
             members[row, : len(group)] = group
-        rank[row] = next((place for place, image in enumerate(ranking, start=1) if image in aim), math.nan)
     n_relevant = np.array([len(set(query.relevant)) for query in queries], dtype=np.int64)
     return Judged(rel=rel, target=target, members=members, n_relevant=n_relevant, rank=rank)
 

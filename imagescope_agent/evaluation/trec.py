@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from operator import gt
 from pathlib import Path
 from urllib.parse import unquote
@@ -17,6 +18,10 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.ledger import write_atomic
 
 FORM = "QID Q0 IMAGE RANK SCORE TAG"
+FIELDS = 6
+CHUNK = 16_000_000  # bytes read at a time
+#: Images, scores and ranks of a query.
+Block = tuple[list[bytes], list[float], list[int]]
 _ENCODED = {ord(c): f"%{ord(c):02X}" for c in "% \t\r\n\v\f\x1c\x1d\x1e\x1f"}
 
 
@@ -37,31 +42,66 @@ def read_run(path: Path) -> dict[str, list[str]]:
         BadInput: a missing or empty file, a line that is cut off or malformed, an image that occurs twice for
             a query.
     """
-    blocks: dict[str, tuple[list[str], list[float], list[int]]] = {}
-    names: dict[str, str] = {}  # one object an image: the same ids come back in every query
-    last, number = None, 0
+    blocks: dict[bytes, Block] = {}
+    names: dict[bytes, bytes] = {}  # one object an image: the same ids come back in every query
     try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):  # noqa: B007 -- the messages below need it
-                qid, _, image, rank, score, _ = line.split()
-                if qid != last:
-                    images, scores, ranks = blocks.setdefault(qid, ([], [], []))
-                    last = qid
-                images.append(names.setdefault(image, image))
-                scores.append(float(score))
-                ranks.append(int(rank))
+        with path.open("rb") as file:
+            while lines := file.readlines(CHUNK):
+                _take(lines, blocks, names)
+        decoded = {name: unquote(name.decode("utf-8")) for name in (*names, *blocks)}
     except UnicodeDecodeError:
-        raise BadInput(f"{path}, after line {number}: not UTF-8 text") from None
+        raise BadInput(f"{path}, line {_bad_line(path)}: not UTF-8 text") from None
     except ValueError:
         raise BadInput(
-            f"{path}, line {number}: expected {FORM!r}, found {line.strip()[:80]!r}; the line may be cut off"
+            f"{path}, line {_bad_line(path)}: expected {FORM!r}; the line may be cut off"
         ) from None
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror or error}") from None
     if not blocks:
         raise BadInput(f"{path}, line 1: the run is empty; expected lines {FORM!r}")
-    decode = {name: unquote(name) for name in names}
-    return {unquote(qid): _ordered(path, qid, *block, decode) for qid, block in blocks.items()}
+    return {decoded[qid]: _ordered(path, decoded[qid], *block, decoded) for qid, block in blocks.items()}
+
+
+def _take(lines: list[bytes], blocks: dict[bytes, Block], names: dict[bytes, bytes]) -> None:
+    """Sort many lines into blocks by query; column by column, which is several times faster than line by
+    line.
+
+    Raises:
+        ValueError: a line has not six fields, a rank is no whole number or a score is no number.
+    """
+    fields = b"".join(lines).split()
+    if len(fields) != FIELDS * len(lines) or not {b"Q0", b"q0", b"0"}.issuperset(fields[1::FIELDS]):
+        fields = [field for line in lines if line.strip() for field in _fields(line)]
+    images = [names.setdefault(image, image) for image in fields[2::FIELDS]]
+    ranks, scores = list(map(int, fields[3::FIELDS])), list(map(float, fields[4::FIELDS]))
+    start = 0
+    for qid, group in groupby(fields[0::FIELDS]):
+        end = start + sum(1 for _ in group)
+        block = blocks.setdefault(qid, ([], [], []))
+        block[0].extend(images[start:end])
+        block[1].extend(scores[start:end])
+        block[2].extend(ranks[start:end])
+        start = end
+
+
+def _fields(line: bytes) -> list[bytes]:
+    fields = line.split()
+    if len(fields) != FIELDS:
+        raise ValueError(line)
+    return fields
+
+
+def _bad_line(path: Path) -> int:
+    """The first line (from 1) that cannot be read."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+                fields = _fields(line) if line.strip() else [b"0"] * FIELDS
+                int(fields[3]), float(fields[4])
+            except ValueError:
+                return number
+    return 0
 
 
 def encode(name: str) -> str:
@@ -71,31 +111,34 @@ def encode(name: str) -> str:
 
 def line_of(path: Path, qid: str, image: str | None = None, *, occurrence: int = 1) -> int:
     """The line (from 1) on which a query, or an image of it, stands for the `occurrence`-th time."""
-    wanted = [encode(qid), "Q0", encode(image)] if image is not None else [encode(qid)]
+    first, third = encode(qid).encode("utf-8"), encode(image or "").encode("utf-8")
     found = 0
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             parts = line.split()
-            found += parts[:1] == wanted[:1] and (image is None or parts[2] == wanted[2])
+            found += parts[:1] == [first] and (image is None or parts[2] == third)
             if found == occurrence:
                 return number
     return 0
 
 
 def _ordered(
-    path: Path, qid: str, images: list[str], scores: list[float], ranks: list[int], decode: Mapping[str, str]
+    path: Path,
+    qid: str,
+    images: list[bytes],
+    scores: list[float],
+    ranks: list[int],
+    decoded: Mapping[bytes, str],
 ) -> list[str]:
     if len(set(images)) < len(images):
-        image = next(image for place, image in enumerate(images) if image in images[:place])
-        number = line_of(path, unquote(qid), unquote(image), occurrence=2)
-        raise BadInput(
-            f"{path}, line {number}: image {unquote(image)!r} occurs twice for query {unquote(qid)!r}"
-        )
+        image = decoded[next(image for place, image in enumerate(images) if image in images[:place])]
+        number = line_of(path, qid, image, occurrence=2)
+        raise BadInput(f"{path}, line {number}: image {image!r} occurs twice for query {qid!r}")
     if not math.isfinite(sum(scores)):
         place = next(place for place, score in enumerate(scores) if not math.isfinite(score))
-        number = line_of(path, unquote(qid), unquote(images[place]))
+        number = line_of(path, qid, decoded[images[place]])
         raise BadInput(f"{path}, line {number}: the score is not a finite number")
     if not all(map(gt, scores, scores[1:])):
         order = sorted(range(len(images)), key=lambda place: (-scores[place], ranks[place]))
         images = [images[place] for place in order]
-    return [decode[image] for image in images]
+    return [decoded[image] for image in images]
