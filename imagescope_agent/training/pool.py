@@ -37,7 +37,7 @@ def scene_from_dict(data: dict[str, object]) -> Scene:
 
 def small_picture(scene: Scene) -> np.ndarray:
     """Pixels of a scene as the mini models see them: (128, 128, 3) uint8."""
-    return np.asarray(draw(scene).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+    return np.array(draw(scene).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
 def single_scenes(seed: int) -> list[list[Scene]]:

@@ -223,7 +223,7 @@ def test_clip_starts_from_the_tower_learns_and_opens_again(pool: Path, tmp_path:
     texts = ["a red house at night", "two cats"]
     with torch.no_grad():
         theirs = model.encode_text(text_ids(coder, texts), normalize=True).numpy()
-        seen = model.encode_image(as_seen(pixels[:2]), normalize=True).numpy()
+        seen = model.encode_image(as_seen(np.array(pixels[:2])), normalize=True).numpy()
     np.testing.assert_allclose(embedder.texts(texts), theirs, atol=5e-3)
     pictures = [Image.fromarray(np.asarray(picture)) for picture in pixels[:2]]
     np.testing.assert_allclose(embedder.images(pictures), seen, atol=2e-2)

@@ -1,0 +1,53 @@
+"""The models that ship with the package, end to end: nothing here is scripted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from imagescope_agent import ImageScope
+from imagescope_agent.api import index_folder
+from imagescope_agent.scenes.make import make_world
+from imagescope_agent.training import card
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn")
+    make_world(folder, 77, 64)
+    index_folder(folder / "images", profile="mini")
+    return folder
+
+
+def _lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("graph", ["retrieve", "imagescope"])
+def test_every_ranking_is_a_permutation_and_repeats_itself(drawn: Path, graph: str) -> None:
+    scope = ImageScope.open(drawn / "images", graph=graph)
+    for line in [*_lines(drawn / "tir.jsonl")[:2], *_lines(drawn / "cir.jsonl")[:2]]:
+        reference = str(line["reference"]).removeprefix("images/") if "reference" in line else None
+        found = scope.search(str(line["text"]), image=reference, k=64)
+        ids = [hit.id for hit in found]
+        expected = {f"{number:06d}.png" for number in range(64)} - {reference}
+        assert len(ids) == len(set(ids)) and set(ids) == expected
+        again = scope.search(str(line["text"]), image=reference, k=64)
+        assert [hit.id for hit in again] == ids
+        if graph == "imagescope":
+            assert found.to_dict()["predicates"]
+            assert all(hit.reasons for hit in found.results[:3])
+
+
+def test_the_chat_model_sees_what_it_is_asked_about() -> None:
+    from imagescope_agent.profiles.profile import load_profile
+    from imagescope_agent.services import open_roles
+
+    verifier = open_roles(load_profile("mini"))["verifier"]
+    figures = asyncio.run(card.verdict_figures(verifier, 5, 40, "mini"))
+    assert figures["thing"] > 75 and figures["setting"] > 75, figures
