@@ -46,16 +46,21 @@ _MOST = 4  # the count head tells 0, 1, 2, 3 and "4 or more" apart
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How long and how much: rows of each sort in a step, learning rates, and how often to save."""
+    """How long and how much: rows of each sort in a step, learning rates, and how often to save.
+
+    The vision tower rests for the first `thaw` steps (it has learnt to see in stage one, and the language model has
+    everything to learn), then follows at `vision_share` of the rate.
+    """
 
     steps: int
-    scenes: int = 14
+    scenes: int = 12
     questions: int = 12
-    pairs: int = 10
-    texts: int = 6
-    peak: float = 1.2e-3
+    pairs: int = 6
+    texts: int = 4
+    peak: float = 1e-3
+    thaw: int = 1500
     vision_share: float = 0.3
-    warmup: int = 150
+    warmup: int = 60
     save_every: int = 100
     seed: int = 0
 
@@ -201,6 +206,7 @@ class Trainer:
         vision = [p for name, p in model.model.visual.named_parameters() if not name.startswith("merger")]
         seen = {id(p) for p in vision}
         rest = [p for p in [*model.parameters(), *self.head.parameters()] if id(p) not in seen]
+        self._vision = vision
         groups = [{"params": rest, "share": 1.0}, {"params": vision, "share": plan.vision_share}]
         self.optimizer = torch.optim.AdamW(groups, lr=plan.peak, betas=(0.9, 0.97), weight_decay=0.05)
         self.step = 0
@@ -260,6 +266,8 @@ class Trainer:
             group["lr"] = group["share"] * rate(
                 self.step, self.plan.steps, peak=self.plan.peak, warmup=self.plan.warmup
             )
+        for weight in self._vision:
+            weight.requires_grad_(self.step >= self.plan.thaw)
         figures: dict[str, float] = {}
         for pixels, rows in (material.singles(rng), material.pairs(rng), (None, material.texts(rng))):
             loss, more = self.loss(self.packer.pack(rows), pixels)

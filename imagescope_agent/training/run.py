@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
 
-from imagescope_agent.errors import BadInput
+from imagescope_agent.errors import BadInput, MissingExtra
 from imagescope_agent.training.architecture import chat_model, save_chat_model, vision_config
 from imagescope_agent.training.families import family_scenes
 from imagescope_agent.training.mini_clip import (
@@ -34,7 +34,7 @@ from imagescope_agent.training.vision import train_vision
 SINGLES = range(1000, 1060)
 FAMILIES = range(2000, 2060)
 VISION_STEPS = 1800
-CHAT_STEPS = 2000
+CHAT_STEPS = 6000
 CLIP_STEPS = 700
 
 
@@ -111,11 +111,14 @@ def plot_curves(work: Path, picture: Path) -> None:
 
     Raises:
         BadInput: there is nothing to draw yet.
+        MissingExtra: matplotlib is not installed.
     """
     import json
 
-    import matplotlib
-
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise MissingExtra("curves need matplotlib: pip install 'imagescope-agent[train]'") from error
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
