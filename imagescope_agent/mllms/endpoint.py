@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible server (vLLM, SGLang, hosted ones) as a chat model with label probabilities and schemas."""
+"""Any OpenAI-compatible server (vLLM, SGLang, hosted ones), with label probabilities and schemas."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr
 
 from imagescope_agent.errors import BackendUnavailable
-from imagescope_agent.mllms.hosting.guide import json_schema
 from imagescope_agent.mllms.protocols import Choice, UnusableLabels
+from imagescope_agent.mllms.schema import json_schema
 from imagescope_agent.mllms.wire import (
     Powers,
     Server,
@@ -90,7 +90,7 @@ class Endpoint(BaseChatModel):
         return self._server
 
     def schema_kwargs(self, schema: type[BaseModel]) -> dict[str, Any]:
-        """The option that holds a reply to the schema; whether the server heeds it is checked at the first use."""
+        """The option that holds a reply to the schema; whether the server heeds it shows at the first use."""
         described = {"name": schema.__name__, "strict": True, "schema": json_schema(schema)}
         return {"response_format": {"type": "json_schema", "json_schema": described}}
 
@@ -106,9 +106,9 @@ class Endpoint(BaseChatModel):
         return self._powers[name]
 
     async def ascore(self, messages: list[list[BaseMessage]], choices: Sequence[str]) -> Choice:
-        """Probabilities of the choices as the answer's first token, from the server's logprobs: (n, n_choices).
+        """Probabilities of the choices as the first token, from the server's logprobs: (n, n_choices).
 
-        A choice that is not among the tokens the server weighs gets what they leave over, at most the least of them.
+        A choice that the server does not weigh gets what the others leave over, at most the least of them.
 
         Raises:
             UnusableLabels: the server gives no logprobs, or the choices begin alike.

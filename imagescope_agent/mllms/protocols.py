@@ -1,4 +1,4 @@
-"""The powers a chat model may have beyond answering; a `Role` looks for them and does without, with a note."""
+"""Powers a chat model may have beyond answering; a `Role` looks for them and does without, with a note."""
 
 from __future__ import annotations
 
@@ -49,3 +49,26 @@ class SchemaWriter(Protocol):
 
 class UnusableLabels(ValueError):
     """Choices that the first token of an answer does not tell apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attention:
+    """How much the text of a conversation attends to its pictures.
+
+    Attributes:
+        pictures: for every picture, in order, one value a token of it: attention from the text after the last
+            picture, averaged over the text's tokens and summed over heads and layers.
+        usage: as `Choice.usage`.
+    """
+
+    pictures: list[list[float]]
+    usage: dict[str, Any]
+
+
+@runtime_checkable
+class AttentionReader(Protocol):
+    """Shows where its attention goes."""
+
+    async def aattention(self, messages: list[BaseMessage]) -> Attention:
+        """The attention of one conversation, in one forward pass."""
+        ...

@@ -14,12 +14,21 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.runnables.config import (
+    RunnableConfig,
+    ensure_config,
+    get_async_callback_manager_for_config,
+)
 from pydantic import BaseModel
 
 from imagescope_agent.errors import shorten
 from imagescope_agent.mllms.protocols import Choice, ChoiceScorer, SchemaWriter, UnusableLabels
 
-__all__ = ["CALLER", "Choice", "ImageRef", "Reply", "Request", "Role"]
+__all__ = ["CALLER", "SCORED", "Choice", "ImageRef", "Reply", "Request", "Role"]
+
+#: LangChain custom event of answers read from probabilities: {"role", "texts", "images": [[key]], "choices",
+#: "probabilities", "usage"}; such answers pass no chat model callback.
+SCORED = "imagescope.scored"
 
 #: Which batch of requests the current task belongs to; a model that queues requests is fair between callers.
 CALLER: ContextVar[object | None] = ContextVar("imagescope_caller", default=None)
@@ -110,10 +119,14 @@ class Role:
         constrained: dict[str, Any] = {}
         if schema is not None and isinstance(self.model, SchemaWriter):
             constrained = self.model.schema_kwargs(schema)
+        named: RunnableConfig = {"metadata": {"role": self.name}}
         start = time.perf_counter()
         with _one_caller():
             answers = await asyncio.gather(
-                *(self.model.ainvoke(request.messages(), **options, **constrained) for request in requests)
+                *(
+                    self.model.ainvoke(request.messages(), named, **options, **constrained)
+                    for request in requests
+                )
             )
         share = (time.perf_counter() - start) / len(requests)
         replies = [_reply(answer, share) for answer in answers]
@@ -124,8 +137,8 @@ class Role:
     async def choose(self, requests: Sequence[Request], choices: Sequence[str]) -> Choice:
         """How probable each of `choices` is as the answer to each request.
 
-        A model that gives no probabilities (or not for these choices) is asked for text: 1 for the choice that the
-        answer begins with, an even row with a note when it begins with none.
+        A model that gives no probabilities (or not for these choices) is asked for text: 1 for the choice that
+        the answer begins with, an even row with a note when it begins with none.
 
         Raises:
             BackendUnavailable: the model does not answer.
@@ -146,8 +159,24 @@ class Role:
         self, model: ChoiceScorer, requests: Sequence[Request], choices: Sequence[str]
     ) -> Choice:
         choice = await model.ascore([request.messages() for request in requests], choices)
+        await self._tell(requests, choices, choice)
         notes = [{**note, "step": self.name} for note in choice.notes]
         return Choice(probabilities=choice.probabilities, usage=choice.usage, notes=notes)
+
+    async def _tell(self, requests: Sequence[Request], choices: Sequence[str], choice: Choice) -> None:
+        """Tell whoever listens to the running graph; nothing is done where nobody does."""
+        manager = get_async_callback_manager_for_config(ensure_config())
+        if manager.parent_run_id is None or not manager.handlers:
+            return
+        scored = {
+            "role": self.name,
+            "texts": [request.text for request in requests],
+            "images": [[image.key for image in request.images] for request in requests],
+            "choices": list(choices),
+            "probabilities": choice.probabilities,
+            "usage": choice.usage,
+        }
+        await manager.on_custom_event(SCORED, scored, run_id=manager.parent_run_id)
 
     async def _read(
         self, requests: Sequence[Request], choices: Sequence[str], notes: list[dict[str, str]]
@@ -171,15 +200,15 @@ class Role:
 
 
 def first_choice(text: str, choices: Sequence[str]) -> int | None:
-    """The choice that `text` begins with as a whole word, whatever its case; the longest such; None if none."""
+    """The choice that `text` begins with as a whole word, in any case; the longest such, None if none."""
     start = text.strip().lstrip("*\"'([").casefold()
     found = None
     for index, choice in enumerate(choices):
         word = choice.strip().casefold()
         rest = start[len(word) :]
-        if start.startswith(word) and not rest[:1].isalnum():
-            if found is None or len(word) > len(choices[found].strip()):
-                found = index
+        longer = found is None or len(word) > len(choices[found].strip())
+        if longer and start.startswith(word) and not rest[:1].isalnum():
+            found = index
     return found
 
 

@@ -55,7 +55,7 @@ class Scripted(BaseChatModel):
     def __init__(self, reply: Reply | Iterable[str | BaseException] | str = "", **kwargs: Any) -> None:
         if not callable(reply) and not isinstance(reply, str):
             reply = list(reply)
-        super().__init__(reply=reply, **kwargs)
+        super().__init__(**{"reply": reply, **kwargs})
         if isinstance(self.reply, list):
             self._queue.extend(self.reply)
 

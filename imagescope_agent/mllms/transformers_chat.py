@@ -19,15 +19,15 @@ from pydantic import BaseModel, PrivateAttr
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.hosting.checkpoint import Source
 from imagescope_agent.mllms.hosting.engine import Engine, open_engine
-from imagescope_agent.mllms.hosting.guide import json_schema
 from imagescope_agent.mllms.hosting.limits import Limits
 from imagescope_agent.mllms.hosting.work import Job, Scored, Written
 from imagescope_agent.mllms.protocols import Choice
 from imagescope_agent.mllms.role import CALLER
+from imagescope_agent.mllms.schema import json_schema
 
 
 class TransformersChat(BaseChatModel):
-    """Answers greedily, gives label probabilities, follows JSON schemas; requests of concurrent tasks share batches.
+    """Answers greedily, gives label probabilities, follows schemas; requests of concurrent tasks share batches.
 
     The weights are loaded at the first question, once per process for the same source.
 
@@ -147,7 +147,7 @@ class TransformersChat(BaseChatModel):
         )
 
     async def _aengine(self) -> Engine:
-        return self._opened or await asyncio.to_thread(self.engine)
+        return self._opened if self._opened is not None else await asyncio.to_thread(self.engine)
 
     def _job(self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]) -> Job:
         limit = options.get("max_tokens") or self.max_tokens

@@ -156,7 +156,8 @@ class Server:
     def _read(self, response: httpx.Response) -> Any:
         if response.status_code in (401, 403):
             raise BackendUnavailable(
-                f"the server {self.url} refuses the key (HTTP {response.status_code}); set IMAGESCOPE_ENDPOINT_KEY"
+                f"the server {self.url} refuses the key (HTTP {response.status_code}); "
+                "set IMAGESCOPE_ENDPOINT_KEY"
             )
         if response.status_code == 404:
             raise BackendUnavailable(
@@ -165,7 +166,8 @@ class Server:
             )
         if response.status_code >= 400:
             raise BadInput(
-                f"the server {self.url} refuses the request (HTTP {response.status_code}): {shorten(response.text, 160)}"
+                f"the server {self.url} refuses the request (HTTP {response.status_code}): "
+                f"{shorten(response.text, 160)}"
             )
         return response.json()
 
@@ -208,8 +210,8 @@ def token_counts(answer: Mapping[str, Any]) -> tuple[int, int]:
 def first_token_probabilities(answer: Mapping[str, Any], choices: Sequence[str]) -> list[float] | None:
     """Probabilities of the choices from the weights of the first token; None when none was weighed.
 
-    A token speaks for the choice that it is the beginning of, and for no other. A choice that was not weighed gets
-    what the weighed tokens leave over, at most the least of them.
+    A token speaks for the choice that it is the beginning of, and for no other. A choice that was not weighed
+    gets what the weighed tokens leave over, at most the least of them.
     """
     weights = _weights(answer)
     mass = [0.0] * len(choices)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
 
 from imagescope_agent.mllms.role import ImageRef
+
+if TYPE_CHECKING:  # reading this file must not cost the import of transformers
+    from transformers import PreTrainedTokenizerFast
 
 CORPUS = [
     "Yes No yes no A B C D 1 2 3 4 5 Is there a red house left of the blue tree? Describe the picture.",
@@ -22,16 +22,22 @@ CORPUS = [
 
 QWEN_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
-    "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
+    "{% for part in message['content'] %}"
     "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
-    "{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n"
+    "{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-QWEN_SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+QWEN_MARKS = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+QWEN_SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *QWEN_MARKS]
 
 
 def tokenizer(special: list[str], *, end: str, pad: str, **named: Any) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer in which Yes, No and digits are single tokens."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
@@ -48,6 +54,7 @@ def tokenizer(special: list[str], *, end: str, pad: str, **named: Any) -> PreTra
 
 def build_qwen3_vl(folder: Path, *, seed: int = 0, deepstack: bool = True) -> None:
     """Qwen3-VL format: multimodal rotary positions, features added to the first layers."""
+    import torch
     from transformers import (
         Qwen2VLImageProcessor,
         Qwen3VLConfig,
@@ -310,9 +317,11 @@ def template(image: str) -> str:
     """A chat template that stands pictures where they are said."""
     return (
         "{% for message in messages %}{{ message['role'] }}: {% if message['content'] is string %}"
-        "{{ message['content'] }}{% else %}{% for part in message['content'] %}{% if part['type'] == 'image' %}"
+        "{{ message['content'] }}{% else %}{% for part in message['content'] %}"
+        "{% if part['type'] == 'image' %}"
         + image
-        + "{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}\n{% endfor %}"
+        + "{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}\n"
+        "{% endfor %}"
         "{% if add_generation_prompt %}assistant: {% endif %}"
     )
 
@@ -328,6 +337,8 @@ def ends(words: PreTrainedTokenizerFast) -> dict[str, int]:
 
 def store(folder: Path, kind: Any, config: Any, words: PreTrainedTokenizerFast, processor: Any) -> None:
     """Random weights, sharpened, in a folder with their processor."""
+    import torch
+
     torch.manual_seed(0)
     model = sharpen(kind(config))
     model.generation_config.eos_token_id = words.eos_token_id
@@ -338,6 +349,8 @@ def store(folder: Path, kind: Any, config: Any, words: PreTrainedTokenizerFast, 
 
 def sharpen(model: Any, scale: float = 4.0) -> Any:
     """Larger random weights: fresh ones give nearly even answers, and even answers hide mistakes."""
+    import torch
+
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.ndim > 1 and "norm" not in name:

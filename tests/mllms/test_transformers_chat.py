@@ -120,8 +120,9 @@ def test_replies_equal_generate(qwen3_vl: Path) -> None:
     from imagescope_agent.mllms.hosting.conversation import Picture
 
     image = Picture("", request.images[0].base64).pixels()
+    content = [{"type": "image", "image": image}, {"type": "text", "text": request.text}]
     inputs = checkpoint.processor.apply_chat_template(
-        [{"role": "user", "content": [{"type": "image", "image": image}, {"type": "text", "text": request.text}]}],
+        [{"role": "user", "content": content}],
         tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt",
     )  # fmt: skip
     ids = checkpoint.model.generate(**inputs, max_new_tokens=10, do_sample=False)[

@@ -1,1 +1,1 @@
-"""Hosting a Hugging Face image-text-to-text checkpoint: batches shared between callers, prefixes between questions."""
+"""Hosting a Hugging Face checkpoint: batches shared between callers, prefixes between questions."""

@@ -88,7 +88,7 @@ class Checkpoint:
 
     @cached_property
     def weights(self) -> str:
-        """Hash of everything that decides an answer: weights, configuration, processor, tokenizer, template."""
+        """Hash of all that decides an answer: weights, configuration, processor, tokenizer, template."""
         return hash_folder(self.folder)
 
     def check_length(self, tokens: int) -> None:
@@ -146,11 +146,13 @@ def open_checkpoint(source: Source) -> Checkpoint:
     try:
         config = AutoConfig.from_pretrained(folder, **options)
         sees = type(config) in AutoModelForImageTextToText._model_mapping or source.trust_remote_code
-        processor = (AutoProcessor if sees else AutoTokenizer).from_pretrained(folder, **options)
+        processors: Any = AutoProcessor if sees else AutoTokenizer
+        processor = processors.from_pretrained(folder, **options)
         tokenizer = processor.tokenizer if sees else processor
         tokenizer.padding_side = "left"  # answers go on from the right end
         tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-        model = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_pretrained(
+        models: Any = AutoModelForImageTextToText if sees else AutoModelForCausalLM
+        model = models.from_pretrained(
             folder,
             config=config,
             dtype=dtype,

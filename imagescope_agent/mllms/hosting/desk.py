@@ -29,7 +29,7 @@ def halved(detail: str) -> dict[str, str]:
 
 
 class Desk(Protocol):
-    """Serves jobs in the worker thread; every job's future is set, or the job is given back to be asked again."""
+    """Serves jobs in the worker thread; each job's future is set, or it is given back to be asked again."""
 
     @property
     def questions(self) -> int:

@@ -43,7 +43,7 @@ class Features:
 
 
 class FeatureCache:
-    """The features used last: at most `bound` bytes in memory (0: none), and more on a shelf when there is one."""
+    """The features used last: at most `bound` bytes in memory (0: none), more on a shelf where there is one."""
 
     def __init__(self, bound: int, shelf: Shelf | None = None) -> None:
         self.bound = bound

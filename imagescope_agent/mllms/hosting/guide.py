@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import llguidance
@@ -10,7 +9,6 @@ import llguidance.hf
 import llguidance.numpy
 import numpy as np
 import torch
-from pydantic import BaseModel
 
 from imagescope_agent.errors import BadInput
 
@@ -30,7 +28,7 @@ class Guides:
             BadInput: a schema that the grammar compiler does not take.
         """
         if schema not in self._grammars:
-            options = {"whitespace_flexible": False}
+            options: Any = {"whitespace_flexible": False}
             self._grammars[schema] = llguidance.LLMatcher.grammar_from_json_schema(schema, overrides=options)
         matcher = llguidance.LLMatcher(self._tokenizer, self._grammars[schema])
         if matcher.is_error():
@@ -57,13 +55,3 @@ class Guide:
         self._matcher.consume_token(token)
         self.done = bool(self._matcher.is_stopped())
         return self.done
-
-
-def json_schema(schema: type[BaseModel]) -> dict[str, Any]:
-    """The schema that a reply of this model follows; extra keys are refused, or they would grow without end."""
-    return {**schema.model_json_schema(), "additionalProperties": False}
-
-
-def schema_text(schema: dict[str, Any]) -> str:
-    """The schema as the text a job carries."""
-    return json.dumps(schema)

@@ -1,4 +1,4 @@
-"""Shared-prefix scoring: one row holds a picture's prefix once and every question about it as a branch of its own."""
+"""Shared-prefix scoring: a row holds a picture's prefix once, and every question about it as a branch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Row:
     Attributes:
         first: a prompt that begins with the prefix.
         prefix: its length in tokens.
-        branches: tokens of each branch, with the places of the prompts it answers (the same question asked twice).
+        branches: tokens of each branch, and the places of the prompts it answers (a question asked twice).
     """
 
     first: Prompt
@@ -66,7 +66,7 @@ def pack(prompts: Sequence[Prompt], *, share: bool, row_tokens: int) -> list[Row
 
 
 def batches(rows: Sequence[Row], *, batch_tokens: int) -> Iterator[list[Row]]:
-    """Rows of similar length together, each batch at most `batch_tokens` with its padding (or a single row)."""
+    """Rows of similar length together, each batch at most `batch_tokens` with its padding, or one row."""
     batch: list[Row] = []
     for row in sorted(rows, key=lambda row: row.length):
         if batch and (len(batch) + 1) * row.length > batch_tokens:
@@ -78,7 +78,7 @@ def batches(rows: Sequence[Row], *, batch_tokens: int) -> Iterator[list[Row]]:
 
 
 def halves(rows: Sequence[Row]) -> list[list[Row]]:
-    """The rows in two batches, or a single row as two with half its branches each; empty when neither can be."""
+    """The rows in two batches, or a single row as two with half its branches; empty when neither can be."""
     middle = len(rows) // 2
     if middle:
         return [list(rows[:middle]), list(rows[middle:])]
@@ -93,7 +93,7 @@ def halves(rows: Sequence[Row]) -> list[list[Row]]:
 def score(
     network: Network, rows: Sequence[Row], features: Mapping[str, Features]
 ) -> tuple[torch.Tensor, list[list[int]]]:
-    """Hidden states at the last token of every branch, (branches, width), and the prompts each one answers."""
+    """Hidden states at the last token of every branch, (branches, width), and the prompts each answers."""
     length = max(row.length for row in rows)
     ids = np.full((len(rows), length), network.pad, dtype=np.int64)
     positions = np.zeros((network.axes, len(rows), length), dtype=np.int64)
@@ -123,7 +123,7 @@ def score(
 
 
 def branch_mask(branch: torch.Tensor) -> torch.Tensor:
-    """Who attends to whom: a token to itself, and to what stands before it in the prefix and in its own branch.
+    """Who attends to whom: a token to itself, and to what stands before it in prefix and own branch.
 
     Args:
         branch: (batch, length), 0 for the prefix, then 1, 2, ... and -1 for padding.

@@ -1,4 +1,4 @@
-"""Qwen-VL formats: one entry a picture in the cache, three position axes, pictures expanded to their tokens here."""
+"""Qwen-VL formats: a cache entry a picture, three position axes, pictures expanded to their tokens here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vision features on disk: one file a picture and checkpoint, bounded, whole or absent whenever the process dies."""
+"""Vision features on disk: a file a picture and checkpoint, bounded, whole or absent after any kill."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STALE = 3600.0  # seconds after which a file that was never finished is nobody'
 class Shelf:
     """Named tensors by key, least recently used ones removed beyond `bound` bytes.
 
-    A file is written beside its place and moved there, so a reader sees all of it or nothing. Its own key and a
+    A file is written beside its place and moved there, so a reader sees all of it or nothing. Its key and a
     hash of its tensors are inside: what was damaged or moved by hand is removed, never returned.
 
     Args:
@@ -39,7 +39,7 @@ class Shelf:
         try:
             with safe_open(path, framework="pt", device=str(device)) as file:
                 said = file.metadata() or {}
-                tensors = {each: file.get_tensor(each) for each in file.keys()}
+                tensors = {each: file.get_tensor(each) for each in list(file.keys())}
             if said.get("key") == name and said.get("digest") == _digest(tensors):
                 os.utime(path)
                 return tensors
@@ -51,7 +51,7 @@ class Shelf:
         return None
 
     def put(self, key: str, tensors: dict[str, torch.Tensor]) -> None:
-        """Keep the tensors, unless the disk is full or read-only: a cache that cannot be written is only slower."""
+        """Keep the tensors, unless the disk is full or read-only: a cache that cannot grow is only slower."""
         path, name = self._place(key)
         plain = {each: tensor.detach().cpu().contiguous() for each, tensor in tensors.items()}
         content = save(plain, metadata={"key": name, "digest": _digest(plain)})

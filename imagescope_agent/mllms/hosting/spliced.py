@@ -1,4 +1,4 @@
-"""Families with one position axis whose features replace picture tokens; their own processor says how many."""
+"""Families with one position axis whose features replace picture tokens; their processor says how many."""
 
 from __future__ import annotations
 

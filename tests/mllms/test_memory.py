@@ -1,0 +1,63 @@
+"""Running out of memory halves the batch and goes on; the model's answers stay what they are."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.mllms.role import Request, Role
+from imagescope_agent.mllms.transformers_chat import TransformersChat
+from tests.mllms.checkpoints import picture
+
+
+def requests(pictures: int = 3) -> list[Request]:
+    texts = ["Is there a red house?", "How many boats?", "A or B?"]
+    return [Request(text=text, images=(picture(n),)) for n in range(pictures) for text in texts]
+
+
+def small_memory(model: TransformersChat, monkeypatch: pytest.MonkeyPatch, tokens: int) -> None:
+    """A device on which only so many tokens (cached ones included) fit into one forward."""
+    network = model.engine().desk.network  # type: ignore[attr-defined]
+    plain = network.hidden
+
+    def hidden(ids: Any, positions: Any, mask: Any, features: Any = (), cache: Any = None) -> Any:
+        if mask.shape[0] * mask.shape[-1] > tokens:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return plain(ids, positions, mask, features, cache)
+
+    monkeypatch.setattr(network, "hidden", hidden)
+
+
+def test_questions_are_asked_in_smaller_batches(qwen3_vl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    role = Role("verifier", TransformersChat(checkpoint=str(qwen3_vl)))
+    expected = asyncio.run(role.choose(requests(), ["Yes", "No"]))
+    small = TransformersChat(checkpoint=str(qwen3_vl), batch_tokens=8000)
+    small_memory(small, monkeypatch, 70)
+    choice = asyncio.run(Role("verifier", small).choose(requests(), ["Yes", "No"]))
+    assert torch.allclose(torch.tensor(choice.probabilities), torch.tensor(expected.probabilities), atol=1e-4)
+    assert choice.notes and all("out of memory" in note["detail"] for note in choice.notes)
+    assert all(note["step"] == "verifier" for note in choice.notes)
+
+
+def test_replies_are_written_fewer_at_once(qwen3_vl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    role = Role("captioner", TransformersChat(checkpoint=str(qwen3_vl)))
+    expected = asyncio.run(role.ask(requests(), max_tokens=8))
+    small = TransformersChat(checkpoint=str(qwen3_vl), batch_tokens=8001)
+    small_memory(small, monkeypatch, 150)
+    replies = asyncio.run(Role("captioner", small).ask(requests(), max_tokens=8))
+    assert [reply.text for reply in replies] == [reply.text for reply in expected]
+    assert any("out of memory" in note["detail"] for reply in replies for note in reply.notes)
+
+
+def test_what_never_fits_is_one_clear_line(qwen3_vl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = TransformersChat(checkpoint=str(qwen3_vl), batch_tokens=8002)
+    small_memory(small, monkeypatch, 5)
+    with pytest.raises(BackendUnavailable, match="not even one question"):
+        asyncio.run(Role("verifier", small).choose(requests(1), ["Yes", "No"]))
+    with pytest.raises(BackendUnavailable, match="not even one reply"):
+        asyncio.run(Role("captioner", small).ask(requests(1)[:1]))
