@@ -53,7 +53,10 @@ def vision_config() -> Qwen3VLVisionConfig:
 
 def chat_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
     """Sizes of the mini chat model: 4 vision layers of width 192, 6 text layers of width 192."""
-    token = tokenizer.convert_tokens_to_ids
+
+    def token(name: str) -> int:
+        return int(tokenizer.convert_tokens_to_ids(name))  # type: ignore[arg-type]
+
     return Qwen3VLConfig(
         text_config={
             "vocab_size": len(tokenizer),

@@ -154,7 +154,8 @@ async def judge_figures(judge: Role, seed: int, queries: int, prompt_set: str | 
     prompt = load_prompt("evaluate", prompt_set=prompt_set)
     figures = {}
     for name, composed in (("tir", False), ("cir", True)):
-        requests, truth = [], []
+        requests: list[Request] = []
+        truth: list[bool] = []
         while len(truth) < queries:
             made = _judged(rng, composed)
             if made is None:

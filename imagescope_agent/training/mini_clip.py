@@ -10,6 +10,7 @@ import json
 import time
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -89,7 +90,7 @@ def some_text(scene: Scene, rng: Random) -> str:
 def text_ids(tokenizer: Tokenizer, texts: list[str]) -> torch.Tensor:
     """Token ids (n, 56): start, text, end, padding."""
     start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
-    rows = torch.full((len(texts), CONTEXT), tokenizer.token_to_id(PAD))
+    rows = torch.full((len(texts), CONTEXT), int(tokenizer.token_to_id(PAD) or 0))
     for row, coded in zip(rows, tokenizer.encode_batch(texts), strict=True):
         ids = [start, *coded.ids[: CONTEXT - 2], end]
         row[: len(ids)] = torch.tensor(ids)
@@ -100,7 +101,8 @@ def start_from_tower(model: open_clip.CLIP, tower: Qwen3VLVisionModel) -> None:
     """Copy the chat model's picture tower; what has no counterpart (rotary positions, class token) is left to learn."""
     visual = model.visual
     with torch.no_grad():
-        embed = tower.patch_embed.proj
+        embed: Any = tower.patch_embed.proj
+        source: Any
         visual.conv1.weight.copy_(embed.weight.squeeze(2))
         visual.positional_embedding[1:].copy_(tower.pos_embed.weight + embed.bias)
         for block, source in zip(visual.transformer.resblocks, tower.blocks, strict=True):

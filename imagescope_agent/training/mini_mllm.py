@@ -110,7 +110,7 @@ class Guide:
         """Mean of -log(attention on the right image tokens) over the gazes; mask (b, 1, l, l) as the model had it."""
         assert self._seen is not None, "the model has not run"
         states, (cos, sin) = self._seen
-        attention = self.attention
+        attention: Any = self.attention
         rows = torch.tensor([gaze.row for gaze in gazes])
         columns = torch.tensor([gaze.column for gaze in gazes])
         width = attention.head_dim
@@ -126,7 +126,9 @@ class Guide:
         wanted = torch.zeros_like(scores, dtype=torch.bool)
         for number, gaze in enumerate(gazes):
             wanted[number, list(gaze.tokens)] = True
-        return (scores.logsumexp(-1) - scores.masked_fill(~wanted, -torch.inf).logsumexp(-1)).mean()
+        right = scores.masked_fill(~wanted, -torch.inf)
+        surprise: torch.Tensor = scores.logsumexp(-1) - right.logsumexp(-1)
+        return surprise.mean()
 
 
 class Material:
@@ -193,11 +195,12 @@ class Trainer:
         self.model, self.plan, self.out = model, plan, out
         self.packer = Packer(tokenizer)
         text = model.model.language_model
-        self.head = GroundingHead(model.config.text_config.hidden_size)
+        sizes: Any = model.config.text_config
+        self.head = GroundingHead(sizes.hidden_size)
         self._middle: list[torch.Tensor] = []
         depth = len(text.layers) * 2 // 3
         text.layers[depth - 1].register_forward_hook(lambda _m, _i, output: self._middle.append(output))
-        heads = model.config.text_config.num_attention_heads
+        heads = sizes.num_attention_heads
         self.guides = {
             "previous": Guide(text.layers[0].self_attn, 0),
             "named": Guide(text.layers[depth - 2].self_attn, 0),
@@ -213,17 +216,17 @@ class Trainer:
 
     def hidden(self, batch: Batch, pixels: np.ndarray | None) -> torch.Tensor:
         """Last hidden states (b, l, width) of a packed batch over its pictures (n, 128, 128, 3)."""
-        model = self.model.model
-        embeddings = model.language_model.embed_tokens(batch.ids)
+        model: Any = self.model.model
+        embeddings: torch.Tensor = model.language_model.embed_tokens(batch.ids)
         if pixels is not None:
             _, tokens = patch_states(model.visual, torch.from_numpy(pixels))
             where = (batch.ids == self.packer.image_token)[..., None]
             embeddings = embeddings.masked_scatter(where, tokens)
         self._middle.clear()
-        output = model.language_model(
+        states: torch.Tensor = model.language_model(
             inputs_embeds=embeddings, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
-        )
-        return output.last_hidden_state
+        ).last_hidden_state
+        return states
 
     def loss(self, batch: Batch, pixels: np.ndarray | None) -> tuple[torch.Tensor, dict[str, float]]:
         """Weighted mean of the losses of the kinds of turn in the batch, and figures for the curve."""

@@ -69,7 +69,10 @@ class Packer:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._tokenizer = tokenizer
-        token = tokenizer.convert_tokens_to_ids
+
+        def token(name: str) -> int:
+            return int(tokenizer.convert_tokens_to_ids(name))  # type: ignore[arg-type]
+
         self._start, self._end = token("<|im_start|>"), token("<|im_end|>")
         self._vision = token("<|vision_start|>"), token("<|image_pad|>"), token("<|vision_end|>")
         self.image_token = self._vision[1]

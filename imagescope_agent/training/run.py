@@ -91,7 +91,8 @@ def _chat_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     path = folder / "tokenizer"
     if not (path / "tokenizer.json").exists():
         train_tokenizer().save_pretrained(path)
-    return PreTrainedTokenizerFast.from_pretrained(path)
+    tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(path)
+    return tokenizer
 
 
 def _tower(work: Path, singles: Path) -> Path:

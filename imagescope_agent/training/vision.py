@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -113,6 +114,7 @@ def patch_states(tower: Qwen3VLVisionModel, pixels: torch.Tensor) -> tuple[torch
     column, row = patch_centres().mul(GRID).long().unbind(-1)
     states = states + tower.pos_embed(row * GRID + column)
     cos, sin = tower.rotary_pos_emb(states, torch.stack([row, column], dim=-1))
+    block: Any
     for block in tower.blocks:
         attention = block.attn
         qkv = attention.qkv(block.norm1(states)).view(n * count, 3, attention.num_heads, -1).unbind(1)
@@ -120,7 +122,11 @@ def patch_states(tower: Qwen3VLVisionModel, pixels: torch.Tensor) -> tuple[torch
         heads = [
             part.view(n, count, attention.num_heads, -1).transpose(1, 2) for part in (query, key, qkv[2])
         ]
-        mixed = functional.scaled_dot_product_attention(*heads).transpose(1, 2).reshape(n, count, -1)
+        mixed = (
+            functional.scaled_dot_product_attention(heads[0], heads[1], heads[2])
+            .transpose(1, 2)
+            .reshape(n, count, -1)
+        )
         states = states + attention.proj(mixed)
         states = states + block.mlp(block.norm2(states))
     flat = states.view(n * count, -1)
@@ -139,9 +145,8 @@ def train_vision(
     seed: int = 0,
 ) -> None:
     """Train the tower in place; every 50 steps it saves its state in `out` and a line of `out/vision.jsonl`."""
-    heads = nn.ModuleList(
-        [DenseHeads(tower.config.hidden_size), DenseHeads(tower.config.out_hidden_size, MERGE**2)]
-    )
+    alone, merged = DenseHeads(tower.config.hidden_size), DenseHeads(tower.config.out_hidden_size, MERGE**2)
+    heads = nn.ModuleList([alone, merged])
     learnt = [*tower.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(learnt, lr=peak, betas=(0.9, 0.98), weight_decay=0.02)
     first = load_state(out, {"tower": tower, "heads": heads}, optimizer)
@@ -154,13 +159,13 @@ def train_vision(
         chosen = np.sort(rng.choice(len(scenes), batch, replace=False))
         target = dense_labels([scenes[i] for i in chosen])
         states, tokens = patch_states(tower, torch.from_numpy(pixels[chosen]))
-        loss = heads[0](states, target) + heads[1](tokens, target)
+        loss = alone(states, target) + merged(tokens, target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(learnt, 1.0)
         optimizer.step()
         if step % 50 == 0 or step == steps - 1:
             with torch.no_grad():
-                figures = heads[1].accuracy(tokens, target)
+                figures = merged.accuracy(tokens, target)
             save_state(out, {"tower": tower, "heads": heads}, optimizer)
             curve.add(step, loss=loss.item(), seconds=time.monotonic() - started, **figures)

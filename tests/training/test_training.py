@@ -17,6 +17,8 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
 
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Asked, Scripted, ScriptedScorer
+from imagescope_agent.prompting import load_prompt
+from imagescope_agent.scenes import questions
 from imagescope_agent.scenes.conditions import predicates
 from imagescope_agent.scenes.world import Scene, Thing, random_scene
 from imagescope_agent.training import card
@@ -215,7 +217,8 @@ def test_clip_starts_from_the_tower_learns_and_opens_again(pool: Path, tmp_path:
     model = open_clip.CLIP(**clip_config(coder.get_vocab_size()))
     tower = Qwen3VLVisionModel(vision_config())
     start_from_tower(model, tower)
-    block, source = model.visual.transformer.resblocks[2], tower.blocks[2]
+    block: Any = model.visual.transformer.resblocks[2]
+    source: Any = tower.blocks[2]
     torch.testing.assert_close(block.mlp.c_fc.weight, source.mlp.linear_fc1.weight)
     train_clip(model, coder, pixels, scenes, out=tmp_path / "work", steps=12, batch=16)
     save_clip(model.eval(), coder, tmp_path / "clip")
@@ -243,7 +246,7 @@ def test_families_hold_targets_and_near_misses() -> None:
 
 def _asked_truth(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     truth: list[bool] = []
-    plain = card.ask
+    plain = questions.ask
 
     def remembering(scene: Scene, rng: Random, skill: str) -> Any:
         question = plain(scene, rng, skill)
@@ -276,7 +279,7 @@ def test_the_card_counts_captions_and_predicates() -> None:
     for query, told, _ in [*card._text_queries(1, 10), *card._composed_queries(1, 10)]:
         branch = understand_branch(query, told)
         answers[branch.prompt] = branch.answer
-        answers[card.load_prompt("predicates", prompt_set="mini").fill(
+        answers[load_prompt("predicates", prompt_set="mini").fill(
             steps="\n".join(f"{s.type}: {s.condition.words()}" for s in query.steps)
         )] = compact({"predicates": predicates(query.conditions)})  # fmt: skip
     reasoner = Role("reasoner", Scripted(lambda asked: answers[asked.text]))
