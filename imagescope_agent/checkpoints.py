@@ -1,4 +1,4 @@
-"""Where runs are written down: SQLite beside the index, plain values only."""
+"""Where runs are written down: SQLite beside the index, or PostgreSQL by URL; plain values only."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import aiosqlite
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from imagescope_agent.errors import BadInput
+from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra
 
 FILE = "runs.sqlite"
 PATIENCE = 30.0  # seconds to wait for another process that is writing
+POSTGRES = ("postgresql://", "postgres://")
+SETUP_LOCK = 0x696D6167  # any number that is always the same: whoever makes the tables holds it
 
 
 @asynccontextmanager
@@ -32,11 +37,51 @@ async def open_checkpoints(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
         raise _unusable(path, error) from error
     try:
         async with aiosqlite.connect(path, timeout=PATIENCE) as connection:
-            saver = AsyncSqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=[]))
+            saver = AsyncSqliteSaver(connection, serde=_plain())
             await saver.setup()
             yield saver
     except sqlite3.Error as error:
         raise _unusable(path, error) from error
+
+
+@asynccontextmanager
+async def open_store(place: Path | str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
+    """A checkpoint store in an SQLite file or, by "postgresql://user@host/database", in PostgreSQL.
+
+    Raises:
+        BadInput: the file cannot be written, or the database does not keep what it is given.
+        BackendUnavailable: the database server does not answer.
+        MissingExtra: PostgreSQL without the extra `postgres`.
+    """
+    if not str(place).startswith(POSTGRES):
+        async with open_checkpoints(Path(place)) as saver:
+            yield saver
+        return
+    try:
+        import psycopg
+        from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+    except ImportError as error:
+        raise MissingExtra(
+            "sessions in PostgreSQL need an extra: pip install 'imagescope-agent[postgres]'"
+        ) from error
+    try:
+        async with AsyncPostgresSaver.from_conn_string(str(place), serde=_plain()) as database:
+            # two processes that make the same tables at once would trip over each other
+            await database.conn.execute("SELECT pg_advisory_lock(%s)", (SETUP_LOCK,))  # type: ignore[union-attr]
+            await database.setup()
+            await database.conn.execute("SELECT pg_advisory_unlock(%s)", (SETUP_LOCK,))  # type: ignore[union-attr]
+            yield database
+    except psycopg.OperationalError as error:
+        server = urlsplit(str(place)).hostname or "this machine"  # never the URL: it may hold a password
+        raise BackendUnavailable(
+            f"PostgreSQL on {server} does not answer: {error}; is it running?"
+        ) from error
+    except psycopg.Error as error:
+        raise BadInput(f"PostgreSQL refuses to keep the session: {error}; name another database") from error
+
+
+def _plain() -> JsonPlusSerializer:
+    return JsonPlusSerializer(allowed_msgpack_modules=[])
 
 
 def _unusable(path: Path, error: Exception) -> BadInput:

@@ -13,6 +13,9 @@ from imagescope_agent.errors import UnreadableReply
 
 MAX_STEPS = 16
 MAX_PREDICATES = 16
+MAX_FACTS = 64
+MAX_QUESTIONS = 8
+MAX_QUESTION = 300  # characters
 
 
 def _capital(value: Any) -> Any:
@@ -58,6 +61,24 @@ class PredicatesAnswer(_Answer):
     predicates: list[PredicateAnswer] = Field(min_length=1, max_length=MAX_PREDICATES)
 
 
+class FoldAnswer(_Answer):
+    """The reply to `fold`, and the schema a decoder can hold it to."""
+
+    topic: Literal["same", "new"] = "same"
+    answer: Annotated[Literal["Yes", "No", "None"], BeforeValidator(_capital)] = "None"
+    drop: list[int] = Field(default_factory=list, max_length=MAX_FACTS)
+    steps: list[StepAnswer] = Field(default_factory=list, max_length=MAX_STEPS)
+    core: _Text
+    enhanced: _Text
+    full: _Text
+
+
+class ProposalAnswer(_Answer):
+    """The reply to `propose`, and the schema a decoder can hold it to."""
+
+    questions: list[_Line] = Field(min_length=1, max_length=MAX_QUESTIONS)
+
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -80,6 +101,36 @@ def parse_predicates(reply: str) -> list[state.Predicate]:
     """
     answer = parse_json(reply, PredicatesAnswer)
     return [{"question": each.question, "expected": each.expected} for each in answer.predicates]
+
+
+def parse_fold(reply: str) -> FoldAnswer:
+    """What a message changes, from a reply that holds one JSON object of `FoldAnswer`'s keys.
+
+    Raises:
+        UnreadableReply: there is no such object.
+    """
+    return parse_json(reply, FoldAnswer)
+
+
+def parse_proposal(reply: str) -> list[str]:
+    """The questions in a reply that holds one JSON object {"questions": [...]}, each once, in order.
+
+    Raises:
+        UnreadableReply: there is no such object.
+    """
+    return list(dict.fromkeys(parse_json(reply, ProposalAnswer).questions))
+
+
+def parse_question(reply: str) -> str:
+    """A question on one line.
+
+    Raises:
+        UnreadableReply: the reply holds no word, or is no single question.
+    """
+    text = parse_caption(reply)
+    if not text.endswith("?") or len(text) > MAX_QUESTION:
+        raise UnreadableReply(f"a question must end with '?' within {MAX_QUESTION} characters", reply=reply)
+    return text
 
 
 def parse_yes_no(reply: str) -> tuple[bool, str]:

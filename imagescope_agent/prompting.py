@@ -19,6 +19,9 @@ STEPS: dict[str, frozenset[str]] = {
     "predicates": frozenset({"steps"}),
     "verify": frozenset({"question"}),
     "evaluate": frozenset({"instruction"}),
+    "fold": frozenset({"facts", "wanted", "reference", "question", "message"}),
+    "propose": frozenset({"request", "known", "captions"}),
+    "ask": frozenset({"request", "question"}),
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from imagescope_agent.errors import BadInput, suggest
 
 PREFIX = "IMAGESCOPE_"
+CLARIFY = ("information", "random", "never")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,8 @@ class Settings:
         keep_reference: leave the reference in its own ranking, as some benchmarks demand.
         budget: most model calls a run may make; None for no limit.
         attempts: how often a step is asked before it falls back when its answers cannot be read.
+        clarify: how a conversation chooses what to ask the user: "information" (what should narrow the search
+            most), "random", or "never".
 
     Raises:
         BadInput: a value of the wrong type or out of range.
@@ -40,6 +43,7 @@ class Settings:
     keep_reference: bool = False
     budget: int | None = None
     attempts: int = 2
+    clarify: str = "information"
 
     def __post_init__(self) -> None:
         _check_whole(self, "k", least=1)
@@ -55,6 +59,8 @@ class Settings:
             raise BadInput(f"keep_reference is {self.keep_reference!r}; give true or false")
         if not isinstance(self.judge, str) or not self.judge:
             raise BadInput(f"judge is {self.judge!r}; give the name of a judge")
+        if self.clarify not in CLARIFY:
+            raise BadInput(f"clarify is {self.clarify!r}; give one of {', '.join(CLARIFY)}")
 
     @classmethod
     def load(cls, file: Mapping[str, Any] | None = None, /, **given: Any) -> Settings:

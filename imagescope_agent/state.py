@@ -58,6 +58,34 @@ class Candidate(TypedDict):
     retrieve: float
 
 
+class Fact(TypedDict):
+    """A standing instruction of a conversation, with the predicates that check it."""
+
+    type: str
+    text: str
+    predicates: list[Predicate]
+
+
+class Question(TypedDict):
+    """What the user is asked: the words, the predicate it asks for, and the bits its answer should give."""
+
+    text: str
+    asks: str
+    information: float
+
+
+class Turn(TypedDict):
+    """One finished turn of a conversation; `request` is all that was wanted by then, in one text."""
+
+    message: str
+    reference: str | None
+    request: str
+    results: list[dict[str, Any]]
+    question: Question | None
+    notes: list[Note]
+    usage: list[Usage]
+
+
 Verdicts = dict[str, dict[str, float]]
 
 
@@ -79,7 +107,8 @@ class Query(TypedDict):
 class State(TypedDict, total=False):
     """Everything a run knows. Lists of ids are rankings, best first.
 
-    `verdicts` outlive a turn, all else is cleared by the turn's first node.
+    `verdicts` outlive a turn, all else is cleared by the turn's first node; in a conversation what was said
+    so far outlives it too.
     """
 
     query: str
@@ -97,3 +126,15 @@ class State(TypedDict, total=False):
     results: list[dict[str, Any]]
     notes: Annotated[list[Note], operator.add]
     usage: Annotated[list[Usage], operator.add]
+    # a conversation only
+    schema: int
+    message: str
+    anchor: str | None  # the standing reference
+    request: str
+    facts: list[Fact]
+    liked: list[str]
+    rejected: list[str]
+    pool: list[str]  # predicates that may be asked for
+    asked: list[str]
+    question: Question | None
+    turns: list[Turn]

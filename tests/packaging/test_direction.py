@@ -34,11 +34,12 @@ ALLOWED = {
     "services": SERVICES,
     "graphs": [*SERVICES, "nodes"],
     "api": API,
+    "chat": [*API, "nodes"],
     "scenes": BASE,
     "training": [*API, "training"],
     "evaluation": API,
     "demo": API,
-    "commands": [*API, "demo", "evaluation", "training"],
+    "commands": [*API, "chat", "demo", "evaluation", "training"],
     "cli": [*BASE, "commands"],
     "__init__": API,
 }

@@ -1,0 +1,95 @@
+"""Chat-IR: a conversation that keeps what was said, checks only what is new, and asks what would help most.
+
+One run per turn on a thread. Beside ImageScope's calls a turn costs 1 reasoner for folding, and where a question
+helps 2 for proposing and wording it and at most 8 x questions verifier. A question interrupts the run; the next
+message resumes it, or starts anew and leaves it unanswered.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from langgraph.graph import START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import RetryPolicy
+
+from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.nodes.fallback import or_else
+from imagescope_agent.nodes.fold import CheckNew, Fold, RetrieveLiked, message_as_fact, standing_predicates
+from imagescope_agent.nodes.hear import Hear, has_words, is_first
+from imagescope_agent.nodes.judge import JudgeTop
+from imagescope_agent.nodes.question import AnswerTurn, Choose, Propose, Survey, Word, ask
+from imagescope_agent.nodes.understand import Describe, Understand, query_as_intent, unknown_reference
+from imagescope_agent.nodes.verify import Verify
+from imagescope_agent.services import Services, serve_from_environment
+from imagescope_agent.settings import Settings
+from imagescope_agent.state import Query, State
+
+PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
+
+
+def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The compiled graph: {"query": message, "reference": id, path or None} -> `State` with the turn's answer."""
+    images, words, reasoner = services.collection, services.prompt_set, services.reasoner
+    describe = Describe(services.captioner, images, prompt_set=words)
+    understand = Understand(reasoner, prompt_set=words)
+    fold, check = Fold(reasoner, prompt_set=words), CheckNew(reasoner, prompt_set=words)
+    propose, word = Propose(reasoner, images, prompt_set=words), Word(reasoner, prompt_set=words)
+
+    graph = StateGraph(State, context_schema=Settings, input_schema=Query)
+    for name, node in {
+        "describe": or_else(describe, unknown_reference, instead="no caption"),
+        "understand": or_else(understand, query_as_intent, instead="the query"),
+        "fold": or_else(fold, message_as_fact, instead="the message's own words"),
+        "predicates": or_else(check, standing_predicates, instead="the standing ones"),
+        "verify": Verify(services.verifier, images, prompt_set=words),
+        "judge": JudgeTop(services.judge, images, prompt_set=words),
+        "propose": or_else(propose, lambda state: {}, instead="no question"),
+        "survey": Survey(services.verifier, images, prompt_set=words),
+        "word": or_else(word, lambda state: {}, instead="its predicate's words"),
+    }.items():
+        graph.add_node(name, node, retry_policy=PATIENT)
+    graph.add_node("begin", Hear(images))
+    graph.add_node("retrieve", RetrieveLiked(services.embedder, images))
+    graph.add_node("choose", Choose())
+    graph.add_node("answer", AnswerTurn())
+    graph.add_node("ask", ask)
+
+    graph.add_edge(START, "begin")
+    graph.add_conditional_edges("begin", after_begin)
+    graph.add_conditional_edges("describe", after_describe)
+    graph.add_edge("understand", "retrieve")
+    graph.add_edge("fold", "retrieve")
+    graph.add_edge("retrieve", "predicates")
+    graph.add_edge("predicates", "verify")
+    graph.add_edge("verify", "judge")
+    graph.add_edge("judge", "propose")
+    graph.add_edge("propose", "survey")
+    graph.add_edge("survey", "choose")
+    graph.add_edge("choose", "word")
+    graph.add_edge("word", "answer")
+    graph.add_conditional_edges("answer", after_answer)
+    graph.add_edge("ask", "begin")
+    return graph.compile(checkpointer=checkpointer, name="chat")
+
+
+def after_begin(state: State) -> Literal["describe", "understand", "fold", "retrieve"]:
+    """The reference is described once; likes, rejections and "skip" leave the intent as it is."""
+    return after_describe(state) if state["reference_caption"] else "describe"
+
+
+def after_describe(state: State) -> Literal["understand", "fold", "retrieve"]:
+    """The first message is understood, later ones are folded into what is known."""
+    if not has_words(state):
+        return "retrieve"
+    return "understand" if is_first(state) else "fold"
+
+
+def after_answer(state: State) -> Literal["ask", "__end__"]:
+    """Wait for an answer where a question was asked."""
+    return "ask" if state["question"] is not None else "__end__"
+
+
+def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The graph for a graph server; see `services.serve_from_environment`."""
+    return build(serve_from_environment())

@@ -1,0 +1,188 @@
+"""A conversation's later turns: fold a message into what is wanted, check what is new, search with what was liked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import numpy as np
+from langgraph.runtime import Runtime
+
+from imagescope_agent.collection.embed import Embedder
+from imagescope_agent.collection.index import Collection
+from imagescope_agent.ledger import at_step, require_call, spent
+from imagescope_agent.mllms.role import Role
+from imagescope_agent.nodes.asking import ask_one
+from imagescope_agent.nodes.hear import plain_answer
+from imagescope_agent.nodes.understand import NO_REFERENCE, Predicates
+from imagescope_agent.parsing import FoldAnswer, parse_fold
+from imagescope_agent.prompting import load_prompt
+from imagescope_agent.settings import Settings, current
+from imagescope_agent.state import Fact, Predicate, State, Step
+
+
+class Fold:
+    """One call of the reasoner: which standing facts no longer hold, what is new, the target described anew."""
+
+    step = "fold"
+
+    def __init__(self, reasoner: Role, *, prompt_set: str | None = None) -> None:
+        self.reasoner, self.role = reasoner, reasoner.name
+        self.prompt = load_prompt("fold", prompt_set=prompt_set)
+
+    async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
+        """Return `facts`, `intent`, `request` and, on a new topic, everything that the old one had, cleared.
+
+        Raises:
+            UnreadableReply: the reply is not the JSON object asked for.
+            BudgetSpent: the reasoner may not be asked.
+        """
+        require_call(state, current(runtime))
+        lines = [f"{number}. {fact['type']}: {fact['text']}" for number, fact in enumerate(state["facts"], 1)]
+        question = state["question"]
+        text = self.prompt.fill(
+            facts="\n".join(lines) or "none",
+            wanted=state["intent"]["full"],
+            reference=state["reference_caption"],
+            question=question["text"] if question else "none",
+            message=state["query"].replace("</", "< /"),  # the user's words cannot close their own bracket
+        )
+        folded, reply = await ask_one(self.reasoner, text, parse_fold, schema=FoldAnswer, again=again)
+        return {
+            **folded_in(state, folded),
+            "notes": at_step(self.step, reply.notes),
+            "usage": [spent(self.step, self.role, reply.usage)],
+        }
+
+
+def folded_in(state: State, folded: FoldAnswer) -> dict[str, Any]:
+    """The conversation after a message: facts are kept word for word, so that their verdicts stay known."""
+    new_topic = folded.topic == "new"
+    kept = [
+        fact for number, fact in enumerate(state["facts"], 1) if not new_topic and number not in folded.drop
+    ]
+    answer = plain_answer(state["query"]) or folded.answer
+    if not new_topic and state["question"] is not None and answer in ("Yes", "No"):
+        kept = _answered(kept, {"question": state["question"]["asks"], "expected": answer})
+    steps: list[Step] = [{"type": step.type, "text": step.text} for step in folded.steps]
+    left = _left_behind(state) if new_topic else {}
+    update = _wanted(
+        kept, steps, (folded.core, folded.enhanced, folded.full), left.get("reference", state["reference"])
+    )
+    return {**left, **update}
+
+
+def message_as_fact(state: State) -> dict[str, Any]:
+    """Go on without a model: the message, or the answered question, is one more fact in its own words."""
+    words, kept, question = state["query"], list(state["facts"]), state["question"]
+    steps: list[Step] = []
+    if question is not None and (answer := plain_answer(words)):
+        kept = _answered(kept, {"question": question["asks"], "expected": answer})
+        words = f"{question['asks']} {answer}"
+    else:
+        steps = [{"type": "Addition", "text": words}]
+    old = state["intent"]
+    grains = (old["core"], f"{old['enhanced']}, {words}", f"{old['full']}, {words}")
+    return _wanted(kept, steps, grains, state["reference"])
+
+
+class CheckNew(Predicates):
+    """The reasoner's second call, for the instructions that are new; the standing ones keep their predicates."""
+
+    async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
+        """Return `facts` with the new ones, and `predicates`, of which a newer one overrules an older.
+
+        Raises:
+            UnreadableReply: the reply is not the JSON object asked for.
+            BudgetSpent: the reasoner may not be asked.
+        """
+        new = _new_steps(state)
+        asked: State = {**state, "intent": {**state["intent"], "steps": new}}
+        update = await super().__call__(asked, runtime, again)
+        return {**update, **_checked(state, update["predicates"])}
+
+
+def standing_predicates(state: State) -> dict[str, Any]:
+    """Go on with what is checked already."""
+    return _checked(state, [])
+
+
+class RetrieveLiked:
+    """As `Retrieve`, with the liked images as further descriptions and without the rejected ones."""
+
+    def __init__(self, embedder: Embedder, collection: Collection) -> None:
+        self.embedder, self.collection = embedder, collection
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+        """Return `candidates` and `ranking_retrieve`: the max(top_k, k) best images."""
+        return await asyncio.to_thread(self._search, state, current(runtime))
+
+    def _search(self, state: State, settings: Settings) -> dict[str, Any]:
+        start = time.perf_counter()
+        self.collection.require_weights(self.embedder.weights)
+        intent, reference = state["intent"], state["reference"]
+        vectors = self.embedder.texts([intent["core"], intent["enhanced"], intent["full"]])
+        liked = [self.collection.image_vector(name) for name in state["liked"] if name in self.collection]
+        rows = np.concatenate([vectors, np.stack(liked)]) if liked else vectors
+        exclude = list(state["rejected"])
+        if reference is not None and not settings.keep_reference:
+            exclude.append(reference)
+        found = self.collection.search(rows, settings.tau, max(settings.top_k, settings.k), exclude=exclude)
+        return {
+            "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],
+            "ranking_retrieve": [name for name, _ in found],
+            "usage": [spent("retrieve", "embedder", {"seconds": time.perf_counter() - start})],
+        }
+
+
+def _answered(facts: list[Fact], predicate: Predicate) -> list[Fact]:
+    """The facts with an answered question among them, whatever was known about it before."""
+    others = [
+        fact for fact in facts if all(p["question"] != predicate["question"] for p in fact["predicates"])
+    ]
+    kind = "Addition" if predicate["expected"] == "Yes" else "Removal"
+    text = f"{predicate['question']} {predicate['expected']}"
+    return [*others, {"type": kind, "text": text, "predicates": [predicate]}]
+
+
+def _wanted(
+    kept: list[Fact], steps: list[Step], grains: tuple[str, str, str], reference: str | None
+) -> dict[str, Any]:
+    """The intent after a message; a reference's description cannot stand for what to change in it."""
+    standing: list[Step] = [{"type": fact["type"], "text": fact["text"]} for fact in kept]
+    every = [*standing, *steps]
+    core, enhanced, full = grains
+    words = [step["text"].rstrip(".") for step in every]
+    request = full if reference is None or not words else "; ".join(words)
+    intent = {"steps": every, "core": core, "enhanced": enhanced, "full": full}
+    return {"facts": kept, "intent": intent, "request": request, "query": request}
+
+
+def _left_behind(state: State) -> dict[str, Any]:
+    """What a new topic clears; a reference that came with this very message belongs to the new one."""
+    turns = state["turns"]
+    cleared: dict[str, Any] = {"liked": [], "rejected": [], "pool": [], "asked": [], "question": None}
+    if state["anchor"] is None or not turns or turns[-1]["reference"] != state["anchor"]:
+        return cleared
+    return {**cleared, "anchor": None, "reference": None, "reference_caption": NO_REFERENCE}
+
+
+def _new_steps(state: State) -> list[Step]:
+    """The intent's steps begin with those of the standing facts."""
+    return state["intent"]["steps"][len(state["facts"]) :]
+
+
+def _checked(state: State, predicates: list[Predicate]) -> dict[str, Any]:
+    new: list[Fact] = [
+        {"type": step["type"], "text": step["text"], "predicates": []} for step in _new_steps(state)
+    ]
+    for number, predicate in enumerate(predicates):
+        if new:  # one predicate a step, in order; what is over belongs to the last
+            new[min(number, len(new) - 1)]["predicates"].append(predicate)
+    facts = [*state["facts"], *new]
+    newest: dict[str, Predicate] = {}
+    for fact in facts:
+        for predicate in fact["predicates"]:
+            newest[" ".join(predicate["question"].lower().split())] = predicate
+    return {"facts": facts, "predicates": list(newest.values())}
