@@ -1,0 +1,56 @@
+"""In-context reranking (ICR, arXiv 2410.02642): by the attention that the query pays to each picture; two forwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from imagescope_agent.judges.aggregation import placed
+from imagescope_agent.judges.base import Task
+from imagescope_agent.judges.session import Session
+from imagescope_agent.judges.strategy import Found, Strategy
+from imagescope_agent.mllms.protocols import AttentionReader
+from imagescope_agent.mllms.role import Request
+
+NOTHING = "N/A"  # the query that says nothing: what is attended to without a reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Icr(Strategy):
+    """All candidates in one prompt, the query last; nothing is written."""
+
+    async def rank(self, session: Session, rng: Random) -> Found:
+        """By attention beyond that of an empty query; two calls, or none where the budget forbids two."""
+        if not session.reserve(1, cost=2):
+            return list(session.items), {}
+        model = session.task.model.model
+        assert isinstance(model, AttentionReader)  # `needs` was checked
+        read = []
+        for query in (NOTHING, session.task.query):
+            request = _request(session.task, session, query)
+            attention = await model.aattention(request.messages())
+            session.usage.append(attention.usage)
+            read.append(attention.pictures[1:])  # without the reference
+        scores = {item: calibrated(read[1][item], read[0][item]) for item in session.items}
+        return placed(session.items, scores), scores
+
+
+def calibrated(real: Sequence[float], empty: Sequence[float]) -> float:
+    """The sum over a picture's tokens of real minus empty attention, without tokens two deviations too low."""
+    values = np.asarray(real, dtype=float) - np.asarray(empty, dtype=float)
+    kept = values[values >= values.mean() - 2 * values.std()] if values.size else values
+    return float(kept.sum())
+
+
+def _request(task: Task, session: Session, query: str) -> Request:
+    text = task.prompt("order").fill(instruction=query, count=str(len(session.items)))
+    return Request(text=text, images=session.pictures(session.items))
+
+
+judge = Icr(
+    summary="by the attention the query pays to each picture (ICR); needs a local model that shows it",
+    needs=(AttentionReader,),
+)

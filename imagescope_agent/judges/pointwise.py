@@ -1,0 +1,40 @@
+"""Every candidate on its own: P(yes, it satisfies the query), or a whole grade from 0 to 10 (ERank, 2509.00520)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from imagescope_agent.judges import elicitation
+from imagescope_agent.judges.aggregation import placed
+from imagescope_agent.judges.session import Session
+from imagescope_agent.judges.strategy import Found, Strategy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pointwise(Strategy):
+    """One call a candidate, all at once; a candidate without an answer keeps its place.
+
+    Args:
+        score: which question: `elicitation.points` or `elicitation.grades`.
+    """
+
+    score: Callable[[Session, Sequence[int]], Awaitable[dict[int, float]]]
+
+    async def rank(self, session: Session, rng: Random) -> Found:
+        """By falling score, ties in first-stage order."""
+        scores = await self.score(session, session.items)
+        return placed(session.items, scores), scores
+
+
+pointwise = Pointwise(
+    summary="P(yes) of each candidate on its own; k calls",
+    score=elicitation.points,
+    order_control=True,
+)
+grades = Pointwise(
+    summary="a whole grade from 0 to 10 of each candidate on its own (ERank); k calls",
+    score=elicitation.grades,
+    order_control=True,
+)

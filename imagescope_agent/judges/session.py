@@ -1,0 +1,123 @@
+"""One judging: what may still be asked, what it cost, what went wrong; candidates are numbers in first-stage order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from imagescope_agent.errors import UnreadableReply
+from imagescope_agent.judges.base import Candidate, Judgement, Task, blank_image
+from imagescope_agent.ledger import at_step, note
+from imagescope_agent.mllms.role import ImageRef, Request
+from imagescope_agent.state import Note
+
+STEP = "judge"
+_Value = TypeVar("_Value")
+
+
+class Session:
+    """Asks the task's model within the task's budget and keeps the account.
+
+    Items are numbers 0..n-1 in first-stage order, so that the smaller of two numbers wins a tie. What the
+    budget leaves unasked is answered by None, with one note for all of it.
+    """
+
+    def __init__(self, task: Task, candidates: Sequence[Candidate]) -> None:
+        self.task, self.candidates = task, list(candidates)
+        self.items = range(len(self.candidates))
+        self.notes: list[Note] = []
+        self.usage: list[Mapping[str, Any]] = []
+        self.reasons: dict[str, list[str]] = {}
+        self.compared = self.ties = 0
+        self._reserved = self._unasked = 0
+
+    @property
+    def left(self) -> int | None:
+        """How many more calls may be made; None for no limit."""
+        return None if self.task.budget is None else max(0, self.task.budget - self._reserved)
+
+    def pictures(self, items: Sequence[int]) -> tuple[ImageRef, ...]:
+        """The reference (a blank picture when there is none), then the items in order."""
+        return (self.task.reference or blank_image(), *(self.candidates[item].image for item in items))
+
+    def request(self, step: str, items: Sequence[int], **values: str) -> Request:
+        """A step's question about some items; `$instruction` is filled with the query."""
+        text = self.task.prompt(step).fill(instruction=self.task.query, **values)
+        return Request(text=text, images=self.pictures(items))
+
+    def reserve(self, units: int, cost: int = 1) -> int:
+        """How many of `units` questions of `cost` calls each the budget allows; these count as spent.
+
+        The rest leave a note, so that no caller can forget to say so.
+        """
+        allowed = units if self.left is None else min(units, self.left // cost)
+        self._reserved += allowed * cost
+        self._unasked += units - allowed
+        return allowed
+
+    async def choose(
+        self, requests: Sequence[Request], choices: Sequence[str], *, cost: int = 1
+    ) -> list[list[float] | None]:
+        """Probabilities of the choices for each request; None where not asked or exactly even.
+
+        Args:
+            requests: what to ask, all at once.
+            choices: the answers offered.
+            cost: how many consecutive requests stand and fall together (both orders of a pair: 2).
+
+        Raises:
+            BackendUnavailable: the model does not answer.
+        """
+        allowed = self.reserve(len(requests) // cost, cost) * cost
+        if not allowed:
+            return [None] * len(requests)
+        choice = await self.task.model.choose(requests[:allowed], choices)
+        self.usage.append(choice.usage)
+        self.notes += at_step(STEP, choice.notes)
+        rows = [None if max(row) - min(row) < 1e-9 else row for row in choice.probabilities]
+        return [*rows, *[None] * (len(requests) - allowed)]
+
+    async def ask(
+        self,
+        requests: Sequence[Request],
+        parse: Callable[[str], _Value],
+        *,
+        schema: type[BaseModel] | None = None,
+    ) -> list[_Value | None]:
+        """The parsed replies; None, with a note each, where a reply cannot be read, and where not asked.
+
+        Raises:
+            BackendUnavailable: the model does not answer.
+        """
+        allowed = self.reserve(len(requests))
+        values: list[_Value | None] = []
+        for reply in await self.task.model.ask(requests[:allowed], schema=schema):
+            self.usage.append(reply.usage)
+            self.notes += at_step(STEP, reply.notes)
+            try:
+                values.append(parse(reply.text))
+            except UnreadableReply as error:
+                self.notes.append(note(STEP, "unreadable", f"{error}; says nothing about the order"))
+                values.append(None)
+        return [*values, *[None] * (len(requests) - allowed)]
+
+    def remark(self, kind: str, detail: str) -> None:
+        """Leave a note."""
+        self.notes.append(note(STEP, kind, detail))
+
+    def judgement(self, order: Sequence[int], scores: Mapping[int, float] | None = None) -> Judgement:
+        """The order as the judge's answer, with everything noted on the way."""
+        if self.ties:
+            self.remark("tie", f"{self.ties} of {self.compared} comparisons decided nothing")
+        if self._unasked:
+            self.remark("budget", f"{self._unasked} questions were not asked")
+        names = [candidate.id for candidate in self.candidates]
+        return Judgement(
+            order=[names[item] for item in order],
+            scores={names[item]: score for item, score in (scores or {}).items()},
+            reasons=self.reasons,
+            notes=self.notes,
+            usage=self.usage,
+        )

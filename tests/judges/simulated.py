@@ -1,0 +1,37 @@
+"""Strategies on simulated models, for the tests of judges."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from imagescope_agent.judges import JUDGES
+from imagescope_agent.judges.base import Candidate, Judgement, Task
+from imagescope_agent.judges.simulator import NoisyJudge
+from imagescope_agent.mllms.role import ImageRef, Role
+from imagescope_agent.mllms.scripted import Scripted
+from imagescope_agent.registry import resolve
+
+#: ImageScope's judge stops at the first yes and ICR needs a model's attention: they have tests of their own.
+ORDERING = sorted(set(JUDGES) - {"pairwise", "icr"})
+
+
+def strategy(name: str) -> Any:
+    return resolve(name, JUDGES, kind="judge")
+
+
+def candidates(keys: Sequence[str]) -> list[Candidate]:
+    return [Candidate(id=key, image=ImageRef(key=key, data=b"\x89PNG")) for key in keys]
+
+
+def judged(judge: Any, model: Any, keys: Sequence[str], **task: Any) -> tuple[Judgement, list[Any]]:
+    role = model if isinstance(model, Role) else Role("judge", Scripted(model))
+    answer = asyncio.run(judge(Task(query="a red boat", model=role, **task), candidates(keys)))
+    return answer, role.model.asked  # type: ignore[attr-defined]
+
+
+def truth(keys: Sequence[str], *, contrary: bool = False) -> NoisyJudge:
+    """Worth falls in the order of the keys' numbers, "0" best; rises when contrary."""
+    numbers = sorted(keys, key=int, reverse=contrary)
+    return NoisyJudge(worth={key: 1 - place / len(keys) for place, key in enumerate(numbers)})
