@@ -25,6 +25,8 @@ from imagescope_agent.registry import load_graph, resolve
 from imagescope_agent.results import SearchResult, to_result
 from imagescope_agent.services import Services, open_embedder_of, open_roles, open_services, weights_of
 from imagescope_agent.settings import Settings
+from imagescope_agent.traces.attach import recording
+from imagescope_agent.traces.store import VARIABLE, place
 
 RUNS_VARIABLE = "IMAGESCOPE_RUNS"
 PROFILE_FILE = "profile"
@@ -41,7 +43,12 @@ class ImageScope:
         graph: a name of `imagescope graphs`, or "module:attribute".
         runs: SQLite file of the checkpoints; None is IMAGESCOPE_RUNS, else runs.sqlite beside the index;
             False keeps none.
+        traces: SQLite file of the traces; None is IMAGESCOPE_TRACES ("off" for none), else traces.sqlite beside
+            the index where checkpoints are kept; False keeps none.
         settings: defaults for every search.
+
+    Attributes:
+        traces: where the traces go, None when they are off.
 
     Raises:
         BadInput: an unknown graph, judge or setting.
@@ -53,6 +60,7 @@ class ImageScope:
         *,
         graph: str = "imagescope",
         runs: Path | str | bool | None = None,
+        traces: Path | str | bool | None = None,
         **settings: Any,
     ) -> None:
         self.services, self.graph = services, graph
@@ -60,6 +68,8 @@ class ImageScope:
         self._given = settings
         self._settings({})
         self._runs = None if runs is False else _runs_file(services, None if runs is True else runs)
+        unwanted = runs is False and traces is None and not os.environ.get(VARIABLE)
+        self.traces = None if unwanted else place(services.collection.location, traces)
 
     @classmethod
     def open(
@@ -71,7 +81,7 @@ class ImageScope:
             folder: the indexed folder, or the index where it lies elsewhere.
             profile: which models; None for those that made the index.
             graph: which system.
-            options: `runs`, and fields of `Settings`.
+            options: `runs`, `traces`, and fields of `Settings`.
 
         Raises:
             BadInput: nothing is indexed there, or an unknown profile, graph, judge or setting.
@@ -138,13 +148,17 @@ class ImageScope:
     async def _run(self, query: dict[str, Any] | None, run: str, settings: Settings) -> SearchResult:
         told = json.dumps(settings.to_dict())
         config = _config(run, graph=self.graph, profile=self.services.profile, settings=told)
-        if self._runs is None:
-            state = await self._build(self.services).ainvoke(query, config, context=settings)
-        else:
-            async with open_checkpoints(self._runs) as saver:
-                graph = self._build(self.services, checkpointer=saver)
-                # "sync": what a step found is on disk before the next one starts, so a kill loses one step
-                state = await graph.ainvoke(query, config, context=settings, durability="sync")
+        with recording(self.traces, self.services, settings) as recorders:
+            config["callbacks"] = [*recorders]
+            if self._runs is None:
+                state = await self._build(self.services).ainvoke(query, config, context=settings)
+            else:
+                async with open_checkpoints(self._runs) as saver:
+                    graph = self._build(self.services, checkpointer=saver)
+                    # "sync": what a step found is on disk before the next one starts, so a kill loses one step
+                    state = await graph.ainvoke(query, config, context=settings, durability="sync")
+        notes = [note for recorder in recorders for note in recorder.notes()]
+        state = {**state, "notes": [*state["notes"], *notes]}
         collection = self.services.collection
         return to_result(
             state,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 # before any test module imports a library that reads them
 os.environ.update(
     HF_HUB_OFFLINE="1",
+    XDG_STATE_HOME=os.path.join(tempfile.gettempdir(), "imagescope-tests"),
     HF_HUB_DISABLE_PROGRESS_BARS="1",
     LANGSMITH_TRACING="false",
     TOKENIZERS_PARALLELISM="false",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 
 import faiss
@@ -90,6 +91,14 @@ class Collection:
 
     def __contains__(self, name: object) -> bool:
         return name in self._rows
+
+    def id_of(self, key: str) -> str:
+        """The id of the image whose content has this hash (the first of equal ones), "" when there is none."""
+        return self._ids_by_key.get(key, "")
+
+    @cached_property
+    def _ids_by_key(self) -> dict[str, str]:
+        return {self._keys[name]: name for name in reversed(self.ids)}
 
     def path(self, name: str) -> Path:
         """Where the image lies, every link followed; always inside the folder.

@@ -119,12 +119,11 @@ class Role:
         constrained: dict[str, Any] = {}
         if schema is not None and isinstance(self.model, SchemaWriter):
             constrained = self.model.schema_kwargs(schema)
-        named: RunnableConfig = {"metadata": {"role": self.name}}
         start = time.perf_counter()
         with _one_caller():
             answers = await asyncio.gather(
                 *(
-                    self.model.ainvoke(request.messages(), named, **options, **constrained)
+                    self.model.ainvoke(request.messages(), self._named(request), **options, **constrained)
                     for request in requests
                 )
             )
@@ -162,6 +161,10 @@ class Role:
         await self._tell(requests, choices, choice)
         notes = [{**note, "step": self.name} for note in choice.notes]
         return Choice(probabilities=choice.probabilities, usage=choice.usage, notes=notes)
+
+    def _named(self, request: Request) -> RunnableConfig:
+        """Who asks about which pictures, for whoever listens: callbacks are not shown a picture's key."""
+        return {"metadata": {"role": self.name, "images": [image.key for image in request.images]}}
 
     async def _tell(self, requests: Sequence[Request], choices: Sequence[str], choice: Choice) -> None:
         """Tell whoever listens to the running graph; nothing is done where nobody does."""

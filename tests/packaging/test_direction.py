@@ -15,7 +15,7 @@ MODELS = [*BASE, "registry", "mllms"]
 RECORDS = [*BASE, "settings", "state"]
 TOOLS = [*MODELS, *RECORDS, "ledger", "prompting", "parsing", "judges", "collection"]
 SERVICES = [*TOOLS, "profiles", "services"]
-API = [*SERVICES, "results", "checkpoints", "api", "scenes"]
+API = [*SERVICES, "results", "checkpoints", "traces", "api", "scenes"]
 ALLOWED = {
     "errors": [],
     "settings": BASE,
@@ -32,6 +32,7 @@ ALLOWED = {
     "judges": TOOLS,
     "nodes": TOOLS,
     "services": SERVICES,
+    "traces": [*SERVICES, "results"],
     "graphs": [*SERVICES, "nodes"],
     "api": API,
     "chat": [*API, "nodes"],

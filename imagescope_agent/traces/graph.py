@@ -1,0 +1,124 @@
+"""A trace as a typed graph, for networkx."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import networkx
+
+if TYPE_CHECKING:
+    from imagescope_agent.traces.trace import Trace
+
+
+def to_networkx(trace: Trace) -> networkx.DiGraph[str]:
+    """The run as a DiGraph; every node and edge has the attribute `kind`.
+
+    Nodes, by name:
+        "run:ID"            kind run: query, graph, status
+        "node:NUMBER"       kind node: name, attempt, started, ended (seconds since the epoch), error
+        "call:NUMBER"       kind call: role, questions (how many), prompt_tokens, completion_tokens,
+                            image_prefills, cached
+        "candidate:ID"      kind candidate: rank (from 1, at the end), retrieve (score or None), matches or None
+        "predicate:TEXT"    kind predicate: expected
+    Edges:
+        run -> node         kind ran
+        node -> node        kind then: the order in time
+        node -> call        kind asked
+        node -> candidate   kind ranked: rank from 1
+        call -> candidate   kind showed
+        candidate -> predicate   kind verdict: probability (of Yes), matches (bool)
+        candidate -> candidate   kind duel, from the winner to the loser: probability that the winner is better
+                            (mean over both orders, above 0.5), comparisons (how many). Even duels have no edge.
+    """
+    graph: networkx.DiGraph[str] = networkx.DiGraph()
+    run = f"run:{trace.id}"
+    graph.add_node(run, kind="run", query=trace.query, graph=trace.head["graph"], status=trace.status)
+    _add_candidates(graph, trace)
+    before = None
+    for step in trace.steps:
+        name = f"node:{step.number}"
+        graph.add_node(
+            name, kind="node", name=step.node, attempt=step.attempt, started=step.started, ended=step.ended,
+            error=step.error,
+        )  # fmt: skip
+        graph.add_edge(run, name, kind="ran")
+        if before is not None:
+            graph.add_edge(before, name, kind="then")
+        before = name
+        ranked = [ids for key, ids in step.update.items() if key.startswith("ranking") and ids]
+        for rank, image in enumerate(ranked[-1] if ranked else [], start=1):
+            graph.add_edge(name, f"candidate:{image}", kind="ranked", rank=rank)
+    _add_calls(graph, trace)
+    for (winner, loser), chances in duel_results(trace).items():
+        mean = sum(chances) / len(chances)
+        graph.add_edge(
+            f"candidate:{winner}",
+            f"candidate:{loser}",
+            kind="duel",
+            probability=mean,
+            comparisons=len(chances),
+        )
+    return graph
+
+
+def duel_results(trace: Trace) -> dict[tuple[str, str], list[float]]:
+    """{(winner, loser): P(winner is better) of each comparison}; the mean is above 0.5."""
+    chances: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for duel in trace.duels:
+        if (duel.second, duel.first) in chances:
+            chances[duel.second, duel.first].append(1 - duel.probability)
+        else:
+            chances[duel.first, duel.second].append(duel.probability)
+    results = {}
+    for (first, second), values in chances.items():
+        mean = sum(values) / len(values)
+        if mean > 0.5:
+            results[first, second] = values
+        elif mean < 0.5:
+            results[second, first] = [1 - value for value in values]
+    return results
+
+
+def cycles(trace: Trace) -> list[list[str]]:
+    """Groups of candidates that beat each other in a circle; empty when the judge was consistent."""
+    beaten: networkx.DiGraph[str] = networkx.DiGraph(list(duel_results(trace)))
+    return [sorted(group) for group in networkx.strongly_connected_components(beaten) if len(group) > 1]
+
+
+def _add_candidates(graph: networkx.DiGraph[str], trace: Trace) -> None:
+    ranks = {name: rank for rank, name in enumerate(trace.ranking, start=1)}
+    for name in dict.fromkeys([*trace.ranking, *trace.scores]):
+        graph.add_node(
+            f"candidate:{name}", kind="candidate", rank=ranks.get(name), retrieve=trace.scores.get(name),
+            matches=trace.matches.get(name),
+        )  # fmt: skip
+    for predicate in trace.predicates:
+        question, expected = predicate["question"], predicate["expected"]
+        graph.add_node(f"predicate:{question}", kind="predicate", expected=expected)
+        for name, answers in trace.verdicts.items():
+            if question in answers and f"candidate:{name}" in graph:
+                yes = answers[question]
+                holds = yes > 0.5 if expected == "Yes" else yes < 0.5
+                graph.add_edge(
+                    f"candidate:{name}",
+                    f"predicate:{question}",
+                    kind="verdict",
+                    probability=yes,
+                    matches=holds,
+                )
+
+
+def _add_calls(graph: networkx.DiGraph[str], trace: Trace) -> None:
+    for call in trace.calls:
+        name = f"call:{call.number}"
+        counts = {
+            key: call.usage.get(key, 0) for key in ("prompt_tokens", "completion_tokens", "image_prefills")
+        }
+        graph.add_node(
+            name, kind="call", role=call.role, questions=len(call.questions), cached=call.cached, **counts
+        )
+        graph.add_edge(f"node:{call.span}", name, kind="asked")
+        for image in call.images:
+            if f"candidate:{image}" in graph:
+                graph.add_edge(name, f"candidate:{image}", kind="showed")

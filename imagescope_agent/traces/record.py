@@ -1,0 +1,315 @@
+"""Listens to a run through LangChain's callbacks and writes it down as it goes; any graph, any node."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
+from langgraph.types import Overwrite
+
+from imagescope_agent.mllms.role import SCORED
+from imagescope_agent.state import Note
+from imagescope_agent.traces.store import TraceStore
+
+LONGEST = 20_000  # characters of one text
+MOST_QUESTIONS = 20_000  # of one batch
+LIBRARIES = ("imagescope-agent", "langgraph", "langchain-core", "torch", "transformers", "open_clip_torch")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Span:
+    """An open step: its trace, the number of its first event, and what is known of it.
+
+    `own` is the callback run that the step began with; runnables inside it share the span, not its end.
+    """
+
+    trace: str
+    number: int = 0
+    node: str = ""
+    started: float = 0.0
+    own: UUID | None = None
+    asked: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Recorder(BaseCallbackHandler):
+    """A LangChain callback handler that writes a trace for every run it is attached to.
+
+    Recording never stops a run: what goes wrong is logged once and kept in `problem`.
+
+    Args:
+        store: where to write.
+        about: of the run: settings, weights, profile, folder.
+        name_of: the content hash of a picture -> its id, "" when it is none of the collection.
+    """
+
+    run_inline = True  # events keep their order
+    raise_error = False
+
+    def __init__(
+        self,
+        store: TraceStore,
+        *,
+        about: Mapping[str, Any] | None = None,
+        name_of: Callable[[str], str] | None = None,
+    ) -> None:
+        self.store, self.about, self.problem = store, dict(about or {}), ""
+        self._name_of = name_of or (lambda key: "")
+        self._spans: dict[UUID, _Span] = {}
+        self._attempts: dict[tuple[str, str], int] = {}
+        self._lock = threading.Lock()
+
+    def notes(self) -> list[Note]:
+        """A note when the trace is not complete."""
+        detail = f"the trace is not complete: {self.problem}"
+        return [{"step": "trace", "kind": "skipped", "detail": detail}] if self.problem else []
+
+    def on_chain_start(
+        self,
+        serialized: dict[str, Any] | None,
+        inputs: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Begin a trace, or a node of it; a runnable inside a node belongs to the node."""
+        parent = self._spans.get(parent_run_id) if parent_run_id else None
+        metadata, name = metadata or {}, str(kwargs.get("name") or "")
+        if parent is None:
+            self._guard(lambda: self._begin(run_id, name, inputs, metadata))
+        elif name == metadata.get("langgraph_node"):
+            self._guard(lambda: self._node(run_id, parent, name, inputs, metadata))
+        else:
+            self._spans[run_id] = parent
+
+    def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Write down what a node changed, or that the run is done."""
+        span = self._spans.pop(run_id, None)
+        if span is None or span.own != run_id:
+            return
+        if span.node:
+            data = {"span": span.number, "update": plain_update(outputs)}
+            self._guard(lambda: self.store.append(span.trace, "node_end", data))
+        else:
+            waiting = isinstance(outputs, Mapping) and outputs.get("__interrupt__")
+            status = "waiting for an answer" if waiting else "done"
+            self._guard(lambda: self.store.append(span.trace, "end", {"status": status}))
+
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Write down what stopped a node, or the run."""
+        span = self._spans.pop(run_id, None)
+        if span is None or span.own != run_id:
+            return
+        told = _cut(f"{type(error).__name__}: {error}")
+        if span.node:
+            self._guard(
+                lambda: self.store.append(span.trace, "node_error", {"span": span.number, "error": told})
+            )
+        else:
+            self._guard(lambda: self.store.append(span.trace, "end", {"status": "failed", "error": told}))
+
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Remember what a model is asked until it has answered; of its options nothing is kept."""
+        parent = self._spans.get(parent_run_id) if parent_run_id else None
+        if parent is not None:
+            text, keys = read_messages(messages[0])
+            told = metadata or {}
+            asked = {
+                "role": str(told.get("role") or parent.node),
+                "text": text,
+                "keys": told.get("images") or keys,
+            }
+            self._spans[run_id] = _Span(
+                trace=parent.trace, number=parent.number, node=parent.node, started=time.time(), asked=asked
+            )
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        """Write down a question and its answer."""
+        span = self._spans.pop(run_id, None)
+        if span is None or "text" not in span.asked:
+            return
+        generation = response.generations[0][0]
+        message = generation.message if isinstance(generation, ChatGeneration) else None
+        tokens: Mapping[str, Any] = getattr(message, "usage_metadata", None) or {}
+        extra: Mapping[str, Any] = getattr(message, "response_metadata", None) or {}
+        reply = str(message.text) if message is not None else generation.text
+        usage = {
+            "calls": 1,
+            "prompt_tokens": tokens.get("input_tokens", 0),
+            "completion_tokens": tokens.get("output_tokens", 0),
+            "image_prefills": extra.get("image_prefills", 0),
+            "seconds": time.time() - span.started,
+        }
+        reused = (tokens.get("input_token_details") or {}).get("cache_read") or 0
+        self._call(
+            span, [(span.asked["text"], span.asked["keys"], _cut(reply.strip()))], usage, reused=reused
+        )
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Write down a question that got no answer."""
+        span = self._spans.pop(run_id, None)
+        if span is not None and "text" in span.asked:
+            failed = [(span.asked["text"], span.asked["keys"], None)]
+            self._call(span, failed, {"calls": 1}, error=_cut(f"{type(error).__name__}: {error}"))
+
+    def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Write down a batch of questions answered with probabilities (`Role.choose`)."""
+        span = self._spans.get(run_id)
+        if name != SCORED or span is None:
+            return
+        started = time.time() - data["usage"].get("seconds", 0.0)
+        batch = _Span(
+            trace=span.trace,
+            number=span.number,
+            node=span.node,
+            started=started,
+            asked={"role": data["role"]},
+        )
+        questions = [
+            (text, keys, [round(p, 4) for p in row])
+            for text, keys, row in zip(data["texts"], data["images"], data["probabilities"], strict=True)
+        ]
+        self._call(batch, questions, data["usage"], choices=list(data["choices"]))
+
+    def _begin(self, run_id: UUID, name: str, inputs: Any, metadata: Mapping[str, Any]) -> None:
+        thread = str(metadata.get("thread_id") or run_id)
+        given: Mapping[str, Any] = inputs if isinstance(inputs, Mapping) else {}
+        trace = None if isinstance(inputs, Mapping) else self.store.newest_of(thread)
+        if trace is None:
+            about = {**self.about, "versions": dict(versions()), "reference": given.get("reference")}
+            query = str(given.get("query") or given.get("message") or "")
+            trace = self.store.start(thread, graph=name, query=_cut(query), about=about)
+        else:
+            self.store.append(trace, "resume", {})
+        self._spans[run_id] = _Span(trace=trace, started=time.time(), own=run_id)
+
+    def _node(self, run_id: UUID, parent: _Span, name: str, inputs: Any, metadata: Mapping[str, Any]) -> None:
+        task = (parent.trace, str(metadata.get("langgraph_checkpoint_ns", run_id)))
+        with self._lock:
+            attempt = self._attempts[task] = self._attempts.get(task, 0) + 1
+        data = {
+            "node": name,
+            "step": metadata.get("langgraph_step"),
+            "attempt": attempt,
+            "parent": parent.number,
+        }
+        number = self.store.append(parent.trace, "node", data)
+        self._spans[run_id] = _Span(
+            trace=parent.trace, number=number, node=name, started=time.time(), own=run_id
+        )
+
+    def _call(
+        self,
+        span: _Span,
+        questions: Sequence[tuple[str, Sequence[str], Any]],
+        usage: Mapping[str, Any],
+        **more: Any,
+    ) -> None:
+        texts: dict[str, int] = {}
+        images: dict[str, int] = {}
+        asked = [
+            [
+                texts.setdefault(_cut(text), len(texts)),
+                [images.setdefault(self._name_of(key) or key, len(images)) for key in keys],
+                answer,
+            ]
+            for text, keys, answer in questions[:MOST_QUESTIONS]
+        ]
+        data = {
+            "span": span.number,
+            "role": span.asked["role"],
+            "texts": list(texts),
+            "images": list(images),
+            "asked": asked,
+            "usage": dict(usage),
+            "started": span.started,
+            **more,
+        }
+        self._guard(lambda: self.store.append(span.trace, "call", data))
+
+    def _guard(self, write: Callable[[], object]) -> None:
+        if self.problem:
+            return
+        try:
+            write()
+        except (sqlite3.Error, TypeError, ValueError) as error:
+            self.problem = f"{type(error).__name__}: {error}"
+            _log.warning("the trace in %s is not complete: %s", self.store.path, self.problem)
+
+
+def read_messages(messages: Sequence[BaseMessage]) -> tuple[str, list[str]]:
+    """The text of a conversation and the keys of its pictures, never their pixels."""
+    texts: list[str] = []
+    keys: list[str] = []
+    for message in messages:
+        blocks = [message.content] if isinstance(message.content, str) else message.content
+        for block in blocks:
+            if isinstance(block, str):
+                texts.append(block)
+            elif block.get("type") == "text":
+                texts.append(str(block.get("text", "")))
+            elif "image" in str(block.get("type", "")):
+                keys.append(str(block.get("id") or "unnamed picture"))
+    return "\n".join(texts), keys
+
+
+def plain_update(outputs: Any) -> dict[str, Any]:
+    """The keys a node changed, as plain values; other people's objects are told by their type."""
+    update = getattr(outputs, "update", None) if not isinstance(outputs, Mapping) else outputs
+    if not isinstance(update, Mapping):
+        return {}
+    return {str(key): _plain(value) for key, value in update.items()}
+
+
+@cache
+def versions() -> dict[str, str]:
+    """The libraries that shape a result, and Python."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Overwrite):
+        return _plain(value.value)
+    if isinstance(value, str):
+        return _cut(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return f"({type(value).__name__})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"

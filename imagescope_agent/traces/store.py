@@ -1,0 +1,267 @@
+"""Where traces are written down: one append-only SQLite file beside the checkpoints, bounded in size."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imagescope_agent.errors import BadInput, suggest
+from imagescope_agent.traces.secrets import redact
+
+FILE = "traces.sqlite"
+VARIABLE = "IMAGESCOPE_TRACES"
+LARGEST = 256 * 1024 * 1024  # bytes; the oldest runs make room
+PATIENCE = 5.0  # seconds to wait for another process that is writing
+KNOWN_PLACES = 50
+OFF = ("off", "0", "false", "no")
+
+_SCHEMA = """
+create table if not exists runs (
+    id text primary key, thread text not null, turn integer not null, started real not null,
+    graph text not null, query text not null, about blob not null
+);
+create index if not exists runs_by_thread on runs (thread, turn);
+create index if not exists runs_by_time on runs (started);
+create table if not exists events (
+    seq integer primary key autoincrement, run text not null, at real not null, kind text not null, data blob not null
+);
+create index if not exists events_by_run on events (run, kind);
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A run in the list of runs; `status` is "running or cut off" where no end was written."""
+
+    id: str
+    started: float
+    graph: str
+    query: str
+    status: str
+
+
+class TraceStore:
+    """The traces in one file; made when it is not there. Events are only ever added; whole old runs make room.
+
+    Args:
+        path: the SQLite file.
+        largest: bytes it may hold.
+
+    Raises:
+        BadInput: the file cannot be written, or is no such store.
+    """
+
+    def __init__(self, path: Path, *, largest: int = LARGEST) -> None:
+        self.path, self._largest, self._lock = path, largest, threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._base = sqlite3.connect(
+                path, timeout=PATIENCE, check_same_thread=False, isolation_level=None
+            )
+            # survives a killed process; only a power cut may lose the last events
+            self._base.execute("pragma journal_mode=wal")
+            self._base.execute("pragma synchronous=off")
+            self._base.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise BadInput(
+                f"cannot keep traces in {str(path)!r}: {error}; name another file with {VARIABLE}, or off"
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._base.close()
+
+    def start(self, thread: str, *, graph: str, query: str, about: Mapping[str, Any]) -> str:
+        """Begin the trace of a turn on a thread; returns its id, "THREAD.TURN"."""
+        with self._lock:
+            self._make_room()
+            last = self._base.execute("select max(turn) from runs where thread = ?", (thread,)).fetchone()[0]
+            turn = (last or 0) + 1
+            values = (f"{thread}.{turn}", thread, turn, time.time(), graph, _clean(query), _pack(about))
+            self._base.execute("insert into runs values (?, ?, ?, ?, ?, ?, ?)", values)
+        return f"{thread}.{turn}"
+
+    def newest_of(self, thread: str) -> str | None:
+        """The id of a thread's last turn."""
+        row = self._base.execute(
+            "select id from runs where thread = ? order by turn desc limit 1", (thread,)
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def holds(self, run: str) -> bool:
+        """Whether there is a run, or a thread, of that name."""
+        found = self._base.execute("select 1 from runs where id = ? or thread = ? limit 1", (run, run))
+        return found.fetchone() is not None
+
+    def append(self, run: str, kind: str, data: Mapping[str, Any], *, at: float | None = None) -> int:
+        """Add an event; returns its number."""
+        with self._lock:
+            row = self._base.execute(
+                "insert into events (run, at, kind, data) values (?, ?, ?, ?)",
+                (run, at or time.time(), kind, _pack(data)),
+            )
+            return int(row.lastrowid or 0)
+
+    def runs(self, limit: int = 1000) -> list[Listed]:
+        """The newest runs, newest first."""
+        rows = self._base.execute(
+            "select id, started, graph, query, (select data from events where run = runs.id and kind = 'end' "
+            "order by seq desc limit 1) from runs order by started desc limit ?",
+            (limit,),
+        )
+        return [
+            Listed(
+                id=run,
+                started=started,
+                graph=graph,
+                query=query,
+                status=_unpack(end)["status"] if end else "running or cut off",
+            )
+            for run, started, graph, query, end in rows
+        ]
+
+    def read(self, run: str | None = None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """A run and its events in order; `run` is a trace id, a thread (its last turn), or None for the newest.
+
+        Raises:
+            BadInput: there is no such run.
+        """
+        columns = "id, thread, turn, started, graph, query, about"
+        if run is None:
+            row = self._base.execute(f"select {columns} from runs order by started desc limit 1").fetchone()
+        else:
+            row = self._base.execute(
+                f"select {columns} from runs where id = ? or thread = ? order by id = ? desc, turn desc limit 1",
+                (run, run, run),
+            ).fetchone()
+        if row is None:
+            known = [listed.id for listed in self.runs(50)]
+            what = "no run at all" if run is None else f"no run {run!r}; {suggest(run, known)}"
+            raise BadInput(f"{str(self.path)!r} holds {what}")
+        names = ("id", "thread", "turn", "started", "graph", "query")
+        head = {**_unpack(row[6]), **dict(zip(names, row[:6], strict=True))}
+        events = self._base.execute(
+            "select seq, at, kind, data from events where run = ? order by seq", (head["id"],)
+        )
+        return head, [{"seq": seq, "at": at, "kind": kind, **_unpack(data)} for seq, at, kind, data in events]
+
+    def _make_room(self) -> None:
+        pages, free, size = (
+            self._base.execute(f"pragma {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        if (pages - free) * size <= self._largest:
+            return
+        oldest = "(select id from runs order by started limit (select max(1, count(*) / 8) from runs))"
+        self._base.execute(f"delete from events where run in {oldest}")
+        self._base.execute(f"delete from runs where id in {oldest}")
+
+
+def place(index: Path, given: Path | str | bool | None = None) -> Path | None:
+    """Where the traces of an index go: as given, else IMAGESCOPE_TRACES ("off", or a file), else beside it.
+
+    Args:
+        index: folder of the index.
+        given: a file; True or None for the default; False for no traces.
+    """
+    if given is False:
+        return None
+    named = os.environ.get(VARIABLE) if given is None or given is True else given
+    if str(named).lower() in OFF:
+        return None
+    return Path(named).expanduser() if named else index / FILE
+
+
+def remember(path: Path) -> None:
+    """Note for `imagescope trace`, which is told no collection, where traces were written last."""
+    notebook = _notebook()
+    places = known_places()
+    if places and places[0] == path.absolute():
+        return
+    kept = [str(path.absolute()), *(str(each) for each in places if each != path.absolute())]
+    with suppress(OSError):  # a home that cannot be written only means that --store must be given
+        notebook.parent.mkdir(parents=True, exist_ok=True)
+        fresh = notebook.with_suffix(f".{os.getpid()}")
+        fresh.write_text("\n".join(kept[:KNOWN_PLACES]) + "\n", encoding="utf-8")
+        fresh.replace(notebook)
+
+
+def known_places() -> list[Path]:
+    """Files that hold traces of this user, the one written last first."""
+    try:
+        lines = _notebook().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [Path(line) for line in lines if Path(line).is_file()]
+
+
+def open_existing(path: Path) -> TraceStore:
+    """The store in a file, or of an indexed folder.
+
+    Raises:
+        BadInput: there is none.
+    """
+    for candidate in (path, path / FILE, path / ".imagescope" / FILE):
+        if candidate.is_file():
+            return TraceStore(candidate)
+    raise BadInput(f"there are no traces in {str(path)!r}; search first, or name another place with --store")
+
+
+def find_run(run: str | None, path: Path | None = None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """As `TraceStore.read`, in the given place, else in IMAGESCOPE_TRACES, else wherever this user's traces are.
+
+    Raises:
+        BadInput: there is no such run.
+    """
+    named = path or _configured()
+    places = [named] if named else known_places() or [default_place()]
+    for each in places:
+        with closing(open_existing(each)) as store:
+            if run is None or len(places) == 1 or store.holds(run):
+                return store.read(run)
+    raise BadInput(f"there is no run {run!r} in {len(places)} stores of traces; see `imagescope trace`")
+
+
+def default_place() -> Path:
+    """Where traces are looked for when no place is named: IMAGESCOPE_TRACES, else where they were written last.
+
+    Raises:
+        BadInput: nothing was ever written.
+    """
+    found = _configured() or next(iter(known_places()), None)
+    if found is None:
+        raise BadInput("no traces are known here; search first, or name the collection with --store")
+    return found
+
+
+def _configured() -> Path | None:
+    named = os.environ.get(VARIABLE, "")
+    return None if not named or named.lower() in OFF else Path(named).expanduser()
+
+
+def _notebook() -> Path:
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "imagescope" / "traces"
+
+
+def _clean(text: str) -> str:
+    return redact(text).encode("utf-8", "replace").decode("utf-8")
+
+
+def _pack(data: Mapping[str, Any]) -> bytes:
+    text = redact(json.dumps(data, ensure_ascii=False, default=str, separators=(",", ":")))
+    return zlib.compress(text.encode("utf-8", "replace"), 1)
+
+
+def _unpack(data: bytes) -> dict[str, Any]:
+    unpacked: dict[str, Any] = json.loads(zlib.decompress(data))
+    return unpacked
