@@ -1,0 +1,100 @@
+"""`imagescope trace`: what a run did, why its ranking is what it is, and what it cost."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagescope_agent.commands import plain, print_json
+from imagescope_agent.errors import BadInput
+
+if TYPE_CHECKING:
+    from imagescope_agent.traces.trace import Trace
+
+SHOWN = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run, as `search --json` names it")
+    parser.add_argument("--last", action="store_true", help="the newest run")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+    parser.add_argument("--why", nargs=2, metavar=("A", "B"), help="why image A stands above image B")
+    parser.add_argument(
+        "--store", type=Path, help="an indexed folder, or a file of traces (default: the last)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show a run; list the newest ones when none is named."""
+    from imagescope_agent.traces.store import find_run
+    from imagescope_agent.traces.trace import Trace
+
+    if args.run is None and not args.last:
+        if args.html or args.why:
+            raise BadInput("name a run, or give --last")
+        return _list(args)
+    if args.run is not None and args.last:
+        raise BadInput("name a run or give --last, not both")
+    trace = Trace(*find_run(args.run, args.store))
+    if args.html:
+        args.html.parent.mkdir(parents=True, exist_ok=True)
+        args.html.write_text(trace.to_html(), encoding="utf-8")
+    if args.json:
+        print_json(trace.to_dict())
+    elif args.why:
+        print(plain(trace.why(*args.why).text))
+    else:
+        print("\n".join(plain(line) for line in describe(trace)))
+        if args.html:
+            print(f"page: {args.html}")
+    return 0
+
+
+def describe(trace: Trace) -> list[str]:
+    """Say a trace in lines: the run, its notes, its steps with their calls, the rankings, the cost."""
+    started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(trace.head["started"]))
+    lines = [f"run {trace.id}  {started}  {trace.head['graph']}  {trace.status}", f"query: {trace.query}"]
+    lines += [f"error: {trace.error}"] if trace.error else []
+    lines += [f"note: {note['step']}: {note['detail']}" for note in trace.notes]
+    for step in trace.steps:
+        seconds = "cut off" if step.ended is None else f"{step.ended - step.started:8.3f} s"
+        calls = [call for call in trace.calls if call.span == step.number]
+        asked = sum(int(call.usage.get("calls", 0)) for call in calls)
+        tokens = sum(
+            int(c.usage.get("prompt_tokens", 0)) + int(c.usage.get("completion_tokens", 0)) for c in calls
+        )
+        again = f" (attempt {step.attempt})" if step.attempt > 1 else ""
+        cost = f"  {asked} calls, {tokens} tokens" if calls else ""
+        lines.append(f"  {step.node + again:<22} {seconds}{cost}{'  ' + step.error if step.error else ''}")
+    for node, ranking in trace.stages:
+        more = f" and {len(ranking) - SHOWN} more" if len(ranking) > SHOWN else ""
+        lines.append(f"ranking after {node}: {', '.join(ranking[:SHOWN])}{more}")
+    usage = trace.usage
+    roles = ", ".join(f"{count} {role}" for role, count in usage["calls"].items()) or "none"
+    lines.append(
+        f"model calls: {roles}; {usage['prompt_tokens']} + {usage['completion_tokens']} tokens, "
+        f"{usage['image_prefills']} image prefills, {sum(usage['seconds'].values()):.1f} s"
+    )
+    return lines
+
+
+def _list(args: argparse.Namespace) -> int:
+    from contextlib import closing
+    from dataclasses import asdict
+
+    from imagescope_agent.traces.store import default_place, open_existing
+
+    with closing(open_existing(args.store or default_place())) as store:
+        listed = store.runs()
+        if args.json:
+            print_json({"store": str(store.path), "runs": [asdict(each) for each in listed]})
+            return 0
+        print(f"traces in {store.path}")
+    for each in listed:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(each.started))
+        print(f"  {each.id}  {when}  {each.graph}  {each.status}  {plain(each.query)}")
+    return 0
