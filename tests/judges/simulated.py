@@ -34,4 +34,4 @@ def judged(judge: Any, model: Any, keys: Sequence[str], **task: Any) -> tuple[Ju
 def truth(keys: Sequence[str], *, contrary: bool = False) -> NoisyJudge:
     """Worth falls in the order of the keys' numbers, "0" best; rises when contrary."""
     numbers = sorted(keys, key=int, reverse=contrary)
-    return NoisyJudge(worth={key: 1 - place / len(keys) for place, key in enumerate(numbers)})
+    return NoisyJudge(worth={key: 1 - 0.98 * place / len(keys) for place, key in enumerate(numbers)})
