@@ -37,7 +37,7 @@ def first(turn: Any) -> str:
 def test_an_answer_narrows_and_a_correction_replaces_without_losing_the_rest(world: Any) -> None:
     async def story(chats: Chats) -> None:
         session = await chats.create()
-        turn = await session.say("a red square")
+        turn: Any = await session.say("a red square")
         assert first(turn) == "red.png" and turn["question"]["asks"] == "Is it warm?"
         assert turn["question"]["text"] == "Tell me: is it warm?"
         turn = await session.say("yes")
