@@ -178,4 +178,5 @@ def save_clip(model: open_clip.CLIP, tokenizer: Tokenizer, folder: Path) -> None
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     weights = {name: value.to(torch.float16).contiguous() for name, value in model.state_dict().items()}
     save_file(weights, folder / "open_clip_model.safetensors")
+    (folder / "open_clip_model.safetensors").chmod(0o644)
     tokenizer.save(str(folder / "tokenizer.json"))
