@@ -18,8 +18,9 @@ SHOWN = 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run, as `search --json` names it")
+    parser.add_argument("which", nargs="?", metavar="RUN", help="a run, as `search --json` names it")
     parser.add_argument("--last", action="store_true", help="the newest run")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
     parser.add_argument("--why", nargs=2, metavar=("A", "B"), help="why image A stands above image B")
     parser.add_argument(
         "--store", type=Path, help="an indexed folder, or a file of traces (default: the last)"
@@ -32,19 +33,24 @@ def run(args: argparse.Namespace) -> int:
     from imagescope_agent.traces.store import find_run
     from imagescope_agent.traces.trace import Trace
 
-    if args.run is None and not args.last:
-        if args.why:
+    if args.which is None and not args.last:
+        if args.html or args.why:
             raise BadInput("name a run, or give --last")
         return _list(args)
-    if args.run is not None and args.last:
+    if args.which is not None and args.last:
         raise BadInput("name a run or give --last, not both")
-    trace = Trace(*find_run(args.run, args.store))
+    trace = Trace(*find_run(args.which, args.store))
+    if args.html:
+        args.html.parent.mkdir(parents=True, exist_ok=True)
+        args.html.write_text(trace.to_html(), encoding="utf-8")
     if args.json:
         print_json(trace.to_dict())
     elif args.why:
         print(plain(trace.why(*args.why).text))
     else:
         print("\n".join(plain(line) for line in describe(trace)))
+        if args.html:
+            print(f"page: {args.html}")
     return 0
 
 

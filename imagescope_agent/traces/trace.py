@@ -231,6 +231,12 @@ class Trace:
 
         return to_networkx(self)
 
+    def to_html(self) -> str:
+        """The run as one self-contained page."""
+        from imagescope_agent.traces.page import render
+
+        return render(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The run as `imagescope trace --json` prints it."""
         return {
