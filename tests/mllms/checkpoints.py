@@ -353,7 +353,9 @@ def sharpen(model: Any, scale: float = 4.0) -> Any:
 
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if weight.ndim > 1 and "norm" not in name:
+            if weight.ndim > 1 and not weight.any():
+                weight.normal_(std=0.2)  # some projections begin at zero: pictures would make no difference
+            elif weight.ndim > 1 and "norm" not in name:
                 weight.mul_(scale)
     return model
 

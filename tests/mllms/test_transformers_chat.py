@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.mllms.protocols import UnusableLabels
-from imagescope_agent.mllms.role import Request, Role
+from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from tests.mllms.checkpoints import picture
 
@@ -182,6 +182,21 @@ def test_a_bad_request_does_not_harm_its_neighbours(qwen3_vl: Path) -> None:
 
     wrong, right = asyncio.run(both())
     assert isinstance(wrong, BadInput) and isinstance(right, AIMessage)
+
+
+def test_a_broken_picture_does_not_harm_its_neighbours(qwen3_vl: Path) -> None:
+    role = Role("verifier", TransformersChat(checkpoint=str(qwen3_vl), max_tokens=2))
+    broken = Request(text="Is it?", images=(ImageRef("x", b"no picture at all"),))
+
+    async def both() -> list[object]:
+        asking = [role.choose([each], LABELS) for each in (broken, *requests(1, 2))]
+        return await asyncio.gather(
+            *asking, role.ask([broken]), role.ask(requests(1, 1)), return_exceptions=True
+        )
+
+    wrong, *right, refused, written = asyncio.run(both())
+    assert isinstance(wrong, BadInput) and isinstance(refused, BadInput)
+    assert not any(isinstance(each, BaseException) for each in (*right, written))
 
 
 def test_stream_gives_the_whole_reply(qwen3_vl: Path) -> None:

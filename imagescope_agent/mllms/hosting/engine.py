@@ -15,17 +15,18 @@ import torch
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.hosting.checkpoint import Checkpoint, Source, open_checkpoint
 from imagescope_agent.mllms.hosting.conversation import Conversation, Reader
-from imagescope_agent.mllms.hosting.desk import Desk, SplicedDesk, WholeDesk
+from imagescope_agent.mllms.hosting.desk import Desk
 from imagescope_agent.mllms.hosting.features import FeatureCache
 from imagescope_agent.mllms.hosting.guide import Guides
 from imagescope_agent.mllms.hosting.limits import Limits
 from imagescope_agent.mllms.hosting.network import Network
 from imagescope_agent.mllms.hosting.qwen import FAMILIES as QWEN
 from imagescope_agent.mllms.hosting.qwen import Qwen
+from imagescope_agent.mllms.hosting.sharing import SplicedDesk
 from imagescope_agent.mllms.hosting.shelf import Shelf
 from imagescope_agent.mllms.hosting.spliced import FAMILIES as SPLICED
 from imagescope_agent.mllms.hosting.spliced import Spliced
-from imagescope_agent.mllms.hosting.whole import Whole
+from imagescope_agent.mllms.hosting.whole import Whole, WholeDesk
 from imagescope_agent.mllms.hosting.work import Counted, Inbox, Job
 from imagescope_agent.mllms.protocols import UnusableLabels
 

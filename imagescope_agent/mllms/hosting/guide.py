@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import llguidance
@@ -18,8 +19,12 @@ class Guides:
 
     def __init__(self, tokenizer: Any, vocabulary: int) -> None:
         self._vocabulary = vocabulary
-        self._tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=vocabulary)
+        self._source = tokenizer
         self._grammars: dict[str, str] = {}
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return llguidance.hf.from_tokenizer(self._source, n_vocab=self._vocabulary)
 
     def start(self, schema: str) -> Guide:
         """A guide at the start of a reply.
@@ -29,7 +34,11 @@ class Guides:
         """
         if schema not in self._grammars:
             options: Any = {"whitespace_flexible": False}
-            self._grammars[schema] = llguidance.LLMatcher.grammar_from_json_schema(schema, overrides=options)
+            try:
+                grammar = llguidance.LLMatcher.grammar_from_json_schema(schema, overrides=options)
+            except ValueError as error:
+                raise BadInput(f"the JSON schema cannot be followed: {error}") from error
+            self._grammars[schema] = grammar
         matcher = llguidance.LLMatcher(self._tokenizer, self._grammars[schema])
         if matcher.is_error():
             raise BadInput(f"the JSON schema cannot be followed: {matcher.get_error()}")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
+from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.mllms.hosting.checkpoint import Checkpoint
 from imagescope_agent.mllms.hosting.conversation import Conversation
+from imagescope_agent.mllms.hosting.desk import STEP, halved
 from imagescope_agent.mllms.hosting.guide import Guide, Guides
+from imagescope_agent.mllms.hosting.limits import Limits
 from imagescope_agent.mllms.hosting.prompt import chat, control_tokens
-from imagescope_agent.mllms.hosting.work import Job, Scored, Written
+from imagescope_agent.mllms.hosting.work import Counted, Job, Scored, Written
 
 
 class Whole:
@@ -96,6 +100,87 @@ class Whole:
             completion_tokens=len(ids) + bool(ends),
             image_prefills=len(conversation.pictures),
         )
+
+
+class WholeDesk:
+    """Plain batches through transformers' own forward and generate."""
+
+    def __init__(self, whole: Whole, limits: Limits) -> None:
+        self.whole = whole
+        self._rows = limits.rows
+        self._noted = {
+            "step": STEP,
+            "kind": "fallback",
+            "detail": f"prefixes cannot be shared in the family {whole.family!r}",
+        }
+
+    @property
+    def questions(self) -> int:
+        """How many jobs `score` takes at once."""
+        return self._rows
+
+    @property
+    def room(self) -> int:
+        """How many jobs `admit` takes."""
+        return self._rows
+
+    @property
+    def writing(self) -> list[Job]:
+        """None: `admit` writes to the end."""
+        return []
+
+    def counted(self) -> Counted:
+        """What was done so far."""
+        return Counted(forwards=self.whole.forwards, tokens=0, image_prefills=self.whole.prefills)
+
+    def forget(self, jobs: list[Job]) -> None:
+        """Nothing is held between batches."""
+
+    def score(self, jobs: list[Job], conversations: list[Conversation]) -> None:
+        """Probabilities for all jobs, with the note that nothing was shared."""
+        self._serve(self.whole.score, jobs, conversations, (self._noted,))
+
+    def admit(self, jobs: list[Job], conversations: list[Conversation]) -> list[Job]:
+        """Write the replies to the end."""
+        self._serve(self.whole.write, jobs, conversations, ())
+        return []
+
+    def step(self) -> list[Job]:
+        """Nothing to go on with."""
+        return []
+
+    def _serve(
+        self,
+        serve: Callable[[Sequence[Job], Sequence[Conversation]], Sequence[Any]],
+        jobs: list[Job],
+        conversations: list[Conversation],
+        notes: tuple[dict[str, str], ...],
+    ) -> None:
+        if not jobs:
+            return
+        try:
+            results = serve(jobs, conversations)
+        except BadInput:
+            if len(jobs) == 1:
+                raise
+            for job, conversation in zip(jobs, conversations, strict=True):
+                try:
+                    self._serve(serve, [job], [conversation], notes)
+                except BadInput as error:
+                    job.future.set_exception(error)
+            return
+        except torch.OutOfMemoryError as error:
+            if len(jobs) == 1:
+                raise BackendUnavailable(
+                    "not even one question fits into memory; use a smaller model"
+                ) from error
+            middle = self._rows = len(jobs) // 2
+            notes = (*notes, halved(f"batches now hold {middle} requests"))
+            self._serve(serve, jobs[:middle], conversations[:middle], notes)
+            self._serve(serve, jobs[middle:], conversations[middle:], notes)
+            return
+        for job, result in zip(jobs, results, strict=True):
+            job.future.set_result(replace(result, notes=(*result.notes, *notes)))
 
 
 class _Held(LogitsProcessor):  # type: ignore[misc]

@@ -1,0 +1,255 @@
+"""Does this machine serve a profile: every model loaded, asked, and compared with itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from imagescope_agent.benchmarks.machine import machine, peak_memory
+from imagescope_agent.benchmarks.verify import LABELS, make_requests
+from imagescope_agent.errors import ImageScopeError, UnreadableReply
+from imagescope_agent.mllms.endpoint import Endpoint
+from imagescope_agent.mllms.protocols import SchemaWriter
+from imagescope_agent.mllms.role import Request, Role
+from imagescope_agent.mllms.transformers_chat import TransformersChat
+from imagescope_agent.profiles.profile import ROLES, Profile, load_profile
+from imagescope_agent.services import open_embedder_of, open_roles
+
+_CLOSE = {"float32": 1e-3, "bfloat16": 5e-2, "float16": 2e-2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One check of one model.
+
+    Attributes:
+        what: "embedder" or the roles that share the model.
+        check: what was tried.
+        ok: whether it holds; a model that lacks an optional power is ok and says so.
+        detail: the figure, or what is wrong and how to mend it.
+    """
+
+    what: str
+    check: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All findings about a profile.
+
+    Attributes:
+        exit_code: 0 when everything holds, else that of the first failure.
+    """
+
+    profile: str
+    machine: dict[str, Any]
+    findings: list[Finding] = field(default_factory=list)
+    exit_code: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything holds."""
+        return all(finding.ok for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "profile": self.profile,
+            "ok": self.ok,
+            "machine": self.machine,
+            "checks": [vars(finding) for finding in self.findings],
+        }
+
+    def table(self) -> str:
+        """As text, one check a line."""
+        rows = [("ok" if each.ok else "FAILS", each.what, each.check, each.detail) for each in self.findings]
+        widths = [max(len(row[column]) for row in rows) for column in range(3)] if rows else []
+        return "\n".join(
+            "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
+            for row in rows
+        )
+
+
+class Word(BaseModel):
+    """The form of a reply that the schema check asks for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    word: str = Field(pattern=r"^[a-z]{1,12}$")
+    number: int = Field(ge=0, le=9)
+
+
+def check(profile: str = "mini") -> Report:
+    """Load and try everything the profile names.
+
+    Raises:
+        BadInput: there is no such profile, or it is not well-formed.
+    """
+    chosen = load_profile(profile)
+    findings = _Findings()
+    findings.embedder(chosen)
+    roles = open_roles(chosen)
+    by_model: dict[int, list[str]] = {}
+    for name in ROLES:
+        by_model.setdefault(id(roles[name].model), []).append(name)
+    for names in by_model.values():
+        asyncio.run(findings.model(Role(" ".join(names), roles[names[0]].model), chosen.prompt_set))
+    return Report(
+        profile=profile,
+        machine={**machine(), **peak_memory()},
+        findings=findings.found,
+        exit_code=findings.exit_code,
+    )
+
+
+class _Findings:
+    """Runs checks one after another; what one raises is its finding."""
+
+    def __init__(self) -> None:
+        self.found: list[Finding] = []
+        self.exit_code = 0
+
+    def embedder(self, profile: Profile) -> None:
+        embedder = open_embedder_of(profile)
+        start = time.perf_counter()
+        try:
+            vectors = embedder.images([Image.new("RGB", (64, 64), "red")])
+            seconds = time.perf_counter() - start
+            detail = (
+                f"{embedder.dimension} numbers a picture, {seconds:.1f} s, weights {embedder.weights[:16]}"
+            )
+            self._add("embedder", "loads", vectors.shape == (1, embedder.dimension), detail)
+        except ImageScopeError as error:
+            self._fail("embedder", "loads", error)
+
+    async def model(self, role: Role, prompt_set: str | None) -> None:
+        """Every check that the role's model can be put to."""
+        model = role.model
+        requests = make_requests(4, 2, 0, prompt_set)
+        if isinstance(model, TransformersChat):
+            if not await self._try(role.name, "loads", lambda: _loads(model)):
+                return
+            if not model.engine().checkpoint.sees:
+                requests = [Request(text=each.text) for each in requests]
+        if isinstance(model, Endpoint) and not await self._try(
+            role.name, "answers the probe", lambda: _heeds(model)
+        ):
+            return
+        if not await self._try(role.name, "answers a question", lambda: _answers(role, requests[0])):
+            return
+        await self._try(role.name, "label probabilities", lambda: _labels(role, requests))
+        if isinstance(model, SchemaWriter):
+            await self._try(role.name, "JSON by schema", lambda: _schema(role))
+        if isinstance(model, TransformersChat):
+            await self._try(role.name, "batch = one by one", lambda: _batch(role, model, requests))
+            await self._try(role.name, "shared prefix = plain", lambda: _shared(role, model, requests))
+            await self._try(role.name, "speed", lambda: _speed(role, model, prompt_set))
+
+    async def _try(self, what: str, name: str, tried: Callable[[], Awaitable[tuple[bool, str]]]) -> bool:
+        try:
+            ok, detail = await tried()
+        except ImageScopeError as error:
+            self._fail(what, name, error)
+            return False
+        self._add(what, name, ok, detail)
+        return ok
+
+    def _add(self, what: str, name: str, ok: bool, detail: str) -> None:
+        self.found.append(Finding(what=what, check=name, ok=ok, detail=detail))
+        if not ok:
+            self.exit_code = self.exit_code or 3
+
+    def _fail(self, what: str, name: str, error: ImageScopeError) -> None:
+        self.found.append(Finding(what=what, check=name, ok=False, detail=str(error)))
+        self.exit_code = self.exit_code or error.exit_code
+
+
+async def _loads(model: TransformersChat) -> tuple[bool, str]:
+    start = time.perf_counter()
+    checkpoint = (await asyncio.to_thread(model.engine)).checkpoint
+    size = sum(weight.numel() for weight in checkpoint.model.parameters())
+    held = (
+        f"{size / 1e6:.1f} M parameters, {checkpoint.family}, {str(checkpoint.dtype).removeprefix('torch.')}"
+    )
+    return (
+        True,
+        f"{held} on {checkpoint.device}, {time.perf_counter() - start:.1f} s, weights {model.weights}",
+    )
+
+
+async def _heeds(model: Endpoint) -> tuple[bool, str]:
+    powers = await model.powers()
+    heeded = [name for name in ("logprobs", "schema") if getattr(powers, name)]
+    ignored = [name for name in ("logprobs", "schema") if not getattr(powers, name)]
+    return True, f"{model.weights}: heeds {heeded or 'neither'}" + (f", ignores {ignored}" if ignored else "")
+
+
+async def _answers(role: Role, request: Request) -> tuple[bool, str]:
+    start = time.perf_counter()
+    reply = (await role.ask([request], max_tokens=16))[0]
+    return True, f"{request.text!r}: {reply.text!r}, {time.perf_counter() - start:.2f} s"
+
+
+async def _labels(role: Role, requests: list[Request]) -> tuple[bool, str]:
+    choice = await role.choose(requests, LABELS)
+    detail = "; ".join(note["detail"] for note in choice.notes)
+    if isinstance(role.model, TransformersChat):
+        tokenizer = role.model.engine().checkpoint.tokenizer
+        single = all(len(tokenizer(each, add_special_tokens=False)["input_ids"]) == 1 for each in LABELS)
+        detail = f"labels are {'single' if single else 'several'} tokens" + (f"; {detail}" if detail else "")
+    return True, detail or "given by the model"
+
+
+async def _schema(role: Role) -> tuple[bool, str]:
+    reply = (await role.ask([Request(text="Name a thing and a number.")], schema=Word, max_tokens=64))[0]
+    if reply.notes:
+        return True, reply.notes[0]["detail"]
+    try:
+        Word.model_validate_json(reply.text)
+    except ValidationError as error:
+        raise UnreadableReply("not of the schema", prompt="", reply=reply.text) from error
+    return True, json.dumps(json.loads(reply.text))
+
+
+async def _batch(role: Role, model: TransformersChat, requests: list[Request]) -> tuple[bool, str]:
+    together = (await role.choose(requests, LABELS)).probabilities
+    alone = [(await role.choose([request], LABELS)).probabilities[0] for request in requests]
+    return _compare(model, together, alone)
+
+
+async def _shared(role: Role, model: TransformersChat, requests: list[Request]) -> tuple[bool, str]:
+    plain = Role(role.name, model.plainly())
+    shared = await role.choose(requests, LABELS)
+    if shared.notes:
+        return True, shared.notes[0]["detail"]
+    return _compare(model, shared.probabilities, (await plain.choose(requests, LABELS)).probabilities)
+
+
+def _compare(model: TransformersChat, one: list[list[float]], other: list[list[float]]) -> tuple[bool, str]:
+    worst = max(
+        abs(a - b) for row, twin in zip(one, other, strict=True) for a, b in zip(row, twin, strict=True)
+    )
+    dtype = str(model.engine().checkpoint.dtype).removeprefix("torch.")
+    return worst <= _CLOSE.get(dtype, 1e-3), f"largest difference {worst:.1e} in {dtype}"
+
+
+async def _speed(role: Role, model: TransformersChat, prompt_set: str | None) -> tuple[bool, str]:
+    requests = make_requests(20, 4, 1, prompt_set)
+    if not model.engine().checkpoint.sees:
+        requests = [Request(text=each.text) for each in requests]
+    start = time.perf_counter()
+    await role.choose(requests, LABELS)
+    first = time.perf_counter() - start
+    await role.choose(requests, LABELS)
+    again = time.perf_counter() - start - first
+    held = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in peak_memory().items())
+    return True, f"{80 / first:.0f} verdicts/s, {80 / again:.0f} with cached features; at most {held}"

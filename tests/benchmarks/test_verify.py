@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from imagescope_agent.benchmarks.verify import run
+from imagescope_agent.mllms.transformers_chat import TransformersChat
+
+
+def test_counts_and_agreement(qwen3_vl: Path) -> None:
+    made = run(
+        model=TransformersChat(checkpoint=str(qwen3_vl), row_tokens=999), candidates=3, questions=2, repeats=1
+    )
+    variants = made["variants"]
+    assert json.dumps(made) and made["bench"] == "verify"
+    prefills = {name: variant["image_prefills"] for name, variant in variants.items()}
+    assert prefills == {"published": 6, "batched": 6, "shared_prefix": 3, "shared_prefix_cached": 0}
+    assert variants["shared_prefix"]["tokens"] < variants["batched"]["tokens"]
+    assert variants["published"]["forwards"] >= 6 and variants["shared_prefix"]["forwards"] == 1
+    assert all(ratio > 0 for ratio in made["ratios"].values())

@@ -1,0 +1,125 @@
+"""Every family of checkpoints that TransformersChat hosts, in its real format with random weights."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from imagescope_agent.mllms.hosting.conversation import Reader
+from imagescope_agent.mllms.role import Request, Role
+from imagescope_agent.mllms.transformers_chat import TransformersChat
+from tests.mllms.checkpoints import FAMILIES, build_llama, picture
+
+LABELS = ("Yes", "No")
+#: Families whose questions cannot share a prefix, and why.
+UNSHARED = {
+    "gemma3": "a picture's tokens attend to each other both ways and layers forget behind a sliding window"
+}
+
+
+class Bounded(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    word: str = Field(pattern=r"^[a-z ]{0,8}$")
+    count: int = Field(ge=0, le=99)
+
+
+@pytest.fixture(scope="module", params=list(FAMILIES))
+def hosted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TransformersChat:
+    folder = tmp_path_factory.mktemp(request.param)
+    FAMILIES[request.param](folder)
+    return TransformersChat(checkpoint=str(folder), max_tokens=6)
+
+
+def requests(pictures: int = 2) -> list[Request]:
+    texts = ["Is there a red house?", "How many boats are there in the picture?"]
+    return [
+        Request(text=text, images=(picture(n, (96, 64 + 32 * n)),)) for n in range(pictures) for text in texts
+    ]
+
+
+def choose(model: TransformersChat, asked: list[Request]) -> torch.Tensor:
+    return torch.tensor(asyncio.run(Role("verifier", model).choose(asked, LABELS)).probabilities)
+
+
+def by_hand(model: TransformersChat, request: Request) -> torch.Tensor:
+    """One request through transformers alone."""
+    checkpoint = model.engine().checkpoint
+    shown = Reader().read(request.messages()).pictures
+    content = [
+        *({"type": "image", "image": each.pixels()} for each in shown),
+        {"type": "text", "text": request.text},
+    ]
+    inputs = checkpoint.processor.apply_chat_template(
+        [{"role": "user", "content": content}],
+        tokenize=True,
+        add_generation_prompt=True,
+        return_dict=True,
+        return_tensors="pt",
+    )
+    with torch.inference_mode():
+        logits = checkpoint.model(**inputs).logits[0, -1]
+    return logits[list(model.engine().label_ids(LABELS))].float().softmax(-1)
+
+
+def test_probabilities_in_a_batch_equal_those_by_hand(hosted: TransformersChat) -> None:
+    two = Request(text="The same?", images=(picture(5, (64, 64)), picture(6, (64, 64))))
+    asked = [*requests(), two]
+    expected = torch.stack([by_hand(hosted, request) for request in asked])
+    assert torch.allclose(choose(hosted, asked), expected, atol=1e-3)
+    assert torch.allclose(torch.cat([choose(hosted, [request]) for request in asked]), expected, atol=1e-3)
+
+
+def test_shared_prefix_equals_plain_or_says_that_it_does_not_share(hosted: TransformersChat) -> None:
+    choice = asyncio.run(Role("verifier", hosted).choose(requests(), LABELS))
+    family = hosted.engine().checkpoint.family
+    if family in UNSHARED:
+        assert [note["kind"] for note in choice.notes] == ["fallback"] and family in choice.notes[0]["detail"]
+    else:
+        assert not choice.notes
+    plain = choose(hosted.plainly(), requests())
+    assert torch.allclose(torch.tensor(choice.probabilities), plain, atol=1e-3)
+
+
+def test_captions_in_a_batch_equal_those_alone(hosted: TransformersChat) -> None:
+    role = Role("captioner", hosted)
+
+    async def both() -> None:
+        together = await role.ask(requests())
+        alone = [(await role.ask([request]))[0] for request in requests()]
+        assert [reply.text for reply in together] == [reply.text for reply in alone]
+        assert all(reply.usage["completion_tokens"] <= 6 for reply in together)
+
+    asyncio.run(both())
+
+
+def test_two_pictures_in_one_message(hosted: TransformersChat) -> None:
+    two = Request(text="Which is better?", images=(picture(1), picture(2)))
+    other = Request(text="Which is better?", images=(picture(2), picture(1)))
+    rows = choose(hosted, [two, other])
+    assert rows.shape == (2, 2) and not torch.equal(rows[0], rows[1])
+
+
+def test_json_follows_the_schema(hosted: TransformersChat) -> None:
+    asked = [Request(text=f"Number {n}?", images=(picture(n % 3),)) for n in range(50)]
+    replies = asyncio.run(Role("reasoner", hosted).ask(asked, schema=Bounded, max_tokens=80))
+    for reply in replies:
+        Bounded.model_validate(json.loads(reply.text))
+    assert not replies[0].notes
+
+
+def test_a_language_model_without_eyes(tmp_path: Path) -> None:
+    build_llama(tmp_path)
+    model = TransformersChat(checkpoint=str(tmp_path), max_tokens=5)
+    role = Role("reasoner", model)
+    asked = [Request(text="A or B?"), Request(text="Is it a very long question, this one?")]
+    together = choose(model, asked)
+    assert torch.allclose(together, torch.cat([choose(model, [request]) for request in asked]), atol=1e-3)
+    assert len(asyncio.run(role.ask(asked, schema=Bounded, max_tokens=60))) == 2
+    with pytest.raises(Exception, match="takes no pictures"):
+        asyncio.run(role.ask(requests()[:1]))
