@@ -144,9 +144,7 @@ class Session:
             BadInput: there is no such conversation, or this version or profile cannot go on with it.
             BackendUnavailable: a model does not answer.
         """
-        snapshot: StateSnapshot = await self.chats.graph.aget_state(self.config())
-        if not snapshot.values:
-            raise BadInput(f"there is no conversation {self.thread!r}; begin one")
+        snapshot = await self._head()
         metadata: Mapping[str, Any] = snapshot.metadata or {}
         if (made_by := metadata.get("profile")) != self.chats.services.profile:
             raise BadInput(
@@ -154,10 +152,22 @@ class Session:
             )
         if not is_current(snapshot.values):
             await self._migrate(snapshot)
-            snapshot = await self.chats.graph.aget_state(self.config())
+            snapshot = await self._head()
         elif snapshot.next not in REST or await self._accepted():
             await self._run(None, Settings(**json.loads(metadata["settings"])), progress)
-            snapshot = await self.chats.graph.aget_state(self.config())
+            snapshot = await self._head()
+        return snapshot
+
+    async def _head(self) -> StateSnapshot:
+        """The last checkpoint as it was written.
+
+        Without the checkpoint's id, writes of a step that was cut off before its checkpoint would count as done:
+        the conversation would seem at rest, and the next message would wipe them out.
+        """
+        kept = await self.chats.saver.aget_tuple(self.config())
+        if kept is None:
+            raise BadInput(f"there is no conversation {self.thread!r}; begin one")
+        snapshot: StateSnapshot = await self.chats.graph.aget_state(kept.config)
         return snapshot
 
     async def _accepted(self) -> bool:

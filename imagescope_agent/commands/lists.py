@@ -29,8 +29,12 @@ def _graphs() -> dict[str, str]:
 
 def _judges() -> dict[str, str]:
     from imagescope_agent.judges import JUDGES
+    from imagescope_agent.registry import resolve
 
-    return {name: _first_line(target) for name, target in JUDGES.items()}
+    return {
+        name: getattr(resolve(name, JUDGES, kind="judge"), "summary", "") or _first_line(target)
+        for name, target in JUDGES.items()
+    }
 
 
 def _profiles() -> dict[str, str]:

@@ -127,10 +127,18 @@ async def group_grades(session: Session, groups: Sequence[Sequence[int]]) -> lis
     return found
 
 
-def complete(session: Session, places: Sequence[int], items: Sequence[int]) -> list[int]:
-    """The items at the named places, then the others as they were shown, with a note when some were missing."""
+def complete(session: Session, places: Sequence[int], items: Sequence[int]) -> list[int] | None:
+    """The items at the named places, then the others in first-stage order, with a note when some were missing.
+
+    None, with a note, when no item was named.
+    """
     named = [items[place] for place in places if place < len(items)]
-    missing = [item for item in items if item not in set(named)]
+    if not named:
+        session.remark(
+            "unreadable", f"a reply names none of {len(items)} candidates; says nothing about the order"
+        )
+        return None
+    missing = sorted(set(items) - set(named))
     if missing:
         session.remark("repaired", f"a reply left out {len(missing)} of {len(items)} candidates")
     return named + missing

@@ -32,9 +32,19 @@ class JudgeTop:
         Raises:
             BadInput: there is no judge of that name.
         """
-        settings, ranking = current(runtime), state["ranking_verify"]
-        judge: Judge = resolve(settings.judge, JUDGES, kind="judge")
-        refs, notes = await candidate_refs(ranking[: settings.alpha], self.collection, step=self.step)
+        settings = current(runtime)
+        return await self.judged(state, settings, state["ranking_verify"], settings.judge, settings.alpha)
+
+    async def judged(
+        self, state: State, settings: Settings, ranking: list[str], name: str, most: int
+    ) -> dict[str, Any]:
+        """Let the judge of that name order the first `most` of a ranking.
+
+        Raises:
+            BadInput: there is no judge of that name.
+        """
+        judge: Judge = resolve(name, JUDGES, kind="judge")
+        refs, notes = await candidate_refs(ranking[:most], self.collection, step=self.step)
         if not refs:
             return {"ranking": ranking, "notes": notes}
         candidates = [Candidate(id=name, image=image) for name, image in refs.items()]

@@ -40,7 +40,9 @@ ALLOWED = {
     "training": [*API, "training"],
     "evaluation": API,
     "demo": API,
-    "commands": [*API, "chat", "demo", "evaluation", "training"],
+    "benchmarks": API,
+    "doctor": [*API, "benchmarks"],
+    "commands": [*API, "benchmarks", "chat", "demo", "doctor", "evaluation", "training"],
     "cli": [*BASE, "commands"],
     "__init__": API,
 }

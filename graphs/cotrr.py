@@ -1,0 +1,62 @@
+"""CoTRR (arXiv 2509.14746): retrieve, then one chain of thought over the ten best that ends in their order.
+
+Text-to-image and composed retrieval without training. Calls per query: 1 judge (one more when its reply cannot be
+read); with a reference 1 reasoner for the description of the target, and 1 captioner for a reference outside the
+collection. What a conversation has rejected is left out, and what looks like it is put back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import RetryPolicy
+
+from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.nodes.answer import Answer
+from imagescope_agent.nodes.fallback import or_else
+from imagescope_agent.nodes.rank import JudgeBest, Soften, Target
+from imagescope_agent.nodes.retrieve import Retrieve
+from imagescope_agent.nodes.turn import Begin
+from imagescope_agent.nodes.understand import Describe, query_as_intent, unknown_reference
+from imagescope_agent.services import Services, serve_from_environment
+from imagescope_agent.settings import Settings
+from imagescope_agent.state import Query, State
+
+CANDIDATES = 10  # N of the paper
+PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
+
+
+def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The compiled graph: {"query", "reference": id, path or None} -> `State` with ranking and reasons."""
+    images, words = services.collection, services.prompt_set
+    describe = Describe(services.captioner, images, prompt_set=words)
+    target = Target(services.reasoner, prompt_set=words)
+    judge = JudgeBest(services.judge, images, judge="cotrr", most=CANDIDATES, prompt_set=words)
+
+    graph = StateGraph(State, context_schema=Settings, input_schema=Query)
+    graph.add_node("begin", Begin(images))
+    graph.add_node(
+        "describe", or_else(describe, unknown_reference, instead="no caption"), retry_policy=PATIENT
+    )
+    graph.add_node("target", or_else(target, query_as_intent, instead="the query"), retry_policy=PATIENT)
+    graph.add_node("retrieve", Retrieve(services.embedder, images))
+    graph.add_node("soften", Soften(images))
+    graph.add_node("judge", judge, retry_policy=PATIENT)
+    graph.add_node("answer", Answer())
+
+    graph.add_edge(START, "begin")
+    graph.add_edge("begin", "describe")
+    graph.add_edge("describe", "target")
+    graph.add_edge("target", "retrieve")
+    graph.add_edge("retrieve", "soften")
+    graph.add_edge("soften", "judge")
+    graph.add_edge("judge", "answer")
+    graph.add_edge("answer", END)
+    return graph.compile(checkpointer=checkpointer, name="cotrr")
+
+
+def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The graph for a graph server; see `services.serve_from_environment`."""
+    return build(serve_from_environment())

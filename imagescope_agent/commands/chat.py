@@ -1,0 +1,171 @@
+"""`imagescope chat`: look for an image in a conversation, one turn a line."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imagescope_agent.commands import natural, plain, positive, print_json
+from imagescope_agent.errors import BadInput, shorten
+
+if TYPE_CHECKING:
+    from imagescope_agent.chat import Session
+
+HELP = (
+    "say what to look for, answer a question, or: /like N, /reject N (images like, or unlike, rank N), "
+    "/image FILE|ID (reference of the next message), /undo, /branch [TURN], /export, /help; end with Ctrl-D"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("collection", type=Path, metavar="COLLECTION", help="a folder that was indexed")
+    parser.add_argument(
+        "--thread", metavar="ID", help="go on with this conversation, or begin it (default: a new one)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object a turn, a line each")
+    parser.add_argument(
+        "--export", action="store_true", help="print the whole conversation as one JSON document"
+    )
+    parser.add_argument(
+        "--store", metavar="FILE|URL", help="where conversations are kept: SQLite file or postgresql://"
+    )
+    parser.add_argument("--profile", help="which models (default: the ones that made the index)")
+    parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
+    parser.add_argument("-k", type=positive, help="how many results a turn (default: 10)")
+    parser.add_argument("--budget", type=natural, metavar="CALLS", help="at most so many model calls a turn")
+    parser.add_argument("--seed", type=natural, help="the same seed gives the same rankings")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Hold the conversation that standard input gives; with --export print it at the end, and nothing else."""
+    from imagescope_agent.api import profile_of
+    from imagescope_agent.chat import open_chats
+    from imagescope_agent.services import open_services
+
+    services = open_services(args.profile or profile_of(args.collection), args.collection)
+    asked = {name: getattr(args, name) for name in ("judge", "k", "budget", "seed")}
+    given = {name: value for name, value in asked.items() if value is not None}
+    # lines are read between the runs of the event loop, so that Ctrl-C ends the waiting for one
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        chats = runner.run(stack.enter_async_context(open_chats(services, store=args.store, **given)))
+        try:
+            talk = Talk(runner, args)
+            opening = chats.get(args.thread, progress=talk.step) if args.thread else chats.create()
+            talk.begin(runner.run(opening))
+            if not (args.export and sys.stdin.isatty()):
+                for line in lines(talk):
+                    talk.take(line)
+            if args.export:
+                print_json(runner.run(talk.session.export()))
+            return BadInput.exit_code if talk.refused else 0
+        finally:
+            runner.run(stack.aclose())
+
+
+def lines(talk: Talk) -> Iterator[str]:
+    """The user's lines, with a prompt where somebody sits."""
+    while True:
+        if talk.watched:
+            print("> ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        yield line.strip()
+
+
+class Talk:
+    """A conversation on the command line.
+
+    Args:
+        runner: runs each turn.
+        args: the command's arguments.
+    """
+
+    session: Session
+
+    def __init__(self, runner: asyncio.Runner, args: argparse.Namespace) -> None:
+        self.runner, self.args = runner, args
+        self.watched = sys.stdin.isatty() and sys.stderr.isatty()
+        self.image: str | None = None
+        self.refused = 0
+
+    def begin(self, session: Session) -> None:
+        """Go on in this conversation."""
+        self.session = session
+        if not (self.args.json or self.args.export):
+            print(f"conversation {session.thread}")
+        if self.watched:
+            print(HELP, file=sys.stderr)
+
+    def take(self, line: str) -> None:
+        """One line: a message or a command; what cannot be used is told and changes nothing."""
+        try:
+            self._take(line)
+        except BadInput as error:
+            self.refused += 1
+            print("imagescope: " + " ".join(str(error).split()), file=sys.stderr)
+
+    def step(self, name: str) -> None:
+        """Show that a step is done."""
+        if self.watched:
+            print(f"\r\033[K{name} ...", end="", file=sys.stderr, flush=True)
+
+    def _take(self, line: str) -> None:
+        command, _, rest = line.partition(" ")
+        rest = rest.strip()
+        if command == "/undo":
+            left = self.runner.run(self.session.undo())
+            self._tell({"undone": True, "turns": len(left)}, f"undone; {len(left)} turns are left")
+        elif command == "/branch":
+            turn = _turn(rest) if rest else None
+            self.begin(self.runner.run(self.session.branch(turn)))
+            self._tell({"branch": True}, "")
+        elif command == "/image":
+            self.image = self.session.reference(rest or None)
+            self._tell({"image": self.image}, f"the next message goes with {rest!r}" if rest else "no image")
+        elif command == "/export":
+            print_json(self.runner.run(self.session.export()))
+        elif command == "/help":
+            print(HELP, file=sys.stderr)
+        else:
+            turn_ = self.runner.run(self.session.say(line, self.image, progress=self.step))
+            self.image = None
+            if self.watched:
+                print("\r\033[K", end="", file=sys.stderr)
+            self._tell(dict(turn_), "\n".join(describe(dict(turn_))))
+
+    def _tell(self, record: dict[str, Any], text: str) -> None:
+        if self.args.json and not self.args.export:
+            print(
+                json.dumps({"thread": self.session.thread, **record}, ensure_ascii=False, default=float),
+                flush=True,
+            )
+        elif not self.args.export and text:
+            print(text, flush=True)
+
+
+def describe(turn: dict[str, Any]) -> list[str]:
+    """Say a turn in lines: the ranking with reasons, notes, the question."""
+    width = max((len(plain(hit["id"])) for hit in turn["results"]), default=0)
+    said = [f"looking for: {plain(turn['request'])}"]
+    for hit in turn["results"]:
+        why = "; ".join(shorten(reason, 80) for reason in hit["reasons"])
+        said.append(f"{hit['rank']:>4}  {plain(hit['id']):<{width}}  {plain(why)}".rstrip())
+    said += [f"note: {plain(note['step'])}: {plain(note['detail'])}" for note in turn["notes"]]
+    if turn["question"] is not None:
+        said.append(f"? {plain(turn['question']['text'])}")
+    return said
+
+
+def _turn(text: str) -> int:
+    if not text.isdecimal():
+        raise BadInput(f"{shorten(text, 40)!r} is no turn; give a number: /branch 2")
+    return int(text)

@@ -1,0 +1,116 @@
+"""Ranking without verification: describe the target, soften what was rejected, let one judge order the best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from imagescope_agent.collection.index import Collection
+from imagescope_agent.ledger import at_step, require_call, spent
+from imagescope_agent.mllms.role import Role
+from imagescope_agent.nodes.asking import ask_one
+from imagescope_agent.nodes.judge import JudgeTop
+from imagescope_agent.parsing import parse_caption
+from imagescope_agent.prompting import load_prompt
+from imagescope_agent.settings import Settings, current
+from imagescope_agent.state import Candidate, State
+
+
+class Target:
+    """Put the wanted image into words (CoTRR's first step for composed retrieval): one call, none without reference."""
+
+    step = "target"
+
+    def __init__(self, reasoner: Role, *, prompt_set: str | None = None) -> None:
+        self.reasoner, self.role = reasoner, reasoner.name
+        self.prompt = load_prompt("target", prompt_set=prompt_set)
+
+    async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
+        """Return `intent`: the same description at every grain; a text query describes itself.
+
+        Raises:
+            UnreadableReply: the reply holds no words.
+            BudgetSpent: the reasoner may not be asked.
+        """
+        if state.get("reference") is None:
+            return {"intent": same_at_every_grain(state["query"])}
+        require_call(state, current(runtime))
+        text = self.prompt.fill(instruction=state["query"], reference=state["reference_caption"])
+        described, reply = await ask_one(self.reasoner, text, parse_caption, again=again)
+        return {
+            "intent": same_at_every_grain(described),
+            "notes": at_step(self.step, reply.notes),
+            "usage": [spent(self.step, self.role, reply.usage)],
+        }
+
+
+class JudgeBest(JudgeTop):
+    """Let one given judge order the best retrieved candidates, whatever judge the settings name.
+
+    Args:
+        judge: a name of `judges.JUDGES`.
+        most: how many candidates it is shown.
+    """
+
+    def __init__(
+        self, model: Role, collection: Collection, *, judge: str, most: int, prompt_set: str | None = None
+    ) -> None:
+        super().__init__(model, collection, prompt_set=prompt_set)
+        self.judge, self.most = judge, most
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+        """Return `judgement` and the final `ranking`."""
+        ranking = state["ranking_verify"] or state["ranking_retrieve"]
+        return await self.judged(state, current(runtime), ranking, self.judge, self.most)
+
+
+class Soften:
+    """What a conversation rejected is left out and what looks like it falls back; every rejection shrinks the space.
+
+    Args:
+        collection: whose image vectors tell what looks alike.
+        weight: how much of the likeness to the nearest rejected image is taken off a score.
+        keep: the share of the candidates that each rejection leaves, the best of them.
+    """
+
+    def __init__(self, collection: Collection, *, weight: float = 0.1, keep: float = 0.9) -> None:
+        self.collection, self.weight, self.keep = collection, weight, keep
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+        """Return `candidates` and `ranking_retrieve` without the rejected; nothing when none was."""
+        rejected = [name for name in state.get("rejected", []) if name in self.collection]
+        if not rejected:
+            return {}
+        likeness = {
+            candidate["id"]: max(self._alike(candidate["id"], name) for name in rejected)
+            for candidate in state["candidates"]
+        }
+        softened = soften(state["candidates"], rejected, likeness, weight=self.weight)
+        settings = current(runtime)
+        least = min(len(softened), settings.k)
+        kept = softened[: max(least, round(len(softened) * self.keep ** len(rejected)))]
+        return {"candidates": kept, "ranking_retrieve": [candidate["id"] for candidate in kept]}
+
+    def _alike(self, one: str, other: str) -> float:
+        vectors = (self.collection.image_vector(name).ravel() for name in (one, other))
+        first, second = vectors
+        return float(first @ second)
+
+
+def soften(
+    candidates: Sequence[Candidate], rejected: Sequence[str], likeness: Mapping[str, float], *, weight: float
+) -> list[Candidate]:
+    """The candidates that were not rejected, by score less `weight` times likeness, ties as they were."""
+    kept: list[Candidate] = [
+        {"id": each["id"], "retrieve": each["retrieve"] - weight * max(0.0, likeness[each["id"]])}
+        for each in candidates
+        if each["id"] not in set(rejected)
+    ]
+    return sorted(kept, key=lambda each: -each["retrieve"])
+
+
+def same_at_every_grain(text: str) -> dict[str, Any]:
+    """An intent of one description."""
+    return {"steps": [], "core": text, "enhanced": text, "full": text}
