@@ -149,4 +149,4 @@ def test_a_data_set_with_the_mini_models(layout: Any, tmp_path: Any, name: Any, 
         pytest.skip("the mini checkpoints are not in this checkout")
     metrics = evaluate(name, root=layout(name), split=split, out=tmp_path / "run", limit=3, progress=False)
     assert metrics["failed"] == 0 and metrics["weights"]
-    assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
+    assert (tmp_path / "run" / "report.html").stat().st_size > 3_000
