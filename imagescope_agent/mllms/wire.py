@@ -62,7 +62,7 @@ class Server:
             BadInput: it refuses the request.
             UnreadableReply: it answers something else than a chat completion.
         """
-        answer = await self._send("POST", "/chat/completions", body)
+        answer: dict[str, Any] = await self._send("POST", "/chat/completions", body)
         try:
             answer["choices"][0]["message"]
         except (KeyError, IndexError, TypeError) as error:

@@ -16,6 +16,8 @@ from imagescope_agent.mllms.hosting.conversation import Conversation, Picture, T
 from imagescope_agent.mllms.hosting.features import FeatureCache, Features, look_up
 from imagescope_agent.mllms.hosting.prompt import Prepared, Prompt, chat, control_tokens, line
 
+_PROCESSED = 32  # pictures given to the processor at once
+
 FAMILIES = frozenset({"qwen2_vl", "qwen2_5_vl", "qwen3_vl"})
 
 
@@ -98,7 +100,7 @@ class Qwen:
         return tuple(self._checkpoint.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _see(self, pictures: Sequence[Picture]) -> Iterable[tuple[str, Features]]:
-        processed = [self._process(picture) for picture in pictures]
+        processed = list(self._process(pictures))
         start = 0
         while start < len(processed):
             stop, patches = start + 1, len(processed[start][0])
@@ -109,9 +111,14 @@ class Qwen:
             yield from zip((picture.key for picture in pictures[start:stop]), seen, strict=True)
             start = stop
 
-    def _process(self, picture: Picture) -> tuple[torch.Tensor, torch.Tensor]:
-        made = self._checkpoint.processor.image_processor(images=[picture.pixels()], return_tensors="pt")
-        return made["pixel_values"], made["image_grid_thw"]
+    def _process(self, pictures: Sequence[Picture]) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
+        """Patches and grid of each picture; the processor is fastest with several of the same size."""
+        for start in range(0, len(pictures), _PROCESSED):
+            images = [picture.pixels() for picture in pictures[start : start + _PROCESSED]]
+            made = self._checkpoint.processor.image_processor(images=images, return_tensors="pt")
+            grids = made["image_grid_thw"]
+            patches = made["pixel_values"].split(grids.prod(dim=-1).tolist())
+            yield from zip(patches, grids[:, None], strict=True)
 
     def _tower(self, processed: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> list[Features]:
         device, dtype = self._checkpoint.device, self._checkpoint.dtype

@@ -183,7 +183,7 @@ class WholeDesk:
             job.future.set_result(replace(result, notes=(*result.notes, *notes)))
 
 
-class _Held(LogitsProcessor):  # type: ignore[misc]
+class _Held(LogitsProcessor):
     """Every row's guide, in generate's loop."""
 
     def __init__(self, guides: Sequence[Guide | None], end: Sequence[int]) -> None:
