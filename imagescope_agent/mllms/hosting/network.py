@@ -14,6 +14,11 @@ from imagescope_agent.mllms.hosting.checkpoint import Checkpoint
 from imagescope_agent.mllms.hosting.features import Features
 
 
+def padded(length: int) -> int:
+    """The length that a forward is given: attention is up to three times faster over multiples of 16."""
+    return -(-length // 16) * 16
+
+
 class Network:
     """The language model of a checkpoint; picture tokens are replaced by features before its first layer.
 

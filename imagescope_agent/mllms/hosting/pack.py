@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from imagescope_agent.mllms.hosting.features import Features
-from imagescope_agent.mllms.hosting.network import Network
+from imagescope_agent.mllms.hosting.network import Network, padded
 from imagescope_agent.mllms.hosting.prompt import Prompt, line
 
 _PREFIX, _PADDING = 0, -1
@@ -94,7 +94,7 @@ def score(
     network: Network, rows: Sequence[Row], features: Mapping[str, Features]
 ) -> tuple[torch.Tensor, list[list[int]]]:
     """Hidden states at the last token of every branch, (branches, width), and the prompts each answers."""
-    length = max(row.length for row in rows)
+    length = padded(max(row.length for row in rows))
     ids = np.full((len(rows), length), network.pad, dtype=np.int64)
     positions = np.zeros((network.axes, len(rows), length), dtype=np.int64)
     branch = np.full((len(rows), length), _PADDING, dtype=np.int64)

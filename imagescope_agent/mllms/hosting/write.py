@@ -12,7 +12,7 @@ import torch
 from imagescope_agent.mllms.hosting.checkpoint import Checkpoint
 from imagescope_agent.mllms.hosting.features import Features
 from imagescope_agent.mllms.hosting.guide import Guide
-from imagescope_agent.mllms.hosting.network import Network
+from imagescope_agent.mllms.hosting.network import Network, padded
 from imagescope_agent.mllms.hosting.prompt import Prompt
 from imagescope_agent.mllms.hosting.work import Job, Written
 
@@ -92,7 +92,7 @@ class Writer:
     def _prefill(
         self, prompts: Sequence[Prompt], features: Mapping[str, Features], cache: Any
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        length = max(len(prompt.ids) for prompt in prompts)
+        length = padded(max(len(prompt.ids) for prompt in prompts))
         ids = np.full((len(prompts), length), self._network.pad, dtype=np.int64)
         positions = np.zeros((self._network.axes, len(prompts), length), dtype=np.int64)
         valid = np.zeros((len(prompts), length), dtype=bool)
