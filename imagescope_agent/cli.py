@@ -31,6 +31,8 @@ COMMANDS = {  # name: (module, help), in the order of the help
     "score": ("score", "metrics of a given run or submission file, without any model"),
     "compare": ("compare", "are runs on the same queries really different"),
     "train": ("train", "train the models that ship with the package; measure what they can do"),
+    "doctor": ("doctor", "check a profile on this machine: every model loaded, asked, compared with itself"),
+    "bench": ("bench", "measure ways of asking models, side by side"),
     "graphs": ("lists", "list the graphs, one line each"),
     "judges": ("lists", "list the judges, one line each"),
     "profiles": ("lists", "list the profiles, one line each"),
