@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("which", nargs="?", metavar="RUN", help="a run, as `search --json` names it")
     parser.add_argument("--last", action="store_true", help="the newest run")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+    parser.add_argument("--compare", metavar="OTHER", help="what moved since the run OTHER, and why")
     parser.add_argument("--why", nargs=2, metavar=("A", "B"), help="why image A stands above image B")
     parser.add_argument(
         "--store", type=Path, help="an indexed folder, or a file of traces (default: the last)"
@@ -30,27 +31,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show a run; list the newest ones when none is named."""
+    from imagescope_agent.traces.compare import Comparison
     from imagescope_agent.traces.store import find_run
     from imagescope_agent.traces.trace import Trace
 
     if args.which is None and not args.last:
-        if args.html or args.why:
+        if args.html or args.why or args.compare:
             raise BadInput("name a run, or give --last")
         return _list(args)
     if args.which is not None and args.last:
         raise BadInput("name a run or give --last, not both")
+    if args.compare and args.why:
+        raise BadInput("give --compare or --why, not both")
     trace = Trace(*find_run(args.which, args.store))
+    other = Trace(*find_run(args.compare, args.store)) if args.compare else None
+    shown = trace if other is None else Comparison(other, trace)
     if args.html:
         args.html.parent.mkdir(parents=True, exist_ok=True)
-        args.html.write_text(trace.to_html(), encoding="utf-8")
+        args.html.write_text(shown.to_html(), encoding="utf-8")
     if args.json:
-        print_json(trace.to_dict())
-    elif args.why:
-        print(plain(trace.why(*args.why).text))
+        print_json(shown.to_dict())
+        return 0
+    if isinstance(shown, Comparison):
+        lines = shown.text.splitlines()
     else:
-        print("\n".join(plain(line) for line in describe(trace)))
-        if args.html:
-            print(f"page: {args.html}")
+        lines = list(trace.why(*args.why).sentences) if args.why else describe(trace)
+    print("\n".join(plain(line) for line in lines))
+    if args.html:
+        print(f"page: {args.html}")
     return 0
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import networkx
+
+from imagescope_agent.traces.duels import duel_results
 
 if TYPE_CHECKING:
     from imagescope_agent.traces.trace import Trace
@@ -60,30 +61,6 @@ def to_networkx(trace: Trace) -> networkx.DiGraph[str]:
             comparisons=len(chances),
         )
     return graph
-
-
-def duel_results(trace: Trace) -> dict[tuple[str, str], list[float]]:
-    """{(winner, loser): P(winner is better) of each comparison}; the mean is above 0.5."""
-    chances: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for duel in trace.duels:
-        if (duel.second, duel.first) in chances:
-            chances[duel.second, duel.first].append(1 - duel.probability)
-        else:
-            chances[duel.first, duel.second].append(duel.probability)
-    results = {}
-    for (first, second), values in chances.items():
-        mean = sum(values) / len(values)
-        if mean > 0.5:
-            results[first, second] = values
-        elif mean < 0.5:
-            results[second, first] = [1 - value for value in values]
-    return results
-
-
-def cycles(trace: Trace) -> list[list[str]]:
-    """Groups of candidates that beat each other in a circle; empty when the judge was consistent."""
-    beaten: networkx.DiGraph[str] = networkx.DiGraph(list(duel_results(trace)))
-    return [sorted(group) for group in networkx.strongly_connected_components(beaten) if len(group) > 1]
 
 
 def _add_candidates(graph: networkx.DiGraph[str], trace: Trace) -> None:

@@ -4,151 +4,143 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 import time
 from collections.abc import Iterable
-from importlib.resources import files
+from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from imagescope_agent.collection.images import ImageProblem, open_image
-from imagescope_agent.traces.graph import cycles, duel_results
+from imagescope_agent.errors import BadInput
+from imagescope_agent.traces import view
 
 if TYPE_CHECKING:
-    from imagescope_agent.traces.trace import Call, Trace
+    from imagescope_agent.traces.compare import Comparison
+    from imagescope_agent.traces.trace import Trace
 
-THUMBNAIL = 72  # pixels, longest side
-MOST_LINES = 60  # candidates drawn in the bump chart
-MOST_QUESTIONS = 60  # of one call, written out
+THUMBNAIL = 96  # pixels, longest side
+GRAINS = ("core", "enhanced", "full")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Album:
+    """Pictures as data URIs, and by id which one shows it."""
+
+    pictures: list[str]
+    places: dict[str, int]
 
 
 def render(trace: Trace) -> str:
     """The page as HTML."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    environment.trim_blocks = environment.lstrip_blocks = True
-    template = environment.from_string((files(__package__) / "page.html.j2").read_text(encoding="utf-8"))
-    names = trace.ranking
-    return template.render(
+    names, rows = trace.ranking, view.matrix(trace)
+    return _environment().get_template("page.html.j2").render(
         trace=trace,
-        started=time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(trace.head["started"])),
-        thumbs=thumbnails(trace, [*names, trace.head.get("reference") or ""]),
-        chart=bump_chart(trace),
-        matrix=matrix(trace),
-        ring=ring(trace),
-        steps=timeline(trace),
+        story=story(trace),
+        started=_moment(trace),
+        album=album(trace, [*names, trace.reference]),
+        rows=explained(trace),
         ranks={name: rank for rank, name in enumerate(names, start=1)},
+        grains=list(dict.fromkeys(filter(None, (trace.intent.get(grain) for grain in GRAINS)))),
+        chart=view.bump_chart(trace.stages),
+        matrix=rows,
+        checks=view.questions(trace, rows),
+        ring=view.ring(trace),
+        steps=view.timeline(trace),
+        most_calls=view.MOST_CALLS,
         calls=sum(trace.usage["calls"].values()),
-        seconds=sum(trace.usage["seconds"].values()),
-    )
+        seconds=view.duration(trace),
+        setup={title: dict(trace.head.get(title) or {}) for title in ("settings", "weights", "versions")},
+    )  # fmt: skip
 
 
-def thumbnails(trace: Trace, names: Iterable[str]) -> dict[str, str]:
-    """{id: data URI} of the pictures that still lie where they were."""
-    found = {}
+def render_comparison(comparison: Comparison) -> str:
+    """Two runs side by side as HTML."""
+    both = (comparison.before, comparison.after)
+    stages = [(title, trace.ranking) for title, trace in zip(("first run", "second run"), both, strict=True)]
+    return _environment().get_template("compare.html.j2").render(
+        comparison=comparison,
+        both=both,
+        started=[_moment(trace) for trace in both],
+        seconds=[view.duration(trace) for trace in both],
+        album=album(comparison.after, [name for trace in both for name in (*trace.ranking, trace.reference)]),
+        chart=view.bump_chart(stages),
+    )  # fmt: skip
+
+
+def story(trace: Trace) -> str:
+    """What happened, in a sentence or two that need no knowledge of the method."""
+    parts = []
+    if trace.scores:
+        parts.append(f"{len(trace.scores)} candidates were found in the collection")
+    if trace.matches and trace.predicates:
+        parts.append(
+            f"the best {len(trace.matches)} were checked with {len(trace.predicates)} questions each"
+        )
+    if order := trace.judgement["order"]:
+        parts.append(f"a judge looked again at the best {len(order)}")
+    told = ", ".join(parts)
+    first = f"{told[0].upper()}{told[1:]}. " if told else ""
+    asked = sum(trace.usage["calls"].values())
+    return f"{first}That took {asked} questions to a model and {view.duration(trace):.1f} seconds."
+
+
+def explained(trace: Trace) -> list[dict[str, Any]]:
+    """Every ranked candidate with its scores, its first rank, and why it stands above the next."""
+    first = {name: rank for rank, name in enumerate(trace.stages[0][1], start=1)} if trace.stages else {}
+    rows = []
+    for rank, name in enumerate(trace.ranking, start=1):
+        rows.append(
+            {
+                "rank": rank,
+                "id": name,
+                "was": first.get(name, rank),
+                "retrieve": trace.scores.get(name),
+                "matches": trace.matches.get(name),
+                "judge": trace.judgement["scores"].get(name),
+                "why": _why(trace, rank),
+            }
+        )
+    return rows
+
+
+def _why(trace: Trace, rank: int) -> tuple[str, ...]:
+    if rank == len(trace.ranking):
+        return ("It is the last one.",)
+    try:
+        return trace.why(trace.ranking[rank - 1], trace.ranking[rank]).sentences
+    except BadInput as error:  # a stranger's ranking may name an image twice
+        return (str(error),)
+
+
+def album(trace: Trace, names: Iterable[str | None]) -> Album:
+    """The pictures that still lie where they were; the page shows an empty frame for the others."""
+    pictures: list[str] = []
+    places: dict[str, int] = {}
     for name in dict.fromkeys(filter(None, names)):
         try:
             picture = open_image(trace.path(name))
         except ImageProblem:
-            continue  # the page shows an empty frame with the id
+            continue
         picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
         buffer = io.BytesIO()
-        picture.save(buffer, "WEBP", quality=70, method=2)
-        found[name] = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-    return found
+        picture.save(buffer, "WEBP", quality=75, method=2)
+        places[name] = len(pictures)
+        pictures.append("data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"))
+    return Album(pictures=pictures, places=places)
 
 
-def bump_chart(trace: Trace) -> dict[str, Any]:
-    """Each candidate's rank after each stage, as coordinates: x by stage, y by rank."""
-    stages, shown = trace.stages, trace.ranking[:MOST_LINES]
-    lines: list[dict[str, Any]] = []
-    for name in shown:
-        ranks = [ranking.index(name) + 1 if name in ranking else None for _, ranking in stages]
-        points = [(110 + 150 * i, 14 + 22 * (rank - 1)) for i, rank in enumerate(ranks) if rank]
-        known = [rank for rank in ranks if rank]
-        lines.append({"id": name, "points": points, "ranks": known, "gain": known[0] - known[-1]})
-    deepest = max((y for line in lines for _, y in line["points"]), default=14)
-    return {
-        "lines": lines,
-        "stages": [node for node, _ in stages],
-        "width": 150 * max(len(stages) - 1, 0) + 330,
-        "height": deepest + 20,
-        "left_out": len(trace.ranking) - len(shown),
-    }
+def _moment(trace: Trace) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(trace.head["started"]))
 
 
-def matrix(trace: Trace) -> list[dict[str, Any]]:
-    """A row for each verified candidate: what each predicate's answer says for it, 0 to 1, None if unknown."""
-    rows = []
-    for name in trace.ranking:
-        answers = trace.verdicts.get(name)
-        if not answers:
-            continue
-        cells = []
-        for each in trace.predicates:
-            yes = answers.get(each["question"])
-            cells.append(None if yes is None else yes if each["expected"] == "Yes" else 1 - yes)
-        rows.append({"id": name, "cells": cells, "matches": trace.matches.get(name)})
-    return rows
-
-
-def ring(trace: Trace) -> dict[str, Any]:
-    """The judge's duels: candidates on a circle, an arrow from winner to loser, those of a cycle marked."""
-    results, circles = duel_results(trace), cycles(trace)
-    names = [name for name in trace.ranking if any(name in pair for pair in results)]
-    turn = 2 * math.pi / max(len(names), 1)
-    places = {
-        name: (170 + 125 * math.sin(i * turn), 160 - 125 * math.cos(i * turn)) for i, name in enumerate(names)
-    }
-    arrows = []
-    for (winner, loser), chances in results.items():
-        (x1, y1), (x2, y2) = places[winner], places[loser]
-        shrink = 26 / (math.hypot(x2 - x1, y2 - y1) or 1)
-        dx, dy = (x2 - x1) * shrink, (y2 - y1) * shrink
-        arrows.append(
-            {
-                "line": (x1 + dx, y1 + dy, x2 - dx, y2 - dy),
-                "cycle": any(winner in group and loser in group for group in circles),
-                "winner": winner,
-                "loser": loser,
-                "chance": sum(chances) / len(chances),
-                "comparisons": len(chances),
-            }
-        )
-    return {"places": places, "arrows": arrows, "cycles": circles}
-
-
-def timeline(trace: Trace) -> list[dict[str, Any]]:
-    """The steps with their share of the run's time, 0 to 100, and their calls."""
-    if not trace.steps:
-        return []
-    first = trace.steps[0].started
-    last = max(step.ended or step.started for step in trace.steps)
-    span = max(last - first, 1e-6)
-    rows = []
-    for step in trace.steps:
-        seconds = None if step.ended is None else step.ended - step.started
-        calls = [_call(call) for call in trace.calls if call.span == step.number]
-        rows.append(
-            {
-                "step": step,
-                "seconds": seconds,
-                "left": 100 * (step.started - first) / span,
-                "width": max(0.4, 100 * (seconds or 0.0) / span),
-                "calls": calls,
-            }
-        )
-    return rows
-
-
-def _call(call: Call) -> dict[str, Any]:
-    usage = call.usage
-    return {
-        "call": call,
-        "asked": int(usage.get("calls", len(call.questions))),
-        "tokens": (int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0))),
-        "prefills": int(usage.get("image_prefills", 0)),
-        "shown": call.questions[:MOST_QUESTIONS],
-        "left_out": max(0, len(call.questions) - MOST_QUESTIONS),
-    }
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("imagescope_agent.traces", ""), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.globals["shade"] = view.shade
+    return environment

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imagescope_agent.traces.duels import Duel, duels
 from imagescope_agent.traces.why import Why, explain
 
 if TYPE_CHECKING:
@@ -64,16 +65,6 @@ class Step:
     error: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Duel:
-    """Two candidates compared by the judge: how probable it held the first to be the better one, 0 to 1."""
-
-    first: str
-    second: str
-    probability: float
-    call: int
-
-
 class Trace:
     """A run as it was recorded.
 
@@ -86,6 +77,7 @@ class Trace:
         self.head, self.events = dict(head), [dict(event) for event in events]
         self.id: str = self.head["id"]
         self.query: str = self.head["query"]
+        self.reference: str | None = self.head.get("reference")
 
     def __repr__(self) -> str:
         return f"Trace({self.id!r}, {self.query!r}, {self.status})"
@@ -201,17 +193,8 @@ class Trace:
 
     @cached_property
     def duels(self) -> list[Duel]:
-        """Questions that showed exactly two candidates and offered two answers with a probability each."""
-        order, found = set(self.judgement["order"]), []
-        for call in self.calls:
-            for question in call.questions if len(call.choices) == 2 and call.role == "judge" else ():
-                shown = [name for name in question.images if name in order][-2:]
-                if len(shown) == 2 and isinstance(question.answer, list):
-                    first, second = shown
-                    found.append(
-                        Duel(first=first, second=second, probability=question.answer[0], call=call.number)
-                    )
-        return found
+        """The judge's comparisons of one candidate with another; see `duels.duels`."""
+        return duels(self)
 
     def path(self, name: str) -> Path:
         """Where the image of an id lies, if it still does."""
@@ -236,6 +219,11 @@ class Trace:
         from imagescope_agent.traces.page import render
 
         return render(self)
+
+    def _repr_html_(self) -> str:
+        from imagescope_agent.traces.notebook import framed
+
+        return framed(self.to_html())
 
     def to_dict(self) -> dict[str, Any]:
         """The run as `imagescope trace --json` prints it."""

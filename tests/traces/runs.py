@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 from typing import Any
+
+from PIL import Image
 
 from imagescope_agent.traces.store import TraceStore
 from imagescope_agent.traces.trace import Trace
@@ -60,6 +63,65 @@ def write(
         notes = [{"step": "judge", "kind": "tie", "detail": "two <b>orders</b> disagree"}]
         ranking = judged + [name for name in ranking if name not in judged]
         step("judge", {"judgement": judgement, "ranking": ranking, "notes": notes}, call)
+    store.append(run, "end", {"status": "done"})
+    trace = Trace(*store.read(run))
+    store.close()
+    return trace
+
+
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+DUELS = [("a.png", "b.png", 0.8), ("b.png", "c.png", 0.7), ("c.png", "a.png", 0.9)]
+
+
+def busy(folder: Path) -> Trace:
+    """A run with everything in it: pictures, notes, verdicts, duels in a circle, and words that mean harm."""
+    for name in "ab":
+        Image.new("RGB", (32, 32), "red").save(folder / f"{name}.png")
+    scores = {"a.png": 0.9, "b.png": 0.8, "c.png": 0.7}
+    return write(
+        folder / "traces", query=EVIL, retrieved=scores, verdicts=dict.fromkeys(scores, 0.9),
+        judged=["c.png", "a.png", "b.png"], duels=DUELS, folder=str(folder), reasons={"c.png": [EVIL]},
+    )  # fmt: skip
+
+
+def large(folder: Path) -> Trace:
+    """A run over 200 pictures with 20 predicates, every question and answer in it."""
+    names = [f"{number:04}.png" for number in range(200)]
+    noise = Random(0)
+    for number, name in enumerate(names):  # noise is what compresses worst
+        Image.frombytes("RGB", (24, 24), noise.randbytes(24 * 24 * 3)).resize((96, 96)).save(folder / name)
+    questions = [f"Is there a thing of the kind number {number} in it?" for number in range(20)]
+    store = TraceStore(folder / "traces")
+    run = store.start("large", graph="imagescope", query="many", about={**HEAD, "folder": str(folder)})
+
+    def step(node: str, update: dict[str, Any]) -> None:
+        store.append(run, "node_end", {"span": begin(node), "update": update})
+
+    def begin(node: str) -> int:
+        return store.append(run, "node", {"node": node, "step": 1, "attempt": 1, "parent": 0})
+
+    scores = {name: 1 - number / 1000 for number, name in enumerate(names)}
+    step(
+        "retrieve",
+        {"candidates": [{"id": n, "retrieve": s} for n, s in scores.items()], "ranking_retrieve": names},
+    )
+    step("predicates", {"predicates": [{"question": question, "expected": "Yes"} for question in questions]})
+    span = begin("verify")
+    verdicts = {name: {question: round(noise.random(), 2) for question in questions} for name in names}
+    asked = [
+        [j, [i], [verdicts[name][question], 1 - verdicts[name][question]]]
+        for i, name in enumerate(names)
+        for j, question in enumerate(questions)
+    ]
+    call = {
+        "span": span, "started": 1.0, "role": "verifier", "texts": questions, "images": names, "asked": asked,
+        "choices": ["Yes", "No"], "usage": {"calls": len(asked), "prompt_tokens": 90_000, "completion_tokens": 0},
+    }  # fmt: skip
+    store.append(run, "call", call)
+    matches = {name: sum(p > 0.5 for p in answers.values()) for name, answers in verdicts.items()}
+    ranking = sorted(names, key=lambda name: -matches[name])
+    update = {"verdicts": verdicts, "matches": matches, "ranking_verify": ranking, "ranking": ranking}
+    store.append(run, "node_end", {"span": span, "update": update})
     store.append(run, "end", {"status": "done"})
     trace = Trace(*store.read(run))
     store.close()

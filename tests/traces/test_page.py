@@ -8,31 +8,27 @@ from pathlib import Path
 
 from PIL import Image
 
-from imagescope_agent.traces.page import render
+from imagescope_agent.traces.compare import Comparison
+from imagescope_agent.traces.page import render, story
+from imagescope_agent.traces.trace import Trace
+from imagescope_agent.traces.view import bump_chart, ring, timeline
 
 spec = importlib.util.spec_from_file_location("runs", Path(__file__).with_name("runs.py"))
 assert spec and spec.loader
 runs = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(runs)
-EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
-DUELS = [("a.png", "b.png", 0.8), ("b.png", "c.png", 0.7), ("c.png", "a.png", 0.9)]
+EVIL = runs.EVIL
+SECTIONS = ("notes", "results", "cost", "intent", "ranking", "verdicts", "duels", "time", "setup")
 
 
 def test_every_section_has_content_and_data_is_escaped(tmp_path: Path) -> None:
-    for name in "ab":
-        Image.new("RGB", (32, 32), "red").save(tmp_path / f"{name}.png")
-    scores = {"a.png": 0.9, "b.png": 0.8, "c.png": 0.7}
-    verdicts = dict.fromkeys(scores, 0.9)
-    page = render(runs.write(
-        tmp_path / "t", query=EVIL, retrieved=scores, verdicts=verdicts, judged=["c.png", "a.png", "b.png"],
-        duels=DUELS, folder=str(tmp_path), reasons={"c.png": [EVIL]},
-    ))  # fmt: skip
-    for section in ("notes", "cost", "intent", "ranking", "verdicts", "duels", "time", "setup"):
+    page = render(runs.busy(tmp_path))
+    for section in SECTIONS:
         assert f'id="{section}"' in page
     assert "<script>alert" not in page
     assert "<img src=x" not in page
     assert "&lt;script&gt;alert(1)" in page
-    assert "beat each other in a circle" in page
+    assert "in a circle" in page
     assert "two &lt;b&gt;orders" in page
     assert page.count("<script") == 1
     assert re.findall(r'(?:src|href)="(?!data:|#)', page) == []
@@ -40,17 +36,68 @@ def test_every_section_has_content_and_data_is_escaped(tmp_path: Path) -> None:
     assert ">cached<" in page
 
 
+def test_a_trace_that_knows_nothing_still_has_a_page(tmp_path: Path) -> None:
+    head = {"id": "r.1", "thread": "r", "turn": 1, "started": 0.0, "graph": "theirs", "query": ""}
+    page = render(Trace(head, []))
+    for section in SECTIONS[1:]:
+        assert f'id="{section}"' in page
+    assert "Nothing was ranked." in page
+    assert "No judge was asked." in page
+
+
 def test_two_hundred_candidates_with_twenty_predicates_stay_under_five_megabytes(tmp_path: Path) -> None:
-    names = [f"folder/{number:04}.png" for number in range(200)]
-    trace = runs.write(
-        tmp_path / "t",
-        retrieved={name: 1 - i / 1000 for i, name in enumerate(names)},
-        verdicts={name: (i * 37 % 100) / 100 for i, name in enumerate(names)},
+    page = render(runs.large(tmp_path))
+    assert len(page.encode()) < 5_000_000
+    assert page.count('<th scope="row">') == 200
+
+
+def test_a_picture_stands_in_the_page_once(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "a", "PNG")
+    (tmp_path / "b").write_text("no picture")
+    page = render(runs.write(tmp_path / "t", folder=str(tmp_path), verdicts={"a": 0.9, "b": 0.2}))
+    assert page.count("data:image/webp") == 1
+    assert page.count('href="#t0"') > 3
+
+
+def test_the_chart_keeps_its_size_and_says_where_a_candidate_came_from() -> None:
+    names = [str(i) for i in range(200)]
+    chart = bump_chart([("retrieve", names), ("judge", [names[150], *names[:150], *names[151:]])])
+    first = chart["lines"][0]
+    assert (first["gain"], first["told"]) == (150, "150: rank 151 after retrieve, 1 after judge")
+    assert chart["height"] < 1000
+    assert chart["left_out"] == 170
+    assert all(0 <= x <= 60 for line in chart["lines"] for x, _, _ in line["points"])
+    assert bump_chart([])["lines"] == []
+
+
+def test_only_the_arrows_of_a_circle_are_marked(tmp_path: Path) -> None:
+    duels = [("a", "b", 0.8), ("b", "c", 0.7), ("c", "a", 0.9), ("a", "d", 0.9), ("d", "a", 0.2)]
+    scores = {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}
+    drawn = ring(runs.write(tmp_path / "t", retrieved=scores, judged=list("abcd"), duels=duels))
+    assert drawn["cycles"] == [["a", "b", "c"]]
+    assert {(pair["winner"], pair["loser"]) for pair in drawn["pairs"] if pair["cycle"]} == {
+        ("a", "b"), ("b", "c"), ("c", "a"),
+    }  # fmt: skip
+    assert drawn["compared"] == 5
+
+
+def test_the_timeline_stays_within_its_hundred_per_cent_and_counts_what_was_spent(tmp_path: Path) -> None:
+    trace = runs.busy(tmp_path)
+    rows = timeline(trace)
+    assert [row["step"].node for row in rows] == ["retrieve", "predicates", "verify", "judge"]
+    assert all(0 <= each["left"] + each["width"] <= 100 for row in rows for each in (row, *row["calls"]))
+    assert (
+        sum(row["tokens"] for row in rows) == trace.usage["prompt_tokens"] + trace.usage["completion_tokens"]
     )
-    questions = [f"Is there a thing of the kind number {number} in it?" for number in range(20)]
-    trace.predicates = [{"question": question, "expected": "Yes"} for question in questions]
-    trace.verdicts = {name: dict.fromkeys(questions, 0.4) for name in names}
-    page = render(trace)
-    thumbnail = 200 * 2_000  # the pictures, at most so many bytes each
-    assert len(page.encode()) + thumbnail < 5_000_000
-    assert page.count("<tr>") == 201
+    assert story(trace).startswith("3 candidates were found in the collection, the best 3 were checked")
+
+
+def test_two_runs_are_compared_on_a_page(tmp_path: Path) -> None:
+    one = runs.write(tmp_path / "t", thread="one", query=EVIL)
+    other = runs.write(tmp_path / "t", thread="two", verdicts={"a": 0.1, "b": 0.9, "c": 0.2})
+    page = Comparison(one, other).to_html()
+    for section in ("runs", "differences", "ranking", "moves"):
+        assert f'id="{section}"' in page
+    assert "<script>alert" not in page
+    assert re.findall(r'(?:src|href)="(?!data:|#)', page) == []
+    assert "▲ from 2" in page

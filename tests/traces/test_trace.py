@@ -14,7 +14,7 @@ import pytest
 
 from imagescope_agent.cli import main
 from imagescope_agent.errors import BadInput
-from imagescope_agent.traces.graph import cycles
+from imagescope_agent.traces.duels import cycles
 from imagescope_agent.traces.secrets import redact
 from imagescope_agent.traces.store import TraceStore, place
 
@@ -89,7 +89,7 @@ def test_the_graph_is_typed_and_holds_verdicts_duels_and_cycles(tmp_path: Path) 
     assert edges == {"ran", "then", "asked", "ranked", "showed", "verdict", "duel"}
     assert graph.edges["candidate:a", "predicate:Is it blue?"]["probability"] == 0.9
     assert graph.edges["candidate:c", "candidate:a"] == {"kind": "duel", "probability": 0.9, "comparisons": 1}
-    assert cycles(trace) == [["a", "b", "c"]]
+    assert cycles(trace) == [["c", "a", "b"]]
     assert graph.nodes["candidate:c"]["rank"] == 1
 
 
