@@ -54,7 +54,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_edge("soften", "judge")
     graph.add_edge("judge", "answer")
     graph.add_edge("answer", END)
-    return graph.compile(checkpointer=checkpointer, name="cotrr")
+    return graph.compile(checkpointer=checkpointer, name="cotrr").with_config(metadata={"judge": "cotrr"})
 
 
 def serve() -> CompiledStateGraph[Any, Any, Any, Any]:

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 from langchain_core.runnables import RunnableConfig
 
 from imagescope_agent.checkpoints import FILE, open_checkpoints
-from imagescope_agent.collection.index import Report, build
+from imagescope_agent.collection.build import Report, build, find_images
 from imagescope_agent.collection.journal import storing
 from imagescope_agent.collection.manifest import find
 from imagescope_agent.errors import BadInput
-from imagescope_agent.judges import JUDGES
+from imagescope_agent.judges import JUDGES, OWN_JUDGE
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.registry import load_graph, resolve
@@ -151,7 +151,8 @@ class ImageScope:
         with recording(self.traces, self.services, settings) as recorders:
             config["callbacks"] = [*recorders]
             if self._runs is None:
-                state = await self._build(self.services).ainvoke(query, config, context=settings)
+                graph = self._build(self.services)
+                state = await graph.ainvoke(query, config, context=settings)
             else:
                 async with open_checkpoints(self._runs) as saver:
                     graph = self._build(self.services, checkpointer=saver)
@@ -164,15 +165,24 @@ class ImageScope:
             state,
             paths={hit["id"]: str(collection.folder / hit["id"]) for hit in state["results"]},
             graph=self.graph,
+            judge=judge_of(graph, settings),
             profile=self.services.profile,
             run=run,
             settings=settings.to_dict(),
+            weights=self.services.weights,
         )
 
     def _settings(self, given: dict[str, Any]) -> Settings:
         settings = Settings.load(self.services.settings, **{**self._given, **given})
-        resolve(settings.judge, JUDGES, kind="judge")
+        if settings.judge is not None:
+            resolve(settings.judge, JUDGES, kind="judge")
         return settings
+
+
+def judge_of(graph: Any, settings: Settings) -> str:
+    """Who judges in a compiled graph: whom the settings name, else the graph's own (its metadata's "judge")."""
+    metadata = (graph.config or {}).get("metadata", {})
+    return settings.judge or str(metadata.get("judge", OWN_JUDGE))
 
 
 def index_folder(
@@ -196,25 +206,21 @@ def index_folder(
         BadInput: no folder, no image in it, an unknown profile, or a disk that is full or read-only.
         BackendUnavailable: a model failed; what was finished is kept.
     """
-    if not Path(folder).is_dir():  # before any weights are read
-        raise BadInput(f"there is no folder {str(folder)!r}; give a folder of images")
+    folder, place = Path(folder), None if out is None else Path(out)
     chosen = load_profile(profile or DEFAULT_PROFILE)
+    find_images(folder, place, only)  # what is wrong with the folder is told before any weights are read
     captioner = open_roles(chosen)["captioner"]
+    prompt = load_prompt("caption", prompt_set=chosen.prompt_set).fill()
     report = run_sync(
         build(
-            Path(folder),
-            None if out is None else Path(out),
-            open_embedder_of(chosen),
-            captioner,
-            load_prompt("caption", prompt_set=chosen.prompt_set).fill(),
+            *(folder, place, open_embedder_of(chosen), captioner, prompt),
             captioner_weights=weights_of(captioner),
             only=only,
             progress=progress,
         )
     )
-    index = Path(report.index)
-    with storing(index):
-        (index / PROFILE_FILE).write_text(chosen.name, encoding="utf-8")
+    with storing(Path(report.index)):
+        (Path(report.index) / PROFILE_FILE).write_text(chosen.name, encoding="utf-8")
     return report
 
 

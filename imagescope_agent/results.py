@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from imagescope_agent.state import Intent, Note, Predicate, Usage
@@ -39,6 +39,7 @@ class SearchResult:
         usage: what it cost, summed (see `total`).
         run: the id under which `ImageScope.resume` finds the run.
         settings: of the run.
+        weights: the exact weights behind the embedder and every role.
     """
 
     query: str
@@ -54,6 +55,7 @@ class SearchResult:
     usage: dict[str, Any]
     run: str
     settings: dict[str, Any]
+    weights: dict[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.results)
@@ -99,9 +101,11 @@ def to_result(
     *,
     paths: Mapping[str, str],
     graph: str,
+    judge: str,
     profile: str,
     run: str,
     settings: dict[str, Any],
+    weights: dict[str, str],
 ) -> SearchResult:
     """The result in a finished run's state; `paths` tells by id where the images lie."""
     rankings = {
@@ -113,7 +117,7 @@ def to_result(
         query=state["query"],
         reference=state["reference"],
         graph=graph,
-        judge=settings["judge"],
+        judge=judge,
         profile=profile,
         results=tuple(Hit(path=paths[hit["id"]], **hit) for hit in state["results"]),
         rankings=rankings,
@@ -123,4 +127,5 @@ def to_result(
         usage=total(state["usage"]),
         run=run,
         settings=settings,
+        weights=weights,
     )

@@ -22,7 +22,9 @@ class Settings:
         top_k: how many candidates are verified; at least max(top_k, k) are retrieved.
         tau: weight of the captions beside the images in retrieval, from 0 to 1.
         alpha: how many of the best verified candidates the judge may see.
-        judge: a name of `judges.JUDGES`, or "module:attribute".
+        certain: how many of the first places a graph that stops verifying early makes as certain as if it had
+            asked everything.
+        judge: a name of `judges.JUDGES`, or "module:attribute"; None for the graph's own.
         seed: the same seed gives the same ranking.
         keep_reference: leave the reference in its own ranking, as some benchmarks demand.
         budget: most model calls a run may make; None for no limit.
@@ -38,7 +40,8 @@ class Settings:
     top_k: int = 20
     tau: float = 0.15
     alpha: int = 3
-    judge: str = "pairwise"
+    certain: int = 1
+    judge: str | None = None
     seed: int = 0
     keep_reference: bool = False
     budget: int | None = None
@@ -49,6 +52,7 @@ class Settings:
         _check_whole(self, "k", least=1)
         _check_whole(self, "top_k", least=0)
         _check_whole(self, "alpha", least=0)
+        _check_whole(self, "certain", least=0)
         _check_whole(self, "seed", least=0)
         _check_whole(self, "attempts", least=1)
         if self.budget is not None:
@@ -57,7 +61,7 @@ class Settings:
             raise BadInput(f"tau is {self.tau!r}; give a number from 0 to 1")
         if not isinstance(self.keep_reference, bool):
             raise BadInput(f"keep_reference is {self.keep_reference!r}; give true or false")
-        if not isinstance(self.judge, str) or not self.judge:
+        if self.judge is not None and (not isinstance(self.judge, str) or not self.judge):
             raise BadInput(f"judge is {self.judge!r}; give the name of a judge")
         if self.clarify not in CLARIFY:
             raise BadInput(f"clarify is {self.clarify!r}; give one of {', '.join(CLARIFY)}")
@@ -103,10 +107,10 @@ def _environment() -> dict[str, Any]:
 
 
 def _convert(name: str, kind: str, text: str) -> int | float | str | bool | None:
-    if kind == "str":
-        return text
     if text == "" and "None" in kind:
         return None
+    if kind.startswith("str"):
+        return text
     try:
         if kind == "bool":
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]

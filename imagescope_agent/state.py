@@ -117,6 +117,7 @@ class State(TypedDict, total=False):
     intent: Intent
     candidates: list[Candidate]
     predicates: list[Predicate]
+    reflections: int  # how often the search was widened
     verdicts: Annotated[Verdicts, merge_verdicts]
     matches: dict[str, int]
     judgement: dict[str, Any]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Query
 from imagescope_agent.evaluation.runner import Answer
+from imagescope_agent.evaluation.turns import TALKING, Turns
 from imagescope_agent.registry import load_graph
+from imagescope_agent.results import total
 from imagescope_agent.settings import Settings
 
 #: Stages a ranking goes through, where the graph has a node of that name; "final" is what the user gets.
 STAGES = ("retrieve", "verify", "judge")
+#: Ranking after each stage (paths), notes, usage.
+Found = tuple[Mapping[str, Sequence[str]], Sequence[Mapping[str, str]], dict[str, Any]]
 
 
 def open_system(
@@ -32,6 +36,8 @@ def open_system(
 
     load_graph(graph)  # a misspelt name is told before hours of indexing
     chosen = {"keep_reference": not benchmark.drop_reference, **settings}
+    if graph in TALKING:
+        chosen["clarify"] = "never"  # nobody is there to answer
     scopes = {}
     for name, gallery in galleries.items():
         index_folder(
@@ -66,15 +72,22 @@ class GraphSystem:
             for name, gallery in galleries.items()
         }
         self._depth = {name: benchmark.depth or len(gallery.files) for name, gallery in galleries.items()}
+        from imagescope_agent.api import judge_of
+
         scope = next(iter(scopes.values()))
-        nodes = load_graph(scope.graph)(scope.services).nodes
-        self._stages = [stage for stage in STAGES if stage in nodes]
-        resolved = Settings.load(scope.services.settings, **settings).to_dict()
+        graph = load_graph(scope.graph)(scope.services)
+        self._stages = [stage for stage in STAGES if stage in graph.nodes]
+        chosen = Settings.load(scope.services.settings, **settings)
         self.identity = {
-            "judge": resolved["judge"],
-            "settings": {name: value for name, value in resolved.items() if name != "k"},
+            "judge": judge_of(graph, chosen),
+            "settings": {name: value for name, value in chosen.to_dict().items() if name != "k"},
             "weights": dict(scope.services.weights),
         }
+        self._turns: Turns | None = None
+        if any(query.group for query in benchmark.queries):
+            talks = scope.graph in TALKING
+            self.identity["dialogs"] = "turns of a conversation" if talks else "rounds joined into one text"
+            self._turns = self._conversations(benchmark, settings) if talks else None
 
     async def answer(self, query: Query) -> Answer:
         """Rank the gallery; the result's rankings become official ids.
@@ -83,17 +96,39 @@ class GraphSystem:
             BackendUnavailable: a model does not answer.
             ImageScopeError: this query failed.
         """
-        files, ids = self._galleries[query.gallery].files, self._ids[query.gallery]
-        reference = files[query.reference] if query.reference is not None else None
-        result = await self._scopes[query.gallery].asearch(
-            query.text, image=reference, k=self._depth[query.gallery]
-        )
-        rankings = {"judge": result.rankings["final"], **result.rankings}
+        ask = self._turn if self._turns and query.group else self._search
+        rankings, notes, usage = await ask(query)
+        ids = self._ids[query.gallery]
         return Answer(
             stages={stage: [ids[path] for path in rankings[stage]] for stage in (*self._stages, "final")},
-            notes=[dict(note) for note in result.notes],
-            usage=result.usage,
+            notes=[dict(note) for note in notes],
+            usage=usage,
         )
+
+    async def _search(self, query: Query) -> Found:
+        files, depth = self._galleries[query.gallery].files, self._depth[query.gallery]
+        reference = files[query.reference] if query.reference is not None else None
+        result = await self._scopes[query.gallery].asearch(query.text, image=reference, k=depth)
+        return {"judge": result.rankings["final"], **result.rankings}, result.notes, result.usage
+
+    async def _turn(self, query: Query) -> Found:
+        assert self._turns is not None
+        state = await self._turns.state(query)
+        rankings = {
+            "retrieve": state["ranking_retrieve"],
+            "verify": state["ranking_verify"] or state["ranking_retrieve"],
+            **dict.fromkeys(("judge", "final"), state["ranking"]),
+        }
+        return rankings, state["notes"], total(state["usage"])
+
+    def _conversations(self, benchmark: Benchmark, settings: Mapping[str, Any]) -> Turns:
+        services = {name: scope.services for name, scope in self._scopes.items()}
+        told = {
+            name: Settings.load(each.settings, **{**settings, "k": self._depth[name]})
+            for name, each in services.items()
+        }
+        graph = next(iter(self._scopes.values())).graph
+        return Turns(graph, services, told, benchmark.queries)
 
 
 def _require_all(gallery: Gallery, scope: Any) -> None:

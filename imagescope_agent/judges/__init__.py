@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+OWN_JUDGE = "pairwise"  # of a graph that names no other, as ImageScope's paper has it
+
 JUDGES: dict[str, str] = {
     "pairwise": "imagescope_agent.judges.pairwise:judge",
     "pointwise": "imagescope_agent.judges.pointwise:pointwise",
@@ -24,4 +26,5 @@ JUDGES: dict[str, str] = {
     "siftrank": "imagescope_agent.judges.siftrank:judge",
     "icr": "imagescope_agent.judges.icr:judge",
     "budgeted": "imagescope_agent.judges.budgeted:judge",
+    "affordable": "imagescope_agent.judges.affordable:judge",
 }

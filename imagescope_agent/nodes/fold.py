@@ -116,10 +116,16 @@ class RetrieveLiked:
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `candidates` and `ranking_retrieve`: the max(top_k, k) best images."""
-        return await asyncio.to_thread(self._search, state, current(runtime))
-
-    def _search(self, state: State, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
+        found = await asyncio.to_thread(self.search, state, current(runtime))
+        return {
+            "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],
+            "ranking_retrieve": [name for name, _ in found],
+            "usage": [spent("retrieve", "embedder", {"seconds": time.perf_counter() - start})],
+        }
+
+    def search(self, state: State, settings: Settings) -> list[tuple[str, float]]:
+        """The max(top_k, k) best images with their scores."""
         self.collection.require_weights(self.embedder.weights)
         intent, reference = state["intent"], state["reference"]
         vectors = self.embedder.texts([intent["core"], intent["enhanced"], intent["full"]])
@@ -128,12 +134,7 @@ class RetrieveLiked:
         exclude = list(state["rejected"])
         if reference is not None and not settings.keep_reference:
             exclude.append(reference)
-        found = self.collection.search(rows, settings.tau, max(settings.top_k, settings.k), exclude=exclude)
-        return {
-            "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],
-            "ranking_retrieve": [name for name, _ in found],
-            "usage": [spent("retrieve", "embedder", {"seconds": time.perf_counter() - start})],
-        }
+        return self.collection.search(rows, settings.tau, max(settings.top_k, settings.k), exclude=exclude)
 
 
 def _answered(facts: list[Fact], predicate: Predicate) -> list[Fact]:

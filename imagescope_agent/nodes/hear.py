@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from imagescope_agent.collection.images import load
 from imagescope_agent.collection.index import Collection
 from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.nodes.turn import Begin, check_query, find_reference
@@ -113,7 +111,7 @@ def check_reference(reference: object, collection: Collection) -> str | None:
     """
     found = find_reference(reference, collection)
     if found is not None and found not in collection:
-        load(Path(found))
+        collection.reference(found)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.collection.index import Collection
-from imagescope_agent.judges import JUDGES
+from imagescope_agent.judges import JUDGES, OWN_JUDGE
 from imagescope_agent.judges.base import Candidate, Judge, Judgement, Task
 from imagescope_agent.ledger import at_step, note, remaining, spent
 from imagescope_agent.mllms.role import Role
@@ -19,12 +19,22 @@ from imagescope_agent.state import Note, State
 
 
 class JudgeTop:
-    """Let the judge order the top alpha candidates; the others stay behind them as they are."""
+    """Let the judge order the top alpha candidates; the others stay behind them as they are.
+
+    Args:
+        model: who is asked.
+        collection: where the pictures are.
+        judge: who judges when the settings name nobody.
+        prompt_set: whose wording is used, None for the general one.
+    """
 
     step = "judge"
 
-    def __init__(self, model: Role, collection: Collection, *, prompt_set: str | None = None) -> None:
+    def __init__(
+        self, model: Role, collection: Collection, *, judge: str = OWN_JUDGE, prompt_set: str | None = None
+    ) -> None:
         self.model, self.role, self.collection, self.prompt_set = model, model.name, collection, prompt_set
+        self.judge = judge
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `judgement` and the final `ranking`.
@@ -33,17 +43,15 @@ class JudgeTop:
             BadInput: there is no judge of that name.
         """
         settings = current(runtime)
-        return await self.judged(state, settings, state["ranking_verify"], settings.judge, settings.alpha)
+        return await self.judged(state, settings, state["ranking_verify"], settings.alpha)
 
-    async def judged(
-        self, state: State, settings: Settings, ranking: list[str], name: str, most: int
-    ) -> dict[str, Any]:
-        """Let the judge of that name order the first `most` of a ranking.
+    async def judged(self, state: State, settings: Settings, ranking: list[str], most: int) -> dict[str, Any]:
+        """Let the judge order the first `most` of a ranking.
 
         Raises:
             BadInput: there is no judge of that name.
         """
-        judge: Judge = resolve(name, JUDGES, kind="judge")
+        judge: Judge = resolve(settings.judge or self.judge, JUDGES, kind="judge")
         refs, notes = await candidate_refs(ranking[:most], self.collection, step=self.step)
         if not refs:
             return {"ranking": ranking, "notes": notes}

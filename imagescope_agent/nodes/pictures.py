@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from pathlib import Path
 
-from imagescope_agent.collection.images import ImageProblem, load
+from imagescope_agent.collection.images import ImageProblem
 from imagescope_agent.collection.index import Collection
 from imagescope_agent.ledger import note
 from imagescope_agent.mllms.role import ImageRef
@@ -17,11 +16,10 @@ async def reference_ref(reference: str, collection: Collection) -> ImageRef:
     """The reference image as a model is shown it.
 
     Raises:
+        BadInput: it is no id, and this collection takes no other files.
         ImageProblem: the file cannot be used (any more).
     """
-    if reference in collection:
-        return await asyncio.to_thread(collection.image_ref, reference)
-    return (await asyncio.to_thread(load, Path(reference))).ref()
+    return (await asyncio.to_thread(collection.reference, reference)).ref()
 
 
 async def candidate_refs(

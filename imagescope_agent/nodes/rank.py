@@ -47,23 +47,23 @@ class Target:
 
 
 class JudgeBest(JudgeTop):
-    """Let one given judge order the best retrieved candidates, whatever judge the settings name.
+    """Let a judge order the best retrieved candidates.
 
     Args:
-        judge: a name of `judges.JUDGES`.
+        judge: a name of `judges.JUDGES`, for when the settings name none.
         most: how many candidates it is shown.
     """
 
     def __init__(
         self, model: Role, collection: Collection, *, judge: str, most: int, prompt_set: str | None = None
     ) -> None:
-        super().__init__(model, collection, prompt_set=prompt_set)
-        self.judge, self.most = judge, most
+        super().__init__(model, collection, judge=judge, prompt_set=prompt_set)
+        self.most = most
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `judgement` and the final `ranking`."""
         ranking = state["ranking_verify"] or state["ranking_retrieve"]
-        return await self.judged(state, current(runtime), ranking, self.judge, self.most)
+        return await self.judged(state, current(runtime), ranking, self.most)
 
 
 class Soften:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from langgraph.runtime import Runtime
 
 from imagescope_agent.collection.embed import Embedder, Vectors
-from imagescope_agent.collection.images import load
 from imagescope_agent.collection.index import Collection
 from imagescope_agent.ledger import spent
 from imagescope_agent.settings import Settings, current
@@ -63,7 +61,7 @@ class RetrievePlain:
     def _image_vector(self, reference: str) -> Vectors:
         if reference in self.collection:
             return self.collection.image_vector(reference)
-        return self.embedder.images([load(Path(reference)).image])
+        return self.embedder.images([self.collection.reference(reference).image])
 
 
 def _ranked(

@@ -33,6 +33,7 @@ class Begin:
             "intent": {"steps": [], "core": "", "enhanced": "", "full": ""},
             "candidates": [],
             "predicates": [],
+            "reflections": 0,
             "matches": {},
             "judgement": {"order": [], "scores": {}, "reasons": {}},
             "ranking_retrieve": [],
@@ -66,7 +67,7 @@ def check_query(text: object) -> str:
 
 
 def find_reference(reference: object, collection: Collection) -> str | None:
-    """The reference as an id of the collection or the absolute path of another picture; None for none.
+    """The reference as an id of the collection or, where that takes files, the absolute path of another picture.
 
     Raises:
         BadInput: it is neither; similar ids are suggested.
@@ -76,6 +77,10 @@ def find_reference(reference: object, collection: Collection) -> str | None:
     name = str(reference)
     if name in collection:
         return name
+    if not collection.takes_files:
+        raise BadInput(
+            f"there is no image {shorten(name)!r} in the collection; {suggest(name, collection.ids)}"
+        )
     try:
         path = Path(name).expanduser().resolve()
         found = path.is_file()

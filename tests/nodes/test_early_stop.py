@@ -41,3 +41,23 @@ def test_what_is_known_before_is_not_asked_again() -> None:
     assert plan.next() == [(2, 1)]
     plan.tell(2, 1, False)
     assert plan.next() == [(0, 0)]
+
+
+def test_the_top_is_that_of_asking_everything_with_head_starts_and_soft_answers() -> None:
+    rng = random.Random(1)
+    saved = []
+    for _ in range(1000):
+        count, questions, alpha = rng.randint(0, 25), rng.randint(1, 6), rng.randint(0, 6)
+        most = rng.choice([0.5, 2.4, 7.0])
+        start = sorted((rng.gauss(0, rng.choice([0, 1, 3])) for _ in range(count)), reverse=True)
+        table = [[max(-most, min(most, rng.gauss(1, 5))) for _ in range(questions)] for _ in range(count)]
+        plan = EarlyStop(count, questions, alpha, start=start, most=most)
+        while pairs := plan.next(rng.randint(1, 3)):
+            for candidate, question in pairs:
+                plan.tell(candidate, question, table[candidate][question])
+        full = sorted(range(count), key=lambda each: (-round(start[each] + sum(table[each]), 9), each))
+        for unknown in (most, 0.0, -most):
+            assert plan.ranking(unknown)[:alpha] == full[:alpha]
+        if count >= 20 and alpha <= 3:
+            saved.append(1 - plan.asked / (count * questions))
+    assert sum(saved) / len(saved) >= 0.4

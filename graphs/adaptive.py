@@ -1,0 +1,87 @@
+"""Spend only what is needed: verify until the first place is certain, judge only who may still be the best.
+
+Text-to-image and composed retrieval without training. Calls per query: 2 reasoner, the verdicts that can still change
+the first `certain` places (the same places as asking all top_k x questions), and a judge where two candidates are
+nearly even. When nobody satisfies every predicate, what is missing is searched for once more. A budget is never
+exceeded; every step does what the rest of it allows.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import RetryPolicy
+
+from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.nodes.answer import Answer
+from imagescope_agent.nodes.fallback import or_else
+from imagescope_agent.nodes.judge_unsure import JudgeUnsure
+from imagescope_agent.nodes.reflect import Reflect, RetrieveMore, unsatisfied
+from imagescope_agent.nodes.retrieve import Retrieve
+from imagescope_agent.nodes.turn import Begin
+from imagescope_agent.nodes.understand import (
+    Describe,
+    Predicates,
+    Understand,
+    no_predicates,
+    query_as_intent,
+    unknown_reference,
+)
+from imagescope_agent.nodes.verify_sure import VerifySure
+from imagescope_agent.services import Services, serve_from_environment
+from imagescope_agent.settings import Settings
+from imagescope_agent.state import Query, State
+
+REFLECTIONS = 1  # how often a search that satisfies nobody is widened
+JUDGE = "affordable"
+PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
+
+
+def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The compiled graph: {"query", "reference": id, path or None} -> `State` with ranking and reasons."""
+    images, words, embedder = services.collection, services.prompt_set, services.embedder
+    describe = Describe(services.captioner, images, prompt_set=words)
+    understand = Understand(services.reasoner, prompt_set=words)
+    predicates = Predicates(services.reasoner, prompt_set=words)
+
+    graph = StateGraph(State, context_schema=Settings, input_schema=Query)
+    for name, node in {
+        "describe": or_else(describe, unknown_reference, instead="no caption"),
+        "understand": or_else(understand, query_as_intent, instead="the query"),
+        "predicates": or_else(predicates, no_predicates, instead="none"),
+        "verify": VerifySure(services.verifier, images, prompt_set=words),
+        "judge": JudgeUnsure(services.judge, images, judge=JUDGE, prompt_set=words),
+    }.items():
+        graph.add_node(name, node, retry_policy=PATIENT)
+    graph.add_node("begin", Begin(images))
+    graph.add_node("retrieve", Retrieve(embedder, images))
+    graph.add_node("reflect", Reflect())
+    graph.add_node("retrieve_more", RetrieveMore(embedder, images))
+    graph.add_node("answer", Answer())
+
+    graph.add_edge(START, "begin")
+    graph.add_edge("begin", "describe")
+    graph.add_edge("describe", "understand")
+    graph.add_edge("understand", "retrieve")
+    graph.add_edge("retrieve", "predicates")
+    graph.add_edge("predicates", "verify")
+    graph.add_conditional_edges("verify", after_verify)
+    graph.add_edge("reflect", "retrieve_more")
+    graph.add_edge("retrieve_more", "verify")
+    graph.add_edge("judge", "answer")
+    graph.add_edge("answer", END)
+    return graph.compile(checkpointer=checkpointer, name="adaptive").with_config(metadata={"judge": JUDGE})
+
+
+def after_verify(state: State) -> Literal["reflect", "judge"]:
+    """Reflect while nobody satisfies every predicate, a bounded number of times, and not on an empty purse."""
+    spent = any(note["kind"] == "budget" for note in state["notes"])
+    further = state["reflections"] < REFLECTIONS and not spent
+    return "reflect" if further and unsatisfied(state) else "judge"
+
+
+def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The graph for a graph server; see `services.serve_from_environment`."""
+    return build(serve_from_environment())
