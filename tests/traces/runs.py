@@ -88,7 +88,7 @@ def large(folder: Path) -> Trace:
     """A run over 200 pictures with 20 predicates, every question and answer in it."""
     names = [f"{number:04}.png" for number in range(200)]
     noise = Random(0)
-    for number, name in enumerate(names):  # noise is what compresses worst
+    for name in names:  # noise is what compresses worst
         Image.frombytes("RGB", (24, 24), noise.randbytes(24 * 24 * 3)).resize((96, 96)).save(folder / name)
     questions = [f"Is there a thing of the kind number {number} in it?" for number in range(20)]
     store = TraceStore(folder / "traces")
