@@ -122,13 +122,17 @@ def weights_of(role: Role) -> str:
 def serve_from_environment() -> Services:
     """The services of a graph server: of IMAGESCOPE_COLLECTION, by IMAGESCOPE_PROFILE ("mini" by default).
 
+    References are images of the collection, never other files.
+
     Raises:
         BadInput: no collection is named, or it cannot be opened.
     """
     folder = os.environ.get(COLLECTION_VARIABLE)
     if not folder:
         raise BadInput(f"{COLLECTION_VARIABLE} is not set; set it to an indexed folder")
-    return open_services(os.environ.get(PROFILE_VARIABLE, "mini"), folder)
+    services = open_services(os.environ.get(PROFILE_VARIABLE, "mini"), folder)
+    services.collection.takes_files = False  # a path in a request must not open a file of this machine
+    return services
 
 
 @cache

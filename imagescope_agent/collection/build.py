@@ -96,13 +96,8 @@ async def build(
         BackendUnavailable: a model failed; what was finished is kept.
     """
     started = time.monotonic()
+    found, skipped = find_images(folder, out, only)
     out = out if out is not None else folder / manifest.FOLDER_INDEX
-    found, skipped = scan(folder, ignore=out)
-    if only is not None:
-        found = [item for item in found if item.id in only]
-        skipped = [item for item in skipped if item.id in only]
-    if not found:
-        raise _no_images(folder, skipped)
     recipe = hashlib.sha256(f"{captioner_weights}\n{prompt}".encode()).hexdigest()
     with (
         Journal(out) as journal,
@@ -129,6 +124,23 @@ async def build(
         usage={"step": "caption", "role": captioner.name, **work.usage},
         seconds=time.monotonic() - started,
     )
+
+
+def find_images(
+    folder: Path, out: Path | None, only: Container[str] | None = None
+) -> tuple[list[Found], list[Skipped]]:
+    """The files that would be indexed and what is left out, by id; arguments as in `build`.
+
+    Raises:
+        BadInput: no folder, or nothing in it that could be an image.
+    """
+    found, skipped = scan(folder, ignore=out if out is not None else folder / manifest.FOLDER_INDEX)
+    if only is not None:
+        found = [item for item in found if item.id in only]
+        skipped = [item for item in skipped if item.id in only]
+    if not found:
+        raise _no_images(folder, skipped)
+    return found, skipped
 
 
 @dataclass

@@ -32,7 +32,11 @@ class Collection:
         captions: id -> caption, "" where the captioner gave none.
         skipped: what the indexer left out, and why.
         embedder_weights, captioner_weights: what the index was made with.
+        takes_files: whether a reference may be any image file of this machine; a graph server sets it to
+            False, so that whoever reaches it sees nothing but the collection.
     """
+
+    takes_files = True
 
     def __init__(
         self, location: Path, content: Manifest, images: faiss.IndexFlatIP, captions: faiss.IndexFlatIP
@@ -131,6 +135,17 @@ class Collection:
         if picture.key != self._keys[name]:
             raise ImageProblem(path, "it changed since it was indexed", mend="index the folder again")
         return picture
+
+    def reference(self, name: str) -> Picture:
+        """The picture of an id, or of an image file elsewhere where `takes_files`.
+
+        Raises:
+            BadInput: neither an id nor such a file.
+            ImageProblem: as `picture`; the file is no image.
+        """
+        if name not in self and self.takes_files:
+            return load(Path(name))
+        return self.picture(name)
 
     def image_ref(self, name: str) -> ImageRef:
         """The image as a chat model is shown it (see `Picture.ref`); raises as `picture`."""
