@@ -25,10 +25,12 @@ def small_memory(model: TransformersChat, monkeypatch: pytest.MonkeyPatch, token
     network = model.engine().desk.network  # type: ignore[attr-defined]
     plain = network.hidden
 
-    def hidden(ids: Any, positions: Any, mask: Any, features: Any = (), cache: Any = None) -> Any:
+    def hidden(
+        ids: Any, positions: Any, mask: Any, features: Any = (), cache: Any = None, **read: Any
+    ) -> Any:
         if mask.shape[0] * mask.shape[-1] > tokens:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return plain(ids, positions, mask, features, cache)
+        return plain(ids, positions, mask, features, cache, **read)
 
     monkeypatch.setattr(network, "hidden", hidden)
 

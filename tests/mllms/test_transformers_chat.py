@@ -242,3 +242,17 @@ def test_weights_hash_tells_checkpoints_apart(qwen3_vl: Path, tmp_path: Path) ->
     build_qwen3_vl(tmp_path, seed=1)
     first, second = TransformersChat(checkpoint=str(qwen3_vl)), TransformersChat(checkpoint=str(tmp_path))
     assert first.weights != second.weights and len(first.weights) == 16
+
+
+def test_what_all_questions_begin_with_is_read_once(qwen3_vl: Path) -> None:
+    texts = ["Is there a red house?", "Is there a boat", "Is there", "Is there a red house? Yes"]
+    asked = [Request(text=text, images=(picture(1),)) for text in texts]
+    model = TransformersChat(checkpoint=str(qwen3_vl))
+    assert torch.allclose(choose(model, asked), choose(model.plainly(), asked), atol=1e-4)
+    both = asyncio.run(Role("verifier", model).choose(asked, LABELS)).usage["prompt_tokens"]
+    apart = [
+        asyncio.run(Role("verifier", model).choose([each], LABELS)).usage["prompt_tokens"] for each in asked
+    ]
+    alone = apart[0]
+    own = len(model.engine().checkpoint.tokenizer("Is there", add_special_tokens=False)["input_ids"])
+    assert both <= sum(apart) - (len(asked) - 1) * own and both > alone

@@ -80,7 +80,7 @@ class Checkpoint:
         """How many scores the model gives for the next token."""
         return int(self.model.get_output_embeddings().weight.shape[0])
 
-    @property
+    @cached_property
     def context(self) -> int:
         """Longest sequence in tokens."""
         text = self.model.config.get_text_config()

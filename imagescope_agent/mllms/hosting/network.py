@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,6 @@ from transformers import DynamicCache
 
 from imagescope_agent.mllms.hosting.checkpoint import Checkpoint
 from imagescope_agent.mllms.hosting.features import Features
-
-
-def padded(length: int) -> int:
-    """The length that a forward is given: attention is up to three times faster over multiples of 16."""
-    return -(-length // 16) * 16
 
 
 class Network:
@@ -36,6 +33,7 @@ class Network:
         self._embed = checkpoint.model.get_input_embeddings()
         self._layers = checkpoint.language_model
         self._head = checkpoint.model.get_output_embeddings()
+        self._last = _LastLayer(self._layers.layers[-1])
         self.forwards = 0
         self.tokens = 0
 
@@ -54,8 +52,10 @@ class Network:
         mask: torch.Tensor,
         features: Sequence[Features] = (),
         cache: Any = None,
+        *,
+        read: torch.Tensor,
     ) -> torch.Tensor:
-        """Last hidden states, (batch, length, width).
+        """Last hidden states of the tokens that are read, (n, width).
 
         Args:
             ids: (batch, length).
@@ -63,6 +63,7 @@ class Network:
             mask: (batch, 1, length, seen) bool, True where a token attends; no row may be all False.
             features: of the pictures in the order of their tokens, row by row.
             cache: keys and values seen before; grows.
+            read: (2, n), row and place of each token whose state is wanted.
         """
         embeds = self._embed(ids)
         options: dict[str, Any] = {}
@@ -78,15 +79,16 @@ class Network:
                 ]
         self.forwards += 1
         self.tokens += ids.numel()
-        made = self._layers(
-            inputs_embeds=embeds,
-            position_ids=positions if self.axes > 1 else positions[0],
-            attention_mask=mask,
-            past_key_values=cache,
-            use_cache=cache is not None,
-            **options,
-        )
-        hidden: torch.Tensor = made.last_hidden_state
+        with self._last.only(read):
+            made = self._layers(
+                inputs_embeds=embeds,
+                position_ids=positions if self.axes > 1 else positions[0],
+                attention_mask=mask,
+                past_key_values=cache,
+                use_cache=cache is not None,
+                **options,
+            )
+        hidden: torch.Tensor = made.last_hidden_state[read[0], read[1]]
         return hidden
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -99,3 +101,39 @@ class Network:
         chosen = list(labels)
         bias = None if self._head.bias is None else self._head.bias[chosen]
         return torch.nn.functional.linear(hidden, self._head.weight[chosen], bias).float()
+
+
+class _LastLayer:
+    """Lets only tokens that are read through the last layer's feed-forward part; nothing follows the others."""
+
+    def __init__(self, layer: Any) -> None:
+        # engines of one checkpoint share its layers and work in threads of their own
+        self._now = threading.local()
+        feed_forward = getattr(layer, "mlp", None)
+        if type(feed_forward).__name__.endswith("MLP"):  # experts are left alone
+            feed_forward.register_forward_pre_hook(self._pick)
+            feed_forward.register_forward_hook(self._put)
+
+    @contextmanager
+    def only(self, read: torch.Tensor) -> Iterator[None]:
+        """Whatever this thread passes through the layer meanwhile is cut to the tokens (2, n)."""
+        self._now.read = read
+        try:
+            yield
+        finally:
+            self._now.read = None
+
+    def _pick(self, _: Any, given: tuple[torch.Tensor]) -> tuple[torch.Tensor] | None:
+        read = getattr(self._now, "read", None)
+        if read is None:
+            return None
+        self._now.shape = given[0].shape
+        return (given[0][read[0], read[1]],)
+
+    def _put(self, _: Any, __: Any, made: torch.Tensor) -> torch.Tensor | None:
+        read = getattr(self._now, "read", None)
+        if read is None:
+            return None
+        whole = made.new_zeros(self._now.shape)
+        whole[read[0], read[1]] = made
+        return whole

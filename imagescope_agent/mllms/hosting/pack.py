@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from imagescope_agent.mllms.hosting.features import Features
-from imagescope_agent.mllms.hosting.network import Network, padded
+from imagescope_agent.mllms.hosting.network import Network
 from imagescope_agent.mllms.hosting.prompt import Prompt, line
 
 _PREFIX, _PADDING = 0, -1
@@ -35,6 +35,16 @@ class Row:
     def length(self) -> int:
         """Tokens of the whole row."""
         return self.prefix + sum(len(ids) for ids, _ in self.branches)
+
+    def deepen(self) -> None:
+        """Move what all branches begin with into the prefix; each keeps at least one token."""
+        if len(self.branches) < 2:
+            return
+        least = min(len(ids) for ids, _ in self.branches) - 1
+        tokens = np.stack([ids[:least] for ids, _ in self.branches])
+        same = int((tokens == tokens[0]).all(axis=0).cumprod().sum())
+        self.prefix += same
+        self.branches = [(ids[same:], places) for ids, places in self.branches]
 
 
 def pack(prompts: Sequence[Prompt], *, share: bool, row_tokens: int) -> list[Row]:
@@ -62,6 +72,8 @@ def pack(prompts: Sequence[Prompt], *, share: bool, row_tokens: int) -> list[Row
         places = [place]
         row.branches.append((branch, places))
         seen[key, branch.tobytes()] = places
+    for row in rows:
+        row.deepen()
     return rows
 
 
@@ -94,7 +106,7 @@ def score(
     network: Network, rows: Sequence[Row], features: Mapping[str, Features]
 ) -> tuple[torch.Tensor, list[list[int]]]:
     """Hidden states at the last token of every branch, (branches, width), and the prompts each answers."""
-    length = padded(max(row.length for row in rows))
+    length = max(row.length for row in rows)
     ids = np.full((len(rows), length), network.pad, dtype=np.int64)
     positions = np.zeros((network.axes, len(rows), length), dtype=np.int64)
     branch = np.full((len(rows), length), _PADDING, dtype=np.int64)
@@ -117,9 +129,9 @@ def score(
         network.tensor(positions),
         branch_mask(network.tensor(branch)),
         [features[key] for row in rows for key in row.first.pictures],
+        read=network.tensor(np.asarray(reads).T),
     )
-    at = network.tensor(np.asarray(reads))
-    return hidden[at[:, 0], at[:, 1]], places
+    return hidden, places
 
 
 def branch_mask(branch: torch.Tensor) -> torch.Tensor:

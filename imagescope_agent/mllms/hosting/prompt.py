@@ -77,7 +77,7 @@ class Family(Protocol):
 
 def line(start: int, length: int, axes: int) -> NDArray[np.int64]:
     """Positions of plain text: (axes, length)."""
-    return np.broadcast_to(np.arange(start, start + length), (axes, length))
+    return np.arange(start, start + length)[None].repeat(axes, axis=0)
 
 
 def chat(turns: Sequence[Turn], pictures: Sequence[Any], special: Sequence[str]) -> list[dict[str, Any]]:

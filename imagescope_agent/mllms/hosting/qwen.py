@@ -38,6 +38,7 @@ class Qwen:
         self._merge = int(config.vision_config.spatial_merge_size)
         self._special = control_tokens(checkpoint.tokenizer)
         self._template = lru_cache(maxsize=4096)(self._apply)
+        self._grid = lru_cache(maxsize=256)(self._make_grid)
         self.image_token = int(config.image_token_id)
         self.cache = cache
         self.prefills = 0
@@ -72,7 +73,7 @@ class Qwen:
         start = after = 0
         for place, each in zip(places, features, strict=True):
             parts += [np.asarray(ids[start:place]), np.full(len(each.embeds), self.image_token)]
-            text, grid = place - start, self._grid(each)
+            text, grid = place - start, self._grid(*each.grid)
             positions += [line(after, text, 3), grid + (after + text)]
             after += text + int(grid.max()) + 1
             start = place + 1
@@ -88,8 +89,7 @@ class Qwen:
             prefix=len(tokens) - (len(ids) - start) + ended if places else 0,
         )
 
-    def _grid(self, features: Features) -> NDArray[np.int64]:
-        time, height, width = features.grid
+    def _make_grid(self, time: int, height: int, width: int) -> NDArray[np.int64]:
         return np.indices((time, height // self._merge, width // self._merge)).reshape(3, -1)
 
     def _apply(self, turns: tuple[Turn, ...]) -> tuple[int, ...]:

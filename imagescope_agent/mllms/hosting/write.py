@@ -12,7 +12,7 @@ import torch
 from imagescope_agent.mllms.hosting.checkpoint import Checkpoint
 from imagescope_agent.mllms.hosting.features import Features
 from imagescope_agent.mllms.hosting.guide import Guide
-from imagescope_agent.mllms.hosting.network import Network, padded
+from imagescope_agent.mllms.hosting.network import Network
 from imagescope_agent.mllms.hosting.prompt import Prompt
 from imagescope_agent.mllms.hosting.work import Job, Written
 
@@ -92,7 +92,7 @@ class Writer:
     def _prefill(
         self, prompts: Sequence[Prompt], features: Mapping[str, Features], cache: Any
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        length = padded(max(len(prompt.ids) for prompt in prompts))
+        length = max(len(prompt.ids) for prompt in prompts)
         ids = np.full((len(prompts), length), self._network.pad, dtype=np.int64)
         positions = np.zeros((self._network.axes, len(prompts), length), dtype=np.int64)
         valid = np.zeros((len(prompts), length), dtype=bool)
@@ -110,9 +110,10 @@ class Writer:
             causal_mask(held),
             [features[key] for prompt in prompts for key in prompt.pictures],
             cache,
+            read=_ends(held),
         )
         after = self._network.tensor(np.asarray([prompt.after for prompt in prompts]))
-        return held, after, self._network.logits(hidden[:, -1])
+        return held, after, self._network.logits(hidden)
 
     def _forward(self, tokens: Sequence[int]) -> None:
         rows = len(tokens)
@@ -122,9 +123,10 @@ class Writer:
             self._after.view(1, rows, 1).expand(self._network.axes, rows, 1),
             self._valid[:, None, None],
             cache=self._cache,
+            read=_ends(self._valid[:, :1]),
         )
         self._after = self._after + 1
-        self._logits = self._network.logits(hidden[:, -1])
+        self._logits = self._network.logits(hidden)
 
     def _choose(self) -> list[int]:
         for row, reply in enumerate(self.replies):
@@ -193,6 +195,13 @@ def causal_mask(valid: torch.Tensor) -> torch.Tensor:
     length = valid.shape[1]
     seen = torch.ones(length, length, dtype=torch.bool, device=valid.device).tril() & valid[:, None, :]
     return (seen | torch.eye(length, dtype=torch.bool, device=valid.device))[:, None]
+
+
+def _ends(tokens: torch.Tensor) -> torch.Tensor:
+    """The last place of every row of (batch, length): (2, batch)."""
+    rows, length = tokens.shape
+    row = torch.arange(rows, device=tokens.device)
+    return torch.stack([row, torch.full_like(row, length - 1)])
 
 
 def pad_left(first: Any, second: Any) -> None:
