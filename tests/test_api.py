@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -21,7 +22,7 @@ from imagescope_agent.api import ImageScope, index_folder, profile_of
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.profiles import PROFILES
 from imagescope_agent.profiles.profile import ROLES, load_profile
-from imagescope_agent.services import open_services
+from imagescope_agent.services import open_services, serve_from_environment
 
 INTENT = {
     "steps": [{"type": "Addition", "text": "a red square"}],
@@ -244,6 +245,44 @@ def test_a_reference_that_is_no_picture_is_refused(make: Any, tmp_path: Any) -> 
     for graph in ("imagescope", "retrieve"):
         with pytest.raises(BadInput, match="give another file"):
             make(graph=graph).search("blue", image=tmp_path / "text.png")
+
+
+@pytest.mark.parametrize("graph", ["imagescope", "retrieve", "cotrr"])
+def test_a_served_collection_opens_no_other_file(make: Any, world: Any, tmp_path: Any, graph: str) -> None:
+    secret = tmp_path / "secret.png"
+    shutil.copy(world.folder / "red.png", secret)
+    scope = make(graph=graph, reasoner="never asked")
+    scope.services.collection.takes_files = False
+    for name in (secret, "/etc/passwd", "../secret.png", tmp_path / "missing.png"):
+        with pytest.raises(BadInput, match=r"there is no image .* in the collection") as caught:
+            scope.search("blue", image=name)
+        assert "\n" not in str(caught.value)
+        with pytest.raises(BadInput, match="there is no image"):
+            scope.services.collection.reference(str(name))  # a name that was put into the state
+    assert scope.services.reasoner.model.asked == []
+    assert scope.services.collection.reference("red.png").key in world.keys
+
+
+def test_a_graph_server_serves_the_collection_alone(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGESCOPE_COLLECTION", str(world.folder))
+    assert serve_from_environment().collection.takes_files is False
+    assert open_services("mini", world.folder).collection.takes_files is True
+
+
+def test_a_result_names_the_weights_behind_it(make: Any) -> None:
+    weights = make().search("a red square").weights
+    assert weights["embedder"] == "colours-1"
+    assert set(weights) == {"embedder", *ROLES}
+
+
+def test_a_folder_without_images_is_told_before_any_weights_are_read(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imagescope_agent.api.open_roles", lambda profile: pytest.fail("weights were read"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match=r"there is no image in .*; give a folder"):
+        index_folder(tmp_path / "empty")
+    assert not list((tmp_path / "empty").iterdir())
 
 
 def test_unknown_runs_and_runs_of_another_graph_are_refused(make: Any) -> None:

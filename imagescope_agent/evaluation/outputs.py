@@ -91,8 +91,10 @@ def summarise(
         "seed",
         "limit",
     )
+    dialogs = {"dialogs": identity["dialogs"]} if "dialogs" in identity else {}
     return {
         **{key: identity.get(key) for key in known},
+        **dialogs,
         "queries": len(queries),
         "failed": len(queries) - len(answered),
         "degraded": sum(bool(record["degraded"]) for _, record in answered),

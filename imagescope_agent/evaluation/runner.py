@@ -17,8 +17,8 @@ from imagescope_agent.evaluation.ledger import Ledger
 
 #: How many of the first ranks per_query.jsonl keeps of every stage.
 KEPT = 100
-#: Notes that tell of luck or patience, not of a worse answer.
-HARMLESS = frozenset({"tie", "retried"})
+#: Notes that tell of luck, of patience or of what was asked, not of a worse answer.
+HARMLESS = frozenset({"tie", "retried", "asked"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,11 @@ async def ask_all(
     Raises:
         BackendUnavailable: the run cannot go on; what was answered is kept.
     """
-    waiting = iter([query for query in queries if query.qid not in ledger.records])
+    units: dict[str, list[Query]] = {}
+    for query in queries:
+        if query.qid not in ledger.records:
+            units.setdefault(query.unit, []).append(query)
+    waiting = iter(units.values())  # dialogs go side by side, the rounds of each one after the other
     bar = tqdm(
         total=len(queries),
         initial=len(ledger.records),
@@ -95,11 +99,12 @@ async def ask_all(
 
 
 async def _work(
-    benchmark: Benchmark, waiting: Iterator[Query], system: System, ledger: Ledger, bar: tqdm[Any]
+    benchmark: Benchmark, waiting: Iterator[list[Query]], system: System, ledger: Ledger, bar: tqdm[Any]
 ) -> None:
-    for query in waiting:
-        ledger.append(await _record(benchmark, query, system))
-        bar.update()
+    for unit in waiting:
+        for query in unit:
+            ledger.append(await _record(benchmark, query, system))
+            bar.update()
 
 
 async def _record(benchmark: Benchmark, query: Query, system: System) -> dict[str, Any]:

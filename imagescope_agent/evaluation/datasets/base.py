@@ -16,7 +16,7 @@ class Query:
     `relevant` holds every image that satisfies it (empty when the ground truth is held by a test server).
     `target` is the one image that recall asks for where the protocol names one; otherwise any relevant image
     counts. `members` is CIRR's group without the reference. A dialog is several queries with one `group`,
-    numbered by `turn` from 0.
+    numbered by `turn` from 0: `text` is all that was said until then, `said` what is new in this round.
     """
 
     qid: str
@@ -29,6 +29,7 @@ class Query:
     members: tuple[str, ...] = ()
     group: str = ""
     turn: int = 0
+    said: str = ""
 
     @property
     def unit(self) -> str:

@@ -132,4 +132,5 @@ def _dialog(record: dict[str, Any], kind: str, place: str) -> Iterator[Query]:
             subsets=(kind, f"round {turn}"),
             group=str(record["qid"]),
             turn=turn,
+            said=dialog[turn],
         )

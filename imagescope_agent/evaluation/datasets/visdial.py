@@ -10,7 +10,8 @@ Annotations: https://github.com/levymsn/ChatIR, https://github.com/Saehyung-Lee/
 http://images.cocodataset.org/zips/unlabeled2017.zip.
 
 Protocol: a dialog is a caption and ten "question? answer" strings. The query of round t, t = 0..10, is the
-first t+1 strings joined by ", " (ChatIR's eval.py). By round: R@k of that round alone (not cumulative) and
+first t+1 strings joined by ", " (ChatIR's eval.py); the graph `chat` is told them one by one instead, as turns
+of a conversation. metrics.json says which ("dialogs"). By round: R@k of that round alone (not cumulative) and
 Hits@k, cumulative: once hit stays hit. "all" also holds BRI (PlugIR), which is lower for better. The dialogs
 are VisDial's own, between people; the answerer saw the image.
 """
@@ -72,7 +73,7 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
         name="visdial",
         split="val",
         key="visdial/val/human-dialogs/rounds-0-10",
-        protocol="VisDial ChatIR, human dialogs, joined; rounds 0-10; Hits@k cumulative, R@k by round; BRI",
+        protocol="VisDial ChatIR, human dialogs, rounds 0-10; Hits@k cumulative, R@k by round; BRI",
         gallery=f"{len(pool)} images of COCO unlabeled2017",
         queries=tuple(_queries(_dialogs(root), known)),
         measures=("R@1", "R@5", "R@10"),
@@ -106,4 +107,5 @@ def _queries(path: Path, pool: frozenset[str]) -> Iterator[Query]:
                 subsets=(f"round {turn}",),
                 group=str(number),
                 turn=turn,
+                said=dialog[turn],
             )
