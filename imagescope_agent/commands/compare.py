@@ -15,6 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stage", default="final", help="whose rankings (default: final)")
     parser.add_argument("--seed", type=natural, default=0, help="of resampling (default: 0)")
+    parser.add_argument(
+        "--form", choices=("markdown", "latex"), default="markdown", help="of the table (default: markdown)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -26,5 +29,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(comparison)
     else:
-        print(table(comparison))
+        print(table(comparison, form=args.form))
     return 0

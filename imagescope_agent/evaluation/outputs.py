@@ -1,4 +1,4 @@
-"""What a finished run leaves behind: metrics.json, run.trec, a Markdown table, submissions and the report."""
+"""What a finished run leaves behind: metrics.json, run.trec, Markdown and LaTeX tables, submissions and the report."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def write_all(
     trec.write_run(out / "run.trec", rankings, str(identity.get("graph", "run")))
     write_atomic(out / METRICS, [json.dumps(metrics, indent=2, ensure_ascii=False), "\n"])
     write_atomic(out / "table.md", [tables.markdown(metrics)])
+    write_atomic(out / "table.tex", [tables.latex(metrics)])
     write_atomic(out / "report.html", [report.html(metrics, records, queries, galleries)])
     return metrics
 

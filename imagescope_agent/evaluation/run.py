@@ -26,8 +26,8 @@ def evaluate(
     judge: str | None = None, profile: str = "mini", limit: int | None = None, seed: int = 0,
     concurrency: int = CONCURRENCY, progress: bool = True, system: System | None = None, **settings: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Ask a system every query of a data set and write run.trec, per_query.jsonl, metrics.json, report.html
-    and submissions.
+    """Ask a system every query of a data set and write run.trec, per_query.jsonl, metrics.json, report.html,
+    table.md, table.tex and submissions.
 
     A run that was stopped goes on where it was when it is called again with the same arguments.
 

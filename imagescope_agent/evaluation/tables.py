@@ -26,6 +26,7 @@ def markdown(metrics: Mapping[str, Any]) -> str:
         f"{metrics['dataset']} ({metrics['split']}), {metrics['graph']}, profile {metrics['profile']}: "
         f"{metrics['queries']} queries, {metrics['failed']} failed, {metrics['degraded']} degraded. "
         f"Protocol: {metrics['protocol']}. Gallery: {metrics['gallery']}. Shares in per cent.",
+        f"Mean cost of a query: {cost(metrics['usage'])}.",
         "",
     ]
     for table in by_stage(metrics["metrics"]):
@@ -33,6 +34,30 @@ def markdown(metrics: Mapping[str, Any]) -> str:
             markdown_table([table["stage"], *table["columns"]], [[name, *row] for name, row in table["rows"]])
         )
     return "\n".join(lines)
+
+
+def cost(usage: Mapping[str, Any]) -> str:
+    """What a query cost on average, in one line: calls by role, tokens, image prefills, seconds."""
+    asked = usage.get("calls", {})
+    by_role = asked if isinstance(asked, Mapping) else {"in all": asked}
+    calls = [f"{value:.2f} {role}" for role, value in by_role.items()]
+    counts = {"prompt_tokens": "prompt tokens", "completion_tokens": "completion tokens"}
+    counts["image_prefills"] = "image prefills"
+    sums = [f"{usage[name]:.1f} {words}" for name, words in counts.items() if name in usage]
+    seconds = usage.get("seconds", {})
+    took = sum(seconds.values()) if isinstance(seconds, Mapping) else float(seconds)
+    return "; ".join([f"calls: {', '.join(calls) or 'none'}", *sums, f"{took:.3f} s"])
+
+
+def latex(metrics: Mapping[str, Any]) -> str:
+    """The final table of metrics.json for LaTeX, with what it is and what it cost as comments."""
+    head = [f"% {line}" for line in markdown(metrics).splitlines()[:2] if line]
+    last = [table for table in by_stage(metrics["metrics"]) if table["stage"] == "final"]
+    rows = [
+        latex_table([metrics["graph"], *table["columns"]], [[name, *row] for name, row in table["rows"]])
+        for table in last
+    ]
+    return "\n".join([*head, *rows])
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -134,7 +134,7 @@ def _ordered(
         image = decoded[next(image for place, image in enumerate(images) if image in images[:place])]
         number = line_of(path, qid, image, occurrence=2)
         raise BadInput(f"{path}, line {number}: image {image!r} occurs twice for query {qid!r}")
-    if not math.isfinite(sum(scores)):
+    if not math.isfinite(sum(scores)) and not all(map(math.isfinite, scores)):
         place = next(place for place, score in enumerate(scores) if not math.isfinite(score))
         number = line_of(path, qid, decoded[images[place]])
         raise BadInput(f"{path}, line {number}: the score is not a finite number")

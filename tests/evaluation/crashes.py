@@ -25,7 +25,7 @@ from imagescope_agent.evaluation.datasets.base import Query
 from imagescope_agent.evaluation.run import evaluate
 from imagescope_agent.evaluation.runner import Answer
 
-FILES = ("per_query.jsonl", "run.trec", "metrics.json", "report.html", "table.md", "run.json")
+FILES = ("per_query.jsonl", "run.trec", "metrics.json", "report.html", "table.md", "table.tex", "run.json")
 
 
 class Slow:

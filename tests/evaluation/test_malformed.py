@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from imagescope_agent import cli
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import datasets, trec
 from imagescope_agent.evaluation.check import check
@@ -154,6 +156,12 @@ RUN = "27095 Q0 dev-1-0-img0 1 0.9 x\n27095 Q0 dev-2-0-img0 2 0.8 x\n27096 Q0 de
             "'a' is not in the gallery",
         ),
         ('{"version": "rc2",\n "metric": "recall_subset",\n "1": ["a", "b", "c"]}', 3, "another split"),
+        (
+            '{"version": "rc2",\n "27095": ["a", "b", "c"],\n "27095": ["a", "b", "c"]}',
+            3,
+            "'27095' occurs twice",
+        ),
+        ('{"version": "rc2",\n "metric": "recall",\n "27095": [NaN]}', 3, "NaN is not allowed"),
         ('{"version": "rc2",\n "metric": "recall_subset",\n "27095": [1, 2, 3]}', 3, "list of image ids"),
     ],
 )
@@ -164,6 +172,80 @@ def test_a_malformed_run(layout: Any, tmp_path: Any, text: Any, line: Any, words
         rf"their\.run, line {line}\b.*{re.escape(words)}",
         lambda: score("cirr", root=layout("cirr"), run_file=run),
     )
+
+
+def test_a_record_that_names_a_field_twice(copied: Any) -> None:
+    root = copied("visdial")
+    path = root / ANNOTATIONS["visdial"]
+    first = json.dumps({"img": "unlabeled2017/000000000001.jpg", "dialog": ["x"] * 11})
+    path.write_text(f'[{first},\n{first},\n\n{{"img": "a", "img": "b"}}]')
+    told(r"queries_val\.json, line 4: the key 'img' occurs twice", lambda: datasets.load("visdial", root))
+
+
+def test_an_image_that_is_listed_twice(copied: Any) -> None:
+    for name, file in (
+        ("visdial", "Search_Space_val_50k.json"),
+        ("fashioniq", "image_splits/split.toptee.val.json"),
+    ):
+        root = copied(name)
+        change(root / file, lambda listed: listed.append(listed[3]))
+        told(
+            rf"{Path(file).name}, line 62, record 61: the id '.*' occurs twice",
+            lambda name=name, root=root: datasets.load(name, root),
+        )
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda image: image.pop("sentences"), "'sentences' is missing"),
+        (lambda image: image.update(sentences=["a dog"]), "objects only"),
+        (lambda image: image["sentences"][0].pop("raw"), "'raw' is missing"),
+        (lambda image: image.update(filename="1.jpg"), "'1.jpg' occurs twice"),
+    ],
+)
+def test_a_malformed_file_of_karpathy(tmp_path: Any, edit: Any, words: Any) -> None:
+    images = [
+        {"filename": f"{n}.jpg", "split": "test", "sentences": [{"raw": f"[{n}] dogs"}]} for n in range(3)
+    ]
+    edit(images[2])
+    lines = ",\n".join(json.dumps(image) for image in images)
+    (tmp_path / "dataset_flickr30k.json").write_text(f'{{"ids": [1, 2],\n"images": [\n{lines}]}}')
+    told(
+        rf"dataset_flickr30k\.json, line 5, record 3: .*{re.escape(words)}",
+        lambda: datasets.load("flickr30k", tmp_path),
+    )
+
+
+def test_an_image_of_a_query_that_is_not_there(copied: Any) -> None:
+    root = copied("circo")
+    folder = root / "COCO2017_unlabeled"
+    listed = [{"id": number, "file_name": f"{number:012d}.jpg"} for number in range(1, 61) if number != 22]
+    (folder / "annotations").mkdir()
+    info = folder / "annotations" / "image_info_unlabeled2017.json"
+    info.write_text(json.dumps({"images": listed}, indent=1))
+    benchmark = datasets.load("circo", root)
+    told(r"val\.json, line \d+, record 3: image '22' is missing in .*unlabeled2017", benchmark.open_galleries)
+    del listed[1]["file_name"]
+    info.write_text(json.dumps({"images": listed}, indent=1))
+    told(r"image_info.*\.json, line 7, record 2: the field 'file_name'", lambda: datasets.load("circo", root))
+
+
+def test_scores_may_be_large(tmp_path: Any) -> None:
+    run = tmp_path / "a.run"
+    run.write_text("q Q0 a 1 1e308 x\nq Q0 b 2 9e307 x\n")
+    assert trec.read_run(run) == {"q": ["a", "b"]}
+
+
+@pytest.mark.parametrize("text", [RUN[:-12], RUN.replace("27096", "1"), '{"version": "rc1"}'])
+def test_the_command_line_says_it_in_one_line(
+    layout: Any, tmp_path: Any, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    run = tmp_path / "their.run"
+    run.write_text(text)
+    assert cli.main(["score", "cirr", "--root", str(layout("cirr")), "--run", str(run)]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and re.search(r"their\.run, line \d", said.err)
 
 
 def test_a_missing_run_and_a_hidden_ground_truth(layout: Any, tmp_path: Any) -> None:

@@ -38,14 +38,18 @@ def read_json(path: Path) -> Any:
     Raises:
         BadInput: missing, or not JSON, naming the line.
     """
+    text = read_text(path)
     try:
-        return json.loads(read_text(path), parse_constant=_refuse_constant, object_pairs_hook=_refuse_twins)
+        return json.loads(text, **_STRICT)
     except json.JSONDecodeError as error:
         raise BadInput(
             f"{path}, line {error.lineno}: not valid JSON ({error.msg}); the file may be cut off"
         ) from None
+    except _Refused as error:
+        line = _refused_line(text, error)
+        raise BadInput(f"{path}, line {line}: {error}; obtain the file again") from None
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path}: not valid JSON ({error}); obtain the file again") from None
+        raise BadInput(f"{path}, line 1: not valid JSON ({error}); obtain the file again") from None
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -96,34 +100,53 @@ def records(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
         yield place, record
 
 
+def names(path: Path) -> list[str]:
+    """A JSON file that holds a list of different image names.
+
+    Raises:
+        BadInput: the file holds something else, or a name twice.
+    """
+    listed = read_json(path)
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        raise BadInput(f"{path}, line 1: expected a list of image names")
+    unique((Place(path=path, index=index), name) for index, name in enumerate(listed))
+    return listed
+
+
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where an element of a JSON list stands; the line is looked up only when a message needs it."""
+    """Where an element of a JSON list stands; the line is looked up only when a message needs it.
+
+    `key` names the list where it is not the whole document.
+    """
 
     path: Path
     index: int
+    key: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path}, line {element_line(read_text(self.path), self.index)}, record {self.index + 1}"
+        line = element_line(read_text(self.path), self.index, key=self.key)
+        return f"{self.path}, line {line}, record {self.index + 1}"
 
 
-def element_line(text: str, index: int) -> int:
-    """The line (from 1) on which element `index` of the JSON list `text` begins."""
+def element_line(text: str, index: int, *, key: str = "") -> int:
+    """The line (from 1) on which element `index` of the JSON list `text`, or of its list `key`, begins."""
+    start = _key(key).search(text) if key else None
+    position = text.index("[", start.end() if start else 0) + 1
     decoder = json.JSONDecoder()
-    position = text.index("[") + 1
     for remaining in range(index, -1, -1):
         while text[position] in " \t\r\n,":
             position += 1
         if remaining == 0:
             break
         position = decoder.raw_decode(text, position)[1]
-    return text.count("\n", 0, position) + 1
+    return _line(text, position)
 
 
 def key_line(text: str, key: str) -> int:
-    """The line (from 1) on which a key of a JSON object stands; 1 when it is not found."""
-    found = re.search(re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:", text)
-    return text.count("\n", 0, found.start()) + 1 if found else 1
+    """The line (from 1) on which a key of a JSON object stands last; 1 when it is not found."""
+    found = [match.start() for match in _key(key).finditer(text)]
+    return _line(text, found[-1]) if found else 1
 
 
 def field(record: dict[str, Any], key: str, kind: type | tuple[type, ...], place: object) -> Any:
@@ -169,13 +192,48 @@ def unique(ids: Iterable[tuple[object, str]]) -> None:
         seen.add(name)
 
 
+class _Refused(ValueError):
+    """Something that Python's JSON reader would let through; `pattern` finds it."""
+
+    def __init__(self, message: str, pattern: re.Pattern[str]) -> None:
+        super().__init__(message)
+        self.pattern = pattern
+
+
 def _refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {max(keys, key=keys.count)!r} occurs twice")
+        twin = max(keys, key=keys.count)
+        raise _Refused(f"the key {twin!r} occurs twice", _key(twin))
     return made
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not allowed")
+    raise _Refused(f"{name} is not allowed", re.compile(re.escape(name)))
+
+
+_STRICT: dict[str, Any] = {"parse_constant": _refuse_constant, "object_pairs_hook": _refuse_twins}
+
+
+def _refused_line(text: str, error: _Refused) -> int:
+    """The line of what was refused: in a list of records of the record, else of its last occurrence."""
+    position, decoder = len(text) - len(text.lstrip()) + 1, json.JSONDecoder(**_STRICT)
+    listed = text.startswith("[", position - 1)
+    while listed:
+        position = re.compile(r"[\s,]*").match(text, position).end()  # type: ignore[union-attr]
+        try:
+            position = decoder.raw_decode(text, position)[1]
+        except _Refused:
+            break
+    else:
+        position = [match.start() for match in error.pattern.finditer(text)][-1]
+    return _line(text, position)
+
+
+def _key(key: str) -> re.Pattern[str]:
+    return re.compile(re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:")
+
+
+def _line(text: str, position: int) -> int:
+    return text.count("\n", 0, position) + 1

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.datasets.annotations import (
+    Place,
     field,
     read_csv,
     read_json,
@@ -39,17 +40,16 @@ def from_karpathy(path: Path) -> Iterator[Captioned]:
     document = read_json(path)
     if not isinstance(document, dict):
         raise BadInput(f"{path}, line 1: expected an object with 'images'")
-    for number, image in enumerate(field(document, "images", list, path), start=1):
-        place = f"{path}, image {number}"
+    for number, image in enumerate(field(document, "images", list, f"{path}, line 1")):
+        place = Place(path=path, index=number, key="images")
         if not isinstance(image, dict):
-            raise BadInput(f"{place}: expected an object")
+            raise BadInput(f"{place}: expected an object, not {type(image).__name__}")
         if field(image, "split", str, place) == "test":
             sentences = field(image, "sentences", list, place)
-            yield (
-                place,
-                field(image, "filename", str, place),
-                [field(s, "raw", str, place) for s in sentences],
-            )
+            if not all(isinstance(sentence, dict) for sentence in sentences):
+                raise BadInput(f"{place}: the field 'sentences' should hold objects only")
+            texts = [field(sentence, "raw", str, place) for sentence in sentences]
+            yield place, field(image, "filename", str, place), texts
 
 
 def from_jsonl(path: Path) -> Iterator[Captioned]:

@@ -22,7 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation.datasets.annotations import field, read_json, records, strings, unique
+from imagescope_agent.evaluation.datasets.annotations import (
+    Place,
+    field,
+    read_json,
+    records,
+    strings,
+    unique,
+)
 from imagescope_agent.evaluation.datasets.base import (
     Benchmark,
     Gallery,
@@ -70,7 +77,7 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
         gallery=f"COCO unlabeled2017, {len(files) or IMAGES} images, with the query's reference",
         queries=queries,
         measures=() if split == "test" else MEASURES,
-        open_galleries=lambda: {"images": _checked(gallery, queries)},
+        open_galleries=lambda: {"images": _checked(gallery, queries, _annotations(root, split))},
         size=len(files) or IMAGES,
         known={"images": frozenset(files)} if files else None,
         submit=lambda rankings: _submit(queries, rankings),
@@ -96,22 +103,33 @@ def _gallery(root: Path) -> dict[str, str]:
         "annotations/image_info_unlabeled2017.json",
     )
     if listed.exists():
-        images = field(read_json(listed), "images", list, listed)
-        try:
-            return {str(int(image["id"])): str(image["file_name"]) for image in images}
-        except (KeyError, TypeError, ValueError):
-            raise BadInput(f"{listed}, line 1: expected images with 'id' and 'file_name'") from None
+        return dict(_listed(listed))
     names = sorted(path.name for path in _folder(root).glob("*.jpg"))
     if bad := next((name for name in names if not name.removesuffix(".jpg").isdigit()), None):
         raise BadInput(f"{_folder(root) / bad}: not named like a COCO image; only COCO's images belong here")
     return {str(int(name.removesuffix(".jpg"))): name for name in names}
 
 
-def _checked(gallery: Gallery, queries: Sequence[Query]) -> Gallery:
-    for query in queries:
+def _listed(path: Path) -> Iterator[tuple[str, str]]:
+    """Id and file name of every image of COCO's image_info file."""
+    document = read_json(path)
+    if not isinstance(document, dict):
+        raise BadInput(f"{path}, line 1: expected an object with 'images'")
+    for number, image in enumerate(field(document, "images", list, f"{path}, line 1")):
+        place = Place(path=path, index=number, key="images")
+        if not isinstance(image, dict):
+            raise BadInput(f"{place}: expected an object, not {type(image).__name__}")
+        yield str(field(image, "id", int, place)), field(image, "file_name", str, place)
+
+
+def _checked(gallery: Gallery, queries: Sequence[Query], annotations: Path) -> Gallery:
+    for number, query in enumerate(queries):
         for image in (query.reference, *query.relevant):
             if image not in gallery.files:
-                raise BadInput(f"{gallery.folder}: image {image!r} of query {query.qid!r} is missing")
+                place = Place(path=annotations, index=number)
+                raise BadInput(
+                    f"{place}: image {image!r} is missing in {gallery.folder}; obtain the images again"
+                )
     return gallery
 
 

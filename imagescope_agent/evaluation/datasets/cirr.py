@@ -21,7 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation.datasets.annotations import field, read_json, records, strings, unique
+from imagescope_agent.evaluation.datasets.annotations import (
+    field,
+    key_line,
+    read_json,
+    read_text,
+    records,
+    strings,
+    unique,
+)
 from imagescope_agent.evaluation.datasets.base import (
     Benchmark,
     Gallery,
@@ -91,8 +99,11 @@ def _split_file(root: Path, split: str) -> Path:
 
 def _gallery(path: Path) -> dict[str, str]:
     files = read_json(path)
-    if not isinstance(files, dict) or not all(isinstance(file, str) for file in files.values()):
+    if not isinstance(files, dict):
         raise BadInput(f"{path}, line 1: expected an object of image name and path")
+    for name, file in files.items():
+        if not isinstance(file, str):
+            raise BadInput(f"{path}, line {key_line(read_text(path), name)}: {name!r} has no path")
     return {name: file.removeprefix("./") for name, file in files.items()}
 
 

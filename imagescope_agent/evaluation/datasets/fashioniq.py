@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation.datasets.annotations import field, read_json, records, strings
+from imagescope_agent.evaluation.datasets.annotations import field, names, records, strings
 from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Needed, Query, choose_split
 
 SPLITS = ("val", "val-original", "val-VAL")
@@ -53,7 +53,7 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
     """
     split = choose_split("fashioniq", split, SPLITS)
     variant = "VAL" if split == "val-VAL" else "original"
-    images = {category: _images(_split_file(root, category)) for category in CATEGORIES}
+    images = {category: names(_split_file(root, category)) for category in CATEGORIES}
     queries = tuple(query for c in CATEGORIES for query in _queries(_captions(root, c), c, images[c]))
     if variant == "VAL":
         images = {category: _union(queries, category) for category in CATEGORIES}
@@ -68,8 +68,8 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
         measures=("R@10", "R@50"),
         open_galleries=lambda: _galleries(root, variant, images),
         macro=CATEGORIES,
-        size=max(len(names) for names in images.values()),
-        known={category: frozenset(names) for category, names in images.items()},
+        size=max(len(listed) for listed in images.values()),
+        known={category: frozenset(listed) for category, listed in images.items()},
     )
 
 
@@ -79,15 +79,6 @@ def _captions(root: Path, category: str) -> Path:
 
 def _split_file(root: Path, category: str) -> Path:
     return root / "image_splits" / f"split.{category}.val.json"
-
-
-def _images(path: Path) -> list[str]:
-    names = read_json(path)
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise BadInput(f"{path}, line 1: expected a list of image names")
-    if len(set(names)) < len(names):
-        raise BadInput(f"{path}, line 1: an image is listed twice")
-    return names
 
 
 def _queries(path: Path, category: str, images: Sequence[str]) -> Iterator[Query]:
@@ -122,7 +113,7 @@ def _galleries(root: Path, variant: str, images: Mapping[str, Sequence[str]]) ->
         category: Gallery(
             name=f"{category}-{variant}",
             folder=folder,
-            files={name: f"{name}.jpg" if f"{name}.jpg" in there else f"{name}.png" for name in names},
+            files={name: f"{name}.jpg" if f"{name}.jpg" in there else f"{name}.png" for name in listed},
         )
-        for category, names in images.items()
+        for category, listed in images.items()
     }

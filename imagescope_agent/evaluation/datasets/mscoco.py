@@ -22,7 +22,7 @@ from pathlib import Path
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.datasets import captions
-from imagescope_agent.evaluation.datasets.annotations import field, read_json, records, strings
+from imagescope_agent.evaluation.datasets.annotations import field, names, records, strings
 from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Needed, choose_split, first_of
 from imagescope_agent.evaluation.datasets.captions import Captioned
 
@@ -88,12 +88,9 @@ def _folder(root: Path, split: str) -> Path:
 
 
 def _val2017(root: Path) -> Iterator[Captioned]:
-    names = read_json(root / SPACE)
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise BadInput(f"{root / SPACE}, line 1: expected a list of image names")
-    rows = list(records(root / PAIRED))
-    if len(rows) != len(names):
-        raise BadInput(f"{root / PAIRED}, line 1: {len(rows)} records for the {len(names)} images of {SPACE}")
-    for name, (place, record) in zip(names, rows, strict=True):
+    space, rows = names(root / SPACE), list(records(root / PAIRED))
+    if len(rows) != len(space):
+        raise BadInput(f"{root / PAIRED}, line 1: {len(rows)} records for the {len(space)} images of {SPACE}")
+    for name, (place, record) in zip(space, rows, strict=True):
         field(record, "caption", list, place)
         yield place, name, strings(record, "caption", place)

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation.datasets.annotations import field, read_json, records, strings
+from imagescope_agent.evaluation.datasets.annotations import field, names, records, strings
 from imagescope_agent.evaluation.datasets.base import (
     Benchmark,
     Gallery,
@@ -58,12 +58,8 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
         BadInput: a file is missing or malformed, or a target is not in the pool.
     """
     choose_split("visdial", split, SPLITS)
-    pool = read_json(_pool(root))
-    if not isinstance(pool, list) or not all(isinstance(name, str) for name in pool):
-        raise BadInput(f"{_pool(root)}, line 1: expected a list of image names")
+    pool = names(_pool(root))
     known = frozenset(pool)
-    if len(known) < len(pool):
-        raise BadInput(f"{_pool(root)}, line 1: an image is listed twice")
     gallery = Gallery(
         name="visdial-val",
         folder=root / "unlabeled2017",
