@@ -30,9 +30,10 @@ from imagescope_agent.nodes.understand import (
     unknown_reference,
 )
 from imagescope_agent.nodes.verify_sure import VerifySure
-from imagescope_agent.services import Services, serve_from_environment
+from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Query, State
+from imagescope_agent.traces.attach import served
 
 REFLECTIONS = 1  # how often a search that satisfies nobody is widened
 JUDGE = "affordable"
@@ -83,5 +84,5 @@ def after_verify(state: State) -> Literal["reflect", "judge"]:
 
 
 def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
-    """The graph for a graph server; see `services.serve_from_environment`."""
-    return build(serve_from_environment())
+    """The graph for a graph server; see `traces.attach.served`."""
+    return served(build)

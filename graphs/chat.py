@@ -21,9 +21,10 @@ from imagescope_agent.nodes.judge import JudgeTop
 from imagescope_agent.nodes.question import AnswerTurn, Choose, Propose, Survey, Word, ask
 from imagescope_agent.nodes.understand import Describe, Understand, query_as_intent, unknown_reference
 from imagescope_agent.nodes.verify import Verify
-from imagescope_agent.services import Services, serve_from_environment
+from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Query, State
+from imagescope_agent.traces.attach import served
 
 PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
 
@@ -91,5 +92,5 @@ def after_answer(state: State) -> Literal["ask", "__end__"]:
 
 
 def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
-    """The graph for a graph server; see `services.serve_from_environment`."""
-    return build(serve_from_environment())
+    """The graph for a graph server; see `traces.attach.served`."""
+    return served(build)

@@ -20,9 +20,10 @@ from imagescope_agent.nodes.rank import JudgeBest, Soften, Target
 from imagescope_agent.nodes.retrieve import Retrieve
 from imagescope_agent.nodes.turn import Begin
 from imagescope_agent.nodes.understand import Describe, query_as_intent, unknown_reference
-from imagescope_agent.services import Services, serve_from_environment
+from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Query, State
+from imagescope_agent.traces.attach import served
 
 CANDIDATES = 10  # N of the paper
 PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
@@ -58,5 +59,5 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
 
 
 def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
-    """The graph for a graph server; see `services.serve_from_environment`."""
-    return build(serve_from_environment())
+    """The graph for a graph server; see `traces.attach.served`."""
+    return served(build)

@@ -13,9 +13,10 @@ from langgraph.graph.state import CompiledStateGraph
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.retrieve import RetrievePlain
 from imagescope_agent.nodes.turn import Begin
-from imagescope_agent.services import Services, serve_from_environment
+from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Query, State
+from imagescope_agent.traces.attach import served
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
@@ -32,5 +33,5 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
 
 
 def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
-    """The graph for a graph server; see `services.serve_from_environment`."""
-    return build(serve_from_environment())
+    """The graph for a graph server; see `traces.attach.served`."""
+    return served(build)

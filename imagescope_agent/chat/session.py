@@ -17,6 +17,8 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.nodes.hear import check_message, check_reference
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import State, Turn
+from imagescope_agent.traces.attach import recording
+from imagescope_agent.traces.store import place
 
 if TYPE_CHECKING:
     from imagescope_agent.chat import Chats
@@ -176,14 +178,20 @@ class Session:
         return kept is not None and any(write[1] == "__resume__" for write in kept.pending_writes or ())
 
     async def _run(self, given: Any, settings: Settings, progress: Progress | None) -> None:
-        # "sync": what a step found is on disk before the next one starts, so a kill loses one step
-        updates = self.chats.graph.astream(
-            given, self.config(settings), context=settings, stream_mode="updates", durability="sync"
-        )
-        async for update in updates:
-            for name in update:
-                if progress is not None and not name.startswith("__"):
-                    progress(name)
+        services = self.chats.services
+        with recording(place(services.collection.location), services, settings) as recorders:
+            # "sync": what a step found is on disk before the next one starts, so a kill loses one step
+            updates = self.chats.graph.astream(
+                given,
+                {**self.config(settings), "callbacks": [*recorders]},
+                context=settings,
+                stream_mode="updates",
+                durability="sync",
+            )
+            async for update in updates:
+                for name in update:
+                    if progress is not None and not name.startswith("__"):
+                        progress(name)
 
     async def _resting(self, snapshot: StateSnapshot, count: int) -> StateSnapshot:
         """The latest state with that many turns from which this one came."""

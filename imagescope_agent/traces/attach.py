@@ -1,48 +1,114 @@
-"""Attach a recorder to a run."""
+"""Attach a recorder to a run, or to a graph for all its runs."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langgraph.graph.state import CompiledStateGraph
 
 from imagescope_agent.errors import BadInput
+from imagescope_agent.services import Services, serve_from_environment
 from imagescope_agent.settings import Settings
+from imagescope_agent.state import Note
 from imagescope_agent.traces.record import Recorder
-from imagescope_agent.traces.store import TraceStore, remember
+from imagescope_agent.traces.store import OFF, TraceStore, place, remember
 
-if TYPE_CHECKING:
-    from imagescope_agent.services import Services
+SPANS = "IMAGESCOPE_OTEL"
 
 _log = logging.getLogger(__name__)
 
 
-@contextmanager
-def recording(path: Path | None, services: Services, settings: Settings) -> Iterator[list[Recorder]]:
-    """The callbacks of a run: a recorder that writes to `path`, none when that is None or cannot be written.
+class Unrecorded(BaseCallbackHandler):
+    """Stands where a recorder cannot: it only tells why there is no trace."""
 
-    Works with any graph: `graph.ainvoke(query, {"callbacks": recorders}, context=settings)`.
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+
+    def notes(self) -> list[Note]:
+        """A note that there is no trace."""
+        return [{"step": "trace", "kind": "skipped", "detail": f"there is no trace: {self.problem}"}]
+
+
+@contextmanager
+def recording(
+    path: Path | None, services: Services, settings: Settings
+) -> Iterator[list[Recorder | Unrecorded]]:
+    """The callbacks of a run: a recorder that writes to `path`, one that makes spans where IMAGESCOPE_OTEL is set.
+
+    Works with any graph: `graph.ainvoke(query, {"callbacks": recorders}, context=settings)`. A store that cannot be
+    written costs the trace, not the run: `notes()` of what stands in its place says so.
     """
-    if path is None:
-        yield []
-        return
+    about, name_of = partial(_about, services, settings), services.collection.id_of
+    found: list[Recorder | Unrecorded] = list(_spans(about))
+    store = None
+    if path is not None:
+        try:
+            store = TraceStore(path)
+        except BadInput as error:
+            _log.warning("%s", error)  # a search is worth more than its trace
+            found.append(Unrecorded(str(error)))
+        else:
+            remember(path)
+            found.append(Recorder(store, about=about, name_of=name_of))
     try:
-        store = TraceStore(path)
-    except BadInput as error:
-        _log.warning("%s", error)  # a search is worth more than its trace
-        yield []
-        return
-    remember(path)
-    collection = services.collection
-    about = {
+        yield found
+    finally:
+        if store is not None:
+            store.close()
+
+
+def traced(
+    graph: CompiledStateGraph[Any, Any, Any, Any], services: Services, path: Path | str | None = None
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The graph with recorders of its own, for runs that nobody else records: on a graph server, in a script.
+
+    Args:
+        graph: as `build(services)` gives it.
+        services: what it was built with.
+        path: file of the traces; None as everywhere else (see `store.place`).
+
+    Raises:
+        BadInput: traces are wanted and the file cannot be written.
+    """
+    about, name_of = partial(_about, services, None), services.collection.id_of
+    recorders = _spans(about)
+    if (file := place(services.collection.location, path)) is not None:
+        recorders.append(Recorder(TraceStore(file), about=about, name_of=name_of))
+        remember(file)
+    return graph.with_config({"callbacks": [*recorders]}) if recorders else graph
+
+
+def served(
+    build: Callable[..., CompiledStateGraph[Any, Any, Any, Any]],
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """A graph for a graph server, over the collection that the environment names, with its runs recorded.
+
+    Raises:
+        BadInput: no collection is named, it cannot be opened, or traces are wanted and cannot be written.
+    """
+    services = serve_from_environment()
+    return traced(build(services), services)
+
+
+def _about(services: Services, settings: Settings | None) -> Mapping[str, Any]:
+    return {
         "profile": services.profile,
-        "settings": settings.to_dict(),
-        "folder": str(collection.folder),
+        "settings": (settings or Settings.load(services.settings)).to_dict(),
+        "folder": str(services.collection.folder),
         "weights": services.weights,
     }
-    try:
-        yield [Recorder(store, about=about, name_of=collection.id_of)]
-    finally:
-        store.close()
+
+
+def _spans(about: Any) -> list[Recorder]:
+    if os.environ.get(SPANS, "off").lower() in OFF:
+        return []
+    from imagescope_agent.traces.otel import Spans
+
+    return [Recorder(Spans(), about=about)]

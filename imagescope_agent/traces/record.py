@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import logging
-import platform
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
-from langgraph.types import Overwrite
+from langgraph.types import Command
 
 from imagescope_agent.mllms.role import SCORED
 from imagescope_agent.state import Note
-from imagescope_agent.traces.store import TraceStore
+from imagescope_agent.traces.plain import cut, plain_update, read_messages, versions
 
-LONGEST = 20_000  # characters of one text
 MOST_QUESTIONS = 20_000  # of one batch
-LIBRARIES = ("imagescope-agent", "langgraph", "langchain-core", "torch", "transformers", "open_clip_torch")
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +40,22 @@ class _Span:
     asked: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Store(Protocol):
+    """Where a recorder writes: a `TraceStore`, or the spans of `traces.otel`."""
+
+    def start(self, thread: str, *, graph: str, query: str, about: Mapping[str, Any]) -> str:
+        """Begin a trace; returns its id."""
+        ...
+
+    def newest_of(self, thread: str) -> str | None:
+        """The id of a thread's last trace, when it can be gone on with."""
+        ...
+
+    def append(self, run: str, kind: str, data: Mapping[str, Any]) -> int:
+        """Add an event; returns its number."""
+        ...
+
+
 class Recorder(BaseCallbackHandler):
     """A LangChain callback handler that writes a trace for every run it is attached to.
 
@@ -52,7 +63,7 @@ class Recorder(BaseCallbackHandler):
 
     Args:
         store: where to write.
-        about: of the run: settings, weights, profile, folder.
+        about: of the run: settings, weights, profile, folder; a function is called when a run begins.
         name_of: the content hash of a picture -> its id, "" when it is none of the collection.
     """
 
@@ -61,12 +72,13 @@ class Recorder(BaseCallbackHandler):
 
     def __init__(
         self,
-        store: TraceStore,
+        store: Store,
         *,
-        about: Mapping[str, Any] | None = None,
+        about: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
         name_of: Callable[[str], str] | None = None,
     ) -> None:
-        self.store, self.about, self.problem = store, dict(about or {}), ""
+        self.store, self.problem = store, ""
+        self._about = about or {}
         self._name_of = name_of or (lambda key: "")
         self._spans: dict[UUID, _Span] = {}
         self._attempts: dict[tuple[str, str], int] = {}
@@ -90,9 +102,11 @@ class Recorder(BaseCallbackHandler):
         """Begin a trace, or a node of it; a runnable inside a node belongs to the node."""
         parent = self._spans.get(parent_run_id) if parent_run_id else None
         metadata, name = metadata or {}, str(kwargs.get("name") or "")
-        if parent is None:
+        if parent is None and name.endswith("UpdateState"):
+            self._spans[run_id] = _Span(trace="")  # somebody edits a checkpoint, nothing runs
+        elif parent is None:
             self._guard(lambda: self._begin(run_id, name, inputs, metadata))
-        elif name == metadata.get("langgraph_node"):
+        elif parent.trace and name == metadata.get("langgraph_node"):
             self._guard(lambda: self._node(run_id, parent, name, inputs, metadata))
         else:
             self._spans[run_id] = parent
@@ -115,7 +129,7 @@ class Recorder(BaseCallbackHandler):
         span = self._spans.pop(run_id, None)
         if span is None or span.own != run_id:
             return
-        told = _cut(f"{type(error).__name__}: {error}")
+        told = cut(f"{type(error).__name__}: {error}")
         if span.node:
             self._guard(
                 lambda: self.store.append(span.trace, "node_error", {"span": span.number, "error": told})
@@ -165,16 +179,14 @@ class Recorder(BaseCallbackHandler):
             "seconds": time.time() - span.started,
         }
         reused = (tokens.get("input_token_details") or {}).get("cache_read") or 0
-        self._call(
-            span, [(span.asked["text"], span.asked["keys"], _cut(reply.strip()))], usage, reused=reused
-        )
+        self._call(span, [(span.asked["text"], span.asked["keys"], cut(reply.strip()))], usage, reused=reused)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Write down a question that got no answer."""
         span = self._spans.pop(run_id, None)
         if span is not None and "text" in span.asked:
             failed = [(span.asked["text"], span.asked["keys"], None)]
-            self._call(span, failed, {"calls": 1}, error=_cut(f"{type(error).__name__}: {error}"))
+            self._call(span, failed, {"calls": 1}, error=cut(f"{type(error).__name__}: {error}"))
 
     def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Write down a batch of questions answered with probabilities (`Role.choose`)."""
@@ -197,12 +209,15 @@ class Recorder(BaseCallbackHandler):
 
     def _begin(self, run_id: UUID, name: str, inputs: Any, metadata: Mapping[str, Any]) -> None:
         thread = str(metadata.get("thread_id") or run_id)
-        given: Mapping[str, Any] = inputs if isinstance(inputs, Mapping) else {}
-        trace = None if isinstance(inputs, Mapping) else self.store.newest_of(thread)
+        # what answers an interrupt in a conversation is a turn of its own
+        said = inputs.resume if isinstance(inputs, Command) else inputs
+        given: Mapping[str, Any] = said if isinstance(said, Mapping) else {}
+        trace = None if given else self.store.newest_of(thread)
         if trace is None:
-            about = {**self.about, "versions": dict(versions()), "reference": given.get("reference")}
+            known = self._about() if callable(self._about) else self._about
+            about = {**known, "versions": dict(versions()), "reference": given.get("reference")}
             query = str(given.get("query") or given.get("message") or "")
-            trace = self.store.start(thread, graph=name, query=_cut(query), about=about)
+            trace = self.store.start(thread, graph=name, query=cut(query), about=about)
         else:
             self.store.append(trace, "resume", {})
         self._spans[run_id] = _Span(trace=trace, started=time.time(), own=run_id)
@@ -233,7 +248,7 @@ class Recorder(BaseCallbackHandler):
         images: dict[str, int] = {}
         asked = [
             [
-                texts.setdefault(_cut(text), len(texts)),
+                texts.setdefault(cut(text), len(texts)),
                 [images.setdefault(self._name_of(key) or key, len(images)) for key in keys],
                 answer,
             ]
@@ -258,58 +273,4 @@ class Recorder(BaseCallbackHandler):
             write()
         except (sqlite3.Error, TypeError, ValueError) as error:
             self.problem = f"{type(error).__name__}: {error}"
-            _log.warning("the trace in %s is not complete: %s", self.store.path, self.problem)
-
-
-def read_messages(messages: Sequence[BaseMessage]) -> tuple[str, list[str]]:
-    """The text of a conversation and the keys of its pictures, never their pixels."""
-    texts: list[str] = []
-    keys: list[str] = []
-    for message in messages:
-        blocks = [message.content] if isinstance(message.content, str) else message.content
-        for block in blocks:
-            if isinstance(block, str):
-                texts.append(block)
-            elif block.get("type") == "text":
-                texts.append(str(block.get("text", "")))
-            elif "image" in str(block.get("type", "")):
-                keys.append(str(block.get("id") or "unnamed picture"))
-    return "\n".join(texts), keys
-
-
-def plain_update(outputs: Any) -> dict[str, Any]:
-    """The keys a node changed, as plain values; other people's objects are told by their type."""
-    update = getattr(outputs, "update", None) if not isinstance(outputs, Mapping) else outputs
-    if not isinstance(update, Mapping):
-        return {}
-    return {str(key): _plain(value) for key, value in update.items()}
-
-
-@cache
-def versions() -> dict[str, str]:
-    """The libraries that shape a result, and Python."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Overwrite):
-        return _plain(value.value)
-    if isinstance(value, str):
-        return _cut(value)
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return f"({type(value).__name__})"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+            _log.warning("the trace is not complete: %s", self.problem)

@@ -33,7 +33,7 @@ ALLOWED = {
     "nodes": TOOLS,
     "services": SERVICES,
     "traces": [*SERVICES, "results"],
-    "graphs": [*SERVICES, "nodes"],
+    "graphs": [*SERVICES, "nodes", "traces"],
     "api": API,
     "chat": [*API, "nodes"],
     "scenes": BASE,

@@ -106,4 +106,7 @@ def test_traces_are_off_with_one_setting(make: Any, world: Any, monkeypatch: pyt
 
 def test_a_search_outlives_a_store_that_cannot_be_written(make: Any, tmp_path: Any) -> None:
     (tmp_path / "broken.sqlite").write_text("no database at all " * 100)
-    assert make(traces=tmp_path / "broken.sqlite").search("a red square").results[0].id == "blue.png"
+    result = make(traces=tmp_path / "broken.sqlite").search("a red square")
+    assert result.results[0].id == "blue.png"
+    assert [(note["step"], note["kind"]) for note in result.notes] == [("trace", "skipped")]
+    assert "cannot keep traces" in result.notes[0]["detail"]
