@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from random import Random
 
 from imagescope_agent.prompting import load_prompt
-from imagescope_agent.scenes.conditions import Absent, Condition, Count, Pattern, Related, Setting, predicates
+from imagescope_agent.scenes.conditions import (
+    PLURALS,
+    Absent,
+    Condition,
+    Count,
+    Exists,
+    Pattern,
+    Related,
+    Setting,
+    predicates,
+)
 from imagescope_agent.scenes.edits import Step
-from imagescope_agent.scenes.language import caption, free_caption
+from imagescope_agent.scenes.language import SYNONYMS, caption, free_caption
 from imagescope_agent.scenes.queries import (
     COMPOSED_KINDS,
     TEXT_KINDS,
@@ -26,17 +37,30 @@ NO_REFERENCE = "a blank image"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Name:
+    """A thing named in a prompt: where its name ends in characters, and the first of the two that a relation names.
+
+    `met` says whether the picture fulfils what is said of the thing, in a request to be judged.
+    """
+
+    end: int
+    pattern: Pattern
+    partner: Pattern | None = None
+    met: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Branch:
     """One turn: what the user says (after any pictures) and what the model should answer.
 
-    `kind` groups turns in the loss: caption, verdict, judge or text. `named` are the things a verdict's question
-    names, each with the end of its name in characters; `scene` is the one they are sought in.
+    `kind` groups turns in the loss: caption, verdict, judge or text. `named` are the things that a question or
+    request names, in order; `scene` is the one they are sought in.
     """
 
     prompt: str
     answer: str
     kind: str
-    named: tuple[tuple[int, Pattern], ...] = ()
+    named: tuple[Name, ...] = ()
     scene: Scene | None = None
 
 
@@ -72,14 +96,15 @@ def verdict_branches(scene: Scene, rng: Random, number: int, skill: str | None =
     return branches
 
 
-def _ends(prompt: str, named: tuple[Pattern, ...]) -> tuple[tuple[int, Pattern], ...]:
+def _ends(prompt: str, named: tuple[Pattern, ...]) -> tuple[Name, ...]:
     """Where the last word of each named thing ends, reading on from the one before."""
-    ends, start = [], 0
+    names: list[Name] = []
+    start = 0
     for pattern in named:
         noun = pattern.kind or "thing"
         start = prompt.index(noun, start) + len(noun)
-        ends.append((start, pattern))
-    return tuple(ends)
+        names.append(Name(end=start, pattern=pattern, partner=names[0].pattern if names else None))
+    return tuple(names)
 
 
 def steps_text(steps: tuple[Step, ...]) -> str:
@@ -124,7 +149,42 @@ def judge_branch(query: Query, candidate: Scene) -> Branch:
     """Is the candidate (the second picture) what was asked for, and why."""
     failed = next((c for c in query.conditions if not c.holds(candidate)), None)
     answer = f"No: {why_not(failed)}." if failed else "Yes: everything asked for is there."
-    return Branch(prompt=_prompt("evaluate", instruction=query.text), answer=answer, kind="judge")
+    prompt = _prompt("evaluate", instruction=query.text)
+    return Branch(
+        prompt=prompt, answer=answer, kind="judge", named=_said(prompt, query, candidate), scene=candidate
+    )
+
+
+def _said(prompt: str, query: Query, candidate: Scene) -> tuple[Name, ...]:
+    """The things of the query's conditions that the prompt names, and whether the candidate fulfils the condition."""
+    names: dict[int, Name] = {}
+    for condition in query.conditions:
+        met = condition.holds(candidate)
+        if isinstance(condition, Related):
+            first, second = _find(prompt, condition.first), _find(prompt, condition.second)
+            if first and second and first < second:
+                names[first] = Name(end=first, pattern=condition.first)
+                names[second] = Name(end=second, pattern=condition.second, partner=condition.first, met=met)
+        elif isinstance(condition, Exists | Absent | Count):
+            end = _find(prompt, condition.pattern)
+            if end:
+                names[end] = Name(end=end, pattern=condition.pattern, met=met)
+    return tuple(names[end] for end in sorted(names))
+
+
+def _find(prompt: str, pattern: Pattern) -> int | None:
+    """Where a reader knows which thing is meant: after "red cottage", or after "blue" in "make the house blue"."""
+    if pattern.kind is None:
+        return None
+    nouns = "|".join((PLURALS[pattern.kind], pattern.kind, *SYNONYMS.get(pattern.kind, ())))
+    colour = pattern.colour or ""
+    shapes = (
+        (rf"{colour} (?:{nouns})\b", rf"\b(?:{nouns})\b[^,]*?\b{colour}\b")
+        if colour
+        else (rf"\b(?:{nouns})\b",)
+    )
+    found = next((match for shape in shapes if (match := re.search(shape, prompt))), None)
+    return found.end() if found else None
 
 
 def why_not(condition: Condition) -> str:

@@ -16,35 +16,47 @@ from transformers import PreTrainedTokenizerFast
 from imagescope_agent.scenes.conditions import Pattern
 from imagescope_agent.scenes.world import Scene, Thing
 from imagescope_agent.training.architecture import GRID, IMAGE_TOKENS, MERGE
+from imagescope_agent.training.copying import sources
 from imagescope_agent.training.examples import Branch
 
 IGNORE = -100
 NOTHING = 0  # the column (first token of a row) to look at for what is not there
+_REST = 2.0  # weight of NOTHING beside one for every thing
 KINDS = ("caption", "verdict", "judge", "text")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mention:
-    """A named thing in a packed batch: where its name ends, and the scene it is sought in."""
+    """A thing named in a packed batch: where its name ends, the scene it is sought in, and the rest of its `Name`."""
 
     row: int
     column: int
     pattern: Pattern
     scene: Scene
+    partner: Pattern | None = None
+    met: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gaze:
     """Where a place in a packed batch should look: columns of the image tokens that some things cover, or NOTHING.
 
-    `guide` is "named" at the name of a thing in a question, "next" where a caption is about to describe a thing,
-    "previous" where the token before is meant.
+    `guide` is
+    "previous" where the token before is meant;
+    "named" at the name of a thing in a question or request, and "tally" there too for counting;
+    "pair" at the second name of a relation, looking at the first;
+    "answer" at the end of a question, looking at the names;
+    "next" where a caption is about to describe a thing;
+    "here" and "onward" in answers that repeat words of the request: where the present word was found, and the next.
     """
 
     row: int
     column: int
     tokens: tuple[int, ...]
     guide: str
+    shares: tuple[
+        float, ...
+    ] = ()  # how the attention is divided over `tokens`; any division will do where empty
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,20 +141,53 @@ class Packer:
         prompt, ends = self.encode(branch.prompt)
         answer, _ = self.encode(branch.answer)
         start = len(row.ids)
-        for end, pattern in branch.named:
-            column = start + next(i for i, stop in enumerate(ends) if stop >= end)
-            assert branch.scene is not None, "a branch that names things says in which scene"
-            row.mentions.append(Mention(row=number, column=column, pattern=pattern, scene=branch.scene))
-            row.look(number, column, pattern.among(branch.scene), "named")
+        named = self._names(row, branch, ends, number)
         tokens = [*prompt, *self._answer, *answer]
         row.add(tokens, branch=index)
         first = len(row.ids) - len(answer)
+        if named:
+            row.gazes.append(Gaze(row=number, column=first - 1, tokens=named, guide="answer"))
         if branch.kind == "caption" and branch.scene is not None:
             self._describe(row, branch, first, number)
+        if branch.kind == "text":
+            self._repeat(row, prompt, answer, start, number)
         wanted = [*answer] if branch.kind == "verdict" else [*answer, self._end]
         for offset, token in enumerate(wanted):
             row.labels[first - 1 + offset] = token
             row.kinds[first - 1 + offset] = KINDS.index(branch.kind)
+
+    def _names(self, row: _Row, branch: Branch, ends: tuple[int, ...], number: int) -> tuple[int, ...]:
+        """Let every name look for its thing; returns the columns that the answer should look at.
+
+        Where something that was asked for is not met, these are the places that say so.
+        """
+        start, columns = len(row.ids), list[int]()
+        for name in branch.named:
+            assert branch.scene is not None, "a branch that names things says in which scene"
+            column = start + next(i for i, stop in enumerate(ends) if stop >= name.end)
+            things = name.pattern.among(branch.scene)
+            row.mentions.append(
+                Mention(row=number, column=column, pattern=name.pattern, scene=branch.scene,
+                        partner=name.partner, met=name.met)
+            )  # fmt: skip
+            row.look(number, column, things, "named")
+            row.tally(number, column, things)
+            if name.partner:
+                row.gazes.append(Gaze(row=number, column=column, tokens=(columns[-1],), guide="pair"))
+            columns.append(column)
+        failed = [column for column, name in zip(columns, branch.named, strict=True) if name.met is False]
+        return tuple(failed or columns)
+
+    def _repeat(
+        self, row: _Row, prompt: tuple[int, ...], answer: tuple[int, ...], start: int, number: int
+    ) -> None:
+        """While words of the request are repeated, follow them there."""
+        first = len(row.ids) - len(answer)
+        for offset, places in enumerate(sources(prompt, answer)):
+            if places:
+                found = tuple(start + place for place in places)
+                row.gazes.append(Gaze(row=number, column=first + offset, tokens=found, guide="here"))
+                row.gazes.append(Gaze(row=number, column=first + offset - 1, tokens=found, guide="onward"))
 
     def _describe(self, row: _Row, branch: Branch, first: int, number: int) -> None:
         """While a caption names a thing, from its article to its noun, look at that thing."""
@@ -199,11 +244,27 @@ class _Row:
         tokens = sorted({self.last_image + token for thing in things for token in covered(thing)})
         self.gazes.append(Gaze(row=number, column=column, tokens=tuple(tokens) or (NOTHING,), guide=guide))
 
+    def tally(self, number: int, column: int, things: Sequence[Thing]) -> None:
+        """Attention that can be counted with: an equal share for every thing and a fixed one for NOTHING.
+
+        What is attended to is averaged, so that two red houses feel like one; how much is left for NOTHING tells.
+        """
+        tokens = (NOTHING, *(self.last_image + middle(thing) for thing in things))
+        whole = _REST + len(things)
+        shares = (_REST / whole, *([1 / whole] * len(things)))
+        self.gazes.append(Gaze(row=number, column=column, tokens=tokens, guide="tally", shares=shares))
+
     def look_back(self, number: int, every: int = 4) -> None:
         """One place in four should attend to the token before it: names are put together from such looks."""
         for column in range(1 + number % every, len(self.ids), every):
             if self.branch[column] == self.branch[column - 1]:
                 self.gazes.append(Gaze(row=number, column=column, tokens=(column - 1,), guide="previous"))
+
+
+def middle(thing: Thing) -> int:
+    """The image token (row by row, from 0) in which a thing's centre lies."""
+    side = GRID // MERGE
+    return min(int(thing.y * side), side - 1) * side + min(int(thing.x * side), side - 1)
 
 
 def covered(thing: Thing) -> list[int]:

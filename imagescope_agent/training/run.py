@@ -18,6 +18,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
 from imagescope_agent.errors import BadInput, MissingExtra
 from imagescope_agent.training.architecture import chat_model, save_chat_model, vision_config
 from imagescope_agent.training.families import family_scenes
+from imagescope_agent.training.material import Material, Plan
 from imagescope_agent.training.mini_clip import (
     clip_config,
     save_clip,
@@ -25,7 +26,7 @@ from imagescope_agent.training.mini_clip import (
     train_clip,
     train_clip_tokenizer,
 )
-from imagescope_agent.training.mini_mllm import Material, Plan, Trainer, train
+from imagescope_agent.training.mini_mllm import Trainer, train
 from imagescope_agent.training.pool import make_shard, open_shard, single_scenes
 from imagescope_agent.training.tokenizer import train_tokenizer
 from imagescope_agent.training.vision import train_vision
@@ -34,7 +35,7 @@ from imagescope_agent.training.vision import train_vision
 SINGLES = range(1000, 1060)
 FAMILIES = range(2000, 2060)
 VISION_STEPS = 1800
-CHAT_STEPS = 6000
+CHAT_STEPS = 3500
 CLIP_STEPS = 700
 
 

@@ -37,6 +37,7 @@ from imagescope_agent.training.examples import (
     verdict_branches,
 )
 from imagescope_agent.training.families import SCENES_A_FAMILY, families, family_scenes
+from imagescope_agent.training.material import Material, Plan
 from imagescope_agent.training.mini_clip import (
     as_seen,
     clip_config,
@@ -46,7 +47,7 @@ from imagescope_agent.training.mini_clip import (
     train_clip,
     train_clip_tokenizer,
 )
-from imagescope_agent.training.mini_mllm import Material, Plan, Trainer, train
+from imagescope_agent.training.mini_mllm import Trainer, train
 from imagescope_agent.training.packing import IGNORE, Packer
 from imagescope_agent.training.pool import make_shard, open_shard, single_scenes, small_picture
 from imagescope_agent.training.tokenizer import train_tokenizer

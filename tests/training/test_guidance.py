@@ -1,0 +1,86 @@
+"""What helps the mini chat model to learn: where names, answers and repeated words are told to look."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from imagescope_agent.scenes.conditions import Absent, Exists, Pattern, Related
+from imagescope_agent.scenes.edits import Step
+from imagescope_agent.scenes.queries import Query
+from imagescope_agent.scenes.world import Scene, Thing
+from imagescope_agent.training.copying import sources
+from imagescope_agent.training.examples import judge_branch
+from imagescope_agent.training.heads import RelationHead
+from imagescope_agent.training.packing import Mention, covered, middle
+
+HOUSE = Thing(kind="house", colour="red", size="large", x=0.2, y=0.7, diameter=0.35)
+BOAT = Thing(kind="boat", colour="blue", size="small", x=0.8, y=0.3, diameter=0.2)
+SCENE = Scene(things=(HOUSE, BOAT), setting="beach")
+
+
+def query(text: str, *conditions: object) -> Query:
+    steps = tuple(Step("Addition", condition) for condition in conditions)  # type: ignore[arg-type]
+    return Query(kind="core", text=text, steps=steps, core="", enhanced="", full="")
+
+
+def test_a_repeated_word_points_at_the_longest_common_stretch() -> None:
+    request = ["a", "large", "blue", "star", "and", "a", "small", "blue", "fish"]
+    answer = ["yes", ":", "a", "blue", "fish"]
+    assert sources([hash(w) for w in request], [hash(w) for w in answer]) == [(), (), (), (7,), (8,)]
+
+
+def test_nothing_in_common_points_nowhere() -> None:
+    assert sources([1, 2, 3], [4, 5]) == [(), ()]
+    assert sources([1, 2], [2, 9]) == [()] * 2, "one token alone is chance"
+
+
+def test_a_request_names_its_things_and_says_which_are_met() -> None:
+    asked = query(
+        "a red cottage and no blue boat",
+        Exists(Pattern("house", "red")),
+        Absent(Pattern("boat", "blue")),
+    )
+    branch = judge_branch(asked, SCENE)
+    assert [(branch.prompt[: name.end].split()[-2:], name.met) for name in branch.named] == [
+        (["red", "cottage"], True),
+        (["blue", "boat"], False),
+    ]
+
+
+def test_a_colour_said_later_is_waited_for() -> None:
+    branch = judge_branch(query("make the house green", Exists(Pattern("house", "green"))), SCENE)
+    (name,) = branch.named
+    assert branch.prompt[: name.end].endswith("house green")
+    assert name.met is False
+
+
+def test_the_second_name_of_a_relation_knows_the_first() -> None:
+    related = Related(Pattern("house", "red"), "left of", Pattern("boat", "blue"))
+    branch = judge_branch(query("a red house left of a blue boat", related), SCENE)
+    assert [(name.partner, name.met) for name in branch.named] == [
+        (None, None),
+        (Pattern("house", "red"), True),
+    ]
+
+
+def test_the_middle_of_a_thing_is_covered_by_it() -> None:
+    for thing in SCENE.things:
+        assert middle(thing) in covered(thing)
+    assert middle(HOUSE) == 2 * 4 + 0
+    assert middle(BOAT) == 1 * 4 + 3
+
+
+def test_the_relation_head_can_be_right_and_wrong() -> None:
+    head = RelationHead(2)
+    head.norm = nn.Identity()  # type: ignore[assignment]
+    with torch.no_grad():
+        head.side.weight.copy_(torch.eye(2))
+        head.side.bias.zero_()
+    mention = Mention(
+        row=0, column=0, pattern=Pattern("boat"), scene=SCENE, partner=Pattern("house")
+    )  # the house is left of the boat and not above it
+    right, figures = head(torch.tensor([[[9.0, -9.0]]]), [mention])
+    wrong, others = head(torch.tensor([[[-9.0, 9.0]]]), [mention])
+    assert figures == {"sides": 1.0} and others == {"sides": 0.0}
+    assert right < 0.01 < 5 < wrong
