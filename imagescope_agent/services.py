@@ -15,7 +15,7 @@ from langchain_core.language_models import BaseChatModel
 from PIL import Image
 from pydantic import ValidationError
 
-from imagescope_agent.collection.embed import Embedder, Vectors, open_embedder
+from imagescope_agent.collection.embed import Composer, Embedder, Vectors, open_embedder
 from imagescope_agent.collection.index import Collection
 from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.mllms import MLLMS
@@ -85,6 +85,12 @@ class LateEmbedder:
     def texts(self, texts: Sequence[str]) -> Vectors:
         """As `Embedder.texts`."""
         return self._opened().texts(texts)
+
+    @property
+    def compose(self) -> Callable[[Sequence[Image.Image], Sequence[str]], Vectors] | None:
+        """As `Composer.compose`; None when the embedder reads pictures and texts only apart."""
+        embedder = self._opened()
+        return embedder.compose if isinstance(embedder, Composer) else None
 
 
 def open_services(profile: str, collection: Path | str) -> Services:

@@ -1,5 +1,7 @@
 """Pictures and texts as unit vectors in one space: the `Embedder` protocol and open_clip behind it.
 
+Chat models trained to embed are in `multimodal`.
+
 A local model is a folder in the format that open_clip 3.3 reads through its `local-dir:` schema:
 
     open_clip_config.json        {"model_cfg": {"embed_dim", "vision_cfg": {...}, "text_cfg": {...}},
@@ -61,14 +63,36 @@ class Embedder(Protocol):
         ...
 
 
-def open_embedder(spec: str | Path, *, device: str | None = None) -> OpenClipEmbedder:
-    """Load an embedder: a local folder, `hf-hub:OWNER/REPO[@REVISION]`, or open_clip's `NAME/PRETRAINED`.
+@runtime_checkable
+class Composer(Protocol):
+    """An embedder that reads a picture and a text together."""
+
+    def compose(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Vectors:
+        """Each picture with what to change in it, as one query: (n, d) float32, unit length."""
+        ...
+
+
+def open_embedder(spec: str | Path, *, device: str | None = None) -> Embedder:
+    """Load an embedder.
+
+    Args:
+        spec: an open_clip model: a local folder, `hf-hub:OWNER/REPO[@REVISION]` or open_clip's `NAME/PRETRAINED`;
+            or a chat model trained to embed: `multimodal:FOLDER` or `multimodal:OWNER/REPO[@REVISION]`.
+        device: "cuda" or "cpu"; CUDA where there is one when None.
 
     Raises:
         BadInput: there is no such folder or model, or it is damaged.
-        BackendUnavailable: the weights are on a hub that cannot be reached.
+        BackendUnavailable: the weights are on a hub that cannot be reached, or are no chat model.
     """
     text = str(spec)
+    if text.startswith("multimodal:"):
+        from imagescope_agent.collection.multimodal import MultimodalEmbedder
+        from imagescope_agent.mllms.hosting.checkpoint import Source
+
+        place, _, revision = text.removeprefix("multimodal:").partition("@")
+        return MultimodalEmbedder(
+            Source(checkpoint=place, revision=revision or None, device=device or "auto")
+        )
     if Path(text).is_dir():
         return OpenClipEmbedder(Path(text), device=device)
     if text.startswith("hf-hub:"):
@@ -131,12 +155,7 @@ class OpenClipEmbedder:
 
     def _unit(self, encode: Callable[..., Any], inputs: list[Any]) -> Vectors:
         with self._torch.inference_mode():
-            rows = encode(self._torch.stack(inputs).to(self._device)).float().cpu().numpy()
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        if not np.isfinite(norms).all() or not norms.all():
-            raise BackendUnavailable("the embedding model gives no finite vector; its checkpoint is unusable")
-        unit: Vectors = (rows / norms).astype(np.float32)
-        return unit
+            return unit_rows(encode(self._torch.stack(inputs).to(self._device)).float().cpu().numpy())
 
 
 class FolderTokenizer:
@@ -168,6 +187,19 @@ class FolderTokenizer:
             ids = [self._start, *inner, self._end]
             row[: len(ids)] = torch.tensor(ids)
         return rows
+
+
+def unit_rows(rows: Vectors) -> Vectors:
+    """The rows at unit length, float32.
+
+    Raises:
+        BackendUnavailable: a row is zero or holds something that is not a number.
+    """
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    if not np.isfinite(norms).all() or not norms.all():
+        raise BackendUnavailable("the embedding model gives no finite vector; its checkpoint is unusable")
+    unit: Vectors = (rows / norms).astype(np.float32)
+    return unit
 
 
 def _tokenizer(folder: Path, text_cfg: dict[str, Any]) -> Callable[[list[str]], Any]:

@@ -53,10 +53,17 @@ class RetrievePlain:
 
     def _search(self, text: str, reference: str | None, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
-        vectors = self.embedder.texts([text])
-        if reference is not None:
-            vectors = _unit(vectors + self._image_vector(reference), otherwise=vectors)
+        vectors = self._query(text, reference)
         return _ranked(self.collection, self.embedder, vectors, reference, settings, start)
+
+    def _query(self, text: str, reference: str | None) -> Vectors:
+        if reference is None:
+            return self.embedder.texts([text])
+        if (compose := getattr(self.embedder, "compose", None)) is not None:
+            together: Vectors = compose([self.collection.reference(reference).image], [text])
+            return together
+        vectors = self.embedder.texts([text])
+        return _unit(vectors + self._image_vector(reference), otherwise=vectors)
 
     def _image_vector(self, reference: str) -> Vectors:
         if reference in self.collection:
