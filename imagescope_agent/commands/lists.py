@@ -6,14 +6,22 @@ import argparse
 import importlib
 import tomllib
 from importlib.resources import files
+from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """No arguments."""
+    """Declare the one argument of `graphs`."""
+    if parser.prog.endswith("graphs"):
+        parser.add_argument("--draw", type=Path, metavar="DIR", help="write a picture of each into DIR")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the names with one line each."""
+    """Print the names with one line each, or the files that were drawn."""
+    if getattr(args, "draw", None):
+        from imagescope_agent.traces.diagram import write_all
+
+        print("\n".join(str(file) for file in write_all(args.draw)))
+        return 0
     found = {"graphs": _graphs, "judges": _judges, "profiles": _profiles}[args.command]()
     width = max(map(len, found), default=0)
     for name, line in found.items():

@@ -1,0 +1,226 @@
+"""Pictures of the graphs, made from the compiled graphs themselves; no weights, no collection, no network.
+
+`imagescope graphs --draw docs/graphs` writes one SVG a graph and a page that shows them; a test tells when they are
+older than the graphs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import networkx
+from langchain_core.runnables.graph import Graph
+
+from imagescope_agent.mllms.role import Role
+from imagescope_agent.mllms.scripted import Scripted
+from imagescope_agent.registry import graphs, load_graph
+from imagescope_agent.services import Services
+
+WIDEST = 1000  # pixels; longer graphs are drawn downwards
+GAP, THICK, ROUND = 26, 34, 9  # between nodes, of a node, of the dots that begin and end
+PAGE = "README.md"
+ENDS = ("__start__", "__end__")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A graph on a line: nodes in the order of the work, arcs for what skips some or goes back.
+
+    Attributes:
+        nodes: name -> (start, end) along the line.
+        arrows: (from, to, conditional, height): 0 is straight, above skips nodes, below goes back.
+    """
+
+    nodes: dict[str, tuple[float, float]]
+    arrows: list[tuple[str, str, bool, float]]
+
+    @property
+    def length(self) -> float:
+        """Along the line."""
+        return max(end for _, end in self.nodes.values())
+
+
+def draw_all() -> dict[str, str]:
+    """{file name: content} of the pictures of all graphs and of the page that shows them."""
+    found = {}
+    page = [
+        "# Graphs", "",
+        "Made from the compiled graphs by `imagescope graphs --draw docs/graphs`. A dashed arrow is taken only",
+        "sometimes; an arc on the left (or above) skips steps, one on the right (or below) goes back.", "",
+    ]  # fmt: skip
+    for name, target in sorted(graphs().items()):
+        found[f"{name}.svg"] = svg(name, compiled(name).get_graph())
+        module = importlib.import_module(target.partition(":")[0])
+        page += [f"## {name}", "", (module.__doc__ or "").strip(), "", f"![{name}]({name}.svg)", ""]
+    return {**found, PAGE: "\n".join(page)}
+
+
+def write_all(folder: Path) -> list[Path]:
+    """Write what `draw_all` makes; the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name, content in draw_all().items():
+        (folder / name).write_text(content, encoding="utf-8")
+        files.append(folder / name)
+    return files
+
+
+def compiled(name: str) -> Any:
+    """A graph with nobody behind it, to look at.
+
+    Raises:
+        BadInput: there is no such graph.
+    """
+    idle: Any = None
+    names = ("captioner", "reasoner", "verifier", "judge")
+    roles = {role: Role(role, Scripted("")) for role in names}
+    return load_graph(name)(Services(embedder=idle, collection=idle, **roles))
+
+
+def lay_out(graph: Graph) -> Drawing:
+    """Put the nodes on a line, each after all that lead to it, as far as nothing goes back."""
+    edges = [(edge.source, edge.target, edge.conditional) for edge in graph.edges]
+    order = _in_order(edges)
+    place, nodes = 0.0, {}
+    for name in order:
+        long = 2.0 * ROUND if name in ENDS else 22 + 8.2 * len(name)
+        nodes[name] = (place, place + long)
+        place += long + GAP
+    rank = {name: i for i, name in enumerate(order)}
+    arrows = []
+    for source, target, conditional in edges:
+        over = rank[target] - rank[source]
+        arrows.append(
+            (source, target, conditional, 0 if over == 1 else 22.0 + 9 * (over if over > 0 else over - 1))
+        )
+    return Drawing(nodes=nodes, arrows=[_below(arrow) for arrow in arrows])
+
+
+def svg(name: str, graph: Graph) -> str:
+    """The picture; of the same graph always the same."""
+    drawing = lay_out(graph)
+    down = drawing.length > WIDEST
+    above = max((height for *_, height in drawing.arrows), default=0) + THICK
+    below = -min((height for *_, height in drawing.arrows), default=0) + THICK
+    if down:  # names lie across the line, so the nodes need no more than their thickness of it
+        drawing = _upright(drawing)
+        widest = max(8.2 * len(node) + 22 for node in drawing.nodes)
+        above, below = above + widest / 2, below + widest / 2
+    size = (above + below + 8, drawing.length + 24) if down else (drawing.length + 24, above + below + 8)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]:.0f} {size[1]:.0f}" '
+        f'width="{size[0]:.0f}" height="{size[1]:.0f}" role="img" aria-label="The graph {escape(name)}">',
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" '
+        'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z" fill="#62666f"/></marker></defs>',
+        '<rect width="100%" height="100%" rx="10" fill="#fff"/>',
+        f'<g transform="translate({above + 4:.0f} 12)">'
+        if down
+        else f'<g transform="translate(12 {above + 4:.0f})">',
+        *(_arrow(drawing, arrow, down) for arrow in drawing.arrows),
+        *(_node(node, *place, down) for node, place in drawing.nodes.items()),
+        "</g></svg>\n",
+    ]
+    return "\n".join(parts)
+
+
+def _in_order(edges: list[tuple[str, str, bool]]) -> list[str]:
+    forward: networkx.DiGraph[str] = networkx.DiGraph()
+    forward.add_node(ENDS[0])
+    back = _going_back(edges)
+    for source, target, _ in edges:
+        if (source, target) not in back:
+            forward.add_edge(source, target)
+    # what only leads back stands beside what it leads back to
+    useful = networkx.ancestors(forward, ENDS[1]) if ENDS[1] in forward else set()
+    known = {name: i for i, name in enumerate(dict.fromkeys(n for s, t, _ in edges for n in (s, t)))}
+
+    def place(node: str) -> tuple[bool, bool, int]:
+        return (node == ENDS[1], node in useful, known.get(node, 0))
+
+    return list(networkx.lexicographical_topological_sort(forward, key=place))
+
+
+def _going_back(edges: list[tuple[str, str, bool]]) -> set[tuple[str, str]]:
+    """The edges to a node that is still being followed, found by walking from the start in the graph's own order."""
+    after: dict[str, list[str]] = {}
+    for source, target, _ in edges:
+        after.setdefault(source, []).append(target)
+    back: set[tuple[str, str]] = set()
+    done: set[str] = set()
+
+    def follow(node: str, above: frozenset[str]) -> None:
+        for target in after.get(node, []):
+            if target in above:
+                back.add((node, target))
+            elif target not in done:
+                follow(target, above | {target})
+        done.add(node)
+
+    follow(ENDS[0], frozenset({ENDS[0]}))
+    return back
+
+
+def _below(arrow: tuple[str, str, bool, float]) -> tuple[str, str, bool, float]:
+    """Heights of arcs that go back are negative."""
+    source, target, conditional, height = arrow
+    return (source, target, conditional, height if height >= 0 else height - 44)
+
+
+def _upright(drawing: Drawing) -> Drawing:
+    place, nodes = 0.0, {}
+    for name in drawing.nodes:
+        long = 2 * ROUND if name in ENDS else THICK
+        nodes[name] = (place, place + long)
+        place += long + GAP
+    return Drawing(nodes=nodes, arrows=drawing.arrows)
+
+
+def _arrow(drawing: Drawing, arrow: tuple[str, str, bool, float], down: bool) -> str:
+    source, target, conditional, height = arrow
+    (s1, s2), (t1, t2) = drawing.nodes[source], drawing.nodes[target]
+    if height == 0:
+        points = [(s2, 0.0), (t1 - 1, 0.0)]
+        path = f"M{_at(points[0], down)}L{_at(points[1], down)}"
+    else:
+        sign = 1 if height > 0 else -1
+        edge = sign * (_half(source, down))
+        start, end = ((s1 + s2) / 2, -edge), ((t1 + t2) / 2, -sign * (_half(target, down) + 1))
+        far = -(height + sign * (_half(source, down) if down else 0))
+        bend = [(start[0], far * 1.2), (end[0], far * 1.2), end]
+        path = f"M{_at(start, down)}C{' '.join(_at(point, down) for point in bend)}"
+    dashed = ' stroke-dasharray="5 4"' if conditional else ""
+    return (
+        f'<path d="{path}" fill="none" stroke="#62666f" stroke-width="1.5"{dashed} marker-end="url(#tip)"/>'
+    )
+
+
+def _half(name: str, down: bool) -> float:
+    if name in ENDS:
+        return float(ROUND)
+    return (22 + 8.2 * len(name)) / 2 if down else THICK / 2
+
+
+def _at(point: tuple[float, float], down: bool) -> str:
+    """Along and across the line as x and y; downwards, what is above the line lies to its left."""
+    along, across = point
+    return f"{across:.1f} {along:.1f}" if down else f"{along:.1f} {across:.1f}"
+
+
+def _node(name: str, start: float, end: float, down: bool) -> str:
+    middle = (start + end) / 2
+    if name in ENDS:
+        fill = "#22242a" if name == ENDS[1] else "#fff"
+        x, y = (0.0, middle) if down else (middle, 0.0)
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{ROUND}" fill="{fill}" stroke="#22242a" stroke-width="1.5"/>'
+    wide = 22 + 8.2 * len(name)
+    x, y = (0.0, middle) if down else (middle, 0.0)
+    return (
+        f'<rect x="{x - wide / 2:.1f}" y="{y - THICK / 2:.1f}" width="{wide:.1f}" height="{THICK}" rx="8" '
+        f'fill="#eef3fa" stroke="#2767b8"/>'
+        f'<text x="{x:.1f}" y="{y + 5:.1f}" text-anchor="middle" font-family="system-ui, sans-serif" '
+        f'font-size="14" fill="#22242a">{escape(name)}</text>'
+    )

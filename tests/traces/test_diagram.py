@@ -1,0 +1,74 @@
+"""The pictures of the graphs are those of today's graphs, and say what leads where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from langgraph.graph import END, START, StateGraph
+from typing_extensions import TypedDict
+
+from imagescope_agent.cli import main
+from imagescope_agent.registry import graphs
+from imagescope_agent.traces.diagram import draw_all, lay_out, svg
+
+FOLDER = Path(__file__).parents[2] / "docs" / "graphs"
+
+
+class State(TypedDict):
+    query: str
+
+
+def looping() -> Any:
+    graph = StateGraph(State)
+    for name in ("look", "judge", "think", "again"):
+        graph.add_node(name, lambda state: state)
+    graph.add_edge(START, "look")
+    graph.add_conditional_edges("look", lambda state: "judge", ["think", "judge"])
+    graph.add_edge("think", "again")
+    graph.add_edge("again", "look")
+    graph.add_edge("judge", END)
+    return graph.compile().get_graph()
+
+
+@pytest.mark.parametrize("name", sorted(draw_all()))
+def test_it_is_up_to_date(name: str) -> None:
+    file = FOLDER / name
+    drawn = file.read_text(encoding="utf-8") if file.is_file() else ""
+    assert drawn == draw_all()[name], "run `imagescope graphs --draw docs/graphs` and commit what it writes"
+
+
+def test_no_picture_is_left_of_a_graph_that_is_gone() -> None:
+    assert {file.name for file in FOLDER.iterdir()} == set(draw_all())
+
+
+@pytest.mark.parametrize("name", sorted(graphs()))
+def test_every_node_is_shown(name: str) -> None:
+    from imagescope_agent.traces.diagram import compiled
+
+    drawn = compiled(name).get_graph()
+    root = ElementTree.fromstring(svg(name, drawn))
+    words = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert sorted(words) == sorted(set(drawn.nodes) - {"__start__", "__end__"})  # type: ignore[type-var]
+    arrows = [each for each in root.iter("{http://www.w3.org/2000/svg}path") if each.get("marker-end")]
+    assert len(arrows) == len(drawn.edges)
+
+
+def test_a_loop_stands_beside_what_it_leads_back_to() -> None:
+    drawing = lay_out(looping())
+    assert list(drawing.nodes) == ["__start__", "look", "think", "again", "judge", "__end__"]
+    heights = {(source, target): height for source, target, _, height in drawing.arrows}
+    assert heights["look", "think"] == 0
+    assert heights["look", "judge"] > 0 > heights["again", "look"]
+    assert {(s, t) for s, t, conditional, _ in drawing.arrows if conditional} == {
+        ("look", "think"),
+        ("look", "judge"),
+    }
+
+
+def test_the_command_draws(tmp_path: Path, capsys: Any) -> None:
+    assert main(["graphs", "--draw", str(tmp_path / "new")]) == 0
+    assert str(tmp_path / "new" / "imagescope.svg") in capsys.readouterr().out
+    assert "](imagescope.svg)" in (tmp_path / "new" / "README.md").read_text()
