@@ -1,0 +1,61 @@
+"""ImageScope's own procedure for conversations (arXiv 2503.10166, section on Chat-IR): each round is a new search.
+
+One run per round on a thread. A round's instruction is what was said in it; the reference description is the target's
+core description from the round before. Nothing else is carried over, and the calls are ImageScope's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import RetryPolicy
+
+from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.nodes.answer import Answer
+from imagescope_agent.nodes.fallback import or_else
+from imagescope_agent.nodes.judge import JudgeTop
+from imagescope_agent.nodes.retrieve import Retrieve
+from imagescope_agent.nodes.round import BeginRound
+from imagescope_agent.nodes.understand import Predicates, Understand, no_predicates, query_as_intent
+from imagescope_agent.nodes.verify import Verify
+from imagescope_agent.services import Services
+from imagescope_agent.settings import Settings
+from imagescope_agent.state import Query, State
+from imagescope_agent.traces.attach import served
+
+PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
+
+
+def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The compiled graph: {"query": what a round said} -> `State` with the round's ranking."""
+    images, words = services.collection, services.prompt_set
+    understand = Understand(services.reasoner, prompt_set=words)
+    predicates = Predicates(services.reasoner, prompt_set=words)
+
+    graph = StateGraph(State, context_schema=Settings, input_schema=Query)
+    graph.add_node("begin", BeginRound(images))
+    graph.add_node(
+        "understand", or_else(understand, query_as_intent, instead="the query"), retry_policy=PATIENT
+    )
+    graph.add_node("retrieve", Retrieve(services.embedder, images))
+    graph.add_node("predicates", or_else(predicates, no_predicates, instead="none"), retry_policy=PATIENT)
+    graph.add_node("verify", Verify(services.verifier, images, prompt_set=words), retry_policy=PATIENT)
+    graph.add_node("judge", JudgeTop(services.judge, images, prompt_set=words), retry_policy=PATIENT)
+    graph.add_node("answer", Answer())
+
+    graph.add_edge(START, "begin")
+    graph.add_edge("begin", "understand")
+    graph.add_edge("understand", "retrieve")
+    graph.add_edge("retrieve", "predicates")
+    graph.add_edge("predicates", "verify")
+    graph.add_edge("verify", "judge")
+    graph.add_edge("judge", "answer")
+    graph.add_edge("answer", END)
+    return graph.compile(checkpointer=checkpointer, name="imagescope_chat")
+
+
+def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The graph for a graph server; see `traces.attach.served`."""
+    return served(build)
