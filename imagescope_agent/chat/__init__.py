@@ -8,17 +8,20 @@ async with open_chats(services) as chats:
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from imagescope_agent.chat.locks import database_lock, file_lock
 from imagescope_agent.chat.session import GRAPH, Progress, Session, check_name
-from imagescope_agent.checkpoints import open_store
+from imagescope_agent.checkpoints import POSTGRES, open_store
 from imagescope_agent.errors import BadInput
 from imagescope_agent.nodes.hear import NEW
 from imagescope_agent.registry import load_graph
@@ -39,8 +42,8 @@ async def open_chats(
 
     Args:
         services: what the graph is built with.
-        store: an SQLite file or a "postgresql://..." URL; None is IMAGESCOPE_CHATS, else chats.sqlite beside
-            the index.
+        store: an SQLite file or a "postgresql://..." URL, which other collections may share; None is
+            IMAGESCOPE_CHATS, else chats.sqlite beside the index, which moves with it.
         settings: fields of `Settings` for every turn.
 
     Raises:
@@ -49,15 +52,26 @@ async def open_chats(
     """
     place = store or os.environ.get(CHATS_VARIABLE) or services.collection.location / FILE
     async with open_store(place) as saver:
-        yield Chats(services, saver, Settings.load(services.settings, **settings))
+        yield Chats(services, saver, Settings.load(services.settings, **settings), place)
 
 
 class Chats:
-    """All conversations in one store; made by `open_chats`."""
+    """All conversations about one collection in one store; made by `open_chats`.
 
-    def __init__(self, services: Services, saver: BaseCheckpointSaver[Any], settings: Settings) -> None:
+    Args:
+        services: what the graph is built with.
+        saver: the store.
+        settings: for every turn.
+        place: where the store is; "" for one that lives and dies with this process.
+    """
+
+    def __init__(
+        self, services: Services, saver: BaseCheckpointSaver[Any], settings: Settings, place: Path | str = ""
+    ) -> None:
         self.services, self.saver, self.settings = services, saver, settings
         self.graph = load_graph(GRAPH)(services, checkpointer=saver)
+        self._place = str(place)
+        self._scope = _scope(self._place, services.collection.location)
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def create(self, thread: str | None = None) -> Session:
@@ -68,7 +82,7 @@ class Chats:
         """
         name = check_name(thread or uuid.uuid4().hex[:12])
         session = Session(self, name)
-        async with session.lock:
+        async with self.turn(name):
             if await self.saver.aget_tuple(session.config()) is not None:
                 raise BadInput(f"there is a conversation {name!r} already; open it or choose another name")
             await self.graph.aupdate_state(session.config(begun=True), dict(NEW), as_node="answer")
@@ -81,8 +95,8 @@ class Chats:
             BadInput: there is none of that name, or another profile or a newer version made it.
             BackendUnavailable: a model does not answer; opening it again goes on from there.
         """
-        session = Session(self, thread)
-        async with session.lock:
+        session = Session(self, check_name(thread))
+        async with self.turn(thread):
             await session.settle(progress)
         return session
 
@@ -93,23 +107,79 @@ class Chats:
         return await self.open(thread, progress=progress)
 
     async def list(self) -> list[dict[str, Any]]:
-        """Every conversation, by name: {"thread", "turns": how many, "last": its last message}."""
-        threads = {
+        """Every conversation, the last used one first.
+
+        Returns:
+            {"thread", "turns": how many, "last": its last message, "at": when it was last used, ISO 8601}.
+        """
+        keys = {
             kept.config["configurable"]["thread_id"]
             async for kept in self.saver.alist(None, filter={"begun": True})
         }
         rows = []
-        for thread in sorted(threads):
-            turns = (await self.graph.aget_state(Session(self, thread).config())).values.get("turns", [])
+        for thread in [key.removeprefix(self._scope) for key in keys if self._ours(key)]:
+            snapshot = await self.graph.aget_state(Session(self, thread).config())
+            turns = snapshot.values.get("turns", [])
+            last = turns[-1]["message"] if turns else ""
             rows.append(
-                {"thread": thread, "turns": len(turns), "last": turns[-1]["message"] if turns else ""}
+                {"thread": thread, "turns": len(turns), "last": last, "at": snapshot.created_at or ""}
             )
-        return rows
+        return sorted(rows, key=lambda row: (row["at"], row["thread"]), reverse=True)
 
     async def delete(self, thread: str) -> None:
-        """Forget a conversation."""
-        await self.saver.adelete_thread(thread)
+        """Forget a conversation.
 
-    def lock(self, thread: str) -> asyncio.Lock:
-        """One turn at a time in a conversation."""
-        return self._locks.setdefault(thread, asyncio.Lock())
+        Raises:
+            BadInput: there is none of that name.
+        """
+        session = Session(self, check_name(thread))
+        async with self.turn(thread):
+            if await self.saver.aget_tuple(session.config()) is None:
+                raise BadInput(f"there is no conversation {thread!r}")
+            await self.saver.adelete_thread(self.key(thread))
+            if self._place and not self._place.startswith(POSTGRES):
+                (self._lock_folder / f"{thread}.lock").unlink(missing_ok=True)
+
+    async def prune(self, days: float) -> list[str]:
+        """Forget the conversations that were not used for so many days; their names."""
+        before = datetime.now(UTC) - timedelta(days=days)
+        old = [row["thread"] for row in await self.list() if datetime.fromisoformat(row["at"]) < before]
+        for thread in old:
+            await self.delete(thread)
+        return old
+
+    def key(self, thread: str) -> str:
+        """The name of a conversation in the store, where other collections may keep theirs."""
+        return self._scope + thread
+
+    @asynccontextmanager
+    async def turn(self, thread: str) -> AsyncIterator[None]:
+        """One turn at a time in a conversation, in this process and among those that share the store.
+
+        Raises:
+            BackendUnavailable: another process does not come to an end.
+        """
+        async with self._locks.setdefault(thread, asyncio.Lock()):
+            if not self._place:
+                yield
+                return
+            if self._place.startswith(POSTGRES):
+                held = database_lock(self.saver, self.key(thread))
+            else:
+                held = file_lock(self._lock_folder, thread)
+            async with held:
+                yield
+
+    def _ours(self, key: str) -> bool:
+        return key.startswith(self._scope) if self._scope else ":" not in key
+
+    @property
+    def _lock_folder(self) -> Path:
+        return Path(f"{self._place}.locks") / self._scope.removesuffix(":")
+
+
+def _scope(place: str, location: Path) -> str:
+    """What goes before a conversation's name: nothing in a collection's own store, else which collection it is."""
+    if not place or (not place.startswith(POSTGRES) and Path(place).resolve() == (location / FILE).resolve()):
+        return ""
+    return hashlib.sha256(str(location.resolve()).encode()).hexdigest()[:12] + ":"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -36,17 +35,12 @@ class Session:
     def __init__(self, chats: Chats, thread: str) -> None:
         self.chats, self.thread = chats, thread
 
-    @property
-    def lock(self) -> asyncio.Lock:
-        """One turn at a time."""
-        return self.chats.lock(self.thread)
-
     def config(self, settings: Settings | None = None, **metadata: Any) -> RunnableConfig:
         """How the graph is told the thread; the metadata lets a cut-off turn go on as it began."""
         told = json.dumps((settings or self.chats.settings).to_dict())
         profile = self.chats.services.profile
         return {
-            "configurable": {"thread_id": self.thread},
+            "configurable": {"thread_id": self.chats.key(self.thread)},
             "metadata": {"graph": GRAPH, "profile": profile, "settings": told, **metadata},
         }
 
@@ -73,7 +67,7 @@ class Session:
             BadInput: the message cannot be used; nothing is changed.
             BackendUnavailable: a model does not answer; the turn is kept, the next call finishes it.
         """
-        async with self.lock:
+        async with self.chats.turn(self.thread):
             snapshot = await self.settle(progress)
             given = {"query": message, "reference": self.reference(image)}
             check_message(message, given["reference"], _state(snapshot), self.chats.services.collection)
@@ -102,7 +96,7 @@ class Session:
         Raises:
             BadInput: there is no turn.
         """
-        async with self.lock:
+        async with self.chats.turn(self.thread):
             snapshot = await self.settle()
             before = await self._resting(snapshot, len(snapshot.values["turns"]) - 1)
             config = _at(self.config(), before)
@@ -121,7 +115,7 @@ class Session:
         Raises:
             BadInput: there is no such turn, or the name is taken.
         """
-        async with self.lock:
+        async with self.chats.turn(self.thread):
             snapshot = await self.settle()
             count = len(snapshot.values["turns"]) if turn is None else turn
             steps = [snapshot := await self._resting(snapshot, n) for n in range(count, -1, -1)]

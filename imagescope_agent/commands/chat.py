@@ -7,7 +7,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,9 @@ from imagescope_agent.commands import natural, plain, positive, print_json
 from imagescope_agent.errors import BadInput, shorten
 
 if TYPE_CHECKING:
-    from imagescope_agent.chat import Session
+    from imagescope_agent.chat import Chats, Session
 
+SHOWN = 3  # thumbnails a turn
 HELP = (
     "say what to look for, answer a question, or: /like N, /reject N (images like, or unlike, rank N), "
     "/image FILE|ID (reference of the next message), /undo, /branch [TURN], /export, /help; end with Ctrl-D"
@@ -35,6 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--store", metavar="FILE|URL", help="where conversations are kept: SQLite file or postgresql://"
+    )
+    parser.add_argument("--list", action="store_true", help="list the conversations, the last used one first")
+    parser.add_argument("--delete", metavar="ID", help="forget a conversation")
+    parser.add_argument(
+        "--prune", type=natural, metavar="DAYS", help="forget the conversations not used for so many days"
+    )
+    parser.add_argument(
+        "--no-pictures", action="store_true", help="show no thumbnails in terminals that could show them"
     )
     parser.add_argument("--profile", help="which models (default: the ones that made the index)")
     parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
@@ -57,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         stack = AsyncExitStack()
         chats = runner.run(stack.enter_async_context(open_chats(services, store=args.store, **given)))
         try:
+            if args.list or args.delete or args.prune is not None:
+                return tend(runner, chats, args)
             talk = Talk(runner, args)
             opening = chats.get(args.thread, progress=talk.step) if args.thread else chats.create()
             talk.begin(runner.run(opening))
@@ -68,6 +79,26 @@ def run(args: argparse.Namespace) -> int:
             return BadInput.exit_code if talk.refused else 0
         finally:
             runner.run(stack.aclose())
+
+
+def tend(runner: asyncio.Runner, chats: Chats, args: argparse.Namespace) -> int:
+    """List conversations, or forget some; nothing is said in any."""
+    if args.delete:
+        runner.run(chats.delete(args.delete))
+        print(f"forgotten: {args.delete}")
+    if args.prune is not None:
+        gone = runner.run(chats.prune(args.prune))
+        print(f"forgotten: {', '.join(gone) or 'none'}")
+    if args.list:
+        rows = runner.run(chats.list())
+        if args.json:
+            print_json(rows)
+        else:
+            for row in rows:
+                print(
+                    f"{row['thread']}  {row['turns']} turns  {row['at'][:16]}  {plain(shorten(row['last'], 60))}"
+                )
+    return 0
 
 
 def lines(talk: Talk) -> Iterator[str]:
@@ -141,6 +172,20 @@ class Talk:
             if self.watched:
                 print("\r\033[K", end="", file=sys.stderr)
             self._tell(dict(turn_), "\n".join(describe(dict(turn_))))
+            self._show(dict(turn_))
+
+    def _show(self, turn: dict[str, Any]) -> None:
+        """The best images, where the terminal can show them."""
+        if not self.watched or not sys.stdout.isatty() or self.args.json or self.args.export:
+            return
+        from imagescope_agent.chat.pictures import terminal_picture, terminal_protocol
+        from imagescope_agent.collection.images import ImageProblem
+
+        protocol = None if self.args.no_pictures else terminal_protocol()
+        collection = self.session.chats.services.collection
+        for hit in turn["results"][: SHOWN if protocol else 0]:
+            with suppress(ImageProblem):
+                print(f"{hit['rank']:>4}  {terminal_picture(collection.path(hit['id']), protocol or '')}")
 
     def _tell(self, record: dict[str, Any], text: str) -> None:
         if self.args.json and not self.args.export:

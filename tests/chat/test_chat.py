@@ -192,21 +192,6 @@ def test_names_profiles_and_schemas_that_do_not_fit_are_told(world: Any, monkeyp
     play(talking(world), story)
 
 
-def test_32_sessions_at_once_see_nothing_of_each_other(world: Any) -> None:
-    colours = ["red", "green", "blue", "yellow", "white", "black", "purple", "orange"] * 4
-
-    async def story(chats: Chats) -> list[Any]:
-        async def one(colour: str) -> Any:
-            session = await chats.create()
-            await session.say(f"a {colour} square")
-            return await session.say("skip")
-
-        return await asyncio.gather(*(one(colour) for colour in colours))
-
-    turns = play(talking(world), story)
-    assert [first(turn) for turn in turns] == [f"{colour}.png" for colour in colours]
-
-
 MESSAGES = ["a red square", "yes", "no, a blue one", "like 1", "reject 2", "forget that, white", "skip"]
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import re
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from imagescope_agent import cli
+from imagescope_agent.chat.pictures import terminal_picture, terminal_protocol
 from tests.chat.talk import talking
 
 
@@ -56,3 +62,48 @@ def test_what_cannot_be_used_is_one_line_each_and_the_rest_goes_on(chat: Any) ->
     assert "looking for: a red square" in out
     code, _, err = chat([], "--thread", "../etc")
     assert code == 2 and "cannot name a conversation" in err
+
+
+def test_conversations_are_listed_and_forgotten(chat: Any) -> None:
+    for name in ("one", "two", "three"):
+        chat(["a red square"], "--thread", name)
+    code, out, _ = chat([], "--list")
+    assert code == 0 and [line.split()[0] for line in out.splitlines()] == ["three", "two", "one"]
+    assert chat([], "--delete", "two")[:2] == (0, "forgotten: two\n")
+    code, _, err = chat([], "--delete", "two")
+    assert code == 2 and err == "imagescope: there is no conversation 'two'\n"
+    assert chat([], "--prune", "7")[1] == "forgotten: none\n"
+    assert sorted(chat([], "--prune", "0")[1].split(": ")[1].split()) == ["one", "three,"]
+    assert json.loads(chat([], "--list", "--json")[1]) == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "protocol"),
+    [
+        ({"TERM": "xterm-kitty"}, "kitty"),
+        ({"TERM": "xterm-256color", "KITTY_WINDOW_ID": "1"}, "kitty"),
+        ({"TERM": "xterm-ghostty"}, "kitty"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}, "iterm"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm"}, "iterm"),
+        ({"TERM": "xterm-kitty", "TMUX": "/tmp/tmux"}, None),
+        ({"TERM": "xterm-256color"}, None),
+        ({}, None),
+    ],
+)
+def test_only_terminals_that_show_pictures_are_sent_them(
+    environment: dict[str, str], protocol: str | None
+) -> None:
+    assert terminal_protocol(environment) == protocol
+
+
+def test_a_thumbnail_is_one_whole_picture_in_escape_sequences(world: Any, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    sent = terminal_picture(tmp_path / "noise.png", "kitty", rows=6)
+    parts = re.findall(r"\033_G([^;]*);([^\033]*)\033\\", sent)
+    assert parts[0][0] == "a=T,f=100,r=6,m=1" and {more for more, _ in parts[1:-1]} == {"m=1"}
+    assert parts[-1][0] == "m=0" and all(len(data) <= 4096 for _, data in parts)
+    shown = Image.open(io.BytesIO(base64.b64decode("".join(data for _, data in parts))))
+    assert shown.size == (192, 144)
+    inline = terminal_picture(tmp_path / "noise.png", "iterm")
+    assert inline.startswith("\033]1337;File=inline=1;height=6:") and inline.endswith("\a")

@@ -1,0 +1,219 @@
+"""The server of `imagescope ui`: this machine only unless told otherwise, bounded in what it takes and serves."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imagescope_agent.errors import BadInput, MissingExtra
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from imagescope_agent.chat import Chats
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before it is imported anywhere
+
+PASSWORD_VARIABLE = "IMAGESCOPE_PASSWORD"
+HOST, PORT = "127.0.0.1", 7860
+MAX_UPLOAD = 20 * 2**20  # bytes of one picture
+MAX_BODY = MAX_UPLOAD + 2**20  # bytes of a request that brings it
+MAX_MESSAGE = 2**20  # bytes of any other request
+#: The browser itself refuses to ask another machine, whatever is in a page.
+POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; connect-src 'self'; frame-ancestors 'none'; "
+    "base-uri 'self'; form-action 'self'"
+)
+HEADERS = {
+    b"content-security-policy": POLICY.encode(),
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+}
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+async def serve(chats: Chats, *, host: str = HOST, port: int = PORT, password: str | None = None) -> None:
+    """Serve the page until it is stopped.
+
+    Raises:
+        BadInput: another machine could reach it and there is no password, or the port is taken.
+        MissingExtra: without the extra `ui`.
+    """
+    check_address(host, password)
+    app = make_app(chats, host=host, port=port, password=password)
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="error"))
+    try:
+        await server.serve()
+    except SystemExit as error:  # uvicorn ends the process where it cannot listen
+        raise BadInput(f"cannot listen on {host}, port {port}; choose another with --port") from error
+
+
+def make_app(chats: Chats, *, host: str = HOST, port: int = PORT, password: str | None = None) -> FastAPI:
+    """The application: the page behind its guards.
+
+    Raises:
+        MissingExtra: without the extra `ui`.
+    """
+    try:
+        import gradio
+        from fastapi import FastAPI
+        from gradio.utils import get_upload_folder
+        from starlette.middleware.trustedhost import TrustedHostMiddleware
+    except ImportError as error:
+        raise MissingExtra("the page needs an extra: pip install 'imagescope-agent[ui]'") from error
+    from imagescope_agent.chat.page import Page
+    from imagescope_agent.chat.views import STYLE
+
+    app = FastAPI(openapi_url=None)
+    gradio.mount_gradio_app(
+        app,
+        Page(chats).blocks(),
+        path="/",
+        server_name=host,
+        server_port=port,
+        auth=None if password is None else password_check(password),
+        allowed_paths=[],
+        max_file_size=MAX_UPLOAD,
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        show_error=False,
+        css=STYLE,
+        theme=gradio.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+    )
+    if is_loopback(host):  # a page elsewhere cannot reach this one under a name of its own
+        app.add_middleware(
+            TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", "::1", host]
+        )
+    app.add_middleware(Guard, uploads=Path(get_upload_folder()))
+    return app
+
+
+class Guard:
+    """Refuses what is too large and messages that name files, and adds the headers that keep a page to this machine.
+
+    Args:
+        app: what is guarded.
+        uploads: the only folder whose files a message may name; Gradio checks that in apps of its own only.
+    """
+
+    def __init__(self, app: App, uploads: Path) -> None:
+        self.app, self.uploads = app, uploads.resolve()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        form = headers.get(b"content-type", b"").startswith(b"multipart/")
+        length = headers.get(b"content-length", b"0")
+        if b"transfer-encoding" in headers:
+            await _refuse(send, 411, "say how long the request is")
+        elif not length.isdigit() or int(length) > (MAX_BODY if form else MAX_MESSAGE):
+            await _refuse(send, 413, "too large")
+        else:
+            body = b"" if form else await _body(receive)
+            if body and not self._plain(body):
+                await _refuse(send, 403, "a message may name no file that was not uploaded")
+            else:
+                await self.app(scope, receive if form else _again(body, receive), _with_headers(send))
+
+    def _plain(self, body: bytes) -> bool:
+        """Whether a message names no file but uploaded ones."""
+        try:
+            return all(self._uploaded(path) for path in _paths(json.loads(body)))
+        except (ValueError, RecursionError):
+            return True  # no JSON, so no message
+
+    def _uploaded(self, path: object) -> bool:
+        try:
+            return isinstance(path, str) and Path(path).resolve().is_relative_to(self.uploads)
+        except (OSError, ValueError):
+            return False
+
+
+def _paths(value: Any) -> Iterator[object]:
+    if isinstance(value, dict):
+        if value.get("path") is not None:
+            yield value["path"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _paths(each)
+
+
+async def _body(receive: Receive) -> bytes:
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """What gives a body that was read a second time, then whatever comes after it."""
+    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def received() -> Any:
+        return waiting.pop() if waiting else await receive()
+
+    return received
+
+
+def _with_headers(send: Send) -> Send:
+    async def sent(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", []), *HEADERS.items()]}
+        await send(message)
+
+    return sent
+
+
+async def _refuse(send: Send, status: int, why: str) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [(b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": f"{why}\n".encode()})
+
+
+def check_address(host: str, password: str | None) -> None:
+    """Make sure that whoever can reach the page may.
+
+    Raises:
+        BadInput: other machines can, and there is no password.
+    """
+    if not is_loopback(host) and not password:
+        raise BadInput(
+            f"at {host!r} other machines could see the collection; "
+            f"set a password in {PASSWORD_VARIABLE}, or leave --host out"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def password_check(password: str) -> Callable[[str, str], bool]:
+    """Any user name, one password; compared in constant time."""
+    return lambda user, given: hmac.compare_digest(given.encode(), password.encode())

@@ -1,0 +1,51 @@
+"""`imagescope ui`: the conversation as a web page on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from pathlib import Path
+
+from imagescope_agent.commands import natural, positive
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("collection", type=Path, metavar="COLLECTION", help="a folder that was indexed")
+    parser.add_argument("--port", type=natural, default=7860, help="of the page (default: 7860)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: this machine only); others need IMAGESCOPE_PASSWORD",
+    )
+    parser.add_argument(
+        "--store", metavar="FILE|URL", help="where conversations are kept, as in `imagescope chat`"
+    )
+    parser.add_argument("--profile", help="which models (default: the ones that made the index)")
+    parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
+    parser.add_argument("-k", type=positive, help="how many results a turn (default: 10)")
+    parser.add_argument("--budget", type=natural, metavar="CALLS", help="at most so many model calls a turn")
+    parser.add_argument("--seed", type=natural, help="the same seed gives the same rankings")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve the page until Ctrl-C."""
+    from imagescope_agent.api import profile_of
+    from imagescope_agent.chat import open_chats
+    from imagescope_agent.chat.server import PASSWORD_VARIABLE, check_address, serve
+    from imagescope_agent.services import open_services
+
+    password = os.environ.get(PASSWORD_VARIABLE) or None
+    check_address(args.host, password)
+    services = open_services(args.profile or profile_of(args.collection), args.collection)
+    asked = {name: getattr(args, name) for name in ("judge", "k", "budget", "seed")}
+    given = {name: value for name, value in asked.items() if value is not None}
+
+    async def serving() -> None:
+        async with open_chats(services, store=args.store, **given) as chats:
+            print(f"http://{args.host}:{args.port}  (stop with Ctrl-C)", flush=True)
+            await serve(chats, host=args.host, port=args.port, password=password)
+
+    asyncio.run(serving())
+    return 0

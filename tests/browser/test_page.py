@@ -1,0 +1,134 @@
+"""The page, driven in Debian's Chromium: a conversation with everything in it, and nothing asked of other machines."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.browser.conftest import Served
+
+CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE = 120_000  # milliseconds; machines that run tests may be busy
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="the extra `ui` is not installed"),
+    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="playwright is not installed"),
+    pytest.mark.skipif(
+        not CHROMIUM.exists(), reason="Chromium is not installed (Debian: apt-get install chromium)"
+    ),
+]
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    options = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+    ]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=options)
+        yield chromium
+        chromium.close()
+
+
+class Visitor:
+    """Does what a person does, and waits for what a person would see."""
+
+    def __init__(self, browser: Any, address: str) -> None:
+        self.tab = browser.new_page(viewport={"width": 1360, "height": 900})
+        self.tab.set_default_timeout(PATIENCE)
+        self.abroad: list[str] = []
+        self.tab.on("request", lambda request: self._note(request.url, address))
+        self.tab.goto(address)
+        self.tab.wait_for_selector("#talk .is-empty")
+
+    def _note(self, url: str, address: str) -> None:
+        if not url.startswith((address, "data:", "blob:")):
+            self.abroad.append(url)
+
+    def say(self, text: str, image: Path | None = None) -> None:
+        if image is not None:
+            self.tab.set_input_files("#message input[type=file]", image)
+            self.tab.wait_for_selector("#message .thumbnail-item, #message img")
+        self.tab.fill("#message textarea", text)
+        self.tab.press("#message textarea", "Enter")
+
+    def wait(self, turns: int) -> None:
+        """Until so many turns are shown and none is being worked on."""
+        self.tab.wait_for_function(
+            "n => document.querySelectorAll('#talk .is-said').length == n"
+            " && !document.querySelector('.is-dots') && !document.querySelector('.is-now')",
+            arg=turns,
+        )
+
+    def names(self) -> list[str]:
+        return [str(name) for name in self.tab.locator("#gallery .is-name").all_inner_texts()]
+
+    def count(self, what: str) -> int:
+        return int(self.tab.locator(what).count())
+
+
+def test_a_conversation_from_upload_to_branch(served: Served, browser: Any, tmp_path: Path) -> None:
+    address, folder = served
+    mine = tmp_path / "mine.png"
+    Image.new("RGB", (48, 48), (200, 40, 40)).save(mine)
+    (tmp_path / "broken.png").write_text("no picture")
+    visitor = Visitor(browser, address)
+
+    visitor.say("a red square", mine)
+    visitor.wait(1)
+    assert visitor.names()[0] == "red.png" and visitor.count("#gallery img[src^='data:']") == 8
+    assert visitor.count("#talk .is-said img[src^='data:']") == 1
+    assert visitor.count(".is-card[data-rank='1'] .is-yes") == 1
+    assert visitor.count(".is-card[data-rank='2'] .is-no") == 1
+    assert visitor.count("#progress .is-chip") >= 6
+    assert [path.suffix for path in (folder / ".imagescope" / "uploads").iterdir()] == [".png"]
+
+    visitor.tab.click(".is-question button >> text=Yes")
+    visitor.wait(2)
+    assert "Is it warm?" in visitor.tab.inner_text(".is-card[data-rank='1']")
+    visitor.say("no, a blue one")
+    visitor.wait(3)
+    assert visitor.names()[0] == "blue.png"
+    visitor.tab.click(".is-card[data-rank='2'] button >> text=Like")
+    visitor.wait(4)
+    assert visitor.count(".is-heart") == 1
+
+    visitor.say("/fly away")
+    visitor.tab.wait_for_selector(".is-problem")
+    assert "there is no command" in visitor.tab.inner_text(".is-problem")
+    visitor.wait(4)
+    visitor.say("like this", tmp_path / "broken.png")
+    visitor.tab.wait_for_function("document.querySelector('.is-problem')?.innerText.includes('as an image')")
+
+    liked = visitor.names()
+    visitor.tab.reload()
+    visitor.wait(4)
+    assert visitor.names() == liked
+    visitor.tab.click("#undo")
+    visitor.wait(3)
+    assert visitor.names()[0] == "blue.png" and visitor.count(".is-heart") == 0
+    visitor.tab.click("#branch")
+    visitor.tab.wait_for_function("document.querySelector('#others input').value.length > 0")
+    visitor.wait(3)
+    visitor.say("forget that, a white one")
+    visitor.wait(4)
+    assert visitor.names()[0] == "white.png"
+    visitor.tab.click("#new")
+    visitor.tab.wait_for_selector("#talk .is-empty")
+    visitor.tab.click("#others input")
+    assert visitor.count("ul[role=listbox] li") == 2
+    visitor.tab.locator("ul[role=listbox] li", has_text="blue").click()
+    visitor.wait(3)
+    assert visitor.names()[0] == "blue.png"
+    assert visitor.abroad == []

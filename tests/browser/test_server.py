@@ -1,0 +1,134 @@
+"""What the page's server refuses: files that are not meant for it, other machines' names, too much, no password."""
+
+from __future__ import annotations
+
+import json
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagescope_agent import cli
+from imagescope_agent.chat import views
+from imagescope_agent.chat.server import MAX_BODY, check_address
+from imagescope_agent.errors import BadInput
+from tests.browser.conftest import Served, serving
+from tests.chat.talk import talking
+
+
+def ask(
+    address: str, path: str, body: bytes | None = None, **headers: str
+) -> tuple[int, str, dict[str, str]]:
+    """Status, text and headers of one request; the path goes out as it is written."""
+    host, _, port = address.removeprefix("http://").rstrip("/").partition(":")
+    connection = HTTPConnection(host, int(port), timeout=60)
+    try:
+        connection.request("GET" if body is None else "POST", path, body=body, headers=headers)
+        answer = connection.getresponse()
+        return (
+            answer.status,
+            answer.read().decode("utf-8", "replace"),
+            {k.lower(): v for k, v in answer.getheaders()},
+        )
+    finally:
+        connection.close()
+
+
+@pytest.mark.slow
+def test_only_the_page_is_served(served: Served) -> None:
+    address, folder = served
+    secret, inside = folder.parent / "secret.txt", folder / ".imagescope" / "notes.txt"
+    for path in (secret, inside):
+        path.write_text("never shown")
+    asked = [str(secret), str(inside), str(folder / "red.png"), "/etc/passwd", "../../../../etc/passwd",
+             "..%2f..%2f..%2fetc%2fpasswd", f"{folder}/../secret.txt", str(Path(cli.__file__))]  # fmt: skip
+    addresses = [f"/gradio_api/file={path}" for path in asked] + [f"/file={path}" for path in asked]
+    addresses += [
+        "/static/../../../../etc/passwd",
+        "/assets/..%2f..%2fetc%2fpasswd",
+        "/theme.css/../../etc/passwd",
+    ]
+    addresses += ["/gradio_api/proxy=http://127.0.0.1:1/x", "/gradio_api/proxy=https://example.org/x"]
+    for path in addresses:
+        status, text, _ = ask(address, path)
+        assert status in (400, 401, 403, 404, 405), (path, status)
+        assert "never shown" not in text and "root:" not in text
+    status, _, headers = ask(address, "/")
+    assert status == 200 and "connect-src 'self'" in headers["content-security-policy"]
+
+
+@pytest.mark.slow
+def test_foreign_names_and_large_requests_are_refused(served: Served) -> None:
+    address, _ = served
+    assert ask(address, "/", Host="evil.example")[0] == 400
+    assert ask(address, "/gradio_api/upload", b"", **{"Content-Length": str(MAX_BODY + 1)})[0] == 413
+    assert ask(address, "/gradio_api/queue/join", iter([b"{}"]))[0] == 411  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_a_message_cannot_name_a_file_that_was_not_uploaded(served: Served) -> None:
+    address, folder = served
+    config = json.loads(ask(address, "/config")[1])
+    (submit,) = [each["id"] for each in config["dependencies"] if each["targets"][0][1] == "submit"]
+    known = {"meta": {"_type": "gradio.FileData"}, "orig_name": "mine.png", "mime_type": "image/png"}
+    before = sorted((folder / ".imagescope").rglob("uploads/*"))
+    for number, path in enumerate(["/etc/passwd", str(folder / "red.png"), "https://example.org/x.png", 7]):
+        asked = {"text": "a red square", "files": [{"path": path, **known}]}
+        call = {"data": [asked, ""], "fn_index": submit, "session_hash": f"s{number}"}
+        sent = json.dumps(call).encode()
+        assert ask(address, "/gradio_api/queue/join", sent, **{"Content-Type": "application/json"})[0] == 403
+    assert sorted((folder / ".imagescope").rglob("uploads/*")) == before
+
+
+@pytest.mark.slow
+def test_a_password_is_asked_for(tmp_path: Path) -> None:
+    with serving(tmp_path / "world", "open sesame") as (address, _):
+        assert ask(address, "/config")[0] == 401
+        assert ask(address, "/gradio_api/file=/etc/passwd")[0] in (401, 403, 404)
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        assert ask(address, "/login", b"username=me&password=guess", **form)[0] == 400
+        status, _, headers = ask(address, "/login", b"username=me&password=open+sesame", **form)
+        assert status == 200
+        assert ask(address, "/config", Cookie=headers["set-cookie"].split(";")[0])[0] == 200
+
+
+@pytest.mark.parametrize(("host", "password"), [("0.0.0.0", None), ("192.0.2.1", ""), ("example.org", None)])
+def test_other_machines_need_a_password(host: str, password: str | None) -> None:
+    with pytest.raises(BadInput, match="IMAGESCOPE_PASSWORD"):
+        check_address(host, password)
+    check_address(host, "long and secret")
+    check_address("::1", password)
+
+
+def test_everything_that_is_shown_is_escaped() -> None:
+    bad = '<img src=x onerror="alert(1)">\x1b[2J\ud800'
+    hit: Any = {
+        "rank": 1,
+        "id": bad,
+        "scores": {},
+        "reasons": [f"matches: {bad} expected Yes, P(Yes) = 0.9", bad],
+    }
+    turn: Any = {"message": bad, "reference": None, "request": bad, "results": [hit], "usage": [],
+                 "question": {"text": bad, "asks": bad, "information": 1.0},
+                 "notes": [{"step": bad, "kind": bad, "detail": bad}]}  # fmt: skip
+    shown = views.conversation([turn], lambda name: "", saying=bad) + views.gallery(turn, lambda name: "")
+    shown += views.problem(bad)
+    assert "<img" not in shown and 'onerror="' not in shown and "\x1b" not in shown
+    assert shown.encode() and shown.count("&lt;img") >= 8
+
+
+def test_the_command_needs_a_password_for_other_machines(world: Any, capsys: Any, monkeypatch: Any) -> None:
+    served: dict[str, Any] = {}
+
+    async def serve(chats: Any, **given: Any) -> None:
+        served.update(given)
+
+    monkeypatch.setattr("imagescope_agent.chat.server.serve", serve)
+    monkeypatch.setattr("imagescope_agent.services.open_services", lambda *args: talking(world))
+    assert cli.main(["ui", str(world.folder), "--host", "0.0.0.0"]) == 2
+    assert "IMAGESCOPE_PASSWORD" in capsys.readouterr().err
+    monkeypatch.setenv("IMAGESCOPE_PASSWORD", "open sesame")
+    assert cli.main(["ui", str(world.folder), "--host", "0.0.0.0", "--port", "8123"]) == 0
+    assert served == {"host": "0.0.0.0", "port": 8123, "password": "open sesame"}
+    assert "http://0.0.0.0:8123" in capsys.readouterr().out
