@@ -11,6 +11,12 @@ BENCHES = {  # name: (module, help); the module has add_arguments(parser) and ru
         "bench_verify",
         "candidates x questions on one chat model, four ways: seconds, forwards, agreement",
     ),
+    "searches": ("bench_searches", "searches one after another and all at once: seconds, rankings"),
+    "judges": (
+        "bench_judges",
+        "accuracy against calls, tokens and seconds of every judge strategy, on drawn scenes or simulated",
+    ),
+    "turn": ("bench_turn", "a conversation's later turns beside its first: tokens, calls, rankings"),
 }
 
 

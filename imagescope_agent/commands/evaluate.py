@@ -15,12 +15,19 @@ DEGRADED = 4
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "dataset", metavar="DATASET", help="scenes, or another data set with its files at --root"
+        "dataset",
+        metavar="DATASET",
+        help="scenes, chat (dialogs held by several systems), or another data set with its files at --root",
     )
     parser.add_argument("--root", type=Path, required=True, help="where the data set lies")
     parser.add_argument("--split", help="which split (default: the data set's first)")
     parser.add_argument("--graph", default="imagescope", help="which system (see `imagescope graphs`)")
     parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
+    parser.add_argument(
+        "--players",
+        metavar="NAMES",
+        help="chat only: some of clip,imagescope,given,ours,random (default: all)",
+    )
     parser.add_argument("--profile", default="mini", help="which models (see `imagescope profiles`)")
     parser.add_argument("--limit", type=positive, help="draw so many queries; the gallery stays whole")
     parser.add_argument("--seed", type=natural, default=0, help="of the run and of the draw (default: 0)")
@@ -42,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
         return _check(args)
     if args.out is None:
         raise BadInput("where should the run be kept? give --out DIR")
+    if args.dataset == "chat":
+        return _chat(args)
     from imagescope_agent.evaluation.run import evaluate
     from imagescope_agent.evaluation.tables import markdown
 
@@ -58,6 +67,21 @@ def run(args: argparse.Namespace) -> int:
 def share_degraded(metrics: dict[str, Any]) -> float:
     """The share of queries that failed or whose answer was degraded, 0 to 1."""
     return float(metrics["failed"] + metrics["degraded"]) / max(1, int(metrics["queries"]))
+
+
+def _chat(args: argparse.Namespace) -> int:
+    from imagescope_agent.evaluation.rounds import evaluate_chat, markdown
+
+    given = {"players": args.players.split(",")} if args.players else {}
+    given |= {"judge": args.judge} if args.judge else {}
+    names = ("root", "out", "profile", "limit", "seed")
+    found = evaluate_chat(**{name: getattr(args, name) for name in names}, **given)
+    if args.json:
+        print_json(found)
+    else:
+        print(markdown(found))
+        print(f"plot: {args.out / 'chat.svg'}")
+    return 0
 
 
 def _check(args: argparse.Namespace) -> int:

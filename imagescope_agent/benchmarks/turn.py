@@ -1,0 +1,123 @@
+"""What a conversation's later turns cost beside its first, and whether what they reuse changes any ranking."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Overwrite
+
+from imagescope_agent.api import index_folder
+from imagescope_agent.benchmarks.machine import machine, peak_memory
+from imagescope_agent.chat import Chats, Session
+from imagescope_agent.evaluation.dialogs import Dialog, read_dialogs
+from imagescope_agent.evaluation.user import SimulatedUser
+from imagescope_agent.scenes.make import make_world
+from imagescope_agent.services import Services, open_services
+from imagescope_agent.settings import Settings
+
+COUNTED = ("calls", "prompt_tokens", "completion_tokens", "image_prefills", "seconds")
+
+
+def run(
+    *,
+    profile: str = "mini",
+    images: int = 100,
+    dialogs: int = 10,
+    turns: int = 4,
+    seed: int = 0,
+    services: Services | None = None,
+    drawn: Sequence[Dialog] = (),
+) -> dict[str, Any]:
+    """Hold dialogs about drawn pictures; say every later turn a second time with all verdicts forgotten.
+
+    A simulated user answers the questions; where none is asked the dialog's next round is said.
+
+    Args:
+        profile: which models.
+        images: how many pictures are drawn.
+        dialogs: how many dialogs are held, one after the other.
+        turns: of each dialog, the first one included.
+        seed: of pictures and dialogs.
+        services: used instead of the profile's, with `drawn` as the dialogs.
+        drawn: see `services`.
+
+    Returns:
+        {"bench", "machine", "variants": {"first", "follow_up", "afresh": means of calls, tokens, seconds},
+        "ratios": {"follow_up/first": of prompt tokens, "follow_up/afresh", "same_ranking": share of later turns}}.
+
+    Raises:
+        BackendUnavailable: a model does not answer.
+    """
+    if services is not None:
+        return asyncio.run(_measure(services, list(drawn)[:dialogs], turns, seed))
+    with tempfile.TemporaryDirectory(prefix="imagescope-bench-") as folder:
+        root = Path(folder) / "world"
+        make_world(root, seed, images)
+        index_folder(root, profile=profile)
+        chosen = list(read_dialogs(root).values())[:dialogs]
+        return asyncio.run(_measure(open_services(profile, root), chosen, turns, seed))
+
+
+async def _measure(services: Services, dialogs: Sequence[Dialog], turns: int, seed: int) -> dict[str, Any]:
+    settings = Settings.load(services.settings, seed=seed)
+    chats = Chats(services, InMemorySaver(), settings)
+    costs: dict[str, list[dict[str, float]]] = {"first": [], "follow_up": [], "afresh": []}
+    same: list[bool] = []
+    for dialog in dialogs:
+        await _hold(chats, dialog, turns, costs, same)
+    rows = {
+        name: {key: round(mean(each[key] for each in several), 3) for key in COUNTED}
+        for name, several in costs.items()
+        if several
+    }
+    tokens = {name: row["prompt_tokens"] for name, row in rows.items()}
+    return {
+        "bench": "turn",
+        "machine": {**machine(), **peak_memory()},
+        "weights": services.weights,
+        "dialogs": len(dialogs),
+        "follow_ups": len(same),
+        "variants": rows,
+        "ratios": {
+            "follow_up/first": round(tokens["follow_up"] / tokens["first"], 3),
+            "follow_up/afresh": round(tokens["follow_up"] / tokens["afresh"], 3),
+            "same_ranking": round(mean(same), 4),
+        },
+    }
+
+
+async def _hold(
+    chats: Chats, dialog: Dialog, turns: int, costs: dict[str, list[dict[str, float]]], same: list[bool]
+) -> None:
+    session, user = await chats.create(), SimulatedUser(dialog.scene)
+    turn = await session.say(dialog.rounds[0])
+    costs["first"].append(_cost(turn))
+    rounds = iter(dialog.rounds[1:])
+    for _ in range(turns - 1):
+        question = turn["question"]
+        message = user.answer(question["text"]) if question is not None else next(rounds)
+        afresh = await session.branch()
+        await chats.graph.aupdate_state(
+            afresh.config(), {"verdicts": Overwrite({}), "question": question}, as_node="answer"
+        )
+        turn = await session.say(message)
+        repeated = await afresh.say(message)
+        costs["follow_up"].append(_cost(turn))
+        costs["afresh"].append(_cost(repeated))
+        same.append(await _ranking(session) == await _ranking(afresh))
+        await chats.delete(afresh.thread)
+    await chats.delete(session.thread)
+
+
+async def _ranking(session: Session) -> list[str]:
+    return list((await session.state())["ranking"])
+
+
+def _cost(turn: Any) -> dict[str, float]:
+    return {key: float(sum(entry[key] for entry in turn["usage"])) for key in COUNTED}
