@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from imagescope_agent.benchmarks.machine import machine, peak_memory
+from imagescope_agent.benchmarks.random_model import flops_per_token, matmul_flops, random_chat
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.hosting.checkpoint import Checkpoint
 from imagescope_agent.mllms.hosting.conversation import Reader
@@ -37,11 +38,12 @@ _BATCH = 16  # requests of one plain batch
 
 @dataclass(kw_only=True)
 class Work:
-    """What a variant did: forwards of the language model, their tokens, pictures through the vision tower."""
+    """What a variant did: forwards of the language model, their tokens, pictures and patches of the tower."""
 
     forwards: int = 0
     tokens: int = 0
     image_prefills: int = 0
+    patches: int = 0
 
 
 @dataclass(kw_only=True)
@@ -65,16 +67,18 @@ def run(
     *,
     profile: str = "mini",
     model: TransformersChat | None = None,
+    random: str | None = None,
     candidates: int = 20,
     questions: int = 4,
     repeats: int = 3,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Measure all variants in turn, `repeats` times.
+    """Measure all variants in turn, `repeats` times, and what a plain matrix product reaches on the device.
 
     Args:
         profile: whose verifier is measured.
         model: measured instead of the profile's.
+        random: a size of `random_model.SIZES`: made up and measured instead of the profile's.
         candidates: pictures, drawn.
         questions: about each picture, the same for all as in a search.
         repeats: the fastest of them counts.
@@ -87,6 +91,8 @@ def run(
         BadInput: the verifier is not a local model.
         BackendUnavailable: it cannot be loaded.
     """
+    if random is not None:
+        model, prompt_set = random_chat(random), None
     chat, prompt_set = _verifier(profile) if model is None else (model, "mini")
     requests = make_requests(candidates, questions, seed, prompt_set)
     variants = _variants(chat, requests)
@@ -98,14 +104,21 @@ def run(
     for _ in range(max(1, repeats)):
         for variant in variants.values():
             _measure(chat, variant)
+    checkpoint = chat.engine().checkpoint
+    ceiling = matmul_flops(checkpoint.device, checkpoint.dtype)
+    costs = flops_per_token(checkpoint)
     return {
         "bench": "verify",
         "machine": {**machine(), **peak_memory()},
-        "weights": chat.weights,
+        "model": chat.checkpoint if random else chat.weights,
         "candidates": candidates,
         "questions": questions,
         "repeats": repeats,
-        "variants": {name: _row(variant, variants["published"]) for name, variant in variants.items()},
+        "ceiling_gflops": round(ceiling / 1e9, 1),
+        "variants": {
+            name: {**_row(variant, variants["published"]), "of_ceiling": _share(variant, costs, ceiling)}
+            for name, variant in variants.items()
+        },
         "ratios": _ratios(variants),
     }
 
@@ -143,15 +156,11 @@ def _variants(chat: TransformersChat, requests: Sequence[Request]) -> dict[str, 
         choice = asyncio.run(role.choose(requests, LABELS))
         return [row[0] > row[1] for row in choice.probabilities]
 
-    def forget() -> None:
-        if (family := getattr(engine.desk, "family", None)) is not None:
-            family.cache.clear()
-
     whole = Whole(engine.checkpoint, Guides(engine.checkpoint.tokenizer, engine.checkpoint.vocabulary))
     return {
         "published": Variant(answer=lambda: _published(whole, requests)),
         "batched": Variant(answer=lambda: _batched(engine, whole, requests)),
-        "shared_prefix": Variant(answer=shared, prepare=forget),
+        "shared_prefix": Variant(answer=shared, prepare=chat.forget),
         "shared_prefix_cached": Variant(answer=shared),
     }
 
@@ -207,6 +216,7 @@ def _counting(checkpoint: Checkpoint) -> Iterator[Work]:
         made = plain(*args, **kwargs)  # type: ignore[misc]
         pooled = getattr(made, "pooler_output", made)
         work.image_prefills += len(pooled)
+        work.patches += len(args[0] if args else kwargs["pixel_values"])
         return made
 
     handle = checkpoint.language_model.register_forward_pre_hook(forward, with_kwargs=True)
@@ -220,6 +230,13 @@ def _counting(checkpoint: Checkpoint) -> Iterator[Work]:
             del inner.get_image_features
 
 
+def _share(variant: Variant, costs: tuple[int, int], ceiling: float) -> float:
+    """What part of the device's speed at matrix products went into the model's own."""
+    text, patch = costs
+    done = text * variant.work.tokens + patch * variant.work.patches
+    return round(done / min(variant.seconds) / ceiling, 4)
+
+
 def _row(variant: Variant, published: Variant) -> dict[str, Any]:
     both = [
         one == other
@@ -228,6 +245,7 @@ def _row(variant: Variant, published: Variant) -> dict[str, Any]:
     ]
     return {
         "seconds": round(min(variant.seconds), 4),
+        "verdicts_per_second": round(len(variant.verdicts) / min(variant.seconds), 1),
         "median_seconds": round(median(variant.seconds), 4),
         "cpu_seconds": round(min(variant.cpu), 4),
         "image_prefills": variant.work.image_prefills,

@@ -81,7 +81,7 @@ class Scripted(BaseChatModel):
     ) -> ChatResult:
         asked = read_asked(messages, options=kwargs)
         self._asked.append(asked)
-        text = self._answer(asked)
+        text = self.answer(asked)
         usage = {"input_tokens": len(asked.text.split()), "output_tokens": len(text.split())}
         message = AIMessage(
             content=text,
@@ -99,7 +99,8 @@ class Scripted(BaseChatModel):
     ) -> ChatResult:
         return self._generate(messages, stop, **kwargs)  # no thread: scripts stay in the order they are asked
 
-    def _answer(self, asked: Asked) -> str:
+    def answer(self, asked: Asked) -> str:
+        """What the script says to a question, which is not remembered."""
         if callable(self.reply):
             return self.reply(asked)
         if isinstance(self.reply, str):

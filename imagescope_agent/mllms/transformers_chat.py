@@ -107,6 +107,10 @@ class TransformersChat(BaseChatModel):
             self._opened = open_engine(source, limits)
         return self._opened
 
+    def forget(self) -> None:
+        """Let go of the vision features in memory; those in `feature_folder` stay."""
+        self.engine().desk.forget_features()
+
     def plainly(self) -> TransformersChat:
         """The same weights without shared prefixes, to compare with."""
         own = TransformersChat.model_fields.keys() - BaseChatModel.model_fields.keys()

@@ -3,7 +3,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from imagescope_agent.benchmarks.verify import run
+from imagescope_agent.cli import main
+from imagescope_agent.commands.bench_verify import describe
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 
 
@@ -18,3 +22,13 @@ def test_counts_and_agreement(qwen3_vl: Path) -> None:
     assert variants["shared_prefix"]["tokens"] < variants["batched"]["tokens"]
     assert variants["published"]["forwards"] >= 6 and variants["shared_prefix"]["forwards"] == 1
     assert all(ratio > 0 for ratio in made["ratios"].values())
+
+
+def test_a_made_up_model_is_measured_without_weights_on_disk(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["bench", "verify", "--random", "tiny", "--candidates", "2", "--questions", "2", "--repeats", "1"]
+    assert main([*words, "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["model"] == "random tiny" and made["ceiling_gflops"] > 0
+    for name, variant in made["variants"].items():
+        assert 0 < variant["of_ceiling"] < 1 and variant["verdicts_per_second"] > 0, name
+    assert len(describe(made)) == 2 + 4 + len(made["ratios"]) + 2

@@ -133,8 +133,12 @@ class Checkpoint:
         return self.processor(text=texts, **pictures, return_tensors="pt", **padding)
 
 
-def open_checkpoint(source: Source) -> Checkpoint:
+def open_checkpoint(source: Source, *, random: bool = False) -> Checkpoint:
     """Load weights and processor.
+
+    Args:
+        source: which.
+        random: make the weights up instead, for measuring speed.
 
     Raises:
         BackendUnavailable: not there, gated, offline, not safetensors, or not an image-text-to-text model.
@@ -152,14 +156,12 @@ def open_checkpoint(source: Source) -> Checkpoint:
         tokenizer.padding_side = "left"  # answers go on from the right end
         tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
         models: Any = AutoModelForImageTextToText if sees else AutoModelForCausalLM
-        model = models.from_pretrained(
-            folder,
-            config=config,
-            dtype=dtype,
-            use_safetensors=True,
-            attn_implementation=source.attention,
-            **options,
-        )
+        options |= {"dtype": dtype, "attn_implementation": source.attention}
+        if random:
+            with torch.device(device):
+                model = models.from_config(config, dtype=dtype, attn_implementation=source.attention)
+        else:
+            model = models.from_pretrained(folder, config=config, use_safetensors=True, **options)
         model = model.to(device).eval()
     except (OSError, ValueError, ImportError, KeyError, RuntimeError, AttributeError) as error:
         if not source.trust_remote_code and "trust_remote_code" in str(error):

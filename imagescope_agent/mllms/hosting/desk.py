@@ -69,3 +69,7 @@ class Desk(Protocol):
     def counted(self) -> Counted:
         """What was done so far."""
         ...
+
+    def forget_features(self) -> None:
+        """Let go of the vision features in memory."""
+        ...

@@ -58,6 +58,10 @@ class SplicedDesk:
         if set(map(id, jobs)) & set(map(id, self.writing)):
             self._writer.abandon()
 
+    def forget_features(self) -> None:
+        """Let go of the vision features in memory."""
+        self.family.cache.clear()
+
     def score(self, jobs: list[Job], conversations: list[Conversation]) -> None:
         """Probabilities for all jobs, in as few forwards as memory allows."""
         asked, prepared, prefills = self._prepare(jobs, conversations)

@@ -136,6 +136,9 @@ class WholeDesk:
     def forget(self, jobs: list[Job]) -> None:
         """Nothing is held between batches."""
 
+    def forget_features(self) -> None:
+        """None are held."""
+
     def score(self, jobs: list[Job], conversations: list[Conversation]) -> None:
         """Probabilities for all jobs, with the note that nothing was shared."""
         self._serve(self.whole.score, jobs, conversations, (self._noted,))
