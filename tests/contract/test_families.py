@@ -13,7 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from imagescope_agent.mllms.hosting.conversation import Reader
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
+from imagescope_agent.registry import load_graph
+from imagescope_agent.settings import Settings
+from tests.conftest import World
 from tests.mllms.checkpoints import FAMILIES, build_llama, picture
+from tests.mllms.plans import plan
 
 LABELS = ("Yes", "No")
 #: Families whose questions cannot share a prefix, and why.
@@ -111,6 +115,24 @@ def test_json_follows_the_schema(hosted: TransformersChat) -> None:
     for reply in replies:
         Bounded.model_validate(json.loads(reply.text))
     assert not replies[0].notes
+
+
+@pytest.mark.parametrize("thinks", ["itself", "scripted"])
+def test_the_whole_graph_ends_in_a_complete_ranking(
+    hosted: TransformersChat, thinks: str, world: World
+) -> None:
+    """Random weights write no readable plan: the graph falls back, and goes through every step with a plan."""
+    roles = {name: Role(name, hosted) for name in ("captioner", "reasoner", "verifier", "judge")}
+    if thinks == "scripted":
+        roles["reasoner"] = world.role("reasoner", plan)
+    graph = load_graph("imagescope")(world.services(**roles))
+    outside = {"query": "a red square", "reference": str(world.folder / "blue.png")}
+    state = asyncio.run(graph.ainvoke(outside, context=Settings(top_k=5)))
+    assert sorted(state["ranking"]) == sorted(set(world.collection.ids) - {"blue.png"})
+    asked = {part["role"] for part in state["usage"] if part["calls"]}
+    assert asked >= ({"verifier", "judge"} if thinks == "scripted" else {"reasoner", "judge"})
+    if thinks == "scripted":
+        assert all(len(answers) == 2 for answers in state["verdicts"].values())
 
 
 def test_a_language_model_without_eyes(tmp_path: Path) -> None:
