@@ -1,0 +1,50 @@
+"""The profiles that ship: exact weights, what they need, and options that their models take."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from imagescope_agent.errors import BadInput
+from imagescope_agent.mllms.endpoint import Endpoint
+from imagescope_agent.mllms.transformers_chat import TransformersChat
+from imagescope_agent.profiles import PROFILES
+from imagescope_agent.profiles.profile import ROLES, load_profile
+from imagescope_agent.services import open_embedder_of, open_roles
+from imagescope_agent.settings import Settings
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_profile_names_exact_weights_and_what_they_need(name: str) -> None:
+    profile = load_profile(name)
+    if name not in ("mini", "server"):
+        assert "GB" in profile.description
+    if profile.embedder.startswith("hf-hub:"):
+        assert COMMIT.fullmatch(profile.embedder.partition("@")[2])
+    for options in profile.models.values():
+        if options["mllm"] == "transformers" and "/mini/" not in options["checkpoint"]:
+            assert options["checkpoint"].count("/") == 1 and COMMIT.fullmatch(options["revision"])
+    assert Settings.load(profile.settings)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_opening_a_profile_reads_no_weights(name: str) -> None:
+    profile = load_profile(name)
+    roles = open_roles(profile)
+    assert list(roles) == list(ROLES) and open_embedder_of(profile) is open_embedder_of(profile)
+    for role in roles.values():
+        model = role.model
+        assert isinstance(model, TransformersChat | Endpoint)
+        if isinstance(model, TransformersChat):
+            assert not model.trust_remote_code
+            given = {key: value for key, value in profile.model(role.name).items() if key != "mllm"}
+            assert all(getattr(model, key) == value for key, value in given.items())
+    assert open_roles(profile)["judge"].model is roles["judge"].model  # once in the whole process
+
+
+def test_an_unknown_profile_is_told_with_what_there_is() -> None:
+    with pytest.raises(BadInput, match="mini"):
+        load_profile("minni")
