@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 
-from imagescope_agent.checkpoints import FILE, open_checkpoints
+from imagescope_agent.checkpoints import FILE, limit, make_room, open_checkpoints
 from imagescope_agent.collection.build import Report, build, find_images
 from imagescope_agent.collection.journal import storing
-from imagescope_agent.collection.manifest import find
+from imagescope_agent.collection.manifest import damaged, find
 from imagescope_agent.errors import BadInput
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
 from imagescope_agent.profiles.profile import load_profile
@@ -146,6 +146,7 @@ class ImageScope:
         return await self._run(None, run, settings)
 
     async def _run(self, query: dict[str, Any] | None, run: str, settings: Settings) -> SearchResult:
+        self.services.collection.require_weights(self.services.embedder.weights)  # before any model is asked
         told = json.dumps(settings.to_dict())
         config = _config(run, graph=self.graph, profile=self.services.profile, settings=told)
         with recording(self.traces, self.services, settings) as recorders:
@@ -155,6 +156,7 @@ class ImageScope:
                 state = await graph.ainvoke(query, config, context=settings)
             else:
                 async with open_checkpoints(self._runs) as saver:
+                    await make_room(saver, limit(), keep=run)
                     graph = self._build(self.services, checkpointer=saver)
                     # "sync": what a step found is on disk before the next one starts, so a kill loses one step
                     state = await graph.ainvoke(query, config, context=settings, durability="sync")
@@ -228,10 +230,15 @@ def profile_of(folder: Path | str) -> str:
     """The profile that made an index.
 
     Raises:
-        BadInput: nothing is indexed there.
+        BadInput: nothing is indexed there, or the index is damaged.
     """
-    file = find(Path(folder)) / PROFILE_FILE
-    return file.read_text(encoding="utf-8").strip() if file.is_file() else DEFAULT_PROFILE
+    index = find(Path(folder))
+    try:
+        return (index / PROFILE_FILE).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return DEFAULT_PROFILE
+    except (OSError, UnicodeDecodeError) as error:
+        raise damaged(index, f"{PROFILE_FILE} is unreadable") from error
 
 
 def run_sync(work: Coroutine[Any, Any, _Value]) -> _Value:

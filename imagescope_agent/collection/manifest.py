@@ -117,13 +117,15 @@ def find(path: Path) -> Path:
         for place in (path / FOLDER_INDEX, path):
             if (place / MANIFEST).is_file():
                 return place
-        there = path.exists()
+        there, file = path.exists(), path.is_file()
     except OSError as error:
         raise BadInput(f"cannot open {str(path)!r}: {error.strerror}; give an indexed folder") from error
     if not there:
         raise BadInput(
             f"there is no collection {str(path)!r}; give a folder and run `imagescope index` on it first"
         )
+    if file:
+        raise BadInput(f"{str(path)!r} is a file; give an indexed folder")
     raise BadInput(f"{str(path)!r} is not indexed; run `imagescope index {path}` first")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 
 from imagescope_agent.commands import natural, positive
@@ -21,6 +22,12 @@ def run(args: argparse.Namespace) -> int:
     """Draw the world."""
     from imagescope_agent.scenes.make import make_world
 
-    make_world(args.out, args.seed, args.count)
+    fresh = not args.out.exists()
+    try:
+        make_world(args.out, args.seed, args.count)
+    except OSError:
+        if fresh:  # half a world looks like a whole one
+            shutil.rmtree(args.out, ignore_errors=True)
+        raise
     print(f"drew {args.count} images of seed {args.seed} in {args.out}")
     return 0

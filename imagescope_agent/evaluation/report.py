@@ -17,6 +17,7 @@ from imagescope_agent.evaluation import published, tables
 from imagescope_agent.evaluation.datasets.base import Gallery, Query
 
 CASES = 6
+FAILURES = 20
 SHOWN = 6
 SIDE = 160
 
@@ -36,10 +37,13 @@ def html(
         p for p in ordered if p[1]["values"]["final"]["rank"] == 1
     ][:CASES]
     groups = [("Best cases", best), ("Worst cases", worst)]
+    shown = [table for table in tables.by_stage(metrics["metrics"]) if table["columns"]]
     return _template().render(
         title=f"{metrics['dataset']} ({metrics['split']}): {metrics['graph']}",
         metrics=metrics,
-        tables=[table for table in tables.by_stage(metrics["metrics"]) if table["columns"]],
+        tables=shown,
+        cost=tables.cost(metrics["usage"]),
+        failures=[(r["qid"], r["text"], r["failed"]) for r in records if r["failed"] is not None][:FAILURES],
         published=published.rows(metrics),
         usage=[(name, _number(value)) for name, value in _flat(metrics["usage"])],
         groups=[(heading, [_case(q, r, galleries) for q, r in pairs]) for heading, pairs in groups],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import json
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from imagescope_agent.api import run_sync
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import datasets, outputs
 from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Query
@@ -76,7 +76,7 @@ def evaluate(
     ledger = Ledger(out, identity)
     with contextlib.closing(ledger):
         work = ask_all(benchmark, queries, system, ledger, concurrency=concurrency, progress=progress)
-        records = asyncio.run(work)
+        records = run_sync(work)
         return outputs.write_all(out, identity, benchmark, queries, records, galleries)
 
 

@@ -62,7 +62,7 @@ def check_query(text: object) -> str:
             f"the query is not valid UTF-8 text at character {error.start + 1}; type it anew"
         ) from error
     if len(text) > MAX_QUERY:
-        raise BadInput(f"the query has {len(text)} characters; the limit is {MAX_QUERY}")
+        raise BadInput(f"the query has {len(text)} characters; say it in at most {MAX_QUERY}")
     return text.strip()
 
 

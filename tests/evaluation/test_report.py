@@ -1,0 +1,75 @@
+"""The report, opened in a browser: it shows what it should, asks nobody else, runs nothing that came with the data."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagescope_agent.errors import UnreadableReply
+from imagescope_agent.evaluation.run import evaluate
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+HOSTILE = "<script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\"> & a boat"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def report(drawn: Path, images: Any, fast_system: Any, tmp_path: Path) -> Path:
+    """Of a run with gains, losses, failures, notes and a hostile query."""
+    lines = [json.loads(line) for line in (drawn / "tir.jsonl").read_text().splitlines()]
+    lines[0]["text"] = HOSTILE
+    (drawn / "tir.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def place(query: Any) -> int:
+        return {"tir-0": 12, "tir-3": 9, "cir-1": 8}.get(query.qid, 1)
+
+    def notes(query: Any) -> list[dict[str, str]]:
+        degraded = query.qid in ("tir-0", "cir-2")
+        return [{"step": "judge", "kind": "fallback", "detail": "text read"}] if degraded else []
+
+    def fails(query: Any) -> Any:
+        return UnreadableReply("no JSON object", reply="hm") if query.qid == "tir-5" else None
+
+    system = fast_system(images, place=place, notes=notes, fails=fails)
+    evaluate("scenes", root=drawn, out=tmp_path / "run", system=system, progress=False)
+    return tmp_path / "run" / "report.html"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_shows_everything_and_asks_nobody(browser: Any, report: Path, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    asked: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(report.as_uri())
+    assert complaints == [] and all(url.startswith(("file:", "data:")) for url in asked)
+    page.click("summary")
+    assert page.title() == "scenes (all): imagescope", "what came with the data was run"
+    text = page.inner_text("body")
+    for words in (
+        *("After each stage", "Cost of a query", "Best cases", "Worst cases", "How this was made"),
+        *("1 of 30 queries failed", "2 answers were degraded: fallback 2", "no JSON object", HOSTILE),
+    ):
+        assert words in text, words
+    assert page.locator("table").count() >= 1 and page.locator("figure.right").count() >= 6
+    for image in page.locator("img").all():
+        assert image.evaluate("each => each.complete && each.naturalWidth > 0")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "scrolls sideways"
+    page.close()
