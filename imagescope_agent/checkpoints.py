@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,8 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra
 
 FILE = "runs.sqlite"
+LIMIT_VARIABLE = "IMAGESCOPE_RUNS_MB"
+LIMIT = 512  # megabytes of finished searches; the oldest make room
 PATIENCE = 30.0  # seconds to wait for another process that is writing
 POSTGRES = ("postgresql://", "postgres://")
 SETUP_LOCK = 0x696D6167  # any number that is always the same: whoever makes the tables holds it
@@ -78,6 +81,56 @@ async def open_store(place: Path | str) -> AsyncIterator[BaseCheckpointSaver[Any
         ) from error
     except psycopg.Error as error:
         raise BadInput(f"PostgreSQL refuses to keep the session: {error}; name another database") from error
+
+
+def limit() -> int:
+    """How many bytes of searches are kept: IMAGESCOPE_RUNS_MB, else 512 MB.
+
+    Raises:
+        BadInput: that is no positive number.
+    """
+    told = os.environ.get(LIMIT_VARIABLE) or str(LIMIT)
+    try:
+        megabytes = float(told)
+    except ValueError:
+        megabytes = 0.0
+    if not megabytes > 0:
+        raise BadInput(f"{LIMIT_VARIABLE} is {told!r}; give the megabytes that searches may take, above 0")
+    return int(megabytes * 1e6)
+
+
+async def make_room(saver: AsyncSqliteSaver, largest: int, *, keep: str = "") -> int:
+    """Forget the oldest eighth of the threads, and again, until the others take no more than `largest` bytes.
+
+    Args:
+        saver: the store.
+        largest: bytes.
+        keep: a thread that stays whatever its age.
+
+    Returns:
+        How many were forgotten.
+    """
+    forgotten = 0
+    while await _used(saver) > largest:
+        # ids of checkpoints rise with time
+        found = await saver.conn.execute_fetchall(
+            "select thread_id from checkpoints group by thread_id order by max(checkpoint_id)"
+        )
+        threads = [str(row[0]) for row in found if row[0] != keep]
+        for thread in threads[: max(1, len(threads) // 8)]:
+            await saver.adelete_thread(thread)
+            forgotten += 1
+        if not threads:
+            break
+    return forgotten
+
+
+async def _used(saver: AsyncSqliteSaver) -> int:
+    pages, free, size = [
+        next(iter(await saver.conn.execute_fetchall(f"pragma {name}")))[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    ]
+    return int((pages - free) * size)
 
 
 def _plain() -> JsonPlusSerializer:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from html import escape
+from pathlib import Path
 from typing import Any
 
 from imagescope_agent.state import Intent, Note, Predicate, Usage
+
+THUMBNAIL = 160  # pixels, longest side, in a notebook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +72,18 @@ class SearchResult:
     def __getitem__(self, index: int) -> Hit:
         return self.results[index]
 
+    def _repr_html_(self) -> str:
+        """The ranking as a notebook shows it: pictures, ranks, reasons; notes and cost below."""
+        hits = "".join(_figure(hit) for hit in self.results)
+        notes = "".join(f"<p>{escape(note['step'])}: {escape(note['detail'])}</p>" for note in self.notes)
+        calls = sum(self.usage["calls"].values())
+        seconds = sum(self.usage["seconds"].values())
+        return (
+            f'<div><p><b>{escape(self.query)}</b></p><div style="display:flex;flex-wrap:wrap;gap:12px">{hits}</div>'
+            f"{notes}<p><small>{escape(self.graph)}, judge {escape(self.judge)}: {calls} questions to a model, "
+            f"{seconds:.1f} s; run {escape(self.run)}</small></p></div>"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The result as `imagescope search --json` prints it."""
         return {
@@ -80,6 +98,27 @@ class SearchResult:
             "usage": self.usage,
             "run": self.run,
         }
+
+
+def _figure(hit: Hit) -> str:
+    """A hit as HTML; without its picture where the file is gone."""
+    from imagescope_agent.collection.images import ImageProblem, open_image
+
+    try:
+        image = open_image(Path(hit.path))
+    except ImageProblem:
+        shown = ""
+    else:
+        image.thumbnail((THUMBNAIL, THUMBNAIL))
+        buffer = io.BytesIO()
+        image.save(buffer, "WEBP", quality=75)
+        data = base64.b64encode(buffer.getvalue()).decode("ascii")
+        shown = f'<img src="data:image/webp;base64,{data}" alt="{escape(hit.id)}"><br>'
+    reasons = "<br>".join(escape(reason) for reason in hit.reasons)
+    return (
+        f'<div style="width:{THUMBNAIL}px;overflow-wrap:anywhere">{shown}'
+        f"<b>{hit.rank}.</b> {escape(hit.id)}<br><small>{reasons}</small></div>"
+    )
 
 
 def total(usage: Iterable[Usage]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ BENCHES = {  # name: (module, help); the module has add_arguments(parser) and ru
         "accuracy against calls, tokens and seconds of every judge strategy, on drawn scenes or simulated",
     ),
     "turn": ("bench_turn", "a conversation's later turns beside its first: tokens, calls, rankings"),
+    "overhead": ("bench_overhead", "what checkpoints and traces cost a search, side by side with neither"),
 }
 
 

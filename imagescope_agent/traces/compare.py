@@ -82,6 +82,11 @@ class Comparison:
 
         return render_comparison(self)
 
+    def _repr_html_(self) -> str:
+        from imagescope_agent.traces.notebook import framed
+
+        return framed(self.to_html())
+
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain values."""
         return {
