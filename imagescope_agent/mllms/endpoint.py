@@ -151,6 +151,7 @@ class Endpoint(BaseChatModel):
         finally:
             for each in asking:
                 each.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
 
     async def _name(self) -> str:
         if not self.model:

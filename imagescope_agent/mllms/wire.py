@@ -6,8 +6,8 @@ import asyncio
 import json
 import math
 import random
-import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,15 @@ class Powers:
 
     logprobs: bool
     schema: bool
+
+
+@dataclass(kw_only=True)
+class _Door:
+    """Connections of one event loop, and how many requests use them."""
+
+    client: httpx.AsyncClient
+    gate: asyncio.Semaphore
+    requests: int = 0
 
 
 class Server:
@@ -50,9 +59,7 @@ class Server:
         self._attempts = attempts
         self._patience = patience
         self._pause = pause
-        # an HTTP client belongs to the event loop it was made in
-        self._clients: weakref.WeakKeyDictionary[Any, tuple[httpx.AsyncClient, asyncio.Semaphore]]
-        self._clients = weakref.WeakKeyDictionary()
+        self._doors: dict[asyncio.AbstractEventLoop, _Door] = {}
 
     async def ask(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The server's answer to a chat completion.
@@ -121,23 +128,35 @@ class Server:
         except (BadInput, UnreadableReply):
             return {}  # a server that refuses the option does not have the power
 
-    def _client(self) -> tuple[httpx.AsyncClient, asyncio.Semaphore]:
+    @asynccontextmanager
+    async def _door(self) -> AsyncIterator[_Door]:
+        """The event loop's connections, closed with the last request: they must not outlive the loop."""
         loop = asyncio.get_running_loop()
-        if loop not in self._clients:
-            client = httpx.AsyncClient(
-                headers=self._headers, timeout=httpx.Timeout(self._patience, connect=10.0)
-            )
-            self._clients[loop] = (client, asyncio.Semaphore(self._concurrency))
-        return self._clients[loop]
+        if loop not in self._doors:
+            patience = httpx.Timeout(self._patience, connect=10.0)
+            client = httpx.AsyncClient(headers=self._headers, timeout=patience)
+            self._doors[loop] = _Door(client=client, gate=asyncio.Semaphore(self._concurrency))
+        door = self._doors[loop]
+        door.requests += 1
+        try:
+            yield door
+        finally:
+            door.requests -= 1
+            if not door.requests:
+                del self._doors[loop]
+                await asyncio.shield(door.client.aclose())
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
-        client, gate = self._client()
+        async with self._door() as door:
+            return await self._tried(door, method, path, body)
+
+    async def _tried(self, door: _Door, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         problem = ""
         for attempt in range(self._attempts):
             wait = self._pause * 2**attempt * random.uniform(0.75, 1.25)
             try:
-                async with gate, asyncio.timeout(self._patience):
-                    response = await client.request(method, self.url + path, json=body)
+                async with door.gate, asyncio.timeout(self._patience):
+                    response = await door.client.request(method, self.url + path, json=body)
                 if response.status_code not in _AGAIN:
                     return self._read(response)
                 problem = f"HTTP {response.status_code}"

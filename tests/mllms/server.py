@@ -22,6 +22,7 @@ class FakeServer:
         heeds: whether it returns logprobs, whether it follows schemas.
         faults: what goes wrong, in turn: an HTTP status, "hang", "cut", "drop", "junk", or "" for nothing.
         key: what the bearer token must be.
+        port: any free one when 0.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class FakeServer:
         faults: list[int | str] | None = None,
         key: str = "",
         delay: float = 0.0,
+        port: int = 0,
     ) -> None:
         self.answer, self.heeds, self.key, self.delay = answer, heeds, key, delay
         self.weights = weights or {"Yes": 0.7, " no": 0.2, "Maybe": 0.1}
@@ -54,7 +56,7 @@ class FakeServer:
                 if content:  # whoever asked may have given up
                     outer._post(self, json.loads(content))
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

@@ -1,0 +1,97 @@
+"""Two ways to share a prefix between questions: a benchmark to run by hand, not a test.
+
+    python tests/mllms/bench_expanded.py [CANDIDATES [QUESTIONS]]      default 20 x 4, the mini model
+
+Packed: a row holds the prefix once and every question as a branch, one forward, a block mask. Expanded: the
+prefixes pass first, their keys and values are repeated for every question, the questions pass next.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from imagescope_agent.benchmarks.machine import machine
+from imagescope_agent.benchmarks.verify import make_requests
+from imagescope_agent.mllms.hosting.conversation import Reader
+from imagescope_agent.mllms.hosting.features import Features
+from imagescope_agent.mllms.hosting.network import Network
+from imagescope_agent.mllms.hosting.pack import Row, pack, score
+from imagescope_agent.mllms.hosting.prompt import line
+from imagescope_agent.mllms.hosting.write import causal_mask
+from imagescope_agent.profiles.profile import load_profile
+from imagescope_agent.services import open_roles
+
+
+def expanded(network: Network, rows: Sequence[Row], features: Mapping[str, Features]) -> torch.Tensor:
+    """Hidden states at the last token of every branch, (branches, width)."""
+    prefixes = [(row.first.ids[: row.prefix], row.first.positions[:, : row.prefix]) for row in rows]
+    ids, positions, seen = filled(prefixes, network, left=True)
+    cache, first = network.new_cache(), torch.zeros(2, 1, dtype=torch.long)
+    pictures = [features[key] for row in rows for key in row.first.pictures]
+    network.hidden(ids, positions, causal_mask(seen), pictures, cache, read=first)
+    counts = torch.tensor([len(row.branches) for row in rows])
+    for layer in cache.layers:
+        layer.keys = layer.keys.repeat_interleave(counts, 0)
+        layer.values = layer.values.repeat_interleave(counts, 0)
+    starts = [int(row.first.positions[:, : row.prefix].max()) + 1 for row in rows for _ in row.branches]
+    tokens = [branch for row in rows for branch, _ in row.branches]
+    branches = [
+        (each, line(start, len(each), network.axes)) for each, start in zip(tokens, starts, strict=True)
+    ]
+    ids, positions, own = filled(branches, network, left=False)
+    before = seen.repeat_interleave(counts, 0)[:, None, None].expand(-1, 1, ids.shape[1], -1)
+    mask = torch.cat([before, causal_mask(own)], dim=-1)
+    ends = torch.tensor([[row, len(each) - 1] for row, each in enumerate(tokens)]).T
+    return network.hidden(ids, positions, mask, (), cache, read=ends)
+
+
+def filled(
+    parts: Sequence[Any], network: Network, *, left: bool
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Token ids, positions and what is no padding, in rows of one length."""
+    length = max(len(ids) for ids, _ in parts)
+    ids = np.full((len(parts), length), network.pad, dtype=np.int64)
+    positions = np.zeros((network.axes, len(parts), length), dtype=np.int64)
+    valid = np.zeros((len(parts), length), dtype=bool)
+    for row, (tokens, places) in enumerate(parts):
+        at = slice(length - len(tokens), None) if left else slice(0, len(tokens))
+        ids[row, at], positions[:, row, at], valid[row, at] = tokens, places, True
+    return network.tensor(ids), network.tensor(positions), network.tensor(valid)
+
+
+def fastest(work: Callable[[], torch.Tensor], repeats: int = 5) -> tuple[float, torch.Tensor]:
+    seconds = []
+    for _ in range(repeats):
+        start = time.process_time()
+        made = work()
+        seconds.append(time.process_time() - start)
+    return round(min(seconds), 4), made
+
+
+def main(candidates: int = 20, questions: int = 4) -> None:
+    model: Any = open_roles(load_profile("mini"))["verifier"].model
+    desk = model.engine().desk
+    reader = Reader()
+    asked = [reader.read(each.messages()) for each in make_requests(candidates, questions, 1, "mini")]
+    with torch.inference_mode():
+        prepared = desk.family.prepare(asked)
+        rows = pack(list(prepared.prompts), share=True, row_tokens=4096)
+        packed, one = fastest(lambda: score(desk.network, rows, prepared.features)[0])
+        repeated, other = fastest(lambda: expanded(desk.network, rows, prepared.features))
+    difference = float((one - other).abs().max())
+    print(
+        json.dumps(
+            {"cpu_seconds": {"packed": packed, "expanded": repeated}, "difference": difference, **machine()}
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
