@@ -30,10 +30,10 @@ class Plan:
     """
 
     steps: int
-    scenes: int = 12
+    scenes: int = 8
     questions: int = 12
     pairs: int = 6
-    texts: int = 8
+    texts: int = 16
     peak: float = 1e-3
     thaw: int = 1500
     vision_share: float = 0.3

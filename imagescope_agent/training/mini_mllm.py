@@ -24,7 +24,7 @@ from imagescope_agent.training.schedule import Curve, rate
 from imagescope_agent.training.state import load_state, save_state
 from imagescope_agent.training.vision import patch_states
 
-_WEIGHTS = {"caption": 1.0, "verdict": 1.0, "judge": 0.7, "text": 1.0}
+_WEIGHTS = {"caption": 1.0, "verdict": 1.0, "judge": 0.7, "text": 2.0}
 _GAZE = 1.0
 _GROUNDING = 0.3
 
@@ -57,6 +57,7 @@ class Trainer:
             "tally": Guide(text.layers[depth - 1].self_attn, 0),
             "here": Guide(text.layers[1].self_attn, 0),
             "onward": Guide(text.layers[depth].self_attn, 0),
+            "latest": Guide(text.layers[1].self_attn, heads - 1),
             "pair": Guide(text.layers[depth].self_attn, heads - 1),
             "answer": Guide(text.layers[-1].self_attn, 0),
         }

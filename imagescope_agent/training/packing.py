@@ -13,10 +13,11 @@ from functools import lru_cache
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from imagescope_agent.scenes.conditions import Pattern
+from imagescope_agent.scenes.conditions import PLURALS, Pattern
+from imagescope_agent.scenes.language import SYNONYMS
 from imagescope_agent.scenes.world import Scene, Thing
 from imagescope_agent.training.architecture import GRID, IMAGE_TOKENS, MERGE
-from imagescope_agent.training.copying import sources
+from imagescope_agent.training.copying import destinations, latest, sources
 from imagescope_agent.training.examples import Branch
 
 IGNORE = -100
@@ -47,7 +48,8 @@ class Gaze:
     "pair" at the second name of a relation, looking at the first;
     "answer" at the end of a question, looking at the names;
     "next" where a caption is about to describe a thing;
-    "here" and "onward" in answers that repeat words of the request: where the present word was found, and the next.
+    "here" and "onward" in answers that repeat words of the request: where the present word was found, and the next;
+    "latest" in requests and their answers: the noun before.
     """
 
     row: int
@@ -88,6 +90,8 @@ class Packer:
         self._start, self._end = token("<|im_start|>"), token("<|im_end|>")
         self._vision = token("<|vision_start|>"), token("<|image_pad|>"), token("<|vision_end|>")
         self.image_token = self._vision[1]
+        words = [*PLURALS, *PLURALS.values(), *(word for more in SYNONYMS.values() for word in more)]
+        self._nouns = frozenset(self._plain(" " + word)[-1] for word in words)
         self._user = [self._start, *self._plain("user\n")]
         self._answer = [self._end, *self._plain("\n"), self._start, *self._plain("assistant\n")]
         self.encode = lru_cache(maxsize=100_000)(self._encode)
@@ -181,13 +185,21 @@ class Packer:
     def _repeat(
         self, row: _Row, prompt: tuple[int, ...], answer: tuple[int, ...], start: int, number: int
     ) -> None:
-        """While words of the request are repeated, follow them there."""
+        """While words of the request are repeated, follow them there, and keep in mind what was named last."""
         first = len(row.ids) - len(answer)
-        for offset, places in enumerate(sources(prompt, answer)):
-            if places:
-                found = tuple(start + place for place in places)
-                row.gazes.append(Gaze(row=number, column=first + offset, tokens=found, guide="here"))
-                row.gazes.append(Gaze(row=number, column=first + offset - 1, tokens=found, guide="onward"))
+        found = sources(prompt, answer)
+        for guide, places, step in (("here", found, 0), ("onward", destinations(found), -1)):
+            for offset, tokens in enumerate(places):
+                if tokens:
+                    columns = tuple(start + token for token in tokens)
+                    row.gazes.append(
+                        Gaze(row=number, column=first + offset + step, tokens=columns, guide=guide)
+                    )
+        for offset, noun in enumerate(latest(row.ids[start:], self._nouns)):
+            if noun is not None and (offset + number) % 2 == 0:  # half of them cost half as much
+                row.gazes.append(
+                    Gaze(row=number, column=start + offset, tokens=(start + noun,), guide="latest")
+                )
 
     def _describe(self, row: _Row, branch: Branch, first: int, number: int) -> None:
         """While a caption names a thing, from its article to its noun, look at that thing."""

@@ -35,7 +35,7 @@ from imagescope_agent.training.vision import train_vision
 SINGLES = range(1000, 1060)
 FAMILIES = range(2000, 2060)
 VISION_STEPS = 1800
-CHAT_STEPS = 3500
+CHAT_STEPS = 5000
 CLIP_STEPS = 700
 
 

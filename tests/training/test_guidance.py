@@ -9,7 +9,7 @@ from imagescope_agent.scenes.conditions import Absent, Exists, Pattern, Related
 from imagescope_agent.scenes.edits import Step
 from imagescope_agent.scenes.queries import Query
 from imagescope_agent.scenes.world import Scene, Thing
-from imagescope_agent.training.copying import sources
+from imagescope_agent.training.copying import destinations, latest, sources
 from imagescope_agent.training.examples import judge_branch
 from imagescope_agent.training.heads import RelationHead
 from imagescope_agent.training.packing import Mention, covered, middle
@@ -32,7 +32,17 @@ def test_a_repeated_word_points_at_the_longest_common_stretch() -> None:
 
 def test_nothing_in_common_points_nowhere() -> None:
     assert sources([1, 2, 3], [4, 5]) == [(), ()]
-    assert sources([1, 2], [2, 9]) == [()] * 2, "one token alone is chance"
+    assert sources([1, 2, 1], [1, 9, 2]) == [(), (), (1,)], "a token that occurs twice, alone, is chance"
+
+
+def test_the_finger_is_there_before_the_word() -> None:
+    assert destinations([(), (), (3,), (), (5, 6)]) == [(3,), (3,), (3,), (5, 6), (5, 6)]
+    far = destinations([(), *[()] * 6, (2,)])
+    assert far == [(), (), *[(2,)] * 6]
+
+
+def test_the_noun_before_is_remembered() -> None:
+    assert latest([7, 1, 8, 2, 3], frozenset({7, 8})) == [None, 0, 0, 2, 2]
 
 
 def test_a_request_names_its_things_and_says_which_are_met() -> None:
