@@ -81,13 +81,17 @@ def write(root: Any, queries: Any, results: Any) -> None:
                 run.write(f"COCO_val2014_{number:012d}.jpg#0 Q0 {name} {rank} {1 / rank:.6f} bench\n")
 
 
-def bench_score(queries: Any, results: Any) -> Any:
+def bench_score(queries: Any, results: Any, kept: Path | None = None) -> Any:
+    """`kept`: a folder for the files, made once."""
     from imagescope_agent.evaluation.score import score
 
-    with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder), queries, results)
+    with tempfile.TemporaryDirectory() as made:
+        folder = kept or Path(made)
+        if not (folder / "their.run").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            write(folder, queries, results)
         start, cpu = time.perf_counter(), time.process_time()
-        score("mscoco", root=folder, run_file=Path(folder) / "their.run")
+        score("mscoco", root=folder, run_file=folder / "their.run")
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     return {

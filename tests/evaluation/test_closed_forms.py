@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from math import comb
 from typing import Any
 
+import layouts
 import numpy as np
 import pytest
 
@@ -66,13 +68,55 @@ def close(percent: Any, share: Any, n: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("name", "split"), [("flickr30k", "test"), ("mscoco", "test"), ("fashioniq", "val-original")]
+    ("name", "split"),
+    [("flickr30k", "test"), ("mscoco", "test"), ("fashioniq", "val-original"), ("fashioniq", "val-VAL")],
 )
 def test_a_random_run_finds_a_single_target_with_k_in_n(layout: Any, name: Any, split: Any) -> None:
     benchmark = datasets.load(name, layout(name), split=split)
     many, shuffled = drawn_at_random(benchmark, 40)
     row = figures(benchmark, shuffled, many)["all"]
-    assert all(close(value, int(measure[2:]) / benchmark.size, len(many)) for measure, value in row.items())
+    sizes = [len(ids) for ids in benchmark.known.values()]  # of each category: "all" is the mean over them
+    for measure, value in row.items():
+        assert close(value, np.mean([min(1.0, int(measure[2:]) / n) for n in sizes]), len(many))
+
+
+@pytest.fixture
+def own(tmp_path: Any) -> Any:
+    """A user's folder with queries of one to three right answers, some with a reference."""
+    for number in range(12):
+        layouts.draw(tmp_path / "own" / f"{number:02d}.png", number)
+    queries = [
+        {
+            "query": f"query {n}",
+            "relevant": [f"{(n + i) % 12:02d}.png" for i in range(1 + n % 3)],
+            **({"reference": f"{(n + 7) % 12:02d}.png", "kind": "changed"} if n % 2 else {}),
+        }
+        for n in range(10)
+    ]
+    layouts.write_lines(tmp_path / "own" / "metadata.jsonl", queries)
+    return tmp_path / "own"
+
+
+@pytest.mark.parametrize("name", ["folder", "scenes"])
+def test_perfect_reversed_and_random_runs_on_queries_of_ones_own(own: Any, drawn: Any, name: Any) -> None:
+    benchmark = datasets.load(name, own if name == "folder" else drawn)
+    best = figures(benchmark, perfect)
+    assert all(value == pytest.approx(100.0) for row in best.values() for value in row.values())
+    worst = figures(benchmark, lambda query, gallery: perfect(query, gallery)[::-1])["all"]
+    firsts = [
+        1 / (12 - (query.reference is not None) - len(query.relevant) + 1) for query in benchmark.queries
+    ]
+    assert worst["R@1"] == worst["R@5"] == 0.0
+    assert worst["MRR"] == pytest.approx(100 * np.mean(firsts))
+    many, shuffled = drawn_at_random(benchmark, 200)
+    row = figures(benchmark, shuffled, many)["all"]
+    for k in (1, 5, 10):  # 1 - (all of the first k wrong), drawn without replacement
+        misses = [
+            comb(n - len(query.relevant), k) / comb(n, k)
+            for query in benchmark.queries
+            for n in [12 - (query.reference is not None)]
+        ]
+        assert close(row[f"R@{k}"], 1 - np.mean(misses), len(many))
 
 
 def test_a_random_run_on_cirr_has_one_image_less_to_choose_from(layout: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,21 @@ def test_missing_pictures_are_told_before_any_model_is_loaded(copied: Any, tmp_p
 def test_a_complete_data_set_checks_out(layout: Any) -> None:
     for name in ("cirr", "circo", "fashioniq", "flickr30k", "mscoco", "visdial"):
         assert check(name, layout(name)).complete, name
+
+
+def test_looking_at_files_and_scoring_need_no_model(layout: Any, tmp_path: Any) -> None:
+    root, run = layout("cirr"), tmp_path / "a.run"
+    run.write_text("27095 Q0 dev-1-0-img0 1 0.9 x\n")
+    code = (
+        "import sys; from imagescope_agent import cli\n"
+        f"cli.main(['eval', 'cirr', '--root', {str(root)!r}, '--check'])\n"
+        f"cli.main(['score', 'cirr', '--root', {str(root)!r}, '--run', {str(run)!r}])\n"
+        "heavy = {'torch', 'transformers', 'open_clip', 'faiss', 'langgraph'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "60 of 60 images" in done.stdout and "100.00" in done.stdout
 
 
 RUN = "27095 Q0 dev-1-0-img0 1 0.9 x\n27095 Q0 dev-2-0-img0 2 0.8 x\n27096 Q0 dev-2-0-img0 1 0.9 x\n"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from typing import Any
 
 import pytest
 
-from imagescope_agent.evaluation import datasets
+from imagescope_agent.evaluation import datasets, scoring
 from imagescope_agent.evaluation.score import score
 
 
@@ -83,6 +84,34 @@ def test_mscoco_says_which_images_and_captions(shared: Any) -> None:
     five = datasets.load("mscoco", shared / "MSCOCO", split="val2017-5")
     assert (len(every.queries), len(five.queries), every.size) == (25_014, 25_000, 5000)
     assert "not Karpathy" in every.protocol and every.key != "mscoco/test/karpathy-5k/all-captions"
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "split"),
+    [
+        ("cirr", "CIRR", "val"),
+        ("circo", "CIRCO", "val"),
+        ("fashioniq", "FashionIQ", "val-original"),
+        ("fashioniq", "FashionIQ", "val-VAL"),
+        ("flickr30k", "Flickr30K", None),
+        ("mscoco", "MSCOCO", None),
+        ("visdial", "VisDial", None),
+    ],
+)
+def test_right_and_wrong_answers_to_the_official_queries(
+    shared: Any, name: Any, folder: Any, split: Any
+) -> None:
+    benchmark = datasets.load(name, shared / folder, split=split)
+    for share, rankings in (
+        (100.0, [[*query.relevant] for query in benchmark.queries]),
+        (0.0, [[query.reference or "another"] for query in benchmark.queries]),
+    ):
+        values = scoring.score(benchmark, benchmark.queries, rankings)
+        table = scoring.tabulate(benchmark.queries, values, macro=benchmark.macro, worst_rank=benchmark.size)
+        for row in scoring.means(table).values():
+            bri = row.pop("BRI", None)
+            assert bri is None or bri == pytest.approx(0.0 if share else math.log(50_000))
+            assert row and all(value == pytest.approx(share) for value in row.values())
 
 
 def test_photos_are_a_folder_data_set(shared: Any) -> None:
