@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     print(f"{made['searches']} searches a variant")
     for name, row in made["variants"].items():
-        print(f"{name:<12} {row['seconds']:>8} s a search {row['bytes']:>10} bytes kept")
+        print(f"{name:<12} {row['seconds']:>8} cpu s a search {row['bytes']:>10} bytes kept")
     for pair, ratio in made["ratios"].items():
         print(f"{pair.replace('/', ' : ')} = {ratio}")
     print(", ".join(f"{name} {value}" for name, value in made["machine"].items() if value is not None))
