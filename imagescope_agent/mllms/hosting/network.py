@@ -77,13 +77,15 @@ class Network:
                 options["deepstack_visual_embeds"] = [
                     torch.cat([each.deep[layer] for each in features]) for layer in deep
                 ]
+        # as numbers once, or every layer would turn it into numbers for itself
+        bias = torch.zeros(mask.shape, dtype=embeds.dtype, device=self.device).masked_fill_(~mask, -torch.inf)
         self.forwards += 1
         self.tokens += ids.numel()
         with self._last.only(read):
             made = self._layers(
                 inputs_embeds=embeds,
                 position_ids=positions if self.axes > 1 else positions[0],
-                attention_mask=mask,
+                attention_mask=bias,
                 past_key_values=cache,
                 use_cache=cache is not None,
                 **options,
