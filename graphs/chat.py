@@ -1,7 +1,7 @@
 """Chat-IR: a conversation that keeps what was said, checks only what is new, and asks what would help most.
 
 One run per turn on a thread. Beside ImageScope's calls a turn costs 1 reasoner for folding, and where a question
-helps 2 for proposing and wording it and at most 8 x questions verifier. A question interrupts the run; the next
+helps 2 for proposing and wording it and at most 20 x questions verifier. A question interrupts the run; the next
 message resumes it, or starts anew and leaves it unanswered.
 """
 

@@ -22,9 +22,10 @@ from imagescope_agent.prompting import load_prompt
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Predicate, Question, State, Turn, Verdicts
 
-LIKELY = 8  # images that a question is chosen for
-WORTH = 0.15  # bits below which an answer is not worth a question
-DOUBT = 0.05  # a verdict is never believed more than 1 - DOUBT
+LIKELY = 20  # images that a question is chosen for: those that were verified, so that the answer sorts them at once
+DESCRIBED = 8  # images whose captions the reasoner is shown
+WORTH = 0.1  # bits below which an answer is not worth a question
+DOUBT = 0.1  # a verdict is never believed more than 1 - DOUBT
 
 
 class Propose:
@@ -43,9 +44,9 @@ class Propose:
             UnreadableReply: the reply is not the JSON object asked for.
             BudgetSpent: the reasoner may not be asked.
         """
-        settings, likely = current(runtime), state["ranking"][:LIKELY]
-        captions = list(dict.fromkeys(filter(None, (self.collection.caption(name) for name in likely))))
-        if settings.clarify == "never" or len(captions) < 2 or best_question(state, settings) is not None:
+        settings, best = current(runtime), state["ranking"][:DESCRIBED]
+        captions = list(dict.fromkeys(filter(None, (self.collection.caption(name) for name in best))))
+        if len(captions) < 2 or not needs_questions(state, settings):
             return {}
         require_call(state, settings)
         known = [*state["asked"], *(predicate["question"] for predicate in state["predicates"])]
@@ -70,7 +71,7 @@ class Survey(Verify):
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return the new `verdicts`; nothing when a question worth asking is known."""
         settings = current(runtime)
-        if settings.clarify == "never" or best_question(state, settings) is not None:
+        if not needs_questions(state, settings):
             return {}
         known = state.get("verdicts", {})
         wanted = {
@@ -152,6 +153,18 @@ def unasked(state: State) -> list[str]:
     """The proposed questions that were neither asked nor settled by what is wanted."""
     settled = {*state["asked"], *(predicate["question"] for predicate in state["predicates"])}
     return [question for question in state["pool"] if question not in settled]
+
+
+def needs_questions(state: State, settings: Settings) -> bool:
+    """Whether more questions should be looked for: none that is known is worth asking, and one could be.
+
+    No answer can tell more than what is unknown, the entropy of the belief.
+    """
+    if settings.clarify == "never" or best_question(state, settings) is not None:
+        return False
+    belief = beliefs(state["ranking"][:LIKELY], state["predicates"], state.get("verdicts", {}))
+    unknown = -sum(part * math.log2(part) for part in belief.values() if part > 0.0)
+    return settings.clarify == "random" or unknown >= WORTH
 
 
 def best_question(state: State, settings: Settings) -> Question | None:

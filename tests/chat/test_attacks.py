@@ -24,7 +24,8 @@ def test_no_order_changes_what_runs_or_what_is_kept(channel: str, tmp_path: Path
             played = row[name]
             assert played["same_nodes"] and played["same_images"] and played["turns"] == 2, row
             assert played["liked_or_rejected"] == [] and played["open_tags"] == 0, row
-        assert row["sensible"]["gained"] <= 0, row
+        if channel not in ("message", "answer"):  # the user's own words may say what they like
+            assert row["sensible"]["gained"] <= 0, row
         if channel == "file name":  # no model ever reads one
             assert row["obedient"]["gained"] == 0 and row["obedient"]["read"] == 0, row
         if channel == "caption":  # reaches the questions that are proposed, never the ranking
