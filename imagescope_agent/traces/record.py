@@ -216,6 +216,7 @@ class Recorder(BaseCallbackHandler):
         if trace is None:
             known = self._about() if callable(self._about) else self._about
             about = {**known, "versions": dict(versions()), "reference": given.get("reference")}
+            about["judge"] = metadata.get("judge")  # the graph's own, where it names one
             query = str(given.get("query") or given.get("message") or "")
             trace = self.store.start(thread, graph=name, query=cut(query), about=about)
         else:

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 import zlib
 from collections.abc import Mapping
 from contextlib import closing, suppress
@@ -71,6 +72,7 @@ class TraceStore:
             self._base.execute("pragma journal_mode=wal")
             self._base.execute("pragma synchronous=off")
             self._base.executescript(_SCHEMA)
+            weakref.finalize(self, self._base.close)  # of a store that lives as long as a served graph
         except (OSError, sqlite3.Error) as error:
             raise BadInput(
                 f"cannot keep traces in {str(path)!r}: {error}; name another file with {VARIABLE}, or off"

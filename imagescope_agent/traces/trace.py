@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imagescope_agent.judges import OWN_JUDGE
 from imagescope_agent.traces.duels import Duel, duels
 from imagescope_agent.traces.why import Why, explain
 
@@ -81,6 +82,12 @@ class Trace:
 
     def __repr__(self) -> str:
         return f"Trace({self.id!r}, {self.query!r}, {self.status})"
+
+    @property
+    def judge(self) -> str:
+        """The name of the judge as far as it is known, "" where none judged."""
+        named = (self.head.get("settings") or {}).get("judge") or self.head.get("judge")
+        return str(named or (OWN_JUDGE if self.judgement["order"] else ""))
 
     @cached_property
     def status(self) -> str:
