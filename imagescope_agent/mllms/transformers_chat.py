@@ -36,6 +36,7 @@ class TransformersChat(BaseChatModel):
         revision: of the hub id.
         device: "auto" is CUDA where there is one, else CPU.
         dtype: "auto" is bfloat16 on CUDA, float32 on CPU.
+        attention: the kernel by its transformers name; one that heeds no mask shares no prefixes.
         max_tokens: longest reply, unless a call says otherwise.
         batch_tokens: tokens of one forward, padding included.
         row_tokens: length up to which questions join one picture's row.

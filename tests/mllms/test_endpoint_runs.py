@@ -98,7 +98,8 @@ def test_a_run_that_loses_its_server_ends_soon_and_goes_on_where_it_was(
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of `transformers serve` with the mini checkpoint."""
-    if any(importlib.util.find_spec(name) is None for name in ("fastapi", "uvicorn", "openai")):
+    needed = ("accelerate", "fastapi", "openai", "uvicorn")
+    if any(importlib.util.find_spec(name) is None for name in needed):
         pytest.skip("needs transformers[serving]")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

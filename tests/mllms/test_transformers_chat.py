@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,10 @@ import torch
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from imagescope_agent.errors import BackendUnavailable, BadInput
+from imagescope_agent.mllms.hosting.engine import open_desk
+from imagescope_agent.mllms.hosting.limits import Limits
+from imagescope_agent.mllms.hosting.sharing import SplicedDesk
+from imagescope_agent.mllms.hosting.whole import WholeDesk
 from imagescope_agent.mllms.protocols import UnusableLabels
 from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
@@ -70,6 +75,13 @@ def test_shared_prefix_equals_plain(qwen3_vl: Path) -> None:
     expected = choose(plain, asked)
     assert torch.allclose(choose(shared, asked), expected, atol=1e-4)
     assert torch.allclose(choose(cramped, asked), expected, atol=1e-4)
+
+
+def test_kernels_that_heed_no_mask_share_nothing(qwen3_vl: Path) -> None:
+    checkpoint = TransformersChat(checkpoint=str(qwen3_vl)).engine().checkpoint
+    assert isinstance(open_desk(checkpoint, Limits()), SplicedDesk)
+    flash = replace(checkpoint.source, attention="flash_attention_2")
+    assert isinstance(open_desk(replace(checkpoint, source=flash), Limits()), WholeDesk)
 
 
 def test_usage_counts_each_picture_once_and_known_ones_never(qwen3_vl: Path) -> None:

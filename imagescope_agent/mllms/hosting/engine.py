@@ -30,6 +30,9 @@ from imagescope_agent.mllms.hosting.whole import Whole, WholeDesk
 from imagescope_agent.mllms.hosting.work import Counted, Inbox, Job
 from imagescope_agent.mllms.protocols import UnusableLabels
 
+#: Attention kernels that heed a mask of any shape, as questions that share a prefix need it.
+MASKED = frozenset({"eager", "sdpa"})
+
 
 class Engine:
     """A hosted checkpoint."""
@@ -131,18 +134,19 @@ def open_desk(checkpoint: Checkpoint, limits: Limits) -> Desk:
     """The fastest way to serve the checkpoint's family."""
     guides = Guides(checkpoint.tokenizer, checkpoint.vocabulary)
     features = FeatureCache(limits.vision_cache, _shelf(checkpoint, limits))
+    plain = WholeDesk(Whole(checkpoint, guides), limits)
+    if checkpoint.source.attention not in MASKED:
+        return plain
     family: Any
     if checkpoint.family in QWEN:
         family = Qwen(checkpoint, features, batch_patches=4 * limits.batch_tokens)
     elif checkpoint.family in SPLICED or not checkpoint.sees:
         family = Spliced(checkpoint, features)
     else:
-        return WholeDesk(Whole(checkpoint, guides), limits)
+        return plain
     network = Network(checkpoint, axes=family.axes, image_token=family.image_token)
     if any(getattr(layer, "is_sliding", False) for layer in network.new_cache().layers):
-        return WholeDesk(
-            Whole(checkpoint, guides), limits
-        )  # a sliding window forgets what a branch would need
+        return plain  # a sliding window forgets what a branch would need
     return SplicedDesk(checkpoint, family, network, guides, limits)
 
 

@@ -25,7 +25,7 @@ class Whole:
     def __init__(self, checkpoint: Checkpoint, guides: Guides) -> None:
         self._checkpoint = checkpoint
         self._guides = guides
-        self.family = checkpoint.family
+        self.family, self.attention = checkpoint.family, checkpoint.source.attention
         self._special = control_tokens(checkpoint.tokenizer)
         self.forwards = 0
         self.prefills = 0
@@ -111,7 +111,7 @@ class WholeDesk:
         self._noted = {
             "step": STEP,
             "kind": "fallback",
-            "detail": f"prefixes cannot be shared in the family {whole.family!r}",
+            "detail": f"prefixes cannot be shared in the family {whole.family!r} with {whole.attention!r} attention",
         }
 
     @property
