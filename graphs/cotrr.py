@@ -2,7 +2,8 @@
 
 Text-to-image and composed retrieval without training. Calls per query: 1 judge (one more when its reply cannot be
 read); with a reference 1 reasoner for the description of the target, and 1 captioner for a reference outside the
-collection. What a conversation has rejected is left out, and what looks like it is put back.
+collection. Images rejected before are left out, what looks like them falls back (`Settings.penalty`), and every
+rejection shrinks the space (`Settings.shrink`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from imagescope_agent.nodes.turn import Begin
 from imagescope_agent.nodes.understand import Describe, query_as_intent, unknown_reference
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import Query, State
+from imagescope_agent.state import Again, State
 from imagescope_agent.traces.attach import served
 
 CANDIDATES = 10  # N of the paper
@@ -30,13 +31,13 @@ PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnav
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """The compiled graph: {"query", "reference": id, path or None} -> `State` with ranking and reasons."""
+    """The compiled graph: {"query", "reference": id, path or None, "rejected": ids} -> `State`."""
     images, words = services.collection, services.prompt_set
     describe = Describe(services.captioner, images, prompt_set=words)
     target = Target(services.reasoner, prompt_set=words)
     judge = JudgeBest(services.judge, images, judge="cotrr", most=CANDIDATES, prompt_set=words)
 
-    graph = StateGraph(State, context_schema=Settings, input_schema=Query)
+    graph = StateGraph(State, context_schema=Settings, input_schema=Again)
     graph.add_node("begin", Begin(images))
     graph.add_node(
         "describe", or_else(describe, unknown_reference, instead="no caption"), retry_policy=PATIENT

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import uuid
-from collections.abc import Container, Coroutine, Mapping
+from collections.abc import Container, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -98,7 +98,8 @@ class ImageScope:
             text: what to look for, at most 8,000 characters.
             image: reference: an id of the collection, or a file.
             k: how many results; 10 unless the settings say otherwise.
-            settings: fields of `Settings`, for this search only.
+            settings: fields of `Settings`, for this search only; and `rejected`, ids that were shown before and are
+                not it, for a graph that takes them (cotrr).
 
         Raises:
             BadInput: an unusable text, reference or setting.
@@ -113,12 +114,22 @@ class ImageScope:
         k: int | None = None,
         *,
         run: str | None = None,
+        rejected: Sequence[str] = (),
         **settings: Any,
     ) -> SearchResult:
         """As `search`, inside an event loop; `run` is the id to keep it under, a new one when None."""
         chosen = self._settings(settings if k is None else {**settings, "k": k})
-        query = {"query": text, "reference": None if image is None else str(image)}
+        query: dict[str, Any] = {"query": text, "reference": None if image is None else str(image)}
+        if rejected:
+            query["rejected"] = self._rejected(rejected)
         return await self._run(query, run or uuid.uuid4().hex, chosen)
+
+    def _rejected(self, ids: Sequence[str]) -> list[str]:
+        if "rejected" not in self._build(self.services).get_input_jsonschema()["properties"]:
+            raise BadInput(
+                f"the graph {self.graph!r} takes no rejected images; choose 'cotrr' or a conversation"
+            )
+        return list(ids)
 
     def resume(self, run: str) -> SearchResult:
         """Finish a search that was cut off, its finished steps not repeated; of a finished one the result.

@@ -29,6 +29,8 @@ class Settings:
         keep_reference: leave the reference in its own ranking, as some benchmarks demand.
         budget: most model calls a run may make; None for no limit.
         attempts: how often a step is asked before it falls back when its answers cannot be read.
+        penalty: how much of its likeness to the nearest rejected image is taken off an image's score, from 0 to 1.
+        shrink: the share of the candidates that each rejection leaves, the best of them, from 0 to 1.
         clarify: how a conversation chooses what to ask the user: "information" (what should narrow the search
             most), "random", or "never".
 
@@ -46,6 +48,8 @@ class Settings:
     keep_reference: bool = False
     budget: int | None = None
     attempts: int = 2
+    penalty: float = 0.1
+    shrink: float = 0.9
     clarify: str = "information"
 
     def __post_init__(self) -> None:
@@ -57,8 +61,8 @@ class Settings:
         _check_whole(self, "attempts", least=1)
         if self.budget is not None:
             _check_whole(self, "budget", least=0)
-        if isinstance(self.tau, bool) or not isinstance(self.tau, int | float) or not 0 <= self.tau <= 1:
-            raise BadInput(f"tau is {self.tau!r}; give a number from 0 to 1")
+        for name in ("tau", "penalty", "shrink"):
+            _check_share(self, name)
         if not isinstance(self.keep_reference, bool):
             raise BadInput(f"keep_reference is {self.keep_reference!r}; give true or false")
         if self.judge is not None and (not isinstance(self.judge, str) or not self.judge):
@@ -95,6 +99,12 @@ def _check_whole(settings: Settings, name: str, *, least: int) -> None:
     value = getattr(settings, name)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise BadInput(f"{name} is {value!r}; give a whole number of at least {least}")
+
+
+def _check_share(settings: Settings, name: str) -> None:
+    value = getattr(settings, name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise BadInput(f"{name} is {value!r}; give a number from 0 to 1")
 
 
 def _environment() -> dict[str, Any]:

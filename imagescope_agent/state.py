@@ -104,6 +104,12 @@ class Query(TypedDict):
     reference: NotRequired[str | None]
 
 
+class Again(Query):
+    """A query after others: images that were shown and were not it."""
+
+    rejected: NotRequired[list[str]]
+
+
 class State(TypedDict, total=False):
     """Everything a run knows. Lists of ids are rankings, best first.
 

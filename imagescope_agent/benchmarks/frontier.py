@@ -65,6 +65,7 @@ def _panel(axis: Any, points: Points) -> None:
             xytext=(cost * 1.08, height),
             fontsize=7,
             va="center",
+            bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5},
             color="#d1495b" if name in best else "#5c677d",
         )
     axis.margins(x=0.25)

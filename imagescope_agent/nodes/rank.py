@@ -8,7 +8,8 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.collection.index import Collection
-from imagescope_agent.ledger import at_step, require_call, spent
+from imagescope_agent.errors import shorten
+from imagescope_agent.ledger import at_step, note, require_call, spent
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.asking import ask_one
 from imagescope_agent.nodes.judge import JudgeTop
@@ -71,27 +72,40 @@ class Soften:
 
     Args:
         collection: whose image vectors tell what looks alike.
-        weight: how much of the likeness to the nearest rejected image is taken off a score.
-        keep: the share of the candidates that each rejection leaves, the best of them.
     """
 
-    def __init__(self, collection: Collection, *, weight: float = 0.1, keep: float = 0.9) -> None:
-        self.collection, self.weight, self.keep = collection, weight, keep
+    step = "soften"
+
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return `candidates` and `ranking_retrieve` without the rejected; nothing when none was."""
-        rejected = [name for name in state.get("rejected", []) if name in self.collection]
+        """Return `candidates` and `ranking_retrieve` without the rejected; nothing when none was.
+
+        What was rejected but is not in the collection leaves a note.
+        """
+        named = list(dict.fromkeys(state.get("rejected", [])))
+        rejected = [name for name in named if name in self.collection]
+        notes = [
+            note(self.step, "skipped", f"{shorten(name)!r} was rejected but is not in the collection")
+            for name in named
+            if name not in self.collection
+        ]
         if not rejected:
-            return {}
+            return {"notes": notes} if notes else {}
+        settings = current(runtime)
         likeness = {
             candidate["id"]: max(self._alike(candidate["id"], name) for name in rejected)
             for candidate in state["candidates"]
         }
-        softened = soften(state["candidates"], rejected, likeness, weight=self.weight)
-        settings = current(runtime)
+        softened = soften(state["candidates"], rejected, likeness, weight=settings.penalty)
         least = min(len(softened), settings.k)
-        kept = softened[: max(least, round(len(softened) * self.keep ** len(rejected)))]
-        return {"candidates": kept, "ranking_retrieve": [candidate["id"] for candidate in kept]}
+        kept = softened[: max(least, round(len(softened) * settings.shrink ** len(rejected)))]
+        return {
+            "candidates": kept,
+            "ranking_retrieve": [candidate["id"] for candidate in kept],
+            "notes": notes,
+        }
 
     def _alike(self, one: str, other: str) -> float:
         vectors = (self.collection.image_vector(name).ravel() for name in (one, other))

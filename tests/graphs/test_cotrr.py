@@ -6,6 +6,11 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+
+from imagescope_agent.api import ImageScope
+from imagescope_agent.errors import BadInput
 from imagescope_agent.registry import load_graph
 from imagescope_agent.settings import Settings
 
@@ -70,4 +75,35 @@ def test_the_rejected_go_and_their_likes_fall_back(world: Any) -> None:
     runtime: Any = type("Running", (), {"context": Settings(k=2)})
     kept = asyncio.run(Soften(world.collection)(state, runtime))
     assert "red.png" not in kept["ranking_retrieve"]
-    assert len(kept["ranking_retrieve"]) == round(7 * 0.9**3)
+    assert len(kept["ranking_retrieve"]) == 6  # the same rejection three times is one
+    assert kept["notes"] == []
+
+
+def test_rejections_reach_the_graph_and_its_knobs_hold(world: Any) -> None:
+    scope = ImageScope(world.services(judge=world.role("judge", chain(1))), graph="cotrr", runs=False, k=3)
+    told = scope.search("a red square", rejected=["red.png", "gone.png"])
+    assert "red.png" not in told.rankings["final"]
+    assert len(told.rankings["final"]) == round(0.9 * 7)
+    assert [(note["step"], note["kind"]) for note in told.notes][:1] == [("soften", "skipped")]
+    two = scope.search("a red square", rejected=["red.png", "blue.png"], shrink=0.5)
+    assert len(two.rankings["final"]) == 3  # a quarter of six, but never fewer than are wanted
+    plain = scope.search("a red square", rejected=["white.png"], penalty=0.0, shrink=1.0)
+    assert plain.rankings["retrieve"] == [
+        name for name in scope.search("a red square").rankings["retrieve"] if name != "white.png"
+    ]
+    assert scope.search("a red square", rejected=["orange.png"], penalty=1.0).rankings["retrieve"] != [
+        name for name in scope.search("a red square").rankings["retrieve"] if name != "orange.png"
+    ]
+    with pytest.raises(BadInput, match="takes no rejected"):
+        ImageScope(world.services(), runs=False).search("a red square", rejected=["red.png"])
+    with pytest.raises(BadInput, match="penalty is 2"):
+        scope.search("a red square", penalty=2)
+
+
+def test_on_a_thread_rejections_last(world: Any) -> None:
+    services = world.services(judge=world.role("judge", chain(1)))
+    graph = load_graph("cotrr")(services, checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "one"}}
+    asyncio.run(graph.ainvoke({"query": "a red square", "rejected": ["red.png"]}, config))
+    state = asyncio.run(graph.ainvoke({"query": "a red square"}, config))
+    assert "red.png" not in state["ranking"]

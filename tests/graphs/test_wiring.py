@@ -22,7 +22,8 @@ def test_a_server_can_describe_it(world: Any, name: str) -> None:
     graph = load_graph(name)(world.services())
     context = graph.get_context_jsonschema()
     assert {"k", "top_k", "tau", "alpha", "judge", "seed", "budget"} <= set(context["properties"])
-    assert set(graph.get_input_jsonschema()["properties"]) == {"query", "reference"}
+    asked = set(graph.get_input_jsonschema()["properties"])
+    assert asked == {"query", "reference", *(["rejected"] if name == "cotrr" else [])}
     assert "ranking" in graph.get_output_jsonschema()["properties"]
 
 
