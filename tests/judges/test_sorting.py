@@ -72,7 +72,7 @@ def slow_tournament(items: Sequence[int], pick: Pick, size: int, top: int) -> li
 
 def slow_bubble(items: Sequence[int], pick: Pick, children: int, top: int) -> list[int]:
     """Passes over what is not placed yet, written down one window at a time."""
-    left, found = list(items), []
+    left, found = list(items), list[int]()
     while len(found) < top and len(left) > 1:
         behind: list[int] = []
         while len(left) > 1:
@@ -130,4 +130,7 @@ def test_the_best_of_several_by_pairs() -> None:
     async def better(first: int, second: int) -> int:
         return min(first, second)
 
-    assert asyncio.run(one_by_one(better)([3, 1, 2])) == 1
+    async def run() -> int:
+        return await one_by_one(better)([3, 1, 2])
+
+    assert asyncio.run(run()) == 1
