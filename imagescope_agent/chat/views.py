@@ -166,7 +166,6 @@ element.addEventListener('click', event => {
 
 STYLE = """
 .gradio-container { max-width: 1480px !important; margin: 0 auto; }
-.gradio-container .fillable, .gradio-container .fillable > * { width: 100% !important; }
 .is-bar { align-items: center; } .is-bar button { align-self: center; }
 #head { padding: 4px 2px 0; } #head h1 { font-size: 20px; font-weight: 650; margin: 0; }
 #head p { margin: 0; color: var(--body-text-color-subdued); font-size: 13px; }
