@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress, count
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,7 @@ def judge(queries: Sequence[Query], rankings: Sequence[Sequence[str]], depth: in
     rank = np.full(len(queries), np.nan)
     for row, (query, ranking) in enumerate(zip(queries, rankings, strict=True)):
         wanted = frozenset(query.relevant)
-        found = [place for place, image in enumerate(ranking) if image in wanted]
+        found = list(compress(count(), map(wanted.__contains__, ranking)))
         aimed = [place for place in found if ranking[place] == query.target] if query.target else found
         rel[row, [place for place in found if place < depth]] = True
         target[row, [place for place in aimed if place < depth]] = True

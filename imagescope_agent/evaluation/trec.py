@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from itertools import groupby
-from operator import gt
+from itertools import compress, count, islice
+from operator import gt, ne
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -72,12 +72,12 @@ def _take(lines: list[bytes], blocks: dict[bytes, Block], names: dict[bytes, byt
     fields = b"".join(lines).split()
     if len(fields) != FIELDS * len(lines) or not {b"Q0", b"q0", b"0"}.issuperset(fields[1::FIELDS]):
         fields = [field for line in lines if line.strip() for field in _fields(line)]
-    images = [names.setdefault(image, image) for image in fields[2::FIELDS]]
+    qids, images = fields[0::FIELDS], fields[2::FIELDS]
+    images = list(map(names.setdefault, images, images))
     ranks, scores = list(map(int, fields[3::FIELDS])), list(map(float, fields[4::FIELDS]))
-    start = 0
-    for qid, group in groupby(fields[0::FIELDS]):
-        end = start + sum(1 for _ in group)
-        block = blocks.setdefault(qid, ([], [], []))
+    start, changes = 0, compress(count(1), map(ne, qids, islice(qids, 1, None)))
+    for end in (*changes, *([len(qids)] if qids else [])):
+        block = blocks.setdefault(qids[start], ([], [], []))
         block[0].extend(images[start:end])
         block[1].extend(scores[start:end])
         block[2].extend(ranks[start:end])
@@ -141,4 +141,4 @@ def _ordered(
     if not all(map(gt, scores, scores[1:])):
         order = sorted(range(len(images)), key=lambda place: (-scores[place], ranks[place]))
         images = [images[place] for place in order]
-    return [decoded[image] for image in images]
+    return list(map(decoded.__getitem__, images))

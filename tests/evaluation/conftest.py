@@ -28,7 +28,7 @@ class FastSystem:
         fails: Any = lambda query: None,
     ) -> None:
         self.galleries, self.place, self.notes, self.fails = galleries, place, notes, fails
-        self.asked = []
+        self.asked: list[str] = []
 
     async def answer(self, query: Any) -> Any:
         self.asked.append(query.qid)

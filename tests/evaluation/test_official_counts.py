@@ -43,6 +43,7 @@ def test_circo(shared: Any) -> None:
 def test_fashioniq_has_two_galleries(shared: Any) -> None:
     original = datasets.load("fashioniq", shared / "FashionIQ")
     small = datasets.load("fashioniq", shared / "FashionIQ", split="val-VAL")
+    assert original.known is not None and small.known is not None
     assert Counter(query.gallery for query in original.queries) == {
         "dress": 2017,
         "shirt": 2038,
@@ -143,6 +144,7 @@ def test_the_official_example_submission_of_circo_is_scored(shared: Any) -> None
 def test_the_official_example_submissions_of_cirr_are_well_formed(shared: Any, metric: Any) -> None:
     benchmark = datasets.load("cirr", shared / "CIRR", split="test1")
     path = shared / f"CIRR/demo_files/test1_pred_ranks_{metric}.json"
+    assert benchmark.parse is not None and benchmark.submit is not None
     lists, _ = benchmark.parse(json.loads(path.read_text()), path)
     assert len(lists) == 4148
     assert all(query.reference not in lists[query.qid] for query in benchmark.queries)

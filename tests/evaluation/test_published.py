@@ -24,7 +24,7 @@ def test_every_figure_has_a_source_a_backbone_and_a_known_or_no_protocol() -> No
 
 
 def test_the_keys_are_those_of_the_data_sets(layout: Any) -> None:
-    splits = {"cirr": ["val", "test1"], "circo": ["val", "test"], "fashioniq": ["val", "val-VAL"],
+    splits: dict[str, Any] = {"cirr": ["val", "test1"], "circo": ["val", "test"], "fashioniq": ["val", "val-VAL"],
               "flickr30k": [None], "mscoco": ["test", "test-5"], "visdial": [None]}  # fmt: skip
     made = {datasets.load(n, layout(n), split=s).key for n, chosen in splits.items() for s in chosen}
     assert made == KNOWN
