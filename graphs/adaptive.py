@@ -83,6 +83,6 @@ def after_verify(state: State) -> Literal["reflect", "judge"]:
     return "reflect" if further and unsatisfied(state) else "judge"
 
 
-def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
+async def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
     """The graph for a graph server; see `traces.attach.served`."""
-    return served(build)
+    return await served(build)

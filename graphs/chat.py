@@ -91,6 +91,6 @@ def after_answer(state: State) -> Literal["ask", "__end__"]:
     return "ask" if state["question"] is not None else "__end__"
 
 
-def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
+async def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
     """The graph for a graph server; see `traces.attach.served`."""
-    return served(build)
+    return await served(build)

@@ -59,6 +59,6 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     return graph.compile(checkpointer=checkpointer, name="cotrr").with_config(metadata={"judge": "cotrr"})
 
 
-def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
+async def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
     """The graph for a graph server; see `traces.attach.served`."""
-    return served(build)
+    return await served(build)

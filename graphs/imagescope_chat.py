@@ -56,6 +56,6 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     return graph.compile(checkpointer=checkpointer, name="imagescope_chat")
 
 
-def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
+async def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
     """The graph for a graph server; see `traces.attach.served`."""
-    return served(build)
+    return await served(build)

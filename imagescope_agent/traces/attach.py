@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from imagescope_agent.traces.record import Recorder
 from imagescope_agent.traces.store import OFF, TraceStore, place, remember
 
 SPANS = "IMAGESCOPE_OTEL"
+Graph = CompiledStateGraph[Any, Any, Any, Any]
 
 _log = logging.getLogger(__name__)
 
@@ -64,9 +66,7 @@ def recording(
             store.close()
 
 
-def traced(
-    graph: CompiledStateGraph[Any, Any, Any, Any], services: Services, path: Path | str | None = None
-) -> CompiledStateGraph[Any, Any, Any, Any]:
+def traced(graph: Graph, services: Services, path: Path | str | None = None) -> Graph:
     """The graph with recorders of its own, for runs that nobody else records: on a graph server, in a script.
 
     Args:
@@ -85,16 +85,20 @@ def traced(
     return graph.with_config({"callbacks": [*recorders]}) if recorders else graph
 
 
-def served(
-    build: Callable[..., CompiledStateGraph[Any, Any, Any, Any]],
-) -> CompiledStateGraph[Any, Any, Any, Any]:
+async def served(build: Callable[..., Graph]) -> Graph:
     """A graph for a graph server, over the collection that the environment names, with its runs recorded.
+
+    It is opened in a thread: a server calls its factories in the loop that answers everybody.
 
     Raises:
         BadInput: no collection is named, it cannot be opened, or traces are wanted and cannot be written.
     """
-    services = serve_from_environment()
-    return traced(build(services), services)
+
+    def opened() -> Graph:
+        services = serve_from_environment()
+        return traced(build(services), services)
+
+    return await asyncio.to_thread(opened)
 
 
 def _about(services: Services, settings: Settings | None) -> Mapping[str, Any]:

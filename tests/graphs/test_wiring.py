@@ -65,7 +65,7 @@ def test_langgraph_json_names_every_graph_and_each_can_be_served(
         spec.loader.exec_module(module)
         monkeypatch.delenv("IMAGESCOPE_COLLECTION", raising=False)
         with pytest.raises(BadInput, match="IMAGESCOPE_COLLECTION"):
-            getattr(module, factory)()
+            asyncio.run(getattr(module, factory)())
         monkeypatch.setenv("IMAGESCOPE_COLLECTION", str(world.folder))
         monkeypatch.setenv("IMAGESCOPE_PROFILE", str(profile))
-        assert getattr(module, factory)().name == name
+        assert asyncio.run(getattr(module, factory)()).name == name

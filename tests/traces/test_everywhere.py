@@ -63,10 +63,11 @@ def test_a_graph_run_from_a_script_is_recorded_by_its_own_recorder(world: Any) -
 def test_a_graph_server_records(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     services = talking(world)
     monkeypatch.setattr("imagescope_agent.traces.attach.serve_from_environment", lambda: services)
-    asyncio.run(served(load_graph("retrieve")).ainvoke({"query": "a blue square"}))
+    graph = asyncio.run(served(load_graph("retrieve")))
+    asyncio.run(graph.ainvoke({"query": "a blue square"}))
     assert traces(world.collection.location / "traces.sqlite")[0].ranking[0] == "blue.png"
     monkeypatch.setenv("IMAGESCOPE_TRACES", "off")
-    assert "callbacks" not in (served(load_graph("retrieve")).config or {})
+    assert "callbacks" not in (asyncio.run(served(load_graph("retrieve"))).config or {})
 
 
 def test_edits_of_a_checkpoint_are_no_runs(world: Any) -> None:
