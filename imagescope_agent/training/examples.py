@@ -20,7 +20,7 @@ from imagescope_agent.scenes.conditions import (
     predicates,
 )
 from imagescope_agent.scenes.edits import Step
-from imagescope_agent.scenes.language import SYNONYMS, caption, free_caption
+from imagescope_agent.scenes.language import SYNONYMS, caption
 from imagescope_agent.scenes.queries import (
     COMPOSED_KINDS,
     TEXT_KINDS,
@@ -30,7 +30,7 @@ from imagescope_agent.scenes.queries import (
     text_query,
 )
 from imagescope_agent.scenes.questions import ask
-from imagescope_agent.scenes.world import Scene, random_scene
+from imagescope_agent.scenes.world import COLOURS, Scene, random_scene
 
 PROMPT_SET = "mini"
 NO_REFERENCE = "a blank image"
@@ -54,7 +54,9 @@ class Branch:
     """One turn: what the user says (after any pictures) and what the model should answer.
 
     `kind` groups turns in the loss: caption, verdict, judge or text. `named` are the things that a question or
-    request names, in order; `scene` is the one they are sought in.
+    request names, in order; `scene` is the one they are sought in. `kept` says for the end of each thing's name in a
+    reference where the last thing before it ends that stays as it is: None for the first that stays, and its own end
+    for a thing that does not stay or is there already.
     """
 
     prompt: str
@@ -62,6 +64,7 @@ class Branch:
     kind: str
     named: tuple[Name, ...] = ()
     scene: Scene | None = None
+    kept: tuple[tuple[int, int | None], ...] = ()
 
 
 def compact(value: object) -> str:
@@ -121,7 +124,21 @@ def understand_branch(query: Query, reference: str) -> Branch:
         "full": query.full,
     }
     prompt = _prompt("understand", reference=reference, instruction=query.text)
-    return Branch(prompt=prompt, answer=compact(intent), kind="text")
+    return Branch(prompt=prompt, answer=compact(intent), kind="text", kept=_kept(prompt, query))
+
+
+def _kept(prompt: str, query: Query) -> tuple[tuple[int, int | None], ...]:
+    conditions = [step.condition for step in query.steps if step.type == "Retention"]
+    stays = {f"{c.pattern.colour} {c.pattern.kind}" for c in conditions if isinstance(c, Exists | Count)}
+    links: list[tuple[int, int | None]] = []
+    last: int | None = None
+    for name in re.finditer(rf"\b(?:{'|'.join(COLOURS)}) \w+", prompt):
+        if name.start() > prompt.index("Reference: "):
+            follows = name.group() in stays
+            links.append((name.end(), last if follows else name.end()))
+            last = name.end() if follows else last
+            stays.discard(name.group())
+    return tuple(links)
 
 
 def predicates_branch(query: Query) -> Branch:
@@ -140,7 +157,7 @@ def reading_branches(rng: Random) -> list[Branch]:
             scene = random_scene(rng, count=rng.choice((1, 2, 2, 3, 3, 4, 4, 5)))
             made = composed_query(scene, rng.choice(COMPOSED_KINDS), rng)
             query = made[0] if made else None
-            reference = caption(scene) if rng.random() < 0.9 else free_caption(scene, rng)
+            reference = caption(scene)
         if query is not None:
             return [understand_branch(query, reference), predicates_branch(query)]
 
