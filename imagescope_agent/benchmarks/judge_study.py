@@ -32,6 +32,7 @@ an answer names what is shown first, or its label. `intransitive i`: a share i o
 LEFT_OUT = {
     "pairwise": "stops at the first yes and orders nothing",
     "icr": "needs the attention of a model",
+    "e2rank": "needs a model that embeds",
     "affordable": "is bradley-terry, pointwise or listwise, as the budget allows",
 }
 

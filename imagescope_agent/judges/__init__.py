@@ -25,6 +25,7 @@ JUDGES: dict[str, str] = {
     "groupwise": "imagescope_agent.judges.groupwise:judge",
     "siftrank": "imagescope_agent.judges.siftrank:judge",
     "icr": "imagescope_agent.judges.icr:judge",
+    "e2rank": "imagescope_agent.judges.e2rank:judge",
     "budgeted": "imagescope_agent.judges.budgeted:judge",
     "affordable": "imagescope_agent.judges.affordable:judge",
 }

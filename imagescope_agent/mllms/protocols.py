@@ -72,3 +72,25 @@ class AttentionReader(Protocol):
     async def aattention(self, messages: list[BaseMessage]) -> Attention:
         """The attention of one conversation, in one forward pass."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding:
+    """Conversations as vectors.
+
+    Attributes:
+        vectors: one a conversation, all of the same length, in a space where the angle tells likeness.
+        usage: as `Choice.usage`.
+    """
+
+    vectors: list[list[float]]
+    usage: dict[str, Any]
+
+
+@runtime_checkable
+class MessageEmbedder(Protocol):
+    """Embeds whole conversations, pictures and text together."""
+
+    async def aembed(self, messages: list[list[BaseMessage]]) -> Embedding:
+        """One vector a conversation, read at its last token."""
+        ...

@@ -55,7 +55,7 @@ def _decided(trace: Trace, above: str, below: str) -> tuple[str, list[str]]:
     stages = [(node, ranking) for node, ranking in trace.stages if above in ranking and below in ranking]
     for (_, earlier), (node, later) in zip(reversed(stages[:-1]), reversed(stages[1:]), strict=True):
         if earlier.index(above) > earlier.index(below) and later.index(above) < later.index(below):
-            if node != "verify":
+            if node != "verify" or _verified(trace, above, below) is None:
                 return node, [_moved(trace, node, above, below, earlier, later)]
             break
     if (reasons := _verified(trace, above, below)) is not None:

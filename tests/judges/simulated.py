@@ -13,8 +13,8 @@ from imagescope_agent.mllms.role import ImageRef, Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.registry import resolve
 
-#: ImageScope's judge stops at the first yes and ICR needs a model's attention: they have tests of their own.
-ORDERING = sorted(set(JUDGES) - {"pairwise", "icr"})
+#: ImageScope's judge stops at the first yes, the others read a model's inside: they have tests of their own.
+ORDERING = sorted(set(JUDGES) - {"pairwise", "icr", "e2rank"})
 
 
 def strategy(name: str) -> Any:

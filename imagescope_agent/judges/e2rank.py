@@ -1,0 +1,47 @@
+"""Order by embedding (E2Rank, arXiv 2510.22733): the query with all candidates in one prompt against each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from imagescope_agent.judges.aggregation import placed
+from imagescope_agent.judges.session import Session
+from imagescope_agent.judges.strategy import Found, Strategy
+from imagescope_agent.mllms.protocols import MessageEmbedder
+from imagescope_agent.mllms.role import Request
+
+
+@dataclass(frozen=True, kw_only=True)
+class E2Rank(Strategy):
+    """By cosine between the listwise prompt, read as a query, and each picture; nothing is written.
+
+    Args:
+        window: most candidates that stand in the prompt, the first of them; all are compared with it.
+    """
+
+    window: int = 20
+
+    async def rank(self, session: Session, rng: Random) -> Found:
+        """By falling cosine; 1 + k calls, or none where the budget forbids them."""
+        if not session.reserve(1, cost=1 + len(session.items)):
+            return list(session.items), {}
+        model = session.task.model.model
+        assert isinstance(model, MessageEmbedder)  # `needs` was checked
+        front = session.items[: self.window]
+        alone = [Request(text="", images=(session.candidates[item].image,)) for item in session.items]
+        requests = [session.request("order", front, count=str(len(front))), *alone]
+        embedding = await model.aembed([request.messages() for request in requests])
+        session.usage.append(embedding.usage)
+        rows = np.asarray(embedding.vectors, dtype=float)
+        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        scores = {item: float(rows[0] @ rows[1 + item]) for item in session.items}
+        return placed(session.items, scores), scores
+
+
+judge = E2Rank(
+    summary="by the angle between each picture and the query read with all of them (E2Rank); needs a model that embeds",
+    needs=(MessageEmbedder,),
+)
