@@ -167,7 +167,6 @@ class Page:
         return await self._view(None)
 
     async def _turn(self, thread: str | None, text: str, upload: str | None) -> AsyncIterator[Update]:
-        session: Session | None = None
         try:
             image = await asyncio.to_thread(self.keep, Path(upload)) if upload else None
             session = await self._session(thread) if thread else await self.chats.create()
@@ -213,14 +212,14 @@ class Page:
             yield {**await self._view(session()), self.progress: told}
             return
         given = {self.message: {"text": text, "files": []}} if text else {}
-        yield {**await self._view(session(), error), **given, self.progress: views.problem(str(error))}
+        yield {**await self._view(session()), **given, self.progress: views.problem(str(error))}
 
     async def _session(self, thread: str | None, step: Callable[[str], None] | None = None) -> Session:
         if not thread:
             raise BadInput("nothing was said yet; say what to look for")
         return await self.chats.open(thread, progress=step)
 
-    async def _view(self, session: Session | None, error: Exception | None = None) -> Update:
+    async def _view(self, session: Session | None) -> Update:
         """Everything the page shows of a conversation."""
         rows = (await self.chats.list())[:LISTED]
         known = [

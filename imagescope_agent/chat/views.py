@@ -57,7 +57,8 @@ def conversation(
             '<div class="is-empty">Say what to look for, or bring a picture and say what should be different.'
             "<br>Like and reject what is found, answer the questions, or just go on describing.</div>"
         )
-    said, before = [], None
+    said: list[str] = []
+    before: str | None = None
     for number, turn in enumerate(turns, 1):
         brought = turn["reference"] if turn["reference"] != before else None
         before = turn["reference"]

@@ -72,7 +72,7 @@ def share_degraded(metrics: dict[str, Any]) -> float:
 def _chat(args: argparse.Namespace) -> int:
     from imagescope_agent.evaluation.rounds import evaluate_chat, markdown
 
-    given = {"players": args.players.split(",")} if args.players else {}
+    given: dict[str, Any] = {"players": args.players.split(",")} if args.players else {}
     given |= {"judge": args.judge} if args.judge else {}
     names = ("root", "out", "profile", "limit", "seed")
     found = evaluate_chat(**{name: getattr(args, name) for name in names}, **given)

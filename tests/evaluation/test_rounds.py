@@ -83,9 +83,7 @@ def slow_figures(ranks: list[list[int]]) -> dict[str, Any]:
         recall.append(100 * sum(dialog[t] <= 10 for dialog in ranks) / len(ranks))
     for dialog in ranks:
         best = [min(dialog[: t + 1]) for t in range(rounds_)]
-        bri.append(
-            sum((math.log(a) + math.log(b)) / 2 for a, b in pairwise(best)) / (rounds_ - 1)
-        )
+        bri.append(sum((math.log(a) + math.log(b)) / 2 for a, b in pairwise(best)) / (rounds_ - 1))
     return {"Hits@10": hits, "R@10": recall, "BRI": sum(bri) / len(bri)}
 
 
@@ -124,7 +122,7 @@ def test_every_player_plays_and_a_run_that_was_stopped_goes_on(tmp_path: Path) -
     asked = (tmp_path / "whole" / "ours" / "per_query.jsonl").read_text()
     assert '"kind": "asked"' in asked and '"failed": null' in asked
 
-    verifier = world.services.verifier.model
+    verifier: Any = world.services.verifier.model
     scorer, left = verifier.scorer, [150]
 
     def tired(question: Any) -> Any:
