@@ -68,7 +68,8 @@ def by_hand(model: TransformersChat, request: Request) -> torch.Tensor:
     )
     with torch.inference_mode():
         logits = checkpoint.model(**inputs).logits[0, -1]
-    return logits[list(model.engine().label_ids(LABELS))].float().softmax(-1)
+    probabilities: torch.Tensor = logits[list(model.engine().label_ids(LABELS))].float().softmax(-1)
+    return probabilities
 
 
 def test_probabilities_in_a_batch_equal_those_by_hand(hosted: TransformersChat) -> None:

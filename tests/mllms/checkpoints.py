@@ -65,7 +65,8 @@ def build_qwen3_vl(folder: Path, *, seed: int = 0, deepstack: bool = True) -> No
 
     words = tokenizer(QWEN_SPECIAL, end="<|im_end|>", pad="<|endoftext|>")
     token = words.convert_tokens_to_ids
-    config = Qwen3VLConfig(
+    config = configured(
+        Qwen3VLConfig,
         text_config={
             "vocab_size": len(words),
             "hidden_size": 64,
@@ -129,7 +130,8 @@ def build_qwen2_5_vl(folder: Path) -> None:
     words = tokenizer(QWEN_SPECIAL, end="<|im_end|>", pad="<|endoftext|>")
     token = words.convert_tokens_to_ids
     rotary = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 1e4}
-    config = Qwen2_5_VLConfig(
+    config = configured(
+        Qwen2_5_VLConfig,
         text_config={**TEXT, "vocab_size": len(words), "rope_parameters": rotary, **ends(words)},
         vision_config={
             "depth": 2,
@@ -165,7 +167,8 @@ def build_idefics3(folder: Path) -> None:
 
     special = ["<|endoftext|>", "<end_of_utterance>", "<fake_token_around_image>", "<image>", "<global-img>"]
     words = tokenizer(special, end="<end_of_utterance>", pad="<|endoftext|>")
-    config = Idefics3Config(
+    config = configured(
+        Idefics3Config,
         text_config={"model_type": "llama", **TEXT, "vocab_size": len(words), **ends(words)},
         vision_config={**VISION, "image_size": 128, "patch_size": 16},
         image_token_id=words.convert_tokens_to_ids("<image>"),
@@ -197,7 +200,8 @@ def build_internvl(folder: Path) -> None:
         "video_token": "<video>",
     }
     words = tokenizer(special, end="<|im_end|>", pad="<|endoftext|>", extra_special_tokens=named)
-    config = InternVLConfig(
+    config = configured(
+        InternVLConfig,
         text_config={"model_type": "qwen2", **TEXT, "vocab_size": len(words), **ends(words)},
         vision_config={**VISION, "image_size": [56, 56], "patch_size": [14, 14]},
         image_token_id=words.convert_tokens_to_ids("<IMG_CONTEXT>"),
@@ -226,7 +230,8 @@ def build_llava_next(folder: Path) -> None:
 
     words = tokenizer(["<|endoftext|>", "</s>", "<image>"], end="</s>", pad="<|endoftext|>")
     tiles = [[28, 56], [56, 28], [56, 56]]
-    config = LlavaNextConfig(
+    config = configured(
+        LlavaNextConfig,
         text_config={"model_type": "llama", **TEXT, "vocab_size": len(words), **ends(words)},
         vision_config={"model_type": "clip_vision_model", **VISION, "image_size": 28, "patch_size": 14},
         image_token_id=words.convert_tokens_to_ids("<image>"),
@@ -267,7 +272,8 @@ def build_gemma3(folder: Path) -> None:
         special, end="<end_of_turn>", pad="<pad>", extra_special_tokens=named, bos_token="<bos>"
     )
     token = words.convert_tokens_to_ids
-    config = Gemma3Config(
+    config = configured(
+        Gemma3Config,
         text_config={**TEXT, "vocab_size": len(words), "sliding_window": 512, **ends(words)},
         vision_config={"model_type": "siglip_vision_model", **VISION, "image_size": 32, "patch_size": 8},
         mm_tokens_per_image=4,
@@ -288,7 +294,13 @@ def build_llama(folder: Path) -> None:
 
     words = tokenizer(["<|endoftext|>", "</s>"], end="</s>", pad="<|endoftext|>")
     words.chat_template = template("")
-    store(folder, LlamaForCausalLM, LlamaConfig(**TEXT, vocab_size=len(words), **ends(words)), words, words)
+    store(
+        folder,
+        LlamaForCausalLM,
+        configured(LlamaConfig, **TEXT, vocab_size=len(words), **ends(words)),
+        words,
+        words,
+    )
 
 
 #: What the conformance tests go through.
@@ -311,6 +323,11 @@ TEXT = {
     "max_position_embeddings": 2048,
 }
 VISION = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+
+
+def configured(kind: Any, **options: Any) -> Any:
+    """A configuration: what their constructors are typed to take is less than what they take."""
+    return kind(**options)
 
 
 def template(image: str) -> str:

@@ -52,7 +52,8 @@ def by_hand(model: TransformersChat, request: Request) -> torch.Tensor:
     with torch.inference_mode():
         logits = checkpoint.model(**inputs).logits[0, -1]
     labels = [checkpoint.tokenizer.convert_tokens_to_ids(label) for label in LABELS]
-    return logits[labels].float().softmax(-1)
+    probabilities: torch.Tensor = logits[labels].float().softmax(-1)
+    return probabilities
 
 
 def test_probabilities_equal_transformers_one_by_one(qwen3_vl: Path) -> None:
@@ -86,7 +87,7 @@ def test_kernels_that_heed_no_mask_share_nothing(qwen3_vl: Path) -> None:
 
 def test_usage_counts_each_picture_once_and_known_ones_never(qwen3_vl: Path) -> None:
     model = TransformersChat(checkpoint=str(qwen3_vl), vision_cache=10**6)
-    model.engine().desk.family.cache.clear()
+    model.forget()
     role = Role("verifier", model)
     first = asyncio.run(role.choose(requests(), LABELS)).usage
     again = asyncio.run(role.choose(requests(), LABELS)).usage
@@ -188,9 +189,8 @@ def test_a_bad_request_does_not_harm_its_neighbours(qwen3_vl: Path) -> None:
 
     async def both() -> list[object]:
         bad = HumanMessage([{"type": "text", "text": "word " * 4000}])
-        return await asyncio.gather(
-            model.ainvoke([bad]), model.ainvoke([HumanMessage("fine?")]), return_exceptions=True
-        )
+        asking = [model.ainvoke([bad]), model.ainvoke([HumanMessage("fine?")])]
+        return list(await asyncio.gather(*asking, return_exceptions=True))
 
     wrong, right = asyncio.run(both())
     assert isinstance(wrong, BadInput) and isinstance(right, AIMessage)

@@ -111,7 +111,7 @@ class _LastLayer:
     def __init__(self, layer: Any) -> None:
         # engines of one checkpoint share its layers and work in threads of their own
         self._now = threading.local()
-        feed_forward = getattr(layer, "mlp", None)
+        feed_forward: Any = getattr(layer, "mlp", None)
         if type(feed_forward).__name__.endswith("MLP"):  # experts are left alone
             feed_forward.register_forward_pre_hook(self._pick)
             feed_forward.register_forward_hook(self._put)
