@@ -59,7 +59,7 @@ def test_the_public_names_are_there() -> None:
     assert all(getattr(imagescope_agent, name) for name in imagescope_agent.__all__)
     assert set(imagescope_agent.__all__) <= set(dir(imagescope_agent))
     with pytest.raises(AttributeError):
-        _ = imagescope_agent.nothing  # type: ignore[attr-defined]
+        _ = imagescope_agent.nothing
 
 
 def test_the_json_has_exactly_the_promised_keys(make: Any, world: Any) -> None:

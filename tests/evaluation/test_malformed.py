@@ -78,7 +78,7 @@ def test_a_malformed_annotation(copied: Any, name: Any, edit: Any, words: Any) -
     message = told(
         rf"{path.name}, line \d+, record 3: .*{re.escape(words)}", lambda: datasets.load(name, root)
     )
-    line = int(re.search(r"line (\d+)", message)[1])
+    line = int(re.findall(r"line (\d+)", message)[0])
     before = "\n".join(path.read_text().split("\n")[: line - 1]) + "0]"
     assert len(json.loads(before)) == 3  # two records, and where the third begins
 

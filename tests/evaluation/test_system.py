@@ -69,7 +69,7 @@ def opened(tmp_path: Any) -> Any:
         yes = random.Random(asked.text + "".join(asked.images)).random()
         return [yes, 1.0 - yes]
 
-    roles = {
+    roles: dict[str, Any] = {
         "captioner": Role("captioner", Scripted(lambda asked: "a picture")),
         "reasoner": Role("reasoner", Scripted(think)),
         "verifier": Role("verifier", ScriptedScorer(choose)),

@@ -21,7 +21,7 @@ DIALOGS = {
     "cold": ["something blue", "is it black? yes", "is it green? yes"],
 }
 TARGETS = {"warm": "yellow.png", "cold": "green.png"}
-SETTINGS = {"clarify": "never", "alpha": 0}
+SETTINGS: dict[str, Any] = {"clarify": "never", "alpha": 0}
 
 
 def rounds() -> list[Query]:
