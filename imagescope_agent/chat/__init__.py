@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -140,7 +140,7 @@ class Chats:
             if self._place and not self._place.startswith(POSTGRES):
                 (self._lock_folder / f"{thread}.lock").unlink(missing_ok=True)
 
-    async def prune(self, days: float) -> list[str]:
+    async def prune(self, days: float) -> Sequence[str]:
         """Forget the conversations that were not used for so many days; their names."""
         before = datetime.now(UTC) - timedelta(days=days)
         old = [row["thread"] for row in await self.list() if datetime.fromisoformat(row["at"]) < before]

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,13 @@ class Page:
     def blocks(self) -> gr.Blocks:
         """The page, its events wired."""
         collection = self.chats.services.collection
-        with gr.Blocks(
+        page: gr.Blocks = gr.Blocks(
             title="ImageScope", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)
-        ) as page:
+        )
+        with page:
             # the name of the conversation is no secret: it only spares the user to look it up after a reload
             self.thread = gr.BrowserState("", storage_key="imagescope-thread", secret="imagescope")
-            about = f"{len(collection)} images of {views.escape(shorten(collection.folder.name, 60))}"
+            about = f"{len(collection)} images of {escape(shorten(collection.folder.name, 60))}"
             gr.HTML(f"<h1>ImageScope</h1><p>{about}</p>", elem_id="head")
             with gr.Row(equal_height=False):
                 with gr.Column(scale=4, min_width=340):

@@ -39,8 +39,8 @@ def ask(
 def test_only_the_page_is_served(served: Served) -> None:
     address, folder = served
     secret, inside = folder.parent / "secret.txt", folder / ".imagescope" / "notes.txt"
-    for path in (secret, inside):
-        path.write_text("never shown")
+    for hidden in (secret, inside):
+        hidden.write_text("never shown")
     asked = [str(secret), str(inside), str(folder / "red.png"), "/etc/passwd", "../../../../etc/passwd",
              "..%2f..%2f..%2fetc%2fpasswd", f"{folder}/../secret.txt", str(Path(cli.__file__))]  # fmt: skip
     addresses = [f"/gradio_api/file={path}" for path in asked] + [f"/file={path}" for path in asked]
