@@ -106,11 +106,10 @@ class Guide:
         rows = torch.tensor([gaze.row for gaze in gazes])
         columns = torch.tensor([gaze.column for gaze in gazes])
         width = attention.head_dim
-        shape = (*states.shape[:2], -1, width)
-        query = attention.q_norm(attention.q_proj(states).view(shape)[:, :, self.head])
-        key = attention.k_norm(
-            attention.k_proj(states).view(shape)[:, :, self.head // attention.num_key_value_groups]
-        )
+        own, shared = self.head, self.head // attention.num_key_value_groups
+        # only this head's rows of the projections
+        query = attention.q_norm(functional.linear(states, attention.q_proj.weight[own * width :][:width]))
+        key = attention.k_norm(functional.linear(states, attention.k_proj.weight[shared * width :][:width]))
         query = query * cos + rotate_half(query) * sin
         key = key * cos + rotate_half(key) * sin
         scores = (query @ key.transpose(1, 2) * attention.scaling)[rows, columns]
