@@ -234,21 +234,25 @@ def composed_query(reference: Scene, kind: str, rng: Random) -> tuple[Query, Sce
     """A change of `kind` to `reference` and a new scene that answers it, or None where nothing fits.
 
     Whatever the instruction does not touch must still be there with its colour, as often as before, in the same
-    setting; sizes and places are free. An instruction to keep something leaves all the rest free instead.
+    setting; sizes and places are free. An instruction to keep something leaves all the rest free instead. Steps go
+    through the reference from left to right, then to the setting, then to what is new.
     """
     if kind == "retention":
         return _retaining(reference, rng)
     state = State(things=reference.things, free=(True,) * len(reference.things), setting=reference.setting)
     kinds = [kind, rng.choice(list(EDITS))] if rng.random() < 0.3 else [kind]
     edits: list[Edit] = []
+    placed: list[tuple[int, Step]] = []
     for name in kinds:
         edit = rng.choice(EDITS[name])(state, rng)
         if edit is None and not edits:
             return None
         if edit is not None and not (edits and edit.after.setting != state.setting != reference.setting):
             edits.append(edit)
+            placed += [(_place_of(edit, state, reference), step) for step in edit.steps]
             state = edit.after
-    steps = tuple(step for edit in edits for step in edit.steps) + _retained(reference, state)
+    placed = sorted([*placed, *_retained(reference, state)], key=lambda pair: pair[0])
+    steps = tuple(step for _, step in placed)
     query = _composed(kind, _instruction(edits, rng), steps, edits, state)
     return _fitting(query, place(state.things, state.setting, rng))
 
@@ -265,16 +269,30 @@ def _instruction(edits: Sequence[Edit], rng: Random) -> str:
     return start + " and ".join(edit.description for edit in edits)
 
 
-def _retained(reference: Scene, state: State) -> tuple[Step, ...]:
-    """What the instruction leaves alone: looks of untouched things in the reference's order, then the setting."""
+def _place_of(edit: Edit, before: State, reference: Scene) -> int:
+    """Where in the reference an edit takes hold: index of a thing, then the setting, then what is new."""
+    still = [thing for thing, free in zip(edit.after.things, edit.after.free, strict=True) if free]
+    touched = [
+        thing
+        for thing, free in zip(before.things, before.free, strict=True)
+        if free and not any(thing is other for other in still)
+    ]
+    new = len(reference.things) + (edit.after.setting == before.setting)
+    places = (i for i, thing in enumerate(reference.things) if any(thing is other for other in touched))
+    return min(places, default=new)
+
+
+def _retained(reference: Scene, state: State) -> list[tuple[int, Step]]:
+    """What the instruction leaves alone, with its place: looks of untouched things, then the setting."""
     free = [thing for thing, flag in zip(state.things, state.free, strict=True) if flag]
     steps = []
     for look in dict.fromkeys(_looks(free)):
         number = sum(look.matches(thing) for thing in state.things)
-        steps.append(Step("Retention", Exists(look) if number == 1 else Count(look, number)))
+        place = next(i for i, thing in enumerate(reference.things) if look.matches(thing))
+        steps.append((place, Step("Retention", Exists(look) if number == 1 else Count(look, number))))
     if state.setting == reference.setting:
-        steps.append(Step("Retention", Setting(state.setting)))
-    return tuple(steps)
+        steps.append((len(reference.things), Step("Retention", Setting(state.setting))))
+    return steps
 
 
 def _composed(kind: str, text: str, steps: tuple[Step, ...], edits: Sequence[Edit], state: State) -> Query:

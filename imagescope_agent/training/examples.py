@@ -30,7 +30,7 @@ from imagescope_agent.scenes.queries import (
     text_query,
 )
 from imagescope_agent.scenes.questions import ask
-from imagescope_agent.scenes.world import COLOURS, Scene, random_scene
+from imagescope_agent.scenes.world import Scene, random_scene
 
 PROMPT_SET = "mini"
 NO_REFERENCE = "a blank image"
@@ -54,9 +54,7 @@ class Branch:
     """One turn: what the user says (after any pictures) and what the model should answer.
 
     `kind` groups turns in the loss: caption, verdict, judge or text. `named` are the things that a question or
-    request names, in order; `scene` is the one they are sought in. `kept` says for the end of each thing's name in a
-    reference where the last thing before it ends that stays as it is: None for the first that stays, and its own end
-    for a thing that does not stay or is there already.
+    request names, in order; `scene` is the one they are sought in.
     """
 
     prompt: str
@@ -64,7 +62,6 @@ class Branch:
     kind: str
     named: tuple[Name, ...] = ()
     scene: Scene | None = None
-    kept: tuple[tuple[int, int | None], ...] = ()
 
 
 def compact(value: object) -> str:
@@ -124,21 +121,7 @@ def understand_branch(query: Query, reference: str) -> Branch:
         "full": query.full,
     }
     prompt = _prompt("understand", reference=reference, instruction=query.text)
-    return Branch(prompt=prompt, answer=compact(intent), kind="text", kept=_kept(prompt, query))
-
-
-def _kept(prompt: str, query: Query) -> tuple[tuple[int, int | None], ...]:
-    conditions = [step.condition for step in query.steps if step.type == "Retention"]
-    stays = {f"{c.pattern.colour} {c.pattern.kind}" for c in conditions if isinstance(c, Exists | Count)}
-    links: list[tuple[int, int | None]] = []
-    last: int | None = None
-    for name in re.finditer(rf"\b(?:{'|'.join(COLOURS)}) \w+", prompt):
-        if name.start() > prompt.index("Reference: "):
-            follows = name.group() in stays
-            links.append((name.end(), last if follows else name.end()))
-            last = name.end() if follows else last
-            stays.discard(name.group())
-    return tuple(links)
+    return Branch(prompt=prompt, answer=compact(intent), kind="text")
 
 
 def predicates_branch(query: Query) -> Branch:

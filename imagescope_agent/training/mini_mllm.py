@@ -58,7 +58,6 @@ class Trainer:
             "here": Guide(text.layers[1].self_attn, 0),
             "onward": Guide(text.layers[depth].self_attn, 0),
             "latest": Guide(text.layers[1].self_attn, heads - 1),
-            "kept": Guide(text.layers[depth - 2].self_attn, heads - 1),
             "pair": Guide(text.layers[depth].self_attn, heads - 1),
             "answer": Guide(text.layers[-1].self_attn, 0),
         }

@@ -49,8 +49,7 @@ class Gaze:
     "answer" at the end of a question, looking at the names;
     "next" where a caption is about to describe a thing;
     "here" and "onward" in answers that repeat words of the request: where the present word was found, and the next;
-    "latest" in requests and their answers: the noun before;
-    "kept" at the things of a reference: the one before it that stays as it is.
+    "latest" in requests and their answers: the noun before.
     """
 
     row: int
@@ -156,7 +155,6 @@ class Packer:
             self._describe(row, branch, first, number)
         if branch.kind == "text":
             self._repeat(row, prompt, answer, start, number)
-            self._stay(row, branch, ends, start, number)
         wanted = [*answer] if branch.kind == "verdict" else [*answer, self._end]
         for offset, token in enumerate(wanted):
             row.labels[first - 1 + offset] = token
@@ -202,16 +200,6 @@ class Packer:
                 row.gazes.append(
                     Gaze(row=number, column=start + offset, tokens=(start + noun,), guide="latest")
                 )
-
-    def _stay(self, row: _Row, branch: Branch, ends: tuple[int, ...], start: int, number: int) -> None:
-        """Link the things of a reference that stay, each to the one before it."""
-
-        def column(end: int) -> int:
-            return start + next(i for i, stop in enumerate(ends) if stop >= end)
-
-        for end, before in branch.kept:
-            target = NOTHING if before is None else column(before)
-            row.gazes.append(Gaze(row=number, column=column(end), tokens=(target,), guide="kept"))
 
     def _describe(self, row: _Row, branch: Branch, first: int, number: int) -> None:
         """While a caption names a thing, from its article to its noun, look at that thing."""

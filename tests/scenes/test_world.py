@@ -137,6 +137,22 @@ def test_a_composed_query_is_answered_by_its_target_and_not_by_its_reference(kin
     assert same < 10  # "a bigger house" may be met by a size the words did not need to change
 
 
+def test_steps_follow_the_reference_from_left_to_right() -> None:
+    rng, seen = Random(8), 0
+    while seen < 60:
+        reference = random_scene(rng, count=4)
+        if len({(thing.kind, thing.colour) for thing in reference.things}) < 4:
+            continue
+        pair = composed_query(reference, "removal", rng)
+        if pair is None:
+            continue
+        seen += 1
+        steps = [step for step in pair[0].steps if step.type in ("Retention", "Removal")]
+        named = [step.condition.pattern for step in steps if isinstance(step.condition, Exists | Absent)]
+        places = [next(i for i, t in enumerate(reference.things) if look.matches(t)) for look in named]
+        assert places == sorted(places), (reference, pair[0].steps)
+
+
 def test_phrasings_vary() -> None:
     rng = Random(6)
     queries = {text_query(FARM, "relational", rng).text for _ in range(200)}  # type: ignore[union-attr]

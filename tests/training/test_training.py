@@ -50,7 +50,7 @@ from imagescope_agent.training.mini_clip import (
 from imagescope_agent.training.mini_mllm import Trainer, train
 from imagescope_agent.training.packing import IGNORE, Packer
 from imagescope_agent.training.pool import make_shard, open_shard, single_scenes, small_picture
-from imagescope_agent.training.tokenizer import train_tokenizer
+from imagescope_agent.training.tokenizer import SCAFFOLD, train_tokenizer
 from imagescope_agent.training.vision import dense_labels, patch_states, train_vision
 
 
@@ -163,6 +163,16 @@ def test_yes_and_no_are_single_tokens_and_prompts_survive(tokenizer: PreTrainedT
     rng = Random(7)
     for branch in [*reading_branches(rng), *search_branches(random_scene(rng), rng)]:
         assert tokenizer.decode(tokenizer(branch.answer).input_ids) == branch.answer
+
+
+def test_what_leaves_no_choice_is_one_token(tokenizer: PreTrainedTokenizerFast) -> None:
+    text = '{"predicates":[{"question":"Is it?","expected":"Yes"},{"question":"Are they?","expected":"No"}]}'
+    ids = tokenizer(text, add_special_tokens=False).input_ids
+    assert tokenizer.decode(ids) == text
+    pieces = [tokenizer.decode([one]) for one in ids]
+    assert [piece for piece in pieces if piece in SCAFFOLD] == [
+        SCAFFOLD[7], SCAFFOLD[8], SCAFFOLD[9], SCAFFOLD[8], SCAFFOLD[10]
+    ]  # fmt: skip
 
 
 def test_a_stopped_training_goes_on_as_if_undisturbed(
