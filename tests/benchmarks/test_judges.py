@@ -36,7 +36,7 @@ def test_a_plot_is_a_picture(tmp_path: Path) -> None:
 
 
 def test_the_study_ranks_strategies_and_writes_what_it_found(tmp_path: Path, capsys: Any) -> None:
-    argv = ["bench", "judges", "--simulated", "-k", "5", "--trials", "2", "--out", str(tmp_path), "--json"]
+    argv = ["bench", "judges", "--simulated", "-k", "5", "--trials", "12", "--out", str(tmp_path), "--json"]
     assert main([*argv, "--judge", "pointwise", "--judge", "listwise"]) == 0
     made = json.loads(capsys.readouterr().out)
     cells = made["variants"]["pointwise"]["k"]["5"]
