@@ -73,7 +73,7 @@ def run(
     }
 
 
-async def _cell(name: str, size: int, trials: int, seed: int, noise: Mapping[str, float]) -> dict[str, float]:
+async def _cell(name: str, size: int, trials: int, seed: int, noise: Mapping[str, Any]) -> dict[str, float]:
     judge = resolve(name, JUDGES, kind="judge")
     start = time.perf_counter()
     made: list[Trial] = [await simulate(judge, size, seed=seed + each, **noise) for each in range(trials)]

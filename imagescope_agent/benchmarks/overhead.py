@@ -141,5 +141,6 @@ def _counting(spent: list[float]) -> Iterator[None]:
 
         return listening
 
-    with patch.multiple(Recorder, **{name: timed(getattr(Recorder, name)) for name in LISTENING}):
+    listeners: dict[str, Any] = {name: timed(getattr(Recorder, name)) for name in LISTENING}
+    with patch.multiple(Recorder, **listeners):
         yield

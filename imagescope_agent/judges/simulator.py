@@ -184,7 +184,7 @@ async def simulate(
         quality=_dcg(gains) / _dcg(ideal) if count else 1.0,
         first=gains[:1] == ideal[:1],
         calls=sum(int(usage["calls"]) for usage in judgement.usage),
-        shown=sum(len(asked.images) - 1 for asked in role.model.asked),  # type: ignore[attr-defined]
+        shown=sum(len(asked.images) - 1 for asked in role.model.asked),  # type: ignore[attr-defined, misc]
         judgement=judgement,
     )
 

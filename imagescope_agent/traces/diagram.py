@@ -77,7 +77,7 @@ def compiled(name: str) -> Any:
     """
     idle: Any = None
     names = ("captioner", "reasoner", "verifier", "judge")
-    roles = {role: Role(role, Scripted("")) for role in names}
+    roles: dict[str, Any] = {role: Role(role, Scripted("")) for role in names}
     return load_graph(name)(Services(embedder=idle, collection=idle, **roles))
 
 

@@ -28,7 +28,7 @@ def bump_chart(stages: Sequence[tuple[str, Sequence[str]]]) -> dict[str, Any]:
     shown, depth = final[:MOST_LINES], min(len(final), MOST_LINES)
     step = (LAST - FIRST) / max(len(stages) - 1, 1)
     places = [{name: rank for rank, name in enumerate(ranking, start=1)} for _, ranking in stages]
-    lines = []
+    lines: list[dict[str, Any]] = []
     for name in shown:
         known = [(i, ranks[name]) for i, ranks in enumerate(places) if name in ranks]
         points = [
@@ -87,7 +87,7 @@ def ring(trace: Trace) -> dict[str, Any]:
     results, circles = duel_results(trace), cycles(trace)
     inside = {pair for circle in circles for pair in zip(circle, circle[1:] + circle[:1], strict=True)}
     ranks = {name: rank for rank, name in enumerate(trace.ranking)}
-    pairs = []
+    pairs: list[dict[str, Any]] = []
     for (winner, loser), chances in results.items():
         pairs.append(
             {

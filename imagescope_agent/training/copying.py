@@ -38,7 +38,8 @@ def sources(prompt: Sequence[int], answer: Sequence[int]) -> Places:
 def destinations(places: Places) -> Places:
     """The places, with the next word's also for the few tokens before it: an article must know its noun."""
     ahead: Places = []
-    last, distance = (), _AHEAD
+    last: tuple[int, ...] = ()
+    distance = _AHEAD
     for place in reversed(places):
         last, distance = (place, 0) if place else (last, distance + 1)
         ahead.append(last if distance < _AHEAD else ())

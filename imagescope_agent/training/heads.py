@@ -122,4 +122,5 @@ class Guide:
             return surprise.mean()
         shares = torch.tensor([share for gaze in gazes for share in gaze.shares])
         picked = scores.log_softmax(-1)[tuple(torch.tensor(places).T)]
-        return (shares * (shares.log() - picked)).sum() / len(gazes)
+        divergence: torch.Tensor = (shares * (shares.log() - picked)).sum() / len(gazes)
+        return divergence

@@ -12,6 +12,7 @@ from PIL import Image
 from imagescope_agent.benchmarks import judge_study, judges
 from imagescope_agent.benchmarks.frontier import frontier, plot
 from imagescope_agent.cli import main
+from imagescope_agent.judges import JUDGES
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted, ScriptedScorer
 
@@ -49,7 +50,7 @@ def test_the_study_ranks_strategies_and_writes_what_it_found(tmp_path: Path, cap
 
 def test_every_strategy_is_simulated_or_left_out_with_a_reason() -> None:
     made = judge_study.run(sizes=[2], trials=1, noise={"none": {}})
-    assert set(made["variants"]) | set(made["left_out"]) == set(judge_study.JUDGES)
+    assert set(made["variants"]) | set(made["left_out"]) == set(JUDGES)
     assert all(row["k"][2]["none"]["quality"] == 1.0 for row in made["variants"].values())
 
 

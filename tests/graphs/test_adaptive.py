@@ -102,11 +102,10 @@ def test_the_first_places_are_those_of_asking_everything(world: Any) -> None:
     for seed in range(100):
         questions, certain = 1 + seed % 4, 1 + seed % 3
         asks = [{"question": f"Is it {word}?", "expected": "Yes"} for word in COLOURS[:questions]]
+        given: Any = {**state, "predicates": asks}
         verifier = world.role("verifier", scorer=scores_of(table(seed, questions), world))
         early, whole = (
-            asyncio.run(
-                VerifySure(verifier, world.collection)({**state, "predicates": asks}, running(certain=each))
-            )
+            asyncio.run(VerifySure(verifier, world.collection)(given, running(certain=each)))
             for each in (certain, len(ALL))
         )
         assert sum(entry["calls"] for entry in whole["usage"]) == questions * len(ALL)

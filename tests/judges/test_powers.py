@@ -50,7 +50,7 @@ class Angles(Scripted):
 
 @pytest.mark.parametrize("contrary", [False, True])
 def test_icr_sorts_by_the_attention_that_only_the_query_causes(contrary: bool) -> None:
-    model = Attentive("", contrary=contrary)
+    model = Attentive(reply="", contrary=contrary)
     assert isinstance(model, AttentionReader)
     found, asked = judged(strategy("icr"), Role("judge", model), KEYS)
     assert found.order == sorted(KEYS, reverse=contrary)
@@ -58,7 +58,7 @@ def test_icr_sorts_by_the_attention_that_only_the_query_causes(contrary: bool) -
 
 
 def test_e2rank_sorts_by_angle_and_embeds_each_picture_once() -> None:
-    model = Angles("")
+    model = Angles(reply="")
     assert isinstance(model, MessageEmbedder)
     found, asked = judged(strategy("e2rank"), Role("judge", model), KEYS)
     assert found.order == sorted(KEYS)
@@ -70,7 +70,7 @@ def test_e2rank_sorts_by_angle_and_embeds_each_picture_once() -> None:
 
 @pytest.mark.parametrize(("name", "cost"), [("icr", 2), ("e2rank", 1 + len(KEYS))])
 def test_a_budget_that_is_too_small_keeps_the_order_with_a_note(name: str, cost: int) -> None:
-    model = Attentive("") if name == "icr" else Angles("")
+    model = Attentive(reply="") if name == "icr" else Angles(reply="")
     found, asked = judged(strategy(name), Role("judge", model), KEYS, budget=cost - 1)
     assert (found.order, asked) == (KEYS, [])
     assert [note["kind"] for note in found.notes] == ["budget"]

@@ -21,7 +21,7 @@ LIMIT = 400  # seconds a cell
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path]]:
     """One kernel for all notebooks, so that the models are read once."""
-    from jupyter_client import KernelManager
+    from jupyter_client.manager import KernelManager
 
     folder = tmp_path_factory.mktemp("notebooks")
     manager = KernelManager(kernel_name="python3")

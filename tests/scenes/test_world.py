@@ -13,7 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagescope_agent.scenes.conditions import Absent, Count, Exists, Pattern, Related, Setting, satisfies
+from imagescope_agent.scenes.conditions import (
+    Absent,
+    Condition,
+    Count,
+    Exists,
+    Pattern,
+    Related,
+    Setting,
+    satisfies,
+)
 from imagescope_agent.scenes.dialogs import dialog
 from imagescope_agent.scenes.draw import PALETTE, draw
 from imagescope_agent.scenes.language import caption, free_caption
@@ -80,7 +89,7 @@ def test_edges_are_smooth() -> None:
 
 
 def test_conditions_by_hand() -> None:
-    yes = [
+    yes: list[Condition] = [
         Exists(Pattern("cat")),
         Exists(Pattern("cat", "white", "small")),
         Absent(Pattern("cat", "red")),
@@ -90,7 +99,7 @@ def test_conditions_by_hand() -> None:
         Related(Pattern("cat"), "below", Pattern("cat")),
         Setting("night"),
     ]
-    no = [
+    no: list[Condition] = [
         Exists(Pattern("cat", "black", "large")),
         Absent(Pattern("house")),
         Count(Pattern("cat"), 1),

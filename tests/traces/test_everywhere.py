@@ -118,5 +118,5 @@ def test_result_trace_and_evaluation_agree_to_the_token(
     records = [json.loads(line) for line in (tmp_path / "run" / "per_query.jsonl").read_text().splitlines()]
     evaluated = {record["text"]: counted(record["usage"]) for record in records}
     assert {trace.query: counted(trace.usage) for trace in traces(tmp_path / "traces")} == evaluated
-    searched = next(iter(scopes.values())).search(queries[0]["text"], k=len(gallery.files))  # type: ignore[arg-type]
-    assert counted(searched.usage) == evaluated[queries[0]["text"]]  # type: ignore[index]
+    searched = next(iter(scopes.values())).search(str(queries[0]["text"]), k=len(gallery.files))
+    assert counted(searched.usage) == evaluated[queries[0]["text"]]
