@@ -47,7 +47,7 @@ def test_the_commands_exist_with_their_flags(line: str, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(((?!http)[^)#]+)\)", README))
 def test_linked_files_are_there(target: str) -> None:
-    assert (ROOT / target).is_file()
+    assert (ROOT / target).exists()
 
 
 def test_the_layout_names_real_places() -> None:
