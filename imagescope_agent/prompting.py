@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -11,24 +12,27 @@ from imagescope_agent.errors import BadInput, suggest
 
 PACKAGE = "imagescope_agent.prompts"
 
-# The placeholders each step fills in; a prompt file uses exactly these.
+# The placeholders each step fills in; a prompt file uses exactly these, except that it may do without OPTIONAL ones.
 STEPS: dict[str, frozenset[str]] = {
     "again": frozenset({"problem"}),
     "caption": frozenset(),
     "understand": frozenset({"instruction", "reference"}),
     "predicates": frozenset({"steps"}),
     "verify": frozenset({"question"}),
-    "evaluate": frozenset({"instruction"}),
-    "grade": frozenset({"instruction"}),
-    "best": frozenset({"instruction", "labels"}),
-    "order": frozenset({"instruction", "count"}),
-    "grades": frozenset({"instruction", "count"}),
-    "cotrr": frozenset({"instruction", "count"}),
+    "evaluate": frozenset({"instruction", "understood"}),
+    "grade": frozenset({"instruction", "understood"}),
+    "best": frozenset({"instruction", "understood", "labels"}),
+    "order": frozenset({"instruction", "understood", "count"}),
+    "grades": frozenset({"instruction", "understood", "count"}),
+    "cotrr": frozenset({"instruction", "understood", "count"}),
     "target": frozenset({"instruction", "reference"}),
     "fold": frozenset({"facts", "wanted", "reference", "question", "message"}),
     "propose": frozenset({"request", "known", "captions"}),
     "ask": frozenset({"request", "question"}),
 }
+OPTIONAL = frozenset(
+    {"understood"}
+)  # the atomic instructions, one a line, for models that a sentence is too much for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,7 @@ class Prompt:
 
     def __post_init__(self) -> None:
         found, wanted = set(string.Template(self.text).get_identifiers()), STEPS[self.step]
-        if not string.Template(self.text).is_valid() or found != wanted:
+        if not string.Template(self.text).is_valid() or found | (wanted & OPTIONAL) != wanted:
             raise BadInput(f"prompt {self.step!r} must use exactly {_names(wanted)}, it uses {_names(found)}")
 
     def fill(self, **values: str) -> str:
@@ -71,6 +75,11 @@ def load_prompt(step: str, *, prompt_set: str | None = None) -> Prompt:
         if place.is_file():
             return Prompt(step=step, text=place.read_text(encoding="utf-8").strip())
     raise BadInput(f"the prompt file {step}.md is missing; install the package again")
+
+
+def steps_text(steps: Iterable[Mapping[str, str]]) -> str:
+    """Atomic instructions (`type`, `text`) as prompts show them: one "Type: words" a line."""
+    return "\n".join(f"{step['type']}: {step['text']}" for step in steps)
 
 
 def prompt_sets() -> list[str]:

@@ -29,6 +29,7 @@ class Task:
 
     Args:
         query: the user's words; with a reference, what to change in it.
+        understood: its atomic instructions, one "Type: words" a line; empty where nothing took it apart.
         reference: the reference image, None for a text query.
         model: who is asked.
         prompt_set: whose wording is used, None for the general one.
@@ -37,6 +38,7 @@ class Task:
     """
 
     query: str
+    understood: str = ""
     reference: ImageRef | None = None
     model: Role
     prompt_set: str | None = None
@@ -46,6 +48,11 @@ class Task:
     def prompt(self, step: str) -> Prompt:
         """The wording of a step in the task's prompt set."""
         return load_prompt(step, prompt_set=self.prompt_set)
+
+    def words(self, step: str, **values: str) -> str:
+        """The prompt of a step, filled with the query, what was understood of it, and `values`."""
+        understood = self.understood or self.query
+        return self.prompt(step).fill(instruction=self.query, understood=understood, **values)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,7 +46,7 @@ def calibrated(real: Sequence[float], empty: Sequence[float]) -> float:
 
 
 def _request(task: Task, session: Session, query: str) -> Request:
-    text = task.prompt("order").fill(instruction=query, count=str(len(session.items)))
+    text = task.prompt("order").fill(instruction=query, understood=query, count=str(len(session.items)))
     return Request(text=text, images=session.pictures(session.items))
 
 

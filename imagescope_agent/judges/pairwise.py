@@ -25,7 +25,7 @@ async def judge(task: Task, candidates: Sequence[Candidate]) -> Judgement:
     notes: list[Note] = []
     usage: list[Mapping[str, Any]] = []
     reference = task.reference or blank_image()
-    text = task.prompt("evaluate").fill(instruction=task.query)
+    text = task.words("evaluate")
     for candidate in candidates:
         if task.budget is not None and len(usage) >= task.budget:
             left = len(candidates) - len(usage)

@@ -43,9 +43,8 @@ class Session:
         return (self.task.reference or blank_image(), *(self.candidates[item].image for item in items))
 
     def request(self, step: str, items: Sequence[int], **values: str) -> Request:
-        """A step's question about some items; `$instruction` is filled with the query."""
-        text = self.task.prompt(step).fill(instruction=self.task.query, **values)
-        return Request(text=text, images=self.pictures(items))
+        """A step's question about some items."""
+        return Request(text=self.task.words(step, **values), images=self.pictures(items))
 
     def reserve(self, units: int, cost: int = 1) -> int:
         """How many of `units` questions of `cost` calls each the budget allows; these count as spent.

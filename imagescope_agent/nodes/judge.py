@@ -13,6 +13,7 @@ from imagescope_agent.ledger import at_step, note, remaining, spent
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.pictures import candidate_refs, reference_ref
 from imagescope_agent.parsing import complete_order
+from imagescope_agent.prompting import steps_text
 from imagescope_agent.registry import resolve
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, State
@@ -73,6 +74,7 @@ class JudgeTop:
         reference = state.get("reference")
         return Task(
             query=state["query"],
+            understood=steps_text(state["intent"]["steps"]) if "intent" in state else "",
             reference=None if reference is None else await reference_ref(reference, self.collection),
             model=self.model,
             prompt_set=self.prompt_set,

@@ -21,7 +21,7 @@ from imagescope_agent.parsing import (
     parse_predicates,
     unique_predicates,
 )
-from imagescope_agent.prompting import load_prompt
+from imagescope_agent.prompting import load_prompt, steps_text
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, State
 
@@ -100,7 +100,7 @@ class Predicates:
         if not steps or not state["ranking_retrieve"]:
             return {"predicates": []}
         require_call(state, current(runtime))
-        text = self.prompt.fill(steps="\n".join(f"{step['type']}: {step['text']}" for step in steps))
+        text = self.prompt.fill(steps=steps_text(steps))
         found, reply = await ask_one(
             self.reasoner, text, parse_predicates, schema=PredicatesAnswer, again=again
         )

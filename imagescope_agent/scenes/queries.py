@@ -50,7 +50,11 @@ RELATION_WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """A search and its meaning: typed steps and target descriptions at three grains."""
+    """A search and its meaning: typed steps and target descriptions at three grains.
+
+    `places` says for each step of a composed query where in the reference it takes hold: index of a thing, then the
+    setting, then what is new.
+    """
 
     kind: str
     text: str
@@ -58,6 +62,7 @@ class Query:
     core: str
     enhanced: str
     full: str
+    places: tuple[int, ...] = ()
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -254,6 +259,7 @@ def composed_query(reference: Scene, kind: str, rng: Random) -> tuple[Query, Sce
     placed = sorted([*placed, *_retained(reference, state)], key=lambda pair: pair[0])
     steps = tuple(step for _, step in placed)
     query = _composed(kind, _instruction(edits, rng), steps, edits, state)
+    query = replace(query, places=tuple(place for place, _ in placed))
     return _fitting(query, place(state.things, state.setting, rng))
 
 
@@ -283,13 +289,18 @@ def _place_of(edit: Edit, before: State, reference: Scene) -> int:
 
 
 def _retained(reference: Scene, state: State) -> list[tuple[int, Step]]:
-    """What the instruction leaves alone, with its place: looks of untouched things, then the setting."""
+    """What the instruction leaves alone, with its place: looks of untouched things, then the setting.
+
+    A look that several things share is kept at the first and counted at the last of them, so that a reader who goes
+    through the reference once can follow.
+    """
     free = [thing for thing, flag in zip(state.things, state.free, strict=True) if flag]
     steps = []
     for look in dict.fromkeys(_looks(free)):
-        number = sum(look.matches(thing) for thing in state.things)
-        place = next(i for i, thing in enumerate(reference.things) if look.matches(thing))
-        steps.append((place, Step("Retention", Exists(look) if number == 1 else Count(look, number))))
+        places = [i for i, thing in enumerate(reference.things) if look.matches(thing)]
+        steps.append((places[0], Step("Retention", Exists(look))))
+        if len(places) > 1:
+            steps.append((places[-1], Step("Retention", Count(look, len(places)))))
     if state.setting == reference.setting:
         steps.append((len(reference.things), Step("Retention", Setting(state.setting))))
     return steps
@@ -335,9 +346,10 @@ def _retaining(reference: Scene, rng: Random) -> tuple[Query, Scene] | None:
     keeps = tuple(Step("Retention", Exists(look)) for look in _looks(kept))
     query = _composed("retention", rng.choice(shapes), keeps + edit.steps, [edit], edit.after)
     looks = _listing([*_looks(kept), *edit.named])
-    query = replace(
-        query, core=looks, enhanced=_with_place(looks, _moved(edit)), full=_with_place(looks, _moved(edit))
-    )
+    wanted = _with_place(looks, _moved(edit))
+    new = len(reference.things) + (_moved(edit) is None)
+    places = (*(reference.things.index(thing) for thing in kept), *([new] * len(edit.steps)))
+    query = replace(query, core=looks, enhanced=wanted, full=wanted, places=places)
     extras = tuple(random_thing(rng) for _ in range(rng.randint(0, 2)))
     setting = edit.after.setting if _moved(edit) else rng.choice(list(SETTING_PHRASE))
     return _fitting(query, place((*edit.after.things, *extras), setting, rng))

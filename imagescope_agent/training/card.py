@@ -15,7 +15,7 @@ from random import Random
 from imagescope_agent.errors import UnreadableReply
 from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.parsing import parse_intent, parse_predicates, parse_yes_no
-from imagescope_agent.prompting import load_prompt
+from imagescope_agent.prompting import load_prompt, steps_text
 from imagescope_agent.scenes.conditions import PLURALS, predicates, satisfies
 from imagescope_agent.scenes.draw import draw
 from imagescope_agent.scenes.language import caption
@@ -29,7 +29,7 @@ from imagescope_agent.scenes.queries import (
 )
 from imagescope_agent.scenes.questions import SKILLS, ask
 from imagescope_agent.scenes.world import COLOURS, KINDS, Scene, random_scene
-from imagescope_agent.training.examples import NO_REFERENCE
+from imagescope_agent.training.examples import NO_REFERENCE, as_plain
 
 _BATCH = 256
 _LOOK = re.compile(rf"\b({'|'.join(COLOURS)}) ({'|'.join([*KINDS, *PLURALS.values()])})\b")
@@ -113,9 +113,7 @@ async def _predicates_of(
     steps = []
     for reply in first:
         try:
-            steps.append(
-                "\n".join(f"{step['type']}: {step['text']}" for step in parse_intent(reply.text)["steps"])
-            )
+            steps.append(steps_text(parse_intent(reply.text)["steps"]))
         except UnreadableReply:
             steps.append("")
     second = await reasoner.ask([Request(text=turn.fill(steps=text)) for text in steps])
@@ -164,7 +162,8 @@ async def judge_figures(judge: Role, seed: int, queries: int, prompt_set: str | 
             candidate = near_miss_scene(candidate, rng) if len(truth) % 2 else candidate
             truth.append(satisfies(candidate, query.conditions))
             images = (picture(reference) if reference else blank(), picture(candidate))
-            requests.append(Request(text=prompt.fill(instruction=query.text), images=images))
+            text = prompt.fill(instruction=query.text, understood=steps_text(as_plain(query.steps)))
+            requests.append(Request(text=text, images=images))
         replies = await judge.ask(requests)
         figures[name] = 100 * sum(_says(r.text) == t for r, t in zip(replies, truth, strict=True)) / queries
     return figures

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from itertools import takewhile
 
 import numpy as np
 
-_AHEAD = 6  # how many tokens before a repeated word the finger already rests there
+_AHEAD = 6  # how many tokens before a copied stretch the finger already rests there
 
 Places = list[tuple[int, ...]]
 
@@ -35,15 +36,22 @@ def sources(prompt: Sequence[int], answer: Sequence[int]) -> Places:
     ]
 
 
-def destinations(places: Places) -> Places:
-    """The places, with the next word's also for the few tokens before it: an article must know its noun."""
+def destinations(places: Places, heads: Set[int]) -> Places:
+    """Where each token of the answer is copied from; the few tokens before a copied stretch point at its head.
+
+    Whether a thing is kept, changed or gone, and its article, is decided before it is named, and what decides is known
+    at its noun. A stretch without one of the `heads` (places of nouns) is pointed at where it begins.
+    """
     ahead: Places = []
-    last: tuple[int, ...] = ()
-    distance = _AHEAD
-    for place in reversed(places):
-        last, distance = (place, 0) if place else (last, distance + 1)
-        ahead.append(last if distance < _AHEAD else ())
-    return ahead[::-1]
+    for start, place in enumerate(places):
+        near = range(start, min(start + _AHEAD, len(places)))
+        first = next((i for i in near if places[i]), None)
+        if place or first is None:
+            ahead.append(place)
+            continue
+        stretch = takewhile(bool, places[first:])
+        ahead.append(next((copied for copied in stretch if heads.issuperset(copied)), places[first]))
+    return ahead
 
 
 def latest(tokens: Sequence[int], nouns: frozenset[int]) -> list[int | None]:

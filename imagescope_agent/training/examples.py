@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from imagescope_agent.prompting import load_prompt
+from imagescope_agent.prompting import load_prompt, steps_text
 from imagescope_agent.scenes.conditions import (
     PLURALS,
     Absent,
@@ -30,7 +31,7 @@ from imagescope_agent.scenes.queries import (
     text_query,
 )
 from imagescope_agent.scenes.questions import ask
-from imagescope_agent.scenes.world import Scene, random_scene
+from imagescope_agent.scenes.world import Scene, Thing, random_scene
 
 PROMPT_SET = "mini"
 NO_REFERENCE = "a blank image"
@@ -49,12 +50,30 @@ class Name:
     met: bool | None = None
 
 
+FATES = ("Retention", "Removal", "Modification", "Comparison", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fate:
+    """What a request does with a thing of the reference: type of the first step about it, or "none".
+
+    `end` is where the thing's name ends in the prompt, `said` the stretches of the request (characters) that name
+    it; empty where the request passes it over. `decided` are the stretches of the answer (characters) up to the
+    article of each step about it.
+    """
+
+    end: int
+    type: str
+    said: tuple[tuple[int, int], ...]
+    decided: tuple[tuple[int, int], ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Branch:
     """One turn: what the user says (after any pictures) and what the model should answer.
 
     `kind` groups turns in the loss: caption, verdict, judge or text. `named` are the things that a question or
-    request names, in order; `scene` is the one they are sought in.
+    request names, in order; `scene` is the one they are sought in. `fates` are those of the reference's things.
     """
 
     prompt: str
@@ -62,6 +81,7 @@ class Branch:
     kind: str
     named: tuple[Name, ...] = ()
     scene: Scene | None = None
+    fates: tuple[Fate, ...] = ()
 
 
 def compact(value: object) -> str:
@@ -107,26 +127,61 @@ def _ends(prompt: str, named: tuple[Pattern, ...]) -> tuple[Name, ...]:
     return tuple(names)
 
 
-def steps_text(steps: tuple[Step, ...]) -> str:
-    """Steps as the predicates prompt shows them: one "Type: words" a line."""
-    return "\n".join(f"{step.type}: {step.condition.words()}" for step in steps)
+def as_plain(steps: tuple[Step, ...]) -> list[dict[str, str]]:
+    """Steps as the state of a search holds them."""
+    return [{"type": step.type, "text": step.condition.words()} for step in steps]
 
 
-def understand_branch(query: Query, reference: str) -> Branch:
+def understand_branch(query: Query, reference: Scene | None) -> Branch:
     """From instruction and reference description to the intent."""
     intent = {
-        "steps": [{"type": step.type, "text": step.condition.words()} for step in query.steps],
+        "steps": as_plain(query.steps),
         "core": query.core,
         "enhanced": query.enhanced,
         "full": query.full,
     }
-    prompt = _prompt("understand", reference=reference, instruction=query.text)
-    return Branch(prompt=prompt, answer=compact(intent), kind="text")
+    told = caption(reference) if reference else NO_REFERENCE
+    prompt = _prompt("understand", reference=told, instruction=query.text)
+    answer = compact(intent)
+    fates = tuple(_fates(prompt, told, answer, query, reference)) if reference else ()
+    return Branch(prompt=prompt, answer=answer, kind="text", fates=fates)
+
+
+def _fates(prompt: str, told: str, answer: str, query: Query, reference: Scene) -> Iterator[Fate]:
+    end = prompt.index(told)
+    openings = list(_openings(answer, query.steps))
+    for place, thing in enumerate(reference.things):
+        look = f"{thing.colour} {thing.kind}"
+        end = prompt.index(look, end) + len(look)
+        here = [number for number, where in enumerate(query.places) if where == place]
+        fate = query.steps[here[0]].type if here else "none"
+        # a request to keep something names what stays, every other request what changes
+        named = (fate == "Retention") == (query.kind == "retention")
+        said = _clauses(query.text, thing, prompt) if named else ()
+        yield Fate(end=end, type=fate, said=said, decided=tuple(openings[number] for number in here))
+
+
+def _openings(answer: str, steps: Sequence[Step]) -> Iterator[tuple[int, int]]:
+    """For each step the stretch of the answer from the end of the step before to the end of its first word."""
+    start = 0
+    for step in steps:
+        words = step.condition.words()
+        text = answer.index(f'{step.type}","text":"{words}"', start) + len(f'{step.type}","text":"')
+        yield start, text + len(words.split(" ", 1)[0])
+        start = text + len(words)
+
+
+def _clauses(request: str, thing: Thing, prompt: str) -> tuple[tuple[int, int], ...]:
+    """From each mention of the thing's kind to the end of its clause, where the request may say more about it."""
+    nouns = "|".join((PLURALS[thing.kind], thing.kind, *SYNONYMS.get(thing.kind, ())))
+    start = prompt.index(request)
+    found = re.finditer(rf"\b(?:{nouns})\b(?:(?! and )[^,])*", request)
+    return tuple((start + match.start(), start + match.end()) for match in found)
 
 
 def predicates_branch(query: Query) -> Branch:
     """From steps to yes/no questions with expected answers."""
-    prompt = _prompt("predicates", steps=steps_text(query.steps))
+    prompt = _prompt("predicates", steps=steps_text(as_plain(query.steps)))
     return Branch(prompt=prompt, answer=compact({"predicates": predicates(query.conditions)}), kind="text")
 
 
@@ -135,12 +190,11 @@ def reading_branches(rng: Random) -> list[Branch]:
     while True:
         if rng.random() < 0.35:
             query = text_query(random_scene(rng), rng.choice(TEXT_KINDS), rng)
-            reference = NO_REFERENCE
+            reference = None
         else:
-            scene = random_scene(rng, count=rng.choice((1, 2, 2, 3, 3, 4, 4, 5)))
-            made = composed_query(scene, rng.choice(COMPOSED_KINDS), rng)
+            reference = random_scene(rng, count=rng.choice((1, 2, 2, 3, 3, 4, 4, 5)))
+            made = composed_query(reference, rng.choice(COMPOSED_KINDS), rng)
             query = made[0] if made else None
-            reference = caption(scene)
         if query is not None:
             return [understand_branch(query, reference), predicates_branch(query)]
 
@@ -149,42 +203,29 @@ def judge_branch(query: Query, candidate: Scene) -> Branch:
     """Is the candidate (the second picture) what was asked for, and why."""
     failed = next((c for c in query.conditions if not c.holds(candidate)), None)
     answer = f"No: {why_not(failed)}." if failed else "Yes: everything asked for is there."
-    prompt = _prompt("evaluate", instruction=query.text)
+    understood = steps_text(as_plain(query.steps))
+    prompt = _prompt("evaluate", instruction=query.text, understood=understood)
     return Branch(
-        prompt=prompt, answer=answer, kind="judge", named=_said(prompt, query, candidate), scene=candidate
+        prompt=prompt,
+        answer=answer,
+        kind="judge",
+        named=tuple(_named(query, candidate, prompt.index(understood))),
+        scene=candidate,
     )
 
 
-def _said(prompt: str, query: Query, candidate: Scene) -> tuple[Name, ...]:
-    """The things of the query's conditions that the prompt names, and whether the candidate fulfils the condition."""
-    names: dict[int, Name] = {}
-    for condition in query.conditions:
-        met = condition.holds(candidate)
+def _named(query: Query, candidate: Scene, start: int) -> Iterator[Name]:
+    """The things that the lines of steps name, from `start` of the prompt on, and whether what is said is met."""
+    for step in query.steps:
+        condition, met = step.condition, step.condition.holds(candidate)
+        end = start + len(f"{step.type}: {condition.words()}")
         if isinstance(condition, Related):
-            first, second = _find(prompt, condition.first), _find(prompt, condition.second)
-            if first and second and first < second:
-                names[first] = Name(end=first, pattern=condition.first)
-                names[second] = Name(end=second, pattern=condition.second, partner=condition.first, met=met)
+            first = end - len(f" {condition.relation} {condition.second.words()}")
+            yield Name(end=first, pattern=condition.first)
+            yield Name(end=end, pattern=condition.second, partner=condition.first, met=met)
         elif isinstance(condition, Exists | Absent | Count):
-            end = _find(prompt, condition.pattern)
-            if end:
-                names[end] = Name(end=end, pattern=condition.pattern, met=met)
-    return tuple(names[end] for end in sorted(names))
-
-
-def _find(prompt: str, pattern: Pattern) -> int | None:
-    """Where a reader knows which thing is meant: after "red cottage", or after "blue" in "make the house blue"."""
-    if pattern.kind is None:
-        return None
-    nouns = "|".join((PLURALS[pattern.kind], pattern.kind, *SYNONYMS.get(pattern.kind, ())))
-    colour = pattern.colour or ""
-    shapes = (
-        (rf"{colour} (?:{nouns})\b", rf"\b(?:{nouns})\b[^,]*?\b{colour}\b")
-        if colour
-        else (rf"\b(?:{nouns})\b",)
-    )
-    found = next((match for shape in shapes if (match := re.search(shape, prompt))), None)
-    return found.end() if found else None
+            yield Name(end=end, pattern=condition.pattern, met=met)
+        start = end + 1
 
 
 def why_not(condition: Condition) -> str:

@@ -17,6 +17,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import rotate_half
 
 from imagescope_agent.scenes.conditions import Pattern
 from imagescope_agent.scenes.world import Scene, Thing
+from imagescope_agent.training.examples import FATES
 from imagescope_agent.training.packing import Gaze, Mention
 
 _MOST = 4  # the count head tells 0, 1, 2, 3 and "4 or more" apart
@@ -71,6 +72,24 @@ class RelationHead(nn.Module):
                 loss = loss + functional.binary_cross_entropy_with_logits(guess, wanted.float())
                 figures[name] = float(((guess > 0) == wanted).float().mean())
         return loss, figures
+
+
+class FateHead(nn.Module):
+    """At the end of a reference thing's name: what the request does with it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.kind = nn.Linear(width, len(FATES))
+
+    def forward(
+        self, states: torch.Tensor, fates: Sequence[tuple[int, int, str]]
+    ) -> tuple[torch.Tensor, float]:
+        """Loss for hidden states (b, l, width), and the share told right."""
+        rows, columns, types = zip(*fates, strict=True)
+        wanted = torch.tensor([FATES.index(name) for name in types])
+        guess = self.kind(self.norm(states[list(rows), list(columns)]))
+        return functional.cross_entropy(guess, wanted), float((guess.argmax(-1) == wanted).float().mean())
 
 
 def _only(pattern: Pattern | None, scene: Scene) -> Thing | None:

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
 
-from imagescope_agent.training.heads import GroundingHead, Guide, RelationHead
+from imagescope_agent.training.heads import FateHead, GroundingHead, Guide, RelationHead
 from imagescope_agent.training.material import Material, Plan
 from imagescope_agent.training.packing import IGNORE, KINDS, Batch, Packer
 from imagescope_agent.training.schedule import Curve, rate
@@ -45,6 +45,7 @@ class Trainer:
         sizes: Any = model.config.text_config
         self.head = GroundingHead(sizes.hidden_size)
         self.sides = RelationHead(sizes.hidden_size)
+        self.fates = FateHead(sizes.hidden_size)
         self._middle: list[torch.Tensor] = []  # after two thirds of the layers, and after one more
         depth = len(text.layers) * 2 // 3
         for layer in text.layers[depth - 1 : depth + 1]:
@@ -55,7 +56,8 @@ class Trainer:
             "named": Guide(text.layers[depth - 2].self_attn, 0),
             "next": Guide(text.layers[depth - 1].self_attn, heads - 1),
             "tally": Guide(text.layers[depth - 1].self_attn, 0),
-            "here": Guide(text.layers[1].self_attn, 0),
+            "here": Guide(text.layers[depth - 2].self_attn, 1),
+            "told": Guide(text.layers[depth - 2].self_attn, heads - 1),
             "onward": Guide(text.layers[depth].self_attn, 0),
             "latest": Guide(text.layers[1].self_attn, heads - 1),
             "pair": Guide(text.layers[depth].self_attn, heads - 1),
@@ -69,6 +71,7 @@ class Trainer:
             {"params": rest, "share": 1.0},
             {"params": vision, "share": plan.vision_share},
             {"params": list(self.sides.parameters()), "share": 1.0},
+            {"params": list(self.fates.parameters()), "share": 1.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=plan.peak, betas=(0.9, 0.97), weight_decay=0.05)
         self.step = 0
@@ -109,6 +112,9 @@ class Trainer:
             relations, shares = self.sides(self._middle[1], batch.mentions)
             total = total + relations
             figures |= shares
+        if batch.fates:
+            fates, figures["fates"] = self.fates(self._middle[0], batch.fates)
+            total = total + fates
         for name, guide in self.guides.items():
             gazes = [gaze for gaze in batch.gazes if gaze.guide == name]
             if gazes:
@@ -119,6 +125,10 @@ class Trainer:
             opening = (labels == self._yes_or_no[0]) | (labels == self._yes_or_no[1])
             figures["judge_yes_no"] = right[opening & (kinds == KINDS.index("judge"))].mean().item()
         return total, figures
+
+    @property
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"model": self.model, "head": self.head, "sides": self.sides, "fates": self.fates}
 
     @property
     def _yes_or_no(self) -> tuple[int, int]:
@@ -145,14 +155,12 @@ class Trainer:
         return {**figures, "norm": float(norm)}
 
     def save(self) -> None:
-        """Keep weights, head and optimizer moments."""
-        save_state(self.out, {"model": self.model, "head": self.head, "sides": self.sides}, self.optimizer)
+        """Keep weights, heads and optimizer moments."""
+        save_state(self.out, self._modules, self.optimizer)
 
     def resume(self) -> bool:
         """Go on from the saved state, if there is one."""
-        self.step = load_state(
-            self.out, {"model": self.model, "head": self.head, "sides": self.sides}, self.optimizer
-        )
+        self.step = load_state(self.out, self._modules, self.optimizer)
         return self.step > 0
 
 

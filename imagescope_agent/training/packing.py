@@ -49,6 +49,7 @@ class Gaze:
     "answer" at the end of a question, looking at the names;
     "next" where a caption is about to describe a thing;
     "here" and "onward" in answers that repeat words of the request: where the present word was found, and the next;
+    "told" at a thing of the reference: where the request says what becomes of it, or NOTHING;
     "latest" in requests and their answers: the noun before.
     """
 
@@ -76,6 +77,7 @@ class Batch:
     kinds: torch.Tensor
     mentions: tuple[Mention, ...]
     gazes: tuple[Gaze, ...]
+    fates: tuple[tuple[int, int, str], ...]  # row, column of the end of a reference thing's name, type
 
 
 class Packer:
@@ -127,6 +129,7 @@ class Packer:
             kinds=kinds,
             mentions=mentions,
             gazes=tuple(gaze for row in made for gaze in row.gazes),
+            fates=tuple(fate for row in made for fate in row.fates),
         )
 
     def _row(self, images: int, branches: Sequence[Branch], number: int) -> _Row:
@@ -143,7 +146,7 @@ class Packer:
 
     def _branch(self, row: _Row, branch: Branch, index: int, number: int) -> None:
         prompt, ends = self.encode(branch.prompt)
-        answer, _ = self.encode(branch.answer)
+        answer, written = self.encode(branch.answer)
         start = len(row.ids)
         named = self._names(row, branch, ends, number)
         tokens = [*prompt, *self._answer, *answer]
@@ -154,7 +157,8 @@ class Packer:
         if branch.kind == "caption" and branch.scene is not None:
             self._describe(row, branch, first, number)
         if branch.kind == "text":
-            self._repeat(row, prompt, answer, start, number)
+            decided = self._fates(row, branch, ends, written, start, number)
+            self._repeat(row, prompt, answer, decided, start, number)
         wanted = [*answer] if branch.kind == "verdict" else [*answer, self._end]
         for offset, token in enumerate(wanted):
             row.labels[first - 1 + offset] = token
@@ -183,12 +187,21 @@ class Packer:
         return tuple(failed or columns)
 
     def _repeat(
-        self, row: _Row, prompt: tuple[int, ...], answer: tuple[int, ...], start: int, number: int
+        self,
+        row: _Row,
+        prompt: tuple[int, ...],
+        answer: tuple[int, ...],
+        decided: dict[int, int],
+        start: int,
+        number: int,
     ) -> None:
         """While words of the request are repeated, follow them there, and keep in mind what was named last."""
         first = len(row.ids) - len(answer)
         found = sources(prompt, answer)
-        for guide, places, step in (("here", found, 0), ("onward", destinations(found), -1)):
+        heads = {place for place, token in enumerate(prompt) if token in self._nouns}
+        onward = destinations(found, heads)
+        onward = [(decided[i],) if i in decided else place for i, place in enumerate(onward)]
+        for guide, places, step in (("here", found, 0), ("onward", onward, -1)):
             for offset, tokens in enumerate(places):
                 if tokens:
                     columns = tuple(start + token for token in tokens)
@@ -200,6 +213,31 @@ class Packer:
                 row.gazes.append(
                     Gaze(row=number, column=start + offset, tokens=(start + noun,), guide="latest")
                 )
+
+    def _fates(
+        self,
+        row: _Row,
+        branch: Branch,
+        ends: tuple[int, ...],
+        written: tuple[int, ...],
+        start: int,
+        number: int,
+    ) -> dict[int, int]:
+        """At every thing of the reference, look for what the request says of it.
+
+        Returns, for the tokens of the answer that decide on a thing, the place of its name in the prompt.
+        """
+        decided = dict[int, int]()
+        for fate in branch.fates:
+            place = next(i for i, stop in enumerate(ends) if stop >= fate.end)
+            said = [start + i for i, stop in enumerate(ends) for a, b in fate.said if a < stop <= b]
+            row.fates.append((number, start + place, fate.type))
+            row.gazes.append(
+                Gaze(row=number, column=start + place, tokens=tuple(said) or (NOTHING,), guide="told")
+            )
+            for a, b in fate.decided:
+                decided |= {i: place for i, stop in enumerate(written) if a < stop <= b}
+        return decided
 
     def _describe(self, row: _Row, branch: Branch, first: int, number: int) -> None:
         """While a caption names a thing, from its article to its noun, look at that thing."""
@@ -227,6 +265,7 @@ class _Row:
         self.positions: list[tuple[int, int, int]] = []
         self.mentions: list[Mention] = []
         self.gazes: list[Gaze] = []
+        self.fates: list[tuple[int, int, str]] = []
         self.last_image = 0  # column of the last picture's first token
         self._next = {0: 0}
 

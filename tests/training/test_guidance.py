@@ -10,7 +10,7 @@ from imagescope_agent.scenes.edits import Step
 from imagescope_agent.scenes.queries import Query
 from imagescope_agent.scenes.world import Scene, Thing
 from imagescope_agent.training.copying import destinations, latest, sources
-from imagescope_agent.training.examples import judge_branch
+from imagescope_agent.training.examples import judge_branch, understand_branch
 from imagescope_agent.training.heads import RelationHead
 from imagescope_agent.training.packing import Mention, covered, middle
 
@@ -36,9 +36,27 @@ def test_nothing_in_common_points_nowhere() -> None:
 
 
 def test_the_finger_is_there_before_the_word() -> None:
-    assert destinations([(), (), (3,), (), (5, 6)]) == [(3,), (3,), (3,), (5, 6), (5, 6)]
-    far = destinations([(), *[()] * 6, (2,)])
+    assert destinations([(), (), (3,), (), (5, 6)], set()) == [(3,), (3,), (3,), (5, 6), (5, 6)]
+    far = destinations([(), *[()] * 6, (2,)], set())
     assert far == [(), (), *[(2,)] * 6]
+
+
+def test_before_a_name_the_finger_is_at_its_noun() -> None:
+    assert destinations([(), (3,), (4,), (), (8,)], {4}) == [(4,), (3,), (4,), (8,), (8,)]
+
+
+def test_a_thing_of_the_reference_looks_at_what_is_said_of_it() -> None:
+    painted, kept = Exists(Pattern("house", "green")), Exists(Pattern("boat", "blue"))
+    asked = Query(
+        kind="modification", text="paint the cottage green and add a star", core="", enhanced="", full="",
+        steps=(Step("Modification", painted), Step("Retention", kept)), places=(0, 1),
+    )  # fmt: skip
+    branch = understand_branch(asked, SCENE)
+    house, boat = branch.fates
+    assert (house.type, boat.type, boat.said) == ("Modification", "Retention", ())
+    assert [branch.prompt[a:b] for a, b in house.said] == ["cottage green"]
+    assert branch.prompt[: boat.end].endswith("blue boat")
+    assert [branch.answer[a:b] for a, b in boat.decided] == ['"},{"type":"Retention","text":"a']
 
 
 def test_the_noun_before_is_remembered() -> None:
@@ -53,16 +71,9 @@ def test_a_request_names_its_things_and_says_which_are_met() -> None:
     )
     branch = judge_branch(asked, SCENE)
     assert [(branch.prompt[: name.end].split()[-2:], name.met) for name in branch.named] == [
-        (["red", "cottage"], True),
+        (["red", "house"], True),
         (["blue", "boat"], False),
     ]
-
-
-def test_a_colour_said_later_is_waited_for() -> None:
-    branch = judge_branch(query("make the house green", Exists(Pattern("house", "green"))), SCENE)
-    (name,) = branch.named
-    assert branch.prompt[: name.end].endswith("house green")
-    assert name.met is False
 
 
 def test_the_second_name_of_a_relation_knows_the_first() -> None:

@@ -287,8 +287,9 @@ def test_the_card_counts_captions_and_predicates() -> None:
     from imagescope_agent.training.examples import compact, understand_branch
 
     answers = {}
-    for query, told, _ in [*card._text_queries(1, 10), *card._composed_queries(1, 10)]:
-        branch = understand_branch(query, told)
+    text = [(query, None) for query, _, _ in card._text_queries(1, 10)]
+    for query, reference in [*text, *((query, scene) for query, _, scene in card._composed_queries(1, 10))]:
+        branch = understand_branch(query, reference)
         answers[branch.prompt] = branch.answer
         answers[load_prompt("predicates", prompt_set="mini").fill(
             steps="\n".join(f"{s.type}: {s.condition.words()}" for s in query.steps)
