@@ -7,6 +7,8 @@ import importlib.metadata
 import json
 from typing import Any
 
+TURN_SETTINGS = ("judge", "k", "budget", "seed")  # settings of every turn of a conversation
+
 
 def version() -> str:
     """The installed version, or `unknown` in a checkout that was never installed."""
@@ -44,6 +46,20 @@ def words(text: str) -> str:
     except UnicodeEncodeError as error:
         raise argparse.ArgumentTypeError(f"{text!a} is not valid UTF-8 text") from error
     return text
+
+
+def add_turn_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the turns of a conversation may be told; `given` reads `TURN_SETTINGS` of it."""
+    parser.add_argument("--profile", help="which models (default: the ones that made the index)")
+    parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
+    parser.add_argument("-k", type=positive, help="how many results a turn (default: 10)")
+    parser.add_argument("--budget", type=natural, metavar="CALLS", help="at most so many model calls a turn")
+    parser.add_argument("--seed", type=natural, help="the same seed gives the same rankings")
+
+
+def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Those of the named arguments that were given a value; the others are left to whoever has defaults."""
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
 def plain(text: str) -> str:

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagescope_agent.commands import natural, plain, positive, print_json
+from imagescope_agent.commands import TURN_SETTINGS, add_turn_arguments, given, natural, plain, print_json
 from imagescope_agent.errors import BadInput, shorten
 
 if TYPE_CHECKING:
@@ -45,11 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-pictures", action="store_true", help="show no thumbnails in terminals that could show them"
     )
-    parser.add_argument("--profile", help="which models (default: the ones that made the index)")
-    parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
-    parser.add_argument("-k", type=positive, help="how many results a turn (default: 10)")
-    parser.add_argument("--budget", type=natural, metavar="CALLS", help="at most so many model calls a turn")
-    parser.add_argument("--seed", type=natural, help="the same seed gives the same rankings")
+    add_turn_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,12 +55,11 @@ def run(args: argparse.Namespace) -> int:
     from imagescope_agent.services import open_services
 
     services = open_services(args.profile or profile_of(args.collection), args.collection)
-    asked = {name: getattr(args, name) for name in ("judge", "k", "budget", "seed")}
-    given = {name: value for name, value in asked.items() if value is not None}
+    settings = given(args, *TURN_SETTINGS)
     # lines are read between the runs of the event loop, so that Ctrl-C ends the waiting for one
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        chats = runner.run(stack.enter_async_context(open_chats(services, store=args.store, **given)))
+        chats = runner.run(stack.enter_async_context(open_chats(services, store=args.store, **settings)))
         try:
             if args.list or args.delete or args.prune is not None:
                 return tend(runner, chats, args)

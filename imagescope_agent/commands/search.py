@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.commands import natural, plain, positive, print_json, words
+from imagescope_agent.commands import given, natural, plain, positive, print_json, words
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +27,8 @@ def run(args: argparse.Namespace) -> int:
     """Search and print the ranking with its reasons."""
     from imagescope_agent.api import ImageScope
 
-    asked = {name: getattr(args, name) for name in ("profile", "judge", "budget", "seed")}
-    given = {name: value for name, value in asked.items() if value is not None}
-    scope = ImageScope.open(args.collection, graph=args.graph, **given)
+    settings = given(args, "profile", "judge", "budget", "seed")
+    scope = ImageScope.open(args.collection, graph=args.graph, **settings)
     result = scope.search(args.text, image=args.image, k=args.k).to_dict()
     if args.json:
         print_json(result)

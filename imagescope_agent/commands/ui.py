@@ -7,7 +7,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from imagescope_agent.commands import natural, positive
+from imagescope_agent.commands import TURN_SETTINGS, add_turn_arguments, given, natural
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store", metavar="FILE|URL", help="where conversations are kept, as in `imagescope chat`"
     )
-    parser.add_argument("--profile", help="which models (default: the ones that made the index)")
-    parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
-    parser.add_argument("-k", type=positive, help="how many results a turn (default: 10)")
-    parser.add_argument("--budget", type=natural, metavar="CALLS", help="at most so many model calls a turn")
-    parser.add_argument("--seed", type=natural, help="the same seed gives the same rankings")
+    add_turn_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,11 +35,9 @@ def run(args: argparse.Namespace) -> int:
     password = os.environ.get(PASSWORD_VARIABLE) or None
     check_address(args.host, password)
     services = open_services(args.profile or profile_of(args.collection), args.collection)
-    asked = {name: getattr(args, name) for name in ("judge", "k", "budget", "seed")}
-    given = {name: value for name, value in asked.items() if value is not None}
 
     async def serving() -> None:
-        async with open_chats(services, store=args.store, **given) as chats:
+        async with open_chats(services, store=args.store, **given(args, *TURN_SETTINGS)) as chats:
             print(f"http://{args.host}:{args.port}  (stop with Ctrl-C)", flush=True)
             await serve(chats, host=args.host, port=args.port, password=password)
 
