@@ -50,12 +50,15 @@ class Prompt:
     def fill(self, **values: str) -> str:
         """The text with every placeholder replaced; a `$` inside a value stays as it is.
 
+        Prompts put what comes from users and pictures between <tags>; no value can close one ("</" becomes "< /").
+
         Raises:
             BadInput: a value is missing, or there is no placeholder for it.
         """
         if set(values) != STEPS[self.step]:
             raise BadInput(f"prompt {self.step!r} needs {_names(STEPS[self.step])}, not {_names(values)}")
-        return string.Template(self.text).substitute(values)
+        safe = {name: value.replace("</", "< /") for name, value in values.items()}
+        return string.Template(self.text).substitute(safe)
 
 
 @cache

@@ -46,7 +46,7 @@ class Fold:
             wanted=state["intent"]["full"],
             reference=state["reference_caption"],
             question=question["text"] if question else "none",
-            message=state["query"].replace("</", "< /"),  # the user's words cannot close their own bracket
+            message=state["query"],
         )
         folded, reply = await ask_one(self.reasoner, text, parse_fold, schema=FoldAnswer, again=again)
         return {

@@ -53,7 +53,7 @@ class Propose:
         text = self.prompt.fill(
             request=state["request"],
             known="\n".join(dict.fromkeys(known)) or "none",
-            captions="\n".join(shorten(caption, 400).replace("</", "< /") for caption in captions),
+            captions="\n".join(shorten(caption, 400) for caption in captions),
         )
         found, reply = await ask_one(self.reasoner, text, parse_proposal, schema=ProposalAnswer, again=again)
         return {

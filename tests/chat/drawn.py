@@ -84,7 +84,7 @@ def think(asked: Any) -> str:
 
 
 def understand(text: str) -> str:
-    said = text.partition("Instruction:")[2].partition("Work in two steps")[0].strip()
+    said = text.partition("<instruction>")[2].partition("</instruction>")[0].strip()
     return _intent(steps_of(said) or [("Addition", said)])
 
 

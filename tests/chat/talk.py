@@ -31,7 +31,7 @@ def think(asked: Any) -> str:
 
 
 def understand(text: str) -> str:
-    words = named(text.partition("Instruction:")[2].partition("Work in two steps")[0])
+    words = named(text.partition("<instruction>")[2].partition("</instruction>")[0])
     return json.dumps({"steps": steps(words), **described(words)})
 
 
