@@ -1,6 +1,6 @@
 """Run by test_crashes.py: a conversation in forked children that are killed, and what is left of it.
 
-    python crashes.py FOLDER STORE SEED COUNT     STORE is an SQLite file or a postgresql:// URL
+    python -m tests.chat.crashes FOLDER STORE SEED COUNT     STORE is an SQLite file or a postgresql:// URL
 
 After every kill the next child opens the conversation and says what is not among its turns yet. In the end the
 turns must be those of an undisturbed conversation. Prints a JSON summary.
@@ -10,13 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
-import signal
 import sys
-import time
-import traceback
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +19,7 @@ from typing import Any
 from imagescope_agent.chat import open_chats
 from tests.chat.talk import look_at, talking
 from tests.conftest import World
+from tests.crashes import killed, undisturbed
 
 MESSAGES = ["a red square", "yes", "no, a blue one", "like 2", "forget that, a white one"]
 
@@ -63,45 +59,21 @@ async def _converse(world: World, store: str, thread: str, report: Path) -> None
         report.write_text(json.dumps(turns))
 
 
-def child(work: Callable[[], None]) -> int:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-            os._exit(0)
-        finally:  # a child never goes on into the loop of its parent
-            traceback.print_exc()
-            os._exit(1)
-    return pid
-
-
-def ended(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
 def kill(world: World, store: str, seed: int, count: int, base: Path) -> dict[str, Any]:
-    start = time.monotonic()
-    assert ended(child(partial(converse, world, store, "whole", base / "whole"))) == 0
-    seconds = time.monotonic() - start
+    seconds = undisturbed(partial(converse, world, store, "whole", base / "whole"))
     whole = json.loads((base / "whole").read_text())
     assert [turn["message"] for turn in whole] == MESSAGES
-    moments, killed, conversations = random.Random(seed), 0, 0
-    while killed < count:
+    moments, kills, conversations = random.Random(seed), 0, 0
+    while kills < count:
         conversations += 1
         assert conversations <= 3 * count + 10, "hardly ever killed in time"
         thread, report = f"t{seed}-{conversations}", base / f"report{conversations}"
-        while True:
-            pid = child(partial(converse, world, store, thread, report))
-            if killed < count:
-                time.sleep(moments.uniform(0, seconds))
-                os.kill(pid, signal.SIGKILL)
-            code = ended(pid)
-            if code == 0:
-                break
-            assert code == -signal.SIGKILL, code
-            killed += 1
+        talk = partial(converse, world, store, thread, report)
+        while kills < count and killed(talk, moments.uniform(0, seconds)):
+            kills += 1
+        undisturbed(talk)  # whoever was done before has nothing left to say
         assert json.loads(report.read_text()) == whole, f"conversation {conversations} of seed {seed}"
-    return {"killed": killed, "conversations": conversations, "seconds": seconds}
+    return {"killed": kills, "conversations": conversations, "seconds": seconds}
 
 
 if __name__ == "__main__":

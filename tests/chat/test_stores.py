@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +14,7 @@ from imagescope_agent.errors import BackendUnavailable, BadInput
 from tests.chat.talk import talking
 from tests.chat.together import OWN, SHARED
 from tests.conftest import World
-
-ROOT = Path(__file__).parents[2]
+from tests.crashes import script
 
 
 def first(turn: Any) -> str:
@@ -44,13 +39,7 @@ def test_32_sessions_at_once_see_nothing_of_each_other(world: Any, store: str) -
 
 @pytest.mark.slow
 def test_two_processes_share_a_store_and_even_a_conversation(store: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.chat.together", str(tmp_path / "together"), store]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=1800, check=False, cwd=ROOT, env=environment
-    )
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    told = script("tests.chat.together", tmp_path / "together", store)
     for name, colours in OWN.items():
         assert told["found"][name] == {colour: f"{colour}.png" for colour in colours}
     assert told["threads"] == sorted(["shared", *(f"{name}-{c}" for name in OWN for c in OWN[name])])

@@ -1,6 +1,6 @@
 """Run by test_stores.py: two processes hold conversations in one store at the same time.
 
-    python together.py FOLDER STORE
+    python -m tests.chat.together FOLDER STORE
 
 Each process holds its own conversations at once and both talk in one they share. Prints a JSON summary.
 """
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.chat import Chats, open_chats
-from tests.chat.crashes import child, ended
 from tests.chat.talk import talking
 from tests.conftest import World
+from tests.crashes import child, ended
 
 OWN = {"one": ["red", "green", "blue", "yellow"], "two": ["white", "black", "purple", "orange"]}
 SHARED = 4  # turns that each process says in the conversation they share

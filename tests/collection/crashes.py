@@ -1,7 +1,7 @@
 """Run by test_crashes.py: index a folder in forked children that die, and compare what the next run makes.
 
-    python crashes.py kill FOLDER OUT SEED COUNT    SIGKILL at COUNT random moments
-    python crashes.py points FOLDER OUT             die just before each sync, rename, commit in turn
+    python -m tests.collection.crashes kill FOLDER OUT SEED COUNT    SIGKILL at COUNT random moments
+    python -m tests.collection.crashes points FOLDER OUT             die just before each sync, rename, commit in turn
 
 Each time the next run must publish the same bytes as an undisturbed one. Prints a JSON summary.
 """
@@ -12,10 +12,7 @@ import asyncio
 import json
 import os
 import random
-import signal
 import sys
-import time
-import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -28,6 +25,7 @@ from imagescope_agent.collection.build import build
 from imagescope_agent.collection.journal import JOURNAL, Journal
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted
+from tests.crashes import child, ended, killed, undisturbed
 
 BATCH = 16
 
@@ -56,60 +54,36 @@ def run(folder: Path, out: Path) -> None:
     asyncio.run(build(folder, out, Neighbourly(), captioner, "?", captioner_weights="script", batch=BATCH))
 
 
-def child(work: Callable[[], None]) -> int:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-            os._exit(0)
-        finally:  # a child never goes on into the loop of its parent
-            traceback.print_exc()
-            os._exit(1)
-    return pid
-
-
-def ended(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
 def published(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.iterdir() if not path.name.startswith(JOURNAL)}
 
 
-def undisturbed(folder: Path, out: Path) -> tuple[dict[str, bytes], float]:
-    start = time.monotonic()
-    assert ended(child(partial(run, folder, out))) == 0
-    return published(out), time.monotonic() - start
-
-
 def kill(folder: Path, base: Path, seed: int, count: int) -> dict[str, Any]:
-    whole, seconds = undisturbed(folder, base / "whole")
-    moments, killed, resumed, tries = random.Random(seed), 0, 0, 0
-    while killed < count and tries < 3 * count:
+    seconds = undisturbed(partial(run, folder, base / "whole"))
+    whole = published(base / "whole")
+    moments, kills, resumed, tries = random.Random(seed), 0, 0, 0
+    while kills < count and tries < 3 * count:
         tries += 1
         out = base / f"out{tries}"
-        pid = child(partial(run, folder, out))
-        time.sleep(moments.uniform(0, seconds))
-        os.kill(pid, signal.SIGKILL)
-        if ended(pid) != -signal.SIGKILL:
-            continue  # it was done before
-        killed += 1
+        if not killed(partial(run, folder, out), moments.uniform(0, seconds)):
+            continue
+        kills += 1
         resumed += (out / JOURNAL).exists()
-        assert ended(child(partial(run, folder, out))) == 0
+        undisturbed(partial(run, folder, out))
         assert published(out) == whole, f"try {tries} of seed {seed}"
-    return {"killed": killed, "resumed": resumed, "seconds": seconds, "files": sorted(whole)}
+    return {"killed": kills, "resumed": resumed, "seconds": seconds, "files": sorted(whole)}
 
 
 def points(folder: Path, base: Path) -> dict[str, Any]:
-    whole, _ = undisturbed(folder, base / "whole")
-    point = 0
+    undisturbed(partial(run, folder, base / "whole"))
+    whole, point = published(base / "whole"), 0
     while True:
         out = base / f"out{point}"
         code = ended(child(partial(dying, folder, out, point)))
         if code == 0:
             break
         assert code == 9, code
-        assert ended(child(partial(run, folder, out))) == 0
+        undisturbed(partial(run, folder, out))
         assert published(out) == whole, f"point {point}"
         point += 1
     assert published(out) == whole

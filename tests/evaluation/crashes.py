@@ -1,6 +1,6 @@
 """Run by test_crashes.py: evaluate in forked children that are killed, and compare what the next run makes.
 
-    python crashes.py ROOT OUT SEED COUNT    SIGKILL at COUNT random moments, each in a folder of its own
+    python -m tests.evaluation.crashes ROOT OUT SEED COUNT    SIGKILL at COUNT random moments, each in its own folder
 
 Each time the next run must leave the same bytes as an undisturbed one, and ask no kept query again. Prints a
 JSON summary.
@@ -10,13 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
-import signal
 import sys
-import time
-import traceback
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +19,7 @@ from typing import Any
 from imagescope_agent.evaluation.datasets.base import Query
 from imagescope_agent.evaluation.run import evaluate
 from imagescope_agent.evaluation.runner import Answer
+from tests.crashes import killed, undisturbed
 
 FILES = ("per_query.jsonl", "run.trec", "metrics.json", "report.html", "table.md", "table.tex", "run.json")
 
@@ -48,22 +44,6 @@ def run(root: Path, out: Path, asked: Path) -> None:
     evaluate("scenes", root=root, out=out, system=Slow(images, asked), progress=False, concurrency=4)
 
 
-def child(work: Callable[[], None]) -> int:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-            os._exit(0)
-        finally:  # a child never goes on into the loop of its parent
-            traceback.print_exc()
-            os._exit(1)
-    return pid
-
-
-def ended(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
 def kept(out: Path) -> set[str]:
     """Queries whose whole line is on disk."""
     path = out / "per_query.jsonl"
@@ -72,29 +52,24 @@ def kept(out: Path) -> set[str]:
 
 
 def kill(root: Path, base: Path, seed: int, count: int) -> dict[str, Any]:
-    start = time.monotonic()
-    assert ended(child(partial(run, root, base / "whole", base / "all"))) == 0
-    seconds = time.monotonic() - start
+    seconds = undisturbed(partial(run, root, base / "whole", base / "all"))
     whole = {name: (base / "whole" / name).read_bytes() for name in FILES}
-    moments, killed, resumed, tries = random.Random(seed), 0, 0, 0
-    while killed < count and tries < 3 * count:
+    moments, kills, resumed, tries = random.Random(seed), 0, 0, 0
+    while kills < count and tries < 3 * count:
         tries += 1
         out, again = base / f"out{tries}", base / f"again{tries}"
-        pid = child(partial(run, root, out, base / f"asked{tries}"))
-        time.sleep(moments.uniform(0, seconds))
-        os.kill(pid, signal.SIGKILL)
-        if ended(pid) != -signal.SIGKILL:
-            continue  # it was done before
-        killed += 1
+        if not killed(partial(run, root, out, base / f"asked{tries}"), moments.uniform(0, seconds)):
+            continue
+        kills += 1
         before = kept(out)
         resumed += bool(before)
-        assert ended(child(partial(run, root, out, again))) == 0
+        undisturbed(partial(run, root, out, again))
         repeated = before & set(again.read_text().split()) if again.exists() else set()
         assert not repeated, f"try {tries} of seed {seed}: asked again: {repeated}"
         for name in FILES:
             assert (out / name).read_bytes() == whole[name], f"try {tries} of seed {seed}: {name}"
         assert not list(out.glob(".*.part"))
-    return {"killed": killed, "resumed": resumed, "seconds": seconds}
+    return {"killed": kills, "resumed": resumed, "seconds": seconds}
 
 
 if __name__ == "__main__":

@@ -1,25 +1,15 @@
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("crashes.py")
-KILLS = int(os.environ.get("IMAGESCOPE_KILLS", "12"))  # read before tests are shielded from such settings
+from tests.crashes import KILLS, script
 
 
 @pytest.mark.slow
 def test_killed_at_any_moment_the_next_run_leaves_the_same_bytes(drawn: Any, tmp_path: Any) -> None:
-    """At 50 moments: IMAGESCOPE_KILLS=50 (12 unless told otherwise)."""
-    command = [sys.executable, str(SCRIPT), str(drawn), str(tmp_path), "2026", str(KILLS)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    result = script("tests.evaluation.crashes", drawn, tmp_path, 2026, KILLS)
     assert result["killed"] == KILLS and result["resumed"] >= KILLS // 4
 
 
