@@ -36,30 +36,9 @@ def to_networkx(trace: Trace) -> networkx.DiGraph[str]:
     run = f"run:{trace.id}"
     graph.add_node(run, kind="run", query=trace.query, graph=trace.head["graph"], status=trace.status)
     _add_candidates(graph, trace)
-    before = None
-    for step in trace.steps:
-        name = f"node:{step.number}"
-        graph.add_node(
-            name, kind="node", name=step.node, attempt=step.attempt, started=step.started, ended=step.ended,
-            error=step.error,
-        )  # fmt: skip
-        graph.add_edge(run, name, kind="ran")
-        if before is not None:
-            graph.add_edge(before, name, kind="then")
-        before = name
-        ranked = [ids for key, ids in step.update.items() if key.startswith("ranking") and ids]
-        for rank, image in enumerate(ranked[-1] if ranked else [], start=1):
-            graph.add_edge(name, f"candidate:{image}", kind="ranked", rank=rank)
+    _add_steps(graph, trace, run)
     _add_calls(graph, trace)
-    for (winner, loser), chances in duel_results(trace).items():
-        mean = sum(chances) / len(chances)
-        graph.add_edge(
-            f"candidate:{winner}",
-            f"candidate:{loser}",
-            kind="duel",
-            probability=mean,
-            comparisons=len(chances),
-        )
+    _add_duels(graph, trace)
     return graph
 
 
@@ -86,6 +65,23 @@ def _add_candidates(graph: networkx.DiGraph[str], trace: Trace) -> None:
                 )
 
 
+def _add_steps(graph: networkx.DiGraph[str], trace: Trace, run: str) -> None:
+    before = None
+    for step in trace.steps:
+        name = f"node:{step.number}"
+        graph.add_node(
+            name, kind="node", name=step.node, attempt=step.attempt, started=step.started, ended=step.ended,
+            error=step.error,
+        )  # fmt: skip
+        graph.add_edge(run, name, kind="ran")
+        if before is not None:
+            graph.add_edge(before, name, kind="then")
+        before = name
+        ranked = [ids for key, ids in step.update.items() if key.startswith("ranking") and ids]
+        for rank, image in enumerate(ranked[-1] if ranked else [], start=1):
+            graph.add_edge(name, f"candidate:{image}", kind="ranked", rank=rank)
+
+
 def _add_calls(graph: networkx.DiGraph[str], trace: Trace) -> None:
     for call in trace.calls:
         name = f"call:{call.number}"
@@ -99,3 +95,15 @@ def _add_calls(graph: networkx.DiGraph[str], trace: Trace) -> None:
         for image in call.images:
             if f"candidate:{image}" in graph:
                 graph.add_edge(name, f"candidate:{image}", kind="showed")
+
+
+def _add_duels(graph: networkx.DiGraph[str], trace: Trace) -> None:
+    for (winner, loser), chances in duel_results(trace).items():
+        mean = sum(chances) / len(chances)
+        graph.add_edge(
+            f"candidate:{winner}",
+            f"candidate:{loser}",
+            kind="duel",
+            probability=mean,
+            comparisons=len(chances),
+        )

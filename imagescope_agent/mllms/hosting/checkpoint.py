@@ -146,29 +146,35 @@ def open_checkpoint(source: Source, *, random: bool = False) -> Checkpoint:
     folder = locate(source)
     device = pick_device(source.device)
     dtype = pick_dtype(source.dtype, device)
-    options: dict[str, Any] = {"trust_remote_code": source.trust_remote_code, "local_files_only": True}
     try:
-        config = AutoConfig.from_pretrained(folder, **options)
-        sees = type(config) in AutoModelForImageTextToText._model_mapping or source.trust_remote_code
-        processors: Any = AutoProcessor if sees else AutoTokenizer
-        processor = processors.from_pretrained(folder, **options)
-        tokenizer = processor.tokenizer if sees else processor
-        tokenizer.padding_side = "left"  # answers go on from the right end
-        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-        models: Any = AutoModelForImageTextToText if sees else AutoModelForCausalLM
-        options |= {"dtype": dtype, "attn_implementation": source.attention}
-        if random:
-            with torch.device(device):
-                model = models.from_config(config, dtype=dtype, attn_implementation=source.attention)
-        else:
-            model = models.from_pretrained(folder, config=config, use_safetensors=True, **options)
-        model = model.to(device).eval()
+        return _load(source, folder, device, dtype, random=random)
     except (OSError, ValueError, ImportError, KeyError, RuntimeError, AttributeError) as error:
         if not source.trust_remote_code and "trust_remote_code" in str(error):
             problem = "it needs code of its own; set trust_remote_code if you trust its authors"
         else:
             problem = shorten(str(error), 200)
         raise BackendUnavailable(f"cannot load the model {source.checkpoint!r}: {problem}") from error
+
+
+def _load(
+    source: Source, folder: Path, device: torch.device, dtype: torch.dtype, *, random: bool
+) -> Checkpoint:
+    options: dict[str, Any] = {"trust_remote_code": source.trust_remote_code, "local_files_only": True}
+    config = AutoConfig.from_pretrained(folder, **options)
+    sees = type(config) in AutoModelForImageTextToText._model_mapping or source.trust_remote_code
+    processors: Any = AutoProcessor if sees else AutoTokenizer
+    processor = processors.from_pretrained(folder, **options)
+    tokenizer = processor.tokenizer if sees else processor
+    tokenizer.padding_side = "left"  # answers go on from the right end
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    models: Any = AutoModelForImageTextToText if sees else AutoModelForCausalLM
+    held = {"dtype": dtype, "attn_implementation": source.attention}
+    if random:
+        with torch.device(device):
+            model = models.from_config(config, **held)
+    else:
+        model = models.from_pretrained(folder, config=config, use_safetensors=True, **options, **held)
+    model = model.to(device).eval()
     return Checkpoint(
         source=source,
         folder=folder,

@@ -65,18 +65,7 @@ class Network:
             cache: keys and values seen before; grows.
             read: (2, n), row and place of each token whose state is wanted.
         """
-        embeds = self._embed(ids)
-        options: dict[str, Any] = {}
-        if features:
-            places = ids == self._image_token
-            embeds = embeds.masked_scatter(
-                places[..., None], torch.cat([each.embeds for each in features]).to(embeds)
-            )
-            if deep := range(len(features[0].deep)):
-                options["visual_pos_masks"] = places
-                options["deepstack_visual_embeds"] = [
-                    torch.cat([each.deep[layer] for each in features]) for layer in deep
-                ]
+        embeds, options = self._embedded(ids, features)
         # as numbers once, or every layer would turn it into numbers for itself
         bias = torch.zeros(mask.shape, dtype=embeds.dtype, device=self.device).masked_fill_(~mask, -torch.inf)
         self.forwards += 1
@@ -103,6 +92,24 @@ class Network:
         chosen = list(labels)
         bias = None if self._head.bias is None else self._head.bias[chosen]
         return torch.nn.functional.linear(hidden, self._head.weight[chosen], bias).float()
+
+    def _embedded(
+        self, ids: torch.Tensor, features: Sequence[Features]
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
+        """The first layer's input, (batch, length, width), and what later layers are given of the pictures."""
+        embeds = self._embed(ids)
+        options: dict[str, Any] = {}
+        if features:
+            places = ids == self._image_token
+            embeds = embeds.masked_scatter(
+                places[..., None], torch.cat([each.embeds for each in features]).to(embeds)
+            )
+            if deep := range(len(features[0].deep)):
+                options["visual_pos_masks"] = places
+                options["deepstack_visual_embeds"] = [
+                    torch.cat([each.deep[layer] for each in features]) for layer in deep
+                ]
+        return embeds, options
 
 
 class _LastLayer:
