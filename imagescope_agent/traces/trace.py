@@ -15,7 +15,6 @@ from imagescope_agent.traces.why import Why, explain
 if TYPE_CHECKING:
     import networkx
 
-FINAL = "final"
 _COUNTS = ("prompt_tokens", "completion_tokens", "image_prefills")
 
 

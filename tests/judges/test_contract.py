@@ -34,10 +34,7 @@ def test_an_oracle_sorts_and_a_contrary_one_reverses(name: str, contrary: bool) 
     found, asked = judged(strategy(name), truth(KEYS, contrary=contrary).role(), KEYS)
     assert set(kinds(found)) <= {"tie"}
     assert sum(usage["calls"] for usage in found.usage) == len(asked)
-    wanted = sorted(KEYS, reverse=contrary)
-    if name == "budgeted":  # pairs only refine what was said yes to
-        assert found.order[:5] == wanted[:5]
-    assert found.order == wanted
+    assert found.order == sorted(KEYS, reverse=contrary)
 
 
 @pytest.mark.parametrize("name", ORDERING)
@@ -152,7 +149,7 @@ def test_quality_rises_with_the_budget() -> None:
     assert quality[-1] > quality[0] + 10
 
 
-# ../judges' table: calls for k = 5, 10, 20, 50 with a perfect comparator; twice that where both orders are asked
+# calls for k = 5, 10, 20, 50 with a perfect comparator; twice those of a sort where both orders are asked
 FIXED = {
     "pointwise": (5, 10, 20, 50),
     "grades": (5, 10, 20, 50),
@@ -168,7 +165,6 @@ FIXED = {
     "kemeny": (20, 90, 380, 2450),
     "tsp": (20, 90, 380, 2450),
 }
-AVERAGE = {"prp-heap": (21.8, 77.4, 168.6, 331.8), "setwise-heap": (5.4, 15.2, 29.5, 52.8)}
 SIZES = (5, 10, 20, 50)
 
 
