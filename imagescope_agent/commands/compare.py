@@ -11,7 +11,14 @@ from imagescope_agent.commands import natural, print_json
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "runs", type=Path, nargs="+", metavar="RUN", help="a run's folder; the first is the baseline"
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="a run's folder, or a folder of runs, one a seed; the first is the baseline",
+    )
+    parser.add_argument(
+        "--measure", action="append", default=[], help="only this one, as R@1; may be repeated"
     )
     parser.add_argument("--stage", default="final", help="whose rankings (default: final)")
     parser.add_argument("--seed", type=natural, default=0, help="of resampling (default: 0)")
@@ -25,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Compare the runs query by query and print the differences with their intervals."""
     from imagescope_agent.evaluation.compare import compare, table
 
-    comparison = compare(args.runs, stage=args.stage, seed=args.seed)
+    comparison = compare(args.runs, stage=args.stage, seed=args.seed, measures=args.measure)
     if args.json:
         print_json(comparison)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,9 @@ class Run:
         return scoring.tabulate([query for query, _ in kept], values, macro=macro, worst_rank=size)
 
 
-def compare(run_dirs: Sequence[Path | str], *, stage: str = "final", seed: int = 0) -> dict[str, Any]:
+def compare(
+    run_dirs: Sequence[Path | str], *, stage: str = "final", seed: int = 0, measures: Container[str] = ()
+) -> dict[str, Any]:
     """Compare runs with the first of them, query by query (dialog by dialog where a measure belongs to
     dialogs).
 
@@ -51,9 +53,11 @@ def compare(run_dirs: Sequence[Path | str], *, stage: str = "final", seed: int =
     paired permutation test; p-values are corrected by Holm's method over all rows.
 
     Args:
-        run_dirs: folders that `imagescope eval` wrote; the first is the baseline.
+        run_dirs: folders that `imagescope eval` wrote, or folders of such folders (one a seed), whose queries are
+            pooled; the first is the baseline.
         stage: whose rankings are compared.
         seed: of resampling.
+        measures: only these, all when empty.
 
     Returns:
         "baseline", "runs", "stage", "failed" and "rows": {"run", "subset", "measure", "n", "baseline",
@@ -66,14 +70,8 @@ def compare(run_dirs: Sequence[Path | str], *, stage: str = "final", seed: int =
     if len(run_dirs) < 2:
         raise BadInput("compare needs at least two runs: name their folders")
     runs = [open_run(Path(folder), stage) for folder in run_dirs]
-    for run in runs[1:]:
-        for key in SAME:
-            if run.identity.get(key) != runs[0].identity.get(key):
-                raise BadInput(
-                    f"{run.name!r} has {key} {run.identity.get(key)!r}, {runs[0].name!r} has "
-                    f"{runs[0].identity.get(key)!r}: figures under different rules cannot be compared"
-                )
-    rows = [row for run in runs[1:] for row in _rows(runs[0], run, seed)]
+    _require_same_rules(runs)
+    rows = [row for run in runs[1:] for row in _rows(runs[0], run, seed, measures)]
     for row, adjusted in zip(rows, significance.holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = adjusted
     return {
@@ -83,6 +81,16 @@ def compare(run_dirs: Sequence[Path | str], *, stage: str = "final", seed: int =
         "failed": {run.name: run.failed for run in runs},
         "rows": rows,
     }
+
+
+def _require_same_rules(runs: Sequence[Run]) -> None:
+    for run in runs[1:]:
+        for key in SAME:
+            if run.identity.get(key) != runs[0].identity.get(key):
+                raise BadInput(
+                    f"{run.name!r} has {key} {run.identity.get(key)!r}, {runs[0].name!r} has "
+                    f"{runs[0].identity.get(key)!r}: figures under different rules cannot be compared"
+                )
 
 
 def table(comparison: Mapping[str, Any], *, form: str = "markdown") -> str:
@@ -98,11 +106,13 @@ def table(comparison: Mapping[str, Any], *, form: str = "markdown") -> str:
 
 
 def open_run(folder: Path, stage: str = "final") -> Run:
-    """Read a run's folder.
+    """Read a run's folder, or a folder of runs (one a seed) as one run of all their queries.
 
     Raises:
-        BadInput: it is no run, is damaged, or has no such stage or ground truth.
+        BadInput: it is no run, is damaged, has no such stage or ground truth, or its parts had different rules.
     """
+    if not (folder / RUN).exists() and (parts := sorted(path.parent for path in folder.glob(f"*/{RUN}"))):
+        return _pooled(folder, [open_run(part, stage) for part in parts])
     identity = read_identity(folder / RUN)
     if not (folder / METRICS).exists():
         raise BadInput(f"{folder / METRICS}: missing; finish the run with the same `imagescope eval` first")
@@ -127,7 +137,29 @@ def open_run(folder: Path, stage: str = "final") -> Run:
     )
 
 
-def _rows(baseline: Run, run: Run, seed: int) -> list[dict[str, Any]]:
+def _pooled(folder: Path, parts: Sequence[Run]) -> Run:
+    """The runs of several seeds as one; the same number in two seeds is another query."""
+    _require_same_rules(parts)
+    queries = [
+        replace(
+            query,
+            qid=f"{Path(part.name).name}/{query.qid}",
+            group=query.group and f"{part.name}/{query.group}",
+        )
+        for part in parts
+        for query in part.queries
+    ]
+    return Run(
+        name=str(folder),
+        identity=parts[0].identity,
+        queries=queries,
+        records=[record for part in parts for record in part.records],
+        measures=parts[0].measures,
+        failed=sum(part.failed for part in parts),
+    )
+
+
+def _rows(baseline: Run, run: Run, seed: int, measures: Container[str] = ()) -> list[dict[str, Any]]:
     """One comparison a subset and measure, over the queries that both runs answered."""
     common = {query.qid for query in baseline.queries} & {query.qid for query in run.queries}
     if not common:
@@ -138,6 +170,7 @@ def _rows(baseline: Run, run: Run, seed: int) -> list[dict[str, Any]]:
         for subset in before
         for first, second in zip(before[subset], after[subset], strict=True)
         for measure in first.measures
+        if not measures or measure in measures
     ]
 
 

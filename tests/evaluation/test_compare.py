@@ -47,6 +47,20 @@ def test_a_clear_gain_is_found_with_its_interval_wins_and_losses(two: Any) -> No
     assert comparison == compare([worse, better])  # the same seed, the same answer
 
 
+def test_seeds_are_pooled_and_measures_chosen(two: Any, tmp_path: Any) -> None:
+    for seed, worst in (("3", ()), ("4", ("tir-0",)), ("5", ())):
+        two(f"before/{seed}", place=lambda query: 3)
+        two(f"after/{seed}", place=lambda query, worst=worst: 3 if query.qid in worst else 1)
+    comparison = compare([tmp_path / "before", tmp_path / "after"], measures=["R@1"])
+    assert {each["measure"] for each in comparison["rows"]} == {"R@1"}
+    every = row(comparison, "all", "R@1")
+    assert (every["n"], every["wins"], every["ties"]) == (90, 89, 1), (
+        "the queries of three seeds are different ones"
+    )
+    with pytest.raises(BadInput, match="name a folder that"):
+        compare([tmp_path / "before", tmp_path])
+
+
 def test_failed_queries_are_left_out_on_both_sides_and_counted(two: Any) -> None:
     whole = two("whole")
     broken = two("broken", fails=lambda query: RuntimeError("x") if query.qid == "tir-4" else None)
