@@ -98,32 +98,14 @@ async def build(
     started = time.monotonic()
     found, skipped = find_images(folder, out, only)
     out = out if out is not None else folder / manifest.FOLDER_INDEX
-    recipe = hashlib.sha256(f"{captioner_weights}\n{prompt}".encode()).hexdigest()
-    with (
-        Journal(out) as journal,
-        tqdm(total=len(found), unit="image", disable=None if progress is None else not progress) as bar,
-    ):
-        journal.adopt(embedder=embedder.weights, captioner=recipe)
-        work = _Work(folder, journal, embedder, captioner, prompt, batch, bar)
+    hidden = None if progress is None else not progress
+    with Journal(out) as journal, tqdm(total=len(found), unit="image", disable=hidden) as bar:
+        work = _Work(
+            folder, out, journal, embedder, captioner, captioner_weights, prompt, batch, bar, skipped
+        )
         await work.through(found)
-        skipped = sorted([*skipped, *work.skipped], key=lambda item: item.id)
-        if not work.good:
-            raise _no_images(folder, skipped)
-        removed = journal.keep_only(work.good)
-        _publish(folder, out, journal, embedder, captioner_weights, skipped)
-    return Report(
-        folder=str(folder),
-        index=str(out),
-        images=len(work.good),
-        new=work.new,
-        copies=len(work.good) - work.new - work.unchanged,
-        unchanged=work.unchanged,
-        removed=removed,
-        skipped=tuple(skipped),
-        notes=tuple(work.notes),
-        usage={"step": "caption", "role": captioner.name, **work.usage},
-        seconds=time.monotonic() - started,
-    )
+        work.publish()
+    return work.report(time.monotonic() - started)
 
 
 def find_images(
@@ -148,22 +130,27 @@ class _Work:
     """One pass over the folder."""
 
     folder: Path
+    out: Path
     journal: Journal
     embedder: Embedder
     captioner: Role
+    captioner_weights: str
     prompt: str
     batch: int
     bar: tqdm[Any]
+    skipped: list[Skipped]
     good: set[str] = field(default_factory=set)
     new: int = 0
     unchanged: int = 0
-    skipped: list[Skipped] = field(default_factory=list)
+    removed: int = 0
     notes: list[dict[str, str]] = field(default_factory=list)
     usage: dict[str, Any] = field(default_factory=lambda: total_usage([]))
     _pictures: dict[str, Picture] = field(default_factory=dict)
     _files: list[File] = field(default_factory=list)
 
     async def through(self, found: Sequence[Found]) -> None:
+        recipe = hashlib.sha256(f"{self.captioner_weights}\n{self.prompt}".encode()).hexdigest()
+        self.journal.adopt(embedder=self.embedder.weights, captioner=recipe)
         before = self.journal.files()
         for item in found:
             try:
@@ -174,6 +161,51 @@ class _Work:
             if len(self._pictures) == self.batch:
                 await self._finish()
         await self._finish()
+        self.skipped.sort(key=lambda item: item.id)
+
+    def publish(self) -> None:
+        """Write the index of what the journal holds.
+
+        Raises:
+            BadInput: no image could be read.
+        """
+        if not self.good:
+            raise _no_images(self.folder, self.skipped)
+        self.removed = self.journal.keep_only(self.good)
+        with storing(self.out):
+            try:
+                content = manifest.Manifest(
+                    folder=manifest.folder_as_stored(self.folder, self.out),
+                    embedder=self.embedder.weights,
+                    captioner=self.captioner_weights,
+                    dimension=self.embedder.dimension,
+                    image_vectors=self._vectors("image", "image"),
+                    caption_vectors=self._vectors("caption", "words"),
+                    entries=tuple(self.journal.entries()),
+                    skipped=tuple(self.skipped),
+                )
+                manifest.write(self.out, content)
+            finally:
+                with suppress(OSError, BadInput):  # tidying must not hide what went wrong
+                    manifest.tidy(self.out)
+
+    def report(self, seconds: float) -> Report:
+        return Report(
+            folder=str(self.folder),
+            index=str(self.out),
+            images=len(self.good),
+            new=self.new,
+            copies=len(self.good) - self.new - self.unchanged,
+            unchanged=self.unchanged,
+            removed=self.removed,
+            skipped=tuple(self.skipped),
+            notes=tuple(self.notes),
+            usage={"step": "caption", "role": self.captioner.name, **self.usage},
+            seconds=seconds,
+        )
+
+    def _vectors(self, name: str, column: str) -> dict[str, str]:
+        return manifest.write_vectors(self.out, name, self.journal.vectors(column), self.embedder.dimension)
 
     def _take(self, item: Found, before: File | None) -> None:
         """Decide what a file needs; a content already known or already in this batch needs no model."""
@@ -225,35 +257,6 @@ class _Work:
                 detail = f"{file.id!r} got no caption; it is found by its picture alone"
                 self.notes.append({"step": "caption", "kind": "unreadable", "detail": detail})
         return [captions[picture.key] or "" for picture in pictures]
-
-
-def _publish(
-    folder: Path,
-    out: Path,
-    journal: Journal,
-    embedder: Embedder,
-    captioner_weights: str,
-    skipped: Sequence[Skipped],
-) -> None:
-    def vectors(name: str, column: str) -> dict[str, str]:
-        return manifest.write_vectors(out, name, journal.vectors(column), embedder.dimension)
-
-    with storing(out):
-        try:
-            content = manifest.Manifest(
-                folder=manifest.folder_as_stored(folder, out),
-                embedder=embedder.weights,
-                captioner=captioner_weights,
-                dimension=embedder.dimension,
-                image_vectors=vectors("image", "image"),
-                caption_vectors=vectors("caption", "words"),
-                entries=tuple(journal.entries()),
-                skipped=tuple(skipped),
-            )
-            manifest.write(out, content)
-        finally:
-            with suppress(OSError, BadInput):  # tidying must not hide what went wrong
-                manifest.tidy(out)
 
 
 def _one_line(text: str) -> str:
