@@ -8,8 +8,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 OUT    ?= demo
-SEED   ?= 3
-COUNT  ?= 1000
+SEEDS  ?= 3 4 5
+GRAPHS ?= retrieve imagescope
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 TORCH  ?=
@@ -34,11 +34,11 @@ lint: setup ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy imagescope_agent graphs tests
 
-bench: setup ## the README's table: both graphs on COUNT unseen drawn scenes of seed SEED
-	$(BIN)/imagescope scenes make --seed $(SEED) --count $(COUNT) --out runs/scenes-$(SEED)
-	for graph in retrieve imagescope; do \
-		$(BIN)/imagescope eval scenes --root runs/scenes-$(SEED) --graph $$graph --seed $(SEED) --out runs/bench-$(SEED)/$$graph || exit; done
-	$(BIN)/imagescope compare runs/bench-$(SEED)/retrieve runs/bench-$(SEED)/imagescope
+bench: setup ## the README's table: GRAPHS on 1,000 unseen drawn scenes of each of SEEDS, resumable
+	for seed in $(SEEDS); do for graph in $(GRAPHS); do \
+		$(BIN)/imagescope eval scenes --root runs/scenes/$$seed --graph $$graph --seed $$seed --out runs/bench/$$graph/$$seed || exit; \
+	done; done
+	$(BIN)/imagescope compare $(GRAPHS:%=runs/bench/%) --measure R@1
 
 constraints: setup ## pin the newest versions that pyproject.toml allows, without addresses
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
