@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,33 +10,9 @@ from PIL import Image
 
 from tests.browser.conftest import Served
 
-CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE = 120_000  # milliseconds; machines that run tests may be busy
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="the extra `ui` is not installed"),
-    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="playwright is not installed"),
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason="Chromium is not installed (Debian: apt-get install chromium)"
-    ),
-]
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    options = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-    ]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=options)
-        yield chromium
-        chromium.close()
+pytestmark = pytest.mark.slow
 
 
 class Visitor:

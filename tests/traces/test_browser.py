@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from imagescope_agent.traces.compare import Comparison
+from tests.traces import runs
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
 SIZES = {"desktop": {"width": 1200, "height": 900}, "phone": {"width": 390, "height": 844}}
-
-spec = importlib.util.spec_from_file_location("runs", Path(__file__).with_name("runs.py"))
-assert spec and spec.loader
-runs = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(runs)
 
 
 class Visit:
@@ -44,15 +34,6 @@ class Visit:
         for section in self.page.query_selector_all("section"):
             assert len(section.inner_text()) > 30
             assert section.bounding_box()["height"] > 50
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield opened
-        opened.close()
 
 
 def saved(folder: Path, page: str) -> Path:

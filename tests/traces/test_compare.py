@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 from imagescope_agent.cli import main
 from imagescope_agent.traces.compare import Comparison
-
-spec = importlib.util.spec_from_file_location("runs", Path(__file__).with_name("runs.py"))
-assert spec and spec.loader
-runs = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(runs)
+from tests.traces import runs
 
 
 def compare(folder: Path, one: dict[str, Any], other: dict[str, Any]) -> Comparison:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -12,11 +11,8 @@ from imagescope_agent.traces.compare import Comparison
 from imagescope_agent.traces.page import render, story
 from imagescope_agent.traces.trace import Trace
 from imagescope_agent.traces.view import bump_chart, ring, timeline
+from tests.traces import runs
 
-spec = importlib.util.spec_from_file_location("runs", Path(__file__).with_name("runs.py"))
-assert spec and spec.loader
-runs = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(runs)
 EVIL = runs.EVIL
 SECTIONS = ("notes", "results", "cost", "intent", "ranking", "verdicts", "duels", "time", "setup")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
 from contextlib import closing
@@ -17,12 +16,7 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.traces.duels import cycles
 from imagescope_agent.traces.secrets import redact
 from imagescope_agent.traces.store import TraceStore, place
-
-spec = importlib.util.spec_from_file_location("runs", Path(__file__).with_name("runs.py"))
-assert spec and spec.loader
-runs = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(runs)
-write = runs.write
+from tests.traces.runs import write
 
 
 def test_retrieval_decides_where_nothing_else_does(tmp_path: Path) -> None:
