@@ -47,55 +47,40 @@ class Page:
             gr.HTML(f"<h1>ImageScope</h1><p>{about}</p>", elem_id="head")
             with gr.Row(equal_height=False):
                 with gr.Column(scale=4, min_width=340):
-                    with gr.Row(elem_classes="is-bar"):
-                        self.others = gr.Dropdown(
-                            [], elem_id="others", container=False, show_label=False, scale=4, min_width=160
-                        )
-                        new = gr.Button("New", elem_id="new", size="sm", scale=1, min_width=70)
-                    self.talk = gr.HTML(
-                        elem_id="talk",
-                        js_on_load=views.CLICK,
-                        min_height=300,
-                        max_height=560,
-                        autoscroll=True,
-                    )
-                    self.message = gr.MultimodalTextbox(
-                        elem_id="message",
-                        show_label=False,
-                        sources=["upload"],
-                        file_types=["image"],
-                        placeholder="Say what to look for …",
-                        max_plain_text_length=100_000,
-                    )
-                    with gr.Row(elem_classes="is-bar"):
-                        undo = gr.Button("Undo last turn", elem_id="undo", size="sm", min_width=110)
-                        branch = gr.Button("Branch", elem_id="branch", size="sm", min_width=80)
-                        self.turn = gr.Dropdown(
-                            [],
-                            elem_id="turn",
-                            container=False,
-                            show_label=False,
-                            min_width=130,
-                            interactive=True,
-                        )
+                    self._conversation()
                 with gr.Column(scale=7, min_width=420):
                     self.progress = gr.HTML(elem_id="progress")
                     self.gallery = gr.HTML(elem_id="gallery", js_on_load=views.CLICK)
-            shown = [
-                self.thread,
-                self.others,
-                self.talk,
-                self.message,
-                self.turn,
-                self.progress,
-                self.gallery,
-            ]
-            self._wire(page, new, undo, branch, shown)
+            self._wire(page)
         return page
 
-    def _wire(
-        self, page: gr.Blocks, new: gr.Button, undo: gr.Button, branch: gr.Button, shown: list[Any]
-    ) -> None:
+    def _conversation(self) -> None:
+        with gr.Row(elem_classes="is-bar"):
+            self.others = gr.Dropdown(
+                [], elem_id="others", container=False, show_label=False, scale=4, min_width=160
+            )
+            self.new = gr.Button("New", elem_id="new", size="sm", scale=1, min_width=70)
+        self.talk = gr.HTML(
+            elem_id="talk", js_on_load=views.CLICK, min_height=300, max_height=560, autoscroll=True
+        )
+        self.message = gr.MultimodalTextbox(
+            elem_id="message",
+            show_label=False,
+            sources=["upload"],
+            file_types=["image"],
+            placeholder="Say what to look for …",
+            max_plain_text_length=100_000,
+        )
+        with gr.Row(elem_classes="is-bar"):
+            self.undo = gr.Button("Undo last turn", elem_id="undo", size="sm", min_width=110)
+            self.branch = gr.Button("Branch", elem_id="branch", size="sm", min_width=80)
+            self.turn = gr.Dropdown(
+                [], elem_id="turn", container=False, show_label=False, min_width=130, interactive=True
+            )
+
+    def _wire(self, page: gr.Blocks) -> None:
+        shown = [self.thread, self.others, self.talk, self.message, self.turn, self.progress, self.gallery]
+
         def on(event: Callable[..., Any], answer: Callable[..., Any], *given: Any) -> None:
             event(
                 answer,
@@ -110,9 +95,9 @@ class Page:
         on(self.message.submit, self.said, self.message, self.thread)
         on(self.talk.click, self.clicked, self.thread)
         on(self.gallery.click, self.clicked, self.thread)
-        on(undo.click, self.undone, self.thread)
-        on(branch.click, self.branched, self.thread, self.turn)
-        on(new.click, self.begun)
+        on(self.undo.click, self.undone, self.thread)
+        on(self.branch.click, self.branched, self.thread, self.turn)
+        on(self.new.click, self.begun)
         on(self.others.input, self.opened, self.others)
 
     async def opened(self, thread: str | None) -> AsyncIterator[Update]:

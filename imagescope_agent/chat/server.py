@@ -35,6 +35,17 @@ HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
 }
+#: Gradio serves the page and nothing beside it: no files, no other interfaces, no account of errors.
+PAGE_ONLY: dict[str, Any] = {
+    "allowed_paths": [],
+    "footer_links": [],
+    "run_history": False,
+    "enable_monitoring": False,
+    "ssr_mode": False,
+    "mcp_server": False,
+    "pwa": False,
+    "show_error": False,
+}
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -85,17 +96,10 @@ def make_app(chats: Chats, *, host: str = HOST, port: int = PORT, password: str 
         server_name=host,
         server_port=port,
         auth=None if password is None else password_check(password),
-        allowed_paths=[],
         max_file_size=MAX_UPLOAD,
-        footer_links=[],
-        run_history=False,
-        enable_monitoring=False,
-        ssr_mode=False,
-        mcp_server=False,
-        pwa=False,
-        show_error=False,
         css=STYLE,
         theme=gradio.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        **PAGE_ONLY,
     )
     if is_loopback(host):  # a page elsewhere cannot reach this one under a name of its own
         app.add_middleware(
