@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from imagescope_agent.traces.why import as_expected
+
 if TYPE_CHECKING:
     from imagescope_agent.traces.trace import Trace
 
@@ -158,7 +160,7 @@ def _holds(trace: Trace, name: str) -> dict[str, tuple[bool, float]]:
     for each in trace.predicates:
         yes = answers.get(each["question"])
         if yes is not None:
-            found[each["question"]] = (yes > 0.5 if each["expected"] == "Yes" else yes < 0.5, yes)
+            found[each["question"]] = (as_expected(yes, each["expected"]), yes)
     return found
 
 

@@ -91,13 +91,8 @@ def lay_out(graph: Graph) -> Drawing:
         nodes[name] = (place, place + long)
         place += long + GAP
     rank = {name: i for i, name in enumerate(order)}
-    arrows = []
-    for source, target, conditional in edges:
-        over = rank[target] - rank[source]
-        arrows.append(
-            (source, target, conditional, 0 if over == 1 else 22.0 + 9 * (over if over > 0 else over - 1))
-        )
-    return Drawing(nodes=nodes, arrows=[_below(arrow) for arrow in arrows])
+    arrows = [(*edge, _height(rank[edge[1]] - rank[edge[0]])) for edge in edges]
+    return Drawing(nodes=nodes, arrows=arrows)
 
 
 def svg(name: str, graph: Graph) -> str:
@@ -164,10 +159,11 @@ def _going_back(edges: list[tuple[str, str, bool]]) -> set[tuple[str, str]]:
     return back
 
 
-def _below(arrow: tuple[str, str, bool, float]) -> tuple[str, str, bool, float]:
-    """Heights of arcs that go back are negative."""
-    source, target, conditional, height = arrow
-    return (source, target, conditional, height if height >= 0 else height - 44)
+def _height(over: int) -> float:
+    """Of an arrow to a node so many places on; 0 and less is to the node itself, or back."""
+    if over == 1:
+        return 0.0
+    return 22.0 + 9 * over if over > 0 else 9.0 * over - 31
 
 
 def _upright(drawing: Drawing) -> Drawing:
@@ -187,7 +183,7 @@ def _arrow(drawing: Drawing, arrow: tuple[str, str, bool, float], down: bool) ->
         path = f"M{_at(points[0], down)}L{_at(points[1], down)}"
     else:
         sign = 1 if height > 0 else -1
-        edge = sign * (_half(source, down))
+        edge = sign * _half(source, down)
         start, end = ((s1 + s2) / 2, -edge), ((t1 + t2) / 2, -sign * (_half(target, down) + 1))
         far = -(height + sign * (_half(source, down) if down else 0))
         bend = [(start[0], far * 1.2), (end[0], far * 1.2), end]

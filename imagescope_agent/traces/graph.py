@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import networkx
 
 from imagescope_agent.traces.duels import duel_results
+from imagescope_agent.traces.why import as_expected
 
 if TYPE_CHECKING:
     from imagescope_agent.traces.trace import Trace
@@ -55,13 +56,12 @@ def _add_candidates(graph: networkx.DiGraph[str], trace: Trace) -> None:
         for name, answers in trace.verdicts.items():
             if question in answers and f"candidate:{name}" in graph:
                 yes = answers[question]
-                holds = yes > 0.5 if expected == "Yes" else yes < 0.5
                 graph.add_edge(
                     f"candidate:{name}",
                     f"predicate:{question}",
                     kind="verdict",
                     probability=yes,
-                    matches=holds,
+                    matches=as_expected(yes, expected),
                 )
 
 

@@ -51,6 +51,11 @@ def explain(trace: Trace, above: str, below: str) -> Why:
     return Why(above=above, below=below, stage=stage, sentences=(*first, *reasons))
 
 
+def as_expected(yes: float, expected: str) -> bool:
+    """Whether P(Yes) says what is expected; exactly even says nothing."""
+    return yes > 0.5 if expected == "Yes" else yes < 0.5
+
+
 def _decided(trace: Trace, above: str, below: str) -> tuple[str, list[str]]:
     stages = [(node, ranking) for node, ranking in trace.stages if above in ranking and below in ranking]
     for (_, earlier), (node, later) in zip(reversed(stages[:-1]), reversed(stages[1:]), strict=True):
@@ -115,8 +120,7 @@ def _known(trace: Trace, name: str, predicate: dict[str, str]) -> bool:
 def _holds(trace: Trace, name: str, predicate: dict[str, str]) -> bool:
     if not _known(trace, name, predicate):
         return False
-    yes = trace.verdicts[name][predicate["question"]]
-    return yes > 0.5 if predicate["expected"] == "Yes" else yes < 0.5
+    return as_expected(trace.verdicts[name][predicate["question"]], predicate["expected"])
 
 
 def _tie_kept(trace: Trace, above: str, below: str) -> list[str]:

@@ -68,6 +68,19 @@ def test_a_loop_stands_beside_what_it_leads_back_to() -> None:
     }
 
 
+def test_a_single_step_back_is_drawn_below_like_longer_ones() -> None:
+    graph = StateGraph(State)
+    for name in ("look", "judge"):
+        graph.add_node(name, lambda state: state)
+    graph.add_edge(START, "look")
+    graph.add_edge("look", "judge")
+    graph.add_conditional_edges("judge", lambda state: END, ["look", END])
+    heights = {
+        (source, target): height for source, target, _, height in lay_out(graph.compile().get_graph()).arrows
+    }
+    assert heights["look", "judge"] == heights["judge", "__end__"] == 0 > heights["judge", "look"]
+
+
 def test_the_command_draws(tmp_path: Path, capsys: Any) -> None:
     assert main(["graphs", "--draw", str(tmp_path / "new")]) == 0
     assert str(tmp_path / "new" / "imagescope.svg") in capsys.readouterr().out
