@@ -52,7 +52,7 @@ class UnreadableReply(ImageScopeError):
 
 
 class BudgetSpent(ImageScopeError):
-    """The next step would cost more model calls than the run may still make."""
+    """The next step could cost more model calls or tokens than the run may still spend."""
 
     exit_code = 4
 

@@ -40,8 +40,16 @@ def remaining(state: State, settings: Settings) -> int | None:
     return max(0, settings.budget - sum(entry["calls"] for entry in state.get("usage", [])))
 
 
+def tokens_left(state: State, settings: Settings) -> int | None:
+    """How many tokens models may still read and write in the run; None when there is no limit."""
+    if settings.token_budget is None:
+        return None
+    used = sum(entry["prompt_tokens"] + entry["completion_tokens"] for entry in state.get("usage", []))
+    return max(0, settings.token_budget - used)
+
+
 def require_call(state: State, settings: Settings) -> None:
-    """Make sure that one more call may be made.
+    """Make sure that one more call may be made; whether its tokens are there, the role finds out.
 
     Raises:
         BudgetSpent: none may.

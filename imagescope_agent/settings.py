@@ -28,6 +28,7 @@ class Settings:
         seed: the same seed gives the same ranking.
         keep_reference: leave the reference in its own ranking, as some benchmarks demand.
         budget: most model calls a run may make; None for no limit.
+        token_budget: most tokens that models may read and write in a run; None for no limit. Both limits hold.
         attempts: how often a step is asked before it falls back when its answers cannot be read.
         penalty: how much of its likeness to the nearest rejected image is taken off an image's score, from 0 to 1.
         shrink: the share of the candidates that each rejection leaves, the best of them, from 0 to 1.
@@ -47,6 +48,7 @@ class Settings:
     seed: int = 0
     keep_reference: bool = False
     budget: int | None = None
+    token_budget: int | None = None
     attempts: int = 2
     penalty: float = 0.1
     shrink: float = 0.9
@@ -59,8 +61,9 @@ class Settings:
         _check_whole(self, "certain", least=0)
         _check_whole(self, "seed", least=0)
         _check_whole(self, "attempts", least=1)
-        if self.budget is not None:
-            _check_whole(self, "budget", least=0)
+        for name in ("budget", "token_budget"):
+            if getattr(self, name) is not None:
+                _check_whole(self, name, least=0)
         for name in ("tau", "penalty", "shrink"):
             _check_share(self, name)
         if not isinstance(self.keep_reference, bool):

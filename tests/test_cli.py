@@ -87,6 +87,7 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
         ["search", "folder", "text", "-k", "0"],
         ["search", "folder", "text", "-k", "many"],
         ["search", "folder", "text", "--budget", "-1"],
+        ["search", "folder", "text", "--token-budget", "many"],
         ["search", "folder", "\udcff"],
         ["scenes", "make", "--count", "0", "--out", "x"],
         ["scenes", "make", "--seed", "1"],

@@ -17,6 +17,7 @@ def test_the_caller_comes_before_the_environment_before_the_file_before_the_defa
     monkeypatch.setenv("IMAGESCOPE_TAU", "0.5")
     monkeypatch.setenv("IMAGESCOPE_JUDGE", "package.module:judge")
     monkeypatch.setenv("IMAGESCOPE_BUDGET", "")
+    monkeypatch.setenv("IMAGESCOPE_TOKEN_BUDGET", "5000")
     monkeypatch.setenv("IMAGESCOPE_KEEP_REFERENCE", "true")
     loaded = Settings.load({"tau": 0.3, "budget": 7})
     assert (loaded.tau, loaded.judge, loaded.budget, loaded.keep_reference) == (
@@ -25,6 +26,7 @@ def test_the_caller_comes_before_the_environment_before_the_file_before_the_defa
         None,
         True,
     )
+    assert (loaded.token_budget, Settings.load(token_budget=0).token_budget) == (5000, 0)
     assert Settings.load({"tau": 0.3}, tau=1).tau == 1
 
 
@@ -44,6 +46,8 @@ def test_the_caller_comes_before_the_environment_before_the_file_before_the_defa
             ("tau", "0.1"),
             ("seed", -1),
             ("budget", -1),
+            ("token_budget", -1),
+            ("token_budget", 0.5),
             ("attempts", 0),
             ("judge", ""),
             ("keep_reference", 1),

@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 from typing import Any
 
-TURN_SETTINGS = ("judge", "k", "budget", "seed")  # settings of every turn of a conversation
+TURN_SETTINGS = ("judge", "k", "budget", "token_budget", "seed")  # settings of every turn of a conversation
 
 
 def version() -> str:
@@ -54,6 +54,12 @@ def add_turn_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
     parser.add_argument("-k", type=positive, help="how many results a turn (default: 10)")
     parser.add_argument("--budget", type=natural, metavar="CALLS", help="at most so many model calls a turn")
+    parser.add_argument(
+        "--token-budget",
+        type=natural,
+        metavar="TOKENS",
+        help="at most so many tokens read and written a turn",
+    )
     parser.add_argument("--seed", type=natural, help="the same seed gives the same rankings")
 
 

@@ -19,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", help="which models (default: the ones that made the index)")
     parser.add_argument("-k", type=positive, default=10, help="how many results (default: 10)")
     parser.add_argument("--budget", type=natural, metavar="CALLS", help="at most so many model calls")
+    parser.add_argument(
+        "--token-budget", type=natural, metavar="TOKENS", help="at most so many tokens, read and written"
+    )
     parser.add_argument("--seed", type=natural, help="the same seed gives the same ranking")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -27,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Search and print the ranking with its reasons."""
     from imagescope_agent.api import ImageScope
 
-    settings = given(args, "profile", "judge", "budget", "seed")
+    settings = given(args, "profile", "judge", "budget", "token_budget", "seed")
     scope = ImageScope.open(args.collection, graph=args.graph, **settings)
     result = scope.search(args.text, image=args.image, k=args.k).to_dict()
     if args.json:

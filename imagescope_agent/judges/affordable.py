@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from imagescope_agent.judges import listwise, pointwise, prp
+from imagescope_agent.judges.order_control import LABELS
 from imagescope_agent.judges.session import Session
 from imagescope_agent.judges.strategy import Found, Strategy
 
@@ -16,13 +17,16 @@ class Affordable(Strategy):
 
     async def rank(self, session: Session, rng: Random) -> Found:
         """By the strategy that `choice` names."""
-        return await self.choice(len(session.items), session.left).rank(session, rng)
+        return await (await self.choice(session)).rank(session, rng)
 
-    def choice(self, count: int, left: int | None) -> Strategy:
-        """The dearest strategy whose calls for `count` candidates do not exceed `left`."""
-        if left is None or left >= count * (count - 1):
+    async def choice(self, session: Session) -> Strategy:
+        """The dearest strategy whose calls, and tokens, are within the budget."""
+        count = len(session.items)
+        pair = session.request("best", session.items[:2], labels=", ".join(LABELS[:2]))
+        if await session.affords(pair, count * (count - 1)):
             return prp.bradley_terry
-        return pointwise.pointwise if left >= count else listwise.listwise
+        single = session.request("evaluate", session.items[:1])
+        return pointwise.pointwise if await session.affords(single, count) else listwise.listwise
 
 
 judge = Affordable(summary="all pairs, else each on its own, else all in one call, as --budget allows")

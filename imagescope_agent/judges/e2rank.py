@@ -26,15 +26,12 @@ class E2Rank(Strategy):
 
     async def rank(self, session: Session, rng: Random) -> Found:
         """By falling cosine; 1 + k calls, or none where the budget forbids them."""
-        if not session.reserve(1, cost=1 + len(session.items)):
-            return list(session.items), {}
-        model = session.task.model.model
-        assert isinstance(model, MessageEmbedder)  # `needs` was checked
         front = session.items[: self.window]
         alone = [Request(text="", images=(session.candidates[item].image,)) for item in session.items]
         requests = [session.request("order", front, count=str(len(front))), *alone]
-        embedding = await model.aembed([request.messages() for request in requests])
-        session.usage.append(embedding.usage)
+        embedding = await session.embed(requests)
+        if embedding is None:
+            return list(session.items), {}
         rows = np.asarray(embedding.vectors, dtype=float)
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
         scores = {item: float(rows[0] @ rows[1 + item]) for item in session.items}

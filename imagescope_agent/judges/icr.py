@@ -24,17 +24,12 @@ class Icr(Strategy):
 
     async def rank(self, session: Session, rng: Random) -> Found:
         """By attention beyond that of an empty query; two calls, or none where the budget forbids two."""
-        if not session.reserve(1, cost=2):
+        requests = [_request(session.task, session, query) for query in (NOTHING, session.task.query)]
+        read = await session.attend(requests)
+        if read is None:
             return list(session.items), {}
-        model = session.task.model.model
-        assert isinstance(model, AttentionReader)  # `needs` was checked
-        read = []
-        for query in (NOTHING, session.task.query):
-            request = _request(session.task, session, query)
-            attention = await model.aattention(request.messages())
-            session.usage.append(attention.usage)
-            read.append(attention.pictures[1:])  # without the reference
-        scores = {item: calibrated(read[1][item], read[0][item]) for item in session.items}
+        empty, real = (attention.pictures[1:] for attention in read)  # without the reference
+        scores = {item: calibrated(real[item], empty[item]) for item in session.items}
         return placed(session.items, scores), scores
 
 

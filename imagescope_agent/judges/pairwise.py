@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imagescope_agent.errors import UnreadableReply
+from imagescope_agent.errors import BudgetSpent, UnreadableReply
 from imagescope_agent.judges.base import Candidate, Judgement, Task, blank_image
 from imagescope_agent.ledger import at_step, note
 from imagescope_agent.mllms.role import Request
@@ -27,11 +27,14 @@ async def judge(task: Task, candidates: Sequence[Candidate]) -> Judgement:
     reference = task.reference or blank_image()
     text = task.words("evaluate")
     for candidate in candidates:
-        if task.budget is not None and len(usage) >= task.budget:
+        try:
+            if task.budget is not None and len(usage) >= task.budget:
+                raise BudgetSpent("no call is left")
+            reply = (await task.model.ask([Request(text=text, images=(reference, candidate.image))]))[0]
+        except BudgetSpent:
             left = len(candidates) - len(usage)
             notes.append(note("judge", "budget", f"{left} of {len(candidates)} candidates were not judged"))
             break
-        reply = (await task.model.ask([Request(text=text, images=(reference, candidate.image))]))[0]
         usage.append(reply.usage)
         notes += at_step("judge", reply.notes)
         try:

@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from imagescope_agent.errors import UnreadableReply
+from imagescope_agent.errors import BudgetSpent, UnreadableReply
 from imagescope_agent.judges.base import Candidate, Judgement, Task, blank_image
 from imagescope_agent.ledger import at_step, note
+from imagescope_agent.mllms.protocols import Attention, Embedding
 from imagescope_agent.mllms.role import ImageRef, Request
 from imagescope_agent.state import Note
 
@@ -32,10 +33,13 @@ class Session:
         self.reasons: dict[str, list[str]] = {}
         self.compared = self.ties = 0
         self._reserved = self._unasked = 0
+        self._broke = False  # tokens were missing: what is left will not do for the next question either
 
     @property
     def left(self) -> int | None:
         """How many more calls may be made; None for no limit."""
+        if self._broke:
+            return 0
         return None if self.task.budget is None else max(0, self.task.budget - self._reserved)
 
     def pictures(self, items: Sequence[int]) -> tuple[ImageRef, ...]:
@@ -56,6 +60,17 @@ class Session:
         self._unasked += units - allowed
         return allowed
 
+    async def affords(self, request: Request, calls: int) -> bool:
+        """Whether so many verdicts on requests like this one are within the budget, in calls and in tokens."""
+        if self.left is not None and self.left < calls:
+            return False
+        return await self.task.model.affords(request, calls)
+
+    def _refused(self, units: int) -> None:
+        """Take down how many questions there were not tokens enough for."""
+        self._unasked += units
+        self._broke = self._broke or units > 0
+
     async def choose(
         self, requests: Sequence[Request], choices: Sequence[str], *, cost: int = 1
     ) -> list[list[float] | None]:
@@ -72,11 +87,12 @@ class Session:
         allowed = self.reserve(len(requests) // cost, cost) * cost
         if not allowed:
             return [None] * len(requests)
-        choice = await self.task.model.choose(requests[:allowed], choices)
+        choice = await self.task.model.choose_some(requests[:allowed], choices, [cost] * (allowed // cost))
         self.usage.append(choice.usage)
         self.notes += at_step(STEP, choice.notes)
         rows = [None if max(row) - min(row) < 1e-9 else row for row in choice.probabilities]
-        return [*rows, *[None] * (len(requests) - allowed)]
+        self._refused((allowed - len(rows)) // cost)
+        return [*rows, *[None] * (len(requests) - len(rows))]
 
     async def ask(
         self,
@@ -92,7 +108,7 @@ class Session:
         """
         allowed = self.reserve(len(requests))
         values: list[_Value | None] = []
-        for reply in await self.task.model.ask(requests[:allowed], schema=schema):
+        for reply in await self.task.model.ask_some(requests[:allowed], [1] * allowed, schema=schema):
             self.usage.append(reply.usage)
             self.notes += at_step(STEP, reply.notes)
             try:
@@ -100,7 +116,32 @@ class Session:
             except UnreadableReply as error:
                 self.notes.append(note(STEP, "unreadable", f"{error}; says nothing about the order"))
                 values.append(None)
-        return [*values, *[None] * (len(requests) - allowed)]
+        self._refused(allowed - len(values))
+        return [*values, *[None] * (len(requests) - len(values))]
+
+    async def attend(self, requests: Sequence[Request]) -> list[Attention] | None:
+        """Where the model's attention goes in each request; None where the budget forbids one of them."""
+        if not self.reserve(1, cost=len(requests)):
+            return None
+        try:
+            found = await self.task.model.attend(requests)
+        except BudgetSpent:
+            self._refused(1)
+            return None
+        self.usage += [each.usage for each in found]
+        return found
+
+    async def embed(self, requests: Sequence[Request]) -> Embedding | None:
+        """The requests as vectors; None where the budget forbids one of them."""
+        if not self.reserve(1, cost=len(requests)):
+            return None
+        try:
+            found = await self.task.model.embed(requests)
+        except BudgetSpent:
+            self._refused(1)
+            return None
+        self.usage.append(found.usage)
+        return found
 
     def remark(self, kind: str, detail: str) -> None:
         """Leave a note."""

@@ -124,10 +124,12 @@ class AtOnce(Role):
         """As `Role.ask`."""
         return [Reply(text=self.model.answer(asked), usage=_cost(1)) for asked in self._remember(requests)]
 
-    async def choose(self, requests: Sequence[Request], choices: Sequence[str]) -> Choice:
+    async def choose(
+        self, requests: Sequence[Request], choices: Sequence[str], *, max_tokens: int | None = None
+    ) -> Choice:
         """As `Role.choose`; without a scorer the replies are read as text."""
         if not isinstance(self.model, ScriptedScorer):
-            return await super().choose(requests, choices)
+            return await super().choose(requests, choices, max_tokens=max_tokens)
         weights = [self.model.scorer(asked) for asked in self._remember(requests, tuple(choices))]
         rows = [[float(weight) / sum(row) for weight in row] for row in weights]
         return Choice(probabilities=rows, usage=_cost(len(rows)))

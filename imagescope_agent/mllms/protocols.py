@@ -47,6 +47,15 @@ class SchemaWriter(Protocol):
         ...
 
 
+@runtime_checkable
+class TokenCounter(Protocol):
+    """Knows beforehand what a question costs."""
+
+    async def acount(self, messages: list[list[BaseMessage]]) -> list[int]:
+        """Tokens of each conversation's prompt, pictures and template included, as if it were asked alone."""
+        ...
+
+
 class UnusableLabels(ValueError):
     """Choices that the first token of an answer does not tell apart."""
 
@@ -57,7 +66,7 @@ class Attention:
 
     Attributes:
         pictures: for every picture, in order, one value a token of it: attention from the text after the last
-            picture, averaged over the text's tokens and summed over heads and layers.
+            picture (to the end of the prompt), averaged over the text's tokens and summed over heads and layers.
         usage: as `Choice.usage`.
     """
 

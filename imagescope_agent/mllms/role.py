@@ -21,10 +21,20 @@ from langchain_core.runnables.config import (
 )
 from pydantic import BaseModel
 
-from imagescope_agent.errors import shorten
-from imagescope_agent.mllms.protocols import Choice, ChoiceScorer, SchemaWriter, UnusableLabels
+from imagescope_agent.errors import BadInput, shorten
+from imagescope_agent.mllms.protocols import (
+    Attention,
+    AttentionReader,
+    Choice,
+    ChoiceScorer,
+    Embedding,
+    MessageEmbedder,
+    SchemaWriter,
+    UnusableLabels,
+)
+from imagescope_agent.mllms.usage import total_usage
 
-__all__ = ["CALLER", "SCORED", "Choice", "ImageRef", "Reply", "Request", "Role"]
+__all__ = ["CALLER", "SCORED", "Choice", "ImageRef", "Reply", "Request", "Role", "total_usage"]
 
 #: LangChain custom event of answers read from probabilities: {"role", "texts", "images": [[key]], "choices",
 #: "probabilities", "usage"}; such answers pass no chat model callback.
@@ -133,17 +143,19 @@ class Role:
             replies[0].notes.append(self._note("fallback", "the model cannot be held to a JSON schema"))
         return replies
 
-    async def choose(self, requests: Sequence[Request], choices: Sequence[str]) -> Choice:
+    async def choose(
+        self, requests: Sequence[Request], choices: Sequence[str], *, max_tokens: int | None = None
+    ) -> Choice:
         """How probable each of `choices` is as the answer to each request.
 
-        A model that gives no probabilities (or not for these choices) is asked for text: 1 for the choice that
-        the answer begins with, an even row with a note when it begins with none.
+        A model that gives no probabilities (or not for these choices) is asked for text, of at most `max_tokens`:
+        1 for the choice that the answer begins with, an even row with a note when it begins with none.
 
         Raises:
             BackendUnavailable: the model does not answer.
         """
         if not requests:
-            return Choice(probabilities=[], usage=_usage(calls=0))
+            return Choice(probabilities=[], usage=total_usage([]))
         reason = "the model gives no label probabilities"
         if isinstance(self.model, ChoiceScorer):
             try:
@@ -152,7 +164,53 @@ class Role:
             except UnusableLabels as error:
                 reason = str(error)
         note = self._note("fallback", f"{reason}; answers are read as text")
-        return await self._read(requests, choices, [note])
+        return await self._read(requests, choices, [note], max_tokens)
+
+    async def ask_some(
+        self,
+        requests: Sequence[Request],
+        groups: Sequence[int],
+        *,
+        schema: type[BaseModel] | None = None,
+    ) -> list[Reply]:
+        """The answers to the first requests; to all of them, unless the role is on a budget (`Bounded`).
+
+        Args:
+            requests: what to ask.
+            groups: sizes of consecutive groups of requests, each of which is asked whole or not at all.
+            schema: as in `ask`.
+        """
+        return await self.ask(requests, schema=schema)
+
+    async def choose_some(
+        self, requests: Sequence[Request], choices: Sequence[str], groups: Sequence[int]
+    ) -> Choice:
+        """Probabilities for the first requests; for all of them, unless the role is on a budget (`Bounded`)."""
+        return await self.choose(requests, choices)
+
+    async def affords(self, request: Request, calls: int) -> bool:
+        """Whether so many requests like this one may be asked: always, unless the role is on a budget."""
+        return True
+
+    async def attend(self, requests: Sequence[Request]) -> list[Attention]:
+        """Where the model's attention goes in each request.
+
+        Raises:
+            BadInput: the model does not show it.
+        """
+        if not isinstance(self.model, AttentionReader):
+            raise BadInput(f"{type(self.model).__name__} does not show its attention; choose another model")
+        return [await self.model.aattention(request.messages()) for request in requests]
+
+    async def embed(self, requests: Sequence[Request]) -> Embedding:
+        """Each request as a vector.
+
+        Raises:
+            BadInput: the model embeds nothing.
+        """
+        if not isinstance(self.model, MessageEmbedder):
+            raise BadInput(f"{type(self.model).__name__} embeds nothing; choose another model")
+        return await self.model.aembed([request.messages() for request in requests])
 
     async def _scored(
         self, model: ChoiceScorer, requests: Sequence[Request], choices: Sequence[str]
@@ -182,9 +240,13 @@ class Role:
         await manager.on_custom_event(SCORED, scored, run_id=manager.parent_run_id)
 
     async def _read(
-        self, requests: Sequence[Request], choices: Sequence[str], notes: list[dict[str, str]]
+        self,
+        requests: Sequence[Request],
+        choices: Sequence[str],
+        notes: list[dict[str, str]],
+        max_tokens: int | None,
     ) -> Choice:
-        replies = await self.ask(requests)
+        replies = await self.ask(requests, max_tokens=max_tokens)
         rows: list[list[float]] = []
         for reply in replies:
             notes += reply.notes
@@ -213,19 +275,6 @@ def first_choice(text: str, choices: Sequence[str]) -> int | None:
         if longer and start.startswith(word) and not rest[:1].isalnum():
             found = index
     return found
-
-
-def total_usage(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The sum of several usages, key by key."""
-    total = _usage(calls=0)
-    for part in parts:
-        for key in total:
-            total[key] += part.get(key, 0)
-    return total
-
-
-def _usage(*, calls: int) -> dict[str, Any]:
-    return {"calls": calls, "prompt_tokens": 0, "completion_tokens": 0, "image_prefills": 0, "seconds": 0.0}
 
 
 def _reply(message: AIMessage, seconds: float) -> Reply:

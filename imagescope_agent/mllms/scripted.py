@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ Scorer = Callable[[Asked], Sequence[float]]
 
 
 class Scripted(BaseChatModel):
-    """Answers from a function of what it is asked, or from a queue of replies.
+    """Answers from a function of what it is asked, or from a queue of replies; a word is a token.
 
     Args:
         reply: a function of `Asked`, or the replies in order (a reply may be an exception to raise).
@@ -68,6 +69,10 @@ class Scripted(BaseChatModel):
         """The schema by name, so that a script can tell the steps apart."""
         return {"response_format": schema.__name__} if self.schema_writer else {}
 
+    async def acount(self, messages: list[list[BaseMessage]]) -> list[int]:
+        """The words of each conversation."""
+        return [len(read_asked(each).text.split()) for each in messages]
+
     @property
     def _llm_type(self) -> str:
         return "scripted"
@@ -81,7 +86,7 @@ class Scripted(BaseChatModel):
     ) -> ChatResult:
         asked = read_asked(messages, options=kwargs)
         self._asked.append(asked)
-        text = self.answer(asked)
+        text = _cut(self.answer(asked), kwargs.get("max_tokens"))
         usage = {"input_tokens": len(asked.text.split()), "output_tokens": len(text.split())}
         message = AIMessage(
             content=text,
@@ -145,6 +150,13 @@ class ScriptedScorer(Scripted):
             "seconds": 0.0,
         }
         return Choice(probabilities=rows, usage=usage)
+
+
+def _cut(text: str, words: int | None) -> str:
+    """The text up to so many words."""
+    if words is None or len(text.split()) <= words:
+        return text
+    return "".join(re.findall(r"\s*\S+", text)[:words])
 
 
 def read_asked(

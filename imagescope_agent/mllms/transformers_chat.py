@@ -151,6 +151,16 @@ class TransformersChat(BaseChatModel):
             probabilities=[each.probabilities for each in scored], usage=usage, notes=list(notes.values())
         )
 
+    async def acount(self, messages: list[list[BaseMessage]]) -> list[int]:
+        """Tokens of each conversation's prompt, pictures and template included, as if it were asked alone.
+
+        Raises:
+            BadInput: a conversation that cannot be asked.
+            BackendUnavailable: the weights cannot be loaded.
+        """
+        engine = await self._aengine()
+        return await asyncio.wrap_future(engine.look(lambda desk, read: desk.count(read), messages))
+
     async def _aengine(self) -> Engine:
         return self._opened if self._opened is not None else await asyncio.to_thread(self.engine)
 

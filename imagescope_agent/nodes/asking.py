@@ -1,4 +1,4 @@
-"""One question to a model, its reply parsed; what an unreadable reply cost travels with the error."""
+"""One question to a model, within what the run may spend; what an unreadable reply cost travels with the error."""
 
 from __future__ import annotations
 
@@ -8,10 +8,20 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from imagescope_agent.errors import UnreadableReply
+from imagescope_agent.ledger import remaining, tokens_left
+from imagescope_agent.mllms.purse import Bounded, Purse
 from imagescope_agent.mllms.role import ImageRef, Reply, Request, Role
 from imagescope_agent.prompting import load_prompt
+from imagescope_agent.settings import Settings
+from imagescope_agent.state import State
 
 _Value = TypeVar("_Value")
+
+
+def on_budget(role: Role, state: State, settings: Settings) -> Role:
+    """The role for one step, which refuses what could exceed the run's budgets; as it is when there are none."""
+    calls, tokens = remaining(state, settings), tokens_left(state, settings)
+    return role if calls is None and tokens is None else Bounded(role, Purse(calls=calls, tokens=tokens))
 
 
 async def ask_one(
@@ -34,6 +44,7 @@ async def ask_one(
         again: what was wrong with the reply before, when this asks a second time.
 
     Raises:
+        BudgetSpent: the role is on a budget that the question could exceed.
         UnreadableReply: `parse` could not read the reply; carries the prompt, the reply and the usage.
     """
     if again:

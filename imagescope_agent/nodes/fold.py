@@ -13,7 +13,7 @@ from imagescope_agent.collection.embed import Embedder
 from imagescope_agent.collection.index import Collection
 from imagescope_agent.ledger import at_step, require_call, spent
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.asking import ask_one
+from imagescope_agent.nodes.asking import ask_one, on_budget
 from imagescope_agent.nodes.hear import plain_answer
 from imagescope_agent.nodes.understand import NO_REFERENCE, Predicates
 from imagescope_agent.parsing import FoldAnswer, parse_fold
@@ -38,7 +38,7 @@ class Fold:
             UnreadableReply: the reply is not the JSON object asked for.
             BudgetSpent: the reasoner may not be asked.
         """
-        require_call(state, current(runtime))
+        require_call(state, settings := current(runtime))
         lines = [f"{number}. {fact['type']}: {fact['text']}" for number, fact in enumerate(state["facts"], 1)]
         question = state["question"]
         text = self.prompt.fill(
@@ -48,7 +48,8 @@ class Fold:
             question=question["text"] if question else "none",
             message=state["query"],
         )
-        folded, reply = await ask_one(self.reasoner, text, parse_fold, schema=FoldAnswer, again=again)
+        reasoner = on_budget(self.reasoner, state, settings)
+        folded, reply = await ask_one(reasoner, text, parse_fold, schema=FoldAnswer, again=again)
         return {
             **folded_in(state, folded),
             "notes": at_step(self.step, reply.notes),

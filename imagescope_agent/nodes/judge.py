@@ -7,10 +7,13 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.collection.index import Collection
+from imagescope_agent.errors import BudgetSpent
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
 from imagescope_agent.judges.base import Candidate, Judge, Judgement, Task
 from imagescope_agent.ledger import at_step, note, remaining, spent
+from imagescope_agent.mllms.purse import Bounded
 from imagescope_agent.mllms.role import Role
+from imagescope_agent.nodes.asking import on_budget
 from imagescope_agent.nodes.pictures import candidate_refs, reference_ref
 from imagescope_agent.parsing import complete_order
 from imagescope_agent.prompting import steps_text
@@ -57,7 +60,11 @@ class JudgeTop:
         if not refs:
             return {"ranking": ranking, "notes": notes}
         candidates = [Candidate(id=name, image=image) for name, image in refs.items()]
-        judgement = await judge(await self._task(state, settings), candidates)
+        task = await self._task(state, settings)
+        try:
+            judgement = await judge(task, candidates)
+        except BudgetSpent as error:  # of a judge that does not look at what is left
+            judgement = _unfinished(task, candidates, error)
         order, repaired = sound_order(judgement, [candidate.id for candidate in candidates])
         return {
             "judgement": {
@@ -76,11 +83,18 @@ class JudgeTop:
             query=state["query"],
             understood=steps_text(state["intent"]["steps"]) if "intent" in state else "",
             reference=None if reference is None else await reference_ref(reference, self.collection),
-            model=self.model,
+            model=on_budget(self.model, state, settings),
             prompt_set=self.prompt_set,
             seed=settings.seed,
             budget=remaining(state, settings),
         )
+
+
+def _unfinished(task: Task, candidates: list[Candidate], error: BudgetSpent) -> Judgement:
+    """The candidates as they are, with what was spent on them."""
+    notes = [note(JudgeTop.step, "budget", f"{error}; the order stays")]
+    usage = [task.model.purse.usage] if isinstance(task.model, Bounded) else []
+    return Judgement(order=[candidate.id for candidate in candidates], notes=notes, usage=usage)
 
 
 def sound_order(judgement: Judgement, ids: list[str]) -> tuple[list[str], list[Note]]:

@@ -15,8 +15,8 @@ from imagescope_agent.errors import shorten
 from imagescope_agent.ledger import at_step, remaining, require_call, spent
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.answer import Answer
-from imagescope_agent.nodes.asking import ask_one
-from imagescope_agent.nodes.verify import Verify, affordable
+from imagescope_agent.nodes.asking import ask_one, on_budget
+from imagescope_agent.nodes.verify import Verify, affordable, not_verified
 from imagescope_agent.parsing import ProposalAnswer, parse_proposal, parse_question
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.settings import Settings, current
@@ -55,7 +55,8 @@ class Propose:
             known="\n".join(dict.fromkeys(known)) or "none",
             captions="\n".join(shorten(caption, 400) for caption in captions),
         )
-        found, reply = await ask_one(self.reasoner, text, parse_proposal, schema=ProposalAnswer, again=again)
+        reasoner = on_budget(self.reasoner, state, settings)
+        found, reply = await ask_one(reasoner, text, parse_proposal, schema=ProposalAnswer, again=again)
         return {
             "pool": list(dict.fromkeys([*state["pool"], *found])),
             "notes": at_step(self.step, reply.notes),
@@ -79,8 +80,10 @@ class Survey(Verify):
             for name in state["ranking"][:LIKELY]
         }
         chosen, notes = affordable(wanted, remaining(state, settings))
-        verdicts, more, usage = await self._ask({name: wanted[name] for name in chosen})
-        return {"verdicts": verdicts, "notes": [*notes, *more], "usage": usage}
+        verifier = on_budget(self.verifier, state, settings)
+        found = await self._ask({name: wanted[name] for name in chosen}, verifier)
+        notes += not_verified(len(found.refused), len(chosen), self.step)
+        return {"verdicts": found.verdicts, "notes": [*notes, *found.notes], "usage": found.usage}
 
 
 class Choose:
@@ -113,9 +116,10 @@ class Word:
         chosen = state["question"]
         if chosen is None:
             return {}
-        require_call(state, current(runtime))
+        require_call(state, settings := current(runtime))
         text = self.prompt.fill(request=state["request"], question=chosen["asks"])
-        worded, reply = await ask_one(self.reasoner, text, parse_question, again=again)
+        reasoner = on_budget(self.reasoner, state, settings)
+        worded, reply = await ask_one(reasoner, text, parse_question, again=again)
         return {
             "question": {**chosen, "text": worded},
             "notes": at_step(self.step, reply.notes),

@@ -11,7 +11,7 @@ from imagescope_agent.collection.index import Collection
 from imagescope_agent.errors import shorten
 from imagescope_agent.ledger import at_step, note, require_call, spent
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.asking import ask_one
+from imagescope_agent.nodes.asking import ask_one, on_budget
 from imagescope_agent.nodes.judge import JudgeTop
 from imagescope_agent.parsing import parse_caption
 from imagescope_agent.prompting import load_prompt
@@ -37,9 +37,10 @@ class Target:
         """
         if state.get("reference") is None:
             return {"intent": same_at_every_grain(state["query"])}
-        require_call(state, current(runtime))
+        require_call(state, settings := current(runtime))
         text = self.prompt.fill(instruction=state["query"], reference=state["reference_caption"])
-        described, reply = await ask_one(self.reasoner, text, parse_caption, again=again)
+        reasoner = on_budget(self.reasoner, state, settings)
+        described, reply = await ask_one(reasoner, text, parse_caption, again=again)
         return {
             "intent": same_at_every_grain(described),
             "notes": at_step(self.step, reply.notes),

@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 from imagescope_agent.collection.index import Collection
 from imagescope_agent.ledger import at_step, require_call, spent
 from imagescope_agent.mllms.role import Reply, Role
-from imagescope_agent.nodes.asking import ask_one
+from imagescope_agent.nodes.asking import ask_one, on_budget
 from imagescope_agent.nodes.fallback import Asking
 from imagescope_agent.nodes.pictures import reference_ref
 from imagescope_agent.parsing import (
@@ -50,10 +50,11 @@ class Describe:
             return {"reference_caption": NO_REFERENCE}
         if reference in self.collection:
             return {"reference_caption": self.collection.caption(reference) or UNKNOWN_REFERENCE}
-        require_call(state, current(runtime))
+        require_call(state, settings := current(runtime))
+        captioner = on_budget(self.captioner, state, settings)
         picture = await reference_ref(reference, self.collection)
         caption, reply = await ask_one(
-            self.captioner, self.prompt.fill(), parse_caption, images=(picture,), again=again
+            captioner, self.prompt.fill(), parse_caption, images=(picture,), again=again
         )
         return {"reference_caption": caption, **_account(self, reply)}
 
@@ -74,9 +75,10 @@ class Understand:
             UnreadableReply: the reply is not the JSON object asked for.
             BudgetSpent: the reasoner may not be asked.
         """
-        require_call(state, current(runtime))
+        require_call(state, settings := current(runtime))
         text = self.prompt.fill(instruction=state["query"], reference=state["reference_caption"])
-        intent, reply = await ask_one(self.reasoner, text, parse_intent, schema=IntentAnswer, again=again)
+        reasoner = on_budget(self.reasoner, state, settings)
+        intent, reply = await ask_one(reasoner, text, parse_intent, schema=IntentAnswer, again=again)
         return {"intent": intent, **_account(self, reply)}
 
 
@@ -99,11 +101,10 @@ class Predicates:
         steps = state["intent"]["steps"]
         if not steps or not state["ranking_retrieve"]:
             return {"predicates": []}
-        require_call(state, current(runtime))
+        require_call(state, settings := current(runtime))
         text = self.prompt.fill(steps=steps_text(steps))
-        found, reply = await ask_one(
-            self.reasoner, text, parse_predicates, schema=PredicatesAnswer, again=again
-        )
+        reasoner = on_budget(self.reasoner, state, settings)
+        found, reply = await ask_one(reasoner, text, parse_predicates, schema=PredicatesAnswer, again=again)
         predicates, notes = unique_predicates(found)
         return {"predicates": predicates, **_account(self, reply, notes)}
 

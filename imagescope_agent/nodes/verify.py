@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -9,12 +10,27 @@ from langgraph.runtime import Runtime
 from imagescope_agent.collection.index import Collection
 from imagescope_agent.ledger import at_step, note, remaining, spent
 from imagescope_agent.mllms.role import Request, Role
+from imagescope_agent.nodes.asking import on_budget
 from imagescope_agent.nodes.pictures import candidate_refs
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Note, Predicate, State, Verdicts
+from imagescope_agent.state import Note, Predicate, State, Usage, Verdicts
 
 CHOICES = ("Yes", "No")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a batch of questions brought.
+
+    Args:
+        refused: candidates, in order, whose questions there were not tokens enough for.
+    """
+
+    verdicts: Verdicts = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+    usage: list[Usage] = field(default_factory=list)
+    refused: tuple[str, ...] = ()
 
 
 class Verify:
@@ -41,35 +57,45 @@ class Verify:
             for name in ranking[: settings.top_k]
         }
         chosen, notes = affordable(open_questions, remaining(state, settings))
-        new, more_notes, usage = await self._ask({name: open_questions[name] for name in chosen})
-        answers = {name: {**known.get(name, {}), **new.get(name, {})} for name in chosen}
-        matches = {name: count_matches(answers[name], predicates) for name in chosen}
+        verifier = on_budget(self.verifier, state, settings)
+        found = await self._ask({name: open_questions[name] for name in chosen}, verifier)
+        notes += not_verified(len(found.refused), len(chosen), self.step)
+        answers = {
+            name: {**known.get(name, {}), **found.verdicts.get(name, {})}
+            for name in chosen
+            if name not in found.refused
+        }
+        matches = {name: count_matches(answers[name], predicates) for name in answers}
         return {
-            "verdicts": new,
+            "verdicts": found.verdicts,
             "matches": matches,
             "ranking_verify": stable_rerank(ranking, matches),
-            "notes": [*notes, *more_notes, *ties(answers, questions)],
-            "usage": usage,
+            "notes": [*notes, *found.notes, *ties(answers, questions)],
+            "usage": found.usage,
         }
 
-    async def _ask(self, wanted: dict[str, list[str]]) -> tuple[Verdicts, list[Note], list[Any]]:
+    async def _ask(self, wanted: dict[str, list[str]], verifier: Role) -> Found:
         refs, notes = await candidate_refs(
             (name for name, questions in wanted.items() if questions), self.collection, step=self.step
         )
         pairs = [(name, question) for name in refs for question in wanted[name]]
         if not pairs:
-            return {}, notes, []
+            return Found(notes=notes)
         # Questions about one image stand together, so that a model can read the image once for all.
         requests = [
             Request(text=self.prompt.fill(question=question), images=(refs[name],))
             for name, question in pairs
         ]
-        choice = await self.verifier.choose(requests, CHOICES)
+        choice = await verifier.choose_some(requests, CHOICES, [len(wanted[name]) for name in refs])
         verdicts: Verdicts = {}
-        for (name, question), row in zip(pairs, choice.probabilities, strict=True):
+        for (name, question), row in zip(pairs, choice.probabilities, strict=False):
             verdicts.setdefault(name, {})[question] = float(row[0])
-        notes += at_step(self.step, choice.notes)
-        return verdicts, notes, [spent(self.step, self.role, choice.usage)]
+        return Found(
+            verdicts=verdicts,
+            notes=[*notes, *at_step(self.step, choice.notes)],
+            usage=[spent(self.step, self.role, choice.usage)],
+            refused=tuple(name for name in refs if name not in verdicts),
+        )
 
 
 def affordable(open_questions: dict[str, list[str]], budget: int | None) -> tuple[list[str], list[Note]]:
@@ -79,12 +105,14 @@ def affordable(open_questions: dict[str, list[str]], budget: int | None) -> tupl
     for name, questions in open_questions.items():
         cost += len(questions)
         if budget is not None and cost > budget:
-            detail = (
-                f"{len(open_questions) - len(chosen)} of {len(open_questions)} candidates were not verified"
-            )
-            return chosen, [note(Verify.step, "budget", detail)]
+            return chosen, not_verified(len(open_questions) - len(chosen), len(open_questions))
         chosen.append(name)
     return chosen, []
+
+
+def not_verified(left: int, total: int, step: str = Verify.step) -> list[Note]:
+    """A note that the budget left some candidates out; none when it did not."""
+    return [note(step, "budget", f"{left} of {total} candidates were not verified")] if left else []
 
 
 def matches_expected(probability: float, expected: str) -> bool:

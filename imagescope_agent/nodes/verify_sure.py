@@ -9,9 +9,10 @@ from langgraph.runtime import Runtime
 from imagescope_agent.collection.index import Collection
 from imagescope_agent.ledger import note, remaining
 from imagescope_agent.mllms.role import Role
+from imagescope_agent.nodes.asking import on_budget
 from imagescope_agent.nodes.early_stop import EarlyStop
 from imagescope_agent.nodes.fuse import FUSION, Fusion
-from imagescope_agent.nodes.verify import Verify, count_matches, ties
+from imagescope_agent.nodes.verify import Found, Verify, count_matches, ties
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, State, Usage, Verdicts
 
@@ -50,12 +51,14 @@ class VerifySure(Verify):
         if not predicates or not names:
             return {"matches": {}, "ranking_verify": ranking}
         inquiry = _Inquiry(state, names, settings.certain, self.fusion)
-        left = remaining(state, settings)
-        while wanted := inquiry.next(self.at_once, left):
-            found, notes, usage = await self._ask(wanted)
-            inquiry.tell(wanted, found, notes, usage)
-            left = None if left is None else left - sum(entry["calls"] for entry in usage)
-        if left is not None and inquiry.plan.next():
+        left, verifier = remaining(state, settings), on_budget(self.verifier, state, settings)
+        refused = False
+        while not refused and (wanted := inquiry.next(self.at_once, left)):
+            found = await self._ask(wanted, verifier)
+            inquiry.tell(wanted, found)
+            left = None if left is None else left - sum(entry["calls"] for entry in found.usage)
+            refused = bool(found.refused)
+        if (left is not None or refused) and inquiry.plan.next():
             inquiry.notes.append(
                 note(self.step, "budget", "asking ended before the first places were certain")
             )
@@ -98,17 +101,15 @@ class _Inquiry:
             wanted.setdefault(self.names[candidate], []).append(self.predicates[question]["question"])
         return wanted
 
-    def tell(
-        self, wanted: dict[str, list[str]], found: Verdicts, notes: list[Note], usage: list[Usage]
-    ) -> None:
+    def tell(self, wanted: dict[str, list[str]], found: Found) -> None:
         """Take down the answers; a candidate whose picture is gone cannot be among the best."""
-        self.notes += notes
-        self.usage += usage
+        self.notes += found.notes
+        self.usage += found.usage
         for name in wanted:
-            if name in found:
-                self.new.setdefault(name, {}).update(found[name])
-                self._learn(name, found[name])
-            else:
+            if name in found.verdicts:
+                self.new.setdefault(name, {}).update(found.verdicts[name])
+                self._learn(name, found.verdicts[name])
+            elif name not in found.refused:
                 for question in range(len(self.predicates)):
                     self.plan.tell(self.names.index(name), question, -self.fusion.full)
 

@@ -66,6 +66,14 @@ class Desk(Protocol):
         """Let go of replies that failed."""
         ...
 
+    def count(self, conversations: list[Conversation]) -> list[int]:
+        """Tokens of each prompt, pictures included; nothing passes the model.
+
+        Raises:
+            BadInput: a picture cannot be decoded.
+        """
+        ...
+
     def counted(self) -> Counted:
         """What was done so far."""
         ...

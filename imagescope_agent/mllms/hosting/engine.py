@@ -6,11 +6,13 @@ import atexit
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from langchain_core.messages import BaseMessage
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.hosting.checkpoint import Checkpoint, Source, open_checkpoint
@@ -27,11 +29,14 @@ from imagescope_agent.mllms.hosting.shelf import Shelf
 from imagescope_agent.mllms.hosting.spliced import FAMILIES as SPLICED
 from imagescope_agent.mllms.hosting.spliced import Spliced
 from imagescope_agent.mllms.hosting.whole import Whole, WholeDesk
-from imagescope_agent.mllms.hosting.work import Counted, Inbox, Job
+from imagescope_agent.mllms.hosting.work import Counted, Errand, Inbox, Job
 from imagescope_agent.mllms.protocols import UnusableLabels
 
 #: Attention kernels that heed a mask of any shape, as questions that share a prefix need it.
 MASKED = frozenset({"eager", "sdpa"})
+
+
+_Value = TypeVar("_Value")
 
 
 class Engine:
@@ -50,6 +55,16 @@ class Engine:
     def submit(self, jobs: Sequence[Job]) -> None:
         """Queue jobs; their futures tell the end. Returns at once."""
         self._inbox.put(jobs)
+
+    def look(
+        self,
+        action: Callable[[Desk, list[Conversation]], _Value],
+        conversations: Sequence[Sequence[BaseMessage]],
+    ) -> Future[_Value]:
+        """Have the worker do something else with conversations, between its batches."""
+        errand = Errand(conversations=conversations, action=action)
+        self._inbox.send(errand)
+        return errand.future
 
     def label_ids(self, choices: Sequence[str]) -> tuple[int, ...]:
         """The first token of each choice.
@@ -80,13 +95,20 @@ class Engine:
     def _work(self) -> None:
         with torch.inference_mode():
             while self._wait():
+                for errand in self._inbox.errands():
+                    self._run(errand)
                 if jobs := self._inbox.scores(self.desk.questions):
                     self._guarded(self._score, jobs)
                 if jobs := self._inbox.writes(self.desk.room):
                     self._guarded(self._admit, jobs)
                 if self.desk.writing:
                     self._guarded(self._step, self.desk.writing)
-        for job in [*self._inbox.scores(10**9), *self._inbox.writes(10**9)]:
+        left: list[Errand | Job] = [
+            *self._inbox.errands(),
+            *self._inbox.scores(10**9),
+            *self._inbox.writes(10**9),
+        ]
+        for job in left:
             job.future.set_exception(RuntimeError("the model was closed"))
 
     def _wait(self) -> bool:
@@ -107,6 +129,14 @@ class Engine:
             for job in jobs:
                 if not job.future.done():
                     job.future.set_exception(error)
+
+    def _run(self, errand: Errand) -> None:
+        reader = Reader()
+        try:
+            read = [reader.read(each) for each in errand.conversations]
+            errand.future.set_result(errand.action(self.desk, read))
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, who would wait for ever
+            errand.future.set_exception(error)
 
     def _read(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Conversation]]:
         reader = Reader()

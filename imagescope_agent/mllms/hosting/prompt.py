@@ -74,6 +74,18 @@ class Family(Protocol):
         """
         ...
 
+    def count(self, conversation: Conversation) -> int:
+        """Tokens of the prompt, without the vision tower.
+
+        Raises:
+            BadInput: a picture cannot be decoded.
+        """
+        ...
+
+    def sizes(self, conversation: Conversation) -> list[int]:
+        """How many tokens stand for each picture."""
+        ...
+
 
 def line(start: int, length: int, axes: int) -> NDArray[np.int64]:
     """Positions of plain text: (axes, length)."""

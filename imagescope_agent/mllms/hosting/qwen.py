@@ -63,6 +63,21 @@ class Qwen:
                 prompts.append(error)
         return Prepared(prompts=prompts, features=features, fresh=fresh)
 
+    def count(self, conversation: Conversation) -> int:
+        """Tokens of the prompt, without the vision tower.
+
+        Raises:
+            BadInput: a picture cannot be decoded.
+        """
+        text = len(self._template(conversation.turns)) - len(conversation.pictures)
+        return text + sum(self.sizes(conversation))
+
+    def sizes(self, conversation: Conversation) -> list[int]:
+        """How many tokens stand for each picture."""
+        patches = self._checkpoint.processor.image_processor.get_number_of_image_patches
+        sides = [picture.pixels().size for picture in conversation.pictures]
+        return [patches(height, width, {}) // self._merge**2 for width, height in sides]
+
     def _encode(self, conversation: Conversation, features: Sequence[Features]) -> Prompt:
         ids = self._template(conversation.turns)
         places = [index for index, each in enumerate(ids) if each == self.image_token]

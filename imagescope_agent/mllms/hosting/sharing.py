@@ -53,6 +53,14 @@ class SplicedDesk:
         network = self.network
         return Counted(forwards=network.forwards, tokens=network.tokens, image_prefills=self.family.prefills)
 
+    def count(self, conversations: list[Conversation]) -> list[int]:
+        """Tokens of each prompt, pictures included; nothing passes the model.
+
+        Raises:
+            BadInput: a picture cannot be decoded.
+        """
+        return [self.family.count(each) for each in conversations]
+
     def forget(self, jobs: list[Job]) -> None:
         """Let go of replies that failed."""
         if set(map(id, jobs)) & set(map(id, self.writing)):

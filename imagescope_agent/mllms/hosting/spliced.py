@@ -62,6 +62,19 @@ class Spliced:
                 prompts.append(error)
         return Prepared(prompts=prompts, features=features, fresh=fresh)
 
+    def count(self, conversation: Conversation) -> int:
+        """Tokens of the prompt, without the vision tower.
+
+        Raises:
+            BadInput: a picture cannot be decoded, or the model takes none.
+        """
+        return len(self._encode(conversation).ids)
+
+    def sizes(self, conversation: Conversation) -> list[int]:
+        """How many tokens stand for each picture."""
+        alone = [Conversation((("user", (None, "")),), (picture,)) for picture in conversation.pictures]
+        return [self._known(each).count(self.image_token) for each in alone]
+
     def _encode(self, conversation: Conversation) -> Prompt:
         if conversation.pictures and not self._checkpoint.sees:
             raise BadInput(f"the model {self._checkpoint.source.checkpoint!r} takes no pictures")

@@ -68,6 +68,12 @@ class Whole:
             )
         ]
 
+    def count(self, conversation: Conversation) -> int:
+        """Tokens of the prompt."""
+        images = [picture.pixels() for picture in conversation.pictures]
+        made = self._checkpoint.apply_template([chat(conversation.turns, images, self._special)], [images])
+        return int(made["input_ids"].shape[1])
+
     def _inputs(self, conversations: Sequence[Conversation]) -> Any:
         images = [[picture.pixels() for picture in each.pictures] for each in conversations]
         chats = [
@@ -97,7 +103,7 @@ class Whole:
             text=text,
             finish="stop" if finished else "length",
             prompt_tokens=length,
-            completion_tokens=len(ids) + bool(ends),
+            completion_tokens=len(ids) + bool(ends and stop < job.max_tokens),
             image_prefills=len(conversation.pictures),
         )
 
@@ -128,6 +134,10 @@ class WholeDesk:
     def writing(self) -> list[Job]:
         """None: `admit` writes to the end."""
         return []
+
+    def count(self, conversations: list[Conversation]) -> list[int]:
+        """Tokens of each prompt, pictures included; nothing passes the model."""
+        return [self.whole.count(each) for each in conversations]
 
     def counted(self) -> Counted:
         """What was done so far."""

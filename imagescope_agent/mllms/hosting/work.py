@@ -72,11 +72,27 @@ class Job:
     future: Future[Any] = field(default_factory=Future)
 
 
+@dataclass(kw_only=True, eq=False)
+class Errand:
+    """Something else to do with some conversations, alone in the worker.
+
+    Attributes:
+        conversations: messages of each.
+        action: given how jobs are served (a Desk) and the conversations as they were read.
+        future: of what the action returns.
+    """
+
+    conversations: Sequence[Sequence[BaseMessage]]
+    action: Callable[[Any, Any], Any]
+    future: Future[Any] = field(default_factory=Future)
+
+
 class Inbox:
-    """Jobs that wait, by caller; safe between threads."""
+    """Jobs that wait, by caller, and errands; safe between threads."""
 
     def __init__(self) -> None:
         self.ready = threading.Condition()
+        self._errands: deque[Errand] = deque()
         self._scores: OrderedDict[object, deque[Job]] = OrderedDict()
         self._writes: OrderedDict[object, deque[Job]] = OrderedDict()
 
@@ -88,8 +104,20 @@ class Inbox:
                 lane.setdefault(job.caller, deque()).append(job)
             self.ready.notify()
 
+    def send(self, errand: Errand) -> None:
+        """Add an errand."""
+        with self.ready:
+            self._errands.append(errand)
+            self.ready.notify()
+
     def __bool__(self) -> bool:
-        return bool(self._scores or self._writes)
+        return bool(self._scores or self._writes or self._errands)
+
+    def errands(self) -> list[Errand]:
+        """All errands that wait and are still wanted."""
+        with self.ready:
+            waiting, self._errands = self._errands, deque()
+        return [errand for errand in waiting if errand.future.set_running_or_notify_cancel()]
 
     def scores(self, most: int) -> list[Job]:
         """Up to `most` jobs that ask for probabilities."""
