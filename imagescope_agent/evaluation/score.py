@@ -4,7 +4,7 @@ is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,11 @@ def score(
         if benchmark.parse is None:
             raise BadInput(f"{path}, line 1: {dataset} has no submission format; give a TREC run")
         rankings, measures = benchmark.parse(read_json(path), path)
+        check_ids(benchmark, rankings, path)
     else:
-        rankings, measures = trec.read_run(path), benchmark.measures
+        lines = trec.read_lines(path)
+        rankings, measures = lines.rankings(), benchmark.measures
+        check_ids(benchmark, rankings, path, images=lines.images)
     return _score(benchmark, rankings, tuple(measures), path)
 
 
@@ -61,13 +64,28 @@ def is_json(path: Path) -> bool:
         raise BadInput(f"{path}: {error.strerror or error}") from None
 
 
-def check_ids(benchmark: Benchmark, rankings: Mapping[str, list[str]], path: Path) -> None:
+def check_ids(
+    benchmark: Benchmark,
+    rankings: Mapping[str, list[str]],
+    path: Path,
+    *,
+    images: Sequence[str] | None = None,
+) -> None:
     """Check that a run is about this split and this gallery.
+
+    Args:
+        benchmark: the split.
+        rankings: `{qid: image ids}`.
+        path: the run's file.
+        images: the run's different images; where every gallery has them all, rankings are not looked through.
 
     Raises:
         BadInput: a query or an image that the split does not have, naming file and line.
     """
     queries = {query.qid: query for query in benchmark.queries}
+    galleries = benchmark.known or {}
+    if images is not None and all(known.issuperset(images) for known in galleries.values()):
+        galleries = {}
     for qid, ranking in rankings.items():
         query = queries.get(qid)
         if query is None:
@@ -76,7 +94,7 @@ def check_ids(benchmark: Benchmark, rankings: Mapping[str, list[str]], path: Pat
                 f"{_where(path, qid)}: {benchmark.name} {benchmark.split} has no query {qid!r}, only {found} "
                 f"of the run's {len(rankings)}: is this a run for another split?"
             )
-        known = (benchmark.known or {}).get(query.gallery)
+        known = galleries.get(query.gallery)
         if known is not None and not known.issuperset(ranking):
             image = next(image for image in ranking if image not in known)
             raise BadInput(
@@ -87,7 +105,6 @@ def check_ids(benchmark: Benchmark, rankings: Mapping[str, list[str]], path: Pat
 def _score(
     benchmark: Benchmark, rankings: Mapping[str, list[str]], measures: tuple[str, ...], path: Path
 ) -> dict[str, Any]:
-    check_ids(benchmark, rankings, path)
     answered = [query for query in benchmark.queries if query.qid in rankings]
     values = scoring.score(benchmark, answered, [rankings[query.qid] for query in answered])
     chosen = {name: value for name, value in values.items() if name in measures or name == "rank"}

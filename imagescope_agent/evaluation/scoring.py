@@ -96,22 +96,36 @@ def clean(query: Query, ranking: Sequence[str], benchmark: Benchmark) -> Sequenc
 
 def judge(queries: Sequence[Query], rankings: Sequence[Sequence[str]], depth: int) -> Judged:
     """Lay the ground truth over cleaned rankings, keeping the first `depth` ranks."""
-    shape = (len(queries), max(depth, 1))
-    rel, target, members = (np.zeros(shape, dtype=np.bool_) for _ in range(3))
+    rel: list[tuple[int, int]] = []
+    target: list[tuple[int, int]] = []
+    members: list[tuple[int, int]] = []
     rank = np.full(len(queries), np.nan)
     for row, (query, ranking) in enumerate(zip(queries, rankings, strict=True)):
         wanted = frozenset(query.relevant)
         found = list(compress(count(), map(wanted.__contains__, ranking)))
         aimed = [place for place in found if ranking[place] == query.target] if query.target else found
-        rel[row, [place for place in found if place < depth]] = True
-        target[row, [place for place in aimed if place < depth]] = True
+        rel += [(row, place) for place in found if place < depth]
+        target += [(row, place) for place in aimed if place < depth]
         rank[row] = aimed[0] + 1 if aimed else math.nan
         if query.members:
             aim = {ranking[place] for place in aimed}
             group = [image in aim for image in ranking if image in query.members][:depth]
-            members[row, : len(group)] = group
-    n_relevant = np.array([len(set(query.relevant)) for query in queries], dtype=np.int64)
-    return Judged(rel=rel, target=target, members=members, n_relevant=n_relevant, rank=rank)
+            members += [(row, place) for place, hit in enumerate(group) if hit]
+    shape = (len(queries), max(depth, 1))
+    return Judged(
+        rel=_marked(shape, rel),
+        target=_marked(shape, target),
+        members=_marked(shape, members),
+        n_relevant=np.array([len(set(query.relevant)) for query in queries], dtype=np.int64),
+        rank=rank,
+    )
+
+
+def _marked(shape: tuple[int, int], places: Sequence[tuple[int, int]]) -> Bools:
+    """A grid that is True in these places."""
+    grid = np.zeros(shape, dtype=np.bool_)
+    grid[tuple(np.array(places, dtype=np.intp).reshape(-1, 2).T)] = True
+    return grid
 
 
 def score(

@@ -7,22 +7,56 @@ Scores that we write fall strictly.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
-from itertools import compress, count, islice
-from operator import gt, ne
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
+
 from imagescope_agent.errors import BadInput
+from imagescope_agent.evaluation.columns import Bytes, Codes, Floats, Ints, decimals, pad, split
 from imagescope_agent.evaluation.ledger import write_atomic
 
 FORM = "QID Q0 IMAGE RANK SCORE TAG"
 FIELDS = 6
-CHUNK = 16_000_000  # bytes read at a time
-#: Images, scores and ranks of a query.
-Block = tuple[list[bytes], list[float], list[int]]
+COLUMNS = (0, 2, 3, 4)  # without Q0 and the tag
+BLOCK = 1 << 20  # bytes read at a time: what is made of them stays in the processor's cache
 _ENCODED = {ord(c): f"%{ord(c):02X}" for c in "% \t\r\n\v\f\x1c\x1d\x1e\x1f"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lines:
+    """A run's lines, in the order of the file: arrays (n_lines,).
+
+    `query` and `image` count `qids` and `images` in the order in which they appear.
+    """
+
+    qids: list[str]
+    images: list[str]
+    query: Ints
+    image: Ints
+    rank: Floats
+    score: Floats
+
+    def rankings(self) -> dict[str, list[str]]:
+        """`{qid: image ids, best first}`."""
+        query, image, score = self.query, self.image, self.score
+        falls = np.where(query[1:] == query[:-1], score[1:] < score[:-1], query[1:] > query[:-1])
+        if not falls.all():
+            order = np.lexsort((self.rank, -score, query))
+            query, image = query[order], image[order]
+        names = np.array(self.images, dtype=object)
+        ends = np.cumsum(np.bincount(query)).tolist()
+        starts = [0, *ends[:-1]]
+        return {
+            qid: names[image[start:end]].tolist()
+            for qid, start, end in zip(self.qids, starts, ends, strict=True)
+        }
+
+    def names(self, place: int) -> tuple[str, str]:
+        """Query and image of a line."""
+        return self.qids[self.query[place]], self.images[self.image[place]]
 
 
 def write_run(path: Path, rankings: Mapping[str, Iterable[str]], tag: str) -> None:
@@ -42,66 +76,98 @@ def read_run(path: Path) -> dict[str, list[str]]:
         BadInput: a missing or empty file, a line that is cut off or malformed, an image that occurs twice for
             a query.
     """
-    blocks: dict[bytes, Block] = {}
-    names: dict[bytes, bytes] = {}  # one object an image: the same ids come back in every query
-    try:
-        with path.open("rb") as file:
-            while lines := file.readlines(CHUNK):
-                _take(lines, blocks, names)
-        decoded = {name: unquote(name.decode("utf-8")) for name in (*names, *blocks)}
-    except UnicodeDecodeError:
-        raise BadInput(f"{path}, line {_bad_line(path)}: not UTF-8 text") from None
-    except ValueError:
-        raise BadInput(
-            f"{path}, line {_bad_line(path)}: expected {FORM!r}; the line may be cut off"
-        ) from None
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror or error}") from None
-    if not blocks:
-        raise BadInput(f"{path}, line 1: the run is empty; expected lines {FORM!r}")
-    return {decoded[qid]: _ordered(path, decoded[qid], *block, decoded) for qid, block in blocks.items()}
+    return read_lines(path).rankings()
 
 
-def _take(lines: list[bytes], blocks: dict[bytes, Block], names: dict[bytes, bytes]) -> None:
-    """Sort many lines into blocks by query; column by column, which is several times faster than line by
-    line.
+def read_lines(path: Path) -> Lines:
+    """Read and check a run file, without sorting it.
 
     Raises:
-        ValueError: a line has not six fields, a rank is no whole number or a score is no number.
+        BadInput: as `read_run` says.
     """
-    fields = b"".join(lines).split()
-    if len(fields) != FIELDS * len(lines) or not {b"Q0", b"q0", b"0"}.issuperset(fields[1::FIELDS]):
-        fields = [field for line in lines if line.strip() for field in _fields(line)]
-    qids, images = fields[0::FIELDS], fields[2::FIELDS]
-    images = list(map(names.setdefault, images, images))
-    ranks, scores = list(map(int, fields[3::FIELDS])), list(map(float, fields[4::FIELDS]))
-    start, changes = 0, compress(count(1), map(ne, qids, islice(qids, 1, None)))
-    for end in (*changes, *([len(qids)] if qids else [])):
-        block = blocks.setdefault(qids[start], ([], [], []))
-        block[0].extend(images[start:end])
-        block[1].extend(scores[start:end])
-        block[2].extend(ranks[start:end])
-        start = end
+    qids, images = Codes(), Codes()
+    blocks = []
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                columns = _columns(block + file.readline())
+                numbers = _numbers(columns[2], int), _numbers(columns[3], float)
+                blocks.append((qids.of(columns[0]), images.of(columns[1]), *numbers))
+    except (ValueError, OverflowError):
+        raise _bad_line(path) from None
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror or error}") from None
+    if not qids.names:
+        raise BadInput(f"{path}, line 1: the run is empty; expected lines {FORM!r}")
+    query, image, rank, score = map(np.concatenate, zip(*blocks, strict=True))
+    lines = Lines(
+        qids=list(qids.names), images=list(images.names), query=query, image=image, rank=rank, score=score
+    )
+    _check(lines, path)
+    return lines
+
+
+def _columns(block: bytes) -> list[Bytes]:
+    """Query, image, rank and score of every line of a block.
+
+    Raises:
+        ValueError: a line has not six fields.
+    """
+    if found := split(block, FIELDS, COLUMNS):
+        return found
+    lines = [_fields(line) for line in block.split(b"\n") if line.strip()]
+    return [pad([fields[place] for fields in lines]) for place in COLUMNS]
 
 
 def _fields(line: bytes) -> list[bytes]:
     fields = line.split()
-    if len(fields) != FIELDS:
+    if len(fields) != FIELDS or b"\0" in line:
         raise ValueError(line)
     return fields
 
 
-def _bad_line(path: Path) -> int:
-    """The first line (from 1) that cannot be read."""
+def _numbers(column: Bytes, kind: type[int | float]) -> Floats:
+    """A column of whole numbers, or of any.
+
+    Raises:
+        ValueError: a field is none; also OverflowError.
+    """
+    found = decimals(column, points=kind is float)
+    return np.fromiter(map(kind, column.tolist()), np.float64, len(column)) if found is None else found
+
+
+def _check(lines: Lines, path: Path) -> None:
+    """Check that no image comes twice for a query, and that scores can be compared.
+
+    Raises:
+        BadInput: naming the line.
+    """
+    pairs = lines.query * len(lines.images) + lines.image
+    ordered = np.sort(pairs)
+    if (ordered[1:] == ordered[:-1]).any():
+        order = np.argsort(pairs, kind="stable")
+        place = order[1:][pairs[order[1:]] == pairs[order[:-1]]].min()
+        qid, image = lines.names(place)
+        number = line_of(path, qid, image, occurrence=2)
+        raise BadInput(f"{path}, line {number}: image {image!r} occurs twice for query {qid!r}")
+    if not np.isfinite(lines.score).all():
+        number = line_of(path, *lines.names(np.flatnonzero(~np.isfinite(lines.score))[0]))
+        raise BadInput(f"{path}, line {number}: the score is not a finite number")
+
+
+def _bad_line(path: Path) -> BadInput:
+    """What is wrong with the first line that cannot be read."""
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                line.decode("utf-8")
-                fields = _fields(line) if line.strip() else [b"0"] * FIELDS
-                int(fields[3]), float(fields[4])
-            except ValueError:
-                return number
-    return 0
+                if line.strip():
+                    qid, _, image, rank, score, _ = _fields(line)
+                    qid.decode("utf-8"), image.decode("utf-8"), float(int(rank)), float(score)
+            except UnicodeDecodeError:
+                return BadInput(f"{path}, line {number}: not UTF-8 text")
+            except (ValueError, OverflowError):
+                return BadInput(f"{path}, line {number}: expected {FORM!r}; the line may be cut off")
+    return BadInput(f"{path}: changed while it was read")
 
 
 def encode(name: str) -> str:
@@ -111,34 +177,18 @@ def encode(name: str) -> str:
 
 def line_of(path: Path, qid: str, image: str | None = None, *, occurrence: int = 1) -> int:
     """The line (from 1) on which a query, or an image of it, stands for the `occurrence`-th time."""
-    first, third = encode(qid).encode("utf-8"), encode(image or "").encode("utf-8")
     found = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             parts = line.split()
-            found += parts[:1] == [first] and (image is None or parts[2] == third)
+            found += _is(parts[:1], qid) and (image is None or _is(parts[2:3], image))
             if found == occurrence:
                 return number
     return 0
 
 
-def _ordered(
-    path: Path,
-    qid: str,
-    images: list[bytes],
-    scores: list[float],
-    ranks: list[int],
-    decoded: Mapping[bytes, str],
-) -> list[str]:
-    if len(set(images)) < len(images):
-        image = decoded[next(image for place, image in enumerate(images) if image in images[:place])]
-        number = line_of(path, qid, image, occurrence=2)
-        raise BadInput(f"{path}, line {number}: image {image!r} occurs twice for query {qid!r}")
-    if not math.isfinite(sum(scores)) and not all(map(math.isfinite, scores)):
-        place = next(place for place, score in enumerate(scores) if not math.isfinite(score))
-        number = line_of(path, qid, decoded[images[place]])
-        raise BadInput(f"{path}, line {number}: the score is not a finite number")
-    if not all(map(gt, scores, scores[1:])):
-        order = sorted(range(len(images)), key=lambda place: (-scores[place], ranks[place]))
-        images = [images[place] for place in order]
-    return list(map(decoded.__getitem__, images))
+def _is(spelled: list[bytes], name: str) -> bool:
+    """Whether a field spells an id; ids are percent-encoded as one likes."""
+    return spelled == [encode(name).encode("utf-8")] or (
+        b"%" in b"".join(spelled) and unquote(spelled[0].decode("utf-8")) == name
+    )
