@@ -84,17 +84,21 @@ def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise BadInput(f"{path}, line {reader.line_num}: not valid CSV ({error})") from None
 
 
-def records(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """Place and record of a JSON file that holds a list of objects.
+def records(path: Path, key: str = "") -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Place and record of a JSON file that holds a list of objects, as a whole or under a key.
 
     Raises:
         BadInput: the file holds something else.
     """
     data = read_json(path)
+    if key:
+        if not isinstance(data, dict):
+            raise BadInput(f"{path}, line 1: expected an object with {key!r}")
+        data = field(data, key, list, f"{path}, line 1")
     if not isinstance(data, list):
         raise BadInput(f"{path}, line 1: expected a list of records, not {type(data).__name__}")
     for index, record in enumerate(data):
-        place = Place(path=path, index=index)
+        place = Place(path=path, index=index, key=key)
         if not isinstance(record, dict):
             raise BadInput(f"{place}: expected an object, not {type(record).__name__}")
         yield place, record

@@ -12,11 +12,10 @@ from pathlib import Path
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.datasets.annotations import (
-    Place,
     field,
     read_csv,
-    read_json,
     read_jsonl,
+    records,
     strings,
     unique,
 )
@@ -37,13 +36,7 @@ def from_csv(path: Path) -> Iterator[Captioned]:
 
 def from_karpathy(path: Path) -> Iterator[Captioned]:
     """The test split of Karpathy's dataset_*.json."""
-    document = read_json(path)
-    if not isinstance(document, dict):
-        raise BadInput(f"{path}, line 1: expected an object with 'images'")
-    for number, image in enumerate(field(document, "images", list, f"{path}, line 1")):
-        place = Place(path=path, index=number, key="images")
-        if not isinstance(image, dict):
-            raise BadInput(f"{place}: expected an object, not {type(image).__name__}")
+    for place, image in records(path, "images"):
         if field(image, "split", str, place) == "test":
             sentences = field(image, "sentences", list, place)
             if not all(isinstance(sentence, dict) for sentence in sentences):

@@ -25,7 +25,6 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.datasets.annotations import (
     Place,
     field,
-    read_json,
     records,
     strings,
     unique,
@@ -112,13 +111,7 @@ def _gallery(root: Path) -> dict[str, str]:
 
 def _listed(path: Path) -> Iterator[tuple[str, str]]:
     """Id and file name of every image of COCO's image_info file."""
-    document = read_json(path)
-    if not isinstance(document, dict):
-        raise BadInput(f"{path}, line 1: expected an object with 'images'")
-    for number, image in enumerate(field(document, "images", list, f"{path}, line 1")):
-        place = Place(path=path, index=number, key="images")
-        if not isinstance(image, dict):
-            raise BadInput(f"{place}: expected an object, not {type(image).__name__}")
+    for place, image in records(path, "images"):
         yield str(field(image, "id", int, place)), field(image, "file_name", str, place)
 
 
