@@ -174,6 +174,23 @@ class Setting:
         return f"Is {self.words()}?"
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """The scene is in any other setting; the question is the plain one, and the right answer to it is No."""
+
+    name: str
+    expected = "No"
+
+    def holds(self, scene: Scene) -> bool:
+        return scene.setting != self.name
+
+    def words(self) -> str:
+        return f"the scene {SETTING_PHRASE[self.name]}"
+
+    def question(self) -> str:
+        return f"Is {self.words()}?"
+
+
 def stands(first: Thing, relation: str, second: Thing) -> bool:
     """Whether the centre of `first` lies left of, right of, above or below that of `second`."""
     return {

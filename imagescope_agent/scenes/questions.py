@@ -21,7 +21,7 @@ from imagescope_agent.scenes.language import SETTING_WORDS
 from imagescope_agent.scenes.world import COLOURS, KINDS, RELATIONS, SETTINGS, SIZES, Scene
 
 SKILLS = ("thing", "size", "setting", "relation", "count", "negation")
-_WEIGHTS = (12, 14, 9, 34, 22, 9)
+_WEIGHTS = (13, 15, 7, 25, 30, 10)
 _OTHER_SIDE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 
 

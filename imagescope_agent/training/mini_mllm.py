@@ -24,7 +24,7 @@ from imagescope_agent.training.schedule import Curve, rate
 from imagescope_agent.training.state import load_state, save_state
 from imagescope_agent.training.vision import patch_states
 
-_WEIGHTS = {"caption": 1.0, "verdict": 1.0, "judge": 0.7, "text": 2.0}
+_WEIGHTS = {"caption": 1.0, "verdict": 1.0, "judge": 0.7, "text": 3.0}
 _GAZE = 1.0
 _GROUNDING = 0.3
 
