@@ -135,7 +135,9 @@ class Chats:
         session = Session(self, check_name(thread))
         async with self.turn(thread):
             if await self.saver.aget_tuple(session.config()) is None:
-                raise BadInput(f"there is no conversation {thread!r}")
+                raise BadInput(
+                    f"there is no conversation {thread!r}; `imagescope chat COLLECTION --list` shows those there are"
+                )
             await self.saver.adelete_thread(self.key(thread))
             if self._place and not self._place.startswith(POSTGRES):
                 (self._lock_folder / f"{thread}.lock").unlink(missing_ok=True)

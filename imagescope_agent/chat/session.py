@@ -192,11 +192,15 @@ class Session:
         total = len(snapshot.values["turns"])
         if not 0 <= count <= total:
             raise BadInput(
-                "there is no turn to undo" if count < 0 else f"there are only {total} turns, not {count}"
+                "there is no turn to undo; say something first"
+                if count < 0
+                else f"there are only {total} turns, not {count}; name one of them, or 0 for the beginning"
             )
         while len(snapshot.values.get("turns", ())) != count or snapshot.next not in REST:
             if snapshot.parent_config is None:
-                raise BadInput(f"conversation {self.thread!r} does not reach back to turn {count}")
+                raise BadInput(
+                    f"conversation {self.thread!r} does not reach back to turn {count}; name a later one"
+                )
             snapshot = await self.chats.graph.aget_state(snapshot.parent_config)
         return snapshot
 

@@ -186,7 +186,7 @@ class Server:
         if response.status_code >= 400:
             raise BadInput(
                 f"the server {self.url} refuses the request (HTTP {response.status_code}): "
-                f"{shorten(response.text, 160)}"
+                f"{shorten(response.text, 160)}; mend the profile's options, or how the server was started"
             )
         return response.json()
 
@@ -206,7 +206,9 @@ def payload(
     body: dict[str, Any] = {"model": model, "messages": [], "max_tokens": max_tokens, "temperature": 0}
     for message in messages:
         if message.type not in _ROLES:
-            raise BadInput(f"a message of type {message.type!r} cannot be sent to a server")
+            raise BadInput(
+                f"a message of type {message.type!r} cannot be sent to a server; use human, ai or system"
+            )
         content = message.content
         parts = content if isinstance(content, str) else [_part(part) for part in content]
         body["messages"].append({"role": _ROLES[message.type], "content": parts})
@@ -272,7 +274,7 @@ def _part(part: Any) -> dict[str, Any]:
         return {"type": "image_url", "image_url": {"url": url}}
     if part.get("type") in ("text", "image_url"):
         return dict(part)
-    raise BadInput(f"content of type {part.get('type')!r} cannot be sent to a server")
+    raise BadInput(f"content of type {part.get('type')!r} cannot be sent to a server; use text or image")
 
 
 def _retry_after(response: httpx.Response) -> float:

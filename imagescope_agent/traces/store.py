@@ -147,7 +147,7 @@ class TraceStore:
             ).fetchone()
         if row is None:
             known = [listed.id for listed in self.runs(50)]
-            what = "no run at all" if run is None else f"no run {run!r}; {suggest(run, known)}"
+            what = "no run at all; search first" if run is None else f"no run {run!r}; {suggest(run, known)}"
             raise BadInput(f"{str(self.path)!r} holds {what}")
         names = ("id", "thread", "turn", "started", "graph", "query")
         head = {**_unpack(row[6]), **dict(zip(names, row[:6], strict=True))}

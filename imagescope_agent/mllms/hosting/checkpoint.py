@@ -152,7 +152,7 @@ def open_checkpoint(source: Source, *, random: bool = False) -> Checkpoint:
         if not source.trust_remote_code and "trust_remote_code" in str(error):
             problem = "it needs code of its own; set trust_remote_code if you trust its authors"
         else:
-            problem = shorten(str(error), 200)
+            problem = f"{shorten(str(error), 200)}; name a safetensors checkpoint that the installed transformers knows"
         raise BackendUnavailable(f"cannot load the model {source.checkpoint!r}: {problem}") from error
 
 
@@ -217,7 +217,8 @@ def locate(source: Source) -> Path:
         ) from error
     except (OSError, ValueError) as error:
         raise BackendUnavailable(
-            f"cannot fetch the model {source.checkpoint!r}: {shorten(str(error), 160)}"
+            f"cannot fetch the model {source.checkpoint!r}: {shorten(str(error), 160)}; "
+            "check its id and revision, and that this machine has room for it"
         ) from error
 
 
@@ -244,7 +245,9 @@ def pick_device(name: str) -> torch.device:
     except RuntimeError as error:
         raise BackendUnavailable(f"there is no device {name!r}; use 'auto', 'cpu' or 'cuda'") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise BackendUnavailable(f"the profile asks for {name!r} and this machine has no CUDA device")
+        raise BackendUnavailable(
+            f"the profile asks for {name!r} and this machine has no CUDA device; use 'cpu' or 'auto'"
+        )
     return device
 
 

@@ -38,7 +38,9 @@ class Picture:
             image = Image.open(io.BytesIO(base64.b64decode(self.encoded, validate=False)))
             return image.convert("RGB")
         except (UnidentifiedImageError, OSError, ValueError, binascii.Error, SyntaxError) as error:
-            raise BadInput(f"a picture in the conversation cannot be decoded: {error}") from error
+            raise BadInput(
+                f"a picture in the conversation cannot be decoded: {error}; send PNG or JPEG"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ class Reader:
         pictures: list[Picture] = []
         for message in messages:
             if message.type not in _ROLES:
-                raise BadInput(f"a message of type {message.type!r} cannot be shown to a local model")
+                raise BadInput(
+                    f"a message of type {message.type!r} cannot be shown to a local model; use human, ai or system"
+                )
             parts: list[str | None] = []
             for block in _blocks(message):
                 if isinstance(block, str):
@@ -95,7 +99,9 @@ def _blocks(message: BaseMessage) -> Iterator[str | dict[str, str]]:
         elif block.get("type") in ("image", "image_url"):
             yield {"data": _encoded(block)}
         else:
-            raise BadInput(f"content of type {block.get('type')!r} cannot be shown to a local model")
+            raise BadInput(
+                f"content of type {block.get('type')!r} cannot be shown to a local model; use text or image"
+            )
 
 
 def _encoded(block: dict[str, Any]) -> str:
