@@ -96,17 +96,8 @@ def run(
     chat, prompt_set = _verifier(profile) if model is None else (model, "mini")
     requests = make_requests(candidates, questions, seed, prompt_set)
     variants = _variants(chat, requests)
-    for name in variants:  # the first run of anything is not like the others
-        _measure(chat, variants[name])
-    for variant in variants.values():
-        variant.seconds.clear()
-        variant.cpu.clear()
-    for _ in range(max(1, repeats)):
-        for variant in variants.values():
-            _measure(chat, variant)
-    checkpoint = chat.engine().checkpoint
-    ceiling = matmul_flops(checkpoint.device, checkpoint.dtype)
-    costs = flops_per_token(checkpoint)
+    _repeat(chat, variants, repeats)
+    figures = _figures(chat.engine().checkpoint, variants)
     return {
         "bench": "verify",
         "machine": {**machine(), **peak_memory()},
@@ -114,12 +105,7 @@ def run(
         "candidates": candidates,
         "questions": questions,
         "repeats": repeats,
-        "ceiling_gflops": round(ceiling / 1e9, 1),
-        "variants": {
-            name: {**_row(variant, variants["published"]), "of_ceiling": _share(variant, costs, ceiling)}
-            for name, variant in variants.items()
-        },
-        "ratios": _ratios(variants),
+        **figures,
     }
 
 
@@ -190,6 +176,17 @@ def _batched(engine: Engine, whole: Whole, requests: Sequence[Request]) -> list[
     return verdicts
 
 
+def _repeat(chat: TransformersChat, variants: dict[str, Variant], repeats: int) -> None:
+    for variant in variants.values():  # the first run of anything is not like the others
+        _measure(chat, variant)
+    for variant in variants.values():
+        variant.seconds.clear()
+        variant.cpu.clear()
+    for _ in range(max(1, repeats)):
+        for variant in variants.values():
+            _measure(chat, variant)
+
+
 def _measure(chat: TransformersChat, variant: Variant) -> None:
     variant.prepare()
     with _counting(chat.engine().checkpoint) as work:
@@ -228,6 +225,19 @@ def _counting(checkpoint: Checkpoint) -> Iterator[Work]:
         handle.remove()
         if plain is not None:
             del inner.get_image_features
+
+
+def _figures(checkpoint: Checkpoint, variants: dict[str, Variant]) -> dict[str, Any]:
+    ceiling = matmul_flops(checkpoint.device, checkpoint.dtype)
+    costs = flops_per_token(checkpoint)
+    return {
+        "ceiling_gflops": round(ceiling / 1e9, 1),
+        "variants": {
+            name: {**_row(variant, variants["published"]), "of_ceiling": _share(variant, costs, ceiling)}
+            for name, variant in variants.items()
+        },
+        "ratios": _ratios(variants),
+    }
 
 
 def _share(variant: Variant, costs: tuple[int, int], ceiling: float) -> float:
