@@ -8,7 +8,6 @@ Writes a TREC run of that size and scores it with a data set of as many queries;
 
 from __future__ import annotations
 
-import asyncio
 import json
 import platform
 import resource
@@ -18,54 +17,62 @@ import time
 from pathlib import Path
 from typing import Any
 
+import layouts
 import numpy as np
+
+from imagescope_agent.api import run_sync
+from imagescope_agent.evaluation import outputs
+from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Query
+from imagescope_agent.evaluation.runner import Answer, _record
 
 IMAGES = 123_403
 DIMENSION = 512
 
 
-def bench_report() -> Any:
-    """A run over a gallery of 123,403 images whose every answer ranks 100: how large its page becomes."""
-    from imagescope_agent.evaluation import outputs
-    from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Query
-    from imagescope_agent.evaluation.runner import Answer, _record
+class Shifted:
+    """Ranks 100 images by number; the wanted one is among the first seven, after retrieval among the last."""
 
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+
+    async def answer(self, query: Query) -> Answer:
+        start = int(query.qid) - int(query.qid) % 7
+        ranked = self.names[start : start + 100]
+        return Answer(stages={"retrieve": ranked[::-1], "final": ranked})
+
+
+def write_report(folder: Path, queries: int) -> Path:
+    """The outputs of a run over a gallery of 123,403 images, of which a few files stand for all; its page."""
     names = [f"{number:012d}.jpg" for number in range(IMAGES)]
+    for number in range(layouts.COLOURS):
+        layouts.draw(folder / f"{number}.png", number)
+    files = {name: f"{number % layouts.COLOURS}.png" for number, name in enumerate(names)}
+    gallery = Gallery(name="images", folder=folder, files=files)
+    asked = tuple(
+        Query(qid=str(n), text=f"query {n}", relevant=(names[n],), target=names[n]) for n in range(queries)
+    )
+    told = {"split": "test", "protocol": "drawn", "gallery": f"{IMAGES} images"}
+    benchmark = Benchmark(
+        name="mscoco", key="", **told, queries=asked, measures=("R@1", "R@10"), size=IMAGES,
+        open_galleries=lambda: {"images": gallery},
+    )  # fmt: skip
+    identity = {"dataset": "mscoco", "graph": "drawn", "profile": "none", "protocol_key": "", **told}
+
+    async def ask() -> Any:
+        return [await _record(benchmark, query, Shifted(names)) for query in asked]
+
+    outputs.write_all(folder, identity, benchmark, asked, run_sync(ask()), {"images": gallery})
+    return folder / "report.html"
+
+
+def bench_report(queries: int = 5_000) -> Any:
+    """How long the outputs of such a run take, and how large its page becomes."""
     with tempfile.TemporaryDirectory() as folder:
-        files = Gallery(name="images", folder=Path(folder), files={name: name for name in names})
-        queries = tuple(
-            Query(qid=str(n), text=f"query {n}", relevant=(names[n],), target=names[n]) for n in range(5_000)
-        )
-        benchmark = Benchmark(
-            name="mscoco", split="test", key="", protocol="drawn", gallery=f"{IMAGES} images",
-            queries=queries, measures=("R@1", "R@10"), size=IMAGES, open_galleries=lambda: {"images": files},
-        )  # fmt: skip
-
-        class Shifted:
-            async def answer(self, query: Any) -> Any:
-                start = max(0, int(query.qid) - int(query.qid) % 7)
-                return Answer(stages={"final": names[start : start + 100]})
-
-        system = Shifted()
-
-        async def ask() -> Any:
-            return [await _record(benchmark, query, system) for query in queries]
-
         start = time.perf_counter()
-        identity = {
-            "dataset": "mscoco",
-            "split": "test",
-            "graph": "drawn",
-            "profile": "none",
-            "protocol": "drawn",
-        }
-        outputs.write_all(
-            Path(folder), {**identity, "protocol_key": "", "gallery": f"{IMAGES} images"}, benchmark, queries,
-            asyncio.run(ask()), {"images": files},
-        )  # fmt: skip
+        page = write_report(Path(folder), queries)
         seconds = time.perf_counter() - start
-        page = (Path(folder) / "report.html").stat().st_size
-    return {"gallery": IMAGES, "queries": len(queries), "seconds": round(seconds, 2), "page_kb": page // 1000}
+        kilobytes = page.stat().st_size // 1000
+    return {"gallery": IMAGES, "queries": queries, "seconds": round(seconds, 2), "page_kb": kilobytes}
 
 
 def write(root: Any, queries: Any, results: Any) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import bench_scoring
 import pytest
 
 from imagescope_agent.errors import UnreadableReply
@@ -58,4 +59,30 @@ def test_the_page_shows_everything_and_asks_nobody(browser: Any, report: Path, w
     for image in page.locator("img").all():
         assert image.evaluate("each => each.complete && each.naturalWidth > 0")
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "scrolls sideways"
+    page.close()
+
+
+def test_the_page_of_a_gallery_of_circos_size_opens(browser: Any, tmp_path: Path) -> None:
+    report = bench_scoring.write_report(tmp_path, 300)
+    assert report.stat().st_size < 1_000_000
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(report.as_uri())
+    assert complaints == [] and page.title() == "mscoco (test): drawn"
+    text = page.inner_text("body")
+    for words in (
+        "Gallery: 123403 images",
+        "After each stage",
+        "Best cases",
+        "Worst cases",
+        "14.33",
+        "100.00",
+    ):
+        assert words in text, words
+    images = page.locator("img")
+    assert images.count() >= 60
+    loaded = images.evaluate_all("all => all.every(each => each.complete && each.naturalWidth > 0)")
+    assert loaded, "a picture is broken"
     page.close()
