@@ -17,11 +17,13 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import BaseModel, PrivateAttr
 
 from imagescope_agent.errors import BadInput
+from imagescope_agent.mllms.hosting.attention import attention_of
 from imagescope_agent.mllms.hosting.checkpoint import Source
+from imagescope_agent.mllms.hosting.embedding import embedding_of
 from imagescope_agent.mllms.hosting.engine import Engine, open_engine
 from imagescope_agent.mllms.hosting.limits import Limits
 from imagescope_agent.mllms.hosting.work import Job, Scored, Written
-from imagescope_agent.mllms.protocols import Choice
+from imagescope_agent.mllms.protocols import Attention, Choice, Embedding
 from imagescope_agent.mllms.role import CALLER
 from imagescope_agent.mllms.schema import json_schema
 
@@ -160,6 +162,30 @@ class TransformersChat(BaseChatModel):
         """
         engine = await self._aengine()
         return await asyncio.wrap_future(engine.look(lambda desk, read: desk.count(read), messages))
+
+    async def aattention(self, messages: list[BaseMessage]) -> Attention:
+        """How much the text after the last picture attends to each token of each picture; one forward.
+
+        Raises:
+            BadInput: a conversation that cannot be asked, or a family whose attention cannot be read.
+            BackendUnavailable: the weights cannot be loaded.
+        """
+        engine = await self._aengine()
+        look = engine.look(lambda desk, read: attention_of(engine.checkpoint, desk, read[0]), [messages])
+        return await asyncio.wrap_future(look)
+
+    async def aembed(self, messages: list[list[BaseMessage]]) -> Embedding:
+        """The last layer's state at the last token of each conversation.
+
+        Raises:
+            BadInput: a conversation that cannot be asked, or a family whose states cannot be read.
+            BackendUnavailable: the weights cannot be loaded.
+        """
+        engine = await self._aengine()
+        look = engine.look(
+            lambda desk, read: embedding_of(engine.checkpoint, desk, engine.limits, read), messages
+        )
+        return await asyncio.wrap_future(look)
 
     async def _aengine(self) -> Engine:
         return self._opened if self._opened is not None else await asyncio.to_thread(self.engine)
