@@ -80,7 +80,7 @@ def load_prompt(step: str, *, prompt_set: str | None = None) -> Prompt:
     raise BadInput(f"the prompt file {step}.md is missing; install the package again")
 
 
-def steps_text(steps: Iterable[Mapping[str, str]]) -> str:
+def steps_text(steps: Iterable[Mapping[str, object]]) -> str:
     """Atomic instructions (`type`, `text`) as prompts show them: one "Type: words" a line."""
     return "\n".join(f"{step['type']}: {step['text']}" for step in steps)
 
