@@ -73,8 +73,10 @@ def test_a_kill_at_any_moment_leaves_whole_files_only(tmp_path: Path) -> None:
     script = (
         "import sys, torch\nfrom pathlib import Path\n"
         "from imagescope_agent.mllms.hosting.shelf import Shelf\n"
-        "kept = Shelf(Path(sys.argv[1]), 'w1', bound=10**7); print('go', flush=True)\n"
-        "for n in range(10**6): kept.put(str(n % 50), {'embeds': torch.full((2000, 4), float(n % 50))})\n"
+        "kept = Shelf(Path(sys.argv[1]), 'w1', bound=10**7)\n"
+        "for n in range(10**6):\n"
+        "    kept.put(str(n % 50), {'embeds': torch.full((2000, 4), float(n % 50))})\n"
+        "    n or print('go', flush=True)\n"
     )
     for _ in range(3):
         process = subprocess.Popen(
@@ -85,6 +87,7 @@ def test_a_kill_at_any_moment_leaves_whole_files_only(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         process.communicate()
         kept = shelf(tmp_path, bound=10**7)
+        assert kept.get("0", CPU) is not None
         for number in range(50):
             found = kept.get(str(number), CPU)
             assert found is None or bool((found["embeds"] == number).all())
