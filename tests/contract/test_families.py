@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
+from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.hosting.conversation import Reader
+from imagescope_agent.mllms.hosting.sharing import SplicedDesk
+from imagescope_agent.mllms.purse import Bounded as OnBudget
+from imagescope_agent.mllms.purse import Purse
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.registry import load_graph
@@ -51,23 +56,27 @@ def choose(model: TransformersChat, asked: list[Request]) -> torch.Tensor:
     return torch.tensor(asyncio.run(Role("verifier", model).choose(asked, LABELS)).probabilities)
 
 
-def by_hand(model: TransformersChat, request: Request) -> torch.Tensor:
-    """One request through transformers alone."""
+def by_processor(model: TransformersChat, request: Request) -> Any:
+    """One request as the checkpoint's processor makes it."""
     checkpoint = model.engine().checkpoint
     shown = Reader().read(request.messages()).pictures
     content = [
         *({"type": "image", "image": each.pixels()} for each in shown),
         {"type": "text", "text": request.text},
     ]
-    inputs = checkpoint.processor.apply_chat_template(
+    return checkpoint.processor.apply_chat_template(
         [{"role": "user", "content": content}],
         tokenize=True,
         add_generation_prompt=True,
         return_dict=True,
         return_tensors="pt",
     )
+
+
+def by_hand(model: TransformersChat, request: Request) -> torch.Tensor:
+    """One request through transformers alone."""
     with torch.inference_mode():
-        logits = checkpoint.model(**inputs).logits[0, -1]
+        logits = model.engine().checkpoint.model(**by_processor(model, request)).logits[0, -1]
     probabilities: torch.Tensor = logits[list(model.engine().label_ids(LABELS))].float().softmax(-1)
     return probabilities
 
@@ -116,6 +125,45 @@ def test_json_follows_the_schema(hosted: TransformersChat) -> None:
     for reply in replies:
         Bounded.model_validate(json.loads(reply.text))
     assert not replies[0].notes
+
+
+def test_what_a_question_costs_is_known_beforehand(hosted: TransformersChat) -> None:
+    asked = [*requests(), Request(text="The same?", images=(picture(5, (64, 64)), picture(6, (96, 64))))]
+    counted = asyncio.run(hosted.acount([request.messages() for request in asked]))
+    role = Role("judge", hosted)
+    assert counted == [asyncio.run(role.ask([request]))[0].usage["prompt_tokens"] for request in asked]
+    budget = sum(counted[:4])
+    found = asyncio.run(OnBudget(role, Purse(tokens=budget)).choose_some(asked, LABELS, [2, 2, 1]))
+    assert 0 < len(found.probabilities) < 5 and found.usage["prompt_tokens"] <= budget
+
+
+def test_attention_is_that_of_the_slow_kernel(hosted: TransformersChat) -> None:
+    request = Request(text="The same?", images=(picture(5, (64, 64)), picture(6, (96, 64))))
+    checkpoint, desk = hosted.engine().checkpoint, hosted.engine().desk
+    if checkpoint.family in UNSHARED:
+        with pytest.raises(BadInput, match="cannot be read"):
+            asyncio.run(hosted.aattention(request.messages()))
+        with pytest.raises(BadInput, match="vectors"):
+            asyncio.run(hosted.aembed([request.messages()]))
+        return
+    found = asyncio.run(hosted.aattention(request.messages()))
+    assert isinstance(desk, SplicedDesk)
+    inputs = by_processor(hosted, request)
+    checkpoint.model.set_attn_implementation("eager")
+    try:
+        with torch.inference_mode():
+            made = checkpoint.model(**inputs, output_attentions=True, output_hidden_states=True)
+    finally:
+        checkpoint.model.set_attn_implementation("sdpa")
+    ids = inputs["input_ids"][0]
+    shown = ids == desk.family.image_token
+    text = int(shown.nonzero().max()) + 1
+    text += int(ids[text]) == getattr(checkpoint.model.config, "vision_end_token_id", None)
+    expected = sum(layer[0, :, text:, shown].mean(1).sum(0) for layer in made.attentions)
+    assert torch.allclose(torch.cat([torch.tensor(each) for each in found.pictures]), expected, atol=1e-4)
+    assert len(found.pictures) == 2 and all(found.pictures)
+    vector = asyncio.run(hosted.aembed([request.messages()])).vectors[0]
+    assert torch.allclose(torch.tensor(vector), made.hidden_states[-1][0, -1], atol=1e-3)
 
 
 @pytest.mark.parametrize("thinks", ["itself", "scripted"])
