@@ -50,12 +50,15 @@ class Name:
     met: bool | None = None
 
 
-FATES = ("Retention", "Removal", "Modification", "Comparison", "none")
+FATES = ("Retention", "Removal", "Modification", "Comparison", "again", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fate:
-    """What a request does with a thing of the reference: type of the first step about it, or "none".
+    """What a request does with a thing of the reference: type of the first step about it, "again" or "none".
+
+    "again" is a thing that looks like one named before it, where that look is kept; `before` is where the name of that
+    one ends.
 
     `end` is where the thing's name ends in the prompt, `said` the stretches of the request (characters) that name
     it; empty where the request passes it over. `decided` are the stretches of the answer (characters) up to the
@@ -64,6 +67,7 @@ class Fate:
 
     end: int
     type: str
+    before: int | None
     said: tuple[tuple[int, int], ...]
     decided: tuple[tuple[int, int], ...]
 
@@ -150,24 +154,30 @@ def understand_branch(query: Query, reference: Scene | None) -> Branch:
 def _fates(prompt: str, told: str, answer: str, query: Query, reference: Scene) -> Iterator[Fate]:
     end = prompt.index(told)
     openings = list(_openings(answer, query.steps))
+    last: dict[str, int] = {}
     for place, thing in enumerate(reference.things):
         look = f"{thing.colour} {thing.kind}"
         end = prompt.index(look, end) + len(look)
         here = [number for number, where in enumerate(query.places) if where == place]
         fate = query.steps[here[0]].type if here else "none"
+        before = last.get(look)
+        last[look] = end
         # a request to keep something names what stays, every other request what changes
         named = (fate == "Retention") == (query.kind == "retention")
         said = _clauses(query.text, thing, prompt) if named else ()
-        yield Fate(end=end, type=fate, said=said, decided=tuple(openings[number] for number in here))
+        decided = tuple(openings[number] for number in here)
+        known = "again" if fate == "Retention" and before else fate
+        yield Fate(end=end, type=known, before=before, said=said, decided=decided)
 
 
 def _openings(answer: str, steps: Sequence[Step]) -> Iterator[tuple[int, int]]:
-    """For each step the stretch of the answer from the end of the step before to the end of its first word."""
+    """For each step the stretch of the answer from the end of the step before up to its first word but an article."""
     start = 0
     for step in steps:
         words = step.condition.words()
         text = answer.index(f'{step.type}","text":"{words}"', start) + len(f'{step.type}","text":"')
-        yield start, text + len(words.split(" ", 1)[0])
+        first = words.split(" ", 1)[0]
+        yield start, text + (0 if first in ("a", "an") else len(first))
         start = text + len(words)
 
 

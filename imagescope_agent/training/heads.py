@@ -80,7 +80,7 @@ class FateHead(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.kind = nn.Linear(width, len(FATES))
+        self.fate = nn.Linear(width, len(FATES))
 
     def forward(
         self, states: torch.Tensor, fates: Sequence[tuple[int, int, str]]
@@ -88,7 +88,7 @@ class FateHead(nn.Module):
         """Loss for hidden states (b, l, width), and the share told right."""
         rows, columns, types = zip(*fates, strict=True)
         wanted = torch.tensor([FATES.index(name) for name in types])
-        guess = self.kind(self.norm(states[list(rows), list(columns)]))
+        guess = self.fate(self.norm(states[list(rows), list(columns)]))
         return functional.cross_entropy(guess, wanted), float((guess.argmax(-1) == wanted).float().mean())
 
 

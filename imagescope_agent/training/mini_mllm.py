@@ -57,6 +57,7 @@ class Trainer:
             "next": Guide(text.layers[depth - 1].self_attn, heads - 1),
             "tally": Guide(text.layers[depth - 1].self_attn, 0),
             "here": Guide(text.layers[depth - 2].self_attn, 1),
+            "again": Guide(text.layers[depth - 2].self_attn, 2),
             "told": Guide(text.layers[depth - 2].self_attn, heads - 1),
             "onward": Guide(text.layers[depth].self_attn, 0),
             "latest": Guide(text.layers[1].self_attn, heads - 1),

@@ -50,6 +50,7 @@ class Gaze:
     "next" where a caption is about to describe a thing;
     "here" and "onward" in answers that repeat words of the request: where the present word was found, and the next;
     "told" at a thing of the reference: where the request says what becomes of it, or NOTHING;
+    "again" there too: the thing before that looks like it, or NOTHING;
     "latest" in requests and their answers: the noun before.
     """
 
@@ -234,6 +235,10 @@ class Packer:
             row.fates.append((number, start + place, fate.type))
             row.gazes.append(
                 Gaze(row=number, column=start + place, tokens=tuple(said) or (NOTHING,), guide="told")
+            )
+            twin = [start + i for i, stop in enumerate(ends) if fate.before and stop >= fate.before][:1]
+            row.gazes.append(
+                Gaze(row=number, column=start + place, tokens=tuple(twin) or (NOTHING,), guide="again")
             )
             for a, b in fate.decided:
                 decided |= {i: place for i, stop in enumerate(written) if a < stop <= b}

@@ -55,8 +55,9 @@ def test_a_thing_of_the_reference_looks_at_what_is_said_of_it() -> None:
     house, boat = branch.fates
     assert (house.type, boat.type, boat.said) == ("Modification", "Retention", ())
     assert [branch.prompt[a:b] for a, b in house.said] == ["cottage green"]
+    assert house.before is boat.before is None
     assert branch.prompt[: boat.end].endswith("blue boat")
-    assert [branch.answer[a:b] for a, b in boat.decided] == ['"},{"type":"Retention","text":"a']
+    assert [branch.answer[a:b] for a, b in boat.decided] == ['"},{"type":"Retention","text":"']
 
 
 def test_the_noun_before_is_remembered() -> None:
