@@ -14,6 +14,11 @@ from imagescope_agent.evaluation import report, scoring, tables, trec
 from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Query
 from imagescope_agent.evaluation.ledger import METRICS, write_atomic
 
+#: What metrics.json says of a run, from run.json.
+KNOWN = (
+    *("dataset", "split", "protocol", "protocol_key", "gallery", "graph", "judge", "profile", "weights"),
+    *("settings", "seed", "limit"),
+)
 STAGES = ("retrieve", "verify", "judge", "final")
 PACKAGES = ("imagescope-agent", "torch", "transformers", "open_clip_torch", "faiss-cpu", "langgraph", "numpy")
 
@@ -78,23 +83,9 @@ def summarise(
         (query, record) for query, record in zip(queries, records, strict=True) if record["failed"] is None
     ]
     stages = [stage for stage in STAGES if any(stage in record["stages"] for _, record in answered)]
-    known = (
-        "dataset",
-        "split",
-        "protocol",
-        "protocol_key",
-        "gallery",
-        "graph",
-        "judge",
-        "profile",
-        "weights",
-        "settings",
-        "seed",
-        "limit",
-    )
     dialogs = {"dialogs": identity["dialogs"]} if "dialogs" in identity else {}
     return {
-        **{key: identity.get(key) for key in known},
+        **{key: identity.get(key) for key in KNOWN},
         **dialogs,
         "queries": len(queries),
         "failed": len(queries) - len(answered),

@@ -14,7 +14,8 @@ import numpy as np
 
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.evaluation import datasets, metrics
-from imagescope_agent.evaluation.dialogs import PLAYERS, Dialogs, read_dialogs
+from imagescope_agent.evaluation.datasets.base import Benchmark
+from imagescope_agent.evaluation.dialogs import PLAYERS, Dialog, Dialogs, read_dialogs
 from imagescope_agent.evaluation.ledger import write_atomic
 from imagescope_agent.evaluation.metrics import Floats
 from imagescope_agent.evaluation.plot import lines
@@ -36,9 +37,8 @@ def evaluate_chat(
     limit: int | None = None, seed: int = 0, progress: bool = True, services: Services | None = None,
     **settings: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Have every player play the dialogs of a drawn world, each in a folder of `out`, and compare them.
-
-    Called again with the same arguments it goes on where it was stopped, at most a few dialogs before.
+    """Have every player play the dialogs of a drawn world, each in a folder of `out`, and compare them. Called
+    again with the same arguments it goes on where it was stopped, at most a few dialogs before.
 
     Args:
         root: a drawn world, drawn by `seed` where there is none.
@@ -59,30 +59,17 @@ def evaluate_chat(
         BackendUnavailable: a model does not answer; what was played is kept.
     """
     root, out = Path(root), Path(out)
-    for name in players:
-        if name not in PLAYERS:
-            raise BadInput(f"there is no player {name!r}; {suggest(name, PLAYERS)}")
-    datasets.find("scenes").prepare(root, seed=seed)
-    benchmark = datasets.load("scenes", root, split="chat")
-    dialogs = read_dialogs(root)
+    benchmark, dialogs = _world(root, players, seed)
     opened = services or _open(root, profile)
     ranks: dict[str, Floats] = {}
     costs: dict[str, dict[str, float]] = {}
     for name in players:
-        build, more = PLAYERS[name]
-        chosen = Settings.load(opened.settings, **{"seed": seed, **settings, **more})
-        identity = {"judge": chosen.judge, "settings": chosen.to_dict(), "weights": opened.weights}
-        system = Dialogs(build(opened, chosen), dialogs, identity=identity)
-        measured = evaluate(
-            "scenes", root=root, out=out / name, split="chat", graph=name, profile=opened.profile, limit=limit,
-            seed=seed, progress=progress, system=system,
-        )  # fmt: skip
+        how = {"root": root, "out": out / name, "limit": limit, "progress": progress}
+        measured = _play(name, dialogs, opened, settings, seed=seed, **how)
         ranks[name] = read_ranks(out / name, len(benchmark.known["images"]) if benchmark.known else 0)
         costs[name] = {key: value for key, value in measured["usage"].items() if not isinstance(value, dict)}
     found = {**figures(ranks, seed=seed), "images": benchmark.size, "usage": costs, "profile": opened.profile}
-    write_atomic(out / "chat.json", [json.dumps(found, indent=2), "\n"])
-    write_atomic(out / "chat.md", [markdown(found)])
-    write_atomic(out / "chat.svg", [plot(found)])
+    _write(out, found)
     return found
 
 
@@ -167,6 +154,35 @@ def plot(found: Mapping[str, Any]) -> str:
     name = f"Hits@{CUTOFF}"
     series = {player: values[name] for player, values in found["players"].items()}
     return lines(series, title=f"{found['dialogs']} dialogs", x="round", y=f"{name} (cumulative), per cent")
+
+
+def _world(root: Path, players: Sequence[str], seed: int) -> tuple[Benchmark, dict[str, Dialog]]:
+    """The drawn world's dialogs, as a data set and as they were held."""
+    for name in players:
+        if name not in PLAYERS:
+            raise BadInput(f"there is no player {name!r}; {suggest(name, PLAYERS)}")
+    datasets.find("scenes").prepare(root, seed=seed)
+    return datasets.load("scenes", root, split="chat"), read_dialogs(root)
+
+
+def _play(
+    name: str, dialogs: Mapping[str, Dialog], services: Services, settings: Mapping[str, Any], *,
+    seed: int, **how: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Have one player play; `how` goes to `evaluate`, whose answer it returns."""
+    build, more = PLAYERS[name]
+    chosen = Settings.load(services.settings, **{"seed": seed, **settings, **more})
+    identity = {"judge": chosen.judge, "settings": chosen.to_dict(), "weights": services.weights}
+    system = Dialogs(build(services, chosen), dialogs, identity=identity)
+    return evaluate(
+        "scenes", split="chat", graph=name, profile=services.profile, seed=seed, system=system, **how
+    )
+
+
+def _write(out: Path, found: Mapping[str, Any]) -> None:
+    write_atomic(out / "chat.json", [json.dumps(found, indent=2), "\n"])
+    write_atomic(out / "chat.md", [markdown(found)])
+    write_atomic(out / "chat.svg", [plot(found)])
 
 
 def _late_hits(ranks: Floats) -> Floats:

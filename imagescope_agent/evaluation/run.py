@@ -26,21 +26,18 @@ def evaluate(
     judge: str | None = None, profile: str = "mini", limit: int | None = None, seed: int = 0,
     concurrency: int = CONCURRENCY, progress: bool = True, system: System | None = None, **settings: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Ask a system every query of a data set and write run.trec, per_query.jsonl, metrics.json, report.html,
-    table.md, table.tex and submissions.
-
-    A run that was stopped goes on where it was when it is called again with the same arguments.
+    """Ask a system every query of a data set and write all outputs; called again, go on where it was stopped.
 
     Args:
         dataset: a name of `datasets.DATASETS`.
-        root: where the data set lies; `imagescope eval DATASET --check` says what is expected there.
+        root: where it lies; `imagescope eval DATASET --check` says what is expected there.
         out: folder of the run; it may hold only this run.
         split: one of the data set's splits; its first when None.
         graph: the system's name.
         judge: the judge's name; the settings' default when None.
         profile: which models.
         limit: draw so many queries (dialogs) by `seed`; all when None. The gallery stays whole.
-        seed: of the run and of the draw, and of the drawn world where `scenes` makes it.
+        seed: of the run, of the draw, and of the world that `scenes` makes.
         concurrency: queries asked at the same time.
         progress: show a bar with the time left, on a terminal.
         system: answers instead of `graph`; for other systems and tests.
@@ -53,31 +50,30 @@ def evaluate(
         BadInput: something is missing or malformed, or `out` holds another run.
         BackendUnavailable: a model does not answer; what was answered is kept.
     """
-    root, out = Path(root), Path(out)
+    benchmark, queries, galleries = _asked(dataset, Path(root), split, limit, seed)
+    if system is None:
+        chosen = {"seed": seed, **settings, **({"judge": judge} if judge else {})}
+        system = open_system(benchmark, galleries, graph=graph, profile=profile, settings=chosen)
+    identity = {
+        **_rules(benchmark), "judge": judge, "settings": settings, "weights": {}, **getattr(system, "identity", {}),
+        "graph": graph, "profile": profile, "seed": seed, "limit": limit, "queries": _fingerprint(queries),
+    }  # fmt: skip
+    with contextlib.closing(Ledger(Path(out), identity)) as ledger:
+        work = ask_all(benchmark, queries, system, ledger, concurrency=concurrency, progress=progress)
+        return outputs.write_all(Path(out), identity, benchmark, queries, run_sync(work), galleries)
+
+
+def _asked(
+    dataset: str, root: Path, split: str | None, limit: int | None, seed: int
+) -> tuple[Benchmark, list[Query], dict[str, Gallery]]:
+    """The data set, the queries that are drawn from it, and the galleries they need."""
     if limit is not None and limit < 1:
         raise BadInput(f"--limit {limit}: give at least 1")
     if prepare := getattr(datasets.find(dataset), "prepare", None):
         prepare(root, seed=seed)
     benchmark = datasets.load(dataset, root, split=split)
     queries = sample(benchmark.queries, limit, seed)
-    galleries = _galleries(benchmark, queries)
-    if system is None:
-        chosen = {"seed": seed, **settings, **({"judge": judge} if judge else {})}
-        system = open_system(benchmark, galleries, graph=graph, profile=profile, settings=chosen)
-    of_system = {"judge": judge, "settings": settings, "weights": {}, **getattr(system, "identity", {})}
-    of_run = {
-        "graph": graph,
-        "profile": profile,
-        "seed": seed,
-        "limit": limit,
-        "queries": _fingerprint(queries),
-    }
-    identity = {**_rules(benchmark), **of_system, **of_run}
-    ledger = Ledger(out, identity)
-    with contextlib.closing(ledger):
-        work = ask_all(benchmark, queries, system, ledger, concurrency=concurrency, progress=progress)
-        records = run_sync(work)
-        return outputs.write_all(out, identity, benchmark, queries, records, galleries)
+    return benchmark, queries, _galleries(benchmark, queries)
 
 
 def _rules(benchmark: Benchmark) -> dict[str, Any]:
