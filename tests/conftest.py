@@ -24,7 +24,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
+
+settings.register_profile("loaded", deadline=None)  # a busy machine is no failure
+settings.load_profile("loaded")
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.commands import natural, positive, print_json
+from imagescope_agent.errors import BadInput
 
 COSTS = {"calls": "calls a query", "prompt_tokens": "prompt tokens a query", "seconds": "seconds a query"}
 
@@ -48,6 +49,8 @@ Measured = tuple[dict[str, Any], str, dict[str, Any], tuple[str, str]]
 def _drawn(args: argparse.Namespace) -> Measured:
     from imagescope_agent.benchmarks import judges
 
+    if len(args.k or []) > 1:
+        raise BadInput("drawn queries are judged with one number of candidates: give -k once, or --simulated")
     made = judges.run(
         profile=args.profile,
         k=(args.k or [10])[0],

@@ -122,7 +122,7 @@ class Recorder(BaseCallbackHandler):
         else:
             waiting = isinstance(outputs, Mapping) and outputs.get("__interrupt__")
             status = "waiting for an answer" if waiting else "done"
-            self._guard(lambda: self.store.append(span.trace, "end", {"status": status}))
+            self._end(span, status)
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Write down what stopped a node, or the run."""
@@ -135,7 +135,15 @@ class Recorder(BaseCallbackHandler):
                 lambda: self.store.append(span.trace, "node_error", {"span": span.number, "error": told})
             )
         else:
-            self._guard(lambda: self.store.append(span.trace, "end", {"status": "failed", "error": told}))
+            self._end(span, "failed", error=told)
+
+    def _end(self, span: _Span, status: str, **more: str) -> None:
+        """The run is over or waits; nodes of one that is over are not tried again."""
+        if status != "waiting for an answer":
+            with self._lock:
+                for task in [task for task in self._attempts if task[0] == span.trace]:
+                    del self._attempts[task]
+        self._guard(lambda: self.store.append(span.trace, "end", {"status": status, **more}))
 
     def on_chat_model_start(
         self,
