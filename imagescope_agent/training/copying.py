@@ -50,7 +50,7 @@ def destinations(places: Places, heads: Set[int]) -> Places:
             ahead.append(place)
             continue
         stretch = takewhile(bool, places[first:])
-        ahead.append(next((copied for copied in stretch if heads.issuperset(copied)), places[first]))
+        ahead.append(next((copied for copied in stretch if heads >= set(copied)), places[first]))
     return ahead
 
 

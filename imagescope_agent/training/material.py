@@ -30,10 +30,10 @@ class Plan:
     """
 
     steps: int
-    scenes: int = 8
+    scenes: int = 6
     questions: int = 12
-    pairs: int = 6
-    texts: int = 16
+    pairs: int = 4
+    texts: int = 28
     peak: float = 1e-3
     thaw: int = 1500
     vision_share: float = 0.3

@@ -51,7 +51,7 @@ def write_report(folder: Path, queries: int) -> Path:
     asked = tuple(
         Query(qid=str(n), text=f"query {n}", relevant=(names[n],), target=names[n]) for n in range(queries)
     )
-    told = {"split": "test", "protocol": "drawn", "gallery": f"{IMAGES} images"}
+    told: dict[str, Any] = {"split": "test", "protocol": "drawn", "gallery": f"{IMAGES} images"}
     benchmark = Benchmark(
         name="mscoco", key="", **told, queries=asked, measures=("R@1", "R@10"), size=IMAGES,
         open_galleries=lambda: {"images": gallery},

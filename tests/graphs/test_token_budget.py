@@ -107,7 +107,7 @@ async def greedy(task: Any, candidates: Any) -> Judgement:
 
 
 @pytest.mark.parametrize("limit", [{"token_budget": 2_000}, {"budget": 25}])
-def test_a_judge_that_does_not_look_at_the_budget_is_stopped(world: Any, limit: dict[str, int]) -> None:
+def test_a_judge_that_does_not_look_at_the_budget_is_stopped(world: Any, limit: Any) -> None:
     state = run(world, "imagescope", judge="tests.graphs.test_token_budget:greedy", **limit)
     assert tokens(state) <= limit.get("token_budget", tokens(state))
     assert sum(entry["calls"] for entry in state["usage"]) <= limit.get("budget", 10_000)

@@ -83,7 +83,7 @@ def test_what_was_not_needed_of_a_reply_is_left_for_the_next_one() -> None:
 def test_verdicts_that_share_a_prefix_are_paid_for_as_they_cost() -> None:
     asked = questions(6, each=3)
     alone = 100 + 8 + SHORT
-    role = bounded(Sharing(lambda asked: [0.9, 0.1]), tokens=9 * alone)
+    role = bounded(Sharing(scorer=lambda asked: [0.9, 0.1]), tokens=9 * alone)
     found = asyncio.run(role.choose_some(asked, ("Yes", "No"), [3] * 6))
     assert len(found.probabilities) == 18  # nine at once would be all that is certain beforehand
     assert found.usage["prompt_tokens"] == 6 * (100 + 3 * 8) <= 9 * alone
