@@ -290,7 +290,7 @@ def _schema(response_format: Any) -> str | None:
     if response_format is None:
         return None
     try:
-        return json.dumps(response_format["json_schema"]["schema"], sort_keys=True)
+        return json.dumps(response_format["json_schema"]["schema"])
     except (KeyError, TypeError) as error:
         raise BadInput(
             'response_format must be {"type": "json_schema", "json_schema": {"schema": ...}}'

@@ -124,6 +124,9 @@ def test_json_follows_the_schema(hosted: TransformersChat) -> None:
     replies = asyncio.run(Role("reasoner", hosted).ask(asked, schema=Bounded, max_tokens=80))
     for reply in replies:
         Bounded.model_validate(json.loads(reply.text))
+        assert list(json.loads(reply.text)) == ["word", "count"], (
+            "keys come in the schema's order, not the alphabet's"
+        )
     assert not replies[0].notes
 
 
