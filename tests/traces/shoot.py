@@ -28,7 +28,7 @@ def shoot(page: Path, out: str) -> list[Path]:
             files.append(Path(f"{out}{suffix}.png"))
             whole = Image.open(io.BytesIO(taken)).convert("RGB")
             kept = whole.crop((0, 0, width, min(height, whole.height)))
-            kept.quantize(128, dither=Image.Dither.NONE).save(files[-1], optimize=True)
+            kept.save(files[-1], optimize=True)
         browser.close()
     return files
 
