@@ -20,9 +20,11 @@ from imagescope_agent.ledger import spent
 from imagescope_agent.mllms.role import ImageRef, Role
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.registry import resolve
+from imagescope_agent.scenes.composed_queries import COMPOSED_KINDS, family
 from imagescope_agent.scenes.conditions import satisfies
 from imagescope_agent.scenes.draw import draw
-from imagescope_agent.scenes.queries import COMPOSED_KINDS, TEXT_KINDS, Query, family, text_query
+from imagescope_agent.scenes.queries import Query
+from imagescope_agent.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.scenes.world import Scene, random_scene
 from imagescope_agent.services import open_roles
 

@@ -10,16 +10,12 @@ from random import Random
 
 from tqdm import tqdm
 
+from imagescope_agent.scenes.composed_queries import COMPOSED_KINDS, family
 from imagescope_agent.scenes.conditions import Condition, predicates, satisfies
 from imagescope_agent.scenes.dialogs import dialog
 from imagescope_agent.scenes.draw import draw
-from imagescope_agent.scenes.queries import (
-    COMPOSED_KINDS,
-    TEXT_KINDS,
-    Query,
-    family,
-    text_query,
-)
+from imagescope_agent.scenes.queries import Query
+from imagescope_agent.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.scenes.world import Scene, random_scene
 
 #: Composed queries, text queries and dialogs for every hundred pictures (at least `_LEAST` of each).

@@ -26,7 +26,7 @@ from imagescope_agent.scenes.conditions import (
 )
 from imagescope_agent.scenes.edits import Step
 from imagescope_agent.scenes.language import SETTING_WORDS, join, reworded, with_article
-from imagescope_agent.scenes.queries import TEXT_KINDS, text_query
+from imagescope_agent.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.scenes.world import COLOURS, KINDS, RELATIONS, SETTINGS, Scene, Thing, random_scene
 
 MOST_FACTS = 8

@@ -16,18 +16,13 @@ from imagescope_agent.errors import UnreadableReply
 from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.parsing import parse_intent, parse_predicates, parse_yes_no
 from imagescope_agent.prompting import load_prompt, steps_text
+from imagescope_agent.scenes.composed_queries import COMPOSED_KINDS, composed_query, near_miss_scene
 from imagescope_agent.scenes.conditions import PLURALS, predicates, satisfies
 from imagescope_agent.scenes.draw import draw
 from imagescope_agent.scenes.language import caption
-from imagescope_agent.scenes.queries import (
-    COMPOSED_KINDS,
-    TEXT_KINDS,
-    Query,
-    composed_query,
-    near_miss_scene,
-    text_query,
-)
+from imagescope_agent.scenes.queries import Query
 from imagescope_agent.scenes.questions import SKILLS, ask
+from imagescope_agent.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.scenes.world import COLOURS, KINDS, Scene, random_scene
 from imagescope_agent.training.examples import NO_REFERENCE, as_plain
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 
 from imagescope_agent.prompting import load_prompt, steps_text
+from imagescope_agent.scenes.composed_queries import COMPOSED_KINDS, composed_query, near_miss_scene
 from imagescope_agent.scenes.conditions import (
     PLURALS,
     Absent,
@@ -22,18 +23,14 @@ from imagescope_agent.scenes.conditions import (
 )
 from imagescope_agent.scenes.edits import Step
 from imagescope_agent.scenes.language import SYNONYMS, caption
-from imagescope_agent.scenes.queries import (
-    COMPOSED_KINDS,
-    TEXT_KINDS,
-    Query,
-    composed_query,
-    near_miss_scene,
-    text_query,
-)
+from imagescope_agent.scenes.mixed_queries import mixed_query
+from imagescope_agent.scenes.queries import Query
 from imagescope_agent.scenes.questions import ask
+from imagescope_agent.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.scenes.world import Scene, Thing, random_scene
 
 PROMPT_SET = "mini"
+MIXED = ("mixed", "mixed", "mixed")  # beside the five kinds: what people write combines them
 NO_REFERENCE = "a blank image"
 
 
@@ -199,7 +196,8 @@ def reading_branches(rng: Random) -> list[Branch]:
     """An intent and its predicates: two composed queries for every text query, since they are harder."""
     while True:
         if rng.random() < 0.35:
-            query = text_query(random_scene(rng), rng.choice(TEXT_KINDS), rng)
+            scene, kind = random_scene(rng), rng.choice((*TEXT_KINDS, *MIXED))
+            query = mixed_query(scene, rng) if kind in MIXED else text_query(scene, kind, rng)
             reference = None
         else:
             reference = random_scene(rng, count=rng.choice((1, 2, 2, 3, 3, 4, 4, 5)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from imagescope_agent.scenes.queries import COMPOSED_KINDS, Query, family
+from imagescope_agent.scenes.composed_queries import COMPOSED_KINDS, family
+from imagescope_agent.scenes.queries import Query
 from imagescope_agent.scenes.world import Scene
 
 KINDS_A_FAMILY = 3

@@ -18,7 +18,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import rotate_half
 from imagescope_agent.scenes.conditions import Pattern
 from imagescope_agent.scenes.world import Scene, Thing
 from imagescope_agent.training.examples import FATES
-from imagescope_agent.training.packing import Gaze, Mention
+from imagescope_agent.training.row import Gaze, Mention
 
 _MOST = 4  # the count head tells 0, 1, 2, 3 and "4 or more" apart
 

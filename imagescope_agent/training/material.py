@@ -19,6 +19,7 @@ from imagescope_agent.training.examples import (
 )
 from imagescope_agent.training.families import KINDS_A_FAMILY, SCENES_A_FAMILY, families
 from imagescope_agent.training.pool import SIDE, open_shard
+from imagescope_agent.training.talking import talk_branches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class Plan:
     questions: int = 12
     pairs: int = 4
     texts: int = 28
+    talks: int = 8
     peak: float = 1e-3
     thaw: int = 1500
     vision_share: float = 0.3
@@ -89,5 +91,6 @@ class Material:
         return np.stack(pixels), rows
 
     def texts(self, rng: Random) -> list[tuple[int, list[Branch]]]:
-        """Nothing to see: understanding requests and turning steps into questions."""
-        return [(0, reading_branches(rng)) for _ in range(self.plan.texts)]
+        """Nothing to see: requests to be understood, steps to be turned into questions, turns of conversations."""
+        read = [(0, reading_branches(rng)) for _ in range(self.plan.texts)]
+        return read + [(0, talk_branches(rng)) for _ in range(self.plan.talks)]

@@ -22,7 +22,7 @@ from torch.nn import functional
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
 
 from imagescope_agent.scenes.language import caption, free_caption
-from imagescope_agent.scenes.queries import TEXT_KINDS, text_query
+from imagescope_agent.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.scenes.world import Scene, random_scene
 from imagescope_agent.training.pool import SIDE
 from imagescope_agent.training.schedule import Curve, rate

@@ -19,7 +19,8 @@ from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneratio
 
 from imagescope_agent.training.heads import FateHead, GroundingHead, Guide, RelationHead
 from imagescope_agent.training.material import Material, Plan
-from imagescope_agent.training.packing import IGNORE, KINDS, Batch, Packer
+from imagescope_agent.training.packing import KINDS, Batch, Packer
+from imagescope_agent.training.row import IGNORE
 from imagescope_agent.training.schedule import Curve, rate
 from imagescope_agent.training.state import load_state, save_state
 from imagescope_agent.training.vision import patch_states

@@ -14,6 +14,7 @@ from imagescope_agent.training.examples import (
     search_branches,
     verdict_branches,
 )
+from imagescope_agent.training.talking import talk_branches
 
 SPECIAL = (
     "<|endoftext|>",
@@ -39,6 +40,12 @@ SCAFFOLD = (
     '","expected":"',
     '"},{"question":"',
     '"}]}',
+    '{"topic":"',
+    '","answer":"',
+    '","drop":[',
+    '],"steps":[{"type":"',
+    '],"steps":[],"core":"',
+    '{"questions":["',
 )
 
 #: Words and signs that later skills use, so that they are short from the first day on.
@@ -80,7 +87,7 @@ def _corpus(seed: int, examples: int) -> Iterator[str]:
     for number in range(examples):
         scene = random_scene(rng)
         branches = [caption_branch(scene), *verdict_branches(scene, rng, 8), *reading_branches(rng)]
-        branches += search_branches(scene, rng)
+        branches += [*search_branches(scene, rng), *talk_branches(rng)]
         for branch in branches:
             yield branch.prompt
             yield branch.answer

@@ -34,7 +34,6 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
         command = [str(Path(sys.executable).parent / "langgraph"), "dev", "--no-browser", "--no-reload"]
-        command += ["--config", str(ROOT / "langgraph.json")]
         command += ["--host", "127.0.0.1", "--port", self.url.rpartition(":")[2]]
         own = {
             "IMAGESCOPE_COLLECTION": str(collection),
@@ -44,7 +43,7 @@ class Server:
         self.log = log.open("wb")
         self.process = subprocess.Popen(
             command,
-            cwd=log.parent,  # where it keeps its threads
+            cwd=ROOT,
             env=os.environ | own,
             stdout=self.log,
             stderr=subprocess.STDOUT,

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imagescope_agent.scenes.composed_queries import COMPOSED_KINDS, composed_query, near_miss_scene
 from imagescope_agent.scenes.conditions import (
     Absent,
     Condition,
@@ -27,14 +28,9 @@ from imagescope_agent.scenes.dialogs import dialog
 from imagescope_agent.scenes.draw import PALETTE, draw
 from imagescope_agent.scenes.language import caption, free_caption
 from imagescope_agent.scenes.make import make_world
-from imagescope_agent.scenes.queries import (
-    COMPOSED_KINDS,
-    TEXT_KINDS,
-    composed_query,
-    near_miss_scene,
-    text_query,
-)
+from imagescope_agent.scenes.mixed_queries import mixed_query
 from imagescope_agent.scenes.questions import SKILLS, ask
+from imagescope_agent.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.scenes.world import COLOURS, KINDS, SETTINGS, Scene, Thing, random_scene
 
 
@@ -232,3 +228,15 @@ def test_ground_truth_is_every_fitting_picture(tmp_path: Path) -> None:
     assert all(len(line["dialog"]) == 11 for line in lines["chat"])
     with Image.open(tmp_path / lines["chat"][0]["target"]) as image:
         assert image.size == (256, 256)
+
+
+def test_mixed_queries_are_answered_by_their_scene_and_say_so_at_three_grains() -> None:
+    rng = Random(8)
+    made = [(scene, mixed_query(scene, rng)) for scene in (random_scene(rng) for _ in range(200))]
+    queries = [(scene, query) for scene, query in made if query is not None]
+    assert len(queries) > 150
+    for scene, query in queries:
+        assert satisfies(scene, query.conditions), query
+        assert query.core and query.enhanced and query.full
+    combined = {frozenset(type(condition) for condition in query.conditions) for _, query in queries}
+    assert len(combined) > 12, "sorts of condition are combined in many ways"

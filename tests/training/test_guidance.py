@@ -12,7 +12,7 @@ from imagescope_agent.scenes.world import Scene, Thing
 from imagescope_agent.training.copying import destinations, latest, sources
 from imagescope_agent.training.examples import judge_branch, understand_branch
 from imagescope_agent.training.heads import RelationHead
-from imagescope_agent.training.packing import Mention, covered, middle
+from imagescope_agent.training.row import Mention, covered, middle
 
 HOUSE = Thing(kind="house", colour="red", size="large", x=0.2, y=0.7, diameter=0.35)
 BOAT = Thing(kind="boat", colour="blue", size="small", x=0.8, y=0.3, diameter=0.2)

@@ -48,8 +48,9 @@ from imagescope_agent.training.mini_clip import (
     train_clip_tokenizer,
 )
 from imagescope_agent.training.mini_mllm import Trainer, train
-from imagescope_agent.training.packing import IGNORE, Packer
+from imagescope_agent.training.packing import Packer
 from imagescope_agent.training.pool import make_shard, open_shard, single_scenes, small_picture
+from imagescope_agent.training.row import IGNORE
 from imagescope_agent.training.tokenizer import SCAFFOLD, train_tokenizer
 from imagescope_agent.training.vision import dense_labels, patch_states, train_vision
 
