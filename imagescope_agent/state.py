@@ -51,6 +51,11 @@ class Predicate(TypedDict):
     expected: str
 
 
+def matches_expected(probability: float, expected: str) -> bool:
+    """Whether P(Yes) says what is expected; exactly even says nothing."""
+    return probability > 0.5 if expected == "Yes" else probability < 0.5
+
+
 class Candidate(TypedDict):
     """An image found by retrieval and its score (cosine, higher is better)."""
 

@@ -26,7 +26,8 @@ from imagescope_agent.collection.images import (
 )
 from imagescope_agent.collection.journal import Content, File, Journal, storing
 from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.role import Request, Role, total_usage
+from imagescope_agent.mllms.role import Request, Role
+from imagescope_agent.mllms.usage import total_usage
 
 BATCH = 32
 CAPTION_TOKENS = 96

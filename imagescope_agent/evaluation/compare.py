@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from imagescope_agent.errors import BadInput
+from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.evaluation import scoring, significance, tables
 from imagescope_agent.evaluation.datasets.base import Query
 from imagescope_agent.evaluation.ledger import METRICS, PER_QUERY, RUN, read_identity, read_records
@@ -44,7 +44,7 @@ class Run:
 
 
 def compare(
-    run_dirs: Sequence[Path | str], *, stage: str = "final", seed: int = 0, measures: Container[str] = ()
+    run_dirs: Sequence[Path | str], *, stage: str = "final", seed: int = 0, measures: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Compare runs with the first of them, query by query (dialog by dialog where a measure belongs to
     dialogs).
@@ -65,12 +65,16 @@ def compare(
         intervals as in metrics.json (per cent).
 
     Raises:
-        BadInput: fewer than two runs, or runs that were made under different rules.
+        BadInput: fewer than two runs, runs that were made under different rules or answered no query in common, or a
+            measure that they do not have.
     """
     if len(run_dirs) < 2:
         raise BadInput("compare needs at least two runs: name their folders")
     runs = [open_run(Path(folder), stage) for folder in run_dirs]
     _require_same_rules(runs)
+    for name in measures:
+        if name not in runs[0].measures:
+            raise BadInput(f"the runs have no measure {name!r}; {suggest(name, runs[0].measures)}")
     rows = [row for run in runs[1:] for row in _rows(runs[0], run, seed, measures)]
     for row, adjusted in zip(rows, significance.holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = adjusted
@@ -141,12 +145,8 @@ def _pooled(folder: Path, parts: Sequence[Run]) -> Run:
     """The runs of several seeds as one; the same number in two seeds is another query."""
     _require_same_rules(parts)
     queries = [
-        replace(
-            query,
-            qid=f"{Path(part.name).name}/{query.qid}",
-            group=query.group and f"{part.name}/{query.group}",
-        )
-        for part in parts
+        replace(query, qid=f"{seed}/{query.qid}", group=query.group and f"{seed}/{query.group}")
+        for seed, part in ((Path(part.name).name, part) for part in parts)
         for query in part.queries
     ]
     return Run(
@@ -163,7 +163,9 @@ def _rows(baseline: Run, run: Run, seed: int, measures: Container[str] = ()) -> 
     """One comparison a subset and measure, over the queries that both runs answered."""
     common = {query.qid for query in baseline.queries} & {query.qid for query in run.queries}
     if not common:
-        return []
+        raise BadInput(
+            f"{run.name!r} and {baseline.name!r} answered no query in common: name runs of the same queries and seeds"
+        )
     before, after = baseline.table(common), run.table(common)
     return [
         {"run": run.name, "subset": subset, "measure": measure, **_compared(first, second, measure, seed)}

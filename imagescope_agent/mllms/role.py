@@ -34,7 +34,7 @@ from imagescope_agent.mllms.protocols import (
 )
 from imagescope_agent.mllms.usage import total_usage
 
-__all__ = ["CALLER", "SCORED", "Choice", "ImageRef", "Reply", "Request", "Role", "total_usage"]
+__all__ = ["CALLER", "SCORED", "Choice", "ImageRef", "Reply", "Request", "Role"]
 
 #: LangChain custom event of answers read from probabilities: {"role", "texts", "images": [[key]], "choices",
 #: "probabilities", "usage"}; such answers pass no chat model callback.

@@ -6,9 +6,8 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from imagescope_agent.nodes.verify import matches_expected
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Predicate, State
+from imagescope_agent.state import Predicate, State, matches_expected
 
 
 class Answer:

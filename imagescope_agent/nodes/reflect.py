@@ -7,9 +7,8 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.nodes.retrieve import Retrieve
-from imagescope_agent.nodes.verify import matches_expected
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import Candidate, Predicate, State
+from imagescope_agent.state import Candidate, Predicate, State, matches_expected
 
 
 def unsatisfied(state: State) -> list[Predicate]:

@@ -14,7 +14,7 @@ from imagescope_agent.nodes.asking import on_budget
 from imagescope_agent.nodes.pictures import candidate_refs
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Note, Predicate, State, Usage, Verdicts
+from imagescope_agent.state import Note, Predicate, State, Usage, Verdicts, matches_expected
 
 CHOICES = ("Yes", "No")
 
@@ -113,11 +113,6 @@ def affordable(open_questions: dict[str, list[str]], budget: int | None) -> tupl
 def not_verified(left: int, total: int, step: str = Verify.step) -> list[Note]:
     """A note that the budget left some candidates out; none when it did not."""
     return [note(step, "budget", f"{left} of {total} candidates were not verified")] if left else []
-
-
-def matches_expected(probability: float, expected: str) -> bool:
-    """Whether P(Yes) says what is expected; exactly even says nothing."""
-    return probability > 0.5 if expected == "Yes" else probability < 0.5
 
 
 def count_matches(answers: dict[str, float], predicates: list[Predicate]) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from imagescope_agent.traces.why import as_expected
+from imagescope_agent.state import matches_expected
 
 if TYPE_CHECKING:
     from imagescope_agent.traces.trace import Trace
@@ -160,7 +160,7 @@ def _holds(trace: Trace, name: str) -> dict[str, tuple[bool, float]]:
     for each in trace.predicates:
         yes = answers.get(each["question"])
         if yes is not None:
-            found[each["question"]] = (as_expected(yes, each["expected"]), yes)
+            found[each["question"]] = (matches_expected(yes, each["expected"]), yes)
     return found
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import networkx
 
+from imagescope_agent.state import matches_expected
 from imagescope_agent.traces.duels import duel_results
-from imagescope_agent.traces.why import as_expected
 
 if TYPE_CHECKING:
     from imagescope_agent.traces.trace import Trace
@@ -61,7 +61,7 @@ def _add_candidates(graph: networkx.DiGraph[str], trace: Trace) -> None:
                     f"predicate:{question}",
                     kind="verdict",
                     probability=yes,
-                    matches=as_expected(yes, expected),
+                    matches=matches_expected(yes, expected),
                 )
 
 

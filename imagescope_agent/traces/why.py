@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imagescope_agent.errors import BadInput, suggest
+from imagescope_agent.state import matches_expected
 
 if TYPE_CHECKING:
     from imagescope_agent.traces.trace import Trace
@@ -49,11 +50,6 @@ def explain(trace: Trace, above: str, below: str) -> Why:
         above, below = below, above
     stage, reasons = _decided(trace, above, below)
     return Why(above=above, below=below, stage=stage, sentences=(*first, *reasons))
-
-
-def as_expected(yes: float, expected: str) -> bool:
-    """Whether P(Yes) says what is expected; exactly even says nothing."""
-    return yes > 0.5 if expected == "Yes" else yes < 0.5
 
 
 def _decided(trace: Trace, above: str, below: str) -> tuple[str, list[str]]:
@@ -120,7 +116,7 @@ def _known(trace: Trace, name: str, predicate: dict[str, str]) -> bool:
 def _holds(trace: Trace, name: str, predicate: dict[str, str]) -> bool:
     if not _known(trace, name, predicate):
         return False
-    return as_expected(trace.verdicts[name][predicate["question"]], predicate["expected"])
+    return matches_expected(trace.verdicts[name][predicate["question"]], predicate["expected"])
 
 
 def _tie_kept(trace: Trace, above: str, below: str) -> list[str]:

@@ -30,7 +30,7 @@ from imagescope_agent.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.scenes.world import Scene, Thing, random_scene
 
 PROMPT_SET = "mini"
-MIXED = ("mixed", "mixed", "mixed")  # beside the five kinds: what people write combines them
+MIXED = 0.4  # share of text queries that combine what the five kinds ask for
 NO_REFERENCE = "a blank image"
 
 
@@ -196,9 +196,9 @@ def reading_branches(rng: Random) -> list[Branch]:
     """An intent and its predicates: two composed queries for every text query, since they are harder."""
     while True:
         if rng.random() < 0.35:
-            scene, kind = random_scene(rng), rng.choice((*TEXT_KINDS, *MIXED))
-            query = mixed_query(scene, rng) if kind in MIXED else text_query(scene, kind, rng)
-            reference = None
+            scene, reference = random_scene(rng), None
+            mixed = rng.random() < MIXED
+            query = mixed_query(scene, rng) if mixed else text_query(scene, rng.choice(TEXT_KINDS), rng)
         else:
             reference = random_scene(rng, count=rng.choice((1, 2, 2, 3, 3, 4, 4, 5)))
             made = composed_query(reference, rng.choice(COMPOSED_KINDS), rng)

@@ -95,7 +95,7 @@ def propose_branch(rng: Random) -> Branch:
     shown = [first, *(random_scene(rng) for _ in range(rng.randint(1, _PICTURES - 1)))]
     rng.shuffle(shown)
     known = [step.condition.question() for step in facts]
-    asked = [_differing(scene, rng) for scene in rng.sample(shown, rng.randint(0, min(2, len(shown))))]
+    asked = [_any_look(scene, rng) for scene in rng.sample(shown, rng.randint(0, min(2, len(shown))))]
     known += [condition.question() for condition in asked]
     looks = [Exists(Pattern(t.kind, t.colour)) for scene in shown for t in scene.things]
     open_questions = [look.question() for look in dict.fromkeys(looks) if look.question() not in known]
@@ -107,7 +107,7 @@ def propose_branch(rng: Random) -> Branch:
     return Branch(prompt=prompt, answer=compact({"questions": open_questions[:_QUESTIONS]}), kind="text")
 
 
-def _differing(scene: Scene, rng: Random) -> Condition:
+def _any_look(scene: Scene, rng: Random) -> Condition:
     thing = rng.choice(scene.things)
     return Exists(Pattern(thing.kind, thing.colour))
 
@@ -116,7 +116,7 @@ def ask_branch(rng: Random) -> Branch:
     """From a predicate's question to the agent's."""
     scene = random_scene(rng)
     facts = standing(scene, rng)
-    condition = rng.choice([*(step.condition for step in facts), _differing(scene, rng)])
+    condition = rng.choice([*(step.condition for step in facts), _any_look(scene, rng)])
     prompt = load_prompt("ask", prompt_set=PROMPT_SET).fill(
         request=told(facts), question=condition.question()
     )

@@ -59,6 +59,10 @@ def test_seeds_are_pooled_and_measures_chosen(two: Any, tmp_path: Any) -> None:
     )
     with pytest.raises(BadInput, match="name a folder that"):
         compare([tmp_path / "before", tmp_path])
+    with pytest.raises(BadInput, match=r"no measure 'r@1'; did you mean 'R@1'"):
+        compare([tmp_path / "before", tmp_path / "after"], measures=["r@1"])
+    with pytest.raises(BadInput, match="no query in common"):
+        compare([tmp_path / "before", tmp_path / "after" / "3"])
 
 
 def test_failed_queries_are_left_out_on_both_sides_and_counted(two: Any) -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagescope_agent.nodes.verify import affordable, count_matches, matches_expected, stable_rerank, ties
-from imagescope_agent.state import Predicate, merge_verdicts
+from imagescope_agent.nodes.verify import affordable, count_matches, stable_rerank, ties
+from imagescope_agent.state import Predicate, matches_expected, merge_verdicts
 
 NAMES = st.lists(st.sampled_from("abcdefghij"), unique=True)
 
