@@ -20,7 +20,7 @@ from imagescope_agent.scenes.conditions import (
 )
 from imagescope_agent.scenes.edits import Step
 from imagescope_agent.scenes.language import SETTING_WORDS, join, opening, reworded, with_article
-from imagescope_agent.scenes.queries import Query, looks_of, with_place
+from imagescope_agent.scenes.queries import Query, with_place
 from imagescope_agent.scenes.text_queries import RELATION_WORDS, distinct, missing
 from imagescope_agent.scenes.world import RELATIONS, Scene, Thing
 
@@ -83,7 +83,7 @@ def _sentence(phrases: list[str], setting: str | None, absent: list[Pattern], rn
 
 
 def _related(first: Thing, second: Thing, rng: Random) -> _Clause:
-    one, other = looks_of([first, second])
+    one, other = (Pattern(t.kind, t.colour if rng.random() < 0.8 else None) for t in (first, second))
     relation = rng.choice([name for name in RELATIONS if stands(first, name, second)])
     said = [with_article(reworded(look, rng)) for look in (one, other)]
     named = one.words(), other.words()
