@@ -26,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.choices["mini-mllm"].add_argument(
         "--minutes", type=positive, help="stop then; run again to go on"
     )
+    actions.choices["mini-mllm"].add_argument(
+        "--start", type=Path, metavar="CHECKPOINT", help="go on from a finished checkpoint, not from nothing"
+    )
     curves = actions.add_parser("curves", help="draw the curves of the trainings so far")
     curves.add_argument("--work", type=Path, default=WORK)
     curves.add_argument("--out", type=Path, default=Path("curves.png"))
@@ -53,6 +56,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         until = args.minutes * 60 if args.minutes else None
         steps = args.steps or training.CHAT_STEPS
-        done = training.train_mini_mllm(args.work, args.out, steps=steps, until=until)
+        done = training.train_mini_mllm(args.work, args.out, steps=steps, until=until, start=args.start)
         print(f"{'finished' if done else 'stopped early; run again to go on'}: {args.out}")
     return 0

@@ -18,7 +18,7 @@ from imagescope_agent.evaluation.runner import System, ask_all, sample
 from imagescope_agent.evaluation.system import open_system
 
 #: Queries in flight: models merge their requests into batches.
-CONCURRENCY = 16
+CONCURRENCY = 32
 
 
 def evaluate(

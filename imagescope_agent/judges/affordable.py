@@ -22,7 +22,7 @@ class Affordable(Strategy):
     async def choice(self, session: Session) -> Strategy:
         """The dearest strategy whose calls, and tokens, are within the budget."""
         count = len(session.items)
-        pair = session.request("best", session.items[:2], labels=", ".join(LABELS[:2]))
+        pair = session.request("best", session.items[:2], LABELS[:2], labels=", ".join(LABELS[:2]))
         if await session.affords(pair, count * (count - 1)):
             return prp.bradley_terry
         single = session.request("evaluate", session.items[:1])

@@ -29,7 +29,8 @@ class Task:
 
     Args:
         query: the user's words; with a reference, what to change in it.
-        understood: its atomic instructions, one "Type: words" a line; empty where nothing took it apart.
+        understood: its atomic instructions, one "Type: words" a line, or a description of what is wanted; empty where
+            nobody read it.
         reference: the reference image, None for a text query.
         model: who is asked.
         prompt_set: whose wording is used, None for the general one.

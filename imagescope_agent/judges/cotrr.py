@@ -27,7 +27,7 @@ class Cotrr(Listwise):
         return [await self._one(session, items) for items in shown]
 
     async def _one(self, session: Session, items: Sequence[int]) -> list[int] | None:
-        request = session.request("cotrr", items, count=str(len(items)))
+        request = session.numbered("cotrr", items)
         for _ in range(self.attempts):
             reply = await session.ask(
                 [request],

@@ -28,7 +28,7 @@ class E2Rank(Strategy):
         """By falling cosine; 1 + k calls, or none where the budget forbids them."""
         front = session.items[: self.window]
         alone = [Request(text="", images=(session.candidates[item].image,)) for item in session.items]
-        requests = [session.request("order", front, count=str(len(front))), *alone]
+        requests = [session.numbered("order", front), *alone]
         embedding = await session.embed(requests)
         if embedding is None:
             return list(session.items), {}

@@ -106,7 +106,7 @@ async def orders(session: Session, shown: Sequence[Sequence[int]]) -> list[list[
 
     Items that a reply leaves out come last, in the order they were shown in, with a note.
     """
-    requests = [session.request("order", items, count=str(len(items))) for items in shown]
+    requests = [session.numbered("order", items) for items in shown]
     replies = await session.ask(requests, lambda reply: parse_order(reply, _MANY), schema=OrderAnswer)
     return [
         None if places is None else complete(session, places, items)
@@ -119,7 +119,7 @@ async def group_grades(session: Session, groups: Sequence[Sequence[int]]) -> lis
     found: list[dict[int, float]] = [{} for _ in groups]
     for size in dict.fromkeys(map(len, groups)):
         places = [place for place, group in enumerate(groups) if len(group) == size]
-        requests = [session.request("grades", groups[place], count=str(size)) for place in places]
+        requests = [session.numbered("grades", groups[place]) for place in places]
         replies = await session.ask(requests, partial(parse_grades, count=size), schema=GradesAnswer)
         for place, grade in zip(places, replies, strict=True):
             if grade is not None:
@@ -148,7 +148,7 @@ _MANY = 10_000  # the reply's own numbers are checked against what was shown by 
 
 
 def _which(session: Session, shown: Presentation) -> Request:
-    return session.request("best", shown.items, labels=", ".join(shown.labels))
+    return session.request("best", shown.items, shown.labels, labels=", ".join(shown.labels))
 
 
 def _top(shown: Presentation, row: Sequence[float]) -> int | None:

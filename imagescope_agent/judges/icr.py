@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
@@ -41,8 +41,9 @@ def calibrated(real: Sequence[float], empty: Sequence[float]) -> float:
 
 
 def _request(task: Task, session: Session, query: str) -> Request:
+    """The listwise question, asked with another query."""
     text = task.prompt("order").fill(instruction=query, understood=query, count=str(len(session.items)))
-    return Request(text=text, images=session.pictures(session.items))
+    return replace(session.numbered("order", session.items), text=text)
 
 
 judge = Icr(

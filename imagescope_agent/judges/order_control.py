@@ -10,6 +10,11 @@ from random import Random
 LABELS = string.ascii_uppercase
 
 
+def labelled(labels: Sequence[str]) -> tuple[str, ...]:
+    """What stands before each picture of a question: before the reference, and before every candidate."""
+    return ("Reference:", *(f"{label}:" for label in labels))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Presentation:
     """Candidates as they are shown.

@@ -34,8 +34,8 @@ class Evaluation(_Answer):
     """CoTRR's second step for one candidate."""
 
     image: int
+    reason: str = Field(default="", max_length=400)  # before the grade: what is written first can be built on
     grade: Literal["excellent", "good", "partial", "poor"]
-    reason: str = Field(default="", max_length=400)
 
 
 class CotrrAnswer(_Answer):

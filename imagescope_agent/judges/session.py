@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from imagescope_agent.errors import BudgetSpent, UnreadableReply
 from imagescope_agent.judges.base import Candidate, Judgement, Task, blank_image
+from imagescope_agent.judges.order_control import labelled
 from imagescope_agent.ledger import at_step, note
 from imagescope_agent.mllms.protocols import Attention, Embedding
 from imagescope_agent.mllms.role import ImageRef, Request
@@ -46,9 +47,18 @@ class Session:
         """The reference (a blank picture when there is none), then the items in order."""
         return (self.task.reference or blank_image(), *(self.candidates[item].image for item in items))
 
-    def request(self, step: str, items: Sequence[int], **values: str) -> Request:
-        """A step's question about some items."""
-        return Request(text=self.task.words(step, **values), images=self.pictures(items))
+    def request(self, step: str, items: Sequence[int], under: Sequence[str] = (), **values: str) -> Request:
+        """A step's question about some items; each picture `under` its own label, if any."""
+        return Request(
+            text=self.task.words(step, **values),
+            images=self.pictures(items),
+            labels=labelled(under) if under else (),
+        )
+
+    def numbered(self, step: str, items: Sequence[int]) -> Request:
+        """A step's question about all of some items, shown under the numbers from 1."""
+        numbers = [str(place + 1) for place in range(len(items))]
+        return self.request(step, items, numbers, count=str(len(items)))
 
     def reserve(self, units: int, cost: int = 1) -> int:
         """How many of `units` questions of `cost` calls each the budget allows; these count as spent.

@@ -70,15 +70,26 @@ class ImageRef:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One question: the picture(s) first, so that questions about the same ones share their prefix."""
+    """One question: the picture(s) first, so that questions about the same ones share their prefix.
+
+    Attributes:
+        text: the question.
+        images: what it is about.
+        labels: what stands before each picture where there are several to be told apart; none otherwise.
+    """
 
     text: str
     images: tuple[ImageRef, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def messages(self) -> list[BaseMessage]:
         """The request as a LangChain conversation of one turn."""
-        text = {"type": "text", "text": self.text}
-        return [HumanMessage(content=[*(image.block() for image in self.images), text])]
+        blocks: list[str | dict[str, Any]] = []
+        labels = self.labels or ("",) * len(self.images)
+        for label, image in zip(labels, self.images, strict=True):
+            blocks += [{"type": "text", "text": label}] if label else []
+            blocks.append(image.block())
+        return [HumanMessage(content=[*blocks, {"type": "text", "text": self.text}])]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,14 +22,16 @@ class Asked:
     """One question as the model saw it.
 
     Attributes:
-        text: all text of the conversation, a line per message.
+        text: all text of the conversation, a line per message, without what only labels a picture.
         images: keys of its pictures, in order.
+        labels: what stands before each picture; none where no picture has a label.
         choices: the answers offered, None when it was to write one.
         options: what else was passed (max_tokens, response_format, ...).
     """
 
     text: str
     images: tuple[str, ...]
+    labels: tuple[str, ...] = ()
     choices: tuple[str, ...] | None = None
     options: dict[str, Any] | None = None
 
@@ -168,13 +170,24 @@ def read_asked(
     """The text and the picture keys of a conversation."""
     texts: list[str] = []
     images: list[str] = []
+    labels: list[str] = []
     for message in messages:
         blocks = [message.content] if isinstance(message.content, str) else message.content
+        said: list[str] = []
         for block in blocks:
             if isinstance(block, str):
-                texts.append(block)
+                said.append(block)
             elif block.get("type") == "text":
-                texts.append(block["text"])
+                said.append(block["text"])
             elif block.get("type") == "image":
                 images.append(str(block.get("id", "")))
-    return Asked(text="\n".join(texts), images=tuple(images), choices=choices, options=options or None)
+                labels += said
+                said = []
+        texts += said
+    return Asked(
+        text="\n".join(texts),
+        images=tuple(images),
+        labels=tuple(labels),
+        choices=choices,
+        options=options or None,
+    )

@@ -81,13 +81,20 @@ class JudgeTop:
         reference = state.get("reference")
         return Task(
             query=state["query"],
-            understood=steps_text(state["intent"]["steps"]) if "intent" in state else "",
+            understood=_understood(state),
             reference=None if reference is None else await reference_ref(reference, self.collection),
             model=on_budget(self.model, state, settings),
             prompt_set=self.prompt_set,
             seed=settings.seed,
             budget=remaining(state, settings),
         )
+
+
+def _understood(state: State) -> str:
+    """The steps, one a line; a description of what is wanted where nothing took the request apart."""
+    if "intent" not in state:
+        return ""
+    return steps_text(state["intent"]["steps"]) or f"Wanted: {state['intent']['full']}"
 
 
 def _unfinished(task: Task, candidates: list[Candidate], error: BudgetSpent) -> Judgement:

@@ -49,15 +49,22 @@ def with_article(phrase: str) -> str:
 
 def free_caption(scene: Scene, rng: Random, *, keep: float = 1.0) -> str:
     """One of many captions a person might write: any order, some details left out (each kept with chance `keep`)."""
+    return described(scene, rng, keep=keep)[0]
+
+
+def described(scene: Scene, rng: Random, *, keep: float = 1.0) -> tuple[str, list[Pattern], str | None]:
+    """As `free_caption`, with what it names in its order, and the setting where it is told."""
     things = list(scene.things)
     rng.shuffle(things)
     if keep < 1:
         things = [thing for thing in things if rng.random() < keep] or things[:1]
-    phrases = [with_article(reworded(_some_of(thing, rng, keep), rng)) for thing in things]
+    looks = [_some_of(thing, rng, keep) for thing in things]
+    phrases = [with_article(reworded(look, rng)) for look in looks]
     place = rng.choice(SETTING_WORDS[scene.setting])
     shapes = [f"{join(phrases)} {place}", f"{join(phrases)}, {place}", f"{place}: {join(phrases)}",
               f"a picture of {join(phrases)} {place}", f"{join(phrases)}"]  # fmt: skip
-    return rng.choice(shapes[: 4 if rng.random() < 0.75 else 5])
+    text = rng.choice(shapes[: 4 if rng.random() < 0.75 else 5])
+    return text, looks, None if text == shapes[4] else scene.setting
 
 
 def _some_of(thing: Thing, rng: Random, keep: float) -> Pattern:

@@ -5,7 +5,7 @@ Trained on beside the five kinds that are measured, so that their combinations a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from imagescope_agent.scenes.conditions import (
@@ -19,9 +19,9 @@ from imagescope_agent.scenes.conditions import (
     stands,
 )
 from imagescope_agent.scenes.edits import Step
-from imagescope_agent.scenes.language import SETTING_WORDS, join, opening, reworded, with_article
-from imagescope_agent.scenes.queries import Query, with_place
-from imagescope_agent.scenes.text_queries import RELATION_WORDS, distinct, missing
+from imagescope_agent.scenes.language import SETTING_WORDS, described, join, opening, reworded, with_article
+from imagescope_agent.scenes.queries import Query, listing, with_place
+from imagescope_agent.scenes.text_queries import RELATION_WORDS, TEXT_KINDS, distinct, missing, text_query
 from imagescope_agent.scenes.world import RELATIONS, Scene, Thing
 
 
@@ -37,6 +37,33 @@ class _Clause:
     @property
     def full(self) -> str:
         return self.condition.words().removeprefix("exactly ")
+
+
+def any_query(scene: Scene, rng: Random, *, mixed: float = 0.4) -> Query:
+    """A text query that `scene` answers: of a measured kind, a caption, or with chance `mixed` a combination."""
+    while True:
+        if rng.random() < 0.15:
+            return caption_query(scene, rng)
+        combined = rng.random() < mixed
+        query = mixed_query(scene, rng) if combined else text_query(scene, rng.choice(TEXT_KINDS), rng)
+        if query is not None:
+            return query
+
+
+def caption_query(scene: Scene, rng: Random) -> Query:
+    """A caption as the query: what it names, each once, and the setting where it is told."""
+    text, looks, setting = described(scene, rng, keep=rng.choice((0.5, 0.5, 0.8)))
+    looks = list(dict.fromkeys(looks))
+    steps = [Step("Addition", Exists(look)) for look in looks]
+    steps += [Step("Addition", Setting(setting))] if setting else []
+    return Query(
+        kind="caption",
+        text=text,
+        steps=tuple(steps),
+        core=listing([replace(look, size=None) for look in looks]),
+        enhanced=listing(looks),
+        full=with_place(listing(looks), setting),
+    )
 
 
 def mixed_query(scene: Scene, rng: Random) -> Query | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import AddedToken
 from transformers import (
     PreTrainedTokenizerFast,
     Qwen2VLImageProcessor,
@@ -105,6 +107,26 @@ def chat_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Qwen3VLForC
     model.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids("<|im_end|>")
     model.generation_config.pad_token_id = tokenizer.convert_tokens_to_ids("<|endoftext|>")
     return model
+
+
+def grown_chat_model(
+    folder: Path, pieces: Sequence[str]
+) -> tuple[Qwen3VLForConditionalGeneration, PreTrainedTokenizerFast]:
+    """A saved mini chat model in float32, and its tokenizer with `pieces` as single tokens.
+
+    A new piece starts as the mean of the tokens that it was written with before.
+    """
+    tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
+    model = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    new = [piece for piece in pieces if piece not in tokenizer.get_vocab()]
+    before = [tokenizer(piece, add_special_tokens=False).input_ids for piece in new]
+    tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in new])
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    with torch.no_grad():
+        table: torch.Tensor = model.model.language_model.embed_tokens.weight
+        for piece, parts in zip(new, before, strict=True):
+            table[tokenizer.convert_tokens_to_ids(piece)] = table[parts].mean(0)
+    return model, tokenizer
 
 
 def chat_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLProcessor:

@@ -5,44 +5,30 @@ Everything is asked through the roles of a profile, exactly as the graphs ask; t
 
 from __future__ import annotations
 
-import hashlib
-import io
 import re
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
 
 from imagescope_agent.errors import UnreadableReply
-from imagescope_agent.mllms.role import ImageRef, Request, Role
+from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.parsing import parse_intent, parse_predicates, parse_yes_no
 from imagescope_agent.prompting import load_prompt, steps_text
 from imagescope_agent.scenes.composed_queries import COMPOSED_KINDS, composed_query, near_miss_scene
 from imagescope_agent.scenes.conditions import PLURALS, predicates, satisfies
-from imagescope_agent.scenes.draw import draw
 from imagescope_agent.scenes.language import caption
 from imagescope_agent.scenes.queries import Query
 from imagescope_agent.scenes.questions import SKILLS, ask
 from imagescope_agent.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.scenes.world import COLOURS, KINDS, Scene, random_scene
+from imagescope_agent.training.card_judging import comparing_figures
+from imagescope_agent.training.card_pictures import blank, picture
+from imagescope_agent.training.card_talking import talking_figures
 from imagescope_agent.training.examples import NO_REFERENCE, as_plain
 
 _BATCH = 256
 _LOOK = re.compile(rf"\b({'|'.join(COLOURS)}) ({'|'.join([*KINDS, *PLURALS.values()])})\b")
 Figures = dict[str, float]
-
-
-def picture(scene: Scene) -> ImageRef:
-    """A scene as a model is shown it."""
-    buffer = io.BytesIO()
-    draw(scene).save(buffer, "PNG")
-    return ImageRef(key=hashlib.sha256(buffer.getvalue()).hexdigest(), data=buffer.getvalue())
-
-
-def blank() -> ImageRef:
-    """The white picture that stands for a missing reference."""
-    from imagescope_agent.judges.base import blank_image
-
-    return blank_image()
 
 
 async def verdict_figures(verifier: Role, seed: int, scenes: int, prompt_set: str | None) -> Figures:
@@ -199,6 +185,8 @@ async def measure(profile: str, seed: int, scenes: int, queries: int) -> dict[st
         "captions": await caption_figures(roles["captioner"], seed, queries, words),
         "understand": await understand_figures(roles["reasoner"], seed, queries, words),
         "judge": await judge_figures(roles["judge"], seed, queries, words),
+        "compare": await comparing_figures(roles["judge"], seed, queries),
+        "talk": await talking_figures(roles["reasoner"], seed, queries),
     }
 
 

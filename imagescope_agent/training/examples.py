@@ -23,7 +23,7 @@ from imagescope_agent.scenes.conditions import (
 )
 from imagescope_agent.scenes.edits import Step
 from imagescope_agent.scenes.language import SYNONYMS, caption
-from imagescope_agent.scenes.mixed_queries import mixed_query
+from imagescope_agent.scenes.mixed_queries import any_query
 from imagescope_agent.scenes.queries import Query
 from imagescope_agent.scenes.questions import ask
 from imagescope_agent.scenes.text_queries import TEXT_KINDS, text_query
@@ -70,11 +70,38 @@ class Fate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Line:
+    """A step in a prompt about several pictures: where it ends in characters, what it asks for and what it names."""
+
+    end: int
+    condition: Condition
+    named: tuple[Name, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """A component checked on one of several pictures, in an answer.
+
+    `place` is the picture's; the rest are places in characters: the end of its number, the component from `start` to
+    `end`, and the colon's end, after which comes yes or no.
+    """
+
+    place: int
+    number: int
+    start: int
+    end: int
+    answer: int
+    named: tuple[Name, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Branch:
     """One turn: what the user says (after any pictures) and what the model should answer.
 
-    `kind` groups turns in the loss: caption, verdict, judge or text. `named` are the things that a question or
-    request names, in order; `scene` is the one they are sought in. `fates` are those of the reference's things.
+    `kind` groups turns in the loss: caption, verdict, judge, text, grade, best, list or chain. `named` are the things
+    that a question or request names, in order; `scene` is the one they are sought in. `fates` are those of the
+    reference's things. Where several pictures are compared, `scenes` are those of the last ones, `slots` stand for
+    their labels, `lines` are the steps in the prompt and `checks` those in the answer.
     """
 
     prompt: str
@@ -83,6 +110,10 @@ class Branch:
     named: tuple[Name, ...] = ()
     scene: Scene | None = None
     fates: tuple[Fate, ...] = ()
+    scenes: tuple[Scene, ...] = ()
+    slots: tuple[int, ...] = ()
+    lines: tuple[Line, ...] = ()
+    checks: tuple[Check, ...] = ()
 
 
 def compact(value: object) -> str:
@@ -90,13 +121,14 @@ def compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def _prompt(step: str, **values: str) -> str:
+def fill(step: str, **values: str) -> str:
+    """A step's prompt in the mini models' words."""
     return load_prompt(step, prompt_set=PROMPT_SET).fill(**values)
 
 
 def caption_branch(scene: Scene) -> Branch:
     """Describe the picture."""
-    return Branch(prompt=_prompt("caption"), answer=caption(scene), kind="caption", scene=scene)
+    return Branch(prompt=fill("caption"), answer=caption(scene), kind="caption", scene=scene)
 
 
 def verdict_branches(scene: Scene, rng: Random, number: int, skill: str | None = None) -> list[Branch]:
@@ -104,7 +136,7 @@ def verdict_branches(scene: Scene, rng: Random, number: int, skill: str | None =
     branches = []
     for _ in range(number):
         question = ask(scene, rng, skill)
-        prompt = _prompt("verify", question=question.text)
+        prompt = fill("verify", question=question.text)
         branches.append(
             Branch(
                 prompt=prompt,
@@ -142,7 +174,7 @@ def understand_branch(query: Query, reference: Scene | None) -> Branch:
         "full": query.full,
     }
     told = caption(reference) if reference else NO_REFERENCE
-    prompt = _prompt("understand", reference=told, instruction=query.text)
+    prompt = fill("understand", reference=told, instruction=query.text)
     answer = compact(intent)
     fates = tuple(_fates(prompt, told, answer, query, reference)) if reference else ()
     return Branch(prompt=prompt, answer=answer, kind="text", fates=fates)
@@ -188,23 +220,25 @@ def _clauses(request: str, thing: Thing, prompt: str) -> tuple[tuple[int, int], 
 
 def predicates_branch(query: Query) -> Branch:
     """From steps to yes/no questions with expected answers."""
-    prompt = _prompt("predicates", steps=steps_text(as_plain(query.steps)))
+    prompt = fill("predicates", steps=steps_text(as_plain(query.steps)))
     return Branch(prompt=prompt, answer=compact({"predicates": predicates(query.conditions)}), kind="text")
 
 
 def reading_branches(rng: Random) -> list[Branch]:
-    """An intent and its predicates: two composed queries for every text query, since they are harder."""
+    """An intent and its predicates."""
+    query, reference = reading(rng)
+    return [understand_branch(query, reference), predicates_branch(query)]
+
+
+def reading(rng: Random) -> tuple[Query, Scene | None]:
+    """A request to be read, with its reference: two composed ones for every text query, since they are harder."""
     while True:
         if rng.random() < 0.35:
-            scene, reference = random_scene(rng), None
-            mixed = rng.random() < MIXED
-            query = mixed_query(scene, rng) if mixed else text_query(scene, rng.choice(TEXT_KINDS), rng)
-        else:
-            reference = random_scene(rng, count=rng.choice((1, 2, 2, 3, 3, 4, 4, 5)))
-            made = composed_query(reference, rng.choice(COMPOSED_KINDS), rng)
-            query = made[0] if made else None
-        if query is not None:
-            return [understand_branch(query, reference), predicates_branch(query)]
+            return any_query(random_scene(rng), rng, mixed=MIXED), None
+        reference = random_scene(rng, count=rng.choice((1, 2, 2, 3, 3, 4, 4, 5)))
+        made = composed_query(reference, rng.choice(COMPOSED_KINDS), rng)
+        if made is not None:
+            return made[0], reference
 
 
 def judge_branch(query: Query, candidate: Scene) -> Branch:
@@ -212,7 +246,7 @@ def judge_branch(query: Query, candidate: Scene) -> Branch:
     failed = next((c for c in query.conditions if not c.holds(candidate)), None)
     answer = f"No: {why_not(failed)}." if failed else "Yes: everything asked for is there."
     understood = steps_text(as_plain(query.steps))
-    prompt = _prompt("evaluate", instruction=query.text, understood=understood)
+    prompt = fill("evaluate", instruction=query.text, understood=understood)
     return Branch(
         prompt=prompt,
         answer=answer,

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
 
-from imagescope_agent.training.heads import FateHead, GroundingHead, Guide, RelationHead
+from imagescope_agent.training.heads import FateHead, GroundingHead, Guide, PlacesHead, RelationHead
 from imagescope_agent.training.material import Material, Plan
 from imagescope_agent.training.packing import KINDS, Batch, Packer
 from imagescope_agent.training.row import IGNORE
@@ -25,7 +25,8 @@ from imagescope_agent.training.schedule import Curve, rate
 from imagescope_agent.training.state import load_state, save_state
 from imagescope_agent.training.vision import patch_states
 
-_WEIGHTS = {"caption": 1.0, "verdict": 1.0, "judge": 0.7, "text": 3.0}
+_WEIGHTS = {"caption": 1.0, "verdict": 1.0, "judge": 0.7, "text": 3.0, "talk": 3.0,
+            "grade": 0.3, "best": 0.5, "list": 0.5, "chain": 1.0, "check": 1.0}  # fmt: skip
 _GAZE = 1.0
 _GROUNDING = 0.3
 
@@ -47,6 +48,7 @@ class Trainer:
         self.head = GroundingHead(sizes.hidden_size)
         self.sides = RelationHead(sizes.hidden_size)
         self.fates = FateHead(sizes.hidden_size)
+        self.places = PlacesHead(sizes.hidden_size)
         self._middle: list[torch.Tensor] = []  # after two thirds of the layers, and after one more
         depth = len(text.layers) * 2 // 3
         for layer in text.layers[depth - 1 : depth + 1]:
@@ -62,6 +64,7 @@ class Trainer:
             "told": Guide(text.layers[depth - 2].self_attn, heads - 1),
             "onward": Guide(text.layers[depth].self_attn, 0),
             "latest": Guide(text.layers[1].self_attn, heads - 1),
+            "label": Guide(text.layers[1].self_attn, 0),
             "pair": Guide(text.layers[depth].self_attn, heads - 1),
             "answer": Guide(text.layers[-1].self_attn, 0),
         }
@@ -74,6 +77,7 @@ class Trainer:
             {"params": vision, "share": plan.vision_share},
             {"params": list(self.sides.parameters()), "share": 1.0},
             {"params": list(self.fates.parameters()), "share": 1.0},
+            {"params": list(self.places.parameters()), "share": 1.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=plan.peak, betas=(0.9, 0.97), weight_decay=0.05)
         self.step = 0
@@ -92,7 +96,9 @@ class Trainer:
         ).last_hidden_state
         return states
 
-    def loss(self, batch: Batch, pixels: np.ndarray | None) -> tuple[torch.Tensor, dict[str, float]]:
+    def loss(
+        self, batch: Batch, pixels: np.ndarray | None, share: float = 1.0
+    ) -> tuple[torch.Tensor, dict[str, float]]:
         """Weighted mean of the losses of the kinds of turn in the batch, and figures for the curve."""
         states = self.hidden(batch, pixels)
         wanted = batch.labels != IGNORE
@@ -104,12 +110,12 @@ class Trainer:
         for index, kind in enumerate(KINDS):
             mine = kinds == index
             if mine.any():
-                total = total + _WEIGHTS[kind] * each[mine].mean()
+                total = total + share * _WEIGHTS[kind] * each[mine].mean()
                 figures[kind] = right[mine].mean().item()
         if batch.mentions:
-            grounding, share = self.head(self._middle[0], batch.mentions)
+            grounding, told = self.head(self._middle[0], batch.mentions)
             total = total + _GROUNDING * grounding
-            figures["grounding"] = share
+            figures["grounding"] = told
             figures["grounding_loss"] = grounding.item()
             relations, shares = self.sides(self._middle[1], batch.mentions)
             total = total + relations
@@ -117,6 +123,9 @@ class Trainer:
         if batch.fates:
             fates, figures["fates"] = self.fates(self._middle[0], batch.fates)
             total = total + fates
+        if batch.places:
+            places, figures["places"] = self.places(self._middle[1], batch.places)
+            total = total + places
         for name, guide in self.guides.items():
             gazes = [gaze for gaze in batch.gazes if gaze.guide == name]
             if gazes:
@@ -130,7 +139,8 @@ class Trainer:
 
     @property
     def _modules(self) -> dict[str, nn.Module]:
-        return {"model": self.model, "head": self.head, "sides": self.sides, "fates": self.fates}
+        return {"model": self.model, "head": self.head, "sides": self.sides, "fates": self.fates,
+                "places": self.places}  # fmt: skip
 
     @property
     def _yes_or_no(self) -> tuple[int, int]:
@@ -146,8 +156,8 @@ class Trainer:
         for weight in self._vision:
             weight.requires_grad_(self.step >= self.plan.thaw)
         figures: dict[str, float] = {}
-        for pixels, rows in (material.singles(rng), material.pairs(rng), (None, material.texts(rng))):
-            loss, more = self.loss(self.packer.pack(rows), pixels)
+        for pixels, rows, share in material.batches(rng):
+            loss, more = self.loss(self.packer.pack(rows), pixels, share)
             loss.backward()
             figures = more | figures  # what several batches tell is shown for the first
         norm = nn.utils.clip_grad_norm_([p for g in self.optimizer.param_groups for p in g["params"]], 1.0)

@@ -15,11 +15,18 @@ from transformers import PreTrainedTokenizerFast
 
 from imagescope_agent.scenes.conditions import PLURALS
 from imagescope_agent.scenes.language import SYNONYMS
+from imagescope_agent.scenes.world import Scene
+from imagescope_agent.training.architecture import IMAGE_TOKENS
 from imagescope_agent.training.copying import destinations, latest, sources
-from imagescope_agent.training.examples import Branch
-from imagescope_agent.training.row import IGNORE, Gaze, Mention, Row
+from imagescope_agent.training.examples import Branch, Check, Name
+from imagescope_agent.training.row import IGNORE, Gaze, Mention, Place, Row
 
-KINDS = ("caption", "verdict", "judge", "text")
+KINDS = ("caption", "verdict", "judge", "text", "talk", "grade", "best", "list", "chain", "check")
+
+
+#: The label before each picture of a row (empty for none), and the turns about them.
+Turns = tuple[tuple[str, ...], Sequence[Branch]]
+_YES_NO = ("verdict", "best")  # one token is all that is ever read of such answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +45,7 @@ class Batch:
     mentions: tuple[Mention, ...]
     gazes: tuple[Gaze, ...]
     fates: tuple[tuple[int, int, str], ...]  # row, column of the end of a reference thing's name, type
+    places: tuple[Place, ...]
 
 
 class Packer:
@@ -66,9 +74,9 @@ class Packer:
         coded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         return tuple(coded.input_ids), tuple(end for _, end in coded.offset_mapping)
 
-    def pack(self, rows: Sequence[tuple[int, Sequence[Branch]]]) -> Batch:
-        """Rows of (number of pictures in front, branches)."""
-        made = [self._row(images, branches, number) for number, (images, branches) in enumerate(rows)]
+    def pack(self, rows: Sequence[Turns]) -> Batch:
+        """Rows of (what stands before each picture in front, branches)."""
+        made = [self._row(labels, branches, number) for number, (labels, branches) in enumerate(rows)]
         length = max(len(row.ids) for row in made)
         length += -length % 16  # few different lengths keep the allocator calm
         shape = (len(made), length)
@@ -90,14 +98,19 @@ class Packer:
             mentions=mentions,
             gazes=tuple(gaze for row in made for gaze in row.gazes),
             fates=tuple(fate for row in made for fate in row.fates),
+            places=tuple(place for row in made for place in row.places),
         )
 
-    def _row(self, images: int, branches: Sequence[Branch], number: int) -> Row:
+    def _row(self, labels: tuple[str, ...], branches: Sequence[Branch], number: int) -> Row:
         row = Row(number)
         row.add(self._user, branch=0)
-        for _ in range(images):
-            row.add([self._vision[0]], branch=0)
+        for label in labels:
+            label_at = len(row.ids)
+            row.add([*self.encode(label)[0], self._vision[0]] if label else [self._vision[0]], branch=0)
             row.add_image(self._vision[1])
+            if label:
+                for token in range(number % 3, IMAGE_TOKENS, 3):  # a third of them will do
+                    row.gaze(row.images[-1] + token, (label_at,), "label")
             row.add([self._vision[2]], branch=0)
         for index, branch in enumerate(branches, start=1):
             self._branch(row, branch, index)
@@ -108,7 +121,7 @@ class Packer:
         prompt, ends = self.encode(branch.prompt)
         answer, written = self.encode(branch.answer)
         start = len(row.ids)
-        named = self._names(row, branch, ends)
+        named = self._lines(row, branch, ends) if branch.lines else self._names(row, branch, ends)
         tokens = [*prompt, *self._answer, *answer]
         row.add(tokens, branch=index)
         first = len(row.ids) - len(answer)
@@ -116,13 +129,53 @@ class Packer:
             row.gaze(first - 1, named, "answer")
         if branch.kind == "caption" and branch.scene is not None:
             self._describe(row, branch, first)
-        if branch.kind == "text":
+        if branch.kind in ("text", "talk", "chain"):
             decided = self._fates(row, branch, ends, written, start)
             self._repeat(row, prompt, answer, decided, start)
-        wanted = [*answer] if branch.kind == "verdict" else [*answer, self._end]
+        wanted = [*answer] if branch.kind in _YES_NO else [*answer, self._end]
         for offset, token in enumerate(wanted):
             row.labels[first - 1 + offset] = token
             row.kinds[first - 1 + offset] = KINDS.index(branch.kind)
+        for check in branch.checks:
+            self._check(row, branch, check, written, first)
+
+    def _lines(self, row: Row, branch: Branch, ends: tuple[int, ...]) -> tuple[int, ...]:
+        """Let every name in a prompt about several pictures look into all of them; returns the steps' columns."""
+        start, columns = len(row.ids), list[int]()
+        pictures = range(-len(branch.scenes), 0)
+        for line in branch.lines:
+            columns.append(start + _reaching(ends, line.end))
+            met = tuple(line.condition.holds(scene) for scene in branch.scenes)
+            row.places.append(Place(row=row.number, column=columns[-1], slots=branch.slots, met=met))
+            for name in line.named:
+                seen = zip(branch.scenes, pictures, strict=True)
+                tokens = [t for scene, image in seen for t in row.tokens(name.pattern.among(scene), image)]
+                row.gaze(start + _reaching(ends, name.end), tokens, "named")
+        return tuple(columns)
+
+    def _check(self, row: Row, branch: Branch, check: Check, ends: tuple[int, ...], first: int) -> None:
+        """While a component is checked on a picture, keep that picture in mind, look for what is named, and tell."""
+        scene, image = branch.scenes[check.place], check.place - len(branch.scenes)
+        number = first + _reaching(ends, check.number)
+        columns, before = list[int](), 0
+        for token in range(_reaching(ends, check.start + 1), _reaching(ends, check.end) + 1):
+            row.gaze(first + token, (number,), "label")
+        for name in check.named:
+            column = first + _reaching(ends, name.end)
+            things = name.pattern.among(scene)
+            row.mentions.append(_mention(row, column, name, scene))
+            row.look(column, things, "named", image)
+            row.tally(column, things, image)
+            if name.partner:
+                row.gaze(column, (before,), "pair")
+            before = column
+            columns.append(column)
+        if not columns:  # a setting is all over the picture
+            columns = [first + _reaching(ends, check.end)]
+            row.gaze(columns[0], range(row.images[image], row.images[image] + IMAGE_TOKENS), "named")
+        told = first + _reaching(ends, check.answer)
+        row.gaze(told, columns, "answer")
+        row.kinds[told] = KINDS.index("check")
 
     def _names(self, row: Row, branch: Branch, ends: tuple[int, ...]) -> tuple[int, ...]:
         """Let every name look for its thing; returns the columns that the answer should look at.
@@ -132,12 +185,9 @@ class Packer:
         start, columns = len(row.ids), list[int]()
         for name in branch.named:
             assert branch.scene is not None, "a branch that names things says in which scene"
-            column = start + next(i for i, stop in enumerate(ends) if stop >= name.end)
+            column = start + _reaching(ends, name.end)
             things = name.pattern.among(branch.scene)
-            row.mentions.append(
-                Mention(row=row.number, column=column, pattern=name.pattern, scene=branch.scene,
-                        partner=name.partner, met=name.met)
-            )  # fmt: skip
+            row.mentions.append(_mention(row, column, name, branch.scene))
             row.look(column, things, "named")
             row.tally(column, things)
             if name.partner:
@@ -183,7 +233,7 @@ class Packer:
         """
         decided = dict[int, int]()
         for fate in branch.fates:
-            place = next(i for i, stop in enumerate(ends) if stop >= fate.end)
+            place = _reaching(ends, fate.end)
             said = [start + i for i, stop in enumerate(ends) for a, b in fate.said if a < stop <= b]
             row.fates.append((row.number, start + place, fate.type))
             row.gaze(start + place, said, "told")
@@ -206,6 +256,17 @@ class Packer:
                 if start < end < stop:
                     row.look(first + offset, [thing], "next")
             start = stop
+
+
+def _reaching(ends: Sequence[int], end: int) -> int:
+    """The first token that reaches up to a place in characters."""
+    return next(i for i, stop in enumerate(ends) if stop >= end)
+
+
+def _mention(row: Row, column: int, name: Name, scene: Scene) -> Mention:
+    return Mention(
+        row=row.number, column=column, pattern=name.pattern, scene=scene, partner=name.partner, met=name.met
+    )
 
 
 def block_mask(branch: torch.Tensor) -> torch.Tensor:

@@ -27,6 +27,16 @@ class Mention:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Place:
+    """A step in a packed batch: where it ends, and for the labels of some pictures whether these fulfil it."""
+
+    row: int
+    column: int
+    slots: tuple[int, ...]
+    met: tuple[bool, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gaze:
     """Where a place in a packed batch should look: columns of the image tokens that some things cover, or NOTHING.
 
@@ -39,7 +49,8 @@ class Gaze:
     "here" and "onward" in answers that repeat words of the request: where the present word was found, and the next;
     "told" at a thing of the reference: where the request says what becomes of it, or NOTHING;
     "again" there too: the thing before that looks like it, or NOTHING;
-    "latest" in requests and their answers: the noun before.
+    "latest" in requests and their answers: the noun before;
+    "label" in a picture: its label, and where an answer speaks of a picture: its number there.
     """
 
     row: int
@@ -64,7 +75,8 @@ class Row:
         self.mentions: list[Mention] = []
         self.gazes: list[Gaze] = []
         self.fates: list[tuple[int, int, str]] = []
-        self.last_image = 0  # column of the last picture's first token
+        self.images: list[int] = []  # columns of the pictures' first tokens
+        self.places: list[Place] = []
         self._next = {0: 0}
 
     def _append(self, tokens: Sequence[int], branch: int, positions: Sequence[tuple[int, int, int]]) -> None:
@@ -83,7 +95,7 @@ class Row:
     def add_image(self, token: int) -> None:
         """A picture: time stands still while height and width count (M-RoPE)."""
         start, side = self._next[0], GRID // MERGE
-        self.last_image = len(self.ids)
+        self.images.append(len(self.ids))
         grid = [(start, start + y, start + x) for y in range(side) for x in range(side)]
         self._append([token] * IMAGE_TOKENS, 0, grid)
         self._next[0] = start + side
@@ -93,17 +105,20 @@ class Row:
         chosen = tuple(tokens) or (NOTHING,)
         self.gazes.append(Gaze(row=self.number, column=column, tokens=chosen, guide=guide))
 
-    def look(self, column: int, things: Sequence[Thing], guide: str) -> None:
-        """Remember that `column` should attend to the last picture's tokens that `things` cover, or to NOTHING."""
-        tokens = sorted({self.last_image + token for thing in things for token in covered(thing)})
-        self.gaze(column, tokens, guide)
+    def look(self, column: int, things: Sequence[Thing], guide: str, image: int = -1) -> None:
+        """Remember that `column` should attend to a picture's tokens that `things` cover, or to NOTHING."""
+        self.gaze(column, self.tokens(things, image), guide)
 
-    def tally(self, column: int, things: Sequence[Thing]) -> None:
+    def tokens(self, things: Sequence[Thing], image: int = -1) -> list[int]:
+        """The columns of a picture's tokens that things cover; of the last one if none is named."""
+        return sorted({self.images[image] + token for thing in things for token in covered(thing)})
+
+    def tally(self, column: int, things: Sequence[Thing], image: int = -1) -> None:
         """Attention that can be counted with: an equal share for every thing and a fixed one for NOTHING.
 
         What is attended to is averaged, so that two red houses feel like one; how much is left for NOTHING tells.
         """
-        tokens = (NOTHING, *(self.last_image + middle(thing) for thing in things))
+        tokens = (NOTHING, *(self.images[image] + middle(thing) for thing in things))
         whole = _REST + len(things)
         shares = (_REST / whole, *([1 / whole] * len(things)))
         self.gazes.append(Gaze(row=self.number, column=column, tokens=tokens, guide="tally", shares=shares))

@@ -16,7 +16,12 @@ from transformers import PreTrainedTokenizerFast
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
 
 from imagescope_agent.errors import BadInput, MissingExtra
-from imagescope_agent.training.architecture import chat_model, save_chat_model, vision_config
+from imagescope_agent.training.architecture import (
+    chat_model,
+    grown_chat_model,
+    save_chat_model,
+    vision_config,
+)
 from imagescope_agent.training.families import family_scenes
 from imagescope_agent.training.material import Material, Plan
 from imagescope_agent.training.mini_clip import (
@@ -28,7 +33,7 @@ from imagescope_agent.training.mini_clip import (
 )
 from imagescope_agent.training.mini_mllm import Trainer, train
 from imagescope_agent.training.pool import make_shard, open_shard, single_scenes
-from imagescope_agent.training.tokenizer import train_tokenizer
+from imagescope_agent.training.tokenizer import SCAFFOLD, train_tokenizer
 from imagescope_agent.training.vision import train_vision
 
 #: Chunks of the pool; evaluation draws its scenes from other seeds, so none of them is ever trained on.
@@ -36,10 +41,18 @@ SINGLES = range(1000, 1060)
 FAMILIES = range(2000, 2060)
 VISION_STEPS = 1800
 CHAT_STEPS = 5000
+AGAIN_PEAK = 6e-4  # of the learning rate, for weights that are trained already
 CLIP_STEPS = 700
 
 
-def train_mini_mllm(work: Path, target: Path, *, steps: int = CHAT_STEPS, until: float | None = None) -> bool:
+def train_mini_mllm(
+    work: Path,
+    target: Path,
+    *,
+    steps: int = CHAT_STEPS,
+    until: float | None = None,
+    start: Path | None = None,
+) -> bool:
     """The chat model: pool, tokenizer, vision tower, then all skills together.
 
     Args:
@@ -47,15 +60,21 @@ def train_mini_mllm(work: Path, target: Path, *, steps: int = CHAT_STEPS, until:
         target: folder of the finished checkpoint.
         steps: of the second stage.
         until: seconds after which the second stage stops and keeps its state.
+        start: a finished checkpoint whose weights to go on from, in place of the vision tower alone; pieces that its
+            tokenizer lacks are added.
 
     Returns:
         Whether the last step was reached; the checkpoint is written either way.
     """
     singles = _pool(work)
-    tokenizer = _chat_tokenizer(work / "mllm")
-    model = chat_model(tokenizer)
-    model.model.visual.load_state_dict(load_file(_tower(work, singles)))
-    plan = Plan(steps=steps)
+    if start is None:
+        tokenizer = _chat_tokenizer(work / "mllm")
+        model = chat_model(tokenizer)
+        model.model.visual.load_state_dict(load_file(_tower(work, singles)))
+        plan = Plan(steps=steps)
+    else:
+        model, tokenizer = grown_chat_model(start, SCAFFOLD)
+        plan = Plan(steps=steps, peak=AGAIN_PEAK, thaw=0)
     trainer = Trainer(model, tokenizer, plan, work / "mllm")
     trainer.resume()
     train(trainer, Material(work / "pool", plan, FAMILIES), until=until)

@@ -55,23 +55,30 @@ def fold_branch(rng: Random) -> Branch:
         question=ask_words(said.asked) if said.asked else "none",
         message=said.message,
     )
-    return Branch(prompt=prompt, answer=compact(reply), kind="text")
+    return Branch(prompt=prompt, answer=compact(reply), kind="talk")
 
 
 def told(steps: Iterable[Step]) -> str:
     """What a picture that fulfils the steps shows: every thing once, as closely as it is known, then the setting."""
+    shown = shown_conditions(steps)
+    things = [condition.words() for condition in shown if not isinstance(condition, Setting)]
+    places = [SETTING_PHRASE[c.name] for c in shown if isinstance(c, Setting)]
+    return " ".join([join(things) or "a scene", *places[-1:]])
+
+
+def shown_conditions(steps: Iterable[Step]) -> list[Condition]:
+    """The conditions that say what is to be seen, each once, without those that another says more closely."""
     shown = [step.condition for step in steps if _shows(step)]
     looks = [c.pattern for c in shown if isinstance(c, Exists)]
     within = [p for c in shown if isinstance(c, Related) for p in (c.first, c.second)]
     within += [c.pattern for c in shown if isinstance(c, Count)]
     things = [
-        condition.words()
+        condition
         for condition in shown
         if not isinstance(condition, Setting)
         and not (isinstance(condition, Exists) and _said(condition.pattern, looks, within))
     ]
-    places = [SETTING_PHRASE[c.name] for c in shown if isinstance(c, Setting)]
-    return " ".join([join(list(dict.fromkeys(things))) or "a scene", *places[-1:]])
+    return [*dict.fromkeys(things), *(c for c in shown if isinstance(c, Setting))]
 
 
 def _shows(step: Step) -> bool:
@@ -104,7 +111,7 @@ def propose_branch(rng: Random) -> Branch:
         known="\n".join(dict.fromkeys(known)) or "none",
         captions="\n".join(caption(scene) for scene in shown),
     )
-    return Branch(prompt=prompt, answer=compact({"questions": open_questions[:_QUESTIONS]}), kind="text")
+    return Branch(prompt=prompt, answer=compact({"questions": open_questions[:_QUESTIONS]}), kind="talk")
 
 
 def _any_look(scene: Scene, rng: Random) -> Condition:
@@ -120,7 +127,7 @@ def ask_branch(rng: Random) -> Branch:
     prompt = load_prompt("ask", prompt_set=PROMPT_SET).fill(
         request=told(facts), question=condition.question()
     )
-    return Branch(prompt=prompt, answer=ask_words(condition), kind="text")
+    return Branch(prompt=prompt, answer=ask_words(condition), kind="talk")
 
 
 def ask_words(condition: Condition) -> str:

@@ -46,6 +46,14 @@ SCAFFOLD = (
     '],"steps":[{"type":"',
     '],"steps":[],"core":"',
     '{"questions":["',
+    '{"components":["',
+    '"],"evaluations":[{"image":',
+    ',"reason":"',
+    '","grade":"',
+    '"},{"image":',
+    '"}],"order":[',
+    '{"order":[',
+    '{"grades":[',
 )
 
 #: Words and signs that later skills use, so that they are short from the first day on.

@@ -124,7 +124,7 @@ def test_packed_branches_equal_separate_turns(tokenizer: PreTrainedTokenizerFast
     pixels = small_picture(scene)
     branches = [caption_branch(scene), *verdict_branches(scene, rng, 4)]
     trainer = Trainer(model, tokenizer, Plan(steps=1), tmp_path)
-    batch = trainer.packer.pack([(1, branches)])
+    batch = trainer.packer.pack([(("",), branches)])
     with torch.no_grad():
         packed = model.lm_head(trainer.hidden(batch, pixels[None]))[0]
         for branch in branches:
@@ -150,7 +150,7 @@ def test_branches_do_not_see_one_another(tokenizer: PreTrainedTokenizerFast) -> 
     packer = Packer(tokenizer)
     rng = Random(6)
     branches = verdict_branches(random_scene(rng), rng, 3)
-    batch = packer.pack([(1, branches)])
+    batch = packer.pack([(("",), branches)])
     length = int((batch.positions[0, 0] > 0).sum()) + 1
     first = [column for column in range(length) if batch.labels[0, column] != IGNORE]
     assert len(first) == 3
@@ -179,7 +179,7 @@ def test_what_leaves_no_choice_is_one_token(tokenizer: PreTrainedTokenizerFast) 
 def test_a_stopped_training_goes_on_as_if_undisturbed(
     tokenizer: PreTrainedTokenizerFast, pool: Path, tmp_path: Path
 ) -> None:
-    plan = Plan(steps=6, scenes=2, questions=3, pairs=2, texts=1, warmup=2, save_every=3)
+    plan = Plan(steps=6, scenes=2, questions=3, pairs=2, texts=1, talks=1, compared=2, warmup=2, save_every=3)
     material = FewFamilies(pool, plan)
     whole = Trainer(chat_model(tokenizer), tokenizer, plan, tmp_path / "whole")
     train(whole, material)
@@ -195,7 +195,7 @@ def test_a_stopped_training_goes_on_as_if_undisturbed(
 
 
 def test_the_loss_falls(tokenizer: PreTrainedTokenizerFast, pool: Path, tmp_path: Path) -> None:
-    plan = Plan(steps=25, scenes=2, questions=3, pairs=1, texts=1, warmup=3)
+    plan = Plan(steps=25, scenes=2, questions=3, pairs=1, texts=1, talks=1, compared=2, warmup=3)
     material = FewFamilies(pool, plan)
     trainer = Trainer(chat_model(tokenizer), tokenizer, plan, tmp_path)
     rng = Random(1)

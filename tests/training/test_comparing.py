@@ -1,0 +1,280 @@
+"""What the mini chat model is taught of comparing pictures is true, readable, and asked as the judges ask."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedTokenizerFast
+
+from imagescope_agent.judges import replies
+from imagescope_agent.judges.base import Candidate, Task, blank_image
+from imagescope_agent.judges.order_control import LABELS, labelled
+from imagescope_agent.judges.session import Session
+from imagescope_agent.mllms.role import ImageRef, Role
+from imagescope_agent.mllms.scripted import Asked, Scripted, ScriptedScorer, read_asked
+from imagescope_agent.prompting import steps_text
+from imagescope_agent.scenes.composed_queries import COMPOSED_KINDS, family
+from imagescope_agent.scenes.conditions import PLURALS
+from imagescope_agent.scenes.mixed_queries import any_query, caption_query
+from imagescope_agent.scenes.queries import Query
+from imagescope_agent.scenes.world import Scene, random_scene
+from imagescope_agent.training import card_judging, card_talking
+from imagescope_agent.training.architecture import chat_model, save_chat_model
+from imagescope_agent.training.card_pictures import picture
+from imagescope_agent.training.comparing import (
+    chain_branch,
+    components,
+    grade_branch,
+    lettered,
+    met,
+    numbered,
+    target_branch,
+)
+from imagescope_agent.training.examples import as_plain
+from imagescope_agent.training.material import Plan
+from imagescope_agent.training.mini_mllm import Trainer
+from imagescope_agent.training.packing import KINDS, Packer
+from imagescope_agent.training.pool import small_picture
+from imagescope_agent.training.talking import ask_branch, fold_branch, propose_branch
+from imagescope_agent.training.tokenizer import SCAFFOLD, train_tokenizer
+
+SEEDS = range(30)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return train_tokenizer(examples=60)
+
+
+def _some(seed: int) -> tuple[Random, list[Scene], Query]:
+    """Easily confused scenes, and a request that one of them answers: composed for odd seeds."""
+    rng = Random(seed)
+    made = None
+    while made is None:
+        made = family(rng, rng.sample(COMPOSED_KINDS, 3))
+    scenes, changes = made
+    return rng, scenes[1:], changes[0] if seed % 2 else any_query(scenes[1], rng)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_chain_is_what_the_judge_reads(seed: int) -> None:
+    _, scenes, query = _some(seed)
+    branch = chain_branch(query, scenes, apart=True)
+    places, answer = replies.parse_cotrr(branch.answer, len(scenes))
+    assert [part for part, _ in components(query, apart=True)] == answer.components
+    worth = [met(query, scene) for scene in scenes]
+    assert worth[places[0]] == max(worth) and sorted(places) == list(range(len(scenes)))
+    assert [evaluation.image for evaluation in answer.evaluations] == list(range(1, len(scenes) + 1))
+    for evaluation, scene in zip(answer.evaluations, scenes, strict=True):
+        said = [part.rpartition(": ")[2] == "yes" for part in evaluation.reason.split(", ")]
+        assert said == [part.holds(scene) for _, part in components(query, apart=True)]
+        assert (evaluation.grade == "excellent") == all(said)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_checks_lie_where_the_answer_says_so(seed: int, tokenizer: PreTrainedTokenizerFast) -> None:
+    _, scenes, query = _some(seed)
+    branch = chain_branch(query, scenes, apart=seed % 3 == 0)
+    for check in branch.checks:
+        assert branch.answer[: check.number].endswith(f'{{"image":{check.place + 1}')
+        assert branch.answer[check.end : check.answer] == ":"
+        assert branch.answer[check.answer :].lstrip()[:2] in ("ye", "no")
+    packed = Packer(tokenizer).pack([(labelled(LABELS[: len(scenes)]), [branch])])
+    told = packed.labels[packed.kinds == KINDS.index("check")].tolist()
+    yes = tokenizer(": yes", add_special_tokens=False).input_ids[-1]
+    truth = [part.holds(s) for s in scenes for _, part in components(query, apart=seed % 3 == 0)]
+    assert [token == yes for token in told] == truth
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_best_is_the_one_under_its_label(seed: int) -> None:
+    rng, scenes, query = _some(seed)
+    labels, order, branches = lettered([query], scenes[:4], rng)
+    assert sorted(order) == [0, 1, 2, 3] and labels[0] == "Reference:"
+    worth = [met(query, scenes[item]) for item in order]
+    assert bool(branches) == (worth.count(max(worth)) == 1)
+    for branch in branches:
+        assert labels[1 + worth.index(max(worth))] == f"{branch.answer}:"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_orders_and_grades_are_true(seed: int) -> None:
+    rng, scenes, query = _some(seed)
+    _, (order, grades, _) = numbered(query, scenes, rng)
+    worth = [met(query, scene) for scene in scenes]
+    places = replies.parse_order(order.answer, len(scenes))
+    assert [worth[place] for place in places] == sorted(worth, reverse=True)
+    given = replies.parse_grades(grades.answer, len(scenes))
+    assert all(abs(a - b) <= 0.051 for a, b in zip(given, worth, strict=True))
+    single = grade_branch(query, scenes[0])
+    assert replies.parse_grade(single.answer) == given[0]
+    for name in single.named:
+        noun = name.pattern.kind or "thing"
+        assert single.prompt[: name.end].endswith((noun, PLURALS[noun]))
+
+
+def test_places_do_not_tell_which_is_best() -> None:
+    """Every place and every label is the best one about as often."""
+    rng, firsts, letters = Random(1), [0] * 4, [0] * 4
+    while sum(firsts) < 400:
+        scenes = [random_scene(rng) for _ in range(4)]
+        branches = lettered([any_query(rng.choice(scenes), rng)], scenes, rng)[2]
+        if branches:
+            query_best = branches[0].answer
+            letters[LABELS.index(query_best)] += 1
+            firsts[branches[0].slots.index(LABELS.index(query_best))] += 1
+    assert min(firsts) > 60 and min(letters) > 60, (firsts, letters)
+
+
+def test_a_caption_is_a_query_that_its_scene_answers() -> None:
+    rng = Random(3)
+    for _ in range(50):
+        scene = random_scene(rng)
+        query = caption_query(scene, rng)
+        assert met(query, scene) == 1 and query.full
+
+
+def test_the_target_is_described_without_what_goes() -> None:
+    rng = Random(4)
+    made = None
+    while made is None:
+        made = family(rng, ["removal"])
+    scenes, queries = made
+    gone = [step.condition.words() for step in queries[0].steps if step.type == "Removal"]
+    assert gone and all(words not in target_branch(queries[0], scenes[0]).answer for words in gone)
+
+
+def test_judges_ask_as_the_training_does(tokenizer: PreTrainedTokenizerFast) -> None:
+    """The same words, labels and pictures in the same places, read back from the messages a model gets."""
+    rng, scenes, query = _some(5)
+    scenes = scenes[:3]
+    refs = [ImageRef(key=str(place), data=_png(scene)) for place, scene in enumerate(scenes)]
+    task = Task(
+        query=query.text,
+        understood=steps_text(as_plain(query.steps)),
+        model=Role("judge", Scripted()),
+        prompt_set="mini",
+    )
+    session = Session(task, [Candidate(id=ref.key, image=ref) for ref in refs])
+    labels, branches = numbered(query, scenes, rng)
+    asked = read_asked(session.numbered("order", range(3)).messages())
+    assert asked.labels == labels and asked.images == (blank_image().key, "0", "1", "2")
+    assert asked.text == branches[0].prompt
+    request = session.request("best", (1, 0), ("B", "A"), labels="B, A")
+    assert read_asked(request.messages()).labels == ("Reference:", "B:", "A:")
+
+
+def test_labelled_rows_equal_what_the_checkpoint_is_asked(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    model = chat_model(tokenizer).eval()
+    for weight in model.parameters():
+        weight.data = weight.data.half().float()  # so that the 16-bit checkpoint is the same model
+    save_chat_model(model, tokenizer, tmp_path)
+    loaded = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    processor = AutoProcessor.from_pretrained(tmp_path)
+    rng, scenes, query = _some(9)
+    labels, branches = numbered(query, scenes[:3], rng)
+    pixels = np.stack([small_picture(scene) for scene in (scenes[4], *scenes[:3])])
+    batch = Packer(tokenizer).pack([(labels, branches)])
+    trainer = Trainer(model, tokenizer, Plan(steps=1), tmp_path)
+    content: list[dict[str, object]] = []
+    for label, picture in zip(labels, pixels, strict=True):
+        content += [{"type": "text", "text": label}, {"type": "image", "image": Image.fromarray(picture)}]
+    with torch.no_grad():
+        packed = model.lm_head(trainer.hidden(batch, pixels))[0]
+        ends = (batch.labels[0] == tokenizer.convert_tokens_to_ids(SCAFFOLD[-2])).nonzero()[:, 0]
+        inputs = processor.apply_chat_template(
+            [{"role": "user", "content": [*content, {"type": "text", "text": branches[0].prompt}]}],
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+            add_generation_prompt=True,
+        )
+        alone = loaded(**inputs).logits[0, -1]
+    assert min((packed[end] - alone).abs().max().item() for end in ends) < 1e-3
+
+
+def _png(scene: Scene) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(small_picture(scene)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _knows(seed: int, queries: int) -> ScriptedScorer:
+    """A judge that has seen the truth of the card's own questions: by the text and the pictures of each."""
+    truth: dict[tuple[str, tuple[str, ...]], str] = {}
+    rng = Random(f"card comparing {seed}")
+    for count in (2, 4):
+        made = 0
+        while made < queries:
+            reference, scenes, query = card_judging._compared(rng, count, composed=made % 2 == 1)
+            _, order, branches = lettered([query], scenes, rng)
+            if branches:
+                truth[branches[0].prompt, _keys(reference, [scenes[i] for i in order])] = branches[0].answer
+                made += 1
+    for number in range(queries):
+        reference, scenes, query = card_judging._compared(rng, 1, composed=number % 2 == 1)
+        branch = grade_branch(query, scenes[0])
+        truth[branch.prompt, _keys(reference, scenes)] = branch.answer
+    for number in range(queries):
+        reference, scenes, query = card_judging._compared(rng, card_judging.MANY, composed=number % 2 == 1)
+        for branch in numbered(query, scenes, rng)[1]:
+            truth[branch.prompt, _keys(reference, scenes)] = branch.answer
+
+    def reply(asked: Asked) -> str:
+        return truth[asked.text, asked.images]
+
+    return ScriptedScorer(
+        lambda asked: [1.0 if c == reply(asked) else 0.1 for c in asked.choices or ()], reply
+    )
+
+
+def _keys(reference: Scene | None, scenes: list[Scene]) -> tuple[str, ...]:
+    first = picture(reference) if reference else blank_image()
+    return (first.key, *(picture(scene).key for scene in scenes))
+
+
+def test_the_card_tells_who_knows_from_who_does_not() -> None:
+    knowing = asyncio.run(card_judging.comparing_figures(Role("judge", _knows(3, 6)), 3, 6))
+    assert set(knowing.values()) == {100.0}
+    babbling = ScriptedScorer(lambda asked: [1.0] * len(asked.choices or ()), "well")
+    lost = asyncio.run(card_judging.comparing_figures(Role("judge", babbling), 3, 6))
+    assert lost["order"] == lost["grades"] == lost["cotrr"] == lost["grade"] == 0
+
+
+def test_the_card_of_conversations_tells_who_knows() -> None:
+    rng = Random("card talking 2")
+    folds = [fold_branch(rng) for _ in range(8)]
+    asks = [ask_branch(rng) for _ in range(8)]
+    proposals = [propose_branch(rng) for _ in range(8)]
+    truth = {branch.prompt: branch.answer for branch in (*folds, *asks, *proposals)}
+    knowing = Role("reasoner", Scripted(lambda asked: truth[asked.text]))
+    assert set(asyncio.run(card_talking.talking_figures(knowing, 2, 8)).values()) == {100.0}
+    wrong = {prompt: _spoilt(answer) for prompt, answer in truth.items()}
+    spoilt = Role("reasoner", Scripted(lambda asked: wrong[asked.text]))
+    assert set(asyncio.run(card_talking.talking_figures(spoilt, 2, 8)).values()) == {0.0}
+
+
+def _spoilt(answer: str) -> str:
+    if not answer.startswith("{"):
+        return "What is it?"
+    value = json.loads(answer)
+    if "questions" in value:
+        return json.dumps({"questions": ["Is there a silver spoon?"]})
+    return json.dumps({**value, "topic": "new" if value["topic"] == "same" else "same"})
+
+
+def test_keys_are_the_pictures_own() -> None:
+    scene = random_scene(Random(1))
+    shown = picture(scene)
+    assert shown.key == hashlib.sha256(shown.data).hexdigest()
