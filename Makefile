@@ -12,7 +12,8 @@ SEEDS  ?= 3 4 5
 GRAPHS ?= retrieve imagescope
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
-TORCH  ?=
+TORCH   ?=
+WORKERS ?= 2
 
 export UV_PYTHON_DOWNLOADS := never
 export HF_HUB_OFFLINE ?= 1
@@ -26,8 +27,8 @@ setup: $(READY) ## install everything into .venv (again only when pyproject.toml
 demo: setup ## the main job: draw a collection, index it, search it, write demo/index.html
 	$(BIN)/imagescope demo --out $(OUT)
 
-test: setup ## all tests
-	$(BIN)/python -m pytest $(ARGS)
+test: setup ## all tests, WORKERS files at a time
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from importlib.resources import files
 from imagescope_agent.errors import BadInput, suggest
 
 PACKAGE = "imagescope_agent.prompts"
+NO_REFERENCE = "a blank image"  # what prompts call the reference where there is none
 
 # The placeholders each step fills in; a prompt file uses exactly these, except that it may do without OPTIONAL ones.
 STEPS: dict[str, frozenset[str]] = {

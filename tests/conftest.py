@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 
-# before any test module imports a library that reads them
+# before any test module imports a library that reads them; files tested at the same time have a core each
 os.environ.update(
     HF_HUB_OFFLINE="1",
-    XDG_STATE_HOME=os.path.join(tempfile.gettempdir(), "imagescope-tests"),
+    XDG_STATE_HOME=f"{tempfile.gettempdir()}/imagescope-tests{os.environ.get('PYTEST_XDIST_WORKER', '')}",
     HF_HUB_DISABLE_PROGRESS_BARS="1",
     LANGSMITH_TRACING="false",
     TOKENIZERS_PARALLELISM="false",
-    OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", "2"),  # the models are small: more threads only wait
+    OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"),
 )
 
 import asyncio

@@ -6,19 +6,21 @@ import asyncio
 import io
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
 from tqdm import tqdm
 
 from imagescope_agent.benchmarks.machine import machine
-from imagescope_agent.errors import BadInput
+from imagescope_agent.errors import BadInput, UnreadableReply
 from imagescope_agent.judges import JUDGES
 from imagescope_agent.judges.base import Candidate, Judge, Judgement, Task
 from imagescope_agent.ledger import spent
-from imagescope_agent.mllms.role import ImageRef, Role
+from imagescope_agent.mllms.role import ImageRef, Request, Role
+from imagescope_agent.parsing import IntentAnswer, parse_intent
 from imagescope_agent.profiles.profile import load_profile
+from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
 from imagescope_agent.registry import resolve
 from imagescope_agent.scenes.composed_queries import COMPOSED_KINDS, family
 from imagescope_agent.scenes.conditions import satisfies
@@ -41,12 +43,14 @@ class Case:
         reference: None for a text query.
         candidates: in a random first-stage order.
         right: ids of those that satisfy it: at least one, and not all.
+        understood: its atomic instructions as the profile's reasoner reads them; every strategy is shown the same.
     """
 
     text: str
     reference: ImageRef | None
     candidates: list[Candidate]
     right: frozenset[str]
+    understood: str = ""
 
 
 def run(
@@ -79,9 +83,13 @@ def run(
         BackendUnavailable: the model does not answer.
     """
     chosen = load_profile(profile)
-    asked = role or open_roles(chosen)["judge"]
     prompt_set = chosen.prompt_set if role is None else None
     cases = make_cases(queries, k, seed)
+    if role is None:
+        roles = open_roles(chosen)
+        asked, cases = roles["judge"], asyncio.run(understood(cases, roles, prompt_set))
+    else:
+        asked = role
     variants, refused = {}, {}
     for name in tqdm(names or JUDGES, desc="judging", unit="strategy", disable=None):
         judge = resolve(name, JUDGES, kind="judge")
@@ -99,6 +107,31 @@ def run(
         "variants": variants,
         "refused": refused,
     }
+
+
+async def understood(cases: Sequence[Case], roles: Mapping[str, Role], prompt_set: str | None) -> list[Case]:
+    """The cases as a graph's judge is given them: taken apart by the reasoner, the reference told by the captioner.
+
+    A request that cannot be read stays whole.
+    """
+    captioned = [case for case in cases if case.reference is not None]
+    caption = load_prompt("caption", prompt_set=prompt_set).fill()
+    pictures = [Request(text=caption, images=(case.reference,)) for case in captioned if case.reference]
+    told = {
+        case.text: reply.text
+        for case, reply in zip(captioned, await roles["captioner"].ask(pictures), strict=True)
+    }
+    prompt = load_prompt("understand", prompt_set=prompt_set)
+    texts = [prompt.fill(instruction=c.text, reference=told.get(c.text, NO_REFERENCE)) for c in cases]
+    replies = await roles["reasoner"].ask([Request(text=text) for text in texts], schema=IntentAnswer)
+    return [replace(case, understood=_steps(reply.text)) for case, reply in zip(cases, replies, strict=True)]
+
+
+def _steps(reply: str) -> str:
+    try:
+        return steps_text(parse_intent(reply)["steps"])
+    except UnreadableReply:
+        return ""
 
 
 def make_cases(queries: int, k: int, seed: int) -> list[Case]:
@@ -161,6 +194,7 @@ async def _measured(
     for case in cases:
         task = Task(
             query=case.text,
+            understood=case.understood,
             reference=case.reference,
             model=role,
             prompt_set=prompt_set,

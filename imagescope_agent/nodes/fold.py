@@ -15,9 +15,9 @@ from imagescope_agent.ledger import at_step, require_call, spent
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.asking import ask_one, on_budget
 from imagescope_agent.nodes.hear import plain_answer
-from imagescope_agent.nodes.understand import NO_REFERENCE, Predicates
+from imagescope_agent.nodes.understand import Predicates
 from imagescope_agent.parsing import FoldAnswer, parse_fold
-from imagescope_agent.prompting import load_prompt
+from imagescope_agent.prompting import NO_REFERENCE, load_prompt
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Fact, Predicate, State, Step
 

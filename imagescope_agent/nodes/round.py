@@ -6,7 +6,7 @@ from typing import Any
 
 from imagescope_agent.collection.index import Collection
 from imagescope_agent.nodes.turn import Begin
-from imagescope_agent.nodes.understand import NO_REFERENCE
+from imagescope_agent.prompting import NO_REFERENCE
 from imagescope_agent.state import State
 
 

@@ -21,11 +21,10 @@ from imagescope_agent.parsing import (
     parse_predicates,
     unique_predicates,
 )
-from imagescope_agent.prompting import load_prompt, steps_text
+from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, State
 
-NO_REFERENCE = "a blank image"
 UNKNOWN_REFERENCE = "an image"
 
 

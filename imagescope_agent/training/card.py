@@ -13,7 +13,7 @@ from random import Random
 from imagescope_agent.errors import UnreadableReply
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.parsing import parse_intent, parse_predicates, parse_yes_no
-from imagescope_agent.prompting import load_prompt, steps_text
+from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
 from imagescope_agent.scenes.composed_queries import COMPOSED_KINDS, composed_query, near_miss_scene
 from imagescope_agent.scenes.conditions import PLURALS, predicates, satisfies
 from imagescope_agent.scenes.language import caption
@@ -24,7 +24,7 @@ from imagescope_agent.scenes.world import COLOURS, KINDS, Scene, random_scene
 from imagescope_agent.training.card_judging import comparing_figures
 from imagescope_agent.training.card_pictures import blank, picture
 from imagescope_agent.training.card_talking import talking_figures
-from imagescope_agent.training.examples import NO_REFERENCE, as_plain
+from imagescope_agent.training.examples import as_plain
 
 _BATCH = 256
 _LOOK = re.compile(rf"\b({'|'.join(COLOURS)}) ({'|'.join([*KINDS, *PLURALS.values()])})\b")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from imagescope_agent.prompting import load_prompt, steps_text
+from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
 from imagescope_agent.scenes.composed_queries import COMPOSED_KINDS, composed_query, near_miss_scene
 from imagescope_agent.scenes.conditions import (
     PLURALS,
@@ -31,7 +31,6 @@ from imagescope_agent.scenes.world import Scene, Thing, random_scene
 
 PROMPT_SET = "mini"
 MIXED = 0.4  # share of text queries that combine what the five kinds ask for
-NO_REFERENCE = "a blank image"
 
 
 @dataclass(frozen=True, kw_only=True)

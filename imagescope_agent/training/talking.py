@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
-from imagescope_agent.prompting import load_prompt
+from imagescope_agent.prompting import NO_REFERENCE, load_prompt
 from imagescope_agent.scenes.conditions import (
     SETTING_PHRASE,
     Absent,
@@ -21,7 +21,7 @@ from imagescope_agent.scenes.edits import Step
 from imagescope_agent.scenes.language import caption, join
 from imagescope_agent.scenes.messages import say, standing
 from imagescope_agent.scenes.world import Scene, random_scene
-from imagescope_agent.training.examples import NO_REFERENCE, PROMPT_SET, Branch, as_plain, compact
+from imagescope_agent.training.examples import PROMPT_SET, Branch, as_plain, compact
 
 _QUESTIONS = 5
 _PICTURES = 8

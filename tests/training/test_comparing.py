@@ -188,11 +188,12 @@ def test_labelled_rows_equal_what_the_checkpoint_is_asked(
     batch = Packer(tokenizer).pack([(labels, branches)])
     trainer = Trainer(model, tokenizer, Plan(steps=1), tmp_path)
     content: list[dict[str, object]] = []
-    for label, picture in zip(labels, pixels, strict=True):
-        content += [{"type": "text", "text": label}, {"type": "image", "image": Image.fromarray(picture)}]
+    for label, seen in zip(labels, pixels, strict=True):
+        content += [{"type": "text", "text": label}, {"type": "image", "image": Image.fromarray(seen)}]
     with torch.no_grad():
         packed = model.lm_head(trainer.hidden(batch, pixels))[0]
-        ends = (batch.labels[0] == tokenizer.convert_tokens_to_ids(SCAFFOLD[-2])).nonzero()[:, 0]
+        opening = torch.tensor(tokenizer.convert_tokens_to_ids(SCAFFOLD[-2]))
+        ends = torch.eq(batch.labels[0], opening).nonzero()[:, 0]
         inputs = processor.apply_chat_template(
             [{"role": "user", "content": [*content, {"type": "text", "text": branches[0].prompt}]}],
             tokenize=True,
