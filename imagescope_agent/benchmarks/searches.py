@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from imagescope_agent.api import ImageScope, index_folder
+from imagescope_agent.benchmarks.drawn import Query, forget, read_queries
 from imagescope_agent.benchmarks.machine import machine, peak_memory
-from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.transformers_chat import TransformersChat
-from imagescope_agent.profiles.profile import ROLES
 from imagescope_agent.scenes.make import make_world
-from imagescope_agent.services import Services
 
 IMAGES = 64
 
@@ -46,14 +42,14 @@ def run(
 
 
 def _measured(root: Path, profile: str, searches: int) -> dict[str, Any]:
-    queries = _queries(root, searches)
+    queries = read_queries(root, searches)
     index_folder(root / "images", profile=profile, progress=False)
     scope = ImageScope.open(root / "images", profile=profile, runs=False)
     asyncio.run(_one(scope, queries[0]))  # loads the weights
     seconds: dict[str, float] = {}
     rankings: dict[str, list[list[str]]] = {}
     for name, search in {"alone": _alone, "together": _together}.items():
-        _forget(scope.services)
+        forget(scope.services)
         start = time.perf_counter()
         rankings[name] = asyncio.run(search(scope, queries))
         seconds[name] = round(time.perf_counter() - start, 2)
@@ -70,42 +66,14 @@ def _measured(root: Path, profile: str, searches: int) -> dict[str, Any]:
     }
 
 
-async def _alone(scope: ImageScope, queries: list[tuple[str, str | None]]) -> list[list[str]]:
+async def _alone(scope: ImageScope, queries: list[Query]) -> list[list[str]]:
     return [await _one(scope, query) for query in queries]
 
 
-async def _together(scope: ImageScope, queries: list[tuple[str, str | None]]) -> list[list[str]]:
+async def _together(scope: ImageScope, queries: list[Query]) -> list[list[str]]:
     return list(await asyncio.gather(*(_one(scope, query) for query in queries)))
 
 
-async def _one(scope: ImageScope, query: tuple[str, str | None]) -> list[str]:
-    text, reference = query
-    found = await scope.asearch(text, image=reference, k=IMAGES)
+async def _one(scope: ImageScope, query: Query) -> list[str]:
+    found = await scope.asearch(query.text, image=query.reference, k=IMAGES)
     return [hit.id for hit in found]
-
-
-def _queries(root: Path, count: int) -> list[tuple[str, str | None]]:
-    """As many of each kind, (text, id of the reference image or None)."""
-    try:
-        read = [
-            [json.loads(line) for line in (root / name).read_text(encoding="utf-8").splitlines()]
-            for name in ("tir.jsonl", "cir.jsonl")
-        ]
-    except OSError as error:
-        raise BadInput(
-            f"{str(root)!r} holds no drawn scenes; make some with `imagescope scenes make`"
-        ) from error
-    both = [line for pair in zip(*read, strict=False) for line in pair][:count]
-    if len(both) < count:
-        raise BadInput(f"{str(root)!r} holds {len(both)} queries, not {count}; draw more scenes")
-    return [
-        (line["text"], str(line["reference"]).removeprefix("images/") if "reference" in line else None)
-        for line in both
-    ]
-
-
-def _forget(services: Services) -> None:
-    for role in ROLES:
-        model = getattr(services, role).model
-        if isinstance(model, TransformersChat):
-            model.forget()

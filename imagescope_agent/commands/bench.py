@@ -16,6 +16,7 @@ BENCHES = {  # name: (module, help); the module has add_arguments(parser) and ru
         "bench_judges",
         "accuracy against calls, tokens and seconds of every judge strategy, on drawn scenes or simulated",
     ),
+    "graphs": ("bench_graphs", "what a query costs each graph, and what verifying only what matters saves"),
     "turn": ("bench_turn", "a conversation's later turns beside its first: tokens, calls, rankings"),
     "overhead": ("bench_overhead", "what checkpoints and traces cost a search, side by side with neither"),
 }
