@@ -38,14 +38,22 @@ OPTIONAL = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """The wording of one step, with `$name` placeholders."""
+    """The wording of one step, with `$name` placeholders.
+
+    Attributes:
+        text: what is said after all pictures.
+        each: what is said after each of several candidates, for models that do better with what to look for beside
+            what they look at; the part of the file before a line of `---`, empty in most.
+    """
 
     step: str
     text: str
+    each: str = ""
 
     def __post_init__(self) -> None:
-        found, wanted = set(string.Template(self.text).get_identifiers()), STEPS[self.step]
-        if not string.Template(self.text).is_valid() or found | (wanted & OPTIONAL) != wanted:
+        template = string.Template(f"{self.each}\n{self.text}")
+        found, wanted = set(template.get_identifiers()), STEPS[self.step]
+        if not template.is_valid() or found | (wanted & OPTIONAL) != wanted:
             raise BadInput(f"prompt {self.step!r} must use exactly {_names(wanted)}, it uses {_names(found)}")
 
     def fill(self, **values: str) -> str:
@@ -56,10 +64,21 @@ class Prompt:
         Raises:
             BadInput: a value is missing, or there is no placeholder for it.
         """
+        return self._filled(self.text, values)
+
+    def fill_each(self, **values: str) -> str:
+        """As `fill`, what is said after each candidate.
+
+        Raises:
+            BadInput: see `fill`.
+        """
+        return self._filled(self.each, values)
+
+    def _filled(self, text: str, values: Mapping[str, str]) -> str:
         if set(values) != STEPS[self.step]:
             raise BadInput(f"prompt {self.step!r} needs {_names(STEPS[self.step])}, not {_names(values)}")
         safe = {name: value.replace("</", "< /") for name, value in values.items()}
-        return string.Template(self.text).substitute(safe)
+        return string.Template(text).substitute(safe)
 
 
 @cache
@@ -77,7 +96,8 @@ def load_prompt(step: str, *, prompt_set: str | None = None) -> Prompt:
     places = [root / prompt_set / f"{step}.md"] if prompt_set else []
     for place in [*places, root / f"{step}.md"]:
         if place.is_file():
-            return Prompt(step=step, text=place.read_text(encoding="utf-8").strip())
+            each, _, text = place.read_text(encoding="utf-8").rpartition("\n---\n")
+            return Prompt(step=step, text=text.strip(), each=each.strip())
     raise BadInput(f"the prompt file {step}.md is missing; install the package again")
 
 

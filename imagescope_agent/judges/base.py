@@ -50,10 +50,16 @@ class Task:
         """The wording of a step in the task's prompt set."""
         return load_prompt(step, prompt_set=self.prompt_set)
 
-    def words(self, step: str, **values: str) -> str:
-        """The prompt of a step, filled with the query, what was understood of it, and `values`."""
-        understood = self.understood or self.query
-        return self.prompt(step).fill(instruction=self.query, understood=understood, **values)
+    def words(self, step: str, **values: str) -> tuple[str, str]:
+        """What a step says after all pictures, and after each candidate: filled with the query and `values`."""
+        prompt = self.prompt(step)
+        filled = {"instruction": self.query, "understood": self.understood or self.query, **values}
+        return prompt.fill(**filled), said_after(prompt.fill_each(**filled))
+
+
+def said_after(each: str) -> str:
+    """What a prompt says after each candidate, as it stands between two pictures."""
+    return f" {each}\n" if each else ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,6 @@ from random import Random
 import numpy as np
 
 from imagescope_agent.judges.aggregation import placed
-from imagescope_agent.judges.base import Task
 from imagescope_agent.judges.session import Session
 from imagescope_agent.judges.strategy import Found, Strategy
 from imagescope_agent.mllms.protocols import AttentionReader
@@ -24,7 +23,7 @@ class Icr(Strategy):
 
     async def rank(self, session: Session, rng: Random) -> Found:
         """By attention beyond that of an empty query; two calls, or none where the budget forbids two."""
-        requests = [_request(session.task, session, query) for query in (NOTHING, session.task.query)]
+        requests = [_request(session, query) for query in (NOTHING, session.task.query)]
         read = await session.attend(requests)
         if read is None:
             return list(session.items), {}
@@ -40,10 +39,10 @@ def calibrated(real: Sequence[float], empty: Sequence[float]) -> float:
     return float(kept.sum())
 
 
-def _request(task: Task, session: Session, query: str) -> Request:
+def _request(session: Session, query: str) -> Request:
     """The listwise question, asked with another query."""
-    text = task.prompt("order").fill(instruction=query, understood=query, count=str(len(session.items)))
-    return replace(session.numbered("order", session.items), text=text)
+    task = replace(session.task, query=query, understood=query)
+    return Session(task, session.candidates).numbered("order", session.items)
 
 
 judge = Icr(

@@ -25,7 +25,7 @@ async def judge(task: Task, candidates: Sequence[Candidate]) -> Judgement:
     notes: list[Note] = []
     usage: list[Mapping[str, Any]] = []
     reference = task.reference or blank_image()
-    text = task.words("evaluate")
+    text, _ = task.words("evaluate")
     for candidate in candidates:
         try:
             if task.budget is not None and len(usage) >= task.budget:

@@ -49,10 +49,12 @@ class Session:
 
     def request(self, step: str, items: Sequence[int], under: Sequence[str] = (), **values: str) -> Request:
         """A step's question about some items; each picture `under` its own label, if any."""
+        text, each = self.task.words(step, **values)
         return Request(
-            text=self.task.words(step, **values),
+            text=text,
             images=self.pictures(items),
             labels=labelled(under) if under else (),
+            after=("", *[each] * len(items)) if each else (),
         )
 
     def numbered(self, step: str, items: Sequence[int]) -> Request:

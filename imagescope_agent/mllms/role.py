@@ -76,19 +76,24 @@ class Request:
         text: the question.
         images: what it is about.
         labels: what stands before each picture where there are several to be told apart; none otherwise.
+        after: what stands after each picture; nothing in most questions.
     """
 
     text: str
     images: tuple[ImageRef, ...] = ()
     labels: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
     def messages(self) -> list[BaseMessage]:
         """The request as a LangChain conversation of one turn."""
         blocks: list[str | dict[str, Any]] = []
-        labels = self.labels or ("",) * len(self.images)
-        for label, image in zip(labels, self.images, strict=True):
+        nothing = ("",) * len(self.images)
+        for label, image, after in zip(
+            self.labels or nothing, self.images, self.after or nothing, strict=True
+        ):
             blocks += [{"type": "text", "text": label}] if label else []
             blocks.append(image.block())
+            blocks += [{"type": "text", "text": after}] if after else []
         return [HumanMessage(content=[*blocks, {"type": "text", "text": self.text}])]
 
 

@@ -26,6 +26,7 @@ from imagescope_agent.scenes.queries import Query
 from imagescope_agent.scenes.world import Scene, random_scene
 from imagescope_agent.training.card_pictures import blank, picture
 from imagescope_agent.training.comparing import grade_branch, lettered, met, numbered
+from imagescope_agent.training.examples import Pictures
 
 MANY = 10
 Figures = dict[str, float]
@@ -47,9 +48,9 @@ async def _best(judge: Role, rng: Random, queries: int, count: int) -> float:
     requests, truth = list[Request](), list[str]()
     while len(truth) < queries:
         reference, scenes, query = _compared(rng, count, composed=len(truth) % 2 == 1)
-        labels, order, branches = lettered([query], scenes, rng)
+        pictures, order, branches = lettered(query, scenes, rng)
         if branches:
-            requests.append(_request(branches[0].prompt, reference, [scenes[i] for i in order], labels))
+            requests.append(_request(branches[0].prompt, reference, [scenes[i] for i in order], pictures))
             truth.append(branches[0].answer)
     rows = (await judge.choose(requests, LABELS[:count])).probabilities
     return _share(LABELS[row.index(max(row))] == best for row, best in zip(rows, truth, strict=True))
@@ -78,9 +79,9 @@ async def _lists(judge: Role, rng: Random, queries: int) -> Figures:
     worth: list[list[float]] = []
     for number in range(queries):
         reference, scenes, query = _compared(rng, MANY, composed=number % 2 == 1)
-        labels, branches = numbered(query, scenes, rng)
+        pictures, branches = numbered(query, scenes, apart=True, composed=reference is not None)
         for requests, branch in zip(asked.values(), branches, strict=True):
-            requests.append(_request(branch.prompt, reference, scenes, labels))
+            requests.append(_request(branch.prompt, reference, scenes, pictures))
         worth.append([met(query, scene) for scene in scenes])
     right: Counter[str] = Counter()
     schemas: dict[str, type[BaseModel]] = {"order": OrderAnswer, "grades": GradesAnswer, "cotrr": CotrrAnswer}
@@ -118,10 +119,13 @@ def _compared(rng: Random, count: int, *, composed: bool) -> tuple[Scene | None,
 
 
 def _request(
-    text: str, reference: Scene | None, scenes: Sequence[Scene], labels: tuple[str, ...] = ()
+    text: str, reference: Scene | None, scenes: Sequence[Scene], pictures: Pictures | None = None
 ) -> Request:
-    first = picture(reference) if reference else blank()
-    return Request(text=text, images=(first, *map(picture, scenes)), labels=labels)
+    images = (picture(reference) if reference else blank(), *map(picture, scenes))
+    if pictures is None:
+        return Request(text=text, images=images)
+    after = tuple(said.text if said else "" for said in pictures.said)
+    return Request(text=text, images=images, labels=pictures.labels, after=after)
 
 
 def _share(right: Iterable[bool]) -> float:

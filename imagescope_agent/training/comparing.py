@@ -1,21 +1,37 @@
-"""What the mini chat model is taught of judging: grades, the best of several, an order, CoTRR's chain."""
+"""What the mini chat model is taught of judging: grades, the best of several, an order, CoTRR's chain.
+
+After every candidate stands what it should fulfil, so that a picture is compared with words beside it and the answer
+only has to gather what was found.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
-from imagescope_agent.judges.order_control import LABELS, labelled, presentations
-from imagescope_agent.prompting import steps_text
-from imagescope_agent.scenes.conditions import Absent, Condition, Count, Elsewhere, Exists, Related
-from imagescope_agent.scenes.language import caption
+from imagescope_agent.judges.base import said_after
+from imagescope_agent.judges.order_control import labelled, presentations
+from imagescope_agent.prompting import load_prompt, steps_text
+from imagescope_agent.scenes.conditions import (
+    PLURALS,
+    Absent,
+    Condition,
+    Count,
+    Exists,
+    Pattern,
+    Related,
+)
+from imagescope_agent.scenes.language import SYNONYMS, caption
 from imagescope_agent.scenes.queries import Query
 from imagescope_agent.scenes.world import Scene
 from imagescope_agent.training.examples import (
+    PROMPT_SET,
     Branch,
-    Check,
-    Line,
     Name,
+    Pictures,
+    Said,
+    Spot,
     as_plain,
     compact,
     fill,
@@ -40,161 +56,180 @@ def grade_branch(query: Query, candidate: Scene) -> Branch:
     named = tuple(
         Name(end=n.end + shift, pattern=n.pattern, partner=n.partner, met=n.met) for n in judged.named
     )
-    return Branch(
-        prompt=prompt,
-        answer=str(round(10 * met(query, candidate))),
-        kind="grade",
-        named=named,
-        scene=candidate,
-    )
+    answer = str(round(10 * met(query, candidate)))
+    return Branch(prompt=prompt, answer=answer, kind="grade", named=named, scene=candidate)
 
 
 def target_branch(query: Query, reference: Scene) -> Branch:
     """From reference and change to one description of what is wanted."""
     prompt = fill("target", instruction=query.text, reference=caption(reference))
-    return Branch(prompt=prompt, answer=told(query.steps), kind="text")
+    return Branch(prompt=prompt, answer=wanted(query), kind="text")
+
+
+def wanted(query: Query) -> str:
+    """A description of the target: what is there, where, and what must not be there."""
+    gone = [c.words() for c in query.conditions if isinstance(c, Absent)]
+    return ", ".join([told(query.steps), *(f"without {words}" for words in dict.fromkeys(gone))])
 
 
 def lettered(
-    queries: Sequence[Query], scenes: Sequence[Scene], rng: Random
-) -> tuple[tuple[str, ...], tuple[int, ...], list[Branch]]:
-    """The best of several pictures shown under letters, for every query that has one best.
+    query: Query, scenes: Sequence[Scene], rng: Random
+) -> tuple[Pictures, tuple[int, ...], list[Branch]]:
+    """The best of several pictures shown under letters, if there is one best.
 
     Returns:
-        the labels in front of the pictures, the places of `scenes` in the order shown, and the turns.
+        the pictures, the places of `scenes` in the order shown, and the turn, if any.
     """
     shown = rng.choice(presentations(range(len(scenes)), 3, rng))
     row = [scenes[item] for item in shown.items]
-    branches = []
-    for query in queries:
-        worth = [met(query, scene) for scene in row]
-        if worth.count(max(worth)) == 1:
-            prompt, lines = _about("best", query, labels=", ".join(shown.labels))
-            answer = shown.labels[worth.index(max(worth))]
-            slots = tuple(LABELS.index(label) for label in shown.labels)
-            branches.append(_listed(prompt, answer, "best", row, lines, slots))
-    return labelled(shown.labels), shown.items, branches
+    worth = [met(query, scene) for scene in row]
+    understood = steps_text(as_plain(query.steps))
+    values = {"instruction": query.text, "labels": ", ".join(shown.labels), "understood": understood}
+    pictures = _pictures("best", shown.labels, row, _steps(query), values)
+    if worth.count(max(worth)) > 1:
+        return pictures, shown.items, []
+    prompt = fill("best", **values)
+    best = Branch(prompt=prompt, answer=shown.labels[worth.index(max(worth))], kind="best")
+    return pictures, shown.items, [best]
 
 
-def numbered(query: Query, scenes: Sequence[Scene], rng: Random) -> tuple[tuple[str, ...], list[Branch]]:
-    """An order, grades and CoTRR's chain about the same numbered pictures; the labels in front of them, the turns."""
-    worth = [met(query, scene) for scene in scenes]
-    order = [place + 1 for place in sorted(range(len(scenes)), key=lambda place: -worth[place])]
-    grades = [round(10 * each) for each in worth]
-    slots = tuple(len(LABELS) + place for place in range(len(scenes)))
-    branches = []
-    for step, reply in (("order", {"order": order}), ("grades", {"grades": grades})):
-        prompt, lines = _about(step, query, count=str(len(scenes)))
-        branches.append(_listed(prompt, compact(reply), "list", scenes, lines, slots))
-    branches.append(chain_branch(query, scenes, apart=rng.random() < 0.4))
-    return labelled([str(place + 1) for place in range(len(scenes))]), branches
-
-
-def chain_branch(query: Query, scenes: Sequence[Scene], *, apart: bool) -> Branch:
-    """CoTRR's three steps: components, every picture checked against each of them with a grade, the order.
+def numbered(
+    query: Query, scenes: Sequence[Scene], *, apart: bool, composed: bool
+) -> tuple[Pictures, list[Branch]]:
+    """An order, grades and CoTRR's chain about the same numbered pictures.
 
     Args:
         query: what is wanted.
-        scenes: the numbered pictures.
-        apart: whether the request was taken apart before; else a description of the target is all there is.
+        scenes: the pictures.
+        apart: whether the request was taken apart before; else a description of the target is all there is, which
+            for a text request is the request.
+        composed: whether there is a reference.
     """
-    understood = steps_text(as_plain(query.steps)) if apart else f"Wanted: {told(query.steps)}"
-    prompt = fill("cotrr", instruction=query.text, understood=understood, count=str(len(scenes)))
-    parts = components(query, apart=apart)
-    writer = _Writer()
-    writer.add(f'{{"components":[{",".join(_quoted(words) for words, _ in parts)}],"evaluations":[')
-    worth = []
-    for place, scene in enumerate(scenes):
-        held = [part.holds(scene) for _, part in parts]
-        worth.append(sum(held) / len(held))
-        writer.add(f'{"," if place else ""}{{"image":')
-        number = writer.add(str(place + 1))
-        writer.add(',"reason":"')
-        for index, ((words, part), holds) in enumerate(zip(parts, held, strict=True)):
-            writer.add(", " if index else "")
-            start = len(writer.text)
-            end = writer.add(words)
-            answer = writer.add(": ") - 1  # the blank belongs to the word
-            writer.add("yes" if holds else "no")
-            names = tuple(_names_of(part, start, words, holds))
-            writer.checks.append(
-                Check(place=place, number=number, start=start, end=end, answer=answer, named=names)
-            )
-        writer.add(f'","grade":"{_grade(worth[-1])}"}}')
+    description = wanted(query) if composed else query.text
+    understood = steps_text(as_plain(query.steps)) if apart else f"Wanted: {description}"
+    values = {"instruction": query.text, "understood": understood, "count": str(len(scenes))}
+    labels = [str(place + 1) for place in range(len(scenes))]
+    said = _steps(query) if apart else _described(query, understood)
+    pictures = _pictures("order", labels, scenes, said, values)
+    worth = [met(query, scene) for scene in scenes]
     order = [place + 1 for place in sorted(range(len(scenes)), key=lambda place: -worth[place])]
-    writer.add(f'],"order":{compact(order)}}}')
-    return Branch(
-        prompt=prompt, answer=writer.text, kind="chain", scenes=tuple(scenes), checks=tuple(writer.checks)
-    )
-
-
-def components(query: Query, *, apart: bool) -> list[tuple[str, Condition]]:
-    """What can be checked on its own, in words: what is there, the setting, then what must not be there.
-
-    Without steps only those absences are known that the request itself names.
-    """
-    there = [(condition.words(), condition) for condition in shown_conditions(query.steps)]
-    gone = [
-        (f"no {condition.pattern.bare}", condition)
-        for condition in query.conditions
-        if isinstance(condition, Absent) and (apart or (condition.pattern.colour or "") in query.text)
+    grades = [round(10 * each) for each in worth]
+    branches = [
+        Branch(prompt=fill("order", **values), answer=compact({"order": order}), kind="order"),
+        _grades(fill("grades", **values), grades),
+        _chain(fill("cotrr", **values), [words for words, _ in components(query)], worth, order),
     ]
-    away = [(f"not {c.words()}", c) for c in query.conditions if isinstance(c, Elsewhere)]
-    return list(dict.fromkeys([*there, *gone, *away]))
+    return pictures, branches
 
 
-class _Writer:
-    """An answer under construction that tells where its parts end."""
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.checks: list[Check] = []
-
-    def add(self, piece: str) -> int:
-        self.text += piece
-        return len(self.text)
+def components(query: Query) -> list[tuple[str, Condition]]:
+    """What can be checked on its own, in words: what is there, the setting, then what must not be there."""
+    there = [(condition.words(), condition) for condition in shown_conditions(query.steps)]
+    gone = [(f"no {c.pattern.bare}", c) for c in query.conditions if isinstance(c, Absent)]
+    return list(dict.fromkeys([*there, *gone]))
 
 
-def _about(step: str, query: Query, **values: str) -> tuple[str, tuple[Line, ...]]:
-    """The prompt of a judging step, and where each line of what was understood ends."""
-    understood = steps_text(as_plain(query.steps))
-    prompt = fill(step, instruction=query.text, understood=understood, **values)
-    end, lines = prompt.index(understood) - 1, list[Line]()
-    for step_ in query.steps:
-        start = end + 1
-        end = start + len(f"{step_.type}: {step_.condition.words()}")
-        words = f"{step_.type}: "
-        names = tuple(_names_of(step_.condition, start + len(words), prompt[start + len(words) : end], None))
-        lines.append(Line(end=end, condition=step_.condition, named=names))
-    return prompt, tuple(lines)
+def _grades(prompt: str, grades: Sequence[int]) -> Branch:
+    answer, graded = '{"grades":[', list[tuple[int, int]]()
+    for place, grade in enumerate(grades):
+        answer += "," if place else ""
+        graded.append((len(answer), place + 1))
+        answer += str(grade)
+    return Branch(prompt=prompt, answer=answer + "]}", kind="grades", graded=tuple(graded))
 
 
-def _listed(
-    prompt: str,
-    answer: str,
-    kind: str,
-    scenes: Sequence[Scene],
-    lines: tuple[Line, ...],
-    slots: tuple[int, ...],
-) -> Branch:
-    return Branch(prompt=prompt, answer=answer, kind=kind, scenes=tuple(scenes), lines=lines, slots=slots)
-
-
-def _names_of(condition: Condition, start: int, words: str, holds: bool | None) -> Iterator[Name]:
-    """The things that a condition's words name, from `start` of a text on."""
-    end = start + len(words)
-    if isinstance(condition, Related):
-        first = end - len(f" {condition.relation} {condition.second.words()}")
-        yield Name(end=first, pattern=condition.first)
-        yield Name(end=end, pattern=condition.second, partner=condition.first, met=holds)
-    elif isinstance(condition, Exists | Absent | Count):
-        yield Name(end=end, pattern=condition.pattern, met=holds)
+def _chain(prompt: str, parts: Sequence[str], worth: Sequence[float], order: Sequence[int]) -> Branch:
+    """CoTRR's three steps: the components, a grade for every picture, the order."""
+    answer = f'{{"components":{compact(list(parts))},"evaluations":['
+    graded = []
+    for place, each in enumerate(worth):
+        answer += f'{"," if place else ""}{{"image":{place + 1},"grade":"'
+        graded.append((len(answer), place + 1))
+        answer += f'{_grade(each)}"}}'
+    answer += f'],"order":{compact(list(order))}}}'
+    return Branch(prompt=prompt, answer=answer, kind="chain", graded=tuple(graded))
 
 
 def _grade(worth: float) -> str:
-    """One of four grades: all holds, two thirds, some, nothing."""
-    return _GRADES[3 if worth == 1 else 2 if worth >= 0.6 else 1 if worth > 0 else 0]
+    """One of four grades: all holds, most, some, little."""
+    return _GRADES[3 if worth == 1 else 2 if worth >= 0.6 else 1 if worth >= 0.3 else 0]
 
 
-def _quoted(words: str) -> str:
-    return f'"{words}"'
+_Place = tuple[Condition, tuple[int, ...], int]  # a condition, where the things it names end, where it ends
+
+
+def _pictures(
+    step: str,
+    labels: Sequence[str],
+    scenes: Sequence[Scene],
+    places: Sequence[_Place],
+    values: Mapping[str, str],
+) -> Pictures:
+    """The reference, then every candidate under its label with what is said after it."""
+    text = said_after(load_prompt(step, prompt_set=PROMPT_SET).fill_each(**values))
+    said = [
+        Said(
+            text=text,
+            scene=scene,
+            named=tuple(name for place in places for name in _names(place, scene)),
+            spots=tuple(Spot(end=end + 1, met=condition.holds(scene)) for condition, _, end in places),
+        )
+        for scene in scenes
+    ]
+    return Pictures(labels=labelled(labels), said=(None, *said))
+
+
+def _names(place: _Place, scene: Scene) -> Iterator[Name]:
+    condition, ends, _ = place
+    patterns = _patterns(condition)
+    first = patterns[0] if len(patterns) > 1 else None
+    for number, (pattern, end) in enumerate(zip(patterns, ends, strict=True)):
+        last = number == len(patterns) - 1
+        yield Name(
+            end=end + 1,  # a blank stands before the words
+            pattern=pattern,
+            partner=first if number else None,
+            met=condition.holds(scene) if last else None,
+        )
+
+
+def _patterns(condition: Condition) -> list[Pattern]:
+    if isinstance(condition, Related):
+        return [condition.first, condition.second]
+    return [condition.pattern] if isinstance(condition, Exists | Absent | Count) else []
+
+
+def _steps(query: Query) -> list[_Place]:
+    """Where the lines of steps name things and end."""
+    places: list[_Place] = []
+    end = -1
+    for step in query.steps:
+        start, condition = end + 1, step.condition
+        end = start + len(f"{step.type}: {condition.words()}")
+        ends = [end] * len(_patterns(condition))
+        if isinstance(condition, Related):
+            ends[0] = end - len(f" {condition.relation} {condition.second.words()}")
+        places.append((condition, tuple(ends), end))
+    return places
+
+
+def _described(query: Query, text: str) -> list[_Place]:
+    """Where a description names what the steps ask for, as far as it does, reading on from one to the next."""
+    places: list[_Place] = []
+    end = 0
+    for condition in dict.fromkeys(query.conditions):
+        ends: list[int] = []
+        for pattern in _patterns(condition):
+            found = _noun(pattern).search(text, ends[-1] if ends else end) or _noun(pattern).search(text)
+            ends += [found.end()] if found else []
+        if len(ends) == len(_patterns(condition)) and ends:
+            places.append((condition, tuple(ends), ends[-1]))
+            end = ends[-1]
+    return sorted(places, key=lambda place: place[1])
+
+
+def _noun(pattern: Pattern) -> re.Pattern[str]:
+    kind = pattern.kind or "thing"
+    nouns = "|".join((PLURALS[kind], kind, *SYNONYMS.get(kind, ())))
+    colour = rf"{pattern.colour} " if pattern.colour else ""
+    return re.compile(rf"\b{colour}(?:{nouns})\b")

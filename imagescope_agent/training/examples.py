@@ -69,38 +69,43 @@ class Fate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """A step in a prompt about several pictures: where it ends in characters, what it asks for and what it names."""
+class Spot:
+    """Where something that a picture should fulfil has been said, in characters, and whether it does."""
 
     end: int
-    condition: Condition
-    named: tuple[Name, ...]
+    met: bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
-    """A component checked on one of several pictures, in an answer.
+class Said:
+    """What is said after a picture: the words, the things that they name, and what it should fulfil."""
 
-    `place` is the picture's; the rest are places in characters: the end of its number, the component from `start` to
-    `end`, and the colon's end, after which comes yes or no.
-    """
-
-    place: int
-    number: int
-    start: int
-    end: int
-    answer: int
+    text: str
+    scene: Scene
     named: tuple[Name, ...]
+    spots: tuple[Spot, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """The pictures that a row of turns is about: what stands before each (empty for nothing) and after each."""
+
+    labels: tuple[str, ...] = ()
+    said: tuple[Said | None, ...] = ()
+
+    @classmethod
+    def plain(cls, number: int) -> Pictures:
+        """So many pictures and nothing else."""
+        return cls(labels=("",) * number, said=(None,) * number)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Branch:
     """One turn: what the user says (after any pictures) and what the model should answer.
 
-    `kind` groups turns in the loss: caption, verdict, judge, text, grade, best, list or chain. `named` are the things
-    that a question or request names, in order; `scene` is the one they are sought in. `fates` are those of the
-    reference's things. Where several pictures are compared, `scenes` are those of the last ones, `slots` stand for
-    their labels, `lines` are the steps in the prompt and `checks` those in the answer.
+    `kind` groups turns in the loss, see `packing.KINDS`. `named` are the things that a question or request names, in
+    order; `scene` is the one they are sought in. `fates` are those of the reference's things. Where several pictures
+    are compared, `graded` are the places in the answer (characters) where one of them is graded, with its number.
     """
 
     prompt: str
@@ -109,10 +114,7 @@ class Branch:
     named: tuple[Name, ...] = ()
     scene: Scene | None = None
     fates: tuple[Fate, ...] = ()
-    scenes: tuple[Scene, ...] = ()
-    slots: tuple[int, ...] = ()
-    lines: tuple[Line, ...] = ()
-    checks: tuple[Check, ...] = ()
+    graded: tuple[tuple[int, int], ...] = ()
 
 
 def compact(value: object) -> str:

@@ -18,7 +18,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import rotate_half
 from imagescope_agent.scenes.conditions import Pattern
 from imagescope_agent.scenes.world import Scene, Thing
 from imagescope_agent.training.examples import FATES
-from imagescope_agent.training.row import Gaze, Mention, Place
+from imagescope_agent.training.row import Found, Gaze, Mention
 
 _MOST = 4  # the count head tells 0, 1, 2, 3 and "4 or more" apart
 
@@ -92,24 +92,20 @@ class FateHead(nn.Module):
         return functional.cross_entropy(guess, wanted), float((guess.argmax(-1) == wanted).float().mean())
 
 
-class PlacesHead(nn.Module):
-    """At the end of a step in a prompt about several pictures: which of them, by label, fulfil it."""
-
-    SLOTS = 52  # 26 letters, 26 numbers
+class FoundHead(nn.Module):
+    """Where something that a picture should fulfil has been said: whether it does."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.met = nn.Linear(width, self.SLOTS)
+        self.met = nn.Linear(width, 1)
 
-    def forward(self, states: torch.Tensor, places: Sequence[Place]) -> tuple[torch.Tensor, float]:
+    def forward(self, states: torch.Tensor, found: Sequence[Found]) -> tuple[torch.Tensor, float]:
         """Loss for hidden states (b, l, width), and the share told right."""
-        guess = self.met(self.norm(states[[p.row for p in places], [p.column for p in places]]))
-        rows = [number for number, place in enumerate(places) for _ in place.slots]
-        chosen = guess[rows, [slot for place in places for slot in place.slots]]
-        wanted = torch.tensor([met for place in places for met in place.met])
-        loss = functional.binary_cross_entropy_with_logits(chosen, wanted.float())
-        return loss, float(((chosen > 0) == wanted).float().mean())
+        guess = self.met(self.norm(states[[f.row for f in found], [f.column for f in found]]))[:, 0]
+        wanted = torch.tensor([each.met for each in found])
+        loss = functional.binary_cross_entropy_with_logits(guess, wanted.float())
+        return loss, float(((guess > 0) == wanted).float().mean())
 
 
 def _only(pattern: Pattern | None, scene: Scene) -> Thing | None:

@@ -15,6 +15,7 @@ from imagescope_agent.scenes.world import Scene
 from imagescope_agent.training.comparing import grade_branch, lettered, numbered, target_branch
 from imagescope_agent.training.examples import (
     Branch,
+    Pictures,
     caption_branch,
     judge_branch,
     predicates_branch,
@@ -27,6 +28,8 @@ from imagescope_agent.training.families import KINDS_A_FAMILY, SCENES_A_FAMILY, 
 from imagescope_agent.training.packing import Turns
 from imagescope_agent.training.pool import SIDE, open_shard
 from imagescope_agent.training.talking import ask_branch, fold_branch, propose_branch
+
+NONE = Pictures()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +72,11 @@ class Material:
             pixels, rows = make(rng)
             yield pixels, rows, 1.0
         read = [reading(rng) for _ in range(self.plan.texts)]
-        yield None, [((), [understand_branch(*each)]) for each in read], 0.75
-        yield None, [((), [predicates_branch(query)]) for query, _ in read[::2]], 0.25
+        yield None, [(NONE, [understand_branch(*each)]) for each in read], 0.75
+        yield None, [(NONE, [predicates_branch(query)]) for query, _ in read[::2]], 0.25
         talks = range(self.plan.talks)
-        yield None, [((), [fold_branch(rng), self._short(rng)]) for _ in talks], 0.75
-        yield None, [((), [propose_branch(rng)]) for _ in talks[::2]], 0.25
+        yield None, [(NONE, [fold_branch(rng), self._short(rng)]) for _ in talks], 0.75
+        yield None, [(NONE, [propose_branch(rng)]) for _ in talks[::2]], 0.25
 
     def _short(self, rng: Random) -> Branch:
         """A question worded, or a target described."""
@@ -90,7 +93,12 @@ class Material:
         for _ in range(self.plan.scenes):
             scene, picture = self._any(rng)
             pixels.append(picture)
-            rows.append((("",), [caption_branch(scene), *verdict_branches(scene, rng, self.plan.questions)]))
+            rows.append(
+                (
+                    Pictures.plain(1),
+                    [caption_branch(scene), *verdict_branches(scene, rng, self.plan.questions)],
+                )
+            )
         return np.stack(pixels), rows
 
     def _any(self, rng: Random) -> tuple[Scene, np.ndarray]:
@@ -108,7 +116,7 @@ class Material:
             if number % 2:
                 scene, picture = self._any(rng)
                 pixels += [self.blank, picture]
-                rows.append((("", ""), search_branches(scene, rng)))
+                rows.append((Pictures.plain(2), search_branches(scene, rng)))
             else:
                 family = rng.randrange(len(self.families))
                 scenes, queries = self.families[family]
@@ -119,20 +127,20 @@ class Material:
                 other = queries[(change + 1) % KINDS_A_FAMILY]
                 asked = [queries[change]] if rng.random() < 0.6 else [queries[change], other]
                 judged = [judge_branch(query, scenes[member]) for query in asked]
-                rows.append((("", ""), [*judged, grade_branch(queries[change], scenes[member])]))
+                rows.append((Pictures.plain(2), [*judged, grade_branch(queries[change], scenes[member])]))
         return np.stack(pixels), rows
 
     def lettered(self, rng: Random) -> tuple[np.ndarray, list[Turns]]:
-        """Several candidates under letters, and requests of which each has one best."""
+        """Several candidates under letters, and a request of which one is the best."""
         pixels: list[np.ndarray] = []
         rows: list[Turns] = []
         count = rng.choice((2, 2, 3, 4, 4, 5, 8))
         while len(rows) < max(1, self.plan.compared // count):
-            first, shown, queries = self._compared(rng, count)
-            labels, order, branches = lettered(queries, [scene for scene, _ in shown], rng)
+            first, shown, query, _ = self._compared(rng, count)
+            pictures, order, branches = lettered(query, [scene for scene, _ in shown], rng)
             if branches:
                 pixels += [first, *(shown[place][1] for place in order)]
-                rows.append((labels, branches))
+                rows.append((pictures, branches))
         return np.stack(pixels), rows
 
     def numbered(self, rng: Random) -> tuple[np.ndarray, list[Turns]]:
@@ -141,16 +149,16 @@ class Material:
         rows: list[Turns] = []
         count = rng.choice((3, 4, 5, 6, 8, 10, 10))
         while len(rows) < max(1, self.plan.compared // count):
-            first, shown, queries = self._compared(rng, count)
-            labels, branches = numbered(queries[0], [scene for scene, _ in shown], rng)
+            first, shown, query, composed = self._compared(rng, count)
+            scenes = [scene for scene, _ in shown]
+            rows.append(numbered(query, scenes, apart=rng.random() < 0.5, composed=composed))
             pixels += [first, *(picture for _, picture in shown)]
-            rows.append((labels, branches))
         return np.stack(pixels), rows
 
     def _compared(
         self, rng: Random, count: int
-    ) -> tuple[np.ndarray, list[tuple[Scene, np.ndarray]], list[Query]]:
-        """A reference (blank for text), candidates that are easily confused, and requests that some of them answer."""
+    ) -> tuple[np.ndarray, list[tuple[Scene, np.ndarray]], Query, bool]:
+        """A reference (blank for text), candidates that are easily confused, a request, and whether it is composed."""
         family = rng.randrange(len(self.families))
         scenes, changes = self.families[family]
         base = family * SCENES_A_FAMILY
@@ -162,7 +170,5 @@ class Material:
             shown.append(self._any(rng))
         rng.shuffle(shown)
         if composed:
-            queries = rng.sample(changes, len(changes))
-            return self.family_pixels[base], shown, queries
-        queries = [any_query(scene, rng) for scene, _ in rng.sample(shown, min(3, count))]
-        return self.blank, shown, queries
+            return self.family_pixels[base], shown, rng.choice(changes), True
+        return self.blank, shown, any_query(rng.choice(shown)[0], rng), False

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
 
-from imagescope_agent.training.heads import FateHead, GroundingHead, Guide, PlacesHead, RelationHead
+from imagescope_agent.training.heads import FateHead, FoundHead, GroundingHead, Guide, RelationHead
 from imagescope_agent.training.material import Material, Plan
 from imagescope_agent.training.packing import KINDS, Batch, Packer
 from imagescope_agent.training.row import IGNORE
@@ -26,7 +26,7 @@ from imagescope_agent.training.state import load_state, save_state
 from imagescope_agent.training.vision import patch_states
 
 _WEIGHTS = {"caption": 1.0, "verdict": 1.0, "judge": 0.7, "text": 3.0, "talk": 3.0,
-            "grade": 0.3, "best": 0.5, "list": 0.5, "chain": 1.0, "check": 1.0}  # fmt: skip
+            "grade": 0.3, "best": 1.0, "order": 1.0, "grades": 1.0, "chain": 1.0, "match": 1.0}  # fmt: skip
 _GAZE = 1.0
 _GROUNDING = 0.3
 
@@ -48,7 +48,7 @@ class Trainer:
         self.head = GroundingHead(sizes.hidden_size)
         self.sides = RelationHead(sizes.hidden_size)
         self.fates = FateHead(sizes.hidden_size)
-        self.places = PlacesHead(sizes.hidden_size)
+        self.found = FoundHead(sizes.hidden_size)
         self._middle: list[torch.Tensor] = []  # after two thirds of the layers, and after one more
         depth = len(text.layers) * 2 // 3
         for layer in text.layers[depth - 1 : depth + 1]:
@@ -67,6 +67,8 @@ class Trainer:
             "label": Guide(text.layers[1].self_attn, 0),
             "pair": Guide(text.layers[depth].self_attn, heads - 1),
             "answer": Guide(text.layers[-1].self_attn, 0),
+            "block": Guide(text.layers[-1].self_attn, 1),
+            "vote": Guide(text.layers[-1].self_attn, 2),
         }
         vision = [p for name, p in model.model.visual.named_parameters() if not name.startswith("merger")]
         seen = {id(p) for p in vision}
@@ -77,7 +79,7 @@ class Trainer:
             {"params": vision, "share": plan.vision_share},
             {"params": list(self.sides.parameters()), "share": 1.0},
             {"params": list(self.fates.parameters()), "share": 1.0},
-            {"params": list(self.places.parameters()), "share": 1.0},
+            {"params": list(self.found.parameters()), "share": 1.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=plan.peak, betas=(0.9, 0.97), weight_decay=0.05)
         self.step = 0
@@ -123,9 +125,9 @@ class Trainer:
         if batch.fates:
             fates, figures["fates"] = self.fates(self._middle[0], batch.fates)
             total = total + fates
-        if batch.places:
-            places, figures["places"] = self.places(self._middle[1], batch.places)
-            total = total + places
+        if batch.found:
+            found, figures["found"] = self.found(self._middle[1], batch.found)
+            total = total + found
         for name, guide in self.guides.items():
             gazes = [gaze for gaze in batch.gazes if gaze.guide == name]
             if gazes:
@@ -140,7 +142,7 @@ class Trainer:
     @property
     def _modules(self) -> dict[str, nn.Module]:
         return {"model": self.model, "head": self.head, "sides": self.sides, "fates": self.fates,
-                "places": self.places}  # fmt: skip
+                "found": self.found}  # fmt: skip
 
     @property
     def _yes_or_no(self) -> tuple[int, int]:

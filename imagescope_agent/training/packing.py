@@ -18,15 +18,15 @@ from imagescope_agent.scenes.language import SYNONYMS
 from imagescope_agent.scenes.world import Scene
 from imagescope_agent.training.architecture import IMAGE_TOKENS
 from imagescope_agent.training.copying import destinations, latest, sources
-from imagescope_agent.training.examples import Branch, Check, Name
-from imagescope_agent.training.row import IGNORE, Gaze, Mention, Place, Row
+from imagescope_agent.training.examples import Branch, Name, Pictures, Said
+from imagescope_agent.training.row import IGNORE, Found, Gaze, Mention, Row
 
-KINDS = ("caption", "verdict", "judge", "text", "talk", "grade", "best", "list", "chain", "check")
+KINDS = ("caption", "verdict", "judge", "text", "talk", "grade", "best", "order", "grades", "chain", "match")
 
 
-#: The label before each picture of a row (empty for none), and the turns about them.
-Turns = tuple[tuple[str, ...], Sequence[Branch]]
-_YES_NO = ("verdict", "best")  # one token is all that is ever read of such answers
+#: The pictures of a row, and the turns about them.
+Turns = tuple[Pictures, Sequence[Branch]]
+_ONE_TOKEN = ("verdict", "best")  # one token is all that is ever read of such answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Batch:
     mentions: tuple[Mention, ...]
     gazes: tuple[Gaze, ...]
     fates: tuple[tuple[int, int, str], ...]  # row, column of the end of a reference thing's name, type
-    places: tuple[Place, ...]
+    found: tuple[Found, ...]
 
 
 class Packer:
@@ -75,8 +75,8 @@ class Packer:
         return tuple(coded.input_ids), tuple(end for _, end in coded.offset_mapping)
 
     def pack(self, rows: Sequence[Turns]) -> Batch:
-        """Rows of (what stands before each picture in front, branches)."""
-        made = [self._row(labels, branches, number) for number, (labels, branches) in enumerate(rows)]
+        """Rows of (pictures in front, branches)."""
+        made = [self._row(pictures, branches, number) for number, (pictures, branches) in enumerate(rows)]
         length = max(len(row.ids) for row in made)
         length += -length % 16  # few different lengths keep the allocator calm
         shape = (len(made), length)
@@ -98,30 +98,58 @@ class Packer:
             mentions=mentions,
             gazes=tuple(gaze for row in made for gaze in row.gazes),
             fates=tuple(fate for row in made for fate in row.fates),
-            places=tuple(place for row in made for place in row.places),
+            found=tuple(each for row in made for found in row.found for each in found),
         )
 
-    def _row(self, labels: tuple[str, ...], branches: Sequence[Branch], number: int) -> Row:
+    def _row(self, pictures: Pictures, branches: Sequence[Branch], number: int) -> Row:
         row = Row(number)
         row.add(self._user, branch=0)
-        for label in labels:
-            label_at = len(row.ids)
-            row.add([*self.encode(label)[0], self._vision[0]] if label else [self._vision[0]], branch=0)
+        before: Said | None = None
+        for label, said in zip(pictures.labels, pictures.said, strict=True):
+            start = len(row.ids)
+            text, ends = self.encode((before.text if before else "") + label)
+            row.add([*text, self._vision[0]], branch=0)
+            if before:
+                self._said(row, before, start, ends)
+            labelled = len(row.ids) - 3  # what stands before the colon
             row.add_image(self._vision[1])
+            row.labelled.append(labelled)
             if label:
                 for token in range(number % 3, IMAGE_TOKENS, 3):  # a third of them will do
-                    row.gaze(row.images[-1] + token, (label_at,), "label")
+                    row.gaze(row.images[-1] + token, (labelled,), "label")
             row.add([self._vision[2]], branch=0)
+            before = said
+        if before:
+            start = len(row.ids)
+            text, ends = self.encode(before.text)
+            row.add(text, branch=0)
+            self._said(row, before, start, ends)
         for index, branch in enumerate(branches, start=1):
             self._branch(row, branch, index)
         row.look_back()
         return row
 
+    def _said(self, row: Row, said: Said, start: int, ends: tuple[int, ...]) -> None:
+        """After the last picture: keep its label in mind, look for what is named, and tell what is met."""
+        columns = list[int]()
+        for name in said.named:
+            columns.append(start + _reaching(ends, name.end))
+            things = name.pattern.among(said.scene)
+            row.mentions.append(_mention(row, columns[-1], name, said.scene))
+            row.look(columns[-1], things, "named")
+            row.tally(columns[-1], things)
+            if name.partner:
+                row.gaze(columns[-1], (columns[-2],), "pair")
+        spots = [(start + _reaching(ends, spot.end), spot.met) for spot in said.spots]
+        row.found.append([Found(row=row.number, column=column, met=met) for column, met in spots])
+        for column in {*columns, *(column for column, _ in spots)}:
+            row.gaze(column, (row.labelled[-1],), "label")
+
     def _branch(self, row: Row, branch: Branch, index: int) -> None:
         prompt, ends = self.encode(branch.prompt)
         answer, written = self.encode(branch.answer)
         start = len(row.ids)
-        named = self._lines(row, branch, ends) if branch.lines else self._names(row, branch, ends)
+        named = self._names(row, branch, ends)
         tokens = [*prompt, *self._answer, *answer]
         row.add(tokens, branch=index)
         first = len(row.ids) - len(answer)
@@ -129,53 +157,25 @@ class Packer:
             row.gaze(first - 1, named, "answer")
         if branch.kind == "caption" and branch.scene is not None:
             self._describe(row, branch, first)
-        if branch.kind in ("text", "talk", "chain"):
+        if branch.kind in ("text", "talk"):
             decided = self._fates(row, branch, ends, written, start)
             self._repeat(row, prompt, answer, decided, start)
-        wanted = [*answer] if branch.kind in _YES_NO else [*answer, self._end]
+        wanted = [*answer] if branch.kind in _ONE_TOKEN else [*answer, self._end]
         for offset, token in enumerate(wanted):
             row.labels[first - 1 + offset] = token
             row.kinds[first - 1 + offset] = KINDS.index(branch.kind)
-        for check in branch.checks:
-            self._check(row, branch, check, written, first)
+        if row.found:
+            self._gather(row, branch, written, first)
 
-    def _lines(self, row: Row, branch: Branch, ends: tuple[int, ...]) -> tuple[int, ...]:
-        """Let every name in a prompt about several pictures look into all of them; returns the steps' columns."""
-        start, columns = len(row.ids), list[int]()
-        pictures = range(-len(branch.scenes), 0)
-        for line in branch.lines:
-            columns.append(start + _reaching(ends, line.end))
-            met = tuple(line.condition.holds(scene) for scene in branch.scenes)
-            row.places.append(Place(row=row.number, column=columns[-1], slots=branch.slots, met=met))
-            for name in line.named:
-                seen = zip(branch.scenes, pictures, strict=True)
-                tokens = [t for scene, image in seen for t in row.tokens(name.pattern.among(scene), image)]
-                row.gaze(start + _reaching(ends, name.end), tokens, "named")
-        return tuple(columns)
-
-    def _check(self, row: Row, branch: Branch, check: Check, ends: tuple[int, ...], first: int) -> None:
-        """While a component is checked on a picture, keep that picture in mind, look for what is named, and tell."""
-        scene, image = branch.scenes[check.place], check.place - len(branch.scenes)
-        number = first + _reaching(ends, check.number)
-        columns, before = list[int](), 0
-        for token in range(_reaching(ends, check.start + 1), _reaching(ends, check.end) + 1):
-            row.gaze(first + token, (number,), "label")
-        for name in check.named:
-            column = first + _reaching(ends, name.end)
-            things = name.pattern.among(scene)
-            row.mentions.append(_mention(row, column, name, scene))
-            row.look(column, things, "named", image)
-            row.tally(column, things, image)
-            if name.partner:
-                row.gaze(column, (before,), "pair")
-            before = column
-            columns.append(column)
-        if not columns:  # a setting is all over the picture
-            columns = [first + _reaching(ends, check.end)]
-            row.gaze(columns[0], range(row.images[image], row.images[image] + IMAGE_TOKENS), "named")
-        told = first + _reaching(ends, check.answer)
-        row.gaze(told, columns, "answer")
-        row.kinds[told] = KINDS.index("check")
+    def _gather(self, row: Row, branch: Branch, ends: tuple[int, ...], first: int) -> None:
+        """Where the best is named, whatever was met votes; where a picture is graded, what was found of it counts."""
+        if branch.kind in ("best", "order"):
+            met = [found.column for each in row.found for found in each if found.met]
+            row.gaze(first - (branch.kind == "best"), met, "vote")
+        for end, number in branch.graded:
+            column = first + _reaching(ends, end)
+            row.share(column, [found.column for found in row.found[number - 1]], "block")
+            row.kinds[column] = KINDS.index("match")
 
     def _names(self, row: Row, branch: Branch, ends: tuple[int, ...]) -> tuple[int, ...]:
         """Let every name look for its thing; returns the columns that the answer should look at.

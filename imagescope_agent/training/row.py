@@ -27,13 +27,12 @@ class Mention:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """A step in a packed batch: where it ends, and for the labels of some pictures whether these fulfil it."""
+class Found:
+    """Where something that a picture should fulfil has been said in a packed batch, and whether it does."""
 
     row: int
     column: int
-    slots: tuple[int, ...]
-    met: tuple[bool, ...]
+    met: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +49,9 @@ class Gaze:
     "told" at a thing of the reference: where the request says what becomes of it, or NOTHING;
     "again" there too: the thing before that looks like it, or NOTHING;
     "latest" in requests and their answers: the noun before;
-    "label" in a picture: its label, and where an answer speaks of a picture: its number there.
+    "label" in a picture and in what is said after it: its label;
+    "block" where a picture is graded: what was found of it;
+    "vote" before the best is named: whatever was found to be met.
     """
 
     row: int
@@ -76,7 +77,8 @@ class Row:
         self.gazes: list[Gaze] = []
         self.fates: list[tuple[int, int, str]] = []
         self.images: list[int] = []  # columns of the pictures' first tokens
-        self.places: list[Place] = []
+        self.labelled: list[int] = []  # columns of their labels
+        self.found: list[list[Found]] = []  # by picture
         self._next = {0: 0}
 
     def _append(self, tokens: Sequence[int], branch: int, positions: Sequence[tuple[int, int, int]]) -> None:
@@ -105,20 +107,24 @@ class Row:
         chosen = tuple(tokens) or (NOTHING,)
         self.gazes.append(Gaze(row=self.number, column=column, tokens=chosen, guide=guide))
 
-    def look(self, column: int, things: Sequence[Thing], guide: str, image: int = -1) -> None:
-        """Remember that `column` should attend to a picture's tokens that `things` cover, or to NOTHING."""
-        self.gaze(column, self.tokens(things, image), guide)
+    def look(self, column: int, things: Sequence[Thing], guide: str) -> None:
+        """Remember that `column` should attend to the last picture's tokens that `things` cover, or to NOTHING."""
+        tokens = sorted({self.images[-1] + token for thing in things for token in covered(thing)})
+        self.gaze(column, tokens, guide)
 
-    def tokens(self, things: Sequence[Thing], image: int = -1) -> list[int]:
-        """The columns of a picture's tokens that things cover; of the last one if none is named."""
-        return sorted({self.images[image] + token for thing in things for token in covered(thing)})
+    def share(self, column: int, tokens: Sequence[int], guide: str) -> None:
+        """Remember that `column` should attend to all of `tokens` alike."""
+        even = (1 / len(tokens),) * len(tokens)
+        self.gazes.append(
+            Gaze(row=self.number, column=column, tokens=tuple(tokens), guide=guide, shares=even)
+        )
 
-    def tally(self, column: int, things: Sequence[Thing], image: int = -1) -> None:
+    def tally(self, column: int, things: Sequence[Thing]) -> None:
         """Attention that can be counted with: an equal share for every thing and a fixed one for NOTHING.
 
         What is attended to is averaged, so that two red houses feel like one; how much is left for NOTHING tells.
         """
-        tokens = (NOTHING, *(self.images[image] + middle(thing) for thing in things))
+        tokens = (NOTHING, *(self.images[-1] + middle(thing) for thing in things))
         whole = _REST + len(things)
         shares = (_REST / whole, *([1 / whole] * len(things)))
         self.gazes.append(Gaze(row=self.number, column=column, tokens=tokens, guide="tally", shares=shares))

@@ -48,7 +48,7 @@ SCAFFOLD = (
     '{"questions":["',
     '{"components":["',
     '"],"evaluations":[{"image":',
-    ',"reason":"',
+    ',"grade":"',
     '","grade":"',
     '"},{"image":',
     '"}],"order":[',

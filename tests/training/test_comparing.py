@@ -17,13 +17,14 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedT
 
 from imagescope_agent.judges import replies
 from imagescope_agent.judges.base import Candidate, Task, blank_image
-from imagescope_agent.judges.order_control import LABELS, labelled
+from imagescope_agent.judges.order_control import LABELS
 from imagescope_agent.judges.session import Session
 from imagescope_agent.mllms.role import ImageRef, Role
 from imagescope_agent.mllms.scripted import Asked, Scripted, ScriptedScorer, read_asked
 from imagescope_agent.prompting import steps_text
 from imagescope_agent.scenes.composed_queries import COMPOSED_KINDS, family
 from imagescope_agent.scenes.conditions import PLURALS
+from imagescope_agent.scenes.language import SYNONYMS
 from imagescope_agent.scenes.mixed_queries import any_query, caption_query
 from imagescope_agent.scenes.queries import Query
 from imagescope_agent.scenes.world import Scene, random_scene
@@ -31,7 +32,6 @@ from imagescope_agent.training import card_judging, card_talking
 from imagescope_agent.training.architecture import chat_model, save_chat_model
 from imagescope_agent.training.card_pictures import picture
 from imagescope_agent.training.comparing import (
-    chain_branch,
     components,
     grade_branch,
     lettered,
@@ -68,53 +68,60 @@ def _some(seed: int) -> tuple[Random, list[Scene], Query]:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_chain_is_what_the_judge_reads(seed: int) -> None:
     _, scenes, query = _some(seed)
-    branch = chain_branch(query, scenes, apart=True)
-    places, answer = replies.parse_cotrr(branch.answer, len(scenes))
-    assert [part for part, _ in components(query, apart=True)] == answer.components
+    _, (order, _, chain) = numbered(query, scenes, apart=True, composed=seed % 2 == 1)
+    places, answer = replies.parse_cotrr(chain.answer, len(scenes))
+    assert [part for part, _ in components(query)] == answer.components
     worth = [met(query, scene) for scene in scenes]
-    assert worth[places[0]] == max(worth) and sorted(places) == list(range(len(scenes)))
+    assert [worth[place] for place in places] == sorted(worth, reverse=True)
+    assert places == replies.parse_order(order.answer, len(scenes))
     assert [evaluation.image for evaluation in answer.evaluations] == list(range(1, len(scenes) + 1))
-    for evaluation, scene in zip(answer.evaluations, scenes, strict=True):
-        said = [part.rpartition(": ")[2] == "yes" for part in evaluation.reason.split(", ")]
-        assert said == [part.holds(scene) for _, part in components(query, apart=True)]
-        assert (evaluation.grade == "excellent") == all(said)
+    best = [evaluation.grade == "excellent" for evaluation in answer.evaluations]
+    assert best == [each == 1 for each in worth]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_checks_lie_where_the_answer_says_so(seed: int, tokenizer: PreTrainedTokenizerFast) -> None:
+@pytest.mark.parametrize("apart", [True, False])
+def test_what_stands_after_a_picture_is_about_it(
+    seed: int, apart: bool, tokenizer: PreTrainedTokenizerFast
+) -> None:
     _, scenes, query = _some(seed)
-    branch = chain_branch(query, scenes, apart=seed % 3 == 0)
-    for check in branch.checks:
-        assert branch.answer[: check.number].endswith(f'{{"image":{check.place + 1}')
-        assert branch.answer[check.end : check.answer] == ":"
-        assert branch.answer[check.answer :].lstrip()[:2] in ("ye", "no")
-    packed = Packer(tokenizer).pack([(labelled(LABELS[: len(scenes)]), [branch])])
-    told = packed.labels[packed.kinds == KINDS.index("check")].tolist()
-    yes = tokenizer(": yes", add_special_tokens=False).input_ids[-1]
-    truth = [part.holds(s) for s in scenes for _, part in components(query, apart=seed % 3 == 0)]
-    assert [token == yes for token in told] == truth
+    pictures, branches = numbered(query, scenes, apart=apart, composed=seed % 2 == 1)
+    assert pictures.said[0] is None
+    for said, scene in zip(pictures.said[1:], scenes, strict=True):
+        assert said is not None and said.scene == scene
+        for name in said.named:
+            noun = name.pattern.kind or "thing"
+            assert said.text[: name.end].endswith((noun, PLURALS[noun], *SYNONYMS.get(noun, ())))
+        if apart:
+            assert [spot.met for spot in said.spots] == [c.holds(scene) for c in query.conditions]
+    packed = Packer(tokenizer).pack([(pictures, branches)])
+    assert len(packed.found) == sum(len(said.spots) for said in pictures.said if said)
+    graded = packed.labels[torch.eq(packed.kinds, torch.tensor(KINDS.index("match")))]
+    words = [str(tokenizer.decode([token])).strip() for token in graded.tolist()]
+    given = replies.parse_grades(branches[1].answer, len(scenes))
+    assert words[: len(scenes)] == [str(round(10 * grade)) for grade in given]
+    evaluations = replies.parse_cotrr(branches[2].answer, len(scenes))[1].evaluations
+    chained = zip(words[len(scenes) :], evaluations, strict=True)
+    assert all(each.grade.startswith(word) for word, each in chained)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_best_is_the_one_under_its_label(seed: int) -> None:
     rng, scenes, query = _some(seed)
-    labels, order, branches = lettered([query], scenes[:4], rng)
-    assert sorted(order) == [0, 1, 2, 3] and labels[0] == "Reference:"
+    pictures, order, branches = lettered(query, scenes[:4], rng)
+    assert sorted(order) == [0, 1, 2, 3] and pictures.labels[0] == "Reference:"
     worth = [met(query, scenes[item]) for item in order]
     assert bool(branches) == (worth.count(max(worth)) == 1)
     for branch in branches:
-        assert labels[1 + worth.index(max(worth))] == f"{branch.answer}:"
+        assert pictures.labels[1 + worth.index(max(worth))] == f"{branch.answer}:"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_orders_and_grades_are_true(seed: int) -> None:
-    rng, scenes, query = _some(seed)
-    _, (order, grades, _) = numbered(query, scenes, rng)
-    worth = [met(query, scene) for scene in scenes]
-    places = replies.parse_order(order.answer, len(scenes))
-    assert [worth[place] for place in places] == sorted(worth, reverse=True)
+def test_grades_are_true(seed: int) -> None:
+    _, scenes, query = _some(seed)
+    _, (_, grades, _) = numbered(query, scenes, apart=False, composed=seed % 2 == 1)
     given = replies.parse_grades(grades.answer, len(scenes))
-    assert all(abs(a - b) <= 0.051 for a, b in zip(given, worth, strict=True))
+    assert all(abs(a - met(query, b)) <= 0.051 for a, b in zip(given, scenes, strict=True))
     single = grade_branch(query, scenes[0])
     assert replies.parse_grade(single.answer) == given[0]
     for name in single.named:
@@ -127,11 +134,10 @@ def test_places_do_not_tell_which_is_best() -> None:
     rng, firsts, letters = Random(1), [0] * 4, [0] * 4
     while sum(firsts) < 400:
         scenes = [random_scene(rng) for _ in range(4)]
-        branches = lettered([any_query(rng.choice(scenes), rng)], scenes, rng)[2]
-        if branches:
-            query_best = branches[0].answer
-            letters[LABELS.index(query_best)] += 1
-            firsts[branches[0].slots.index(LABELS.index(query_best))] += 1
+        pictures, _, branches = lettered(any_query(rng.choice(scenes), rng), scenes, rng)
+        for branch in branches:
+            letters[LABELS.index(branch.answer)] += 1
+            firsts[pictures.labels.index(f"{branch.answer}:") - 1] += 1
     assert min(firsts) > 60 and min(letters) > 60, (firsts, letters)
 
 
@@ -150,12 +156,13 @@ def test_the_target_is_described_without_what_goes() -> None:
         made = family(rng, ["removal"])
     scenes, queries = made
     gone = [step.condition.words() for step in queries[0].steps if step.type == "Removal"]
-    assert gone and all(words not in target_branch(queries[0], scenes[0]).answer for words in gone)
+    there, *without = target_branch(queries[0], scenes[0]).answer.split(", without ")
+    assert gone == without and all(words not in there for words in gone)
 
 
 def test_judges_ask_as_the_training_does(tokenizer: PreTrainedTokenizerFast) -> None:
     """The same words, labels and pictures in the same places, read back from the messages a model gets."""
-    rng, scenes, query = _some(5)
+    _, scenes, query = _some(5)
     scenes = scenes[:3]
     refs = [ImageRef(key=str(place), data=_png(scene)) for place, scene in enumerate(scenes)]
     task = Task(
@@ -165,12 +172,13 @@ def test_judges_ask_as_the_training_does(tokenizer: PreTrainedTokenizerFast) -> 
         prompt_set="mini",
     )
     session = Session(task, [Candidate(id=ref.key, image=ref) for ref in refs])
-    labels, branches = numbered(query, scenes, rng)
-    asked = read_asked(session.numbered("order", range(3)).messages())
-    assert asked.labels == labels and asked.images == (blank_image().key, "0", "1", "2")
-    assert asked.text == branches[0].prompt
+    pictures, branches = numbered(query, scenes, apart=True, composed=True)
+    request = session.numbered("order", range(3))
+    assert request.labels == pictures.labels and request.text == branches[0].prompt
+    assert request.after == tuple(said.text if said else "" for said in pictures.said)
+    assert read_asked(request.messages()).images == (blank_image().key, "0", "1", "2")
     request = session.request("best", (1, 0), ("B", "A"), labels="B, A")
-    assert read_asked(request.messages()).labels == ("Reference:", "B:", "A:")
+    assert request.labels == ("Reference:", "B:", "A:")
 
 
 def test_labelled_rows_equal_what_the_checkpoint_is_asked(
@@ -182,14 +190,15 @@ def test_labelled_rows_equal_what_the_checkpoint_is_asked(
     save_chat_model(model, tokenizer, tmp_path)
     loaded = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32).eval()
     processor = AutoProcessor.from_pretrained(tmp_path)
-    rng, scenes, query = _some(9)
-    labels, branches = numbered(query, scenes[:3], rng)
+    _, scenes, query = _some(9)
+    pictures, branches = numbered(query, scenes[:3], apart=True, composed=True)
     pixels = np.stack([small_picture(scene) for scene in (scenes[4], *scenes[:3])])
-    batch = Packer(tokenizer).pack([(labels, branches)])
+    batch = Packer(tokenizer).pack([(pictures, branches)])
     trainer = Trainer(model, tokenizer, Plan(steps=1), tmp_path)
     content: list[dict[str, object]] = []
-    for label, seen in zip(labels, pixels, strict=True):
+    for label, seen, said in zip(pictures.labels, pixels, pictures.said, strict=True):
         content += [{"type": "text", "text": label}, {"type": "image", "image": Image.fromarray(seen)}]
+        content += [{"type": "text", "text": said.text}] if said else []
     with torch.no_grad():
         packed = model.lm_head(trainer.hidden(batch, pixels))[0]
         opening = torch.tensor(tokenizer.convert_tokens_to_ids(SCAFFOLD[-2]))
@@ -219,7 +228,7 @@ def _knows(seed: int, queries: int) -> ScriptedScorer:
         made = 0
         while made < queries:
             reference, scenes, query = card_judging._compared(rng, count, composed=made % 2 == 1)
-            _, order, branches = lettered([query], scenes, rng)
+            _, order, branches = lettered(query, scenes, rng)
             if branches:
                 truth[branches[0].prompt, _keys(reference, [scenes[i] for i in order])] = branches[0].answer
                 made += 1
@@ -229,11 +238,12 @@ def _knows(seed: int, queries: int) -> ScriptedScorer:
         truth[branch.prompt, _keys(reference, scenes)] = branch.answer
     for number in range(queries):
         reference, scenes, query = card_judging._compared(rng, card_judging.MANY, composed=number % 2 == 1)
-        for branch in numbered(query, scenes, rng)[1]:
+        for branch in numbered(query, scenes, apart=True, composed=reference is not None)[1]:
             truth[branch.prompt, _keys(reference, scenes)] = branch.answer
 
     def reply(asked: Asked) -> str:
-        return truth[asked.text, asked.images]
+        # what stands after the last picture comes before the question
+        return next(truth[key] for key in truth if asked.text.endswith(key[0]) and key[1] == asked.images)
 
     return ScriptedScorer(
         lambda asked: [1.0 if c == reply(asked) else 0.1 for c in asked.choices or ()], reply

@@ -31,6 +31,7 @@ from imagescope_agent.training.architecture import (
     vision_config,
 )
 from imagescope_agent.training.examples import (
+    Pictures,
     caption_branch,
     reading_branches,
     search_branches,
@@ -124,7 +125,7 @@ def test_packed_branches_equal_separate_turns(tokenizer: PreTrainedTokenizerFast
     pixels = small_picture(scene)
     branches = [caption_branch(scene), *verdict_branches(scene, rng, 4)]
     trainer = Trainer(model, tokenizer, Plan(steps=1), tmp_path)
-    batch = trainer.packer.pack([(("",), branches)])
+    batch = trainer.packer.pack([(Pictures.plain(1), branches)])
     with torch.no_grad():
         packed = model.lm_head(trainer.hidden(batch, pixels[None]))[0]
         for branch in branches:
@@ -150,7 +151,7 @@ def test_branches_do_not_see_one_another(tokenizer: PreTrainedTokenizerFast) -> 
     packer = Packer(tokenizer)
     rng = Random(6)
     branches = verdict_branches(random_scene(rng), rng, 3)
-    batch = packer.pack([(("",), branches)])
+    batch = packer.pack([(Pictures.plain(1), branches)])
     length = int((batch.positions[0, 0] > 0).sum()) + 1
     first = [column for column in range(length) if batch.labels[0, column] != IGNORE]
     assert len(first) == 3
