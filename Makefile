@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 OUT    ?= demo
 SEEDS  ?= 3 4 5
-GRAPHS ?= retrieve imagescope
+GRAPHS ?= retrieve imagescope cotrr adaptive
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 TORCH   ?=

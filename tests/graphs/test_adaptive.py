@@ -138,7 +138,7 @@ def test_the_judge_moves_the_better_of_two_to_the_front(world: Any) -> None:
     def prefers_last(asked: Any) -> list[float]:
         names = [world.keys[key] for key in asked.images[1:]]
         order = sorted(names, reverse=True)
-        labels = ["A", "B"] if "labels are: A, B" in asked.text else ["B", "A"]
+        labels = [label.rstrip(":") for label in asked.labels[1:]]
         return [0.98 if labels.index(choice) == names.index(order[0]) else 0.02 for choice in asked.choices]
 
     state = run(even(world, world.role("judge", scorer=prefers_last)), certain=8)
