@@ -93,18 +93,27 @@ class FateHead(nn.Module):
 
 
 class FoundHead(nn.Module):
-    """Where something that a picture should fulfil has been said: whether it does."""
+    """Where something that a picture should fulfil has been said: whether it does, and under which label it stands.
 
-    def __init__(self, width: int) -> None:
+    Args:
+        width: of the states.
+        vocabulary: labels are told by their tokens.
+    """
+
+    def __init__(self, width: int, vocabulary: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.met = nn.Linear(width, 1)
+        self.label = nn.Linear(width, vocabulary)
 
     def forward(self, states: torch.Tensor, found: Sequence[Found]) -> tuple[torch.Tensor, float]:
-        """Loss for hidden states (b, l, width), and the share told right."""
-        guess = self.met(self.norm(states[[f.row for f in found], [f.column for f in found]]))[:, 0]
-        wanted = torch.tensor([each.met for each in found])
+        """Loss for hidden states (b, l, width), and the share whose being met is told right."""
+        chosen = self.norm(states[[f.row for f in found], [f.column for f in found]])
+        guess, wanted = self.met(chosen)[:, 0], torch.tensor([each.met for each in found])
         loss = functional.binary_cross_entropy_with_logits(guess, wanted.float())
+        loss = loss + functional.cross_entropy(
+            self.label(chosen), torch.tensor([each.label for each in found])
+        )
         return loss, float(((guess > 0) == wanted).float().mean())
 
 

@@ -26,7 +26,7 @@ from imagescope_agent.training.state import load_state, save_state
 from imagescope_agent.training.vision import patch_states
 
 _WEIGHTS = {"caption": 1.0, "verdict": 1.0, "judge": 0.7, "text": 3.0, "talk": 3.0,
-            "grade": 0.3, "best": 1.0, "order": 1.0, "grades": 1.0, "chain": 1.0, "match": 1.0}  # fmt: skip
+            "grade": 0.3, "best": 2.0, "order": 2.0, "grades": 1.0, "chain": 1.0, "match": 2.0}  # fmt: skip
 _GAZE = 1.0
 _GROUNDING = 0.3
 
@@ -48,7 +48,7 @@ class Trainer:
         self.head = GroundingHead(sizes.hidden_size)
         self.sides = RelationHead(sizes.hidden_size)
         self.fates = FateHead(sizes.hidden_size)
-        self.found = FoundHead(sizes.hidden_size)
+        self.found = FoundHead(sizes.hidden_size, sizes.vocab_size)
         self._middle: list[torch.Tensor] = []  # after two thirds of the layers, and after one more
         depth = len(text.layers) * 2 // 3
         for layer in text.layers[depth - 1 : depth + 1]:

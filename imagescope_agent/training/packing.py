@@ -141,7 +141,10 @@ class Packer:
             if name.partner:
                 row.gaze(columns[-1], (columns[-2],), "pair")
         spots = [(start + _reaching(ends, spot.end), spot.met) for spot in said.spots]
-        row.found.append([Found(row=row.number, column=column, met=met) for column, met in spots])
+        label = row.ids[row.labelled[-1]]
+        row.found.append(
+            [Found(row=row.number, column=column, met=met, label=label) for column, met in spots]
+        )
         for column in {*columns, *(column for column, _ in spots)}:
             row.gaze(column, (row.labelled[-1],), "label")
 

@@ -28,11 +28,12 @@ class Mention:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Where something that a picture should fulfil has been said in a packed batch, and whether it does."""
+    """Where something that a picture should fulfil has been said in a packed batch, whether it does, and its label."""
 
     row: int
     column: int
     met: bool
+    label: int
 
 
 @dataclass(frozen=True, kw_only=True)
