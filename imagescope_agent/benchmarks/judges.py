@@ -189,10 +189,9 @@ def _picture(key: str, scene: Scene) -> ImageRef:
 async def _measured(
     judge: Judge, role: Role, prompt_set: str | None, cases: Sequence[Case], seed: int, budget: int | None
 ) -> dict[str, Any]:
-    rows = []
-    start = time.perf_counter()
-    for case in cases:
-        task = Task(
+    """The judge's means over all cases, which are judged at the same time, as a server would have it."""
+    tasks = [
+        Task(
             query=case.text,
             understood=case.understood,
             reference=case.reference,
@@ -201,7 +200,12 @@ async def _measured(
             seed=seed,
             budget=budget,
         )
-        rows.append(_figures(case, await judge(task, case.candidates)))
+        for case in cases
+    ]
+    start = time.perf_counter()
+    pairs = zip(tasks, cases, strict=True)
+    judged = await asyncio.gather(*(judge(task, case.candidates) for task, case in pairs))
+    rows = [_figures(case, judgement) for case, judgement in zip(cases, judged, strict=True)]
     seconds = (time.perf_counter() - start) / max(1, len(cases))
     mean = {name: round(sum(row[name] for row in rows) / max(1, len(rows)), 4) for name in rows[0]}
     return {**mean, "seconds": round(seconds, 4)}

@@ -23,6 +23,7 @@ from imagescope_agent.training.pool import SIDE
 PATCH = 16
 MERGE = 2
 GRID = SIDE // PATCH  # patches along a side
+LAYERS = 7  # of text: one gathers what was found of a picture, one more chooses among pictures
 IMAGE_TOKENS = (GRID // MERGE) ** 2  # what one picture costs the language model
 
 #: Text and pictures of one turn; images come first so that every question about a picture shares one prefix.
@@ -54,7 +55,7 @@ def vision_config() -> Qwen3VLVisionConfig:
 
 
 def chat_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
-    """Sizes of the mini chat model: 4 vision layers of width 192, 6 text layers of width 192."""
+    """Sizes of the mini chat model: 4 vision layers of width 192, 7 text layers of width 192."""
 
     def token(name: str) -> int:
         return int(tokenizer.convert_tokens_to_ids(name))  # type: ignore[arg-type]
@@ -64,7 +65,7 @@ def chat_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
             "vocab_size": len(tokenizer),
             "hidden_size": 192,
             "intermediate_size": 576,
-            "num_hidden_layers": 6,
+            "num_hidden_layers": LAYERS,
             "num_attention_heads": 6,
             "num_key_value_heads": 6,  # sharing keys and values starves a model this narrow
             "head_dim": 32,
@@ -112,12 +113,14 @@ def chat_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Qwen3VLForC
 def grown_chat_model(
     folder: Path, pieces: Sequence[str]
 ) -> tuple[Qwen3VLForConditionalGeneration, PreTrainedTokenizerFast]:
-    """A saved mini chat model in float32, and its tokenizer with `pieces` as single tokens.
+    """A saved mini chat model in float32 with `LAYERS` layers, and its tokenizer with `pieces` as single tokens.
 
-    A new piece starts as the mean of the tokens that it was written with before.
+    A new piece starts as the mean of the tokens that it was written with before, a new layer as one that adds nothing.
     """
     tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
-    model = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    saved = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    layers = len(saved.model.language_model.layers)
+    model = saved if layers == LAYERS else _deepened(saved, tokenizer)
     new = [piece for piece in pieces if piece not in tokenizer.get_vocab()]
     before = [tokenizer(piece, add_special_tokens=False).input_ids for piece in new]
     tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in new])
@@ -127,6 +130,19 @@ def grown_chat_model(
         for piece, parts in zip(new, before, strict=True):
             table[tokenizer.convert_tokens_to_ids(piece)] = table[parts].mean(0)
     return model, tokenizer
+
+
+def _deepened(
+    saved: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast
+) -> Qwen3VLForConditionalGeneration:
+    """The same model with new last layers whose outputs are still nothing."""
+    model = chat_model(tokenizer)
+    model.load_state_dict(saved.state_dict(), strict=False)
+    with torch.no_grad():
+        for layer in model.model.language_model.layers[len(saved.model.language_model.layers) :]:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+    return model
 
 
 def chat_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLProcessor:

@@ -39,7 +39,7 @@ from imagescope_agent.training.examples import (
 )
 from imagescope_agent.training.talking import shown_conditions, told
 
-_GRADES = ("poor", "partial", "good", "excellent")
+GRADES = ("poor", "partial", "good", "excellent")
 
 
 def met(query: Query, scene: Scene) -> float:
@@ -85,11 +85,12 @@ def lettered(
     worth = [met(query, scene) for scene in row]
     understood = steps_text(as_plain(query.steps))
     values = {"instruction": query.text, "labels": ", ".join(shown.labels), "understood": understood}
-    pictures = _pictures("best", shown.labels, row, _steps(query), values)
+    pictures = _pictures("best", shown.labels, row, worth, _steps(query), values)
     if worth.count(max(worth)) > 1:
         return pictures, shown.items, []
     prompt = fill("best", **values)
-    best = Branch(prompt=prompt, answer=shown.labels[worth.index(max(worth))], kind="best")
+    place = worth.index(max(worth))
+    best = Branch(prompt=prompt, answer=shown.labels[place], kind="best", ordered=((0, (place,)),))
     return pictures, shown.items, [best]
 
 
@@ -110,12 +111,12 @@ def numbered(
     values = {"instruction": query.text, "understood": understood, "count": str(len(scenes))}
     labels = [str(place + 1) for place in range(len(scenes))]
     said = _steps(query) if apart else _described(query, understood)
-    pictures = _pictures("order", labels, scenes, said, values)
     worth = [met(query, scene) for scene in scenes]
+    pictures = _pictures("order", labels, scenes, worth, said, values)
     order = [place + 1 for place in sorted(range(len(scenes)), key=lambda place: -worth[place])]
     grades = [round(10 * each) for each in worth]
     branches = [
-        Branch(prompt=fill("order", **values), answer=compact({"order": order}), kind="order"),
+        _order(fill("order", **values), order, worth),
         _grades(fill("grades", **values), grades),
         _chain(fill("cotrr", **values), [words for words, _ in components(query)], worth, order),
     ]
@@ -129,11 +130,30 @@ def components(query: Query) -> list[tuple[str, Condition]]:
     return list(dict.fromkeys([*there, *gone]))
 
 
+_Marks = list[tuple[int, tuple[int, ...]]]
+
+
+def _order(prompt: str, order: Sequence[int], worth: Sequence[float]) -> Branch:
+    answer, ordered = _listed('{"order":[', order, worth)
+    return Branch(prompt=prompt, answer=answer + "}", kind="order", ordered=tuple(ordered))
+
+
+def _listed(answer: str, order: Sequence[int], worth: Sequence[float]) -> tuple[str, _Marks]:
+    """An answer with the numbers in order, and for each of them which pictures were as good and still to come."""
+    marks: _Marks = []
+    for place, number in enumerate(order):
+        answer += "," if place else ""
+        as_good = [other - 1 for other in order[place:] if worth[other - 1] == worth[number - 1]]
+        marks.append((len(answer), tuple(as_good)))
+        answer += str(number)
+    return answer + "]", marks
+
+
 def _grades(prompt: str, grades: Sequence[int]) -> Branch:
-    answer, graded = '{"grades":[', list[tuple[int, int]]()
+    answer, graded = '{"grades":[', _Marks()
     for place, grade in enumerate(grades):
         answer += "," if place else ""
-        graded.append((len(answer), place + 1))
+        graded.append((len(answer), (place,)))
         answer += str(grade)
     return Branch(prompt=prompt, answer=answer + "]}", kind="grades", graded=tuple(graded))
 
@@ -141,18 +161,20 @@ def _grades(prompt: str, grades: Sequence[int]) -> Branch:
 def _chain(prompt: str, parts: Sequence[str], worth: Sequence[float], order: Sequence[int]) -> Branch:
     """CoTRR's three steps: the components, a grade for every picture, the order."""
     answer = f'{{"components":{compact(list(parts))},"evaluations":['
-    graded = []
+    graded: _Marks = []
     for place, each in enumerate(worth):
         answer += f'{"," if place else ""}{{"image":{place + 1},"grade":"'
-        graded.append((len(answer), place + 1))
-        answer += f'{_grade(each)}"}}'
-    answer += f'],"order":{compact(list(order))}}}'
-    return Branch(prompt=prompt, answer=answer, kind="chain", graded=tuple(graded))
+        graded.append((len(answer), (place,)))
+        answer += f'{GRADES[_grade(each)]}"}}'
+    answer, ordered = _listed(answer + '],"order":[', order, worth)
+    return Branch(
+        prompt=prompt, answer=answer + "}", kind="chain", graded=tuple(graded), ordered=tuple(ordered)
+    )
 
 
-def _grade(worth: float) -> str:
+def _grade(worth: float) -> int:
     """One of four grades: all holds, most, some, little."""
-    return _GRADES[3 if worth == 1 else 2 if worth >= 0.6 else 1 if worth >= 0.3 else 0]
+    return 3 if worth == 1 else 2 if worth >= 0.6 else 1 if worth >= 0.3 else 0
 
 
 _Place = tuple[Condition, tuple[int, ...], int]  # a condition, where the things it names end, where it ends
@@ -162,6 +184,7 @@ def _pictures(
     step: str,
     labels: Sequence[str],
     scenes: Sequence[Scene],
+    worths: Sequence[float],
     places: Sequence[_Place],
     values: Mapping[str, str],
 ) -> Pictures:
@@ -173,8 +196,9 @@ def _pictures(
             scene=scene,
             named=tuple(name for place in places for name in _names(place, scene)),
             spots=tuple(Spot(end=end + 1, met=condition.holds(scene)) for condition, _, end in places),
+            grade=_grade(worth),
         )
-        for scene in scenes
+        for scene, worth in zip(scenes, worths, strict=True)
     ]
     return Pictures(labels=labelled(labels), said=(None, *said))
 

@@ -78,12 +78,13 @@ class Spot:
 
 @dataclass(frozen=True, kw_only=True)
 class Said:
-    """What is said after a picture: the words, the things that they name, and what it should fulfil."""
+    """What is said after a picture: the words, the things that they name, what it should fulfil, its whole grade."""
 
     text: str
     scene: Scene
     named: tuple[Name, ...]
     spots: tuple[Spot, ...]
+    grade: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,8 @@ class Branch:
 
     `kind` groups turns in the loss, see `packing.KINDS`. `named` are the things that a question or request names, in
     order; `scene` is the one they are sought in. `fates` are those of the reference's things. Where several pictures
-    are compared, `graded` are the places in the answer (characters) where one of them is graded, with its number.
+    are compared, `graded` are the ends in the answer (characters) of what comes before a picture's grade, with the
+    picture's place; `ordered` those before pictures are named, with the places of those that may be; 0 is the start.
     """
 
     prompt: str
@@ -114,7 +116,8 @@ class Branch:
     named: tuple[Name, ...] = ()
     scene: Scene | None = None
     fates: tuple[Fate, ...] = ()
-    graded: tuple[tuple[int, int], ...] = ()
+    graded: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    ordered: tuple[tuple[int, tuple[int, ...]], ...] = ()
 
 
 def compact(value: object) -> str:

@@ -93,28 +93,28 @@ class FateHead(nn.Module):
 
 
 class FoundHead(nn.Module):
-    """Where something that a picture should fulfil has been said: whether it does, and under which label it stands.
+    """Where something about one of several pictures has been found: how good it is, and the picture's label.
 
     Args:
         width: of the states.
+        grades: how many there are.
         vocabulary: labels are told by their tokens.
     """
 
-    def __init__(self, width: int, vocabulary: int) -> None:
+    def __init__(self, width: int, grades: int, vocabulary: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.met = nn.Linear(width, 1)
+        self.grade = nn.Linear(width, grades)
         self.label = nn.Linear(width, vocabulary)
 
     def forward(self, states: torch.Tensor, found: Sequence[Found]) -> tuple[torch.Tensor, float]:
-        """Loss for hidden states (b, l, width), and the share whose being met is told right."""
+        """Loss for hidden states (b, l, width), and the share graded right."""
         chosen = self.norm(states[[f.row for f in found], [f.column for f in found]])
-        guess, wanted = self.met(chosen)[:, 0], torch.tensor([each.met for each in found])
-        loss = functional.binary_cross_entropy_with_logits(guess, wanted.float())
-        loss = loss + functional.cross_entropy(
-            self.label(chosen), torch.tensor([each.label for each in found])
-        )
-        return loss, float(((guess > 0) == wanted).float().mean())
+        guess, wanted = self.grade(chosen), torch.tensor([each.grade for each in found])
+        labels = torch.tensor([each.label for each in found])
+        loss = functional.cross_entropy(guess, wanted)
+        loss = loss + functional.cross_entropy(self.label(chosen), labels)
+        return loss, float((guess.argmax(-1) == wanted).float().mean())
 
 
 def _only(pattern: Pattern | None, scene: Scene) -> Thing | None:

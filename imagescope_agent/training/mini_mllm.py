@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
 
+from imagescope_agent.training.comparing import GRADES
 from imagescope_agent.training.heads import FateHead, FoundHead, GroundingHead, Guide, RelationHead
 from imagescope_agent.training.material import Material, Plan
 from imagescope_agent.training.packing import KINDS, Batch, Packer
@@ -26,7 +27,7 @@ from imagescope_agent.training.state import load_state, save_state
 from imagescope_agent.training.vision import patch_states
 
 _WEIGHTS = {"caption": 1.0, "verdict": 1.0, "judge": 0.7, "text": 3.0, "talk": 3.0,
-            "grade": 0.3, "best": 2.0, "order": 2.0, "grades": 1.0, "chain": 1.0, "match": 2.0}  # fmt: skip
+            "grade": 0.3, "best": 1.0, "order": 1.0, "grades": 1.0, "chain": 1.0, "match": 2.0}  # fmt: skip
 _GAZE = 1.0
 _GROUNDING = 0.3
 
@@ -48,10 +49,11 @@ class Trainer:
         self.head = GroundingHead(sizes.hidden_size)
         self.sides = RelationHead(sizes.hidden_size)
         self.fates = FateHead(sizes.hidden_size)
-        self.found = FoundHead(sizes.hidden_size, sizes.vocab_size)
-        self._middle: list[torch.Tensor] = []  # after two thirds of the layers, and after one more
+        self.found = FoundHead(sizes.hidden_size, 2, sizes.vocab_size)
+        self.ends = FoundHead(sizes.hidden_size, len(GRADES), sizes.vocab_size)
+        self._middle: list[torch.Tensor] = []  # after four of seven layers, and after each of the next two
         depth = len(text.layers) * 2 // 3
-        for layer in text.layers[depth - 1 : depth + 1]:
+        for layer in text.layers[depth - 1 : -1]:
             layer.register_forward_hook(lambda _m, _i, output: self._middle.append(output))
         heads = sizes.num_attention_heads
         self.guides = {
@@ -66,9 +68,9 @@ class Trainer:
             "latest": Guide(text.layers[1].self_attn, heads - 1),
             "label": Guide(text.layers[1].self_attn, 0),
             "pair": Guide(text.layers[depth].self_attn, heads - 1),
-            "answer": Guide(text.layers[-1].self_attn, 0),
-            "block": Guide(text.layers[-1].self_attn, 1),
-            "vote": Guide(text.layers[-1].self_attn, 2),
+            "answer": Guide(text.layers[-2].self_attn, 0),
+            "block": Guide(text.layers[-1].self_attn, 0),
+            "vote": Guide(text.layers[-1].self_attn, 1),
         }
         vision = [p for name, p in model.model.visual.named_parameters() if not name.startswith("merger")]
         seen = {id(p) for p in vision}
@@ -79,7 +81,7 @@ class Trainer:
             {"params": vision, "share": plan.vision_share},
             {"params": list(self.sides.parameters()), "share": 1.0},
             {"params": list(self.fates.parameters()), "share": 1.0},
-            {"params": list(self.found.parameters()), "share": 1.0},
+            {"params": [*self.found.parameters(), *self.ends.parameters()], "share": 1.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=plan.peak, betas=(0.9, 0.97), weight_decay=0.05)
         self.step = 0
@@ -128,6 +130,9 @@ class Trainer:
         if batch.found:
             found, figures["found"] = self.found(self._middle[1], batch.found)
             total = total + found
+        if batch.ends:
+            ends, figures["ends"] = self.ends(self._middle[2], batch.ends)
+            total = total + ends
         for name, guide in self.guides.items():
             gazes = [gaze for gaze in batch.gazes if gaze.guide == name]
             if gazes:
@@ -142,7 +147,7 @@ class Trainer:
     @property
     def _modules(self) -> dict[str, nn.Module]:
         return {"model": self.model, "head": self.head, "sides": self.sides, "fates": self.fates,
-                "found": self.found}  # fmt: skip
+                "found": self.found, "ends": self.ends}  # fmt: skip
 
     @property
     def _yes_or_no(self) -> tuple[int, int]:

@@ -46,6 +46,7 @@ class Batch:
     gazes: tuple[Gaze, ...]
     fates: tuple[tuple[int, int, str], ...]  # row, column of the end of a reference thing's name, type
     found: tuple[Found, ...]
+    ends: tuple[Found, ...]
 
 
 class Packer:
@@ -98,7 +99,8 @@ class Packer:
             mentions=mentions,
             gazes=tuple(gaze for row in made for gaze in row.gazes),
             fates=tuple(fate for row in made for fate in row.fates),
-            found=tuple(each for row in made for found in row.found for each in found),
+            found=tuple(found for row in made for found in row.found),
+            ends=tuple(end for row in made for end in row.ends),
         )
 
     def _row(self, pictures: Pictures, branches: Sequence[Branch], number: int) -> Row:
@@ -140,12 +142,16 @@ class Packer:
             row.tally(columns[-1], things)
             if name.partner:
                 row.gaze(columns[-1], (columns[-2],), "pair")
-        spots = [(start + _reaching(ends, spot.end), spot.met) for spot in said.spots]
-        label = row.ids[row.labelled[-1]]
-        row.found.append(
-            [Found(row=row.number, column=column, met=met, label=label) for column, met in spots]
-        )
-        for column in {*columns, *(column for column, _ in spots)}:
+        label, spots = row.ids[row.labelled[-1]], list[Found]()
+        for spot in said.spots:
+            column = start + _reaching(ends, spot.end)
+            spots.append(Found(row=row.number, column=column, grade=int(spot.met), label=label))
+        end = start + _reaching(ends, len(said.text))
+        row.found += spots
+        row.ends.append(Found(row=row.number, column=end, grade=said.grade, label=label))
+        failed = [spot.column for spot in spots if not spot.grade]
+        row.gaze(end, failed or [spot.column for spot in spots], "answer")
+        for column in {end, *columns, *(spot.column for spot in spots)}:
             row.gaze(column, (row.labelled[-1],), "label")
 
     def _branch(self, row: Row, branch: Branch, index: int) -> None:
@@ -167,18 +173,12 @@ class Packer:
         for offset, token in enumerate(wanted):
             row.labels[first - 1 + offset] = token
             row.kinds[first - 1 + offset] = KINDS.index(branch.kind)
-        if row.found:
-            self._gather(row, branch, written, first)
-
-    def _gather(self, row: Row, branch: Branch, ends: tuple[int, ...], first: int) -> None:
-        """Where the best is named, whatever was met votes; where a picture is graded, what was found of it counts."""
-        if branch.kind in ("best", "order"):
-            met = [found.column for each in row.found for found in each if found.met]
-            row.gaze(first - (branch.kind == "best"), met, "vote")
-        for end, number in branch.graded:
-            column = first + _reaching(ends, end)
-            row.share(column, [found.column for found in row.found[number - 1]], "block")
-            row.kinds[column] = KINDS.index("match")
+        for kind, guide in (("graded", "block"), ("ordered", "vote")):
+            for place, pictures in getattr(branch, kind):
+                column = first + _reaching(written, place) if place else first - 1
+                row.gaze(column, [row.ends[picture].column for picture in pictures], guide)
+                if kind == "graded":
+                    row.kinds[column] = KINDS.index("match")
 
     def _names(self, row: Row, branch: Branch, ends: tuple[int, ...]) -> tuple[int, ...]:
         """Let every name look for its thing; returns the columns that the answer should look at.

@@ -28,11 +28,14 @@ class Mention:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Where something that a picture should fulfil has been said in a packed batch, whether it does, and its label."""
+    """Where something about one of several pictures has been found in a packed batch.
+
+    `grade` is 0 or 1 for a single thing that is asked for, and counts up to the best where all was looked at.
+    """
 
     row: int
     column: int
-    met: bool
+    grade: int
     label: int
 
 
@@ -51,8 +54,8 @@ class Gaze:
     "again" there too: the thing before that looks like it, or NOTHING;
     "latest" in requests and their answers: the noun before;
     "label" in a picture and in what is said after it: its label;
-    "block" where a picture is graded: what was found of it;
-    "vote" before the best is named: whatever was found to be met.
+    "block" where a picture is graded: the end of what is said after it;
+    "vote" where pictures are named in order: the same of the next one.
     """
 
     row: int
@@ -79,7 +82,8 @@ class Row:
         self.fates: list[tuple[int, int, str]] = []
         self.images: list[int] = []  # columns of the pictures' first tokens
         self.labelled: list[int] = []  # columns of their labels
-        self.found: list[list[Found]] = []  # by picture
+        self.found: list[Found] = []  # single things that are asked for
+        self.ends: list[Found] = []  # by picture, where all of it was looked at
         self._next = {0: 0}
 
     def _append(self, tokens: Sequence[int], branch: int, positions: Sequence[tuple[int, int, int]]) -> None:
@@ -112,13 +116,6 @@ class Row:
         """Remember that `column` should attend to the last picture's tokens that `things` cover, or to NOTHING."""
         tokens = sorted({self.images[-1] + token for thing in things for token in covered(thing)})
         self.gaze(column, tokens, guide)
-
-    def share(self, column: int, tokens: Sequence[int], guide: str) -> None:
-        """Remember that `column` should attend to all of `tokens` alike."""
-        even = (1 / len(tokens),) * len(tokens)
-        self.gazes.append(
-            Gaze(row=self.number, column=column, tokens=tuple(tokens), guide=guide, shares=even)
-        )
 
     def tally(self, column: int, things: Sequence[Thing]) -> None:
         """Attention that can be counted with: an equal share for every thing and a fixed one for NOTHING.

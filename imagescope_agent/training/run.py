@@ -41,7 +41,7 @@ SINGLES = range(1000, 1060)
 FAMILIES = range(2000, 2060)
 VISION_STEPS = 1800
 CHAT_STEPS = 5000
-AGAIN_PEAK = 6e-4  # of the learning rate, for weights that are trained already
+AGAIN_PEAK = 4e-4  # of the learning rate, for weights that are trained already
 CLIP_STEPS = 700
 
 

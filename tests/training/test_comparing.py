@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import json
+import re
 from pathlib import Path
 from random import Random
 
@@ -28,8 +29,8 @@ from imagescope_agent.scenes.language import SYNONYMS
 from imagescope_agent.scenes.mixed_queries import any_query, caption_query
 from imagescope_agent.scenes.queries import Query
 from imagescope_agent.scenes.world import Scene, random_scene
-from imagescope_agent.training import card_judging, card_talking
-from imagescope_agent.training.architecture import chat_model, save_chat_model
+from imagescope_agent.training import architecture, card_judging, card_talking
+from imagescope_agent.training.architecture import chat_model, grown_chat_model, save_chat_model
 from imagescope_agent.training.card_pictures import picture
 from imagescope_agent.training.comparing import (
     components,
@@ -96,6 +97,12 @@ def test_what_stands_after_a_picture_is_about_it(
             assert [spot.met for spot in said.spots] == [c.holds(scene) for c in query.conditions]
     packed = Packer(tokenizer).pack([(pictures, branches)])
     assert len(packed.found) == sum(len(said.spots) for said in pictures.said if said)
+    assert [end.grade == 3 for end in packed.ends] == [met(query, scene) == 1 for scene in scenes]
+    names = [str(tokenizer.decode([end.label])) for end in packed.ends]
+    assert names == [label.rstrip(":") for label in pictures.labels[1:]]
+    for branch in branches[::2]:  # where the order says a number, that picture is one of those meant
+        for place, meant in branch.ordered:
+            assert int(re.match(r"\d+", branch.answer[place:])[0]) - 1 in meant  # type: ignore[index]
     graded = packed.labels[torch.eq(packed.kinds, torch.tensor(KINDS.index("match")))]
     words = [str(tokenizer.decode([token])).strip() for token in graded.tolist()]
     given = replies.parse_grades(branches[1].answer, len(scenes))
@@ -139,6 +146,22 @@ def test_places_do_not_tell_which_is_best() -> None:
             letters[LABELS.index(branch.answer)] += 1
             firsts[pictures.labels.index(f"{branch.answer}:") - 1] += 1
     assert min(firsts) > 60 and min(letters) > 60, (firsts, letters)
+
+
+def test_a_deeper_model_starts_as_the_model_it_was(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(architecture, "LAYERS", 6)
+    save_chat_model(chat_model(tokenizer), tokenizer, tmp_path)
+    monkeypatch.undo()
+    saved = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32)
+    deep, grown = grown_chat_model(tmp_path, ["a new piece"])
+    assert len(deep.model.language_model.layers) == architecture.LAYERS == 7
+    assert len(grown) == len(tokenizer) + 1
+    ids = torch.tensor([tokenizer("a red house at night").input_ids])
+    with torch.no_grad():
+        old, new = saved(input_ids=ids).logits, deep(input_ids=ids).logits
+    torch.testing.assert_close(new[..., : old.shape[-1]], old, atol=1e-4, rtol=1e-3)
 
 
 def test_a_caption_is_a_query_that_its_scene_answers() -> None:
