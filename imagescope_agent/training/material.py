@@ -45,7 +45,7 @@ class Plan:
     scenes: int = 6
     questions: int = 12
     pairs: int = 4
-    texts: int = 16
+    texts: int = 28
     talks: int = 6
     compared: int = 16
     peak: float = 1e-3
