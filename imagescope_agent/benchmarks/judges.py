@@ -75,8 +75,8 @@ def run(
         budget: most calls a query.
 
     Returns:
-        {"bench", "machine", "k", "queries", "variants": {name: {"accuracy", "calls", ...}}, "refused": {name: why}};
-        accuracy is the share of queries whose first is right, all else is the mean over queries.
+        {"bench", "machine", "k", "queries", "not_understood", "variants": {name: {"accuracy", "calls", ...}},
+        "refused": {name: why}}; accuracy is the share of queries whose first is right, all else the mean over queries.
 
     Raises:
         BadInput: an unknown profile or judge.
@@ -103,6 +103,7 @@ def run(
         "weights": str(getattr(asked.model, "weights", "") or asked.model._llm_type),
         "k": k,
         "queries": len(cases),
+        "not_understood": 0 if role else sum(not case.understood for case in cases),
         "budget": budget,
         "variants": variants,
         "refused": refused,
@@ -112,17 +113,21 @@ def run(
 async def understood(cases: Sequence[Case], roles: Mapping[str, Role], prompt_set: str | None) -> list[Case]:
     """The cases as a graph's judge is given them: taken apart by the reasoner, the reference told by the captioner.
 
-    A request that cannot be read stays whole.
+    A request that cannot be read stays whole, which `run` counts.
     """
     captioned = [case for case in cases if case.reference is not None]
     caption = load_prompt("caption", prompt_set=prompt_set).fill()
     pictures = [Request(text=caption, images=(case.reference,)) for case in captioned if case.reference]
     told = {
-        case.text: reply.text
+        case.reference.key: reply.text
         for case, reply in zip(captioned, await roles["captioner"].ask(pictures), strict=True)
+        if case.reference
     }
     prompt = load_prompt("understand", prompt_set=prompt_set)
-    texts = [prompt.fill(instruction=c.text, reference=told.get(c.text, NO_REFERENCE)) for c in cases]
+    texts = [
+        prompt.fill(instruction=c.text, reference=told[c.reference.key] if c.reference else NO_REFERENCE)
+        for c in cases
+    ]
     replies = await roles["reasoner"].ask([Request(text=text) for text in texts], schema=IntentAnswer)
     return [replace(case, understood=_steps(reply.text)) for case, reply in zip(cases, replies, strict=True)]
 
@@ -226,7 +231,8 @@ def table(made: Mapping[str, Any]) -> str:
     """The strategies as Markdown, the most accurate first."""
     columns = [*FIGURES, "unreadable", "seconds"]
     lines = [
-        f"{made['queries']} queries on drawn scenes, k = {made['k']}, judge {made['weights']}; means a query.\n",
+        f"{made['queries']} queries on drawn scenes, k = {made['k']}, judge {made['weights']}; means a query; "
+        f"{made['not_understood']} requests could not be taken apart.\n",
         "| strategy | " + " | ".join(name.replace("_", " ") for name in columns) + " |",
         "|---|" + "---:|" * len(columns),
     ]

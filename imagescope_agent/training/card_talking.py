@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from random import Random
 
@@ -59,11 +60,13 @@ def _same_fold(text: str, branch: Branch) -> bool:
 
 def _new_questions(text: str, branch: Branch) -> bool:
     """Every question is one of those that may be asked, in any number; asking nothing is wrong."""
-    known, shown = branch.prompt.split("\nPictures:\n")
+    known, shown = branch.prompt.removesuffix("\nWhat may be asked?").split("\nPictures:\n")
     wanted: list[str] = json.loads(branch.answer)["questions"]
     found = parse_proposal(text)
-    return all(
-        each in wanted
-        or (each not in known and each.removeprefix("Is there ").split(" ", 1)[1][:-1] in shown)
-        for each in found
-    )
+    return all(each in wanted or (each not in known and _look(each) in shown) for each in found)
+
+
+def _look(question: str) -> str:
+    """What "Is there a red cat?" asks for, without the article; a mark that no caption holds for other questions."""
+    asked = re.fullmatch(r"Is there an? (\w.*)\?", question)
+    return asked[1] if asked else "?"

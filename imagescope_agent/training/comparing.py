@@ -118,15 +118,15 @@ def numbered(
     branches = [
         _order(fill("order", **values), order, worth),
         _grades(fill("grades", **values), grades),
-        _chain(fill("cotrr", **values), [words for words, _ in components(query)], worth, order),
+        _chain(fill("cotrr", **values), components(query), worth, order),
     ]
     return pictures, branches
 
 
-def components(query: Query) -> list[tuple[str, Condition]]:
+def components(query: Query) -> list[str]:
     """What can be checked on its own, in words: what is there, the setting, then what must not be there."""
-    there = [(condition.words(), condition) for condition in shown_conditions(query.steps)]
-    gone = [(f"no {c.pattern.bare}", c) for c in query.conditions if isinstance(c, Absent)]
+    there = [condition.words() for condition in shown_conditions(query.steps)]
+    gone = [f"no {c.pattern.bare}" for c in query.conditions if isinstance(c, Absent)]
     return list(dict.fromkeys([*there, *gone]))
 
 

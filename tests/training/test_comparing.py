@@ -71,7 +71,7 @@ def test_a_chain_is_what_the_judge_reads(seed: int) -> None:
     _, scenes, query = _some(seed)
     _, (order, _, chain) = numbered(query, scenes, apart=True, composed=seed % 2 == 1)
     places, answer = replies.parse_cotrr(chain.answer, len(scenes))
-    assert [part for part, _ in components(query)] == answer.components
+    assert components(query) == answer.components
     worth = [met(query, scene) for scene in scenes]
     assert [worth[place] for place in places] == sorted(worth, reverse=True)
     assert places == replies.parse_order(order.answer, len(scenes))
@@ -297,6 +297,12 @@ def test_the_card_of_conversations_tells_who_knows() -> None:
     wrong = {prompt: _spoilt(answer) for prompt, answer in truth.items()}
     spoilt = Role("reasoner", Scripted(lambda asked: wrong[asked.text]))
     assert set(asyncio.run(card_talking.talking_figures(spoilt, 2, 8)).values()) == {0.0}
+
+
+@pytest.mark.parametrize("question", ["What?", "Is there a ?", "Is the scene at night?", "?"])
+def test_only_questions_about_what_is_shown_count(question: str) -> None:
+    branch = propose_branch(Random("card talking 2"))
+    assert not card_talking._new_questions(json.dumps({"questions": [question]}), branch)
 
 
 def _spoilt(answer: str) -> str:
