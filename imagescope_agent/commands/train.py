@@ -29,6 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.choices["mini-mllm"].add_argument(
         "--start", type=Path, metavar="CHECKPOINT", help="go on from a finished checkpoint, not from nothing"
     )
+    actions.choices["mini-mllm"].add_argument(
+        "--times", type=positive, default=1, help="so many times as many rows a step, for a GPU (default: 1)"
+    )
+    actions.choices["mini-mllm"].add_argument("--rate", type=float, help="peak of the learning rate")
     curves = actions.add_parser("curves", help="draw the curves of the trainings so far")
     curves.add_argument("--work", type=Path, default=WORK)
     curves.add_argument("--out", type=Path, default=Path("curves.png"))
@@ -56,6 +60,14 @@ def run(args: argparse.Namespace) -> int:
     else:
         until = args.minutes * 60 if args.minutes else None
         steps = args.steps or training.CHAT_STEPS
-        done = training.train_mini_mllm(args.work, args.out, steps=steps, until=until, start=args.start)
+        done = training.train_mini_mllm(
+            args.work,
+            args.out,
+            steps=steps,
+            until=until,
+            start=args.start,
+            times=args.times,
+            peak=args.rate,
+        )
         print(f"{'finished' if done else 'stopped early; run again to go on'}: {args.out}")
     return 0

@@ -205,10 +205,10 @@ def _pictures(
 
 def _names(place: _Place, scene: Scene) -> Iterator[Name]:
     condition, ends, _ = place
-    patterns = _patterns(condition)
-    first = patterns[0] if len(patterns) > 1 else None
-    for number, (pattern, end) in enumerate(zip(patterns, ends, strict=True)):
-        last = number == len(patterns) - 1
+    named = patterns(condition)
+    first = named[0] if len(named) > 1 else None
+    for number, (pattern, end) in enumerate(zip(named, ends, strict=True)):
+        last = number == len(named) - 1
         yield Name(
             end=end + 1,  # a blank stands before the words
             pattern=pattern,
@@ -217,7 +217,8 @@ def _names(place: _Place, scene: Scene) -> Iterator[Name]:
         )
 
 
-def _patterns(condition: Condition) -> list[Pattern]:
+def patterns(condition: Condition) -> list[Pattern]:
+    """The things that a condition names."""
     if isinstance(condition, Related):
         return [condition.first, condition.second]
     return [condition.pattern] if isinstance(condition, Exists | Absent | Count) else []
@@ -230,7 +231,7 @@ def _steps(query: Query) -> list[_Place]:
     for step in query.steps:
         start, condition = end + 1, step.condition
         end = start + len(f"{step.type}: {condition.words()}")
-        ends = [end] * len(_patterns(condition))
+        ends = [end] * len(patterns(condition))
         if isinstance(condition, Related):
             ends[0] = end - len(f" {condition.relation} {condition.second.words()}")
         places.append((condition, tuple(ends), end))
@@ -243,10 +244,10 @@ def _described(query: Query, text: str) -> list[_Place]:
     end = 0
     for condition in dict.fromkeys(query.conditions):
         ends: list[int] = []
-        for pattern in _patterns(condition):
+        for pattern in patterns(condition):
             found = _noun(pattern).search(text, ends[-1] if ends else end) or _noun(pattern).search(text)
             ends += [found.end()] if found else []
-        if len(ends) == len(_patterns(condition)) and ends:
+        if len(ends) == len(patterns(condition)) and ends:
             places.append((condition, tuple(ends), ends[-1]))
             end = ends[-1]
     return sorted(places, key=lambda place: place[1])

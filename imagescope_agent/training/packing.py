@@ -7,46 +7,26 @@ branch start where the prefix ends.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
-import torch
+import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from imagescope_agent.scenes.conditions import PLURALS
 from imagescope_agent.scenes.language import SYNONYMS
 from imagescope_agent.scenes.world import Scene
 from imagescope_agent.training.architecture import IMAGE_TOKENS
+from imagescope_agent.training.batch import Packed, gaze_arrays, lessons
 from imagescope_agent.training.copying import destinations, latest, sources
 from imagescope_agent.training.examples import Branch, Name, Pictures, Said
-from imagescope_agent.training.row import IGNORE, Found, Gaze, Mention, Row
+from imagescope_agent.training.row import IGNORE, Found, Mention, Row
 
-KINDS = ("caption", "verdict", "judge", "text", "talk", "grade", "best", "order", "grades", "chain", "match")
-
+KINDS = ("caption", "verdict", "judge", "text", "talk", "grade", "best", "order", "grades", "chain",
+         "decision", "match")  # fmt: skip
 
 #: The pictures of a row, and the turns about them.
 Turns = tuple[Pictures, Sequence[Branch]]
 _ONE_TOKEN = ("verdict", "best")  # one token is all that is ever read of such answers
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """Packed rows, padded on the right.
-
-    ids (b, l); positions (3, b, l); mask (b, 1, l, l) True where attention is allowed; labels (b, l) the token to be
-    predicted at each place or IGNORE; kinds (b, l) index into KINDS; images in order of appearance.
-    """
-
-    ids: torch.Tensor
-    positions: torch.Tensor
-    mask: torch.Tensor
-    labels: torch.Tensor
-    kinds: torch.Tensor
-    mentions: tuple[Mention, ...]
-    gazes: tuple[Gaze, ...]
-    fates: tuple[tuple[int, int, str], ...]  # row, column of the end of a reference thing's name, type
-    found: tuple[Found, ...]
-    ends: tuple[Found, ...]
 
 
 class Packer:
@@ -75,32 +55,36 @@ class Packer:
         coded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         return tuple(coded.input_ids), tuple(end for _, end in coded.offset_mapping)
 
-    def pack(self, rows: Sequence[Turns]) -> Batch:
-        """Rows of (pictures in front, branches)."""
-        made = [self._row(pictures, branches, number) for number, (pictures, branches) in enumerate(rows)]
+    def pack(self, rows: Sequence[Turns], pictures: Sequence[int] = (), share: float = 1.0) -> Packed:
+        """Rows of (pictures in front, branches), and the pictures' numbers in the pool."""
+        made = [self._row(shown, branches, number) for number, (shown, branches) in enumerate(rows)]
         length = max(len(row.ids) for row in made)
         length += -length % 16  # few different lengths keep the allocator calm
         shape = (len(made), length)
-        ids, labels = torch.zeros(shape, dtype=torch.long), torch.full(shape, IGNORE)
-        kinds, branch = torch.zeros(shape, dtype=torch.long), torch.full(shape, -1)
-        positions = torch.zeros((3, *shape), dtype=torch.long)
+        ids, branch = np.zeros(shape, dtype=np.int64), np.full(shape, -1)
+        labels, kinds = np.full(shape, IGNORE), np.zeros(shape, dtype=np.int64)
+        positions = np.zeros((3, *shape), dtype=np.int64)
         for number, row in enumerate(made):
             n = len(row.ids)
-            ids[number, :n], labels[number, :n] = torch.tensor(row.ids), torch.tensor(row.labels)
-            kinds[number, :n], branch[number, :n] = torch.tensor(row.kinds), torch.tensor(row.branch)
-            positions[:, number, :n] = torch.tensor(row.positions).T
-        mentions = tuple(mention for row in made for mention in row.mentions)
-        return Batch(
+            ids[number, :n], labels[number, :n] = row.ids, row.labels
+            kinds[number, :n], branch[number, :n] = row.kinds, row.branch
+            positions[:, number, :n] = np.array(row.positions).T
+        where = np.nonzero(labels != IGNORE)
+        return Packed(
             ids=ids,
             positions=positions,
-            mask=block_mask(branch),
-            labels=labels,
-            kinds=kinds,
-            mentions=mentions,
-            gazes=tuple(gaze for row in made for gaze in row.gazes),
-            fates=tuple(fate for row in made for fate in row.fates),
-            found=tuple(found for row in made for found in row.found),
-            ends=tuple(end for row in made for end in row.ends),
+            branch=branch,
+            pictures=np.array(pictures, dtype=np.int64),
+            answers={"row": where[0], "column": where[1], "token": labels[where], "kind": kinds[where]},
+            lessons=lessons(
+                [mention for row in made for mention in row.mentions],
+                [fate for row in made for fate in row.fates],
+                [found for row in made for found in row.found],
+                [end for row in made for end in row.ends],
+            ),
+            gazes=gaze_arrays([gaze for row in made for gaze in row.gazes]),
+            share=share,
+            kinds=tuple(KINDS[kind] for kind in np.unique(kinds[where])),
         )
 
     def _row(self, pictures: Pictures, branches: Sequence[Branch], number: int) -> Row:
@@ -173,6 +157,8 @@ class Packer:
         for offset, token in enumerate(wanted):
             row.labels[first - 1 + offset] = token
             row.kinds[first - 1 + offset] = KINDS.index(branch.kind)
+        if branch.kind == "judge":
+            row.kinds[first - 1] = KINDS.index("decision")
         for kind, guide in (("graded", "block"), ("ordered", "vote")):
             for place, pictures in getattr(branch, kind):
                 column = first + _reaching(written, place) if place else first - 1
@@ -270,16 +256,3 @@ def _mention(row: Row, column: int, name: Name, scene: Scene) -> Mention:
     return Mention(
         row=row.number, column=column, pattern=name.pattern, scene=scene, partner=name.partner, met=name.met
     )
-
-
-def block_mask(branch: torch.Tensor) -> torch.Tensor:
-    """Who may attend to whom: (b, 1, l, l) from branch numbers (b, l); 0 is the prefix, -1 padding.
-
-    Every token sees the prefix and its own branch, up to itself; padding sees itself only, so that no row of the
-    softmax is empty.
-    """
-    length = branch.shape[1]
-    query, key = branch[:, :, None], branch[:, None, :]
-    causal = torch.ones(length, length, dtype=torch.bool).tril()
-    seen = ((key == 0) | (key == query)) & (query >= 0) & (key >= 0) & causal
-    return (seen | torch.eye(length, dtype=torch.bool))[:, None]

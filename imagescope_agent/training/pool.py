@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import torch
 from PIL import Image
 from tqdm import tqdm
 
@@ -51,7 +52,7 @@ def make_shard(folder: Path, groups: Callable[[int], list[list[Scene]]], *, seed
     if (folder / "scenes.jsonl").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(max_workers=2) as workers:
+    with ProcessPoolExecutor() as workers:
         jobs = [workers.submit(_draw_chunk, groups, seed) for seed in seeds]
         parts = [
             job.result() for job in tqdm(jobs, desc=f"drawing {folder.name}", unit="chunk", disable=None)
@@ -78,3 +79,17 @@ def open_shard(folder: Path) -> tuple[np.ndarray, list[Scene]]:
     with (folder / "scenes.jsonl").open(encoding="utf-8") as lines:
         scenes = [scene_from_dict(json.loads(line)) for line in lines]
     return pixels, scenes
+
+
+class Pool:
+    """Pictures of several shards, numbered through."""
+
+    def __init__(self, shards: Sequence[np.ndarray]) -> None:
+        self._shards = shards
+        self._starts = np.cumsum([0, *(len(shard) for shard in shards)])
+
+    def take(self, numbers: np.ndarray) -> torch.Tensor:
+        """Pixels (n, 128, 128, 3) uint8 of the pictures with these numbers."""
+        shard = np.searchsorted(self._starts, numbers, side="right") - 1
+        places = zip(shard, numbers - self._starts[shard], strict=True)
+        return torch.from_numpy(np.stack([self._shards[one][place] for one, place in places]))

@@ -37,11 +37,12 @@ from imagescope_agent.training.tokenizer import SCAFFOLD, train_tokenizer
 from imagescope_agent.training.vision import train_vision
 
 #: Chunks of the pool; evaluation draws its scenes from other seeds, so none of them is ever trained on.
-SINGLES = range(1000, 1060)
-FAMILIES = range(2000, 2060)
+SINGLES = range(1000, 1120)
+FAMILIES = range(2000, 2120)
 VISION_STEPS = 1800
 CHAT_STEPS = 5000
 AGAIN_PEAK = 4e-4  # of the learning rate, for weights that are trained already
+FIRST_PEAK = 1e-3
 CLIP_STEPS = 700
 
 
@@ -52,6 +53,8 @@ def train_mini_mllm(
     steps: int = CHAT_STEPS,
     until: float | None = None,
     start: Path | None = None,
+    times: int = 1,
+    peak: float | None = None,
 ) -> bool:
     """The chat model: pool, tokenizer, vision tower, then all skills together.
 
@@ -62,6 +65,8 @@ def train_mini_mllm(
         until: seconds after which the second stage stops and keeps its state.
         start: a finished checkpoint whose weights to go on from, in place of the vision tower alone; pieces that its
             tokenizer lacks are added.
+        times: so many times as many rows in every step.
+        peak: of the learning rate.
 
     Returns:
         Whether the last step was reached; the checkpoint is written either way.
@@ -71,14 +76,15 @@ def train_mini_mllm(
         tokenizer = _chat_tokenizer(work / "mllm")
         model = chat_model(tokenizer)
         model.model.visual.load_state_dict(load_file(_tower(work, singles)))
-        plan = Plan(steps=steps)
+        plan = Plan(steps=steps, peak=peak or FIRST_PEAK)
     else:
         model, tokenizer = grown_chat_model(start, SCAFFOLD)
-        plan = Plan(steps=steps, peak=AGAIN_PEAK, thaw=0)
+        plan = Plan(steps=steps, peak=peak or AGAIN_PEAK, thaw=0)
+    plan = plan.larger(times)
     trainer = Trainer(model, tokenizer, plan, work / "mllm")
     trainer.resume()
     train(trainer, Material(work / "pool", plan, FAMILIES), until=until)
-    save_chat_model(model, tokenizer, target)
+    save_chat_model(model.cpu(), tokenizer, target)
     return trainer.step >= steps
 
 

@@ -111,7 +111,7 @@ def patch_states(tower: Qwen3VLVisionModel, pixels: torch.Tensor) -> tuple[torch
     n, count = pixels.shape[0], GRID * GRID
     embed = tower.patch_embed.proj
     states = functional.linear(patches(pixels), embed.weight.flatten(1), embed.bias).view(n, count, -1)
-    column, row = patch_centres().mul(GRID).long().unbind(-1)
+    column, row = patch_centres().to(pixels.device).mul(GRID).long().unbind(-1)
     states = states + tower.pos_embed(row * GRID + column)
     cos, sin = tower.rotary_pos_emb(states, torch.stack([row, column], dim=-1))
     block: Any

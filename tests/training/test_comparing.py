@@ -31,6 +31,7 @@ from imagescope_agent.scenes.queries import Query
 from imagescope_agent.scenes.world import Scene, random_scene
 from imagescope_agent.training import architecture, card_judging, card_talking
 from imagescope_agent.training.architecture import chat_model, grown_chat_model, save_chat_model
+from imagescope_agent.training.batch import on_device
 from imagescope_agent.training.card_pictures import picture
 from imagescope_agent.training.comparing import (
     components,
@@ -96,14 +97,15 @@ def test_what_stands_after_a_picture_is_about_it(
         if apart:
             assert [spot.met for spot in said.spots] == [c.holds(scene) for c in query.conditions]
     packed = Packer(tokenizer).pack([(pictures, branches)])
-    assert len(packed.found) == sum(len(said.spots) for said in pictures.said if said)
-    assert [end.grade == 3 for end in packed.ends] == [met(query, scene) == 1 for scene in scenes]
-    names = [str(tokenizer.decode([end.label])) for end in packed.ends]
+    found, ends = packed.lessons["found"], packed.lessons["ends"]
+    assert len(found["row"]) == sum(len(said.spots) for said in pictures.said if said)
+    assert (ends["grade"] == 3).tolist() == [met(query, scene) == 1 for scene in scenes]
+    names = [str(tokenizer.decode([label])) for label in ends["label"].tolist()]
     assert names == [label.rstrip(":") for label in pictures.labels[1:]]
     for branch in branches[::2]:  # where the order says a number, that picture is one of those meant
         for place, meant in branch.ordered:
             assert int(re.match(r"\d+", branch.answer[place:])[0]) - 1 in meant  # type: ignore[index]
-    graded = packed.labels[torch.eq(packed.kinds, torch.tensor(KINDS.index("match")))]
+    graded = packed.answers["token"][packed.answers["kind"] == KINDS.index("match")]
     words = [str(tokenizer.decode([token])).strip() for token in graded.tolist()]
     given = replies.parse_grades(branches[1].answer, len(scenes))
     assert words[: len(scenes)] == [str(round(10 * grade)) for grade in given]
@@ -216,16 +218,17 @@ def test_labelled_rows_equal_what_the_checkpoint_is_asked(
     _, scenes, query = _some(9)
     pictures, branches = numbered(query, scenes[:3], apart=True, composed=True)
     pixels = np.stack([small_picture(scene) for scene in (scenes[4], *scenes[:3])])
-    batch = Packer(tokenizer).pack([(pictures, branches)])
+    rows = Packer(tokenizer).pack([(pictures, branches)])
     trainer = Trainer(model, tokenizer, Plan(steps=1), tmp_path)
     content: list[dict[str, object]] = []
     for label, seen, said in zip(pictures.labels, pixels, pictures.said, strict=True):
         content += [{"type": "text", "text": label}, {"type": "image", "image": Image.fromarray(seen)}]
         content += [{"type": "text", "text": said.text}] if said else []
     with torch.no_grad():
-        packed = model.lm_head(trainer.hidden(batch, pixels))[0]
-        opening = torch.tensor(tokenizer.convert_tokens_to_ids(SCAFFOLD[-2]))
-        ends = torch.eq(batch.labels[0], opening).nonzero()[:, 0]
+        hidden = trainer.hidden(on_device(rows, trainer.device), torch.from_numpy(pixels))
+        packed = model.lm_head(hidden)[0].cpu()
+        opening = tokenizer.convert_tokens_to_ids(SCAFFOLD[-2])
+        ends = rows.answers["column"][rows.answers["token"] == opening]
         inputs = processor.apply_chat_template(
             [{"role": "user", "content": [*content, {"type": "text", "text": branches[0].prompt}]}],
             tokenize=True,

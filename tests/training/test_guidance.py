@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -9,10 +10,11 @@ from imagescope_agent.scenes.conditions import Absent, Exists, Pattern, Related
 from imagescope_agent.scenes.edits import Step
 from imagescope_agent.scenes.queries import Query
 from imagescope_agent.scenes.world import Scene, Thing
+from imagescope_agent.training.batch import gaze_arrays, lessons
 from imagescope_agent.training.copying import destinations, latest, sources
 from imagescope_agent.training.examples import judge_branch, understand_branch
-from imagescope_agent.training.heads import RelationHead
-from imagescope_agent.training.row import Mention, covered, middle
+from imagescope_agent.training.heads import CountHead, FlagHead
+from imagescope_agent.training.row import Mention, Row, covered, middle
 
 HOUSE = Thing(kind="house", colour="red", size="large", x=0.2, y=0.7, diameter=0.35)
 BOAT = Thing(kind="boat", colour="blue", size="small", x=0.8, y=0.3, diameter=0.2)
@@ -93,16 +95,45 @@ def test_the_middle_of_a_thing_is_covered_by_it() -> None:
     assert middle(BOAT) == 1 * 4 + 3
 
 
-def test_the_relation_head_can_be_right_and_wrong() -> None:
-    head = RelationHead(2)
+def test_a_head_of_flags_can_be_right_and_wrong() -> None:
+    head = FlagHead(2, 2)
     head.norm = nn.Identity()  # type: ignore[assignment]
     with torch.no_grad():
-        head.side.weight.copy_(torch.eye(2))
-        head.side.bias.zero_()
+        head.flag.weight.copy_(torch.eye(2))
+        head.flag.bias.zero_()
     mention = Mention(
         row=0, column=0, pattern=Pattern("boat"), scene=SCENE, partner=Pattern("house")
     )  # the house is left of the boat and not above it
-    right, figures = head(torch.tensor([[[9.0, -9.0]]]), [mention])
-    wrong, others = head(torch.tensor([[[-9.0, 9.0]]]), [mention])
-    assert figures == {"sides": 1.0} and others == {"sides": 0.0}
+    asked = {name: torch.from_numpy(array) for name, array in lessons([mention], [], [], [])["sides"].items()}
+    right, share = head(torch.tensor([[[9.0, -9.0]]]), asked)
+    wrong, other = head(torch.tensor([[[-9.0, 9.0]]]), asked)
+    assert share == 1 and other == 0
     assert right < 0.01 < 5 < wrong
+
+
+def test_a_head_of_counts_is_asked_where_only_of_what_is_alone() -> None:
+    two = Scene(things=(HOUSE, HOUSE, BOAT), setting="beach")
+    mentions = [
+        Mention(row=0, column=n, pattern=Pattern(kind), scene=two) for n, kind in enumerate(("house", "boat"))
+    ]
+    asked = lessons(mentions, [], [], [])["grounding"]
+    assert asked["count"].tolist() == [2, 1]
+    np.testing.assert_allclose(asked["where"][1], (BOAT.x, BOAT.y, BOAT.diameter), rtol=1e-6)
+    head = CountHead(4)
+    places = {name: torch.from_numpy(array) for name, array in asked.items()}
+    states = torch.randn(1, 2, 4)
+    before = head(states, places)[0]
+    places["where"][0] = 5.0  # nobody asks where two houses are
+    torch.testing.assert_close(head(states, places)[0], before)
+
+
+def test_gazes_are_grouped_by_guide() -> None:
+    row = Row(0)
+    row.add([1, 2, 3, 4, 5], branch=0)
+    row.gaze(2, (0, 1), "here")
+    row.gaze(3, (2,), "here")
+    row.gaze(4, (), "told")
+    gazes = gaze_arrays(row.gazes)
+    assert gazes["here"]["column"].tolist() == [2, 3]
+    assert (gazes["here"]["which"].tolist(), gazes["here"]["token"].tolist()) == ([0, 0, 1], [0, 1, 2])
+    assert gazes["told"]["token"].tolist() == [0] and "share" not in gazes["told"]

@@ -12,6 +12,7 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedTokenizerFast
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
 
@@ -30,6 +31,8 @@ from imagescope_agent.training.architecture import (
     save_chat_model,
     vision_config,
 )
+from imagescope_agent.training.batch import on_device
+from imagescope_agent.training.comparing import patterns
 from imagescope_agent.training.examples import (
     Pictures,
     caption_branch,
@@ -48,10 +51,9 @@ from imagescope_agent.training.mini_clip import (
     train_clip,
     train_clip_tokenizer,
 )
-from imagescope_agent.training.mini_mllm import Trainer, train
+from imagescope_agent.training.mini_mllm import Steps, Trainer, train
 from imagescope_agent.training.packing import Packer
-from imagescope_agent.training.pool import make_shard, open_shard, single_scenes, small_picture
-from imagescope_agent.training.row import IGNORE
+from imagescope_agent.training.pool import Pool, make_shard, open_shard, single_scenes, small_picture
 from imagescope_agent.training.tokenizer import SCAFFOLD, train_tokenizer
 from imagescope_agent.training.vision import dense_labels, patch_states, train_vision
 
@@ -125,9 +127,10 @@ def test_packed_branches_equal_separate_turns(tokenizer: PreTrainedTokenizerFast
     pixels = small_picture(scene)
     branches = [caption_branch(scene), *verdict_branches(scene, rng, 4)]
     trainer = Trainer(model, tokenizer, Plan(steps=1), tmp_path)
-    batch = trainer.packer.pack([(Pictures.plain(1), branches)])
+    rows = trainer.packer.pack([(Pictures.plain(1), branches)])
     with torch.no_grad():
-        packed = model.lm_head(trainer.hidden(batch, pixels[None]))[0]
+        hidden = trainer.hidden(on_device(rows, trainer.device), torch.from_numpy(pixels)[None])
+        packed = model.lm_head(hidden)[0].cpu()
         for branch in branches:
             content = [
                 {"type": "image", "image": Image.fromarray(pixels)},
@@ -142,7 +145,7 @@ def test_packed_branches_equal_separate_turns(tokenizer: PreTrainedTokenizerFast
             )
             alone = loaded(**inputs).logits[0, -1]
             answer = tokenizer(branch.answer).input_ids[0]
-            places = (batch.labels[0] == answer).nonzero()[:, 0]
+            places = rows.answers["column"][rows.answers["token"] == answer]
             gaps = [(packed[place] - alone).abs().max().item() for place in places]
             assert min(gaps) < 1e-3
 
@@ -151,11 +154,10 @@ def test_branches_do_not_see_one_another(tokenizer: PreTrainedTokenizerFast) -> 
     packer = Packer(tokenizer)
     rng = Random(6)
     branches = verdict_branches(random_scene(rng), rng, 3)
-    batch = packer.pack([(Pictures.plain(1), branches)])
-    length = int((batch.positions[0, 0] > 0).sum()) + 1
-    first = [column for column in range(length) if batch.labels[0, column] != IGNORE]
+    rows = packer.pack([(Pictures.plain(1), branches)])
+    first = rows.answers["column"].tolist()
     assert len(first) == 3
-    mask = batch.mask[0, 0]
+    mask = on_device(rows, torch.device("cpu")).mask[0, 0]
     assert mask[first[1], :5].all() and not mask[first[1], first[0]] and not mask[first[2], first[1]]
 
 
@@ -185,8 +187,9 @@ def test_a_stopped_training_goes_on_as_if_undisturbed(
     whole = Trainer(chat_model(tokenizer), tokenizer, plan, tmp_path / "whole")
     train(whole, material)
     first = Trainer(chat_model(tokenizer), tokenizer, plan, tmp_path / "halves")
-    for _ in range(3):
-        first.advance(material)
+    steps = Steps(material, first.packer)
+    for number in range(3):
+        first.advance(steps[number], material)
     first.save()
     second = Trainer(chat_model(tokenizer, seed=99), tokenizer, plan, tmp_path / "halves")
     assert second.resume() and second.step == 3
@@ -199,15 +202,55 @@ def test_the_loss_falls(tokenizer: PreTrainedTokenizerFast, pool: Path, tmp_path
     plan = Plan(steps=25, scenes=2, questions=3, pairs=1, texts=1, talks=1, compared=2, warmup=3)
     material = FewFamilies(pool, plan)
     trainer = Trainer(chat_model(tokenizer), tokenizer, plan, tmp_path)
-    rng = Random(1)
-    pixels, rows = material.singles(rng)
-    batch = trainer.packer.pack(rows)
+    pictures, rows = material.singles(Random(1))
+    pixels = material.pool.take(np.array(pictures))
+    batch = on_device(trainer.packer.pack(rows, pictures), trainer.device)
+    steps = Steps(material, trainer.packer)
     with torch.no_grad():
         before = trainer.loss(batch, pixels)[0].item()
-    for _ in range(25):
-        trainer.advance(material)
+    for number in range(25):
+        trainer.advance(steps[number], material)
     with torch.no_grad():
         assert trainer.loss(batch, pixels)[0].item() < 0.8 * before
+
+
+def test_a_step_is_the_same_whoever_makes_it(tokenizer: PreTrainedTokenizerFast, pool: Path) -> None:
+    """Worker processes hand over what the process itself would make."""
+    plan = Plan(steps=2, scenes=1, questions=2, pairs=2, texts=1, talks=2, compared=3)
+    steps: Any = Steps(FewFamilies(pool, plan), Packer(tokenizer))
+    here = [steps[0], steps[1]]
+    there = DataLoader(
+        steps, batch_size=None, sampler=range(2), num_workers=1, collate_fn=lambda batches: batches
+    )
+    for mine, other in zip(here, there, strict=True):
+        for one, two in zip(mine, other, strict=True):
+            np.testing.assert_equal(one._asdict(), two._asdict())
+
+
+def test_a_larger_plan_has_more_rows_of_every_sort(pool: Path) -> None:
+    plan = Plan(steps=1, scenes=2, questions=3, pairs=2, texts=2, talks=2, compared=16)
+    few = [len(rows) for _, rows, _ in FewFamilies(pool, plan).batches(Random(3))]
+    many = [len(rows) for _, rows, _ in FewFamilies(pool, plan.larger(3)).batches(Random(3))]
+    assert all(larger >= 2 * fewer for fewer, larger in zip(few, many, strict=True))
+
+
+def test_pictures_are_numbered_through_the_shards() -> None:
+    shards = [np.full((n, 1, 1, 3), value, dtype=np.uint8) for n, value in ((2, 7), (3, 8), (1, 9))]
+    taken = Pool(shards).take(np.array([5, 0, 1, 2, 4]))
+    assert taken[:, 0, 0, 0].tolist() == [9, 7, 7, 8, 8]
+
+
+def test_most_pictures_to_compare_show_what_is_asked_for(pool: Path) -> None:
+    material = FewFamilies(pool, Plan(steps=1))
+    rng, shared, asked = Random(2), 0, 0
+    for _ in range(60):
+        _, _, query, _ = material._compared(rng, 4)
+        looks = {(p.kind, p.colour) for c in query.conditions for p in patterns(c)}
+        if looks & material._looks.keys():
+            asked += 1
+            scene, _ = material._alike(query, rng)
+            shared += any((thing.kind, thing.colour) in looks for thing in scene.things)
+    assert 0.5 * asked < shared < asked
 
 
 def test_the_tower_learns_and_resumes(pool: Path, tmp_path: Path) -> None:
