@@ -15,8 +15,8 @@ from imagescope_agent.ledger import at_step, require_call, spent
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.asking import ask_one, on_budget
 from imagescope_agent.nodes.hear import plain_answer
-from imagescope_agent.nodes.understand import Predicates
-from imagescope_agent.parsing import FoldAnswer, parse_fold
+from imagescope_agent.nodes.understand import Predicates, account
+from imagescope_agent.parsing import FoldAnswer, parse_fold, unique_predicates
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Fact, Predicate, State, Step
@@ -40,13 +40,13 @@ class Fold:
         """
         require_call(state, settings := current(runtime))
         lines = [f"{number}. {fact['type']}: {fact['text']}" for number, fact in enumerate(state["facts"], 1)]
-        question = state["question"]
+        question, answered = state["question"], answered_predicate(state)
         text = self.prompt.fill(
             facts="\n".join(lines) or "none",
             wanted=state["intent"]["full"],
             reference=state["reference_caption"],
-            question=question["text"] if question else "none",
-            message=state["query"],
+            question="none" if answered or not question else question["text"],
+            message=in_words(answered) if answered else state["query"],
         )
         reasoner = on_budget(self.reasoner, state, settings)
         folded, reply = await ask_one(reasoner, text, parse_fold, schema=FoldAnswer, again=again)
@@ -59,28 +59,49 @@ class Fold:
 
 def folded_in(state: State, folded: FoldAnswer) -> dict[str, Any]:
     """The conversation after a message: facts are kept word for word, so that their verdicts stay known."""
+    steps: list[Step] = [{"type": step.type, "text": step.text} for step in folded.steps]
+    grains = (folded.core, folded.enhanced, folded.full)
+    if answered := answered_predicate(state):
+        return _after_answer(state, answered, folded, grains)
     new_topic = folded.topic == "new"
     kept = [
         fact for number, fact in enumerate(state["facts"], 1) if not new_topic and number not in folded.drop
     ]
-    answer = plain_answer(state["query"]) or folded.answer
-    if not new_topic and state["question"] is not None and answer in ("Yes", "No"):
-        kept = _answered(kept, {"question": state["question"]["asks"], "expected": answer})
-    steps: list[Step] = [{"type": step.type, "text": step.text} for step in folded.steps]
+    if not new_topic and state["question"] is not None and folded.answer in ("Yes", "No"):
+        kept = _answered(kept, {"question": state["question"]["asks"], "expected": folded.answer})
     left = _left_behind(state) if new_topic else {}
-    update = _wanted(
-        kept, steps, (folded.core, folded.enhanced, folded.full), left.get("reference", state["reference"])
-    )
-    return {**left, **update}
+    return {**left, **_wanted(kept, steps, grains, left.get("reference", state["reference"]))}
+
+
+def answered_predicate(state: State) -> Predicate | None:
+    """Our question with its answer, where the whole message is one."""
+    question, answer = state["question"], plain_answer(state["query"])
+    return {"question": question["asks"], "expected": answer} if question and answer else None
+
+
+def in_words(answered: Predicate) -> str:
+    """An answered question as one message: a bare "yes" says nothing that could describe the target anew."""
+    return f"{answered['question'][:1].lower()}{answered['question'][1:]} {answered['expected'].lower()}"
+
+
+def _after_answer(
+    state: State, answered: Predicate, folded: FoldAnswer, grains: tuple[str, str, str]
+) -> dict[str, Any]:
+    """A new fact whose predicate is known; what is not there describes no picture, so "no" leaves the grains."""
+    kept = [fact for number, fact in enumerate(state["facts"], 1) if number not in folded.drop]
+    text = folded.steps[0].text if len(folded.steps) == 1 else None
+    if answered["expected"] == "No":
+        grains = (state["intent"]["core"], state["intent"]["enhanced"], state["intent"]["full"])
+    return _wanted(_answered(kept, answered, text), [], grains, state["reference"])
 
 
 def message_as_fact(state: State) -> dict[str, Any]:
     """Go on without a model: the message, or the answered question, is one more fact in its own words."""
-    words, kept, question = state["query"], list(state["facts"]), state["question"]
+    words, kept = state["query"], list(state["facts"])
     steps: list[Step] = []
-    if question is not None and (answer := plain_answer(words)):
-        kept = _answered(kept, {"question": question["asks"], "expected": answer})
-        words = f"{question['asks']} {answer}"
+    if answered := answered_predicate(state):
+        kept = _answered(kept, answered)
+        words = f"{answered['question']} {answered['expected']}"
     else:
         steps = [{"type": "Addition", "text": words}]
     old = state["intent"]
@@ -89,7 +110,10 @@ def message_as_fact(state: State) -> dict[str, Any]:
 
 
 class CheckNew(Predicates):
-    """The reasoner's second call, for the instructions that are new; the standing ones keep their predicates."""
+    """The reasoner's second call, for the instructions that are new; the standing ones keep their predicates.
+
+    The first standing fact stands before them: one instruction by itself is no request that a model is used to.
+    """
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
         """Return `facts` with the new ones, and `predicates`, of which a newer one overrules an older.
@@ -98,10 +122,19 @@ class CheckNew(Predicates):
             UnreadableReply: the reply is not the JSON object asked for.
             BudgetSpent: the reasoner may not be asked.
         """
-        new = _new_steps(state)
-        asked: State = {**state, "intent": {**state["intent"], "steps": new}}
-        update = await super().__call__(asked, runtime, again)
-        return {**update, **_checked(state, update["predicates"])}
+        new, context = _new_steps(state), state["facts"][:1]
+        if not new or not state["ranking_retrieve"]:
+            return _checked(state, [])
+        before: list[Step] = [{"type": fact["type"], "text": fact["text"]} for fact in context]
+        found, reply = await self.ask([*before, *new], state, runtime, again)
+        predicates, notes = unique_predicates(without_context(found, context, len(new)))
+        return {**account(self, reply, notes), **_checked(state, predicates)}
+
+
+def without_context(found: list[Predicate], context: list[Fact], new: int) -> list[Predicate]:
+    """The predicates of the `new` instructions: the context's own, which comes first, is left out."""
+    repeated = bool(context and found) and (found[0] in context[0]["predicates"] or len(found) > new)
+    return found[1:] if repeated else found
 
 
 def standing_predicates(state: State) -> dict[str, Any]:
@@ -138,13 +171,13 @@ class RetrieveLiked:
         return self.collection.search(rows, settings.tau, max(settings.top_k, settings.k), exclude=exclude)
 
 
-def _answered(facts: list[Fact], predicate: Predicate) -> list[Fact]:
-    """The facts with an answered question among them, whatever was known about it before."""
+def _answered(facts: list[Fact], predicate: Predicate, text: str | None = None) -> list[Fact]:
+    """The facts with an answered question among them, in `text`'s words, whatever was known about it before."""
     others = [
         fact for fact in facts if all(p["question"] != predicate["question"] for p in fact["predicates"])
     ]
     kind = "Addition" if predicate["expected"] == "Yes" else "Removal"
-    text = f"{predicate['question']} {predicate['expected']}"
+    text = text or f"{predicate['question']} {predicate['expected']}"
     return [*others, {"type": kind, "text": text, "predicates": [predicate]}]
 
 

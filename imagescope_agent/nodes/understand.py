@@ -23,7 +23,7 @@ from imagescope_agent.parsing import (
 )
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Note, State
+from imagescope_agent.state import Note, Predicate, State, Step
 
 UNKNOWN_REFERENCE = "an image"
 
@@ -55,7 +55,7 @@ class Describe:
         caption, reply = await ask_one(
             captioner, self.prompt.fill(), parse_caption, images=(picture,), again=again
         )
-        return {"reference_caption": caption, **_account(self, reply)}
+        return {"reference_caption": caption, **account(self, reply)}
 
 
 class Understand:
@@ -78,7 +78,7 @@ class Understand:
         text = self.prompt.fill(instruction=state["query"], reference=state["reference_caption"])
         reasoner = on_budget(self.reasoner, state, settings)
         intent, reply = await ask_one(reasoner, text, parse_intent, schema=IntentAnswer, again=again)
-        return {"intent": intent, **_account(self, reply)}
+        return {"intent": intent, **account(self, reply)}
 
 
 class Predicates:
@@ -100,15 +100,22 @@ class Predicates:
         steps = state["intent"]["steps"]
         if not steps or not state["ranking_retrieve"]:
             return {"predicates": []}
+        found, reply = await self.ask(steps, state, runtime, again)
+        predicates, notes = unique_predicates(found)
+        return {"predicates": predicates, **account(self, reply, notes)}
+
+    async def ask(
+        self, steps: list[Step], state: State, runtime: Runtime[Settings], again: str
+    ) -> tuple[list[Predicate], Reply]:
+        """The reply for these instructions, predicate by predicate; errors as above."""
         require_call(state, settings := current(runtime))
         text = self.prompt.fill(steps=steps_text(steps))
         reasoner = on_budget(self.reasoner, state, settings)
-        found, reply = await ask_one(reasoner, text, parse_predicates, schema=PredicatesAnswer, again=again)
-        predicates, notes = unique_predicates(found)
-        return {"predicates": predicates, **_account(self, reply, notes)}
+        return await ask_one(reasoner, text, parse_predicates, schema=PredicatesAnswer, again=again)
 
 
-def _account(node: Asking, reply: Reply, notes: Sequence[Note] = ()) -> dict[str, Any]:
+def account(node: Asking, reply: Reply, notes: Sequence[Note] = ()) -> dict[str, Any]:
+    """The notes and the usage of a reply, and what else there is to note."""
     return {
         "notes": [*at_step(node.step, reply.notes), *notes],
         "usage": [spent(node.step, node.role, reply.usage)],

@@ -42,7 +42,7 @@ def test_an_answer_narrows_and_a_correction_replaces_without_losing_the_rest(wor
         assert turn["question"]["text"] == "Tell me: is it warm?"
         turn = await session.say("yes")
         facts = (await session.state())["facts"]
-        assert [fact["text"] for fact in facts] == ["it is red", "Is it warm? Yes"]
+        assert [fact["text"] for fact in facts] == ["it is red", "it is warm"]
         assert facts[1]["predicates"] == [{"question": "Is it warm?", "expected": "Yes"}]
         turn = await session.say("no, a blue one")
         assert first(turn) == "blue.png" and turn["request"] == "a blue square"

@@ -1,0 +1,86 @@
+"""A conversation's later turns: answers become facts whose predicate is known, new instructions are read in company."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from imagescope_agent.nodes.fold import answered_predicate, folded_in, in_words, without_context
+from imagescope_agent.parsing import FoldAnswer
+from imagescope_agent.state import Fact, Predicate, State
+
+BOAT: Predicate = {"question": "Is there a boat?", "expected": "Yes"}
+STAR: Predicate = {"question": "Is there a red star?", "expected": "Yes"}
+CAR: Predicate = {"question": "Is there a car?", "expected": "Yes"}
+STANDING: Fact = {"type": "Addition", "text": "a boat", "predicates": [BOAT]}
+
+
+def conversation(message: str) -> State:
+    grains = {"core": "a boat", "enhanced": "a boat", "full": "a boat at night"}
+    question = {"text": "Does it show a red star?", "asks": STAR["question"], "information": 1.0}
+    state: Any = {
+        "query": message,
+        "question": question,
+        "facts": [STANDING],
+        "intent": {"steps": [], **grains},
+        "reference": None,
+        "turns": [],
+    }
+    return cast(State, state)
+
+
+def reply(**given: Any) -> FoldAnswer:
+    new = {"core": "a boat and a star", "enhanced": "a boat and a star", "full": "a boat and a star at night"}
+    return FoldAnswer(**{"topic": "same", "answer": "None", "drop": [], "steps": [], **new, **given})
+
+
+def test_a_plain_answer_is_told_with_its_question_and_becomes_a_fact_with_a_known_predicate() -> None:
+    state = conversation("Yes!")
+    answered = answered_predicate(state)
+    assert answered == STAR and in_words(answered) == "is there a red star? yes"
+    update = folded_in(state, reply(steps=[{"type": "Addition", "text": "a red star"}]))
+    assert update["facts"] == [
+        STANDING,
+        {"type": "Addition", "text": "a red star", "predicates": [STAR]},
+    ]
+    assert [step["text"] for step in update["intent"]["steps"]] == ["a boat", "a red star"]
+    assert update["intent"]["full"] == "a boat and a star at night"
+
+
+@pytest.mark.parametrize("topic", ["same", "new"])
+def test_no_leaves_the_description_and_a_plain_answer_never_changes_the_topic(topic: str) -> None:
+    update = folded_in(conversation("no"), reply(topic=topic))
+    assert [fact["text"] for fact in update["facts"]] == ["a boat", "Is there a red star? No"]
+    assert update["facts"][1]["type"] == "Removal"
+    assert update["intent"]["full"] == "a boat at night"
+
+
+def test_more_than_an_answer_is_folded_as_it_was_said() -> None:
+    state = conversation("no, a green one")
+    assert answered_predicate(state) is None
+    update = folded_in(state, reply(answer="No", steps=[{"type": "Addition", "text": "a green star"}]))
+    steps = [step["text"] for step in update["intent"]["steps"]]
+    assert steps == ["a boat", "Is there a red star? No", "a green star"]
+    assert update["intent"]["full"] == "a boat and a star at night"
+
+
+@pytest.mark.parametrize(
+    "found, new, left",
+    [
+        ([BOAT, CAR], 1, [CAR]),
+        ([{**BOAT, "question": "Can a boat be seen?"}, CAR], 1, [CAR]),  # the standing fact in other words
+        ([CAR], 1, [CAR]),  # a model that leaves it out itself
+        (
+            [BOAT, {**BOAT, "expected": "No"}],
+            1,
+            [{**BOAT, "expected": "No"}],
+        ),  # contradicted: the newer stays
+        ([], 1, []),
+    ],
+)
+def test_the_fact_shown_beside_new_instructions_is_not_checked_twice(
+    found: list[Predicate], new: int, left: list[Predicate]
+) -> None:
+    assert without_context(found, [STANDING], new) == left
+    assert without_context(found, [], new) == found
