@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -24,7 +25,8 @@ class VerifySure(Verify):
         verifier: who is asked.
         collection: where the pictures are.
         fusion: what an answer is worth beside the retrieval score.
-        at_once: questions about a candidate in one batch: more share a picture's prefix, fewer waste less.
+        at_once: questions in one batch at least: more share a picture's prefix, fewer waste less. They are about as
+            many candidates as places are to be certain, so that from two places on each gets one at a time.
         prompt_set: whose wording is used, None for the general one.
     """
 
@@ -52,8 +54,8 @@ class VerifySure(Verify):
             return {"matches": {}, "ranking_verify": ranking}
         inquiry = _Inquiry(state, names, settings.certain, self.fusion)
         left, verifier = remaining(state, settings), on_budget(self.verifier, state, settings)
-        refused = False
-        while not refused and (wanted := inquiry.next(self.at_once, left)):
+        refused, each = False, math.ceil(self.at_once / max(1, settings.certain))
+        while not refused and (wanted := inquiry.next(each, left)):
             found = await self._ask(wanted, verifier)
             inquiry.tell(wanted, found)
             left = None if left is None else left - sum(entry["calls"] for entry in found.usage)
@@ -95,7 +97,7 @@ class _Inquiry:
             self._learn(name, state.get("verdicts", {}).get(name, {}))
 
     def next(self, at_once: int, left: int | None) -> dict[str, list[str]]:
-        """The questions to ask now by candidate, at most `left` together."""
+        """The questions to ask now by candidate: `at_once` each, at most `left` together."""
         wanted: dict[str, list[str]] = {}
         for candidate, question in self.plan.next(at_once)[:left]:
             wanted.setdefault(self.names[candidate], []).append(self.predicates[question]["question"])
