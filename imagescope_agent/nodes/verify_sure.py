@@ -54,8 +54,8 @@ class VerifySure(Verify):
             return {"matches": {}, "ranking_verify": ranking}
         inquiry = _Inquiry(state, names, settings.certain, self.fusion)
         left, verifier = remaining(state, settings), on_budget(self.verifier, state, settings)
-        refused, each = False, math.ceil(self.at_once / max(1, settings.certain))
-        while not refused and (wanted := inquiry.next(each, left)):
+        refused = False
+        while not refused and (wanted := inquiry.next(self.at_once, left)):
             found = await self._ask(wanted, verifier)
             inquiry.tell(wanted, found)
             left = None if left is None else left - sum(entry["calls"] for entry in found.usage)
@@ -97,9 +97,13 @@ class _Inquiry:
             self._learn(name, state.get("verdicts", {}).get(name, {}))
 
     def next(self, at_once: int, left: int | None) -> dict[str, list[str]]:
-        """The questions to ask now by candidate: `at_once` each, at most `left` together."""
+        """The questions to ask now by candidate: at least `at_once` together and at most `left`."""
+        places = self.plan.alpha
+        # Where every place is to be certain nothing can be left out: a picture is read once for all its questions.
+        every = places >= len(self.names)
+        each = len(self.predicates) if every else math.ceil(at_once / max(1, places))
         wanted: dict[str, list[str]] = {}
-        for candidate, question in self.plan.next(at_once)[:left]:
+        for candidate, question in self.plan.next(each)[:left]:
             wanted.setdefault(self.names[candidate], []).append(self.predicates[question]["question"])
         return wanted
 
