@@ -114,6 +114,22 @@ def test_the_first_places_are_those_of_asking_everything(world: Any) -> None:
     assert sum(saved) / len(saved) > 0.1  # of eight candidates; of twenty see test_early_stop
 
 
+@pytest.mark.parametrize("certain, first", [(1, 2), (2, 2), (3, 3), (8, 24)])
+def test_only_a_single_place_is_asked_two_questions_at_once_and_all_places_everything(
+    world: Any, certain: int, first: int
+) -> None:
+    asks = [{"question": f"Is it {word}?", "expected": "Yes"} for word in COLOURS[:3]]
+    given: Any = {
+        "ranking_retrieve": ALL,
+        "candidates": [{"id": name, "retrieve": 0.5} for name in ALL],
+        "predicates": asks,
+        "usage": [],
+    }
+    verifier = world.role("verifier", scorer=scores_of(table(0, 3), world))
+    update = asyncio.run(VerifySure(verifier, world.collection)(given, running(certain=certain)))
+    assert update["usage"][0]["calls"] == first
+
+
 def running(**settings: Any) -> Any:
     return type("Running", (), {"context": Settings(**settings)})()
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from imagescope_agent.nodes.fold import answered_predicate, folded_in, in_words, without_context
+from imagescope_agent.nodes.fold import CheckNew, answered_predicate, folded_in, in_words, without_context
 from imagescope_agent.parsing import FoldAnswer
+from imagescope_agent.settings import Settings
 from imagescope_agent.state import Fact, Predicate, State
 
 BOAT: Predicate = {"question": "Is there a boat?", "expected": "Yes"}
@@ -71,11 +75,7 @@ def test_more_than_an_answer_is_folded_as_it_was_said() -> None:
         ([BOAT, CAR], 1, [CAR]),
         ([{**BOAT, "question": "Can a boat be seen?"}, CAR], 1, [CAR]),  # the standing fact in other words
         ([CAR], 1, [CAR]),  # a model that leaves it out itself
-        (
-            [BOAT, {**BOAT, "expected": "No"}],
-            1,
-            [{**BOAT, "expected": "No"}],
-        ),  # contradicted: the newer stays
+        ([BOAT, {**BOAT, "expected": "No"}], 1, [{**BOAT, "expected": "No"}]),  # the newer stays
         ([], 1, []),
     ],
 )
@@ -84,3 +84,25 @@ def test_the_fact_shown_beside_new_instructions_is_not_checked_twice(
 ) -> None:
     assert without_context(found, [STANDING], new) == left
     assert without_context(found, [], new) == found
+
+
+def test_a_new_instruction_is_shown_after_the_first_standing_fact_and_only_it_is_added(world: Any) -> None:
+    shown: list[str] = []
+
+    def check(asked: Any) -> str:
+        shown.append(asked.text)
+        return json.dumps({"predicates": [BOAT, CAR]})
+
+    star: Fact = {"type": "Addition", "text": "a red star", "predicates": [STAR]}
+    lines = ("a boat", "a red star", "a car")
+    state: Any = {
+        "facts": [STANDING, star],
+        "intent": {"steps": [{"type": "Addition", "text": line} for line in lines]},
+        "ranking_retrieve": ["red.png"],
+        "usage": [],
+    }
+    runtime: Any = SimpleNamespace(context=Settings())
+    update = asyncio.run(CheckNew(world.role("reasoner", check))(state, runtime))
+    assert "Addition: a boat\nAddition: a car\n" in shown[0] and "a red star" not in shown[0]
+    assert [fact["predicates"] for fact in update["facts"]] == [[BOAT], [STAR], [CAR]]
+    assert update["predicates"] == [BOAT, STAR, CAR]
