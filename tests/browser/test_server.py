@@ -63,7 +63,8 @@ def test_foreign_names_and_large_requests_are_refused(served: Served) -> None:
     address, _ = served
     assert ask(address, "/", Host="evil.example")[0] == 400
     assert ask(address, "/gradio_api/upload", b"", **{"Content-Length": str(MAX_BODY + 1)})[0] == 413
-    assert ask(address, "/gradio_api/queue/join", iter([b"{}"]))[0] == 411  # type: ignore[arg-type]
+    # A body of no declared size: only its headers are sent, for a refusal may close the line before a body is out.
+    assert ask(address, "/gradio_api/queue/join", b"", **{"Transfer-Encoding": "chunked"})[0] == 411
 
 
 @pytest.mark.slow
