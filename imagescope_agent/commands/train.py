@@ -7,6 +7,7 @@ import asyncio
 from pathlib import Path
 
 from imagescope_agent.commands import natural, positive, print_json
+from imagescope_agent.errors import BadInput
 
 WORK = Path(".training")
 
@@ -33,6 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--times", type=positive, default=1, help="so many times as many rows a step, for a GPU (default: 1)"
     )
     actions.choices["mini-mllm"].add_argument("--rate", type=float, help="peak of the learning rate")
+    actions.choices["mini-mllm"].add_argument(
+        "--rows",
+        nargs="+",
+        default=[],
+        metavar="SORT=N",
+        help="other numbers of rows a step, to add to what --start has learnt: scenes, pairs, texts, talks, asks, "
+        "proposals, compared",
+    )
     curves = actions.add_parser("curves", help="draw the curves of the trainings so far")
     curves.add_argument("--work", type=Path, default=WORK)
     curves.add_argument("--out", type=Path, default=Path("curves.png"))
@@ -68,6 +77,17 @@ def run(args: argparse.Namespace) -> int:
             start=args.start,
             times=args.times,
             peak=args.rate,
+            rows=_rows(args.rows),
         )
         print(f"{'finished' if done else 'stopped early; run again to go on'}: {args.out}")
     return 0
+
+
+def _rows(given: list[str]) -> dict[str, int]:
+    rows = {}
+    for each in given:
+        name, _, number = each.partition("=")
+        if not number.isdecimal():
+            raise BadInput(f"--rows {each!r} names no number; write {name}=8")
+        rows[name] = int(number)
+    return rows

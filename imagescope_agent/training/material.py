@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from random import Random
 
 import numpy as np
 
+from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.scenes.mixed_queries import any_query
 from imagescope_agent.scenes.queries import Query
 from imagescope_agent.scenes.world import Scene
@@ -32,6 +33,15 @@ from imagescope_agent.training.pool import SIDE, Pool, open_shard
 from imagescope_agent.training.talking import ask_branch, fold_branch, propose_branch
 
 NONE = Pictures()
+SORTS = (
+    "scenes",
+    "pairs",
+    "texts",
+    "talks",
+    "asks",
+    "proposals",
+    "compared",
+)  # of rows in a step, see `Plan`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +50,8 @@ class Plan:
 
     The vision tower rests for the first `thaw` steps (it has learnt to see in stage one, and the language model has
     everything to learn), then follows at `vision_share` of the rate. `compared` is about how many candidates a step
-    shows of either sort, under letters and under numbers.
+    shows of either sort, under letters and under numbers. Without `heads`, which begin as nothing and would shake
+    for some hundred steps what is learnt already, only answers and gazes teach.
     """
 
     steps: int
@@ -49,18 +60,31 @@ class Plan:
     pairs: int = 4
     texts: int = 28
     talks: int = 8
+    asks: int = 0
+    proposals: int = 4
     compared: int = 16
     peak: float = 1e-3
     thaw: int = 1500
     vision_share: float = 0.3
     warmup: int = 60
+    heads: bool = True
     save_every: int = 100
     seed: int = 0
 
     def larger(self, times: int) -> Plan:
         """The same with so many times as many rows in every step."""
-        sorts = ("scenes", "pairs", "texts", "talks", "compared")
-        return replace(self, **{name: getattr(self, name) * times for name in sorts})
+        return replace(self, **{name: getattr(self, name) * times for name in SORTS})
+
+    def tuned(self, rows: Mapping[str, int]) -> Plan:
+        """Few steps that add to what is learnt already, with other numbers of rows: the tower rests, no heads.
+
+        Raises:
+            BadInput: there are no such rows.
+        """
+        for name in rows:
+            if name not in SORTS:
+                raise BadInput(f"there are no rows {name!r}; {suggest(name, SORTS)}")
+        return replace(self, **dict(rows), heads=False, thaw=self.steps, warmup=20)
 
 
 class Material:
@@ -95,9 +119,10 @@ class Material:
         read = [reading(rng) for _ in range(self.plan.texts)]
         yield [], [(NONE, [understand_branch(*each)]) for each in read], 0.75
         yield [], [(NONE, [predicates_branch(query)]) for query, _ in read[::2]], 0.25
-        talks = range(self.plan.talks)
-        yield [], [(NONE, [fold_branch(rng), self._short(rng)]) for _ in talks], 0.75
-        yield [], [(NONE, [propose_branch(rng)]) for _ in talks[::2]], 0.25
+        turns: list[Turns] = [(NONE, [fold_branch(rng), self._short(rng)]) for _ in range(self.plan.talks)]
+        turns += [(NONE, [ask_branch(rng)]) for _ in range(self.plan.asks)]
+        yield [], turns, 0.75
+        yield [], [(NONE, [propose_branch(rng)]) for _ in range(self.plan.proposals)], 0.25
 
     def _short(self, rng: Random) -> Branch:
         """A question worded, or a target described."""

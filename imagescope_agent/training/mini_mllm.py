@@ -83,7 +83,7 @@ class Trainer:
         """Weighted mean of the losses of the kinds of turn in the batch, and figures for the curve."""
         states = self.hidden(batch, pixels)
         total, figures = self._said(batch, states)
-        for name, asked in batch.lessons.items():
+        for name, asked in batch.lessons.items() if self.plan.heads else ():
             layer, weight, _ = HEADS[name]
             loss, figures[name] = self.heads[name](self._after[layer], asked)
             total = total + weight * loss

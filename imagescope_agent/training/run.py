@@ -6,6 +6,7 @@ checkpoints go to the folder given as target, which is the package's own `mini/`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import open_clip
@@ -55,6 +56,7 @@ def train_mini_mllm(
     start: Path | None = None,
     times: int = 1,
     peak: float | None = None,
+    rows: Mapping[str, int] | None = None,
 ) -> bool:
     """The chat model: pool, tokenizer, vision tower, then all skills together.
 
@@ -67,20 +69,25 @@ def train_mini_mllm(
             tokenizer lacks are added.
         times: so many times as many rows in every step.
         peak: of the learning rate.
+        rows: other numbers of rows a step, to add something to what is learnt already; see `Plan.tuned`.
 
     Returns:
         Whether the last step was reached; the checkpoint is written either way.
+
+    Raises:
+        BadInput: there are no such rows.
     """
+    plan = Plan(steps=steps, peak=peak or FIRST_PEAK)
+    if start is not None:
+        plan = Plan(steps=steps, peak=peak or AGAIN_PEAK, thaw=0)
+    plan = plan.tuned(rows) if rows else plan.larger(times)
     singles = _pool(work)
     if start is None:
         tokenizer = _chat_tokenizer(work / "mllm")
         model = chat_model(tokenizer)
         model.model.visual.load_state_dict(load_file(_tower(work, singles)))
-        plan = Plan(steps=steps, peak=peak or FIRST_PEAK)
     else:
         model, tokenizer = grown_chat_model(start, SCAFFOLD)
-        plan = Plan(steps=steps, peak=peak or AGAIN_PEAK, thaw=0)
-    plan = plan.larger(times)
     trainer = Trainer(model, tokenizer, plan, work / "mllm")
     trainer.resume()
     train(trainer, Material(work / "pool", plan, FAMILIES), until=until)

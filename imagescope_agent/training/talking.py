@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from random import Random
 
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt
@@ -20,11 +21,13 @@ from imagescope_agent.scenes.conditions import (
 from imagescope_agent.scenes.edits import Step
 from imagescope_agent.scenes.language import caption, join
 from imagescope_agent.scenes.messages import say, standing
-from imagescope_agent.scenes.world import Scene, random_scene
+from imagescope_agent.scenes.world import COLOURS, SIZES, Scene, random_scene
 from imagescope_agent.training.examples import PROMPT_SET, Branch, as_plain, compact
 
-_QUESTIONS = 5
+_QUESTIONS = 8
+_OPEN = re.compile(r"((?:what colours? .*|where is it|how many .*|is the .* large or small)\?) (.*)")
 _PICTURES = 8
+_ASKED = 4
 
 
 def talk_branches(rng: Random) -> list[Branch]:
@@ -48,12 +51,15 @@ def fold_branch(rng: Random) -> Branch:
         "enhanced": told([step for step in after if not isinstance(step.condition, Setting)]),
         "full": told(after),
     }
+    asked, message = ask_words(said.asked) if said.asked else "none", said.message
+    if (openly := _OPEN.fullmatch(message)) and rng.random() < 0.5:
+        asked, message = openly[1].capitalize(), openly[2]
     prompt = load_prompt("fold", prompt_set=PROMPT_SET).fill(
         facts="\n".join(f"{n}. {step.type}: {step.condition.words()}" for n, step in enumerate(facts, 1)),
         wanted=told(facts),
         reference=NO_REFERENCE,
-        question=ask_words(said.asked) if said.asked else "none",
-        message=said.message,
+        question=asked,
+        message=message,
     )
     return Branch(prompt=prompt, answer=compact(reply), kind="talk")
 
@@ -96,38 +102,115 @@ def _fits(look: Pattern, other: Pattern) -> bool:
 
 
 def propose_branch(rng: Random) -> Branch:
-    """From captions of likely pictures to questions that some of them answer with yes, in order of appearance."""
+    """From captions of likely pictures to questions that some of them answer with yes, see `proposals`."""
     first = random_scene(rng)
     facts = standing(first, rng)
     shown = [first, *(random_scene(rng) for _ in range(rng.randint(1, _PICTURES - 1)))]
     rng.shuffle(shown)
     known = [step.condition.question() for step in facts]
-    asked = [_any_look(scene, rng) for scene in rng.sample(shown, rng.randint(0, min(2, len(shown))))]
+    asked = [_any_question(scene, facts, rng) for scene in rng.choices(shown, k=rng.randint(0, _ASKED))]
     known += [condition.question() for condition in asked]
-    looks = [Exists(Pattern(t.kind, t.colour)) for scene in shown for t in scene.things]
-    open_questions = [look.question() for look in dict.fromkeys(looks) if look.question() not in known]
     prompt = load_prompt("propose", prompt_set=PROMPT_SET).fill(
         request=told(facts),
         known="\n".join(dict.fromkeys(known)) or "none",
         captions="\n".join(caption(scene) for scene in shown),
     )
-    return Branch(prompt=prompt, answer=compact({"questions": open_questions[:_QUESTIONS]}), kind="talk")
+    return Branch(prompt=prompt, answer=compact({"questions": proposals(facts, shown, known)}), kind="talk")
 
 
-def _any_look(scene: Scene, rng: Random) -> Condition:
+def proposals(facts: Sequence[Step], shown: Sequence[Scene], known: Sequence[str]) -> list[str]:
+    """What may be asked of pictures that are shown, what tells most first, each in order of appearance.
+
+    Two values of what is open about a wanted thing's colour, the setting and the number of things, unless any is known
+    already; how large a wanted thing is; two kinds that nothing known names; then things with their colours.
+    """
+    things = [thing for scene in shown for thing in scene.things]
+    wanted = [
+        s.condition.pattern for s in facts if isinstance(s.condition, Exists) and s.condition.pattern.kind
+    ]
+    words = {word for question in known for word in question.rstrip("?").split()}
+    plain = [look.kind for look in wanted if look == Pattern(look.kind) and not _coloured(look.kind, known)]
+    sizes = [
+        Exists(Pattern(look.kind, look.colour, thing.size))
+        for thing in things
+        for look in wanted
+        if look.size is None and look.matches(thing) and not _sized(look, known)
+    ]
+    sorts: tuple[tuple[Iterable[Condition], int], ...] = (
+        ([Exists(Pattern(thing.kind, thing.colour)) for thing in things if thing.kind in plain], 2),
+        ([Setting(scene.setting) for scene in shown if "scene" not in words], 2),
+        ([Count(Pattern(), len(scene.things)) for scene in shown if not words & {"thing", "things"}], 2),
+        (sizes, 1),
+        ([Exists(Pattern(thing.kind)) for thing in things if thing.kind not in words], 2),
+        ([Exists(Pattern(thing.kind, thing.colour)) for thing in things], _QUESTIONS),
+    )
+    chosen: list[str] = []
+    for conditions, most in sorts:
+        questions = dict.fromkeys(condition.question() for condition in conditions)
+        chosen += [question for question in questions if question not in (*known, *chosen)][:most]
+    return chosen[:_QUESTIONS]
+
+
+def _coloured(kind: str | None, known: Sequence[str]) -> bool:
+    return any(Exists(Pattern(kind, colour)).question() in known for colour in COLOURS)
+
+
+def _sized(look: Pattern, known: Sequence[str]) -> bool:
+    return any(Exists(Pattern(look.kind, look.colour, size)).question() in known for size in SIZES)
+
+
+def _any_question(scene: Scene, facts: Sequence[Step], rng: Random) -> Condition:
+    """A condition of any of the sorts that are proposed, half of the looks about a wanted thing."""
+    wanted = [
+        s.condition.pattern for s in facts if isinstance(s.condition, Exists) and s.condition.pattern.kind
+    ]
     thing = rng.choice(scene.things)
-    return Exists(Pattern(thing.kind, thing.colour))
+    look = (
+        rng.choice(wanted)
+        if wanted and rng.random() < 0.5
+        else Pattern(thing.kind, rng.choice((None, thing.colour)))
+    )
+    return rng.choice(
+        (
+            Exists(Pattern(thing.kind)),
+            Exists(Pattern(look.kind, look.colour, thing.size)),
+            Setting(scene.setting),
+            Count(Pattern(), len(scene.things)),
+            Exists(Pattern(look.kind, thing.colour)),
+            Exists(Pattern(thing.kind, thing.colour)),
+        )
+    )
 
 
 def ask_branch(rng: Random) -> Branch:
     """From a predicate's question to the agent's."""
     scene = random_scene(rng)
     facts = standing(scene, rng)
-    condition = rng.choice([*(step.condition for step in facts), _any_look(scene, rng)])
+    condition = rng.choice(
+        [*(s.condition for s in facts), *(_any_question(scene, facts, rng) for _ in range(4))]
+    )
     prompt = load_prompt("ask", prompt_set=PROMPT_SET).fill(
         request=told(facts), question=condition.question()
     )
-    return Branch(prompt=prompt, answer=ask_words(condition), kind="talk")
+    return Branch(prompt=prompt, answer=open_words(condition, facts), kind="talk")
+
+
+def open_words(condition: Condition, facts: Sequence[Step]) -> str:
+    """How the agent asks for what a condition tells: openly where that says more than yes or no would."""
+    if isinstance(condition, Setting):
+        return "Where is it?"
+    if isinstance(condition, Count) and condition.pattern == Pattern(condition.pattern.kind):
+        return f"How many {condition.pattern.words(2).split()[-1]} are there?"
+    if isinstance(condition, Exists) and condition.pattern.kind:
+        look, wanted = (
+            condition.pattern,
+            [s.condition.pattern for s in facts if isinstance(s.condition, Exists)],
+        )
+        if look.size and (whole := Pattern(look.kind, look.colour)) in wanted:
+            return f"Is the {whole.bare} large or small?"
+        if look == Pattern(look.kind, look.colour) and look.colour and Pattern(look.kind) in wanted:
+            return f"What colour is the {look.kind}?"
+    return ask_words(condition)
 
 
 def ask_words(condition: Condition) -> str:

@@ -7,13 +7,20 @@ from random import Random
 
 import pytest
 
-from imagescope_agent.evaluation.user import read_question
+from imagescope_agent.evaluation.user import SimulatedUser, read_question
 from imagescope_agent.parsing import parse_fold, parse_proposal, parse_question
 from imagescope_agent.scenes.conditions import Absent, Count, Exists, Pattern, Related, Setting
 from imagescope_agent.scenes.edits import Step
 from imagescope_agent.scenes.messages import MOST_FACTS, say, standing
-from imagescope_agent.scenes.world import random_scene
-from imagescope_agent.training.talking import ask_branch, fold_branch, propose_branch, told
+from imagescope_agent.scenes.world import Scene, Thing, random_scene
+from imagescope_agent.training.talking import (
+    ask_branch,
+    fold_branch,
+    open_words,
+    proposals,
+    propose_branch,
+    told,
+)
 
 SEEDS = range(60)
 BOAT = Pattern("boat", "blue")
@@ -44,8 +51,51 @@ def test_answers_are_read_by_the_graph(seed: int) -> None:
     assert all(
         question not in known and read_question(question) for question in parse_proposal(proposed.answer)
     )
+    assert set(parse_proposal(proposed.answer)) and len(parse_proposal(proposed.answer)) == len(
+        set(parse_proposal(proposed.answer))
+    )
     asked = ask_branch(Random(seed))
-    assert read_question(parse_question(asked.answer)) == read_question(asked.prompt.splitlines()[1])
+    words, predicate = parse_question(asked.answer), asked.prompt.splitlines()[1].removeprefix("Unknown: ")
+    if read_question(words) is None:  # an open question: what is told settles the predicate
+        scene = next(
+            s for n in range(2000) if SimulatedUser(s := random_scene(Random(n))).answer(words) != "skip"
+        )
+        assert SimulatedUser(scene).answer(words) not in ("yes", "no")
+        assert words.startswith(("What colour", "Where", "How many", "Is the"))
+    else:
+        assert read_question(words) == read_question(predicate)
+
+
+def test_what_is_open_is_asked_openly_and_first() -> None:
+    scene = Scene(
+        things=(
+            Thing(kind="boat", colour="blue", size="large", x=0.2, y=0.7),
+            Thing(kind="cat", colour="red", size="small", x=0.6, y=0.3),
+        ),
+        setting="night",
+    )
+    facts = [Step("Addition", Exists(Pattern("boat")))]
+    found = proposals(facts, [scene], ["Is there a boat?"])
+    assert found == [
+        "Is there a blue boat?", "Is the scene at night?", "Are there exactly two things?", "Is there a large boat?",
+        "Is there a cat?", "Is there a red cat?",
+    ]  # fmt: skip
+    asked = [open_words(condition, facts) for condition in (
+        Exists(BOAT), Setting("night"), Count(Pattern(), 2), Exists(Pattern("boat", None, "large")),
+        Exists(Pattern("cat")), Exists(Pattern("cat", "red")),
+    )]  # fmt: skip
+    assert asked == [
+        "What colour is the boat?", "Where is it?", "How many things are there?", "Is the boat large or small?",
+        "Does the picture you are looking for show a cat?", "Does the picture you are looking for show a red cat?",
+    ]  # fmt: skip
+    known = [
+        "Is there a boat?",
+        "Is there a green boat?",
+        "Is the scene in the snow?",
+        "Are there exactly five things?",
+    ]
+    assert proposals(facts, [scene], known) == ["Is there a large boat?", "Is there a cat?", "Is there a blue boat?",
+                                                "Is there a red cat?"]  # fmt: skip
 
 
 def test_the_target_is_told_once_and_closely() -> None:
