@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DATASET",
         help="scenes, chat (dialogs held by several systems), or another data set with its files at --root",
     )
-    parser.add_argument("--root", type=Path, required=True, help="where the data set lies")
+    parser.add_argument("--root", type=Path, help="where the data set lies")
     parser.add_argument("--split", help="which split (default: the data set's first)")
     parser.add_argument("--graph", default="imagescope", help="which system (see `imagescope graphs`)")
     parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
@@ -27,6 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--players",
         metavar="NAMES",
         help="chat only: some of clip,imagescope,given,ours,random (default: all)",
+    )
+    parser.add_argument(
+        "--pool",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="chat only: play nothing, put finished runs of several seeds together",
     )
     parser.add_argument("--profile", default="mini", help="which models (see `imagescope profiles`)")
     parser.add_argument("--limit", type=positive, help="draw so many queries; the gallery stays whole")
@@ -45,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the evaluation and print its table."""
+    if args.root is None and not (args.dataset == "chat" and args.pool):
+        raise BadInput("where does the data set lie? give --root DIR")
     if args.check:
         return _check(args)
     if args.out is None:
@@ -70,12 +79,15 @@ def share_degraded(metrics: dict[str, Any]) -> float:
 
 
 def _chat(args: argparse.Namespace) -> int:
-    from imagescope_agent.evaluation.rounds import evaluate_chat, markdown
+    from imagescope_agent.evaluation.rounds import evaluate_chat, markdown, pool
 
     given: dict[str, Any] = {"players": args.players.split(",")} if args.players else {}
     given |= {"judge": args.judge} if args.judge else {}
     names = ("root", "out", "profile", "limit", "seed")
-    found = evaluate_chat(**{name: getattr(args, name) for name in names}, **given)
+    if args.pool:
+        found = pool(args.pool, args.out, seed=args.seed)
+    else:
+        found = evaluate_chat(**{name: getattr(args, name) for name in names}, **given)
     if args.json:
         print_json(found)
     else:

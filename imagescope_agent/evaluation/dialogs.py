@@ -20,7 +20,7 @@ from imagescope_agent.evaluation.datasets.annotations import field, read_jsonl, 
 from imagescope_agent.evaluation.datasets.base import Query
 from imagescope_agent.evaluation.runner import Answer
 from imagescope_agent.evaluation.user import SimulatedUser, read_scenes
-from imagescope_agent.nodes.fold import RetrieveLiked
+from imagescope_agent.nodes.further import RetrieveLiked
 from imagescope_agent.parsing import complete_order
 from imagescope_agent.registry import load_graph
 from imagescope_agent.scenes.world import Scene

@@ -73,6 +73,47 @@ def evaluate_chat(
     return found
 
 
+def pool(runs: Sequence[Path | str], out: Path | str, *, seed: int = 0) -> dict[str, Any]:
+    """Put finished runs over several worlds together, dialog beside dialog, and write chat.json, chat.md and chat.svg.
+
+    Args:
+        runs: folders that `evaluate_chat` wrote, all with the same players.
+        out: where to write.
+        seed: of the tests.
+
+    Returns:
+        As `evaluate_chat`, without usage.
+
+    Raises:
+        BadInput: a run is missing or unfinished, or the players differ.
+    """
+    found = [_read(Path(run)) for run in runs]
+    players = list(found[0]["players"])
+    for run, each in zip(runs, found, strict=True):
+        if list(each["players"]) != players:
+            raise BadInput(f"{run} was played by {', '.join(each['players'])}, not by {', '.join(players)}")
+    ranks = {
+        name: np.concatenate(
+            [read_ranks(Path(run) / name, each["images"]) for run, each in zip(runs, found, strict=True)]
+        )
+        for name in players
+    }
+    pooled = {**figures(ranks, seed=seed), "images": found[0]["images"], "profile": found[0]["profile"]}
+    Path(out).mkdir(parents=True, exist_ok=True)
+    _write(Path(out), pooled)
+    return pooled
+
+
+def _read(run: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((run / "chat.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"{run} holds no finished chat run; `imagescope eval chat --out {run}` makes one"
+        ) from error
+    return found
+
+
 def read_ranks(run: Path, worst: int) -> Floats:
     """1-based ranks of the wanted pictures, (n_dialogs, n_rounds); a round that failed counts as the worst rank."""
     records = [

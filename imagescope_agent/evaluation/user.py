@@ -1,7 +1,8 @@
-"""A simulated user of a drawn world: sees the wanted picture's scene graph, answers yes or no, and says nothing else.
+"""A simulated user of a drawn world: sees the wanted picture's scene graph, answers what is asked, and nothing else.
 
 An answer is a function of the question's words and of what they name in the scene: no file name, no caption and no
-picture reaches the user, so none can leak. What cannot be read, or names what the drawn world does not know, is
+picture reaches the user, so none can leak. It is yes or no or, where that is asked for, a colour, a size, a number or
+the setting, in the words of VisDial's dialogs. What cannot be read, or names what the drawn world does not know, is
 answered with "skip".
 """
 
@@ -9,18 +10,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.scenes.conditions import NUMBERS, PLURALS, Pattern, stands
-from imagescope_agent.scenes.language import SETTING_WORDS, SIZE_WORDS, SYNONYMS
+from imagescope_agent.scenes.conditions import NUMBERS, PLURALS, SETTING_PHRASE, Pattern, stands
+from imagescope_agent.scenes.language import SETTING_WORDS, SIZE_WORDS, SYNONYMS, join
 from imagescope_agent.scenes.world import COLOURS, KINDS, RELATIONS, SETTINGS, Scene, Thing
 
-Reply = Literal["yes", "no", "skip"]
-
+SKIP = "skip"
 _KIND = {
     **{kind: kind for kind in KINDS},
     **{plural: kind for kind, plural in PLURALS.items() if kind != "thing"},
@@ -84,12 +84,51 @@ class SimulatedUser:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
 
-    def answer(self, question: str) -> Reply:
-        """ "yes" or "no", and "skip" where the question cannot be read."""
+    def answer(self, question: str) -> str:
+        """ "yes", "no", what is openly asked for, or "skip" where the question cannot be read."""
+        words = " ".join(question.lower().rpartition(":")[2].split()).rstrip("?")
+        for shape, told in _OPEN:
+            if match := shape.fullmatch(words):
+                return told(self.scene, *(read_look(look) for look in match.groups())) or SKIP
         asked = read_question(question)
         if asked is None:
-            return "skip"
+            return SKIP
         return "yes" if asked.holds(self.scene) else "no"
+
+
+def read_look(words: str) -> Pattern | None:
+    """The things that a noun phrase names ("red house", "cats"); None where one of its words is not known."""
+    reader = _Reader()
+    if not all(reader.take(word) for word in words.split()) or len(reader.phrases) != 1:
+        return None
+    return reader.phrases[0].pattern
+
+
+def _where(scene: Scene) -> str:
+    return SETTING_PHRASE[scene.setting]
+
+
+def _many(scene: Scene, look: Pattern | None) -> str | None:
+    return None if look is None else NUMBERS[len(look.among(scene))]
+
+
+def _colours(scene: Scene, look: Pattern | None) -> str | None:
+    return None if look is None else join([thing.colour for thing in look.among(scene)])
+
+
+def _size(scene: Scene, look: Pattern | None) -> str | None:
+    """Of things that are all of one size."""
+    sizes = {thing.size for thing in look.among(scene)} if look is not None else set()
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+#: Open questions, and what they are answered from; an empty answer is none.
+_OPEN: tuple[tuple[re.Pattern[str], Callable[..., str | None]], ...] = (
+    (re.compile(r"where is (?:it|the (?:picture|scene))"), _where),
+    (re.compile(r"how many (\w+) are there"), _many),
+    (re.compile(r"what colours? (?:is|are) the ([\w ]+)"), _colours),
+    (re.compile(r"(?:is|are) the ([\w ]+) (?:large or small|small or large)"), _size),
+)
 
 
 def read_question(question: str) -> Reading | None:
