@@ -1,28 +1,29 @@
 """Chat-IR: a conversation that keeps what was said, checks only what is new, and asks what would help most.
 
-One run per turn on a thread. Beside ImageScope's calls a turn costs 1 reasoner for folding, and where a question
-helps 2 for proposing and wording it and at most 20 x questions verifier. A question interrupts the run; the next
-message resumes it, or starts anew and leaves it unanswered.
+One run per turn on a thread. A turn costs 1 reasoner for folding and 1 for checking beside ImageScope's verdicts and
+judge; a question 2 reasoner and, of each proposed one, at most 20 verifier. It interrupts the run.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Literal
 
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
 from langgraph.types import RetryPolicy
 
 from imagescope_agent.errors import BackendUnavailable
 from imagescope_agent.nodes.fallback import or_else
-from imagescope_agent.nodes.fold import CheckNew, Fold, RetrieveLiked, message_as_fact, standing_predicates
+from imagescope_agent.nodes.fold import CheckNew, Fold, message_as_fact, standing_predicates
+from imagescope_agent.nodes.further import RetrieveLiked, VerifyFurther, go_further, too_few_fit
 from imagescope_agent.nodes.hear import Hear, has_words, is_first
-from imagescope_agent.nodes.judge import JudgeTop
+from imagescope_agent.nodes.judge_unsure import JudgeUnsure
 from imagescope_agent.nodes.question import AnswerTurn, Choose, Propose, Survey, Word, ask
 from imagescope_agent.nodes.understand import Describe, Understand, query_as_intent, unknown_reference
-from imagescope_agent.nodes.verify import Verify
 from imagescope_agent.services import Services
-from imagescope_agent.settings import Settings
+from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Query, State
 from imagescope_agent.traces.attach import served
 
@@ -43,15 +44,16 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         "understand": or_else(understand, query_as_intent, instead="the query"),
         "fold": or_else(fold, message_as_fact, instead="the message's own words"),
         "predicates": or_else(check, standing_predicates, instead="the standing ones"),
-        "verify": Verify(services.verifier, images, prompt_set=words),
-        "judge": JudgeTop(services.judge, images, prompt_set=words),
+        "verify": VerifyFurther(services.verifier, images, prompt_set=words),
+        "judge": JudgeUnsure(services.judge, images, prompt_set=words),
         "propose": or_else(propose, lambda state: {}, instead="no question"),
-        "survey": Survey(services.verifier, images, prompt_set=words),
         "word": or_else(word, lambda state: {}, instead="its predicate's words"),
+        "survey": Survey(services.verifier, images, prompt_set=words),
     }.items():
         graph.add_node(name, node, retry_policy=PATIENT)
     graph.add_node("begin", Hear(images))
     graph.add_node("retrieve", RetrieveLiked(services.embedder, images))
+    graph.add_node("further", go_further)
     graph.add_node("choose", Choose())
     graph.add_node("answer", AnswerTurn())
     graph.add_node("ask", ask)
@@ -59,18 +61,14 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_edge(START, "begin")
     graph.add_conditional_edges("begin", after_begin)
     graph.add_conditional_edges("describe", after_describe)
-    graph.add_edge("understand", "retrieve")
-    graph.add_edge("fold", "retrieve")
-    graph.add_edge("retrieve", "predicates")
-    graph.add_edge("predicates", "verify")
-    graph.add_edge("verify", "judge")
-    graph.add_edge("judge", "propose")
-    graph.add_edge("propose", "survey")
-    graph.add_edge("survey", "choose")
-    graph.add_edge("choose", "word")
-    graph.add_edge("word", "answer")
+    for before, after in (("understand", "retrieve"), ("further", "verify"), ("ask", "begin")):
+        graph.add_edge(before, after)
+    for before, after in pairwise(("fold", "retrieve", "predicates", "verify")):
+        graph.add_edge(before, after)
+    graph.add_conditional_edges("verify", after_verify)
+    for before, after in pairwise(("judge", "propose", "word", "survey", "choose", "answer")):
+        graph.add_edge(before, after)
     graph.add_conditional_edges("answer", after_answer)
-    graph.add_edge("ask", "begin")
     return graph.compile(checkpointer=checkpointer, name="chat")
 
 
@@ -84,6 +82,11 @@ def after_describe(state: State) -> Literal["understand", "fold", "retrieve"]:
     if not has_words(state):
         return "retrieve"
     return "understand" if is_first(state) else "fold"
+
+
+def after_verify(state: State, runtime: Runtime[Settings]) -> Literal["further", "judge"]:
+    """Look further down the ranking while too few fit."""
+    return "further" if too_few_fit(state, current(runtime)) else "judge"
 
 
 def after_answer(state: State) -> Literal["ask", "__end__"]:

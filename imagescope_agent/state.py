@@ -72,7 +72,7 @@ class Fact(TypedDict):
 
 
 class Question(TypedDict):
-    """What the user is asked: the words, the predicate it asks for, and the bits its answer should give."""
+    """What the user is asked: the words, the (first) predicate it asks for, and the bits its answer should give."""
 
     text: str
     asks: str
@@ -147,6 +147,7 @@ class State(TypedDict, total=False):
     liked: list[str]
     rejected: list[str]
     pool: list[str]  # predicates that may be asked for
+    wordings: dict[str, str]  # how a predicate is asked for
     asked: list[str]
     question: Question | None
     turns: list[Turn]

@@ -21,6 +21,7 @@ from imagescope_agent.scenes.make import make_world
 from imagescope_agent.services import Services, open_services
 from imagescope_agent.settings import Settings
 
+BEFORE_VERIFY = ("describe", "understand", "fold", "retrieve", "predicates")  # steps that need no verdict
 COUNTED = ("calls", "prompt_tokens", "completion_tokens", "image_prefills", "seconds")
 
 
@@ -34,7 +35,7 @@ def run(
     services: Services | None = None,
     drawn: Sequence[Dialog] = (),
 ) -> dict[str, Any]:
-    """Hold dialogs about drawn pictures; say every later turn a second time with all verdicts forgotten.
+    """Hold dialogs about drawn pictures; verify every later turn a second time with all verdicts forgotten.
 
     A simulated user answers the questions; where none is asked the dialog's next round is said.
 
@@ -97,27 +98,52 @@ async def _hold(
 ) -> None:
     session, user = await chats.create(), SimulatedUser(dialog.scene)
     turn = await session.say(dialog.rounds[0])
-    costs["first"].append(_cost(turn))
+    costs["first"].append(_cost(turn["usage"]))
     rounds = iter(dialog.rounds[1:])
     for _ in range(turns - 1):
         question = turn["question"]
         message = user.answer(question["text"]) if question is not None else next(rounds)
-        afresh = await session.branch()
-        await chats.graph.aupdate_state(
-            afresh.config(), {"verdicts": Overwrite({}), "question": question}, as_node="answer"
-        )
         turn = await session.say(message)
-        repeated = await afresh.say(message)
-        costs["follow_up"].append(_cost(turn))
+        afresh, repeated = await _verified_afresh(chats, session)
+        costs["follow_up"].append(_cost(turn["usage"]))
         costs["afresh"].append(_cost(repeated))
         same.append(await _ranking(session) == await _ranking(afresh))
         await chats.delete(afresh.thread)
     await chats.delete(session.thread)
 
 
+async def _verified_afresh(chats: Chats, session: Session) -> tuple[Session, list[Any]]:
+    """A branch in which the last turn's candidates are verified without any verdict known, and the turn's usage."""
+    state, afresh = await session.state(), await session.branch()
+    before = [entry for entry in state["usage"] if entry["step"] in BEFORE_VERIFY]
+    question = state["turns"][-2]["question"]
+    forgotten = {
+        "verdicts": Overwrite({}),
+        "matches": {},
+        "reflections": 0,
+        "ranking_verify": [],
+        "ranking": [],
+        "notes": Overwrite([]),
+        "usage": Overwrite(before),
+        "turns": state["turns"][:-1],
+        "question": question,
+        "asked": [each for each in state["asked"] if not _asks(state, each)],
+    }
+    config = await chats.graph.aupdate_state(afresh.config(), forgotten, as_node="predicates")
+    repeated = await chats.graph.ainvoke(None, config, context=chats.settings)
+    return afresh, list(repeated["usage"])
+
+
+def _asks(state: Any, predicate: str) -> bool:
+    """Whether the turn's own question asks for it."""
+    return state["question"] is not None and state["question"]["text"] == state["wordings"].get(
+        predicate, predicate
+    )
+
+
 async def _ranking(session: Session) -> list[str]:
     return list((await session.state())["ranking"])
 
 
-def _cost(turn: Any) -> dict[str, float]:
-    return {key: float(sum(entry[key] for entry in turn["usage"])) for key in COUNTED}
+def _cost(usage: Sequence[Any]) -> dict[str, float]:
+    return {key: float(sum(entry[key] for entry in usage)) for key in COUNTED}

@@ -1,16 +1,12 @@
-"""A conversation's later turns: fold a message into what is wanted, check what is new, search with what was liked."""
+"""A conversation's later turns: fold a message into what is wanted, and check what is new."""
 
 from __future__ import annotations
 
-import asyncio
-import time
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from langgraph.runtime import Runtime
 
-from imagescope_agent.collection.embed import Embedder
-from imagescope_agent.collection.index import Collection
 from imagescope_agent.ledger import at_step, require_call, spent
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.asking import ask_one, on_budget
@@ -20,6 +16,8 @@ from imagescope_agent.parsing import FoldAnswer, parse_fold, unique_predicates
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Fact, Predicate, State, Step
+
+SHOWN = 8  # facts that a model is shown of a long conversation; the others stand, and are checked like these
 
 
 class Fold:
@@ -39,7 +37,11 @@ class Fold:
             BudgetSpent: the reasoner may not be asked.
         """
         require_call(state, settings := current(runtime))
-        lines = [f"{number}. {fact['type']}: {fact['text']}" for number, fact in enumerate(state["facts"], 1)]
+        shown = shown_facts(state["facts"])
+        lines = [
+            f"{number}. {fact['type']}: {fact['text']}"
+            for number, fact in enumerate((state["facts"][place] for place in shown), 1)
+        ]
         question, answered = state["question"], answered_predicate(state)
         text = self.prompt.fill(
             facts="\n".join(lines) or "none",
@@ -50,11 +52,20 @@ class Fold:
         )
         reasoner = on_budget(self.reasoner, state, settings)
         folded, reply = await ask_one(reasoner, text, parse_fold, schema=FoldAnswer, again=again)
+        folded.drop = [shown[number - 1] + 1 for number in folded.drop if 1 <= number <= len(shown)]
         return {
             **folded_in(state, folded),
             "notes": at_step(self.step, reply.notes),
             "usage": [spent(self.step, self.role, reply.usage)],
         }
+
+
+def shown_facts(facts: Sequence[Fact]) -> list[int]:
+    """The places of the facts that a model is shown, at most `SHOWN`, in order: what is not there describes least."""
+    places = list(range(len(facts)))
+    spare = [place for place in places if facts[place]["type"] == "Removal"]
+    left_out = {*[*spare, *(place for place in places if place not in spare)][: max(0, len(facts) - SHOWN)]}
+    return [place for place in places if place not in left_out]
 
 
 def folded_in(state: State, folded: FoldAnswer) -> dict[str, Any]:
@@ -137,38 +148,18 @@ def without_context(found: list[Predicate], context: list[Fact], new: int) -> li
     return found[1:] if repeated else found
 
 
+def newest(facts: Sequence[Fact]) -> list[Predicate]:
+    """What the facts ask of an image: each question once, as the newest fact expects it."""
+    asked: dict[str, Predicate] = {}
+    for fact in facts:
+        for predicate in fact["predicates"]:
+            asked[" ".join(predicate["question"].lower().split())] = predicate
+    return list(asked.values())
+
+
 def standing_predicates(state: State) -> dict[str, Any]:
     """Go on with what is checked already."""
     return _checked(state, [])
-
-
-class RetrieveLiked:
-    """As `Retrieve`, with the liked images as further descriptions and without the rejected ones."""
-
-    def __init__(self, embedder: Embedder, collection: Collection) -> None:
-        self.embedder, self.collection = embedder, collection
-
-    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return `candidates` and `ranking_retrieve`: the max(top_k, k) best images."""
-        start = time.perf_counter()
-        found = await asyncio.to_thread(self.search, state, current(runtime))
-        return {
-            "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],
-            "ranking_retrieve": [name for name, _ in found],
-            "usage": [spent("retrieve", "embedder", {"seconds": time.perf_counter() - start})],
-        }
-
-    def search(self, state: State, settings: Settings) -> list[tuple[str, float]]:
-        """The max(top_k, k) best images with their scores."""
-        self.collection.require_weights(self.embedder.weights)
-        intent, reference = state["intent"], state["reference"]
-        vectors = self.embedder.texts([intent["core"], intent["enhanced"], intent["full"]])
-        liked = [self.collection.image_vector(name) for name in state["liked"] if name in self.collection]
-        rows = np.concatenate([vectors, np.stack(liked)]) if liked else vectors
-        exclude = list(state["rejected"])
-        if reference is not None and not settings.keep_reference:
-            exclude.append(reference)
-        return self.collection.search(rows, settings.tau, max(settings.top_k, settings.k), exclude=exclude)
 
 
 def _answered(facts: list[Fact], predicate: Predicate, text: str | None = None) -> list[Fact]:
@@ -197,7 +188,14 @@ def _wanted(
 def _left_behind(state: State) -> dict[str, Any]:
     """What a new topic clears; a reference that came with this very message belongs to the new one."""
     turns = state["turns"]
-    cleared: dict[str, Any] = {"liked": [], "rejected": [], "pool": [], "asked": [], "question": None}
+    cleared: dict[str, Any] = {
+        "liked": [],
+        "rejected": [],
+        "pool": [],
+        "wordings": {},
+        "asked": [],
+        "question": None,
+    }
     if state["anchor"] is None or not turns or turns[-1]["reference"] != state["anchor"]:
         return cleared
     return {**cleared, "anchor": None, "reference": None, "reference_caption": NO_REFERENCE}
@@ -216,8 +214,4 @@ def _checked(state: State, predicates: list[Predicate]) -> dict[str, Any]:
         if new:  # one predicate a step, in order; what is over belongs to the last
             new[min(number, len(new) - 1)]["predicates"].append(predicate)
     facts = [*state["facts"], *new]
-    newest: dict[str, Predicate] = {}
-    for fact in facts:
-        for predicate in fact["predicates"]:
-            newest[" ".join(predicate["question"].lower().split())] = predicate
-    return {"facts": facts, "predicates": list(newest.values())}
+    return {"facts": facts, "predicates": newest(facts)}

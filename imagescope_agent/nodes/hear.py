@@ -23,6 +23,7 @@ NEW: dict[str, Any] = {  # a conversation in which nothing was said
     "liked": [],
     "rejected": [],
     "pool": [],
+    "wordings": {},
     "asked": [],
     "question": None,
     "results": [],
@@ -70,7 +71,7 @@ class Hear:
             **cleared,
             **{
                 name: standing[name]
-                for name in ("schema", "intent", "facts", "pool", "asked", "question", "turns")
+                for name in ("schema", "intent", "facts", "pool", "wordings", "asked", "question", "turns")
             },
             "message": cleared["query"],
             "query": heard.words or standing["request"],

@@ -8,6 +8,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.collection.index import Collection
+from imagescope_agent.judges import OWN_JUDGE
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.fuse import EVEN, FUSION, Fusion
 from imagescope_agent.nodes.judge import JudgeTop
@@ -32,7 +33,7 @@ class JudgeUnsure(JudgeTop):
         model: Role,
         collection: Collection,
         *,
-        judge: str,
+        judge: str = OWN_JUDGE,
         fusion: Fusion = FUSION,
         sure: float = 0.9,
         prompt_set: str | None = None,

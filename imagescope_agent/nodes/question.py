@@ -1,9 +1,8 @@
-"""The one question that should narrow the search most: proposed, surveyed on the likely images, chosen, worded."""
+"""The one question that should narrow the search most: proposed, worded, surveyed on the likely images, chosen."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import asyncio
 from random import Random
 from typing import Any
 
@@ -16,16 +15,18 @@ from imagescope_agent.ledger import at_step, remaining, require_call, spent
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.asking import ask_one, on_budget
-from imagescope_agent.nodes.verify import Verify, affordable, not_verified
+from imagescope_agent.nodes.belief import beliefs, entropy, information
+from imagescope_agent.nodes.verify import Verify
 from imagescope_agent.parsing import ProposalAnswer, parse_proposal, parse_question
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Predicate, Question, State, Turn, Verdicts
+from imagescope_agent.state import Note, Question, State, Turn, Usage, Verdicts
 
 LIKELY = 20  # images that a question is chosen for: those that were verified, so that the answer sorts them at once
-DESCRIBED = 8  # images whose captions the reasoner is shown
+DESCRIBED = 8  # likely images whose captions the reasoner is shown
 WORTH = 0.1  # bits below which an answer is not worth a question
-DOUBT = 0.1  # a verdict is never believed more than 1 - DOUBT
+ENOUGH = 0.4  # of the missing bits, but of one bit at most: with less a better question is looked for
+LIKELIHOOD = 0.9  # that the wanted image is among those that are surveyed
 
 
 class Propose:
@@ -44,7 +45,7 @@ class Propose:
             UnreadableReply: the reply is not the JSON object asked for.
             BudgetSpent: the reasoner may not be asked.
         """
-        settings, best = current(runtime), state["ranking"][:DESCRIBED]
+        settings, best = current(runtime), list(likely(state))[:DESCRIBED]
         captions = list(dict.fromkeys(filter(None, (self.collection.caption(name) for name in best))))
         if len(captions) < 2 or not needs_questions(state, settings):
             return {}
@@ -64,41 +65,8 @@ class Propose:
         }
 
 
-class Survey(Verify):
-    """Ask the verifier what the likely images answer to the proposed questions, where that is not known yet."""
-
-    step = "survey"
-
-    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return the new `verdicts`; nothing when a question worth asking is known."""
-        settings = current(runtime)
-        if not needs_questions(state, settings):
-            return {}
-        known = state.get("verdicts", {})
-        wanted = {
-            name: [question for question in unasked(state) if question not in known.get(name, {})]
-            for name in state["ranking"][:LIKELY]
-        }
-        chosen, notes = affordable(wanted, remaining(state, settings))
-        verifier = on_budget(self.verifier, state, settings)
-        found = await self._ask({name: wanted[name] for name in chosen}, verifier)
-        notes += not_verified(len(found.refused), len(chosen), self.step)
-        return {"verdicts": found.verdicts, "notes": [*notes, *found.notes], "usage": found.usage}
-
-
-class Choose:
-    """Choose the question worth asking, in the words of its predicate; asks nobody."""
-
-    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return `question`, None when none would help, and `asked` with it."""
-        settings = current(runtime)
-        chosen = None if settings.clarify == "never" else best_question(state, settings)
-        asked = [*state["asked"], chosen["asks"]] if chosen else state["asked"]
-        return {"question": chosen, "asked": asked}
-
-
 class Word:
-    """Have the reasoner word the chosen question for the user."""
+    """Have the reasoner word what was proposed for the user; several predicates may be asked for in the same words."""
 
     step = "ask"
 
@@ -107,24 +75,62 @@ class Word:
         self.prompt = load_prompt("ask", prompt_set=prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
-        """Return `question` in other words, where there is one.
+        """Return `wordings` with those of new proposals, as many as the budget allows.
 
         Raises:
-            UnreadableReply: the reply is no question.
+            UnreadableReply: a reply is no question.
             BudgetSpent: the reasoner may not be asked.
         """
-        chosen = state["question"]
-        if chosen is None:
+        settings = current(runtime)
+        new = [predicate for predicate in unasked(state) if predicate not in state["wordings"]]
+        if not new:
             return {}
-        require_call(state, settings := current(runtime))
-        text = self.prompt.fill(request=state["request"], question=chosen["asks"])
-        reasoner = on_budget(self.reasoner, state, settings)
-        worded, reply = await ask_one(reasoner, text, parse_question, again=again)
+        require_call(state, settings)
+        new, reasoner = new[: remaining(state, settings)], on_budget(self.reasoner, state, settings)
+        texts = [self.prompt.fill(request=state["request"], question=predicate) for predicate in new]
+        asked = [ask_one(reasoner, text, parse_question, again=again) for text in texts]
+        worded = await asyncio.gather(*asked)
         return {
-            "question": {**chosen, "text": worded},
-            "notes": at_step(self.step, reply.notes),
-            "usage": [spent(self.step, self.role, reply.usage)],
+            "wordings": {**state["wordings"], **dict(zip(new, (words for words, _ in worded), strict=True))},
+            "notes": [note for _, reply in worded for note in at_step(self.step, reply.notes)],
+            "usage": [spent(self.step, self.role, *(reply.usage for _, reply in worded))],
         }
+
+
+class Survey(Verify):
+    """Ask the verifier what the likely images answer to the proposed questions, where that is not known yet."""
+
+    step = "survey"
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+        """Return the new `verdicts`: of the questions in their order, until one tells enough."""
+        settings, belief = current(runtime), likely(state)
+        known: Verdicts = {name: dict(state.get("verdicts", {}).get(name, {})) for name in belief}
+        budget, verifier = remaining(state, settings), on_budget(self.verifier, state, settings)
+        notes: list[Note] = []
+        usage: list[Usage] = []
+        for predicates in questions(state).values() if settings.clarify == "information" else ():
+            if not needs_questions({**state, "verdicts": known}, settings):
+                break
+            for predicate in predicates:
+                left = None if budget is None else budget - sum(entry["calls"] for entry in usage)
+                found, short = await self._put(predicate, belief, known, left, verifier)
+                notes += [*found.notes, *short]
+                usage += found.usage
+                if short:
+                    return {"verdicts": known, "notes": notes, "usage": usage}
+        return {"verdicts": known, "notes": notes, "usage": usage}
+
+
+class Choose:
+    """Choose the question worth asking; asks nobody."""
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+        """Return `question`, None when none would help, and `asked` with what it asks for."""
+        settings = current(runtime)
+        chosen = None if settings.clarify == "never" else best_question(state, settings)
+        asked = questions(state)[chosen["text"]] if chosen else []
+        return {"question": chosen, "asked": [*state["asked"], *asked]}
 
 
 class AnswerTurn(Answer):
@@ -154,75 +160,60 @@ async def ask(state: State) -> dict[str, Any]:
 
 
 def unasked(state: State) -> list[str]:
-    """The proposed questions that were neither asked nor settled by what is wanted."""
+    """The proposed predicates that were neither asked for nor settled by what is wanted."""
     settled = {*state["asked"], *(predicate["question"] for predicate in state["predicates"])}
-    return [question for question in state["pool"] if question not in settled]
+    return [predicate for predicate in state["pool"] if predicate not in settled]
+
+
+def questions(state: State) -> dict[str, list[str]]:
+    """The questions that may be asked, with the predicates that each asks for; none in words that were answered."""
+    wordings, open_ = state["wordings"], unasked(state)
+    said = {
+        words
+        for predicate, words in wordings.items()
+        if predicate in state["pool"] and predicate not in open_
+    }
+    found: dict[str, list[str]] = {}
+    for predicate in open_:
+        if (words := wordings.get(predicate, predicate)) not in said:
+            found.setdefault(words, []).append(predicate)
+    return found
+
+
+def likely(state: State) -> dict[str, float]:
+    """The belief in the likeliest of the first images, so many that the wanted one should be one of them.
+
+    The sum of what is left out is at most 1 - LIKELIHOOD; what remains sums to 1, in rank order.
+    """
+    belief = beliefs(state["ranking"][:LIKELY], state["predicates"], state.get("verdicts", {}))
+    chosen: dict[str, float] = {}
+    for name in sorted(belief, key=lambda name: -belief[name]):
+        if sum(chosen.values()) < LIKELIHOOD:
+            chosen[name] = belief[name]
+    total = sum(chosen.values())
+    return {name: belief[name] / total for name in belief if name in chosen}
 
 
 def needs_questions(state: State, settings: Settings) -> bool:
-    """Whether more questions should be looked for: none that is known is worth asking, and one could be.
-
-    No answer can tell more than what is unknown, the entropy of the belief.
-    """
-    if settings.clarify == "never" or best_question(state, settings) is not None:
+    """Whether more questions should be looked for: none that is known tells enough, and one could."""
+    if settings.clarify == "never":
         return False
-    belief = beliefs(state["ranking"][:LIKELY], state["predicates"], state.get("verdicts", {}))
-    unknown = -sum(part * math.log2(part) for part in belief.values() if part > 0.0)
-    return settings.clarify == "random" or unknown >= WORTH
+    if settings.clarify == "random":
+        return not questions(state)
+    missing, best = entropy(likely(state).values()), best_question(state, settings)
+    return missing >= WORTH and (best is None or best["information"] < ENOUGH * min(1.0, missing))
 
 
 def best_question(state: State, settings: Settings) -> Question | None:
-    """The question worth asking: the most informative one, or any surveyed one at random.
+    """The question worth asking: the most informative one, the one proposed first of equal ones; or any at random.
 
-    None when no surveyed question is worth it. Equal ones: the one proposed first.
+    None when none is worth it.
     """
-    likely, verdicts = state["ranking"][:LIKELY], state.get("verdicts", {})
-    belief = beliefs(likely, state["predicates"], verdicts)
-    gains = {question: information(question, belief, verdicts) for question in unasked(state)}
+    belief, verdicts, asks = likely(state), state.get("verdicts", {}), questions(state)
+    gains = {words: information(predicates, belief, verdicts) for words, predicates in asks.items()}
     if settings.clarify == "random":
-        surveyed = [
-            question for question in gains if any(question in verdicts.get(name, {}) for name in likely)
-        ]
-        if not surveyed:
-            return None
-        chosen = Random(f"{settings.seed} {len(state['turns'])}").choice(surveyed)
+        chosen = Random(f"{settings.seed} {len(state['turns'])}").choice(list(asks)) if asks else ""
     else:
-        chosen = max(gains, key=lambda question: gains[question], default="")
-        if not chosen or gains[chosen] < WORTH:
-            return None
-    return {"text": chosen, "asks": chosen, "information": gains[chosen]}
-
-
-def beliefs(ids: Sequence[str], predicates: Sequence[Predicate], verdicts: Verdicts) -> dict[str, float]:
-    """How likely each image is the wanted one: by what its verdicts say, then by its rank; they sum to 1."""
-    weights = {}
-    for rank, name in enumerate(ids, start=1):
-        weight = 1.0 / rank
-        for predicate in predicates:
-            yes = believed(verdicts.get(name, {}).get(predicate["question"], 0.5))
-            weight *= yes if predicate["expected"] == "Yes" else 1.0 - yes
-        weights[name] = weight
-    total = sum(weights.values())
-    return {name: weight / total for name, weight in weights.items()}
-
-
-def information(question: str, belief: Mapping[str, float], verdicts: Verdicts) -> float:
-    """Bits that a yes or no to `question` should tell about which image is wanted.
-
-    I(image; answer) = H(sum_i b_i v_i) - sum_i b_i H(v_i), with belief b and P(Yes) v; an image that was not
-    asked counts as even, so it tells nothing.
-    """
-    yes = {name: believed(verdicts.get(name, {}).get(question, 0.5)) for name in belief}
-    mean = sum(belief[name] * yes[name] for name in belief)
-    return entropy(mean) - sum(belief[name] * entropy(yes[name]) for name in belief)
-
-
-def entropy(probability: float) -> float:
-    """Bits in one answer that is Yes with `probability`."""
-    parts = (probability, 1.0 - probability)
-    return -sum(part * math.log2(part) for part in parts if part > 0.0)
-
-
-def believed(probability: float) -> float:
-    """A verdict kept away from certainty, so that one wrong one cannot rule an image out."""
-    return min(max(probability, DOUBT), 1.0 - DOUBT)
+        chosen = max(gains, key=lambda words: gains[words], default="")
+        chosen = chosen if gains.get(chosen, 0.0) >= WORTH else ""
+    return {"text": chosen, "asks": asks[chosen][0], "information": gains[chosen]} if chosen else None

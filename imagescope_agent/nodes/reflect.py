@@ -7,8 +7,9 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.nodes.retrieve import Retrieve
+from imagescope_agent.nodes.verify import satisfies
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import Candidate, Predicate, State, matches_expected
+from imagescope_agent.state import Candidate, Predicate, State
 
 
 def unsatisfied(state: State) -> list[Predicate]:
@@ -16,11 +17,7 @@ def unsatisfied(state: State) -> list[Predicate]:
     if not state["ranking_verify"]:
         return []
     answers = state.get("verdicts", {}).get(state["ranking_verify"][0], {})
-    return [
-        predicate
-        for predicate in state["predicates"]
-        if not matches_expected(answers.get(predicate["question"], 0.5), predicate["expected"])
-    ]
+    return [predicate for predicate in state["predicates"] if not satisfies(answers, predicate)]
 
 
 class Reflect:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -54,7 +55,7 @@ class Verify:
         questions = [predicate["question"] for predicate in predicates]
         open_questions = {
             name: [question for question in questions if question not in known.get(name, {})]
-            for name in ranking[: settings.top_k]
+            for name in ranking[: self.depth(state, settings)]
         }
         chosen, notes = affordable(open_questions, remaining(state, settings))
         verifier = on_budget(self.verifier, state, settings)
@@ -73,6 +74,10 @@ class Verify:
             "notes": [*notes, *found.notes, *ties(answers, questions)],
             "usage": found.usage,
         }
+
+    def depth(self, state: State, settings: Settings) -> int:
+        """How many of the retrieved images are asked everything."""
+        return settings.top_k
 
     async def _ask(self, wanted: dict[str, list[str]], verifier: Role) -> Found:
         refs, notes = await candidate_refs(
@@ -97,6 +102,21 @@ class Verify:
             refused=tuple(name for name in refs if name not in verdicts),
         )
 
+    async def _put(
+        self, question: str, names: Iterable[str], known: Verdicts, left: int | None, verifier: Role
+    ) -> tuple[Found, list[Note]]:
+        """Put one question, for at most `left` calls, to the images that have not answered it.
+
+        The answers are added to what is `known`. Also returned is a note where the budget was too small.
+        """
+        unasked = {name: [question] for name in names if question not in known[name]}
+        chosen, short = affordable(unasked, left)
+        found = await self._ask({name: unasked[name] for name in chosen}, verifier)
+        for name, answers in found.verdicts.items():
+            known[name].update(answers)
+        short += not_verified(len(found.refused), len(chosen), self.step)
+        return replace(found, notes=[*found.notes, *ties(found.verdicts, [question])]), short
+
 
 def affordable(open_questions: dict[str, list[str]], budget: int | None) -> tuple[list[str], list[Note]]:
     """The first candidates whose open questions `budget` calls can answer, and a note if some are left."""
@@ -117,11 +137,12 @@ def not_verified(left: int, total: int, step: str = Verify.step) -> list[Note]:
 
 def count_matches(answers: dict[str, float], predicates: list[Predicate]) -> int:
     """How many predicates an image satisfies; a question without an answer counts as not satisfied."""
-    return sum(
-        matches_expected(answers[predicate["question"]], predicate["expected"])
-        for predicate in predicates
-        if predicate["question"] in answers
-    )
+    return sum(satisfies(answers, predicate) for predicate in predicates)
+
+
+def satisfies(answers: Mapping[str, float], predicate: Predicate) -> bool:
+    """Whether an image with these answers satisfies a predicate; a question without an answer speaks against it."""
+    return matches_expected(answers.get(predicate["question"], 0.5), predicate["expected"])
 
 
 def stable_rerank(ranking: list[str], matches: dict[str, int]) -> list[str]:

@@ -38,12 +38,13 @@ def test_an_answer_narrows_and_a_correction_replaces_without_losing_the_rest(wor
     async def story(chats: Chats) -> None:
         session = await chats.create()
         turn: Any = await session.say("a red square")
-        assert first(turn) == "red.png" and turn["question"]["asks"] == "Is it warm?"
-        assert turn["question"]["text"] == "Tell me: is it warm?"
-        turn = await session.say("yes")
+        assert first(turn) == "red.png" and turn["question"]["asks"] == "Is it light?"
+        assert turn["question"]["text"] == "Tell me: is it light?"
+        turn = await session.say("no")
         facts = (await session.state())["facts"]
-        assert [fact["text"] for fact in facts] == ["it is red", "it is warm"]
-        assert facts[1]["predicates"] == [{"question": "Is it warm?", "expected": "Yes"}]
+        assert [fact["text"] for fact in facts] == ["it is red", "it is light"]
+        assert facts[1]["type"] == "Removal"
+        assert facts[1]["predicates"] == [{"question": "Is it light?", "expected": "No"}]
         turn = await session.say("no, a blue one")
         assert first(turn) == "blue.png" and turn["request"] == "a blue square"
         turn = await session.say("forget that, something yellow")
@@ -94,10 +95,10 @@ def test_a_question_interrupts_and_may_be_ignored(world: Any) -> None:
         session = await chats.create()
         await session.say("a red square")
         waiting = await chats.graph.aget_state(session.config())
-        assert waiting.next == ("ask",) and waiting.interrupts[0].value["question"]["asks"] == "Is it warm?"
+        assert waiting.next == ("ask",) and waiting.interrupts[0].value["question"]["asks"] == "Is it light?"
         turn = await session.say("a blue square")
-        assert "Is it warm?" not in [fact["text"] for fact in (await session.state())["facts"]]
-        assert turn["question"] is None or turn["question"]["asks"] != "Is it warm?"
+        assert "Is it light?" not in [fact["text"] for fact in (await session.state())["facts"]]
+        assert turn["question"] is None or turn["question"]["asks"] != "Is it light?"
 
     play(talking(world), story)
     quiet = play(talking(world), _one_turn, store=world.folder / "quiet.sqlite", clarify="never")

@@ -9,7 +9,16 @@ from typing import Any, cast
 
 import pytest
 
-from imagescope_agent.nodes.fold import CheckNew, answered_predicate, folded_in, in_words, without_context
+from imagescope_agent.nodes.fold import (
+    SHOWN,
+    CheckNew,
+    Fold,
+    answered_predicate,
+    folded_in,
+    in_words,
+    shown_facts,
+    without_context,
+)
 from imagescope_agent.parsing import FoldAnswer
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Fact, Predicate, State
@@ -106,3 +115,27 @@ def test_a_new_instruction_is_shown_after_the_first_standing_fact_and_only_it_is
     assert "Addition: a boat\nAddition: a car\n" in shown[0] and "a red star" not in shown[0]
     assert [fact["predicates"] for fact in update["facts"]] == [[BOAT], [STAR], [CAR]]
     assert update["predicates"] == [BOAT, STAR, CAR]
+
+
+def test_a_long_conversation_shows_its_latest_facts_and_drops_the_one_that_is_meant(world: Any) -> None:
+    gone: list[Fact] = [{"type": "Removal", "text": f"pebble {n}", "predicates": []} for n in range(3)]
+    there: list[Fact] = [{"type": "Addition", "text": f"place {n}", "predicates": []} for n in range(SHOWN)]
+    facts = [there[0], *gone, *there[1:]]
+    assert shown_facts(facts) == [0, *range(4, SHOWN + 3)]  # what is not there goes first
+    assert shown_facts([*facts, STANDING]) == [*range(4, SHOWN + 4)]  # then the oldest
+    assert shown_facts(gone) == [0, 1, 2]
+    shown: list[str] = []
+
+    def fold(asked: Any) -> str:
+        shown.append(asked.text)
+        return reply(drop=[2, SHOWN + 1]).model_dump_json()
+
+    state: Any = {**conversation("never mind place 1"), "facts": facts, "question": None, "usage": []}
+    state["reference_caption"] = "none"
+    update = asyncio.run(
+        Fold(world.role("reasoner", fold))(state, cast(Any, SimpleNamespace(context=Settings())))
+    )
+    assert "pebble" not in shown[0] and "2. Addition: place 1" in shown[0]
+    assert [fact["text"] for fact in update["facts"]] == [
+        each["text"] for each in facts if each["text"] != "place 1"
+    ]
