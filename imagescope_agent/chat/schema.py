@@ -9,7 +9,9 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.nodes.hear import SCHEMA
 
 #: From each older version, how a state becomes one of the next.
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: lambda values: {**values, "wordings": {}},  # a question was worded once it was chosen, not before
+}
 
 
 def is_current(values: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.nodes.turn import Begin, check_query, find_reference
 from imagescope_agent.state import State
 
-SCHEMA = 1
+SCHEMA = 2
 NEW: dict[str, Any] = {  # a conversation in which nothing was said
     "schema": SCHEMA,
     "message": "",

@@ -167,7 +167,22 @@ def test_a_failing_model_keeps_the_turn_and_opening_finishes_it(world: Any) -> N
     assert "IntentAnswer" not in asked  # what was understood before the failure is not asked again
 
 
+def test_a_conversation_of_the_first_version_goes_on(world: Any) -> None:
+    assert schema.migrate({"schema": 1, "pool": []}) == {"schema": 2, "pool": [], "wordings": {}}
+
+    async def story(chats: Chats) -> None:
+        session = await chats.create("old")
+        await session.say("a red square")
+        await chats.graph.aupdate_state(session.config(), {"schema": 1}, as_node="answer")
+        turn = await (await chats.open("old")).say("a blue square")
+        assert first(turn) == "blue.png" and (await session.state())["schema"] == schema.SCHEMA
+
+    play(talking(world), story)
+
+
 def test_names_profiles_and_schemas_that_do_not_fit_are_told(world: Any, monkeypatch: Any) -> None:
+    now = schema.SCHEMA
+
     async def story(chats: Chats) -> None:
         session = await chats.create("mine")
         await session.say("a red square")
@@ -178,14 +193,14 @@ def test_names_profiles_and_schemas_that_do_not_fit_are_told(world: Any, monkeyp
             await chats.open("other")
         assert [(row["thread"], row["turns"]) for row in await chats.list()] == [("mine", 1)]
         before = await session.state()
-        monkeypatch.setattr(schema, "SCHEMA", 2)
-        with pytest.raises(BadInput, match="schema 1"):
+        monkeypatch.setattr(schema, "SCHEMA", now + 1)
+        with pytest.raises(BadInput, match=f"schema {now}"):
             await chats.open("mine")
-        monkeypatch.setitem(schema.MIGRATIONS, 1, lambda values: {**values, "liked": ["red.png"]})
+        monkeypatch.setitem(schema.MIGRATIONS, now, lambda values: {**values, "liked": ["red.png"]})
         migrated = await (await chats.open("mine")).state()
-        assert migrated == {**before, "schema": 2, "liked": ["red.png"]}
-        monkeypatch.setattr(schema, "SCHEMA", 1)
-        with pytest.raises(BadInput, match="schema 2"):
+        assert migrated == {**before, "schema": now + 1, "liked": ["red.png"]}
+        monkeypatch.setattr(schema, "SCHEMA", now)
+        with pytest.raises(BadInput, match=f"schema {now + 1}"):
             await chats.open("mine")
         await chats.delete("mine")
         assert await chats.list() == []
