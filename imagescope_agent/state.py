@@ -72,10 +72,14 @@ class Fact(TypedDict):
 
 
 class Question(TypedDict):
-    """What the user is asked: the words, the (first) predicate it asks for, and the bits its answer should give."""
+    """What the user is asked: the words, the predicate they ask for, and the bits that an answer should give.
+
+    `also` are further predicates that the same words ask for; yes or no answers no such question.
+    """
 
     text: str
     asks: str
+    also: NotRequired[list[str]]
     information: float
 
 

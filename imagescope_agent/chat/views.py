@@ -22,6 +22,7 @@ STEPS = {  # node -> what the page says while it works
     "retrieve": "searched",
     "predicates": "checks chosen",
     "verify": "verified",
+    "further": "looking further",
     "judge": "compared",
     "survey": "questions weighed",
     "answer": "done",
@@ -115,7 +116,8 @@ def _answered(turn: Turn, *, open_question: bool) -> str:
 
 
 def _question(question: Question, *, open_question: bool) -> str:
-    buttons = "".join(f'<button data-say="{say}">{label}</button>' for label, say in ANSWERS)
+    answers = ANSWERS[-1:] if question.get("also") else ANSWERS  # an open question is answered in words
+    buttons = "".join(f'<button data-say="{say}">{label}</button>' for label, say in answers)
     choice = f'<div class="is-answers">{buttons}</div>' if open_question else ""
     return f'<div class="is-reply is-question"><span>{_text(question["text"])}</span>{choice}</div>'
 

@@ -78,16 +78,19 @@ def folded_in(state: State, folded: FoldAnswer) -> dict[str, Any]:
     kept = [
         fact for number, fact in enumerate(state["facts"], 1) if not new_topic and number not in folded.drop
     ]
-    if not new_topic and state["question"] is not None and folded.answer in ("Yes", "No"):
-        kept = _answered(kept, {"question": state["question"]["asks"], "expected": folded.answer})
+    question = state["question"]
+    if not new_topic and question and not question.get("also") and folded.answer in ("Yes", "No"):
+        kept = _answered(kept, {"question": question["asks"], "expected": folded.answer})
     left = _left_behind(state) if new_topic else {}
     return {**left, **_wanted(kept, steps, grains, left.get("reference", state["reference"]))}
 
 
 def answered_predicate(state: State) -> Predicate | None:
-    """Our question with its answer, where the whole message is one."""
+    """Our question with its answer, where the whole message is one; several predicates have no plain answer."""
     question, answer = state["question"], plain_answer(state["query"])
-    return {"question": question["asks"], "expected": answer} if question and answer else None
+    if question is None or answer is None or question.get("also"):
+        return None
+    return {"question": question["asks"], "expected": answer}
 
 
 def in_words(answered: Predicate) -> str:

@@ -129,7 +129,7 @@ class Choose:
         """Return `question`, None when none would help, and `asked` with what it asks for."""
         settings = current(runtime)
         chosen = None if settings.clarify == "never" else best_question(state, settings)
-        asked = questions(state)[chosen["text"]] if chosen else []
+        asked = [chosen["asks"], *chosen["also"]] if chosen else []
         return {"question": chosen, "asked": [*state["asked"], *asked]}
 
 
@@ -216,4 +216,7 @@ def best_question(state: State, settings: Settings) -> Question | None:
     else:
         chosen = max(gains, key=lambda words: gains[words], default="")
         chosen = chosen if gains.get(chosen, 0.0) >= WORTH else ""
-    return {"text": chosen, "asks": asks[chosen][0], "information": gains[chosen]} if chosen else None
+    if not chosen:
+        return None
+    first, *others = asks[chosen]
+    return {"text": chosen, "asks": first, "also": others, "information": gains[chosen]}

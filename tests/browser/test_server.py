@@ -133,3 +133,17 @@ def test_the_command_needs_a_password_for_other_machines(world: Any, capsys: Any
     assert cli.main(["ui", str(world.folder), "--host", "0.0.0.0", "--port", "8123"]) == 0
     assert served == {"host": "0.0.0.0", "port": 8123, "password": "open sesame"}
     assert "http://0.0.0.0:8123" in capsys.readouterr().out
+
+
+def test_an_open_question_has_no_yes_and_no_to_press() -> None:
+    closed: Any = {"text": "Does it show a cat?", "asks": "Is there a cat?", "also": [], "information": 1.0}
+    open_: Any = {
+        "text": "What colour is it?",
+        "asks": "Is it red?",
+        "also": ["Is it blue?"],
+        "information": 1.0,
+    }
+    buttons = ['data-say="yes"', 'data-say="no"', 'data-say="skip"']
+    assert [each in views._question(closed, open_question=True) for each in buttons] == [True, True, True]
+    assert [each in views._question(open_, open_question=True) for each in buttons] == [False, False, True]
+    assert not any(each in views._question(closed, open_question=False) for each in buttons)

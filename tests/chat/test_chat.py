@@ -15,6 +15,7 @@ from langgraph.types import Overwrite
 
 from imagescope_agent.chat import Chats, open_chats, schema
 from imagescope_agent.errors import BackendUnavailable, BadInput
+from imagescope_agent.nodes.hear import SCHEMA
 from tests.chat.talk import look_at, talking
 
 
@@ -175,13 +176,13 @@ def test_a_conversation_of_the_first_version_goes_on(world: Any) -> None:
         await session.say("a red square")
         await chats.graph.aupdate_state(session.config(), {"schema": 1}, as_node="answer")
         turn = await (await chats.open("old")).say("a blue square")
-        assert first(turn) == "blue.png" and (await session.state())["schema"] == schema.SCHEMA
+        assert first(turn) == "blue.png" and (await session.state())["schema"] == SCHEMA
 
     play(talking(world), story)
 
 
 def test_names_profiles_and_schemas_that_do_not_fit_are_told(world: Any, monkeypatch: Any) -> None:
-    now = schema.SCHEMA
+    now = SCHEMA
 
     async def story(chats: Chats) -> None:
         session = await chats.create("mine")

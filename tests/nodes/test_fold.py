@@ -78,6 +78,18 @@ def test_more_than_an_answer_is_folded_as_it_was_said() -> None:
     assert update["intent"]["full"] == "a boat and a star at night"
 
 
+def test_yes_answers_no_question_that_asks_for_several_predicates() -> None:
+    state = conversation("yes")
+    state["question"] = {
+        "text": "What colour is it?",
+        "asks": STAR["question"],
+        "also": ["Is it blue?"],
+        "information": 1.0,
+    }
+    assert answered_predicate(state) is None
+    assert folded_in(state, reply(answer="Yes"))["facts"] == [STANDING]
+
+
 @pytest.mark.parametrize(
     "found, new, left",
     [
