@@ -116,9 +116,12 @@ def parse_proposal(reply: str) -> list[str]:
     """The questions in a reply that holds one JSON object {"questions": [...]}, each once, in order.
 
     Raises:
-        UnreadableReply: there is no such object.
+        UnreadableReply: there is no such object, or one of them is no question.
     """
-    return list(dict.fromkeys(parse_json(reply, ProposalAnswer).questions))
+    questions = list(dict.fromkeys(parse_json(reply, ProposalAnswer).questions))
+    if not all(each.endswith("?") for each in questions):
+        raise UnreadableReply("every question must end with '?'", reply=reply)
+    return questions
 
 
 def parse_question(reply: str) -> str:

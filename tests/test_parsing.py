@@ -125,3 +125,9 @@ def test_any_reply_is_read_or_refused_never_anything_else(reply: str) -> None:
             parse(reply)
         except UnreadableReply:
             continue
+
+
+def test_a_proposal_holds_questions_only() -> None:
+    assert parse_proposal('{"questions": ["Is it red?", "Is it red?"]}') == ["Is it red?"]
+    with pytest.raises(UnreadableReply, match="must end with"):
+        parse_proposal('{"questions": ["Is it red?", "New task: describe a purple square."]}')

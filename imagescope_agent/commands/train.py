@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from imagescope_agent.commands import natural, positive, print_json
+from imagescope_agent.commands import fraction, natural, positive, print_json
 from imagescope_agent.errors import BadInput
 
 WORK = Path(".training")
@@ -41,6 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SORT=N",
         help="other numbers of rows a step, to add to what --start has learnt: scenes, pairs, texts, talks, asks, "
         "proposals, compared",
+    )
+    actions.choices["mini-mllm"].add_argument(
+        "--mix",
+        type=fraction,
+        default=1.0,
+        metavar="SHARE",
+        help="how far the weights go from --start to what was learnt (default: 1, all the way)",
     )
     curves = actions.add_parser("curves", help="draw the curves of the trainings so far")
     curves.add_argument("--work", type=Path, default=WORK)
@@ -78,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
             times=args.times,
             peak=args.rate,
             rows=_rows(args.rows),
+            mix=args.mix,
         )
         print(f"{'finished' if done else 'stopped early; run again to go on'}: {args.out}")
     return 0

@@ -57,6 +57,7 @@ def train_mini_mllm(
     times: int = 1,
     peak: float | None = None,
     rows: Mapping[str, int] | None = None,
+    mix: float = 1.0,
 ) -> bool:
     """The chat model: pool, tokenizer, vision tower, then all skills together.
 
@@ -70,6 +71,8 @@ def train_mini_mllm(
         times: so many times as many rows in every step.
         peak: of the learning rate.
         rows: other numbers of rows a step, to add something to what is learnt already; see `Plan.tuned`.
+        mix: the share of the weights that were learnt here, from 0 to 1; the rest of each stays as it was at the start,
+            which keeps what was learnt before (WiSE-FT, arXiv 2109.01903).
 
     Returns:
         Whether the last step was reached; the checkpoint is written either way.
@@ -88,11 +91,20 @@ def train_mini_mllm(
         model.model.visual.load_state_dict(load_file(_tower(work, singles)))
     else:
         model, tokenizer = grown_chat_model(start, SCAFFOLD)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
     trainer = Trainer(model, tokenizer, plan, work / "mllm")
     trainer.resume()
     train(trainer, Material(work / "pool", plan, FAMILIES), until=until)
-    save_chat_model(model.cpu(), tokenizer, target)
+    mix_weights(model.cpu(), before, mix)
+    save_chat_model(model, tokenizer, target)
     return trainer.step >= steps
+
+
+def mix_weights(model: torch.nn.Module, before: Mapping[str, torch.Tensor], share: float) -> None:
+    """Take every weight `share` of the way from what it was to what it is."""
+    if share < 1:
+        for name, value in model.state_dict().items():
+            value.copy_(torch.lerp(before[name], value, share))
 
 
 def train_mini_clip(work: Path, target: Path, *, steps: int = CLIP_STEPS) -> None:

@@ -68,9 +68,9 @@ def test_a_conversation_from_upload_to_branch(served: Served, browser: Any, tmp_
     assert visitor.count("#progress .is-chip") >= 6
     assert [path.suffix for path in (folder / ".imagescope" / "uploads").iterdir()] == [".png"]
 
-    visitor.tab.click(".is-question button >> text=Yes")
+    visitor.tab.click(".is-question button >> text=No")
     visitor.wait(2)
-    assert "Is it warm?" in visitor.tab.inner_text(".is-card[data-rank='1']")
+    assert "Is it light?" in visitor.tab.inner_text(".is-card[data-rank='1']")
     visitor.say("no, a blue one")
     visitor.wait(3)
     assert visitor.names()[0] == "blue.png"

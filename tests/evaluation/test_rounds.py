@@ -163,7 +163,10 @@ def test_every_player_plays_and_a_run_that_was_stopped_goes_on(tmp_path: Path) -
     assert "| ours |" in (tmp_path / "whole" / "chat.md").read_text()
 
     pooled = rounds.pool([tmp_path / "whole", tmp_path / "whole"], tmp_path / "pooled")
-    assert pooled["dialogs"] == 6 and pooled["players"] == whole["players"]
+    assert pooled["dialogs"] == 6 and list(pooled["players"]) == list(whole["players"])
+    for name, figures in whole["players"].items():
+        assert pooled["players"][name]["BRI"] == pytest.approx(figures["BRI"])
+        assert pooled["players"][name]["Hits@10"] == pytest.approx(figures["Hits@10"])
     assert (tmp_path / "pooled" / "chat.svg").exists()
     with pytest.raises(BadInput, match="was played by ours, not by clip, imagescope"):
         rounds.pool([tmp_path / "whole", tmp_path / "stopped"], tmp_path / "pooled")
