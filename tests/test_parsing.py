@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from imagescope_agent import parsing
 from imagescope_agent.errors import UnreadableReply
+from imagescope_agent.parsing import parse_proposal
 
 INTENT = {
     "steps": [{"type": "Addition", "text": "a red boat"}],
