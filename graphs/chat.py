@@ -1,7 +1,7 @@
 """Chat-IR: a conversation that keeps what was said, checks only what is new, and asks what would help most.
 
-One run per turn on a thread. A turn costs 1 reasoner for folding and 1 for checking beside ImageScope's verdicts and
-judge; a question 2 reasoner and, of each proposed one, at most 20 verifier. It interrupts the run.
+One run per turn on a thread. Beside ImageScope's verdicts and judge it costs 2 reasoner, for folding and checking; a
+question 1 for proposing, 1 for wording each proposal and, of each, at most 20 verifier. It interrupts the run.
 """
 
 from __future__ import annotations

@@ -52,7 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the evaluation and print its table."""
-    if args.root is None and not (args.dataset == "chat" and args.pool):
+    if args.pool and (args.dataset != "chat" or args.check):
+        raise BadInput(
+            "--pool puts runs of `imagescope eval chat` together; `imagescope compare` pools other runs"
+        )
+    if args.root is None and not args.pool:
         raise BadInput("where does the data set lie? give --root DIR")
     if args.check:
         return _check(args)

@@ -24,31 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         model.add_argument(
             "--steps", type=positive, help="training steps (default: as for the shipped model)"
         )
-    actions.choices["mini-mllm"].add_argument(
-        "--minutes", type=positive, help="stop then; run again to go on"
-    )
-    actions.choices["mini-mllm"].add_argument(
-        "--start", type=Path, metavar="CHECKPOINT", help="go on from a finished checkpoint, not from nothing"
-    )
-    actions.choices["mini-mllm"].add_argument(
-        "--times", type=positive, default=1, help="so many times as many rows a step, for a GPU (default: 1)"
-    )
-    actions.choices["mini-mllm"].add_argument("--rate", type=float, help="peak of the learning rate")
-    actions.choices["mini-mllm"].add_argument(
-        "--rows",
-        nargs="+",
-        default=[],
-        metavar="SORT=N",
-        help="other numbers of rows a step, to add to what --start has learnt: scenes, pairs, texts, talks, asks, "
-        "proposals, compared",
-    )
-    actions.choices["mini-mllm"].add_argument(
-        "--mix",
-        type=fraction,
-        default=1.0,
-        metavar="SHARE",
-        help="how far the weights go from --start to what was learnt (default: 1, all the way)",
-    )
+    _chat_arguments(actions.choices["mini-mllm"])
     curves = actions.add_parser("curves", help="draw the curves of the trainings so far")
     curves.add_argument("--work", type=Path, default=WORK)
     curves.add_argument("--out", type=Path, default=Path("curves.png"))
@@ -58,6 +34,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     card.add_argument("--scenes", type=positive, default=1000, help="scenes for verdicts (default: 1000)")
     card.add_argument("--queries", type=positive, default=300, help="queries, captions, pairs (default: 300)")
     card.add_argument("--json", action="store_true")
+
+
+def _chat_arguments(model: argparse.ArgumentParser) -> None:
+    model.add_argument("--minutes", type=positive, help="stop then; run again to go on")
+    model.add_argument(
+        "--start", type=Path, metavar="CHECKPOINT", help="go on from a finished checkpoint, not from nothing"
+    )
+    model.add_argument(
+        "--times", type=positive, default=1, help="so many times as many rows a step, for a GPU (default: 1)"
+    )
+    model.add_argument("--rate", type=float, help="peak of the learning rate")
+    model.add_argument(
+        "--rows",
+        nargs="+",
+        default=[],
+        metavar="SORT=N",
+        help="other numbers of rows a step, to add to what --start has learnt: scenes, pairs, texts, talks, asks, "
+        "proposals, compared",
+    )
+    model.add_argument(
+        "--mix",
+        type=fraction,
+        default=1.0,
+        metavar="SHARE",
+        help="how far the weights go from --start to what was learnt (default: 1, all the way)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

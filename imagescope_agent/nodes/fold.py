@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 from imagescope_agent.ledger import at_step, require_call, spent
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.asking import ask_one, on_budget
-from imagescope_agent.nodes.hear import plain_answer
+from imagescope_agent.nodes.hear import NEW, plain_answer
 from imagescope_agent.nodes.understand import Predicates, account
 from imagescope_agent.parsing import FoldAnswer, parse_fold, unique_predicates
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt
@@ -191,14 +191,7 @@ def _wanted(
 def _left_behind(state: State) -> dict[str, Any]:
     """What a new topic clears; a reference that came with this very message belongs to the new one."""
     turns = state["turns"]
-    cleared: dict[str, Any] = {
-        "liked": [],
-        "rejected": [],
-        "pool": [],
-        "wordings": {},
-        "asked": [],
-        "question": None,
-    }
+    cleared = {name: NEW[name] for name in ("liked", "rejected", "pool", "wordings", "asked", "question")}
     if state["anchor"] is None or not turns or turns[-1]["reference"] != state["anchor"]:
         return cleared
     return {**cleared, "anchor": None, "reference": None, "reference_caption": NO_REFERENCE}

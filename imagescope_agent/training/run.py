@@ -78,12 +78,11 @@ def train_mini_mllm(
         Whether the last step was reached; the checkpoint is written either way.
 
     Raises:
-        BadInput: there are no such rows.
+        BadInput: there are no such rows, or they or the mix need a checkpoint to start from.
     """
-    plan = Plan(steps=steps, peak=peak or FIRST_PEAK)
-    if start is not None:
-        plan = Plan(steps=steps, peak=peak or AGAIN_PEAK, thaw=0)
-    plan = plan.tuned(rows) if rows else plan.larger(times)
+    if start is None and (rows or mix < 1):
+        raise BadInput("there is nothing to add to or to mix with; name a checkpoint with --start")
+    plan = _plan(steps, peak, start, rows, times)
     singles = _pool(work)
     if start is None:
         tokenizer = _chat_tokenizer(work / "mllm")
@@ -98,6 +97,15 @@ def train_mini_mllm(
     mix_weights(model.cpu(), before, mix)
     save_chat_model(model, tokenizer, target)
     return trainer.step >= steps
+
+
+def _plan(
+    steps: int, peak: float | None, start: Path | None, rows: Mapping[str, int] | None, times: int
+) -> Plan:
+    plan = Plan(steps=steps, peak=peak or FIRST_PEAK)
+    if start is not None:
+        plan = Plan(steps=steps, peak=peak or AGAIN_PEAK, thaw=0)
+    return plan.tuned(rows) if rows else plan.larger(times)
 
 
 def mix_weights(model: torch.nn.Module, before: Mapping[str, torch.Tensor], share: float) -> None:
