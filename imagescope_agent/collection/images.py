@@ -199,8 +199,12 @@ def _look(root: Path, path: Path) -> Found | Skipped:
         return Skipped(id=name, reason="a link to a folder")
     if not target.is_file():
         return Skipped(id=name, reason="not a regular file")
-    # The change time catches a file rewritten with its old size and date; a false alarm costs one hash.
-    return Found(id=name, stamp=f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}")
+    return Found(id=name, stamp=stamp(status))
+
+
+def stamp(status: os.stat_result) -> str:
+    """Changes when the file may have: the change time catches one rewritten with its old size and date."""
+    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
 
 
 def _printable(relative: Path) -> str:

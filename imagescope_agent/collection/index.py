@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import faiss
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache
 
 from imagescope_agent.collection import manifest
 from imagescope_agent.collection.build import Report, build
-from imagescope_agent.collection.images import ImageProblem, Picture, Skipped, inside, load
+from imagescope_agent.collection.images import ImageProblem, Picture, Skipped, inside, load, stamp
 from imagescope_agent.collection.manifest import Manifest
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.mllms.role import ImageRef
@@ -20,6 +22,8 @@ from imagescope_agent.mllms.role import ImageRef
 __all__ = ["Collection", "Report", "build"]
 
 Vectors = npt.NDArray[np.float32]
+
+REFS = 64 * 2**20  # bytes held of images as a model is shown them: reading and coding one takes milliseconds
 
 
 class Collection:
@@ -51,6 +55,8 @@ class Collection:
         self.dimension = content.dimension
         self._keys = {entry.id: entry.key for entry in content.entries}
         self._rows = {name: row for row, name in enumerate(self.ids)}
+        self._refs: LRUCache[tuple[str, str], ImageRef] = LRUCache(REFS, getsizeof=lambda ref: len(ref.data))
+        self._lock = threading.Lock()
         self._images = images
         self._captions = captions
 
@@ -148,8 +154,19 @@ class Collection:
         return self.picture(name)
 
     def image_ref(self, name: str) -> ImageRef:
-        """The image as a chat model is shown it (see `Picture.ref`); raises as `picture`."""
-        return self.picture(name).ref()
+        """The image as a chat model is shown it (see `Picture.ref`); raises as `picture`.
+
+        It is made anew only when the file may have changed.
+        """
+        key = name, stamp(self.path(name).stat())
+        with self._lock:
+            found = self._refs.get(key)
+        if found is None:
+            found = self.picture(name).ref()
+            if len(found.data) <= REFS:
+                with self._lock:
+                    self._refs[key] = found
+        return found
 
     def image_vector(self, name: str) -> Vectors:
         """The image's vector, (d,) float32, unit length.

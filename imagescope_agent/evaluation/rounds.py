@@ -25,6 +25,7 @@ from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 
 CUTOFF = 10
+TOGETHER = 64  # dialogs held at a time: the model writes the replies of all of them in one batch
 #: (better, worse): what the protocol asks of them.
 CONTRASTS = (
     ("ours", "given"), ("ours", "random"), ("given", "imagescope"), ("ours", "imagescope"), ("given", "clip"),
@@ -216,7 +217,14 @@ def _play(
     identity = {"judge": chosen.judge, "settings": chosen.to_dict(), "weights": services.weights}
     system = Dialogs(build(services, chosen), dialogs, identity=identity)
     return evaluate(
-        "scenes", split="chat", graph=name, profile=services.profile, seed=seed, system=system, **how
+        "scenes",
+        split="chat",
+        graph=name,
+        profile=services.profile,
+        seed=seed,
+        system=system,
+        concurrency=TOGETHER,
+        **how,
     )
 
 

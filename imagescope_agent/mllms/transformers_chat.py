@@ -44,6 +44,8 @@ class TransformersChat(BaseChatModel):
         row_tokens: length up to which questions join one picture's row.
         rows: replies written at the same time.
         vision_cache: bytes of vision features held in memory.
+        prefix_cache: bytes held in memory of what the language model made of pictures, so that a later question
+            reads only its own words: 0.2 MB a picture for the mini model, 150 MB for one of 8B parameters.
         feature_folder: vision features are also kept there; empty for not.
         feature_bytes: of all files in that folder.
         share_prefix: whether questions about one picture share its prefix.
@@ -60,6 +62,7 @@ class TransformersChat(BaseChatModel):
     row_tokens: int = 1024
     rows: int = 64
     vision_cache: int = 256 * 2**20
+    prefix_cache: int = 0
     feature_folder: str = ""
     feature_bytes: int = 4 * 2**30
     share_prefix: bool = True
@@ -103,6 +106,7 @@ class TransformersChat(BaseChatModel):
                 row_tokens=self.row_tokens,
                 rows=self.rows,
                 vision_cache=self.vision_cache,
+                prefix_cache=self.prefix_cache,
                 shelf=self.feature_folder,
                 shelf_bytes=self.feature_bytes,
                 share=self.share_prefix,
@@ -111,7 +115,7 @@ class TransformersChat(BaseChatModel):
         return self._opened
 
     def forget(self) -> None:
-        """Let go of the vision features in memory; those in `feature_folder` stay."""
+        """Let go of what is held of pictures in memory; features in `feature_folder` stay."""
         self.engine().desk.forget_features()
 
     def plainly(self) -> TransformersChat:

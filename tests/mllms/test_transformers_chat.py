@@ -78,6 +78,29 @@ def test_shared_prefix_equals_plain(qwen3_vl: Path) -> None:
     assert torch.allclose(choose(cramped, asked), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("bound", [10**7, 3000])
+def test_a_known_picture_is_not_read_again(qwen3_vl: Path, bound: int) -> None:
+    """Other questions about the same pictures, with room for all prefixes and for one or two."""
+    plain = TransformersChat(checkpoint=str(qwen3_vl), share_prefix=False)
+    mindful = TransformersChat(checkpoint=str(qwen3_vl), prefix_cache=bound, batch_tokens=200)
+    counted, cost = mindful.engine().counted, list[int]()
+    more = [Request(text=f"{each.text} Really?", images=each.images) for each in requests()]
+    both = [
+        Request(text="Same?", images=(picture(1), picture(2, (64, 64)))),
+        Request(text="Other?", images=(picture(1), picture(2, (64, 64)))),
+    ]
+    for asked in (requests(), more, both[:1], both[1:], [Request(text="Yes or no?")], [*both, *more], more):
+        before = counted().tokens
+        assert torch.allclose(choose(mindful, asked), choose(plain, asked), atol=1e-4)
+        cost.append(counted().tokens - before)
+    mindful.forget()
+    before = counted().tokens
+    choose(mindful, more)
+    forgotten = counted().tokens - before
+    assert cost[-1] < forgotten if bound == 10**7 else cost[-1] <= forgotten
+    assert cost[3] < cost[2] or bound < 10**7
+
+
 def test_kernels_that_heed_no_mask_share_nothing(qwen3_vl: Path) -> None:
     checkpoint = TransformersChat(checkpoint=str(qwen3_vl)).engine().checkpoint
     assert isinstance(open_desk(checkpoint, Limits()), SplicedDesk)

@@ -15,6 +15,7 @@ class Limits:
         rows: replies written at the same time.
         questions: questions scored before others get a turn.
         vision_cache: bytes of vision features held in memory.
+        prefix_cache: bytes held in memory of what the language model made of pictures; 0 for none.
         shelf: folder of vision features on disk; empty for none.
         shelf_bytes: of all files in it.
         share: whether questions about one picture share its prefix.
@@ -26,6 +27,7 @@ class Limits:
     rows: int = 64
     questions: int = 512
     vision_cache: int = 256 * 2**20
+    prefix_cache: int = 0
     shelf: str = ""
     shelf_bytes: int = 4 * 2**30
     share: bool = True

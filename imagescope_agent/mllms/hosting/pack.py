@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,17 +24,28 @@ class Row:
     Attributes:
         first: a prompt that begins with the prefix.
         prefix: its length in tokens.
+        pictured: tokens of it that reach up to the end of the last picture.
+        key: names these tokens and what the pictures show; None without a picture.
+        held: what is known of them already, see `PrefixCache`.
         branches: tokens of each branch, and the places of the prompts it answers (a question asked twice).
     """
 
     first: Prompt
     prefix: int
+    pictured: int = 0
+    key: Any = None
+    held: tuple[torch.Tensor, ...] | None = None
     branches: list[tuple[NDArray[np.int64], list[int]]] = field(default_factory=list)
 
     @property
     def length(self) -> int:
         """Tokens of the whole row."""
         return self.prefix + sum(len(ids) for ids, _ in self.branches)
+
+    @property
+    def known(self) -> int:
+        """How many of its first tokens need not be read again."""
+        return self.pictured if self.held is not None else 0
 
     def deepen(self) -> None:
         """Move what all branches begin with into the prefix; each keeps at least one token."""
@@ -67,7 +78,8 @@ def pack(prompts: Sequence[Prompt], *, share: bool, row_tokens: int) -> list[Row
             continue
         row = open_rows.get(key)
         if row is None or row.length + len(branch) > max(row_tokens, 2 * prefix):
-            row = open_rows[key] = Row(first=prompt, prefix=prefix)
+            named = key if prefix else None
+            row = open_rows[key] = Row(first=prompt, prefix=prefix, pictured=prefix, key=named)
             rows.append(row)
         places = [place]
         row.branches.append((branch, places))
@@ -78,10 +90,13 @@ def pack(prompts: Sequence[Prompt], *, share: bool, row_tokens: int) -> list[Row
 
 
 def batches(rows: Sequence[Row], *, batch_tokens: int) -> Iterator[list[Row]]:
-    """Rows of similar length together, each batch at most `batch_tokens` with its padding, or one row."""
+    """Rows of similar length together, each batch at most `batch_tokens` with its padding, or one row.
+
+    As much of each row of a batch is known.
+    """
     batch: list[Row] = []
-    for row in sorted(rows, key=lambda row: row.length):
-        if batch and (len(batch) + 1) * row.length > batch_tokens:
+    for row in sorted(rows, key=lambda row: (row.known, row.length)):
+        if batch and ((len(batch) + 1) * row.length > batch_tokens or row.known != batch[0].known):
             yield batch
             batch = []
         batch.append(row)
@@ -99,13 +114,20 @@ def halves(rows: Sequence[Row]) -> list[list[Row]]:
     if not middle:
         return []
     parts = (row.branches[:middle], row.branches[middle:])
-    return [[Row(first=row.first, prefix=row.prefix, branches=part)] for part in parts]
+    return [[replace(row, branches=part)] for part in parts]
 
 
 def score(
-    network: Network, rows: Sequence[Row], features: Mapping[str, Features]
+    network: Network, rows: Sequence[Row], features: Mapping[str, Features], cache: Any = None
 ) -> tuple[torch.Tensor, list[list[int]]]:
-    """Hidden states at the last token of every branch, (branches, width), and the prompts each answers."""
+    """Hidden states at the last token of every branch, (branches, width), and the prompts each answers.
+
+    Args:
+        network: reads the rows.
+        rows: of a batch.
+        features: of the pictures by key.
+        cache: holds what is known of the rows already; grows.
+    """
     length = max(row.length for row in rows)
     ids = np.full((len(rows), length), network.pad, dtype=np.int64)
     positions = np.zeros((network.axes, len(rows), length), dtype=np.int64)
@@ -124,12 +146,14 @@ def score(
             branch[index, start:end] = number
             reads.append((index, end - 1))
             places.append(answered)
+    known = rows[0].known
     hidden = network.hidden(
-        network.tensor(ids),
-        network.tensor(positions),
-        branch_mask(network.tensor(branch)),
-        [features[key] for row in rows for key in row.first.pictures],
-        read=network.tensor(np.asarray(reads).T),
+        network.tensor(ids[:, known:]),
+        network.tensor(positions[:, :, known:]),
+        branch_mask(network.tensor(branch))[:, :, known:],
+        [] if known else [features[key] for row in rows for key in row.first.pictures],
+        cache,
+        read=network.tensor(np.asarray(reads).T - np.array([[0], [known]])),
     )
     return hidden, places
 

@@ -14,6 +14,7 @@ from imagescope_agent.mllms.hosting.guide import Guides
 from imagescope_agent.mllms.hosting.limits import Limits
 from imagescope_agent.mllms.hosting.network import Network
 from imagescope_agent.mllms.hosting.pack import Row, batches, halves, pack, score
+from imagescope_agent.mllms.hosting.prefixes import PrefixCache, fill
 from imagescope_agent.mllms.hosting.prompt import Family, Prepared, Prompt
 from imagescope_agent.mllms.hosting.work import Counted, Job, Scored
 from imagescope_agent.mllms.hosting.write import Reply, Writer
@@ -31,6 +32,7 @@ class SplicedDesk:
         self._guides = guides
         self._limits = limits
         self._writer = Writer(checkpoint, network)
+        self._prefixes = PrefixCache(limits.prefix_cache) if limits.share and limits.prefix_cache else None
         self._batch_tokens, self._rows = limits.batch_tokens, limits.rows
 
     @property
@@ -67,29 +69,37 @@ class SplicedDesk:
             self._writer.abandon()
 
     def forget_features(self) -> None:
-        """Let go of the vision features in memory."""
+        """Let go of what is held of pictures in memory."""
         self.family.cache.clear()
+        if self._prefixes:
+            self._prefixes.clear()
 
     def score(self, jobs: list[Job], conversations: list[Conversation]) -> None:
         """Probabilities for all jobs, in as few forwards as memory allows."""
         asked, prepared, prefills = self._prepare(jobs, conversations)
         prompts = [prompt for _, prompt in asked]
-        waiting = list(
-            batches(
-                pack(prompts, share=self._limits.share, row_tokens=self._limits.row_tokens),
-                batch_tokens=self._batch_tokens,
-            )
-        )
+        packed = pack(prompts, share=self._limits.share, row_tokens=self._limits.row_tokens)
+        if self._prefixes:
+            self._prefixes.look_up(packed)
+        waiting = list(batches(packed, batch_tokens=self._batch_tokens))
         notes: tuple[dict[str, str], ...] = ()
         while waiting:
             rows = waiting.pop()
             try:
-                hidden, places = score(self.network, rows, prepared.features)
+                hidden, places = self._read(rows, prepared)
             except torch.OutOfMemoryError:
                 waiting += self._smaller(rows)
                 notes = (halved(f"questions are now asked {self._batch_tokens} tokens at once"),)
                 continue
             self._answer(asked, rows, hidden, places, prefills, notes)
+
+    def _read(self, rows: list[Row], prepared: Prepared) -> tuple[torch.Tensor, list[list[int]]]:
+        if self._prefixes is None:
+            return score(self.network, rows, prepared.features)
+        cache = fill(self.network.new_cache(), rows)
+        read = score(self.network, rows, prepared.features, cache)
+        self._prefixes.keep(rows, cache)
+        return read
 
     def _smaller(self, rows: list[Row]) -> list[list[Row]]:
         self._batch_tokens = max(1, self._batch_tokens // 2)
