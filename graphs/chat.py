@@ -1,7 +1,7 @@
 """Chat-IR: a conversation that keeps what was said, checks only what is new, and asks what would help most.
 
-One run per turn on a thread. Beside ImageScope's verdicts and judge it costs 2 reasoner, for folding and checking; a
-question 1 for proposing, 1 for wording each proposal and, of each, at most 20 verifier. It interrupts the run.
+One run per turn on a thread. Beside ImageScope's verdicts and judge it costs 1 talker, for folding, and 1 reasoner, for
+checking; a question 1 talker to propose, 1 to word each proposal and, of each, at most 20 verifier. Asking interrupts.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnav
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query": message, "reference": id, path or None} -> `State` with the turn's answer."""
-    images, words, reasoner = services.collection, services.prompt_set, services.reasoner
+    images, words, talker = services.collection, services.prompt_set, services.talker
     describe = Describe(services.captioner, images, prompt_set=words)
-    understand = Understand(reasoner, prompt_set=words)
-    fold, check = Fold(reasoner, prompt_set=words), CheckNew(reasoner, prompt_set=words)
-    propose, word = Propose(reasoner, images, prompt_set=words), Word(reasoner, prompt_set=words)
+    understand = Understand(services.reasoner, prompt_set=words)
+    fold, check = Fold(talker, prompt_set=words), CheckNew(services.reasoner, prompt_set=words)
+    propose, word = Propose(talker, images, prompt_set=words), Word(talker, prompt_set=words)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=Query)
     for name, node in {

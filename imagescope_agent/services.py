@@ -41,6 +41,7 @@ class Services:
     collection: Collection
     captioner: Role
     reasoner: Role
+    talker: Role
     verifier: Role
     judge: Role
     profile: str = "custom"

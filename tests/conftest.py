@@ -109,6 +109,7 @@ class World:
 
         names = ("captioner", "reasoner", "verifier", "judge")
         chosen = {name: roles.get(name) or self.role(name) for name in names}
+        chosen["talker"] = roles.get("talker") or chosen["reasoner"]
         return Services(embedder=self.embedder, collection=self.collection, **chosen)
 
 

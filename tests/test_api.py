@@ -141,7 +141,7 @@ def die(asked):
     os.kill(os.getpid(), signal.SIGKILL)
 
 think = Scripted(sys.argv[2:])
-roles = {name: Role(name, Scripted(die)) for name in ("captioner", "verifier", "judge")}
+roles = {name: Role(name, Scripted(die)) for name in ("captioner", "talker", "verifier", "judge")}
 collection = Collection.open(sys.argv[1])
 services = Services(embedder=Embedder(), collection=collection, reasoner=Role("reasoner", think), **roles)
 asyncio.run(ImageScope(services).asearch("a red square", run="killed"))

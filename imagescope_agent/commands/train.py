@@ -6,16 +6,20 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from imagescope_agent.commands import fraction, natural, positive, print_json
-from imagescope_agent.errors import BadInput
+from imagescope_agent.commands import natural, positive, print_json
 
 WORK = Path(".training")
+SHIPPED = Path(__file__).parents[1] / "mini" / "mllm"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="WHAT")
-    for name, summary in (("mini-mllm", "the chat model"), ("mini-clip", "the open_clip model")):
+    for name, summary in (
+        ("mini-mllm", "the chat model"),
+        ("mini-talk", "the chat model that talks: mini-mllm taught further"),
+        ("mini-clip", "the open_clip model"),
+    ):
         model = actions.add_parser(name, help=summary)
         model.add_argument("--out", type=Path, required=True, help="folder of the finished checkpoint")
         model.add_argument(
@@ -24,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         model.add_argument(
             "--steps", type=positive, help="training steps (default: as for the shipped model)"
         )
-    _chat_arguments(actions.choices["mini-mllm"])
+    for name in ("mini-mllm", "mini-talk"):
+        _chat_arguments(actions.choices[name])
+    _mllm_arguments(actions.choices["mini-mllm"])
     curves = actions.add_parser("curves", help="draw the curves of the trainings so far")
     curves.add_argument("--work", type=Path, default=WORK)
     curves.add_argument("--out", type=Path, default=Path("curves.png"))
@@ -39,26 +45,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _chat_arguments(model: argparse.ArgumentParser) -> None:
     model.add_argument("--minutes", type=positive, help="stop then; run again to go on")
     model.add_argument(
-        "--start", type=Path, metavar="CHECKPOINT", help="go on from a finished checkpoint, not from nothing"
-    )
-    model.add_argument(
-        "--times", type=positive, default=1, help="so many times as many rows a step, for a GPU (default: 1)"
+        "--start",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="go on from a finished checkpoint (default: mini-mllm from nothing, mini-talk from the one that ships)",
     )
     model.add_argument("--rate", type=float, help="peak of the learning rate")
+
+
+def _mllm_arguments(model: argparse.ArgumentParser) -> None:
     model.add_argument(
-        "--rows",
-        nargs="+",
-        default=[],
-        metavar="SORT=N",
-        help="other numbers of rows a step, to add to what --start has learnt: scenes, pairs, texts, talks, asks, "
-        "proposals, compared",
-    )
-    model.add_argument(
-        "--mix",
-        type=fraction,
-        default=1.0,
-        metavar="SHARE",
-        help="how far the weights go from --start to what was learnt (default: 1, all the way)",
+        "--times", type=positive, default=1, help="so many times as many rows a step, for a GPU (default: 1)"
     )
 
 
@@ -76,28 +73,27 @@ def run(args: argparse.Namespace) -> int:
     elif args.action == "mini-clip":
         training.train_mini_clip(args.work, args.out, steps=args.steps or training.CLIP_STEPS)
     else:
-        until = args.minutes * 60 if args.minutes else None
-        steps = args.steps or training.CHAT_STEPS
-        done = training.train_mini_mllm(
-            args.work,
-            args.out,
-            steps=steps,
-            until=until,
-            start=args.start,
-            times=args.times,
-            peak=args.rate,
-            rows=_rows(args.rows),
-            mix=args.mix,
-        )
+        done = _train_chat(args)
         print(f"{'finished' if done else 'stopped early; run again to go on'}: {args.out}")
     return 0
 
 
-def _rows(given: list[str]) -> dict[str, int]:
-    rows = {}
-    for each in given:
-        name, _, number = each.partition("=")
-        if not number.isdecimal():
-            raise BadInput(f"--rows {each!r} names no number; write {name}=8")
-        rows[name] = int(number)
-    return rows
+def _train_chat(args: argparse.Namespace) -> bool:
+    from imagescope_agent.training import mini_talk
+    from imagescope_agent.training import run as training
+
+    until = args.minutes * 60 if args.minutes else None
+    if args.action == "mini-talk":
+        start, steps, peak = args.start or SHIPPED, args.steps or mini_talk.STEPS, args.rate or mini_talk.PEAK
+        return mini_talk.train_mini_talk(
+            args.work, args.out, start=start, steps=steps, until=until, peak=peak
+        )
+    return training.train_mini_mllm(
+        args.work,
+        args.out,
+        steps=args.steps or training.CHAT_STEPS,
+        until=until,
+        start=args.start,
+        times=args.times,
+        peak=args.rate,
+    )

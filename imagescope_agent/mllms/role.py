@@ -113,7 +113,7 @@ class Reply:
 
 
 class Role:
-    """A chat model under the name of what it is asked to be: captioner, reasoner, verifier, judge."""
+    """A chat model under the name of what it is asked to be: captioner, reasoner, talker, verifier, judge."""
 
     def __init__(self, name: str, model: BaseChatModel) -> None:
         self.name = name

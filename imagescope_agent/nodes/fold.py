@@ -21,12 +21,12 @@ SHOWN = 8  # facts that a model is shown of a long conversation; the others stan
 
 
 class Fold:
-    """One call of the reasoner: which standing facts no longer hold, what is new, the target described anew."""
+    """One call of the talker: which standing facts no longer hold, what is new, the target described anew."""
 
     step = "fold"
 
-    def __init__(self, reasoner: Role, *, prompt_set: str | None = None) -> None:
-        self.reasoner, self.role = reasoner, reasoner.name
+    def __init__(self, talker: Role, *, prompt_set: str | None = None) -> None:
+        self.talker, self.role = talker, talker.name
         self.prompt = load_prompt("fold", prompt_set=prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
@@ -34,7 +34,7 @@ class Fold:
 
         Raises:
             UnreadableReply: the reply is not the JSON object asked for.
-            BudgetSpent: the reasoner may not be asked.
+            BudgetSpent: the talker may not be asked.
         """
         require_call(state, settings := current(runtime))
         shown = shown_facts(state["facts"])
@@ -50,8 +50,8 @@ class Fold:
             question="none" if answered or not question else question["text"],
             message=in_words(answered) if answered else state["query"],
         )
-        reasoner = on_budget(self.reasoner, state, settings)
-        folded, reply = await ask_one(reasoner, text, parse_fold, schema=FoldAnswer, again=again)
+        talker = on_budget(self.talker, state, settings)
+        folded, reply = await ask_one(talker, text, parse_fold, schema=FoldAnswer, again=again)
         folded.drop = [shown[number - 1] + 1 for number in folded.drop if 1 <= number <= len(shown)]
         return {
             **folded_in(state, folded),

@@ -23,19 +23,19 @@ from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, Question, State, Turn, Usage, Verdicts
 
 LIKELY = 20  # images that a question is chosen for: those that were verified, so that the answer sorts them at once
-DESCRIBED = 8  # likely images whose captions the reasoner is shown
+DESCRIBED = 8  # likely images whose captions the talker is shown
 WORTH = 0.1  # bits below which an answer is not worth a question
 ENOUGH = 0.4  # of the missing bits, but of one bit at most: with less a better question is looked for
 LIKELIHOOD = 0.9  # that the wanted image is among those that are surveyed
 
 
 class Propose:
-    """Ask the reasoner what the likely images differ in, when no known question is worth asking."""
+    """Ask the talker what the likely images differ in, when no known question is worth asking."""
 
     step = "propose"
 
-    def __init__(self, reasoner: Role, collection: Collection, *, prompt_set: str | None = None) -> None:
-        self.reasoner, self.role, self.collection = reasoner, reasoner.name, collection
+    def __init__(self, talker: Role, collection: Collection, *, prompt_set: str | None = None) -> None:
+        self.talker, self.role, self.collection = talker, talker.name, collection
         self.prompt = load_prompt("propose", prompt_set=prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
@@ -43,7 +43,7 @@ class Propose:
 
         Raises:
             UnreadableReply: the reply is not the JSON object asked for.
-            BudgetSpent: the reasoner may not be asked.
+            BudgetSpent: the talker may not be asked.
         """
         settings, best = current(runtime), list(likely(state))[:DESCRIBED]
         captions = list(dict.fromkeys(filter(None, (self.collection.caption(name) for name in best))))
@@ -56,8 +56,8 @@ class Propose:
             known="\n".join(dict.fromkeys(known)) or "none",
             captions="\n".join(shorten(caption, 400) for caption in captions),
         )
-        reasoner = on_budget(self.reasoner, state, settings)
-        found, reply = await ask_one(reasoner, text, parse_proposal, schema=ProposalAnswer, again=again)
+        talker = on_budget(self.talker, state, settings)
+        found, reply = await ask_one(talker, text, parse_proposal, schema=ProposalAnswer, again=again)
         return {
             "pool": list(dict.fromkeys([*state["pool"], *found])),
             "notes": at_step(self.step, reply.notes),
@@ -66,12 +66,12 @@ class Propose:
 
 
 class Word:
-    """Have the reasoner word what was proposed for the user; several predicates may be asked for in the same words."""
+    """Have the talker word what was proposed for the user; several predicates may be asked for in the same words."""
 
     step = "ask"
 
-    def __init__(self, reasoner: Role, *, prompt_set: str | None = None) -> None:
-        self.reasoner, self.role = reasoner, reasoner.name
+    def __init__(self, talker: Role, *, prompt_set: str | None = None) -> None:
+        self.talker, self.role = talker, talker.name
         self.prompt = load_prompt("ask", prompt_set=prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
@@ -79,16 +79,16 @@ class Word:
 
         Raises:
             UnreadableReply: a reply is no question.
-            BudgetSpent: the reasoner may not be asked.
+            BudgetSpent: the talker may not be asked.
         """
         settings = current(runtime)
         new = [predicate for predicate in unasked(state) if predicate not in state["wordings"]]
         if not new:
             return {}
         require_call(state, settings)
-        new, reasoner = new[: remaining(state, settings)], on_budget(self.reasoner, state, settings)
+        new, talker = new[: remaining(state, settings)], on_budget(self.talker, state, settings)
         texts = [self.prompt.fill(request=state["request"], question=predicate) for predicate in new]
-        asked = [ask_one(reasoner, text, parse_question, again=again) for text in texts]
+        asked = [ask_one(talker, text, parse_question, again=again) for text in texts]
         worded = await asyncio.gather(*asked)
         return {
             "wordings": {**state["wordings"], **dict(zip(new, (words for words, _ in worded), strict=True))},

@@ -11,7 +11,7 @@ from typing import Any
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.profiles import PROFILES
 
-ROLES = ("captioner", "reasoner", "verifier", "judge")
+ROLES = ("captioner", "reasoner", "talker", "verifier", "judge")
 KEYS = {"description", "prompt_set", "embedder", "models", "roles", "settings"}
 PACKAGE = "imagescope_agent"
 
@@ -24,7 +24,7 @@ class Profile:
         name: the table's name, or the path of the user's own file.
         embedder: as `collection.embed.open_embedder` takes it.
         models: by name, the MLLM class ("mllm") and its arguments.
-        roles: role -> model name; all of `ROLES`.
+        roles: role -> model name; all of `ROLES`. The reasoner talks where no talker is named.
         prompt_set: whose wording suits the models, None for the general one.
         settings: defaults of `Settings`.
     """
@@ -66,7 +66,8 @@ def _checked(name: str, content: bytes) -> Profile:
     for key in table:
         if key not in KEYS:
             raise BadInput(f"profile {name!r} has an unknown key {key!r}; {suggest(key, KEYS)}")
-    models, roles = table.get("models", {}), table.get("roles", {})
+    models, roles = table.get("models", {}), dict(table.get("roles", {}))
+    roles.setdefault("talker", roles.get("reasoner"))
     for role in ROLES:
         if roles.get(role) not in models:
             raise BadInput(
@@ -82,7 +83,9 @@ def _checked(name: str, content: bytes) -> Profile:
     located = {
         model: {key: _place(value) for key, value in options.items()} for model, options in models.items()
     }
-    return Profile(**{**table, "name": name, "models": located, "embedder": _place(table["embedder"])})
+    return Profile(
+        **{**table, "name": name, "models": located, "roles": roles, "embedder": _place(table["embedder"])}
+    )
 
 
 def _place(value: Any) -> Any:

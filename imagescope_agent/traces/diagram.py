@@ -17,6 +17,7 @@ from langchain_core.runnables.graph import Graph
 
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted
+from imagescope_agent.profiles.profile import ROLES
 from imagescope_agent.registry import graphs, load_graph
 from imagescope_agent.services import Services
 
@@ -76,8 +77,7 @@ def compiled(name: str) -> Any:
         BadInput: there is no such graph.
     """
     idle: Any = None
-    names = ("captioner", "reasoner", "verifier", "judge")
-    roles: dict[str, Any] = {role: Role(role, Scripted("")) for role in names}
+    roles: dict[str, Any] = {role: Role(role, Scripted("")) for role in ROLES}
     return load_graph(name)(Services(embedder=idle, collection=idle, **roles))
 
 

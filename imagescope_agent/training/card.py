@@ -186,7 +186,7 @@ async def measure(profile: str, seed: int, scenes: int, queries: int) -> dict[st
         "understand": await understand_figures(roles["reasoner"], seed, queries, words),
         "judge": await judge_figures(roles["judge"], seed, queries, words),
         "compare": await comparing_figures(roles["judge"], seed, queries),
-        "talk": await talking_figures(roles["reasoner"], seed, queries),
+        "talk": await talking_figures(roles["talker"], seed, queries),
     }
 
 

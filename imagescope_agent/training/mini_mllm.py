@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -20,8 +20,9 @@ from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneratio
 
 from imagescope_agent.training.batch import Batch, Packed, on_device
 from imagescope_agent.training.heads import GUIDES, HEADS, Guide
-from imagescope_agent.training.material import Material, Plan
+from imagescope_agent.training.material import Plan
 from imagescope_agent.training.packing import KINDS, Packer
+from imagescope_agent.training.pool import Pool
 from imagescope_agent.training.schedule import Curve, rate
 from imagescope_agent.training.state import load_state, save_state
 from imagescope_agent.training.vision import patch_states
@@ -31,6 +32,18 @@ _WEIGHTS = {"caption": 1.0, "verdict": 1.0, "judge": 0.4, "text": 3.0, "talk": 3
 _GAZE = 1.0
 
 Figures = dict[str, torch.Tensor]
+
+
+class Lessons(Protocol):
+    """What is learnt, step by step, and the pictures that it is about, if any."""
+
+    @property
+    def pool(self) -> Pool | None:
+        """The pictures of all steps."""
+
+    def step(self, number: int, packer: Packer) -> Iterator[Packed]:
+        """The packed batches of a step; always the same."""
+        ...
 
 
 class Trainer:
@@ -110,7 +123,7 @@ class Trainer:
     def _modules(self) -> dict[str, nn.Module]:
         return {"model": self.model, "heads": self.heads}
 
-    def advance(self, batches: Sequence[Packed], material: Material) -> dict[str, float]:
+    def advance(self, batches: Sequence[Packed], pool: Pool | None) -> dict[str, float]:
         """One optimizer step over one batch of each sort."""
         for group in self.optimizer.param_groups:
             group["lr"] = group["share"] * rate(
@@ -120,7 +133,7 @@ class Trainer:
             weight.requires_grad_(self.step >= self.plan.thaw)
         figures: Figures = {}
         for packed in batches:
-            pixels = material.pool.take(packed.pictures) if len(packed.pictures) else None
+            pixels = pool.take(packed.pictures) if pool and len(packed.pictures) else None
             loss, more = self.loss(on_device(packed, self.device), pixels)
             loss.backward()
             figures = more | figures  # what several batches tell is shown for the first
@@ -144,7 +157,7 @@ class Trainer:
 class Steps:
     """The batches of every step by its number, as a data loader's workers make them."""
 
-    def __init__(self, material: Material, packer: Packer) -> None:
+    def __init__(self, material: Lessons, packer: Packer) -> None:
         self.material, self.packer = material, packer
 
     def __getitem__(self, step: int) -> list[Packed]:
@@ -152,7 +165,7 @@ class Steps:
         return list(self.material.step(step, self.packer))
 
 
-def _loaded(trainer: Trainer, material: Material) -> Iterator[list[Packed]]:
+def _loaded(trainer: Trainer, material: Lessons) -> Iterator[list[Packed]]:
     """The batches of the steps to come; a device that is faster than one process has several make them."""
     workers = max(0, (os.cpu_count() or 1) - 2) if trainer.device.type == "cuda" else 0
     steps: Any = Steps(material, trainer.packer)
@@ -167,12 +180,12 @@ def _loaded(trainer: Trainer, material: Material) -> Iterator[list[Packed]]:
     )
 
 
-def train(trainer: Trainer, material: Material, *, until: float | None = None) -> None:
+def train(trainer: Trainer, material: Lessons, *, until: float | None = None) -> None:
     """Run to the plan's last step, or stop after `until` seconds with the state saved."""
     curve = Curve(trainer.out / "mllm.jsonl")
     started, sums, count = time.monotonic(), dict[str, float](), 0
     for batches in _loaded(trainer, material):
-        for name, value in trainer.advance(batches, material).items():
+        for name, value in trainer.advance(batches, material.pool).items():
             sums[name] = sums.get(name, 0.0) + value
         count += 1
         if trainer.step % 25 == 0:

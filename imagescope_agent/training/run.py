@@ -6,7 +6,6 @@ checkpoints go to the folder given as target, which is the package's own `mini/`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import open_clip
@@ -56,8 +55,6 @@ def train_mini_mllm(
     start: Path | None = None,
     times: int = 1,
     peak: float | None = None,
-    rows: Mapping[str, int] | None = None,
-    mix: float = 1.0,
 ) -> bool:
     """The chat model: pool, tokenizer, vision tower, then all skills together.
 
@@ -70,19 +67,11 @@ def train_mini_mllm(
             tokenizer lacks are added.
         times: so many times as many rows in every step.
         peak: of the learning rate.
-        rows: other numbers of rows a step, to add something to what is learnt already; see `Plan.tuned`.
-        mix: the share of the weights that were learnt here, from 0 to 1; the rest of each stays as it was at the start,
-            which keeps what was learnt before (WiSE-FT, arXiv 2109.01903).
 
     Returns:
         Whether the last step was reached; the checkpoint is written either way.
-
-    Raises:
-        BadInput: there are no such rows, or they or the mix need a checkpoint to start from.
     """
-    if start is None and (rows or mix < 1):
-        raise BadInput("there is nothing to add to or to mix with; name a checkpoint with --start")
-    plan = _plan(steps, peak, start, rows, times)
+    plan = _plan(steps, peak, start, times)
     singles = _pool(work)
     if start is None:
         tokenizer = _chat_tokenizer(work / "mllm")
@@ -90,29 +79,18 @@ def train_mini_mllm(
         model.model.visual.load_state_dict(load_file(_tower(work, singles)))
     else:
         model, tokenizer = grown_chat_model(start, SCAFFOLD)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
     trainer = Trainer(model, tokenizer, plan, work / "mllm")
     trainer.resume()
     train(trainer, Material(work / "pool", plan, FAMILIES), until=until)
-    mix_weights(model.cpu(), before, mix)
-    save_chat_model(model, tokenizer, target)
+    save_chat_model(model.cpu(), tokenizer, target)
     return trainer.step >= steps
 
 
-def _plan(
-    steps: int, peak: float | None, start: Path | None, rows: Mapping[str, int] | None, times: int
-) -> Plan:
+def _plan(steps: int, peak: float | None, start: Path | None, times: int) -> Plan:
     plan = Plan(steps=steps, peak=peak or FIRST_PEAK)
     if start is not None:
         plan = Plan(steps=steps, peak=peak or AGAIN_PEAK, thaw=0)
-    return plan.tuned(rows) if rows else plan.larger(times)
-
-
-def mix_weights(model: torch.nn.Module, before: Mapping[str, torch.Tensor], share: float) -> None:
-    """Take every weight `share` of the way from what it was to what it is."""
-    if share < 1:
-        for name, value in model.state_dict().items():
-            value.copy_(torch.lerp(before[name], value, share))
+    return plan.larger(times)
 
 
 def train_mini_clip(work: Path, target: Path, *, steps: int = CLIP_STEPS) -> None:

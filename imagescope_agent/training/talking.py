@@ -27,7 +27,7 @@ from imagescope_agent.training.examples import PROMPT_SET, Branch, as_plain, com
 _QUESTIONS = 8
 _OPEN = re.compile(r"((?:what colours? .*|where is it|how many .*|is the .* large or small)\?) (.*)")
 _PICTURES = 8
-_ASKED = 4
+_ASKED = (0, 0, 1, 2, 3, 4, 6, 8, 12)  # questions: an open one settles several
 
 
 def talk_branches(rng: Random) -> list[Branch]:
@@ -103,19 +103,37 @@ def _fits(look: Pattern, other: Pattern) -> bool:
 
 def propose_branch(rng: Random) -> Branch:
     """From captions of likely pictures to questions that some of them answer with yes, see `proposals`."""
+    return propose_example(rng)[0]
+
+
+def propose_example(rng: Random) -> tuple[Branch, frozenset[str]]:
+    """Questions to be proposed, and all that may be: any that a picture shown answers with yes and nobody asked."""
     first = random_scene(rng)
     facts = standing(first, rng)
     shown = [first, *(random_scene(rng) for _ in range(rng.randint(1, _PICTURES - 1)))]
     rng.shuffle(shown)
     known = [step.condition.question() for step in facts]
-    asked = [_any_question(scene, facts, rng) for scene in rng.choices(shown, k=rng.randint(0, _ASKED))]
+    asked = [_any_question(scene, facts, rng) for scene in rng.choices(shown, k=rng.choice(_ASKED))]
     known += [condition.question() for condition in asked]
     prompt = load_prompt("propose", prompt_set=PROMPT_SET).fill(
         request=told(facts),
         known="\n".join(dict.fromkeys(known)) or "none",
         captions="\n".join(caption(scene) for scene in shown),
     )
-    return Branch(prompt=prompt, answer=compact({"questions": proposals(facts, shown, known)}), kind="talk")
+    answer = compact({"questions": proposals(facts, shown, known)})
+    fair = frozenset(question for scene in shown for question in _true_of(scene)) - set(known)
+    return Branch(prompt=prompt, answer=answer, kind="talk"), fair
+
+
+def _true_of(scene: Scene) -> list[str]:
+    """Every question about a look, the setting or the number of things that the scene answers with yes."""
+    looks = [
+        Exists(Pattern(thing.kind, colour, size))
+        for thing in scene.things
+        for colour in (None, thing.colour)
+        for size in (None, thing.size)
+    ]
+    return [each.question() for each in (*looks, Setting(scene.setting), Count(Pattern(), len(scene.things)))]
 
 
 def proposals(facts: Sequence[Step], shown: Sequence[Scene], known: Sequence[str]) -> list[str]:

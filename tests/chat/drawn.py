@@ -56,6 +56,7 @@ class DrawnWorld:
             collection=Collection.open(folder),
             captioner=captioner,
             reasoner=Role("reasoner", Scripted(think)),
+            talker=Role("talker", Scripted(think)),
             verifier=Role("verifier", ScriptedScorer(self._look)),
             judge=Role("judge", Scripted("No: others are as good")),
         )

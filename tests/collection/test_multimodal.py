@@ -88,7 +88,7 @@ def test_indexing_and_composed_search(embedder: Embedder, tmp_path: Path, world:
     asyncio.run(build(pictures, None, embedder, captioner, "describe", captioner_weights="scripted"))
     collection = Collection.open(pictures)
     roles: dict[str, Any] = {
-        name: world.role(name) for name in ("captioner", "reasoner", "verifier", "judge")
+        name: world.role(name) for name in ("captioner", "reasoner", "talker", "verifier", "judge")
     }
     services = Services(embedder=LateEmbedder(lambda: embedder), collection=collection, **roles)
     state = asyncio.run(

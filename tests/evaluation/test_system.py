@@ -72,6 +72,7 @@ def opened(tmp_path: Any) -> Any:
     roles: dict[str, Any] = {
         "captioner": Role("captioner", Scripted(lambda asked: "a picture")),
         "reasoner": Role("reasoner", Scripted(think)),
+        "talker": Role("talker", Scripted(think)),
         "verifier": Role("verifier", ScriptedScorer(choose)),
         "judge": Role("judge", Scripted("No: it is not.")),
     }

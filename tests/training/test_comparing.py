@@ -46,7 +46,7 @@ from imagescope_agent.training.material import Plan
 from imagescope_agent.training.mini_mllm import Trainer
 from imagescope_agent.training.packing import KINDS, Packer
 from imagescope_agent.training.pool import small_picture
-from imagescope_agent.training.talking import ask_branch, fold_branch, propose_branch
+from imagescope_agent.training.talking import ask_branch, fold_branch, propose_branch, propose_example
 from imagescope_agent.training.tokenizer import SCAFFOLD, train_tokenizer
 
 SEEDS = range(30)
@@ -302,10 +302,11 @@ def test_the_card_of_conversations_tells_who_knows() -> None:
     assert set(asyncio.run(card_talking.talking_figures(spoilt, 2, 8)).values()) == {0.0}
 
 
-@pytest.mark.parametrize("question", ["What?", "Is there a ?", "Is the scene at night?", "?"])
+@pytest.mark.parametrize("question", ["What?", "Is there a ?", "Is there a silver spoon?", "?"])
 def test_only_questions_about_what_is_shown_count(question: str) -> None:
-    branch = propose_branch(Random("card talking 2"))
-    assert not card_talking._new_questions(json.dumps({"questions": [question]}), branch)
+    branch, fair = propose_example(Random("card talking 2"))
+    assert card_talking._all_fair(branch.answer, fair)
+    assert not card_talking._all_fair(json.dumps({"questions": [question]}), fair)
 
 
 def _spoilt(answer: str) -> str:

@@ -55,7 +55,6 @@ from imagescope_agent.training.mini_clip import (
 from imagescope_agent.training.mini_mllm import Steps, Trainer, train
 from imagescope_agent.training.packing import Packer
 from imagescope_agent.training.pool import Pool, make_shard, open_shard, single_scenes, small_picture
-from imagescope_agent.training.run import mix_weights
 from imagescope_agent.training.tokenizer import SCAFFOLD, train_tokenizer
 from imagescope_agent.training.vision import dense_labels, patch_states, train_vision
 
@@ -191,7 +190,7 @@ def test_a_stopped_training_goes_on_as_if_undisturbed(
     first = Trainer(chat_model(tokenizer), tokenizer, plan, tmp_path / "halves")
     steps = Steps(material, first.packer)
     for number in range(3):
-        first.advance(steps[number], material)
+        first.advance(steps[number], material.pool)
     first.save()
     second = Trainer(chat_model(tokenizer, seed=99), tokenizer, plan, tmp_path / "halves")
     assert second.resume() and second.step == 3
@@ -211,7 +210,7 @@ def test_the_loss_falls(tokenizer: PreTrainedTokenizerFast, pool: Path, tmp_path
     with torch.no_grad():
         before = trainer.loss(batch, pixels)[0].item()
     for number in range(25):
-        trainer.advance(steps[number], material)
+        trainer.advance(steps[number], material.pool)
     with torch.no_grad():
         assert trainer.loss(batch, pixels)[0].item() < 0.8 * before
 
@@ -227,16 +226,6 @@ def test_a_step_is_the_same_whoever_makes_it(tokenizer: PreTrainedTokenizerFast,
     for mine, other in zip(here, there, strict=True):
         for one, two in zip(mine, other, strict=True):
             np.testing.assert_equal(one._asdict(), two._asdict())
-
-
-def test_weights_are_mixed_with_what_they_were() -> None:
-    model = torch.nn.Linear(1, 1, bias=False)
-    torch.nn.init.constant_(model.weight, 3.0)
-    before = {"weight": torch.tensor([[1.0]])}
-    mix_weights(model, before, 1.0)
-    assert model.weight.item() == 3.0
-    mix_weights(model, before, 0.25)
-    assert model.weight.item() == 1.5
 
 
 def test_a_plan_that_adds_to_what_is_learnt_has_its_own_rows_and_no_heads(pool: Path) -> None:
