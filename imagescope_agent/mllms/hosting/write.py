@@ -14,6 +14,7 @@ from imagescope_agent.mllms.hosting.features import Features
 from imagescope_agent.mllms.hosting.guide import Guide
 from imagescope_agent.mllms.hosting.network import Network
 from imagescope_agent.mllms.hosting.prompt import Prompt
+from imagescope_agent.mllms.hosting.running import closed_up, set_running
 from imagescope_agent.mllms.hosting.work import Job, Written
 
 
@@ -61,6 +62,7 @@ class Writer:
             after, logits = torch.cat([self._after, after]), torch.cat([self._logits, logits])
         else:
             self._cache = cache
+        set_running(self._cache)
         self._valid, self._after, self._logits = valid, after, logits
         self.replies = [*self.replies, *replies]
 
@@ -78,8 +80,9 @@ class Writer:
             self._clear()
             return ended
         if ended:
-            self._keep(rows)
-            tokens = [tokens[row] for row in rows]
+            order = closed_up(rows)
+            self._keep(order)
+            tokens = [tokens[row] for row in order]
         self._forward(tokens)
         return ended
 
@@ -186,8 +189,7 @@ class Writer:
         empty = int(seen.int().argmax())  # columns that only the rows that left had filled
         self._valid = self._valid[:, empty:]
         for layer in self._cache.layers:
-            layer.keys = layer.keys[index, :, empty:]
-            layer.values = layer.values[index, :, empty:]
+            layer.keep(rows, empty)
 
 
 def causal_mask(valid: torch.Tensor) -> torch.Tensor:

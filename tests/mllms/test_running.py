@@ -1,0 +1,50 @@
+"""Running layers hold what the library's own layers hold, whatever comes and goes."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+import torch
+from transformers.cache_utils import DynamicLayer
+
+from imagescope_agent.mllms.hosting.running import SPARE, RunningLayer, closed_up
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_same_is_held_whatever_comes_and_goes(seed: int) -> None:
+    rng, rows = Random(seed), 5
+    start = [torch.randn(rows, 2, 7, 3), torch.randn(rows, 2, 7, 4)]
+    running, plain = RunningLayer(*start), DynamicLayer()
+    plain.update(*start)
+    for _ in range(3 * SPARE):
+        if rng.random() < 0.1 and rows > 1:
+            order = closed_up(sorted(rng.sample(range(rows), rng.randint(1, rows - 1))))
+            empty, rows = rng.randint(0, 1), len(order)
+            running.keep(order, empty)
+            plain.keys, plain.values = plain.keys[order, :, empty:], plain.values[order, :, empty:]
+        if rng.random() < 0.05:  # others join: the caller puts new tensors in place
+            joined = torch.randn(2, 2, plain.keys.shape[2], 4)
+            for layer in (running, plain):
+                layer.keys = torch.cat([layer.keys, joined[..., :3]])
+                layer.values = torch.cat([layer.values, joined])
+            rows += 2
+        token = torch.randn(rows, 2, 1, 3), torch.randn(rows, 2, 1, 4)
+        for one, other in zip(running.update(*token), plain.update(*token), strict=True):
+            assert torch.equal(one, other)
+    assert running.get_seq_length() == plain.get_seq_length()
+
+
+def test_a_token_moves_nothing_while_there_is_room() -> None:
+    layer = RunningLayer(torch.zeros(3, 1, 4, 2), torch.zeros(3, 1, 4, 2))
+    token = torch.ones(3, 1, 1, 2)
+    places = {layer.update(token, token)[0].data_ptr() for _ in range(SPARE)}
+    assert len(places) == 1
+    layer.keep(closed_up([0, 2]), 0)
+    assert layer.keys.data_ptr() in places and layer.keys.shape[0] == 2
+
+
+def test_few_rows_move() -> None:
+    assert closed_up([0, 1, 2]) == [0, 1, 2]
+    assert closed_up([0, 2, 3, 5]) == [0, 5, 2, 3]
+    assert closed_up([4]) == [4]
