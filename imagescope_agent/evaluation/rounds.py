@@ -39,11 +39,11 @@ def evaluate_chat(
     **settings: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Have every player play the dialogs of a drawn world, each in a folder of `out`, and compare them. Called
-    again with the same arguments it goes on where it was stopped, at most a few dialogs before.
+    again with the same arguments it goes on where it was stopped, some dialogs before.
 
     Args:
         root: a drawn world, drawn by `seed` where there is none.
-        out: the run's folder: one folder a player, chat.json, chat.md and chat.svg.
+        out: the run's folder: one folder a player, chat.json, chat.md, chat.svg and ranks.json.
         players: names of `dialogs.PLAYERS`.
         profile: which models.
         limit: so many dialogs, drawn by `seed`; all when None. The gallery stays whole.
@@ -70,15 +70,15 @@ def evaluate_chat(
         ranks[name] = read_ranks(out / name, len(benchmark.known["images"]) if benchmark.known else 0)
         costs[name] = {key: value for key, value in measured["usage"].items() if not isinstance(value, dict)}
     found = {**figures(ranks, seed=seed), "images": benchmark.size, "usage": costs, "profile": opened.profile}
-    _write(out, found)
+    _write(out, found, ranks)
     return found
 
 
 def pool(runs: Sequence[Path | str], out: Path | str, *, seed: int = 0) -> dict[str, Any]:
-    """Put finished runs over several worlds together, dialog beside dialog, and write chat.json, chat.md and chat.svg.
+    """Put finished runs over several worlds together, dialog beside dialog, and write what `evaluate_chat` writes.
 
     Args:
-        runs: folders that `evaluate_chat` wrote, all with the same players.
+        runs: folders that hold the chat.json and ranks.json of `evaluate_chat`, all with the same players.
         out: where to write.
         seed: of the tests.
 
@@ -94,25 +94,26 @@ def pool(runs: Sequence[Path | str], out: Path | str, *, seed: int = 0) -> dict[
         if list(each["players"]) != players:
             raise BadInput(f"{run} was played by {', '.join(each['players'])}, not by {', '.join(players)}")
     ranks = {
-        name: np.concatenate(
-            [read_ranks(Path(run) / name, each["images"]) for run, each in zip(runs, found, strict=True)]
-        )
+        name: np.concatenate([np.array(each["ranks"][name], dtype=float) for each in found])
         for name in players
     }
     pooled = {**figures(ranks, seed=seed), "images": found[0]["images"], "profile": found[0]["profile"]}
     Path(out).mkdir(parents=True, exist_ok=True)
-    _write(Path(out), pooled)
+    _write(Path(out), pooled, ranks)
     return pooled
 
 
 def _read(run: Path) -> dict[str, Any]:
+    """What `_write` wrote: the figures, with the ranks that they are of."""
     try:
-        found: dict[str, Any] = json.loads((run / "chat.json").read_text(encoding="utf-8"))
+        found, ranks = (
+            json.loads((run / name).read_text(encoding="utf-8")) for name in ("chat.json", "ranks.json")
+        )
+        return {**found, "ranks": ranks}
     except (OSError, ValueError) as error:
         raise BadInput(
             f"{run} holds no finished chat run; `imagescope eval chat --out {run}` makes one"
         ) from error
-    return found
 
 
 def read_ranks(run: Path, worst: int) -> Floats:
@@ -228,7 +229,9 @@ def _play(
     )
 
 
-def _write(out: Path, found: Mapping[str, Any]) -> None:
+def _write(out: Path, found: Mapping[str, Any], ranks: Mapping[str, Floats]) -> None:
+    whole = {name: each.astype(int).tolist() for name, each in ranks.items()}
+    write_atomic(out / "ranks.json", [json.dumps(whole, separators=(",", ":")), "\n"])
     write_atomic(out / "chat.json", [json.dumps(found, indent=2), "\n"])
     write_atomic(out / "chat.md", [markdown(found)])
     write_atomic(out / "chat.svg", [plot(found)])

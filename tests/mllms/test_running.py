@@ -23,11 +23,12 @@ def test_the_same_is_held_whatever_comes_and_goes(seed: int) -> None:
             empty, rows = rng.randint(0, 1), len(order)
             running.keep(order, empty)
             plain.keys, plain.values = plain.keys[order, :, empty:], plain.values[order, :, empty:]
-        if rng.random() < 0.05:  # others join: the caller puts new tensors in place
-            joined = torch.randn(2, 2, plain.keys.shape[2], 4)
-            for layer in (running, plain):
-                layer.keys = torch.cat([layer.keys, joined[..., :3]])
-                layer.values = torch.cat([layer.values, joined])
+        if rng.random() < 0.05:  # others join, with shorter and with longer prompts
+            joined = torch.randn(2, 2, max(1, plain.keys.shape[2] + rng.choice((-5, 0, 9, 100))), 4)
+            running.join(joined[..., :3], joined)
+            length = max(plain.keys.shape[2], joined.shape[2])
+            plain.keys = torch.cat([padded(plain.keys, length), padded(joined[..., :3], length)])
+            plain.values = torch.cat([padded(plain.values, length), padded(joined, length)])
             rows += 2
         token = torch.randn(rows, 2, 1, 3), torch.randn(rows, 2, 1, 4)
         for one, other in zip(running.update(*token), plain.update(*token), strict=True):
@@ -35,13 +36,17 @@ def test_the_same_is_held_whatever_comes_and_goes(seed: int) -> None:
     assert running.get_seq_length() == plain.get_seq_length()
 
 
+def padded(tokens: torch.Tensor, length: int) -> torch.Tensor:
+    return torch.nn.functional.pad(tokens, (0, 0, length - tokens.shape[2], 0))
+
+
 def test_a_token_moves_nothing_while_there_is_room() -> None:
     layer = RunningLayer(torch.zeros(3, 1, 4, 2), torch.zeros(3, 1, 4, 2))
     token = torch.ones(3, 1, 1, 2)
     places = {layer.update(token, token)[0].data_ptr() for _ in range(SPARE)}
-    assert len(places) == 1
     layer.keep(closed_up([0, 2]), 0)
-    assert layer.keys.data_ptr() in places and layer.keys.shape[0] == 2
+    layer.join(torch.ones(1, 1, 9, 2), torch.ones(1, 1, 9, 2))
+    assert places == {layer.keys.data_ptr()} and len(layer.keys) == 3
 
 
 def test_few_rows_move() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicLayer
 
-SPARE = 64  # tokens of room to the right
+SPARE = 64  # tokens of room; rows are given a quarter more than they need
 
 
 class RunningLayer(DynamicLayer):  # type: ignore[misc]
@@ -21,28 +21,37 @@ class RunningLayer(DynamicLayer):  # type: ignore[misc]
         super().__init__()
         self.lazy_initialization(keys, values)
         self.keys, self.values = keys, values
-        self._blocks: tuple[torch.Tensor, ...] = ()
-        self._shown: torch.Tensor | None = None
-        self._first = self._end = 0
+        self._own(len(keys), 0, 0)
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Take in the next tokens; everything that is held now."""
         more = key_states.shape[2]
-        if self.keys is not self._shown or self._end + more > self._blocks[0].shape[2]:
-            self._own(more)
+        if self._end + more > self._blocks[0].shape[2]:
+            self._own(len(self.keys), 0, more)
         start, self._end = self._end, self._end + more
         for block, new in zip(self._blocks, (key_states, value_states), strict=True):
             block[: len(new), :, start : self._end] = new
         return self._show(len(key_states))
 
+    def join(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Add rows; their tokens end where those that are held end, and what is missing before them is 0."""
+        rows, longer = len(self.keys), keys.shape[2] - self.keys.shape[2]
+        if rows + len(keys) > len(self._blocks[0]) or longer > self._first:
+            self._own(rows + len(keys), longer + SPARE if longer > 0 else 0, 0)
+        if longer > 0:
+            for block in self._blocks:
+                block[:rows, :, self._first - longer : self._first] = 0
+            self._first -= longer
+        for block, new in zip(self._blocks, (keys, values), strict=True):
+            start = self._end - new.shape[2]
+            block[rows : rows + len(new), :, self._first : start] = 0
+            block[rows : rows + len(new), :, start : self._end] = new
+        self._show(rows + len(keys))
+
     def keep(self, order: Sequence[int], empty: int) -> None:
-        """Keep these rows in this order, without the first `empty` tokens."""
-        if self.keys is not self._shown:
-            rows = list(order)
-            self.keys, self.values = self.keys[rows, :, empty:], self.values[rows, :, empty:]
-            return
+        """Keep these rows in this order (see `closed_up`), without the first `empty` tokens."""
         for block in self._blocks:
             for place, row in enumerate(order):
                 if place != row:
@@ -50,28 +59,27 @@ class RunningLayer(DynamicLayer):  # type: ignore[misc]
         self._first += empty
         self._show(len(order))
 
-    def _own(self, more: int) -> None:
-        """Copy what is held into blocks with room."""
+    def _own(self, rows: int, before: int, after: int) -> None:
+        """Copy what is held into blocks with room: for so many rows, and for tokens before and after."""
         blocks = []
         for held in (self.keys, self.values):
-            rows, heads, tokens, width = held.shape
-            block = held.new_empty(rows, heads, tokens + more + SPARE, width)
-            block[:, :, :tokens] = held
+            count, heads, tokens, width = held.shape
+            block = held.new_empty(rows + rows // 4, heads, before + tokens + after + SPARE, width)
+            block[:count, :, before : before + tokens] = held
             blocks.append(block)
-        self._blocks, self._first, self._end = tuple(blocks), 0, self.keys.shape[2]
+        self._blocks = tuple(blocks)
+        self._first, self._end = before, before + self.keys.shape[2]
+        self._show(len(self.keys))
 
     def _show(self, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
         self.keys, self.values = (block[:rows, :, self._first : self._end] for block in self._blocks)
-        self._shown = self.keys
         return self.keys, self.values
 
 
-def set_running(cache: Any) -> None:
-    """Have a cache that was filled run on in place."""
-    cache.layers = [
-        layer if isinstance(layer, RunningLayer) else RunningLayer(layer.keys, layer.values)
-        for layer in cache.layers
-    ]
+def running(cache: Any) -> Any:
+    """A cache that was filled, made to run on in place."""
+    cache.layers = [RunningLayer(layer.keys, layer.values) for layer in cache.layers]
+    return cache
 
 
 def closed_up(rows: Sequence[int]) -> list[int]:

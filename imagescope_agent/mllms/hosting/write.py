@@ -14,7 +14,7 @@ from imagescope_agent.mllms.hosting.features import Features
 from imagescope_agent.mllms.hosting.guide import Guide
 from imagescope_agent.mllms.hosting.network import Network
 from imagescope_agent.mllms.hosting.prompt import Prompt
-from imagescope_agent.mllms.hosting.running import closed_up, set_running
+from imagescope_agent.mllms.hosting.running import closed_up, running
 from imagescope_agent.mllms.hosting.work import Job, Written
 
 
@@ -55,14 +55,13 @@ class Writer:
         cache = self._network.new_cache()
         valid, after, logits = self._prefill(prompts, features, cache)
         if self.replies:
-            pad_left(self._cache, cache)
             valid, self._valid = _same_length(valid, self._valid)
-            merge(self._cache, cache)
+            for layer, new in zip(self._cache.layers, cache.layers, strict=True):
+                layer.join(new.keys, new.values)
             valid = torch.cat([self._valid, valid])
             after, logits = torch.cat([self._after, after]), torch.cat([self._logits, logits])
         else:
-            self._cache = cache
-        set_running(self._cache)
+            self._cache = running(cache)
         self._valid, self._after, self._logits = valid, after, logits
         self.replies = [*self.replies, *replies]
 
@@ -204,24 +203,6 @@ def _ends(tokens: torch.Tensor) -> torch.Tensor:
     rows, length = tokens.shape
     row = torch.arange(rows, device=tokens.device)
     return torch.stack([row, torch.full_like(row, length - 1)])
-
-
-def pad_left(first: Any, second: Any) -> None:
-    """Bring two caches to the same length, in place."""
-    length = max(first.get_seq_length(), second.get_seq_length())
-    for cache in (first, second):
-        missing = length - cache.get_seq_length()
-        if missing:
-            for layer in cache.layers:
-                layer.keys = torch.nn.functional.pad(layer.keys, (0, 0, missing, 0))
-                layer.values = torch.nn.functional.pad(layer.values, (0, 0, missing, 0))
-
-
-def merge(first: Any, second: Any) -> None:
-    """Append the rows of the second cache to the first, in place."""
-    for layer, more in zip(first.layers, second.layers, strict=True):
-        layer.keys = torch.cat([layer.keys, more.keys])
-        layer.values = torch.cat([layer.values, more.values])
 
 
 def _same_length(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
