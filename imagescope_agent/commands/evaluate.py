@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="RUN",
-        help="chat only: play nothing, put finished runs of several seeds together",
+        help="chat only: play nothing, put finished runs of several seeds together (all or some --players)",
     )
     parser.add_argument("--profile", default="mini", help="which models (see `imagescope profiles`)")
     parser.add_argument("--limit", type=positive, help="draw so many queries; the gallery stays whole")
@@ -86,10 +86,10 @@ def _chat(args: argparse.Namespace) -> int:
     from imagescope_agent.evaluation.rounds import evaluate_chat, markdown, pool
 
     given: dict[str, Any] = {"players": args.players.split(",")} if args.players else {}
-    given |= {"judge": args.judge} if args.judge else {}
+    given |= {"judge": args.judge} if args.judge and not args.pool else {}
     names = ("root", "out", "profile", "limit", "seed")
     if args.pool:
-        found = pool(args.pool, args.out, seed=args.seed)
+        found = pool(args.pool, args.out, seed=args.seed, **given)
     else:
         found = evaluate_chat(**{name: getattr(args, name) for name in names}, **given)
     if args.json:

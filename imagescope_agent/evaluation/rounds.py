@@ -74,25 +74,28 @@ def evaluate_chat(
     return found
 
 
-def pool(runs: Sequence[Path | str], out: Path | str, *, seed: int = 0) -> dict[str, Any]:
+def pool(
+    runs: Sequence[Path | str], out: Path | str, *, players: Sequence[str] = (), seed: int = 0
+) -> dict[str, Any]:
     """Put finished runs over several worlds together, dialog beside dialog, and write what `evaluate_chat` writes.
 
     Args:
-        runs: folders that hold the chat.json and ranks.json of `evaluate_chat`, all with the same players.
+        runs: folders that hold the chat.json and ranks.json of `evaluate_chat`.
         out: where to write.
+        players: only these; all of the first run by default, which the other runs must have too.
         seed: of the tests.
 
     Returns:
         As `evaluate_chat`, without usage.
 
     Raises:
-        BadInput: a run is missing or unfinished, or the players differ.
+        BadInput: a run is missing or unfinished, or was not played by all.
     """
     found = [_read(Path(run)) for run in runs]
-    players = list(found[0]["players"])
+    players = list(players or found[0]["players"])
     for run, each in zip(runs, found, strict=True):
-        if list(each["players"]) != players:
-            raise BadInput(f"{run} was played by {', '.join(each['players'])}, not by {', '.join(players)}")
+        if missing := [name for name in players if name not in each["players"]]:
+            raise BadInput(f"{run} was not played by {', '.join(missing)}; choose from --players, or play it")
     ranks = {
         name: np.concatenate([np.array(each["ranks"][name], dtype=float) for each in found])
         for name in players

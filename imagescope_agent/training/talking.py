@@ -127,13 +127,14 @@ def propose_example(rng: Random) -> tuple[Branch, frozenset[str]]:
 
 def _true_of(scene: Scene) -> list[str]:
     """Every question about a look, the setting or the number of things that the scene answers with yes."""
-    looks = [
+    conditions: list[Condition] = [
         Exists(Pattern(thing.kind, colour, size))
         for thing in scene.things
         for colour in (None, thing.colour)
         for size in (None, thing.size)
     ]
-    return [each.question() for each in (*looks, Setting(scene.setting), Count(Pattern(), len(scene.things)))]
+    conditions += [Setting(scene.setting), Count(Pattern(), len(scene.things))]
+    return [each.question() for each in conditions]
 
 
 def proposals(facts: Sequence[Step], shown: Sequence[Scene], known: Sequence[str]) -> list[str]:

@@ -168,7 +168,10 @@ def test_every_player_plays_and_a_run_that_was_stopped_goes_on(tmp_path: Path) -
         assert pooled["players"][name]["BRI"] == pytest.approx(figures["BRI"])
         assert pooled["players"][name]["Hits@10"] == pytest.approx(figures["Hits@10"])
     assert (tmp_path / "pooled" / "chat.svg").exists()
-    with pytest.raises(BadInput, match="was played by ours, not by clip, imagescope"):
+    again = rounds.pool([tmp_path / "pooled"] * 2, tmp_path / "few", players=["ours", "clip"])
+    assert again["dialogs"] == 12 and list(again["players"]) == ["ours", "clip"]
+    assert again["players"]["ours"]["BRI"] == pytest.approx(whole["players"]["ours"]["BRI"])
+    with pytest.raises(BadInput, match="was not played by clip, imagescope"):
         rounds.pool([tmp_path / "whole", tmp_path / "stopped"], tmp_path / "pooled")
     with pytest.raises(BadInput, match="holds no finished chat run"):
         rounds.pool([tmp_path / "none"], tmp_path / "pooled")

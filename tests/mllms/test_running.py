@@ -6,7 +6,6 @@ from random import Random
 
 import pytest
 import torch
-from transformers.cache_utils import DynamicLayer
 
 from imagescope_agent.mllms.hosting.running import SPARE, RunningLayer, closed_up
 
@@ -14,26 +13,26 @@ from imagescope_agent.mllms.hosting.running import SPARE, RunningLayer, closed_u
 @pytest.mark.parametrize("seed", range(8))
 def test_the_same_is_held_whatever_comes_and_goes(seed: int) -> None:
     rng, rows = Random(seed), 5
-    start = [torch.randn(rows, 2, 7, 3), torch.randn(rows, 2, 7, 4)]
-    running, plain = RunningLayer(*start), DynamicLayer()
-    plain.update(*start)
+    keys, values = torch.randn(rows, 2, 7, 3), torch.randn(rows, 2, 7, 4)
+    running = RunningLayer(keys, values)
     for _ in range(3 * SPARE):
         if rng.random() < 0.1 and rows > 1:
             order = closed_up(sorted(rng.sample(range(rows), rng.randint(1, rows - 1))))
             empty, rows = rng.randint(0, 1), len(order)
             running.keep(order, empty)
-            plain.keys, plain.values = plain.keys[order, :, empty:], plain.values[order, :, empty:]
+            keys, values = keys[order, :, empty:], values[order, :, empty:]
         if rng.random() < 0.05:  # others join, with shorter and with longer prompts
-            joined = torch.randn(2, 2, max(1, plain.keys.shape[2] + rng.choice((-5, 0, 9, 100))), 4)
+            joined = torch.randn(2, 2, max(1, keys.shape[2] + rng.choice((-5, 0, 9, 100))), 4)
             running.join(joined[..., :3], joined)
-            length = max(plain.keys.shape[2], joined.shape[2])
-            plain.keys = torch.cat([padded(plain.keys, length), padded(joined[..., :3], length)])
-            plain.values = torch.cat([padded(plain.values, length), padded(joined, length)])
+            length = max(keys.shape[2], joined.shape[2])
+            keys = torch.cat([padded(keys, length), padded(joined[..., :3], length)])
+            values = torch.cat([padded(values, length), padded(joined, length)])
             rows += 2
         token = torch.randn(rows, 2, 1, 3), torch.randn(rows, 2, 1, 4)
-        for one, other in zip(running.update(*token), plain.update(*token), strict=True):
-            assert torch.equal(one, other)
-    assert running.get_seq_length() == plain.get_seq_length()
+        keys, values = torch.cat([keys, token[0]], dim=2), torch.cat([values, token[1]], dim=2)
+        shown = running.update(*token)
+        assert torch.equal(shown[0], keys) and torch.equal(shown[1], values)
+    assert running.get_seq_length() == keys.shape[2]
 
 
 def padded(tokens: torch.Tensor, length: int) -> torch.Tensor:
@@ -46,7 +45,7 @@ def test_a_token_moves_nothing_while_there_is_room() -> None:
     places = {layer.update(token, token)[0].data_ptr() for _ in range(SPARE)}
     layer.keep(closed_up([0, 2]), 0)
     layer.join(torch.ones(1, 1, 9, 2), torch.ones(1, 1, 9, 2))
-    assert places == {layer.keys.data_ptr()} and len(layer.keys) == 3
+    assert places == {layer.held[0].data_ptr()} and len(layer.held[0]) == 3
 
 
 def test_few_rows_move() -> None:

@@ -11,16 +11,22 @@ from transformers.cache_utils import DynamicLayer
 SPARE = 64  # tokens of room; rows are given a quarter more than they need
 
 
-class RunningLayer(DynamicLayer):  # type: ignore[misc]
+class RunningLayer(DynamicLayer):
     """One layer's keys and values, (rows, heads, tokens, width) each, shown out of blocks that have room for more.
 
     A layer as the library has it appends by copying all that is held, for every token of every reply.
+
+    Attributes:
+        held: keys and values, as the library's `keys` and `values` show them.
     """
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
         super().__init__()
         self.lazy_initialization(keys, values)
-        self.keys, self.values = keys, values
+        self.held = keys, values
+        self._blocks: tuple[torch.Tensor, ...] = ()
+        self._first: int = 0
+        self._end: int = 0
         self._own(len(keys), 0, 0)
 
     def update(
@@ -29,7 +35,7 @@ class RunningLayer(DynamicLayer):  # type: ignore[misc]
         """Take in the next tokens; everything that is held now."""
         more = key_states.shape[2]
         if self._end + more > self._blocks[0].shape[2]:
-            self._own(len(self.keys), 0, more)
+            self._own(len(self.held[0]), 0, more)
         start, self._end = self._end, self._end + more
         for block, new in zip(self._blocks, (key_states, value_states), strict=True):
             block[: len(new), :, start : self._end] = new
@@ -37,7 +43,7 @@ class RunningLayer(DynamicLayer):  # type: ignore[misc]
 
     def join(self, keys: torch.Tensor, values: torch.Tensor) -> None:
         """Add rows; their tokens end where those that are held end, and what is missing before them is 0."""
-        rows, longer = len(self.keys), keys.shape[2] - self.keys.shape[2]
+        rows, longer = len(self.held[0]), keys.shape[2] - self.held[0].shape[2]
         if rows + len(keys) > len(self._blocks[0]) or longer > self._first:
             self._own(rows + len(keys), longer + SPARE if longer > 0 else 0, 0)
         if longer > 0:
@@ -62,18 +68,19 @@ class RunningLayer(DynamicLayer):  # type: ignore[misc]
     def _own(self, rows: int, before: int, after: int) -> None:
         """Copy what is held into blocks with room: for so many rows, and for tokens before and after."""
         blocks = []
-        for held in (self.keys, self.values):
+        for held in self.held:
             count, heads, tokens, width = held.shape
             block = held.new_empty(rows + rows // 4, heads, before + tokens + after + SPARE, width)
             block[:count, :, before : before + tokens] = held
             blocks.append(block)
         self._blocks = tuple(blocks)
-        self._first, self._end = before, before + self.keys.shape[2]
-        self._show(len(self.keys))
+        self._first, self._end = before, before + self.held[0].shape[2]
+        self._show(len(self.held[0]))
 
     def _show(self, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
-        self.keys, self.values = (block[:rows, :, self._first : self._end] for block in self._blocks)
-        return self.keys, self.values
+        keys, values = (block[:rows, :, self._first : self._end] for block in self._blocks)
+        self.held = self.keys, self.values = keys, values
+        return keys, values
 
 
 def running(cache: Any) -> Any:
