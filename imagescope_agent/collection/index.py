@@ -177,7 +177,12 @@ class Collection:
         return np.asarray(self._images.reconstruct(self._row(name)), dtype=np.float32)
 
     def search(
-        self, query_vectors: npt.ArrayLike, tau: float, k: int, exclude: Iterable[str] = ()
+        self,
+        query_vectors: npt.ArrayLike,
+        tau: float,
+        k: int,
+        exclude: Iterable[str] = (),
+        include: Iterable[str] = (),
     ) -> list[tuple[str, float]]:
         """The k best images, exactly: (id, score), best first, equal scores in order of id.
 
@@ -186,6 +191,7 @@ class Collection:
             tau: the captions' share of the score, 0..1.
             k: at least 1; more than the collection holds gives all of it.
             exclude: ids to leave out.
+            include: ids to return too, however low they score.
 
         Raises:
             BadInput: k, tau or a vector is out of range.
@@ -199,8 +205,10 @@ class Collection:
         scores = (1 - tau) * _products(self._images, query) + tau * _products(self._captions, query)
         order = np.argsort(-scores, kind="stable")  # rows are in order of id
         out = {self._rows[name] for name in exclude if name in self._rows}
-        best = [row for row in order[: k + len(out)].tolist() if row not in out]
-        return [(self.ids[row], float(scores[row])) for row in best[:k]]
+        best = [row for row in order[: k + len(out)].tolist() if row not in out][:k]
+        too = {self._rows[name] for name in include if name in self._rows} - out - set(best)
+        best += sorted(too, key=lambda row: (-scores[row], row))
+        return [(self.ids[row], float(scores[row])) for row in best]
 
     @classmethod
     def _read(cls, location: Path) -> Collection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from imagescope_agent.nodes.verify import Verify, satisfies
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, Predicate, State, Usage, Verdicts
 
-BATCHES = 5  # how many times top_k images are retrieved, and tried at most
+BATCHES = 5  # how many times top_k images that nobody was asked about yet a turn looks through at most
 
 
 class RetrieveLiked:
@@ -33,7 +33,7 @@ class RetrieveLiked:
         self.embedder, self.collection = embedder, collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return `candidates` and `ranking_retrieve`: the max(BATCHES * top_k, k) best images."""
+        """Return `candidates` and `ranking_retrieve`: see `search`."""
         start = time.perf_counter()
         found = await asyncio.to_thread(self.search, state, current(runtime))
         return {
@@ -43,7 +43,11 @@ class RetrieveLiked:
         }
 
     def search(self, state: State, settings: Settings) -> list[tuple[str, float]]:
-        """The best images with their scores, as the search alone ranks them."""
+        """The best images with their scores, as the search alone ranks them.
+
+        max(BATCHES * top_k, k) more than were asked anything before, so that every turn comes to new ones, and those
+        that are known to fit all that was said, so that a message that moves the descriptions loses none of them.
+        """
         self.collection.require_weights(self.embedder.weights)
         intent, reference = state["intent"], state["reference"]
         vectors = self.embedder.texts([intent["core"], intent["enhanced"], intent["full"]])
@@ -52,15 +56,17 @@ class RetrieveLiked:
         exclude = list(state["rejected"])
         if reference is not None and not settings.keep_reference:
             exclude.append(reference)
-        most = max(BATCHES * settings.top_k, settings.k)
-        return self.collection.search(rows, settings.tau, most, exclude=exclude)
+        verdicts = state.get("verdicts", {})
+        most = max(BATCHES * settings.top_k, settings.k) + len(verdicts)
+        fits = known_to_fit(verdicts, newest(state["facts"]))
+        return self.collection.search(rows, settings.tau, most, exclude=exclude, include=fits)
 
 
 class VerifyFurther(Verify):
     """As `Verify` for the first images, see `depth`; when the turn comes back, the next top_k are looked through.
 
     Only what fits every predicate is wanted of them. So they are asked predicate by predicate, beginning with the one
-    that fewest of the first images satisfy, and an image that fails one is asked no more.
+    that fewest of the first images satisfy, and an image that fails one, now or before, is asked no more.
     """
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -70,8 +76,9 @@ class VerifyFurther(Verify):
         settings, budget = current(runtime), remaining(state, current(runtime))
         verifier = on_budget(self.verifier, state, settings)
         until = tried(state, settings)
-        fits = state["ranking_retrieve"][until - settings.top_k : until]
-        known: Verdicts = {name: dict(state.get("verdicts", {}).get(name, {})) for name in fits}
+        window = state["ranking_retrieve"][until - settings.top_k : until]
+        known: Verdicts = {name: dict(state.get("verdicts", {}).get(name, {})) for name in window}
+        fits = [name for name in window if not ruled_out(known[name], state["predicates"])]
         notes: list[Note] = []
         usage: list[Usage] = []
         for predicate in hardest_first(state, self.depth(state, settings)):
@@ -116,7 +123,7 @@ def too_few_fit(state: State, settings: Settings) -> bool:
     """
     predicates, matches = state["predicates"], state["matches"]
     fits = sum(count == len(predicates) for count in matches.values())
-    more = tried(state, settings) < min(len(state["ranking_retrieve"]), BATCHES * settings.top_k)
+    more = tried(state, settings) < len(state["ranking_retrieve"])
     stopped = any(note["kind"] == "budget" for note in state["notes"])
     return bool(predicates) and fits < settings.k and more and not stopped
 
@@ -125,6 +132,20 @@ def hardest_first(state: State, first: int) -> list[Predicate]:
     """The predicates, the one first that fewest of the `first` images satisfy; equal ones as they stand."""
     answers = [state.get("verdicts", {}).get(name, {}) for name in state["ranking_retrieve"][:first]]
     return sorted(state["predicates"], key=lambda each: sum(satisfies(known, each) for known in answers))
+
+
+def known_to_fit(verdicts: Verdicts, predicates: Sequence[Predicate]) -> list[str]:
+    """The images that answered every predicate as expected; none where nothing is asked for."""
+    return [
+        name
+        for name, answers in verdicts.items()
+        if predicates and all(each["question"] in answers and satisfies(answers, each) for each in predicates)
+    ]
+
+
+def ruled_out(answers: Mapping[str, float], predicates: Sequence[Predicate]) -> bool:
+    """Whether an image gave an answer that was not expected."""
+    return any(each["question"] in answers and not satisfies(answers, each) for each in predicates)
 
 
 def known_first(found: Sequence[str], state: State) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from imagescope_agent.nodes.further import (
-    BATCHES,
+    RetrieveLiked,
     VerifyFurther,
     go_further,
     hardest_first,
@@ -101,7 +101,39 @@ def test_looking_further_ends_at_the_budget_with_a_note_and_at_the_last_batch(wo
     assert sorted(state["ranking_verify"]) == sorted(NAMES)
     nobody: Predicate = {"question": "Is it red?", "expected": "No"}
     state, calls = turns(node, board(NAMES, [RED, nobody]), Settings(top_k=1))
-    assert len(calls) == BATCHES and sorted(state["ranking_verify"]) == sorted(NAMES)
+    assert len(calls) == len(NAMES) and sorted(state["ranking_verify"]) == sorted(NAMES)
+
+
+def test_what_an_answer_rules_out_is_asked_no_more(world: Any) -> None:
+    node = VerifyFurther(world.role("verifier", scorer=look_at(world)), world.collection)
+    cold = {name: {"Is it warm?": 0.0} for name in NAMES[2:5]}
+    _, calls = turns(node, board(NAMES, [WARM, RED], verdicts=cold), Settings(top_k=2))
+    assert calls == [
+        4,
+        0,
+        2,
+        3,
+    ]  # white and black are known to fail, yellow too; red fits, orange and purple do not
+
+
+def test_every_turn_comes_to_new_images_and_loses_none_that_fits(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imagescope_agent.nodes.further.BATCHES", 1)
+    node, grains = RetrieveLiked(world.embedder, world.collection), ("core", "enhanced", "full")
+    state: Any = {
+        "intent": dict.fromkeys(grains, "a red square"), "reference": None, "liked": [], "rejected": [],
+        "facts": [{"type": "Addition", "text": "red", "predicates": [RED]}], "verdicts": {},
+    }  # fmt: skip
+    whole = [name for name, _ in node.search(state, Settings(top_k=99, k=1))]
+    found = [name for name, _ in node.search(state, Settings(top_k=2, k=1))]
+    assert found == whole[:2]
+    state["verdicts"] = {name: {"Is it red?": 0.0} for name in found}
+    assert [name for name, _ in node.search(state, Settings(top_k=2, k=1))] == whole[:4]
+    state["verdicts"][whole[-1]] = {"Is it red?": 1.0}
+    assert [name for name, _ in node.search(state, Settings(top_k=2, k=1))] == [*whole[:5], whole[-1]]
+    state["rejected"] = [whole[-1]]
+    assert whole[-1] not in [name for name, _ in node.search(state, Settings(top_k=2, k=1))]
 
 
 def test_the_hardest_predicate_is_asked_first() -> None:
