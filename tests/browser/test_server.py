@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import imagescope_agent.api  # noqa: F401 - first, or it would keep what a test below puts in place for a while
 from imagescope_agent import cli
 from imagescope_agent.chat import views
 from imagescope_agent.chat.server import MAX_BODY, check_address
