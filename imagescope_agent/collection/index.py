@@ -158,7 +158,11 @@ class Collection:
 
         It is made anew only when the file may have changed.
         """
-        key = name, stamp(self.path(name).stat())
+        path = self.path(name)
+        try:
+            key = name, stamp(path.stat())
+        except OSError as error:
+            raise ImageProblem(path, "it cannot be read", mend="index the folder again") from error
         with self._lock:
             found = self._refs.get(key)
         if found is None:

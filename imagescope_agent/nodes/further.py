@@ -111,6 +111,12 @@ def tried(state: State, settings: Settings) -> int:
     return first_tried(state, settings) + settings.top_k * state["reflections"]
 
 
+def deepest(state: State, settings: Settings) -> int:
+    """How many of the retrieved images a turn tries at most: those that are only retrieved to be shown are not."""
+    usual, found = BATCHES * settings.top_k, len(state["ranking_retrieve"])
+    return max(found - max(0, settings.k - usual), min(found, usual))
+
+
 async def go_further(state: State) -> dict[str, Any]:
     """Take the next images; asks nobody."""
     return {"reflections": state["reflections"] + 1}
@@ -123,7 +129,7 @@ def too_few_fit(state: State, settings: Settings) -> bool:
     """
     predicates, matches = state["predicates"], state["matches"]
     fits = sum(count == len(predicates) for count in matches.values())
-    more = tried(state, settings) < len(state["ranking_retrieve"])
+    more = tried(state, settings) < deepest(state, settings)
     stopped = any(note["kind"] == "budget" for note in state["notes"])
     return bool(predicates) and fits < settings.k and more and not stopped
 

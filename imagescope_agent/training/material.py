@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +10,6 @@ from random import Random
 
 import numpy as np
 
-from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.scenes.mixed_queries import any_query
 from imagescope_agent.scenes.queries import Query
 from imagescope_agent.scenes.world import Scene
@@ -38,7 +37,6 @@ SORTS = (
     "pairs",
     "texts",
     "talks",
-    "asks",
     "proposals",
     "compared",
 )  # of rows in a step, see `Plan`
@@ -60,7 +58,6 @@ class Plan:
     pairs: int = 4
     texts: int = 28
     talks: int = 8
-    asks: int = 0
     proposals: int = 4
     compared: int = 16
     peak: float = 1e-3
@@ -74,17 +71,6 @@ class Plan:
     def larger(self, times: int) -> Plan:
         """The same with so many times as many rows in every step."""
         return replace(self, **{name: getattr(self, name) * times for name in SORTS})
-
-    def tuned(self, rows: Mapping[str, int]) -> Plan:
-        """Few steps that add to what is learnt already, with other numbers of rows: the tower rests, no heads.
-
-        Raises:
-            BadInput: there are no such rows.
-        """
-        for name in rows:
-            if name not in SORTS:
-                raise BadInput(f"there are no rows {name!r}; {suggest(name, SORTS)}")
-        return replace(self, **dict(rows), heads=False, thaw=self.steps, warmup=20)
 
 
 class Material:
@@ -120,7 +106,6 @@ class Material:
         yield [], [(NONE, [understand_branch(*each)]) for each in read], 0.75
         yield [], [(NONE, [predicates_branch(query)]) for query, _ in read[::2]], 0.25
         turns: list[Turns] = [(NONE, [fold_branch(rng), self._short(rng)]) for _ in range(self.plan.talks)]
-        turns += [(NONE, [ask_branch(rng)]) for _ in range(self.plan.asks)]
         yield [], turns, 0.75
         yield [], [(NONE, [propose_branch(rng)]) for _ in range(self.plan.proposals)], 0.25
 

@@ -6,12 +6,13 @@ of its own, so that what the other roles have learnt stays as it is, and every s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
 from imagescope_agent.training.architecture import grown_chat_model, save_chat_model
 from imagescope_agent.training.batch import Packed
+from imagescope_agent.training.examples import Branch
 from imagescope_agent.training.material import NONE, Plan
 from imagescope_agent.training.mini_mllm import Trainer, train
 from imagescope_agent.training.packing import Packer, Turns
@@ -20,7 +21,12 @@ from imagescope_agent.training.tokenizer import SCAFFOLD
 
 STEPS = 480
 PEAK = 6e-4  # of the learning rate
-ROWS = {"talks": 20, "asks": 20, "proposals": 16}  # a step
+#: What is learnt in a step: how it is made up, how many, and their share of the loss.
+ROWS: tuple[tuple[Callable[[Random], Branch], int, float], ...] = (
+    (fold_branch, 20, 1.0),
+    (ask_branch, 20, 0.5),
+    (propose_branch, 16, 1.0),
+)
 ALIKE = 6  # rows in a batch
 
 
@@ -29,17 +35,10 @@ class Talks:
 
     pool = None
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-
     def step(self, number: int, packer: Packer) -> Iterator[Packed]:
         """The packed batches of a step; step `n` always gets the same ones."""
-        rng = Random(f"talks {self.plan.seed}-{number}")
-        for make, rows, share in (
-            (fold_branch, self.plan.talks, 1.0),
-            (ask_branch, self.plan.asks, 0.5),
-            (propose_branch, self.plan.proposals, 1.0),
-        ):
+        rng = Random(f"talks 0-{number}")
+        for make, rows, share in ROWS:
             branches = sorted((make(rng) for _ in range(rows)), key=lambda each: len(each.prompt))
             for start in range(0, rows, ALIKE):  # turns of like length together: a third less padding
                 turns: list[Turns] = [(NONE, [branch]) for branch in branches[start : start + ALIKE]]
@@ -69,9 +68,9 @@ def train_mini_talk(
         Whether the last step was reached; the checkpoint is written either way.
     """
     model, tokenizer = grown_chat_model(start, SCAFFOLD)
-    plan = Plan(steps=steps, peak=peak).tuned(ROWS)
+    plan = Plan(steps=steps, peak=peak, thaw=steps, warmup=20, heads=False)
     trainer = Trainer(model, tokenizer, plan, work / "talk")
     trainer.resume()
-    train(trainer, Talks(plan), until=until)
+    train(trainer, Talks(), until=until)
     save_chat_model(model.cpu(), tokenizer, target)
     return trainer.step >= steps

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imagescope_agent.collection import manifest
-from imagescope_agent.collection.images import ImageProblem
+from imagescope_agent.collection.images import ImageProblem, Picture
 from imagescope_agent.collection.index import Collection, Report, build
 from imagescope_agent.collection.journal import JOURNAL, IndexBusy, Journal
 from imagescope_agent.errors import BackendUnavailable, BadInput
@@ -173,6 +173,23 @@ def test_the_index_may_lie_elsewhere(index: Any, pictures: Any, tmp_path: Path) 
     folder.rename(tmp_path / "moved")
     moved = Collection.open(tmp_path / "moved/visible")
     assert moved.image_ref("0000.png").data, "an index inside the folder moves with it"
+
+
+def test_an_image_is_coded_once_until_its_file_may_have_changed(
+    index: Any, pictures: Any, draw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pictures(2)
+    index(folder)
+    collection, coded = Collection.open(folder), list[str]()
+    code = Picture.ref
+    monkeypatch.setattr(Picture, "ref", lambda picture: coded.append(picture.key) or code(picture))
+    first = collection.image_ref("0000.png")
+    assert collection.image_ref("0000.png") is first and len(coded) == 1
+    os.utime(folder / "0000.png")
+    assert collection.image_ref("0000.png") == first and len(coded) == 2
+    draw(folder / "0000.png", 99)
+    with pytest.raises(ImageProblem, match="changed"):
+        collection.image_ref("0000.png")
 
 
 def test_files_that_changed_since_are_noticed(index: Any, pictures: Any, draw: Any, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_looking_further_ends_at_the_budget_with_a_note_and_at_the_last_batch(wo
     assert sum(calls) <= 5 and [note["kind"] for note in state["notes"]] == ["budget"]
     assert sorted(state["ranking_verify"]) == sorted(NAMES)
     nobody: Predicate = {"question": "Is it red?", "expected": "No"}
-    state, calls = turns(node, board(NAMES, [RED, nobody]), Settings(top_k=1))
+    state, calls = turns(node, board(NAMES, [RED, nobody]), Settings(top_k=1, k=1))
     assert len(calls) == len(NAMES) and sorted(state["ranking_verify"]) == sorted(NAMES)
 
 
@@ -108,12 +108,16 @@ def test_what_an_answer_rules_out_is_asked_no_more(world: Any) -> None:
     node = VerifyFurther(world.role("verifier", scorer=look_at(world)), world.collection)
     cold = {name: {"Is it warm?": 0.0} for name in NAMES[2:5]}
     _, calls = turns(node, board(NAMES, [WARM, RED], verdicts=cold), Settings(top_k=2))
-    assert calls == [
-        4,
-        0,
-        2,
-        3,
-    ]  # white and black are known to fail, yellow too; red fits, orange and purple do not
+    # White and black are known to fail, yellow too; red fits, orange and purple do not.
+    assert calls == [4, 0, 2, 3]
+
+
+def test_images_that_are_only_to_be_shown_are_not_looked_through(world: Any) -> None:
+    node = VerifyFurther(world.role("verifier", scorer=look_at(world)), world.collection)
+    state, calls = turns(node, board(NAMES, [WARM, RED]), Settings(top_k=1, k=8))
+    assert len(calls) == 5 and sorted(state["ranking_verify"]) == sorted(NAMES)
+    _, calls = turns(node, board(NAMES[:4], [WARM, RED]), Settings(top_k=1, k=8))
+    assert len(calls) == 4
 
 
 def test_every_turn_comes_to_new_images_and_loses_none_that_fits(

@@ -11,12 +11,12 @@ from transformers import PreTrainedTokenizerFast
 
 from imagescope_agent.training import mini_talk
 from imagescope_agent.training.architecture import chat_model, save_chat_model
-from imagescope_agent.training.material import Plan
 from imagescope_agent.training.mini_talk import Talks, train_mini_talk
 from imagescope_agent.training.packing import Packer
+from imagescope_agent.training.talking import ask_branch, fold_branch, propose_branch
 from imagescope_agent.training.tokenizer import train_tokenizer
 
-FEW = {"talks": 2, "asks": 7, "proposals": 2}
+FEW = ((fold_branch, 2, 1.0), (ask_branch, 7, 0.5), (propose_branch, 2, 1.0))
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,11 @@ def test_a_stopped_talker_ends_as_an_undisturbed_one(start: Path, tmp_path: Path
         torch.testing.assert_close(value, other[name], atol=1e-3, rtol=1e-2)
 
 
-def test_a_step_is_always_the_same_and_of_every_sort(tokenizer: PreTrainedTokenizerFast) -> None:
-    talks, packer = Talks(Plan(steps=2).tuned(FEW)), Packer(tokenizer)
+def test_a_step_is_always_the_same_and_of_every_sort(
+    tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mini_talk, "ROWS", FEW)
+    talks, packer = Talks(), Packer(tokenizer)
     one, two = list(talks.step(1, packer)), list(talks.step(1, packer))
     assert [packed.ids.tolist() for packed in one] == [packed.ids.tolist() for packed in two]
     assert [packed.ids.tolist() for packed in talks.step(0, packer)] != [

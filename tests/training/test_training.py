@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedTokenizerFast
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
 
-from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Asked, Scripted, ScriptedScorer
 from imagescope_agent.prompting import load_prompt
@@ -226,17 +225,6 @@ def test_a_step_is_the_same_whoever_makes_it(tokenizer: PreTrainedTokenizerFast,
     for mine, other in zip(here, there, strict=True):
         for one, two in zip(mine, other, strict=True):
             np.testing.assert_equal(one._asdict(), two._asdict())
-
-
-def test_a_plan_that_adds_to_what_is_learnt_has_its_own_rows_and_no_heads(pool: Path) -> None:
-    plan = Plan(steps=9, scenes=2, questions=3, pairs=2, texts=2, talks=2, compared=4).tuned(
-        {"asks": 3, "proposals": 5}
-    )
-    assert (plan.heads, plan.thaw, plan.scenes, plan.asks, plan.proposals) == (False, 9, 2, 3, 5)
-    rows = [len(rows) for _, rows, _ in FewFamilies(pool, plan).batches(Random(3))]
-    assert rows[-2:] == [2 + 3, 5]
-    with pytest.raises(BadInput, match="no rows 'ask'; did you mean 'asks'"):
-        plan.tuned({"ask": 3})
 
 
 def test_a_larger_plan_has_more_rows_of_every_sort(pool: Path) -> None:
