@@ -25,7 +25,7 @@ from imagescope_agent.collection.images import ImageProblem, Picture
 from imagescope_agent.collection.index import Collection, Report, build
 from imagescope_agent.collection.journal import JOURNAL, IndexBusy, Journal
 from imagescope_agent.errors import BackendUnavailable, BadInput
-from imagescope_agent.mllms.role import Role
+from imagescope_agent.mllms.role import ImageRef, Role
 from imagescope_agent.mllms.scripted import Asked, Scripted
 
 Index = Callable[..., Report]
@@ -182,7 +182,12 @@ def test_an_image_is_coded_once_until_its_file_may_have_changed(
     index(folder)
     collection, coded = Collection.open(folder), list[str]()
     code = Picture.ref
-    monkeypatch.setattr(Picture, "ref", lambda picture: coded.append(picture.key) or code(picture))
+
+    def ref(picture: Picture) -> ImageRef:
+        coded.append(picture.key)
+        return code(picture)
+
+    monkeypatch.setattr(Picture, "ref", ref)
     first = collection.image_ref("0000.png")
     assert collection.image_ref("0000.png") is first and len(coded) == 1
     os.utime(folder / "0000.png")
