@@ -94,7 +94,7 @@ class Rounds:
         config = {"configurable": {"thread_id": dialog.name}}
         for said in dialog.rounds:
             state = await self.graph.ainvoke({"query": said}, config, context=self.settings)
-            every = self.rest({**state, "liked": [], "rejected": []})
+            every = self.rest({**state, "liked": [], "rejected": [], "facts": []})
             yield answer_of(state["ranking"], every, state["notes"], state["usage"])
         await self.saver.adelete_thread(dialog.name)
 

@@ -53,7 +53,7 @@ def evaluate_chat(
         settings: more fields of `Settings`.
 
     Returns:
-        The content of chat.json (see `figures`).
+        The content of chat.json (see `figures`), with the number of rounds that failed by player.
 
     Raises:
         BadInput: a file is missing, a player is unknown, or `out` holds another run.
@@ -64,12 +64,15 @@ def evaluate_chat(
     opened = services or _open(root, profile)
     ranks: dict[str, Floats] = {}
     costs: dict[str, dict[str, float]] = {}
+    failed: dict[str, int] = {}
     for name in players:
         how = {"root": root, "out": out / name, "limit": limit, "progress": progress}
         measured = _play(name, dialogs, opened, settings, seed=seed, **how)
         ranks[name] = read_ranks(out / name, len(benchmark.known["images"]) if benchmark.known else 0)
         costs[name] = {key: value for key, value in measured["usage"].items() if not isinstance(value, dict)}
-    found = {**figures(ranks, seed=seed), "images": benchmark.size, "usage": costs, "profile": opened.profile}
+        failed[name] = measured["failed"]
+    found = {**figures(ranks, seed=seed), "images": benchmark.size, "profile": opened.profile}
+    found = {**found, "usage": costs, "failed": failed}
     _write(out, found, ranks)
     return found
 
@@ -100,7 +103,9 @@ def pool(
         name: np.concatenate([np.array(each["ranks"][name], dtype=float) for each in found])
         for name in players
     }
+    failed = {name: sum(each["failed"][name] for each in found) for name in players}
     pooled = {**figures(ranks, seed=seed), "images": found[0]["images"], "profile": found[0]["profile"]}
+    pooled["failed"] = failed
     Path(out).mkdir(parents=True, exist_ok=True)
     _write(Path(out), pooled, ranks)
     return pooled
@@ -184,6 +189,9 @@ def markdown(found: Mapping[str, Any]) -> str:
         figures_ = found["players"][name]
         cells = [f"{value:.1f}" for value in figures_[hits]] + [f"{figures_['BRI']:.3f}"]
         lines_.append(f"| {name} | " + " | ".join(cells) + " |")
+    if lost := {name: number for name, number in found.get("failed", {}).items() if number}:
+        told = ", ".join(f"{number} of {name}" for name, number in lost.items())
+        lines_ += ["", f"Rounds that failed, counted as the last place: {told}."]
     head = "| compared | measure | difference | 95 % interval | p | p (Holm) |"
     lines_ += ["", head, "| --- | --- | ---: | ---: | ---: | ---: |"]
     for row in found["comparisons"]:

@@ -130,6 +130,12 @@ def test_figures_of_two_dialogs_by_hand() -> None:
     assert hits["difference"] == 100.0 and bri["p_holm"] >= bri["p"]
 
 
+def test_rounds_that_failed_are_told() -> None:
+    found = rounds.figures({"ours": np.ones((2, 11)), "clip": np.ones((2, 11))})
+    assert "failed" not in rounds.markdown({**found, "failed": {"ours": 0, "clip": 0}})
+    assert "last place: 3 of ours." in rounds.markdown({**found, "failed": {"ours": 3, "clip": 0}})
+
+
 @pytest.mark.slow
 def test_every_player_plays_and_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
     world = DrawnWorld(tmp_path / "world", 3, 24)
@@ -140,6 +146,7 @@ def test_every_player_plays_and_a_run_that_was_stopped_goes_on(tmp_path: Path) -
     )
     assert all(len(each["Hits@10"]) == 11 for each in whole["players"].values())
     assert all(each["Hits@10"] == sorted(each["Hits@10"]) for each in whole["players"].values())
+    assert whole["failed"] == dict.fromkeys(whole["players"], 0)
     asked = (tmp_path / "whole" / "ours" / "per_query.jsonl").read_text()
     assert '"kind": "asked"' in asked and '"failed": null' in asked
 
