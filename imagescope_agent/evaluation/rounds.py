@@ -62,17 +62,17 @@ def evaluate_chat(
     root, out = Path(root), Path(out)
     benchmark, dialogs = _world(root, players, seed)
     opened = services or _open(root, profile)
-    ranks: dict[str, Floats] = {}
-    costs: dict[str, dict[str, float]] = {}
-    failed: dict[str, int] = {}
-    for name in players:
-        how = {"root": root, "out": out / name, "limit": limit, "progress": progress}
-        measured = _play(name, dialogs, opened, settings, seed=seed, **how)
-        ranks[name] = read_ranks(out / name, len(benchmark.known["images"]) if benchmark.known else 0)
-        costs[name] = {key: value for key, value in measured["usage"].items() if not isinstance(value, dict)}
-        failed[name] = measured["failed"]
-    found = {**figures(ranks, seed=seed), "images": benchmark.size, "profile": opened.profile}
-    found = {**found, "usage": costs, "failed": failed}
+    how: dict[str, Any] = {"seed": seed, "root": root, "limit": limit, "progress": progress}
+    measured = {name: _play(name, dialogs, opened, settings, out=out / name, **how) for name in players}
+    worst = len(benchmark.known["images"]) if benchmark.known else 0
+    ranks = {name: read_ranks(out / name, worst) for name in players}
+    found = {
+        **figures(ranks, seed=seed),
+        "images": benchmark.size,
+        "profile": opened.profile,
+        "usage": {name: _totals(each["usage"]) for name, each in measured.items()},
+        "failed": {name: each["failed"] for name, each in measured.items()},
+    }
     _write(out, found, ranks)
     return found
 
@@ -103,9 +103,12 @@ def pool(
         name: np.concatenate([np.array(each["ranks"][name], dtype=float) for each in found])
         for name in players
     }
-    failed = {name: sum(each["failed"][name] for each in found) for name in players}
-    pooled = {**figures(ranks, seed=seed), "images": found[0]["images"], "profile": found[0]["profile"]}
-    pooled["failed"] = failed
+    pooled = {
+        **figures(ranks, seed=seed),
+        "images": found[0]["images"],
+        "profile": found[0]["profile"],
+        "failed": {name: sum(each["failed"][name] for each in found) for name in players},
+    }
     Path(out).mkdir(parents=True, exist_ok=True)
     _write(Path(out), pooled, ranks)
     return pooled
@@ -117,11 +120,16 @@ def _read(run: Path) -> dict[str, Any]:
         found, ranks = (
             json.loads((run / name).read_text(encoding="utf-8")) for name in ("chat.json", "ranks.json")
         )
-        return {**found, "ranks": ranks}
-    except (OSError, ValueError) as error:
+        return {**found, "failed": found["failed"], "ranks": ranks}
+    except (OSError, ValueError, KeyError) as error:
         raise BadInput(
             f"{run} holds no finished chat run; `imagescope eval chat --out {run}` makes one"
         ) from error
+
+
+def _totals(usage: Mapping[str, Any]) -> dict[str, float]:
+    """What was spent in all, without what each role or step spent."""
+    return {key: value for key, value in usage.items() if not isinstance(value, dict)}
 
 
 def read_ranks(run: Path, worst: int) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from itertools import pairwise
 from pathlib import Path
@@ -178,6 +179,11 @@ def test_every_player_plays_and_a_run_that_was_stopped_goes_on(tmp_path: Path) -
     again = rounds.pool([tmp_path / "pooled"] * 2, tmp_path / "few", players=["ours", "clip"])
     assert again["dialogs"] == 12 and list(again["players"]) == ["ours", "clip"]
     assert again["players"]["ours"]["BRI"] == pytest.approx(whole["players"]["ours"]["BRI"])
+    old = json.loads((tmp_path / "few" / "chat.json").read_text())
+    del old["failed"]
+    (tmp_path / "few" / "chat.json").write_text(json.dumps(old))
+    with pytest.raises(BadInput, match="holds no finished chat run"):
+        rounds.pool([tmp_path / "few"], tmp_path / "pooled")
     with pytest.raises(BadInput, match="was not played by clip, imagescope"):
         rounds.pool([tmp_path / "whole", tmp_path / "stopped"], tmp_path / "pooled")
     with pytest.raises(BadInput, match="holds no finished chat run"):
