@@ -64,10 +64,8 @@ def evaluate_chat(
     opened = services or _open(root, profile)
     how: dict[str, Any] = {"seed": seed, "root": root, "limit": limit, "progress": progress}
     measured = {name: _play(name, dialogs, opened, settings, out=out / name, **how) for name in players}
-    worst = len(benchmark.known["images"]) if benchmark.known else 0
-    ranks = {name: read_ranks(out / name, worst) for name in players}
-    found = {
-        **figures(ranks, seed=seed),
+    ranks = {name: read_ranks(out / name, benchmark.size) for name in players}
+    found = figures(ranks, seed=seed) | {
         "images": benchmark.size,
         "profile": opened.profile,
         "usage": {name: _totals(each["usage"]) for name, each in measured.items()},
@@ -103,8 +101,7 @@ def pool(
         name: np.concatenate([np.array(each["ranks"][name], dtype=float) for each in found])
         for name in players
     }
-    pooled = {
-        **figures(ranks, seed=seed),
+    pooled = figures(ranks, seed=seed) | {
         "images": found[0]["images"],
         "profile": found[0]["profile"],
         "failed": {name: sum(each["failed"][name] for each in found) for name in players},
