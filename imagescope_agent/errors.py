@@ -23,6 +23,10 @@ class MissingExtra(BadInput):
     """An optional part of the package is not installed."""
 
 
+class RequestRefused(BadInput):
+    """A model refuses one request (its picture, its length, an option); it may well answer others."""
+
+
 class BackendUnavailable(ImageScopeError):
     """A model does not answer; asking again later may help."""
 

@@ -18,11 +18,13 @@ class Choice:
         probabilities: (n_requests, n_choices), each row sums to 1.
         usage: calls, prompt_tokens, completion_tokens, image_prefills, seconds.
         notes: what was degraded on the way.
+        refused: the requests that got no answer, by their row, and why; such a row is even and says nothing.
     """
 
     probabilities: list[list[float]]
     usage: dict[str, Any]
     notes: list[dict[str, str]] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
 
 
 @runtime_checkable
