@@ -16,11 +16,11 @@ from langgraph.types import RetryPolicy
 
 from imagescope_agent.errors import BackendUnavailable
 from imagescope_agent.nodes.answer import Answer
+from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import or_else
-from imagescope_agent.nodes.judge_unsure import JudgeUnsure
-from imagescope_agent.nodes.reflect import Reflect, RetrieveMore, unsatisfied
+from imagescope_agent.nodes.reformulate import Reformulate, RetrieveMore, unsatisfied
 from imagescope_agent.nodes.retrieve import Retrieve
-from imagescope_agent.nodes.turn import Begin
+from imagescope_agent.nodes.selective_judge import SelectiveJudge
 from imagescope_agent.nodes.understand import (
     Describe,
     Predicates,
@@ -29,11 +29,11 @@ from imagescope_agent.nodes.understand import (
     query_as_intent,
     unknown_reference,
 )
-from imagescope_agent.nodes.verify_sure import VerifySure
+from imagescope_agent.nodes.verify_adaptive import VerifyAdaptive
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import Query, State
-from imagescope_agent.traces.attach import served
+from imagescope_agent.state import SearchInput, State
+from imagescope_agent.traces.instrument import served
 
 REFLECTIONS = 1  # how often a search that satisfies nobody is widened
 JUDGE = "affordable"
@@ -47,18 +47,18 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     understand = Understand(services.reasoner, prompt_set=words)
     predicates = Predicates(services.reasoner, prompt_set=words)
 
-    graph = StateGraph(State, context_schema=Settings, input_schema=Query)
+    graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     for name, node in {
         "describe": or_else(describe, unknown_reference, instead="no caption"),
         "understand": or_else(understand, query_as_intent, instead="the query"),
         "predicates": or_else(predicates, no_predicates, instead="none"),
-        "verify": VerifySure(services.verifier, images, prompt_set=words),
-        "judge": JudgeUnsure(services.judge, images, judge=JUDGE, prompt_set=words),
+        "verify": VerifyAdaptive(services.verifier, images, prompt_set=words),
+        "judge": SelectiveJudge(services.judge, images, judge=JUDGE, prompt_set=words),
     }.items():
         graph.add_node(name, node, retry_policy=PATIENT)
     graph.add_node("begin", Begin(images))
     graph.add_node("retrieve", Retrieve(embedder, images))
-    graph.add_node("reflect", Reflect())
+    graph.add_node("reflect", Reformulate())
     graph.add_node("retrieve_more", RetrieveMore(embedder, images))
     graph.add_node("answer", Answer())
 

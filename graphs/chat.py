@@ -15,17 +15,22 @@ from langgraph.runtime import Runtime
 from langgraph.types import RetryPolicy
 
 from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.nodes.chat.clarifying_question import AnswerTurn, Choose, Propose, Survey, Word, ask
+from imagescope_agent.nodes.chat.deepen_retrieval import RetrieveLiked, VerifyDeeper, go_further, too_few_fit
+from imagescope_agent.nodes.chat.dialogue_state import (
+    UpdateDialogueState,
+    VerifyNewFacts,
+    message_as_fact,
+    standing_predicates,
+)
+from imagescope_agent.nodes.chat.parse_message import ParseMessage, has_words, is_first
 from imagescope_agent.nodes.fallback import or_else
-from imagescope_agent.nodes.fold import CheckNew, Fold, message_as_fact, standing_predicates
-from imagescope_agent.nodes.further import RetrieveLiked, VerifyFurther, go_further, too_few_fit
-from imagescope_agent.nodes.hear import Hear, has_words, is_first
-from imagescope_agent.nodes.judge_unsure import JudgeUnsure
-from imagescope_agent.nodes.question import AnswerTurn, Choose, Propose, Survey, Word, ask
+from imagescope_agent.nodes.selective_judge import SelectiveJudge
 from imagescope_agent.nodes.understand import Describe, Understand, query_as_intent, unknown_reference
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Query, State
-from imagescope_agent.traces.attach import served
+from imagescope_agent.state import SearchInput, State
+from imagescope_agent.traces.instrument import served
 
 PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
 
@@ -35,23 +40,26 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     images, words, talker = services.collection, services.prompt_set, services.talker
     describe = Describe(services.captioner, images, prompt_set=words)
     understand = Understand(services.reasoner, prompt_set=words)
-    fold, check = Fold(talker, prompt_set=words), CheckNew(services.reasoner, prompt_set=words)
+    fold, check = (
+        UpdateDialogueState(talker, prompt_set=words),
+        VerifyNewFacts(services.reasoner, prompt_set=words),
+    )
     propose, word = Propose(talker, images, prompt_set=words), Word(talker, prompt_set=words)
 
-    graph = StateGraph(State, context_schema=Settings, input_schema=Query)
+    graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     for name, node in {
         "describe": or_else(describe, unknown_reference, instead="no caption"),
         "understand": or_else(understand, query_as_intent, instead="the query"),
         "fold": or_else(fold, message_as_fact, instead="the message's own words"),
         "predicates": or_else(check, standing_predicates, instead="the standing ones"),
-        "verify": VerifyFurther(services.verifier, images, prompt_set=words),
-        "judge": JudgeUnsure(services.judge, images, prompt_set=words),
+        "verify": VerifyDeeper(services.verifier, images, prompt_set=words),
+        "judge": SelectiveJudge(services.judge, images, prompt_set=words),
         "propose": or_else(propose, lambda state: {}, instead="no question"),
         "word": or_else(word, lambda state: {}, instead="its predicate's words"),
         "survey": Survey(services.verifier, images, prompt_set=words),
     }.items():
         graph.add_node(name, node, retry_policy=PATIENT)
-    graph.add_node("begin", Hear(images))
+    graph.add_node("begin", ParseMessage(images))
     graph.add_node("retrieve", RetrieveLiked(services.embedder, images))
     graph.add_node("further", go_further)
     graph.add_node("choose", Choose())

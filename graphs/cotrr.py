@@ -16,15 +16,15 @@ from langgraph.types import RetryPolicy
 
 from imagescope_agent.errors import BackendUnavailable
 from imagescope_agent.nodes.answer import Answer
+from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import or_else
 from imagescope_agent.nodes.rank import JudgeBest, Soften, Target
 from imagescope_agent.nodes.retrieve import Retrieve
-from imagescope_agent.nodes.turn import Begin
 from imagescope_agent.nodes.understand import Describe, query_as_intent, unknown_reference
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import Again, State
-from imagescope_agent.traces.attach import served
+from imagescope_agent.state import RepeatedSearchInput, State
+from imagescope_agent.traces.instrument import served
 
 CANDIDATES = 10  # N of the paper
 PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
@@ -37,7 +37,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     target = Target(services.reasoner, prompt_set=words)
     judge = JudgeBest(services.judge, images, judge="cotrr", most=CANDIDATES, prompt_set=words)
 
-    graph = StateGraph(State, context_schema=Settings, input_schema=Again)
+    graph = StateGraph(State, context_schema=Settings, input_schema=RepeatedSearchInput)
     graph.add_node("begin", Begin(images))
     graph.add_node(
         "describe", or_else(describe, unknown_reference, instead="no caption"), retry_policy=PATIENT

@@ -14,10 +14,10 @@ from langgraph.types import RetryPolicy
 
 from imagescope_agent.errors import BackendUnavailable
 from imagescope_agent.nodes.answer import Answer
+from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import or_else
 from imagescope_agent.nodes.judge import JudgeTop
 from imagescope_agent.nodes.retrieve import Retrieve
-from imagescope_agent.nodes.turn import Begin
 from imagescope_agent.nodes.understand import (
     Describe,
     Predicates,
@@ -29,8 +29,8 @@ from imagescope_agent.nodes.understand import (
 from imagescope_agent.nodes.verify import Verify
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import Query, State
-from imagescope_agent.traces.attach import served
+from imagescope_agent.state import SearchInput, State
+from imagescope_agent.traces.instrument import served
 
 PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
 
@@ -44,7 +44,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     verify = Verify(services.verifier, images, prompt_set=words)
     judge = JudgeTop(services.judge, images, prompt_set=words)
 
-    graph = StateGraph(State, context_schema=Settings, input_schema=Query)
+    graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     graph.add_node("begin", Begin(images))
     graph.add_node(
         "describe", or_else(describe, unknown_reference, instead="no caption"), retry_policy=PATIENT

@@ -14,16 +14,16 @@ from langgraph.types import RetryPolicy
 
 from imagescope_agent.errors import BackendUnavailable
 from imagescope_agent.nodes.answer import Answer
+from imagescope_agent.nodes.chat.begin_round import BeginRound
 from imagescope_agent.nodes.fallback import or_else
 from imagescope_agent.nodes.judge import JudgeTop
 from imagescope_agent.nodes.retrieve import Retrieve
-from imagescope_agent.nodes.round import BeginRound
 from imagescope_agent.nodes.understand import Predicates, Understand, no_predicates, query_as_intent
 from imagescope_agent.nodes.verify import Verify
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import Query, State
-from imagescope_agent.traces.attach import served
+from imagescope_agent.state import SearchInput, State
+from imagescope_agent.traces.instrument import served
 
 PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
 
@@ -34,7 +34,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     understand = Understand(services.reasoner, prompt_set=words)
     predicates = Predicates(services.reasoner, prompt_set=words)
 
-    graph = StateGraph(State, context_schema=Settings, input_schema=Query)
+    graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     graph.add_node("begin", BeginRound(images))
     graph.add_node(
         "understand", or_else(understand, query_as_intent, instead="the query"), retry_policy=PATIENT

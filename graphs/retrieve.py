@@ -11,17 +11,17 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from imagescope_agent.nodes.answer import Answer
+from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.retrieve import RetrievePlain
-from imagescope_agent.nodes.turn import Begin
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import Query, State
-from imagescope_agent.traces.attach import served
+from imagescope_agent.state import SearchInput, State
+from imagescope_agent.traces.instrument import served
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query", "reference": id, path or None} -> `State` with the ranking."""
-    graph = StateGraph(State, context_schema=Settings, input_schema=Query)
+    graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     graph.add_node("begin", Begin(services.collection))
     graph.add_node("retrieve", RetrievePlain(services.embedder, services.collection))
     graph.add_node("answer", Answer())

@@ -14,18 +14,18 @@ from typing import Any, TypeVar
 from langchain_core.runnables import RunnableConfig
 
 from imagescope_agent.checkpoints import FILE, limit, make_room, open_checkpoints
-from imagescope_agent.collection.build import Report, build, find_images
-from imagescope_agent.collection.journal import storing
-from imagescope_agent.collection.manifest import damaged, find
 from imagescope_agent.errors import BadInput
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.registry import load_graph, resolve
 from imagescope_agent.results import SearchResult, to_result
+from imagescope_agent.retrieval.index_cache import storing
+from imagescope_agent.retrieval.indexer import IndexReport, build, find_images
+from imagescope_agent.retrieval.manifest import damaged, find
 from imagescope_agent.services import Services, open_embedder_of, open_roles, open_services, weights_of
 from imagescope_agent.settings import Settings
-from imagescope_agent.traces.attach import recording
+from imagescope_agent.traces.instrument import recording
 from imagescope_agent.traces.store import VARIABLE, place
 
 RUNS_VARIABLE = "IMAGESCOPE_RUNS"
@@ -205,7 +205,7 @@ def index_folder(
     out: Path | str | None = None,
     only: Container[str] | None = None,
     progress: bool | None = None,
-) -> Report:
+) -> IndexReport:
     """Index a folder of images, or bring its index up to date; killed at any moment, the next call goes on.
 
     Args:

@@ -12,9 +12,9 @@ from typing import Any
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from imagescope_agent.benchmarks.machine import machine, peak_memory
-from imagescope_agent.benchmarks.verify import LABELS, make_requests
 from imagescope_agent.errors import ImageScopeError, UnreadableReply
+from imagescope_agent.lab.benchmarks.machine import machine, peak_memory
+from imagescope_agent.lab.benchmarks.verify import LABELS, make_requests
 from imagescope_agent.mllms.endpoint import Endpoint
 from imagescope_agent.mllms.protocols import SchemaWriter
 from imagescope_agent.mllms.role import Request, Role
@@ -43,7 +43,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class DoctorReport:
     """All findings about a profile.
 
     Attributes:
@@ -88,7 +88,7 @@ class Word(BaseModel):
     number: int = Field(ge=0, le=9)
 
 
-def check(profile: str = "mini") -> Report:
+def check(profile: str = "mini") -> DoctorReport:
     """Load and try everything the profile names.
 
     Raises:
@@ -103,7 +103,7 @@ def check(profile: str = "mini") -> Report:
         by_model.setdefault(id(roles[name].model), []).append(name)
     for names in by_model.values():
         asyncio.run(findings.model(Role(" ".join(names), roles[names[0]].model), chosen.prompt_set))
-    return Report(
+    return DoctorReport(
         profile=profile,
         machine={**machine(), **peak_memory()},
         findings=findings.found,

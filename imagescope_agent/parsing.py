@@ -89,7 +89,7 @@ def parse_intent(reply: str) -> state.Intent:
         UnreadableReply: there is no such object.
     """
     answer = parse_json(reply, IntentAnswer)
-    steps: list[state.Step] = [{"type": step.type, "text": step.text} for step in answer.steps]
+    steps: list[state.Instruction] = [{"type": step.type, "text": step.text} for step in answer.steps]
     return {"steps": steps, "core": answer.core, "enhanced": answer.enhanced, "full": answer.full}
 
 

@@ -102,7 +102,7 @@ class SearchResult:
 
 def _figure(hit: Hit) -> str:
     """A hit as HTML; without its picture where the file is gone."""
-    from imagescope_agent.collection.images import ImageProblem, open_image
+    from imagescope_agent.retrieval.images import ImageProblem, open_image
 
     try:
         image = open_image(Path(hit.path))

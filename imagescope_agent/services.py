@@ -15,13 +15,13 @@ from langchain_core.language_models import BaseChatModel
 from PIL import Image
 from pydantic import ValidationError
 
-from imagescope_agent.collection.embed import Composer, Embedder, Vectors, open_embedder
-from imagescope_agent.collection.index import Collection
 from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.mllms import MLLMS
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.profiles.profile import ROLES, Profile, load_profile
 from imagescope_agent.registry import resolve
+from imagescope_agent.retrieval.collection import Collection
+from imagescope_agent.retrieval.embedders.open_clip import Composer, Embedder, Vectors, open_embedder
 
 COLLECTION_VARIABLE = "IMAGESCOPE_COLLECTION"
 PROFILE_VARIABLE = "IMAGESCOPE_PROFILE"

@@ -28,7 +28,7 @@ class Usage(TypedDict):
     seconds: float
 
 
-class Step(TypedDict):
+class Instruction(TypedDict):
     """An atomic instruction; type is Addition, Removal, Modification, Comparison or Retention."""
 
     type: str
@@ -38,7 +38,7 @@ class Step(TypedDict):
 class Intent(TypedDict):
     """What is wanted: atomic instructions, and the target described at three rising grains."""
 
-    steps: list[Step]
+    steps: list[Instruction]
     core: str
     enhanced: str
     full: str
@@ -71,7 +71,7 @@ class Fact(TypedDict):
     predicates: list[Predicate]
 
 
-class Question(TypedDict):
+class ClarifyingQuestion(TypedDict):
     """What the user is asked: the words, the predicate they ask for, and the bits that an answer should give.
 
     `also` are further predicates that the same words ask for; yes or no answers no such question.
@@ -90,7 +90,7 @@ class Turn(TypedDict):
     reference: str | None
     request: str
     results: list[dict[str, Any]]
-    question: Question | None
+    question: ClarifyingQuestion | None
     notes: list[Note]
     usage: list[Usage]
 
@@ -106,14 +106,14 @@ def merge_verdicts(old: Verdicts, new: Verdicts) -> Verdicts:
     return merged
 
 
-class Query(TypedDict):
+class SearchInput(TypedDict):
     """What a run is given: the text and, for composed retrieval, an image id or a path."""
 
     query: str
     reference: NotRequired[str | None]
 
 
-class Again(Query):
+class RepeatedSearchInput(SearchInput):
     """A query after others: images that were shown and were not it."""
 
     rejected: NotRequired[list[str]]
@@ -153,5 +153,5 @@ class State(TypedDict, total=False):
     pool: list[str]  # predicates that may be asked for
     wordings: dict[str, str]  # how a predicate is asked for
     asked: list[str]
-    question: Question | None
+    question: ClarifyingQuestion | None
     turns: list[Turn]

@@ -80,7 +80,7 @@ class World:
     """A folder of one-coloured pictures, red.png and so on, indexed; any of its models can be scripted."""
 
     def __init__(self, folder: Path) -> None:
-        from imagescope_agent.collection.index import Collection, build
+        from imagescope_agent.retrieval.collection import Collection, build
 
         folder.mkdir(parents=True)
         for name, colour in PALETTE.items():

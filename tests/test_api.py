@@ -126,7 +126,7 @@ def test_a_run_cut_off_by_its_backend_goes_on_where_it_was(make: Any, world: Any
 KILLED = """
 import asyncio, json, os, signal, sys
 from imagescope_agent.api import ImageScope
-from imagescope_agent.collection.index import Collection
+from imagescope_agent.retrieval.collection import Collection
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.services import Services

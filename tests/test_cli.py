@@ -170,7 +170,7 @@ def test_eval_exits_4_when_more_is_degraded_than_allowed(
         asked.update(given, dataset=dataset)
         return {"queries": 10, "failed": 1, "degraded": 1}
 
-    monkeypatch.setattr("imagescope_agent.evaluation.run.evaluate", measured)
+    monkeypatch.setattr("imagescope_agent.evaluation.evaluate.evaluate", measured)
     words = ["eval", "scenes", "--root", "r", "--out", str(tmp_path), "--limit", "5", "--seed", "3"]
     assert run(*words, "--json", "--max-degraded", limit) == code
     assert json.loads(capsys.readouterr().out)["queries"] == 10

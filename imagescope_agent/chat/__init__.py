@@ -23,7 +23,7 @@ from imagescope_agent.chat.locks import database_lock, file_lock
 from imagescope_agent.chat.session import GRAPH, Progress, Session, check_name
 from imagescope_agent.checkpoints import POSTGRES, open_store
 from imagescope_agent.errors import BadInput
-from imagescope_agent.nodes.hear import NEW
+from imagescope_agent.nodes.chat.parse_message import NEW
 from imagescope_agent.registry import load_graph
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings

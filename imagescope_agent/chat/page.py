@@ -12,10 +12,11 @@ from typing import Any
 
 import gradio as gr
 
-from imagescope_agent.chat import Chats, Session, views
-from imagescope_agent.chat.pictures import data_uri
-from imagescope_agent.collection.images import load
+from imagescope_agent.chat import Chats, Session
+from imagescope_agent.chat import html as views
+from imagescope_agent.chat.thumbnails import data_uri
 from imagescope_agent.errors import BadInput, ImageScopeError, shorten
+from imagescope_agent.retrieval.images import load
 
 UPLOADS = "uploads"  # beside the index: a conversation outlives the browser's temporary files
 AT_ONCE = 32  # turns in flight; models merge their requests into batches

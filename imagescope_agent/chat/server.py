@@ -85,8 +85,8 @@ def make_app(chats: Chats, *, host: str = HOST, port: int = PORT, password: str 
         from starlette.middleware.trustedhost import TrustedHostMiddleware
     except ImportError as error:
         raise MissingExtra("the page needs an extra: pip install 'imagescope-agent[ui]'") from error
+    from imagescope_agent.chat.html import STYLE
     from imagescope_agent.chat.page import Page
-    from imagescope_agent.chat.views import STYLE
 
     app = FastAPI(openapi_url=None)
     gradio.mount_gradio_app(

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, Overwrite, StateSnapshot
 
-from imagescope_agent.chat.schema import is_current, migrate
+from imagescope_agent.chat.migrations import is_current, migrate
 from imagescope_agent.errors import BadInput
-from imagescope_agent.nodes.hear import check_message, check_reference
+from imagescope_agent.nodes.chat.parse_message import check_message, check_reference
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import State, Turn
-from imagescope_agent.traces.attach import recording
+from imagescope_agent.traces.instrument import recording
 from imagescope_agent.traces.store import place
 
 if TYPE_CHECKING:

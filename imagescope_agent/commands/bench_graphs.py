@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    from imagescope_agent.benchmarks.graphs import run as measure
+    from imagescope_agent.lab.benchmarks.graphs import run as measure
 
     names = ("root", "profile", "images", "queries", "seed")
     made = measure(**{name: getattr(args, name) for name in names})

@@ -47,7 +47,7 @@ Measured = tuple[dict[str, Any], str, dict[str, Any], tuple[str, str]]
 
 
 def _drawn(args: argparse.Namespace) -> Measured:
-    from imagescope_agent.benchmarks import judges
+    from imagescope_agent.lab.benchmarks import judges
 
     if len(args.k or []) > 1:
         raise BadInput("drawn queries are judged with one number of candidates: give -k once, or --simulated")
@@ -64,7 +64,7 @@ def _drawn(args: argparse.Namespace) -> Measured:
 
 
 def _simulated(args: argparse.Namespace) -> Measured:
-    from imagescope_agent.benchmarks import judge_study as study
+    from imagescope_agent.lab.benchmarks import judge_study as study
 
     made = study.run(sizes=args.k or study.SIZES, trials=args.trials, seed=args.seed, names=args.judge)
     panels = {f"k = {size}": study.points(made, size) for size in args.k or study.SIZES}
@@ -74,7 +74,7 @@ def _simulated(args: argparse.Namespace) -> Measured:
 def _write(
     out: Path, name: str, made: dict[str, Any], text: str, panels: dict[str, Any], axes: tuple[str, str]
 ) -> None:
-    from imagescope_agent.benchmarks.frontier import plot
+    from imagescope_agent.lab.benchmarks.frontier import plot
 
     out.mkdir(parents=True, exist_ok=True)
     plot(panels, out / f"{name}.png", cost=axes[0], quality=axes[1])

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    from imagescope_agent.benchmarks.overhead import run as measure
+    from imagescope_agent.lab.benchmarks.overhead import run as measure
 
     made = measure(profile=args.profile, count=args.count, repeats=args.repeats, seed=args.seed)
     if args.json:

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    from imagescope_agent.benchmarks.searches import run as measure
+    from imagescope_agent.lab.benchmarks.searches import run as measure
 
     made = measure(root=args.root, profile=args.profile, searches=args.searches, seed=args.seed)
     if args.json:

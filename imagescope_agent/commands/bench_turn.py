@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    from imagescope_agent.benchmarks import turn
+    from imagescope_agent.lab.benchmarks import turn
 
     names = ("profile", "images", "dialogs", "turns", "seed")
     measured = turn.run(**{name: getattr(args, name) for name in names})

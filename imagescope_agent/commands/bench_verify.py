@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print the table."""
-    from imagescope_agent.benchmarks.verify import run as measure
+    from imagescope_agent.lab.benchmarks.verify import run as measure
 
     made = measure(
         profile=args.profile,

@@ -173,8 +173,8 @@ class Talk:
         """The best images, where the terminal can show them."""
         if not self.watched or not sys.stdout.isatty() or self.args.json or self.args.export:
             return
-        from imagescope_agent.chat.pictures import terminal_picture, terminal_protocol
-        from imagescope_agent.collection.images import ImageProblem
+        from imagescope_agent.chat.thumbnails import terminal_picture, terminal_protocol
+        from imagescope_agent.retrieval.images import ImageProblem
 
         protocol = None if self.args.no_pictures else terminal_protocol()
         collection = self.session.chats.services.collection

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demonstration and print how far the first right image rose."""
-    from imagescope_agent.demo.run import run_demo
+    from imagescope_agent.lab.demo.run import run_demo
 
     shown = run_demo(args.out, say=lambda line: print(line, flush=True))
     print("\nrank of the first right image    CLIP alone  ImageScope")

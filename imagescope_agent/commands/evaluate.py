@@ -64,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput("where should the run be kept? give --out DIR")
     if args.dataset == "chat":
         return _chat(args)
-    from imagescope_agent.evaluation.run import evaluate
-    from imagescope_agent.evaluation.tables import markdown
+    from imagescope_agent.evaluation.evaluate import evaluate
+    from imagescope_agent.evaluation.reporting.tables import markdown
 
     names = ("root", "out", "split", "graph", "judge", "profile", "limit", "seed")
     metrics = evaluate(args.dataset, **{name: getattr(args, name) for name in names})
@@ -83,7 +83,7 @@ def share_degraded(metrics: dict[str, Any]) -> float:
 
 
 def _chat(args: argparse.Namespace) -> int:
-    from imagescope_agent.evaluation.rounds import evaluate_chat, markdown, pool
+    from imagescope_agent.evaluation.chat.benchmark import evaluate_chat, markdown, pool
 
     given: dict[str, Any] = {"players": args.players.split(",")} if args.players else {}
     given |= {"judge": args.judge} if args.judge and not args.pool else {}

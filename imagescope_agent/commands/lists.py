@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the names with one line each, or the files that were drawn."""
     if getattr(args, "draw", None):
-        from imagescope_agent.traces.diagram import write_all
+        from imagescope_agent.diagram import write_all
 
         print("\n".join(str(file) for file in write_all(args.draw)))
         return 0

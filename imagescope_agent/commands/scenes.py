@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw the world."""
-    from imagescope_agent.scenes.make import make_world
+    from imagescope_agent.lab.scenes.make import make_world
 
     fresh = not args.out.exists()
     try:

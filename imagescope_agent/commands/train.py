@@ -61,8 +61,8 @@ def _mllm_arguments(model: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, draw curves, or measure."""
-    from imagescope_agent.training import card
-    from imagescope_agent.training import run as training
+    from imagescope_agent.lab.training import run as training
+    from imagescope_agent.lab.training import skill_eval as card
 
     if args.action == "curves":
         training.plot_curves(args.work, args.out)
@@ -79,8 +79,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train_chat(args: argparse.Namespace) -> bool:
-    from imagescope_agent.training import mini_talk
-    from imagescope_agent.training import run as training
+    from imagescope_agent.lab.training import mini_talk
+    from imagescope_agent.lab.training import run as training
 
     until = args.minutes * 60 if args.minutes else None
     if args.action == "mini-talk":

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from imagescope_agent.errors import BadInput, suggest
-from imagescope_agent.evaluation import scoring, significance, tables
-from imagescope_agent.evaluation.datasets.base import Query
-from imagescope_agent.evaluation.ledger import METRICS, PER_QUERY, RUN, read_identity, read_records
+from imagescope_agent.evaluation import aggregate as scoring
+from imagescope_agent.evaluation import significance
+from imagescope_agent.evaluation.datasets.base import BenchmarkQuery
 from imagescope_agent.evaluation.metrics import Floats
+from imagescope_agent.evaluation.reporting import tables
+from imagescope_agent.evaluation.run_store import METRICS, PER_QUERY, RUN, read_identity, read_records
 
 #: What must agree before two runs may be compared.
 SAME = ("dataset", "split", "protocol", "gallery")
@@ -29,7 +31,7 @@ class Run:
 
     name: str
     identity: dict[str, Any]
-    queries: list[Query]
+    queries: list[BenchmarkQuery]
     records: list[dict[str, Any]]
     measures: list[str]
     failed: int
@@ -128,7 +130,9 @@ def open_run(folder: Path, stage: str = "final") -> Run:
     if not measures:
         raise BadInput(f"{folder / PER_QUERY}: this split's ground truth is held by a test server")
     queries = [
-        Query(qid=r["qid"], text=r["text"], subsets=tuple(r["subsets"]), group=r["group"], turn=r["turn"])
+        BenchmarkQuery(
+            qid=r["qid"], text=r["text"], subsets=tuple(r["subsets"]), group=r["group"], turn=r["turn"]
+        )
         for r in answered
     ]
     return Run(

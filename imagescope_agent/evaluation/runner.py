@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from imagescope_agent.errors import BackendUnavailable, ImageScopeError
-from imagescope_agent.evaluation import scoring
-from imagescope_agent.evaluation.datasets.base import Benchmark, Query
-from imagescope_agent.evaluation.ledger import Ledger
+from imagescope_agent.evaluation import aggregate as scoring
+from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery
+from imagescope_agent.evaluation.run_store import RunStore
 
 #: How many of the first ranks per_query.jsonl keeps of every stage.
 KEPT = 100
@@ -35,7 +35,7 @@ class Answer:
 class System(Protocol):
     """Anything that ranks a gallery for a query; `imagescope` opens ours, tests bring their own."""
 
-    async def answer(self, query: Query) -> Answer:
+    async def answer(self, query: BenchmarkQuery) -> Answer:
         """Rank the query's gallery.
 
         Raises:
@@ -45,7 +45,7 @@ class System(Protocol):
         ...
 
 
-def sample(queries: Sequence[Query], limit: int | None, seed: int) -> list[Query]:
+def sample(queries: Sequence[BenchmarkQuery], limit: int | None, seed: int) -> list[BenchmarkQuery]:
     """`limit` queries (whole dialogs) drawn without replacement by `seed`, in the data set's order; all when
     None.
     """
@@ -58,9 +58,9 @@ def sample(queries: Sequence[Query], limit: int | None, seed: int) -> list[Query
 
 async def ask_all(
     benchmark: Benchmark,
-    queries: Sequence[Query],
+    queries: Sequence[BenchmarkQuery],
     system: System,
-    ledger: Ledger,
+    ledger: RunStore,
     *,
     concurrency: int,
     progress: bool,
@@ -73,7 +73,7 @@ async def ask_all(
     Raises:
         BackendUnavailable: the run cannot go on; what was answered is kept.
     """
-    units: dict[str, list[Query]] = {}
+    units: dict[str, list[BenchmarkQuery]] = {}
     for query in queries:
         if query.qid not in ledger.records:
             units.setdefault(query.unit, []).append(query)
@@ -99,7 +99,11 @@ async def ask_all(
 
 
 async def _work(
-    benchmark: Benchmark, waiting: Iterator[list[Query]], system: System, ledger: Ledger, bar: tqdm[Any]
+    benchmark: Benchmark,
+    waiting: Iterator[list[BenchmarkQuery]],
+    system: System,
+    ledger: RunStore,
+    bar: tqdm[Any],
 ) -> None:
     for unit in waiting:
         for query in unit:
@@ -107,7 +111,7 @@ async def _work(
             bar.update()
 
 
-async def _record(benchmark: Benchmark, query: Query, system: System) -> dict[str, Any]:
+async def _record(benchmark: Benchmark, query: BenchmarkQuery, system: System) -> dict[str, Any]:
     """One line of per_query.jsonl."""
     head = {
         "qid": query.qid, "text": query.text, "reference": query.reference,
@@ -136,11 +140,11 @@ def _failure(why: str) -> dict[str, Any]:
     return {"failed": why, "degraded": False, "stages": {}, "values": {}, "usage": {}, "notes": []}
 
 
-def _values(benchmark: Benchmark, query: Query, ranking: list[str]) -> dict[str, Any]:
+def _values(benchmark: Benchmark, query: BenchmarkQuery, ranking: list[str]) -> dict[str, Any]:
     return scoring.as_record(scoring.score(benchmark, [query], [ranking]), 0)
 
 
-def _keep(query: Query, ranking: list[str], benchmark: Benchmark) -> list[str]:
+def _keep(query: BenchmarkQuery, ranking: list[str], benchmark: Benchmark) -> list[str]:
     """The first KEPT ranks, then the rest of CIRR's group in ranked order, so that recall_subset can be
     scored again.
     """

@@ -15,8 +15,8 @@ from urllib.parse import unquote
 import numpy as np
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation.columns import Bytes, Codes, Floats, Ints, decimals, pad, split
-from imagescope_agent.evaluation.ledger import write_atomic
+from imagescope_agent.evaluation.run_store import write_atomic
+from imagescope_agent.evaluation.tsv import Bytes, Codes, Floats, Ints, decimals, pad, split
 
 FORM = "QID Q0 IMAGE RANK SCORE TAG"
 FIELDS = 6

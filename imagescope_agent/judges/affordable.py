@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from random import Random
 
 from imagescope_agent.judges import listwise, pointwise, prp
-from imagescope_agent.judges.order_control import LABELS
-from imagescope_agent.judges.session import Session
+from imagescope_agent.judges.position_debiasing import LABELS
+from imagescope_agent.judges.session import JudgeSession
 from imagescope_agent.judges.strategy import Found, Strategy
 
 
@@ -15,11 +15,11 @@ from imagescope_agent.judges.strategy import Found, Strategy
 class Affordable(Strategy):
     """Spends what is there: k(k-1) calls, or k, or 1, or none."""
 
-    async def rank(self, session: Session, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> Found:
         """By the strategy that `choice` names."""
         return await (await self.choice(session)).rank(session, rng)
 
-    async def choice(self, session: Session) -> Strategy:
+    async def choice(self, session: JudgeSession) -> Strategy:
         """The dearest strategy whose calls, and tokens, are within the budget."""
         count = len(session.items)
         pair = session.request("best", session.items[:2], LABELS[:2], labels=", ".join(LABELS[:2]))

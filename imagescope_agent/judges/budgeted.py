@@ -8,7 +8,7 @@ from random import Random
 
 from imagescope_agent.judges.aggregation import placed
 from imagescope_agent.judges.elicitation import better, points
-from imagescope_agent.judges.session import Session
+from imagescope_agent.judges.session import JudgeSession
 from imagescope_agent.judges.strategy import Found, Strategy
 
 
@@ -22,7 +22,7 @@ class Budgeted(Strategy):
 
     calls: int = 4
 
-    async def rank(self, session: Session, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> Found:
         """Yes before unasked before no, each by P(yes); then the front by pairs while calls are left."""
         count = len(session.items)
         budget = self.calls * count if session.left is None else min(session.left, self.calls * count)

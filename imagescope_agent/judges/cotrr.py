@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from imagescope_agent.judges import replies
 from imagescope_agent.judges.elicitation import complete
 from imagescope_agent.judges.listwise import Listwise
-from imagescope_agent.judges.session import Session
+from imagescope_agent.judges.session import JudgeSession
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +22,11 @@ class Cotrr(Listwise):
     window: int = 26
     attempts: int = 2
 
-    async def elicit(self, session: Session, shown: Sequence[Sequence[int]]) -> list[list[int] | None]:
+    async def elicit(self, session: JudgeSession, shown: Sequence[Sequence[int]]) -> list[list[int] | None]:
         """An order of each presentation; the grade of every candidate becomes a reason."""
         return [await self._one(session, items) for items in shown]
 
-    async def _one(self, session: Session, items: Sequence[int]) -> list[int] | None:
+    async def _one(self, session: JudgeSession, items: Sequence[int]) -> list[int] | None:
         request = session.numbered("cotrr", items)
         for _ in range(self.attempts):
             reply = await session.ask(
@@ -43,7 +43,7 @@ class Cotrr(Listwise):
         return None
 
 
-def _explain(session: Session, items: Sequence[int], answer: replies.CotrrAnswer) -> None:
+def _explain(session: JudgeSession, items: Sequence[int], answer: replies.CotrrAnswer) -> None:
     for evaluation in answer.evaluations:
         if 1 <= evaluation.image <= len(items):
             name = session.candidates[items[evaluation.image - 1]].id

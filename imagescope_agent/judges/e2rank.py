@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 
 from imagescope_agent.judges.aggregation import placed
-from imagescope_agent.judges.session import Session
+from imagescope_agent.judges.session import JudgeSession
 from imagescope_agent.judges.strategy import Found, Strategy
 from imagescope_agent.mllms.protocols import MessageEmbedder
 from imagescope_agent.mllms.role import Request
@@ -24,7 +24,7 @@ class E2Rank(Strategy):
 
     window: int = 20
 
-    async def rank(self, session: Session, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> Found:
         """By falling cosine; 1 + k calls, or none where the budget forbids them."""
         front = session.items[: self.window]
         alone = [Request(text="", images=(session.candidates[item].image,)) for item in session.items]

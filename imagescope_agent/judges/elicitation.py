@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from random import Random
 
-from imagescope_agent.judges.order_control import LABELS, Presentation, presentations
+from imagescope_agent.judges.position_debiasing import LABELS, Presentation, presentations
 from imagescope_agent.judges.replies import (
     GradesAnswer,
     OrderAnswer,
@@ -15,7 +15,7 @@ from imagescope_agent.judges.replies import (
     parse_grades,
     parse_order,
 )
-from imagescope_agent.judges.session import Session
+from imagescope_agent.judges.session import JudgeSession
 from imagescope_agent.mllms.role import Request
 
 
@@ -43,20 +43,20 @@ class Preference:
         return round((self.forward + self.backward) / 2, 9)
 
 
-async def points(session: Session, items: Sequence[int]) -> dict[int, float]:
+async def points(session: JudgeSession, items: Sequence[int]) -> dict[int, float]:
     """P(yes, this satisfies the query) of each item, one call each; items without an answer are left out."""
     requests = [session.request("evaluate", [item]) for item in items]
     rows = await session.choose(requests, ("Yes", "No"))
     return {item: row[0] for item, row in zip(items, rows, strict=True) if row is not None}
 
 
-async def grades(session: Session, items: Sequence[int]) -> dict[int, float]:
+async def grades(session: JudgeSession, items: Sequence[int]) -> dict[int, float]:
     """A whole grade 0..10 of each item, as 0..1, one call each; items without an answer are left out."""
     values = await session.ask([session.request("grade", [item]) for item in items], parse_grade)
     return {item: value for item, value in zip(items, values, strict=True) if value is not None}
 
 
-async def pairs(session: Session, wanted: Sequence[tuple[int, int]]) -> list[Preference]:
+async def pairs(session: JudgeSession, wanted: Sequence[tuple[int, int]]) -> list[Preference]:
     """Which of two is better, asked in both orders: two calls a pair, all at once."""
     requests = [
         _which(session, shown) for first, second in wanted for shown in presentations((first, second), 2)
@@ -73,13 +73,15 @@ async def pairs(session: Session, wanted: Sequence[tuple[int, int]]) -> list[Pre
     return found
 
 
-async def better(session: Session, first: int, second: int) -> int:
+async def better(session: JudgeSession, first: int, second: int) -> int:
     """The better of two by both orders; the earlier in first-stage order when they disagree."""
     decided = (await pairs(session, [(first, second)]))[0].decided
     return min(first, second) if decided == 0.5 else first if decided == 1 else second
 
 
-async def best(session: Session, items: Sequence[int], *, rounds: int = 1, rng: Random | None = None) -> int:
+async def best(
+    session: JudgeSession, items: Sequence[int], *, rounds: int = 1, rng: Random | None = None
+) -> int:
     """The best of up to 26 items, by more than half of `rounds` presentations; else the earliest of them."""
     shown = presentations(items, rounds, rng)
     rows = await session.choose(
@@ -94,14 +96,14 @@ async def best(session: Session, items: Sequence[int], *, rounds: int = 1, rng: 
     return min(items)
 
 
-async def first_token(session: Session, items: Sequence[int]) -> dict[int, float]:
+async def first_token(session: JudgeSession, items: Sequence[int]) -> dict[int, float]:
     """P(label) of every item in one call (FIRST, arXiv 2406.15657); empty when nothing was said."""
     shown = presentations(items, 1)[0]
     row = (await session.choose([_which(session, shown)], LABELS[: len(items)]))[0]
     return {} if row is None else shown.by_item(row)
 
 
-async def orders(session: Session, shown: Sequence[Sequence[int]]) -> list[list[int] | None]:
+async def orders(session: JudgeSession, shown: Sequence[Sequence[int]]) -> list[list[int] | None]:
     """Each list put in order in one call, all at once; None where nothing was said.
 
     Items that a reply leaves out come last, in the order they were shown in, with a note.
@@ -114,7 +116,7 @@ async def orders(session: Session, shown: Sequence[Sequence[int]]) -> list[list[
     ]
 
 
-async def group_grades(session: Session, groups: Sequence[Sequence[int]]) -> list[dict[int, float]]:
+async def group_grades(session: JudgeSession, groups: Sequence[Sequence[int]]) -> list[dict[int, float]]:
     """Grades 0..1 for every member of each group, a call a group, all at once; empty where nothing was said."""
     found: list[dict[int, float]] = [{} for _ in groups]
     for size in dict.fromkeys(map(len, groups)):
@@ -127,7 +129,7 @@ async def group_grades(session: Session, groups: Sequence[Sequence[int]]) -> lis
     return found
 
 
-def complete(session: Session, places: Sequence[int], items: Sequence[int]) -> list[int] | None:
+def complete(session: JudgeSession, places: Sequence[int], items: Sequence[int]) -> list[int] | None:
     """The items at the named places, then the others in first-stage order, with a note when some were missing.
 
     None, with a note, when no item was named.
@@ -147,7 +149,7 @@ def complete(session: Session, places: Sequence[int], items: Sequence[int]) -> l
 _MANY = 10_000  # the reply's own numbers are checked against what was shown by `complete`
 
 
-def _which(session: Session, shown: Presentation) -> Request:
+def _which(session: JudgeSession, shown: Presentation) -> Request:
     return session.request("best", shown.items, shown.labels, labels=", ".join(shown.labels))
 
 

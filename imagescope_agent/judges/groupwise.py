@@ -7,7 +7,7 @@ from random import Random
 
 from imagescope_agent.judges.aggregation import mean, placed
 from imagescope_agent.judges.elicitation import group_grades
-from imagescope_agent.judges.session import Session
+from imagescope_agent.judges.session import JudgeSession
 from imagescope_agent.judges.strategy import Found, Strategy
 
 
@@ -23,7 +23,7 @@ class Groupwise(Strategy):
     size: int = 10
     rounds: int = 2
 
-    async def rank(self, session: Session, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> Found:
         """By mean grade, ties in first-stage order."""
         groups: list[list[int]] = []
         for _ in range(self.rounds):

@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 
 from imagescope_agent.judges.aggregation import placed
-from imagescope_agent.judges.session import Session
+from imagescope_agent.judges.session import JudgeSession
 from imagescope_agent.judges.strategy import Found, Strategy
 from imagescope_agent.mllms.protocols import AttentionReader
 from imagescope_agent.mllms.role import Request
@@ -21,7 +21,7 @@ NOTHING = "N/A"  # the query that says nothing: what is attended to without a re
 class Icr(Strategy):
     """All candidates in one prompt, the query last; nothing is written."""
 
-    async def rank(self, session: Session, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> Found:
         """By attention beyond that of an empty query; two calls, or none where the budget forbids two."""
         requests = [_request(session, query) for query in (NOTHING, session.task.query)]
         read = await session.attend(requests)
@@ -39,10 +39,10 @@ def calibrated(real: Sequence[float], empty: Sequence[float]) -> float:
     return float(kept.sum())
 
 
-def _request(session: Session, query: str) -> Request:
+def _request(session: JudgeSession, query: str) -> Request:
     """The listwise question, asked with another query."""
     task = replace(session.task, query=query, understood=query)
-    return Session(task, session.candidates).numbered("order", session.items)
+    return JudgeSession(task, session.candidates).numbered("order", session.items)
 
 
 judge = Icr(

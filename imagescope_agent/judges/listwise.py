@@ -9,8 +9,8 @@ from random import Random
 
 from imagescope_agent.judges import elicitation, sorting
 from imagescope_agent.judges.aggregation import borda_of_orders
-from imagescope_agent.judges.order_control import presentations
-from imagescope_agent.judges.session import Session
+from imagescope_agent.judges.position_debiasing import presentations
+from imagescope_agent.judges.session import JudgeSession
 from imagescope_agent.judges.strategy import Found, Strategy
 
 
@@ -26,12 +26,12 @@ class Windows(Strategy):
     window: int = 20
     stride: int = 10
 
-    async def rank(self, session: Session, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> Found:
         """The order after the last window; an unreadable window keeps its order."""
         reorder = partial(self.reorder, session, rng)
         return await sorting.slide(session.items, reorder, window=self.window, stride=self.stride), {}
 
-    async def reorder(self, session: Session, rng: Random, items: list[int]) -> list[int]:
+    async def reorder(self, session: JudgeSession, rng: Random, items: list[int]) -> list[int]:
         """One window in its new order."""
         raise NotImplementedError
 
@@ -46,13 +46,13 @@ class Listwise(Windows):
 
     rounds: int = 1
 
-    async def reorder(self, session: Session, rng: Random, items: list[int]) -> list[int]:
+    async def reorder(self, session: JudgeSession, rng: Random, items: list[int]) -> list[int]:
         """One window in its new order."""
         shown = presentations(items, self.rounds, rng if self.rounds > 1 else None)
         found = [order for order in await self.elicit(session, [each.items for each in shown]) if order]
         return _by_place(items, found)
 
-    async def elicit(self, session: Session, shown: Sequence[Sequence[int]]) -> list[list[int] | None]:
+    async def elicit(self, session: JudgeSession, shown: Sequence[Sequence[int]]) -> list[list[int] | None]:
         """An order of each presentation."""
         return await elicitation.orders(session, shown)
 
@@ -61,7 +61,7 @@ class Listwise(Windows):
 class First(Windows):
     """One token is decoded, and the probabilities of all labels order the window (arXiv 2406.15657)."""
 
-    async def reorder(self, session: Session, rng: Random, items: list[int]) -> list[int]:
+    async def reorder(self, session: JudgeSession, rng: Random, items: list[int]) -> list[int]:
         """One window in its new order."""
         return placed_within(items, await elicitation.first_token(session, items))
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from imagescope_agent.errors import BudgetSpent, UnreadableReply
 from imagescope_agent.judges.base import Candidate, Judgement, Task, blank_image
-from imagescope_agent.ledger import at_step, note
 from imagescope_agent.mllms.role import Request
 from imagescope_agent.parsing import parse_yes_no
+from imagescope_agent.records import at_step, note
 from imagescope_agent.state import Note
 
 

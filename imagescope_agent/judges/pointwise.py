@@ -8,7 +8,7 @@ from random import Random
 
 from imagescope_agent.judges import elicitation
 from imagescope_agent.judges.aggregation import placed
-from imagescope_agent.judges.session import Session
+from imagescope_agent.judges.session import JudgeSession
 from imagescope_agent.judges.strategy import Found, Strategy
 
 
@@ -20,9 +20,9 @@ class Pointwise(Strategy):
         score: which question: `elicitation.points` or `elicitation.grades`.
     """
 
-    score: Callable[[Session, Sequence[int]], Awaitable[dict[int, float]]]
+    score: Callable[[JudgeSession, Sequence[int]], Awaitable[dict[int, float]]]
 
-    async def rank(self, session: Session, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> Found:
         """By falling score, ties in first-stage order."""
         scores = await self.score(session, session.items)
         return placed(session.items, scores), scores

@@ -10,7 +10,7 @@ from random import Random
 
 from imagescope_agent.judges import aggregation, sorting
 from imagescope_agent.judges.elicitation import better, pairs
-from imagescope_agent.judges.session import Session
+from imagescope_agent.judges.session import JudgeSession
 from imagescope_agent.judges.strategy import Found, Strategy
 
 
@@ -26,7 +26,7 @@ class AllPairs(Strategy):
     aggregate: Callable[[aggregation.Matrix], list[int]]
     soft: bool = True
 
-    async def rank(self, session: Session, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> Found:
         """The aggregated order; scores are the mean preference over the others, 0 to 1."""
         wanted = list(combinations(session.items, 2))
         found = await pairs(session, wanted)
@@ -44,7 +44,7 @@ class AllPairs(Strategy):
 class Heap(Strategy):
     """Heapsort of the best, about k log k comparisons of two calls."""
 
-    async def rank(self, session: Session, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> Found:
         """The `top` best, the others in first-stage order."""
         best = sorting.one_by_one(partial(better, session))
         return await sorting.heapsort(session.items, best, children=2, top=self.top), {}
@@ -54,7 +54,7 @@ class Heap(Strategy):
 class Sliding(Strategy):
     """Bubble passes from the bottom up; a candidate rises only when it wins in both orders."""
 
-    async def rank(self, session: Session, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> Found:
         """After `top` passes the first `top` places are sorted."""
         best = sorting.one_by_one(partial(better, session))
         return await sorting.bubblesort(session.items, best, children=1, top=self.top), {}

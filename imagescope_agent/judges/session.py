@@ -9,17 +9,17 @@ from pydantic import BaseModel
 
 from imagescope_agent.errors import BudgetSpent, UnreadableReply
 from imagescope_agent.judges.base import Candidate, Judgement, Task, blank_image
-from imagescope_agent.judges.order_control import labelled
-from imagescope_agent.ledger import at_step, note
+from imagescope_agent.judges.position_debiasing import labelled
 from imagescope_agent.mllms.protocols import Attention, Embedding
 from imagescope_agent.mllms.role import ImageRef, Request
+from imagescope_agent.records import at_step, note
 from imagescope_agent.state import Note
 
 STEP = "judge"
 _Value = TypeVar("_Value")
 
 
-class Session:
+class JudgeSession:
     """Asks the task's model within the task's budget and keeps the account.
 
     Items are numbers 0..n-1 in first-stage order, so that the smaller of two numbers wins a tie. What the

@@ -8,7 +8,7 @@ from random import Random
 
 from imagescope_agent.judges import sorting
 from imagescope_agent.judges.elicitation import best
-from imagescope_agent.judges.session import Session
+from imagescope_agent.judges.session import JudgeSession
 from imagescope_agent.judges.strategy import Found, Strategy
 
 
@@ -26,7 +26,7 @@ class Setwise(Strategy):
     rounds: int = 1
     by: str = "heap"
 
-    async def rank(self, session: Session, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> Found:
         """The `top` best, the others in first-stage order."""
 
         async def choose(items: Sequence[int]) -> int:

@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 
 from imagescope_agent.judges.elicitation import orders
-from imagescope_agent.judges.session import Session
+from imagescope_agent.judges.session import JudgeSession
 from imagescope_agent.judges.strategy import Found, Strategy
 
 
@@ -27,11 +27,11 @@ class SiftRank(Strategy):
     settled: int = 5
     most: int = 50
 
-    async def rank(self, session: Session, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> Found:
         """The settled order; the items above the elbow are sifted again while they are more than a batch."""
         return await self._sift(session, rng, list(session.items)), {}
 
-    async def _sift(self, session: Session, rng: Random, items: list[int]) -> list[int]:
+    async def _sift(self, session: JudgeSession, rng: Random, items: list[int]) -> list[int]:
         places: dict[int, list[float]] = {item: [] for item in items}
         history: list[list[int]] = []
         elbows: list[int] = []

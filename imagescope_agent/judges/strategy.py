@@ -9,7 +9,7 @@ from typing import Any
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.judges.base import Candidate, Judgement, Task
-from imagescope_agent.judges.session import Session
+from imagescope_agent.judges.session import JudgeSession
 
 Found = tuple[list[int], dict[int, float]]
 
@@ -45,12 +45,12 @@ class Strategy:
                     f"this judge needs a model with the power {power.__name__!r}, which "
                     f"{type(task.model.model).__name__} does not have; choose another (`imagescope judges`)"
                 )
-        session = Session(task, candidates)
+        session = JudgeSession(task, candidates)
         if len(session.items) < 2:
             return session.judgement(session.items)
         order, scores = await self.rank(session, Random(task.seed))
         return session.judgement(order, scores)
 
-    async def rank(self, session: Session, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> Found:
         """The order of at least two items, and scores by item where there are any."""
         raise NotImplementedError

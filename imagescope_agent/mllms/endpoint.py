@@ -16,9 +16,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr
 
 from imagescope_agent.errors import BackendUnavailable
-from imagescope_agent.mllms.protocols import Choice, UnusableLabels
-from imagescope_agent.mllms.schema import json_schema
-from imagescope_agent.mllms.wire import (
+from imagescope_agent.mllms.openai_client import (
     Powers,
     Server,
     first_token_probabilities,
@@ -26,6 +24,8 @@ from imagescope_agent.mllms.wire import (
     reply_text,
     token_counts,
 )
+from imagescope_agent.mllms.protocols import Choice, UnusableLabels
+from imagescope_agent.mllms.schema import json_schema
 
 URL_VARIABLE = "IMAGESCOPE_ENDPOINT"
 KEY_VARIABLE = "IMAGESCOPE_ENDPOINT_KEY"

@@ -17,12 +17,12 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import BaseModel, PrivateAttr
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.hosting.attention import attention_of
-from imagescope_agent.mllms.hosting.checkpoint import Source
-from imagescope_agent.mllms.hosting.embedding import embedding_of
-from imagescope_agent.mllms.hosting.engine import Engine, open_engine
-from imagescope_agent.mllms.hosting.limits import Limits
-from imagescope_agent.mllms.hosting.work import Job, Scored, Written
+from imagescope_agent.mllms.engine.attention import attention_of
+from imagescope_agent.mllms.engine.checkpoint import Source
+from imagescope_agent.mllms.engine.config import EngineConfig
+from imagescope_agent.mllms.engine.embedding import embedding_of
+from imagescope_agent.mllms.engine.engine import Engine, open_engine
+from imagescope_agent.mllms.engine.request_queue import GenerateOutput, Job, ScoreOutput
 from imagescope_agent.mllms.protocols import Attention, Choice, Embedding
 from imagescope_agent.mllms.role import CALLER
 from imagescope_agent.mllms.schema import json_schema
@@ -101,7 +101,7 @@ class TransformersChat(BaseChatModel):
                 attention=self.attention,
                 trust_remote_code=self.trust_remote_code,
             )
-            limits = Limits(
+            limits = EngineConfig(
                 batch_tokens=self.batch_tokens,
                 row_tokens=self.row_tokens,
                 rows=self.rows,
@@ -144,7 +144,7 @@ class TransformersChat(BaseChatModel):
         jobs = [Job(messages=each, caller=caller, labels=labels) for each in messages]
         start = time.perf_counter()
         engine.submit(jobs)
-        scored: list[Scored] = await asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
+        scored: list[ScoreOutput] = await asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
         usage = {
             "calls": len(jobs),
             "prompt_tokens": sum(each.prompt_tokens for each in scored),
@@ -259,19 +259,19 @@ class TransformersChat(BaseChatModel):
             yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
         yield self._last_chunk(job.future.result())
 
-    def _result(self, written: Written) -> ChatResult:
+    def _result(self, written: GenerateOutput) -> ChatResult:
         message = AIMessage(
             content=written.text, usage_metadata=_usage(written), response_metadata=self._metadata(written)
         )
         return ChatResult(generations=[ChatGeneration(message=message)])
 
-    def _last_chunk(self, written: Written) -> ChatGenerationChunk:
+    def _last_chunk(self, written: GenerateOutput) -> ChatGenerationChunk:
         message = AIMessageChunk(
             content="", usage_metadata=_usage(written), response_metadata=self._metadata(written)
         )
         return ChatGenerationChunk(message=message)
 
-    def _metadata(self, written: Written) -> dict[str, Any]:
+    def _metadata(self, written: GenerateOutput) -> dict[str, Any]:
         return {
             "model_name": self.checkpoint,
             "finish_reason": written.finish,
@@ -285,7 +285,7 @@ def _soon(loop: asyncio.AbstractEventLoop, pieces: asyncio.Queue[str | None], pi
         loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
 
-def _usage(written: Written) -> UsageMetadata:
+def _usage(written: GenerateOutput) -> UsageMetadata:
     read, wrote = written.prompt_tokens, written.completion_tokens
     return UsageMetadata(input_tokens=read, output_tokens=wrote, total_tokens=read + wrote)
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from langgraph.runtime import Runtime
 
 from imagescope_agent.errors import BudgetSpent, UnreadableReply
-from imagescope_agent.ledger import note, spent
+from imagescope_agent.records import note, spent
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, State, Usage
 

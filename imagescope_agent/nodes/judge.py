@@ -6,18 +6,18 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from imagescope_agent.collection.index import Collection
 from imagescope_agent.errors import BudgetSpent
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
 from imagescope_agent.judges.base import Candidate, Judge, Judgement, Task
-from imagescope_agent.ledger import at_step, note, remaining, spent
-from imagescope_agent.mllms.purse import Bounded
+from imagescope_agent.mllms.budget import BudgetedRole
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.asking import on_budget
-from imagescope_agent.nodes.pictures import candidate_refs, reference_ref
+from imagescope_agent.nodes.image_refs import candidate_refs, reference_ref
+from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.parsing import complete_order
 from imagescope_agent.prompting import steps_text
+from imagescope_agent.records import at_step, note, remaining, spent
 from imagescope_agent.registry import resolve
+from imagescope_agent.retrieval.collection import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, State
 
@@ -100,7 +100,7 @@ def _understood(state: State) -> str:
 def _unfinished(task: Task, candidates: list[Candidate], error: BudgetSpent) -> Judgement:
     """The candidates as they are, with what was spent on them."""
     notes = [note(JudgeTop.step, "budget", f"{error}; the order stays")]
-    usage = [task.model.purse.usage] if isinstance(task.model, Bounded) else []
+    usage = [task.model.purse.usage] if isinstance(task.model, BudgetedRole) else []
     return Judgement(order=[candidate.id for candidate in candidates], notes=notes, usage=usage)
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from imagescope_agent.collection.index import Collection
 from imagescope_agent.errors import shorten
-from imagescope_agent.ledger import at_step, note, require_call, spent
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.asking import ask_one, on_budget
 from imagescope_agent.nodes.judge import JudgeTop
+from imagescope_agent.nodes.model_calls import ask_one, on_budget
 from imagescope_agent.parsing import parse_caption
 from imagescope_agent.prompting import load_prompt
+from imagescope_agent.records import at_step, note, require_call, spent
+from imagescope_agent.retrieval.collection import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Candidate, State
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from langgraph.runtime import Runtime
 
-from imagescope_agent.collection.embed import Embedder, Vectors
-from imagescope_agent.collection.index import Collection
-from imagescope_agent.ledger import spent
+from imagescope_agent.records import spent
+from imagescope_agent.retrieval.collection import Collection
+from imagescope_agent.retrieval.embedders.open_clip import Embedder, Vectors
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State
 

@@ -7,12 +7,10 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from imagescope_agent.collection.index import Collection
-from imagescope_agent.ledger import at_step, require_call, spent
 from imagescope_agent.mllms.role import Reply, Role
-from imagescope_agent.nodes.asking import ask_one, on_budget
 from imagescope_agent.nodes.fallback import Asking
-from imagescope_agent.nodes.pictures import reference_ref
+from imagescope_agent.nodes.image_refs import reference_ref
+from imagescope_agent.nodes.model_calls import ask_one, on_budget
 from imagescope_agent.parsing import (
     IntentAnswer,
     PredicatesAnswer,
@@ -22,8 +20,10 @@ from imagescope_agent.parsing import (
     unique_predicates,
 )
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
+from imagescope_agent.records import at_step, require_call, spent
+from imagescope_agent.retrieval.collection import Collection
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Note, Predicate, State, Step
+from imagescope_agent.state import Instruction, Note, Predicate, State
 
 UNKNOWN_REFERENCE = "an image"
 
@@ -105,7 +105,7 @@ class Predicates:
         return {"predicates": predicates, **account(self, reply, notes)}
 
     async def ask(
-        self, steps: list[Step], state: State, runtime: Runtime[Settings], again: str
+        self, steps: list[Instruction], state: State, runtime: Runtime[Settings], again: str
     ) -> tuple[list[Predicate], Reply]:
         """The reply for these instructions, predicate by predicate; errors as above."""
         require_call(state, settings := current(runtime))

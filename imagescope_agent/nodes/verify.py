@@ -8,12 +8,12 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from imagescope_agent.collection.index import Collection
-from imagescope_agent.ledger import at_step, note, remaining, spent
 from imagescope_agent.mllms.role import Request, Role
-from imagescope_agent.nodes.asking import on_budget
-from imagescope_agent.nodes.pictures import candidate_refs
+from imagescope_agent.nodes.image_refs import candidate_refs
+from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import load_prompt
+from imagescope_agent.records import at_step, note, remaining, spent
+from imagescope_agent.retrieval.collection import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, Predicate, State, Usage, Verdicts, matches_expected
 
@@ -21,7 +21,7 @@ CHOICES = ("Yes", "No")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class VerifyOutput:
     """What a batch of questions brought.
 
     Args:
@@ -79,13 +79,13 @@ class Verify:
         """How many of the retrieved images are asked everything."""
         return settings.top_k
 
-    async def _ask(self, wanted: dict[str, list[str]], verifier: Role) -> Found:
+    async def _ask(self, wanted: dict[str, list[str]], verifier: Role) -> VerifyOutput:
         refs, notes = await candidate_refs(
             (name for name, questions in wanted.items() if questions), self.collection, step=self.step
         )
         pairs = [(name, question) for name in refs for question in wanted[name]]
         if not pairs:
-            return Found(notes=notes)
+            return VerifyOutput(notes=notes)
         # Questions about one image stand together, so that a model can read the image once for all.
         requests = [
             Request(text=self.prompt.fill(question=question), images=(refs[name],))
@@ -95,7 +95,7 @@ class Verify:
         verdicts: Verdicts = {}
         for (name, question), row in zip(pairs, choice.probabilities, strict=False):
             verdicts.setdefault(name, {})[question] = float(row[0])
-        return Found(
+        return VerifyOutput(
             verdicts=verdicts,
             notes=[*notes, *at_step(self.step, choice.notes)],
             usage=[spent(self.step, self.role, choice.usage)],
@@ -104,7 +104,7 @@ class Verify:
 
     async def _put(
         self, question: str, names: Iterable[str], known: Verdicts, left: int | None, verifier: Role
-    ) -> tuple[Found, list[Note]]:
+    ) -> tuple[VerifyOutput, list[Note]]:
         """Put one question, for at most `left` calls, to the images that have not answered it.
 
         The answers are added to what is `known`. Also returned is a note where the budget was too small.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import networkx
 
 from imagescope_agent.state import matches_expected
-from imagescope_agent.traces.duels import duel_results
+from imagescope_agent.traces.pairwise import duel_results
 
 if TYPE_CHECKING:
     from imagescope_agent.traces.trace import Trace

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from imagescope_agent.collection.images import ImageProblem, open_image
 from imagescope_agent.errors import BadInput
-from imagescope_agent.traces import view
+from imagescope_agent.retrieval.images import ImageProblem, open_image
+from imagescope_agent.traces import page_data as view
 
 if TYPE_CHECKING:
     from imagescope_agent.traces.compare import Comparison

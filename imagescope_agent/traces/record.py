@@ -18,7 +18,7 @@ from langgraph.types import Command
 
 from imagescope_agent.mllms.role import SCORED
 from imagescope_agent.state import Note
-from imagescope_agent.traces.plain import cut, plain_update, read_messages, versions
+from imagescope_agent.traces.serialize import cut, plain_update, read_messages, versions
 
 MOST_QUESTIONS = 20_000  # of one batch
 

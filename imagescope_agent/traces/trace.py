@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagescope_agent.judges import OWN_JUDGE
-from imagescope_agent.traces.duels import Duel, duels
-from imagescope_agent.traces.why import Why, explain
+from imagescope_agent.traces.explain import Why, explain
+from imagescope_agent.traces.pairwise import Comparison, duels
 
 if TYPE_CHECKING:
     import networkx
@@ -19,7 +19,7 @@ _COUNTS = ("prompt_tokens", "completion_tokens", "image_prefills")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class TraceQuestion:
     """One question of a call; `answer` is the reply, or a probability per choice, or None when it failed."""
 
     text: str
@@ -44,7 +44,7 @@ class Call:
     node: str
     role: str
     started: float
-    questions: tuple[Question, ...]
+    questions: tuple[TraceQuestion, ...]
     images: tuple[str, ...]
     choices: tuple[str, ...]
     usage: dict[str, Any]
@@ -53,7 +53,7 @@ class Call:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class TraceStep:
     """A node that ran; `ended` is None where it was cut off, `attempt` counts from 1."""
 
     number: int
@@ -102,11 +102,11 @@ class Trace:
         )
 
     @cached_property
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[TraceStep]:
         """The nodes in the order they began, every attempt."""
         ends = {e["span"]: e for e in self.events if e["kind"] in ("node_end", "node_error")}
         return [
-            Step(
+            TraceStep(
                 number=event["seq"],
                 node=event["node"],
                 attempt=event["attempt"],
@@ -198,7 +198,7 @@ class Trace:
         return [note for step in self.steps for note in step.update.get("notes") or []]
 
     @cached_property
-    def duels(self) -> list[Duel]:
+    def duels(self) -> list[Comparison]:
         """The judge's comparisons of one candidate with another; see `duels.duels`."""
         return duels(self)
 
@@ -255,7 +255,7 @@ class Trace:
 def _call(event: Mapping[str, Any], nodes: Mapping[int, str]) -> Call:
     texts, images, usage = event["texts"], event["images"], event["usage"]
     questions = tuple(
-        Question(text=texts[text], images=tuple(images[i] for i in shown), answer=answer)
+        TraceQuestion(text=texts[text], images=tuple(images[i] for i in shown), answer=answer)
         for text, shown, answer in event["asked"]
     )
     known = bool(images) and usage.get("image_prefills") == 0 and event.get("error") is None

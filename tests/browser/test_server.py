@@ -11,7 +11,7 @@ import pytest
 
 import imagescope_agent.api  # noqa: F401 - first, or it would keep what a test below puts in place for a while
 from imagescope_agent import cli
-from imagescope_agent.chat import views
+from imagescope_agent.chat import html as views
 from imagescope_agent.chat.server import MAX_BODY, check_address
 from imagescope_agent.errors import BadInput
 from tests.browser.conftest import Served, serving

@@ -23,7 +23,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from PIL import Image
 
 from imagescope_agent.chat import Chats
-from imagescope_agent.collection.index import Collection, build
+from imagescope_agent.retrieval.collection import Collection, build
 from imagescope_agent.settings import Settings
 from tests.chat.talk import look_at, talking, think
 from tests.conftest import PALETTE, ColourEmbedder, World

@@ -14,13 +14,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from imagescope_agent.collection.index import Collection, build
-from imagescope_agent.evaluation.user import Phrase, Reading, read_question, read_scenes
+from imagescope_agent.evaluation.chat.simulated_user import Phrase, Reading, read_question, read_scenes
+from imagescope_agent.lab.scenes.conditions import SETTING_PHRASE, Pattern
+from imagescope_agent.lab.scenes.language import caption, join
+from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted, ScriptedScorer
-from imagescope_agent.scenes.conditions import SETTING_PHRASE, Pattern
-from imagescope_agent.scenes.language import caption, join
-from imagescope_agent.scenes.make import make_world
+from imagescope_agent.retrieval.collection import Collection, build
 from imagescope_agent.services import Services
 from tests.conftest import ColourEmbedder
 

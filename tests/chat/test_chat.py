@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langgraph.types import Overwrite
 
-from imagescope_agent.chat import Chats, open_chats, schema
+from imagescope_agent.chat import Chats, open_chats
+from imagescope_agent.chat import migrations as schema
 from imagescope_agent.errors import BackendUnavailable, BadInput
-from imagescope_agent.nodes.hear import SCHEMA
+from imagescope_agent.nodes.chat.parse_message import SCHEMA
 from tests.chat.talk import look_at, talking
 
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from imagescope_agent import cli
-from imagescope_agent.chat.pictures import terminal_picture, terminal_protocol
+from imagescope_agent.chat.thumbnails import terminal_picture, terminal_protocol
 from tests.chat.talk import talking
 
 

@@ -12,10 +12,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.hosting.conversation import Reader
-from imagescope_agent.mllms.hosting.sharing import SplicedDesk
-from imagescope_agent.mllms.purse import Bounded as OnBudget
-from imagescope_agent.mllms.purse import Purse
+from imagescope_agent.mllms.budget import Budget
+from imagescope_agent.mllms.budget import BudgetedRole as OnBudget
+from imagescope_agent.mllms.engine.conversation import Reader
+from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.registry import load_graph
@@ -31,7 +31,7 @@ UNSHARED = {
 }
 
 
-class Bounded(BaseModel):
+class BudgetedRole(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     word: str = Field(pattern=r"^[a-z ]{0,8}$")
@@ -121,9 +121,9 @@ def test_two_pictures_in_one_message(hosted: TransformersChat) -> None:
 
 def test_json_follows_the_schema(hosted: TransformersChat) -> None:
     asked = [Request(text=f"Number {n}?", images=(picture(n % 3),)) for n in range(50)]
-    replies = asyncio.run(Role("reasoner", hosted).ask(asked, schema=Bounded, max_tokens=80))
+    replies = asyncio.run(Role("reasoner", hosted).ask(asked, schema=BudgetedRole, max_tokens=80))
     for reply in replies:
-        Bounded.model_validate(json.loads(reply.text))
+        BudgetedRole.model_validate(json.loads(reply.text))
         assert list(json.loads(reply.text)) == ["word", "count"], (
             "keys come in the schema's order, not the alphabet's"
         )
@@ -136,7 +136,7 @@ def test_what_a_question_costs_is_known_beforehand(hosted: TransformersChat) -> 
     role = Role("judge", hosted)
     assert counted == [asyncio.run(role.ask([request]))[0].usage["prompt_tokens"] for request in asked]
     budget = sum(counted[:4])
-    found = asyncio.run(OnBudget(role, Purse(tokens=budget)).choose_some(asked, LABELS, [2, 2, 1]))
+    found = asyncio.run(OnBudget(role, Budget(tokens=budget)).choose_some(asked, LABELS, [2, 2, 1]))
     assert 0 < len(found.probabilities) < 5 and found.usage["prompt_tokens"] <= budget
 
 
@@ -150,7 +150,7 @@ def test_attention_is_that_of_the_slow_kernel(hosted: TransformersChat) -> None:
             asyncio.run(hosted.aembed([request.messages()]))
         return
     found = asyncio.run(hosted.aattention(request.messages()))
-    assert isinstance(desk, SplicedDesk)
+    assert isinstance(desk, SharedPrefixBackend)
     inputs = by_processor(hosted, request)
     checkpoint.model.set_attn_implementation("eager")
     try:
@@ -194,6 +194,6 @@ def test_a_language_model_without_eyes(tmp_path: Path) -> None:
     asked = [Request(text="A or B?"), Request(text="Is it a very long question, this one?")]
     together = choose(model, asked)
     assert torch.allclose(together, torch.cat([choose(model, [request]) for request in asked]), atol=1e-3)
-    assert len(asyncio.run(role.ask(asked, schema=Bounded, max_tokens=60))) == 2
+    assert len(asyncio.run(role.ask(asked, schema=BudgetedRole, max_tokens=60))) == 2
     with pytest.raises(Exception, match="takes no pictures"):
         asyncio.run(role.ask(requests()[:1]))

@@ -21,8 +21,8 @@ import layouts
 import numpy as np
 
 from imagescope_agent.api import run_sync
-from imagescope_agent.evaluation import outputs
-from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Query
+from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
+from imagescope_agent.evaluation.reporting import outputs
 from imagescope_agent.evaluation.runner import Answer, _record
 
 IMAGES = 123_403
@@ -35,7 +35,7 @@ class Shifted:
     def __init__(self, names: list[str]) -> None:
         self.names = names
 
-    async def answer(self, query: Query) -> Answer:
+    async def answer(self, query: BenchmarkQuery) -> Answer:
         start = int(query.qid) - int(query.qid) % 7
         ranked = self.names[start : start + 100]
         return Answer(stages={"retrieve": ranked[::-1], "final": ranked})
@@ -49,7 +49,8 @@ def write_report(folder: Path, queries: int) -> Path:
     files = {name: f"{number % layouts.COLOURS}.png" for number, name in enumerate(names)}
     gallery = Gallery(name="images", folder=folder, files=files)
     asked = tuple(
-        Query(qid=str(n), text=f"query {n}", relevant=(names[n],), target=names[n]) for n in range(queries)
+        BenchmarkQuery(qid=str(n), text=f"query {n}", relevant=(names[n],), target=names[n])
+        for n in range(queries)
     )
     told: dict[str, Any] = {"split": "test", "protocol": "drawn", "gallery": f"{IMAGES} images"}
     benchmark = Benchmark(
@@ -90,7 +91,7 @@ def write(root: Any, queries: Any, results: Any) -> None:
 
 def bench_score(queries: Any, results: Any, kept: Path | None = None) -> Any:
     """`kept`: a folder for the files, made once."""
-    from imagescope_agent.evaluation.score import score
+    from imagescope_agent.evaluation.score_run import score
 
     with tempfile.TemporaryDirectory() as made:
         folder = kept or Path(made)
@@ -114,8 +115,8 @@ def gallery(images: int, dimension: int) -> Any:
     """A collection of drawn vectors, and the vectors."""
     import faiss
 
-    from imagescope_agent.collection.index import Collection
-    from imagescope_agent.collection.manifest import Entry, Manifest
+    from imagescope_agent.retrieval.collection import Collection
+    from imagescope_agent.retrieval.manifest import Entry, Manifest
 
     rng = np.random.default_rng(0)
     indices, rows = [], []

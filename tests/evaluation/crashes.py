@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.evaluation.datasets.base import Query
-from imagescope_agent.evaluation.run import evaluate
+from imagescope_agent.evaluation.datasets.base import BenchmarkQuery
+from imagescope_agent.evaluation.evaluate import evaluate
 from imagescope_agent.evaluation.runner import Answer
 from tests.crashes import killed, undisturbed
 
@@ -30,7 +30,7 @@ class Slow:
     def __init__(self, images: list[str], asked: Path) -> None:
         self.images, self.asked = images, asked
 
-    async def answer(self, query: Query) -> Answer:
+    async def answer(self, query: BenchmarkQuery) -> Answer:
         await asyncio.sleep(random.Random(query.qid).uniform(0, 0.01))
         with self.asked.open("a") as file:
             file.write(query.qid + "\n")

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation import datasets, scoring
+from imagescope_agent.evaluation import aggregate as scoring
+from imagescope_agent.evaluation import datasets
 from imagescope_agent.evaluation.compare import compare
-from imagescope_agent.evaluation.run import evaluate
+from imagescope_agent.evaluation.evaluate import evaluate
 
 SETS = [
     ("cirr", "val"), ("circo", "val"), ("fashioniq", "val-original"), ("fashioniq", "val-VAL"),

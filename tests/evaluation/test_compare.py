@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation import tables
 from imagescope_agent.evaluation.compare import compare, table
-from imagescope_agent.evaluation.run import evaluate
+from imagescope_agent.evaluation.evaluate import evaluate
+from imagescope_agent.evaluation.reporting import tables
 
 
 @pytest.fixture

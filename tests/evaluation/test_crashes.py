@@ -17,10 +17,10 @@ def test_two_evaluations_do_not_write_to_one_folder(
     drawn: Any, images: Any, fast_system: Any, tmp_path: Any
 ) -> None:
     from imagescope_agent.errors import BadInput
-    from imagescope_agent.evaluation.ledger import Ledger
+    from imagescope_agent.evaluation.run_store import RunStore
 
-    first = Ledger(tmp_path / "run", {"a": 1})
+    first = RunStore(tmp_path / "run", {"a": 1})
     with pytest.raises(BadInput, match="another evaluation"):
-        Ledger(tmp_path / "run", {"a": 1})
+        RunStore(tmp_path / "run", {"a": 1})
     first.close()
-    Ledger(tmp_path / "run", {"a": 1}).close()
+    RunStore(tmp_path / "run", {"a": 1}).close()

@@ -16,8 +16,8 @@ from imagescope_agent import cli
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import datasets, trec
 from imagescope_agent.evaluation.check import check
-from imagescope_agent.evaluation.run import evaluate
-from imagescope_agent.evaluation.score import score
+from imagescope_agent.evaluation.evaluate import evaluate
+from imagescope_agent.evaluation.score_run import score
 
 ANNOTATIONS = {
     "cirr": "captions/cap.rc2.val.json",

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from imagescope_agent.evaluation import datasets, scoring
-from imagescope_agent.evaluation.score import score
+from imagescope_agent.evaluation import aggregate as scoring
+from imagescope_agent.evaluation import datasets
+from imagescope_agent.evaluation.score_run import score
 
 
 def test_cirr(shared: Any) -> None:

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from imagescope_agent.evaluation import datasets, published, scoring
+from imagescope_agent.evaluation import aggregate as scoring
+from imagescope_agent.evaluation import datasets
+from imagescope_agent.evaluation.reporting import published
 
 KNOWN = {
     "cirr/val/reference-removed", "cirr/test1/reference-removed", "circo/val", "circo/test",

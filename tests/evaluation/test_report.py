@@ -10,7 +10,7 @@ import bench_scoring
 import pytest
 
 from imagescope_agent.errors import UnreadableReply
-from imagescope_agent.evaluation.run import evaluate
+from imagescope_agent.evaluation.evaluate import evaluate
 
 HOSTILE = "<script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\"> & a boat"
 

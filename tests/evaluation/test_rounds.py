@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagescope_agent.errors import BackendUnavailable, BadInput
-from imagescope_agent.evaluation import rounds
-from imagescope_agent.evaluation.plot import lines
-from imagescope_agent.evaluation.user import SimulatedUser, read_question
-from imagescope_agent.scenes.questions import ask
-from imagescope_agent.scenes.world import Scene, Thing, random_scene
+from imagescope_agent.evaluation.chat import benchmark as rounds
+from imagescope_agent.evaluation.chat.simulated_user import SimulatedUser, read_question
+from imagescope_agent.evaluation.reporting.plot import lines
+from imagescope_agent.lab.scenes.questions import ask
+from imagescope_agent.lab.scenes.world import Scene, Thing, random_scene
 from tests.chat.drawn import DrawnWorld
 
 SCENE = Scene(

@@ -9,8 +9,8 @@ import pytest
 
 from imagescope_agent.errors import BackendUnavailable, BadInput, UnreadableReply
 from imagescope_agent.evaluation import datasets
-from imagescope_agent.evaluation.run import evaluate
-from imagescope_agent.evaluation.score import score
+from imagescope_agent.evaluation.evaluate import evaluate
+from imagescope_agent.evaluation.score_run import score
 
 KEYS = {
     *("dataset", "split", "protocol", "graph", "judge", "profile", "weights", "settings", "seed"),

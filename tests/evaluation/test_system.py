@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from imagescope_agent.evaluation import datasets
-from imagescope_agent.evaluation.run import evaluate
-from imagescope_agent.evaluation.score import score
-from imagescope_agent.evaluation.system import GraphSystem
+from imagescope_agent.evaluation.evaluate import evaluate
+from imagescope_agent.evaluation.graph_system import GraphSystem
+from imagescope_agent.evaluation.score_run import score
 
 SETS = [
     *[("cirr", "val"), ("cirr", "test1"), ("circo", "val"), ("circo", "test")],
@@ -60,9 +60,9 @@ def think(asked: Any) -> Any:
 def opened(tmp_path: Any) -> Any:
     """A data set's galleries indexed and a graph opened on each, with scripted models."""
     from imagescope_agent.api import ImageScope
-    from imagescope_agent.collection.index import Collection, build
     from imagescope_agent.mllms.role import Role
     from imagescope_agent.mllms.scripted import Scripted, ScriptedScorer
+    from imagescope_agent.retrieval.collection import Collection, build
     from imagescope_agent.services import Services
 
     def choose(asked: Any) -> Any:

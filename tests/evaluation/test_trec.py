@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation import columns, trec
+from imagescope_agent.evaluation import trec
+from imagescope_agent.evaluation import tsv as columns
 
 
 def slowly(content: bytes) -> dict[str, list[str]] | int:

@@ -12,9 +12,9 @@ import pytest
 from imagescope_agent.api import ImageScope
 from imagescope_agent.errors import BackendUnavailable
 from imagescope_agent.evaluation import datasets
-from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Query
-from imagescope_agent.evaluation.run import evaluate
-from imagescope_agent.evaluation.system import GraphSystem
+from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
+from imagescope_agent.evaluation.evaluate import evaluate
+from imagescope_agent.evaluation.graph_system import GraphSystem
 
 DIALOGS = {
     "warm": ["something red", "is it orange? yes", "is it yellow? yes"],
@@ -24,9 +24,9 @@ TARGETS = {"warm": "yellow.png", "cold": "green.png"}
 SETTINGS: dict[str, Any] = {"clarify": "never", "alpha": 0}
 
 
-def rounds() -> list[Query]:
+def rounds() -> list[BenchmarkQuery]:
     return [
-        Query(
+        BenchmarkQuery(
             qid=f"{name}-{turn}", text=", ".join(said[: turn + 1]), said=said[turn], turn=turn, group=name,
             relevant=(TARGETS[name],), target=TARGETS[name], subsets=(f"round {turn}",),
         )
@@ -52,7 +52,7 @@ def system_of(world: Any, graph: str = "chat", reasoner: Any = "") -> GraphSyste
     return GraphSystem(benchmark, benchmark.open_galleries(), {"images": scope}, SETTINGS)
 
 
-def ask(system: GraphSystem, queries: list[Query]) -> dict[str, Any]:
+def ask(system: GraphSystem, queries: list[BenchmarkQuery]) -> dict[str, Any]:
     async def work() -> list[Any]:
         return await asyncio.gather(*(system.answer(query) for query in queries))
 

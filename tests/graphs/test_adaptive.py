@@ -11,7 +11,7 @@ import pytest
 
 from imagescope_agent.api import ImageScope
 from imagescope_agent.errors import BackendUnavailable
-from imagescope_agent.nodes.verify_sure import VerifySure
+from imagescope_agent.nodes.verify_adaptive import VerifyAdaptive
 from imagescope_agent.registry import load_graph
 from imagescope_agent.settings import Settings
 
@@ -105,7 +105,7 @@ def test_the_first_places_are_those_of_asking_everything(world: Any) -> None:
         given: Any = {**state, "predicates": asks}
         verifier = world.role("verifier", scorer=scores_of(table(seed, questions), world))
         early, whole = (
-            asyncio.run(VerifySure(verifier, world.collection)(given, running(certain=each)))
+            asyncio.run(VerifyAdaptive(verifier, world.collection)(given, running(certain=each)))
             for each in (certain, len(ALL))
         )
         assert sum(entry["calls"] for entry in whole["usage"]) == questions * len(ALL)
@@ -126,7 +126,7 @@ def test_only_a_single_place_is_asked_two_questions_at_once_and_all_places_every
         "usage": [],
     }
     verifier = world.role("verifier", scorer=scores_of(table(0, 3), world))
-    update = asyncio.run(VerifySure(verifier, world.collection)(given, running(certain=certain)))
+    update = asyncio.run(VerifyAdaptive(verifier, world.collection)(given, running(certain=certain)))
     assert update["usage"][0]["calls"] == first
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from imagescope_agent.api import index_folder
-from imagescope_agent.scenes.make import make_world
+from imagescope_agent.lab.scenes.make import make_world
 
 ROOT = Path(__file__).parents[2]
 GRAPHS = sorted(json.loads((ROOT / "langgraph.json").read_text(encoding="utf-8"))["graphs"])

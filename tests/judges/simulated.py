@@ -8,7 +8,7 @@ from typing import Any
 
 from imagescope_agent.judges import JUDGES
 from imagescope_agent.judges.base import Candidate, Judgement, Task
-from imagescope_agent.judges.simulator import NoisyJudge
+from imagescope_agent.lab.judge_simulator import NoisyJudge
 from imagescope_agent.mllms.role import ImageRef, Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.registry import resolve

@@ -13,8 +13,8 @@ import pytest
 
 from imagescope_agent.judges import JUDGES
 from imagescope_agent.judges.base import Candidate, Judgement, Task
-from imagescope_agent.judges.simulator import AtOnce, NoisyJudge, simulate
 from imagescope_agent.judges.sorting import heapsort, tournament, window_starts
+from imagescope_agent.lab.judge_simulator import AtOnce, NoisyJudge, simulate
 from imagescope_agent.mllms.role import ImageRef
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.registry import load_graph

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from imagescope_agent.errors import UnreadableReply
-from imagescope_agent.judges.order_control import presentations
+from imagescope_agent.judges.position_debiasing import presentations
 from imagescope_agent.judges.replies import parse_grade, parse_grades, parse_order
 from imagescope_agent.judges.siftrank import elbow
 from imagescope_agent.judges.sorting import slide, window_starts

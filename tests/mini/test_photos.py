@@ -11,10 +11,10 @@ import pytest
 
 from imagescope_agent import ImageScope
 from imagescope_agent.api import index_folder
-from imagescope_agent.collection.index import Collection, build
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.profiles.profile import load_profile
+from imagescope_agent.retrieval.collection import Collection, build
 from imagescope_agent.services import open_embedder_of
 
 SHARED = os.environ.get("IMAGESCOPE_SHARED")  # read before tests are shielded from such settings

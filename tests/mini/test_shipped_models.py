@@ -10,9 +10,9 @@ import pytest
 
 from imagescope_agent import ImageScope
 from imagescope_agent.api import index_folder
-from imagescope_agent.evaluation.run import evaluate
-from imagescope_agent.scenes.make import make_world
-from imagescope_agent.training import card
+from imagescope_agent.evaluation.evaluate import evaluate
+from imagescope_agent.lab.scenes.make import make_world
+from imagescope_agent.lab.training import skill_eval as card
 
 pytestmark = pytest.mark.slow
 

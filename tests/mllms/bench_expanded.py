@@ -17,19 +17,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from imagescope_agent.benchmarks.machine import machine
-from imagescope_agent.benchmarks.verify import make_requests
-from imagescope_agent.mllms.hosting.conversation import Reader
-from imagescope_agent.mllms.hosting.features import Features
-from imagescope_agent.mllms.hosting.network import Network
-from imagescope_agent.mllms.hosting.pack import Row, pack, score
-from imagescope_agent.mllms.hosting.prompt import line
-from imagescope_agent.mllms.hosting.write import causal_mask
+from imagescope_agent.lab.benchmarks.machine import machine
+from imagescope_agent.lab.benchmarks.verify import make_requests
+from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderOutput
+from imagescope_agent.mllms.engine.conversation import Reader
+from imagescope_agent.mllms.engine.decode import causal_mask
+from imagescope_agent.mllms.engine.model_runner import ModelRunner
+from imagescope_agent.mllms.engine.prefix_batching import PackedRow, pack, score
+from imagescope_agent.mllms.engine.prompt import line
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.services import open_roles
 
 
-def expanded(network: Network, rows: Sequence[Row], features: Mapping[str, Features]) -> torch.Tensor:
+def expanded(
+    network: ModelRunner, rows: Sequence[PackedRow], features: Mapping[str, EncoderOutput]
+) -> torch.Tensor:
     """Hidden states at the last token of every branch, (branches, width)."""
     prefixes = [(row.first.ids[: row.prefix], row.first.positions[:, : row.prefix]) for row in rows]
     ids, positions, seen = filled(prefixes, network, left=True)
@@ -53,7 +55,7 @@ def expanded(network: Network, rows: Sequence[Row], features: Mapping[str, Featu
 
 
 def filled(
-    parts: Sequence[Any], network: Network, *, left: bool
+    parts: Sequence[Any], network: ModelRunner, *, left: bool
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Token ids, positions and what is no padding, in rows of one length."""
     length = max(len(ids) for ids, _ in parts)

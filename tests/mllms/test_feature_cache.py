@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from imagescope_agent.collection.index import Collection, build
 from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.registry import load_graph
+from imagescope_agent.retrieval.collection import Collection, build
 from imagescope_agent.settings import Settings
 from tests.conftest import World
 from tests.mllms.checkpoints import build_qwen3_vl, picture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from imagescope_agent.errors import BackendUnavailable
-from imagescope_agent.mllms.hosting.checkpoint import Source, open_checkpoint
+from imagescope_agent.mllms.engine.checkpoint import Source, open_checkpoint
 
 
 @contextmanager

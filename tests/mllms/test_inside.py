@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.hosting.conversation import Reader
+from imagescope_agent.mllms.budget import SHORT, Budget, BudgetedRole
+from imagescope_agent.mllms.engine.conversation import Reader
 from imagescope_agent.mllms.protocols import AttentionReader, MessageEmbedder, TokenCounter
-from imagescope_agent.mllms.purse import SHORT, Bounded, Purse
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.profiles.profile import load_profile
@@ -108,7 +108,7 @@ def test_a_budget_of_tokens_pays_for_what_sharing_saves(hosted: TransformersChat
     asked = [Request(text=text, images=(picture(n),)) for n in range(6) for text in texts]
     group = sum(asyncio.run(hosted.acount([request.messages() for request in asked[:4]])))
     for groups in (2, 3):
-        role = Bounded(Role("verifier", hosted), Purse(tokens=groups * group))
+        role = BudgetedRole(Role("verifier", hosted), Budget(tokens=groups * group))
         found = asyncio.run(role.choose_some(asked, ("Yes", "No"), [4] * 6))
         assert 0 < found.usage["prompt_tokens"] + found.usage["completion_tokens"] <= groups * group
         assert len(found.probabilities) % 4 == 0
@@ -128,7 +128,7 @@ def test_the_judges_that_read_inside_work_with_hosted_models(
     assert found.order == sorted(found.order, key=lambda name: -found.scores[name])
     assert not found.notes and sum(each["calls"] for each in found.usage) == calls
     for tokens in (10, 10**6):
-        role = Bounded(Role("judge", hosted), Purse(tokens=tokens))
+        role = BudgetedRole(Role("judge", hosted), Budget(tokens=tokens))
         again = asyncio.run(strategy(name)(Task(query="a red house", model=role), shown))
         assert [note["kind"] for note in again.notes] == (["budget"] if tokens == 10 else [])
         assert again.order == (["0", "1", "2"] if tokens == 10 else found.order)

@@ -11,8 +11,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from imagescope_agent.errors import BudgetSpent
+from imagescope_agent.mllms.budget import LEAST, PICTURE, SHORT, TURN, Budget, BudgetedRole, estimate_tokens
 from imagescope_agent.mllms.protocols import Choice
-from imagescope_agent.mllms.purse import LEAST, PICTURE, SHORT, TURN, Bounded, Purse, estimate
 from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.mllms.scripted import Scripted, ScriptedScorer
 
@@ -52,8 +52,8 @@ class Sharing(ScriptedScorer):
         return choice
 
 
-def bounded(model: BaseChatModel, **limits: int) -> Bounded:
-    return Bounded(Role("verifier", model), Purse(**limits))
+def bounded(model: BaseChatModel, **limits: int) -> BudgetedRole:
+    return BudgetedRole(Role("verifier", model), Budget(**limits))
 
 
 def questions(count: int, each: int = 1) -> list[Request]:
@@ -132,7 +132,7 @@ def test_askers_at_the_same_time_do_not_spend_the_same_tokens() -> None:
 
 def test_a_model_that_does_not_count_is_taken_for_the_most_it_can_cost() -> None:
     said = HumanMessage([{"type": "image", "base64": ""}, {"type": "text", "text": "héllo"}])
-    assert estimate([said]) == TURN + PICTURE + 6
+    assert estimate_tokens([said]) == TURN + PICTURE + 6
     role = bounded(Plain(), tokens=TURN + 5 + LEAST)
     replies = asyncio.run(role.ask_some([Request(text="hello")] * 9, [1] * 9))
     assert role.purse.usage["prompt_tokens"] == 10 * len(replies) == 10

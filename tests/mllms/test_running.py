@@ -7,14 +7,14 @@ from random import Random
 import pytest
 import torch
 
-from imagescope_agent.mllms.hosting.running import SPARE, RunningLayer, closed_up
+from imagescope_agent.mllms.engine.cache.kv_cache import SPARE, AppendableLayer, closed_up
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_same_is_held_whatever_comes_and_goes(seed: int) -> None:
     rng, rows = Random(seed), 5
     keys, values = torch.randn(rows, 2, 7, 3), torch.randn(rows, 2, 7, 4)
-    running = RunningLayer(keys, values)
+    running = AppendableLayer(keys, values)
     for _ in range(3 * SPARE):
         if rng.random() < 0.1 and rows > 1:
             order = closed_up(sorted(rng.sample(range(rows), rng.randint(1, rows - 1))))
@@ -40,7 +40,7 @@ def padded(tokens: torch.Tensor, length: int) -> torch.Tensor:
 
 
 def test_a_token_moves_nothing_while_there_is_room() -> None:
-    layer = RunningLayer(torch.zeros(3, 1, 4, 2), torch.zeros(3, 1, 4, 2))
+    layer = AppendableLayer(torch.zeros(3, 1, 4, 2), torch.zeros(3, 1, 4, 2))
     token = torch.ones(3, 1, 1, 2)
     places = {layer.update(token, token)[0].data_ptr() for _ in range(SPARE)}
     layer.keep(closed_up([0, 2]), 0)

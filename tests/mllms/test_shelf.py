@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from imagescope_agent.mllms.hosting.features import FeatureCache, Features
-from imagescope_agent.mllms.hosting.shelf import Shelf
+from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderCache, EncoderOutput
+from imagescope_agent.mllms.engine.cache.encoder_disk_cache import EncoderDiskCache
 
 CPU = torch.device("cpu")
 
@@ -20,8 +20,8 @@ def tensors(value: float, size: int = 100) -> dict[str, torch.Tensor]:
     return {"embeds": torch.full((size, 4), value, dtype=torch.bfloat16)}
 
 
-def shelf(folder: Path, checkpoint: str = "w1", bound: int = 10**6) -> Shelf:
-    return Shelf(folder, checkpoint, bound=bound)
+def shelf(folder: Path, checkpoint: str = "w1", bound: int = 10**6) -> EncoderDiskCache:
+    return EncoderDiskCache(folder, checkpoint, bound=bound)
 
 
 def test_gives_back_what_was_put_and_only_that(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_read_only_folder_only_costs_time(tmp_path: Path, monkeypatch: pytest.
 def test_a_kill_at_any_moment_leaves_whole_files_only(tmp_path: Path) -> None:
     script = (
         "import sys, torch\nfrom pathlib import Path\n"
-        "from imagescope_agent.mllms.hosting.shelf import Shelf\n"
+        "from imagescope_agent.mllms.engine.cache.encoder_disk_cache import Shelf\n"
         "kept = Shelf(Path(sys.argv[1]), 'w1', bound=10**7)\n"
         "for n in range(10**6):\n"
         "    kept.put(str(n % 50), {'embeds': torch.full((2000, 4), float(n % 50))})\n"
@@ -94,22 +94,22 @@ def test_a_kill_at_any_moment_leaves_whole_files_only(tmp_path: Path) -> None:
 
 
 def test_memory_lets_go_of_what_was_not_used_for_longest() -> None:
-    cache = FeatureCache(bound=2000)
+    cache = EncoderCache(bound=2000)
     for number in range(4):
         if number == 3:
             assert cache.get("1", CPU) is not None
-        cache.put(str(number), Features(embeds=torch.zeros(100, 2)))
+        cache.put(str(number), EncoderOutput(embeds=torch.zeros(100, 2)))
     assert cache.held <= 2000
     assert [cache.get(str(number), CPU) is not None for number in range(4)] == [False, True, False, True]
 
 
 def test_features_come_back_from_disk_as_they_were(tmp_path: Path) -> None:
-    made = Features(embeds=torch.rand(4, 3), deep=(torch.rand(4, 3), torch.rand(4, 3)), grid=(1, 4, 4))
-    FeatureCache(10**6, shelf(tmp_path)).put("a", made)
-    found = FeatureCache(10**6, shelf(tmp_path)).get("a", CPU)
+    made = EncoderOutput(embeds=torch.rand(4, 3), deep=(torch.rand(4, 3), torch.rand(4, 3)), grid=(1, 4, 4))
+    EncoderCache(10**6, shelf(tmp_path)).put("a", made)
+    found = EncoderCache(10**6, shelf(tmp_path)).get("a", CPU)
     assert found is not None and found.grid == made.grid
     assert all(torch.equal(one, other) for one, other in zip(found.deep, made.deep, strict=True))
-    plain = Features(embeds=torch.rand(4, 3))
-    FeatureCache(10**6, shelf(tmp_path)).put("b", plain)
-    again = FeatureCache(10**6, shelf(tmp_path)).get("b", CPU)
+    plain = EncoderOutput(embeds=torch.rand(4, 3))
+    EncoderCache(10**6, shelf(tmp_path)).put("b", plain)
+    again = EncoderCache(10**6, shelf(tmp_path)).get("b", CPU)
     assert again is not None and again.grid == () and again.deep == ()

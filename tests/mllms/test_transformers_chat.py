@@ -9,10 +9,10 @@ import torch
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from imagescope_agent.errors import BackendUnavailable, BadInput
-from imagescope_agent.mllms.hosting.engine import open_desk
-from imagescope_agent.mllms.hosting.limits import Limits
-from imagescope_agent.mllms.hosting.sharing import SplicedDesk
-from imagescope_agent.mllms.hosting.whole import WholeDesk
+from imagescope_agent.mllms.engine.config import EngineConfig
+from imagescope_agent.mllms.engine.engine import open_backend
+from imagescope_agent.mllms.engine.generate_backend import GenerateBackend
+from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
 from imagescope_agent.mllms.protocols import UnusableLabels
 from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
@@ -38,9 +38,9 @@ def choose(model: TransformersChat, asked: list[Request]) -> torch.Tensor:
 def by_hand(model: TransformersChat, request: Request) -> torch.Tensor:
     """One request through transformers alone."""
     checkpoint = model.engine().checkpoint
-    from imagescope_agent.mllms.hosting.conversation import Picture
+    from imagescope_agent.mllms.engine.conversation import ImageInput
 
-    images = [Picture(ref.key, ref.base64).pixels() for ref in request.images]
+    images = [ImageInput(ref.key, ref.base64).pixels() for ref in request.images]
     content = [
         *({"type": "image", "image": image} for image in images),
         {"type": "text", "text": request.text},
@@ -103,9 +103,9 @@ def test_a_known_picture_is_not_read_again(qwen3_vl: Path, bound: int) -> None:
 
 def test_kernels_that_heed_no_mask_share_nothing(qwen3_vl: Path) -> None:
     checkpoint = TransformersChat(checkpoint=str(qwen3_vl)).engine().checkpoint
-    assert isinstance(open_desk(checkpoint, Limits()), SplicedDesk)
+    assert isinstance(open_backend(checkpoint, EngineConfig()), SharedPrefixBackend)
     flash = replace(checkpoint.source, attention="flash_attention_2")
-    assert isinstance(open_desk(replace(checkpoint, source=flash), Limits()), WholeDesk)
+    assert isinstance(open_backend(replace(checkpoint, source=flash), EngineConfig()), GenerateBackend)
 
 
 def test_usage_counts_each_picture_once_and_known_ones_never(qwen3_vl: Path) -> None:
@@ -153,9 +153,9 @@ def test_replies_equal_generate(qwen3_vl: Path) -> None:
     model = TransformersChat(checkpoint=str(qwen3_vl))
     request = requests(1, 1)[0]
     checkpoint = model.engine().checkpoint
-    from imagescope_agent.mllms.hosting.conversation import Picture
+    from imagescope_agent.mllms.engine.conversation import ImageInput
 
-    image = Picture("", request.images[0].base64).pixels()
+    image = ImageInput("", request.images[0].base64).pixels()
     content = [{"type": "image", "image": image}, {"type": "text", "text": request.text}]
     inputs = checkpoint.processor.apply_chat_template(
         [{"role": "user", "content": content}],

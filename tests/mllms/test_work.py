@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from imagescope_agent.mllms.hosting.work import Inbox, Job
+from imagescope_agent.mllms.engine.request_queue import Job, RequestQueue
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from tests.mllms.checkpoints import picture
@@ -16,7 +16,7 @@ def job(caller: str, *, scored: bool = True) -> Job:
 
 
 def test_callers_take_turns_however_much_one_asks() -> None:
-    inbox = Inbox()
+    inbox = RequestQueue()
     inbox.put([job("many") for _ in range(6)])
     inbox.put([job("few"), job("few"), job("other")])
     callers = [str(each.caller) for each in inbox.scores(5)]
@@ -25,7 +25,7 @@ def test_callers_take_turns_however_much_one_asks() -> None:
 
 
 def test_a_question_that_was_given_up_is_never_asked() -> None:
-    inbox = Inbox()
+    inbox = RequestQueue()
     kept, given_up = job("a"), job("a")
     given_up.future.cancel()
     inbox.put([given_up, kept, job("a", scored=False)])

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from imagescope_agent.nodes.fold import (
+from imagescope_agent.nodes.chat.dialogue_state import (
     SHOWN,
-    CheckNew,
-    Fold,
+    UpdateDialogueState,
+    VerifyNewFacts,
     answered_predicate,
     folded_in,
     in_words,
@@ -123,7 +123,7 @@ def test_a_new_instruction_is_shown_after_the_first_standing_fact_and_only_it_is
         "usage": [],
     }
     runtime: Any = SimpleNamespace(context=Settings())
-    update = asyncio.run(CheckNew(world.role("reasoner", check))(state, runtime))
+    update = asyncio.run(VerifyNewFacts(world.role("reasoner", check))(state, runtime))
     assert "Addition: a boat\nAddition: a car\n" in shown[0] and "a red star" not in shown[0]
     assert [fact["predicates"] for fact in update["facts"]] == [[BOAT], [STAR], [CAR]]
     assert update["predicates"] == [BOAT, STAR, CAR]
@@ -145,7 +145,9 @@ def test_a_long_conversation_shows_its_latest_facts_and_drops_the_one_that_is_me
     state: Any = {**conversation("never mind place 1"), "facts": facts, "question": None, "usage": []}
     state["reference_caption"] = "none"
     update = asyncio.run(
-        Fold(world.role("reasoner", fold))(state, cast(Any, SimpleNamespace(context=Settings())))
+        UpdateDialogueState(world.role("reasoner", fold))(
+            state, cast(Any, SimpleNamespace(context=Settings()))
+        )
     )
     assert "pebble" not in shown[0] and "2. Addition: place 1" in shown[0]
     assert [fact["text"] for fact in update["facts"]] == [

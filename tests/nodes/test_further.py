@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from imagescope_agent.nodes.further import (
+from imagescope_agent.nodes.chat.deepen_retrieval import (
     RetrieveLiked,
-    VerifyFurther,
+    VerifyDeeper,
     go_further,
     hardest_first,
     known_first,
@@ -40,7 +40,7 @@ def board(ranking: list[str], predicates: list[Predicate], **given: Any) -> Any:
     }
 
 
-def turns(node: VerifyFurther, state: Any, settings: Settings) -> tuple[Any, list[int]]:
+def turns(node: VerifyDeeper, state: Any, settings: Settings) -> tuple[Any, list[int]]:
     """The state when the turn stops coming back, and the calls of every time."""
     runtime: Any = SimpleNamespace(context=settings)
     calls: list[int] = []
@@ -70,7 +70,7 @@ NAMES = [
 
 
 def test_the_next_images_are_tried_while_too_few_fit_and_what_fits_comes_first(world: Any) -> None:
-    node = VerifyFurther(world.role("verifier", scorer=look_at(world)), world.collection)
+    node = VerifyDeeper(world.role("verifier", scorer=look_at(world)), world.collection)
     state, calls = turns(node, board(NAMES, [WARM, RED, LIGHT]), Settings(top_k=2))
     # Two are asked everything; white and black fail the first question, yellow the second, red fits all three, orange
     # is warm and not red, purple is not warm: one that fits is too few to stop, but there are no more.
@@ -80,13 +80,13 @@ def test_the_next_images_are_tried_while_too_few_fit_and_what_fits_comes_first(w
 
 
 def test_a_later_turn_asks_everything_only_of_as_many_as_are_shown(world: Any) -> None:
-    node = VerifyFurther(world.role("verifier", scorer=look_at(world)), world.collection)
+    node = VerifyDeeper(world.role("verifier", scorer=look_at(world)), world.collection)
     state, calls = turns(node, board(NAMES, [WARM, RED], turns=[{}]), Settings(top_k=3, k=1))
     assert calls == [2, 3, 6] and state["ranking_verify"][0] == "red.png"
 
 
 def test_nothing_is_asked_twice_and_known_answers_change_no_ranking(world: Any) -> None:
-    node = VerifyFurther(world.role("verifier", scorer=look_at(world)), world.collection)
+    node = VerifyDeeper(world.role("verifier", scorer=look_at(world)), world.collection)
     state, _ = turns(node, board(NAMES, [WARM, RED, LIGHT]), Settings(top_k=2))
     again, calls = turns(
         node, board(NAMES, [WARM, RED, LIGHT], verdicts=state["verdicts"]), Settings(top_k=2)
@@ -95,7 +95,7 @@ def test_nothing_is_asked_twice_and_known_answers_change_no_ranking(world: Any) 
 
 
 def test_looking_further_ends_at_the_budget_with_a_note_and_at_the_last_batch(world: Any) -> None:
-    node = VerifyFurther(world.role("verifier", scorer=look_at(world)), world.collection)
+    node = VerifyDeeper(world.role("verifier", scorer=look_at(world)), world.collection)
     state, calls = turns(node, board(NAMES, [WARM, RED]), Settings(top_k=2, budget=5))
     assert sum(calls) <= 5 and [note["kind"] for note in state["notes"]] == ["budget"]
     assert sorted(state["ranking_verify"]) == sorted(NAMES)
@@ -105,7 +105,7 @@ def test_looking_further_ends_at_the_budget_with_a_note_and_at_the_last_batch(wo
 
 
 def test_what_an_answer_rules_out_is_asked_no_more(world: Any) -> None:
-    node = VerifyFurther(world.role("verifier", scorer=look_at(world)), world.collection)
+    node = VerifyDeeper(world.role("verifier", scorer=look_at(world)), world.collection)
     cold = {name: {"Is it warm?": 0.0} for name in NAMES[2:5]}
     _, calls = turns(node, board(NAMES, [WARM, RED], verdicts=cold), Settings(top_k=2))
     # White and black are known to fail, yellow too; red fits, orange and purple do not.
@@ -113,7 +113,7 @@ def test_what_an_answer_rules_out_is_asked_no_more(world: Any) -> None:
 
 
 def test_images_that_are_only_to_be_shown_are_not_looked_through(world: Any) -> None:
-    node = VerifyFurther(world.role("verifier", scorer=look_at(world)), world.collection)
+    node = VerifyDeeper(world.role("verifier", scorer=look_at(world)), world.collection)
     state, calls = turns(node, board(NAMES, [WARM, RED]), Settings(top_k=1, k=8))
     assert len(calls) == 5 and sorted(state["ranking_verify"]) == sorted(NAMES)
     _, calls = turns(node, board(NAMES[:4], [WARM, RED]), Settings(top_k=1, k=8))
@@ -123,7 +123,7 @@ def test_images_that_are_only_to_be_shown_are_not_looked_through(world: Any) -> 
 def test_every_turn_comes_to_new_images_and_loses_none_that_fits(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imagescope_agent.nodes.further.BATCHES", 1)
+    monkeypatch.setattr("imagescope_agent.nodes.chat.deepen_retrieval.BATCHES", 1)
     node, grains = RetrieveLiked(world.embedder, world.collection), ("core", "enhanced", "full")
     state: Any = {
         "intent": dict.fromkeys(grains, "a red square"), "reference": None, "liked": [], "rejected": [],

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from imagescope_agent.nodes.fuse import EVEN, FUSION, Example, Fusion, fit, log_odds, standings
+from imagescope_agent.nodes.score_fusion import EVEN, FUSION, Example, ScoreFusion, fit, log_odds, standings
 
 
 def test_a_verdict_is_worth_its_log_odds_up_to_a_bound() -> None:
-    fusion = Fusion(retrieve=1, verdict=2, judge=1, most=3)
+    fusion = ScoreFusion(retrieve=1, verdict=2, judge=1, most=3)
     assert fusion.worth(0.5, "Yes") == fusion.worth(0.5, "No") == 0
     assert fusion.worth(1.0, "Yes") == fusion.worth(0.0, "No") == fusion.full == 6
     assert fusion.worth(0.0, "Yes") == fusion.worth(float("nan"), "Yes") == -6
@@ -78,7 +78,7 @@ def test_fitting_is_the_maximum_of_the_likelihood() -> None:
 
 def test_what_the_data_do_not_tell_stays_unused() -> None:
     lonely = Example(retrieve=[0.1], chances=[[]], judged=[EVEN], relevant=[True])
-    assert fit([]) == fit([lonely]) == Fusion(retrieve=0, verdict=0, judge=0, most=FUSION.most)
+    assert fit([]) == fit([lonely]) == ScoreFusion(retrieve=0, verdict=0, judge=0, most=FUSION.most)
     blind = [
         Example(retrieve=[0.4, 0.2], chances=[[0.5], [0.5]], judged=[EVEN, EVEN], relevant=[True, False]),
         Example(retrieve=[0.2, 0.4], chances=[[0.5], [0.5]], judged=[EVEN, EVEN], relevant=[False, True]),

@@ -11,8 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagescope_agent.nodes.belief import DOUBT, answers, beliefs, entropy, information
-from imagescope_agent.nodes.question import Word, best_question, likely, needs_questions, questions, unasked
+from imagescope_agent.nodes.chat.belief import DOUBT, answers, beliefs, entropy, information
+from imagescope_agent.nodes.chat.clarifying_question import (
+    Word,
+    best_question,
+    likely,
+    needs_questions,
+    questions,
+    unasked,
+)
 from imagescope_agent.settings import Settings
 
 HALF = {"a": 0.25, "b": 0.25, "c": 0.25, "d": 0.25}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -13,9 +14,10 @@ ROOT = Path(__file__).parents[2]
 BASE = ["errors"]
 MODELS = [*BASE, "registry", "mllms"]
 RECORDS = [*BASE, "settings", "state"]
-TOOLS = [*MODELS, *RECORDS, "ledger", "prompting", "parsing", "judges", "collection"]
+TOOLS = [*MODELS, *RECORDS, "records", "prompting", "parsing", "judges", "retrieval"]
 SERVICES = [*TOOLS, "profiles", "services"]
-API = [*SERVICES, "results", "checkpoints", "traces", "api", "scenes"]
+API = [*SERVICES, "results", "checkpoints", "traces", "api"]
+LAB = ["lab", "lab.scenes", "lab.training", "lab.benchmarks", "lab.demo"]
 ALLOWED = {
     "errors": [],
     "settings": BASE,
@@ -23,12 +25,13 @@ ALLOWED = {
     "registry": BASE,
     "parsing": [*BASE, "state"],
     "prompting": BASE,
-    "ledger": RECORDS,
-    "results": [*RECORDS, "collection"],
+    "records": RECORDS,
+    "results": [*RECORDS, "retrieval"],
     "checkpoints": BASE,
+    "diagram": [*SERVICES, "nodes"],
     "mllms": MODELS,
     "profiles": [*BASE, "registry", "settings", "mllms"],
-    "collection": TOOLS,
+    "retrieval": TOOLS,
     "judges": TOOLS,
     "nodes": TOOLS,
     "services": SERVICES,
@@ -36,53 +39,90 @@ ALLOWED = {
     "graphs": [*SERVICES, "nodes", "traces"],
     "api": API,
     "chat": [*API, "nodes"],
-    "scenes": BASE,
-    "training": [*API, "training"],
-    "evaluation": [*API, "chat", "nodes"],
-    "demo": API,
-    "benchmarks": [*API, "chat", "evaluation"],
-    "doctor": [*API, "benchmarks"],
-    "commands": [*API, "benchmarks", "chat", "demo", "doctor", "evaluation", "training"],
+    "evaluation": [*API, "chat", "nodes", "lab.scenes"],
+    "lab": API,
+    "lab.scenes": BASE,
+    "lab.training": [*API, "lab.scenes"],
+    "lab.demo": [*API, "lab.scenes"],
+    "lab.benchmarks": [*API, "chat", "evaluation", "lab", "lab.scenes"],
+    "doctor": [*API, "lab.benchmarks"],
+    "commands": [*API, *LAB, "chat", "diagram", "doctor", "evaluation"],
     "cli": [*BASE, "commands"],
     "__init__": API,
 }
-FILES = [*(ROOT / "imagescope_agent").rglob("*.py"), *(ROOT / "graphs").glob("*.py")]
+PACKAGE = ROOT / "imagescope_agent"
+FILES = [*PACKAGE.rglob("*.py"), *(ROOT / "graphs").glob("*.py")]
 
 
 def part(file: Path) -> str:
     """The part of the package a file belongs to."""
     inside = file.relative_to(ROOT)
-    return "graphs" if inside.parts[0] == "graphs" else inside.parts[1].removesuffix(".py")
+    return "graphs" if inside.parts[0] == "graphs" else part_of(".".join(inside.with_suffix("").parts))
 
 
-def imported(file: Path) -> set[str]:
-    """The parts of the package that a file imports, anywhere in it; `<dynamic>` names excepted."""
-    names = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+def part_of(module: str) -> str:
+    """The part that a module's dotted name belongs to; the lab has several."""
+    names = module.split(".")
+    room = ".".join(names[1:3]) if names[1] == "lab" else names[1]
+    return room if room in ALLOWED else names[1]
+
+
+def modules_imported(file: Path, *, at_import: bool = False) -> set[str]:
+    """Our modules that a file imports: anywhere in it, or only those that importing the file runs."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    names: set[str] = set()
+    for node in run_on_import(tree) if at_import else ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            base = node.module
-            names |= (
-                {f"{base}.{alias.name}" for alias in node.names} if base == "imagescope_agent" else {base}
-            )
-    ours = {name.split(".")[1] for name in names if name.startswith("imagescope_agent.")}
-    return {name for name in ours if (ROOT / "imagescope_agent" / name).exists() or exists(name)}
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return {name for name in names if name.startswith("imagescope_agent.") and exists(name)}
 
 
-def exists(name: str) -> bool:
-    """Whether a name is a module of ours rather than something a package exports."""
-    return name in ("graphs", "prompts") or (ROOT / "imagescope_agent" / f"{name}.py").is_file()
+def run_on_import(tree: ast.Module) -> list[ast.stmt]:
+    """The statements of a module outside functions, classes and what only type checkers read."""
+    found: list[ast.stmt] = []
+    waiting: list[ast.stmt] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        found.append(node)
+        typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        if isinstance(node, ast.If | ast.Try | ast.With) and not typing_only:
+            waiting += [each for each in ast.iter_child_nodes(node) if isinstance(each, ast.stmt)]
+    return found
+
+
+def exists(module: str) -> bool:
+    """Whether a dotted name is a module of ours rather than something that a module defines."""
+    names = module.split(".")[1:]
+    if names[0] in ("graphs", "prompts"):
+        return True
+    path = PACKAGE.joinpath(*names)
+    return path.is_dir() or path.with_suffix(".py").is_file()
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_imports_go_one_way(file: Path) -> None:
     own = part(file)
-    assert imported(file) <= {*ALLOWED[own], own}
+    assert {part_of(module) for module in modules_imported(file)} <= {*ALLOWED[own], own}
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graph = nx.DiGraph()
+    for file in PACKAGE.rglob("*.py"):
+        module = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for name in modules_imported(file, at_import=True) - {module}:
+            if (
+                PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py").is_file()
+                or file.name != "__init__.py"
+            ):
+                graph.add_edge(module, name)
+    assert not [sorted(circle) for circle in nx.strongly_connected_components(graph) if len(circle) > 1]
 
 
 def test_graphs_are_short_and_reached_by_name_only() -> None:
     for file in FILES:
-        assert "graphs" not in imported(file), f"{file} imports a graph: use load_graph(name)"
+        graphs = {name for name in modules_imported(file) if part_of(name) == "graphs"}
+        assert not graphs, f"{file} imports a graph: use load_graph(name)"
     for file in (ROOT / "graphs").glob("[!_]*.py"):
         assert len(file.read_text(encoding="utf-8").splitlines()) <= 100, file

@@ -11,8 +11,8 @@ from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from imagescope_agent.cli import main
+from imagescope_agent.diagram import draw_all, lay_out, svg
 from imagescope_agent.registry import graphs
-from imagescope_agent.traces.diagram import draw_all, lay_out, svg
 
 FOLDER = Path(__file__).parents[2] / "docs" / "graphs"
 
@@ -46,7 +46,7 @@ def test_no_picture_is_left_of_a_graph_that_is_gone() -> None:
 
 @pytest.mark.parametrize("name", sorted(graphs()))
 def test_every_node_is_shown(name: str) -> None:
-    from imagescope_agent.traces.diagram import compiled
+    from imagescope_agent.diagram import compiled
 
     drawn = compiled(name).get_graph()
     root = ElementTree.fromstring(svg(name, drawn))

@@ -14,7 +14,7 @@ from imagescope_agent.chat import open_chats
 from imagescope_agent.errors import BadInput
 from imagescope_agent.registry import load_graph
 from imagescope_agent.results import total
-from imagescope_agent.traces.attach import served, traced
+from imagescope_agent.traces.instrument import served, traced
 from imagescope_agent.traces.store import TraceStore
 from imagescope_agent.traces.trace import Trace
 from tests.chat.talk import talking
@@ -62,7 +62,7 @@ def test_a_graph_run_from_a_script_is_recorded_by_its_own_recorder(world: Any) -
 
 def test_a_graph_server_records(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     services = talking(world)
-    monkeypatch.setattr("imagescope_agent.traces.attach.serve_from_environment", lambda: services)
+    monkeypatch.setattr("imagescope_agent.traces.instrument.serve_from_environment", lambda: services)
     graph = asyncio.run(served(load_graph("retrieve")))
     asyncio.run(graph.ainvoke({"query": "a blue square"}))
     assert traces(world.collection.location / "traces.sqlite")[0].ranking[0] == "blue.png"
@@ -89,10 +89,10 @@ def test_result_trace_and_evaluation_agree_to_the_token(
     world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from imagescope_agent.api import ImageScope
-    from imagescope_agent.collection.index import Collection, build
     from imagescope_agent.evaluation import datasets
-    from imagescope_agent.evaluation.run import evaluate
-    from imagescope_agent.evaluation.system import GraphSystem
+    from imagescope_agent.evaluation.evaluate import evaluate
+    from imagescope_agent.evaluation.graph_system import GraphSystem
+    from imagescope_agent.retrieval.collection import Collection, build
 
     root, colours = tmp_path / "scenes", ("red", "blue")
     (root / "images").mkdir(parents=True)

@@ -9,8 +9,8 @@ from PIL import Image
 
 from imagescope_agent.traces.compare import Comparison
 from imagescope_agent.traces.page import render, story
+from imagescope_agent.traces.page_data import bump_chart, ring, timeline
 from imagescope_agent.traces.trace import Trace
-from imagescope_agent.traces.view import bump_chart, ring, timeline
 from tests.traces import runs
 
 EVIL = runs.EVIL

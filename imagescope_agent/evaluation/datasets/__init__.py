@@ -8,9 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Needed, Query
+from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery, Needed
 
-__all__ = ["DATASETS", "Benchmark", "Gallery", "Needed", "Query", "find", "load"]
+__all__ = ["DATASETS", "Benchmark", "BenchmarkQuery", "Gallery", "Needed", "find", "load"]
 
 #: Name on the command line -> module with `load(root, *, split) -> Benchmark` and `needed(root, *, split) ->
 #: list[Needed]`.

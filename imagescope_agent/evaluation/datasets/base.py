@@ -10,7 +10,7 @@ from imagescope_agent.errors import BadInput
 
 
 @dataclass(frozen=True, kw_only=True)
-class Query:
+class BenchmarkQuery:
     """One question to a system.
 
     `relevant` holds every image that satisfies it (empty when the ground truth is held by a test server).
@@ -92,7 +92,7 @@ class Benchmark:
     key: str
     protocol: str
     gallery: str
-    queries: tuple[Query, ...]
+    queries: tuple[BenchmarkQuery, ...]
     measures: tuple[str, ...]
     open_galleries: Callable[[], Mapping[str, Gallery]]
     drop_reference: bool = False

@@ -19,7 +19,7 @@ from imagescope_agent.evaluation.datasets.annotations import (
     strings,
     unique,
 )
-from imagescope_agent.evaluation.datasets.base import Query
+from imagescope_agent.evaluation.datasets.base import BenchmarkQuery
 
 #: Place for messages, image file name, captions.
 Captioned = tuple[object, str, list[str]]
@@ -52,7 +52,7 @@ def from_jsonl(path: Path) -> Iterator[Captioned]:
         yield place, field(record, "image", str, place), strings(record, "captions", place)
 
 
-def queries(captioned: Sequence[Captioned], *, most: int | None = None) -> Iterator[Query]:
+def queries(captioned: Sequence[Captioned], *, most: int | None = None) -> Iterator[BenchmarkQuery]:
     """One query a caption, "IMAGE#N"; at most `most` captions an image.
 
     Raises:
@@ -63,7 +63,7 @@ def queries(captioned: Sequence[Captioned], *, most: int | None = None) -> Itera
         if not texts or not all(text.strip() for text in texts):
             raise BadInput(f"{place}: image {name!r} has no caption, or an empty one")
         for number, text in enumerate(texts[:most]):
-            yield Query(qid=f"{name}#{number}", text=text, relevant=(name,), target=name)
+            yield BenchmarkQuery(qid=f"{name}#{number}", text=text, relevant=(name,), target=name)
 
 
 def _listed(text: str, place: str) -> list[str]:

@@ -31,13 +31,13 @@ from imagescope_agent.evaluation.datasets.annotations import (
 )
 from imagescope_agent.evaluation.datasets.base import (
     Benchmark,
+    BenchmarkQuery,
     Gallery,
     Needed,
-    Query,
     choose_split,
     first_of,
 )
-from imagescope_agent.evaluation.submissions import check_rankings, read_lists
+from imagescope_agent.evaluation.reporting.submissions import check_rankings, read_lists
 
 SPLITS = ("val", "test")
 IMAGES = 123_403
@@ -115,7 +115,7 @@ def _listed(path: Path) -> Iterator[tuple[str, str]]:
         yield str(field(image, "id", int, place)), field(image, "file_name", str, place)
 
 
-def _checked(gallery: Gallery, queries: Sequence[Query], annotations: Path) -> Gallery:
+def _checked(gallery: Gallery, queries: Sequence[BenchmarkQuery], annotations: Path) -> Gallery:
     for number, query in enumerate(queries):
         for image in (query.reference, *query.relevant):
             if image not in gallery.files:
@@ -126,13 +126,13 @@ def _checked(gallery: Gallery, queries: Sequence[Query], annotations: Path) -> G
     return gallery
 
 
-def _queries(path: Path, *, hidden: bool) -> Iterator[Query]:
+def _queries(path: Path, *, hidden: bool) -> Iterator[BenchmarkQuery]:
     seen: list[tuple[object, str]] = []
     for place, record in records(path):
         name = str(field(record, "id", int, place))
         reference = str(field(record, "reference_img_id", int, place))
         seen.append((place, name))
-        yield Query(
+        yield BenchmarkQuery(
             qid=name,
             text=field(record, "relative_caption", str, place),
             reference=reference,
@@ -155,7 +155,7 @@ def _truth(record: dict[str, Any], reference: str, place: object) -> dict[str, A
     }
 
 
-def _submit(queries: Sequence[Query], rankings: Mapping[str, list[str]]) -> dict[str, object]:
+def _submit(queries: Sequence[BenchmarkQuery], rankings: Mapping[str, list[str]]) -> dict[str, object]:
     lists = {query.qid: rankings[query.qid][:LENGTH] for query in queries}
     check_rankings(queries, lists, None, length=LENGTH, without_reference=False)
     return {"submission.json": {qid: [int(image) for image in ranking] for qid, ranking in lists.items()}}

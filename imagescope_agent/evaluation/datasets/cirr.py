@@ -32,13 +32,13 @@ from imagescope_agent.evaluation.datasets.annotations import (
 )
 from imagescope_agent.evaluation.datasets.base import (
     Benchmark,
+    BenchmarkQuery,
     Gallery,
     Needed,
-    Query,
     choose_split,
     first_of,
 )
-from imagescope_agent.evaluation.submissions import check_rankings, read_lists
+from imagescope_agent.evaluation.reporting.submissions import check_rankings, read_lists
 
 SPLITS = ("val", "test1")
 VERSION = "rc2"
@@ -107,7 +107,7 @@ def _gallery(path: Path) -> dict[str, str]:
     return {name: file.removeprefix("./") for name, file in files.items()}
 
 
-def _queries(path: Path, files: Mapping[str, str], *, hidden: bool) -> Iterator[Query]:
+def _queries(path: Path, files: Mapping[str, str], *, hidden: bool) -> Iterator[BenchmarkQuery]:
     seen: list[tuple[object, str]] = []
     for place, record in records(path):
         pair = str(field(record, "pairid", int, place))
@@ -120,7 +120,7 @@ def _queries(path: Path, files: Mapping[str, str], *, hidden: bool) -> Iterator[
             if image not in files:
                 raise BadInput(f"{place}: the image {image!r} is not in the split")
         seen.append((place, pair))
-        yield Query(
+        yield BenchmarkQuery(
             qid=pair,
             text=field(record, "caption", str, place).strip() or EMPTY,
             reference=reference,
@@ -132,7 +132,7 @@ def _queries(path: Path, files: Mapping[str, str], *, hidden: bool) -> Iterator[
 
 
 def _submit(
-    queries: Sequence[Query], files: Mapping[str, str], rankings: Mapping[str, list[str]]
+    queries: Sequence[BenchmarkQuery], files: Mapping[str, str], rankings: Mapping[str, list[str]]
 ) -> dict[str, object]:
     full, subset = {}, {}
     for query in queries:
@@ -148,7 +148,7 @@ def _submit(
     return documents
 
 
-def _check_members(queries: Sequence[Query], lists: Mapping[str, list[str]]) -> None:
+def _check_members(queries: Sequence[BenchmarkQuery], lists: Mapping[str, list[str]]) -> None:
     for query in queries:
         if stranger := set(lists[query.qid]) - set(query.members):
             raise BadInput(f"submission: query {query.qid!r}: {min(stranger)!r} is not in the query's group")

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.datasets.annotations import field, names, records, strings
-from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Needed, Query, choose_split
+from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery, Needed, choose_split
 
 SPLITS = ("val", "val-original", "val-VAL")
 CATEGORIES = ("dress", "shirt", "toptee")
@@ -81,7 +81,7 @@ def _split_file(root: Path, category: str) -> Path:
     return root / "image_splits" / f"split.{category}.val.json"
 
 
-def _queries(path: Path, category: str, images: Sequence[str]) -> Iterator[Query]:
+def _queries(path: Path, category: str, images: Sequence[str]) -> Iterator[BenchmarkQuery]:
     known = frozenset(images)
     for number, (place, record) in enumerate(records(path)):
         reference = field(record, "candidate", str, place)
@@ -90,7 +90,7 @@ def _queries(path: Path, category: str, images: Sequence[str]) -> Iterator[Query
             if image not in known:
                 raise BadInput(f"{place}: the image {image!r} is not in the category's split")
         first, second = (text.strip(STRIPPED) for text in strings(record, "captions", place, length=2))
-        yield Query(
+        yield BenchmarkQuery(
             qid=f"{category}-{number}",
             text=f"{first} and {second}",
             reference=reference,
@@ -101,7 +101,7 @@ def _queries(path: Path, category: str, images: Sequence[str]) -> Iterator[Query
         )
 
 
-def _union(queries: Sequence[Query], category: str) -> list[str]:
+def _union(queries: Sequence[BenchmarkQuery], category: str) -> list[str]:
     chosen = [query for query in queries if query.gallery == category]
     return sorted({image for query in chosen for image in (query.reference, query.target) if image})
 

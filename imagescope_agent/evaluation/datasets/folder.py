@@ -18,10 +18,10 @@ from typing import Any
 
 from PIL import Image
 
-from imagescope_agent.collection.images import FORMATS, scan
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.datasets.annotations import field, read_jsonl, strings, unique
-from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Needed, Query, choose_split
+from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery, Needed, choose_split
+from imagescope_agent.retrieval.images import FORMATS, scan
 
 SPLITS = ("all",)
 QUERIES = "metadata.jsonl"
@@ -63,7 +63,7 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
     )
 
 
-def _queries(path: Path, images: Container[str]) -> Iterator[Query]:
+def _queries(path: Path, images: Container[str]) -> Iterator[BenchmarkQuery]:
     seen: list[tuple[object, str]] = []
     for number, record in read_jsonl(path):
         place = f"{path}, line {number}"
@@ -82,18 +82,18 @@ def _queries(path: Path, images: Container[str]) -> Iterator[Query]:
         raise BadInput(f"{path}, line 1: no query in it")
 
 
-def _captions(record: dict[str, Any], line: int, place: str) -> Iterator[Query]:
+def _captions(record: dict[str, Any], line: int, place: str) -> Iterator[BenchmarkQuery]:
     image = field(record, "file_name", str, place)
     for number, text in enumerate(strings(record, "captions", place)):
-        yield Query(qid=f"{line}#{number}", text=text, relevant=(image,))
+        yield BenchmarkQuery(qid=f"{line}#{number}", text=text, relevant=(image,))
 
 
-def _asked(record: dict[str, Any], line: int, place: str) -> Iterator[Query]:
+def _asked(record: dict[str, Any], line: int, place: str) -> Iterator[BenchmarkQuery]:
     relevant = strings(record, "relevant", place)
     reference = field(record, "reference", str, place) if record.get("reference") is not None else None
     if not relevant or reference in relevant:
         raise BadInput(f"{place}: a query needs at least one relevant image, and none may be its reference")
-    yield Query(
+    yield BenchmarkQuery(
         qid=str(record.get("qid", line)),
         text=field(record, "query", str, place),
         reference=reference,

@@ -19,7 +19,7 @@ from typing import Any
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.datasets.annotations import field, read_jsonl, strings, unique
-from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Needed, Query, choose_split
+from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery, Needed, choose_split
 
 SPLITS = ("all", "tir", "cir", "chat")
 COUNT = 1000
@@ -37,7 +37,7 @@ def prepare(root: Path, *, seed: int) -> None:
         raise BadInput(
             f"{str(root)!r} holds no drawn world: name an empty folder, or run `imagescope scenes make` first"
         )
-    from imagescope_agent.scenes.make import make_world
+    from imagescope_agent.lab.scenes.make import make_world
 
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".scenes-", dir=root.parent) as folder:
@@ -92,7 +92,7 @@ def _images(root: Path) -> Mapping[str, str]:
     return {f"images/{name}": f"images/{name}" for name in names}
 
 
-def _queries(path: Path, images: Mapping[str, str]) -> Iterator[Query]:
+def _queries(path: Path, images: Mapping[str, str]) -> Iterator[BenchmarkQuery]:
     seen: list[tuple[object, str]] = []
     for number, record in read_jsonl(path):
         place = f"{path}, line {number}"
@@ -106,12 +106,12 @@ def _queries(path: Path, images: Mapping[str, str]) -> Iterator[Query]:
     unique(seen)
 
 
-def _query(record: dict[str, Any], kind: str, place: str) -> Iterator[Query]:
+def _query(record: dict[str, Any], kind: str, place: str) -> Iterator[BenchmarkQuery]:
     targets = strings(record, "targets", place)
     reference = field(record, "reference", str, place) if kind == "cir" else None
     if not targets or reference in targets:
         raise BadInput(f"{place}: a query needs at least one target, and none may be its reference")
-    yield Query(
+    yield BenchmarkQuery(
         qid=str(record["qid"]),
         text=field(record, "text", str, place),
         reference=reference,
@@ -120,11 +120,11 @@ def _query(record: dict[str, Any], kind: str, place: str) -> Iterator[Query]:
     )
 
 
-def _dialog(record: dict[str, Any], kind: str, place: str) -> Iterator[Query]:
+def _dialog(record: dict[str, Any], kind: str, place: str) -> Iterator[BenchmarkQuery]:
     dialog = strings(record, "dialog", place)
     target = field(record, "target", str, place)
     for turn in range(len(dialog)):
-        yield Query(
+        yield BenchmarkQuery(
             qid=f"{record['qid']}-{turn}",
             text=", ".join(dialog[: turn + 1]),
             relevant=(target,),

@@ -25,9 +25,9 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.datasets.annotations import field, names, records, strings
 from imagescope_agent.evaluation.datasets.base import (
     Benchmark,
+    BenchmarkQuery,
     Gallery,
     Needed,
-    Query,
     choose_split,
     first_of,
 )
@@ -88,14 +88,14 @@ def _dialogs(root: Path) -> Path:
     return first_of(root, DIALOGS, f"dialogues/{DIALOGS}")
 
 
-def _queries(path: Path, pool: frozenset[str]) -> Iterator[Query]:
+def _queries(path: Path, pool: frozenset[str]) -> Iterator[BenchmarkQuery]:
     for number, (place, record) in enumerate(records(path)):
         target = field(record, "img", str, place)
         dialog = strings(record, "dialog", place, length=ROUNDS)
         if target not in pool:
             raise BadInput(f"{place}: the target {target!r} is not in {POOL}")
         for turn in range(ROUNDS):
-            yield Query(
+            yield BenchmarkQuery(
                 qid=f"{number}-{turn}",
                 text=", ".join(dialog[: turn + 1]),
                 relevant=(target,),

@@ -1,0 +1,254 @@
+"""From rankings to figures: per-query values by the data set's rules, and the table of their means.
+
+Both a run of ours and a stranger's run file go through these functions, so that they are scored by the same
+code.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress, count
+from typing import Any
+
+import numpy as np
+
+from imagescope_agent.evaluation import metrics
+from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery
+from imagescope_agent.evaluation.metrics import Bools, Floats, Ints
+
+CUTOFFS = (1, 5, 10)
+#: Measures that are not shares: shown as they are, not in per cent; lower is better.
+PLAIN = frozenset({"BRI"})
+DIALOG_HITS = "Hits"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """Rankings after the ground truth has been laid over them.
+
+    `rel`, `target` and `members` are (n_queries, depth) as in `metrics`: for all relevant images, for the one
+    target of protocols that name one, and for CIRR's group. `rank` (n_queries,) is the first target's 1-based
+    rank, nan = not ranked.
+    """
+
+    rel: Bools
+    target: Bools
+    members: Bools
+    n_relevant: Ints
+    rank: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """One row of a table before averaging: values (n, n_measures) and weights (n,), of n queries or dialogs.
+
+    `units` names what each belongs to: its dialog, or the query itself.
+
+    The weights have mean 1; the figure of a row is the mean of weight * value.
+    """
+
+    units: list[str]
+    measures: list[str]
+    values: Floats
+    weights: Floats
+
+    def means(self) -> dict[str, float]:
+        """The row's figures: per cent, except for PLAIN measures."""
+        sums = (self.values * self.weights[:, None]).mean(axis=0)
+        return {
+            name: float(value) * (1.0 if name in PLAIN else 100.0)
+            for name, value in zip(self.measures, sums, strict=True)
+        }
+
+
+#: subset -> its rows: one over queries and, for dialogs, one over dialogs.
+Table = dict[str, list[Rows]]
+Measure = Callable[[Judged, int], Floats]
+
+MEASURES: dict[str, Measure] = {
+    "R": lambda judged, k: metrics.hit_at_k(judged.target, k),
+    "recall": lambda judged, k: metrics.recall_at_k(judged.rel, judged.n_relevant, k),
+    "P": lambda judged, k: metrics.precision_at_k(judged.rel, k),
+    "mAP": lambda judged, k: metrics.average_precision_at_k(judged.rel, judged.n_relevant, k),
+    "nDCG": lambda judged, k: metrics.ndcg_at_k(judged.rel, judged.n_relevant, k),
+    "R_subset": lambda judged, k: metrics.hit_at_k(judged.members, k),
+    "MRR": lambda judged, k: np.nan_to_num(1.0 / judged.rank),
+}
+
+
+def split_name(measure: str) -> tuple[str, int]:
+    """The measure and its cutoff: "R@5" is ("R", 5); a name without a cutoff has 0."""
+    match = re.fullmatch(r"(\w+?)(?:@(\d+))?", measure)
+    if match is None or match[1] not in MEASURES:
+        raise ValueError(f"unknown measure {measure!r}")
+    return match[1], int(match[2] or 0)
+
+
+def clean(query: BenchmarkQuery, ranking: Sequence[str], benchmark: Benchmark) -> Sequence[str]:
+    """The ranking as the protocol wants it: without the reference where that is the rule."""
+    if benchmark.drop_reference and query.reference is not None:
+        return [image for image in ranking if image != query.reference]
+    return ranking
+
+
+def judge(queries: Sequence[BenchmarkQuery], rankings: Sequence[Sequence[str]], depth: int) -> Judged:
+    """Lay the ground truth over cleaned rankings, keeping the first `depth` ranks."""
+    rel: list[tuple[int, int]] = []
+    target: list[tuple[int, int]] = []
+    members: list[tuple[int, int]] = []
+    rank = np.full(len(queries), np.nan)
+    for row, (query, ranking) in enumerate(zip(queries, rankings, strict=True)):
+        wanted = frozenset(query.relevant)
+        found = list(compress(count(), map(wanted.__contains__, ranking)))
+        aimed = [place for place in found if ranking[place] == query.target] if query.target else found
+        rel += [(row, place) for place in found if place < depth]
+        target += [(row, place) for place in aimed if place < depth]
+        rank[row] = aimed[0] + 1 if aimed else math.nan
+        if query.members:
+            aim = {ranking[place] for place in aimed}
+            group = [image in aim for image in ranking if image in query.members][:depth]
+            members += [(row, place) for place, hit in enumerate(group) if hit]
+    shape = (len(queries), max(depth, 1))
+    return Judged(
+        rel=_marked(shape, rel),
+        target=_marked(shape, target),
+        members=_marked(shape, members),
+        n_relevant=np.array([len(set(query.relevant)) for query in queries], dtype=np.int64),
+        rank=rank,
+    )
+
+
+def _marked(shape: tuple[int, int], places: Sequence[tuple[int, int]]) -> Bools:
+    """A grid that is True in these places."""
+    grid = np.zeros(shape, dtype=np.bool_)
+    grid[tuple(np.array(places, dtype=np.intp).reshape(-1, 2).T)] = True
+    return grid
+
+
+def score(
+    benchmark: Benchmark, queries: Sequence[BenchmarkQuery], rankings: Sequence[Sequence[str]]
+) -> dict[str, Floats]:
+    """Per-query values of every measure of the data set, plus "rank" (1-based, nan = the target is not
+    ranked).
+
+    Args:
+        benchmark: gives measures and rules.
+        queries: those that were answered.
+        rankings: image ids, best first, one list a query.
+
+    Returns:
+        measure -> (n_queries,), shares in [0, 1].
+    """
+    named = [(measure, *split_name(measure)) for measure in benchmark.measures]
+    depth = max((k for _, _, k in named), default=0)
+    cleaned = [clean(query, ranking, benchmark) for query, ranking in zip(queries, rankings, strict=True)]
+    judged = judge(queries, cleaned, depth)
+    values = {measure: MEASURES[name](judged, k) for measure, name, k in named}
+    return {**values, "rank": judged.rank}
+
+
+def tabulate(
+    queries: Sequence[BenchmarkQuery],
+    values: Mapping[str, Floats],
+    *,
+    macro: Sequence[str] = (),
+    worst_rank: int = 0,
+) -> Table:
+    """Arrange per-query values into the rows of a table: "all", then every subset in order of appearance.
+
+    Args:
+        queries: the answered queries.
+        values: as `score` returns them.
+        macro: subsets whose unweighted mean is "all".
+        worst_rank: the gallery's size: a target that a cut-off ranking does not hold counts as ranked there
+            (for BRI).
+
+    Returns:
+        subset -> rows. For dialogs the rows over queries also hold cumulative Hits@k, and "all" has rows over
+        dialogs (BRI).
+    """
+    names = [name for name in values if name != "rank"]
+    matrix = np.stack([values[name] for name in names], axis=1) if names else np.zeros((len(queries), 0))
+    if any(query.group for query in queries):
+        matrix = np.concatenate([matrix, _hits(queries, values["rank"])], axis=1)
+        names = names + [f"{DIALOG_HITS}@{k}" for k in CUTOFFS]
+    where: dict[str, list[int]] = {"all": list(range(len(queries)))}
+    for row, query in enumerate(queries):
+        for subset in query.subsets:
+            where.setdefault(subset, []).append(row)
+    table: Table = {}
+    for subset, rows in where.items():
+        weights = _macro_weights(queries, macro) if subset == "all" and macro else np.ones(len(rows))
+        units = [queries[row].unit for row in rows]
+        table[subset] = [Rows(units=units, measures=names, values=matrix[rows], weights=weights)]
+    table["all"] += _dialogs(queries, values["rank"], worst_rank)
+    return table
+
+
+def means(table: Table) -> dict[str, dict[str, float]]:
+    """Subset -> measure -> figure, as metrics.json holds it; rows without a unit are left out."""
+    return {
+        subset: {name: value for rows in several if rows.units for name, value in rows.means().items()}
+        for subset, several in table.items()
+    }
+
+
+def _macro_weights(queries: Sequence[BenchmarkQuery], macro: Sequence[str]) -> Floats:
+    counts = {subset: sum(subset in query.subsets for query in queries) for subset in macro}
+    present = [subset for subset in macro if counts[subset]]
+    weights = np.zeros(len(queries))
+    for row, query in enumerate(queries):
+        subset = next(name for name in present if name in query.subsets)
+        weights[row] = len(queries) / (len(present) * counts[subset])
+    return weights
+
+
+def _hits(queries: Sequence[BenchmarkQuery], rank: Floats) -> Floats:
+    """Cumulative Hits@k of every query in its own round, (n_queries, len(CUTOFFS))."""
+    grid, rows = _grid(queries, rank)
+    hits = np.stack([metrics.hits_cumulative(grid, k) for k in CUTOFFS], axis=2)
+    return np.stack([hits[row, query.turn] for query, row in zip(queries, rows, strict=True)])
+
+
+def _dialogs(queries: Sequence[BenchmarkQuery], rank: Floats, worst_rank: int) -> list[Rows]:
+    """BRI of every dialog whose rounds were all answered."""
+    if not any(query.group for query in queries):
+        return []
+    grid, _ = _grid(queries, np.where(np.isnan(rank), float(max(worst_rank, 1)), rank))
+    whole = np.flatnonzero(~np.isnan(grid).any(axis=1))
+    if grid.shape[1] < 2 or not whole.size:
+        return []
+    units = list(dict.fromkeys(query.unit for query in queries))
+    kept = [units[row] for row in whole]
+    values = metrics.bri(grid[whole])[:, None]
+    return [Rows(units=kept, measures=["BRI"], values=values, weights=np.ones(len(kept)))]
+
+
+def _grid(queries: Sequence[BenchmarkQuery], rank: Floats) -> tuple[Floats, list[int]]:
+    """Ranks as (n_dialogs, n_rounds), nan where a round is missing, and each query's row in it."""
+    index: dict[str, int] = {}
+    rows = [index.setdefault(query.unit, len(index)) for query in queries]
+    grid = np.full((len(index), 1 + max((query.turn for query in queries), default=0)), np.nan)
+    for row, query, value in zip(rows, queries, rank, strict=True):
+        grid[row, query.turn] = value
+    return grid, rows
+
+
+def as_record(values: Mapping[str, Floats], row: int) -> dict[str, Any]:
+    """One query's values as plain numbers, as per_query.jsonl keeps them."""
+    rank = values["rank"][row]
+    record: dict[str, Any] = {name: float(value[row]) for name, value in values.items() if name != "rank"}
+    return {**record, "rank": None if np.isnan(rank) else int(rank)}
+
+
+def from_records(records: Iterable[Mapping[str, Any]], measures: Sequence[str]) -> dict[str, Floats]:
+    """The inverse of `as_record` over many queries."""
+    listed = list(records)
+    values = {name: np.array([record[name] for record in listed], dtype=np.float64) for name in measures}
+    values["rank"] = np.array(
+        [math.nan if r["rank"] is None else r["rank"] for r in listed], dtype=np.float64
+    )
+    return values

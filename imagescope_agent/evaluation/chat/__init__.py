@@ -1,0 +1,1 @@
+"""Evaluation of conversations: simulated users, systems, and the benchmark that plays them."""

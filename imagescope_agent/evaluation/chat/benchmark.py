@@ -1,0 +1,277 @@
+"""`imagescope eval chat`: dialogs played by several systems and askers on the same pictures, compared round by round.
+
+Protocol: VisDial's (Hits@10 cumulative: once hit stays hit; R@10 of each round alone; BRI), rounds 0..10.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imagescope_agent.errors import BadInput, suggest
+from imagescope_agent.evaluation import datasets, metrics
+from imagescope_agent.evaluation.chat.systems import PLAYERS, Dialog, Dialogs, read_dialogs
+from imagescope_agent.evaluation.datasets.base import Benchmark
+from imagescope_agent.evaluation.evaluate import evaluate
+from imagescope_agent.evaluation.metrics import Floats
+from imagescope_agent.evaluation.reporting.plot import lines
+from imagescope_agent.evaluation.run_store import write_atomic
+from imagescope_agent.evaluation.significance import bootstrap_interval, holm, permutation_test
+from imagescope_agent.services import Services
+from imagescope_agent.settings import Settings
+
+CUTOFF = 10
+TOGETHER = 64  # dialogs held at a time: the model writes the replies of all of them in one batch
+#: (better, worse): what the protocol asks of them.
+CONTRASTS = (
+    ("ours", "given"), ("ours", "random"), ("given", "imagescope"), ("ours", "imagescope"), ("given", "clip"),
+    ("ours", "clip"),
+)  # fmt: skip
+
+
+def evaluate_chat(
+    *, root: Path | str, out: Path | str, players: Sequence[str] = tuple(PLAYERS), profile: str = "mini",
+    limit: int | None = None, seed: int = 0, progress: bool = True, services: Services | None = None,
+    **settings: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Have every player play the dialogs of a drawn world, each in a folder of `out`, and compare them. Called
+    again with the same arguments it goes on where it was stopped, some dialogs before.
+
+    Args:
+        root: a drawn world, drawn by `seed` where there is none.
+        out: the run's folder: one folder a player, chat.json, chat.md, chat.svg and ranks.json.
+        players: names of `dialogs.PLAYERS`.
+        profile: which models.
+        limit: so many dialogs, drawn by `seed`; all when None. The gallery stays whole.
+        seed: of the draw and of the runs.
+        progress: show a bar.
+        services: used instead of the profile's; for tests.
+        settings: more fields of `Settings`.
+
+    Returns:
+        The content of chat.json (see `figures`), with the number of rounds that failed by player.
+
+    Raises:
+        BadInput: a file is missing, a player is unknown, or `out` holds another run.
+        BackendUnavailable: a model does not answer; what was played is kept.
+    """
+    root, out = Path(root), Path(out)
+    benchmark, dialogs = _world(root, players, seed)
+    opened = services or _open(root, profile)
+    how: dict[str, Any] = {"seed": seed, "root": root, "limit": limit, "progress": progress}
+    measured = {name: _play(name, dialogs, opened, settings, out=out / name, **how) for name in players}
+    ranks = {name: read_ranks(out / name, benchmark.size) for name in players}
+    found = figures(ranks, seed=seed) | {
+        "images": benchmark.size,
+        "profile": opened.profile,
+        "usage": {name: _totals(each["usage"]) for name, each in measured.items()},
+        "failed": {name: each["failed"] for name, each in measured.items()},
+    }
+    _write(out, found, ranks)
+    return found
+
+
+def pool(
+    runs: Sequence[Path | str], out: Path | str, *, players: Sequence[str] = (), seed: int = 0
+) -> dict[str, Any]:
+    """Put finished runs over several worlds together, dialog beside dialog, and write what `evaluate_chat` writes.
+
+    Args:
+        runs: folders that hold the chat.json and ranks.json of `evaluate_chat`.
+        out: where to write.
+        players: only these; all of the first run by default, which the other runs must have too.
+        seed: of the tests.
+
+    Returns:
+        As `evaluate_chat`, without usage.
+
+    Raises:
+        BadInput: a run is missing or unfinished, or was not played by all.
+    """
+    found = [_read(Path(run)) for run in runs]
+    players = list(players or found[0]["players"])
+    for run, each in zip(runs, found, strict=True):
+        if missing := [name for name in players if name not in each["players"]]:
+            raise BadInput(f"{run} was not played by {', '.join(missing)}; choose from --players, or play it")
+    ranks = {
+        name: np.concatenate([np.array(each["ranks"][name], dtype=float) for each in found])
+        for name in players
+    }
+    pooled = figures(ranks, seed=seed) | {
+        "images": found[0]["images"],
+        "profile": found[0]["profile"],
+        "failed": {name: sum(each["failed"][name] for each in found) for name in players},
+    }
+    Path(out).mkdir(parents=True, exist_ok=True)
+    _write(Path(out), pooled, ranks)
+    return pooled
+
+
+def _read(run: Path) -> dict[str, Any]:
+    """What `_write` wrote: the figures, with the ranks that they are of."""
+    try:
+        found, ranks = (
+            json.loads((run / name).read_text(encoding="utf-8")) for name in ("chat.json", "ranks.json")
+        )
+        return {**found, "failed": found["failed"], "ranks": ranks}
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(
+            f"{run} holds no finished chat run; `imagescope eval chat --out {run}` makes one"
+        ) from error
+
+
+def _totals(usage: Mapping[str, Any]) -> dict[str, float]:
+    """What was spent in all, without what each role or step spent."""
+    return {key: value for key, value in usage.items() if not isinstance(value, dict)}
+
+
+def read_ranks(run: Path, worst: int) -> Floats:
+    """1-based ranks of the wanted pictures, (n_dialogs, n_rounds); a round that failed counts as the worst rank."""
+    records = [
+        json.loads(line) for line in (run / "per_query.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    index: dict[str, int] = {}
+    rows = [index.setdefault(record["group"], len(index)) for record in records]
+    ranks = np.full((len(index), 1 + max(record["turn"] for record in records)), float(max(worst, 1)))
+    for row, record in zip(rows, records, strict=True):
+        rank = record["values"].get("final", {}).get("rank")
+        if rank is not None:
+            ranks[row, record["turn"]] = rank
+    return ranks
+
+
+def figures(ranks: Mapping[str, Floats], *, seed: int = 0) -> dict[str, Any]:
+    """Everything that is said of a run.
+
+    Args:
+        ranks: player -> (n_dialogs, n_rounds), 1-based, the same dialogs in the same order.
+        seed: of the tests.
+
+    Returns:
+        {"dialogs", "players": {name: {"Hits@10": [per cent by round], "R@10": [...], "BRI"}},
+        "comparisons": [{"better", "worse", "measure", "difference", "low", "high", "p", "p_holm"}]}: BRI
+        differences are better - worse, so negative is good; Hits@10 is the mean over rounds 2 and later, in points.
+    """
+    players = {
+        name: {
+            f"Hits@{CUTOFF}": (100 * metrics.hits_cumulative(each, CUTOFF).mean(axis=0)).tolist(),
+            f"R@{CUTOFF}": (100 * (each <= CUTOFF).mean(axis=0)).tolist(),
+            "BRI": float(metrics.bri(each).mean()),
+        }
+        for name, each in ranks.items()
+    }
+    rows = [
+        _contrast(better, worse, measure, value(ranks[better]) - value(ranks[worse]), seed)
+        for better, worse in CONTRASTS
+        if better in ranks and worse in ranks
+        for measure, value in (("BRI", metrics.bri), (f"Hits@{CUTOFF}", _late_hits))
+    ]
+    adjusted = holm([row["p"] for row in rows])
+    comparisons = [{**row, "p_holm": p} for row, p in zip(rows, adjusted, strict=True)]
+    return {
+        "dialogs": len(next(iter(ranks.values()))),
+        "players": players,
+        "comparisons": comparisons,
+    }
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """Two tables: Hits@10 by round and BRI; what differs from what."""
+    names = list(found["players"])
+    hits = f"Hits@{CUTOFF}"
+    rounds = range(len(found["players"][names[0]][hits]))
+    lines_ = [
+        f"{found['dialogs']} dialogs. {hits} is cumulative, in per cent; BRI is lower for better.",
+        "",
+        f"| {hits} | " + " | ".join(f"round {number}" for number in rounds) + " | BRI |",
+        "| --- |" + " ---: |" * (len(rounds) + 1),
+    ]
+    for name in names:
+        figures_ = found["players"][name]
+        cells = [f"{value:.1f}" for value in figures_[hits]] + [f"{figures_['BRI']:.3f}"]
+        lines_.append(f"| {name} | " + " | ".join(cells) + " |")
+    if lost := {name: number for name, number in found.get("failed", {}).items() if number}:
+        told = ", ".join(f"{number} of {name}" for name, number in lost.items())
+        lines_ += ["", f"Rounds that failed, counted as the last place: {told}."]
+    head = "| compared | measure | difference | 95 % interval | p | p (Holm) |"
+    lines_ += ["", head, "| --- | --- | ---: | ---: | ---: | ---: |"]
+    for row in found["comparisons"]:
+        span = f"{row['low']:.3f} to {row['high']:.3f}"
+        lines_.append(
+            f"| {row['better']} - {row['worse']} | {row['measure']} | {row['difference']:.3f} | {span} | "
+            f"{row['p']:.4f} | {row['p_holm']:.4f} |"
+        )
+    return "\n".join(lines_) + "\n"
+
+
+def plot(found: Mapping[str, Any]) -> str:
+    """Hits@10 by round as an SVG picture."""
+    name = f"Hits@{CUTOFF}"
+    series = {player: values[name] for player, values in found["players"].items()}
+    return lines(series, title=f"{found['dialogs']} dialogs", x="round", y=f"{name} (cumulative), per cent")
+
+
+def _world(root: Path, players: Sequence[str], seed: int) -> tuple[Benchmark, dict[str, Dialog]]:
+    """The drawn world's dialogs, as a data set and as they were held."""
+    for name in players:
+        if name not in PLAYERS:
+            raise BadInput(f"there is no player {name!r}; {suggest(name, PLAYERS)}")
+    datasets.find("scenes").prepare(root, seed=seed)
+    return datasets.load("scenes", root, split="chat"), read_dialogs(root)
+
+
+def _play(
+    name: str, dialogs: Mapping[str, Dialog], services: Services, settings: Mapping[str, Any], *,
+    seed: int, **how: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Have one player play; `how` goes to `evaluate`, whose answer it returns."""
+    build, more = PLAYERS[name]
+    chosen = Settings.load(services.settings, **{"seed": seed, **settings, **more})
+    identity = {"judge": chosen.judge, "settings": chosen.to_dict(), "weights": services.weights}
+    system = Dialogs(build(services, chosen), dialogs, identity=identity)
+    return evaluate(
+        "scenes",
+        split="chat",
+        graph=name,
+        profile=services.profile,
+        seed=seed,
+        system=system,
+        concurrency=TOGETHER,
+        **how,
+    )
+
+
+def _write(out: Path, found: Mapping[str, Any], ranks: Mapping[str, Floats]) -> None:
+    whole = {name: each.astype(int).tolist() for name, each in ranks.items()}
+    write_atomic(out / "ranks.json", [json.dumps(whole, separators=(",", ":")), "\n"])
+    write_atomic(out / "chat.json", [json.dumps(found, indent=2), "\n"])
+    write_atomic(out / "chat.md", [markdown(found)])
+    write_atomic(out / "chat.svg", [plot(found)])
+
+
+def _late_hits(ranks: Floats) -> Floats:
+    """The mean over rounds 2 and later, in points: (n_dialogs,)."""
+    late: Floats = 100 * metrics.hits_cumulative(ranks, CUTOFF)[:, 2:].mean(axis=1)
+    return late
+
+
+def _contrast(better: str, worse: str, measure: str, differences: Floats, seed: int) -> dict[str, Any]:
+    low, high = bootstrap_interval(differences, seed=seed)
+    return {
+        "better": better, "worse": worse, "measure": measure, "difference": float(differences.mean()),
+        "low": low, "high": high, "p": permutation_test(differences, seed=seed),
+    }  # fmt: skip
+
+
+def _open(root: Path, profile: str) -> Services:
+    from imagescope_agent.api import index_folder
+    from imagescope_agent.services import open_services
+
+    index_folder(
+        root, profile=profile, only=frozenset(f"images/{path.name}" for path in (root / "images").glob("*"))
+    )
+    return open_services(profile, root)

@@ -1,0 +1,218 @@
+"""A simulated user of a drawn world: sees the wanted picture's scene graph, answers what is asked, and nothing else.
+
+An answer is a function of the question's words and of what they name in the scene: no file name, no caption and no
+picture reaches the user, so none can leak. It is yes or no or, where that is asked for, a colour, a size, a number or
+the setting, in the words of VisDial's dialogs. What cannot be read, or names what the drawn world does not know, is
+answered with "skip".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from imagescope_agent.errors import BadInput
+from imagescope_agent.lab.scenes.conditions import NUMBERS, PLURALS, SETTING_PHRASE, Pattern, stands
+from imagescope_agent.lab.scenes.language import SETTING_WORDS, SIZE_WORDS, SYNONYMS, join
+from imagescope_agent.lab.scenes.world import COLOURS, KINDS, RELATIONS, SETTINGS, Scene, Thing
+
+SKIP = "skip"
+_KIND = {
+    **{kind: kind for kind in KINDS},
+    **{plural: kind for kind, plural in PLURALS.items() if kind != "thing"},
+    **{other: kind for kind, others in SYNONYMS.items() for other in others},
+    **{f"{other}s": kind for kind, others in SYNONYMS.items() for other in others},
+    **dict.fromkeys(("thing", "things", "object", "objects", "anything", "something"), ""),
+}
+_SIZE = {word: size for size, words in SIZE_WORDS.items() for word in words}
+_RELATION = {
+    **{relation.split(" ")[0]: relation for relation in RELATIONS},
+    **{"over": "above", "under": "below", "underneath": "below", "beneath": "below"},
+}
+_PHRASES = [
+    (re.escape(words), f" @{name} ") for name, several in SETTING_WORDS.items() for words in several
+] + [(rf"\b(?:in|on|at) (?:the |an? )?(?:{name})\b", f" @{name} ") for name in SETTINGS]
+_NUMBER = {**{word: n for n, word in enumerate(NUMBERS)}, **{str(n): n for n in range(len(NUMBERS))}}
+_SMALL_WORDS = re.compile(
+    r"an?|the|is|are|there|it|in|of|to|with|and|picture|image|scene|any|some|exactly|just|wanted|you|can|see|do|does|"
+    r"show|has|have|contain|looking|for|be|taking|place|set|please|tell|me|could|would|that|this|your|side|on|here|"
+    r"true|at|than"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phrase:
+    """A noun phrase of a question: which things, and how many of them ("exactly", "at least", "more than")."""
+
+    pattern: Pattern
+    number: int | None = None
+    least: bool = False
+
+    def holds(self, scene: Scene) -> bool:
+        """Whether so many are there; at least one where no number is named."""
+        there = len(self.pattern.among(scene))
+        if self.number is None:
+            return there > 0
+        return there >= self.number if self.least else there == self.number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a question asks: things, how the first stands to the second, a setting."""
+
+    phrases: tuple[Phrase, ...] = ()
+    relation: str | None = None
+    setting: str | None = None
+
+    def holds(self, scene: Scene) -> bool:
+        """Whether all of it is so in the scene."""
+        if self.setting is not None and scene.setting != self.setting:
+            return False
+        if self.relation is None:
+            return all(phrase.holds(scene) for phrase in self.phrases)
+        first, second = (phrase.pattern.among(scene) for phrase in self.phrases)
+        return any(stands(a, self.relation, b) for a in first for b in second if a is not b)
+
+
+class SimulatedUser:
+    """Looks for the picture that shows `scene`."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+
+    def answer(self, question: str) -> str:
+        """ "yes", "no", what is openly asked for, or "skip" where the question cannot be read."""
+        words = " ".join(question.lower().rpartition(":")[2].split()).rstrip("?")
+        for shape, told in _OPEN:
+            if match := shape.fullmatch(words):
+                return told(self.scene, *(read_look(look) for look in match.groups())) or SKIP
+        asked = read_question(question)
+        if asked is None:
+            return SKIP
+        return "yes" if asked.holds(self.scene) else "no"
+
+
+def read_look(words: str) -> Pattern | None:
+    """The things that a noun phrase names ("red house", "cats"); None where one of its words is not known."""
+    reader = _Reader()
+    if not all(reader.take(word) for word in words.split()) or len(reader.phrases) != 1:
+        return None
+    return reader.phrases[0].pattern
+
+
+def _where(scene: Scene) -> str:
+    return SETTING_PHRASE[scene.setting]
+
+
+def _many(scene: Scene, look: Pattern | None) -> str | None:
+    return None if look is None else NUMBERS[len(look.among(scene))]
+
+
+def _colours(scene: Scene, look: Pattern | None) -> str | None:
+    return None if look is None else join([thing.colour for thing in look.among(scene)])
+
+
+def _size(scene: Scene, look: Pattern | None) -> str | None:
+    """Of things that are all of one size."""
+    sizes = {thing.size for thing in look.among(scene)} if look is not None else set()
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+#: Open questions, and what they are answered from; an empty answer is none.
+_OPEN: tuple[tuple[re.Pattern[str], Callable[..., str | None]], ...] = (
+    (re.compile(r"where is (?:it|the (?:picture|scene))"), _where),
+    (re.compile(r"how many (\w+) are there"), _many),
+    (re.compile(r"what colours? (?:is|are) the ([\w ]+)"), _colours),
+    (re.compile(r"(?:is|are) the ([\w ]+) (?:large or small|small or large)"), _size),
+)
+
+
+def read_question(question: str) -> Reading | None:
+    """What a yes/no question in the drawn world's English asks; None where a word of it is not known."""
+    text = question.lower().rpartition(":")[2]
+    for words, mark in _PHRASES:
+        text = re.sub(words, mark, text)
+    tokens = re.findall(r"@\w+|\w+", re.sub(r"\b(left|right) of\b", r"\1", text))
+    reader = _Reader()
+    return reader.result() if all(reader.take(token) for token in tokens) else None
+
+
+class _Reader:
+    """Reads word by word; adjectives wait for their noun, or describe the last one ("is the house red")."""
+
+    def __init__(self) -> None:
+        self.phrases: list[Phrase] = []
+        self.relation: str | None = None
+        self.setting: str | None = None
+        self.look = Pattern()
+        self.number: int | None = None
+        self.least = 0  # 1 for "at least", 2 for "more than"
+
+    def take(self, word: str) -> bool:
+        if word in COLOURS:
+            self.look = replace(self.look, colour=word)
+        elif word in _SIZE:
+            self.look = replace(self.look, size=_SIZE[word])
+        elif word in _KIND:
+            self._noun(_KIND[word] or None)
+        elif word in _RELATION and self.phrases and self.relation is None:
+            self.relation = _RELATION[word]
+        elif word.startswith("@") and self.setting is None:
+            self.setting = word[1:]
+        elif word in ("least", "more"):
+            self.least = 1 if word == "least" else 2
+        elif word in _NUMBER or word == "without":
+            self.number = _NUMBER.get(word, 0)
+        elif word in ("missing", "absent") and self.phrases:
+            self.phrases[-1] = replace(self.phrases[-1], number=0)
+        else:
+            return _SMALL_WORDS.fullmatch(word) is not None
+        return True
+
+    def result(self) -> Reading | None:
+        if self.look != Pattern():  # nothing followed: it is said of the last noun
+            if not self.phrases:
+                return None
+            last = self.phrases.pop()
+            look = replace(
+                last.pattern,
+                colour=self.look.colour or last.pattern.colour,
+                size=self.look.size or last.pattern.size,
+            )
+            self.phrases.append(replace(last, pattern=look))
+        if (self.relation is not None and len(self.phrases) != 2) or not (self.phrases or self.setting):
+            return None
+        return Reading(phrases=tuple(self.phrases), relation=self.relation, setting=self.setting)
+
+    def _noun(self, kind: str | None) -> None:
+        number = None if self.number is None else self.number + (self.least == 2)
+        phrase = Phrase(pattern=replace(self.look, kind=kind), number=number, least=self.least > 0)
+        self.phrases.append(phrase)
+        self.look, self.number, self.least = Pattern(), None, 0
+
+
+def read_scenes(root: Path) -> dict[str, Scene]:
+    """The scene graphs of a drawn world by image.
+
+    Raises:
+        BadInput: scenes.jsonl is missing or malformed.
+    """
+    path = root / "scenes.jsonl"
+    try:
+        return dict(_scenes(path.read_text(encoding="utf-8").splitlines()))
+    except FileNotFoundError:
+        raise BadInput(f"{path}: missing; draw the world anew with `imagescope scenes make`") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{path}: malformed ({error}); draw the world anew") from error
+
+
+def _scenes(lines: Sequence[str]) -> Iterator[tuple[str, Scene]]:
+    for line in lines:
+        record: dict[str, Any] = json.loads(line)
+        name = record.pop("id")
+        things = tuple(Thing(**thing) for thing in record.pop("things"))
+        yield name, Scene(things=things, **record)

@@ -1,0 +1,115 @@
+"""`imagescope eval`: a data set through a graph, and everything that is kept of it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from imagescope_agent.api import run_sync
+from imagescope_agent.errors import BadInput
+from imagescope_agent.evaluation import datasets
+from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
+from imagescope_agent.evaluation.graph_system import open_system
+from imagescope_agent.evaluation.reporting import outputs
+from imagescope_agent.evaluation.run_store import RunStore
+from imagescope_agent.evaluation.runner import System, ask_all, sample
+
+#: Queries in flight: models merge their requests into batches.
+CONCURRENCY = 32
+
+
+def evaluate(
+    dataset: str, *, root: Path | str, out: Path | str, split: str | None = None, graph: str = "imagescope",
+    judge: str | None = None, profile: str = "mini", limit: int | None = None, seed: int = 0,
+    concurrency: int = CONCURRENCY, progress: bool = True, system: System | None = None, **settings: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Ask a system every query of a data set and write all outputs; called again, go on where it was stopped.
+
+    Args:
+        dataset: a name of `datasets.DATASETS`.
+        root: where it lies; `imagescope eval DATASET --check` says what is expected there.
+        out: folder of the run; it may hold only this run.
+        split: one of the data set's splits; its first when None.
+        graph: the system's name.
+        judge: the judge's name; the settings' default when None.
+        profile: which models.
+        limit: draw so many queries (dialogs) by `seed`; all when None. The gallery stays whole.
+        seed: of the run, of the draw, and of the world that `scenes` makes.
+        concurrency: queries asked at the same time.
+        progress: show a bar with the time left, on a terminal.
+        system: answers instead of `graph`; for other systems and tests.
+        settings: more fields of `Settings`.
+
+    Returns:
+        The content of metrics.json.
+
+    Raises:
+        BadInput: something is missing or malformed, or `out` holds another run.
+        BackendUnavailable: a model does not answer; what was answered is kept.
+    """
+    benchmark, queries, galleries = _asked(dataset, Path(root), split, limit, seed)
+    if system is None:
+        chosen = {"seed": seed, **settings, **({"judge": judge} if judge else {})}
+        system = open_system(benchmark, galleries, graph=graph, profile=profile, settings=chosen)
+    identity = {
+        **_rules(benchmark), "judge": judge, "settings": settings, "weights": {}, **getattr(system, "identity", {}),
+        "graph": graph, "profile": profile, "seed": seed, "limit": limit, "queries": _fingerprint(queries),
+    }  # fmt: skip
+    with contextlib.closing(RunStore(Path(out), identity)) as ledger:
+        work = ask_all(benchmark, queries, system, ledger, concurrency=concurrency, progress=progress)
+        return outputs.write_all(Path(out), identity, benchmark, queries, run_sync(work), galleries)
+
+
+def _asked(
+    dataset: str, root: Path, split: str | None, limit: int | None, seed: int
+) -> tuple[Benchmark, list[BenchmarkQuery], dict[str, Gallery]]:
+    """The data set, the queries that are drawn from it, and the galleries they need."""
+    if limit is not None and limit < 1:
+        raise BadInput(f"--limit {limit}: give at least 1")
+    if prepare := getattr(datasets.find(dataset), "prepare", None):
+        prepare(root, seed=seed)
+    benchmark = datasets.load(dataset, root, split=split)
+    queries = sample(benchmark.queries, limit, seed)
+    return benchmark, queries, _galleries(benchmark, queries)
+
+
+def _rules(benchmark: Benchmark) -> dict[str, Any]:
+    return {
+        "dataset": benchmark.name,
+        "split": benchmark.split,
+        "protocol": benchmark.protocol,
+        "protocol_key": benchmark.key,
+        "gallery": benchmark.gallery,
+        "gallery_size": benchmark.size,
+        "macro": list(benchmark.macro),
+    }
+
+
+def _galleries(benchmark: Benchmark, queries: Sequence[BenchmarkQuery]) -> dict[str, Gallery]:
+    """The galleries these queries need, with all their pictures in place.
+
+    Raises:
+        BadInput: pictures are missing.
+    """
+    wanted = {query.gallery for query in queries}
+    galleries = {name: gallery for name, gallery in benchmark.open_galleries().items() if name in wanted}
+    for gallery in galleries.values():
+        if missing := gallery.missing():
+            raise BadInput(
+                f"{gallery.folder / missing[0]}: missing, as are {len(missing) - 1} more of "
+                f"{len(gallery.files)} images; see `imagescope eval {benchmark.name} --check`"
+            )
+    return galleries
+
+
+def _fingerprint(queries: Sequence[BenchmarkQuery]) -> str:
+    """A hash of what is asked, so that a run is not continued on other queries under the same name."""
+    asked = [(query.qid, query.text, query.reference, query.relevant) for query in queries]
+    return (
+        f"{len(queries)} queries, sha256 "
+        + hashlib.sha256(json.dumps(asked).encode("utf-8")).hexdigest()[:16]
+    )

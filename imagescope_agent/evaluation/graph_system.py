@@ -1,0 +1,144 @@
+"""Our own graphs as systems to evaluate: one opened collection a gallery, official ids in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from imagescope_agent.errors import BadInput
+from imagescope_agent.evaluation.chat.session_adapter import TALKING, Turns
+from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
+from imagescope_agent.evaluation.runner import Answer
+from imagescope_agent.registry import load_graph
+from imagescope_agent.results import total
+from imagescope_agent.settings import Settings
+
+#: Stages a ranking goes through, where the graph has a node of that name; "final" is what the user gets.
+STAGES = ("retrieve", "verify", "judge")
+#: Ranking after each stage (paths), notes, usage.
+Found = tuple[Mapping[str, Sequence[str]], Sequence[Mapping[str, str]], dict[str, Any]]
+
+
+def open_system(
+    benchmark: Benchmark,
+    galleries: Mapping[str, Gallery],
+    *,
+    graph: str,
+    profile: str,
+    settings: Mapping[str, Any],
+) -> GraphSystem:
+    """Index the galleries where that is not done yet and open a graph on each.
+
+    Raises:
+        BadInput: unknown graph, profile or setting, or an image of a gallery that cannot be indexed.
+    """
+    from imagescope_agent.api import ImageScope, index_folder
+
+    load_graph(graph)  # a misspelt name is told before hours of indexing
+    chosen = {"keep_reference": not benchmark.drop_reference, **settings}
+    if graph in TALKING:
+        chosen["clarify"] = "never"  # nobody is there to answer
+    scopes = {}
+    for name, gallery in galleries.items():
+        index_folder(
+            gallery.folder, profile=profile, out=gallery.index, only=frozenset(gallery.files.values())
+        )
+        scope = ImageScope.open(gallery.index, profile=profile, graph=graph, runs=False, **chosen)
+        _require_all(gallery, scope)
+        scopes[name] = scope
+    return GraphSystem(benchmark, galleries, scopes, chosen)
+
+
+class GraphSystem:
+    """Asks the graph that was opened on the query's gallery.
+
+    Args:
+        benchmark: says how deep a ranking must be.
+        galleries: official id -> path.
+        scopes: an opened `ImageScope` for each gallery.
+        settings: what they were opened with.
+    """
+
+    def __init__(
+        self,
+        benchmark: Benchmark,
+        galleries: Mapping[str, Gallery],
+        scopes: Mapping[str, Any],
+        settings: Mapping[str, Any],
+    ) -> None:
+        self._galleries, self._scopes = galleries, scopes
+        self._ids = {
+            name: {path: image for image, path in gallery.files.items()}
+            for name, gallery in galleries.items()
+        }
+        self._depth = {name: benchmark.depth or len(gallery.files) for name, gallery in galleries.items()}
+        from imagescope_agent.api import judge_of
+
+        scope = next(iter(scopes.values()))
+        graph = load_graph(scope.graph)(scope.services)
+        self._stages = [stage for stage in STAGES if stage in graph.nodes]
+        chosen = Settings.load(scope.services.settings, **settings)
+        self.identity = {
+            "judge": judge_of(graph, chosen),
+            "settings": {name: value for name, value in chosen.to_dict().items() if name != "k"},
+            "weights": dict(scope.services.weights),
+        }
+        self._turns: Turns | None = None
+        if any(query.group for query in benchmark.queries):
+            talks = scope.graph in TALKING
+            self.identity["dialogs"] = "turns of a conversation" if talks else "rounds joined into one text"
+            self._turns = self._conversations(benchmark, settings) if talks else None
+
+    async def answer(self, query: BenchmarkQuery) -> Answer:
+        """Rank the gallery; the result's rankings become official ids.
+
+        Raises:
+            BackendUnavailable: a model does not answer.
+            ImageScopeError: this query failed.
+        """
+        ask = self._turn if self._turns and query.group else self._search
+        rankings, notes, usage = await ask(query)
+        ids = self._ids[query.gallery]
+        return Answer(
+            stages={stage: [ids[path] for path in rankings[stage]] for stage in (*self._stages, "final")},
+            notes=[dict(note) for note in notes],
+            usage=usage,
+        )
+
+    async def _search(self, query: BenchmarkQuery) -> Found:
+        files, depth = self._galleries[query.gallery].files, self._depth[query.gallery]
+        reference = files[query.reference] if query.reference is not None else None
+        result = await self._scopes[query.gallery].asearch(query.text, image=reference, k=depth)
+        return {"judge": result.rankings["final"], **result.rankings}, result.notes, result.usage
+
+    async def _turn(self, query: BenchmarkQuery) -> Found:
+        assert self._turns is not None
+        state = await self._turns.state(query)
+        rankings = {
+            "retrieve": state["ranking_retrieve"],
+            "verify": state["ranking_verify"] or state["ranking_retrieve"],
+            **dict.fromkeys(("judge", "final"), state["ranking"]),
+        }
+        return rankings, state["notes"], total(state["usage"])
+
+    def _conversations(self, benchmark: Benchmark, settings: Mapping[str, Any]) -> Turns:
+        services = {name: scope.services for name, scope in self._scopes.items()}
+        told = {
+            name: Settings.load(each.settings, **{**settings, "k": self._depth[name]})
+            for name, each in services.items()
+        }
+        graph = next(iter(self._scopes.values())).graph
+        return Turns(graph, services, told, benchmark.queries)
+
+
+def _require_all(gallery: Gallery, scope: Any) -> None:
+    """Check that the index holds the whole gallery; a smaller one would make every figure too good.
+
+    Raises:
+        BadInput: an image is not in it.
+    """
+    if absent := set(gallery.files.values()) - set(scope.services.collection.ids):
+        raise BadInput(
+            f"{gallery.folder / min(absent)}: cannot be indexed, as {len(absent) - 1} more of "
+            f"{len(gallery.files)} images; obtain it again, the gallery must be complete"
+        )

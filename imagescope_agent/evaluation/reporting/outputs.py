@@ -1,0 +1,143 @@
+"""What a finished run leaves behind: metrics.json, run.trec, Markdown and LaTeX tables, submissions and the report."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from imagescope_agent.errors import BadInput
+from imagescope_agent.evaluation import aggregate as scoring
+from imagescope_agent.evaluation import trec
+from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
+from imagescope_agent.evaluation.reporting import report, tables
+from imagescope_agent.evaluation.run_store import METRICS, write_atomic
+
+#: What metrics.json says of a run, from run.json.
+KNOWN = (
+    *("dataset", "split", "protocol", "protocol_key", "gallery", "graph", "judge", "profile", "weights"),
+    *("settings", "seed", "limit"),
+)
+STAGES = ("retrieve", "verify", "judge", "final")
+PACKAGES = ("imagescope-agent", "torch", "transformers", "open_clip_torch", "faiss-cpu", "langgraph", "numpy")
+
+
+def write_all(
+    out: Path, identity: Mapping[str, Any], benchmark: Benchmark, queries: Sequence[BenchmarkQuery],
+    records: Sequence[Mapping[str, Any]], galleries: Mapping[str, Gallery],
+) -> dict[str, Any]:  # fmt: skip
+    """Write every output of a run and return the content of metrics.json.
+
+    Args:
+        out: the run's folder.
+        identity: what run.json holds.
+        benchmark: the data set's rules.
+        queries: those that were asked.
+        records: their lines of per_query.jsonl, in the same order.
+        galleries: where the pictures of the report come from.
+    """
+    rankings = {record["qid"]: record["stages"]["final"] for record in records if record["failed"] is None}
+    metrics = {
+        **summarise(identity, benchmark, queries, records),
+        "submissions": write_submissions(out, benchmark, rankings),
+    }
+    trec.write_run(out / "run.trec", rankings, str(identity.get("graph", "run")))
+    write_atomic(out / METRICS, [json.dumps(metrics, indent=2, ensure_ascii=False), "\n"])
+    write_atomic(out / "table.md", [tables.markdown(metrics)])
+    write_atomic(out / "table.tex", [tables.latex(metrics)])
+    write_atomic(out / "report.html", [report.html(metrics, records, queries, galleries)])
+    return metrics
+
+
+def write_submissions(out: Path, benchmark: Benchmark, rankings: Mapping[str, list[str]]) -> dict[str, str]:
+    """Write the official server's files once they pass its checks.
+
+    Returns:
+        File name -> "valid"; or "none" -> why there is nothing to upload.
+    """
+    if benchmark.submit is None:
+        return {}
+    try:
+        missing = len(benchmark.queries) - len(rankings)
+        if missing:
+            raise BadInput(f"submission: {missing} of {len(benchmark.queries)} queries have no ranking")
+        documents = benchmark.submit(rankings)
+    except BadInput as error:
+        return {"none": str(error)}
+    for name, document in documents.items():
+        write_atomic(out / name, [json.dumps(document)])
+    return dict.fromkeys(documents, "valid")
+
+
+def summarise(
+    identity: Mapping[str, Any],
+    benchmark: Benchmark,
+    queries: Sequence[BenchmarkQuery],
+    records: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The content of metrics.json: shares in per cent, over the queries that were answered; failures are
+    counted beside them.
+    """
+    answered = [
+        (query, record) for query, record in zip(queries, records, strict=True) if record["failed"] is None
+    ]
+    stages = [stage for stage in STAGES if any(stage in record["stages"] for _, record in answered)]
+    dialogs = {"dialogs": identity["dialogs"]} if "dialogs" in identity else {}
+    return {
+        **{key: identity.get(key) for key in KNOWN},
+        **dialogs,
+        "queries": len(queries),
+        "failed": len(queries) - len(answered),
+        "degraded": sum(bool(record["degraded"]) for _, record in answered),
+        "notes": dict(
+            sorted(Counter(note["kind"] for _, record in answered for note in record["notes"]).items())
+        ),
+        "metrics": {stage: scoring.means(table_of(benchmark, answered, stage)) for stage in stages},
+        "usage": mean_usage([record["usage"] for _, record in answered]),
+        "versions": versions(),
+    }
+
+
+def table_of(
+    benchmark: Benchmark, answered: Sequence[tuple[BenchmarkQuery, Mapping[str, Any]]], stage: str
+) -> scoring.Table:
+    """The table of one stage, over the queries that have it."""
+    chosen = [(query, record["values"][stage]) for query, record in answered if stage in record["values"]]
+    values = scoring.from_records([value for _, value in chosen], benchmark.measures)
+    return scoring.tabulate(
+        [query for query, _ in chosen], values, macro=benchmark.macro, worst_rank=benchmark.size
+    )
+
+
+def mean_usage(usages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means per answered query of numbers and of dicts of numbers (calls by role, seconds by step)."""
+    count = max(1, len(usages))
+    totals: dict[str, Any] = {}
+    for usage in usages:
+        for key, value in usage.items():
+            if isinstance(value, Mapping):
+                inner = totals.setdefault(key, {})
+                for name, number in value.items():
+                    inner[name] = inner.get(name, 0) + number
+            elif isinstance(value, int | float):
+                totals[key] = totals.get(key, 0) + value
+    return {
+        key: {name: number / count for name, number in total.items()}
+        if isinstance(total, dict)
+        else total / count
+        for key, total in totals.items()
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what shapes a result; packages that are not installed are left out."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

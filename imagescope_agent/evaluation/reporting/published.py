@@ -1,0 +1,52 @@
+"""The papers' own figures, to be shown beside ours and never mixed with them where the protocol differs."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+
+@cache
+def figures() -> tuple[dict[str, Any], ...]:
+    """Every entry of published.toml: system, dataset, backbone, protocol, source, remark and metrics (per
+    cent).
+    """
+    text = (
+        files("imagescope_agent.evaluation.reporting").joinpath("published.toml").read_text(encoding="utf-8")
+    )
+    return tuple(tomllib.loads(text)["figure"])
+
+
+def comparable(figure: Mapping[str, Any], protocol_key: str) -> bool:
+    """Whether a figure follows exactly the protocol with this key; an unknown protocol is never
+    comparable.
+    """
+    return bool(figure["protocol"]) and figure["protocol"] == protocol_key
+
+
+def rows(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The published figures of a run's data set as rows for people, comparable ones first.
+
+    Args:
+        metrics: the content of metrics.json; `protocol_key` decides what may be compared.
+    """
+    chosen = [figure for figure in figures() if figure["dataset"] == metrics["dataset"]]
+    chosen.sort(key=lambda figure: not comparable(figure, metrics["protocol_key"]))
+    return [
+        {
+            "system": figure["system"],
+            "backbone": figure["backbone"],
+            "figures": ", ".join(f"{name} {value:.2f}" for name, value in figure["metrics"].items()),
+            "protocol": _verdict(figure, metrics["protocol_key"]),
+            "source": figure["source"],
+        }
+        for figure in chosen
+    ]
+
+
+def _verdict(figure: Mapping[str, Any], protocol_key: str) -> str:
+    same = "same" if comparable(figure, protocol_key) else "different or not stated"
+    return f"{same}: {figure['remark']}" if figure["remark"] else same

@@ -1,0 +1,1 @@
+"""What makes and measures the product: the drawn world, training, benchmarks, the demonstration, simulators."""

@@ -1,0 +1,60 @@
+"""What measurements on drawn scenes share: their queries, and forgetting what was seen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagescope_agent.errors import BadInput
+from imagescope_agent.mllms.transformers_chat import TransformersChat
+from imagescope_agent.profiles.profile import ROLES
+from imagescope_agent.services import Services
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnQuery:
+    """A drawn query: its words, the id of its reference or None, and the ids of every right picture."""
+
+    text: str
+    reference: str | None
+    targets: frozenset[str]
+
+
+def read_queries(root: Path, count: int) -> list[DrawnQuery]:
+    """As many of each kind, text and composed in turn.
+
+    Raises:
+        BadInput: no drawn scenes there, or too few queries.
+    """
+    try:
+        kinds = [
+            (root / name).read_text(encoding="utf-8").splitlines() for name in ("tir.jsonl", "cir.jsonl")
+        ]
+    except OSError as error:
+        raise BadInput(
+            f"{str(root)!r} holds no drawn scenes; make some with `imagescope scenes make`"
+        ) from error
+    lines = [json.loads(line) for pair in zip(*kinds, strict=False) for line in pair][:count]
+    if len(lines) < count:
+        raise BadInput(f"{str(root)!r} holds {len(lines)} queries, not {count}; draw more scenes")
+    return [
+        DrawnQuery(
+            text=line["text"],
+            reference=_inside(line["reference"]) if "reference" in line else None,
+            targets=frozenset(map(_inside, line["targets"])),
+        )
+        for line in lines
+    ]
+
+
+def _inside(name: str) -> str:
+    return name.removeprefix("images/")
+
+
+def forget(services: Services) -> None:
+    """Empty the feature caches of the models that have some."""
+    for role in ROLES:
+        model = getattr(services, role).model
+        if isinstance(model, TransformersChat):
+            model.forget()

@@ -1,0 +1,139 @@
+"""What a query costs each graph when nothing is remembered from the one before, and what stopping early saves."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from tqdm import tqdm
+
+from imagescope_agent.api import ImageScope, index_folder
+from imagescope_agent.lab.benchmarks.drawn import DrawnQuery, forget, read_queries
+from imagescope_agent.lab.benchmarks.machine import machine, peak_memory
+from imagescope_agent.lab.scenes.make import make_world
+from imagescope_agent.registry import load_graph
+from imagescope_agent.services import Services
+from imagescope_agent.settings import Settings
+
+GRAPHS = ("imagescope", "cotrr", "adaptive")
+EARLY = "adaptive"  # the graph that stops asking when its first places are certain
+COUNTED = ("calls", "prompt_tokens", "completion_tokens", "image_prefills")
+
+
+def run(
+    *,
+    root: Path | None = None,
+    profile: str = "mini",
+    images: int = 300,
+    queries: int = 60,
+    graphs: Sequence[str] = GRAPHS,
+    seed: int = 0,
+    services: Services | None = None,
+) -> dict[str, Any]:
+    """Ask the same queries of every graph, one after another, each from empty feature caches.
+
+    The adaptive graph is asked three times: as it is (first place certain), with the first three places certain, and
+    with everything verified.
+
+    Args:
+        root: a folder of drawn scenes (`imagescope scenes make`); drawn anew when None.
+        profile: which models.
+        images: how many are drawn.
+        queries: how many, with and without reference images in turn.
+        graphs: by name.
+        seed: of the scenes that are drawn.
+        services: used instead of the profile's; for tests.
+
+    Returns:
+        {"bench", "machine", "queries", "variants": {name: means a query of calls, tokens, image prefills, verdicts, and
+        "right", the share of queries whose first picture is right}, "ratios": {"adaptive/GRAPH": {"prompt_tokens",
+        "image_prefills"}}, "early_stop": {"first N": {"saved", "same"}}}: the share of verdicts left unasked, and
+        that of queries whose first N verified places are those of asking everything.
+
+    Raises:
+        BadInput: no drawn scenes there, or too few queries.
+        BackendUnavailable: a model cannot be loaded.
+    """
+    if root is not None:
+        return _measured(root, profile, queries, graphs, services)
+    with tempfile.TemporaryDirectory() as folder:
+        make_world(Path(folder), seed, images)
+        return _measured(Path(folder), profile, queries, graphs, services)
+
+
+def _measured(
+    root: Path, profile: str, count: int, graphs: Sequence[str], services: Services | None
+) -> dict[str, Any]:
+    queries = read_queries(root, count)
+    if services is None:
+        index_folder(root / "images", profile=profile, progress=False)
+        services = ImageScope.open(root / "images", profile=profile, runs=False).services
+    settings = Settings.load(services.settings)
+    ways = {name: (name, settings) for name in graphs}
+    for places in (3, settings.top_k):
+        certain = Settings(**{**settings.to_dict(), "certain": places})
+        ways[f"{EARLY}, first {places} certain"] = (EARLY, certain)
+    rows = {name: asyncio.run(_asked(services, *way, queries, name)) for name, way in ways.items()}
+    variants = {name: _means(each) for name, each in rows.items()}
+    everything = rows[f"{EARLY}, first {settings.top_k} certain"]
+    early = {"first 1": (1, rows[EARLY]), "first 3": (3, rows[f"{EARLY}, first 3 certain"])}
+    return {
+        "bench": "graphs",
+        "machine": {**machine(), **peak_memory()},
+        "weights": services.weights,
+        "queries": len(queries),
+        "images": len(services.collection.ids),
+        "variants": variants,
+        "ratios": {
+            f"{EARLY}/{name}": {
+                key: round(variants[EARLY][key] / variants[name][key], 3)
+                for key in ("prompt_tokens", "image_prefills")
+                if variants[name][key]
+            }
+            for name in graphs
+            if name != EARLY
+        },
+        "early_stop": {name: _early(places, each, everything) for name, (places, each) in early.items()},
+    }
+
+
+async def _asked(
+    services: Services, graph: str, settings: Settings, queries: Sequence[DrawnQuery], name: str
+) -> list[dict[str, Any]]:
+    compiled = load_graph(graph)(services)
+    rows = []
+    for query in tqdm(queries, desc=name, unit="query", disable=None):
+        forget(services)
+        given = {"query": query.text, "reference": query.reference}
+        rows.append(_row(await compiled.ainvoke(given, context=settings), query))
+    return rows
+
+
+def _row(state: Mapping[str, Any], query: DrawnQuery) -> dict[str, Any]:
+    usage = state["usage"]
+    counted = {key: sum(entry[key] for entry in usage) for key in COUNTED}
+    return {
+        **counted,
+        "verdicts": sum(entry["calls"] for entry in usage if entry["step"] == "verify"),
+        "right": float(state["ranking"][0] in query.targets),
+        "verified": state.get("ranking_verify") or state["ranking"],
+    }
+
+
+def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    return {key: round(mean(row[key] for row in rows), 3) for key in (*COUNTED, "verdicts", "right")}
+
+
+def _early(
+    places: int, rows: Sequence[Mapping[str, Any]], everything: Sequence[Mapping[str, Any]]
+) -> dict[str, float]:
+    pairs = list(zip(rows, everything, strict=True))
+    asked, whole = (sum(row["verdicts"] for row in each) for each in (rows, everything))
+    return {
+        "saved": round(1 - asked / max(1, whole), 3),
+        "same": mean(one["verified"][:places] == other["verified"][:places] for one, other in pairs),
+    }

@@ -1,0 +1,149 @@
+"""What a conversation's later turns cost beside its first, and whether what they reuse changes any ranking."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Overwrite
+
+from imagescope_agent.api import index_folder
+from imagescope_agent.chat import Chats, Session
+from imagescope_agent.evaluation.chat.simulated_user import SimulatedUser
+from imagescope_agent.evaluation.chat.systems import Dialog, read_dialogs
+from imagescope_agent.lab.benchmarks.machine import machine, peak_memory
+from imagescope_agent.lab.scenes.make import make_world
+from imagescope_agent.services import Services, open_services
+from imagescope_agent.settings import Settings
+
+BEFORE_VERIFY = ("describe", "understand", "fold", "retrieve", "predicates")  # steps that need no verdict
+COUNTED = ("calls", "prompt_tokens", "completion_tokens", "image_prefills", "seconds")
+
+
+def run(
+    *,
+    profile: str = "mini",
+    images: int = 100,
+    dialogs: int = 10,
+    turns: int = 4,
+    seed: int = 0,
+    services: Services | None = None,
+    drawn: Sequence[Dialog] = (),
+) -> dict[str, Any]:
+    """Hold dialogs about drawn pictures; verify every later turn a second time with all verdicts forgotten.
+
+    A simulated user answers the questions; where none is asked the dialog's next round is said.
+
+    Args:
+        profile: which models.
+        images: how many pictures are drawn.
+        dialogs: how many dialogs are held, one after the other.
+        turns: of each dialog, the first one included.
+        seed: of pictures and dialogs.
+        services: used instead of the profile's, with `drawn` as the dialogs.
+        drawn: see `services`.
+
+    Returns:
+        {"bench", "machine", "variants": {"first", "follow_up", "afresh": means of calls, tokens, seconds},
+        "ratios": {"follow_up/first": of prompt tokens, "follow_up/afresh", "same_ranking": share of later turns}}.
+
+    Raises:
+        BackendUnavailable: a model does not answer.
+    """
+    if services is not None:
+        return asyncio.run(_measure(services, list(drawn)[:dialogs], turns, seed))
+    with tempfile.TemporaryDirectory(prefix="imagescope-bench-") as folder:
+        root = Path(folder) / "world"
+        make_world(root, seed, images)
+        index_folder(root, profile=profile)
+        chosen = list(read_dialogs(root).values())[:dialogs]
+        return asyncio.run(_measure(open_services(profile, root), chosen, turns, seed))
+
+
+async def _measure(services: Services, dialogs: Sequence[Dialog], turns: int, seed: int) -> dict[str, Any]:
+    settings = Settings.load(services.settings, seed=seed)
+    chats = Chats(services, InMemorySaver(), settings)
+    costs: dict[str, list[dict[str, float]]] = {"first": [], "follow_up": [], "afresh": []}
+    same: list[bool] = []
+    for dialog in dialogs:
+        await _hold(chats, dialog, turns, costs, same)
+    rows = {
+        name: {key: round(mean(each[key] for each in several), 3) for key in COUNTED}
+        for name, several in costs.items()
+        if several
+    }
+    tokens = {name: row["prompt_tokens"] for name, row in rows.items()}
+    return {
+        "bench": "turn",
+        "machine": {**machine(), **peak_memory()},
+        "weights": services.weights,
+        "dialogs": len(dialogs),
+        "follow_ups": len(same),
+        "variants": rows,
+        "ratios": {
+            "follow_up/first": round(tokens["follow_up"] / tokens["first"], 3),
+            "follow_up/afresh": round(tokens["follow_up"] / tokens["afresh"], 3),
+            "same_ranking": round(mean(same), 4),
+        },
+    }
+
+
+async def _hold(
+    chats: Chats, dialog: Dialog, turns: int, costs: dict[str, list[dict[str, float]]], same: list[bool]
+) -> None:
+    session, user = await chats.create(), SimulatedUser(dialog.scene)
+    turn = await session.say(dialog.rounds[0])
+    costs["first"].append(_cost(turn["usage"]))
+    rounds = iter(dialog.rounds[1:])
+    for _ in range(turns - 1):
+        question = turn["question"]
+        message = user.answer(question["text"]) if question is not None else next(rounds)
+        turn = await session.say(message)
+        afresh, repeated = await _verified_afresh(chats, session)
+        costs["follow_up"].append(_cost(turn["usage"]))
+        costs["afresh"].append(_cost(repeated))
+        same.append(await _ranking(session) == await _ranking(afresh))
+        await chats.delete(afresh.thread)
+    await chats.delete(session.thread)
+
+
+async def _verified_afresh(chats: Chats, session: Session) -> tuple[Session, list[Any]]:
+    """A branch in which the last turn's candidates are verified without any verdict known, and the turn's usage."""
+    state, afresh = await session.state(), await session.branch()
+    before = [entry for entry in state["usage"] if entry["step"] in BEFORE_VERIFY]
+    question = state["turns"][-2]["question"]
+    forgotten = {
+        "verdicts": Overwrite({}),
+        "matches": {},
+        "reflections": 0,
+        "ranking_verify": [],
+        "ranking": [],
+        "notes": Overwrite([]),
+        "usage": Overwrite(before),
+        "turns": state["turns"][:-1],
+        "question": question,
+        "asked": [each for each in state["asked"] if not _asks(state, each)],
+    }
+    config = await chats.graph.aupdate_state(afresh.config(), forgotten, as_node="predicates")
+    repeated = await chats.graph.ainvoke(None, config, context=chats.settings)
+    return afresh, list(repeated["usage"])
+
+
+def _asks(state: Any, predicate: str) -> bool:
+    """Whether the turn's own question asks for it."""
+    return state["question"] is not None and state["question"]["text"] == state["wordings"].get(
+        predicate, predicate
+    )
+
+
+async def _ranking(session: Session) -> list[str]:
+    return list((await session.state())["ranking"])
+
+
+def _cost(usage: Sequence[Any]) -> dict[str, float]:
+    return {key: float(sum(entry[key] for entry in usage)) for key in COUNTED}

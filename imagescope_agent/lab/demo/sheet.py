@@ -1,0 +1,88 @@
+"""The demonstration on one picture: for a few queries, the ranking before and after."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from imagescope_agent.lab.demo.story import DemoRow, Story
+
+SCALE = 2  # drawn at twice the size it is shown at
+THUMB = 112 * SCALE
+GAP = 12 * SCALE
+PLACES = 6
+WIDTH = (THUMB + GAP) * PLACES + GAP
+HEAD, LABEL, WHY = 36 * SCALE, 22 * SCALE, 26 * SCALE
+STORY = HEAD + 2 * (LABEL + THUMB + GAP) + WHY + GAP
+_ANSWER = re.compile(r" expected (Yes|No), P\(\w+\) = ")
+PAPER, INK, SOFT, RIGHT = "#faf8f4", "#23211d", "#6c675e", "#1f7a45"
+
+
+def draw_sheet(stories: Sequence[Story]) -> Image.Image:
+    """Draw the stories below one another.
+
+    Returns:
+        RGB picture; a green frame marks every right image.
+    """
+    sheet = Image.new("RGB", (WIDTH, STORY * len(stories) + GAP), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for number, story in enumerate(stories):
+        _story(sheet, pen, story, GAP + number * STORY)
+    return sheet
+
+
+def _story(sheet: Image.Image, pen: ImageDraw.ImageDraw, story: Story, top: int) -> None:
+    _text(pen, (GAP, top), f"“{story.query.text}”", size=20, fill=INK)
+    top += HEAD
+    left = GAP
+    if story.reference:
+        middle = top + (LABEL + THUMB + GAP) // 2
+        _text(pen, (GAP, middle), "with this picture", size=13, fill=SOFT)
+        _picture(sheet, pen, story.reference, (GAP, middle + LABEL), correct=False)
+        left += THUMB + GAP
+    for row, label in ((story.baseline, "CLIP alone"), (story.rows[-1], "ImageScope: verified and judged")):
+        _text(pen, (left, top), label, size=13, fill=SOFT)
+        for number, place in enumerate(row.places[: (WIDTH - left) // (THUMB + GAP)]):
+            corner = (left + number * (THUMB + GAP), top + LABEL)
+            _picture(sheet, pen, place.path, corner, correct=place.correct)
+        top += LABEL + THUMB + GAP
+    _text(pen, (left, top), _why(story.rows[-1]), size=13, fill=SOFT)
+
+
+def _why(row: DemoRow) -> str:
+    """What was found out about the first image, on one line."""
+    reasons = row.places[0].reasons if row.places else ()
+    found = [_ANSWER.sub(r" \1 ", each.text) for each in reasons if each.kind in ("matches", "fails")]
+    return "First because: " + "  ".join(found) if found else ""
+
+
+def _picture(
+    sheet: Image.Image, pen: ImageDraw.ImageDraw, path: Path, corner: tuple[int, int], *, correct: bool
+) -> None:
+    x, y = corner
+    with Image.open(path) as picture:
+        square = picture.convert("RGB").resize((THUMB, THUMB), Image.Resampling.LANCZOS)
+    mask = Image.new("L", square.size)
+    radius = 10 * SCALE
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, THUMB - 1, THUMB - 1), radius, fill=255)
+    sheet.paste(square, corner, mask)
+    if not correct:
+        return
+    rim = 2 * SCALE
+    box = (x - rim, y - rim, x + THUMB + rim, y + THUMB + rim)
+    pen.rounded_rectangle(box, radius + rim, outline=RIGHT, width=2 * rim)
+    r, cx, cy = 11 * SCALE, x + THUMB - 12 * SCALE, y + 12 * SCALE
+    pen.ellipse((cx - r, cy - r, cx + r, cy + r), fill=RIGHT)
+    tick = [(cx - r * 0.45, cy), (cx - r * 0.1, cy + r * 0.38), (cx + r * 0.5, cy - r * 0.4)]
+    pen.line(tick, fill="white", width=round(2.4 * SCALE), joint="curve")
+
+
+def _text(pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, *, size: int, fill: str) -> None:
+    font = ImageFont.load_default(size * SCALE)
+    room = WIDTH - GAP - corner[0]
+    while pen.textlength(text, font=font) > room:
+        text = text.rstrip("…")[:-1].rstrip() + "…"
+    pen.text(corner, text, font=font, fill=fill)

@@ -1,0 +1,216 @@
+"""What can be true of a scene, and the English for it.
+
+A query is a list of conditions; an image answers it when every condition holds. The same conditions give the ground
+truth of the drawn world, the questions a verifier is asked, and the steps a reasoner should find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from imagescope_agent.lab.scenes.world import Scene, Thing
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
+PLURALS = {"house": "houses", "tree": "trees", "boat": "boats", "car": "cars", "fish": "fish", "flower": "flowers",
+           "star": "stars", "heart": "hearts", "umbrella": "umbrellas", "cat": "cats", "thing": "things"}  # fmt: skip
+SETTING_PHRASE = {
+    "meadow": "in a meadow",
+    "beach": "on a beach",
+    "desert": "in the desert",
+    "snow": "in the snow",
+    "sunset": "at sunset",
+    "night": "at night",
+}
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Things of a kind, colour and size; `None` leaves it open."""
+
+    kind: str | None = None
+    colour: str | None = None
+    size: str | None = None
+
+    def matches(self, thing: Thing) -> bool:
+        """Whether `thing` is one of these."""
+        return (
+            self.kind in (None, thing.kind)
+            and self.colour in (None, thing.colour)
+            and self.size in (None, thing.size)
+        )
+
+    def among(self, scene: Scene) -> list[Thing]:
+        """The things of `scene` that match, from left to right."""
+        return [thing for thing in scene.things if self.matches(thing)]
+
+    def words(self, number: int | None = None) -> str:
+        """A noun phrase: "a large red house", or "two red houses" for a number."""
+        noun = self.kind or "thing"
+        words = [word for word in (self.size, self.colour) if word]
+        if number is not None:
+            return " ".join([NUMBERS[number], *words, noun if number == 1 else PLURALS[noun]])
+        phrase = " ".join([*words, noun])
+        return ("an " if phrase[0] in "aeiou" else "a ") + phrase
+
+    @property
+    def bare(self) -> str:
+        """The noun phrase without article: "large red house"."""
+        return " ".join(word for word in (self.size, self.colour, self.kind or "thing") if word)
+
+
+class Condition(Protocol):
+    """Something that holds of a scene or not."""
+
+    def holds(self, scene: Scene) -> bool:
+        """Whether it is true of `scene`."""
+        ...
+
+    def words(self) -> str:
+        """What an atomic instruction calls it."""
+        ...
+
+    def question(self) -> str:
+        """The yes/no question a verifier is asked."""
+        ...
+
+    @property
+    def expected(self) -> str:
+        """The answer ("Yes" or "No") of a picture for which it holds."""
+        ...
+
+
+@dataclass(frozen=True)
+class Exists:
+    """At least one such thing is there."""
+
+    pattern: Pattern
+    expected = "Yes"
+
+    def holds(self, scene: Scene) -> bool:
+        return bool(self.pattern.among(scene))
+
+    def words(self) -> str:
+        return self.pattern.words()
+
+    def question(self) -> str:
+        return f"Is there {self.words()}?"
+
+
+@dataclass(frozen=True)
+class Absent:
+    """No such thing is there; the question is the plain one, and the right answer to it is No."""
+
+    pattern: Pattern
+    expected = "No"
+
+    def holds(self, scene: Scene) -> bool:
+        return not self.pattern.among(scene)
+
+    def words(self) -> str:
+        return self.pattern.words()
+
+    def question(self) -> str:
+        return f"Is there {self.words()}?"
+
+
+@dataclass(frozen=True)
+class Count:
+    """Exactly `number` such things are there."""
+
+    pattern: Pattern
+    number: int
+    expected = "Yes"
+
+    def holds(self, scene: Scene) -> bool:
+        return len(self.pattern.among(scene)) == self.number
+
+    def words(self) -> str:
+        return f"exactly {self.pattern.words(self.number)}"
+
+    def question(self) -> str:
+        return f"{'Is' if self.number == 1 else 'Are'} there {self.words()}?"
+
+
+@dataclass(frozen=True)
+class Related:
+    """Some `first` stands `relation` ("left of", "above", ...) some `second`, seen from the viewer."""
+
+    first: Pattern
+    relation: str
+    second: Pattern
+    expected = "Yes"
+
+    def holds(self, scene: Scene) -> bool:
+        return any(
+            stands(a, self.relation, b)
+            for a in self.first.among(scene)
+            for b in self.second.among(scene)
+            if a is not b
+        )
+
+    def words(self) -> str:
+        return f"{self.first.words()} {self.relation} {self.second.words()}"
+
+    def question(self) -> str:
+        return f"Is there {self.words()}?"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The scene is in this setting."""
+
+    name: str
+    expected = "Yes"
+
+    def holds(self, scene: Scene) -> bool:
+        return scene.setting == self.name
+
+    def words(self) -> str:
+        return f"the scene {SETTING_PHRASE[self.name]}"
+
+    def question(self) -> str:
+        return f"Is {self.words()}?"
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """The scene is in any other setting; the question is the plain one, and the right answer to it is No."""
+
+    name: str
+    expected = "No"
+
+    def holds(self, scene: Scene) -> bool:
+        return scene.setting != self.name
+
+    def words(self) -> str:
+        return f"the scene {SETTING_PHRASE[self.name]}"
+
+    def question(self) -> str:
+        return f"Is {self.words()}?"
+
+
+def stands(first: Thing, relation: str, second: Thing) -> bool:
+    """Whether the centre of `first` lies left of, right of, above or below that of `second`."""
+    return {
+        "left of": first.x < second.x,
+        "right of": first.x > second.x,
+        "above": first.y < second.y,
+        "below": first.y > second.y,
+    }[relation]
+
+
+def satisfies(scene: Scene, conditions: Iterable[Condition]) -> bool:
+    """Whether every condition holds."""
+    return all(condition.holds(scene) for condition in conditions)
+
+
+def predicates(conditions: Iterable[Condition]) -> list[dict[str, str]]:
+    """The questions of the conditions with the answers that a fitting image gives."""
+    return [{"question": c.question(), "expected": c.expected} for c in conditions]
+
+
+def full_pattern(thing: Thing) -> Pattern:
+    """Kind, colour and size of a thing."""
+    return Pattern(thing.kind, thing.colour, thing.size)

@@ -1,0 +1,73 @@
+"""Ten-round dialogs about a target picture, in the shape of VisDial: a caption, then questions with answers."""
+
+from __future__ import annotations
+
+from random import Random
+
+from imagescope_agent.lab.scenes.conditions import NUMBERS, SETTING_PHRASE, Pattern, stands
+from imagescope_agent.lab.scenes.language import free_caption, join
+from imagescope_agent.lab.scenes.world import KINDS, RELATIONS, SETTINGS, Scene
+
+ROUNDS = 10
+
+
+def dialog(target: Scene, rng: Random) -> list[str]:
+    """A short caption and ten "question? answer" rounds, no question asked twice: 11 strings."""
+    rounds = [free_caption(target, rng, keep=0.5)]
+    asked: set[str] = set()
+    while len(rounds) <= ROUNDS:
+        question, answer = _exchange(target, rng)
+        if question not in asked:
+            asked.add(question)
+            rounds.append(f"{question}? {answer}")
+    return rounds
+
+
+def _exchange(scene: Scene, rng: Random) -> tuple[str, str]:
+    return rng.choice((_kind, _kind, _colour, _colour, _size, _setting, _number, _place))(scene, rng)
+
+
+def _kind(scene: Scene, rng: Random) -> tuple[str, str]:
+    kind = rng.choice([t.kind for t in scene.things]) if rng.random() < 0.4 else rng.choice(KINDS)
+    return f"is there {Pattern(kind).words()}", "yes" if Pattern(kind).among(scene) else "no"
+
+
+def _colour(scene: Scene, rng: Random) -> tuple[str, str]:
+    kind = rng.choice([t.kind for t in scene.things])
+    colours = [t.colour for t in Pattern(kind).among(scene)]
+    if len(colours) == 1:
+        return f"what colour is the {kind}", colours[0]
+    return f"what colours are the {kind}s" if kind != "fish" else "what colours are the fish", join(colours)
+
+
+def _size(scene: Scene, rng: Random) -> tuple[str, str]:
+    thing = rng.choice(scene.things)
+    look = Pattern(thing.kind, thing.colour)
+    if len(look.among(scene)) > 1:
+        return _number(scene, rng)
+    return f"is the {look.bare} large or small", thing.size
+
+
+def _setting(scene: Scene, rng: Random) -> tuple[str, str]:
+    if rng.random() < 0.5:
+        return "where is it", SETTING_PHRASE[scene.setting]
+    setting = rng.choice(SETTINGS)
+    return f"is it {SETTING_PHRASE[setting]}", "yes" if setting == scene.setting else "no"
+
+
+def _number(scene: Scene, rng: Random) -> tuple[str, str]:
+    pattern = rng.choice((Pattern(), Pattern(rng.choice([t.kind for t in scene.things]))))
+    return f"how many {pattern.words(2).split()[-1]} are there", NUMBERS[len(pattern.among(scene))]
+
+
+def _place(scene: Scene, rng: Random) -> tuple[str, str]:
+    thing, relation = rng.choice(scene.things), rng.choice(RELATIONS)
+    look = Pattern(thing.kind, thing.colour)
+    if len(look.among(scene)) > 1:
+        return _setting(scene, rng)
+    beside = [
+        Pattern(o.kind, o.colour).words()
+        for o in scene.things
+        if o is not thing and stands(o, relation, thing)
+    ]
+    return f"what is {relation} the {look.bare}", join(beside) or "nothing"

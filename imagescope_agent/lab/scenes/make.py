@@ -1,0 +1,105 @@
+"""A drawn collection on disk, with text queries, composed queries and dialogs whose answers are known exactly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+
+from tqdm import tqdm
+
+from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, family
+from imagescope_agent.lab.scenes.conditions import Condition, predicates, satisfies
+from imagescope_agent.lab.scenes.dialogs import dialog
+from imagescope_agent.lab.scenes.draw import draw
+from imagescope_agent.lab.scenes.queries import Query
+from imagescope_agent.lab.scenes.text_queries import TEXT_KINDS, text_query
+from imagescope_agent.lab.scenes.world import Scene, random_scene
+
+#: Composed queries, text queries and dialogs for every hundred pictures (at least `_LEAST` of each).
+_SHARE = 0.3
+_LEAST = 10
+_TARGETS_A_FAMILY = 3
+
+World = tuple[list[Scene], list[tuple[int, Query]]]
+
+
+def make_world(out: Path, seed: int, count: int) -> None:
+    """Write `count` pictures and their queries into `out`; the seed determines every byte.
+
+    images/NNNNNN.png, and one JSON line each in scenes.jsonl (the scene graphs), tir.jsonl, cir.jsonl and chat.jsonl.
+    `targets` holds EVERY picture that satisfies the query (a composed query's reference excepted). The pictures come
+    in families (a reference, three changes of it, a target and a near miss for each) beside unrelated scenes.
+    """
+    rng = Random(f"world {seed}")
+    scenes, composed = _families(rng, count)
+    names = [f"images/{number:06d}.png" for number in range(count)]
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "images").mkdir(exist_ok=True)
+    for name, scene in zip(tqdm(names, desc="drawing", unit="picture", disable=None), scenes, strict=True):
+        draw(scene).save(out / name)
+    _write(out / "scenes.jsonl", ({"id": n, **asdict(s)} for n, s in zip(names, scenes, strict=True)))
+    _write(out / "cir.jsonl", _composed_lines(scenes, names, composed))
+    _write(out / "tir.jsonl", _text_lines(scenes, names, max(_LEAST, round(_SHARE * count)), rng))
+    _write(out / "chat.jsonl", _dialog_lines(scenes, names, max(_LEAST, round(_SHARE * count)), rng))
+
+
+def _families(rng: Random, count: int) -> World:
+    """Scenes in random order, and (index of the reference, query) pairs, the five kinds in turn."""
+    wanted = min(max(_LEAST, round(_SHARE * count)), 3 * count // 8)  # a family of three takes seven pictures
+    scenes: list[Scene] = []
+    queries: list[tuple[int, Query]] = []
+    while len(queries) < wanted:
+        size = min(_TARGETS_A_FAMILY, wanted - len(queries))
+        made = family(rng, [COMPOSED_KINDS[(len(queries) + i) % 5] for i in range(size)])
+        if made is None:
+            continue
+        queries.extend((len(scenes), query) for query in made[1])
+        scenes.extend(made[0])
+    scenes.extend(random_scene(rng) for _ in range(count - len(scenes)))
+    order = list(range(len(scenes)))
+    rng.shuffle(order)
+    place_of = {old: new for new, old in enumerate(order)}
+    return [scenes[i] for i in order], [(place_of[i], query) for i, query in queries]
+
+
+def _targets(scenes: list[Scene], names: list[str], conditions: tuple[Condition, ...]) -> list[str]:
+    return [name for name, scene in zip(names, scenes, strict=True) if satisfies(scene, conditions)]
+
+
+def _composed_lines(
+    scenes: list[Scene], names: list[str], pairs: list[tuple[int, Query]]
+) -> Iterable[dict[str, object]]:
+    for number, (position, query) in enumerate(pairs):
+        reference = names[position]
+        targets = [name for name in _targets(scenes, names, query.conditions) if name != reference]
+        yield {"qid": f"cir-{number:04d}", "kind": query.kind, "reference": reference, "text": query.text,
+               "predicates": predicates(query.conditions), "targets": targets}  # fmt: skip
+
+
+def _text_lines(
+    scenes: list[Scene], names: list[str], wanted: int, rng: Random
+) -> Iterable[dict[str, object]]:
+    made: list[Query] = []
+    while len(made) < wanted:
+        query = text_query(rng.choice(scenes), TEXT_KINDS[len(made) % 5], rng)
+        made.extend([query] if query else [])
+    for number, query in enumerate(made):
+        targets = _targets(scenes, names, query.conditions)
+        yield {"qid": f"tir-{number:04d}", "kind": query.kind, "text": query.text,
+               "predicates": predicates(query.conditions), "targets": targets}  # fmt: skip
+
+
+def _dialog_lines(
+    scenes: list[Scene], names: list[str], wanted: int, rng: Random
+) -> Iterable[dict[str, object]]:
+    for number, target in enumerate(rng.sample(range(len(scenes)), min(wanted, len(scenes)))):
+        yield {"qid": f"chat-{number:04d}", "target": names[target], "dialog": dialog(scenes[target], rng)}
+
+
+def _write(path: Path, records: Iterable[dict[str, object]]) -> None:
+    with path.open("w", encoding="utf-8") as lines:
+        for record in records:
+            lines.write(json.dumps(record, ensure_ascii=False) + "\n")

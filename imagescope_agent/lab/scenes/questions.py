@@ -1,0 +1,156 @@
+"""Yes/no questions about a scene, as many true as false, with the near misses that make them worth asking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from imagescope_agent.lab.scenes.conditions import (
+    SETTING_PHRASE,
+    Absent,
+    Condition,
+    Count,
+    Exists,
+    Pattern,
+    Related,
+    Setting,
+    stands,
+)
+from imagescope_agent.lab.scenes.language import SETTING_WORDS
+from imagescope_agent.lab.scenes.world import COLOURS, KINDS, RELATIONS, SETTINGS, SIZES, Scene
+
+SKILLS = ("thing", "size", "setting", "relation", "count", "negation")
+_WEIGHTS = (13, 15, 7, 25, 30, 10)
+_OTHER_SIDE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A question in words, the true answer, the skill it needs and the things it names, in the order of naming."""
+
+    text: str
+    answer: bool
+    skill: str
+    named: tuple[Pattern, ...] = ()
+
+
+def ask(scene: Scene, rng: Random, skill: str | None = None) -> Question:
+    """A question about `scene`; yes and no are equally likely within every skill."""
+    skill = skill or rng.choices(SKILLS, weights=_WEIGHTS)[0]
+    wanted = rng.random() < 0.5
+    for _ in range(50):
+        made = _MAKE[skill](scene, wanted, rng)
+        if made is not None and made.answer == wanted:
+            return made
+    return ask(scene, rng, "thing")  # the scene has nothing to relate
+
+
+def near_miss(scene: Scene, rng: Random) -> Pattern:
+    """A look that is not there, mostly built from what is: a thing that is there in the colour of another."""
+    while True:
+        kind = rng.choice([t.kind for t in scene.things] if rng.random() < 0.6 else KINDS)
+        colour = rng.choice([t.colour for t in scene.things] if rng.random() < 0.6 else COLOURS)
+        pattern = rng.choice(
+            (Pattern(kind, colour), Pattern(kind, colour), Pattern(kind), Pattern(None, colour))
+        )
+        if not pattern.among(scene):
+            return pattern
+
+
+def _look(scene: Scene, rng: Random) -> Pattern:
+    thing = rng.choice(scene.things)
+    full = Pattern(thing.kind, thing.colour)
+    return rng.choices((full, Pattern(thing.kind), Pattern(None, thing.colour)), weights=(8, 2, 1))[0]
+
+
+def _question(condition: Condition, scene: Scene, skill: str, text: str, *named: Pattern) -> Question:
+    return Question(text=text, answer=condition.holds(scene), skill=skill, named=named)
+
+
+def _thing(scene: Scene, wanted: bool, rng: Random) -> Question | None:
+    pattern = _look(scene, rng) if wanted else near_miss(scene, rng)
+    words = pattern.words()
+    text = Exists(pattern).question()
+    if rng.random() < 0.35:
+        text = rng.choice((f"Can you see {words}?", f"Does the picture show {words}?", f"Is {words} in the picture?",
+                           f"Do you see {words} here?", f"Is there {words} in this image?"))  # fmt: skip
+    return _question(Exists(pattern), scene, "thing", text, pattern)
+
+
+def _size(scene: Scene, wanted: bool, rng: Random) -> Question | None:
+    thing = rng.choice(scene.things)
+    size = thing.size if wanted or rng.random() < 0.2 else next(s for s in SIZES if s != thing.size)
+    colour = thing.colour
+    if not wanted and size == thing.size:
+        colour = rng.choice(COLOURS)
+    pattern = Pattern(thing.kind, colour if rng.random() < 0.85 else None, size)
+    alone = Pattern(pattern.kind, pattern.colour)
+    if len(alone.among(scene)) == 1 and rng.random() < 0.3:
+        text = rng.choice((f"Is the {alone.bare} {size}?", f"Is the {alone.bare} a {size} one?"))
+    else:
+        text = Exists(pattern).question()
+        if rng.random() < 0.25:
+            text = rng.choice(
+                (f"Can you see {pattern.words()}?", f"Does the picture show {pattern.words()}?")
+            )
+    return _question(Exists(pattern), scene, "size", text, pattern)
+
+
+def _setting(scene: Scene, wanted: bool, rng: Random) -> Question | None:
+    name = scene.setting if wanted else rng.choice(SETTINGS)
+    text = Setting(name).question()
+    if rng.random() < 0.4:
+        where = rng.choice(SETTING_WORDS[name])
+        text = rng.choice((f"Is it {where}?", f"Is this {where}?", f"Is the picture {SETTING_PHRASE[name]}?"))
+    return _question(Setting(name), scene, "setting", text)
+
+
+def _relation(scene: Scene, wanted: bool, rng: Random) -> Question | None:
+    if len(scene.things) < 2:
+        return None
+    one, other = rng.sample(scene.things, 2)
+    relation = rng.choice([name for name in RELATIONS if stands(one, name, other)])
+    patterns = [Pattern(t.kind, t.colour if rng.random() < 0.85 else None) for t in (one, other)]
+    if not wanted:
+        if rng.random() < 0.75:
+            relation = _OTHER_SIDE[relation]
+        else:
+            patterns[rng.randrange(2)] = near_miss(scene, rng)
+    first, second = patterns
+    text = Related(first, relation, second).question()
+    if rng.random() < 0.4:
+        side = f"to the {relation}" if relation.endswith("of") else relation
+        text = rng.choice((f"Is the {first.bare} {relation} the {second.bare}?", f"Is the {first.bare} {side} the "
+                           f"{second.bare}?", f"Is there {first.words()} {side} {second.words()}?"))  # fmt: skip
+    return _question(Related(first, relation, second), scene, "relation", text, first, second)
+
+
+def _count(scene: Scene, wanted: bool, rng: Random) -> Question | None:
+    many = [p for p in {_look(scene, rng) for _ in range(4)} if len(p.among(scene)) > 1]
+    pattern = rng.choice(many) if many and rng.random() < 0.7 else rng.choice((_look(scene, rng), Pattern()))
+    true = len(pattern.among(scene))
+    number = true if wanted else max(1, true + rng.choice((-1, 1, 1, 2)))
+    condition = Count(pattern, min(number, 6))
+    text = condition.question()
+    if rng.random() < 0.3:
+        text = rng.choice((text.replace("there exactly", "there"), text.replace("exactly", "just")))
+    return _question(condition, scene, "count", text, pattern)
+
+
+def _negation(scene: Scene, wanted: bool, rng: Random) -> Question | None:
+    pattern = near_miss(scene, rng) if wanted else _look(scene, rng)
+    bare, words = pattern.bare, pattern.words()
+    text = rng.choice((f"Is there no {bare}?", f"Is the picture without {words}?", f"Is {words} missing?",
+                       f"Is it true that there is no {bare}?", f"Is this a picture with no {bare}?"))  # fmt: skip
+    return _question(Absent(pattern), scene, "negation", text, pattern)
+
+
+_MAKE: dict[str, Callable[[Scene, bool, Random], Question | None]] = {
+    "thing": _thing,
+    "size": _size,
+    "setting": _setting,
+    "relation": _relation,
+    "count": _count,
+    "negation": _negation,
+}

@@ -1,0 +1,83 @@
+"""How the worker serves jobs: what every way of doing it offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from imagescope_agent.errors import BadInput
+from imagescope_agent.mllms.engine.conversation import Conversation
+from imagescope_agent.mllms.engine.request_queue import CountOutput, Job
+
+STEP = "model"
+
+
+def halved(detail: str) -> dict[str, str]:
+    """The note of a batch that did not fit into memory."""
+    return {"step": STEP, "kind": "fallback", "detail": f"out of memory: {detail}"}
+
+
+def undamaged(
+    jobs: Sequence[Job], conversations: Sequence[Conversation]
+) -> tuple[list[Job], list[Conversation]]:
+    """The jobs whose pictures can all be decoded; the others are told which cannot."""
+    kept: list[tuple[Job, Conversation]] = []
+    for job, conversation in zip(jobs, conversations, strict=True):
+        try:
+            for picture in conversation.pictures:
+                picture.pixels()
+            kept.append((job, conversation))
+        except BadInput as error:
+            job.future.set_exception(error)
+    return [job for job, _ in kept], [conversation for _, conversation in kept]
+
+
+class Backend(Protocol):
+    """Serves jobs in the worker thread; each job's future is set, or it is given back to be asked again."""
+
+    @property
+    def questions(self) -> int:
+        """How many jobs `score` takes at once."""
+        ...
+
+    @property
+    def room(self) -> int:
+        """How many more jobs `admit` takes."""
+        ...
+
+    @property
+    def writing(self) -> list[Job]:
+        """Jobs whose reply is being written."""
+        ...
+
+    def score(self, jobs: list[Job], conversations: list[Conversation]) -> None:
+        """Probabilities for all jobs."""
+        ...
+
+    def admit(self, jobs: list[Job], conversations: list[Conversation]) -> list[Job]:
+        """Begin replies; the jobs to be asked again later."""
+        ...
+
+    def step(self) -> list[Job]:
+        """Go on with the replies; the jobs to be asked again later."""
+        ...
+
+    def forget(self, jobs: list[Job]) -> None:
+        """Let go of replies that failed."""
+        ...
+
+    def count(self, conversations: list[Conversation]) -> list[int]:
+        """Tokens of each prompt, pictures included; nothing passes the model.
+
+        Raises:
+            BadInput: a picture cannot be decoded.
+        """
+        ...
+
+    def counted(self) -> CountOutput:
+        """What was done so far."""
+        ...
+
+    def forget_features(self) -> None:
+        """Let go of the vision features in memory."""
+        ...

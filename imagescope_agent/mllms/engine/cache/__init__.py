@@ -1,0 +1,1 @@
+"""Caches of the inference engine: encoder outputs, prefixes, keys and values."""

@@ -1,0 +1,210 @@
+"""One worker thread a model: it alone touches the weights, and every task's requests meet in its batches."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from langchain_core.messages import BaseMessage
+
+from imagescope_agent.errors import BadInput
+from imagescope_agent.mllms.engine.backend import Backend
+from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderCache
+from imagescope_agent.mllms.engine.cache.encoder_disk_cache import EncoderDiskCache
+from imagescope_agent.mllms.engine.checkpoint import Checkpoint, Source, open_checkpoint
+from imagescope_agent.mllms.engine.config import EngineConfig
+from imagescope_agent.mllms.engine.conversation import Conversation, Reader
+from imagescope_agent.mllms.engine.families.image_token_adapter import FAMILIES as SPLICED
+from imagescope_agent.mllms.engine.families.image_token_adapter import ImageTokenAdapter
+from imagescope_agent.mllms.engine.families.qwen_vl import FAMILIES as QWEN
+from imagescope_agent.mllms.engine.families.qwen_vl import QwenVL
+from imagescope_agent.mllms.engine.generate_backend import GenerateAdapter, GenerateBackend
+from imagescope_agent.mllms.engine.model_runner import ModelRunner
+from imagescope_agent.mllms.engine.request_queue import ControlTask, CountOutput, Job, RequestQueue
+from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
+from imagescope_agent.mllms.engine.structured_output import GrammarCache
+from imagescope_agent.mllms.protocols import UnusableLabels
+
+#: Attention kernels that heed a mask of any shape, as questions that share a prefix need it.
+MASKED = frozenset({"eager", "sdpa"})
+
+
+_Value = TypeVar("_Value")
+
+
+class Engine:
+    """A hosted checkpoint."""
+
+    def __init__(self, checkpoint: Checkpoint, limits: EngineConfig) -> None:
+        self.checkpoint = checkpoint
+        self.limits = limits
+        self.desk = open_backend(checkpoint, limits)
+        self._inbox = RequestQueue()
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="imagescope-model", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Queue jobs; their futures tell the end. Returns at once."""
+        self._inbox.put(jobs)
+
+    def look(
+        self,
+        action: Callable[[Backend, list[Conversation]], _Value],
+        conversations: Sequence[Sequence[BaseMessage]],
+    ) -> Future[_Value]:
+        """Have the worker do something else with conversations, between its batches."""
+        errand = ControlTask(conversations=conversations, action=action)
+        self._inbox.send(errand)
+        return errand.future
+
+    def label_ids(self, choices: Sequence[str]) -> tuple[int, ...]:
+        """The first token of each choice.
+
+        Raises:
+            UnusableLabels: an empty choice, or two that begin with the same token.
+        """
+        ids = [self.checkpoint.tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in choices]
+        first = tuple(each[0] for each in ids if each)
+        if len(set(first)) < len(choices):
+            raise UnusableLabels(
+                f"the choices {list(choices)!r} do not begin with distinct tokens for this model"
+            )
+        return first
+
+    def counted(self) -> CountOutput:
+        """Forwards, tokens (padding included) and pictures that passed the vision tower."""
+        return self.desk.counted()
+
+    def close(self) -> None:
+        """Stop the worker after what it is doing now; what still waits is refused."""
+        atexit.unregister(self.close)
+        with self._inbox.ready:
+            self._closing = True
+            self._inbox.ready.notify()
+        self._thread.join(timeout=10)
+
+    def _work(self) -> None:
+        with torch.inference_mode():
+            while self._wait():
+                for errand in self._inbox.errands():
+                    self._run(errand)
+                if jobs := self._inbox.scores(self.desk.questions):
+                    self._guarded(self._score, jobs)
+                if jobs := self._inbox.writes(self.desk.room):
+                    self._guarded(self._admit, jobs)
+                if self.desk.writing:
+                    self._guarded(self._step, self.desk.writing)
+        left: list[ControlTask | Job] = [
+            *self._inbox.errands(),
+            *self._inbox.scores(10**9),
+            *self._inbox.writes(10**9),
+        ]
+        for job in left:
+            job.future.set_exception(RuntimeError("the model was closed"))
+
+    def _wait(self) -> bool:
+        with self._inbox.ready:
+            idle = not self._inbox and not self.desk.writing
+            while not self._closing and not self._inbox and not self.desk.writing:
+                self._inbox.ready.wait()
+        if idle and not self._closing:
+            time.sleep(self.limits.linger)
+        return not self._closing
+
+    def _guarded(self, action: Callable[[list[Job]], None], jobs: list[Job]) -> None:
+        """Whatever goes wrong belongs to those who asked; the worker lives on."""
+        try:
+            action(jobs)
+        except BaseException as error:  # noqa: BLE001 - handed to the callers, who would wait for ever
+            self.desk.forget(jobs)
+            for job in jobs:
+                if not job.future.done():
+                    job.future.set_exception(error)
+
+    def _run(self, errand: ControlTask) -> None:
+        reader = Reader()
+        try:
+            read = [reader.read(each) for each in errand.conversations]
+            errand.future.set_result(errand.action(self.desk, read))
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, who would wait for ever
+            errand.future.set_exception(error)
+
+    def _read(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Conversation]]:
+        reader = Reader()
+        ready: list[Job] = []
+        conversations: list[Conversation] = []
+        for job in jobs:
+            try:
+                conversations.append(reader.read(job.messages))
+                ready.append(job)
+            except BadInput as error:
+                job.future.set_exception(error)
+        return ready, conversations
+
+    def _score(self, jobs: list[Job]) -> None:
+        self.desk.score(*self._read(jobs))
+
+    def _admit(self, jobs: list[Job]) -> None:
+        self._inbox.put(self.desk.admit(*self._read(jobs)))
+
+    def _step(self, jobs: list[Job]) -> None:
+        self._inbox.put(self.desk.step())
+
+
+def open_backend(checkpoint: Checkpoint, limits: EngineConfig) -> Backend:
+    """The fastest way to serve the checkpoint's family."""
+    guides = GrammarCache(checkpoint.tokenizer, checkpoint.vocabulary)
+    features = EncoderCache(limits.vision_cache, _shelf(checkpoint, limits))
+    plain = GenerateBackend(GenerateAdapter(checkpoint, guides), limits)
+    if checkpoint.source.attention not in MASKED:
+        return plain
+    family: Any
+    if checkpoint.family in QWEN:
+        family = QwenVL(checkpoint, features, batch_patches=4 * limits.batch_tokens)
+    elif checkpoint.family in SPLICED or not checkpoint.sees:
+        family = ImageTokenAdapter(checkpoint, features)
+    else:
+        return plain
+    network = ModelRunner(checkpoint, axes=family.axes, image_token=family.image_token)
+    if any(getattr(layer, "is_sliding", False) for layer in network.new_cache().layers):
+        return plain  # a sliding window forgets what a branch would need
+    return SharedPrefixBackend(checkpoint, family, network, guides, limits)
+
+
+def _shelf(checkpoint: Checkpoint, limits: EngineConfig) -> EncoderDiskCache | None:
+    if not limits.shelf:
+        return None
+    name = f"{checkpoint.weights}-{checkpoint.dtype}"
+    return EncoderDiskCache(Path(limits.shelf), name, bound=limits.shelf_bytes)
+
+
+_OPENING = threading.Lock()
+
+
+def open_engine(source: Source, limits: EngineConfig) -> Engine:
+    """The process's engine for that source and those limits; weights are loaded once for all limits.
+
+    Raises:
+        BackendUnavailable: the checkpoint cannot be loaded.
+    """
+    with _OPENING:
+        return _engine(source, limits)
+
+
+@cache
+def _engine(source: Source, limits: EngineConfig) -> Engine:
+    return Engine(_checkpoint(source), limits)
+
+
+@cache
+def _checkpoint(source: Source) -> Checkpoint:
+    return open_checkpoint(source)

@@ -1,0 +1,1 @@
+"""Model families that the shared-prefix backend can serve."""

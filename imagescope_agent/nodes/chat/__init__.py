@@ -1,0 +1,1 @@
+"""Nodes of conversations: parse the message, update the dialogue state, ask a clarifying question."""

@@ -1,0 +1,27 @@
+"""The first node of a round of ImageScope's chat procedure: what was wanted before describes the reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from imagescope_agent.nodes.begin import Begin
+from imagescope_agent.prompting import NO_REFERENCE
+from imagescope_agent.retrieval.collection import Collection
+from imagescope_agent.state import State
+
+
+class BeginRound:
+    """As `Begin`, with the core description of the round before as the description of the reference."""
+
+    def __init__(self, collection: Collection) -> None:
+        self.begin = Begin(collection)
+
+    async def __call__(self, state: State) -> dict[str, Any]:
+        """Return every key of a turn, empty, and the `reference_caption`.
+
+        Raises:
+            BadInput: an empty or too long query.
+        """
+        intent = state.get("intent")
+        cleared = await self.begin({"query": state["query"], "reference": state.get("reference")})
+        return {**cleared, "reference_caption": (intent["core"] if intent else "") or NO_REFERENCE}

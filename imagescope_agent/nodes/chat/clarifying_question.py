@@ -1,0 +1,222 @@
+"""The one question that should narrow the search most: proposed, worded, surveyed on the likely images, chosen."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import Any
+
+from langgraph.runtime import Runtime
+from langgraph.types import interrupt
+
+from imagescope_agent.errors import shorten
+from imagescope_agent.mllms.role import Role
+from imagescope_agent.nodes.answer import Answer
+from imagescope_agent.nodes.chat.belief import beliefs, entropy, information
+from imagescope_agent.nodes.model_calls import ask_one, on_budget
+from imagescope_agent.nodes.verify import Verify
+from imagescope_agent.parsing import ProposalAnswer, parse_proposal, parse_question
+from imagescope_agent.prompting import load_prompt
+from imagescope_agent.records import at_step, remaining, require_call, spent
+from imagescope_agent.retrieval.collection import Collection
+from imagescope_agent.settings import Settings, current
+from imagescope_agent.state import ClarifyingQuestion, Note, State, Turn, Usage, Verdicts
+
+LIKELY = 20  # images that a question is chosen for: those that were verified, so that the answer sorts them at once
+DESCRIBED = 8  # likely images whose captions the talker is shown
+WORTH = 0.1  # bits below which an answer is not worth a question
+ENOUGH = 0.4  # of the missing bits, but of one bit at most: with less a better question is looked for
+LIKELIHOOD = 0.9  # that the wanted image is among those that are surveyed
+
+
+class Propose:
+    """Ask the talker what the likely images differ in, when no known question is worth asking."""
+
+    step = "propose"
+
+    def __init__(self, talker: Role, collection: Collection, *, prompt_set: str | None = None) -> None:
+        self.talker, self.role, self.collection = talker, talker.name, collection
+        self.prompt = load_prompt("propose", prompt_set=prompt_set)
+
+    async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
+        """Return `pool`, longer when it had to be.
+
+        Raises:
+            UnreadableReply: the reply is not the JSON object asked for.
+            BudgetSpent: the talker may not be asked.
+        """
+        settings, best = current(runtime), list(likely(state))[:DESCRIBED]
+        captions = list(dict.fromkeys(filter(None, (self.collection.caption(name) for name in best))))
+        if len(captions) < 2 or not needs_questions(state, settings):
+            return {}
+        require_call(state, settings)
+        known = [*state["asked"], *(predicate["question"] for predicate in state["predicates"])]
+        text = self.prompt.fill(
+            request=state["request"],
+            known="\n".join(dict.fromkeys(known)) or "none",
+            captions="\n".join(shorten(caption, 400) for caption in captions),
+        )
+        talker = on_budget(self.talker, state, settings)
+        found, reply = await ask_one(talker, text, parse_proposal, schema=ProposalAnswer, again=again)
+        return {
+            "pool": list(dict.fromkeys([*state["pool"], *found])),
+            "notes": at_step(self.step, reply.notes),
+            "usage": [spent(self.step, self.role, reply.usage)],
+        }
+
+
+class Word:
+    """Have the talker word what was proposed for the user; several predicates may be asked for in the same words."""
+
+    step = "ask"
+
+    def __init__(self, talker: Role, *, prompt_set: str | None = None) -> None:
+        self.talker, self.role = talker, talker.name
+        self.prompt = load_prompt("ask", prompt_set=prompt_set)
+
+    async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
+        """Return `wordings` with those of new proposals, as many as the budget allows.
+
+        Raises:
+            UnreadableReply: a reply is no question.
+            BudgetSpent: the talker may not be asked.
+        """
+        settings = current(runtime)
+        new = [predicate for predicate in unasked(state) if predicate not in state["wordings"]]
+        if not new:
+            return {}
+        require_call(state, settings)
+        new, talker = new[: remaining(state, settings)], on_budget(self.talker, state, settings)
+        texts = [self.prompt.fill(request=state["request"], question=predicate) for predicate in new]
+        asked = [ask_one(talker, text, parse_question, again=again) for text in texts]
+        worded = await asyncio.gather(*asked)
+        return {
+            "wordings": {**state["wordings"], **dict(zip(new, (words for words, _ in worded), strict=True))},
+            "notes": [note for _, reply in worded for note in at_step(self.step, reply.notes)],
+            "usage": [spent(self.step, self.role, *(reply.usage for _, reply in worded))],
+        }
+
+
+class Survey(Verify):
+    """Ask the verifier what the likely images answer to the proposed questions, where that is not known yet."""
+
+    step = "survey"
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+        """Return the new `verdicts`: of the questions in their order, until one tells enough."""
+        settings, belief = current(runtime), likely(state)
+        known: Verdicts = {name: dict(state.get("verdicts", {}).get(name, {})) for name in belief}
+        budget, verifier = remaining(state, settings), on_budget(self.verifier, state, settings)
+        notes: list[Note] = []
+        usage: list[Usage] = []
+        for predicates in questions(state).values() if settings.clarify == "information" else ():
+            if not needs_questions({**state, "verdicts": known}, settings):
+                break
+            for predicate in predicates:
+                left = None if budget is None else budget - sum(entry["calls"] for entry in usage)
+                found, short = await self._put(predicate, belief, known, left, verifier)
+                notes += [*found.notes, *short]
+                usage += found.usage
+                if short:
+                    return {"verdicts": known, "notes": notes, "usage": usage}
+        return {"verdicts": known, "notes": notes, "usage": usage}
+
+
+class Choose:
+    """Choose the question worth asking; asks nobody."""
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+        """Return `question`, None when none would help, and `asked` with what it asks for."""
+        settings = current(runtime)
+        chosen = None if settings.clarify == "never" else best_question(state, settings)
+        asked = [chosen["asks"], *chosen["also"]] if chosen else []
+        return {"question": chosen, "asked": [*state["asked"], *asked]}
+
+
+class AnswerTurn(Answer):
+    """The turn's answer, added to the conversation."""
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+        """Return `ranking`, `results` and `turns` with this one."""
+        update = await super().__call__(state, runtime)
+        turn: Turn = {
+            "message": state["message"],
+            "reference": state["anchor"],
+            "request": state["request"],
+            "results": update["results"],
+            "question": state["question"],
+            "notes": state["notes"],
+            "usage": state["usage"],
+        }
+        return {**update, "turns": [*state["turns"], turn]}
+
+
+async def ask(state: State) -> dict[str, Any]:
+    """Wait for the user; the next message, an answer or not, begins the next turn."""
+    message = interrupt({"question": state["question"]})
+    if isinstance(message, str):
+        message = {"query": message}
+    return {"query": message.get("query", ""), "reference": message.get("reference")}
+
+
+def unasked(state: State) -> list[str]:
+    """The proposed predicates that were neither asked for nor settled by what is wanted."""
+    settled = {*state["asked"], *(predicate["question"] for predicate in state["predicates"])}
+    return [predicate for predicate in state["pool"] if predicate not in settled]
+
+
+def questions(state: State) -> dict[str, list[str]]:
+    """The questions that may be asked, with the predicates that each asks for; none in words that were answered."""
+    wordings, open_ = state["wordings"], unasked(state)
+    said = {
+        words
+        for predicate, words in wordings.items()
+        if predicate in state["pool"] and predicate not in open_
+    }
+    found: dict[str, list[str]] = {}
+    for predicate in open_:
+        if (words := wordings.get(predicate, predicate)) not in said:
+            found.setdefault(words, []).append(predicate)
+    return found
+
+
+def likely(state: State) -> dict[str, float]:
+    """The belief in the likeliest of the first images, so many that the wanted one should be one of them.
+
+    The sum of what is left out is at most 1 - LIKELIHOOD; what remains sums to 1, in rank order.
+    """
+    belief = beliefs(state["ranking"][:LIKELY], state["predicates"], state.get("verdicts", {}))
+    chosen: dict[str, float] = {}
+    for name in sorted(belief, key=lambda name: -belief[name]):
+        if sum(chosen.values()) < LIKELIHOOD:
+            chosen[name] = belief[name]
+    total = sum(chosen.values())
+    return {name: belief[name] / total for name in belief if name in chosen}
+
+
+def needs_questions(state: State, settings: Settings) -> bool:
+    """Whether more questions should be looked for: none that is known tells enough, and one could."""
+    if settings.clarify == "never":
+        return False
+    if settings.clarify == "random":
+        return not questions(state)
+    missing, best = entropy(likely(state).values()), best_question(state, settings)
+    return missing >= WORTH and (best is None or best["information"] < ENOUGH * min(1.0, missing))
+
+
+def best_question(state: State, settings: Settings) -> ClarifyingQuestion | None:
+    """The question worth asking: the most informative one, the one proposed first of equal ones; or any at random.
+
+    None when none is worth it.
+    """
+    belief, verdicts, asks = likely(state), state.get("verdicts", {}), questions(state)
+    gains = {words: information(predicates, belief, verdicts) for words, predicates in asks.items()}
+    if settings.clarify == "random":
+        chosen = Random(f"{settings.seed} {len(state['turns'])}").choice(list(asks)) if asks else ""
+    else:
+        chosen = max(gains, key=lambda words: gains[words], default="")
+        chosen = chosen if gains.get(chosen, 0.0) >= WORTH else ""
+    if not chosen:
+        return None
+    first, *others = asks[chosen]
+    return {"text": chosen, "asks": first, "also": others, "information": gains[chosen]}

@@ -1,0 +1,167 @@
+"""A deeper search for conversations: what is known to fit comes first, the next are tried while too few fit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from langgraph.runtime import Runtime
+
+from imagescope_agent.nodes.chat.dialogue_state import newest
+from imagescope_agent.nodes.model_calls import on_budget
+from imagescope_agent.nodes.verify import Verify, satisfies
+from imagescope_agent.records import remaining, spent
+from imagescope_agent.retrieval.collection import Collection
+from imagescope_agent.retrieval.embedders.open_clip import Embedder
+from imagescope_agent.settings import Settings, current
+from imagescope_agent.state import Note, Predicate, State, Usage, Verdicts
+
+BATCHES = 5  # how many times top_k images that nobody was asked about yet a turn looks through at most
+
+
+class RetrieveLiked:
+    """As `Retrieve`, deeper, with the liked images as further descriptions and without the rejected ones.
+
+    Images about which all that was said before is known come first, those that fit it before the others, however deep
+    they were found: they are asked only what is new. New ones are tried where too few fit.
+    """
+
+    def __init__(self, embedder: Embedder, collection: Collection) -> None:
+        self.embedder, self.collection = embedder, collection
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+        """Return `candidates` and `ranking_retrieve`: see `search`."""
+        start = time.perf_counter()
+        found = await asyncio.to_thread(self.search, state, current(runtime))
+        return {
+            "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],
+            "ranking_retrieve": known_first([name for name, _ in found], state),
+            "usage": [spent("retrieve", "embedder", {"seconds": time.perf_counter() - start})],
+        }
+
+    def search(self, state: State, settings: Settings) -> list[tuple[str, float]]:
+        """The best images with their scores, as the search alone ranks them.
+
+        max(BATCHES * top_k, k) more than were asked anything before, so that every turn comes to new ones, and those
+        that are known to fit all that was said, so that a message that moves the descriptions loses none of them.
+        """
+        self.collection.require_weights(self.embedder.weights)
+        intent, reference = state["intent"], state["reference"]
+        vectors = self.embedder.texts([intent["core"], intent["enhanced"], intent["full"]])
+        liked = [self.collection.image_vector(name) for name in state["liked"] if name in self.collection]
+        rows = np.concatenate([vectors, np.stack(liked)]) if liked else vectors
+        exclude = list(state["rejected"])
+        if reference is not None and not settings.keep_reference:
+            exclude.append(reference)
+        verdicts = state.get("verdicts", {})
+        most = max(BATCHES * settings.top_k, settings.k) + len(verdicts)
+        fits = known_to_fit(verdicts, newest(state["facts"]))
+        return self.collection.search(rows, settings.tau, most, exclude=exclude, include=fits)
+
+
+class VerifyDeeper(Verify):
+    """As `Verify` for the first images, see `depth`; when the turn comes back, the next top_k are looked through.
+
+    Only what fits every predicate is wanted of them. So they are asked predicate by predicate, beginning with the one
+    that fewest of the first images satisfy, and an image that fails one, now or before, is asked no more.
+    """
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+        """Return the new `verdicts`, `matches` and `ranking_verify`, in which what fits comes first."""
+        if not state["reflections"]:
+            return await super().__call__(state, runtime)
+        settings, budget = current(runtime), remaining(state, current(runtime))
+        verifier = on_budget(self.verifier, state, settings)
+        until = tried(state, settings)
+        window = state["ranking_retrieve"][until - settings.top_k : until]
+        known: Verdicts = {name: dict(state.get("verdicts", {}).get(name, {})) for name in window}
+        fits = [name for name in window if not ruled_out(known[name], state["predicates"])]
+        notes: list[Note] = []
+        usage: list[Usage] = []
+        for predicate in hardest_first(state, self.depth(state, settings)):
+            left = None if budget is None else budget - sum(entry["calls"] for entry in usage)
+            found, short = await self._put(predicate["question"], fits, known, left, verifier)
+            notes += [*found.notes, *short]
+            usage += found.usage
+            fits = [] if short else [name for name in fits if satisfies(known[name], predicate)]
+        others = [name for name in state["ranking_verify"] if name not in fits]
+        return {
+            "verdicts": known,
+            "matches": {**state["matches"], **dict.fromkeys(fits, len(state["predicates"]))},
+            "ranking_verify": [*fits, *others],
+            "notes": notes,
+            "usage": usage,
+        }
+
+    def depth(self, state: State, settings: Settings) -> int:
+        """See `first_tried`."""
+        return first_tried(state, settings)
+
+
+def first_tried(state: State, settings: Settings) -> int:
+    """How many images are asked everything: top_k in a first turn, in a later one as many as are shown."""
+    return min(settings.top_k, settings.k) if state["turns"] else settings.top_k
+
+
+def tried(state: State, settings: Settings) -> int:
+    """How many images a turn tries when it comes to verification, or comes back to it."""
+    return first_tried(state, settings) + settings.top_k * state["reflections"]
+
+
+def deepest(state: State, settings: Settings) -> int:
+    """How many of the retrieved images a turn tries at most: those that are only retrieved to be shown are not."""
+    usual, found = BATCHES * settings.top_k, len(state["ranking_retrieve"])
+    return max(found - max(0, settings.k - usual), min(found, usual))
+
+
+async def go_further(state: State) -> dict[str, Any]:
+    """Take the next images; asks nobody."""
+    return {"reflections": state["reflections"] + 1}
+
+
+def too_few_fit(state: State, settings: Settings) -> bool:
+    """Whether more images should be tried: fewer fit every predicate than are shown, and there are more to try.
+
+    One that fits need not be the wanted one, and where nothing is left to choose from no question can help.
+    """
+    predicates, matches = state["predicates"], state["matches"]
+    fits = sum(count == len(predicates) for count in matches.values())
+    more = tried(state, settings) < deepest(state, settings)
+    stopped = any(note["kind"] == "budget" for note in state["notes"])
+    return bool(predicates) and fits < settings.k and more and not stopped
+
+
+def hardest_first(state: State, first: int) -> list[Predicate]:
+    """The predicates, the one first that fewest of the `first` images satisfy; equal ones as they stand."""
+    answers = [state.get("verdicts", {}).get(name, {}) for name in state["ranking_retrieve"][:first]]
+    return sorted(state["predicates"], key=lambda each: sum(satisfies(known, each) for known in answers))
+
+
+def known_to_fit(verdicts: Verdicts, predicates: Sequence[Predicate]) -> list[str]:
+    """The images that answered every predicate as expected; none where nothing is asked for."""
+    return [
+        name
+        for name, answers in verdicts.items()
+        if predicates and all(each["question"] in answers and satisfies(answers, each) for each in predicates)
+    ]
+
+
+def ruled_out(answers: Mapping[str, float], predicates: Sequence[Predicate]) -> bool:
+    """Whether an image gave an answer that was not expected."""
+    return any(each["question"] in answers and not satisfies(answers, each) for each in predicates)
+
+
+def known_first(found: Sequence[str], state: State) -> list[str]:
+    """What is known to fit all that was said before, then what is known not to, then the others, each in its order."""
+    predicates, verdicts = newest(state["facts"]), state.get("verdicts", {})
+
+    def place(name: str) -> int:
+        answers = verdicts.get(name, {})
+        if not predicates or any(predicate["question"] not in answers for predicate in predicates):
+            return 2
+        return 0 if all(satisfies(answers, predicate) for predicate in predicates) else 1
+
+    return sorted(found, key=place)

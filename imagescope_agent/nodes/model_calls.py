@@ -1,0 +1,58 @@
+"""One question to a model, within what the run may spend; what an unreadable reply cost travels with the error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from imagescope_agent.errors import UnreadableReply
+from imagescope_agent.mllms.budget import Budget, BudgetedRole
+from imagescope_agent.mllms.role import ImageRef, Reply, Request, Role
+from imagescope_agent.prompting import load_prompt
+from imagescope_agent.records import remaining, tokens_left
+from imagescope_agent.settings import Settings
+from imagescope_agent.state import State
+
+_Value = TypeVar("_Value")
+
+
+def on_budget(role: Role, state: State, settings: Settings) -> Role:
+    """The role for one step, which refuses what could exceed the run's budgets; as it is when there are none."""
+    calls, tokens = remaining(state, settings), tokens_left(state, settings)
+    return (
+        role if calls is None and tokens is None else BudgetedRole(role, Budget(calls=calls, tokens=tokens))
+    )
+
+
+async def ask_one(
+    role: Role,
+    text: str,
+    parse: Callable[[str], _Value],
+    *,
+    images: tuple[ImageRef, ...] = (),
+    schema: type[BaseModel] | None = None,
+    again: str = "",
+) -> tuple[_Value, Reply]:
+    """The parsed reply, and the reply with its usage and notes.
+
+    Args:
+        role: who is asked.
+        text: the question.
+        parse: reply text -> value, or UnreadableReply.
+        images: shown before the text.
+        schema: what the reply is held to where the model can be.
+        again: what was wrong with the reply before, when this asks a second time.
+
+    Raises:
+        BudgetSpent: the role is on a budget that the question could exceed.
+        UnreadableReply: `parse` could not read the reply; carries the prompt, the reply and the usage.
+    """
+    if again:
+        text = f"{text}\n\n{load_prompt('again').fill(problem=again)}"
+    reply = (await role.ask([Request(text=text, images=images)], schema=schema))[0]
+    try:
+        return parse(reply.text), reply
+    except UnreadableReply as error:
+        raise UnreadableReply(error.problem, prompt=text, reply=reply.text, usage=reply.usage) from error

@@ -1,0 +1,149 @@
+"""One score of all that is known about a candidate: retrieval, verdicts, judge; weights fitted on known answers.
+
+The score is in log-odds: softmax over a query's candidates gives the chance of each to be the wanted one. So the
+difference of two scores says how certain their order is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from imagescope_agent.state import Candidate, Predicate, Verdicts
+
+EVEN = 0.5  # what a judge's score is when it says nothing
+FRONT = 20  # candidates that tell how far cosines differ; the same however many are retrieved
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreFusion:
+    """Weights of a candidate's score.
+
+    Args:
+        retrieve: of a standard deviation of cosine (see `standings`).
+        verdict: of a unit of log-odds of a verdict.
+        judge: of a judge's score, from 0 to 1.
+        most: log-odds beyond which a verdict is not believed: 3 is one wrong answer in twenty.
+    """
+
+    retrieve: float
+    verdict: float
+    judge: float
+    most: float
+
+    @property
+    def full(self) -> float:
+        """What a verdict is worth at most."""
+        return self.verdict * self.most
+
+    def worth(self, yes: float, expected: str) -> float:
+        """What a verdict P(Yes) speaks for its candidate; against it when negative, 0 when even."""
+        chance = yes if expected == "Yes" else 1.0 - yes
+        return self.verdict * log_odds(chance, self.most)
+
+    def scores(
+        self, candidates: Sequence[Candidate], predicates: Sequence[Predicate], verdicts: Verdicts
+    ) -> dict[str, float]:
+        """The score of each candidate by id; questions that were not asked say nothing."""
+        return {
+            name: round(start + self._said(predicates, verdicts.get(name, {})), 9)
+            for name, start in self.starts(candidates).items()
+        }
+
+    def starts(self, candidates: Sequence[Candidate]) -> dict[str, float]:
+        """What retrieval says about each candidate by id."""
+        found = standings([each["retrieve"] for each in candidates])
+        return {each["id"]: self.retrieve * z for each, z in zip(candidates, found, strict=True)}
+
+    def _said(self, predicates: Sequence[Predicate], answers: Mapping[str, float]) -> float:
+        return sum(
+            self.worth(answers[predicate["question"]], predicate["expected"])
+            for predicate in predicates
+            if predicate["question"] in answers
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One query's candidates, to fit on.
+
+    Args:
+        retrieve: (n,) cosine of each candidate.
+        chances: n lists of P(what is expected), one a verdict; fewer where fewer were asked.
+        judged: (n,) the judge's score, `EVEN` where it did not look.
+        relevant: (n,) whether the candidate is right.
+    """
+
+    retrieve: Sequence[float]
+    chances: Sequence[Sequence[float]]
+    judged: Sequence[float]
+    relevant: Sequence[bool]
+
+
+#: Until fitted anew: of verdicts that are right nineteen times in twenty, whose questions overlap a little.
+FUSION = ScoreFusion(retrieve=1.0, verdict=0.8, judge=4.0, most=3.0)
+
+
+def standings(cosines: Sequence[float]) -> list[float]:
+    """How many standard deviations each stands above the mean of the best `FRONT`: embedders differ in scale."""
+    best = sorted(cosines, reverse=True)[:FRONT]
+    middle, spread = (float(np.mean(best)), float(np.std(best))) if best else (0.0, 0.0)
+    return [(cosine - middle) / spread if spread > 1e-9 else 0.0 for cosine in cosines]
+
+
+def log_odds(chance: float, most: float) -> float:
+    """log(p / (1 - p)), at most `most` either way; a chance that is no number counts as 0."""
+    if not chance > 0:
+        return -most
+    if chance >= 1:
+        return most
+    return max(-most, min(most, math.log(chance / (1 - chance))))
+
+
+def fit(examples: Iterable[Example], *, most: float = FUSION.most, ridge: float = 1e-3) -> ScoreFusion:
+    """The weights under which the right candidates are likeliest: a conditional logit, fitted by Newton's method.
+
+    Queries without a right or without a wrong candidate teach nothing. A weight that the data do not determine
+    (a judge that never looked) stays 0 by the ridge; negative ones are set to 0, since no stage speaks against
+    what it favours.
+
+    Args:
+        examples: queries with known answers, of seeds that are not evaluated.
+        most: as `ScoreFusion.most`.
+        ridge: penalty of the squared weights, in units of a query.
+    """
+    tables = [
+        (_features(each, most), np.asarray(each.relevant, dtype=float) / sum(each.relevant))
+        for each in examples
+        if 0 < sum(each.relevant) < len(each.relevant)
+    ]
+    weights = np.zeros(3)
+    for _ in range(100):
+        gradient, curvature = -ridge * weights, -ridge * np.eye(3)
+        for features, wanted in tables:
+            chance = _softmax(features @ weights)
+            centred = features - chance @ features
+            gradient = gradient + centred.T @ (wanted - chance)
+            curvature = curvature - (centred.T * chance) @ centred
+        step = np.linalg.solve(curvature, gradient)
+        # far from the maximum a full step may overshoot
+        weights = weights - step / max(1.0, float(np.abs(step).max()) / 5)
+        if float(np.abs(step).max()) < 1e-9:
+            break
+    retrieve, verdict, judge = (max(0.0, float(weight)) for weight in weights)
+    return ScoreFusion(retrieve=retrieve, verdict=verdict, judge=judge, most=most)
+
+
+def _features(example: Example, most: float) -> np.ndarray:
+    verdicts = [sum(log_odds(chance, most) for chance in chances) for chances in example.chances]
+    judged = [score - EVEN for score in example.judged]
+    return np.asarray([standings(example.retrieve), verdicts, judged], dtype=float).T
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    weights = np.exp(scores - scores.max())
+    chances: np.ndarray = weights / weights.sum()
+    return chances

@@ -1,0 +1,280 @@
+"""Pictures and texts as unit vectors in one space: the `Embedder` protocol and open_clip behind it.
+
+Chat models trained to embed are in `multimodal`.
+
+A local model is a folder in the format that open_clip 3.3 reads through its `local-dir:` schema:
+
+    open_clip_config.json        {"model_cfg": {"embed_dim", "vision_cfg": {...}, "text_cfg": {...}},
+                                  "preprocess_cfg": {"size", "mean", "std", "interpolation", "resize_mode"}}
+    open_clip_model.safetensors  `model.state_dict()`; float16 weights are allowed, computing is in float32
+    tokenizer.json               optional, Hugging Face `tokenizers` format
+
+When the vocabulary of tokenizer.json holds <|pad|>, <|start|> and <|end|> it is used: a text becomes
+<|start|>, its tokens, <|end|>, cut to `text_cfg.context_length` and filled up with <|pad|>. <|end|> must be
+the largest id, since open_clip's text tower pools there, and every id below `text_cfg.vocab_size`; lower
+casing and the like belong to the tokenizer's normaliser, and it adds no special tokens itself. Without these
+tokens, or without the file, open_clip chooses the tokenizer (`text_cfg.hf_tokenizer_name`, else CLIP's own).
+
+Only safetensors are ever read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from imagescope_agent.errors import BackendUnavailable, BadInput
+
+CONFIG = "open_clip_config.json"
+WEIGHTS = "open_clip_model.safetensors"
+TOKENIZER = "tokenizer.json"
+BATCH = 32
+
+Vectors = npt.NDArray[np.float32]
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Whatever turns pictures and texts into vectors that can be compared by inner product."""
+
+    @property
+    def weights(self) -> str:
+        """Names what computes the vectors: two embedders with the same value give the same vectors."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Length d of a vector."""
+        ...
+
+    def images(self, images: Sequence[Image.Image]) -> Vectors:
+        """RGB pictures -> (n, d) float32, unit length."""
+        ...
+
+    def texts(self, texts: Sequence[str]) -> Vectors:
+        """Texts -> (n, d) float32, unit length."""
+        ...
+
+
+@runtime_checkable
+class Composer(Protocol):
+    """An embedder that reads a picture and a text together."""
+
+    def compose(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Vectors:
+        """Each picture with what to change in it, as one query: (n, d) float32, unit length."""
+        ...
+
+
+def open_embedder(spec: str | Path, *, device: str | None = None) -> Embedder:
+    """Load an embedder.
+
+    Args:
+        spec: an open_clip model: a local folder, `hf-hub:OWNER/REPO[@REVISION]` or open_clip's `NAME/PRETRAINED`;
+            or a chat model trained to embed: `multimodal:FOLDER` or `multimodal:OWNER/REPO[@REVISION]`.
+        device: "cuda" or "cpu"; CUDA where there is one when None.
+
+    Raises:
+        BadInput: there is no such folder or model, or it is damaged.
+        BackendUnavailable: the weights are on a hub that cannot be reached, or are no chat model.
+    """
+    text = str(spec)
+    if text.startswith("multimodal:"):
+        from imagescope_agent.mllms.engine.checkpoint import Source
+        from imagescope_agent.retrieval.embedders.multimodal import MultimodalEmbedder
+
+        place, _, revision = text.removeprefix("multimodal:").partition("@")
+        return MultimodalEmbedder(
+            Source(checkpoint=place, revision=revision or None, device=device or "auto")
+        )
+    if Path(text).is_dir():
+        return OpenClipEmbedder(Path(text), device=device)
+    if text.startswith("hf-hub:"):
+        repo, _, revision = text.removeprefix("hf-hub:").partition("@")
+        return OpenClipEmbedder(_from_hub(repo, revision or None), device=device)
+    return OpenClipEmbedder(_from_hub(_published(text), None), device=device)
+
+
+class OpenClipEmbedder:
+    """An open_clip model from a local folder (format: top of this file), computing in float32.
+
+    Raises:
+        BadInput: a file is missing or damaged, or the tokenizer does not fit the model.
+    """
+
+    def __init__(self, folder: Path, *, device: str | None = None, batch: int = BATCH) -> None:
+        import open_clip
+        import torch
+
+        config = _config(folder)
+        self.weights = _checkpoint_hash(folder)
+        self._torch = torch
+        self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self._batch = batch
+        try:
+            self._model, _, self._preprocess = open_clip.create_model_and_transforms(
+                f"local-dir:{folder}", precision="fp32", device=self._device, pretrained_text=False
+            )
+            self._tokenize = _tokenizer(folder, config["text_cfg"])
+        except BadInput:
+            raise
+        except Exception as error:  # open_clip passes on whatever reading a damaged file raises
+            raise _damaged(folder, f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
+        self._model.eval()
+        self.dimension = int(config["embed_dim"])
+
+    def images(self, images: Sequence[Image.Image]) -> Vectors:
+        """RGB pictures -> (n, d) float32, unit length.
+
+        Raises:
+            BackendUnavailable: the model gave something that is not a number.
+        """
+        rows = [
+            self._unit(self._model.encode_image, [self._preprocess(image) for image in chunk])
+            for chunk in _chunks(images, self._batch)
+        ]
+        return np.concatenate(rows) if rows else np.zeros((0, self.dimension), np.float32)
+
+    def texts(self, texts: Sequence[str]) -> Vectors:
+        """Texts -> (n, d) float32, unit length; what exceeds the model's context is cut off.
+
+        Raises:
+            BackendUnavailable: the model gave something that is not a number.
+        """
+        rows = [
+            self._unit(self._model.encode_text, list(self._tokenize(list(chunk))))
+            for chunk in _chunks(texts, self._batch)
+        ]
+        return np.concatenate(rows) if rows else np.zeros((0, self.dimension), np.float32)
+
+    def _unit(self, encode: Callable[..., Any], inputs: list[Any]) -> Vectors:
+        with self._torch.inference_mode():
+            return unit_rows(encode(self._torch.stack(inputs).to(self._device)).float().cpu().numpy())
+
+
+class FolderTokenizer:
+    """The folder's own tokenizer.json as open_clip wants it: texts -> (n, context_length) int64 tensor."""
+
+    def __init__(self, folder: Path, context_length: int, vocab_size: int) -> None:
+        from tokenizers import Tokenizer
+
+        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        self._tokenizer.encode_special_tokens = True  # "<|end|>" typed by a user is plain text
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
+        self._length = context_length
+        self.usable = vocabulary.keys() >= {"<|pad|>", "<|start|>", "<|end|>"}
+        if self.usable:
+            self._pad, self._start = vocabulary["<|pad|>"], vocabulary["<|start|>"]
+            self._end = vocabulary["<|end|>"]
+            if self._end != max(vocabulary.values()) or self._end >= vocab_size:
+                raise _damaged(folder, "<|end|> must be the tokenizer's largest id and below vocab_size")
+
+    def __call__(self, texts: Sequence[str]) -> Any:
+        """Texts -> (n, context_length) token ids."""
+        import torch
+
+        rows = torch.full((len(texts), self._length), self._pad, dtype=torch.long)
+        for row, text in zip(rows, texts, strict=True):
+            inner = self._tokenizer.encode(text, add_special_tokens=False).ids[: self._length - 2]
+            ids = [self._start, *inner, self._end]
+            row[: len(ids)] = torch.tensor(ids)
+        return rows
+
+
+def unit_rows(rows: Vectors) -> Vectors:
+    """The rows at unit length, float32.
+
+    Raises:
+        BackendUnavailable: a row is zero or holds something that is not a number.
+    """
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    if not np.isfinite(norms).all() or not norms.all():
+        raise BackendUnavailable("the embedding model gives no finite vector; its checkpoint is unusable")
+    unit: Vectors = (rows / norms).astype(np.float32)
+    return unit
+
+
+def _tokenizer(folder: Path, text_cfg: dict[str, Any]) -> Callable[[list[str]], Any]:
+    if (folder / TOKENIZER).is_file():
+        length, size = text_cfg.get("context_length", 77), text_cfg.get("vocab_size", 49408)
+        own = FolderTokenizer(folder, length, size)
+        if own.usable:
+            return own
+    import open_clip
+
+    tokenizer: Callable[[list[str]], Any] = open_clip.get_tokenizer(f"local-dir:{folder}")
+    return tokenizer
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise _damaged(folder, f"{name} is missing")
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        model: dict[str, Any] = config["model_cfg"]
+        if not isinstance(model["embed_dim"], int) or not isinstance(model["text_cfg"], dict):
+            raise _damaged(folder, f"{CONFIG} has no usable model_cfg")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, f"{CONFIG} has no usable model_cfg") from error
+    return model
+
+
+def _checkpoint_hash(folder: Path) -> str:
+    """sha256 over everything that decides the vectors: configuration, weights, tokenizer."""
+    whole = hashlib.sha256()
+    for name in (CONFIG, WEIGHTS, TOKENIZER):
+        path = folder / name
+        if path.is_file():
+            with path.open("rb") as file:
+                whole.update(name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
+
+
+def _published(text: str) -> str:
+    """The hub repository behind open_clip's NAME/PRETRAINED."""
+    import open_clip
+
+    name, _, tag = text.partition("/")
+    known = open_clip.get_pretrained_cfg(name, tag) if tag else {}
+    repo = str(known.get("hf_hub", "")).rstrip("/")
+    if not repo:
+        raise BadInput(
+            f"there is no embedding model {text!r}; give a folder with {CONFIG} and {WEIGHTS}, "
+            "hf-hub:OWNER/REPO, or a NAME/PRETRAINED that open_clip lists"
+        )
+    return repo
+
+
+def _from_hub(repo: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    wanted = [CONFIG, WEIGHTS, "tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "*.model"]
+    try:
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
+    except HFValidationError as error:
+        raise BadInput(f"{repo!r} is no name of a model on a hub; write hf-hub:OWNER/REPO") from error
+    except OSError as error:  # every failure of the hub client but a malformed name
+        raise BackendUnavailable(
+            f"the weights of {repo!r} are not on this machine and no hub gives them; "
+            "download them where there is a hub, or use the profile 'mini'"
+        ) from error
+
+
+def _damaged(folder: Path, why: str) -> BadInput:
+    return BadInput(
+        f"the embedding model in {str(folder)!r} is unusable: {why}; put a whole checkpoint there"
+    )
+
+
+def _chunks(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -1,0 +1,229 @@
+"""What the indexer has done so far, in one SQLite file: survives `kill -9` and lets the next run go on.
+
+`contents` holds what was computed for a file's content (its sha256), `files` which file had which content
+and the stamp it was seen with; so a file that was moved, copied or merely touched costs no model anything.
+Readers of a collection never open it (see manifest.py for what they read). While it is open no second indexer
+can open it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from imagescope_agent.errors import BadInput
+from imagescope_agent.retrieval.manifest import MANIFEST, Entry
+
+JOURNAL = "journal.sqlite"
+_VERSION = 1
+_CHUNK = 1024
+_SCHEMA = (
+    "CREATE TABLE recipe (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE contents (key TEXT PRIMARY KEY, caption TEXT, image BLOB, words BLOB)",
+    "CREATE TABLE files (id TEXT PRIMARY KEY, stamp TEXT NOT NULL, key TEXT NOT NULL)",
+    f"PRAGMA user_version = {_VERSION}",
+)
+
+Vector = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What was computed for one content; vectors are (d,) float32, unit length."""
+
+    key: str
+    caption: str
+    image: Vector
+    words: Vector
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A file as it was seen when it was indexed."""
+
+    id: str
+    stamp: str
+    key: str
+
+
+class IndexBusy(BadInput):
+    """Another indexer is at work in the same place."""
+
+
+class IndexCache:
+    """The open journal of an index folder; use as a context manager.
+
+    Every method raises:
+        BadInput: the disk is full or read-only, the file is damaged, or (IndexBusy) another one is at work.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        with storing(out):
+            self._made = not out.exists()
+            out.mkdir(parents=True, exist_ok=True)
+            self._fresh = not (out / JOURNAL).exists()
+            self._db = sqlite3.connect(out / JOURNAL, timeout=0, isolation_level=None)
+
+    def __enter__(self) -> IndexCache:
+        try:
+            with storing(self._out):
+                # the lock is the database's own: held until closed, released by the system when killed
+                self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+                # no wait for the disk at each batch: a power cut may undo the last ones, never harm the file
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = NORMAL")
+                with self._transaction():
+                    self._prepare()
+        except IndexBusy:
+            self._leave(remove=False)  # what lies there is the other indexer's
+            raise
+        except BadInput:
+            self._leave(remove=self._fresh)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        empty = self._fresh and kind is not None and not self._any_files()
+        self._leave(remove=empty)
+
+    def adopt(self, **recipe: str) -> None:
+        """Declare what computes: `embedder` and `captioner`. What another one computed is forgotten."""
+        with storing(self._out), self._transaction():
+            before = dict(self._db.execute("SELECT name, value FROM recipe"))
+            if before.get("captioner", recipe["captioner"]) != recipe["captioner"]:
+                self._db.execute("UPDATE contents SET caption = NULL, image = NULL, words = NULL")
+            if before.get("embedder", recipe["embedder"]) != recipe["embedder"]:
+                self._db.execute("UPDATE contents SET image = NULL, words = NULL")
+            self._db.executemany("INSERT OR REPLACE INTO recipe VALUES (?, ?)", recipe.items())
+
+    def files(self) -> dict[str, File]:
+        """Every file whose content is done, by id."""
+        query = "SELECT id, stamp, files.key FROM files JOIN contents USING (key) WHERE image IS NOT NULL"
+        with storing(self._out):
+            rows = self._db.execute(query)
+            return {name: File(id=name, stamp=stamp, key=key) for name, stamp, key in rows}
+
+    def done(self, key: str) -> bool:
+        """Whether this content needs no model any more."""
+        with storing(self._out):
+            query = "SELECT 1 FROM contents WHERE key = ? AND image IS NOT NULL"
+            return self._db.execute(query, (key,)).fetchone() is not None
+
+    def caption(self, key: str) -> str | None:
+        """The caption of this content, if there is one that may be kept."""
+        with storing(self._out):
+            row = self._db.execute("SELECT caption FROM contents WHERE key = ?", (key,)).fetchone()
+            return row[0] if row else None
+
+    def record(self, contents: Sequence[Content], files: Sequence[File]) -> None:
+        """Write down a finished batch: all of it or, when interrupted, nothing."""
+        with storing(self._out), self._transaction():
+            self._db.executemany(
+                "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?)",
+                [(c.key, c.caption, c.image.tobytes(), c.words.tobytes()) for c in contents],
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?)", [(f.id, f.stamp, f.key) for f in files]
+            )
+
+    def keep_only(self, ids: set[str]) -> int:
+        """Forget every other file, and contents that no file has any more; how many files were forgotten."""
+        with storing(self._out), self._transaction():
+            gone = [(name,) for (name,) in self._db.execute("SELECT id FROM files") if name not in ids]
+            self._db.executemany("DELETE FROM files WHERE id = ?", gone)
+            self._db.execute("DELETE FROM contents WHERE key NOT IN (SELECT key FROM files)")
+            return len(gone)
+
+    def entries(self) -> Iterator[Entry]:
+        """All files in order of id."""
+        query = "SELECT id, files.key, caption FROM files JOIN contents USING (key) ORDER BY id"
+        with storing(self._out):
+            for name, key, caption in self._db.execute(query):
+                yield Entry(id=name, key=key, caption=caption)
+
+    def vectors(self, column: str) -> Iterator[npt.NDArray[np.float32]]:
+        """Vectors of all files in order of id, in chunks of (n, d); `column` is "image" or "words"."""
+        column = {"image": "image", "words": "words"}[column]
+        with storing(self._out):
+            rows = self._db.execute(f"SELECT {column} FROM files JOIN contents USING (key) ORDER BY id")
+            while chunk := rows.fetchmany(_CHUNK):
+                try:
+                    yield np.stack([np.frombuffer(blob, dtype=np.float32) for (blob,) in chunk])
+                except ValueError as error:  # blobs of unequal or odd length
+                    raise _damaged(self._out) from error
+
+    def _prepare(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            for statement in _SCHEMA:
+                self._db.execute(statement)
+        elif version != _VERSION:
+            raise _damaged(self._out)
+
+    def _any_files(self) -> bool:
+        try:
+            return self._db.execute("SELECT 1 FROM files").fetchone() is not None
+        except sqlite3.Error:
+            return True  # what cannot be read is not ours to delete
+
+    def _leave(self, *, remove: bool) -> None:
+        self._db.close()
+        if remove and not (self._out / MANIFEST).exists():
+            with suppress(OSError):  # leaving nothing behind must not hide what went wrong
+                for name in (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-journal"):
+                    (self._out / name).unlink(missing_ok=True)
+                if self._made:
+                    self._out.rmdir()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN EXCLUSIVE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # a full disk has already rolled it back
+                self._db.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def storing(out: Path) -> Iterator[None]:
+    """Turn what a disk or SQLite complains of into one line that says what to do.
+
+    Raises:
+        BadInput: always in place of OSError and sqlite3.Error; IndexBusy for a lock.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(out, error.strerror or str(error)) from error
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise IndexBusy(
+                f"another process is indexing into {str(out)!r}; wait for it to end, then run this again"
+            ) from error
+        raise _unwritable(out, str(error)) from error
+    except sqlite3.Error as error:
+        raise _damaged(out) from error
+
+
+def _unwritable(out: Path, why: str) -> BadInput:
+    return BadInput(
+        f"cannot write the index in {str(out)!r}: {why}; make room or write permission there, "
+        "or choose another folder with --out; what was finished is kept"
+    )
+
+
+def _damaged(out: Path) -> BadInput:
+    return BadInput(f"{str(out / JOURNAL)!r} is damaged; delete {str(out)!r} and index the folder again")
