@@ -14,7 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import RetryPolicy
 
-from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.errors import may_pass
 from imagescope_agent.nodes.chat.clarifying_question import AnswerTurn, Choose, Propose, Survey, Word, ask
 from imagescope_agent.nodes.chat.deepen_retrieval import RetrieveLiked, VerifyDeeper, go_further, too_few_fit
 from imagescope_agent.nodes.chat.dialogue_state import (
@@ -32,19 +32,16 @@ from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import SearchInput, State
 from imagescope_agent.traces.instrument import served
 
-PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
+PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=may_pass)
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query": message, "reference": id, path or None} -> `State` with the turn's answer."""
-    images, words, talker = services.collection, services.prompt_set, services.talker
-    describe = Describe(services.captioner, images, prompt_set=words)
-    understand = Understand(services.reasoner, prompt_set=words)
-    fold, check = (
-        UpdateDialogueState(talker, prompt_set=words),
-        VerifyNewFacts(services.reasoner, prompt_set=words),
-    )
-    propose, word = Propose(talker, images, prompt_set=words), Word(talker, prompt_set=words)
+    images, talker, embedder = services.collection, services.talker, services.embedder
+    describe = Describe(services.captioner, images)
+    understand = Understand(services.reasoner, embedder)
+    fold, check = UpdateDialogueState(talker, embedder), VerifyNewFacts(services.reasoner)
+    propose, word = Propose(talker, images), Word(talker)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     for name, node in {
@@ -52,18 +49,18 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         "understand": or_else(understand, query_as_intent, instead="the query"),
         "fold": or_else(fold, message_as_fact, instead="the message's own words"),
         "predicates": or_else(check, standing_predicates, instead="the standing ones"),
-        "verify": VerifyDeeper(services.verifier, images, prompt_set=words),
-        "judge": SelectiveJudge(services.judge, images, prompt_set=words),
+        "verify": VerifyDeeper(services.verifier, images),
+        "judge": SelectiveJudge(services.judge, images),
         "propose": or_else(propose, lambda state: {}, instead="no question"),
         "word": or_else(word, lambda state: {}, instead="its predicate's words"),
-        "survey": Survey(services.verifier, images, prompt_set=words),
+        "survey": Survey(services.verifier, images),
     }.items():
         graph.add_node(name, node, retry_policy=PATIENT)
     graph.add_node("begin", ParseMessage(images))
-    graph.add_node("retrieve", RetrieveLiked(services.embedder, images))
+    graph.add_node("retrieve", RetrieveLiked(embedder, images))
     graph.add_node("further", go_further)
     graph.add_node("choose", Choose())
-    graph.add_node("answer", AnswerTurn())
+    graph.add_node("answer", AnswerTurn(services.collection))
     graph.add_node("ask", ask)
 
     graph.add_edge(START, "begin")

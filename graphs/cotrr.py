@@ -14,7 +14,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import RetryPolicy
 
-from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.errors import may_pass
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import or_else
@@ -27,15 +27,15 @@ from imagescope_agent.state import RepeatedSearchInput, State
 from imagescope_agent.traces.instrument import served
 
 CANDIDATES = 10  # N of the paper
-PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
+PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=may_pass)
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query", "reference": id, path or None, "rejected": ids} -> `State`."""
-    images, words = services.collection, services.prompt_set
-    describe = Describe(services.captioner, images, prompt_set=words)
-    target = Target(services.reasoner, prompt_set=words)
-    judge = JudgeBest(services.judge, images, judge="cotrr", most=CANDIDATES, prompt_set=words)
+    images = services.collection
+    describe = Describe(services.captioner, images)
+    target = Target(services.reasoner, services.embedder)
+    judge = JudgeBest(services.judge, images, judge="cotrr", most=CANDIDATES)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=RepeatedSearchInput)
     graph.add_node("begin", Begin(images))
@@ -46,7 +46,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_node("retrieve", Retrieve(services.embedder, images))
     graph.add_node("soften", Soften(images))
     graph.add_node("judge", judge, retry_policy=PATIENT)
-    graph.add_node("answer", Answer())
+    graph.add_node("answer", Answer(services.collection))
 
     graph.add_edge(START, "begin")
     graph.add_edge("begin", "describe")

@@ -12,7 +12,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import RetryPolicy
 
-from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.errors import may_pass
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import or_else
@@ -32,17 +32,17 @@ from imagescope_agent.settings import Settings
 from imagescope_agent.state import SearchInput, State
 from imagescope_agent.traces.instrument import served
 
-PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
+PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=may_pass)
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query", "reference": id, path or None} -> `State` with ranking and reasons."""
-    images, words = services.collection, services.prompt_set
-    describe = Describe(services.captioner, images, prompt_set=words)
-    understand = Understand(services.reasoner, prompt_set=words)
-    predicates = Predicates(services.reasoner, prompt_set=words)
-    verify = Verify(services.verifier, images, prompt_set=words)
-    judge = JudgeTop(services.judge, images, prompt_set=words)
+    images = services.collection
+    describe = Describe(services.captioner, images)
+    understand = Understand(services.reasoner, services.embedder)
+    predicates = Predicates(services.reasoner)
+    verify = Verify(services.verifier, images)
+    judge = JudgeTop(services.judge, images)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     graph.add_node("begin", Begin(images))
@@ -56,7 +56,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_node("predicates", or_else(predicates, no_predicates, instead="none"), retry_policy=PATIENT)
     graph.add_node("verify", verify, retry_policy=PATIENT)
     graph.add_node("judge", judge, retry_policy=PATIENT)
-    graph.add_node("answer", Answer())
+    graph.add_node("answer", Answer(services.collection))
 
     graph.add_edge(START, "begin")
     graph.add_edge("begin", "describe")

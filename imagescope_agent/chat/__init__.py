@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -20,13 +21,14 @@ from typing import Any
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from imagescope_agent.chat.locks import database_lock, file_lock
-from imagescope_agent.chat.session import GRAPH, Progress, Session, check_name
-from imagescope_agent.checkpoints import POSTGRES, open_store
+from imagescope_agent.chat.session import GRAPH, Progress, Session, check_name, sound
+from imagescope_agent.checkpoints import POSTGRES, open_store, reading
 from imagescope_agent.errors import BadInput
 from imagescope_agent.nodes.chat.parse_message import NEW
 from imagescope_agent.registry import load_graph
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
+from imagescope_agent.untrusted import beside
 
 __all__ = ["CHATS_VARIABLE", "FILE", "Chats", "Session", "open_chats"]
 
@@ -50,7 +52,7 @@ async def open_chats(
         BadInput: an unusable store or setting.
         BackendUnavailable: the database does not answer.
     """
-    place = store or os.environ.get(CHATS_VARIABLE) or services.collection.location / FILE
+    place = store or os.environ.get(CHATS_VARIABLE) or beside(services.collection.location, FILE)
     async with open_store(place) as saver:
         yield Chats(services, saver, Settings.load(services.settings, **settings), place)
 
@@ -71,6 +73,7 @@ class Chats:
         self.services, self.saver, self.settings = services, saver, settings
         self.graph = load_graph(GRAPH)(services, checkpointer=saver)
         self._place = str(place)
+        self.place = self._place or "this process"
         self._scope = _scope(self._place, services.collection.location)
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -83,7 +86,7 @@ class Chats:
         name = check_name(thread or uuid.uuid4().hex[:12])
         session = Session(self, name)
         async with self.turn(name):
-            if await self.saver.aget_tuple(session.config()) is not None:
+            if await self._begun(session):
                 raise BadInput(f"there is a conversation {name!r} already; open it or choose another name")
             await self.graph.aupdate_state(session.config(begun=True), dict(NEW), as_node="answer")
         return session
@@ -102,7 +105,7 @@ class Chats:
 
     async def get(self, thread: str, *, progress: Progress | None = None) -> Session:
         """As `open`, or `create` where there is none of that name."""
-        if await self.saver.aget_tuple(Session(self, check_name(thread)).config()) is None:
+        if not await self._begun(Session(self, check_name(thread))):
             return await self.create(thread)
         return await self.open(thread, progress=progress)
 
@@ -112,18 +115,18 @@ class Chats:
         Returns:
             {"thread", "turns": how many, "last": its last message, "at": when it was last used, ISO 8601}.
         """
-        keys = {
-            kept.config["configurable"]["thread_id"]
-            async for kept in self.saver.alist(None, filter={"begun": True})
-        }
         rows = []
-        for thread in [key.removeprefix(self._scope) for key in keys if self._ours(key)]:
-            snapshot = await self.graph.aget_state(Session(self, thread).config())
-            turns = snapshot.values.get("turns", [])
-            last = turns[-1]["message"] if turns else ""
-            rows.append(
-                {"thread": thread, "turns": len(turns), "last": last, "at": snapshot.created_at or ""}
-            )
+        with reading(self.place):
+            keys = {
+                kept.config["configurable"]["thread_id"]
+                async for kept in self.saver.alist(None, filter={"begun": True})
+            }
+            for thread in [key.removeprefix(self._scope) for key in keys if self._ours(key)]:
+                snapshot = await self.graph.aget_state(Session(self, thread).config())
+                turns = sound(snapshot.values).get("turns", [])
+                last = turns[-1]["message"] if turns else ""
+                at = str(snapshot.created_at or "")
+                rows.append({"thread": thread, "turns": len(turns), "last": last, "at": at})
         return sorted(rows, key=lambda row: (row["at"], row["thread"]), reverse=True)
 
     async def delete(self, thread: str) -> None:
@@ -134,7 +137,7 @@ class Chats:
         """
         session = Session(self, check_name(thread))
         async with self.turn(thread):
-            if await self.saver.aget_tuple(session.config()) is None:
+            if not await self._begun(session):
                 raise BadInput(
                     f"there is no conversation {thread!r}; `imagescope chat COLLECTION --list` shows those there are"
                 )
@@ -170,7 +173,17 @@ class Chats:
             else:
                 held = file_lock(self._lock_folder, thread)
             async with held:
-                yield
+                try:
+                    yield
+                except sqlite3.Error as error:
+                    raise BadInput(
+                        f"the conversation in {self._place!r} cannot be kept or read: {error}"
+                    ) from error
+
+    async def _begun(self, session: Session) -> bool:
+        """Whether there is such a conversation."""
+        with reading(self.place):
+            return await self.saver.aget_tuple(session.config()) is not None
 
     def _ours(self, key: str) -> bool:
         return key.startswith(self._scope) if self._scope else ":" not in key

@@ -17,6 +17,7 @@ from imagescope_agent.evaluation.graph_system import open_system
 from imagescope_agent.evaluation.reporting import outputs
 from imagescope_agent.evaluation.run_store import RunStore
 from imagescope_agent.evaluation.runner import System, ask_all, sample
+from imagescope_agent.redact import redact_values
 
 #: Queries in flight: models merge their requests into batches.
 CONCURRENCY = 32
@@ -55,10 +56,10 @@ def evaluate(
     if system is None:
         chosen = {"seed": seed, **settings, **({"judge": judge} if judge else {})}
         system = open_system(benchmark, galleries, graph=graph, profile=profile, settings=chosen)
-    identity = {
+    identity = redact_values({
         **_rules(benchmark), "judge": judge, "settings": settings, "weights": {}, **getattr(system, "identity", {}),
         "graph": graph, "profile": profile, "seed": seed, "limit": limit, "queries": _fingerprint(queries),
-    }  # fmt: skip
+    })  # fmt: skip
     with contextlib.closing(RunStore(Path(out), identity)) as ledger:
         work = ask_all(benchmark, queries, system, ledger, concurrency=concurrency, progress=progress)
         return outputs.write_all(Path(out), identity, benchmark, queries, run_sync(work), galleries)
@@ -70,6 +71,7 @@ def _asked(
     """The data set, the queries that are drawn from it, and the galleries they need."""
     if limit is not None and limit < 1:
         raise BadInput(f"--limit {limit}: give at least 1")
+    datasets.find(dataset).needed(root, split=split)  # an unknown split is told before anything is drawn
     if prepare := getattr(datasets.find(dataset), "prepare", None):
         prepare(root, seed=seed)
     benchmark = datasets.load(dataset, root, split=split)

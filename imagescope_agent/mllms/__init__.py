@@ -4,6 +4,6 @@ from __future__ import annotations
 
 MLLMS = {
     "transformers": "imagescope_agent.mllms.transformers_chat:TransformersChat",
-    "endpoint": "imagescope_agent.mllms.endpoint:Endpoint",
+    "endpoint": "imagescope_agent.mllms.openai.endpoint:Endpoint",
     "scripted": "imagescope_agent.mllms.scripted:Scripted",
 }

@@ -11,7 +11,7 @@ from imagescope_agent.judges import OWN_JUDGE
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.judge import JudgeTop
 from imagescope_agent.nodes.score_fusion import EVEN, FUSION, ScoreFusion
-from imagescope_agent.retrieval.collection import Collection
+from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State
 
@@ -25,20 +25,18 @@ class SelectiveJudge(JudgeTop):
         judge: who judges when the settings name nobody.
         fusion: what the stages' scores weigh.
         sure: the chance of the first to be better than another, above which the other is not compared with it.
-        prompt_set: whose wording is used, None for the general one.
     """
 
     def __init__(
         self,
         model: Role,
-        collection: Collection,
+        collection: FolderCollection,
         *,
         judge: str = OWN_JUDGE,
         fusion: ScoreFusion = FUSION,
         sure: float = 0.9,
-        prompt_set: str | None = None,
     ) -> None:
-        super().__init__(model, collection, judge=judge, prompt_set=prompt_set)
+        super().__init__(model, collection, judge=judge)
         self.fusion, self.margin = fusion, math.log(sure / (1 - sure))
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:

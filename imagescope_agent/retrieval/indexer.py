@@ -12,10 +12,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from imagescope_agent.errors import BadInput
+from imagescope_agent.errors import BadInput, ImageScopeError
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.usage import total_usage
 from imagescope_agent.retrieval import manifest
+from imagescope_agent.retrieval.captioning import described, no_caption, require_some
 from imagescope_agent.retrieval.embedders.open_clip import Embedder
 from imagescope_agent.retrieval.images import (
     ImageFile,
@@ -28,9 +29,9 @@ from imagescope_agent.retrieval.images import (
     scan,
 )
 from imagescope_agent.retrieval.index_cache import Content, File, IndexCache, storing
+from imagescope_agent.retrieval.vectors import checked
 
 BATCH = 32
-CAPTION_TOKENS = 96
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,9 @@ async def build(
     prompt: str,
     *,
     captioner_weights: str,
+    profile: str = "",
     only: Container[str] | None = None,
+    exclude: Sequence[str] | None = None,
     batch: int = BATCH,
     progress: bool | None = None,
 ) -> IndexReport:
@@ -88,36 +91,53 @@ async def build(
         captioner: describes a picture in a sentence.
         prompt: what the captioner is asked.
         captioner_weights: names the captioner's weights; other weights or another prompt mean new captions.
+        profile: the name of what computes, for whoever opens the index.
         only: ids to index, for a gallery that is a part of the folder; None is all of it.
+        exclude: patterns of what to leave out (see `Excluded`), which the index keeps; None is those it has.
         batch: images that are captioned and embedded at once; memory grows with it and not with the folder.
         progress: a bar on standard error; None shows it on a terminal only.
 
     Raises:
         BadInput: no folder, no image in it, another indexer at work, or a disk that is full or read-only.
+        RequestRefused: the captioner takes none of the first pictures.
         BackendUnavailable: a model failed; what was finished is kept.
     """
     started = time.monotonic()
-    found, skipped = find_images(folder, out, only)
+    patterns = patterns_of(folder, out) if exclude is None else tuple(p for p in exclude if p.strip())
+    found, skipped = find_images(folder, out, only, patterns)
     out = out if out is not None else folder / manifest.FOLDER_INDEX
+    if out.absolute().is_relative_to(folder.absolute()):  # else the user chose the place
+        manifest.require_no_way_out(out, folder)
     hidden = None if progress is None else not progress
     with IndexCache(out) as journal, tqdm(total=len(found), unit="image", disable=hidden) as bar:
         work = _Work(
-            folder, out, journal, embedder, captioner, captioner_weights, prompt, batch, bar, skipped
+            *(folder, out, journal, embedder, captioner, captioner_weights, profile),
+            *(prompt, batch, bar, skipped, patterns),
         )
         await work.through(found)
         work.publish()
     return work.report(time.monotonic() - started)
 
 
+def patterns_of(folder: Path, out: Path | None) -> tuple[str, ...]:
+    """The patterns that an index was made with; none where there is no readable index."""
+    place = out if out is not None else folder / manifest.FOLDER_INDEX
+    try:
+        return manifest.read(place).exclude if (place / manifest.MANIFEST).is_file() else ()
+    except (OSError, BadInput):
+        return ()
+
+
 def find_images(
-    folder: Path, out: Path | None, only: Container[str] | None = None
+    folder: Path, out: Path | None, only: Container[str] | None = None, exclude: Sequence[str] = ()
 ) -> tuple[list[ImageFile], list[Skipped]]:
     """The files that would be indexed and what is left out, by id; arguments as in `build`.
 
     Raises:
         BadInput: no folder, or nothing in it that could be an image.
     """
-    found, skipped = scan(folder, ignore=out if out is not None else folder / manifest.FOLDER_INDEX)
+    place = out if out is not None else folder / manifest.FOLDER_INDEX
+    found, skipped = scan(folder, ignore=place, exclude=exclude)
     if only is not None:
         found = [item for item in found if item.id in only]
         skipped = [item for item in skipped if item.id in only]
@@ -136,10 +156,12 @@ class _Work:
     embedder: Embedder
     captioner: Role
     captioner_weights: str
+    profile: str
     prompt: str
     batch: int
     bar: tqdm[Any]
     skipped: list[Skipped]
+    patterns: tuple[str, ...]
     good: set[str] = field(default_factory=set)
     new: int = 0
     unchanged: int = 0
@@ -152,6 +174,9 @@ class _Work:
     async def through(self, found: Sequence[ImageFile]) -> None:
         recipe = hashlib.sha256(f"{self.captioner_weights}\n{self.prompt}".encode()).hexdigest()
         self.journal.adopt(embedder=self.embedder.weights, captioner=recipe)
+        if damaged := self.journal.forget_damaged(self.embedder.dimension):
+            detail = f"{damaged} contents of the journal were damaged; they are computed anew"
+            self.notes.append({"step": "index", "kind": "damaged", "detail": detail})
         before = self.journal.files()
         for item in found:
             try:
@@ -184,6 +209,8 @@ class _Work:
                     caption_vectors=self._vectors("caption", "words"),
                     entries=tuple(self.journal.entries()),
                     skipped=tuple(self.skipped),
+                    exclude=self.patterns,
+                    profile=self.profile,
                 )
                 manifest.write(self.out, content)
             finally:
@@ -220,6 +247,9 @@ class _Work:
             picture = load(path)
             key = picture.key
             self._pictures[key] = picture
+            if picture.share < 1:
+                detail = f"{item.id!r} was cut off; {picture.share:.0%} of it is there"
+                self.notes.append({"step": "load", "kind": "cut off", "detail": detail})
             self.new += 1
         elif before is not None and before.key == key:
             self.unchanged += 1
@@ -234,8 +264,10 @@ class _Work:
         captions = await self._captions(pictures)
         contents = []
         if pictures:
-            images = self.embedder.images([picture.image for picture in pictures])
-            words = self.embedder.texts(captions)
+            names, size = self._names(pictures), self.embedder.dimension
+            given = self.embedder.images([picture.image for picture in pictures])
+            images = checked(given, size, names, "picture")
+            words = checked(self.embedder.texts(captions), size, names, "caption")
         for row, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
             # without a caption the picture speaks for both, so that its score is the plain cosine
             text = words[row] if caption else images[row]
@@ -243,25 +275,34 @@ class _Work:
         self.journal.record(contents, self._files)
         self._pictures, self._files = {}, []
 
+    def _names(self, pictures: Sequence[LoadedImage]) -> list[str]:
+        """An id for each picture."""
+        ids = {file.key: file.id for file in reversed(self._files)}
+        return [ids.get(picture.key, picture.key) for picture in pictures]
+
     async def _captions(self, pictures: Sequence[LoadedImage]) -> list[str]:
         captions = {picture.key: self.journal.caption(picture.key) for picture in pictures}
         asked = [picture for picture in pictures if captions[picture.key] is None]
+        problems: dict[str, ImageScopeError | None] = {}
         if asked:
             requests = [Request(text=self.prompt, images=(picture.ref(),)) for picture in asked]
-            replies = await self.captioner.ask(requests, max_tokens=CAPTION_TOKENS)
+            replies = await described(self.captioner, requests)
+            require_some(replies, before=self.journal.any_caption())
             for picture, reply in zip(asked, replies, strict=True):
                 captions[picture.key] = _one_line(reply.text)
+                problems[picture.key] = reply.problem
                 self.notes += [{**note, "step": "caption"} for note in reply.notes]
             self.usage = total_usage([self.usage, *(reply.usage for reply in replies)])
-        for file in self._files:
-            if captions.get(file.key) == "":
-                detail = f"{file.id!r} got no caption; it is found by its picture alone"
-                self.notes.append({"step": "caption", "kind": "unreadable", "detail": detail})
+        self.notes += [
+            no_caption(file.id, problems.get(file.key))
+            for file in self._files
+            if captions.get(file.key) == ""
+        ]
         return [captions[picture.key] or "" for picture in pictures]
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.encode("utf-8", "replace").decode().split())
+    return " ".join(text.split())
 
 
 def _no_images(folder: Path, skipped: Sequence[Skipped]) -> BadInput:

@@ -8,8 +8,8 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from imagescope_agent.errors import BackendUnavailable, BadInput, UnreadableReply
-from imagescope_agent.mllms.endpoint import Endpoint
-from imagescope_agent.mllms.openai_client import first_token_probabilities
+from imagescope_agent.mllms.openai.endpoint import Endpoint
+from imagescope_agent.mllms.openai.responses import first_token_probabilities
 from imagescope_agent.mllms.role import Request, Role
 from tests.mllms.checkpoints import picture
 from tests.mllms.server import FakeServer

@@ -11,26 +11,29 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 # each part of the package may import the parts on its right, its own files, and nothing else of ours
-BASE = ["errors"]
-MODELS = [*BASE, "registry", "mllms"]
+BASE = ["errors", "redact", "untrusted"]
+MODELS = [*BASE, "registry", "reply_reader", "mllms"]
 RECORDS = [*BASE, "settings", "state"]
 TOOLS = [*MODELS, *RECORDS, "records", "prompting", "parsing", "judges", "retrieval"]
 SERVICES = [*TOOLS, "profiles", "services"]
 API = [*SERVICES, "results", "checkpoints", "traces", "api"]
 LAB = ["lab", "lab.scenes", "lab.training", "lab.benchmarks", "lab.demo"]
 ALLOWED = {
-    "errors": [],
+    "redact": [],
+    "errors": ["redact"],
+    "untrusted": ["errors", "redact"],
     "settings": BASE,
     "state": BASE,
     "registry": BASE,
-    "parsing": [*BASE, "state"],
+    "reply_reader": [],
+    "parsing": [*BASE, "reply_reader", "state"],
     "prompting": BASE,
     "records": RECORDS,
     "results": [*RECORDS, "retrieval"],
     "checkpoints": BASE,
     "diagram": [*SERVICES, "nodes"],
     "mllms": MODELS,
-    "profiles": [*BASE, "registry", "settings", "mllms"],
+    "profiles": [*BASE, "registry", "settings", "mllms", "prompting"],
     "retrieval": TOOLS,
     "judges": TOOLS,
     "nodes": TOOLS,

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.endpoint import Endpoint
+from imagescope_agent.mllms.openai.endpoint import Endpoint
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.profiles import PROFILES
 from imagescope_agent.profiles.profile import ROLES, load_profile

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from imagescope_agent.checkpoints import reading
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.evaluation import datasets, metrics
 from imagescope_agent.evaluation.chat.systems import PLAYERS, Dialog, Dialogs, read_dialogs
@@ -23,6 +24,7 @@ from imagescope_agent.evaluation.run_store import write_atomic
 from imagescope_agent.evaluation.significance import bootstrap_interval, holm, permutation_test
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
+from imagescope_agent.untrusted import parse_json
 
 CUTOFF = 10
 TOGETHER = 64  # dialogs held at a time: the model writes the replies of all of them in one batch
@@ -92,6 +94,16 @@ def pool(
     Raises:
         BadInput: a run is missing or unfinished, or was not played by all.
     """
+    with reading(", ".join(map(str, runs))):
+        pooled, ranks = _pooled(runs, players, seed)
+    Path(out).mkdir(parents=True, exist_ok=True)
+    _write(Path(out), pooled, ranks)
+    return pooled
+
+
+def _pooled(
+    runs: Sequence[Path | str], players: Sequence[str], seed: int
+) -> tuple[dict[str, Any], dict[str, Floats]]:
     found = [_read(Path(run)) for run in runs]
     players = list(players or found[0]["players"])
     for run, each in zip(runs, found, strict=True):
@@ -106,19 +118,17 @@ def pool(
         "profile": found[0]["profile"],
         "failed": {name: sum(each["failed"][name] for each in found) for name in players},
     }
-    Path(out).mkdir(parents=True, exist_ok=True)
-    _write(Path(out), pooled, ranks)
-    return pooled
+    return pooled, ranks
 
 
 def _read(run: Path) -> dict[str, Any]:
     """What `_write` wrote: the figures, with the ranks that they are of."""
     try:
         found, ranks = (
-            json.loads((run / name).read_text(encoding="utf-8")) for name in ("chat.json", "ranks.json")
+            parse_json((run / name).read_text(encoding="utf-8")) for name in ("chat.json", "ranks.json")
         )
         return {**found, "failed": found["failed"], "ranks": ranks}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
             f"{run} holds no finished chat run; `imagescope eval chat --out {run}` makes one"
         ) from error
@@ -132,7 +142,7 @@ def _totals(usage: Mapping[str, Any]) -> dict[str, float]:
 def read_ranks(run: Path, worst: int) -> Floats:
     """1-based ranks of the wanted pictures, (n_dialogs, n_rounds); a round that failed counts as the worst rank."""
     records = [
-        json.loads(line) for line in (run / "per_query.jsonl").read_text(encoding="utf-8").splitlines()
+        parse_json(line) for line in (run / "per_query.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     index: dict[str, int] = {}
     rows = [index.setdefault(record["group"], len(index)) for record in records]

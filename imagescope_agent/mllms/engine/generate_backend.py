@@ -10,7 +10,7 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from imagescope_agent.errors import BackendUnavailable, BadInput
-from imagescope_agent.mllms.engine.backend import STEP, halved
+from imagescope_agent.mllms.engine.backend import STEP, counts, halved
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.config import EngineConfig
 from imagescope_agent.mllms.engine.conversation import Conversation
@@ -136,8 +136,8 @@ class GenerateBackend:
         return []
 
     def count(self, conversations: list[Conversation]) -> list[int]:
-        """Tokens of each prompt, pictures included; nothing passes the model."""
-        return [self.whole.count(each) for each in conversations]
+        """Tokens of each prompt, pictures included, 0 where it will be refused; nothing passes the model."""
+        return counts(self.whole.count, conversations)
 
     def counted(self) -> CountOutput:
         """What was done so far."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from imagescope_agent.errors import BackendUnavailable, BadInput
-from imagescope_agent.mllms.engine.backend import halved, undamaged
+from imagescope_agent.mllms.engine.backend import counts, halved, undamaged
 from imagescope_agent.mllms.engine.cache.prefix_cache import PrefixCache, fill
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.config import EngineConfig
@@ -63,12 +63,8 @@ class SharedPrefixBackend:
         )
 
     def count(self, conversations: list[Conversation]) -> list[int]:
-        """Tokens of each prompt, pictures included; nothing passes the model.
-
-        Raises:
-            BadInput: a picture cannot be decoded.
-        """
-        return [self.family.count(each) for each in conversations]
+        """Tokens of each prompt, pictures included, 0 where it will be refused; nothing passes the model."""
+        return counts(self.family.count, conversations)
 
     def forget(self, jobs: list[Job]) -> None:
         """Let go of replies that failed."""
@@ -197,7 +193,7 @@ class SharedPrefixBackend:
         try:
             prepared = self.family.prepare(conversations)
         except BadInput:
-            jobs, conversations = undamaged(jobs, conversations)
+            jobs, conversations = undamaged(jobs, conversations, lambda each: self.family.prepare([each]))
             prepared = self.family.prepare(conversations)
         asked: list[tuple[Job, Prompt]] = []
         prefills: list[int] = []

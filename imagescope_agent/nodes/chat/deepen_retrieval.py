@@ -14,7 +14,7 @@ from imagescope_agent.nodes.chat.dialogue_state import newest
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.nodes.verify import Verify, satisfies
 from imagescope_agent.records import remaining, spent
-from imagescope_agent.retrieval.collection import Collection
+from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.embedders.open_clip import Embedder
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, Predicate, State, Usage, Verdicts
@@ -29,7 +29,7 @@ class RetrieveLiked:
     they were found: they are asked only what is new. New ones are tried where too few fit.
     """
 
-    def __init__(self, embedder: Embedder, collection: Collection) -> None:
+    def __init__(self, embedder: Embedder, collection: FolderCollection) -> None:
         self.embedder, self.collection = embedder, collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -59,7 +59,8 @@ class RetrieveLiked:
         verdicts = state.get("verdicts", {})
         most = max(BATCHES * settings.top_k, settings.k) + len(verdicts)
         fits = known_to_fit(verdicts, newest(state["facts"]))
-        return self.collection.search(rows, settings.tau, most, exclude=exclude, include=fits)
+        out, once = self.collection.alike(exclude), self.collection.merges_copies
+        return self.collection.search(rows, settings.tau, most, exclude=out, include=fits, once=once)
 
 
 class VerifyDeeper(Verify):
@@ -78,7 +79,12 @@ class VerifyDeeper(Verify):
         until = tried(state, settings)
         window = state["ranking_retrieve"][until - settings.top_k : until]
         known: Verdicts = {name: dict(state.get("verdicts", {}).get(name, {})) for name in window}
-        fits = [name for name in window if not ruled_out(known[name], state["predicates"])]
+        unverified = state.get("unverified", {})
+        fits = [
+            name
+            for name in window
+            if name not in unverified and not ruled_out(known[name], state["predicates"])
+        ]
         notes: list[Note] = []
         usage: list[Usage] = []
         for predicate in hardest_first(state, self.depth(state, settings)):

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from imagescope_agent.mllms.engine.checkpoint import Source, open_checkpoint
+from imagescope_agent.mllms.engine.conversation import widened
 from imagescope_agent.mllms.engine.prompt import control_tokens, plain
 from imagescope_agent.retrieval.embedders.open_clip import Vectors, unit_rows
 
@@ -64,6 +65,7 @@ class MultimodalEmbedder:
         import torch
 
         checkpoint = self._checkpoint
+        pairs = [(None if image is None else widened(image), text) for image, text in pairs]
         inputs = checkpoint.apply_template(
             [self._chat(image, text) for image, text in pairs],
             [[] if image is None else [image] for image, _ in pairs],

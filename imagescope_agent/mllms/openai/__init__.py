@@ -1,0 +1,1 @@
+"""OpenAI-compatible servers: requests, what a server takes, and what its answers mean."""
