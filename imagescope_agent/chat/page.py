@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from html import escape
@@ -12,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from imagescope_agent.atomic_write import write_atomic
 from imagescope_agent.chat import Chats, Session
 from imagescope_agent.chat import html as views
 from imagescope_agent.chat.thumbnails import data_uri
@@ -249,7 +249,5 @@ class Page:
         folder.mkdir(exist_ok=True)
         path = folder / f"{ref.key}{'.png' if ref.data.startswith(b'PNG', 1) else '.jpg'}"
         if not path.exists():
-            partial = path.with_suffix(f".{os.getpid()}.part")
-            partial.write_bytes(ref.data)
-            partial.replace(path)
+            write_atomic(path, ref.data)
         return str(path)

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from PIL import Image
-
 from imagescope_agent.retrieval.collection import Collection
 from imagescope_agent.retrieval.images import ImageProblem, load
+from imagescope_agent.thumbnails import thumbnail, to_data_uri
 
 SIDE = 320  # pixels, longest side on the page
 _CHUNK = 4096  # characters of one escape sequence
@@ -34,20 +33,7 @@ def data_uri(name: str, collection: Collection, *, side: int = SIDE) -> str:
 
 @lru_cache(maxsize=2048)
 def _encoded(path: Path, side: int, stamp: tuple[int, int]) -> str:
-    buffer = io.BytesIO()
-    thumbnail(path, side).save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def thumbnail(path: Path, side: int) -> Image.Image:
-    """The picture, its longest side at most `side` pixels.
-
-    Raises:
-        ImageProblem: it cannot be used.
-    """
-    small = load(path).image.copy()
-    small.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return small
+    return to_data_uri(load(path).image, side)
 
 
 def terminal_protocol(environment: Mapping[str, str] = os.environ) -> str | None:
@@ -67,7 +53,7 @@ def terminal_picture(path: Path, protocol: str, *, rows: int = 6) -> str:
         ImageProblem: it cannot be used.
     """
     buffer = io.BytesIO()
-    thumbnail(path, 32 * rows).save(buffer, "PNG")
+    thumbnail(load(path).image, 32 * rows).save(buffer, "PNG")
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     if protocol == "iterm":
         return f"\033]1337;File=inline=1;height={rows}:{data}\a"

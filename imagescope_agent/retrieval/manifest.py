@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from imagescope_agent.atomic_write import TEMPORARY_SUFFIX, write_atomic
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.images import Skipped
 
@@ -76,7 +76,7 @@ def write_vectors(
     ).tobytes()  # written by Python, since FAISS does not report a full disk
     sha = hashlib.sha256(data).hexdigest()
     file = f"{name}.{sha[:16]}.faiss"
-    _replace(out / file, data)
+    write_atomic(out / file, data)
     return {"file": file, "sha256": sha}
 
 
@@ -89,7 +89,7 @@ def write(out: Path, manifest: Manifest) -> None:
     content: dict[str, Any] = {"format": FORMAT, **asdict(manifest)}
     content["checksum"] = _checksum(content)
     text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-    _replace(out / MANIFEST, text.encode("utf-8"))
+    write_atomic(out / MANIFEST, text)
 
 
 def tidy(out: Path) -> None:
@@ -102,7 +102,7 @@ def tidy(out: Path) -> None:
     if (out / MANIFEST).exists():
         current = read(out)
         keep = {current.image_vectors["file"], current.caption_vectors["file"]}
-    for path in [*out.glob("*.faiss"), *out.glob("*.tmp")]:
+    for path in [*out.glob("*.faiss"), *out.glob(f"*{TEMPORARY_SUFFIX}")]:
         if path.name not in keep:
             path.unlink(missing_ok=True)
 
@@ -183,27 +183,3 @@ def damaged(out: Path, why: str) -> BadInput:
 
 def _checksum(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _replace(target: Path, data: bytes) -> None:
-    """Write a file so that it has its whole new content, or its old, after a crash at any moment."""
-    temporary = target.with_name(target.name + ".tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -65,7 +65,7 @@ def test_a_read_only_folder_only_costs_time(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "replace", refuse)
     kept = shelf(tmp_path)
     kept.put("a", tensors(1))
-    assert kept.get("a", CPU) is None and not list(tmp_path.glob("*/*.part"))
+    assert kept.get("a", CPU) is None and not list(tmp_path.glob("*/*.tmp"))
 
 
 @pytest.mark.slow

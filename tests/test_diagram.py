@@ -14,7 +14,7 @@ from imagescope_agent.cli import main
 from imagescope_agent.diagram import draw_all, lay_out, svg
 from imagescope_agent.registry import graphs
 
-FOLDER = Path(__file__).parents[2] / "docs" / "graphs"
+FOLDER = Path(__file__).parents[1] / "docs" / "graphs"
 
 
 class State(TypedDict):
