@@ -60,9 +60,8 @@ def compare(
         measures: only these, all when empty.
 
     Returns:
-        "baseline", "runs", "stage", "failed" and "rows": {"run", "subset", "measure", "n", "baseline",
-        "value", "difference", "interval", "p", "p_holm", "wins", "losses", "ties"}; values, differences and
-        intervals as in metrics.json (per cent).
+        "baseline", "runs", "stage", "failed" and "rows": {"run", "subset", "measure", "n", "baseline", "value",
+        "difference", "interval", "p", "p_holm", "wins", "losses", "ties"}, in the units of metrics.json (per cent).
 
     Raises:
         BadInput: fewer than two runs, runs that were made under different rules or answered no query in common, or a

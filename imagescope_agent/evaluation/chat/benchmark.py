@@ -46,7 +46,7 @@ def evaluate_chat(
         root: a drawn world, drawn by `seed` where there is none.
         out: the run's folder: a folder for each player, chat.json, chat.md, chat.svg and ranks.json.
         players: names of `systems.PLAYERS`.
-        profile: which models.
+        profile: the models.
         limit: sample so many dialogs by `seed`; all when None. The gallery stays whole.
         seed: of the sample and of the runs.
         progress: show a bar.
@@ -64,9 +64,7 @@ def evaluate_chat(
     benchmark, dialogs = _load_world(root, players, seed)
     opened = services or _open(root, profile)
     how: dict[str, Any] = {"seed": seed, "root": root, "limit": limit, "progress": progress}
-    measured = {
-        name: _evaluate_player(name, dialogs, opened, settings, out=out / name, **how) for name in players
-    }
+    measured = {name: _evaluate(name, dialogs, opened, settings, out=out / name, **how) for name in players}
     ranks = {name: read_ranks(out / name, benchmark.size) for name in players}
     found = dialog_metrics(ranks, seed=seed) | {
         "images": benchmark.size,
@@ -224,7 +222,7 @@ def _load_world(root: Path, players: Sequence[str], seed: int) -> tuple[Benchmar
     return datasets.load("scenes", root, split="chat"), read_dialogs(root)
 
 
-def _evaluate_player(
+def _evaluate(
     name: str, dialogs: Mapping[str, DrawnDialog], services: Services, settings: Mapping[str, Any], *,
     seed: int, **how: Any,
 ) -> dict[str, Any]:  # fmt: skip

@@ -76,19 +76,17 @@ def run(
         budget: most calls a query.
 
     Returns:
-        {"bench", "machine", "k", "queries", "not_understood", "variants": {name: {"accuracy", "calls", ...}},
-        "refused": {name: why}}; accuracy is the share of queries whose first is right, all else the mean over queries.
+        {"bench", "machine", "k", "queries", "not_understood", "variants": {name: {"accuracy", ...}}, "refused":
+        {name: why}}; accuracy is the share of queries whose first is relevant, all else the mean over queries.
 
     Raises:
         BadInput: an unknown profile or judge.
         BackendUnavailable: the model does not answer.
     """
-    prompt_set, cases = None, make_cases(queries, k, seed)
+    prompt_set, not_understood, cases = None, 0, make_cases(queries, k, seed)
     if role is None:
         role, prompt_set, cases = _from_profile(profile, cases)
         not_understood = sum(not case.understood for case in cases)
-    else:
-        not_understood = 0
     return {
         "bench": "judges",
         "machine": machine(),

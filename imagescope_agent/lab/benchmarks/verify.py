@@ -92,11 +92,10 @@ def run(
         {"bench", "machine", "variants": {name: {"seconds", "image_prefills", ...}}, "ratios"}.
 
     Raises:
-        BadInput: the verifier is not a local model.
-        BackendUnavailable: it cannot be loaded.
+        BadInput, BackendUnavailable: the verifier is not a local model, or cannot be loaded.
     """
     if random is not None:
-        model, prompt_set = random_chat(random), None
+        model = random_chat(random)
     chat, prompt_set = _verifier(profile) if model is None else (model, "mini")
     requests = make_requests(candidates, questions, seed, prompt_set)
     variants = _variants(chat, requests)
