@@ -17,7 +17,7 @@ from imagescope_agent.evaluation import trec, tsv
 
 
 def slowly(content: bytes) -> dict[str, list[str]] | int:
-    """The twin, with plain Python: rankings, or the number of the line that is wrong."""
+    """The reference implementation in plain Python: rankings, or the number of the line that is wrong."""
     rows: list[tuple[int, str, str, int, float]] = []
     for number, line in enumerate(content.split(b"\n"), start=1):
         fields = line.split()

@@ -1,4 +1,4 @@
-"""Dialogs by several systems: the simulated user, the figures against a slow twin, resuming, the plot."""
+"""Dialogs by several systems: the simulated user, the figures against a slow reference, resuming, the plot."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def slow_figures(ranks: list[list[int]]) -> dict[str, Any]:
 
 
 @given(st.lists(st.lists(st.integers(1, 40), min_size=4, max_size=4), min_size=1, max_size=6))
-def test_figures_are_those_of_a_slow_twin(ranks: list[list[int]]) -> None:
+def test_figures_are_those_of_a_slow_reference(ranks: list[list[int]]) -> None:
     found = benchmark.dialog_metrics({"ours": np.array(ranks, dtype=np.float64)})["players"]["ours"]
     for name, expected in slow_figures(ranks).items():
         assert found[name] == pytest.approx(expected)
