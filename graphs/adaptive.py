@@ -12,12 +12,10 @@ from typing import Any, Literal
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import RetryPolicy
 
-from imagescope_agent.errors import may_pass
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
-from imagescope_agent.nodes.fallback import or_else
+from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
 from imagescope_agent.nodes.reformulate import Reformulate, RetrieveMore, unsatisfied
 from imagescope_agent.nodes.retrieve import Retrieve
 from imagescope_agent.nodes.selective_judge import SelectiveJudge
@@ -37,7 +35,6 @@ from imagescope_agent.traces.instrument import served
 
 REFLECTIONS = 1  # how often a search that satisfies nobody is widened
 JUDGE = "affordable"
-PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=may_pass)
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
@@ -55,7 +52,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         "verify": VerifyAdaptive(services.verifier, images),
         "judge": SelectiveJudge(services.judge, images, judge=JUDGE),
     }.items():
-        graph.add_node(name, node, retry_policy=PATIENT)
+        graph.add_node(name, node, retry_policy=RETRY_TRANSIENT)
     graph.add_node("begin", Begin(images))
     graph.add_node("retrieve", Retrieve(embedder, images))
     graph.add_node("reflect", Reformulate())

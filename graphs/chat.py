@@ -12,9 +12,7 @@ from typing import Any, Literal
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
-from langgraph.types import RetryPolicy
 
-from imagescope_agent.errors import may_pass
 from imagescope_agent.nodes.chat.clarifying_question import AnswerTurn, Choose, Propose, Survey, Word, ask
 from imagescope_agent.nodes.chat.deepen_retrieval import RetrieveLiked, VerifyDeeper, go_further, too_few_fit
 from imagescope_agent.nodes.chat.dialogue_state import (
@@ -24,15 +22,13 @@ from imagescope_agent.nodes.chat.dialogue_state import (
     standing_predicates,
 )
 from imagescope_agent.nodes.chat.parse_message import ParseMessage, has_words, is_first
-from imagescope_agent.nodes.fallback import or_else
+from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
 from imagescope_agent.nodes.selective_judge import SelectiveJudge
 from imagescope_agent.nodes.understand import Describe, Understand, query_as_intent, unknown_reference
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import SearchInput, State
 from imagescope_agent.traces.instrument import served
-
-PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=may_pass)
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
@@ -55,7 +51,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         "word": or_else(word, lambda state: {}, instead="its predicate's words"),
         "survey": Survey(services.verifier, images),
     }.items():
-        graph.add_node(name, node, retry_policy=PATIENT)
+        graph.add_node(name, node, retry_policy=RETRY_TRANSIENT)
     graph.add_node("begin", ParseMessage(images))
     graph.add_node("retrieve", RetrieveLiked(embedder, images))
     graph.add_node("further", go_further)

@@ -12,12 +12,10 @@ from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import RetryPolicy
 
-from imagescope_agent.errors import may_pass
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
-from imagescope_agent.nodes.fallback import or_else
+from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
 from imagescope_agent.nodes.rank import JudgeBest, Soften, Target
 from imagescope_agent.nodes.retrieve import Retrieve
 from imagescope_agent.nodes.understand import Describe, query_as_intent, unknown_reference
@@ -27,7 +25,6 @@ from imagescope_agent.state import RepeatedSearchInput, State
 from imagescope_agent.traces.instrument import served
 
 CANDIDATES = 10  # N of the paper
-PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=may_pass)
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
@@ -40,12 +37,14 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph = StateGraph(State, context_schema=Settings, input_schema=RepeatedSearchInput)
     graph.add_node("begin", Begin(images))
     graph.add_node(
-        "describe", or_else(describe, unknown_reference, instead="no caption"), retry_policy=PATIENT
+        "describe", or_else(describe, unknown_reference, instead="no caption"), retry_policy=RETRY_TRANSIENT
     )
-    graph.add_node("target", or_else(target, query_as_intent, instead="the query"), retry_policy=PATIENT)
+    graph.add_node(
+        "target", or_else(target, query_as_intent, instead="the query"), retry_policy=RETRY_TRANSIENT
+    )
     graph.add_node("retrieve", Retrieve(services.embedder, images))
     graph.add_node("soften", Soften(images))
-    graph.add_node("judge", judge, retry_policy=PATIENT)
+    graph.add_node("judge", judge, retry_policy=RETRY_TRANSIENT)
     graph.add_node("answer", Answer(services.collection))
 
     graph.add_edge(START, "begin")

@@ -10,12 +10,10 @@ from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import RetryPolicy
 
-from imagescope_agent.errors import may_pass
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.chat.begin_round import BeginRound
-from imagescope_agent.nodes.fallback import or_else
+from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
 from imagescope_agent.nodes.judge import JudgeTop
 from imagescope_agent.nodes.retrieve import Retrieve
 from imagescope_agent.nodes.understand import Predicates, Understand, no_predicates, query_as_intent
@@ -24,8 +22,6 @@ from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import SearchInput, State
 from imagescope_agent.traces.instrument import served
-
-PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=may_pass)
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
@@ -37,12 +33,14 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     graph.add_node("begin", BeginRound(images))
     graph.add_node(
-        "understand", or_else(understand, query_as_intent, instead="the query"), retry_policy=PATIENT
+        "understand", or_else(understand, query_as_intent, instead="the query"), retry_policy=RETRY_TRANSIENT
     )
     graph.add_node("retrieve", Retrieve(services.embedder, images))
-    graph.add_node("predicates", or_else(predicates, no_predicates, instead="none"), retry_policy=PATIENT)
-    graph.add_node("verify", Verify(services.verifier, images), retry_policy=PATIENT)
-    graph.add_node("judge", JudgeTop(services.judge, images), retry_policy=PATIENT)
+    graph.add_node(
+        "predicates", or_else(predicates, no_predicates, instead="none"), retry_policy=RETRY_TRANSIENT
+    )
+    graph.add_node("verify", Verify(services.verifier, images), retry_policy=RETRY_TRANSIENT)
+    graph.add_node("judge", JudgeTop(services.judge, images), retry_policy=RETRY_TRANSIENT)
     graph.add_node("answer", Answer(services.collection))
 
     graph.add_edge(START, "begin")

@@ -1,7 +1,7 @@
-"""Pictures of the graphs, made from the compiled graphs themselves; no weights, no collection, no network.
+"""Diagrams of the compiled graphs as SVG, made without weights, collection or network.
 
-`imagescope graphs --draw docs/graphs` writes one SVG a graph and a page that shows them; a test tells when they are
-older than the graphs.
+`imagescope graphs --draw docs/graphs` writes an SVG file for each graph and a page that shows them; a test fails when
+they are out of date.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from imagescope_agent.profiles.profile import ROLES
 from imagescope_agent.registry import graphs, load_graph
 from imagescope_agent.services import Services
 
-WIDEST = 1000  # pixels; longer graphs are drawn downwards
-GAP, THICK, ROUND = 26, 34, 9  # between nodes, of a node, of the dots that begin and end
+MAX_WIDTH = 1000  # pixels; longer graphs are drawn downwards
+GAP, NODE_THICKNESS, END_RADIUS = 26, 34, 9  # between nodes, of a node, of the dots that begin and end
 PAGE = "README.md"
 ENDS = ("__start__", "__end__")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawing:
-    """A graph on a line: nodes in the order of the work, arcs for what skips some or goes back.
+class GraphLayout:
+    """Layout of a graph on a line: nodes in topological order, arcs for edges that skip nodes or go back.
 
     Attributes:
         nodes: name -> (start, end) along the line.
@@ -41,12 +41,12 @@ class Drawing:
 
     @property
     def length(self) -> float:
-        """Along the line."""
+        """Pixels along the line."""
         return max(end for _, end in self.nodes.values())
 
 
-def draw_all() -> dict[str, str]:
-    """{file name: content} of the pictures of all graphs and of the page that shows them."""
+def render_all() -> dict[str, str]:
+    """{file name: content} of the diagrams of all graphs and of the page that shows them."""
     found = {}
     page = [
         "# Graphs", "",
@@ -54,58 +54,58 @@ def draw_all() -> dict[str, str]:
         "sometimes; an arc on the left (or above) skips steps, one on the right (or below) goes back.", "",
     ]  # fmt: skip
     for name, target in sorted(graphs().items()):
-        found[f"{name}.svg"] = svg(name, compiled(name).get_graph())
+        found[f"{name}.svg"] = render_svg(name, compiled_graph(name).get_graph())
         module = importlib.import_module(target.partition(":")[0])
         page += [f"## {name}", "", (module.__doc__ or "").strip(), "", f"![{name}]({name}.svg)", ""]
     return {**found, PAGE: "\n".join(page)}
 
 
 def write_all(folder: Path) -> list[Path]:
-    """Write what `draw_all` makes; the files."""
+    """Write what `render_all` returns; gives the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for name, content in draw_all().items():
+    for name, content in render_all().items():
         (folder / name).write_text(content, encoding="utf-8")
         files.append(folder / name)
     return files
 
 
-def compiled(name: str) -> Any:
-    """A graph with nobody behind it, to look at.
+def compiled_graph(name: str) -> Any:
+    """A graph compiled with placeholder services, for drawing.
 
     Raises:
         BadInput: there is no such graph.
     """
-    idle: Any = None
+    placeholder: Any = None
     roles: dict[str, Any] = {role: Role(role, Scripted("")) for role in ROLES}
-    return load_graph(name)(Services(embedder=idle, collection=idle, **roles))
+    return load_graph(name)(Services(embedder=placeholder, collection=placeholder, **roles))
 
 
-def lay_out(graph: Graph) -> Drawing:
-    """Put the nodes on a line, each after all that lead to it, as far as nothing goes back."""
+def layout_of(graph: Graph) -> GraphLayout:
+    """Lay out the nodes on a line in topological order, back edges left aside."""
     edges = [(edge.source, edge.target, edge.conditional) for edge in graph.edges]
-    order = _in_order(edges)
+    order = _topological_order(edges)
     place, nodes = 0.0, {}
     for name in order:
-        long = 2.0 * ROUND if name in ENDS else 22 + 8.2 * len(name)
+        long = 2.0 * END_RADIUS if name in ENDS else 22 + 8.2 * len(name)
         nodes[name] = (place, place + long)
         place += long + GAP
     rank = {name: i for i, name in enumerate(order)}
-    arrows = [(*edge, _height(rank[edge[1]] - rank[edge[0]])) for edge in edges]
-    return Drawing(nodes=nodes, arrows=arrows)
+    arrows = [(*edge, _arc_height(rank[edge[1]] - rank[edge[0]])) for edge in edges]
+    return GraphLayout(nodes=nodes, arrows=arrows)
 
 
-def svg(name: str, graph: Graph) -> str:
-    """The picture; of the same graph always the same."""
-    drawing = lay_out(graph)
-    down = drawing.length > WIDEST
-    above = max((height for *_, height in drawing.arrows), default=0) + THICK
-    below = -min((height for *_, height in drawing.arrows), default=0) + THICK
+def render_svg(name: str, graph: Graph) -> str:
+    """The diagram; the same graph always gives the same bytes."""
+    layout = layout_of(graph)
+    down = layout.length > MAX_WIDTH
+    above = max((height for *_, height in layout.arrows), default=0) + NODE_THICKNESS
+    below = -min((height for *_, height in layout.arrows), default=0) + NODE_THICKNESS
     if down:  # names lie across the line, so the nodes need no more than their thickness of it
-        drawing = _upright(drawing)
-        widest = max(8.2 * len(node) + 22 for node in drawing.nodes)
+        layout = _vertical_layout(layout)
+        widest = max(8.2 * len(node) + 22 for node in layout.nodes)
         above, below = above + widest / 2, below + widest / 2
-    size = (above + below + 8, drawing.length + 24) if down else (drawing.length + 24, above + below + 8)
+    size = (above + below + 8, layout.length + 24) if down else (layout.length + 24, above + below + 8)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]:.0f} {size[1]:.0f}" '
         f'width="{size[0]:.0f}" height="{size[1]:.0f}" role="img" aria-label="The graph {escape(name)}">',
@@ -115,21 +115,21 @@ def svg(name: str, graph: Graph) -> str:
         f'<g transform="translate({above + 4:.0f} 12)">'
         if down
         else f'<g transform="translate(12 {above + 4:.0f})">',
-        *(_arrow(drawing, arrow, down) for arrow in drawing.arrows),
-        *(_node(node, *place, down) for node, place in drawing.nodes.items()),
+        *(_arrow(layout, arrow, down) for arrow in layout.arrows),
+        *(_node(node, *place, down) for node, place in layout.nodes.items()),
         "</g></svg>\n",
     ]
     return "\n".join(parts)
 
 
-def _in_order(edges: list[tuple[str, str, bool]]) -> list[str]:
+def _topological_order(edges: list[tuple[str, str, bool]]) -> list[str]:
     forward: networkx.DiGraph[str] = networkx.DiGraph()
     forward.add_node(ENDS[0])
-    back = _going_back(edges)
+    back = _back_edges(edges)
     for source, target, _ in edges:
         if (source, target) not in back:
             forward.add_edge(source, target)
-    # what only leads back stands beside what it leads back to
+    # nodes from which only back edges lead on stand beside the target of those edges
     useful = networkx.ancestors(forward, ENDS[1]) if ENDS[1] in forward else set()
     known = {name: i for i, name in enumerate(dict.fromkeys(n for s, t, _ in edges for n in (s, t)))}
 
@@ -139,8 +139,8 @@ def _in_order(edges: list[tuple[str, str, bool]]) -> list[str]:
     return list(networkx.lexicographical_topological_sort(forward, key=place))
 
 
-def _going_back(edges: list[tuple[str, str, bool]]) -> set[tuple[str, str]]:
-    """The edges to a node that is still being followed, found by walking from the start in the graph's own order."""
+def _back_edges(edges: list[tuple[str, str, bool]]) -> set[tuple[str, str]]:
+    """The edges to a node on the current path of a depth-first search from the start, in the graph's own order."""
     after: dict[str, list[str]] = {}
     for source, target, _ in edges:
         after.setdefault(source, []).append(target)
@@ -159,33 +159,33 @@ def _going_back(edges: list[tuple[str, str, bool]]) -> set[tuple[str, str]]:
     return back
 
 
-def _height(over: int) -> float:
-    """Of an arrow to a node so many places on; 0 and less is to the node itself, or back."""
+def _arc_height(over: int) -> float:
+    """Height of the arc of an edge that leads `over` places on; 0 and less lead to the node itself, or back."""
     if over == 1:
         return 0.0
     return 22.0 + 9 * over if over > 0 else 9.0 * over - 31
 
 
-def _upright(drawing: Drawing) -> Drawing:
+def _vertical_layout(layout: GraphLayout) -> GraphLayout:
     place, nodes = 0.0, {}
-    for name in drawing.nodes:
-        long = 2 * ROUND if name in ENDS else THICK
+    for name in layout.nodes:
+        long = 2 * END_RADIUS if name in ENDS else NODE_THICKNESS
         nodes[name] = (place, place + long)
         place += long + GAP
-    return Drawing(nodes=nodes, arrows=drawing.arrows)
+    return GraphLayout(nodes=nodes, arrows=layout.arrows)
 
 
-def _arrow(drawing: Drawing, arrow: tuple[str, str, bool, float], down: bool) -> str:
+def _arrow(layout: GraphLayout, arrow: tuple[str, str, bool, float], down: bool) -> str:
     source, target, conditional, height = arrow
-    (s1, s2), (t1, t2) = drawing.nodes[source], drawing.nodes[target]
+    (s1, s2), (t1, t2) = layout.nodes[source], layout.nodes[target]
     if height == 0:
         points = [(s2, 0.0), (t1 - 1, 0.0)]
         path = f"M{_at(points[0], down)}L{_at(points[1], down)}"
     else:
         sign = 1 if height > 0 else -1
-        edge = sign * _half(source, down)
-        start, end = ((s1 + s2) / 2, -edge), ((t1 + t2) / 2, -sign * (_half(target, down) + 1))
-        far = -(height + sign * (_half(source, down) if down else 0))
+        edge = sign * _half_thickness(source, down)
+        start, end = ((s1 + s2) / 2, -edge), ((t1 + t2) / 2, -sign * (_half_thickness(target, down) + 1))
+        far = -(height + sign * (_half_thickness(source, down) if down else 0))
         bend = [(start[0], far * 1.2), (end[0], far * 1.2), end]
         path = f"M{_at(start, down)}C{' '.join(_at(point, down) for point in bend)}"
     dashed = ' stroke-dasharray="5 4"' if conditional else ""
@@ -194,14 +194,14 @@ def _arrow(drawing: Drawing, arrow: tuple[str, str, bool, float], down: bool) ->
     )
 
 
-def _half(name: str, down: bool) -> float:
+def _half_thickness(name: str, down: bool) -> float:
     if name in ENDS:
-        return float(ROUND)
-    return (22 + 8.2 * len(name)) / 2 if down else THICK / 2
+        return float(END_RADIUS)
+    return (22 + 8.2 * len(name)) / 2 if down else NODE_THICKNESS / 2
 
 
 def _at(point: tuple[float, float], down: bool) -> str:
-    """Along and across the line as x and y; downwards, what is above the line lies to its left."""
+    """Coordinates along and across the line as x and y; in a vertical layout above becomes left."""
     along, across = point
     return f"{across:.1f} {along:.1f}" if down else f"{along:.1f} {across:.1f}"
 
@@ -211,12 +211,12 @@ def _node(name: str, start: float, end: float, down: bool) -> str:
     if name in ENDS:
         fill = "#22242a" if name == ENDS[1] else "#fff"
         x, y = (0.0, middle) if down else (middle, 0.0)
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{ROUND}" fill="{fill}" stroke="#22242a" stroke-width="1.5"/>'
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{END_RADIUS}" fill="{fill}" stroke="#22242a" stroke-width="1.5"/>'
     wide = 22 + 8.2 * len(name)
     x, y = (0.0, middle) if down else (middle, 0.0)
     return (
-        f'<rect x="{x - wide / 2:.1f}" y="{y - THICK / 2:.1f}" width="{wide:.1f}" height="{THICK}" rx="8" '
-        f'fill="#eef3fa" stroke="#2767b8"/>'
+        f'<rect x="{x - wide / 2:.1f}" y="{y - NODE_THICKNESS / 2:.1f}" width="{wide:.1f}" height="{NODE_THICKNESS}" '
+        f'rx="8" fill="#eef3fa" stroke="#2767b8"/>'
         f'<text x="{x:.1f}" y="{y + 5:.1f}" text-anchor="middle" font-family="system-ui, sans-serif" '
         f'font-size="14" fill="#22242a">{escape(name)}</text>'
     )

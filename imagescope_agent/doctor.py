@@ -1,4 +1,4 @@
-"""Does this machine serve a profile: every model loaded, asked, and compared with itself."""
+"""`imagescope doctor`: load every model of a profile, ask it, and compare its batched answers with single ones."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ class DoctorReport:
         )
 
 
-class Word(BaseModel):
-    """The form of a reply that the schema check asks for."""
+class SchemaProbe(BaseModel):
+    """The schema of the reply that the structured output check asks for."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -251,11 +251,13 @@ async def _labels(role: Role, requests: list[Request]) -> tuple[bool, str]:
 
 
 async def _schema(role: Role) -> tuple[bool, str]:
-    reply = (await role.ask([Request(text="Name a thing and a number.")], schema=Word, max_tokens=64))[0]
+    reply = (await role.ask([Request(text="Name a thing and a number.")], schema=SchemaProbe, max_tokens=64))[
+        0
+    ]
     if reply.notes:
         return True, reply.notes[0]["detail"]
     try:
-        Word.model_validate_json(reply.text)
+        SchemaProbe.model_validate_json(reply.text)
     except ValidationError as error:
         raise UnreadableReply("not of the schema", prompt="", reply=reply.text) from error
     return True, json.dumps(json.loads(reply.text))

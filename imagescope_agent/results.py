@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from html import escape
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.state import Intent, Note, Predicate, Usage
+from imagescope_agent.thumbnails import to_data_uri
 
 THUMBNAIL = 160  # pixels, longest side, in a notebook
 
@@ -109,11 +108,7 @@ def _figure(hit: Hit) -> str:
     except ImageProblem:
         shown = ""
     else:
-        image.thumbnail((THUMBNAIL, THUMBNAIL))
-        buffer = io.BytesIO()
-        image.save(buffer, "WEBP", quality=75)
-        data = base64.b64encode(buffer.getvalue()).decode("ascii")
-        shown = f'<img src="data:image/webp;base64,{data}" alt="{escape(hit.id)}"><br>'
+        shown = f'<img src="{to_data_uri(image, THUMBNAIL)}" alt="{escape(hit.id)}"><br>'
     reasons = "<br>".join(escape(reason) for reason in hit.reasons)
     return (
         f'<div style="width:{THUMBNAIL}px;overflow-wrap:anywhere">{shown}'

@@ -36,14 +36,18 @@ def read_file(path: Path, most: int) -> bytes:
     return data
 
 
-def create_file(path: Path) -> int:
+def create_file(path: Path, mode: int = 0o666) -> int:
     """A handle of a new file for writing; whatever bears its name already, a link too, is left alone.
+
+    Args:
+        path: the file.
+        mode: its permissions, before the umask.
 
     Raises:
         FileExistsError: the name is taken.
         OSError: the disk is full or read-only.
     """
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
 
 
 def parse_json(text: str | bytes, *, deepest: int = DEEPEST, most: int | None = None) -> Any:

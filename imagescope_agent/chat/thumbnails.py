@@ -5,17 +5,17 @@ from __future__ import annotations
 import base64
 import io
 import os
-import secrets
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image
 
+from imagescope_agent.atomic_write import write_atomic
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.images import ImageProblem, load
-from imagescope_agent.untrusted import create_file
+from imagescope_agent.thumbnails import thumbnail, to_data_uri
 
 SIDE = 320  # pixels, longest side on the page
 UPLOADS = "uploads"  # beside the index: a conversation outlives the browser's temporary files
@@ -58,10 +58,7 @@ def keep(upload: Path, collection: FolderCollection) -> str:
         raise BadInput(f"no more pictures are kept in {str(folder)!r}; whoever serves the page must clear it")
     path = folder / f"{ref.key}{'.png' if ref.data.startswith(b'PNG', 1) else '.jpg'}"
     if not path.exists():
-        partial = path.with_suffix(f".{secrets.token_hex(8)}.part")
-        with os.fdopen(create_file(partial), "wb") as file:
-            file.write(ref.data)
-        partial.replace(path)
+        write_atomic(path, ref.data)
     return str(path)
 
 
@@ -75,17 +72,14 @@ def _uploaded(name: str, collection: FolderCollection) -> Path:
 
 @lru_cache(maxsize=2048)
 def _encoded(path: Path, side: int, key: str, stamp: tuple[int, int]) -> str:
-    buffer = io.BytesIO()
-    thumbnail(path, side, key).save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return to_data_uri(_load_indexed(path, key), side)
 
 
-def thumbnail(path: Path, side: int, key: str = "") -> Image.Image:
-    """The picture, its longest side at most `side` pixels.
+def _load_indexed(path: Path, key: str) -> Image.Image:
+    """The pixels of a file.
 
     Args:
         path: the file.
-        side: pixels.
         key: the sha256 that its content must have; "" for any.
 
     Raises:
@@ -94,9 +88,7 @@ def thumbnail(path: Path, side: int, key: str = "") -> Image.Image:
     picture = load(path)
     if key and picture.key != key:
         raise ImageProblem(path, "it changed since it was indexed", mend="index the folder again")
-    small = picture.image.copy()
-    small.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return small
+    return picture.image
 
 
 def terminal_protocol(environment: Mapping[str, str] = os.environ) -> str | None:
@@ -116,7 +108,7 @@ def terminal_picture(path: Path, protocol: str, *, rows: int = 6, key: str = "")
         ImageProblem: it cannot be used.
     """
     buffer = io.BytesIO()
-    thumbnail(path, 32 * rows, key).save(buffer, "PNG")
+    thumbnail(_load_indexed(path, key), 32 * rows).save(buffer, "PNG")
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     if protocol == "iterm":
         return f"\033]1337;File=inline=1;height={rows}:{data}\a"

@@ -1,12 +1,13 @@
-"""The subcommands of `imagescope`, one module each, and what their arguments share."""
+"""The subcommands of `imagescope`, one module each; here the argument types and output functions that they share."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import re
 from typing import Any
+
+from imagescope_agent.versions import installed_versions
 
 _UNSEEN = re.compile(r"[^\x20-\x7e\n]")
 TURN_SETTINGS = ("judge", "k", "budget", "token_budget", "seed")  # settings of every turn of a conversation
@@ -14,10 +15,7 @@ TURN_SETTINGS = ("judge", "k", "budget", "token_budget", "seed")  # settings of 
 
 def version() -> str:
     """The installed version, or `unknown` in a checkout that was never installed."""
-    try:
-        return importlib.metadata.version("imagescope-agent")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+    return installed_versions(["imagescope-agent"]).get("imagescope-agent", "unknown")
 
 
 def positive(text: str) -> int:
@@ -51,7 +49,7 @@ def words(text: str) -> str:
 
 
 def add_turn_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the turns of a conversation may be told; `given` reads `TURN_SETTINGS` of it."""
+    """Declare the settings of a conversation's turns; `given` reads `TURN_SETTINGS` of them."""
     parser.add_argument("--profile", help="which models (default: the ones that made the index)")
     parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
     parser.add_argument("-k", type=positive, help="how many results a turn (default: 10)")
@@ -66,7 +64,7 @@ def add_turn_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """Those of the named arguments that were given a value; the others are left to whoever has defaults."""
+    """Those of the named arguments that were given a value; the others keep their defaults elsewhere."""
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 

@@ -1,41 +1,141 @@
-"""`imagescope bench`: measurements made side by side in one run, a line of BENCHES and a module each."""
+"""`imagescope bench`: measurements made side by side in one run, an entry of BENCHES and a module each.
+
+A module of `lab.benchmarks` has `run(**arguments) -> measurement` and `describe(measurement) -> text`; one whose bench
+takes `--out` has `write(measurement, folder)` too. Arguments are declared here, since the modules import models.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-BENCHES = {  # name: (module, help); the module has add_arguments(parser) and run(args), like every command
-    "verify": (
-        "bench_verify",
+from imagescope_agent.commands import natural, plain, positive, print_json
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A benchmark: its help, and its arguments as flag -> keywords of `add_argument`."""
+
+    summary: str
+    arguments: dict[str, dict[str, Any]]
+
+
+def _count(default: int, about: str, **more: Any) -> dict[str, Any]:
+    return {"type": positive, "default": default, "help": f"{about} (default: {default})", **more}
+
+
+def _seed(of: str) -> dict[str, Any]:
+    return {"type": natural, "default": 0, "help": f"of {of} (default: 0)"}
+
+
+def _profile(whose: str) -> dict[str, Any]:
+    return {"default": "mini", "help": f"{whose} (default: mini)"}
+
+
+def _root(default: str) -> dict[str, Any]:
+    return {"type": Path, "help": f"drawn scenes (default: {default})"}
+
+
+BENCHES = {  # name of the bench and of its module in lab.benchmarks
+    "verify": Bench(
         "candidates x questions on one chat model, four ways: seconds, forwards, agreement",
+        {
+            "--profile": _profile("whose verifier is measured"),
+            "--random": {
+                "choices": ("8b", "tiny"),
+                "help": "a made-up model of that size instead (8b: on a GPU)",
+            },
+            "--candidates": _count(20, "images", metavar="K"),
+            "--questions": _count(4, "about each image", metavar="Q"),
+            "--repeats": _count(5, "the fastest counts"),
+            "--seed": _seed("images and questions"),
+        },
     ),
-    "searches": ("bench_searches", "searches one after another and all at once: seconds, rankings"),
-    "judges": (
-        "bench_judges",
+    "searches": Bench(
+        "searches one after another and all at once: seconds, rankings",
+        {
+            "--root": _root("64 are drawn and indexed first"),
+            "--profile": _profile("which models"),
+            "--searches": _count(16, "how many", metavar="N"),
+            "--seed": _seed("the drawn scenes"),
+        },
+    ),
+    "judges": Bench(
         "accuracy against calls, tokens and seconds of every judge strategy, on drawn scenes or simulated",
+        {
+            "--profile": _profile("whose judge is asked"),
+            "-k": {"type": positive, "action": "append", "help": "candidates (default: 10)"},
+            "--queries": _count(20, "drawn queries"),
+            "--judge": {"action": "append", "metavar": "NAME", "help": "only these (default: all)"},
+            "--budget": {"type": natural, "metavar": "CALLS", "help": "at most so many calls a query"},
+            "--seed": _seed("scenes and orders"),
+            "--out": {
+                "type": Path,
+                "metavar": "DIR",
+                "help": "write the table, the plot and the figures here",
+            },
+            "--simulated": {
+                "action": "store_true",
+                "help": "ask a noisy simulated judge instead of a model, with 10, 20 and 50 candidates",
+            },
+            "--trials": _count(20, "random orders a simulated case"),
+        },
     ),
-    "graphs": ("bench_graphs", "what a query costs each graph, and what verifying only what matters saves"),
-    "turn": ("bench_turn", "a conversation's later turns beside its first: tokens, calls, rankings"),
-    "overhead": ("bench_overhead", "what checkpoints and traces cost a search, side by side with neither"),
+    "graphs": Bench(
+        "what a query costs each graph, and what verifying only what matters saves",
+        {
+            "--root": _root("drawn and indexed first"),
+            "--profile": _profile("which models"),
+            "--images": _count(300, "how many are drawn"),
+            "--queries": _count(60, "how many are asked"),
+            "--seed": _seed("the drawn scenes"),
+        },
+    ),
+    "turn": Bench(
+        "a conversation's later turns beside its first: tokens, calls, rankings",
+        {
+            "--profile": _profile("which models"),
+            "--images": _count(100, "how many are drawn"),
+            "--dialogs": _count(10, "how many are held"),
+            "--turns": _count(4, "of each dialog"),
+            "--seed": _seed("pictures and dialogs"),
+        },
+    ),
+    "overhead": Bench(
+        "what checkpoints and traces cost a search, side by side with neither",
+        {
+            "--profile": _profile("whose models search"),
+            "--count": _count(24, "pictures, drawn"),
+            "--repeats": _count(5, "rounds of three queries"),
+            "--seed": _seed("the pictures"),
+        },
+    ),
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of every benchmark."""
     benches = parser.add_subparsers(dest="bench", required=True, metavar="WHAT")
-    for name, (_, summary) in BENCHES.items():
-        bench = benches.add_parser(name, help=summary, description=summary)
-        _module(name).add_arguments(bench)
-        bench.add_argument("--json", action="store_true", help="print one JSON document")
+    for name, bench in BENCHES.items():
+        added = benches.add_parser(name, help=bench.summary, description=bench.summary)
+        names = [added.add_argument(flag, **keywords).dest for flag, keywords in bench.arguments.items()]
+        added.add_argument("--json", action="store_true", help="print one JSON document")
+        added.set_defaults(names=names)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and print."""
-    code: int = _module(args.bench).run(args)
-    return code
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(f"imagescope_agent.commands.{BENCHES[name][0]}")
+    """Run one benchmark, print the measurement, and write it where that was asked for."""
+    module: Any = importlib.import_module(f"imagescope_agent.lab.benchmarks.{args.bench}")
+    arguments = {name: getattr(args, name) for name in args.names}
+    out = arguments.pop("out", None)
+    measured = module.run(**arguments)
+    if out is not None:
+        module.write(measured, out)
+    if args.json:
+        print_json(measured)
+    else:
+        print("\n".join(map(plain, module.describe(measured).splitlines())))
+    return 0

@@ -19,6 +19,7 @@ from imagescope_agent.commands import (
     plain,
     print_json,
 )
+from imagescope_agent.commands.describe import describe_ranking
 from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.state import said
 
@@ -57,35 +58,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Hold the conversation that standard input gives; with --export print it at the end, and nothing else."""
+    """Run a conversation on standard input; with --export print it at the end, and nothing else."""
     from imagescope_agent.api import profile_of
     from imagescope_agent.chat import open_chats
     from imagescope_agent.services import open_services
 
     services = open_services(args.profile or profile_of(args.collection), args.collection)
     settings = given(args, *TURN_SETTINGS)
-    # lines are read between the runs of the event loop, so that Ctrl-C ends the waiting for one
+    # lines are read outside the event loop, so that Ctrl-C interrupts the reading
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
         chats = runner.run(stack.enter_async_context(open_chats(services, store=args.store, **settings)))
         try:
             if args.list or args.delete or args.prune is not None:
-                return tend(runner, chats, args)
-            talk = Talk(runner, args)
-            opening = chats.get(args.thread, progress=talk.step) if args.thread else chats.create()
-            talk.begin(runner.run(opening))
+                return manage_conversations(runner, chats, args)
+            loop = ChatLoop(runner, args)
+            opening = chats.get(args.thread, progress=loop.step) if args.thread else chats.create()
+            loop.begin(runner.run(opening))
             if not (args.export and sys.stdin.isatty()):
-                for line in lines(talk):
-                    talk.take(line)
+                for line in read_lines(loop):
+                    loop.take(line)
             if args.export:
-                print_json(runner.run(talk.session.export()))
-            return BadInput.exit_code if talk.refused else 0
+                print_json(runner.run(loop.session.export()))
+            return BadInput.exit_code if loop.refused else 0
         finally:
             runner.run(stack.aclose())
 
 
-def tend(runner: asyncio.Runner, chats: Chats, args: argparse.Namespace) -> int:
-    """List conversations, or forget some; nothing is said in any."""
+def manage_conversations(runner: asyncio.Runner, chats: Chats, args: argparse.Namespace) -> int:
+    """List or delete conversations, without a turn in any."""
     if args.delete:
         runner.run(chats.delete(args.delete))
         print(f"forgotten: {args.delete}")
@@ -106,10 +107,10 @@ def tend(runner: asyncio.Runner, chats: Chats, args: argparse.Namespace) -> int:
     return 0
 
 
-def lines(talk: Talk) -> Iterator[str]:
-    """The user's lines, with a prompt where somebody sits."""
+def read_lines(loop: ChatLoop) -> Iterator[str]:
+    """The lines of standard input, with a prompt on a terminal."""
     while True:
-        if talk.watched:
+        if loop.watched:
             print("> ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
         if not line:
@@ -117,8 +118,8 @@ def lines(talk: Talk) -> Iterator[str]:
         yield said(line)
 
 
-class Talk:
-    """A conversation on the command line.
+class ChatLoop:
+    """Reads messages and commands, line by line, and prints turns.
 
     Args:
         runner: runs each turn.
@@ -134,7 +135,7 @@ class Talk:
         self.refused = 0
 
     def begin(self, session: Session) -> None:
-        """Go on in this conversation."""
+        """Continue with this conversation."""
         self.session = session
         if not (self.args.json or self.args.export):
             print(f"conversation {session.thread}")
@@ -142,7 +143,7 @@ class Talk:
             print(HELP, file=sys.stderr)
 
     def take(self, line: str) -> None:
-        """One line: a message or a command; what cannot be used is told and changes nothing."""
+        """Handle a line, a message or a command; a line that cannot be used is reported and changes nothing."""
         try:
             self._take(line)
         except BadInput as error:
@@ -150,7 +151,7 @@ class Talk:
             print("imagescope: " + plain(" ".join(str(error).split())), file=sys.stderr)
 
     def step(self, name: str) -> None:
-        """Show that a step is done."""
+        """Show the progress of a turn on a terminal."""
         if self.watched:
             print(f"\r\033[K{name} ...", end="", file=sys.stderr, flush=True)
 
@@ -204,16 +205,12 @@ class Talk:
 
 
 def describe(turn: dict[str, Any]) -> list[str]:
-    """Say a turn in lines: the ranking with reasons, notes, the question."""
-    width = max((len(plain(hit["id"])) for hit in turn["results"]), default=0)
-    said = [f"looking for: {plain(turn['request'])}"]
-    for hit in turn["results"]:
-        why = "; ".join(shorten(reason, 80) for reason in hit["reasons"])
-        said.append(f"{hit['rank']:>4}  {plain(hit['id']):<{width}}  {plain(why)}".rstrip())
-    said += [f"note: {plain(note['step'])}: {plain(note['detail'])}" for note in turn["notes"]]
+    """A turn in lines: the request, the ranking with short reasons, notes, the question."""
+    lines = [f"looking for: {plain(turn['request'])}"]
+    lines += describe_ranking(turn["results"], turn["notes"], brief=True)
     if turn["question"] is not None:
-        said.append(f"? {plain(turn['question']['text'])}")
-    return said
+        lines.append(f"? {plain(turn['question']['text'])}")
+    return lines
 
 
 def _turn(text: str) -> int:

@@ -30,11 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare the runs query by query and print the differences with their intervals."""
-    from imagescope_agent.evaluation.compare import compare, table
+    from imagescope_agent.evaluation.compare import compare, comparison_table
 
     comparison = compare(args.runs, stage=args.stage, seed=args.seed, measures=args.measure)
     if args.json:
         print_json(comparison)
     else:
-        print(plain_lines(table(comparison, form=args.form)))
+        print(plain_lines(comparison_table(comparison, form=args.form)))
     return 0

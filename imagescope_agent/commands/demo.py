@@ -19,10 +19,10 @@ def run(args: argparse.Namespace) -> int:
 
     shown = run_demo(args.out, say=lambda line: print(line, flush=True))
     print("\nrank of the first right image    CLIP alone  ImageScope")
-    for story in shown.stories:
-        before, after = story.baseline.first_correct or "-", story.rows[-1].first_correct or "-"
-        kind = f"{story.query.task}, {story.query.kind}"
-        print(f"  {kind:<30} {before:>10}  {after:>10}   {plain(story.query.text)}")
-    calls = sum(sum(story.usage["calls"].values()) for story in shown.stories)
+    for example in shown.examples:
+        before, after = example.baseline.first_correct or "-", example.rows[-1].first_correct or "-"
+        kind = f"{example.query.task}, {example.query.kind}"
+        print(f"  {kind:<30} {before:>10}  {after:>10}   {plain(example.query.text)}")
+    calls = sum(sum(example.usage["calls"].values()) for example in shown.examples)
     print(f"\n{shown.seconds:.0f} s, {calls} model calls\npage:    {shown.page}\npicture: {shown.picture}")
     return 0

@@ -1,4 +1,4 @@
-"""`imagescope eval`: measure a graph on a data set."""
+"""`imagescope eval`: evaluate a graph on a data set."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _announce(args: argparse.Namespace) -> None:
 
     if args.dataset not in ("scenes", "chat") or args.pool:
         return
-    scenes.needed(
+    scenes.required_files(
         args.root, split=args.split if args.dataset == "scenes" else None
     )  # an unknown split is told first
     if scenes.will_draw(args.root):
@@ -102,13 +102,13 @@ def _announce(args: argparse.Namespace) -> None:
 
 
 def _chat(args: argparse.Namespace) -> int:
-    from imagescope_agent.evaluation.chat.benchmark import evaluate_chat, markdown, pool
+    from imagescope_agent.evaluation.chat.benchmark import evaluate_chat, markdown, pool_runs
 
     given: dict[str, Any] = {"players": args.players.split(",")} if args.players else {}
     given |= {"judge": args.judge} if args.judge and not args.pool else {}
     names = ("root", "out", "profile", "limit", "seed")
     if args.pool:
-        found = pool(args.pool, args.out, seed=args.seed, **given)
+        found = pool_runs(args.pool, args.out, seed=args.seed, **given)
     else:
         found = evaluate_chat(**{name: getattr(args, name) for name in names}, **given)
     if args.json:
@@ -120,9 +120,9 @@ def _chat(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from imagescope_agent.evaluation.check import check
+    from imagescope_agent.evaluation.check import check_data_set
 
-    checked = check(args.dataset, args.root, split=args.split)
+    checked = check_data_set(args.dataset, args.root, split=args.split)
     for line in checked.lines:
         print(plain(line))
     return 0 if checked.complete else BadInput.exit_code

@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Score the file and print the table."""
     from imagescope_agent.evaluation.reporting.tables import by_stage, markdown_table
-    from imagescope_agent.evaluation.score_run import score
+    from imagescope_agent.evaluation.score_run import score_run
 
-    metrics = score(args.dataset, root=args.root, run_file=args.file, split=args.split)
+    metrics = score_run(args.dataset, root=args.root, run_file=args.file, split=args.split)
     if args.json:
         print_json(metrics)
         return 0

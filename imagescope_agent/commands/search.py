@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.commands import given, natural, plain, positive, print_json, words
+from imagescope_agent.commands import given, natural, positive, print_json, words
+from imagescope_agent.commands.describe import describe_cost, describe_ranking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,24 +42,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def describe(result: dict[str, Any]) -> list[str]:
-    """Say a search result in lines: the ranking with reasons, then notes and cost.
+    """A search result in lines: the ranking with scores and reasons, then notes and cost.
 
     Args:
         result: `SearchResult.to_dict()`.
     """
-    width = max((len(plain(hit["id"])) for hit in result["results"]), default=0)
-    lines = []
-    for hit in result["results"]:
-        known = {stage: value for stage, value in hit["scores"].items() if value is not None}
-        scores = "  ".join(f"{stage} {value:.3f}" for stage, value in known.items())
-        lines.append(f"{hit['rank']:>4}  {plain(hit['id']):<{width}}  {scores}")
-        lines += [f"        {plain(reason)}" for reason in hit["reasons"]]
-    lines += [f"note: {plain(note['step'])}: {plain(note['detail'])}" for note in result["notes"]]
-    usage = result["usage"]
-    calls = ", ".join(f"{count} {role}" for role, count in usage["calls"].items()) or "none"
-    seconds = sum(usage["seconds"].values())
-    lines.append(
-        f"model calls: {calls}; {usage['prompt_tokens']} + {usage['completion_tokens']} tokens, "
-        f"{usage['image_prefills']} image prefills, {seconds:.1f} s"
-    )
-    return lines
+    return [*describe_ranking(result["results"], result["notes"]), describe_cost(result["usage"])]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagescope_agent.commands import plain, print_json
+from imagescope_agent.commands.describe import describe_cost
 from imagescope_agent.errors import BadInput
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _show(args: argparse.Namespace, trace: Trace, other: Trace | None) -> int:
 
 
 def describe(trace: Trace) -> list[str]:
-    """Say a trace in lines: the run, its notes, its steps with their calls, the rankings, the cost."""
+    """A trace in lines: the run, its notes, its steps with their calls, the rankings, the cost."""
     started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(trace.head["started"]))
     lines = [f"run {trace.id}  {started}  {trace.head['graph']}  {trace.status}", f"query: {trace.query}"]
     lines += [f"error: {trace.error}"] if trace.error else []
@@ -89,13 +90,7 @@ def describe(trace: Trace) -> list[str]:
     for node, ranking in trace.stages:
         more = f" and {len(ranking) - SHOWN} more" if len(ranking) > SHOWN else ""
         lines.append(f"ranking after {node}: {', '.join(ranking[:SHOWN])}{more}")
-    usage = trace.usage
-    roles = ", ".join(f"{count} {role}" for role, count in usage["calls"].items()) or "none"
-    lines.append(
-        f"model calls: {roles}; {usage['prompt_tokens']} + {usage['completion_tokens']} tokens, "
-        f"{usage['image_prefills']} image prefills, {sum(usage['seconds'].values()):.1f} s"
-    )
-    return lines
+    return [*lines, describe_cost(trace.usage)]
 
 
 def _list(args: argparse.Namespace) -> int:

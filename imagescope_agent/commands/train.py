@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _mllm_arguments(actions.choices["mini-mllm"])
     curves = actions.add_parser("curves", help="draw the curves of the trainings so far")
     curves.add_argument("--work", type=Path, default=WORK)
-    curves.add_argument("--out", type=Path, default=Path("curves.png"))
+    curves.add_argument("--out", type=Path, default=Path("curves.svg"))
     card = actions.add_parser("card", help="accuracy per skill on scenes never trained on")
     card.add_argument("--profile", default="mini")
     card.add_argument("--seed", type=natural, default=1)

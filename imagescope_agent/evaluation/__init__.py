@@ -1,6 +1,6 @@
-"""Evaluation: data sets, metrics, a resumable runner, statistics and reports.
+"""Evaluation: data sets, metrics, a resumable runner, significance tests and reports.
 
-The way through: `datasets` say what is asked and what counts as right, `runner` asks a graph and keeps every
-answer, `scoring` turns rankings into figures with the functions of `metrics`, `significance` says which
-differences are real. A graph is reached by its name only.
+`datasets` give queries, relevant images and protocols; `runner` sends the queries to a system and `run_store` keeps
+every answer; `aggregate` turns rankings into a score table with the functions of `metrics`; `significance` tests
+differences between runs. Graphs are loaded by name.
 """

@@ -1,7 +1,6 @@
-"""From rankings to figures: per-query values by the data set's rules, and the table of their means.
+"""Score rankings: values per query by the data set's protocol, and the table of their means.
 
-Both a run of ours and a stranger's run file go through these functions, so that they are scored by the same
-code.
+Our own runs and run files of other systems are scored by the same functions.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery
 from imagescope_agent.evaluation.metrics import Bools, Floats, Ints
 
 CUTOFFS = (1, 5, 10)
-#: Measures that are not shares: shown as they are, not in per cent; lower is better.
-PLAIN = frozenset({"BRI"})
+#: Measures that are no proportions: reported as they are instead of in per cent; lower is better.
+NOT_PERCENT = frozenset({"BRI"})
 DIALOG_HITS = "Hits"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
-    """Rankings after the ground truth has been laid over them.
+class Relevance:
+    """Where the relevant images stand in each ranking.
 
     `rel`, `target` and `members` are (n_queries, depth) as in `metrics`: for all relevant images, for the one
     target of protocols that name one, and for CIRR's group. `rank` (n_queries,) is the first target's 1-based
@@ -42,12 +41,11 @@ class Judged:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
-    """One row of a table before averaging: values (n, n_measures) and weights (n,), of n queries or dialogs.
+class SubsetScores:
+    """Scores of the n queries or dialogs of a subset: values (n, n_measures) and weights (n,).
 
-    `units` names what each belongs to: its dialog, or the query itself.
-
-    The weights have mean 1; the figure of a row is the mean of weight * value.
+    `units` names the dialog, or the query itself, that each belongs to. The weights have mean 1; the subset's score is
+    the mean of weight * value.
     """
 
     units: list[str]
@@ -56,30 +54,30 @@ class Rows:
     weights: Floats
 
     def means(self) -> dict[str, float]:
-        """The row's figures: per cent, except for PLAIN measures."""
+        """Measure -> weighted mean, in per cent except for NOT_PERCENT measures."""
         sums = (self.values * self.weights[:, None]).mean(axis=0)
         return {
-            name: float(value) * (1.0 if name in PLAIN else 100.0)
+            name: float(value) * (1.0 if name in NOT_PERCENT else 100.0)
             for name, value in zip(self.measures, sums, strict=True)
         }
 
 
-#: subset -> its rows: one over queries and, for dialogs, one over dialogs.
-Table = dict[str, list[Rows]]
-Measure = Callable[[Judged, int], Floats]
+#: subset -> its scores: over queries and, for dialogs, a second entry over dialogs.
+ScoreTable = dict[str, list[SubsetScores]]
+Measure = Callable[[Relevance, int], Floats]
 
 MEASURES: dict[str, Measure] = {
-    "R": lambda judged, k: metrics.hit_at_k(judged.target, k),
-    "recall": lambda judged, k: metrics.recall_at_k(judged.rel, judged.n_relevant, k),
-    "P": lambda judged, k: metrics.precision_at_k(judged.rel, k),
-    "mAP": lambda judged, k: metrics.average_precision_at_k(judged.rel, judged.n_relevant, k),
-    "nDCG": lambda judged, k: metrics.ndcg_at_k(judged.rel, judged.n_relevant, k),
-    "R_subset": lambda judged, k: metrics.hit_at_k(judged.members, k),
-    "MRR": lambda judged, k: np.nan_to_num(1.0 / judged.rank),
+    "R": lambda relevance, k: metrics.hit_at_k(relevance.target, k),
+    "recall": lambda relevance, k: metrics.recall_at_k(relevance.rel, relevance.n_relevant, k),
+    "P": lambda relevance, k: metrics.precision_at_k(relevance.rel, k),
+    "mAP": lambda relevance, k: metrics.average_precision_at_k(relevance.rel, relevance.n_relevant, k),
+    "nDCG": lambda relevance, k: metrics.ndcg_at_k(relevance.rel, relevance.n_relevant, k),
+    "R_subset": lambda relevance, k: metrics.hit_at_k(relevance.members, k),
+    "MRR": lambda relevance, k: np.nan_to_num(1.0 / relevance.rank),
 }
 
 
-def split_name(measure: str) -> tuple[str, int]:
+def parse_measure(measure: str) -> tuple[str, int]:
     """The measure and its cutoff: "R@5" is ("R", 5); a name without a cutoff has 0."""
     match = re.fullmatch(r"(\w+?)(?:@(\d+))?", measure)
     if match is None or match[1] not in MEASURES:
@@ -87,48 +85,50 @@ def split_name(measure: str) -> tuple[str, int]:
     return match[1], int(match[2] or 0)
 
 
-def clean(query: BenchmarkQuery, ranking: Sequence[str], benchmark: Benchmark) -> Sequence[str]:
-    """The ranking as the protocol wants it: without the reference where that is the rule."""
+def drop_reference(query: BenchmarkQuery, ranking: Sequence[str], benchmark: Benchmark) -> Sequence[str]:
+    """The ranking without the query's reference image, where the protocol removes it."""
     if benchmark.drop_reference and query.reference is not None:
         return [image for image in ranking if image != query.reference]
     return ranking
 
 
-def judge(queries: Sequence[BenchmarkQuery], rankings: Sequence[Sequence[str]], depth: int) -> Judged:
-    """Lay the ground truth over cleaned rankings, keeping the first `depth` ranks."""
+def relevance_of(
+    queries: Sequence[BenchmarkQuery], rankings: Sequence[Sequence[str]], depth: int
+) -> Relevance:
+    """Look up the relevant images in rankings without reference, down to rank `depth`."""
     rel: list[tuple[int, int]] = []
     target: list[tuple[int, int]] = []
     members: list[tuple[int, int]] = []
     rank = np.full(len(queries), np.nan)
     for row, (query, ranking) in enumerate(zip(queries, rankings, strict=True)):
-        wanted = frozenset(query.relevant)
-        found = list(compress(count(), map(wanted.__contains__, ranking)))
-        aimed = [place for place in found if ranking[place] == query.target] if query.target else found
-        rel += [(row, place) for place in found if place < depth]
-        target += [(row, place) for place in aimed if place < depth]
-        rank[row] = aimed[0] + 1 if aimed else math.nan
+        relevant = frozenset(query.relevant)
+        hits = list(compress(count(), map(relevant.__contains__, ranking)))  # 0-based ranks
+        target_hits = [place for place in hits if ranking[place] == query.target] if query.target else hits
+        rel += [(row, place) for place in hits if place < depth]
+        target += [(row, place) for place in target_hits if place < depth]
+        rank[row] = target_hits[0] + 1 if target_hits else math.nan
         if query.members:
-            aim = {ranking[place] for place in aimed}
-            group = [image in aim for image in ranking if image in query.members][:depth]
+            targets = {ranking[place] for place in target_hits}
+            group = [image in targets for image in ranking if image in query.members][:depth]
             members += [(row, place) for place, hit in enumerate(group) if hit]
     shape = (len(queries), max(depth, 1))
-    return Judged(
-        rel=_marked(shape, rel),
-        target=_marked(shape, target),
-        members=_marked(shape, members),
+    return Relevance(
+        rel=_true_at(shape, rel),
+        target=_true_at(shape, target),
+        members=_true_at(shape, members),
         n_relevant=np.array([len(set(query.relevant)) for query in queries], dtype=np.int64),
         rank=rank,
     )
 
 
-def _marked(shape: tuple[int, int], places: Sequence[tuple[int, int]]) -> Bools:
-    """A grid that is True in these places."""
+def _true_at(shape: tuple[int, int], places: Sequence[tuple[int, int]]) -> Bools:
+    """A boolean matrix that is True at these (row, column) places."""
     grid = np.zeros(shape, dtype=np.bool_)
     grid[tuple(np.array(places, dtype=np.intp).reshape(-1, 2).T)] = True
     return grid
 
 
-def score(
+def score_rankings(
     benchmark: Benchmark, queries: Sequence[BenchmarkQuery], rankings: Sequence[Sequence[str]]
 ) -> dict[str, Floats]:
     """Per-query values of every measure of the data set, plus "rank" (1-based, nan = the target is not
@@ -142,12 +142,14 @@ def score(
     Returns:
         measure -> (n_queries,), shares in [0, 1].
     """
-    named = [(measure, *split_name(measure)) for measure in benchmark.measures]
+    named = [(measure, *parse_measure(measure)) for measure in benchmark.measures]
     depth = max((k for _, _, k in named), default=0)
-    cleaned = [clean(query, ranking, benchmark) for query, ranking in zip(queries, rankings, strict=True)]
-    judged = judge(queries, cleaned, depth)
-    values = {measure: MEASURES[name](judged, k) for measure, name, k in named}
-    return {**values, "rank": judged.rank}
+    cleaned = [
+        drop_reference(query, ranking, benchmark) for query, ranking in zip(queries, rankings, strict=True)
+    ]
+    relevance = relevance_of(queries, cleaned, depth)
+    values = {measure: MEASURES[name](relevance, k) for measure, name, k in named}
+    return {**values, "rank": relevance.rank}
 
 
 def tabulate(
@@ -156,40 +158,40 @@ def tabulate(
     *,
     macro: Sequence[str] = (),
     worst_rank: int = 0,
-) -> Table:
-    """Arrange per-query values into the rows of a table: "all", then every subset in order of appearance.
+) -> ScoreTable:
+    """Group per-query values by subset: "all", then every subset in order of appearance.
 
     Args:
         queries: the answered queries.
-        values: as `score` returns them.
+        values: as `score_rankings` returns them.
         macro: subsets whose unweighted mean is "all".
         worst_rank: the gallery's size: a target that a cut-off ranking does not hold counts as ranked there
             (for BRI).
 
     Returns:
-        subset -> rows. For dialogs the rows over queries also hold cumulative Hits@k, and "all" has rows over
+        subset -> scores. For dialogs the scores over queries also hold cumulative Hits@k, and "all" has scores over
         dialogs (BRI).
     """
     names = [name for name in values if name != "rank"]
     matrix = np.stack([values[name] for name in names], axis=1) if names else np.zeros((len(queries), 0))
     if any(query.group for query in queries):
-        matrix = np.concatenate([matrix, _hits(queries, values["rank"])], axis=1)
+        matrix = np.concatenate([matrix, _cumulative_hits(queries, values["rank"])], axis=1)
         names = names + [f"{DIALOG_HITS}@{k}" for k in CUTOFFS]
     where: dict[str, list[int]] = {"all": list(range(len(queries)))}
     for row, query in enumerate(queries):
         for subset in query.subsets:
             where.setdefault(subset, []).append(row)
-    table: Table = {}
+    table: ScoreTable = {}
     for subset, rows in where.items():
         weights = _macro_weights(queries, macro) if subset == "all" and macro else np.ones(len(rows))
         units = [queries[row].unit for row in rows]
-        table[subset] = [Rows(units=units, measures=names, values=matrix[rows], weights=weights)]
-    table["all"] += _dialogs(queries, values["rank"], worst_rank)
+        table[subset] = [SubsetScores(units=units, measures=names, values=matrix[rows], weights=weights)]
+    table["all"] += _dialog_bri(queries, values["rank"], worst_rank)
     return table
 
 
-def means(table: Table) -> dict[str, dict[str, float]]:
-    """Subset -> measure -> figure, as metrics.json holds it; rows without a unit are left out."""
+def means(table: ScoreTable) -> dict[str, dict[str, float]]:
+    """Subset -> measure -> mean, as metrics.json holds it; empty subsets are left out."""
     return {
         subset: {name: value for rows in several if rows.units for name, value in rows.means().items()}
         for subset, several in table.items()
@@ -206,28 +208,28 @@ def _macro_weights(queries: Sequence[BenchmarkQuery], macro: Sequence[str]) -> F
     return weights
 
 
-def _hits(queries: Sequence[BenchmarkQuery], rank: Floats) -> Floats:
+def _cumulative_hits(queries: Sequence[BenchmarkQuery], rank: Floats) -> Floats:
     """Cumulative Hits@k of every query in its own round, (n_queries, len(CUTOFFS))."""
-    grid, rows = _grid(queries, rank)
+    grid, rows = _rank_grid(queries, rank)
     hits = np.stack([metrics.hits_cumulative(grid, k) for k in CUTOFFS], axis=2)
     return np.stack([hits[row, query.turn] for query, row in zip(queries, rows, strict=True)])
 
 
-def _dialogs(queries: Sequence[BenchmarkQuery], rank: Floats, worst_rank: int) -> list[Rows]:
-    """BRI of every dialog whose rounds were all answered."""
+def _dialog_bri(queries: Sequence[BenchmarkQuery], rank: Floats, worst_rank: int) -> list[SubsetScores]:
+    """BRI of every dialog of which all rounds were answered."""
     if not any(query.group for query in queries):
         return []
-    grid, _ = _grid(queries, np.where(np.isnan(rank), float(max(worst_rank, 1)), rank))
+    grid, _ = _rank_grid(queries, np.where(np.isnan(rank), float(max(worst_rank, 1)), rank))
     whole = np.flatnonzero(~np.isnan(grid).any(axis=1))
     if grid.shape[1] < 2 or not whole.size:
         return []
     units = list(dict.fromkeys(query.unit for query in queries))
     kept = [units[row] for row in whole]
     values = metrics.bri(grid[whole])[:, None]
-    return [Rows(units=kept, measures=["BRI"], values=values, weights=np.ones(len(kept)))]
+    return [SubsetScores(units=kept, measures=["BRI"], values=values, weights=np.ones(len(kept)))]
 
 
-def _grid(queries: Sequence[BenchmarkQuery], rank: Floats) -> tuple[Floats, list[int]]:
+def _rank_grid(queries: Sequence[BenchmarkQuery], rank: Floats) -> tuple[Floats, list[int]]:
     """Ranks as (n_dialogs, n_rounds), nan where a round is missing, and each query's row in it."""
     index: dict[str, int] = {}
     rows = [index.setdefault(query.unit, len(index)) for query in queries]

@@ -1,4 +1,4 @@
-"""`imagescope eval DATASET --check`: what is missing and where it is obtained; no model is loaded."""
+"""`imagescope eval DATASET --check`: which files are missing and where to obtain them; no model is loaded."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from imagescope_agent.retrieval.imaging.formats import described
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked:
-    """What was found: one line for people on each thing, and whether nothing is missing."""
+class DataSetCheck:
+    """The findings, one line each, and whether nothing is missing."""
 
     lines: tuple[str, ...]
     complete: bool
 
 
-def check(dataset: str, root: Path | str, *, split: str | None = None) -> Checked:
-    """Look at the files a data set needs and, when its annotations are there, at every picture of its
-    galleries.
+def check_data_set(dataset: str, root: Path | str, *, split: str | None = None) -> DataSetCheck:
+    """Look for the files of a data set and, when its annotations are there, for every image of its galleries.
 
     Raises:
         BadInput: unknown data set or split.
     """
     root = Path(root)
-    needed = datasets.find(dataset).needed(root, split=split)
+    needed = datasets.find(dataset).required_files(root, split=split)
     lines = [
         f"{'there' if each.path.exists() else 'MISSING'}: {each.path}"
         + ("" if each.path.exists() else f"; obtain it from {each.source}")
@@ -34,7 +33,7 @@ def check(dataset: str, root: Path | str, *, split: str | None = None) -> Checke
     ]
     complete = all(each.path.exists() for each in needed)
     if not all(each.path.exists() for each in needed if not each.images):
-        return Checked(lines=tuple(lines), complete=False)
+        return DataSetCheck(lines=tuple(lines), complete=False)
     sources = [each.source for each in needed if each.images]
     try:
         benchmark = datasets.load(dataset, root, split=split)
@@ -57,5 +56,5 @@ def check(dataset: str, root: Path | str, *, split: str | None = None) -> Checke
                     f"MISSING: {len(missing)} images, such as{example}; obtain them from {sources[0]}"
                 )
     except BadInput as error:
-        return Checked(lines=(*lines, f"PROBLEM: {error}"), complete=False)
-    return Checked(lines=tuple(lines), complete=complete)
+        return DataSetCheck(lines=(*lines, f"PROBLEM: {error}"), complete=False)
+    return DataSetCheck(lines=tuple(lines), complete=complete)

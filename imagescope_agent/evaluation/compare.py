@@ -1,4 +1,4 @@
-"""`imagescope compare`: are runs on the same queries really different?"""
+"""`imagescope compare`: paired significance tests between runs on the same queries."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ import numpy as np
 
 from imagescope_agent.checkpoints import reading
 from imagescope_agent.errors import BadInput, suggest
-from imagescope_agent.evaluation import aggregate as scoring
-from imagescope_agent.evaluation import significance
+from imagescope_agent.evaluation import aggregate, significance
 from imagescope_agent.evaluation.datasets.base import BenchmarkQuery
 from imagescope_agent.evaluation.metrics import Floats
 from imagescope_agent.evaluation.reporting import tables
 from imagescope_agent.evaluation.run_store import METRICS, PER_QUERY, RUN, read_identity, read_records
 
-#: What must agree before two runs may be compared.
-SAME = ("dataset", "split", "protocol", "gallery")
-HEAD = (
+#: Keys of run.json that must agree before two runs may be compared.
+MUST_AGREE = ("dataset", "split", "protocol", "gallery")
+HEADER = (
     *("run", "queries", "measure", "n", "baseline", "run value", "difference", "95 % interval"),
     *("p", "p (Holm)", "wins", "losses", "ties"),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """A finished run: its folder, what it is, the values of each answered query, how many queries failed."""
+class ComparedRun:
+    """A finished run: its folder, its run.json, the scores of each answered query, and how many queries failed."""
 
     name: str
     identity: dict[str, Any]
@@ -37,23 +36,22 @@ class Run:
     measures: list[str]
     failed: int
 
-    def table(self, chosen: Container[str]) -> scoring.Table:
-        """The run's table over some of its queries, named by qid."""
+    def scores(self, chosen: Container[str]) -> aggregate.ScoreTable:
+        """The score table over the queries with these qids."""
         kept = [(q, r) for q, r in zip(self.queries, self.records, strict=True) if q.qid in chosen]
         kept.sort(key=lambda pair: pair[0].qid)  # the same order in every run, so that values pair up
-        values = scoring.from_records([record for _, record in kept], self.measures)
+        values = aggregate.from_records([record for _, record in kept], self.measures)
         size, macro = self.identity.get("gallery_size", 0), self.identity.get("macro", ())
-        return scoring.tabulate([query for query, _ in kept], values, macro=macro, worst_rank=size)
+        return aggregate.tabulate([query for query, _ in kept], values, macro=macro, worst_rank=size)
 
 
 def compare(
     run_dirs: Sequence[Path | str], *, stage: str = "final", seed: int = 0, measures: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Compare runs with the first of them, query by query (dialog by dialog where a measure belongs to
-    dialogs).
+    """Compare runs with the first of them, paired by query (by dialog for measures of dialogs) that both answered.
 
-    Only queries that both answered count. Differences come with a paired bootstrap interval and a two-sided
-    paired permutation test; p-values are corrected by Holm's method over all rows.
+    Each difference has a paired bootstrap interval and a two-sided paired permutation test; p-values are corrected by
+    Holm's method over all rows.
 
     Args:
         run_dirs: folders that `imagescope eval` wrote, or folders of such folders (one a seed), whose queries are
@@ -63,9 +61,8 @@ def compare(
         measures: only these, all when empty.
 
     Returns:
-        "baseline", "runs", "stage", "failed" and "rows": {"run", "subset", "measure", "n", "baseline",
-        "value", "difference", "interval", "p", "p_holm", "wins", "losses", "ties"}; values, differences and
-        intervals as in metrics.json (per cent).
+        "baseline", "runs", "stage", "failed" and "rows": {"run", "subset", "measure", "n", "baseline", "value",
+        "difference", "interval", "p", "p_holm", "wins", "losses", "ties"}, in the units of metrics.json (per cent).
 
     Raises:
         BadInput: fewer than two runs, runs that were made under different rules or answered no query in common, or a
@@ -91,9 +88,9 @@ def compare(
     }
 
 
-def _require_same_rules(runs: Sequence[Run]) -> None:
+def _require_same_rules(runs: Sequence[ComparedRun]) -> None:
     for run in runs[1:]:
-        for key in SAME:
+        for key in MUST_AGREE:
             if run.identity.get(key) != runs[0].identity.get(key):
                 raise BadInput(
                     f"{run.name!r} has {key} {run.identity.get(key)!r}, {runs[0].name!r} has "
@@ -101,8 +98,8 @@ def _require_same_rules(runs: Sequence[Run]) -> None:
                 )
 
 
-def table(comparison: Mapping[str, Any], *, form: str = "markdown") -> str:
-    """A comparison as a Markdown or LaTeX table.
+def comparison_table(comparison: Mapping[str, Any], *, form: str = "markdown") -> str:
+    """A comparison, as `compare` returns it, as a Markdown or LaTeX table.
 
     Raises:
         BadInput: another form.
@@ -110,10 +107,10 @@ def table(comparison: Mapping[str, Any], *, form: str = "markdown") -> str:
     makers = {"markdown": tables.markdown_table, "latex": tables.latex_table}
     if form not in makers:
         raise BadInput(f"unknown form {form!r}: choose one of {', '.join(makers)}")
-    return makers[form](HEAD, [_cells(row) for row in comparison["rows"]])
+    return makers[form](HEADER, [_cells(row) for row in comparison["rows"]])
 
 
-def open_run(folder: Path, stage: str = "final") -> Run:
+def open_run(folder: Path, stage: str = "final") -> ComparedRun:
     """Read a run's folder, or a folder of runs (one a seed) as one run of all their queries.
 
     Raises:
@@ -123,7 +120,7 @@ def open_run(folder: Path, stage: str = "final") -> Run:
         return _opened(folder, stage)
 
 
-def _opened(folder: Path, stage: str) -> Run:
+def _opened(folder: Path, stage: str) -> ComparedRun:
     if not (folder / RUN).exists() and (parts := sorted(path.parent for path in folder.glob(f"*/{RUN}"))):
         return _pooled(folder, [open_run(part, stage) for part in parts])
     identity = read_identity(folder / RUN)
@@ -142,7 +139,7 @@ def _opened(folder: Path, stage: str) -> Run:
         )
         for r in answered
     ]
-    return Run(
+    return ComparedRun(
         name=str(folder),
         identity=identity,
         queries=queries,
@@ -152,15 +149,15 @@ def _opened(folder: Path, stage: str) -> Run:
     )
 
 
-def _pooled(folder: Path, parts: Sequence[Run]) -> Run:
-    """The runs of several seeds as one; the same number in two seeds is another query."""
+def _pooled(folder: Path, parts: Sequence[ComparedRun]) -> ComparedRun:
+    """The runs of several seeds as one; equal qids of two seeds are different queries."""
     _require_same_rules(parts)
     queries = [
         replace(query, qid=f"{seed}/{query.qid}", group=query.group and f"{seed}/{query.group}")
         for seed, part in ((Path(part.name).name, part) for part in parts)
         for query in part.queries
     ]
-    return Run(
+    return ComparedRun(
         name=str(folder),
         identity=parts[0].identity,
         queries=queries,
@@ -170,14 +167,16 @@ def _pooled(folder: Path, parts: Sequence[Run]) -> Run:
     )
 
 
-def _rows(baseline: Run, run: Run, seed: int, measures: Container[str] = ()) -> list[dict[str, Any]]:
-    """One comparison a subset and measure, over the queries that both runs answered."""
+def _rows(
+    baseline: ComparedRun, run: ComparedRun, seed: int, measures: Container[str] = ()
+) -> list[dict[str, Any]]:
+    """A comparison for each subset and measure, over the queries that both runs answered."""
     common = {query.qid for query in baseline.queries} & {query.qid for query in run.queries}
     if not common:
         raise BadInput(
             f"{run.name!r} and {baseline.name!r} answered no query in common: name runs of the same queries and seeds"
         )
-    before, after = baseline.table(common), run.table(common)
+    before, after = baseline.scores(common), run.scores(common)
     return [
         {"run": run.name, "subset": subset, "measure": measure, **_compared(first, second, measure, seed)}
         for subset in before
@@ -187,10 +186,12 @@ def _rows(baseline: Run, run: Run, seed: int, measures: Container[str] = ()) -> 
     ]
 
 
-def _compared(first: scoring.Rows, second: scoring.Rows, measure: str, seed: int) -> dict[str, Any]:
+def _compared(
+    first: aggregate.SubsetScores, second: aggregate.SubsetScores, measure: str, seed: int
+) -> dict[str, Any]:
     before, after = (_by_unit(rows, measure) for rows in (first, second))
     differences = after - before
-    gains = -differences if measure in scoring.PLAIN else differences
+    gains = -differences if measure in aggregate.NOT_PERCENT else differences
     return {
         "n": len(differences),
         "baseline": float(before.mean()),
@@ -204,11 +205,11 @@ def _compared(first: scoring.Rows, second: scoring.Rows, measure: str, seed: int
     }
 
 
-def _by_unit(rows: scoring.Rows, measure: str) -> Floats:
-    """A measure's values as metrics.json shows them, one a query or dialog: rounds are not independent."""
+def _by_unit(rows: aggregate.SubsetScores, measure: str) -> Floats:
+    """A measure's values in the unit of metrics.json, one for each query or dialog: rounds are not independent."""
     index: dict[str, int] = {}
     place = [index.setdefault(unit, len(index)) for unit in rows.units]
-    scale = 1.0 if measure in scoring.PLAIN else 100.0
+    scale = 1.0 if measure in aggregate.NOT_PERCENT else 100.0
     values = rows.values[:, rows.measures.index(measure)] * rows.weights * scale
     sums: Floats = np.bincount(place, weights=values) / np.bincount(place)
     return sums

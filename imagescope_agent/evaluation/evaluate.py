@@ -1,4 +1,4 @@
-"""`imagescope eval`: a data set through a graph, and everything that is kept of it."""
+"""`imagescope eval`: run a graph on a data set and write metrics, run file, tables and report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery,
 from imagescope_agent.evaluation.graph_system import open_system
 from imagescope_agent.evaluation.reporting import outputs
 from imagescope_agent.evaluation.run_store import RunStore
-from imagescope_agent.evaluation.runner import System, ask_all, sample
+from imagescope_agent.evaluation.runner import System, answer_queries, sample
 from imagescope_agent.redact import redact_values
 
 #: Queries in flight: models merge their requests into batches.
@@ -28,7 +28,7 @@ def evaluate(
     judge: str | None = None, profile: str = "mini", limit: int | None = None, seed: int = 0,
     concurrency: int = CONCURRENCY, progress: bool = True, system: System | None = None, **settings: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Ask a system every query of a data set and write all outputs; called again, go on where it was stopped.
+    """Send every query of a data set to a system and write all outputs; the same call resumes a stopped run.
 
     Args:
         dataset: a name of `datasets.DATASETS`.
@@ -52,26 +52,26 @@ def evaluate(
         BadInput: something is missing or malformed, or `out` holds another run.
         BackendUnavailable: a model does not answer; what was answered is kept.
     """
-    benchmark, queries, galleries = _asked(dataset, Path(root), split, limit, seed)
+    benchmark, queries, galleries = _load(dataset, Path(root), split, limit, seed)
     if system is None:
         chosen = {"seed": seed, **settings, **({"judge": judge} if judge else {})}
         system = open_system(benchmark, galleries, graph=graph, profile=profile, settings=chosen)
     identity = redact_values({
-        **_rules(benchmark), "judge": judge, "settings": settings, "weights": {}, **getattr(system, "identity", {}),
+        **_protocol(benchmark), "judge": judge, "settings": settings, "weights": {}, **getattr(system, "identity", {}),
         "graph": graph, "profile": profile, "seed": seed, "limit": limit, "queries": _fingerprint(queries),
     })  # fmt: skip
-    with contextlib.closing(RunStore(Path(out), identity)) as ledger:
-        work = ask_all(benchmark, queries, system, ledger, concurrency=concurrency, progress=progress)
+    with contextlib.closing(RunStore(Path(out), identity)) as store:
+        work = answer_queries(benchmark, queries, system, store, concurrency=concurrency, progress=progress)
         return outputs.write_all(Path(out), identity, benchmark, queries, run_sync(work), galleries)
 
 
-def _asked(
+def _load(
     dataset: str, root: Path, split: str | None, limit: int | None, seed: int
 ) -> tuple[Benchmark, list[BenchmarkQuery], dict[str, Gallery]]:
-    """The data set, the queries that are drawn from it, and the galleries they need."""
+    """The data set, the queries that are sampled from it, and the galleries they search."""
     if limit is not None and limit < 1:
         raise BadInput(f"--limit {limit}: give at least 1")
-    datasets.find(dataset).needed(root, split=split)  # an unknown split is told before anything is drawn
+    datasets.find(dataset).required_files(root, split=split)  # an unknown split is told before anything is drawn
     if prepare := getattr(datasets.find(dataset), "prepare", None):
         prepare(root, seed=seed)
     benchmark = datasets.load(dataset, root, split=split)
@@ -79,7 +79,7 @@ def _asked(
     return benchmark, queries, _galleries(benchmark, queries)
 
 
-def _rules(benchmark: Benchmark) -> dict[str, Any]:
+def _protocol(benchmark: Benchmark) -> dict[str, Any]:
     return {
         "dataset": benchmark.name,
         "split": benchmark.split,
@@ -92,10 +92,10 @@ def _rules(benchmark: Benchmark) -> dict[str, Any]:
 
 
 def _galleries(benchmark: Benchmark, queries: Sequence[BenchmarkQuery]) -> dict[str, Gallery]:
-    """The galleries these queries need, with all their pictures in place.
+    """The galleries these queries search, with all their images in place.
 
     Raises:
-        BadInput: pictures are missing.
+        BadInput: images are missing.
     """
     wanted = {query.gallery for query in queries}
     galleries = {name: gallery for name, gallery in benchmark.open_galleries().items() if name in wanted}
@@ -109,9 +109,9 @@ def _galleries(benchmark: Benchmark, queries: Sequence[BenchmarkQuery]) -> dict[
 
 
 def _fingerprint(queries: Sequence[BenchmarkQuery]) -> str:
-    """A hash of what is asked, so that a run is not continued on other queries under the same name."""
-    asked = [(query.qid, query.text, query.reference, query.relevant) for query in queries]
+    """A hash of the queries, so that a run is not resumed with other queries of the same ids."""
+    content = [(query.qid, query.text, query.reference, query.relevant) for query in queries]
     return (
         f"{len(queries)} queries, sha256 "
-        + hashlib.sha256(json.dumps(asked).encode("utf-8")).hexdigest()[:16]
+        + hashlib.sha256(json.dumps(content).encode("utf-8")).hexdigest()[:16]
     )

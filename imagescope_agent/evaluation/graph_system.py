@@ -1,4 +1,4 @@
-"""Our own graphs as systems to evaluate: one opened collection a gallery, official ids in and out."""
+"""Adapter that evaluates our graphs: one opened collection for each gallery, official image ids in and out."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation.chat.session_adapter import TALKING, Turns
+from imagescope_agent.evaluation.chat.session_adapter import CONVERSATIONAL_GRAPHS, SessionAdapter
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
-from imagescope_agent.evaluation.runner import Answer
+from imagescope_agent.evaluation.runner import SystemAnswer
 from imagescope_agent.registry import load_graph
 from imagescope_agent.results import total
 from imagescope_agent.settings import Settings
 
-#: Stages a ranking goes through, where the graph has a node of that name; "final" is what the user gets.
+#: Stages whose ranking is scored where the graph has a node of that name; "final" is the ranking that is returned.
 STAGES = ("retrieve", "verify", "judge")
 #: Ranking after each stage (paths), notes, usage.
-Found = tuple[Mapping[str, Sequence[str]], Sequence[Mapping[str, str]], dict[str, Any]]
+StageRankings = tuple[Mapping[str, Sequence[str]], Sequence[Mapping[str, str]], dict[str, Any]]
 
 
 def open_system(
@@ -34,10 +34,10 @@ def open_system(
     """
     from imagescope_agent.api import ImageScope, index_folder
 
-    load_graph(graph)  # a misspelt name is told before hours of indexing
+    load_graph(graph)  # a misspelt name fails before hours of indexing
     chosen = {"keep_reference": not benchmark.drop_reference, **settings}
-    if graph in TALKING:
-        chosen["clarify"] = "never"  # nobody is there to answer
+    if graph in CONVERSATIONAL_GRAPHS:
+        chosen["clarify"] = "never"  # nobody answers questions
     scopes = {}
     for name, gallery in galleries.items():
         index_folder(
@@ -50,7 +50,7 @@ def open_system(
 
 
 class GraphSystem:
-    """Asks the graph that was opened on the query's gallery.
+    """Sends each query to the graph that was opened on its gallery.
 
     Args:
         benchmark: says how deep a ranking must be.
@@ -85,41 +85,43 @@ class GraphSystem:
             "settings": {name: value for name, value in chosen.to_dict().items() if name != "k"},
             "weights": dict(first.services.weights),
         }
-        self._turns: Turns | None = None
+        self._sessions: SessionAdapter | None = None
         if any(query.group for query in benchmark.queries):
-            talks = first.graph in TALKING
-            self.identity["dialogs"] = "turns of a conversation" if talks else "rounds joined into one text"
-            self._turns = self._conversations(benchmark, settings) if talks else None
+            conversational = first.graph in CONVERSATIONAL_GRAPHS
+            self.identity["dialogs"] = (
+                "turns of a conversation" if conversational else "rounds joined into one text"
+            )
+            self._sessions = self._open_sessions(benchmark, settings) if conversational else None
 
-    async def answer(self, query: BenchmarkQuery) -> Answer:
+    async def answer(self, query: BenchmarkQuery) -> SystemAnswer:
         """Rank the gallery; the result's rankings become official ids.
 
         Raises:
             BackendUnavailable: a model does not answer.
             ImageScopeError: this query failed.
         """
-        ask = self._turn if self._turns and query.group else self._search
+        ask = self._turn if self._sessions and query.group else self._search
         rankings, notes, usage = await ask(query)
         ids = self._ids[query.gallery]
 
         def official(ranking: Sequence[str]) -> list[str]:
             return [ids[path] for path in ranking if ids[path] not in query.copies]
 
-        return Answer(
+        return SystemAnswer(
             stages={stage: official(rankings[stage]) for stage in (*self._stages, "final")},
             notes=[dict(note) for note in notes],
             usage=usage,
         )
 
-    async def _search(self, query: BenchmarkQuery) -> Found:
+    async def _search(self, query: BenchmarkQuery) -> StageRankings:
         files, depth = self._galleries[query.gallery].files, self._depth[query.gallery]
         reference = files[query.reference] if query.reference is not None else None
         result = await self._scopes[query.gallery].asearch(query.text, image=reference, k=depth)
         return {"judge": result.rankings["final"], **result.rankings}, result.notes, result.usage
 
-    async def _turn(self, query: BenchmarkQuery) -> Found:
-        assert self._turns is not None
-        state = await self._turns.state(query)
+    async def _turn(self, query: BenchmarkQuery) -> StageRankings:
+        assert self._sessions is not None
+        state = await self._sessions.state(query)
         rankings = {
             "retrieve": state["ranking_retrieve"],
             "verify": state["ranking_verify"] or state["ranking_retrieve"],
@@ -127,18 +129,18 @@ class GraphSystem:
         }
         return rankings, state["notes"], total(state["usage"])
 
-    def _conversations(self, benchmark: Benchmark, settings: Mapping[str, Any]) -> Turns:
+    def _open_sessions(self, benchmark: Benchmark, settings: Mapping[str, Any]) -> SessionAdapter:
         services = {name: scope.services for name, scope in self._scopes.items()}
-        told = {
+        chosen = {
             name: Settings.load(each.settings, **{**settings, "k": self._depth[name]})
             for name, each in services.items()
         }
         graph = next(iter(self._scopes.values())).graph
-        return Turns(graph, services, told, benchmark.queries)
+        return SessionAdapter(graph, services, chosen, benchmark.queries)
 
 
 def _require_all(gallery: Gallery, scope: Any) -> None:
-    """Check that the index holds the whole gallery; a smaller one would make every figure too good.
+    """Check that the index holds the whole gallery; a smaller one would make every score too good.
 
     Raises:
         BadInput: an image is not in it.

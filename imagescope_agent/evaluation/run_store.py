@@ -1,7 +1,7 @@
-"""A run's folder: which run it is (run.json) and every answer as it arrives (per_query.jsonl).
+"""Resumable store of a run: its identity (run.json) and every answer as it arrives (per_query.jsonl).
 
-A line is written by one append, so a run that is killed leaves whole lines and at most one torn end, which
-the next run cuts off and asks again: nothing is lost, nothing is asked twice.
+Each line is written by one append, so a killed run leaves whole lines and at most one partial line, which the next run
+cuts off: no answer is lost and no query is sent twice.
 """
 
 from __future__ import annotations
@@ -10,42 +10,29 @@ import fcntl
 import json
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from imagescope_agent.atomic_write import TEMPORARY_PATTERN, write_atomic
 from imagescope_agent.errors import BadInput
 from imagescope_agent.redact import redact_values
-from imagescope_agent.untrusted import create_file, parse_json
+from imagescope_agent.untrusted import parse_json
 
 RUN = "run.json"
 PER_QUERY = "per_query.jsonl"
 METRICS = "metrics.json"
 SAID = ("failed", "notes")  # of a record: what models and servers said
-_TORN = re.compile(r"\.[\w.-]+\.[0-9a-f]{16}\.part")
-
-
-def write_atomic(path: Path, parts: Iterable[str]) -> None:
-    """Write a whole file or nothing: a reader, and a kill at any moment, sees the old one or the new one."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
-    try:
-        with os.fdopen(create_file(partial), "w", encoding="utf-8") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+_UNFINISHED = re.compile(r"[\w.-]+" + TEMPORARY_PATTERN)
 
 
 class RunStore:
-    """The answers of one run, kept on disk as they come.
+    """The answers of one run, written to disk as they arrive.
 
     Args:
         out: the run's folder; made when missing.
-        identity: what makes this run this run (data set, graph, settings, ...), JSON-able.
+        identity: data set, graph, settings, ...: what must agree for a run to be resumed; JSON-able.
 
     Raises:
         BadInput: the folder holds another run, or its files are damaged.
@@ -57,7 +44,7 @@ class RunStore:
         out.mkdir(parents=True, exist_ok=True)
         self.path = out / PER_QUERY
         self.records: dict[str, dict[str, Any]] = {}
-        self._lock = _alone(out)
+        self._lock = _lock_folder(out)
         try:
             self._resume(out, json.loads(json.dumps(identity)))
         except BadInput:
@@ -65,7 +52,7 @@ class RunStore:
             raise
 
     def append(self, record: dict[str, Any]) -> None:
-        """Keep one answer: one line, one write; without secrets in what models and servers said."""
+        """Add one answer: one line, one write; without secrets in what models and servers said."""
         record = {**record, **{name: redact_values(record[name]) for name in SAID if name in record}}
         line = json.dumps(record, ensure_ascii=False) + "\n"
         with open(self.path, "ab", buffering=0, opener=_no_link) as file:
@@ -73,32 +60,32 @@ class RunStore:
         self.records[record["qid"]] = record
 
     def close(self) -> None:
-        """Let others write to the folder."""
+        """Release the folder's lock."""
         self._lock.close()
 
     def finish(self, order: Iterable[str]) -> list[dict[str, Any]]:
-        """Put the lines into the data set's order, whatever order the answers came in, and return them."""
+        """Rewrite the lines in the order of these qids and return them."""
         records = [self.records[qid] for qid in order]
         write_atomic(self.path, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))
         return records
 
     def _resume(self, out: Path, identity: dict[str, Any]) -> None:
-        for torn in out.iterdir():
-            if _TORN.fullmatch(torn.name) and not torn.is_dir():
-                torn.unlink()
-        self._claim(out / RUN, identity)
-        self._cut_torn_end()
+        for unfinished in out.iterdir():
+            if _UNFINISHED.fullmatch(unfinished.name) and not unfinished.is_dir():
+                unfinished.unlink()
+        self._check_identity(out / RUN, identity)
+        self._cut_partial_line()
         for number, record in read_records(self.path):
             if record["qid"] in self.records:
                 raise _damaged(self.path, number, f"query {record['qid']!r} occurs twice")
             self.records[record["qid"]] = record
 
     @staticmethod
-    def _claim(path: Path, identity: dict[str, Any]) -> None:
+    def _check_identity(path: Path, identity: dict[str, Any]) -> None:
         if not path.exists():
             if (path.parent / PER_QUERY).exists():
                 raise BadInput(f"{path}: missing beside {PER_QUERY}; start again in an empty folder")
-            write_atomic(path, [json.dumps(identity, indent=2, ensure_ascii=False), "\n"])
+            write_atomic(path, json.dumps(identity, indent=2, ensure_ascii=False) + "\n")
             return
         kept = read_identity(path)
         for key in (*identity, *kept):
@@ -108,7 +95,7 @@ class RunStore:
                     f"not {identity.get(key)!r}: name another folder with --out"
                 )
 
-    def _cut_torn_end(self) -> None:
+    def _cut_partial_line(self) -> None:
         if not self.path.exists():
             return
         data = self.path.read_bytes()
@@ -117,8 +104,8 @@ class RunStore:
             os.truncate(self.path, whole)
 
 
-def _alone(out: Path) -> IO[str]:
-    """A lock that the system lets go when this process ends, however it ends."""
+def _lock_folder(out: Path) -> IO[str]:
+    """An exclusive lock, which the system releases when this process ends, however it ends."""
     file = os.fdopen(_no_link(str(out / ".lock"), os.O_WRONLY | os.O_CREAT), "w", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -142,7 +129,7 @@ def _no_link(path: str, flags: int) -> int:
 
 
 def read_identity(path: Path) -> dict[str, Any]:
-    """What run a folder holds.
+    """The identity of the run in a folder.
 
     Raises:
         BadInput: missing or damaged.
@@ -166,7 +153,7 @@ def read_records(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
     """
     if not path.exists():
         return
-    names: dict[str, str] = {}  # one object an image: a large run repeats few names ten million times
+    names: dict[str, str] = {}  # interned: a large run repeats few names ten million times
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             try:

@@ -1,4 +1,4 @@
-"""Ask a system every query of a data set, several at once, and keep each answer as it arrives."""
+"""Send every query of a data set to a system, several at once, and store each answer as it arrives."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from imagescope_agent.errors import BackendUnavailable, ImageScopeError
-from imagescope_agent.evaluation import aggregate as scoring
+from imagescope_agent.evaluation import aggregate
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery
 from imagescope_agent.evaluation.run_store import RunStore
 
 #: How many of the first ranks per_query.jsonl keeps of every stage.
-KEPT = 100
-#: Notes that tell of luck, of patience or of what was asked, not of a worse answer.
-HARMLESS = frozenset({"tie", "retried", "asked"})
+RANKS_KEPT = 100
+#: Kinds of note that do not count as degraded.
+NOT_DEGRADING = frozenset({"tie", "retried", "asked"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a system says to a query: official image ids, best first, after each stage; "final" is among
-    them.
-    """
+class SystemAnswer:
+    """A system's answer to a query: official image ids, best first, after each stage, of which one is "final"."""
 
     stages: dict[str, list[str]]
     notes: list[dict[str, str]] = field(default_factory=list)
@@ -33,9 +31,9 @@ class Answer:
 
 
 class System(Protocol):
-    """Anything that ranks a gallery for a query; `imagescope` opens ours, tests bring their own."""
+    """Anything that ranks a gallery for a query: `graph_system`, or another system under test."""
 
-    async def answer(self, query: BenchmarkQuery) -> Answer:
+    async def answer(self, query: BenchmarkQuery) -> SystemAnswer:
         """Rank the query's gallery.
 
         Raises:
@@ -46,9 +44,7 @@ class System(Protocol):
 
 
 def sample(queries: Sequence[BenchmarkQuery], limit: int | None, seed: int) -> list[BenchmarkQuery]:
-    """`limit` queries (whole dialogs) drawn without replacement by `seed`, in the data set's order; all when
-    None.
-    """
+    """Sample `limit` queries (whole dialogs) without replacement, in the data set's order; all when None."""
     units = list(dict.fromkeys(query.unit for query in queries))
     if limit is None or limit >= len(units):
         return list(queries)
@@ -56,38 +52,38 @@ def sample(queries: Sequence[BenchmarkQuery], limit: int | None, seed: int) -> l
     return [query for query in queries if query.unit in drawn]
 
 
-async def ask_all(
+async def answer_queries(
     benchmark: Benchmark,
     queries: Sequence[BenchmarkQuery],
     system: System,
-    ledger: RunStore,
+    store: RunStore,
     *,
     concurrency: int,
     progress: bool,
 ) -> list[dict[str, Any]]:
-    """Answer the queries that the ledger does not hold yet.
+    """Answer the queries that the store does not hold yet.
 
     Returns:
         All records in the order of `queries`.
 
     Raises:
-        BackendUnavailable: the run cannot go on; what was answered is kept.
+        BackendUnavailable: the run cannot go on; the answers so far are stored.
     """
     units: dict[str, list[BenchmarkQuery]] = {}
     for query in queries:
-        if query.qid not in ledger.records:
+        if query.qid not in store.records:
             units.setdefault(query.unit, []).append(query)
-    waiting = iter(units.values())  # dialogs go side by side, the rounds of each one after the other
+    waiting = iter(units.values())  # dialogs run concurrently, the rounds of a dialog in order
     bar = tqdm(
         total=len(queries),
-        initial=len(ledger.records),
+        initial=len(store.records),
         unit="query",
         desc=benchmark.name,
         disable=None if progress else True,
         leave=False,
     )
     with bar:
-        workers = [_work(benchmark, waiting, system, ledger, bar) for _ in range(max(1, concurrency))]
+        workers = [_worker(benchmark, waiting, system, store, bar) for _ in range(max(1, concurrency))]
         tasks = [asyncio.create_task(worker) for worker in workers]
         try:
             await asyncio.gather(*tasks)
@@ -95,24 +91,24 @@ async def ask_all(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-    return ledger.finish(query.qid for query in queries)
+    return store.finish(query.qid for query in queries)
 
 
-async def _work(
+async def _worker(
     benchmark: Benchmark,
     waiting: Iterator[list[BenchmarkQuery]],
     system: System,
-    ledger: RunStore,
+    store: RunStore,
     bar: tqdm[Any],
 ) -> None:
     for unit in waiting:
         for query in unit:
-            ledger.append(await _record(benchmark, query, system))
+            store.append(await answer_record(benchmark, query, system))
             bar.update()
 
 
-async def _record(benchmark: Benchmark, query: BenchmarkQuery, system: System) -> dict[str, Any]:
-    """One line of per_query.jsonl."""
+async def answer_record(benchmark: Benchmark, query: BenchmarkQuery, system: System) -> dict[str, Any]:
+    """Answer and score one query: a line of per_query.jsonl."""
     head = {
         "qid": query.qid, "text": query.text, "reference": query.reference,
         "subsets": list(query.subsets), "group": query.group, "turn": query.turn,
@@ -123,13 +119,13 @@ async def _record(benchmark: Benchmark, query: BenchmarkQuery, system: System) -
         raise
     except ImageScopeError as error:
         return {**head, **_failure(f"{type(error).__name__}: {error}")}
-    except Exception as error:  # noqa: BLE001 -- one query's defect must not end a run of hours; it is counted as failed
+    except Exception as error:  # noqa: BLE001 -- a defect in one query must not end a run of hours; it counts as failed
         return {**head, **_failure(f"unexpected {type(error).__name__}: {error}")}
     return {
         **head,
         "failed": None,
-        "degraded": any(note["kind"] not in HARMLESS for note in answer.notes),
-        "stages": {stage: _keep(query, ranking, benchmark) for stage, ranking in answer.stages.items()},
+        "degraded": any(note["kind"] not in NOT_DEGRADING for note in answer.notes),
+        "stages": {stage: _truncated(query, ranking, benchmark) for stage, ranking in answer.stages.items()},
         "values": {stage: _values(benchmark, query, ranking) for stage, ranking in answer.stages.items()},
         "usage": answer.usage,
         "notes": answer.notes,
@@ -141,12 +137,10 @@ def _failure(why: str) -> dict[str, Any]:
 
 
 def _values(benchmark: Benchmark, query: BenchmarkQuery, ranking: list[str]) -> dict[str, Any]:
-    return scoring.as_record(scoring.score(benchmark, [query], [ranking]), 0)
+    return aggregate.as_record(aggregate.score_rankings(benchmark, [query], [ranking]), 0)
 
 
-def _keep(query: BenchmarkQuery, ranking: list[str], benchmark: Benchmark) -> list[str]:
-    """The first KEPT ranks, then the rest of CIRR's group in ranked order, so that recall_subset can be
-    scored again.
-    """
-    cleaned = list(scoring.clean(query, ranking, benchmark))
-    return cleaned[:KEPT] + [image for image in cleaned[KEPT:] if image in query.members]
+def _truncated(query: BenchmarkQuery, ranking: list[str], benchmark: Benchmark) -> list[str]:
+    """The first RANKS_KEPT ranks, then the rest of CIRR's group in ranked order, which recall_subset needs."""
+    cleaned = list(aggregate.drop_reference(query, ranking, benchmark))
+    return cleaned[:RANKS_KEPT] + [image for image in cleaned[RANKS_KEPT:] if image in query.members]

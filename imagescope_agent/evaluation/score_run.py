@@ -1,6 +1,4 @@
-"""`imagescope score`: the figures of any run or submission file, by the same code as our own runs; no model
-is loaded.
-"""
+"""`imagescope score`: score any run or submission file by the same code as our own runs; no model is loaded."""
 
 from __future__ import annotations
 
@@ -11,28 +9,27 @@ from typing import Any
 from unicodedata import normalize
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation import aggregate as scoring
-from imagescope_agent.evaluation import datasets, trec
+from imagescope_agent.evaluation import aggregate, datasets, trec
 from imagescope_agent.evaluation.datasets.annotations import key_line, read_json, read_text
 from imagescope_agent.evaluation.datasets.base import Benchmark
 from imagescope_agent.evaluation.encodings import open_utf8
-from imagescope_agent.evaluation.trec import Lines
+from imagescope_agent.evaluation.trec import RunLines
 
 
-def score(
+def score_run(
     dataset: str, *, root: Path | str, run_file: Path | str, split: str | None = None
 ) -> dict[str, Any]:
     """Score a TREC run, or an official submission of a data set that has a server.
 
     Args:
         dataset: a name of `datasets.DATASETS`.
-        root: where the data set lies; its images are not needed.
+        root: the data set's folder; its images are not needed.
         run_file: a TREC run, or a JSON submission.
         split: the split the run was made for.
 
     Returns:
-        "dataset", "split", "protocol", "gallery", "run", "queries", "failed" (queries without a ranking:
-        counted, not scored), "metrics" as in metrics.json with the one stage "final".
+        "dataset", "split", "protocol", "gallery", "run", "queries", "failed" (queries without a ranking, which are
+        not scored), "metrics" as in metrics.json with the one stage "final".
 
     Raises:
         BadInput: the file is malformed, of another split, or holds duplicates or images that are not in the
@@ -56,7 +53,7 @@ def score(
     return _score(benchmark, rankings, tuple(measures), path)
 
 
-def _as_published(lines: Lines, benchmark: Benchmark, path: Path) -> Lines:
+def _as_published(lines: RunLines, benchmark: Benchmark, path: Path) -> RunLines:
     """The run with ids as the data set spells them, where they differ in their Unicode form alone.
 
     Raises:
@@ -136,9 +133,9 @@ def _score(
     benchmark: Benchmark, rankings: Mapping[str, list[str]], measures: tuple[str, ...], path: Path
 ) -> dict[str, Any]:
     answered = [query for query in benchmark.queries if query.qid in rankings]
-    values = scoring.score(benchmark, answered, [rankings[query.qid] for query in answered])
+    values = aggregate.score_rankings(benchmark, answered, [rankings[query.qid] for query in answered])
     chosen = {name: value for name, value in values.items() if name in measures or name == "rank"}
-    table = scoring.tabulate(answered, chosen, macro=benchmark.macro, worst_rank=benchmark.size)
+    table = aggregate.tabulate(answered, chosen, macro=benchmark.macro, worst_rank=benchmark.size)
     return {
         "dataset": benchmark.name,
         "split": benchmark.split,
@@ -148,7 +145,7 @@ def _score(
         "run": str(path),
         "queries": len(benchmark.queries),
         "failed": len(benchmark.queries) - len(answered),
-        "metrics": {"final": scoring.means(table)},
+        "metrics": {"final": aggregate.means(table)},
     }
 
 

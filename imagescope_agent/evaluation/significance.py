@@ -1,6 +1,4 @@
-"""Is the difference between two runs real? Paired tests over queries (or dialogs), and a correction for many
-of them.
-"""
+"""Paired significance tests over queries (or dialogs), and Holm's correction for multiple comparisons."""
 
 from __future__ import annotations
 

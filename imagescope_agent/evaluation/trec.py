@@ -1,4 +1,4 @@
-"""TREC run files: "QID Q0 IMAGE RANK SCORE TAG", one line a result.
+"""TREC run files, "QID Q0 IMAGE RANK SCORE TAG", one result per line.
 
 White space and "%" in ids are percent-encoded, so that a file name with a space stays one field. A ranking is
 read as trec_eval reads it, by falling score, except that equal scores keep the order of the rank column.
@@ -14,23 +14,23 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from imagescope_agent.atomic_write import write_atomic
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.encodings import open_utf8
-from imagescope_agent.evaluation.run_store import write_atomic
-from imagescope_agent.evaluation.tsv import Bytes, Codes, Floats, Ints, decimals, pad, split
+from imagescope_agent.evaluation.tsv import Bytes, Floats, IdCodes, Ints, decimals, pad, split
 
-FORM = "QID Q0 IMAGE RANK SCORE TAG"
+LINE_FORMAT = "QID Q0 IMAGE RANK SCORE TAG"
 FIELDS = 6
 COLUMNS = (0, 2, 3, 4)  # without Q0 and the tag
-BLOCK = 1 << 20  # bytes read at a time: what is made of them stays in the processor's cache
+BLOCK_BYTES = 1 << 20  # read at a time, so that the intermediate arrays stay in the processor's cache
 _ENCODED = {ord(c): f"%{ord(c):02X}" for c in "% \t\r\n\v\f\x1c\x1d\x1e\x1f"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lines:
+class RunLines:
     """A run's lines, in the order of the file: arrays (n_lines,).
 
-    `query` and `image` count `qids` and `images` in the order in which they appear.
+    `query` and `image` are indices into `qids` and `images`, which are in order of first appearance.
     """
 
     qids: list[str]
@@ -80,17 +80,17 @@ def read_run(path: Path) -> dict[str, list[str]]:
     return read_lines(path).rankings()
 
 
-def read_lines(path: Path) -> Lines:
+def read_lines(path: Path) -> RunLines:
     """Read and check a run file, without sorting it.
 
     Raises:
         BadInput: as `read_run` says.
     """
-    qids, images = Codes(), Codes()
+    qids, images = IdCodes(), IdCodes()
     blocks = []
     try:
         with open_utf8(path) as file:
-            while block := file.read(BLOCK):
+            while block := file.read(BLOCK_BYTES):
                 columns = _columns(block + file.readline())
                 numbers = _ranks(columns[2]), _numbers(columns[3])
                 blocks.append((qids.of(columns[0]), images.of(columns[1]), *numbers))
@@ -99,9 +99,9 @@ def read_lines(path: Path) -> Lines:
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror or error}") from None
     if not qids.names:
-        raise BadInput(f"{path}, line 1: the run is empty; expected lines {FORM!r}")
+        raise BadInput(f"{path}, line 1: the run is empty; expected lines {LINE_FORMAT!r}")
     query, image, rank, score = map(np.concatenate, zip(*blocks, strict=True))
-    lines = Lines(
+    lines = RunLines(
         qids=list(qids.names), images=list(images.names), query=query, image=image, rank=rank, score=score
     )
     _check(lines, path)
@@ -128,7 +128,7 @@ def _fields(line: bytes) -> list[bytes]:
 
 
 def _numbers(column: Bytes) -> Floats:
-    """A column of numbers.
+    """A column of numbers as an array.
 
     Raises:
         ValueError: a field is none.
@@ -149,7 +149,7 @@ def _ranks(column: Bytes) -> Floats:
     return found
 
 
-def _check(lines: Lines, path: Path) -> None:
+def _check(lines: RunLines, path: Path) -> None:
     """Check that no image comes twice for a query, and that scores can be compared.
 
     Raises:
@@ -169,7 +169,7 @@ def _check(lines: Lines, path: Path) -> None:
 
 
 def _bad_line(path: Path) -> BadInput:
-    """What is wrong with the first line that cannot be read."""
+    """The error for the first line that cannot be read."""
     try:
         file = open_utf8(path)
     except UnicodeDecodeError:
@@ -184,7 +184,7 @@ def _bad_line(path: Path) -> BadInput:
             except UnicodeDecodeError:
                 return BadInput(f"{path}, line {number}: not UTF-8 text")
             except (ValueError, OverflowError):
-                return BadInput(f"{path}, line {number}: expected {FORM!r}; the line may be cut off")
+                return BadInput(f"{path}, line {number}: expected {LINE_FORMAT!r}; the line may be cut off")
     return BadInput(f"{path}: changed while it was read")
 
 
@@ -194,19 +194,19 @@ def encode(name: str) -> str:
 
 
 def line_of(path: Path, qid: str, image: str | None = None, *, occurrence: int = 1) -> int:
-    """The line (from 1) on which a query, or an image of it, stands for the `occurrence`-th time."""
+    """The line (from 1) of the `occurrence`-th result of a query, or of an image for it."""
     found = 0
     with open_utf8(path) as file:
         for number, line in enumerate(file, start=1):
             parts = line.split()
-            found += _is(parts[:1], qid) and (image is None or _is(parts[2:3], image))
+            found += _spells(parts[:1], qid) and (image is None or _spells(parts[2:3], image))
             if found == occurrence:
                 return number
     return 0
 
 
-def _is(spelled: list[bytes], name: str) -> bool:
-    """Whether a field spells an id; ids are percent-encoded as one likes."""
+def _spells(spelled: list[bytes], name: str) -> bool:
+    """Whether a field is an id, with any characters percent-encoded."""
     return spelled == [encode(name).encode("utf-8")] or (
         b"%" in b"".join(spelled) and unquote(spelled[0].decode("utf-8")) == name
     )

@@ -1,8 +1,7 @@
-"""Columns of a large text file, without a Python object for every field.
+"""Vectorised parsing of columns of a large text file, without a Python object for every field.
 
-Millions of lines of the plainest form are taken apart by numpy: fields with one space or tab between them, ids that
-come back again and again, decimal numbers. Whatever is not plain is left to slower code: `split` and `decimals` answer
-None, and `Codes` asks a dict.
+The common case is parsed by numpy: fields separated by one space or tab, ids that repeat, decimal numbers. For anything
+else `split` and `decimals` return None, so that the caller parses line by line, and `IdCodes` falls back to a dict.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 WIDEST = 128  # bytes of a field
-_WORD = 8  # bytes compared at once
-_LONGEST = 24  # bytes of a number whose digits a float may hold
-_SLOTS = 20  # bits
-_KEPT = np.where(np.arange(WIDEST) < np.arange(WIDEST + 1)[:, None], 255, 0).astype(np.uint8).view(np.uint64)
-_TENS = np.array([float(10**power) for power in range(23)])  # all exact
-_FACTORS = np.random.default_rng(0).integers(2**63, size=WIDEST // _WORD, dtype=np.uint64) * 2 + 1
+_WORD = 8  # bytes of a machine word, which are compared at once
+_LONGEST = 24  # bytes of a number that is parsed here
+_TABLE_BITS = 20  # log2 of the slots of the hash table
+_MASKS = np.where(np.arange(WIDEST) < np.arange(WIDEST + 1)[:, None], 255, 0).astype(np.uint8).view(np.uint64)
+_POWERS_OF_TEN = np.array([float(10**power) for power in range(23)])  # all exact
+_HASH_FACTORS = np.random.default_rng(0).integers(2**63, size=WIDEST // _WORD, dtype=np.uint64) * 2 + 1
 
 
 def split(block: bytes, fields: int, wanted: Sequence[int]) -> list[Bytes] | None:
@@ -51,7 +50,7 @@ def split(block: bytes, fields: int, wanted: Sequence[int]) -> list[Bytes] | Non
     lengths = ends - starts
     if lengths.min() < 1 or lengths.max() > WIDEST:
         return None
-    return [_cut(data, starts[place::fields], lengths[place::fields]) for place in wanted]
+    return [_fields_at(data, starts[place::fields], lengths[place::fields]) for place in wanted]
 
 
 def pad(column: Sequence[bytes]) -> Bytes:
@@ -78,24 +77,24 @@ def decimals(column: Bytes, *, points: bool) -> Floats | None:
         power += is_digit & pointed
         pointed |= is_point
         started |= is_digit
-    if not started.all() or (value >= 2**53).any() or (power >= len(_TENS)).any():
+    if not started.all() or (value >= 2**53).any() or (power >= len(_POWERS_OF_TEN)).any():
         return None  # up to there both parts are exact, and so their quotient is rounded once
-    return np.asarray(value / _TENS[power], dtype=np.float64)
+    return np.asarray(value / _POWERS_OF_TEN[power], dtype=np.float64)
 
 
-class Codes:
-    """Ids as numbers, counted in the order in which they appear; percent-encoded ids are decoded.
+class IdCodes:
+    """Integer codes of ids, in order of first appearance; percent-encoded ids are decoded.
 
-    A table of recent ids answers for most lines: an id has one slot in it, where it lies until another takes it.
+    A direct-mapped hash table of recent ids answers for most lines; a colliding id replaces the older one.
     """
 
     def __init__(self) -> None:
         self.names: dict[str, int] = {}
-        self._spelled = _Spelled(self.names)
+        self._spelled = _CodeBySpelling(self.names)
         self._tables: dict[int, Words] = {}
 
     def of(self, column: Bytes) -> Ints:
-        """The numbers of a column's ids, (n_lines,).
+        """The codes of a column's ids, (n_lines,).
 
         Raises:
             UnicodeDecodeError: an id is not UTF-8.
@@ -106,26 +105,26 @@ class Codes:
 
     def _of(self, words: Words) -> Ints:
         width = words.shape[1]
-        if width > len(_FACTORS):
-            return self._asked(words)
+        if width > len(_HASH_FACTORS):
+            return self._look_up(words)
         if width not in self._tables:
-            self._tables[width] = np.zeros((1 << _SLOTS, width + 1), dtype=np.uint64)
-        slots = ((words @ _FACTORS[:width]) >> np.uint64(64 - _SLOTS)).astype(np.intp)
+            self._tables[width] = np.zeros((1 << _TABLE_BITS, width + 1), dtype=np.uint64)
+        slots = ((words @ _HASH_FACTORS[:width]) >> np.uint64(64 - _TABLE_BITS)).astype(np.intp)
         found = self._tables[width].take(slots, axis=0)
         codes = found[:, width].astype(np.int64)
         new = np.flatnonzero(_differ(found, words))
         if new.size:
-            codes[new] = self._asked(words[new])
+            codes[new] = self._look_up(words[new])
             self._tables[width][slots[new]] = np.column_stack([words[new], codes[new].astype(np.uint64)])
         return codes
 
-    def _asked(self, words: Words) -> Ints:
+    def _look_up(self, words: Words) -> Ints:
         spelled = words.view(f"S{_WORD * words.shape[1]}").ravel().tolist()
         return np.fromiter(map(self._spelled.__getitem__, spelled), np.int64, len(spelled))
 
 
-class _Spelled(dict[bytes, int]):
-    """Number of an id as it is spelled in a file; two spellings of an id have one number."""
+class _CodeBySpelling(dict[bytes, int]):
+    """Code of an id by its spelling in the file; two spellings of an id share a code."""
 
     def __init__(self, names: dict[str, int]) -> None:
         super().__init__()
@@ -145,10 +144,10 @@ def _differ(left: Words, right: Words) -> npt.NDArray[np.bool_]:
     return differ
 
 
-def _cut(data: npt.NDArray[np.uint8], starts: Ints, lengths: Ints) -> Bytes:
-    """Pieces of `data`, which goes on for WIDEST bytes behind the last start."""
+def _fields_at(data: npt.NDArray[np.uint8], starts: Ints, lengths: Ints) -> Bytes:
+    """Fixed-width slices of `data`, zero padded; `data` extends WIDEST bytes beyond the last start."""
     width = _WORD * -(-int(lengths.max()) // _WORD)
     windows: Bytes = np.ndarray(len(data) - width + 1, dtype=f"V{width}", buffer=data, strides=(1,))
     pieces = windows[starts].view(np.uint64).reshape(len(starts), -1)
-    pieces &= _KEPT[:, : pieces.shape[1]].copy().take(lengths, axis=0)
+    pieces &= _MASKS[:, : pieces.shape[1]].copy().take(lengths, axis=0)
     return pieces.view(f"S{width}").ravel()

@@ -1,7 +1,7 @@
 """A role on a budget: a question that could cost more than is left is refused before it is asked.
 
 What a question costs is known only afterwards. So its prompt is counted beforehand by the model (`TokenCounter`),
-or taken for the most that it can be (`estimate_tokens`), its reply is held to what is left, and then the real cost is paid.
+or taken for the most that it can be (`estimate_tokens`), its reply is held to what is left, and the real cost is paid.
 Questions that share a prefix cost less than they were counted for; what they leave over is spent on the next ones.
 """
 

@@ -10,11 +10,15 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from langgraph.runtime import Runtime
+from langgraph.types import RetryPolicy
 
-from imagescope_agent.errors import BudgetSpent, RequestRefused, UnreadableReply
+from imagescope_agent.errors import BudgetSpent, RequestRefused, UnreadableReply, may_pass
 from imagescope_agent.records import note, spent
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, State, Usage
+
+#: For every node that asks a model: a server that is restarted or busy answers a moment later.
+RETRY_TRANSIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=may_pass)
 
 Update = dict[str, Any]
 

@@ -14,10 +14,8 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,16 +24,17 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from imagescope_agent.atomic_write import TEMPORARY_PATTERN, write_atomic
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.images import Skipped
-from imagescope_agent.untrusted import create_file, parse_json, read_file
+from imagescope_agent.untrusted import parse_json, read_file
 
 FORMAT = 1
 MANIFEST = "imagescope.json"  # no name that a data set might use itself
 FOLDER_INDEX = ".imagescope"
 LARGEST = 2**30  # bytes of a manifest: a few million images
 _VECTORS = re.compile(r"(?:image|caption)\.[0-9a-f]{16}\.faiss")
-_PARTIAL = re.compile(rf"(?:{re.escape(MANIFEST)}|{_VECTORS.pattern})\.[0-9a-f]{{16}}\.tmp")
+_PARTIAL = re.compile(rf"(?:{re.escape(MANIFEST)}|{_VECTORS.pattern}){TEMPORARY_PATTERN}")
 #: What may lie in the folder of an index: its own, and what searches and conversations keep beside it.
 _OURS = re.compile(
     rf"(?:journal|runs|traces|chats)\.sqlite.*|uploads|profile|{_VECTORS.pattern}.*|{re.escape(MANIFEST)}.*"
@@ -129,7 +128,7 @@ def write_vectors(
     ).tobytes()  # written by Python, since FAISS does not report a full disk
     sha = hashlib.sha256(data).hexdigest()
     file = f"{name}.{sha[:16]}.faiss"
-    _replace(out / file, data)
+    write_atomic(out / file, data)
     return {"file": file, "sha256": sha}
 
 
@@ -144,7 +143,7 @@ def write(out: Path, manifest: Manifest) -> None:
         del content["profile"]
     content["checksum"] = _checksum(content)
     text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-    _replace(out / MANIFEST, text.encode("utf-8"))
+    write_atomic(out / MANIFEST, text)
 
 
 def tidy(out: Path) -> None:
@@ -274,27 +273,3 @@ def damaged(out: Path, why: str) -> BadInput:
 
 def _checksum(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _replace(target: Path, data: bytes) -> None:
-    """Write a file so that it has its whole new content, or its old, after a crash at any moment."""
-    temporary = target.with_name(f"{target.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with os.fdopen(create_file(temporary), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
+from jinja2 import Environment
 
 from imagescope_agent.errors import BadInput
+from imagescope_agent.html_templates import html_environment
 from imagescope_agent.retrieval.images import ImageProblem, digest, open_image
+from imagescope_agent.thumbnails import to_data_uri
 from imagescope_agent.traces import page_data as view
 
 if TYPE_CHECKING:
@@ -130,11 +129,8 @@ def album(trace: Trace, names: Iterable[str | None]) -> Album:
             picture = open_image(path)
         except (ImageProblem, OSError, ValueError, RuntimeError):
             continue
-        picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
-        buffer = io.BytesIO()
-        picture.save(buffer, "WEBP", quality=75, method=2)
         places[name] = len(pictures)
-        pictures.append("data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"))
+        pictures.append(to_data_uri(picture, THUMBNAIL))
     return Album(pictures=pictures, places=places)
 
 
@@ -144,9 +140,6 @@ def _moment(trace: Trace) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("imagescope_agent.traces", ""), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+    environment = html_environment("imagescope_agent.traces")
     environment.globals["shade"] = view.shade
     return environment

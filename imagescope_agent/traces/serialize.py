@@ -5,11 +5,12 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from langchain_core.messages import BaseMessage
 from langgraph.types import Overwrite
+
+from imagescope_agent.versions import installed_versions
 
 LONGEST = 20_000  # characters of one text
 LIBRARIES = ("imagescope-agent", "langgraph", "langchain-core", "torch", "transformers", "open_clip_torch")
@@ -42,13 +43,7 @@ def plain_update(outputs: Any) -> dict[str, Any]:
 @cache
 def versions() -> dict[str, str]:
     """The libraries that shape a result, and Python."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version(), **installed_versions(LIBRARIES)}
 
 
 def _plain(value: Any) -> Any:

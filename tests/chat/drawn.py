@@ -14,7 +14,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from imagescope_agent.evaluation.chat.simulated_user import Phrase, Reading, read_question, read_scenes
+from imagescope_agent.evaluation.chat.simulated_user import (
+    NounPhrase,
+    ParsedQuestion,
+    parse_scene_question,
+    read_scenes,
+)
 from imagescope_agent.lab.scenes.conditions import SETTING_PHRASE, Pattern
 from imagescope_agent.lab.scenes.language import caption, join
 from imagescope_agent.lab.scenes.make import make_world
@@ -66,7 +71,7 @@ class DrawnWorld:
 
     def _look(self, asked: Any) -> list[float]:
         name = self.names.get(asked.images[-1])
-        reading = read_question(asked.text.rpartition("Question:")[2])
+        reading = parse_scene_question(asked.text.rpartition("Question:")[2])
         if reading is None or name is None:
             return [0.5, 0.5]
         wrong = Random(f"{name} {asked.text}").random() < self.error
@@ -118,7 +123,7 @@ def propose(text: str) -> str:
     captions = text.partition("<descriptions>")[2].partition("</descriptions>")[0].strip().splitlines()
     counts: dict[str, int] = {}
     for line in captions:
-        reading = read_question(line.partition(":")[2])
+        reading = parse_scene_question(line.partition(":")[2])
         for said in dict.fromkeys(phrases(reading, sizes=False)) if reading else []:
             counts[ask(said)] = counts.get(ask(said), 0) + 1
     fresh = [question for question in counts if question not in known]
@@ -130,11 +135,11 @@ def steps_of(said: str) -> list[tuple[str, str]]:
     """ "a red house at night", or "is there a cat? no", as (type, words)."""
     question, mark, answer = said.lower().rpartition("?")
     if not mark:
-        reading = read_question(said)
+        reading = parse_scene_question(said)
         return [("Addition", words) for words in phrases(reading)] if reading else []
     answer = answer.strip()
     if answer in ("yes", "no"):
-        reading = read_question(question)
+        reading = parse_scene_question(question)
         return (
             [("Addition" if answer == "yes" else "Removal", w) for w in phrases(reading)] if reading else []
         )
@@ -150,16 +155,16 @@ def steps_of(said: str) -> list[tuple[str, str]]:
     return [w for one in re.findall(r"\w+", answer) if one != "and" for w in steps_of(f"{one} {noun}")]
 
 
-def phrases(reading: Reading, *, sizes: bool = True) -> list[str]:
+def phrases(reading: ParsedQuestion, *, sizes: bool = True) -> list[str]:
     """A reading in words, one a thing."""
-    said = [_words(phrase if sizes else Phrase(pattern=Pattern(phrase.pattern.kind, phrase.pattern.colour)))
+    said = [_words(phrase if sizes else NounPhrase(pattern=Pattern(phrase.pattern.kind, phrase.pattern.colour)))
             for phrase in reading.phrases]  # fmt: skip
     if reading.relation is not None:
         said = [f"{said[0]} {reading.relation} {said[1]}"]
     return said + ([f"the scene {SETTING_PHRASE[reading.setting]}"] if reading.setting else [])
 
 
-def _words(phrase: Phrase) -> str:
+def _words(phrase: NounPhrase) -> str:
     if phrase.number is None:
         return phrase.pattern.words()
     return f"exactly {phrase.pattern.words(phrase.number)}"

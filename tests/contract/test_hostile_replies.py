@@ -68,7 +68,9 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What may pass is tried again at once."""
     for name in GRAPHS[:-1]:
         module = importlib.import_module(f"imagescope_agent.graphs.{name}")
-        monkeypatch.setattr(module, "PATIENT", module.PATIENT._replace(initial_interval=0.0, jitter=False))
+        monkeypatch.setattr(
+            module, "RETRY_TRANSIENT", module.RETRY_TRANSIENT._replace(initial_interval=0.0, jitter=False)
+        )
 
 
 async def search(graph: str, services: Services, reference: str | None, settings: Settings) -> list[Any]:

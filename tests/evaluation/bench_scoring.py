@@ -23,7 +23,7 @@ import numpy as np
 from imagescope_agent.api import run_sync
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
 from imagescope_agent.evaluation.reporting import outputs
-from imagescope_agent.evaluation.runner import Answer, _record
+from imagescope_agent.evaluation.runner import SystemAnswer, answer_record
 
 IMAGES = 123_403
 DIMENSION = 512
@@ -35,10 +35,10 @@ class Shifted:
     def __init__(self, names: list[str]) -> None:
         self.names = names
 
-    async def answer(self, query: BenchmarkQuery) -> Answer:
+    async def answer(self, query: BenchmarkQuery) -> SystemAnswer:
         start = int(query.qid) - int(query.qid) % 7
         ranked = self.names[start : start + 100]
-        return Answer(stages={"retrieve": ranked[::-1], "final": ranked})
+        return SystemAnswer(stages={"retrieve": ranked[::-1], "final": ranked})
 
 
 def write_report(folder: Path, queries: int) -> Path:
@@ -60,7 +60,7 @@ def write_report(folder: Path, queries: int) -> Path:
     identity = {"dataset": "mscoco", "graph": "drawn", "profile": "none", "protocol_key": "", **told}
 
     async def ask() -> Any:
-        return [await _record(benchmark, query, Shifted(names)) for query in asked]
+        return [await answer_record(benchmark, query, Shifted(names)) for query in asked]
 
     outputs.write_all(folder, identity, benchmark, asked, run_sync(ask()), {"images": gallery})
     return folder / "report.html"
@@ -91,7 +91,7 @@ def write(root: Any, queries: Any, results: Any) -> None:
 
 def bench_score(queries: Any, results: Any, kept: Path | None = None) -> Any:
     """`kept`: a folder for the files, made once."""
-    from imagescope_agent.evaluation.score_run import score
+    from imagescope_agent.evaluation.score_run import score_run
 
     with tempfile.TemporaryDirectory() as made:
         folder = kept or Path(made)
@@ -99,7 +99,7 @@ def bench_score(queries: Any, results: Any, kept: Path | None = None) -> Any:
             folder.mkdir(parents=True, exist_ok=True)
             write(folder, queries, results)
         start, cpu = time.perf_counter(), time.process_time()
-        score("mscoco", root=folder, run_file=folder / "their.run")
+        score_run("mscoco", root=folder, run_file=folder / "their.run")
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     return {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from imagescope_agent.evaluation.runner import Answer
+from imagescope_agent.evaluation.runner import SystemAnswer
 
 sys.path.append(str(Path(__file__).parent))  # for the helper beside the tests
 import layouts
@@ -41,7 +41,9 @@ class FastSystem:
         ranking = rest[:start] + list(query.relevant) + rest[start:]
         usage = {"calls": {"verifier": 3}, "prompt_tokens": 10, "completion_tokens": 2, "image_prefills": 1,
                  "seconds": {"retrieve": 0.5}}  # fmt: skip
-        return Answer(stages={"retrieve": images, "final": ranking}, notes=self.notes(query), usage=usage)
+        return SystemAnswer(
+            stages={"retrieve": images, "final": ranking}, notes=self.notes(query), usage=usage
+        )
 
 
 @pytest.fixture

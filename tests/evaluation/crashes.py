@@ -18,7 +18,7 @@ from typing import Any
 
 from imagescope_agent.evaluation.datasets.base import BenchmarkQuery
 from imagescope_agent.evaluation.evaluate import evaluate
-from imagescope_agent.evaluation.runner import Answer
+from imagescope_agent.evaluation.runner import SystemAnswer
 from tests.crashes import killed, undisturbed
 
 FILES = ("per_query.jsonl", "run.trec", "metrics.json", "report.html", "table.md", "table.tex", "run.json")
@@ -30,13 +30,13 @@ class Slow:
     def __init__(self, images: list[str], asked: Path) -> None:
         self.images, self.asked = images, asked
 
-    async def answer(self, query: BenchmarkQuery) -> Answer:
+    async def answer(self, query: BenchmarkQuery) -> SystemAnswer:
         await asyncio.sleep(random.Random(query.qid).uniform(0, 0.01))
         with self.asked.open("a") as file:
             file.write(query.qid + "\n")
         images = list(self.images)
         random.Random(query.qid).shuffle(images)
-        return Answer(stages={"retrieve": self.images, "final": images}, usage={"calls": {"judge": 1}})
+        return SystemAnswer(stages={"retrieve": self.images, "final": images}, usage={"calls": {"judge": 1}})
 
 
 def run(root: Path, out: Path, asked: Path) -> None:
@@ -68,7 +68,7 @@ def kill(root: Path, base: Path, seed: int, count: int) -> dict[str, Any]:
         assert not repeated, f"try {tries} of seed {seed}: asked again: {repeated}"
         for name in FILES:
             assert (out / name).read_bytes() == whole[name], f"try {tries} of seed {seed}: {name}"
-        assert not list(out.glob(".*.part"))
+        assert not list(out.glob("*.tmp"))
     return {"killed": kills, "resumed": resumed, "seconds": seconds}
 
 

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation import aggregate as scoring
-from imagescope_agent.evaluation import datasets
+from imagescope_agent.evaluation import aggregate, datasets
 from imagescope_agent.evaluation.compare import compare
 from imagescope_agent.evaluation.evaluate import evaluate
 
@@ -28,8 +27,10 @@ def figures(benchmark: Any, rank: Any, queries: Any = None) -> Any:
     queries = queries or benchmark.queries
     galleries = {name: sorted(gallery.files) for name, gallery in benchmark.open_galleries().items()}
     rankings = [rank(query, galleries[query.gallery]) for query in queries]
-    values = scoring.score(benchmark, queries, rankings)
-    return scoring.means(scoring.tabulate(queries, values, macro=benchmark.macro, worst_rank=benchmark.size))
+    values = aggregate.score_rankings(benchmark, queries, rankings)
+    return aggregate.means(
+        aggregate.tabulate(queries, values, macro=benchmark.macro, worst_rank=benchmark.size)
+    )
 
 
 def perfect(query: Any, gallery: Any) -> Any:

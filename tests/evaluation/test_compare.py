@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation.compare import compare, table
+from imagescope_agent.evaluation.compare import compare, comparison_table
 from imagescope_agent.evaluation.evaluate import evaluate
 from imagescope_agent.evaluation.reporting import tables
 
@@ -99,9 +99,9 @@ def test_runs_under_different_rules_are_refused(
 
 def test_tables_for_papers(two: Any) -> None:
     comparison = compare([two("a"), two("b_1")])
-    assert table(comparison).startswith("| run | queries | measure |")
-    latex = table(comparison, form="latex")
+    assert comparison_table(comparison).startswith("| run | queries | measure |")
+    latex = comparison_table(comparison, form="latex")
     assert r"\toprule" in latex and r"b\_1" in latex and "95 \\% interval" in latex
     with pytest.raises(BadInput, match="markdown, latex"):
-        table(comparison, form="word")
+        comparison_table(comparison, form="word")
     assert tables.markdown_table(["a|b"], [["c"]]) == "| a\\|b |\n| --- |\n| c |\n"

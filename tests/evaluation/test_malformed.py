@@ -15,9 +15,9 @@ import pytest
 from imagescope_agent import cli
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import datasets, trec
-from imagescope_agent.evaluation.check import check
+from imagescope_agent.evaluation.check import check_data_set
 from imagescope_agent.evaluation.evaluate import evaluate
-from imagescope_agent.evaluation.score_run import score
+from imagescope_agent.evaluation.score_run import score_run
 
 ANNOTATIONS = {
     "cirr": "captions/cap.rc2.val.json",
@@ -106,7 +106,7 @@ def test_a_truncated_table(copied: Any, name: Any, table: Any) -> None:
 @pytest.mark.parametrize("name", sorted(datasets.DATASETS))
 def test_nothing_there(name: Any, tmp_path: Any) -> None:
     told(str(tmp_path), lambda: datasets.load(name, tmp_path))
-    checked = check(name, tmp_path)
+    checked = check_data_set(name, tmp_path)
     assert not checked.complete and any("MISSING" in line or "PROBLEM" in line for line in checked.lines)
 
 
@@ -117,13 +117,13 @@ def test_missing_pictures_are_told_before_any_model_is_loaded(copied: Any, tmp_p
         lambda: evaluate("cirr", root=root, out=tmp_path / "o"),
     )
     assert not (tmp_path / "o").exists()
-    checked = check("cirr", root)
+    checked = check_data_set("cirr", root)
     assert not checked.complete and "60 images" in checked.lines[-1] and "nlvr" in checked.lines[-1]
 
 
 def test_a_complete_data_set_checks_out(layout: Any) -> None:
     for name in ("cirr", "circo", "fashioniq", "flickr30k", "mscoco", "visdial"):
-        assert check(name, layout(name)).complete, name
+        assert check_data_set(name, layout(name)).complete, name
 
 
 def test_looking_at_files_and_scoring_need_no_model(layout: Any, tmp_path: Any) -> None:
@@ -187,7 +187,7 @@ def test_a_malformed_run(layout: Any, tmp_path: Any, text: Any, line: Any, words
     run.write_text(text)
     told(
         rf"their\.run, line {line}\b.*{re.escape(words)}",
-        lambda: score("cirr", root=layout("cirr"), run_file=run),
+        lambda: score_run("cirr", root=layout("cirr"), run_file=run),
     )
 
 
@@ -266,10 +266,10 @@ def test_the_command_line_says_it_in_one_line(
 
 
 def test_a_missing_run_and_a_hidden_ground_truth(layout: Any, tmp_path: Any) -> None:
-    told("no.run: No such file", lambda: score("cirr", root=layout("cirr"), run_file=tmp_path / "no.run"))
+    told("no.run: No such file", lambda: score_run("cirr", root=layout("cirr"), run_file=tmp_path / "no.run"))
     told(
         "test server",
-        lambda: score("cirr", root=layout("cirr"), run_file=tmp_path / "no.run", split="test1"),
+        lambda: score_run("cirr", root=layout("cirr"), run_file=tmp_path / "no.run", split="test1"),
     )
 
 
@@ -288,5 +288,5 @@ def test_names_with_spaces_survive_a_run_file(tmp_path: Any) -> None:
 def test_a_missing_query_is_counted_and_not_scored(layout: Any, tmp_path: Any) -> None:
     run = tmp_path / "a.run"
     run.write_text("27095 Q0 dev-1-0-img0 1 0.9 x\n")
-    got = score("cirr", root=layout("cirr"), run_file=run)
+    got = score_run("cirr", root=layout("cirr"), run_file=run)
     assert (got["queries"], got["failed"]) == (8, 7) and got["metrics"]["final"]["all"]["R@1"] == 100.0

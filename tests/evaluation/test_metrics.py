@@ -26,7 +26,7 @@ def slow_ndcg(relevant: Any, k: Any, n_relevant: Any) -> Any:
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 5, 8])
-def test_every_short_ranking_agrees_with_a_slow_twin(k: Any) -> None:
+def test_every_short_ranking_agrees_with_a_slow_reference(k: Any) -> None:
     rankings = np.array(list(itertools.product([False, True], repeat=5)))
     for unranked in (0, 1, 7):
         n = rankings.sum(axis=1) + unranked

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from imagescope_agent.evaluation import aggregate as scoring
-from imagescope_agent.evaluation import datasets
-from imagescope_agent.evaluation.score_run import score
+from imagescope_agent.evaluation import aggregate, datasets
+from imagescope_agent.evaluation.score_run import score_run
 
 
 def test_cirr(shared: Any) -> None:
@@ -108,9 +107,11 @@ def test_right_and_wrong_answers_to_the_official_queries(
         (100.0, [[*query.relevant] for query in benchmark.queries]),
         (0.0, [[query.reference or "another"] for query in benchmark.queries]),
     ):
-        values = scoring.score(benchmark, benchmark.queries, rankings)
-        table = scoring.tabulate(benchmark.queries, values, macro=benchmark.macro, worst_rank=benchmark.size)
-        for row in scoring.means(table).values():
+        values = aggregate.score_rankings(benchmark, benchmark.queries, rankings)
+        table = aggregate.tabulate(
+            benchmark.queries, values, macro=benchmark.macro, worst_rank=benchmark.size
+        )
+        for row in aggregate.means(table).values():
             bri = row.pop("BRI", None)
             assert bri is None or bri == pytest.approx(0.0 if share else math.log(50_000))
             assert row and all(value == pytest.approx(share) for value in row.values())
@@ -124,7 +125,7 @@ def test_photos_are_a_folder_data_set(shared: Any) -> None:
 def test_the_official_example_submission_of_circo_is_scored(shared: Any) -> None:
     """Against the official script's rule, written out slowly."""
     run_file = shared / "CIRCO/submission_examples/submission_val.json"
-    got = score("circo", root=shared / "CIRCO", split="val", run_file=run_file)["metrics"]["final"]["all"]
+    got = score_run("circo", root=shared / "CIRCO", split="val", run_file=run_file)["metrics"]["final"]["all"]
     lists = json.loads(run_file.read_text())
     truth = json.loads((shared / "CIRCO/annotations/val.json").read_text())
     for k in (5, 10, 25, 50):

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from imagescope_agent.evaluation import aggregate as scoring
-from imagescope_agent.evaluation import datasets
+from imagescope_agent.evaluation import aggregate, datasets
 from imagescope_agent.evaluation.reporting import published
 
 KNOWN = {
@@ -17,12 +16,12 @@ KNOWN = {
 
 
 def test_every_figure_has_a_source_a_backbone_and_a_known_or_no_protocol() -> None:
-    for figure in published.figures():
+    for figure in published.published_figures():
         assert figure["system"] and figure["source"].startswith("arXiv") and figure["backbone"]
         assert figure["dataset"] in datasets.DATASETS
         assert figure["protocol"] in KNOWN or (figure["protocol"] == "" and figure["remark"])
         for name, value in figure["metrics"].items():
-            assert name.split("@")[0] in {*scoring.MEASURES, scoring.DIALOG_HITS} and 0 < value < 100
+            assert name.split("@")[0] in {*aggregate.MEASURES, aggregate.DIALOG_HITS} and 0 < value < 100
 
 
 def test_the_keys_are_those_of_the_data_sets(layout: Any) -> None:
@@ -43,4 +42,4 @@ def test_an_unknown_protocol_is_never_called_the_same() -> None:
 
 @pytest.mark.parametrize("name", ["circo", "cirr", "fashioniq", "flickr30k", "mscoco", "visdial"])
 def test_each_benchmark_has_published_figures(name: Any) -> None:
-    assert any(figure["dataset"] == name for figure in published.figures())
+    assert any(figure["dataset"] == name for figure in published.published_figures())

@@ -10,7 +10,7 @@ import pytest
 from imagescope_agent.errors import BackendUnavailable, BadInput, UnreadableReply
 from imagescope_agent.evaluation import datasets
 from imagescope_agent.evaluation.evaluate import evaluate
-from imagescope_agent.evaluation.score_run import score
+from imagescope_agent.evaluation.score_run import score_run
 
 KEYS = {
     *("dataset", "split", "protocol", "graph", "judge", "profile", "weights", "settings", "seed"),
@@ -42,8 +42,8 @@ def test_a_run_writes_everything_and_a_perfect_one_scores_100(
     assert metrics["queries"] == 30 and metrics["failed"] == 0 and metrics["degraded"] == 0
     assert metrics["usage"]["calls"] == {"verifier": 3.0} and metrics["usage"]["seconds"] == {"retrieve": 0.5}
     page = (out / "report.html").read_text()
-    assert "data:image/jpeg" in page and not re.search(r"(src|href)=[\"']?(https?:)?//", page)
-    assert score("scenes", root=drawn, run_file=out / "run.trec")["metrics"]["final"] == final
+    assert "data:image/webp" in page and not re.search(r"(src|href)=[\"']?(https?:)?//", page)
+    assert score_run("scenes", root=drawn, run_file=out / "run.trec")["metrics"]["final"] == final
 
 
 def test_the_reference_is_taken_out_of_a_composed_ranking(

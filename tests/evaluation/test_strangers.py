@@ -16,9 +16,9 @@ import pytest
 from imagescope_agent import cli
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import datasets, trec
-from imagescope_agent.evaluation.check import check
+from imagescope_agent.evaluation.check import check_data_set
 from imagescope_agent.evaluation.datasets.annotations import read_csv, read_json, read_jsonl
-from imagescope_agent.evaluation.score_run import is_json, score
+from imagescope_agent.evaluation.score_run import is_json, score_run
 from imagescope_agent.retrieval.images import scan
 
 MARKED = {
@@ -98,10 +98,10 @@ def test_names_in_either_unicode_form(own: Path, tmp_path: Path, stored: str, wr
     assert benchmark.queries[0].relevant == (stored,) and benchmark.queries[1].reference == stored
     run = tmp_path / "a.run"
     run.write_text(f"{stored} Q0 {written} 1 0.9 x\n")
-    assert score("folder", root=own, run_file=run)["metrics"]["final"]["all"]["R@1"] == 100.0
+    assert score_run("folder", root=own, run_file=run)["metrics"]["final"]["all"]["R@1"] == 100.0
     run.write_text(f"2 Q0 {written} 1 0.9 x\n2 Q0 {stored} 2 0.8 x\n")
     with pytest.raises(BadInput, match="two Unicode forms"):
-        score("folder", root=own, run_file=run)
+        score_run("folder", root=own, run_file=run)
 
 
 def test_a_folder_is_measured_by_the_pictures_that_are_indexed(own: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_copy_of_the_right_picture_is_right(own: Path, tmp_path: Path) -> None
     assert second.relevant == ("copy of 0.png",) and second.copies == ()  # as its author says
     run = tmp_path / "a.run"
     run.write_text("1 Q0 copy%20of%201.png 1 0.9 x\n")
-    assert score("folder", root=own, run_file=run)["metrics"]["final"]["all"]["R@1"] == 100.0
+    assert score_run("folder", root=own, run_file=run)["metrics"]["final"]["all"]["R@1"] == 100.0
 
 
 def test_a_query_that_shows_nothing(own: Path) -> None:
@@ -149,7 +149,7 @@ def test_files_that_are_no_pictures_do_not_pass(
     spoilt = sorted(path for path in root.rglob("*.png"))[:2]
     for path in spoilt:
         path.write_bytes(content)
-    checked = check(name, root)
+    checked = check_data_set(name, root)
     told = [line for line in checked.lines if line.startswith("PROBLEM")]
     assert not checked.complete and told and why in told[0] and "; obtain them again from " in told[0]
     assert cli.main(["eval", name, "--root", str(root), "--check"]) == 2

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation import trec
-from imagescope_agent.evaluation import tsv as columns
+from imagescope_agent.evaluation import trec, tsv
 
 
 def whole(field: bytes) -> float:
@@ -24,7 +23,7 @@ def whole(field: bytes) -> float:
 
 
 def slowly(content: bytes) -> dict[str, list[str]] | int:
-    """The twin, with plain Python: rankings, or the number of the line that is wrong."""
+    """The reference implementation in plain Python: rankings, or the number of the line that is wrong."""
     rows: list[tuple[int, str, str, float, float]] = []
     for number, line in enumerate(content.split(b"\n"), start=1):
         fields = line.split()
@@ -95,8 +94,8 @@ def broken(content: bytes, rng: random.Random) -> bytes:
 def test_damaged_runs_are_read_as_line_by_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr(trec, "BLOCK", block)
-    monkeypatch.setattr(columns, "_SLOTS", 2)  # ids drive each other out all the time
+    monkeypatch.setattr(trec, "BLOCK_BYTES", block)
+    monkeypatch.setattr(tsv, "_TABLE_BITS", 2)  # ids drive each other out all the time
     rng, seen = random.Random(block), set()
     for number in range(100):
         content = broken(drawn(rng), rng)
@@ -138,12 +137,12 @@ def test_what_no_line_and_no_field_is(tmp_path: Path) -> None:
 def test_decimals_are_read_as_floats(form: str) -> None:
     drawn = np.random.default_rng(0).random(500) * 10.0 ** np.random.default_rng(1).integers(-6, 3, 500)
     texts = [form.format(number).encode() for number in drawn]
-    found: Any = columns.decimals(columns.pad(texts), points=True)
+    found: Any = tsv.decimals(tsv.pad(texts), points=True)
     assert found is None or found.tolist() == [float(text) for text in texts]
     assert found is not None or form in ("{:.15g}", "{:.17g}", "{:.22f}")
 
 
 @pytest.mark.parametrize("text", [b".", b"1.2.3", b"-1", b"1e5", b"1_0", b"9007199254740993", b"\xb2"])
 def test_what_is_no_plain_decimal_is_left_to_python(text: bytes) -> None:
-    assert columns.decimals(columns.pad([b"1", text]), points=True) is None
-    assert columns.decimals(columns.pad([b"1.5", b"2"]), points=False) is None
+    assert tsv.decimals(tsv.pad([b"1", text]), points=True) is None
+    assert tsv.decimals(tsv.pad([b"1.5", b"2"]), points=False) is None

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from imagescope_agent import ImageScope
 from imagescope_agent.api import index_folder
 from imagescope_agent.errors import RequestRefused
-from imagescope_agent.evaluation.runner import HARMLESS
+from imagescope_agent.evaluation.runner import NOT_DEGRADING
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
@@ -227,7 +227,7 @@ def test_it_reasons_beside_mini_models_each_in_its_words(smol: Path, tmp_path: P
         found = scope.search(line["text"], k=24, attempts=1, top_k=4)
         assert sorted(hit.id for hit in found) == [f"{number:06d}.png" for number in range(24)]
         noted = [
-            note for note in found.notes if note["step"] == "understand" and note["kind"] not in HARMLESS
+            note for note in found.notes if note["step"] == "understand" and note["kind"] not in NOT_DEGRADING
         ]
         own = found.intent["full"] == line["text"] and not found.intent["steps"]
         assert own == bool(noted), (found.intent, found.notes)

@@ -65,15 +65,15 @@ def test_a_read_only_folder_only_costs_time(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "replace", refuse)
     kept = shelf(tmp_path)
     kept.put("a", tensors(1))
-    assert kept.get("a", CPU) is None and not list(tmp_path.glob("*/*.part"))
+    assert kept.get("a", CPU) is None and not list(tmp_path.glob("*/*.tmp"))
 
 
 @pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_whole_files_only(tmp_path: Path) -> None:
     script = (
         "import sys, torch\nfrom pathlib import Path\n"
-        "from imagescope_agent.mllms.engine.cache.encoder_disk_cache import Shelf\n"
-        "kept = Shelf(Path(sys.argv[1]), 'w1', bound=10**7)\n"
+        "from imagescope_agent.mllms.engine.cache.encoder_disk_cache import EncoderDiskCache\n"
+        "kept = EncoderDiskCache(Path(sys.argv[1]), 'w1', bound=10**7)\n"
         "for n in range(10**6):\n"
         "    kept.put(str(n % 50), {'embeds': torch.full((2000, 4), float(n % 50))})\n"
         "    n or print('go', flush=True)\n"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imagescope_agent.evaluation.runner import HARMLESS
+from imagescope_agent.evaluation.runner import NOT_DEGRADING
 from imagescope_agent.nodes.drift import content_words, copied, drift, endless, repeated
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.registry import load_graph
@@ -178,7 +178,9 @@ def test_every_graph_searches_with_the_query_instead_and_says_so(world: World, g
     }
     step = "target" if graph == "cotrr" else "understand"
     told = [note for note in state["notes"] if note["step"] == step]
-    assert [note["kind"] for note in told] == ["retried", "unreadable"] and told[-1]["kind"] not in HARMLESS
+    assert [note["kind"] for note in told] == ["retried", "unreadable"] and told[-1][
+        "kind"
+    ] not in NOT_DEGRADING
     assert (
         "nothing to do with the request" in told[-1]["detail"]
         and "went on with the query" in told[-1]["detail"]
@@ -217,7 +219,7 @@ def test_predicates_that_copy_the_example_are_left_out_and_counted(world: World)
     )
     assert state["predicates"] == [red]
     (told,) = [note for note in state["notes"] if note["step"] == "predicates"]
-    assert told["kind"] == "drifted" not in HARMLESS and "14 of 15" in told["detail"]
+    assert told["kind"] == "drifted" not in NOT_DEGRADING and "14 of 15" in told["detail"]
     state = run(world, "imagescope", "a red square", reasoner=thinks(world, intent("a red square"), oven))
     assert state["predicates"] == []
     kinds = [note["kind"] for note in state["notes"] if note["step"] == "predicates"]

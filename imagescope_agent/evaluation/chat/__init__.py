@@ -1,1 +1,1 @@
-"""Evaluation of conversations: simulated users, systems, and the benchmark that plays them."""
+"""Evaluation of conversations: a simulated user, dialog systems, and the benchmark that compares them."""

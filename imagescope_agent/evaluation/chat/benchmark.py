@@ -1,4 +1,4 @@
-"""`imagescope eval chat`: dialogs played by several systems and askers on the same pictures, compared round by round.
+"""`imagescope eval chat`: several dialog systems ("players") on the same dialogs, compared round by round.
 
 Protocol: VisDial's (Hits@10 cumulative: once hit stays hit; R@10 of each round alone; BRI), rounds 0..10.
 """
@@ -12,23 +12,25 @@ from typing import Any
 
 import numpy as np
 
+from imagescope_agent.atomic_write import write_atomic
 from imagescope_agent.checkpoints import reading
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.evaluation import datasets, metrics
-from imagescope_agent.evaluation.chat.systems import PLAYERS, Dialog, Dialogs, read_dialogs
+from imagescope_agent.evaluation.chat.systems import PLAYERS, DialogSystem, DrawnDialog, read_dialogs
 from imagescope_agent.evaluation.datasets.base import Benchmark
 from imagescope_agent.evaluation.evaluate import evaluate
 from imagescope_agent.evaluation.metrics import Floats
-from imagescope_agent.evaluation.reporting.plot import lines
-from imagescope_agent.evaluation.run_store import write_atomic
+from imagescope_agent.evaluation.reporting.tables import markdown_table
+from imagescope_agent.evaluation.run_store import PER_QUERY
 from imagescope_agent.evaluation.significance import bootstrap_interval, holm, permutation_test
+from imagescope_agent.plots import line_plot
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 from imagescope_agent.untrusted import parse_json
 
 CUTOFF = 10
-TOGETHER = 64  # dialogs held at a time: the model writes the replies of all of them in one batch
-#: (better, worse): what the protocol asks of them.
+CONCURRENT_DIALOGS = 64  # at a time: the model decodes the replies of all of them in one batch
+#: (better, worse): the comparisons that the protocol makes.
 CONTRASTS = (
     ("ours", "given"), ("ours", "random"), ("given", "imagescope"), ("ours", "imagescope"), ("given", "clip"),
     ("ours", "clip"),
@@ -40,47 +42,46 @@ def evaluate_chat(
     limit: int | None = None, seed: int = 0, progress: bool = True, services: Services | None = None,
     **settings: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Have every player play the dialogs of a drawn world, each in a folder of `out`, and compare them. Called
-    again with the same arguments it goes on where it was stopped, some dialogs before.
+    """Run every player on the dialogs of a drawn world and compare them; the same call resumes a stopped run.
 
     Args:
         root: a drawn world, drawn by `seed` where there is none.
-        out: the run's folder: one folder a player, chat.json, chat.md, chat.svg and ranks.json.
-        players: names of `dialogs.PLAYERS`.
-        profile: which models.
-        limit: so many dialogs, drawn by `seed`; all when None. The gallery stays whole.
-        seed: of the draw and of the runs.
+        out: the run's folder: a folder for each player, chat.json, chat.md, chat.svg and ranks.json.
+        players: names of `systems.PLAYERS`.
+        profile: the models.
+        limit: sample so many dialogs by `seed`; all when None. The gallery stays whole.
+        seed: of the sample and of the runs.
         progress: show a bar.
         services: used instead of the profile's; for tests.
         settings: more fields of `Settings`.
 
     Returns:
-        The content of chat.json (see `figures`), with the number of rounds that failed by player.
+        The content of chat.json (see `dialog_metrics`), with the number of rounds that failed by player.
 
     Raises:
         BadInput: a file is missing, a player is unknown, or `out` holds another run.
-        BackendUnavailable: a model does not answer; what was played is kept.
+        BackendUnavailable: a model does not answer; finished rounds are stored.
     """
     root, out = Path(root), Path(out)
-    benchmark, dialogs = _world(root, players, seed)
+    benchmark, dialogs = _load_world(root, players, seed)
     opened = services or _open(root, profile)
     how: dict[str, Any] = {"seed": seed, "root": root, "limit": limit, "progress": progress}
-    measured = {name: _play(name, dialogs, opened, settings, out=out / name, **how) for name in players}
+    measured = {name: _evaluate(name, dialogs, opened, settings, out=out / name, **how) for name in players}
     ranks = {name: read_ranks(out / name, benchmark.size) for name in players}
-    found = figures(ranks, seed=seed) | {
+    found = dialog_metrics(ranks, seed=seed) | {
         "images": benchmark.size,
         "profile": opened.profile,
-        "usage": {name: _totals(each["usage"]) for name, each in measured.items()},
+        "usage": {name: _without_details(each["usage"]) for name, each in measured.items()},
         "failed": {name: each["failed"] for name, each in measured.items()},
     }
     _write(out, found, ranks)
     return found
 
 
-def pool(
+def pool_runs(
     runs: Sequence[Path | str], out: Path | str, *, players: Sequence[str] = (), seed: int = 0
 ) -> dict[str, Any]:
-    """Put finished runs over several worlds together, dialog beside dialog, and write what `evaluate_chat` writes.
+    """Pool the dialogs of finished runs over several worlds and write what `evaluate_chat` writes.
 
     Args:
         runs: folders that hold the chat.json and ranks.json of `evaluate_chat`.
@@ -104,7 +105,7 @@ def pool(
 def _pooled(
     runs: Sequence[Path | str], players: Sequence[str], seed: int
 ) -> tuple[dict[str, Any], dict[str, Floats]]:
-    found = [_read(Path(run)) for run in runs]
+    found = [_read_run(Path(run)) for run in runs]
     players = list(players or found[0]["players"])
     for run, each in zip(runs, found, strict=True):
         if missing := [name for name in players if name not in each["players"]]:
@@ -113,7 +114,7 @@ def _pooled(
         name: np.concatenate([np.array(each["ranks"][name], dtype=float) for each in found])
         for name in players
     }
-    pooled = figures(ranks, seed=seed) | {
+    pooled = dialog_metrics(ranks, seed=seed) | {
         "images": found[0]["images"],
         "profile": found[0]["profile"],
         "failed": {name: sum(each["failed"][name] for each in found) for name in players},
@@ -121,8 +122,8 @@ def _pooled(
     return pooled, ranks
 
 
-def _read(run: Path) -> dict[str, Any]:
-    """What `_write` wrote: the figures, with the ranks that they are of."""
+def _read_run(run: Path) -> dict[str, Any]:
+    """The content of chat.json, and that of ranks.json under "ranks"."""
     try:
         found, ranks = (
             parse_json((run / name).read_text(encoding="utf-8")) for name in ("chat.json", "ranks.json")
@@ -134,16 +135,14 @@ def _read(run: Path) -> dict[str, Any]:
         ) from error
 
 
-def _totals(usage: Mapping[str, Any]) -> dict[str, float]:
-    """What was spent in all, without what each role or step spent."""
+def _without_details(usage: Mapping[str, Any]) -> dict[str, float]:
+    """The totals of usage, without those of each role or step."""
     return {key: value for key, value in usage.items() if not isinstance(value, dict)}
 
 
 def read_ranks(run: Path, worst: int) -> Floats:
-    """1-based ranks of the wanted pictures, (n_dialogs, n_rounds); a round that failed counts as the worst rank."""
-    records = [
-        parse_json(line) for line in (run / "per_query.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
+    """1-based ranks of the targets, (n_dialogs, n_rounds); a failed round counts as the worst rank."""
+    records = [parse_json(line) for line in (run / PER_QUERY).read_text(encoding="utf-8").splitlines()]
     index: dict[str, int] = {}
     rows = [index.setdefault(record["group"], len(index)) for record in records]
     ranks = np.full((len(index), 1 + max(record["turn"] for record in records)), float(max(worst, 1)))
@@ -154,8 +153,8 @@ def read_ranks(run: Path, worst: int) -> Floats:
     return ranks
 
 
-def figures(ranks: Mapping[str, Floats], *, seed: int = 0) -> dict[str, Any]:
-    """Everything that is said of a run.
+def dialog_metrics(ranks: Mapping[str, Floats], *, seed: int = 0) -> dict[str, Any]:
+    """Metrics of each player, and paired tests between players.
 
     Args:
         ranks: player -> (n_dialogs, n_rounds), 1-based, the same dialogs in the same order.
@@ -190,43 +189,42 @@ def figures(ranks: Mapping[str, Floats], *, seed: int = 0) -> dict[str, Any]:
 
 
 def markdown(found: Mapping[str, Any]) -> str:
-    """Two tables: Hits@10 by round and BRI; what differs from what."""
-    names = list(found["players"])
-    hits = f"Hits@{CUTOFF}"
-    rounds = range(len(found["players"][names[0]][hits]))
-    lines_ = [
-        f"{found['dialogs']} dialogs. {hits} is cumulative, in per cent; BRI is lower for better.",
-        "",
-        f"| {hits} | " + " | ".join(f"round {number}" for number in rounds) + " | BRI |",
-        "| --- |" + " ---: |" * (len(rounds) + 1),
-    ]
-    for name in names:
-        figures_ = found["players"][name]
-        cells = [f"{value:.1f}" for value in figures_[hits]] + [f"{figures_['BRI']:.3f}"]
-        lines_.append(f"| {name} | " + " | ".join(cells) + " |")
-    if lost := {name: number for name, number in found.get("failed", {}).items() if number}:
-        told = ", ".join(f"{number} of {name}" for name, number in lost.items())
-        lines_ += ["", f"Rounds that failed, counted as the last place: {told}."]
-    head = "| compared | measure | difference | 95 % interval | p | p (Holm) |"
-    lines_ += ["", head, "| --- | --- | ---: | ---: | ---: | ---: |"]
-    for row in found["comparisons"]:
-        span = f"{row['low']:.3f} to {row['high']:.3f}"
-        lines_.append(
-            f"| {row['better']} - {row['worse']} | {row['measure']} | {row['difference']:.3f} | {span} | "
-            f"{row['p']:.4f} | {row['p_holm']:.4f} |"
-        )
-    return "\n".join(lines_) + "\n"
-
-
-def plot(found: Mapping[str, Any]) -> str:
-    """Hits@10 by round as an SVG picture."""
+    """Two tables: Hits@10 by round with BRI, and the comparisons between players."""
     name = f"Hits@{CUTOFF}"
-    series = {player: values[name] for player, values in found["players"].items()}
-    return lines(series, title=f"{found['dialogs']} dialogs", x="round", y=f"{name} (cumulative), per cent")
+    rows = [
+        [player, *(f"{value:.1f}" for value in scores[name]), f"{scores['BRI']:.3f}"]
+        for player, scores in found["players"].items()
+    ]
+    rounds = [f"round {number}" for number in range(len(rows[0]) - 2)]
+    parts = [
+        f"{found['dialogs']} dialogs. {name} is cumulative, in per cent; BRI is lower for better.\n",
+        markdown_table([name, *rounds, "BRI"], rows),
+    ]
+    if lost := {player: number for player, number in found.get("failed", {}).items() if number}:
+        counts = ", ".join(f"{number} of {player}" for player, number in lost.items())
+        parts.append(f"Rounds that failed, counted as the last place: {counts}.\n")
+    head = ["compared", "measure", "difference", "95 % interval", "p", "p (Holm)"]
+    tests = [
+        [
+            f"{row['better']} - {row['worse']}", row["measure"], f"{row['difference']:.3f}",
+            f"{row['low']:.3f} to {row['high']:.3f}", f"{row['p']:.4f}", f"{row['p_holm']:.4f}",
+        ]
+        for row in found["comparisons"]
+    ]  # fmt: skip
+    return "\n".join([*parts, markdown_table(head, tests, text_columns=2)])
 
 
-def _world(root: Path, players: Sequence[str], seed: int) -> tuple[Benchmark, dict[str, Dialog]]:
-    """The drawn world's dialogs, as a data set and as they were held."""
+def hits_plot(found: Mapping[str, Any]) -> str:
+    """Hits@10 by round as SVG."""
+    name = f"Hits@{CUTOFF}"
+    series = {player: list(enumerate(scores[name])) for player, scores in found["players"].items()}
+    return line_plot(
+        {f"{found['dialogs']} dialogs": series}, x_label="round", y_label=f"{name} (cumulative), per cent"
+    )
+
+
+def _load_world(root: Path, players: Sequence[str], seed: int) -> tuple[Benchmark, dict[str, DrawnDialog]]:
+    """The drawn world's dialogs, as a data set and with their scenes."""
     for name in players:
         if name not in PLAYERS:
             raise BadInput(f"there is no player {name!r}; {suggest(name, PLAYERS)}")
@@ -234,15 +232,15 @@ def _world(root: Path, players: Sequence[str], seed: int) -> tuple[Benchmark, di
     return datasets.load("scenes", root, split="chat"), read_dialogs(root)
 
 
-def _play(
-    name: str, dialogs: Mapping[str, Dialog], services: Services, settings: Mapping[str, Any], *,
+def _evaluate(
+    name: str, dialogs: Mapping[str, DrawnDialog], services: Services, settings: Mapping[str, Any], *,
     seed: int, **how: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Have one player play; `how` goes to `evaluate`, whose answer it returns."""
+    """Evaluate one player; `how` are arguments of `evaluate`, whose result is returned."""
     build, more = PLAYERS[name]
     chosen = Settings.load(services.settings, **{"seed": seed, **settings, **more})
     identity = {"judge": chosen.judge, "settings": chosen.to_dict(), "weights": services.weights}
-    system = Dialogs(build(services, chosen), dialogs, identity=identity)
+    system = DialogSystem(build(services, chosen), dialogs, identity=identity)
     return evaluate(
         "scenes",
         split="chat",
@@ -250,17 +248,17 @@ def _play(
         profile=services.profile,
         seed=seed,
         system=system,
-        concurrency=TOGETHER,
+        concurrency=CONCURRENT_DIALOGS,
         **how,
     )
 
 
 def _write(out: Path, found: Mapping[str, Any], ranks: Mapping[str, Floats]) -> None:
     whole = {name: each.astype(int).tolist() for name, each in ranks.items()}
-    write_atomic(out / "ranks.json", [json.dumps(whole, separators=(",", ":")), "\n"])
-    write_atomic(out / "chat.json", [json.dumps(found, indent=2), "\n"])
-    write_atomic(out / "chat.md", [markdown(found)])
-    write_atomic(out / "chat.svg", [plot(found)])
+    write_atomic(out / "ranks.json", json.dumps(whole, separators=(",", ":")) + "\n")
+    write_atomic(out / "chat.json", json.dumps(found, indent=2) + "\n")
+    write_atomic(out / "chat.md", markdown(found))
+    write_atomic(out / "chat.svg", hits_plot(found))
 
 
 def _late_hits(ranks: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Dialogs as conversations: each round is a turn of the graph `chat`, told only what is new in that round."""
+"""Adapter that evaluates the graph `chat`: each round of a dialog is a turn of a conversation."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from imagescope_agent.registry import load_graph
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 
-#: Graphs that keep what was said before.
-TALKING = frozenset({"chat"})
-#: What a turn leaves behind for the next one would grow with the gallery: the next one does not need it.
-FORGOTTEN = ("candidates", "ranking_retrieve", "ranking_verify", "ranking", "results")
-ACCUMULATED = ("verdicts", "notes", "usage")  # keys that a plain update would add to
+#: Graphs that keep a dialog state between turns.
+CONVERSATIONAL_GRAPHS = frozenset({"chat"})
+#: Keys of the state that grow with the gallery and that the next turn does not read.
+NOT_CARRIED_OVER = ("candidates", "ranking_retrieve", "ranking_verify", "ranking", "results")
+REDUCED_KEYS = ("verdicts", "notes", "usage")  # keys that a plain update would add to
 
 
-class Turns:
-    """Asks for the rounds of dialogs in any order: the rounds before are said first, once.
+class SessionAdapter:
+    """Runs the rounds of dialogs in order, in whatever order they are asked for, each once.
 
-    Nothing is kept on disk: a run that was stopped says the earlier rounds of its unfinished dialogs again.
+    Nothing is stored on disk: a resumed run repeats the earlier rounds of its unfinished dialogs.
 
     Args:
-        graph: one of `TALKING`.
+        graph: one of `CONVERSATIONAL_GRAPHS`.
         services: of each gallery.
         settings: of each gallery.
         queries: every round of the dialogs that may be asked for.
@@ -49,44 +49,44 @@ class Turns:
         for query in sorted(queries, key=lambda query: query.turn):
             self._rounds[query.group].append(query)
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._standing: dict[str, dict[str, Any]] = {}  # dialog -> what is known after its last turn
-        self._answered: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+        self._carried: dict[str, dict[str, Any]] = {}  # dialog -> state after its last turn
+        self._unread: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
 
     async def state(self, query: BenchmarkQuery) -> dict[str, Any]:
-        """The graph's state after a round (rankings, notes and usage of that turn); each can be had once.
+        """The graph's state after a round (rankings, notes and usage of that turn), which may be read once.
 
         Raises:
             BackendUnavailable: a model does not answer.
             ImageScopeError: this round, or one before it, cannot be answered.
         """
         async with self._locks[query.group]:
-            answered = self._answered[query.group]
-            if query.turn not in answered:
-                for each in self._rounds[query.group][self._said(query.group) : query.turn + 1]:
-                    answered[each.turn] = await self._say(each)
-            return answered.pop(query.turn)
+            unread = self._unread[query.group]
+            if query.turn not in unread:
+                for each in self._rounds[query.group][self._rounds_played(query.group) : query.turn + 1]:
+                    unread[each.turn] = await self._play_round(each)
+            return unread.pop(query.turn)
 
-    def _said(self, group: str) -> int:
-        return len(self._standing.get(group, {}).get("turns", []))
+    def _rounds_played(self, group: str) -> int:
+        return len(self._carried.get(group, {}).get("turns", []))
 
-    async def _say(self, query: BenchmarkQuery) -> dict[str, Any]:
-        """One turn on a thread of its own that begins with what is known: a turn that fails leaves no trace."""
+    async def _play_round(self, query: BenchmarkQuery) -> dict[str, Any]:
+        """One turn on a new thread that starts from the carried state, so that a failed turn changes nothing."""
         graph, thread = self._graphs[query.gallery], uuid.uuid4().hex
         config: RunnableConfig = {"configurable": {"thread_id": thread}}
         try:
-            if known := self._standing.get(query.group):
-                await graph.aupdate_state(config, known, as_node="answer")
-            said = {"query": query.said, "reference": None}
+            if carried := self._carried.get(query.group):
+                await graph.aupdate_state(config, carried, as_node="answer")
+            message = {"query": query.said, "reference": None}
             state: dict[str, Any] = await graph.ainvoke(
-                said, config, context=self._settings[query.gallery], durability="exit"
+                message, config, context=self._settings[query.gallery], durability="exit"
             )
         finally:
             await self._saver.adelete_thread(thread)
-        self._standing[query.group] = _kept(state)
-        return {name: state[name] for name in (*FORGOTTEN, "notes", "usage")}
+        self._carried[query.group] = _carry_over(state)
+        return {name: state[name] for name in (*NOT_CARRIED_OVER, "notes", "usage")}
 
 
-def _kept(state: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in state.items() if name not in FORGOTTEN and name[0] != "_"}
+def _carry_over(state: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in state.items() if name not in NOT_CARRIED_OVER and name[0] != "_"}
     kept["turns"] = [{**turn, "results": []} for turn in state["turns"]]
-    return {name: Overwrite(value) if name in ACCUMULATED else value for name, value in kept.items()}
+    return {name: Overwrite(value) if name in REDUCED_KEYS else value for name, value in kept.items()}

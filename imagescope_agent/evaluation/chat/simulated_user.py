@@ -1,9 +1,8 @@
-"""A simulated user of a drawn world: sees the wanted picture's scene graph, answers what is asked, and nothing else.
+"""A simulated user of a drawn world, who answers questions from the scene graph of the target image alone.
 
-An answer is a function of the question's words and of what they name in the scene: no file name, no caption and no
-picture reaches the user, so none can leak. It is yes or no or, where that is asked for, a colour, a size, a number or
-the setting, in the words of VisDial's dialogs. What cannot be read, or names what the drawn world does not know, is
-answered with "skip".
+No file name, caption or image reaches the user, so none can leak into an answer. An answer is yes or no or, to an open
+question, a colour, a size, a number or the setting, in the words of VisDial's dialogs. A question that cannot be
+parsed, or that names what the drawn world does not contain, is answered with "skip".
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _PHRASES = [
     (re.escape(words), f" @{name} ") for name, several in SETTING_WORDS.items() for words in several
 ] + [(rf"\b(?:in|on|at) (?:the |an? )?(?:{name})\b", f" @{name} ") for name in SETTINGS]
 _NUMBER = {**{word: n for n, word in enumerate(NUMBERS)}, **{str(n): n for n in range(len(NUMBERS))}}
-_SMALL_WORDS = re.compile(
+_FUNCTION_WORDS = re.compile(
     r"an?|the|is|are|there|it|in|of|to|with|and|picture|image|scene|any|some|exactly|just|wanted|you|can|see|do|does|"
     r"show|has|have|contain|looking|for|be|taking|place|set|please|tell|me|could|would|that|this|your|side|on|here|"
     r"true|at|than"
@@ -45,15 +44,15 @@ _SMALL_WORDS = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Phrase:
-    """A noun phrase of a question: which things, and how many of them ("exactly", "at least", "more than")."""
+class NounPhrase:
+    """A noun phrase of a question: a pattern of things, and how many of them ("exactly", "at least", "more than")."""
 
     pattern: Pattern
     number: int | None = None
     least: bool = False
 
     def holds(self, scene: Scene) -> bool:
-        """Whether so many are there; at least one where no number is named."""
+        """Whether the scene has so many; at least one where no number is named."""
         there = len(self.pattern.among(scene))
         if self.number is None:
             return there > 0
@@ -61,15 +60,15 @@ class Phrase:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
-    """What a question asks: things, how the first stands to the second, a setting."""
+class ParsedQuestion:
+    """A parsed yes/no question: things, the relation of the first to the second, a setting."""
 
-    phrases: tuple[Phrase, ...] = ()
+    phrases: tuple[NounPhrase, ...] = ()
     relation: str | None = None
     setting: str | None = None
 
     def holds(self, scene: Scene) -> bool:
-        """Whether all of it is so in the scene."""
+        """Whether all of it is true of the scene."""
         if self.setting is not None and scene.setting != self.setting:
             return False
         if self.relation is None:
@@ -79,50 +78,50 @@ class Reading:
 
 
 class SimulatedUser:
-    """Looks for the picture that shows `scene`."""
+    """A user whose target image shows `scene`."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
 
     def answer(self, question: str) -> str:
-        """ "yes", "no", what is openly asked for, or "skip" where the question cannot be read."""
+        """ "yes", "no", the answer to an open question, or "skip" where the question cannot be parsed."""
         words = " ".join(question.lower().rpartition(":")[2].split()).rstrip("?")
-        for shape, told in _OPEN:
-            if match := shape.fullmatch(words):
-                return told(self.scene, *(read_look(look) for look in match.groups())) or SKIP
-        asked = read_question(question)
-        if asked is None:
+        for form, answer_from in _OPEN:
+            if match := form.fullmatch(words):
+                return answer_from(self.scene, *map(parse_noun_phrase, match.groups())) or SKIP
+        parsed = parse_scene_question(question)
+        if parsed is None:
             return SKIP
-        return "yes" if asked.holds(self.scene) else "no"
+        return "yes" if parsed.holds(self.scene) else "no"
 
 
-def read_look(words: str) -> Pattern | None:
+def parse_noun_phrase(words: str) -> Pattern | None:
     """The things that a noun phrase names ("red house", "cats"); None where one of its words is not known."""
-    reader = _Reader()
-    if not all(reader.take(word) for word in words.split()) or len(reader.phrases) != 1:
+    parser = _QuestionParser()
+    if not all(parser.take(word) for word in words.split()) or len(parser.phrases) != 1:
         return None
-    return reader.phrases[0].pattern
+    return parser.phrases[0].pattern
 
 
 def _where(scene: Scene) -> str:
     return SETTING_PHRASE[scene.setting]
 
 
-def _many(scene: Scene, look: Pattern | None) -> str | None:
-    return None if look is None else NUMBERS[len(look.among(scene))]
+def _many(scene: Scene, pattern: Pattern | None) -> str | None:
+    return None if pattern is None else NUMBERS[len(pattern.among(scene))]
 
 
-def _colours(scene: Scene, look: Pattern | None) -> str | None:
-    return None if look is None else join([thing.colour for thing in look.among(scene)])
+def _colours(scene: Scene, pattern: Pattern | None) -> str | None:
+    return None if pattern is None else join([thing.colour for thing in pattern.among(scene)])
 
 
-def _size(scene: Scene, look: Pattern | None) -> str | None:
+def _size(scene: Scene, pattern: Pattern | None) -> str | None:
     """Of things that are all of one size."""
-    sizes = {thing.size for thing in look.among(scene)} if look is not None else set()
+    sizes = {thing.size for thing in pattern.among(scene)} if pattern is not None else set()
     return sizes.pop() if len(sizes) == 1 else None
 
 
-#: Open questions, and what they are answered from; an empty answer is none.
+#: Forms of open questions, and the functions that answer them; an empty answer means "skip".
 _OPEN: tuple[tuple[re.Pattern[str], Callable[..., str | None]], ...] = (
     (re.compile(r"where is (?:it|the (?:picture|scene))"), _where),
     (re.compile(r"how many (\w+) are there"), _many),
@@ -131,32 +130,32 @@ _OPEN: tuple[tuple[re.Pattern[str], Callable[..., str | None]], ...] = (
 )
 
 
-def read_question(question: str) -> Reading | None:
-    """What a yes/no question in the drawn world's English asks; None where a word of it is not known."""
+def parse_scene_question(question: str) -> ParsedQuestion | None:
+    """Parse a yes/no question in the drawn world's English; None where a word of it is not known."""
     text = question.lower().rpartition(":")[2]
     for words, mark in _PHRASES:
         text = re.sub(words, mark, text)
     tokens = re.findall(r"@\w+|\w+", re.sub(r"\b(left|right) of\b", r"\1", text))
-    reader = _Reader()
-    return reader.result() if all(reader.take(token) for token in tokens) else None
+    parser = _QuestionParser()
+    return parser.result() if all(parser.take(token) for token in tokens) else None
 
 
-class _Reader:
-    """Reads word by word; adjectives wait for their noun, or describe the last one ("is the house red")."""
+class _QuestionParser:
+    """Parses word by word; adjectives belong to the next noun, or to the last one ("is the house red")."""
 
     def __init__(self) -> None:
-        self.phrases: list[Phrase] = []
+        self.phrases: list[NounPhrase] = []
         self.relation: str | None = None
         self.setting: str | None = None
-        self.look = Pattern()
+        self.pattern = Pattern()
         self.number: int | None = None
         self.least = 0  # 1 for "at least", 2 for "more than"
 
     def take(self, word: str) -> bool:
         if word in COLOURS:
-            self.look = replace(self.look, colour=word)
+            self.pattern = replace(self.pattern, colour=word)
         elif word in _SIZE:
-            self.look = replace(self.look, size=_SIZE[word])
+            self.pattern = replace(self.pattern, size=_SIZE[word])
         elif word in _KIND:
             self._noun(_KIND[word] or None)
         elif word in _RELATION and self.phrases and self.relation is None:
@@ -170,29 +169,29 @@ class _Reader:
         elif word in ("missing", "absent") and self.phrases:
             self.phrases[-1] = replace(self.phrases[-1], number=0)
         else:
-            return _SMALL_WORDS.fullmatch(word) is not None
+            return _FUNCTION_WORDS.fullmatch(word) is not None
         return True
 
-    def result(self) -> Reading | None:
-        if self.look != Pattern():  # nothing followed: it is said of the last noun
+    def result(self) -> ParsedQuestion | None:
+        if self.pattern != Pattern():  # no noun followed: the adjectives belong to the last one
             if not self.phrases:
                 return None
             last = self.phrases.pop()
-            look = replace(
+            pattern = replace(
                 last.pattern,
-                colour=self.look.colour or last.pattern.colour,
-                size=self.look.size or last.pattern.size,
+                colour=self.pattern.colour or last.pattern.colour,
+                size=self.pattern.size or last.pattern.size,
             )
-            self.phrases.append(replace(last, pattern=look))
+            self.phrases.append(replace(last, pattern=pattern))
         if (self.relation is not None and len(self.phrases) != 2) or not (self.phrases or self.setting):
             return None
-        return Reading(phrases=tuple(self.phrases), relation=self.relation, setting=self.setting)
+        return ParsedQuestion(phrases=tuple(self.phrases), relation=self.relation, setting=self.setting)
 
     def _noun(self, kind: str | None) -> None:
         number = None if self.number is None else self.number + (self.least == 2)
-        phrase = Phrase(pattern=replace(self.look, kind=kind), number=number, least=self.least > 0)
+        phrase = NounPhrase(pattern=replace(self.pattern, kind=kind), number=number, least=self.least > 0)
         self.phrases.append(phrase)
-        self.look, self.number, self.least = Pattern(), None, 0
+        self.pattern, self.number, self.least = Pattern(), None, 0
 
 
 def read_scenes(root: Path) -> dict[str, Scene]:

@@ -1,8 +1,8 @@
-"""Who holds a drawn dialog with whom: systems that are told a round at a time, and the wanted picture's rank in each.
+"""The dialog systems ("players") that `imagescope eval chat` compares, each of which ranks the gallery in every round.
 
-Each player sees a dialog's rounds 0..10 in order. Round 0 is the caption. After it "given" is told the dialog's own
-questions with their answers, "ours" and "random" ask a simulated user instead. "imagescope" is that paper's chat
-procedure on the given rounds, "clip" ranks by all rounds joined.
+Each player sees a dialog's rounds 0..10 in order. Round 0 is the caption. After it "given" reads the dialog's own
+questions with their answers, while "ours" and "random" ask a simulated user. "imagescope" is that paper's chat
+procedure on the given rounds, and "clip" ranks by all rounds joined.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from imagescope_agent.chat import Chats, Session
 from imagescope_agent.errors import ImageScopeError
 from imagescope_agent.evaluation.chat.simulated_user import SimulatedUser, read_scenes
-from imagescope_agent.evaluation.datasets.annotations import field, read_jsonl, strings
+from imagescope_agent.evaluation.datasets.annotations import read_jsonl, require_field, require_strings
 from imagescope_agent.evaluation.datasets.base import BenchmarkQuery
-from imagescope_agent.evaluation.runner import Answer
+from imagescope_agent.evaluation.runner import SystemAnswer
 from imagescope_agent.lab.scenes.world import Scene
 from imagescope_agent.nodes.chat.deepen_retrieval import RetrieveLiked
 from imagescope_agent.parsing import complete_order
@@ -29,8 +29,8 @@ from imagescope_agent.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dialog:
-    """A dialog about one picture: its caption and "question? answer" rounds, and what the picture shows."""
+class DrawnDialog:
+    """A dialog about one image: its caption and "question? answer" rounds, and the scene that the image shows."""
 
     name: str
     rounds: tuple[str, ...]
@@ -38,10 +38,10 @@ class Dialog:
 
 
 class Player(Protocol):
-    """Plays a dialog: one answer a round."""
+    """A system that takes part in dialogs."""
 
-    def play(self, dialog: Dialog) -> AsyncIterator[Answer]:
-        """The answers of rounds 0, 1, ...
+    def play(self, dialog: DrawnDialog) -> AsyncIterator[SystemAnswer]:
+        """One answer for each of the rounds 0, 1, ...
 
         Raises:
             BackendUnavailable: a model does not answer.
@@ -50,7 +50,7 @@ class Player(Protocol):
         ...
 
 
-def read_dialogs(root: Path) -> dict[str, Dialog]:
+def read_dialogs(root: Path) -> dict[str, DrawnDialog]:
     """The dialogs of a drawn world by name.
 
     Raises:
@@ -60,59 +60,61 @@ def read_dialogs(root: Path) -> dict[str, Dialog]:
     dialogs = {}
     for number, record in read_jsonl(path):
         place = f"{path}, line {number}"
-        name = str(field(record, "qid", (str, int), place))
-        scene = scenes[field(record, "target", str, place)]
-        dialogs[name] = Dialog(name=name, rounds=tuple(strings(record, "dialog", place)), scene=scene)
+        name = str(require_field(record, "qid", (str, int), place))
+        scene = scenes[require_field(record, "target", str, place)]
+        dialogs[name] = DrawnDialog(
+            name=name, rounds=tuple(require_strings(record, "dialog", place)), scene=scene
+        )
     return dialogs
 
 
-class Joined:
+class JoinedRoundsPlayer:
     """CLIP on all rounds so far, joined as VisDial's protocol joins them (graph `retrieve`)."""
 
     def __init__(self, services: Services, settings: Settings) -> None:
-        self.settings = whole(settings, services)
+        self.settings = with_full_gallery(settings, services)
         self.graph = load_graph("retrieve")(services)
 
-    async def play(self, dialog: Dialog) -> AsyncIterator[Answer]:
+    async def play(self, dialog: DrawnDialog) -> AsyncIterator[SystemAnswer]:
         """See `Player.play`."""
         for number in range(len(dialog.rounds)):
-            said = ", ".join(dialog.rounds[: number + 1])
-            state = await self.graph.ainvoke({"query": said}, context=self.settings)
-            yield answer_of(state["ranking"], state["ranking"], state["notes"], state["usage"])
+            joined = ", ".join(dialog.rounds[: number + 1])
+            state = await self.graph.ainvoke({"query": joined}, context=self.settings)
+            yield system_answer(state["ranking"], state["ranking"], state["notes"], state["usage"])
 
 
-class Rounds:
+class ImageScopeChatPlayer:
     """ImageScope's chat procedure on the given rounds (graph `imagescope_chat`)."""
 
     def __init__(self, services: Services, settings: Settings) -> None:
-        self.settings, self.rest = settings, Rest(services, settings)
+        self.settings, self.full_ranking = settings, FullGalleryRanking(services, settings)
         self.saver = InMemorySaver()
         self.graph = load_graph("imagescope_chat")(services, checkpointer=self.saver)
 
-    async def play(self, dialog: Dialog) -> AsyncIterator[Answer]:
+    async def play(self, dialog: DrawnDialog) -> AsyncIterator[SystemAnswer]:
         """See `Player.play`."""
         config = {"configurable": {"thread_id": dialog.name}}
         for said in dialog.rounds:
             state = await self.graph.ainvoke({"query": said}, config, context=self.settings)
-            every = self.rest({**state, "liked": [], "rejected": [], "facts": []})
-            yield answer_of(state["ranking"], every, state["notes"], state["usage"])
+            every = self.full_ranking({**state, "liked": [], "rejected": [], "facts": []})
+            yield system_answer(state["ranking"], every, state["notes"], state["usage"])
         await self.saver.adelete_thread(dialog.name)
 
 
-class Conversation:
-    """Our own graph, told the given rounds, or asking a simulated user.
+class SessionPlayer:
+    """The graph `chat`, on the given rounds or asking a simulated user.
 
     Args:
         services: what the graph is built with.
-        settings: of every turn; `clarify` says who asks: with "never" it is told the given rounds.
+        settings: of every turn; with `clarify` "never" the given rounds are sent.
     """
 
     def __init__(self, services: Services, settings: Settings) -> None:
-        self.settings, self.rest = settings, Rest(services, settings)
+        self.settings, self.full_ranking = settings, FullGalleryRanking(services, settings)
         self.chats = Chats(services, InMemorySaver(), settings)
 
-    async def play(self, dialog: Dialog) -> AsyncIterator[Answer]:
-        """See `Player.play`; where no question is worth asking the ranking stands."""
+    async def play(self, dialog: DrawnDialog) -> AsyncIterator[SystemAnswer]:
+        """See `Player.play`; in a round without a question the ranking stays as it is."""
         session, user = await self.chats.create(), SimulatedUser(dialog.scene)
         turn = await session.say(dialog.rounds[0])
         yield await self._answer(session, turn["notes"], turn["usage"])
@@ -131,39 +133,41 @@ class Conversation:
             yield await self._answer(session, [*notes, *turn["notes"]], turn["usage"])
         await self.chats.delete(session.thread)
 
-    async def _answer(self, session: Session, notes: Sequence[Any], usage: Sequence[Any]) -> Answer:
+    async def _answer(self, session: Session, notes: Sequence[Any], usage: Sequence[Any]) -> SystemAnswer:
         state = await session.state()
-        return answer_of(state["ranking"], self.rest(state), notes, usage)
+        return system_answer(state["ranking"], self.full_ranking(state), notes, usage)
 
 
-class Rest:
-    """The whole gallery as a turn retrieved it: a turn itself keeps only the best."""
+class FullGalleryRanking:
+    """Ranks the whole gallery as a turn retrieved it; the turn itself keeps only the best candidates."""
 
     def __init__(self, services: Services, settings: Settings) -> None:
         self.retrieve = RetrieveLiked(services.embedder, services.collection)
-        self.settings = whole(settings, services)
+        self.settings = with_full_gallery(settings, services)
 
     def __call__(self, state: Any) -> list[str]:
         """Every image, best first."""
         return [name for name, _ in self.retrieve.search(state, self.settings)]
 
 
-class Dialogs:
-    """Any player as a system that is asked round by round, each dialog's in order.
+class DialogSystem:
+    """Adapter from a player to a `System`, which is sent the rounds of each dialog in order.
 
-    A run that was stopped plays the earlier rounds of its unfinished dialogs again.
+    A resumed run repeats the earlier rounds of its unfinished dialogs.
 
     Args:
-        player: plays the dialogs.
+        player: takes part in the dialogs.
         dialogs: by name.
-        identity: what the run is known by.
+        identity: of the run, for its run.json.
     """
 
-    def __init__(self, player: Player, dialogs: Mapping[str, Dialog], *, identity: dict[str, Any]) -> None:
+    def __init__(
+        self, player: Player, dialogs: Mapping[str, DrawnDialog], *, identity: dict[str, Any]
+    ) -> None:
         self.player, self.dialogs, self.identity = player, dialogs, identity
-        self._playing: dict[str, AsyncIterator[tuple[int, Answer]]] = {}
+        self._playing: dict[str, AsyncIterator[tuple[int, SystemAnswer]]] = {}
 
-    async def answer(self, query: BenchmarkQuery) -> Answer:
+    async def answer(self, query: BenchmarkQuery) -> SystemAnswer:
         """The player's answer in this round.
 
         Raises:
@@ -176,7 +180,7 @@ class Dialogs:
                 return answer
         raise ImageScopeError(f"dialog {query.group!r} broke off before round {query.turn}")
 
-    async def _play(self, dialog: Dialog) -> AsyncIterator[tuple[int, Answer]]:
+    async def _play(self, dialog: DrawnDialog) -> AsyncIterator[tuple[int, SystemAnswer]]:
         number = 0
         async for answer in self.player.play(dialog):
             yield number, answer
@@ -184,28 +188,28 @@ class Dialogs:
         self._playing.pop(dialog.name, None)
 
 
-def answer_of(
+def system_answer(
     ranking: Sequence[str], every: Sequence[str], notes: Sequence[Any], usage: Sequence[Any]
-) -> Answer:
-    """A turn's answer with the whole gallery ranked: what was verified, then the rest as it was retrieved."""
-    spent = {
+) -> SystemAnswer:
+    """A turn's answer with the whole gallery ranked: the turn's ranking, then the rest as it was retrieved."""
+    total = {
         name: sum(entry[name] for entry in usage)
         for name in ("calls", "prompt_tokens", "completion_tokens", "image_prefills", "seconds")
     }
     final = complete_order(list(ranking), list(every))
-    return Answer(stages={"final": final}, notes=[dict(note) for note in notes], usage=spent)
+    return SystemAnswer(stages={"final": final}, notes=[dict(note) for note in notes], usage=total)
 
 
-def whole(settings: Settings, services: Services) -> Settings:
+def with_full_gallery(settings: Settings, services: Services) -> Settings:
     """The settings under which retrieval ranks the whole collection."""
     return Settings(**{**settings.to_dict(), "k": len(services.collection)})
 
 
-#: Who plays, and with which settings.
+#: Name -> player, and settings that it is run with.
 PLAYERS: dict[str, tuple[Callable[[Services, Settings], Player], dict[str, Any]]] = {
-    "clip": (Joined, {}),
-    "imagescope": (Rounds, {}),
-    "given": (Conversation, {"clarify": "never"}),
-    "ours": (Conversation, {"clarify": "information"}),
-    "random": (Conversation, {"clarify": "random"}),
+    "clip": (JoinedRoundsPlayer, {}),
+    "imagescope": (ImageScopeChatPlayer, {}),
+    "given": (SessionPlayer, {"clarify": "never"}),
+    "ours": (SessionPlayer, {"clarify": "information"}),
+    "random": (SessionPlayer, {"clarify": "random"}),
 }

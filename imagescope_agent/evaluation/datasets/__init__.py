@@ -1,4 +1,4 @@
-"""The data sets, one file each. Adding one: a file with `load` and `needed`, and a line in DATASETS."""
+"""The data sets, one file each. To add one: a file with `load` and `required_files`, and a line in DATASETS."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from types import ModuleType
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery, Needed
+from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery, RequiredFile
 
-__all__ = ["DATASETS", "Benchmark", "BenchmarkQuery", "Gallery", "Needed", "find", "load"]
+__all__ = ["DATASETS", "Benchmark", "BenchmarkQuery", "Gallery", "RequiredFile", "find", "load"]
 
-#: Name on the command line -> module with `load(root, *, split) -> Benchmark` and `needed(root, *, split) ->
-#: list[Needed]`.
+#: Name on the command line -> module with `load(root, *, split) -> Benchmark` and `required_files(root, *, split) ->
+#: list[RequiredFile]`.
 DATASETS = {
     "scenes": "imagescope_agent.evaluation.datasets.scenes",
     "cirr": "imagescope_agent.evaluation.datasets.cirr",

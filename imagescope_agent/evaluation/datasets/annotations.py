@@ -1,4 +1,4 @@
-"""Reading annotation files so that a mistake in one is reported as one line with file and line."""
+"""Read annotation files, reporting every error with file and line."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def read_json(path: Path) -> Any:
         raise BadInput(
             f"{path}, line {error.lineno}: not valid JSON ({error.msg}); the file may be cut off"
         ) from None
-    except _Refused as error:
-        line = _refused_line(text, error)
+    except _NotStrict as error:
+        line = _line_of_error(text, error)
         raise BadInput(f"{path}, line {line}: {error}; obtain the file again") from None
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}, line 1: not valid JSON ({error}); obtain the file again") from None
@@ -86,8 +86,8 @@ def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise BadInput(f"{path}, line {reader.line_num}: not valid CSV ({error})") from None
 
 
-def records(path: Path, key: str = "") -> Iterator[tuple[Place, dict[str, Any]]]:
-    """Place and record of a JSON file that holds a list of objects, as a whole or under a key.
+def read_json_records(path: Path, key: str = "") -> Iterator[tuple[RecordLocation, dict[str, Any]]]:
+    """Location and record of a JSON file that holds a list of objects, as a whole or under a key.
 
     Raises:
         BadInput: the file holds something else.
@@ -96,17 +96,17 @@ def records(path: Path, key: str = "") -> Iterator[tuple[Place, dict[str, Any]]]
     if key:
         if not isinstance(data, dict):
             raise BadInput(f"{path}, line 1: expected an object with {key!r}")
-        data = field(data, key, list, f"{path}, line 1")
+        data = require_field(data, key, list, f"{path}, line 1")
     if not isinstance(data, list):
         raise BadInput(f"{path}, line 1: expected a list of records, not {type(data).__name__}")
     for index, record in enumerate(data):
-        place = Place(path=path, index=index, key=key)
+        place = RecordLocation(path=path, index=index, key=key)
         if not isinstance(record, dict):
             raise BadInput(f"{place}: expected an object, not {type(record).__name__}")
         yield place, record
 
 
-def names(path: Path) -> list[str]:
+def read_names(path: Path) -> list[str]:
     """A JSON file that holds a list of different image names.
 
     Raises:
@@ -115,13 +115,13 @@ def names(path: Path) -> list[str]:
     listed = read_json(path)
     if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
         raise BadInput(f"{path}, line 1: expected a list of image names")
-    unique((Place(path=path, index=index), name) for index, name in enumerate(listed))
+    require_unique((RecordLocation(path=path, index=index), name) for index, name in enumerate(listed))
     return listed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where an element of a JSON list stands; the line is looked up only when a message needs it.
+class RecordLocation:
+    """Location of an element of a JSON list; the line is looked up only when a message needs it.
 
     `key` names the list where it is not the whole document.
     """
@@ -150,12 +150,12 @@ def element_line(text: str, index: int, *, key: str = "") -> int:
 
 
 def key_line(text: str, key: str) -> int:
-    """The line (from 1) on which a key of a JSON object stands last; 1 when it is not found."""
+    """The line (from 1) of the last occurrence of a key of a JSON object; 1 when it is not found."""
     found = [match.start() for match in _key(key).finditer(text)]
     return _line(text, found[-1]) if found else 1
 
 
-def field(record: dict[str, Any], key: str, kind: type | tuple[type, ...], place: object) -> Any:
+def require_field(record: dict[str, Any], key: str, kind: type | tuple[type, ...], place: object) -> Any:
     """`record[key]`, checked.
 
     Raises:
@@ -171,13 +171,15 @@ def field(record: dict[str, Any], key: str, kind: type | tuple[type, ...], place
     return value
 
 
-def strings(record: dict[str, Any], key: str, place: object, *, length: int | None = None) -> list[str]:
+def require_strings(
+    record: dict[str, Any], key: str, place: object, *, length: int | None = None
+) -> list[str]:
     """`record[key]` as a list of texts, of `length` when given.
 
     Raises:
         BadInput: it is something else.
     """
-    value = field(record, key, list, place)
+    value = require_field(record, key, list, place)
     if not all(isinstance(item, str) for item in value):
         raise BadInput(f"{place}: the field {key!r} should hold texts only")
     if length is not None and len(value) != length:
@@ -185,7 +187,7 @@ def strings(record: dict[str, Any], key: str, place: object, *, length: int | No
     return list(value)
 
 
-def unique(ids: Iterable[tuple[object, str]]) -> None:
+def require_unique(ids: Iterable[tuple[object, str]]) -> None:
     """Check that no id of `(place, id)` pairs comes twice.
 
     Raises:
@@ -198,39 +200,39 @@ def unique(ids: Iterable[tuple[object, str]]) -> None:
         seen.add(name)
 
 
-class _Refused(ValueError):
-    """Something that Python's JSON reader would let through; `pattern` finds it."""
+class _NotStrict(ValueError):
+    """Something that Python's JSON parser would accept; `pattern` finds it in the text."""
 
     def __init__(self, message: str, pattern: re.Pattern[str]) -> None:
         super().__init__(message)
         self.pattern = pattern
 
 
-def _refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         keys = [key for key, _ in pairs]
-        twin = max(keys, key=keys.count)
-        raise _Refused(f"the key {twin!r} occurs twice", _key(twin))
+        duplicate = max(keys, key=keys.count)
+        raise _NotStrict(f"the key {duplicate!r} occurs twice", _key(duplicate))
     return made
 
 
-def _refuse_constant(name: str) -> None:
-    raise _Refused(f"{name} is not allowed", re.compile(re.escape(name)))
+def _reject_constant(name: str) -> None:
+    raise _NotStrict(f"{name} is not allowed", re.compile(re.escape(name)))
 
 
-_STRICT: dict[str, Any] = {"parse_constant": _refuse_constant, "object_pairs_hook": _refuse_twins}
+_STRICT: dict[str, Any] = {"parse_constant": _reject_constant, "object_pairs_hook": _reject_duplicate_keys}
 
 
-def _refused_line(text: str, error: _Refused) -> int:
-    """The line of what was refused: in a list of records of the record, else of its last occurrence."""
+def _line_of_error(text: str, error: _NotStrict) -> int:
+    """The line of the error: in a list of records that of the record, else that of its last occurrence."""
     position, decoder = len(text) - len(text.lstrip()) + 1, json.JSONDecoder(**_STRICT)
     listed = text.startswith("[", position - 1)
     while listed:
         position = re.compile(r"[\s,]*").match(text, position).end()  # type: ignore[union-attr]
         try:
             position = decoder.raw_decode(text, position)[1]
-        except _Refused:
+        except _NotStrict:
             break
     else:
         position = [match.start() for match in error.pattern.finditer(text)][-1]

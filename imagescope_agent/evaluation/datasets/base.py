@@ -1,4 +1,4 @@
-"""What every data set is made of: queries, galleries and the rules by which rankings are scored."""
+"""Records of a data set: queries, galleries, and the protocol by which rankings are scored."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from imagescope_agent.retrieval.imaging.formats import is_picture
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkQuery:
-    """One question to a system.
+    """One query.
 
     `relevant` holds every image that satisfies it (empty when the ground truth is held by a test server).
     `target` is the one image that recall asks for where the protocol names one; otherwise any relevant image
     counts. `members` is CIRR's group without the reference. A dialog is several queries with one `group`,
-    numbered by `turn` from 0: `text` is all that was said until then, `said` what is new in this round.
+    numbered by `turn` from 0: `text` joins all rounds so far, `said` is this round alone.
     `copies` are other files of the reference's content, which our graphs leave out with it.
     """
 
@@ -36,7 +36,7 @@ class BenchmarkQuery:
 
     @property
     def unit(self) -> str:
-        """What is sampled, resampled and paired as a whole: the dialog, or the query itself."""
+        """The unit of sampling, resampling and pairing: the dialog, or the query itself."""
         return self.group or self.qid
 
 
@@ -52,11 +52,11 @@ class Gallery:
 
     @property
     def index(self) -> Path:
-        """Where its index lies: with the images, apart from the indices of other parts of the same folder."""
+        """Folder of its index: with the images, apart from the indices of other galleries in the same folder."""
         return self.folder / (".imagescope" if self.name == "images" else f".imagescope-{self.name}")
 
     def missing(self) -> list[str]:
-        """Paths below `folder` that are not there."""
+        """Paths below `folder` that do not exist."""
         return [path for path in self.files.values() if not (self.folder / path).is_file()]
 
     def unusable(self) -> list[str]:
@@ -69,8 +69,8 @@ class Gallery:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Needed:
-    """A file or folder that a data set expects, and where people obtain it."""
+class RequiredFile:
+    """A file or folder that a data set expects, and where to obtain it."""
 
     path: Path
     source: str
@@ -83,9 +83,9 @@ class Benchmark:
 
     Attributes:
         key: the protocol in short, "dataset/split/variant"; only figures with the same key may be compared.
-        protocol: the protocol in one line for people.
-        gallery: the galleries' description for people ("original, 3 categories").
-        measures: names for `scoring`, such as "R@1" or "mAP@5".
+        protocol: the protocol in one line of text.
+        gallery: a description of the galleries ("original, 3 categories").
+        measures: names of `aggregate.MEASURES` with cutoffs, such as "R@1" or "mAP@5".
         drop_reference: the reference image is removed from every ranking before it is scored.
         macro: subsets whose unweighted mean is the figure of "all"; empty = the mean over queries.
         depth: how deep a ranking must be known; None = the whole gallery.
@@ -128,6 +128,6 @@ def choose_split(name: str, split: str | None, splits: tuple[str, ...]) -> str:
     return split
 
 
-def first_of(root: Path, *names: str) -> Path:
+def first_existing(root: Path, *names: str) -> Path:
     """The first of several places below `root` that exists; the first name when none does."""
     return next((root / name for name in names if (root / name).exists()), root / names[0])

@@ -23,19 +23,19 @@ from typing import Any
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.datasets.annotations import (
-    Place,
-    field,
-    records,
-    strings,
-    unique,
+    RecordLocation,
+    read_json_records,
+    require_field,
+    require_strings,
+    require_unique,
 )
 from imagescope_agent.evaluation.datasets.base import (
     Benchmark,
     BenchmarkQuery,
     Gallery,
-    Needed,
+    RequiredFile,
     choose_split,
-    first_of,
+    first_existing,
 )
 from imagescope_agent.evaluation.reporting.submissions import check_rankings, read_lists
 
@@ -45,12 +45,12 @@ LENGTH = 50
 MEASURES = tuple(f"{name}@{k}" for name in ("mAP", "R") for k in (5, 10, 25, 50))
 
 
-def needed(root: Path, *, split: str | None = None) -> list[Needed]:
+def required_files(root: Path, *, split: str | None = None) -> list[RequiredFile]:
     """The files this data set reads."""
     split = choose_split("circo", split, SPLITS)
     return [
-        Needed(path=_annotations(root, split), source="https://github.com/miccunifi/CIRCO"),
-        Needed(
+        RequiredFile(path=_annotations(root, split), source="https://github.com/miccunifi/CIRCO"),
+        RequiredFile(
             path=_folder(root),
             source="http://images.cocodataset.org/zips/unlabeled2017.zip (123,403 images)",
             images=True,
@@ -85,18 +85,18 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
 
 
 def _annotations(root: Path, split: str) -> Path:
-    return first_of(root, f"annotations/{split}.json", f"captions/{split}.json")
+    return first_existing(root, f"annotations/{split}.json", f"captions/{split}.json")
 
 
 def _folder(root: Path) -> Path:
-    return first_of(root, "COCO2017_unlabeled/unlabeled2017", "unlabeled2017")
+    return first_existing(root, "COCO2017_unlabeled/unlabeled2017", "unlabeled2017")
 
 
 def _gallery(root: Path) -> dict[str, str]:
     """Image id -> file name; from the image list where it is there, else from the folder; empty without
     either.
     """
-    listed = first_of(
+    listed = first_existing(
         root,
         "COCO2017_unlabeled/annotations/image_info_unlabeled2017.json",
         "annotations/image_info_unlabeled2017.json",
@@ -111,15 +111,15 @@ def _gallery(root: Path) -> dict[str, str]:
 
 def _listed(path: Path) -> Iterator[tuple[str, str]]:
     """Id and file name of every image of COCO's image_info file."""
-    for place, image in records(path, "images"):
-        yield str(field(image, "id", int, place)), field(image, "file_name", str, place)
+    for place, image in read_json_records(path, "images"):
+        yield str(require_field(image, "id", int, place)), require_field(image, "file_name", str, place)
 
 
 def _checked(gallery: Gallery, queries: Sequence[BenchmarkQuery], annotations: Path) -> Gallery:
     for number, query in enumerate(queries):
         for image in (query.reference, *query.relevant):
             if image not in gallery.files:
-                place = Place(path=annotations, index=number)
+                place = RecordLocation(path=annotations, index=number)
                 raise BadInput(
                     f"{place}: image {image!r} is missing in {gallery.folder}; obtain the images again"
                 )
@@ -128,22 +128,22 @@ def _checked(gallery: Gallery, queries: Sequence[BenchmarkQuery], annotations: P
 
 def _queries(path: Path, *, hidden: bool) -> Iterator[BenchmarkQuery]:
     seen: list[tuple[object, str]] = []
-    for place, record in records(path):
-        name = str(field(record, "id", int, place))
-        reference = str(field(record, "reference_img_id", int, place))
+    for place, record in read_json_records(path):
+        name = str(require_field(record, "id", int, place))
+        reference = str(require_field(record, "reference_img_id", int, place))
         seen.append((place, name))
         yield BenchmarkQuery(
             qid=name,
-            text=field(record, "relative_caption", str, place),
+            text=require_field(record, "relative_caption", str, place),
             reference=reference,
             **({} if hidden else _truth(record, reference, place)),
         )
-    unique(seen)
+    require_unique(seen)
 
 
 def _truth(record: dict[str, Any], reference: str, place: object) -> dict[str, Any]:
-    target = str(field(record, "target_img_id", int, place))
-    relevant = tuple(str(image) for image in field(record, "gt_img_ids", list, place))
+    target = str(require_field(record, "target_img_id", int, place))
+    relevant = tuple(str(image) for image in require_field(record, "gt_img_ids", list, place))
     if not relevant or relevant[0] != target or reference in relevant or len(set(relevant)) < len(relevant):
         raise BadInput(
             f"{place}: ground truths should be different, begin with the target and lack the reference"
@@ -151,7 +151,7 @@ def _truth(record: dict[str, Any], reference: str, place: object) -> dict[str, A
     return {
         "target": target,
         "relevant": relevant,
-        "subsets": tuple(strings(record, "semantic_aspects", place)),
+        "subsets": tuple(require_strings(record, "semantic_aspects", place)),
     }
 
 

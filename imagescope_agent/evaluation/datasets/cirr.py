@@ -22,21 +22,21 @@ from typing import Any
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.datasets.annotations import (
-    field,
     key_line,
     read_json,
+    read_json_records,
     read_text,
-    records,
-    strings,
-    unique,
+    require_field,
+    require_strings,
+    require_unique,
 )
 from imagescope_agent.evaluation.datasets.base import (
     Benchmark,
     BenchmarkQuery,
     Gallery,
-    Needed,
+    RequiredFile,
     choose_split,
-    first_of,
+    first_existing,
 )
 from imagescope_agent.evaluation.reporting.submissions import check_rankings, read_lists
 
@@ -47,15 +47,17 @@ FULL, SUBSET = ("R@1", "R@5", "R@10", "R@50"), ("R_subset@1", "R_subset@2", "R_s
 LENGTHS = {"recall": 50, "recall_subset": 3}
 
 
-def needed(root: Path, *, split: str | None = None) -> list[Needed]:
+def required_files(root: Path, *, split: str | None = None) -> list[RequiredFile]:
     """The files this data set reads."""
     split = choose_split("cirr", split, SPLITS)
     repository = "https://github.com/Cuberick-Orion/CIRR, branch cirr_dataset"
     images = root / ("dev" if split == "val" else "test1")
     return [
-        Needed(path=_captions(root, split), source=repository),
-        Needed(path=_split_file(root, split), source=repository),
-        Needed(path=images, source="NLVR2, on request at https://lil.nlp.cornell.edu/nlvr/", images=True),
+        RequiredFile(path=_captions(root, split), source=repository),
+        RequiredFile(path=_split_file(root, split), source=repository),
+        RequiredFile(
+            path=images, source="NLVR2, on request at https://lil.nlp.cornell.edu/nlvr/", images=True
+        ),
     ]
 
 
@@ -89,12 +91,12 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
 
 def _captions(root: Path, split: str) -> Path:
     name = f"captions/cap.rc2.{split}.json"
-    return first_of(root, name, f"cirr/{name}")
+    return first_existing(root, name, f"cirr/{name}")
 
 
 def _split_file(root: Path, split: str) -> Path:
     name = f"image_splits/split.rc2.{split}.json"
-    return first_of(root, name, f"cirr/{name}")
+    return first_existing(root, name, f"cirr/{name}")
 
 
 def _gallery(path: Path) -> dict[str, str]:
@@ -109,11 +111,11 @@ def _gallery(path: Path) -> dict[str, str]:
 
 def _queries(path: Path, files: Mapping[str, str], *, hidden: bool) -> Iterator[BenchmarkQuery]:
     seen: list[tuple[object, str]] = []
-    for place, record in records(path):
-        pair = str(field(record, "pairid", int, place))
-        reference = field(record, "reference", str, place)
-        members = strings(field(record, "img_set", dict, place), "members", place, length=6)
-        target = None if hidden else field(record, "target_hard", str, place)
+    for place, record in read_json_records(path):
+        pair = str(require_field(record, "pairid", int, place))
+        reference = require_field(record, "reference", str, place)
+        members = require_strings(require_field(record, "img_set", dict, place), "members", place, length=6)
+        target = None if hidden else require_field(record, "target_hard", str, place)
         if reference not in members or len(set(members)) < len(members):
             raise BadInput(f"{place}: the group should hold six different images, the reference among them")
         for image in (*members, *([target] if target else [])):
@@ -122,13 +124,13 @@ def _queries(path: Path, files: Mapping[str, str], *, hidden: bool) -> Iterator[
         seen.append((place, pair))
         yield BenchmarkQuery(
             qid=pair,
-            text=field(record, "caption", str, place).strip() or EMPTY,
+            text=require_field(record, "caption", str, place).strip() or EMPTY,
             reference=reference,
             relevant=(target,) if target else (),
             target=target,
             members=tuple(member for member in members if member != reference),
         )
-    unique(seen)
+    require_unique(seen)
 
 
 def _submit(

@@ -25,15 +25,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation.datasets.annotations import field, names, records, strings
-from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery, Needed, choose_split
+from imagescope_agent.evaluation.datasets.annotations import (
+    read_json_records,
+    read_names,
+    require_field,
+    require_strings,
+)
+from imagescope_agent.evaluation.datasets.base import (
+    Benchmark,
+    BenchmarkQuery,
+    Gallery,
+    RequiredFile,
+    choose_split,
+)
 
 SPLITS = ("val", "val-original", "val-VAL")
 CATEGORIES = ("dress", "shirt", "toptee")
 STRIPPED = ".?, "
 
 
-def needed(root: Path, *, split: str | None = None) -> list[Needed]:
+def required_files(root: Path, *, split: str | None = None) -> list[RequiredFile]:
     """The files this data set reads."""
     choose_split("fashioniq", split, SPLITS)
     repository = "https://github.com/XiaoxiaoGuo/fashion-iq"
@@ -41,8 +52,8 @@ def needed(root: Path, *, split: str | None = None) -> list[Needed]:
     paths = [
         path for category in CATEGORIES for path in (_captions(root, category), _split_file(root, category))
     ]
-    files = [Needed(path=path, source=repository) for path in paths]
-    return [*files, Needed(path=root / "images", source=mirror, images=True)]
+    files = [RequiredFile(path=path, source=repository) for path in paths]
+    return [*files, RequiredFile(path=root / "images", source=mirror, images=True)]
 
 
 def load(root: Path, *, split: str | None = None) -> Benchmark:
@@ -53,7 +64,7 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
     """
     split = choose_split("fashioniq", split, SPLITS)
     variant = "VAL" if split == "val-VAL" else "original"
-    images = {category: names(_split_file(root, category)) for category in CATEGORIES}
+    images = {category: read_names(_split_file(root, category)) for category in CATEGORIES}
     queries = tuple(query for c in CATEGORIES for query in _queries(_captions(root, c), c, images[c]))
     if variant == "VAL":
         images = {category: _union(queries, category) for category in CATEGORIES}
@@ -83,13 +94,15 @@ def _split_file(root: Path, category: str) -> Path:
 
 def _queries(path: Path, category: str, images: Sequence[str]) -> Iterator[BenchmarkQuery]:
     known = frozenset(images)
-    for number, (place, record) in enumerate(records(path)):
-        reference = field(record, "candidate", str, place)
-        target = field(record, "target", str, place)
+    for number, (place, record) in enumerate(read_json_records(path)):
+        reference = require_field(record, "candidate", str, place)
+        target = require_field(record, "target", str, place)
         for image in (reference, target):
             if image not in known:
                 raise BadInput(f"{place}: the image {image!r} is not in the category's split")
-        first, second = (text.strip(STRIPPED) for text in strings(record, "captions", place, length=2))
+        first, second = (
+            text.strip(STRIPPED) for text in require_strings(record, "captions", place, length=2)
+        )
         yield BenchmarkQuery(
             qid=f"{category}-{number}",
             text=f"{first} and {second}",

@@ -17,7 +17,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from imagescope_agent.evaluation.datasets import captions
-from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Needed, choose_split, first_of
+from imagescope_agent.evaluation.datasets.base import (
+    Benchmark,
+    Gallery,
+    RequiredFile,
+    choose_split,
+    first_existing,
+)
 
 SPLITS = ("test",)
 #: Annotation file -> its reader.
@@ -28,15 +34,15 @@ READERS = {
 }
 
 
-def needed(root: Path, *, split: str | None = None) -> list[Needed]:
+def required_files(root: Path, *, split: str | None = None) -> list[RequiredFile]:
     """The files this data set reads."""
     choose_split("flickr30k", split, SPLITS)
     return [
-        Needed(
-            path=first_of(root, *READERS),
+        RequiredFile(
+            path=first_existing(root, *READERS),
             source="https://huggingface.co/datasets/nlphuji/flickr_1k_test_image_text_retrieval",
         ),
-        Needed(
+        RequiredFile(
             path=_folder(root),
             source="on request at https://shannon.cs.illinois.edu/DenotationGraph/",
             images=True,
@@ -51,7 +57,7 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
         BadInput: the annotation file is missing or malformed.
     """
     choose_split("flickr30k", split, SPLITS)
-    path = first_of(root, *READERS)
+    path = first_existing(root, *READERS)
     captioned = list(READERS[path.name](path))
     images = [name for _, name, _ in captioned]
     gallery = Gallery(name="flickr30k-test", folder=_folder(root), files={name: name for name in images})
@@ -70,4 +76,4 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
 
 
 def _folder(root: Path) -> Path:
-    return first_of(root, "images", "flickr30k-images")
+    return first_existing(root, "images", "flickr30k-images")

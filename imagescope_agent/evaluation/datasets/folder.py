@@ -1,4 +1,4 @@
-"""Your own queries on your own images.
+"""A user's own folder of images with queries.
 
 Expected below the root: images at any depth, and metadata.jsonl with lines of two kinds::
 
@@ -22,8 +22,19 @@ from typing import Any
 from unicodedata import normalize
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation.datasets.annotations import field, read_jsonl, strings, unique
-from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery, Needed, choose_split
+from imagescope_agent.evaluation.datasets.annotations import (
+    read_jsonl,
+    require_field,
+    require_strings,
+    require_unique,
+)
+from imagescope_agent.evaluation.datasets.base import (
+    Benchmark,
+    BenchmarkQuery,
+    Gallery,
+    RequiredFile,
+    choose_split,
+)
 from imagescope_agent.retrieval.imaging.formats import is_picture
 from imagescope_agent.retrieval.imaging.scanning import scan
 from imagescope_agent.state import said
@@ -32,14 +43,14 @@ SPLITS = ("all",)
 QUERIES = "metadata.jsonl"
 
 
-def needed(root: Path, *, split: str | None = None) -> list[Needed]:
+def required_files(root: Path, *, split: str | None = None) -> list[RequiredFile]:
     """The files this data set reads."""
     choose_split("folder", split, SPLITS)
     return [
-        Needed(
+        RequiredFile(
             path=root / QUERIES, source="written by you: see imagescope_agent/evaluation/datasets/folder.py"
         ),
-        Needed(path=root, source="your images", images=True),
+        RequiredFile(path=root, source="your images", images=True),
     ]
 
 
@@ -118,7 +129,7 @@ def _queries(path: Path, images: Mapping[str, str]) -> Iterator[BenchmarkQuery]:
                 raise BadInput(f"{place}: the query is empty")
             seen.append((place, query.qid))
             yield query
-    unique(seen)
+    require_unique(seen)
     if not seen:
         raise BadInput(f"{path}, line 1: no query in it")
 
@@ -134,19 +145,21 @@ def _spelled(query: BenchmarkQuery, images: Mapping[str, str], forms: Mapping[st
 
 
 def _captions(record: dict[str, Any], line: int, place: str) -> Iterator[BenchmarkQuery]:
-    image = field(record, "file_name", str, place)
-    for number, text in enumerate(strings(record, "captions", place)):
+    image = require_field(record, "file_name", str, place)
+    for number, text in enumerate(require_strings(record, "captions", place)):
         yield BenchmarkQuery(qid=f"{line}#{number}", text=text, relevant=(image,))
 
 
 def _asked(record: dict[str, Any], line: int, place: str) -> Iterator[BenchmarkQuery]:
-    relevant = strings(record, "relevant", place)
-    reference = field(record, "reference", str, place) if record.get("reference") is not None else None
+    relevant = require_strings(record, "relevant", place)
+    reference = (
+        require_field(record, "reference", str, place) if record.get("reference") is not None else None
+    )
     if not relevant or reference in relevant:
         raise BadInput(f"{place}: a query needs at least one relevant image, and none may be its reference")
     yield BenchmarkQuery(
         qid=str(record.get("qid", line)),
-        text=field(record, "query", str, place),
+        text=require_field(record, "query", str, place),
         reference=reference,
         relevant=tuple(dict.fromkeys(relevant)),
         subsets=(str(record["kind"]),) if record.get("kind") else (),

@@ -22,29 +22,40 @@ from pathlib import Path
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.datasets import captions
-from imagescope_agent.evaluation.datasets.annotations import field, names, records, strings
-from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Needed, choose_split, first_of
-from imagescope_agent.evaluation.datasets.captions import Captioned
+from imagescope_agent.evaluation.datasets.annotations import (
+    read_json_records,
+    read_names,
+    require_field,
+    require_strings,
+)
+from imagescope_agent.evaluation.datasets.base import (
+    Benchmark,
+    Gallery,
+    RequiredFile,
+    choose_split,
+    first_existing,
+)
+from imagescope_agent.evaluation.datasets.captions import CaptionedImage
 
 SPLITS = ("test", "test-5", "val2017", "val2017-5")
 READERS = {"test_5k_mscoco_2014.csv": captions.from_csv, "dataset_coco.json": captions.from_karpathy}
 PAIRED, SPACE = "coco_captions.json", "Search_Space_coco.json"
 
 
-def needed(root: Path, *, split: str | None = None) -> list[Needed]:
+def required_files(root: Path, *, split: str | None = None) -> list[RequiredFile]:
     """The files this data set reads."""
     split = _split(root, split)
     if split.startswith("val2017"):
         source, images = "row-aligned captions and names of COCO val2017", "val2017"
-        files = [Needed(path=root / name, source=source) for name in (PAIRED, SPACE)]
+        files = [RequiredFile(path=root / name, source=source) for name in (PAIRED, SPACE)]
     else:
         source, images = (
             "https://huggingface.co/datasets/nlphuji/mscoco_2014_5k_test_image_text_retrieval",
             "val2014",
         )
-        files = [Needed(path=first_of(root, *READERS), source=source)]
+        files = [RequiredFile(path=first_existing(root, *READERS), source=source)]
     zipped = f"http://images.cocodataset.org/zips/{images}.zip"
-    return [*files, Needed(path=_folder(root, split), source=zipped, images=True)]
+    return [*files, RequiredFile(path=_folder(root, split), source=zipped, images=True)]
 
 
 def load(root: Path, *, split: str | None = None) -> Benchmark:
@@ -56,7 +67,7 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
     split = _split(root, split)
     most = 5 if split.endswith("-5") else None
     other = split.startswith("val2017")
-    path = first_of(root, *READERS)
+    path = first_existing(root, *READERS)
     captioned = list(_val2017(root)) if other else list(READERS[path.name](path))
     images = [name for _, name, _ in captioned]
     part = "COCO val2017, not Karpathy's test set" if other else "MSCOCO, Karpathy's 5K test of val2014"
@@ -84,13 +95,13 @@ def _split(root: Path, split: str | None) -> str:
 
 
 def _folder(root: Path, split: str) -> Path:
-    return root / "val2017" if split.startswith("val2017") else first_of(root, "images", "val2014")
+    return root / "val2017" if split.startswith("val2017") else first_existing(root, "images", "val2014")
 
 
-def _val2017(root: Path) -> Iterator[Captioned]:
-    space, rows = names(root / SPACE), list(records(root / PAIRED))
+def _val2017(root: Path) -> Iterator[CaptionedImage]:
+    space, rows = read_names(root / SPACE), list(read_json_records(root / PAIRED))
     if len(rows) != len(space):
         raise BadInput(f"{root / PAIRED}, line 1: {len(rows)} records for the {len(space)} images of {SPACE}")
     for name, (place, record) in zip(space, rows, strict=True):
-        field(record, "caption", list, place)
-        yield place, name, strings(record, "caption", place)
+        require_field(record, "caption", list, place)
+        yield place, name, require_strings(record, "caption", place)

@@ -18,8 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation.datasets.annotations import field, read_jsonl, strings, unique
-from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery, Needed, choose_split
+from imagescope_agent.evaluation.datasets.annotations import (
+    read_jsonl,
+    require_field,
+    require_strings,
+    require_unique,
+)
+from imagescope_agent.evaluation.datasets.base import (
+    Benchmark,
+    BenchmarkQuery,
+    Gallery,
+    RequiredFile,
+    choose_split,
+)
 
 SPLITS = ("all", "tir", "cir", "chat")
 COUNT = 1000
@@ -41,7 +52,7 @@ def will_draw(root: Path) -> bool:
 
 
 def prepare(root: Path, *, seed: int) -> None:
-    """Draw a world of 1,000 scenes where there is none yet; a kill leaves nothing half drawn.
+    """Draw a world of 1,000 scenes where there is none yet; a killed process leaves nothing behind.
 
     Raises:
         BadInput: the folder holds other things.
@@ -57,12 +68,12 @@ def prepare(root: Path, *, seed: int) -> None:
         world.replace(root)
 
 
-def needed(root: Path, *, split: str | None = None) -> list[Needed]:
+def required_files(root: Path, *, split: str | None = None) -> list[RequiredFile]:
     """The files this data set reads."""
     source = f"`imagescope scenes make --seed N --count {COUNT} --out {root}`"
     names = _files(choose_split("scenes", split, SPLITS))
-    return [Needed(path=root / name, source=source) for name in names] + [
-        Needed(path=root / "images", source=source, images=True)
+    return [RequiredFile(path=root / name, source=source) for name in names] + [
+        RequiredFile(path=root / "images", source=source, images=True)
     ]
 
 
@@ -107,33 +118,33 @@ def _queries(path: Path, images: Mapping[str, str]) -> Iterator[BenchmarkQuery]:
     seen: list[tuple[object, str]] = []
     for number, record in read_jsonl(path):
         place = f"{path}, line {number}"
-        seen.append((place, str(field(record, "qid", (str, int), place))))
+        seen.append((place, str(require_field(record, "qid", (str, int), place))))
         make = _dialog if path.name == "chat.jsonl" else _query
         for query in make(record, path.stem, place):
             for image in (*query.relevant, *([query.reference] if query.reference else [])):
                 if image not in images:
                     raise BadInput(f"{place}: the image {image!r} does not exist")
             yield query
-    unique(seen)
+    require_unique(seen)
 
 
 def _query(record: dict[str, Any], kind: str, place: str) -> Iterator[BenchmarkQuery]:
-    targets = strings(record, "targets", place)
-    reference = field(record, "reference", str, place) if kind == "cir" else None
+    targets = require_strings(record, "targets", place)
+    reference = require_field(record, "reference", str, place) if kind == "cir" else None
     if not targets or reference in targets:
         raise BadInput(f"{place}: a query needs at least one target, and none may be its reference")
     yield BenchmarkQuery(
         qid=str(record["qid"]),
-        text=field(record, "text", str, place),
+        text=require_field(record, "text", str, place),
         reference=reference,
         relevant=tuple(targets),
-        subsets=(kind, field(record, "kind", str, place)),
+        subsets=(kind, require_field(record, "kind", str, place)),
     )
 
 
 def _dialog(record: dict[str, Any], kind: str, place: str) -> Iterator[BenchmarkQuery]:
-    dialog = strings(record, "dialog", place)
-    target = field(record, "target", str, place)
+    dialog = require_strings(record, "dialog", place)
+    target = require_field(record, "target", str, place)
     for turn in range(len(dialog)):
         yield BenchmarkQuery(
             qid=f"{record['qid']}-{turn}",

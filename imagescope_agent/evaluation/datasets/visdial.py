@@ -22,14 +22,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation.datasets.annotations import field, names, records, strings
+from imagescope_agent.evaluation.datasets.annotations import (
+    read_json_records,
+    read_names,
+    require_field,
+    require_strings,
+)
 from imagescope_agent.evaluation.datasets.base import (
     Benchmark,
     BenchmarkQuery,
     Gallery,
-    Needed,
+    RequiredFile,
     choose_split,
-    first_of,
+    first_existing,
 )
 
 SPLITS = ("val",)
@@ -37,13 +42,13 @@ ROUNDS = 11
 POOL, DIALOGS = "Search_Space_val_50k.json", "VisDial_v1.0_queries_val.json"
 
 
-def needed(root: Path, *, split: str | None = None) -> list[Needed]:
+def required_files(root: Path, *, split: str | None = None) -> list[RequiredFile]:
     """The files this data set reads."""
     choose_split("visdial", split, SPLITS)
     return [
-        Needed(path=_pool(root), source="https://github.com/levymsn/ChatIR (ChatIR_Protocol)"),
-        Needed(path=_dialogs(root), source="https://github.com/levymsn/ChatIR (dialogues)"),
-        Needed(
+        RequiredFile(path=_pool(root), source="https://github.com/levymsn/ChatIR (ChatIR_Protocol)"),
+        RequiredFile(path=_dialogs(root), source="https://github.com/levymsn/ChatIR (dialogues)"),
+        RequiredFile(
             path=root / "unlabeled2017",
             source="http://images.cocodataset.org/zips/unlabeled2017.zip",
             images=True,
@@ -58,7 +63,7 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
         BadInput: a file is missing or malformed, or a target is not in the pool.
     """
     choose_split("visdial", split, SPLITS)
-    pool = names(_pool(root))
+    pool = read_names(_pool(root))
     known = frozenset(pool)
     gallery = Gallery(
         name="visdial-val",
@@ -81,17 +86,17 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
 
 
 def _pool(root: Path) -> Path:
-    return first_of(root, POOL, f"ChatIR_Protocol/{POOL}", f"Protocol/{POOL}", f"Protocal/{POOL}")
+    return first_existing(root, POOL, f"ChatIR_Protocol/{POOL}", f"Protocol/{POOL}", f"Protocal/{POOL}")
 
 
 def _dialogs(root: Path) -> Path:
-    return first_of(root, DIALOGS, f"dialogues/{DIALOGS}")
+    return first_existing(root, DIALOGS, f"dialogues/{DIALOGS}")
 
 
 def _queries(path: Path, pool: frozenset[str]) -> Iterator[BenchmarkQuery]:
-    for number, (place, record) in enumerate(records(path)):
-        target = field(record, "img", str, place)
-        dialog = strings(record, "dialog", place, length=ROUNDS)
+    for number, (place, record) in enumerate(read_json_records(path)):
+        target = require_field(record, "img", str, place)
+        dialog = require_strings(record, "dialog", place, length=ROUNDS)
         if target not in pool:
             raise BadInput(f"{place}: the target {target!r} is not in {POOL}")
         for turn in range(ROUNDS):

@@ -1,1 +1,1 @@
-"""What a finished run leaves behind: tables, reports, plots, submission files."""
+"""Outputs of a finished run: tables, the report, submission files, published results to compare with."""

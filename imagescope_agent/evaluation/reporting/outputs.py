@@ -1,23 +1,23 @@
-"""What a finished run leaves behind: metrics.json, run.trec, Markdown and LaTeX tables, submissions and the report."""
+"""Write the outputs of a finished run: metrics.json, run.trec, Markdown and LaTeX tables, submissions, the report."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from imagescope_agent.atomic_write import write_atomic
 from imagescope_agent.errors import BadInput
-from imagescope_agent.evaluation import aggregate as scoring
-from imagescope_agent.evaluation import trec
+from imagescope_agent.evaluation import aggregate, trec
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
 from imagescope_agent.evaluation.reporting import report, tables
-from imagescope_agent.evaluation.run_store import METRICS, write_atomic
+from imagescope_agent.evaluation.run_store import METRICS
+from imagescope_agent.versions import installed_versions
 
-#: What metrics.json says of a run, from run.json.
-KNOWN = (
+#: Keys of run.json that metrics.json repeats.
+IDENTITY_KEYS = (
     *("dataset", "split", "protocol", "protocol_key", "gallery", "graph", "judge", "profile", "weights"),
     *("settings", "seed", "limit"),
 )
@@ -45,15 +45,15 @@ def write_all(
         "submissions": write_submissions(out, benchmark, rankings),
     }
     trec.write_run(out / "run.trec", rankings, str(identity.get("graph", "run")))
-    write_atomic(out / METRICS, [json.dumps(metrics, indent=2, ensure_ascii=False), "\n"])
-    write_atomic(out / "table.md", [tables.markdown(metrics)])
-    write_atomic(out / "table.tex", [tables.latex(metrics)])
-    write_atomic(out / "report.html", [report.html(metrics, records, queries, galleries)])
+    write_atomic(out / METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    write_atomic(out / "table.md", tables.markdown(metrics))
+    write_atomic(out / "table.tex", tables.latex(metrics))
+    write_atomic(out / "report.html", report.render_report(metrics, records, queries, galleries))
     return metrics
 
 
 def write_submissions(out: Path, benchmark: Benchmark, rankings: Mapping[str, list[str]]) -> dict[str, str]:
-    """Write the official server's files once they pass its checks.
+    """Write the files for the official server when they pass its checks.
 
     Returns:
         File name -> "valid"; or "none" -> why there is nothing to upload.
@@ -68,7 +68,7 @@ def write_submissions(out: Path, benchmark: Benchmark, rankings: Mapping[str, li
     except BadInput as error:
         return {"none": str(error)}
     for name, document in documents.items():
-        write_atomic(out / name, [json.dumps(document)])
+        write_atomic(out / name, json.dumps(document))
     return dict.fromkeys(documents, "valid")
 
 
@@ -78,16 +78,14 @@ def summarise(
     queries: Sequence[BenchmarkQuery],
     records: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """The content of metrics.json: shares in per cent, over the queries that were answered; failures are
-    counted beside them.
-    """
+    """The content of metrics.json: scores in per cent over the answered queries; failed queries are counted apart."""
     answered = [
         (query, record) for query, record in zip(queries, records, strict=True) if record["failed"] is None
     ]
     stages = [stage for stage in STAGES if any(stage in record["stages"] for _, record in answered)]
     dialogs = {"dialogs": identity["dialogs"]} if "dialogs" in identity else {}
     return {
-        **{key: identity.get(key) for key in KNOWN},
+        **{key: identity.get(key) for key in IDENTITY_KEYS},
         **dialogs,
         "queries": len(queries),
         "failed": len(queries) - len(answered),
@@ -95,19 +93,19 @@ def summarise(
         "notes": dict(
             sorted(Counter(note["kind"] for _, record in answered for note in record["notes"]).items())
         ),
-        "metrics": {stage: scoring.means(table_of(benchmark, answered, stage)) for stage in stages},
+        "metrics": {stage: aggregate.means(table_of(benchmark, answered, stage)) for stage in stages},
         "usage": mean_usage([record["usage"] for _, record in answered]),
-        "versions": versions(),
+        "versions": installed_versions(PACKAGES),
     }
 
 
 def table_of(
     benchmark: Benchmark, answered: Sequence[tuple[BenchmarkQuery, Mapping[str, Any]]], stage: str
-) -> scoring.Table:
+) -> aggregate.ScoreTable:
     """The table of one stage, over the queries that have it."""
     chosen = [(query, record["values"][stage]) for query, record in answered if stage in record["values"]]
-    values = scoring.from_records([value for _, value in chosen], benchmark.measures)
-    return scoring.tabulate(
+    values = aggregate.from_records([value for _, value in chosen], benchmark.measures)
+    return aggregate.tabulate(
         [query for query, _ in chosen], values, macro=benchmark.macro, worst_rank=benchmark.size
     )
 
@@ -130,14 +128,3 @@ def mean_usage(usages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         else total / count
         for key, total in totals.items()
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of what shapes a result; packages that are not installed are left out."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -1,4 +1,4 @@
-"""The papers' own figures, to be shown beside ours and never mixed with them where the protocol differs."""
+"""Results published in papers, each with its protocol, so that only comparable ones stand beside ours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 @cache
-def figures() -> tuple[dict[str, Any], ...]:
+def published_figures() -> tuple[dict[str, Any], ...]:
     """Every entry of published.toml: system, dataset, backbone, protocol, source, remark and metrics (per
     cent).
     """
@@ -28,25 +28,25 @@ def comparable(figure: Mapping[str, Any], protocol_key: str) -> bool:
 
 
 def rows(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The published figures of a run's data set as rows for people, comparable ones first.
+    """The published figures of a run's data set as rows of text, comparable ones first.
 
     Args:
         metrics: the content of metrics.json; `protocol_key` decides what may be compared.
     """
-    chosen = [figure for figure in figures() if figure["dataset"] == metrics["dataset"]]
+    chosen = [figure for figure in published_figures() if figure["dataset"] == metrics["dataset"]]
     chosen.sort(key=lambda figure: not comparable(figure, metrics["protocol_key"]))
     return [
         {
             "system": figure["system"],
             "backbone": figure["backbone"],
             "figures": ", ".join(f"{name} {value:.2f}" for name, value in figure["metrics"].items()),
-            "protocol": _verdict(figure, metrics["protocol_key"]),
+            "protocol": _protocol_remark(figure, metrics["protocol_key"]),
             "source": figure["source"],
         }
         for figure in chosen
     ]
 
 
-def _verdict(figure: Mapping[str, Any], protocol_key: str) -> str:
+def _protocol_remark(figure: Mapping[str, Any], protocol_key: str) -> str:
     same = "same" if comparable(figure, protocol_key) else "different or not stated"
     return f"{same}: {figure['remark']}" if figure["remark"] else same

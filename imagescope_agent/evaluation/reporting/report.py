@@ -1,13 +1,10 @@
-"""The report of a run: one self-contained HTML page, and the same table in Markdown or LaTeX."""
+"""The report of a run: one self-contained HTML page."""
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import jinja2
@@ -15,25 +12,25 @@ import jinja2
 from imagescope_agent.errors import ImageScopeError
 from imagescope_agent.evaluation.datasets.base import BenchmarkQuery, Gallery
 from imagescope_agent.evaluation.reporting import published, tables
+from imagescope_agent.html_templates import html_environment
+from imagescope_agent.thumbnails import to_data_uri
 
-CASES = 6
+CASES = 6  # of the best and of the worst
 FAILURES = 20
-SHOWN = 6
-SIDE = 160
+SHOWN = 6  # images of a ranking
+SIDE = 160  # pixels of a thumbnail
 
 
-def html(
+def render_report(
     metrics: Mapping[str, Any], records: Sequence[Mapping[str, Any]], queries: Sequence[BenchmarkQuery],
     galleries: Mapping[str, Gallery],
 ) -> str:  # fmt: skip
-    """The page: tables by stage and kind of query, published figures, cost, best and worst cases with
-    pictures.
-    """
+    """The page as HTML: scores by stage and kind of query, published results, cost, best and worst cases."""
     answered = [(q, r) for q, r in zip(queries, records, strict=True) if r["failed"] is None and q.relevant]
     ordered = sorted(answered, key=lambda pair: pair[1]["values"]["final"]["rank"] or float("inf"))
     worst = [pair for pair in reversed(ordered) if pair[1]["values"]["final"]["rank"] != 1][:CASES]
-    gained = sorted(answered, key=_gain)[:CASES]
-    best = [pair for pair in gained if _gain(pair) < 0] or [
+    gained = sorted(answered, key=_rank_change)[:CASES]
+    best = [pair for pair in gained if _rank_change(pair) < 0] or [
         p for p in ordered if p[1]["values"]["final"]["rank"] == 1
     ][:CASES]
     groups = [("Best cases", best), ("Worst cases", worst)]
@@ -45,7 +42,7 @@ def html(
         cost=tables.cost(metrics["usage"]),
         failures=[(r["qid"], r["text"], r["failed"]) for r in records if r["failed"] is not None][:FAILURES],
         published=published.rows(metrics),
-        usage=[(name, _number(value)) for name, value in _flat(metrics["usage"])],
+        usage=[(name, _number(value)) for name, value in _flattened(metrics["usage"])],
         groups=[(heading, [_case(q, r, galleries) for q, r in pairs]) for heading, pairs in groups],
         facts=[
             (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
@@ -57,17 +54,11 @@ def html(
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    source = (
-        files("imagescope_agent.evaluation.reporting")
-        .joinpath("templates/report.html.j2")
-        .read_text(encoding="utf-8")
-    )
-    return environment.from_string(source)
+    return html_environment("imagescope_agent.evaluation.reporting").get_template("report.html.j2")
 
 
-def _gain(pair: tuple[BenchmarkQuery, Mapping[str, Any]]) -> float:
-    """How many ranks the first right image lost from the first stage to the last; negative = gained."""
+def _rank_change(pair: tuple[BenchmarkQuery, Mapping[str, Any]]) -> float:
+    """Ranks that the first relevant image lost from the first stage to the last; negative = gained."""
     values = pair[1]["values"]
     first = next(iter(values.values()))["rank"]
     last = values["final"]["rank"]
@@ -78,13 +69,13 @@ def _case(
     query: BenchmarkQuery, record: Mapping[str, Any], galleries: Mapping[str, Gallery]
 ) -> dict[str, Any]:
     gallery = galleries.get(query.gallery)
-    aim = {query.target} if query.target else set(query.relevant)
+    targets = {query.target} if query.target else set(query.relevant)
     ranked = record["stages"]["final"][:SHOWN]
     shown = [("reference", "reference", query.reference)] if query.reference else []
     shown += [
-        ("right" if image in aim else "", str(rank), image) for rank, image in enumerate(ranked, start=1)
+        ("right" if image in targets else "", str(rank), image) for rank, image in enumerate(ranked, start=1)
     ]
-    if not aim & set(ranked):
+    if not targets & set(ranked):
         shown.append(("right", "wanted", query.target or query.relevant[0]))
     notes = ", ".join(f"{note['step']}: {note['kind']}" for note in record["notes"][:3])
     return {
@@ -100,27 +91,23 @@ def _case(
 
 
 def _thumbnail(gallery: Gallery | None, image: str) -> str:
-    """A small JPEG as a data address; "" when the picture cannot be read, which the page shows as an empty
-    frame.
-    """
-    from imagescope_agent.retrieval.images import open_image  # brings LangChain; figures alone do without
+    """An image as a `data:` URI; "" when it cannot be read, which the page shows as an empty frame."""
+    from imagescope_agent.retrieval.images import open_image  # imports LangChain, which scoring does without
 
     if gallery is None or image not in gallery.files:
         return ""
     try:
-        picture = open_image(gallery.folder / gallery.files[image])
+        return to_data_uri(open_image(gallery.folder / gallery.files[image]), SIDE)
     except ImageScopeError:
         return ""
-    picture.thumbnail((SIDE, SIDE))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _flat(usage: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
+def _flattened(usage: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
     pairs: list[tuple[str, float]] = []
     for key, value in usage.items():
-        pairs += _flat(value, f"{prefix}{key}: ") if isinstance(value, Mapping) else [(prefix + key, value)]
+        pairs += (
+            _flattened(value, f"{prefix}{key}: ") if isinstance(value, Mapping) else [(prefix + key, value)]
+        )
     return pairs
 
 

@@ -1,6 +1,4 @@
-"""Files for the official servers: checked before they are written, and read back from strangers by the same
-rules.
-"""
+"""Submission files for the official test servers: checked before they are written and when they are read."""
 
 from __future__ import annotations
 
@@ -77,6 +75,6 @@ def _problem(ranking: Any, kind: type, length: int) -> str:
     if len(ranking) != length:
         return f"{len(ranking)} images; the server wants {length}"
     if len(set(ranking)) < length:
-        twice = next(image for place, image in enumerate(ranking) if image in ranking[:place])
-        return f"image {twice!r} occurs twice"
+        duplicate = next(image for place, image in enumerate(ranking) if image in ranking[:place])
+        return f"image {duplicate!r} occurs twice"
     return ""

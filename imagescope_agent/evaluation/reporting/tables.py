@@ -1,4 +1,4 @@
-"""Figures as tables for people: Markdown, LaTeX, and the cells that the report shows."""
+"""Score tables as Markdown and LaTeX, and as the cells that the report shows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def by_stage(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[d
 
 
 def markdown(metrics: Mapping[str, Any]) -> str:
-    """The tables of metrics.json in Markdown, headed by what they are."""
+    """The tables of metrics.json in Markdown, below a line that says what was measured."""
     lines = [
         f"{metrics['dataset']} ({metrics['split']}), {metrics['graph']}, profile {metrics['profile']}: "
         f"{metrics['queries']} queries, {metrics['failed']} failed, {metrics['degraded']} degraded. "
@@ -37,7 +37,7 @@ def markdown(metrics: Mapping[str, Any]) -> str:
 
 
 def cost(usage: Mapping[str, Any]) -> str:
-    """What a query cost on average, in one line: calls by role, tokens, image prefills, seconds."""
+    """The mean cost of a query in one line: calls by role, tokens, image prefills, seconds."""
     asked = usage.get("calls", {})
     by_role = asked if isinstance(asked, Mapping) else {"in all": asked}
     calls = [f"{value:.2f} {role}" for role, value in by_role.items()]
@@ -50,7 +50,7 @@ def cost(usage: Mapping[str, Any]) -> str:
 
 
 def latex(metrics: Mapping[str, Any]) -> str:
-    """The final table of metrics.json for LaTeX, with what it is and what it cost as comments."""
+    """The final table of metrics.json for LaTeX, with a description and the cost as comments."""
     head = [f"% {line}" for line in markdown(metrics).splitlines()[:2] if line]
     last = [table for table in by_stage(metrics["metrics"]) if table["stage"] == "final"]
     rows = [
@@ -60,10 +60,10 @@ def latex(metrics: Mapping[str, Any]) -> str:
     return "\n".join([*head, *rows])
 
 
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first column is text, the others are numbers."""
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, text_columns: int = 1) -> str:
+    """A Markdown table; the first columns are text, the others are numbers."""
     cells = [[str(cell).replace("|", "\\|") for cell in row] for row in (head, *rows)]
-    rule = ["---", *["---:"] * (len(head) - 1)]
+    rule = ["---"] * text_columns + ["---:"] * (len(head) - text_columns)
     return "\n".join("| " + " | ".join(row) + " |" for row in (cells[0], rule, *cells[1:])) + "\n"
 
 

@@ -1,1 +1,1 @@
-"""Measurements made side by side in one run, so that their ratios mean something on any machine."""
+"""Benchmarks: variants measured side by side in one run, so that their ratios hold on any machine."""

@@ -1,4 +1,4 @@
-"""What measurements on drawn scenes share: their queries, and forgetting what was seen."""
+"""Shared by the benchmarks on drawn scenes: reading the queries, and clearing caches between variants."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imagescope_agent.services import Services
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnQuery:
-    """A drawn query: its words, the id of its reference or None, and the ids of every right picture."""
+    """A drawn query: its text, the id of its reference or None, and the ids of all relevant images."""
 
     text: str
     reference: str | None
@@ -22,7 +22,7 @@ class DrawnQuery:
 
 
 def read_queries(root: Path, count: int) -> list[DrawnQuery]:
-    """As many of each kind, text and composed in turn.
+    """The first `count` queries, text and composed ones alternating.
 
     Raises:
         BadInput: no drawn scenes there, or too few queries.
@@ -52,8 +52,8 @@ def _inside(name: str) -> str:
     return name.removeprefix("images/")
 
 
-def forget(services: Services) -> None:
-    """Empty the feature caches of the models that have some."""
+def clear_caches(services: Services) -> None:
+    """Clear the prefix and vision feature caches of the local models."""
     for role in ROLES:
         model = getattr(services, role).model
         if isinstance(model, TransformersChat):

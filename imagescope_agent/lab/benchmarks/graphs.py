@@ -1,4 +1,4 @@
-"""What a query costs each graph when nothing is remembered from the one before, and what stopping early saves."""
+"""`imagescope bench graphs`: the cost of a query in each graph with empty caches, and what early stopping saves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 from tqdm import tqdm
 
 from imagescope_agent.api import ImageScope, index_folder
-from imagescope_agent.lab.benchmarks.drawn import DrawnQuery, forget, read_queries
+from imagescope_agent.evaluation.reporting.tables import markdown_table
+from imagescope_agent.lab.benchmarks.drawn import DrawnQuery, clear_caches, read_queries
 from imagescope_agent.lab.benchmarks.machine import machine, peak_memory
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.registry import load_graph
@@ -20,7 +21,7 @@ from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 
 GRAPHS = ("imagescope", "cotrr", "adaptive")
-EARLY = "adaptive"  # the graph that stops asking when its first places are certain
+EARLY = "adaptive"  # the graph that stops verifying when its first ranks are certain
 COUNTED = ("calls", "prompt_tokens", "completion_tokens", "image_prefills")
 
 
@@ -34,10 +35,10 @@ def run(
     seed: int = 0,
     services: Services | None = None,
 ) -> dict[str, Any]:
-    """Ask the same queries of every graph, one after another, each from empty feature caches.
+    """Run the same queries through every graph, one after another, each from empty caches.
 
-    The adaptive graph is asked three times: as it is (first place certain), with the first three places certain, and
-    with everything verified.
+    The adaptive graph runs three times: as it is (first rank certain), with the first three ranks certain, and with
+    every candidate verified.
 
     Args:
         root: a folder of drawn scenes (`imagescope scenes make`); drawn anew when None.
@@ -50,9 +51,9 @@ def run(
 
     Returns:
         {"bench", "machine", "queries", "variants": {name: means a query of calls, tokens, image prefills, verdicts, and
-        "right", the share of queries whose first picture is right}, "ratios": {"adaptive/GRAPH": {"prompt_tokens",
-        "image_prefills"}}, "early_stop": {"first N": {"saved", "same"}}}: the share of verdicts left unasked, and
-        that of queries whose first N verified places are those of asking everything.
+        "right", the share of queries whose first image is relevant}, "ratios": {"adaptive/GRAPH": {"prompt_tokens",
+        "image_prefills"}}, "early_stop": {"first N": {"saved", "same"}}}: the share of verdicts saved, and that of
+        queries whose first N verified images are those of verifying everything.
 
     Raises:
         BadInput: no drawn scenes there, or too few queries.
@@ -73,11 +74,13 @@ def _measured(
         index_folder(root / "images", profile=profile, progress=False)
         services = ImageScope.open(root / "images", profile=profile, runs=False).services
     settings = Settings.load(services.settings)
-    ways = {name: (name, settings) for name in graphs}
+    runs = {name: (name, settings) for name in graphs}
     for places in (3, settings.top_k):
         certain = Settings(**{**settings.to_dict(), "certain": places})
-        ways[f"{EARLY}, first {places} certain"] = (EARLY, certain)
-    rows = {name: asyncio.run(_asked(services, *way, queries, name)) for name, way in ways.items()}
+        runs[f"{EARLY}, first {places} certain"] = (EARLY, certain)
+    rows = {
+        name: asyncio.run(_run_queries(services, *variant, queries, name)) for name, variant in runs.items()
+    }
     variants = {name: _means(each) for name, each in rows.items()}
     everything = rows[f"{EARLY}, first {settings.top_k} certain"]
     early = {"first 1": (1, rows[EARLY]), "first 3": (3, rows[f"{EARLY}, first 3 certain"])}
@@ -101,13 +104,13 @@ def _measured(
     }
 
 
-async def _asked(
+async def _run_queries(
     services: Services, graph: str, settings: Settings, queries: Sequence[DrawnQuery], name: str
 ) -> list[dict[str, Any]]:
     compiled = load_graph(graph)(services)
     rows = []
     for query in tqdm(queries, desc=name, unit="query", disable=None):
-        forget(services)
+        clear_caches(services)
         given = {"query": query.text, "reference": query.reference}
         rows.append(_row(await compiled.ainvoke(given, context=settings), query))
     return rows
@@ -132,8 +135,24 @@ def _early(
     places: int, rows: Sequence[Mapping[str, Any]], everything: Sequence[Mapping[str, Any]]
 ) -> dict[str, float]:
     pairs = list(zip(rows, everything, strict=True))
-    asked, whole = (sum(row["verdicts"] for row in each) for each in (rows, everything))
+    early, whole = (sum(row["verdicts"] for row in each) for each in (rows, everything))
     return {
-        "saved": round(1 - asked / max(1, whole), 3),
+        "saved": round(1 - early / max(1, whole), 3),
         "same": mean(one["verified"][:places] == other["verified"][:places] for one, other in pairs),
     }
+
+
+def describe(made: Mapping[str, Any]) -> str:
+    """The measurement as a Markdown table and a line for each ratio."""
+    columns = ("right", "calls", "verdicts", "prompt_tokens", "completion_tokens", "image_prefills")
+    rows = [[name, *(f"{row[column]:.2f}" for column in columns)] for name, row in made["variants"].items()]
+    lines = [
+        f"{made['queries']} queries over {made['images']} images, each from empty caches; means a query\n",
+        markdown_table(["graph", *(name.replace("_", " ") for name in columns)], rows),
+    ]
+    for name, row in made["ratios"].items():
+        ratios = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in row.items())
+        lines.append(f"{name}: {ratios}")
+    for name, row in made["early_stop"].items():
+        lines.append(f"{name}: {row['saved']:.0%} of the verdicts saved, {row['same']:.0%} the same places")
+    return "\n".join(lines)

@@ -1,17 +1,18 @@
-"""What a figure was measured on."""
+"""The machine that a benchmark ran on."""
 
 from __future__ import annotations
 
 import os
 import platform
 import resource
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 
 def machine() -> dict[str, Any]:
-    """The machine in plain values; seconds are only comparable on the same one."""
+    """The machine as plain values; seconds are comparable only on the same one."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "system": platform.system(),
@@ -24,10 +25,15 @@ def machine() -> dict[str, Any]:
     }
 
 
+def describe_machine(found: Mapping[str, Any]) -> str:
+    """What `machine` and `peak_memory` found, in one line."""
+    return ", ".join(f"{name} {value}" for name, value in found.items() if value is not None)
+
+
 def peak_memory() -> dict[str, float]:
-    """Highest memory use of this process so far, in GB (10^9 bytes)."""
-    # Linux gives kilobytes
-    held = {"memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2)}
+    """Peak memory of this process so far, in GB (10^9 bytes)."""
+    # Linux reports kilobytes
+    peak = {"memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2)}
     if torch.cuda.is_available():
-        held["gpu_memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
-    return held
+        peak["gpu_memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
+    return peak

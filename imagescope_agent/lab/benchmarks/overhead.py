@@ -1,13 +1,13 @@
-"""What it costs to write runs down: the same searches with nothing kept, with checkpoints, with traces, with both.
+"""`imagescope bench overhead`: the same searches without records, with checkpoints, with traces, with both.
 
-Seconds are of the processor, not of the clock, so that other work on the machine does not drown what is small.
+Seconds are processor time, so that other load on the machine does not hide small differences.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -16,7 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 from imagescope_agent.api import ImageScope
-from imagescope_agent.lab.benchmarks.machine import machine
+from imagescope_agent.lab.benchmarks.machine import describe_machine, machine
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.prompting import load_prompt
@@ -31,7 +31,7 @@ VARIANTS = {  # name: (checkpoints, traces)
     "both": (True, True),
 }
 QUERIES = ("a red star", "a blue boat and a green house", "a yellow flower left of a white fish")
-LISTENING = (
+RECORDER_HOOKS = (
     *(
         "on_chain_start",
         "on_chain_end",
@@ -72,7 +72,7 @@ def run(*, profile: str = "mini", count: int = 24, repeats: int = 5, seed: int =
 
 
 def measure(services: Services, kept: Path, repeats: int) -> dict[str, Any]:
-    """The variants and ratios of `run`, on opened services; what is kept goes into the folder `kept`."""
+    """The variants and ratios of `run` with given services; checkpoints and traces go into the folder `kept`."""
     kept.mkdir(parents=True)
     files = {name: (kept / f"{name}.runs", kept / f"{name}.traces") for name in VARIANTS}
     scopes = {
@@ -84,11 +84,11 @@ def measure(services: Services, kept: Path, repeats: int) -> dict[str, Any]:
     rounds: list[dict[str, float]] = []
     spent: list[float] = []
     for query in QUERIES:
-        scopes["nothing"].search(query)  # the first time of a query is not like the others
+        scopes["nothing"].search(query)  # warm-up
     for number in range(repeats):
         seconds = dict.fromkeys(VARIANTS, 0.0)
         for query in QUERIES:
-            for name in _turned(list(VARIANTS), number):  # nobody is always first
+            for name in _rotated(list(VARIANTS), number):  # no variant is always first
                 with _counting(spent if name == "traces" else []):
                     start = time.process_time()
                     scopes[name].search(query)
@@ -122,25 +122,34 @@ def _services(folder: Path, profile: str, count: int, seed: int) -> Services:
     return open_services(profile, images)
 
 
-def _turned(names: list[str], number: int) -> list[str]:
-    turn = number % len(names)
-    return names[turn:] + names[:turn]
+def _rotated(names: list[str], number: int) -> list[str]:
+    first = number % len(names)
+    return names[first:] + names[:first]
 
 
 @contextmanager
 def _counting(spent: list[float]) -> Iterator[None]:
-    """Add the seconds that recorders take to `spent`."""
+    """Append the seconds that each call of a recorder takes to `spent`."""
 
-    def timed(listen: Callable[..., None]) -> Callable[..., None]:
-        def listening(*given: Any, **told: Any) -> None:
+    def timed(hook: Callable[..., None]) -> Callable[..., None]:
+        def timed_hook(*given: Any, **named: Any) -> None:
             start = time.thread_time()
             try:
-                listen(*given, **told)
+                hook(*given, **named)
             finally:
                 spent.append(time.thread_time() - start)
 
-        return listening
+        return timed_hook
 
-    listeners: dict[str, Any] = {name: timed(getattr(Recorder, name)) for name in LISTENING}
-    with patch.multiple(Recorder, **listeners):
+    hooks: dict[str, Any] = {name: timed(getattr(Recorder, name)) for name in RECORDER_HOOKS}
+    with patch.multiple(Recorder, **hooks):
         yield
+
+
+def describe(made: Mapping[str, Any]) -> str:
+    """The measurement as text."""
+    lines = [f"{made['searches']} searches a variant"]
+    for name, row in made["variants"].items():
+        lines.append(f"{name:<12} {row['seconds']:>8} cpu s a search {row['bytes']:>10} bytes kept")
+    lines += [f"{pair.replace('/', ' : ')} = {ratio}" for pair, ratio in made["ratios"].items()]
+    return "\n".join([*lines, describe_machine(made["machine"])])

@@ -1,4 +1,4 @@
-"""A chat model of a given size with random weights: speed does not depend on them, and nothing is downloaded."""
+"""A chat model of a given size with random weights, for measuring speed without a download."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def random_chat(size: str, *, device: str = "auto", limits: EngineConfig | None 
 
 
 def matmul_flops(device: torch.device, dtype: torch.dtype, *, side: int = 0) -> float:
-    """Floating point operations a second of a large matrix product: what no model on it can exceed."""
+    """Floating point operations per second of a large matrix product: the ceiling for any model on the device."""
     side = side or (8192 if device.type == "cuda" else 1024)
     one = torch.randn(side, side, device=device, dtype=dtype)
     seconds = []
@@ -110,12 +110,12 @@ def matmul_flops(device: torch.device, dtype: torch.dtype, *, side: int = 0) -> 
 
 
 def flops_per_token(checkpoint: Checkpoint) -> tuple[int, int]:
-    """Matrix product operations for a token of text and for a patch of a picture, attention left out."""
+    """Matrix product operations for a token of text and for a patch of an image, without attention."""
     model = checkpoint.model.model
-    return _twice(checkpoint.language_model.layers), _twice(getattr(model, "visual", None))
+    return _flops(checkpoint.language_model.layers), _flops(getattr(model, "visual", None))
 
 
-def _twice(module: Any) -> int:
+def _flops(module: Any) -> int:
     return (
         0 if module is None else 2 * sum(weight.numel() for weight in module.parameters() if weight.ndim > 1)
     )

@@ -1,16 +1,17 @@
-"""Searches one after another and all at once: how much sooner, and whether every ranking stays what it is."""
+"""`imagescope bench searches`: sequential against concurrent searches: speed-up, and whether rankings agree."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from imagescope_agent.api import ImageScope, index_folder
-from imagescope_agent.lab.benchmarks.drawn import DrawnQuery, forget, read_queries
-from imagescope_agent.lab.benchmarks.machine import machine, peak_memory
+from imagescope_agent.lab.benchmarks.drawn import DrawnQuery, clear_caches, read_queries
+from imagescope_agent.lab.benchmarks.machine import describe_machine, machine, peak_memory
 from imagescope_agent.lab.scenes.make import make_world
 
 IMAGES = 64
@@ -19,7 +20,7 @@ IMAGES = 64
 def run(
     *, root: Path | None = None, profile: str = "mini", searches: int = 16, seed: int = 0
 ) -> dict[str, Any]:
-    """Search one after another, then all at once, each time from empty feature caches.
+    """Search sequentially, then concurrently, each time from empty caches.
 
     Args:
         root: a folder of drawn scenes (`imagescope scenes make`); drawn anew when None.
@@ -49,7 +50,7 @@ def _measured(root: Path, profile: str, searches: int) -> dict[str, Any]:
     seconds: dict[str, float] = {}
     rankings: dict[str, list[list[str]]] = {}
     for name, search in {"alone": _alone, "together": _together}.items():
-        forget(scope.services)
+        clear_caches(scope.services)
         start = time.perf_counter()
         rankings[name] = asyncio.run(search(scope, queries))
         seconds[name] = round(time.perf_counter() - start, 2)
@@ -77,3 +78,16 @@ async def _together(scope: ImageScope, queries: list[DrawnQuery]) -> list[list[s
 async def _one(scope: ImageScope, query: DrawnQuery) -> list[str]:
     found = await scope.asearch(query.text, image=query.reference, k=IMAGES)
     return [hit.id for hit in found]
+
+
+def describe(made: Mapping[str, Any]) -> str:
+    """The measurement as text."""
+    seconds, count = made["seconds"], made["searches"]
+    lines = [
+        f"{count} searches of {made['images']} images",
+        f"one after another  {seconds['alone']:>8} s",
+        f"all at once        {seconds['together']:>8} s",
+        f"{made['ratio']} times sooner, {made['same_rankings']} of {count} rankings the same",
+        describe_machine(made["machine"]),
+    ]
+    return "\n".join(lines)

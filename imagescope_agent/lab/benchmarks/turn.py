@@ -1,10 +1,10 @@
-"""What a conversation's later turns cost beside its first, and whether what they reuse changes any ranking."""
+"""`imagescope bench turn`: cost of later turns against the first, and whether reused verdicts change rankings."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -15,7 +15,7 @@ from langgraph.types import Overwrite
 from imagescope_agent.api import index_folder
 from imagescope_agent.chat import Chats, Session
 from imagescope_agent.evaluation.chat.simulated_user import SimulatedUser
-from imagescope_agent.evaluation.chat.systems import Dialog, read_dialogs
+from imagescope_agent.evaluation.chat.systems import DrawnDialog, read_dialogs
 from imagescope_agent.lab.benchmarks.machine import machine, peak_memory
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.services import Services, open_services
@@ -33,18 +33,18 @@ def run(
     turns: int = 4,
     seed: int = 0,
     services: Services | None = None,
-    drawn: Sequence[Dialog] = (),
+    drawn: Sequence[DrawnDialog] = (),
 ) -> dict[str, Any]:
-    """Hold dialogs about drawn pictures; verify every later turn a second time with all verdicts forgotten.
+    """Run dialogs about drawn images; verify every later turn a second time without any known verdict.
 
-    A simulated user answers the questions; where none is asked the dialog's next round is said.
+    A simulated user answers the questions; where none is asked the dialog's next round is sent.
 
     Args:
         profile: which models.
-        images: how many pictures are drawn.
-        dialogs: how many dialogs are held, one after the other.
+        images: how many are drawn.
+        dialogs: how many dialogs are run, one after the other.
         turns: of each dialog, the first one included.
-        seed: of pictures and dialogs.
+        seed: of images and dialogs.
         services: used instead of the profile's, with `drawn` as the dialogs.
         drawn: see `services`.
 
@@ -65,13 +65,15 @@ def run(
         return asyncio.run(_measure(open_services(profile, root), chosen, turns, seed))
 
 
-async def _measure(services: Services, dialogs: Sequence[Dialog], turns: int, seed: int) -> dict[str, Any]:
+async def _measure(
+    services: Services, dialogs: Sequence[DrawnDialog], turns: int, seed: int
+) -> dict[str, Any]:
     settings = Settings.load(services.settings, seed=seed)
     chats = Chats(services, InMemorySaver(), settings)
     costs: dict[str, list[dict[str, float]]] = {"first": [], "follow_up": [], "afresh": []}
     same: list[bool] = []
     for dialog in dialogs:
-        await _hold(chats, dialog, turns, costs, same)
+        await _run_dialog(chats, dialog, turns, costs, same)
     rows = {
         name: {key: round(mean(each[key] for each in several), 3) for key in COUNTED}
         for name, several in costs.items()
@@ -93,8 +95,8 @@ async def _measure(services: Services, dialogs: Sequence[Dialog], turns: int, se
     }
 
 
-async def _hold(
-    chats: Chats, dialog: Dialog, turns: int, costs: dict[str, list[dict[str, float]]], same: list[bool]
+async def _run_dialog(
+    chats: Chats, dialog: DrawnDialog, turns: int, costs: dict[str, list[dict[str, float]]], same: list[bool]
 ) -> None:
     session, user = await chats.create(), SimulatedUser(dialog.scene)
     turn = await session.say(dialog.rounds[0])
@@ -104,7 +106,7 @@ async def _hold(
         question = turn["question"]
         message = user.answer(question["text"]) if question is not None else next(rounds)
         turn = await session.say(message)
-        afresh, repeated = await _verified_afresh(chats, session)
+        afresh, repeated = await _verify_without_verdicts(chats, session)
         costs["follow_up"].append(_cost(turn["usage"]))
         costs["afresh"].append(_cost(repeated))
         same.append(await _ranking(session) == await _ranking(afresh))
@@ -112,12 +114,12 @@ async def _hold(
     await chats.delete(session.thread)
 
 
-async def _verified_afresh(chats: Chats, session: Session) -> tuple[Session, list[Any]]:
-    """A branch in which the last turn's candidates are verified without any verdict known, and the turn's usage."""
+async def _verify_without_verdicts(chats: Chats, session: Session) -> tuple[Session, list[Any]]:
+    """A branch that verifies the last turn's candidates without any known verdict, and the turn's usage."""
     state, afresh = await session.state(), await session.branch()
     before = [entry for entry in state["usage"] if entry["step"] in BEFORE_VERIFY]
     question = state["turns"][-2]["question"]
-    forgotten = {
+    cleared = {
         "verdicts": Overwrite({}),
         "matches": {},
         "reflections": 0,
@@ -129,13 +131,13 @@ async def _verified_afresh(chats: Chats, session: Session) -> tuple[Session, lis
         "question": question,
         "asked": [each for each in state["asked"] if not _asks(state, each)],
     }
-    config = await chats.graph.aupdate_state(afresh.config(), forgotten, as_node="predicates")
+    config = await chats.graph.aupdate_state(afresh.config(), cleared, as_node="predicates")
     repeated = await chats.graph.ainvoke(None, config, context=chats.settings)
     return afresh, list(repeated["usage"])
 
 
 def _asks(state: Any, predicate: str) -> bool:
-    """Whether the turn's own question asks for it."""
+    """Whether the turn's own question asks for this predicate."""
     return state["question"] is not None and state["question"]["text"] == state["wordings"].get(
         predicate, predicate
     )
@@ -147,3 +149,20 @@ async def _ranking(session: Session) -> list[str]:
 
 def _cost(usage: Sequence[Any]) -> dict[str, float]:
     return {key: float(sum(entry[key] for entry in usage)) for key in COUNTED}
+
+
+def describe(made: Mapping[str, Any]) -> str:
+    """The measurement as text."""
+    lines = [f"{made['dialogs']} dialogs, {made['follow_ups']} later turns"]
+    for name, row in made["variants"].items():
+        lines.append(
+            f"{name:<10} {row['prompt_tokens']:>10.0f} prompt tokens {row['calls']:>7.1f} calls "
+            f"{row['seconds']:>8.2f} s"
+        )
+    ratios = made["ratios"]
+    lines.append(
+        f"a later turn reads {ratios['follow_up/first']:.0%} of a first turn's prompt tokens and "
+        f"{ratios['follow_up/afresh']:.0%} of its own without reuse; "
+        f"{ratios['same_ranking']:.1%} of the rankings are the same"
+    )
+    return "\n".join(lines)

@@ -1,11 +1,11 @@
-"""Verification on one checkpoint: as published, batched, sharing prefixes, with cached features."""
+"""`imagescope bench verify`: one checkpoint as published, batched, with shared prefixes, with cached features."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.lab.benchmarks.machine import machine, peak_memory
+from imagescope_agent.lab.benchmarks.machine import describe_machine, machine, peak_memory
 from imagescope_agent.lab.benchmarks.random_model import flops_per_token, matmul_flops, random_chat
 from imagescope_agent.lab.scenes.draw import draw
 from imagescope_agent.lab.scenes.questions import ask
@@ -33,12 +33,16 @@ from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.prompting import load_prompt
 
 LABELS = ("Yes", "No")
+COLUMNS = (
+    *("seconds", "verdicts_per_second", "of_ceiling", "image_prefills", "tokens", "forwards", "unreadable"),
+    "agreement",
+)
 _BATCH = 16  # requests of one plain batch
 
 
 @dataclass(kw_only=True)
-class Work:
-    """What a variant did: forwards of the language model, their tokens, pictures and patches of the tower."""
+class ForwardCounts:
+    """Forward passes of the language model, their tokens, and images and patches of the vision tower."""
 
     forwards: int = 0
     tokens: int = 0
@@ -51,15 +55,15 @@ class Variant:
     """One way of answering all questions.
 
     Attributes:
-        answer: True for Yes, one a question, None where the reply said neither.
-        prepare: put the caches into the state that the variant begins with.
+        answer: a verdict for each question: True for Yes, None where the reply is neither.
+        prepare: puts the caches into the state that the variant starts from.
     """
 
     answer: Callable[[], list[bool | None]]
     prepare: Callable[[], None] = lambda: None
     seconds: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
-    work: Work = field(default_factory=Work)
+    counts: ForwardCounts = field(default_factory=ForwardCounts)
     verdicts: list[bool | None] = field(default_factory=list)
 
 
@@ -78,39 +82,35 @@ def run(
     Args:
         profile: whose verifier is measured.
         model: measured instead of the profile's.
-        random: a size of `random_model.SIZES`: made up and measured instead of the profile's.
-        candidates: pictures, drawn.
-        questions: about each picture, the same for all as in a search.
-        repeats: the fastest of them counts.
-        seed: of pictures and questions.
+        random: measure a model of this size of `random_model.SIZES` with random weights instead.
+        candidates: images, drawn.
+        questions: about each image, the same for all as in a search.
+        repeats: the fastest counts.
+        seed: of images and questions.
 
     Returns:
         {"bench", "machine", "variants": {name: {"seconds", "image_prefills", ...}}, "ratios"}.
 
     Raises:
-        BadInput: the verifier is not a local model.
-        BackendUnavailable: it cannot be loaded.
+        BadInput, BackendUnavailable: the verifier is not a local model, or cannot be loaded.
     """
     if random is not None:
-        model, prompt_set = random_chat(random), None
+        model = random_chat(random)
     chat, prompt_set = _verifier(profile) if model is None else (model, "mini")
     requests = make_requests(candidates, questions, seed, prompt_set)
     variants = _variants(chat, requests)
     _repeat(chat, variants, repeats)
-    figures = _figures(chat.engine().checkpoint, variants)
     return {
         "bench": "verify",
         "machine": {**machine(), **peak_memory()},
         "model": chat.checkpoint if random else chat.weights,
-        "candidates": candidates,
-        "questions": questions,
-        "repeats": repeats,
-        **figures,
+        **{"candidates": candidates, "questions": questions, "repeats": repeats},
+        **_figures(chat.engine().checkpoint, variants),
     }
 
 
 def make_requests(candidates: int, questions: int, seed: int, prompt_set: str | None) -> list[Request]:
-    """Questions about drawn pictures, those about one picture beside each other."""
+    """Questions about drawn images, grouped by image."""
     random = Random(f"bench verify {seed}")
     scenes = [random_scene(random) for _ in range(candidates)]
     texts = [ask(random_scene(random), random).text for _ in range(questions)]
@@ -154,7 +154,7 @@ def _variants(chat: TransformersChat, requests: Sequence[Request]) -> dict[str, 
 
 
 def _published(whole: GenerateAdapter, requests: Sequence[Request]) -> list[bool | None]:
-    """One request a question: the picture read, encoded and prefilled anew, the answer decoded as text."""
+    """One request per question: the image is encoded and prefilled every time, the answer is generated as text."""
     verdicts: list[bool | None] = []
     for request in requests:
         job = Job(messages=request.messages(), caller=None, max_tokens=8)
@@ -166,7 +166,7 @@ def _published(whole: GenerateAdapter, requests: Sequence[Request]) -> list[bool
 
 
 def _batched(engine: Engine, whole: GenerateAdapter, requests: Sequence[Request]) -> list[bool | None]:
-    """Label probabilities of plain batches: every question still brings its own picture."""
+    """Label probabilities of plain batches: every question still has its own image."""
     labels = engine.label_ids(LABELS)
     verdicts: list[bool | None] = []
     for start in range(0, len(requests), _BATCH):
@@ -179,7 +179,7 @@ def _batched(engine: Engine, whole: GenerateAdapter, requests: Sequence[Request]
 
 
 def _repeat(chat: TransformersChat, variants: dict[str, Variant], repeats: int) -> None:
-    for variant in variants.values():  # the first run of anything is not like the others
+    for variant in variants.values():  # warm-up
         _measure(chat, variant)
     for variant in variants.values():
         variant.seconds.clear()
@@ -191,38 +191,38 @@ def _repeat(chat: TransformersChat, variants: dict[str, Variant], repeats: int) 
 
 def _measure(chat: TransformersChat, variant: Variant) -> None:
     variant.prepare()
-    with _counting(chat.engine().checkpoint) as work:
+    with _counting(chat.engine().checkpoint) as counts:
         wall, cpu = time.perf_counter(), time.process_time()
         variant.verdicts = variant.answer()
         variant.seconds.append(time.perf_counter() - wall)
         variant.cpu.append(time.process_time() - cpu)
-    variant.work = work
+    variant.counts = counts
 
 
 @contextmanager
-def _counting(checkpoint: Checkpoint) -> Iterator[Work]:
-    """Count what passes the language model and the vision tower, whichever way it is called."""
-    work = Work()
+def _counting(checkpoint: Checkpoint) -> Iterator[ForwardCounts]:
+    """Count what passes through the language model and the vision tower, whichever way they are called."""
+    counts = ForwardCounts()
     inner = checkpoint.model.model
     plain = getattr(inner, "get_image_features", None)
 
     def forward(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
-        work.forwards += 1
-        work.tokens += int(kwargs["inputs_embeds"].shape[0] * kwargs["inputs_embeds"].shape[1])
+        counts.forwards += 1
+        counts.tokens += int(kwargs["inputs_embeds"].shape[0] * kwargs["inputs_embeds"].shape[1])
 
     @wraps(plain or forward)  # transformers reads its signature
     def see(*args: Any, **kwargs: Any) -> Any:
         made = plain(*args, **kwargs)  # type: ignore[misc]
         pooled = getattr(made, "pooler_output", made)
-        work.image_prefills += len(pooled)
-        work.patches += len(args[0] if args else kwargs["pixel_values"])
+        counts.image_prefills += len(pooled)
+        counts.patches += len(args[0] if args else kwargs["pixel_values"])
         return made
 
     handle = checkpoint.language_model.register_forward_pre_hook(forward, with_kwargs=True)
     if plain is not None:
         inner.get_image_features = see
     try:
-        yield work
+        yield counts
     finally:
         handle.remove()
         if plain is not None:
@@ -243,9 +243,9 @@ def _figures(checkpoint: Checkpoint, variants: dict[str, Variant]) -> dict[str, 
 
 
 def _share(variant: Variant, costs: tuple[int, int], ceiling: float) -> float:
-    """What part of the device's speed at matrix products went into the model's own."""
+    """The model's matrix product operations per second as a share of what the device reaches."""
     text, patch = costs
-    done = text * variant.work.tokens + patch * variant.work.patches
+    done = text * variant.counts.tokens + patch * variant.counts.patches
     return round(done / min(variant.seconds) / ceiling, 4)
 
 
@@ -260,9 +260,9 @@ def _row(variant: Variant, published: Variant) -> dict[str, Any]:
         "verdicts_per_second": round(len(variant.verdicts) / min(variant.seconds), 1),
         "median_seconds": round(median(variant.seconds), 4),
         "cpu_seconds": round(min(variant.cpu), 4),
-        "image_prefills": variant.work.image_prefills,
-        "tokens": variant.work.tokens,
-        "forwards": variant.work.forwards,
+        "image_prefills": variant.counts.image_prefills,
+        "tokens": variant.counts.tokens,
+        "forwards": variant.counts.forwards,
         "verdicts": len(variant.verdicts),
         "unreadable": variant.verdicts.count(None),
         "agreement": round(sum(both) / len(both), 4) if both else None,
@@ -270,7 +270,7 @@ def _row(variant: Variant, published: Variant) -> dict[str, Any]:
 
 
 def _ratios(variants: dict[str, Variant]) -> dict[str, float]:
-    """How many times sooner, by the fastest repeat, and by processor time, which a busy machine leaves alone."""
+    """Speed-ups by the fastest repeat, and by processor time, which other load on the machine disturbs less."""
     best = {name: min(variant.seconds) for name, variant in variants.items()}
     cpu = {name: min(variant.cpu) for name, variant in variants.items()}
     pairs = [
@@ -282,3 +282,16 @@ def _ratios(variants: dict[str, Variant]) -> dict[str, float]:
     ]
     ratios = {f"{slow}/{fast}": round(best[slow] / best[fast], 2) for slow, fast in pairs}
     return {**ratios, **{f"{slow}/{fast} cpu": round(cpu[slow] / cpu[fast], 2) for slow, fast in pairs}}
+
+
+def describe(made: Mapping[str, Any]) -> str:
+    """The measurement as text: variants, speed-ups, and the machine."""
+    lines = [f"{made['candidates']} images x {made['questions']} questions, the fastest of {made['repeats']}"]
+    lines.append(" ".join([f"{'':<22}", *(f"{name.replace('_', ' '):>19}" for name in COLUMNS)]))
+    for name, row in made["variants"].items():
+        cells = ["-" if row[column] is None else row[column] for column in COLUMNS]
+        lines.append(" ".join([f"{name.replace('_', ' '):<22}", *(f"{cell:>19}" for cell in cells)]))
+    for pair, ratio in made["ratios"].items():
+        lines.append(f"{pair.replace('_', ' ').replace('/', ' : ')} = {ratio}")
+    lines.append(f"of ceiling: of {made['ceiling_gflops']} GFLOP/s, measured with a large matrix product")
+    return "\n".join([*lines, describe_machine(made["machine"])])

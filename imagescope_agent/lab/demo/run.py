@@ -1,4 +1,4 @@
-"""Runs the demonstration and writes its files."""
+"""`imagescope demo`: draw a world, index it, search it, and write a page and a picture."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagescope_agent.lab.demo.story import DemoQuery, Story, tell
+from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.lab.demo.example import DemoQuery, Example, build_example
 
 SEED, COUNT, PROFILE = 7, 120, "mini"
-MOST_TARGETS = 12  # a query that every tenth image satisfies shows nothing
+MOST_TARGETS = 12  # a query that every tenth image satisfies demonstrates nothing
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
-    """What the demonstration made: the page, the picture, the stories on them, seconds for all of it."""
+class DemoOutput:
+    """The files that were written, the examples on them, and the seconds that everything took."""
 
     page: Path
     picture: Path
-    stories: tuple[Story, ...]
+    examples: tuple[Example, ...]
     seconds: float
 
 
-def run_demo(out: Path, *, say: Callable[[str], None], seed: int = SEED, count: int = COUNT) -> Shown:
+def run_demo(out: Path, *, say: Callable[[str], None], seed: int = SEED, count: int = COUNT) -> DemoOutput:
     """Draw, index, search, and write `out`/index.html and `out`/demo.png.
 
     Args:
@@ -44,11 +45,11 @@ def run_demo(out: Path, *, say: Callable[[str], None], seed: int = SEED, count: 
     index_folder(folder, profile=PROFILE, out=None)
     queries = choose(read_queries(folder / "tir.jsonl")) + choose(read_queries(folder / "cir.jsonl"))
     say(f"asking {len(queries)} queries, with CLIP alone and with ImageScope")
-    stories = _search(folder, queries)
+    examples = _search(folder, queries)
     seconds = time.perf_counter() - started
     facts = {"images": count, "most": MOST_TARGETS, "seed": seed, "profile": PROFILE, "seconds": seconds}
-    page, picture = _write(out, stories, facts)
-    return Shown(page=page, picture=picture, stories=stories, seconds=seconds)
+    page, picture = _write(out, examples, facts)
+    return DemoOutput(page=page, picture=picture, examples=examples, seconds=seconds)
 
 
 def read_queries(file: Path) -> list[DemoQuery]:
@@ -66,7 +67,7 @@ def read_queries(file: Path) -> list[DemoQuery]:
 
 
 def choose(queries: Sequence[DemoQuery]) -> list[DemoQuery]:
-    """The first query of each kind that has a right image, but not too many."""
+    """The first query of each kind that has at least one and at most MOST_TARGETS relevant images."""
     chosen: dict[str, DemoQuery] = {}
     for query in queries:
         if 1 <= len(query.targets) <= MOST_TARGETS:
@@ -74,34 +75,34 @@ def choose(queries: Sequence[DemoQuery]) -> list[DemoQuery]:
     return list(chosen.values())
 
 
-def _search(folder: Path, queries: Sequence[DemoQuery]) -> tuple[Story, ...]:
+def _search(folder: Path, queries: Sequence[DemoQuery]) -> tuple[Example, ...]:
     from imagescope_agent.api import ImageScope
 
     baseline = ImageScope.open(folder, profile=PROFILE, graph="retrieve")
     scope = ImageScope.open(folder, profile=PROFILE, graph="imagescope")
-    stories = []
+    examples = []
     for query in queries:
         before = baseline.search(query.text, image=query.reference, k=20)
         after = scope.search(query.text, image=query.reference, k=20)
-        stories.append(tell(query, before, after, folder))
-    return tuple(stories)
+        examples.append(build_example(query, before, after, folder))
+    return tuple(examples)
 
 
-def _write(out: Path, stories: tuple[Story, ...], facts: dict[str, object]) -> tuple[Path, Path]:
+def _write(out: Path, examples: tuple[Example, ...], facts: dict[str, object]) -> tuple[Path, Path]:
+    from imagescope_agent.lab.demo.contact_sheet import draw_contact_sheet
     from imagescope_agent.lab.demo.page import render
-    from imagescope_agent.lab.demo.sheet import draw_sheet
 
     page, picture = out / "index.html", out / "demo.png"
-    page.write_text(render(stories, facts), encoding="utf-8")
-    draw_sheet(most_changed(stories)).save(picture, optimize=True)
+    write_atomic(page, render(examples, facts))
+    draw_contact_sheet(most_changed(examples)).save(picture, optimize=True)
     return page, picture
 
 
-def most_changed(stories: Sequence[Story]) -> list[Story]:
-    """One text and one composed query: where the first right image rose most (the page shows all of them)."""
+def most_changed(examples: Sequence[Example]) -> list[Example]:
+    """The text and the composed query whose first relevant image rose most."""
 
-    def gain(story: Story) -> int:
-        return (story.baseline.first_correct or 21) - (story.rows[-1].first_correct or 21)
+    def gain(example: Example) -> int:
+        return (example.baseline.first_correct or 21) - (example.rows[-1].first_correct or 21)
 
-    tasks = dict.fromkeys(story.query.task for story in stories)
-    return [max((s for s in stories if s.query.task == task), key=gain) for task in tasks]
+    tasks = dict.fromkeys(example.query.task for example in examples)
+    return [max((example for example in examples if example.query.task == task), key=gain) for task in tasks]

@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from imagescope_agent.atomic_write import write_atomic
 from imagescope_agent.lab.scenes.draw import draw
 from imagescope_agent.lab.scenes.world import Scene, Thing, random_scene
 
@@ -59,9 +60,7 @@ def make_shard(folder: Path, groups: Callable[[int], list[list[Scene]]], *, seed
         ]
     np.save(folder / "images.npy", np.concatenate([pixels for pixels, _ in parts]))
     lines = "\n".join(line for _, part in parts for line in part)
-    temporary = folder / "scenes.jsonl.part"
-    temporary.write_text(lines + "\n", encoding="utf-8")
-    temporary.rename(folder / "scenes.jsonl")
+    write_atomic(folder / "scenes.jsonl", lines + "\n")
 
 
 def _draw_chunk(groups: Callable[[int], list[list[Scene]]], seed: int) -> tuple[np.ndarray, list[str]]:

@@ -15,7 +15,8 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
 
-from imagescope_agent.errors import BadInput, MissingExtra
+from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.training.architecture import (
     chat_model,
     grown_chat_model,
@@ -35,6 +36,7 @@ from imagescope_agent.lab.training.mini_mllm import Trainer, train
 from imagescope_agent.lab.training.pool import make_shard, open_shard, single_scenes
 from imagescope_agent.lab.training.tokenizer import SCAFFOLD, train_tokenizer
 from imagescope_agent.lab.training.vision import train_vision
+from imagescope_agent.plots import Point, line_plot
 
 #: Chunks of the pool; evaluation draws its scenes from other seeds, so none of them is ever trained on.
 SINGLES = range(1000, 1120)
@@ -139,34 +141,25 @@ def _tower(work: Path, singles: Path) -> Path:
 
 
 def plot_curves(work: Path, picture: Path) -> None:
-    """Draw every curve found in the working folder into one PNG.
+    """Draw every curve found in the working folder into one SVG file.
 
     Raises:
-        BadInput: there is nothing to draw yet.
-        MissingExtra: matplotlib is not installed.
+        BadInput: there is nothing to draw yet, or the file is to be something else than SVG.
     """
     import json
 
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise MissingExtra("curves need matplotlib: pip install 'imagescope-agent[train]'") from error
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    curves = sorted(work.glob("*/*.jsonl"))
-    curves = [path for path in curves if path.parent.name != "pool"]
-    if not curves:
-        raise BadInput(f"no curve in {str(work)!r} yet; run `imagescope train mini-mllm --work {work}` first")
-    figure, axes = pyplot.subplots(len(curves), 1, figsize=(8, 3 * len(curves)), squeeze=False)
-    for axis, path in zip(axes[:, 0], curves, strict=True):
+    if picture.suffix != ".svg":
+        raise BadInput(f"plots are SVG: name a file such as {str(picture.with_suffix('.svg'))!r}")
+    panels: dict[str, dict[str, list[Point]]] = {}
+    for path in sorted(work.glob("*/*.jsonl")):
+        if path.parent.name == "pool":
+            continue
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        for name in lines[0]:
-            if name not in ("step", "seconds", "norm", "loss", "grounding_loss"):
-                axis.plot([line["step"] for line in lines], [line.get(name) for line in lines], label=name)
-        axis.set(
-            title=f"{path.parent.name}: share of right answers while training", xlabel="step", ylim=(0, 1)
-        )
-        axis.legend(fontsize=7, ncols=4)
-    figure.tight_layout()
-    figure.savefig(picture, dpi=110)
+        panels[f"{path.parent.name}: share of right answers while training"] = {
+            name: [(line["step"], line[name]) for line in lines if line.get(name) is not None]
+            for name in lines[0]
+            if name not in ("step", "seconds", "norm", "loss", "grounding_loss")
+        }
+    if not panels:
+        raise BadInput(f"no curve in {str(work)!r} yet; run `imagescope train mini-mllm --work {work}` first")
+    write_atomic(picture, line_plot(panels, x_label="step", y_label="", y_range=(0, 1)))

@@ -1,39 +1,32 @@
-"""The judges' benchmarks: they measure what they say, and the frontier is what nothing cheaper matches."""
+"""The judges' benchmarks: counts, accuracy, the Pareto front, and the files that are written."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
-from PIL import Image
 
 from imagescope_agent.cli import main
 from imagescope_agent.judges import JUDGES
-from imagescope_agent.lab.benchmarks import judge_study, judges
-from imagescope_agent.lab.benchmarks.frontier import frontier, plot
+from imagescope_agent.lab.benchmarks import judges_drawn, judges_simulated
+from imagescope_agent.lab.benchmarks.judges import pareto_front
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted, ScriptedScorer
 
 
-def test_the_frontier_is_what_nothing_cheaper_matches() -> None:
+def test_the_pareto_front_is_what_nothing_cheaper_matches() -> None:
     points = {
-        "dear": (9.0, 0.8),
+        "expensive": (9.0, 0.8),
         "best": (4.0, 0.9),
         "cheap": (1.0, 0.5),
         "worse": (1.0, 0.4),
         "same": (5.0, 0.9),
     }
-    assert frontier(points) == ["cheap", "best"]
-    assert frontier({}) == []
-
-
-def test_a_plot_is_a_picture(tmp_path: Path) -> None:
-    panels = {"one": {"a": (1.0, 0.5), "b": (10.0, 0.9), "free": (0.0, 0.1)}, "two": {"a": (3.0, 0.2)}}
-    plot(panels, tmp_path / "plot.png", cost="calls", quality="right")
-    with Image.open(tmp_path / "plot.png") as picture:
-        assert picture.width > picture.height > 300
+    assert pareto_front(points) == ["cheap", "best"]
+    assert pareto_front({}) == []
 
 
 def test_the_study_ranks_strategies_and_writes_what_it_found(tmp_path: Path, capsys: Any) -> None:
@@ -45,39 +38,44 @@ def test_the_study_ranks_strategies_and_writes_what_it_found(tmp_path: Path, cap
     assert cells["error 0.3"]["quality"] < 1.0
     text = (tmp_path / "judges-simulated.md").read_text()
     assert "| pointwise | 5.0 | 5 |" in text and "| listwise | 1.0 | 5 |" in text
-    assert (tmp_path / "judges-simulated.png").is_file()
+    assert "](judges-simulated.svg)" in text
+    root = ElementTree.fromstring((tmp_path / "judges-simulated.svg").read_text())
+    names = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert names.count("pointwise") == names.count("listwise") == names.count("k = 5") == 1
 
 
 def test_every_strategy_is_simulated_or_left_out_with_a_reason() -> None:
-    made = judge_study.run(sizes=[2], trials=1, noise={"none": {}})
+    made = judges_simulated.run(sizes=[2], trials=1, noise={"none": {}})
     assert set(made["variants"]) | set(made["left_out"]) == set(JUDGES)
     assert all(row["k"][2]["none"]["quality"] == 1.0 for row in made["variants"].values())
 
 
 def test_cases_hold_right_and_wrong_candidates_in_no_order() -> None:
-    cases = judges.make_cases(8, 6, seed=3)
-    assert [case.text for case in cases] == [case.text for case in judges.make_cases(8, 6, seed=3)]
+    cases = judges_drawn.make_cases(8, 6, seed=3)
+    assert [case.text for case in cases] == [case.text for case in judges_drawn.make_cases(8, 6, seed=3)]
     assert [case.reference is None for case in cases] == [True, False] * 4
     for case in cases:
         assert len({candidate.id for candidate in case.candidates}) == 6
-        assert 0 < len(case.right) < 6
+        assert 0 < len(case.relevant) < 6
     assert len({case.candidates[0].id for case in cases}) > 1
 
 
 def test_strategies_are_measured_on_the_same_queries_and_refused_by_name() -> None:
-    cases = judges.make_cases(4, 5, seed=0)
-    right = {each.image.key for case in cases for each in case.candidates if each.id in case.right}
+    cases = judges_drawn.make_cases(4, 5, seed=0)
+    right = {each.image.key for case in cases for each in case.candidates if each.id in case.relevant}
     oracle = ScriptedScorer(lambda asked: [0.9, 0.1] if asked.images[-1] in right else [0.1, 0.9])
     names = ["pointwise", "icr", "listwise"]
-    made = judges.run(role=Role("judge", oracle), k=5, queries=4, names=names)
+    made = judges_drawn.run(role=Role("judge", oracle), k=5, queries=4, names=names)
     assert made["variants"]["pointwise"]["accuracy"] == 1.0
     assert made["variants"]["pointwise"]["calls"] == 5
     assert made["variants"]["listwise"]["unreadable"] == 1  # it writes nothing
     assert set(made["refused"]) == {"icr"}
-    text = judges.table(made)
+    text = judges_drawn.describe(made)
     assert text.index("| pointwise |") < text.index("| listwise |")
     assert "`icr` was refused" in text
-    chance = judges.run(role=Role("judge", Scripted("Yes")), k=5, queries=4, names=["pointwise"], budget=2)
+    chance = judges_drawn.run(
+        role=Role("judge", Scripted("Yes")), k=5, queries=4, names=["pointwise"], budget=2
+    )
     assert chance["variants"]["pointwise"]["calls"] == 2
 
 
@@ -89,4 +87,4 @@ def test_an_unknown_strategy_is_told(capsys: Any) -> None:
 @pytest.mark.parametrize("cost", ["calls", "prompt_tokens", "seconds"])
 def test_points_are_of_the_cost_that_was_asked_for(cost: str) -> None:
     made = {"variants": {"a": {"accuracy": 0.5, "calls": 1.0, "prompt_tokens": 20.0, "seconds": 0.1}}}
-    assert judges.points(made, cost) == {"a": (made["variants"]["a"][cost], 0.5)}
+    assert judges_drawn.points(made, cost) == {"a": (made["variants"]["a"][cost], 0.5)}

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from imagescope_agent.commands.bench_turn import describe
 from imagescope_agent.evaluation.chat.systems import read_dialogs
 from imagescope_agent.lab.benchmarks import turn
 from tests.chat.drawn import DrawnWorld
@@ -20,4 +19,4 @@ def test_a_later_turn_costs_at_most_two_fifths_and_ranks_the_same(tmp_path: Path
     assert measured["follow_ups"] == 8 and measured["ratios"]["same_ranking"] == 1.0
     assert measured["ratios"]["follow_up/first"] <= 0.4
     assert measured["variants"]["afresh"]["calls"] > measured["variants"]["follow_up"]["calls"]
-    assert "4 dialogs, 8 later turns" in describe(measured)[0]
+    assert "4 dialogs, 8 later turns" in turn.describe(measured)

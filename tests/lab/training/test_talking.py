@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from imagescope_agent.evaluation.chat.simulated_user import SimulatedUser, read_question
+from imagescope_agent.evaluation.chat.simulated_user import SimulatedUser, parse_scene_question
 from imagescope_agent.lab.scenes.conditions import Absent, Count, Exists, Pattern, Related, Setting
 from imagescope_agent.lab.scenes.edits import Step
 from imagescope_agent.lab.scenes.messages import MOST_FACTS, say, standing
@@ -49,21 +49,22 @@ def test_answers_are_read_by_the_graph(seed: int) -> None:
     proposed = propose_branch(Random(seed))
     known = proposed.prompt.partition("Known:")[2].partition("Pictures:")[0]
     assert all(
-        question not in known and read_question(question) for question in parse_proposal(proposed.answer)
+        question not in known and parse_scene_question(question)
+        for question in parse_proposal(proposed.answer)
     )
     assert set(parse_proposal(proposed.answer)) and len(parse_proposal(proposed.answer)) == len(
         set(parse_proposal(proposed.answer))
     )
     asked = ask_branch(Random(seed))
     words, predicate = parse_question(asked.answer), asked.prompt.splitlines()[1].removeprefix("Unknown: ")
-    if read_question(words) is None:  # an open question: what is told settles the predicate
+    if parse_scene_question(words) is None:  # an open question: what is told settles the predicate
         scene = next(
             s for n in range(2000) if SimulatedUser(s := random_scene(Random(n))).answer(words) != "skip"
         )
         assert SimulatedUser(scene).answer(words) not in ("yes", "no")
         assert words.startswith(("What colour", "Where", "How many", "Is the"))
     else:
-        assert read_question(words) == read_question(predicate)
+        assert parse_scene_question(words) == parse_scene_question(predicate)
 
 
 def test_what_is_open_is_asked_openly_and_first() -> None:

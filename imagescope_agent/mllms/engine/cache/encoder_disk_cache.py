@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+
+from imagescope_agent.atomic_write import TEMPORARY_SUFFIX, write_atomic
 
 _STALE = 3600.0  # seconds after which a file that was never finished is nobody's
 
@@ -60,16 +62,9 @@ class EncoderDiskCache:
         self._size += len(content)
         if self._size > self.bound:
             self._size = self._tidy(room=len(content)) + len(content)
-        unfinished: str | None = None
-        try:
+        with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-                unfinished = file.name
-                file.write(content)
-            os.replace(unfinished, path)
-        except OSError:
-            if unfinished is not None:
-                Path(unfinished).unlink(missing_ok=True)
+            write_atomic(path, content, durable=False, mode=0o600)
 
     def _place(self, key: str) -> tuple[Path, str]:
         name = f"{self._checkpoint}/{key}"
@@ -84,7 +79,7 @@ class EncoderDiskCache:
                 said = path.stat()
             except FileNotFoundError:  # another process tidies too
                 continue
-            if path.suffix == ".part":
+            if path.suffix == TEMPORARY_SUFFIX:
                 if time.time() - said.st_mtime > _STALE:
                     path.unlink(missing_ok=True)
             else:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from imagescope_agent.lab.demo.contact_sheet import draw_contact_sheet
+from imagescope_agent.lab.demo.example import DemoQuery, Example, ExampleReason, build_example, parse_reason
 from imagescope_agent.lab.demo.page import render
 from imagescope_agent.lab.demo.run import choose, most_changed
-from imagescope_agent.lab.demo.sheet import draw_sheet
-from imagescope_agent.lab.demo.story import DemoQuery, Reason, Story, reason, tell
 from imagescope_agent.results import Hit, SearchResult
 
 USAGE = {
@@ -57,34 +57,34 @@ def result(
 
 
 @pytest.fixture
-def story(tmp_path: Path) -> Story:
+def example(tmp_path: Path) -> Example:
     for name in "abcd":
         Image.new("RGB", (64, 48), "teal").save(tmp_path / f"{name}.png")
     query = DemoQuery(kind="addition", text="add a <boat>", reference="b.png", targets=frozenset({"c.png"}))
     alone = result({"final": "abcd"}, {letter: (0.5, None, None) for letter in "abcd"})
     scores = {"a": (0.5, 0.0, None), "b": (0.4, 0.0, None), "c": (0.3, 1.0, 0.9), "d": (0.2, 1.0, 0.1)}
-    return tell(
+    return build_example(
         query, alone, result({"retrieve": "abcd", "verify": "dcab", "final": "cdab"}, scores), tmp_path
     )
 
 
-def test_every_stage_has_its_row(story: Story) -> None:
+def test_every_stage_has_its_row(example: Example) -> None:
     ranked = {
-        row.stage: "".join(place.id[0] for place in row.places) for row in (story.baseline, *story.rows)
+        row.stage: "".join(image.id[0] for image in row.images) for row in (example.baseline, *example.rows)
     }
     assert ranked == {"CLIP alone": "abcd", "Retrieve": "abcd", "Verify": "dcab", "Judge": "cdab"}
-    assert [row.first_correct for row in (story.baseline, *story.rows)] == [3, 3, 2, 1]
-    assert [place.score for place in story.rows[1].places] == ["1 of 1", "1 of 1", "0 of 1", "0 of 1"]
-    assert [place.score for place in story.rows[2].places] == ["0.90", "0.10", "", ""]
+    assert [row.first_correct for row in (example.baseline, *example.rows)] == [3, 3, 2, 1]
+    assert [image.score for image in example.rows[1].images] == ["1 of 1", "1 of 1", "0 of 1", "0 of 1"]
+    assert [image.score for image in example.rows[2].images] == ["0.90", "0.10", "", ""]
 
 
 def test_reasons_keep_their_kind() -> None:
-    assert reason("matches: Is it: red?") == Reason(kind="matches", text="Is it: red?")
-    assert reason("because: it is") == Reason(kind="", text="because: it is")
+    assert parse_reason("matches: Is it: red?") == ExampleReason(kind="matches", text="Is it: red?")
+    assert parse_reason("because: it is") == ExampleReason(kind="", text="because: it is")
 
 
-def test_the_page_is_self_contained_and_escapes_everything(story: Story) -> None:
-    html = render([story], {"images": 4, "most": 3, "seed": 1, "profile": "mini", "seconds": 1.0})
+def test_the_page_is_self_contained_and_escapes_everything(example: Example) -> None:
+    html = render([example], {"images": 4, "most": 3, "seed": 1, "profile": "mini", "seconds": 1.0})
     HTMLParser().feed(html)
     assert "<script" not in html and "<b>c" not in html and "add a &lt;boat&gt;" in html
     assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
@@ -93,13 +93,13 @@ def test_the_page_is_self_contained_and_escapes_everything(story: Story) -> None
     assert "Is there a boat?" in html and "4 image prefills" in html
 
 
-def test_the_picture_has_one_band_a_story(story: Story) -> None:
-    one, two = draw_sheet([story]), draw_sheet([story, story])
+def test_the_picture_has_one_band_a_story(example: Example) -> None:
+    one, two = draw_contact_sheet([example]), draw_contact_sheet([example, example])
     assert one.width == two.width and two.height > 1.8 * one.height
     assert (31, 122, 69) in {colour for _, colour in one.getcolors(1 << 24) or []}
 
 
-def test_queries_are_the_first_of_each_kind(story: Story) -> None:
+def test_queries_are_the_first_of_each_kind(example: Example) -> None:
     def query(kind: str, count: int) -> DemoQuery:
         return DemoQuery(
             kind=kind, text=f"{count}", reference=None, targets=frozenset(map(str, range(count)))
@@ -107,4 +107,4 @@ def test_queries_are_the_first_of_each_kind(story: Story) -> None:
 
     chosen = choose([query("core", 0), query("core", 2), query("core", 3), query("negated", 90)])
     assert [(each.kind, each.text) for each in chosen] == [("core", "2")]
-    assert most_changed([story]) == [story]
+    assert most_changed([example]) == [example]

@@ -11,10 +11,10 @@ from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from imagescope_agent.cli import main
-from imagescope_agent.diagram import draw_all, lay_out, svg
+from imagescope_agent.diagram import layout_of, render_all, render_svg
 from imagescope_agent.registry import graphs
 
-FOLDER = Path(__file__).parents[2] / "docs" / "graphs"
+FOLDER = Path(__file__).parents[1] / "docs" / "graphs"
 
 
 class State(TypedDict):
@@ -33,23 +33,23 @@ def looping() -> Any:
     return graph.compile().get_graph()
 
 
-@pytest.mark.parametrize("name", sorted(draw_all()))
+@pytest.mark.parametrize("name", sorted(render_all()))
 def test_it_is_up_to_date(name: str) -> None:
     file = FOLDER / name
     drawn = file.read_text(encoding="utf-8") if file.is_file() else ""
-    assert drawn == draw_all()[name], "run `imagescope graphs --draw docs/graphs` and commit what it writes"
+    assert drawn == render_all()[name], "run `imagescope graphs --draw docs/graphs` and commit what it writes"
 
 
 def test_no_picture_is_left_of_a_graph_that_is_gone() -> None:
-    assert {file.name for file in FOLDER.iterdir()} == set(draw_all())
+    assert {file.name for file in FOLDER.iterdir()} == set(render_all())
 
 
 @pytest.mark.parametrize("name", sorted(graphs()))
 def test_every_node_is_shown(name: str) -> None:
-    from imagescope_agent.diagram import compiled
+    from imagescope_agent.diagram import compiled_graph
 
-    drawn = compiled(name).get_graph()
-    root = ElementTree.fromstring(svg(name, drawn))
+    drawn = compiled_graph(name).get_graph()
+    root = ElementTree.fromstring(render_svg(name, drawn))
     words = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
     assert sorted(words) == sorted(set(drawn.nodes) - {"__start__", "__end__"})  # type: ignore[type-var]
     arrows = [each for each in root.iter("{http://www.w3.org/2000/svg}path") if each.get("marker-end")]
@@ -57,12 +57,12 @@ def test_every_node_is_shown(name: str) -> None:
 
 
 def test_a_loop_stands_beside_what_it_leads_back_to() -> None:
-    drawing = lay_out(looping())
-    assert list(drawing.nodes) == ["__start__", "look", "think", "again", "judge", "__end__"]
-    heights = {(source, target): height for source, target, _, height in drawing.arrows}
+    layout = layout_of(looping())
+    assert list(layout.nodes) == ["__start__", "look", "think", "again", "judge", "__end__"]
+    heights = {(source, target): height for source, target, _, height in layout.arrows}
     assert heights["look", "think"] == 0
     assert heights["look", "judge"] > 0 > heights["again", "look"]
-    assert {(s, t) for s, t, conditional, _ in drawing.arrows if conditional} == {
+    assert {(s, t) for s, t, conditional, _ in layout.arrows if conditional} == {
         ("look", "think"),
         ("look", "judge"),
     }
@@ -76,7 +76,8 @@ def test_a_single_step_back_is_drawn_below_like_longer_ones() -> None:
     graph.add_edge("look", "judge")
     graph.add_conditional_edges("judge", lambda state: END, ["look", END])
     heights = {
-        (source, target): height for source, target, _, height in lay_out(graph.compile().get_graph()).arrows
+        (source, target): height
+        for source, target, _, height in layout_of(graph.compile().get_graph()).arrows
     }
     assert heights["look", "judge"] == heights["judge", "__end__"] == 0 > heights["judge", "look"]
 

@@ -14,7 +14,7 @@ import pytest
 from imagescope_agent.evaluation import datasets
 from imagescope_agent.evaluation.evaluate import evaluate
 from imagescope_agent.evaluation.graph_system import GraphSystem
-from imagescope_agent.evaluation.score_run import score
+from imagescope_agent.evaluation.score_run import score_run
 
 SETS = [
     *[("cirr", "val"), ("cirr", "test1"), ("circo", "val"), ("circo", "test")],
@@ -114,14 +114,14 @@ def test_a_data_set_end_to_end(layout: Any, opened: Any, tmp_path: Any, name: An
         assert sorted(ranking) == sorted(record["stages"]["retrieve"])
         assert (query.reference in ranking) == (query.reference is not None and not benchmark.drop_reference)
     if benchmark.measures:
-        again = score(name, root=root, split=split, run_file=out / "run.trec")["metrics"]["final"]
+        again = score_run(name, root=root, split=split, run_file=out / "run.trec")["metrics"]["final"]
         assert again == metrics["metrics"]["final"]
     if name == "circo" and split == "val":
-        theirs = score(name, root=root, split=split, run_file=out / "submission.json")["metrics"]["final"]
+        theirs = score_run(name, root=root, split=split, run_file=out / "submission.json")["metrics"]["final"]
         assert theirs["all"]["mAP@50"] == metrics["metrics"]["final"]["all"]["mAP@50"]
     if name == "cirr" and split == "val":
         for metric, measure in (("recall", "R@50"), ("recall_subset", "R_subset@3")):
-            got = score(name, root=root, split=split, run_file=out / f"submission_{metric}.json")
+            got = score_run(name, root=root, split=split, run_file=out / f"submission_{metric}.json")
             assert got["metrics"]["final"]["all"][measure] == metrics["metrics"]["final"]["all"][measure]
 
 

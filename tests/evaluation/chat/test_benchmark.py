@@ -1,4 +1,4 @@
-"""Dialogs by several systems: the simulated user, the figures against a slow twin, resuming, the plot."""
+"""Dialogs by several systems: the simulated user, the figures against a slow reference, resuming, the plot."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagescope_agent.errors import BackendUnavailable, BadInput
-from imagescope_agent.evaluation.chat import benchmark as rounds
-from imagescope_agent.evaluation.chat.simulated_user import SimulatedUser, read_question
-from imagescope_agent.evaluation.reporting.plot import lines
+from imagescope_agent.evaluation.chat import benchmark
+from imagescope_agent.evaluation.chat.simulated_user import SimulatedUser, parse_scene_question
 from imagescope_agent.lab.scenes.questions import ask
 from imagescope_agent.lab.scenes.world import Scene, Thing, random_scene
 from tests.chat.drawn import DrawnWorld
@@ -93,7 +92,7 @@ def test_an_open_question_is_answered_with_what_it_asks_for(question: str, answe
 def test_no_answer_tells_more_than_what_was_asked(question: str, seed: int) -> None:
     scene = random_scene(Random(seed))
     answer = SimulatedUser(scene).answer(question)
-    asked = read_question(question)
+    asked = parse_scene_question(question)
     assert answer == ("skip" if asked is None else "yes" if asked.holds(scene) else "no")
 
 
@@ -110,8 +109,8 @@ def slow_figures(ranks: list[list[int]]) -> dict[str, Any]:
 
 
 @given(st.lists(st.lists(st.integers(1, 40), min_size=4, max_size=4), min_size=1, max_size=6))
-def test_figures_are_those_of_a_slow_twin(ranks: list[list[int]]) -> None:
-    found = rounds.figures({"ours": np.array(ranks, dtype=np.float64)})["players"]["ours"]
+def test_figures_are_those_of_a_slow_reference(ranks: list[list[int]]) -> None:
+    found = benchmark.dialog_metrics({"ours": np.array(ranks, dtype=np.float64)})["players"]["ours"]
     for name, expected in slow_figures(ranks).items():
         assert found[name] == pytest.approx(expected)
 
@@ -119,7 +118,7 @@ def test_figures_are_those_of_a_slow_twin(ranks: list[list[int]]) -> None:
 def test_figures_of_two_dialogs_by_hand() -> None:
     better = np.array([[12.0, 3.0, 20.0, 1.0], [50.0, 50.0, 10.0, 11.0]])
     worse = np.array([[12.0, 12.0, 12.0, 12.0], [50.0, 50.0, 50.0, 50.0]])
-    found = rounds.figures({"ours": better, "given": worse})
+    found = benchmark.dialog_metrics({"ours": better, "given": worse})
     ours = found["players"]["ours"]
     assert ours["Hits@10"] == [0.0, 50.0, 100.0, 100.0] and ours["R@10"] == [0.0, 50.0, 50.0, 50.0]
     assert ours["BRI"] == pytest.approx(
@@ -132,16 +131,16 @@ def test_figures_of_two_dialogs_by_hand() -> None:
 
 
 def test_rounds_that_failed_are_told() -> None:
-    found = rounds.figures({"ours": np.ones((2, 11)), "clip": np.ones((2, 11))})
-    assert "failed" not in rounds.markdown({**found, "failed": {"ours": 0, "clip": 0}})
-    assert "last place: 3 of ours." in rounds.markdown({**found, "failed": {"ours": 3, "clip": 0}})
+    found = benchmark.dialog_metrics({"ours": np.ones((2, 11)), "clip": np.ones((2, 11))})
+    assert "failed" not in benchmark.markdown({**found, "failed": {"ours": 0, "clip": 0}})
+    assert "last place: 3 of ours." in benchmark.markdown({**found, "failed": {"ours": 3, "clip": 0}})
 
 
 @pytest.mark.slow
 def test_every_player_plays_and_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
     world = DrawnWorld(tmp_path / "world", 3, 24)
     told: dict[str, Any] = {"root": world.folder, "limit": 3, "services": world.services, "progress": False}
-    whole = rounds.evaluate_chat(out=tmp_path / "whole", **told)
+    whole = benchmark.evaluate_chat(out=tmp_path / "whole", **told)
     assert (
         set(whole["players"]) == {"clip", "imagescope", "given", "ours", "random"} and whole["dialogs"] == 3
     )
@@ -162,40 +161,34 @@ def test_every_player_plays_and_a_run_that_was_stopped_goes_on(tmp_path: Path) -
 
     verifier.scorer = tired
     with pytest.raises(BackendUnavailable):
-        rounds.evaluate_chat(out=tmp_path / "stopped", players=["ours"], **told)
+        benchmark.evaluate_chat(out=tmp_path / "stopped", players=["ours"], **told)
     verifier.scorer = scorer
-    resumed = rounds.evaluate_chat(out=tmp_path / "stopped", players=["ours"], **told)
+    resumed = benchmark.evaluate_chat(out=tmp_path / "stopped", players=["ours"], **told)
     assert resumed["players"]["ours"] == whole["players"]["ours"]
     svg = (tmp_path / "whole" / "chat.svg").read_text()
-    assert len(ElementTree.fromstring(svg).findall("{http://www.w3.org/2000/svg}polyline")) == 5
+    assert len(list(ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}polyline"))) == 5
     assert "| ours |" in (tmp_path / "whole" / "chat.md").read_text()
 
-    pooled = rounds.pool([tmp_path / "whole", tmp_path / "whole"], tmp_path / "pooled")
+    pooled = benchmark.pool_runs([tmp_path / "whole", tmp_path / "whole"], tmp_path / "pooled")
     assert pooled["dialogs"] == 6 and list(pooled["players"]) == list(whole["players"])
     for name, figures in whole["players"].items():
         assert pooled["players"][name]["BRI"] == pytest.approx(figures["BRI"])
         assert pooled["players"][name]["Hits@10"] == pytest.approx(figures["Hits@10"])
     assert (tmp_path / "pooled" / "chat.svg").exists()
-    again = rounds.pool([tmp_path / "pooled"] * 2, tmp_path / "few", players=["ours", "clip"])
+    again = benchmark.pool_runs([tmp_path / "pooled"] * 2, tmp_path / "few", players=["ours", "clip"])
     assert again["dialogs"] == 12 and list(again["players"]) == ["ours", "clip"]
     assert again["players"]["ours"]["BRI"] == pytest.approx(whole["players"]["ours"]["BRI"])
     old = json.loads((tmp_path / "few" / "chat.json").read_text())
     del old["failed"]
     (tmp_path / "few" / "chat.json").write_text(json.dumps(old))
     with pytest.raises(BadInput, match="holds no finished chat run"):
-        rounds.pool([tmp_path / "few"], tmp_path / "pooled")
+        benchmark.pool_runs([tmp_path / "few"], tmp_path / "pooled")
     with pytest.raises(BadInput, match="was not played by clip, imagescope"):
-        rounds.pool([tmp_path / "whole", tmp_path / "stopped"], tmp_path / "pooled")
+        benchmark.pool_runs([tmp_path / "whole", tmp_path / "stopped"], tmp_path / "pooled")
     with pytest.raises(BadInput, match="holds no finished chat run"):
-        rounds.pool([tmp_path / "none"], tmp_path / "pooled")
+        benchmark.pool_runs([tmp_path / "none"], tmp_path / "pooled")
 
 
 def test_an_unknown_player_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no player 'our'; did you mean 'ours'"):
-        rounds.evaluate_chat(root=tmp_path, out=tmp_path / "run", players=["our"])
-
-
-def test_a_plot_holds_every_name_once_and_escaped() -> None:
-    root = ElementTree.fromstring(lines({"a<b": [1.0, 2.0], "c": [2.0, 2.0]}, title="t & u", x="x", y="y"))
-    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert texts.count("a<b") == 1 and texts.count("c") == 1 and "t & u" in texts
+        benchmark.evaluate_chat(root=tmp_path, out=tmp_path / "run", players=["our"])

@@ -1,4 +1,4 @@
-"""What the demonstration shows of one query: plain records that the page and the picture are drawn from."""
+"""A query of the demonstration with its rankings: the records that the page and the picture are made from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from imagescope_agent.state import Intent, Note, Predicate
 
 REASONS = ("matches", "fails", "unknown", "judge")
-SHOWN = 8  # thumbnails in a row
+ROW_LENGTH = 8  # thumbnails in a row
 STAGES = {  # title, what happens, which score to show
     "alone": ("CLIP alone", "the query itself against pictures and captions", "retrieve"),
     "retrieve": (
@@ -26,7 +26,7 @@ STAGES = {  # title, what happens, which score to show
 
 @dataclass(frozen=True, kw_only=True)
 class DemoQuery:
-    """A drawn query: `targets` are the ids of EVERY right image, `reference` an id or None."""
+    """A drawn query: `targets` are the ids of every relevant image, `reference` an id or None."""
 
     kind: str
     text: str
@@ -40,60 +40,60 @@ class DemoQuery:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reason:
-    """Why an image stands where it stands; `kind` is one of REASONS, or "" for anything else."""
+class ExampleReason:
+    """A reason for an image's rank; `kind` is one of REASONS, or "" for anything else."""
 
     kind: str
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """One position of a ranking; `rank` counts from 1, `score` is that of the stage, in words."""
+class RankedImage:
+    """An image of a ranking; `rank` counts from 1, `score` is that of the stage, as text."""
 
     rank: int
     id: str
     path: Path
     correct: bool
     score: str
-    reasons: tuple[Reason, ...] = ()
+    reasons: tuple[ExampleReason, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoRow:
-    """The first places of a ranking after one stage; `first_correct` is a rank, None when none is right."""
+class StageRow:
+    """The first images of a ranking after one stage; `first_correct` is a rank, None when none is relevant."""
 
     stage: str
     about: str
-    places: tuple[Place, ...]
+    images: tuple[RankedImage, ...]
     first_correct: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Story:
-    """One query with its ranking before and after each stage, why, and what it cost."""
+class Example:
+    """A query with its ranking before and after each stage, the reasons, and the cost."""
 
     query: DemoQuery
     reference: Path | None
-    baseline: DemoRow
-    rows: tuple[DemoRow, ...]
+    baseline: StageRow
+    rows: tuple[StageRow, ...]
     intent: Intent
     predicates: tuple[Predicate, ...]
     notes: tuple[Note, ...]
     usage: dict[str, Any]
 
 
-def tell(query: DemoQuery, baseline: SearchResult, result: SearchResult, folder: Path) -> Story:
-    """Turn two search results into a story.
+def build_example(query: DemoQuery, baseline: SearchResult, result: SearchResult, folder: Path) -> Example:
+    """Make an example from two search results.
 
     Args:
-        query: what was asked.
+        query: the query.
         baseline: result of the graph `retrieve`.
         result: result of the graph `imagescope`.
-        folder: the collection, for the pictures of ids.
+        folder: the collection, where the ids are files.
     """
     rows = zip(("retrieve", "verify", "judge"), ("retrieve", "verify", "final"), strict=True)
-    return Story(
+    return Example(
         query=query,
         reference=folder / query.reference if query.reference else None,
         baseline=_row("alone", baseline, "final", query, folder),
@@ -105,35 +105,37 @@ def tell(query: DemoQuery, baseline: SearchResult, result: SearchResult, folder:
     )
 
 
-def reason(text: str) -> Reason:
+def parse_reason(text: str) -> ExampleReason:
     """Split "matches: Is there ...?" into its kind and the rest."""
     kind, colon, rest = text.partition(": ")
-    return Reason(kind=kind, text=rest) if colon and kind in REASONS else Reason(kind="", text=text)
+    if colon and kind in REASONS:
+        return ExampleReason(kind=kind, text=rest)
+    return ExampleReason(kind="", text=text)
 
 
-def _row(stage: str, result: SearchResult, ranking: str, query: DemoQuery, folder: Path) -> DemoRow:
+def _row(stage: str, result: SearchResult, ranking: str, query: DemoQuery, folder: Path) -> StageRow:
     name, about, key = STAGES[stage]
     hits = {hit.id: hit for hit in result}
     order = result.rankings[ranking]
-    places = []
-    for rank, image in enumerate(order[:SHOWN], start=1):
+    images = []
+    for rank, image in enumerate(order[:ROW_LENGTH], start=1):
         hit = hits.get(image)
-        places.append(
-            Place(
+        images.append(
+            RankedImage(
                 rank=rank,
                 id=image,
                 path=folder / image,
                 correct=image in query.targets,
-                score=_say(key, hit.scores.get(key), len(result.predicates)) if hit else "",
-                reasons=tuple(map(reason, hit.reasons)) if hit else (),
+                score=_score_text(key, hit.scores.get(key), len(result.predicates)) if hit else "",
+                reasons=tuple(map(parse_reason, hit.reasons)) if hit else (),
             )
         )
     right = (rank for rank, image in enumerate(order, start=1) if image in query.targets)
-    return DemoRow(stage=name, about=about, places=tuple(places), first_correct=next(right, None))
+    return StageRow(stage=name, about=about, images=tuple(images), first_correct=next(right, None))
 
 
-def _say(key: str, score: float | None, questions: int) -> str:
-    """A score in words: answers that match, or a number between 0 and 1."""
+def _score_text(key: str, score: float | None, questions: int) -> str:
+    """A score as text: how many answers match, or a number between 0 and 1."""
     if score is None:
         return ""
     return f"{round(score * questions)} of {questions}" if key == "verify" else f"{score:.2f}"

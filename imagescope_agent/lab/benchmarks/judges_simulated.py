@@ -1,4 +1,4 @@
-"""Every judge strategy before a simulated model: quality against calls, k candidates, one kind of noise at a time."""
+"""Every judge strategy with a simulated noisy judge: nDCG against calls for k candidates and each kind of noise."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 
 from tqdm import tqdm
 
+from imagescope_agent.evaluation.reporting.tables import markdown_table
 from imagescope_agent.judges import JUDGES
 from imagescope_agent.lab.benchmarks.machine import machine
 from imagescope_agent.lab.judge_simulator import Trial, simulate
 from imagescope_agent.registry import resolve
 
-#: What `NoisyJudge` errs by.
+#: Kinds of noise, as arguments of `NoisyJudge`.
 NOISE: dict[str, dict[str, float]] = {
     "none": {},
     "error 0.1": {"error": 0.1},
@@ -28,7 +29,7 @@ is, and errs. Quality is nDCG@10 of the order; calls and candidates shown in the
 `error e`: each time a candidate is looked at it is taken for any other with probability e. `bias b`: with probability b
 an answer names what is shown first, or its label. `intransitive i`: a share i of the pairs is always judged wrongly."""
 
-#: One looks for a single yes, one needs a model's attention, and one is chosen among the others by the budget.
+#: Strategies that cannot be simulated or that order nothing, and why.
 LEFT_OUT = {
     "pairwise": "stops at the first yes and orders nothing",
     "icr": "needs the attention of a model",
@@ -45,7 +46,7 @@ def run(
     names: Sequence[str] | None = None,
     noise: Mapping[str, Mapping[str, float]] = NOISE,
 ) -> dict[str, Any]:
-    """Let every strategy order random candidates.
+    """Run every strategy on random candidates.
 
     Args:
         sizes: k.
@@ -86,21 +87,21 @@ async def _cell(name: str, size: int, trials: int, seed: int, noise: Mapping[str
     }
 
 
-def tables(made: Mapping[str, Any]) -> str:
+def describe(made: Mapping[str, Any]) -> str:
     """The study as Markdown: a table for each k, strategies by falling mean quality under noise."""
     parts = [f"{EXPLAINED}\n\nMean of {made['trials']} random first-stage orders a cell.\n"]
     for size in next(iter(made["variants"].values()))["k"]:
-        rows = {name: variant["k"][size] for name, variant in made["variants"].items()}
-        kinds = list(next(iter(rows.values())))
-        parts.append(f"## k = {size}\n")
-        parts.append("| strategy | calls | shown | " + " | ".join(kinds) + " | best first, with noise |")
-        parts.append("|---|" + "---:|" * (len(kinds) + 3))
-        for name, row in sorted(rows.items(), key=lambda pair: -under_noise(pair[1], "quality")):
-            cells = " | ".join(f"{row[kind]['quality']:.3f}" for kind in kinds)
-            first = f"{100 * under_noise(row, 'first'):.0f} %"
-            cost = f"{under_noise(row, 'calls'):.1f} | {under_noise(row, 'shown'):.0f}"
-            parts.append(f"| {name} | {cost} | {cells} | {first} |")
-        parts.append("")
+        cells = {name: variant["k"][size] for name, variant in made["variants"].items()}
+        kinds = list(next(iter(cells.values())))
+        rows = [
+            [
+                name, f"{under_noise(row, 'calls'):.1f}", f"{under_noise(row, 'shown'):.0f}",
+                *(f"{row[kind]['quality']:.3f}" for kind in kinds), f"{100 * under_noise(row, 'first'):.0f} %",
+            ]
+            for name, row in sorted(cells.items(), key=lambda pair: -under_noise(pair[1], "quality"))
+        ]  # fmt: skip
+        head = ["strategy", "calls", "shown", *kinds, "best first, with noise"]
+        parts += [f"## k = {size}\n", markdown_table(head, rows)]
     parts += [f"`{name}` is left out: it {why}." for name, why in made["left_out"].items()]
     return "\n".join(parts) + "\n"
 

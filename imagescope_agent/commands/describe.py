@@ -1,0 +1,42 @@
+"""Text output that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from imagescope_agent.commands import plain
+from imagescope_agent.errors import shorten
+
+
+def describe_ranking(
+    hits: Sequence[Mapping[str, Any]], notes: Sequence[Mapping[str, str]], *, brief: bool = False
+) -> list[str]:
+    """A ranking and its notes in lines.
+
+    Args:
+        hits: "rank", "id", "scores" and "reasons" of each image, best first.
+        notes: "step" and "detail" of each.
+        brief: a line per image with shortened reasons, instead of its scores and a line per reason.
+    """
+    width = max((len(plain(hit["id"])) for hit in hits), default=0)
+    lines = []
+    for hit in hits:
+        if brief:
+            about = plain("; ".join(shorten(reason, 80) for reason in hit["reasons"]))
+        else:
+            scores = [f"{stage} {value:.3f}" for stage, value in hit["scores"].items() if value is not None]
+            about = "  ".join(scores)
+        lines.append(f"{hit['rank']:>4}  {plain(hit['id']):<{width}}  {about}".rstrip())
+        if not brief:
+            lines += [f"        {plain(reason)}" for reason in hit["reasons"]]
+    return lines + [f"note: {plain(note['step'])}: {plain(note['detail'])}" for note in notes]
+
+
+def describe_cost(usage: Mapping[str, Any]) -> str:
+    """Model calls by role, tokens, image prefills and seconds (see `results.total`), in one line."""
+    calls = ", ".join(f"{count} {role}" for role, count in usage["calls"].items()) or "none"
+    return (
+        f"model calls: {calls}; {usage['prompt_tokens']} + {usage['completion_tokens']} tokens, "
+        f"{usage['image_prefills']} image prefills, {sum(usage['seconds'].values()):.1f} s"
+    )
