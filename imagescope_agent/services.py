@@ -20,7 +20,7 @@ from imagescope_agent.mllms import MLLMS
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.profiles.profile import ROLES, Profile, load_profile
 from imagescope_agent.registry import resolve
-from imagescope_agent.retrieval.collection import Collection
+from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.embedders.open_clip import Composer, Embedder, Vectors, open_embedder
 
 COLLECTION_VARIABLE = "IMAGESCOPE_COLLECTION"
@@ -38,7 +38,7 @@ class Services:
     """
 
     embedder: Embedder
-    collection: Collection
+    collection: FolderCollection
     captioner: Role
     reasoner: Role
     talker: Role
@@ -103,7 +103,7 @@ def open_services(profile: str, collection: Path | str) -> Services:
     chosen = load_profile(profile)
     return Services(
         embedder=open_embedder_of(chosen),
-        collection=Collection.open(collection),
+        collection=FolderCollection.open(collection),
         **open_roles(chosen),
         profile=chosen.name,
         prompt_set=chosen.prompt_set,

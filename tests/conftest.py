@@ -80,7 +80,7 @@ class World:
     """A folder of one-coloured pictures, red.png and so on, indexed; any of its models can be scripted."""
 
     def __init__(self, folder: Path) -> None:
-        from imagescope_agent.retrieval.collection import Collection, build
+        from imagescope_agent.retrieval.collection import FolderCollection, build
 
         folder.mkdir(parents=True)
         for name, colour in PALETTE.items():
@@ -91,7 +91,7 @@ class World:
         }
         captioner = self.role("captioner", lambda asked: f"a {self.colour(asked)} square")
         asyncio.run(build(folder, None, self.embedder, captioner, "describe", captioner_weights="scripted"))
-        self.collection = Collection.open(folder)
+        self.collection = FolderCollection.open(folder)
 
     def colour(self, asked: Any) -> str:
         """The colour of the last picture of a question."""

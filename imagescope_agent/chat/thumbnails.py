@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from imagescope_agent.retrieval.collection import Collection
+from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.images import ImageProblem, load
 
 SIDE = 320  # pixels, longest side on the page
@@ -19,7 +19,7 @@ _CHUNK = 4096  # characters of one escape sequence
 KITTY = ("kitty", "ghostty")
 
 
-def data_uri(name: str, collection: Collection, *, side: int = SIDE) -> str:
+def data_uri(name: str, collection: FolderCollection, *, side: int = SIDE) -> str:
     """An image of the collection, or a file that the user brought, as a `data:` address; "" where it is gone.
 
     The page refers to no file: whatever it shows was put into it here, made anew from pixels.

@@ -14,7 +14,7 @@ from imagescope_agent.nodes.model_calls import ask_one, on_budget
 from imagescope_agent.parsing import parse_caption
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import at_step, note, require_call, spent
-from imagescope_agent.retrieval.collection import Collection
+from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Candidate, State
 
@@ -57,7 +57,13 @@ class JudgeBest(JudgeTop):
     """
 
     def __init__(
-        self, model: Role, collection: Collection, *, judge: str, most: int, prompt_set: str | None = None
+        self,
+        model: Role,
+        collection: FolderCollection,
+        *,
+        judge: str,
+        most: int,
+        prompt_set: str | None = None,
     ) -> None:
         super().__init__(model, collection, judge=judge, prompt_set=prompt_set)
         self.most = most
@@ -77,7 +83,7 @@ class Soften:
 
     step = "soften"
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: FolderCollection) -> None:
         self.collection = collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from langgraph.runtime import Runtime
 
 from imagescope_agent.records import spent
-from imagescope_agent.retrieval.collection import Collection
+from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.embedders.open_clip import Embedder, Vectors
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State
@@ -19,7 +19,7 @@ from imagescope_agent.state import State
 class Retrieve:
     """The mean over three descriptions d of (1-tau)*cos(d, image) + tau*cos(d, caption)."""
 
-    def __init__(self, embedder: Embedder, collection: Collection) -> None:
+    def __init__(self, embedder: Embedder, collection: FolderCollection) -> None:
         self.embedder, self.collection = embedder, collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -40,7 +40,7 @@ class RetrievePlain:
     usual training-free baseline for composed retrieval.
     """
 
-    def __init__(self, embedder: Embedder, collection: Collection) -> None:
+    def __init__(self, embedder: Embedder, collection: FolderCollection) -> None:
         self.embedder, self.collection = embedder, collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class RetrievePlain:
 
 
 def _ranked(
-    collection: Collection,
+    collection: FolderCollection,
     embedder: Embedder,
     vectors: Vectors,
     reference: str | None,

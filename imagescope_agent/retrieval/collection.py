@@ -19,15 +19,15 @@ from imagescope_agent.retrieval.images import ImageProblem, LoadedImage, Skipped
 from imagescope_agent.retrieval.indexer import IndexReport, build
 from imagescope_agent.retrieval.manifest import Manifest
 
-__all__ = ["Collection", "IndexReport", "build"]
+__all__ = ["FolderCollection", "IndexReport", "build"]
 
 Vectors = npt.NDArray[np.float32]
 
 REFS = 64 * 2**20  # bytes held of images as a model is shown them: reading and coding one takes milliseconds
 
 
-class Collection:
-    """A folder of images and its published index; open it with `Collection.open`.
+class FolderCollection:
+    """A folder of images and its published index; open it with `FolderCollection.open`.
 
     Attributes:
         folder: the images.
@@ -61,7 +61,7 @@ class Collection:
         self._captions = captions
 
     @classmethod
-    def open(cls, path: Path | str, *, weights: str | None = None) -> Collection:
+    def open(cls, path: Path | str, *, weights: str | None = None) -> FolderCollection:
         """Open an indexed folder, or an index that lies elsewhere; no model is loaded.
 
         Args:
@@ -215,7 +215,7 @@ class Collection:
         return [(self.ids[row], float(scores[row])) for row in best]
 
     @classmethod
-    def _read(cls, location: Path) -> Collection:
+    def _read(cls, location: Path) -> FolderCollection:
         content = manifest.read(location)
         images = manifest.read_vectors(location, content, content.image_vectors)
         captions = manifest.read_vectors(location, content, content.caption_vectors)

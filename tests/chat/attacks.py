@@ -23,7 +23,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from PIL import Image
 
 from imagescope_agent.chat import Chats
-from imagescope_agent.retrieval.collection import Collection, build
+from imagescope_agent.retrieval.collection import FolderCollection, build
 from imagescope_agent.settings import Settings
 from tests.chat.talk import look_at, talking, think
 from tests.conftest import PALETTE, ColourEmbedder, World
@@ -109,7 +109,7 @@ class Named(World):
             self.keys[hashlib.sha256(path.read_bytes()).hexdigest()] = f"{colour}.png"
         captioner = self.role("captioner", lambda asked: f"a {self.colour(asked)} square")
         asyncio.run(build(folder, None, self.embedder, captioner, "describe", captioner_weights="scripted"))
-        self.collection = Collection.open(folder)
+        self.collection = FolderCollection.open(folder)
 
 
 def _file_name(order: str) -> str:

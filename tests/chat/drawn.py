@@ -20,7 +20,7 @@ from imagescope_agent.lab.scenes.language import caption, join
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted, ScriptedScorer
-from imagescope_agent.retrieval.collection import Collection, build
+from imagescope_agent.retrieval.collection import FolderCollection, build
 from imagescope_agent.services import Services
 from tests.conftest import ColourEmbedder
 
@@ -53,7 +53,7 @@ class DrawnWorld:
         )
         self.services = Services(
             embedder=self.embedder,
-            collection=Collection.open(folder),
+            collection=FolderCollection.open(folder),
             captioner=captioner,
             reasoner=Role("reasoner", Scripted(think)),
             talker=Role("talker", Scripted(think)),

@@ -115,7 +115,7 @@ def gallery(images: int, dimension: int) -> Any:
     """A collection of drawn vectors, and the vectors."""
     import faiss
 
-    from imagescope_agent.retrieval.collection import Collection
+    from imagescope_agent.retrieval.collection import FolderCollection
     from imagescope_agent.retrieval.manifest import Entry, Manifest
 
     rng = np.random.default_rng(0)
@@ -134,7 +134,7 @@ def gallery(images: int, dimension: int) -> Any:
         image_vectors={}, caption_vectors={},
         entries=tuple(Entry(id=f"{n:012d}.jpg", key=str(n), caption="") for n in range(images)),
     )  # fmt: skip
-    return Collection(Path(), content, *indices), rows
+    return FolderCollection(Path(), content, *indices), rows
 
 
 def search_exactly(images: int, dimension: int, *, k: int = 50, queries: int = 3) -> float:

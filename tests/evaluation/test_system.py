@@ -62,7 +62,7 @@ def opened(tmp_path: Any) -> Any:
     from imagescope_agent.api import ImageScope
     from imagescope_agent.mllms.role import Role
     from imagescope_agent.mllms.scripted import Scripted, ScriptedScorer
-    from imagescope_agent.retrieval.collection import Collection, build
+    from imagescope_agent.retrieval.collection import FolderCollection, build
     from imagescope_agent.services import Services
 
     def choose(asked: Any) -> Any:
@@ -89,7 +89,7 @@ def opened(tmp_path: Any) -> Any:
             )  # fmt: skip
             asyncio.run(work)
             services = Services(
-                embedder=MeanColours(), collection=Collection.open(index), settings={}, **roles
+                embedder=MeanColours(), collection=FolderCollection.open(index), settings={}, **roles
             )
             scopes[name] = ImageScope(services, graph=graph, runs=False, **settings)
         return GraphSystem(benchmark, galleries, scopes, settings)

@@ -14,7 +14,7 @@ from imagescope_agent.api import index_folder
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.profiles.profile import load_profile
-from imagescope_agent.retrieval.collection import Collection, build
+from imagescope_agent.retrieval.collection import FolderCollection, build
 from imagescope_agent.services import open_embedder_of
 
 SHARED = os.environ.get("IMAGESCOPE_SHARED")  # read before tests are shielded from such settings
@@ -32,7 +32,7 @@ def test_every_photo_is_embedded_and_ranked(tmp_path: Path) -> None:
     report = asyncio.run(work)
     names = {path.name for path in PHOTOS.glob("*.jpg")}
     assert report.images == len(names) and [item.id for item in report.skipped] == ["metadata.jsonl"]
-    collection = Collection.open(tmp_path / "index")
+    collection = FolderCollection.open(tmp_path / "index")
     found = collection.search(embedder.texts(["two people beside a table"]), 0.15, len(names))
     assert {name for name, _ in found} == names and len(found) == len(names)
     assert all(max(collection.picture(name).image.size) <= 1024 for name, _ in found[:10])

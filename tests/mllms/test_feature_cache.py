@@ -12,7 +12,7 @@ import torch
 from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.registry import load_graph
-from imagescope_agent.retrieval.collection import Collection, build
+from imagescope_agent.retrieval.collection import FolderCollection, build
 from imagescope_agent.settings import Settings
 from tests.conftest import World
 from tests.mllms.checkpoints import build_qwen3_vl, picture
@@ -61,7 +61,7 @@ def search(world: World, model: TransformersChat, folder: Path) -> tuple[list[st
         verifier=Role("verifier", model),
         judge=Role("judge", model),
     )
-    services = type(services)(**{**vars(services), "collection": Collection.open(folder)})
+    services = type(services)(**{**vars(services), "collection": FolderCollection.open(folder)})
     state = asyncio.run(
         load_graph("imagescope")(services).ainvoke({"query": "a red square"}, context=Settings())
     )

@@ -24,7 +24,7 @@ from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.mllms.role import ImageRef, Role
 from imagescope_agent.mllms.scripted import Asked, Scripted
 from imagescope_agent.retrieval import manifest
-from imagescope_agent.retrieval.collection import Collection, IndexReport, build
+from imagescope_agent.retrieval.collection import FolderCollection, IndexReport, build
 from imagescope_agent.retrieval.images import ImageProblem, LoadedImage
 from imagescope_agent.retrieval.index_cache import JOURNAL, IndexBusy, IndexCache
 
@@ -69,7 +69,7 @@ def test_an_indexed_folder(index: Any, pictures: Any, grey: Any, capsys: pytest.
     assert "40 images" in str(report) and "notes.txt" in str(report)
     captured = capsys.readouterr()
     assert captured.out == "" and "41/41" in captured.err
-    collection = Collection.open(folder)
+    collection = FolderCollection.open(folder)
     assert list(collection.ids) == sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.png"))
     assert len(collection) == 40 and "0000.png" in collection and "notes.txt" not in collection
     name = "sub/0002.png"
@@ -103,14 +103,14 @@ def test_nothing_is_done_twice(index: Any, pictures: Any, draw: Any) -> None:
     report = index(folder)
     assert cost(index) == (2, 2)
     assert (report.new, report.copies, report.unchanged, report.removed) == (2, 2, 7, 2)
-    collection = Collection.open(folder)
+    collection = FolderCollection.open(folder)
     assert "0001.png" not in collection and "sub/0002.png" not in collection
     assert collection.caption("copy.png") == collection.caption("0003.png")
     # what an incremental run publishes is what a run from nothing would
     shutil.rmtree(out)
-    assert list(collection.ids) == list((index(folder), Collection.open(folder))[1].ids)
+    assert list(collection.ids) == list((index(folder), FolderCollection.open(folder))[1].ids)
     np.testing.assert_allclose(
-        Collection.open(folder).image_vector("new.png"), collection.image_vector("new.png")
+        FolderCollection.open(folder).image_vector("new.png"), collection.image_vector("new.png")
     )
 
 
@@ -121,7 +121,7 @@ def test_a_file_that_breaks_leaves_the_index_and_comes_back(index: Any, pictures
     (folder / "0001.png").write_bytes(whole[:100])
     report = index(folder)
     assert report.images == 3 and report.removed == 1 and report.skipped[0].id == "0001.png"
-    assert "0001.png" not in Collection.open(folder)
+    assert "0001.png" not in FolderCollection.open(folder)
     (folder / "0001.png").write_bytes(whole)
     assert index(folder).images == 4 and cost(index) == (1, 1)
 
@@ -132,7 +132,7 @@ def test_copies_cost_nothing_and_tie(index: Any, pictures: Any) -> None:
         shutil.copy(folder / "0000.png", folder / f"copy{number:02d}.png")
     index(folder, batch=4)
     assert cost(index) == (9, 9)
-    collection = Collection.open(folder)
+    collection = FolderCollection.open(folder)
     ranking = collection.search(collection.image_vector("0000.png"), 0.15, 41)
     assert len({score for _, score in ranking}) == 1
     assert [name for name, _ in ranking] == ["0000.png", *(f"copy{n:02d}.png" for n in range(40))]
@@ -142,7 +142,7 @@ def test_a_picture_without_caption_is_found_by_itself(index: Any, pictures: Any)
     folder = pictures(3)
     report = index(folder, reply=["one", "  \n ", "three"])
     assert [(n["kind"], "0001.png" in n["detail"]) for n in report.notes] == [("unreadable", True)]
-    collection = Collection.open(folder)
+    collection = FolderCollection.open(folder)
     vector = collection.image_vector("0001.png")
     assert dict(collection.search(vector, 1.0, 3))["0001.png"] == pytest.approx(1, abs=1e-6)
 
@@ -153,10 +153,10 @@ def test_other_weights_or_prompts_are_noticed(index: Any, pictures: Any, grey: A
     index(folder, embedder=grey("grey-2"))
     assert cost(index) == (5, 0), "captions are kept when only the embedder changed"
     with pytest.raises(BadInput, match=r"other embedding weights.*imagescope index"):
-        Collection.open(folder, weights="grey-1")
-    assert Collection.open(folder, weights="grey-2").embedder_weights == "grey-2"
+        FolderCollection.open(folder, weights="grey-1")
+    assert FolderCollection.open(folder, weights="grey-2").embedder_weights == "grey-2"
     index(folder, embedder=grey("grey-2"), captioner_weights="script-2")
-    assert cost(index)[1] == 5 and Collection.open(folder).captioner_weights == "script-2"
+    assert cost(index)[1] == 5 and FolderCollection.open(folder).captioner_weights == "script-2"
     index(folder, embedder=grey("grey-2"), captioner_weights="script-2", prompt="What is it?")
     assert cost(index)[1] == 5
 
@@ -165,13 +165,13 @@ def test_the_index_may_lie_elsewhere(index: Any, pictures: Any, tmp_path: Path) 
     folder, out = pictures(3), tmp_path / "elsewhere/index"
     index(folder, out)
     assert not (folder / ".imagescope").exists()
-    assert Collection.open(out).path("0000.png") == (folder / "0000.png").resolve()
+    assert FolderCollection.open(out).path("0000.png") == (folder / "0000.png").resolve()
     with pytest.raises(BadInput, match="imagescope index"):
-        Collection.open(folder)
+        FolderCollection.open(folder)
     index(folder, folder / "visible")
     assert index(folder, folder / "visible").unchanged == 3
     folder.rename(tmp_path / "moved")
-    moved = Collection.open(tmp_path / "moved/visible")
+    moved = FolderCollection.open(tmp_path / "moved/visible")
     assert moved.image_ref("0000.png").data, "an index inside the folder moves with it"
 
 
@@ -180,7 +180,7 @@ def test_an_image_is_coded_once_until_its_file_may_have_changed(
 ) -> None:
     folder = pictures(2)
     index(folder)
-    collection, coded = Collection.open(folder), list[str]()
+    collection, coded = FolderCollection.open(folder), list[str]()
     code = LoadedImage.ref
 
     def ref(picture: LoadedImage) -> ImageRef:
@@ -200,7 +200,7 @@ def test_an_image_is_coded_once_until_its_file_may_have_changed(
 def test_files_that_changed_since_are_noticed(index: Any, pictures: Any, draw: Any, tmp_path: Path) -> None:
     folder = pictures(4)
     index(folder)
-    collection = Collection.open(folder)
+    collection = FolderCollection.open(folder)
     draw(folder / "0000.png", 99)
     (folder / "0001.png").unlink()
     (folder / "sub/0002.png").unlink()
@@ -259,7 +259,7 @@ def test_search_is_exact(
         assert scores["000"] == scores[f"{n // 2:03d}"]
 
 
-def opened(place: Path, images: np.ndarray, captions: np.ndarray) -> Collection:
+def opened(place: Path, images: np.ndarray, captions: np.ndarray) -> FolderCollection:
     out = place / "index"
     out.mkdir(exist_ok=True)
     content = manifest.Manifest(
@@ -273,7 +273,7 @@ def opened(place: Path, images: np.ndarray, captions: np.ndarray) -> Collection:
         skipped=(),
     )
     manifest.write(out, content)
-    return Collection.open(out)
+    return FolderCollection.open(out)
 
 
 def test_search_refuses_what_has_no_answer(tmp_path: Path) -> None:
@@ -307,11 +307,11 @@ def test_no_folder_or_no_picture_leaves_nothing_behind(index: Any, tmp_path: Pat
             index(folder)
         assert "\n" not in str(caught.value) and not os.path.exists(folder / ".imagescope")
     with pytest.raises(BadInput, match="imagescope index"):
-        Collection.open(tmp_path / "missing")
+        FolderCollection.open(tmp_path / "missing")
     with pytest.raises(BadInput, match="imagescope index"):
-        Collection.open(empty)
+        FolderCollection.open(empty)
     with pytest.raises(BadInput, match="too long"):
-        Collection.open(tmp_path / ("long" * 999))
+        FolderCollection.open(tmp_path / ("long" * 999))
 
 
 def test_an_index_is_kept_when_every_picture_is_gone(index: Any, pictures: Any) -> None:
@@ -331,9 +331,9 @@ def test_a_failing_model_keeps_what_was_finished(index: Any, pictures: Any) -> N
     with pytest.raises(BackendUnavailable):
         index(folder, batch=4, reply=replies)
     with pytest.raises(BadInput, match="not indexed"):
-        Collection.open(folder)
+        FolderCollection.open(folder)
     index(folder, batch=4)
-    assert cost(index) == (12, 12) and len(Collection.open(folder)) == 20
+    assert cost(index) == (12, 12) and len(FolderCollection.open(folder)) == 20
 
 
 @pytest.mark.parametrize("which", ["imagescope.json", "image.*.faiss", "caption.*.faiss"])
@@ -352,7 +352,7 @@ def test_a_damaged_index_is_noticed_and_mended(index: Any, pictures: Any, which:
     else:
         file.write_bytes({"empty": b"", "cut": data[: len(data) // 2], "other": b"[]"}[damage])
     with pytest.raises(BadInput) as caught:
-        Collection.open(folder)
+        FolderCollection.open(folder)
     assert "\n" not in str(caught.value) and "imagescope index" in str(caught.value)
     index(folder)
     assert cost(index) == (0, 0) and published(folder / ".imagescope") == before
@@ -364,7 +364,7 @@ def test_an_index_of_another_version(index: Any, pictures: Any) -> None:
     file = folder / ".imagescope/imagescope.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "format": 99}))
     with pytest.raises(BadInput, match="format is 99"):
-        Collection.open(folder)
+        FolderCollection.open(folder)
 
 
 @pytest.mark.parametrize("damage", [b"not a database, but long enough to be looked at" * 50, "half", "other"])
@@ -381,7 +381,7 @@ def test_a_damaged_journal_says_what_to_delete(index: Any, pictures: Any, damage
     with pytest.raises(BadInput, match=r"delete .*\.imagescope") as caught:
         index(folder)
     assert "\n" not in str(caught.value) and journal.exists()
-    assert len(Collection.open(folder)) == 30
+    assert len(FolderCollection.open(folder)) == 30
     shutil.rmtree(folder / ".imagescope")
     assert index(folder).new == 30
 
@@ -408,7 +408,7 @@ def test_two_indexers_at_once(index: Any, pictures: Any) -> None:
 
     index(folder, reply=reply)
     assert "another process is indexing" in seen[1] and len(seen[1].splitlines()) == 1
-    assert len(Collection.open(folder)) == 3
+    assert len(FolderCollection.open(folder)) == 3
 
 
 def test_an_indexer_that_comes_second_removes_nothing(tmp_path: Path) -> None:
@@ -422,7 +422,7 @@ def test_an_indexer_that_comes_second_removes_nothing(tmp_path: Path) -> None:
 def test_a_reader_survives_a_new_index(index: Any, pictures: Any, draw: Any, monkeypatch: Any) -> None:
     folder = pictures(3)
     index(folder)
-    old = Collection.open(folder)
+    old = FolderCollection.open(folder)
     real = manifest.read_vectors
 
     def late(*args: Any) -> Any:
@@ -432,7 +432,9 @@ def test_a_reader_survives_a_new_index(index: Any, pictures: Any, draw: Any, mon
         return real(*args)
 
     monkeypatch.setattr(manifest, "read_vectors", late)
-    assert len(Collection.open(folder)) == 4 and len(old.search(old.image_vector("0000.png"), 0.1, 9)) == 3
+    assert (
+        len(FolderCollection.open(folder)) == 4 and len(old.search(old.image_vector("0000.png"), 0.1, 9)) == 3
+    )
 
 
 def test_a_place_that_cannot_be_written(index: Any, pictures: Any, tmp_path: Path) -> None:
@@ -460,9 +462,9 @@ def test_a_full_disk(index: Any, pictures: Any, limit: int, monkeypatch: pytest.
     left = {path.name for path in out.iterdir()} if out.exists() else set()
     assert left <= {JOURNAL}
     with pytest.raises(BadInput, match="not indexed"):
-        Collection.open(folder)
+        FolderCollection.open(folder)
     index(folder, batch=8)
-    assert len(Collection.open(folder)) == 100
+    assert len(FolderCollection.open(folder)) == 100
 
 
 def test_a_full_disk_leaves_the_index_before(index: Any, pictures: Any, monkeypatch: Any, draw: Any) -> None:

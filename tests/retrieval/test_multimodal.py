@@ -14,7 +14,7 @@ from PIL import Image
 from imagescope_agent.errors import BackendUnavailable
 from imagescope_agent.mllms.engine.checkpoint import Source
 from imagescope_agent.registry import load_graph
-from imagescope_agent.retrieval.collection import Collection, build
+from imagescope_agent.retrieval.collection import FolderCollection, build
 from imagescope_agent.retrieval.embedders.multimodal import MultimodalEmbedder
 from imagescope_agent.retrieval.embedders.open_clip import Composer, Embedder, open_embedder
 from imagescope_agent.services import LateEmbedder, Services
@@ -86,7 +86,7 @@ def test_indexing_and_composed_search(embedder: Embedder, tmp_path: Path, world:
         noise(seed).save(pictures / f"{seed}.png")
     captioner = world.role("captioner", "a picture")
     asyncio.run(build(pictures, None, embedder, captioner, "describe", captioner_weights="scripted"))
-    collection = Collection.open(pictures)
+    collection = FolderCollection.open(pictures)
     roles: dict[str, Any] = {
         name: world.role(name) for name in ("captioner", "reasoner", "talker", "verifier", "judge")
     }

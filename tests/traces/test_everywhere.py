@@ -92,7 +92,7 @@ def test_result_trace_and_evaluation_agree_to_the_token(
     from imagescope_agent.evaluation import datasets
     from imagescope_agent.evaluation.evaluate import evaluate
     from imagescope_agent.evaluation.graph_system import GraphSystem
-    from imagescope_agent.retrieval.collection import Collection, build
+    from imagescope_agent.retrieval.collection import FolderCollection, build
 
     root, colours = tmp_path / "scenes", ("red", "blue")
     (root / "images").mkdir(parents=True)
@@ -110,7 +110,7 @@ def test_result_trace_and_evaluation_agree_to_the_token(
         build(gallery.folder, tmp_path / "index", services.embedder, services.captioner, "say",
               captioner_weights="none", only=frozenset(gallery.files.values()), progress=False)
     )  # fmt: skip
-    object.__setattr__(services, "collection", Collection.open(tmp_path / "index"))
+    object.__setattr__(services, "collection", FolderCollection.open(tmp_path / "index"))
     monkeypatch.setenv("IMAGESCOPE_TRACES", str(tmp_path / "traces"))
     scopes = {name: ImageScope(services, runs=False) for name in galleries}
     evaluate("scenes", root=root, split="tir", out=tmp_path / "run", progress=False,
