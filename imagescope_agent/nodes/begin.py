@@ -8,7 +8,7 @@ from typing import Any
 from langgraph.types import Overwrite
 
 from imagescope_agent.errors import BadInput, shorten, suggest
-from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.state import SearchInput
 
 MAX_QUERY = 8_000
@@ -17,7 +17,7 @@ MAX_QUERY = 8_000
 class Begin:
     """Refuse an unusable query and clear the turn before; verdicts stay, since they hold for any query."""
 
-    def __init__(self, collection: FolderCollection) -> None:
+    def __init__(self, collection: Collection) -> None:
         self.collection = collection
 
     async def __call__(self, state: SearchInput) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def check_query(text: object) -> str:
     return text.strip()
 
 
-def find_reference(reference: object, collection: FolderCollection) -> str | None:
+def find_reference(reference: object, collection: Collection) -> str | None:
     """The reference as an id of the collection or, where that takes files, the absolute path of another picture.
 
     Raises:

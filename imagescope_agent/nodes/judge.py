@@ -17,7 +17,7 @@ from imagescope_agent.parsing import complete_order
 from imagescope_agent.prompting import steps_text
 from imagescope_agent.records import at_step, note, remaining, spent
 from imagescope_agent.registry import resolve
-from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, State
 
@@ -37,7 +37,7 @@ class JudgeTop:
     def __init__(
         self,
         model: Role,
-        collection: FolderCollection,
+        collection: Collection,
         *,
         judge: str = OWN_JUDGE,
         prompt_set: str | None = None,

@@ -14,7 +14,7 @@ from imagescope_agent.nodes.model_calls import ask_one, on_budget
 from imagescope_agent.parsing import parse_caption
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import at_step, note, require_call, spent
-from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Candidate, State
 
@@ -59,7 +59,7 @@ class JudgeBest(JudgeTop):
     def __init__(
         self,
         model: Role,
-        collection: FolderCollection,
+        collection: Collection,
         *,
         judge: str,
         most: int,
@@ -83,7 +83,7 @@ class Soften:
 
     step = "soften"
 
-    def __init__(self, collection: FolderCollection) -> None:
+    def __init__(self, collection: Collection) -> None:
         self.collection = collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:

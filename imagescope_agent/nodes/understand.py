@@ -21,7 +21,7 @@ from imagescope_agent.parsing import (
 )
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
 from imagescope_agent.records import at_step, require_call, spent
-from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Instruction, Note, Predicate, State
 
@@ -33,9 +33,7 @@ class Describe:
 
     step = "describe"
 
-    def __init__(
-        self, captioner: Role, collection: FolderCollection, *, prompt_set: str | None = None
-    ) -> None:
+    def __init__(self, captioner: Role, collection: Collection, *, prompt_set: str | None = None) -> None:
         self.captioner, self.role, self.collection = captioner, captioner.name, collection
         self.prompt = load_prompt("caption", prompt_set=prompt_set)
 

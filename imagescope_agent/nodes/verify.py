@@ -13,7 +13,7 @@ from imagescope_agent.nodes.image_refs import candidate_refs
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import at_step, note, remaining, spent
-from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, Predicate, State, Usage, Verdicts, matches_expected
 
@@ -39,9 +39,7 @@ class Verify:
 
     step = "verify"
 
-    def __init__(
-        self, verifier: Role, collection: FolderCollection, *, prompt_set: str | None = None
-    ) -> None:
+    def __init__(self, verifier: Role, collection: Collection, *, prompt_set: str | None = None) -> None:
         self.verifier, self.role, self.collection = verifier, verifier.name, collection
         self.prompt = load_prompt("verify", prompt_set=prompt_set)
 

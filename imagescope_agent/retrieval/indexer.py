@@ -16,7 +16,6 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.usage import total_usage
 from imagescope_agent.retrieval import manifest
-from imagescope_agent.retrieval.embedders.open_clip import Embedder
 from imagescope_agent.retrieval.images import (
     ImageFile,
     ImageProblem,
@@ -28,6 +27,7 @@ from imagescope_agent.retrieval.images import (
     scan,
 )
 from imagescope_agent.retrieval.index_cache import Content, File, IndexCache, storing
+from imagescope_agent.retrieval.protocols import Embedder
 
 BATCH = 32
 CAPTION_TOKENS = 96
