@@ -21,7 +21,9 @@ from imagescope_agent.profiles.profile import ROLES, Profile, load_profile
 from imagescope_agent.redact import learn, redact
 from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval.collection import FolderCollection
-from imagescope_agent.retrieval.embedders.open_clip import Composer, Embedder, Vectors, open_embedder
+from imagescope_agent.retrieval.embedders import open_embedder
+from imagescope_agent.retrieval.protocols import Composer, Embedder
+from imagescope_agent.retrieval.vectors import Vectors
 
 COLLECTION_VARIABLE = "IMAGESCOPE_COLLECTION"
 PROFILE_VARIABLE = "IMAGESCOPE_PROFILE"

@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.errors import RequestRefused
 from imagescope_agent.nodes.judge import JudgeTop
-from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Predicate, State, matches_expected
 
@@ -22,7 +22,7 @@ class Answer:
         collection: tells which other files hold the same pictures.
     """
 
-    def __init__(self, collection: FolderCollection) -> None:
+    def __init__(self, collection: Collection) -> None:
         self.collection = collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 from langgraph.types import Overwrite
 
 from imagescope_agent.errors import BadInput, shorten, suggest
-from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.images import digest
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.state import RepeatedSearchInput, said
 
 MAX_QUERY = 8_000
@@ -19,7 +19,7 @@ MAX_QUERY = 8_000
 class Begin:
     """Refuse an unusable query and clear the turn before; verdicts stay, since they hold for any query."""
 
-    def __init__(self, collection: FolderCollection) -> None:
+    def __init__(self, collection: Collection) -> None:
         self.collection = collection
 
     async def __call__(self, state: RepeatedSearchInput) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def check_rejected(ids: object) -> None:
         raise BadInput(f"rejected is {shorten(repr(ids), 60)}; give a list of ids of the collection")
 
 
-def find_reference(reference: object, collection: FolderCollection) -> str | None:
+def find_reference(reference: object, collection: Collection) -> str | None:
     """The reference as an id of the collection or, where that takes files, the absolute path of another picture.
 
     A file whose content is in the collection is that image, wherever it lies; names are compared in whatever Unicode

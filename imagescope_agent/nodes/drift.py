@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from imagescope_agent.retrieval.embedders.open_clip import Embedder
+from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import Intent
 
 FOUND = (

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 from imagescope_agent.mllms.role import ImageRef
 from imagescope_agent.records import note
-from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.images import ImageProblem
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.state import Note
 
 
-async def reference_ref(reference: str, collection: FolderCollection) -> ImageRef:
+async def reference_ref(reference: str, collection: Collection) -> ImageRef:
     """The reference image as a model is shown it.
 
     Raises:
@@ -23,7 +23,7 @@ async def reference_ref(reference: str, collection: FolderCollection) -> ImageRe
 
 
 async def candidate_refs(
-    ids: Iterable[str], collection: FolderCollection, *, step: str
+    ids: Iterable[str], collection: Collection, *, step: str
 ) -> tuple[dict[str, ImageRef], list[Note]]:
     """The pictures of the candidates by id, and a note for each that cannot be loaded any more."""
     refs: dict[str, ImageRef] = {}

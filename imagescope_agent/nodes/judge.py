@@ -18,7 +18,7 @@ from imagescope_agent.parsing import complete_order
 from imagescope_agent.prompting import steps_text
 from imagescope_agent.records import at_step, note, remaining, spent
 from imagescope_agent.registry import resolve
-from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, State
 
@@ -34,7 +34,7 @@ class JudgeTop:
 
     step = "judge"
 
-    def __init__(self, model: Role, collection: FolderCollection, *, judge: str = OWN_JUDGE) -> None:
+    def __init__(self, model: Role, collection: Collection, *, judge: str = OWN_JUDGE) -> None:
         self.model, self.role, self.collection, self.judge = model, model.name, collection, judge
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:

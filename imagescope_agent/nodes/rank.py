@@ -16,8 +16,7 @@ from imagescope_agent.nodes.understand import reference_words
 from imagescope_agent.parsing import parse_caption
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import at_step, note, require_call, spent
-from imagescope_agent.retrieval.collection import FolderCollection
-from imagescope_agent.retrieval.embedders.open_clip import Embedder
+from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Candidate, Intent, State
 
@@ -67,7 +66,7 @@ class JudgeBest(JudgeTop):
         most: how many candidates it is shown.
     """
 
-    def __init__(self, model: Role, collection: FolderCollection, *, judge: str, most: int) -> None:
+    def __init__(self, model: Role, collection: Collection, *, judge: str, most: int) -> None:
         super().__init__(model, collection, judge=judge)
         self.most = most
 
@@ -86,7 +85,7 @@ class Soften:
 
     step = "soften"
 
-    def __init__(self, collection: FolderCollection) -> None:
+    def __init__(self, collection: Collection) -> None:
         self.collection = collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import numpy as np
 from langgraph.runtime import Runtime
 
 from imagescope_agent.records import spent
-from imagescope_agent.retrieval.collection import FolderCollection
-from imagescope_agent.retrieval.embedders.open_clip import Embedder, Vectors
+from imagescope_agent.retrieval.protocols import Collection, Embedder
+from imagescope_agent.retrieval.vectors import Vectors
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State
 
@@ -19,7 +19,7 @@ from imagescope_agent.state import State
 class Retrieve:
     """The mean over three descriptions d of (1-tau)*cos(d, image) + tau*cos(d, caption)."""
 
-    def __init__(self, embedder: Embedder, collection: FolderCollection) -> None:
+    def __init__(self, embedder: Embedder, collection: Collection) -> None:
         self.embedder, self.collection = embedder, collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -40,7 +40,7 @@ class RetrievePlain:
     usual training-free baseline for composed retrieval.
     """
 
-    def __init__(self, embedder: Embedder, collection: FolderCollection) -> None:
+    def __init__(self, embedder: Embedder, collection: Collection) -> None:
         self.embedder, self.collection = embedder, collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class RetrievePlain:
 
 
 def _ranked(
-    collection: FolderCollection,
+    collection: Collection,
     embedder: Embedder,
     vectors: Vectors,
     reference: str | None,

@@ -11,7 +11,7 @@ from imagescope_agent.judges import OWN_JUDGE
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.judge import JudgeTop
 from imagescope_agent.nodes.score_fusion import EVEN, FUSION, ScoreFusion
-from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State
 
@@ -30,7 +30,7 @@ class SelectiveJudge(JudgeTop):
     def __init__(
         self,
         model: Role,
-        collection: FolderCollection,
+        collection: Collection,
         *,
         judge: str = OWN_JUDGE,
         fusion: ScoreFusion = FUSION,

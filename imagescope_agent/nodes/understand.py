@@ -22,8 +22,7 @@ from imagescope_agent.parsing import (
 )
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
 from imagescope_agent.records import at_step, require_call, spent
-from imagescope_agent.retrieval.collection import FolderCollection
-from imagescope_agent.retrieval.embedders.open_clip import Embedder
+from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Instruction, Note, Predicate, State
 
@@ -35,7 +34,7 @@ class Describe:
 
     step = "describe"
 
-    def __init__(self, captioner: Role, collection: FolderCollection) -> None:
+    def __init__(self, captioner: Role, collection: Collection) -> None:
         self.captioner, self.role, self.collection = captioner, captioner.name, collection
         self.prompt = load_prompt("caption", prompt_set=captioner.prompt_set)
 

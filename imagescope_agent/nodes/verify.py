@@ -14,7 +14,7 @@ from imagescope_agent.nodes.image_refs import candidate_refs
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import at_step, note, remaining, spent
-from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, Predicate, State, Usage, Verdicts, matches_expected
 
@@ -42,7 +42,7 @@ class Verify:
 
     step = "verify"
 
-    def __init__(self, verifier: Role, collection: FolderCollection) -> None:
+    def __init__(self, verifier: Role, collection: Collection) -> None:
         self.verifier, self.role, self.collection = verifier, verifier.name, collection
         self.prompt = load_prompt("verify", prompt_set=verifier.prompt_set)
 

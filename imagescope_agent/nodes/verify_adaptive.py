@@ -14,7 +14,7 @@ from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.nodes.score_fusion import FUSION, ScoreFusion
 from imagescope_agent.nodes.verify import Verify, VerifyOutput, count_matches, require_some, ties
 from imagescope_agent.records import note, remaining
-from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, State, Usage, Verdicts
 
@@ -33,7 +33,7 @@ class VerifyAdaptive(Verify):
     def __init__(
         self,
         verifier: Role,
-        collection: FolderCollection,
+        collection: Collection,
         *,
         fusion: ScoreFusion = FUSION,
         at_once: int = 2,

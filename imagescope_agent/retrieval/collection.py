@@ -19,10 +19,9 @@ from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.images import ImageProblem, LoadedImage, Skipped, inside, load, stamp
 from imagescope_agent.retrieval.indexer import IndexReport, build
 from imagescope_agent.retrieval.manifest import Manifest
+from imagescope_agent.retrieval.vectors import Vectors
 
 __all__ = ["FolderCollection", "IndexReport", "build"]
-
-Vectors = npt.NDArray[np.float32]
 
 REFS = 64 * 2**20  # bytes held of images as a model is shown them: reading and coding one takes milliseconds
 

@@ -17,7 +17,6 @@ from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.usage import total_usage
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.captioning import described, no_caption, require_some
-from imagescope_agent.retrieval.embedders.open_clip import Embedder
 from imagescope_agent.retrieval.images import (
     ImageFile,
     ImageProblem,
@@ -29,6 +28,7 @@ from imagescope_agent.retrieval.images import (
     scan,
 )
 from imagescope_agent.retrieval.index_cache import Content, File, IndexCache, storing
+from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.retrieval.vectors import checked
 
 BATCH = 32

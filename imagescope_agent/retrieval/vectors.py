@@ -1,4 +1,4 @@
-"""What may be a row of an index: finite numbers of unit length, as many as the index has dimensions."""
+"""Vectors as every embedder gives them and every index keeps them: finite rows of float32, unit length."""
 
 from __future__ import annotations
 
@@ -7,11 +7,24 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from imagescope_agent.errors import BadInput, shorten
+from imagescope_agent.errors import BackendUnavailable, BadInput, shorten
 
 TOLERANCE = 0.01  # of the length; half precision rounds by a tenth of that
 
 Vectors = npt.NDArray[np.float32]
+
+
+def unit_rows(rows: Vectors) -> Vectors:
+    """The rows (n, d) at unit length, float32.
+
+    Raises:
+        BackendUnavailable: a row is zero or holds something that is not a number.
+    """
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    if not np.isfinite(norms).all() or not norms.all():
+        raise BackendUnavailable("the embedding model gives no finite vector; its checkpoint is unusable")
+    unit: Vectors = (rows / norms).astype(np.float32)
+    return unit
 
 
 def fits(row: npt.ArrayLike, dimension: int) -> bool:

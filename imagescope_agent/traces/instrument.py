@@ -15,8 +15,8 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langgraph.graph.state import CompiledStateGraph
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.images import ImageProblem, digest
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.services import Services, serve_from_environment
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Note
@@ -103,7 +103,7 @@ async def served(build: Callable[..., Graph]) -> Graph:
     return await asyncio.to_thread(opened)
 
 
-def _names(collection: FolderCollection) -> dict[str, Callable[[str], str]]:
+def _names(collection: Collection) -> dict[str, Callable[[str], str]]:
     """How a recorder finds the id of a picture's content, and the content of a name."""
 
     def key_of(name: str) -> str:

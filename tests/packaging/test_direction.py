@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import networkx as nx
@@ -71,11 +72,15 @@ def part_of(module: str) -> str:
     return room if room in ALLOWED else names[1]
 
 
-def modules_imported(file: Path, *, at_import: bool = False) -> set[str]:
-    """Our modules that a file imports: anywhere in it, or only those that importing the file runs."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+def modules_imported(file: Path, *, for_types: bool = True) -> set[str]:
+    """Our modules that a file imports, inside functions too.
+
+    Args:
+        file: the file.
+        for_types: count also what is imported under `if TYPE_CHECKING:`, which never runs.
+    """
     names: set[str] = set()
-    for node in run_on_import(tree) if at_import else ast.walk(tree):
+    for node in statements(ast.parse(file.read_text(encoding="utf-8")), for_types=for_types):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -83,17 +88,12 @@ def modules_imported(file: Path, *, at_import: bool = False) -> set[str]:
     return {name for name in names if name.startswith("imagescope_agent.") and exists(name)}
 
 
-def run_on_import(tree: ast.Module) -> list[ast.stmt]:
-    """The statements of a module outside functions, classes and what only type checkers read."""
-    found: list[ast.stmt] = []
-    waiting: list[ast.stmt] = list(tree.body)
-    while waiting:
-        node = waiting.pop()
-        found.append(node)
-        typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        if isinstance(node, ast.If | ast.Try | ast.With) and not typing_only:
-            waiting += [each for each in ast.iter_child_nodes(node) if isinstance(each, ast.stmt)]
-    return found
+def statements(tree: ast.AST, *, for_types: bool) -> Iterator[ast.AST]:
+    """Every node of a tree."""
+    for node in ast.iter_child_nodes(tree):
+        if for_types or not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
+            yield node
+            yield from statements(node, for_types=for_types)
 
 
 def exists(module: str) -> bool:
@@ -115,7 +115,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     graph = nx.DiGraph()
     for file in PACKAGE.rglob("*.py"):
         module = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for name in modules_imported(file, at_import=True) - {module}:
+        for name in modules_imported(file, for_types=False) - {module}:
             if (
                 PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py").is_file()
                 or file.name != "__init__.py"

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagescope_agent.retrieval.embedders.open_clip import CONFIG, TOKENIZER, WEIGHTS, OpenClipEmbedder
+from imagescope_agent.retrieval.embedders.open_clip import OpenClipEmbedder
+from imagescope_agent.retrieval.embedders.open_clip_folder import CONFIG, TOKENIZER, WEIGHTS
 
 MODEL = {
     "embed_dim": 64,

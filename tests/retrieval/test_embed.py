@@ -11,14 +11,10 @@ import pytest
 from PIL import Image
 
 from imagescope_agent.errors import BackendUnavailable, BadInput
-from imagescope_agent.retrieval.embedders.open_clip import (
-    CONFIG,
-    TOKENIZER,
-    WEIGHTS,
-    Embedder,
-    OpenClipEmbedder,
-    open_embedder,
-)
+from imagescope_agent.retrieval.embedders import open_embedder
+from imagescope_agent.retrieval.embedders.open_clip import OpenClipEmbedder
+from imagescope_agent.retrieval.embedders.open_clip_folder import CONFIG, TOKENIZER, WEIGHTS
+from imagescope_agent.retrieval.protocols import Embedder
 
 
 def noise(seed: int) -> Image.Image:

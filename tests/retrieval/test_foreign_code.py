@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval.embedders.open_clip import CONFIG, TOKENIZER, open_embedder
+from imagescope_agent.retrieval.embedders import open_embedder
+from imagescope_agent.retrieval.embedders.open_clip_folder import CONFIG, TOKENIZER
 
 OWN = {
     "AutoConfig": "own.OwnConfig",

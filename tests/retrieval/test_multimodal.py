@@ -15,8 +15,9 @@ from imagescope_agent.errors import BackendUnavailable
 from imagescope_agent.mllms.engine.checkpoint import Source
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.collection import FolderCollection, build
+from imagescope_agent.retrieval.embedders import open_embedder
 from imagescope_agent.retrieval.embedders.multimodal import MultimodalEmbedder
-from imagescope_agent.retrieval.embedders.open_clip import Composer, Embedder, open_embedder
+from imagescope_agent.retrieval.protocols import Composer, Embedder
 from imagescope_agent.services import LateEmbedder, Services
 from imagescope_agent.settings import Settings
 from tests.conftest import World

@@ -6,14 +6,14 @@ from typing import Any
 
 from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.prompting import NO_REFERENCE
-from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.state import State
 
 
 class BeginRound:
     """As `Begin`, with the core description of the round before as the description of the reference."""
 
-    def __init__(self, collection: FolderCollection) -> None:
+    def __init__(self, collection: Collection) -> None:
         self.begin = Begin(collection)
 
     async def __call__(self, state: State) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from imagescope_agent.nodes.verify import Verify
 from imagescope_agent.parsing import ProposalAnswer, parse_proposal, parse_question
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import at_step, remaining, require_call, spent
-from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import ClarifyingQuestion, Note, State, Turn, Usage, Verdicts
 
@@ -34,7 +34,7 @@ class Propose:
 
     step = "propose"
 
-    def __init__(self, talker: Role, collection: FolderCollection) -> None:
+    def __init__(self, talker: Role, collection: Collection) -> None:
         self.talker, self.role, self.collection = talker, talker.name, collection
         self.prompt = load_prompt("propose", prompt_set=talker.prompt_set)
 

@@ -14,8 +14,7 @@ from imagescope_agent.nodes.chat.dialogue_state import newest
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.nodes.verify import Verify, satisfies
 from imagescope_agent.records import remaining, spent
-from imagescope_agent.retrieval.collection import FolderCollection
-from imagescope_agent.retrieval.embedders.open_clip import Embedder
+from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, Predicate, State, Usage, Verdicts
 
@@ -29,7 +28,7 @@ class RetrieveLiked:
     they were found: they are asked only what is new. New ones are tried where too few fit.
     """
 
-    def __init__(self, embedder: Embedder, collection: FolderCollection) -> None:
+    def __init__(self, embedder: Embedder, collection: Collection) -> None:
         self.embedder, self.collection = embedder, collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.nodes.begin import Begin, check_query, find_reference
-from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.state import State
 
 SCHEMA = 2
@@ -50,7 +50,7 @@ class ParsedMessage:
 class ParseMessage:
     """Refuse an unusable message; else note what it likes and rejects, and start the turn with the standing request."""
 
-    def __init__(self, collection: FolderCollection) -> None:
+    def __init__(self, collection: Collection) -> None:
         self.collection, self.begin = collection, Begin(collection)
 
     async def __call__(self, state: State) -> dict[str, Any]:
@@ -84,9 +84,7 @@ class ParseMessage:
         }
 
 
-def check_message(
-    text: object, reference: object, state: State, collection: FolderCollection
-) -> ParsedMessage:
+def check_message(text: object, reference: object, state: State, collection: Collection) -> ParsedMessage:
     """The message taken apart, where it can be used.
 
     Args:
@@ -106,7 +104,7 @@ def check_message(
     return heard
 
 
-def check_reference(reference: object, collection: FolderCollection) -> str | None:
+def check_reference(reference: object, collection: Collection) -> str | None:
     """The reference as `find_reference` gives it, where it can be shown to a model.
 
     Raises:

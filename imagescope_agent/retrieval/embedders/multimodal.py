@@ -16,10 +16,17 @@ from PIL import Image
 from imagescope_agent.mllms.engine.checkpoint import Source, open_checkpoint
 from imagescope_agent.mllms.engine.conversation import widened
 from imagescope_agent.mllms.engine.prompt import control_tokens, plain
-from imagescope_agent.retrieval.embedders.open_clip import Vectors, unit_rows
+from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 
 INSTRUCTION = "Represent the user's input."
 BATCH = 8
+
+
+def open_model(place: str, *, device: str | None = None) -> MultimodalEmbedder:
+    """A folder, or `OWNER/REPO[@REVISION]`; raises as `open_embedder`."""
+    checkpoint, _, revision = place.partition("@")
+    source = Source(checkpoint=checkpoint, revision=revision or None, device=device or "auto")
+    return MultimodalEmbedder(source)
 
 
 class MultimodalEmbedder:

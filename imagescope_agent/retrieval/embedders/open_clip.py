@@ -1,6 +1,4 @@
-"""Pictures and texts as unit vectors in one space: the `Embedder` protocol and open_clip behind it.
-
-Chat models trained to embed are in `multimodal`.
+"""open_clip models as embedders: local folders, hubs, and the names that open_clip lists.
 
 A local model is a folder in the format that open_clip 3.3 reads through its `local-dir:` schema:
 
@@ -22,10 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from imagescope_agent.errors import BackendUnavailable, BadInput, shorten
@@ -37,83 +34,22 @@ from imagescope_agent.retrieval.embedders.open_clip_folder import (
     damaged,
     read_config,
 )
-
-__all__ = [
-    "CONFIG",
-    "TOKENIZER",
-    "WEIGHTS",
-    "Composer",
-    "Embedder",
-    "OpenClipEmbedder",
-    "Vectors",
-    "open_embedder",
-]
+from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 
 BATCH = 32
 WIDEST = 64  # sides of a picture, longer to shorter, that is embedded whole
 
-Vectors = npt.NDArray[np.float32]
+
+def open_model(place: str, *, device: str | None = None) -> OpenClipEmbedder:
+    """A local folder, or open_clip's `NAME/PRETRAINED`; raises as `open_embedder`."""
+    folder = Path(place) if Path(place).is_dir() else _from_hub(_published(place), None)
+    return OpenClipEmbedder(folder, device=device)
 
 
-@runtime_checkable
-class Embedder(Protocol):
-    """Whatever turns pictures and texts into vectors that can be compared by inner product."""
-
-    @property
-    def weights(self) -> str:
-        """Names what computes the vectors: two embedders with the same value give the same vectors."""
-        ...
-
-    @property
-    def dimension(self) -> int:
-        """Length d of a vector."""
-        ...
-
-    def images(self, images: Sequence[Image.Image]) -> Vectors:
-        """RGB pictures -> (n, d) float32, unit length."""
-        ...
-
-    def texts(self, texts: Sequence[str]) -> Vectors:
-        """Texts -> (n, d) float32, unit length."""
-        ...
-
-
-@runtime_checkable
-class Composer(Protocol):
-    """An embedder that reads a picture and a text together."""
-
-    def compose(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Vectors:
-        """Each picture with what to change in it, as one query: (n, d) float32, unit length."""
-        ...
-
-
-def open_embedder(spec: str | Path, *, device: str | None = None) -> Embedder:
-    """Load an embedder.
-
-    Args:
-        spec: an open_clip model: a local folder, `hf-hub:OWNER/REPO[@REVISION]` or open_clip's `NAME/PRETRAINED`;
-            or a chat model trained to embed: `multimodal:FOLDER` or `multimodal:OWNER/REPO[@REVISION]`.
-        device: "cuda" or "cpu"; CUDA where there is one when None.
-
-    Raises:
-        BadInput: there is no such folder or model, or it is damaged.
-        BackendUnavailable: the weights are on a hub that cannot be reached, or are no chat model.
-    """
-    text = str(spec)
-    if text.startswith("multimodal:"):
-        from imagescope_agent.mllms.engine.checkpoint import Source
-        from imagescope_agent.retrieval.embedders.multimodal import MultimodalEmbedder
-
-        place, _, revision = text.removeprefix("multimodal:").partition("@")
-        return MultimodalEmbedder(
-            Source(checkpoint=place, revision=revision or None, device=device or "auto")
-        )
-    if Path(text).is_dir():
-        return OpenClipEmbedder(Path(text), device=device)
-    if text.startswith("hf-hub:"):
-        repo, _, revision = text.removeprefix("hf-hub:").partition("@")
-        return OpenClipEmbedder(_from_hub(repo, revision or None), device=device)
-    return OpenClipEmbedder(_from_hub(_published(text), None), device=device)
+def open_from_hub(place: str, *, device: str | None = None) -> OpenClipEmbedder:
+    """`OWNER/REPO[@REVISION]`; raises as `open_embedder`."""
+    repo, _, revision = place.partition("@")
+    return OpenClipEmbedder(_from_hub(repo, revision or None), device=device)
 
 
 class OpenClipEmbedder:
@@ -213,19 +149,6 @@ def middle(image: Image.Image) -> Image.Image:
         return image
     left, top = (max(0, (side - long) // 2) for side in image.size)
     return image.crop((left, top, image.width - left, image.height - top))
-
-
-def unit_rows(rows: Vectors) -> Vectors:
-    """The rows at unit length, float32.
-
-    Raises:
-        BackendUnavailable: a row is zero or holds something that is not a number.
-    """
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    if not np.isfinite(norms).all() or not norms.all():
-        raise BackendUnavailable("the embedding model gives no finite vector; its checkpoint is unusable")
-    unit: Vectors = (rows / norms).astype(np.float32)
-    return unit
 
 
 def _tokenizer(folder: Path, text_cfg: dict[str, Any]) -> Callable[[list[str]], Any]:

@@ -264,7 +264,7 @@ def test_the_tower_learns_and_resumes(pool: Path, tmp_path: Path) -> None:
 
 
 def test_clip_starts_from_the_tower_learns_and_opens_again(pool: Path, tmp_path: Path) -> None:
-    from imagescope_agent.retrieval.embedders.open_clip import open_embedder
+    from imagescope_agent.retrieval.embedders import open_embedder
 
     pixels, scenes = open_shard(pool / "singles")
     coder = train_clip_tokenizer(examples=200)

@@ -1,0 +1,275 @@
+"""The retrieval boundary: what embeds, what keeps vectors, and what the nodes of a graph see of a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy.typing as npt
+from PIL import Image
+
+from imagescope_agent.mllms.role import ImageRef
+from imagescope_agent.retrieval.images import LoadedImage
+from imagescope_agent.retrieval.vectors import Vectors
+
+IMAGE, CAPTION = "image", "caption"  # the vector spaces that every collection has
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Turns images and texts into vectors that are compared by inner product."""
+
+    @property
+    def weights(self) -> str:
+        """Identifies what computes the vectors: two embedders with the same value give the same vectors."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Length d of a vector."""
+        ...
+
+    def images(self, images: Sequence[Image.Image]) -> Vectors:
+        """RGB images -> (n, d) float32, unit length."""
+        ...
+
+    def texts(self, texts: Sequence[str]) -> Vectors:
+        """Texts -> (n, d) float32, unit length."""
+        ...
+
+
+@runtime_checkable
+class Composer(Protocol):
+    """An embedder that reads an image and a text together."""
+
+    def compose(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Vectors:
+        """Each image with what to change in it, as one query: (n, d) float32, unit length."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """A named vector space of a collection: every image has one vector in it.
+
+    Attributes:
+        name: "image", "caption", or what else a collection keeps.
+        dimension: length d of its vectors.
+        weights: `Embedder.weights` of what computed them.
+    """
+
+    name: str
+    dimension: int
+    weights: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceQuery:
+    """A query vector for one space, and the share of the score that its inner product is.
+
+    Attributes:
+        space: name of the space.
+        vector: (d,) float32.
+        weight: 0..1.
+    """
+
+    space: str
+    vector: Vectors
+    weight: float
+
+
+class VectorStore(Protocol):
+    """Vectors of the same images in one or several named spaces, opened for searching."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The images, sorted."""
+        ...
+
+    @property
+    def spaces(self) -> Mapping[str, Space]:
+        """The spaces by name."""
+        ...
+
+    def search(
+        self,
+        queries: Sequence[SpaceQuery],
+        k: int,
+        *,
+        exclude: Iterable[str] = (),
+        include: Iterable[str] = (),
+    ) -> list[tuple[str, float]]:
+        """The k best images by the weighted sum of inner products: (id, score), best first, ties in order of id.
+
+        Args:
+            queries: at least one, each for another space; the vectors' lengths are the spaces'.
+            k: at least 1; more than the store holds gives all of it.
+            exclude: ids to leave out; unknown ones are passed over.
+            include: ids to return too, however low they score.
+        """
+        ...
+
+    def vector(self, space: str, name: str) -> Vectors:
+        """One image's vector, (d,) float32.
+
+        Raises:
+            KeyError: no such space or image.
+        """
+        ...
+
+
+class StoreBackend(Protocol):
+    """A kind of vector store: how one is written and opened. A line of `stores.STORES` names it.
+
+    What `write` returns is kept in the manifest of the index (plain values: file names, checksums, addresses) and
+    given back to `open`, so that a manifest published last makes the whole index visible at once.
+    """
+
+    def write(
+        self,
+        location: Path,
+        ids: Sequence[str],
+        spaces: Sequence[Space],
+        vectors: Mapping[str, Iterable[Vectors]],
+    ) -> dict[str, Any]:
+        """Write the vectors of every space, chunks of rows in order of `ids`.
+
+        Args:
+            location: folder of the index.
+            ids: the images, sorted.
+            spaces: the spaces.
+            vectors: by space, chunks (n, d) of its rows.
+
+        Raises:
+            OSError: the disk is full or read-only; what was published before stays whole.
+        """
+        ...
+
+    def open(
+        self, location: Path, ids: Sequence[str], spaces: Sequence[Space], kept: Mapping[str, Any]
+    ) -> VectorStore:
+        """Open what `write` wrote.
+
+        Raises:
+            FileNotFoundError: a file is gone; a newer index may have been published meanwhile.
+            BadInput: it is damaged.
+        """
+        ...
+
+    def files(self, kept: Mapping[str, Any]) -> set[str]:
+        """Names of the files beside the manifest that belong to what `write` wrote."""
+        ...
+
+
+class Collection(Protocol):
+    """A collection as the nodes of a graph see it: ids, captions, images, and search over its vectors.
+
+    Attributes:
+        takes_files: whether a reference may be an image file outside the collection.
+        merges_copies: whether files of one content are one image: found once, left out together.
+        folder: where the images lie.
+    """
+
+    takes_files: bool
+    merges_copies: bool
+    folder: Path
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The images, sorted."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __contains__(self, name: object) -> bool: ...
+
+    def named(self, name: str) -> str | None:
+        """The id that a name stands for, in whatever Unicode form it is written; None when there is none."""
+        ...
+
+    def copies(self, name: str) -> tuple[str, ...]:
+        """Every id of an image's content, itself among them, in order; none for what is not in the collection."""
+        ...
+
+    def alike(self, names: Iterable[str]) -> set[str]:
+        """Ids and, where `merges_copies`, those of the same contents."""
+        ...
+
+    def id_of(self, key: str) -> str:
+        """The id of the image whose content has this hash (the first of equal ones), "" when there is none."""
+        ...
+
+    def key(self, name: str) -> str:
+        """The sha256 of an image's content.
+
+        Raises:
+            BadInput: no such id.
+        """
+        ...
+
+    def require_weights(self, weights: str) -> None:
+        """Check that queries embedded with these weights may be compared with the collection's vectors.
+
+        Raises:
+            BadInput: the vectors were made with others.
+        """
+        ...
+
+    def caption(self, name: str) -> str:
+        """The caption of an image, "" where there is none.
+
+        Raises:
+            BadInput: no such id.
+        """
+        ...
+
+    def reference(self, name: str) -> LoadedImage:
+        """The image of an id, or of an image file elsewhere where `takes_files`.
+
+        Raises:
+            BadInput: neither an id nor such a file.
+            ImageProblem: the file is gone, unreadable, or no image.
+        """
+        ...
+
+    def image_ref(self, name: str) -> ImageRef:
+        """The image as a chat model is shown it.
+
+        Raises:
+            BadInput: no such id.
+            ImageProblem: the file is gone, unreadable, or not the one that was indexed.
+        """
+        ...
+
+    def image_vector(self, name: str) -> Vectors:
+        """The image's vector, (d,) float32, unit length.
+
+        Raises:
+            BadInput: no such id.
+        """
+        ...
+
+    def search(
+        self,
+        query_vectors: npt.ArrayLike,
+        tau: float,
+        k: int,
+        exclude: Iterable[str] = (),
+        include: Iterable[str] = (),
+        once: bool = False,
+    ) -> list[tuple[str, float]]:
+        """The k best images: (id, score), best first, equal scores in order of id.
+
+        Args:
+            query_vectors: (m, d) or (d,), unit length: descriptions, each of the same weight.
+            tau: the captions' share of the score, 0..1.
+            k: at least 1; more than the collection holds gives all of it.
+            exclude: ids to leave out.
+            include: ids to return too, however low they score.
+            once: of equal contents only the first id, so that k different images are found.
+
+        Raises:
+            BadInput: k, tau or a vector is out of range.
+        """
+        ...
