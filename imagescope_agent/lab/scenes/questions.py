@@ -127,7 +127,8 @@ def _relation(scene: Scene, wanted: bool, rng: Random) -> Question | None:
 
 
 def _count(scene: Scene, wanted: bool, rng: Random) -> Question | None:
-    many = [p for p in {_look(scene, rng) for _ in range(4)} if len(p.among(scene)) > 1]
+    looks = dict.fromkeys(_look(scene, rng) for _ in range(4))  # a set's order differs between processes
+    many = [pattern for pattern in looks if len(pattern.among(scene)) > 1]
     pattern = rng.choice(many) if many and rng.random() < 0.7 else rng.choice((_look(scene, rng), Pattern()))
     true = len(pattern.among(scene))
     number = true if wanted else max(1, true + rng.choice((-1, 1, 1, 2)))

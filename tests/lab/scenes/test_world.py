@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -163,6 +166,25 @@ def test_phrasings_vary() -> None:
     queries = {text_query(FARM, "relational", rng).text for _ in range(200)}  # type: ignore[union-attr]
     assert len(queries) > 60
     assert len({free_caption(FARM, rng) for _ in range(100)}) > 50
+
+
+def test_questions_are_the_same_in_every_process() -> None:
+    """Sets of strings come in another order in every process; a seed must not depend on it."""
+    code = (
+        "from random import Random; from imagescope_agent.lab.scenes.questions import ask;"
+        "from imagescope_agent.lab.scenes.world import random_scene; rng = Random(3);"
+        "print([ask(random_scene(rng), rng, 'count').text for _ in range(40)])"
+    )
+    asked = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    ]
+    assert asked[0] == asked[1] == asked[2]
 
 
 @pytest.mark.parametrize("skill", SKILLS)
