@@ -16,10 +16,10 @@ from imagescope_agent.errors import BadInput, UnreadableReply
 from imagescope_agent.judges import JUDGES
 from imagescope_agent.judges.base import Candidate, Judge, Judgement, Task
 from imagescope_agent.lab.benchmarks.machine import machine
-from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, family
+from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, composed_group
 from imagescope_agent.lab.scenes.conditions import satisfies
 from imagescope_agent.lab.scenes.draw import draw
-from imagescope_agent.lab.scenes.queries import Query
+from imagescope_agent.lab.scenes.queries import SceneQuery
 from imagescope_agent.lab.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.lab.scenes.world import Scene, random_scene
 from imagescope_agent.mllms.role import ImageRef, Request, Role
@@ -169,19 +169,19 @@ def make_cases(queries: int, k: int, seed: int) -> list[Case]:
     return cases
 
 
-def _plain(rng: Random, turn: int) -> tuple[Scene | None, Query, list[Scene]] | None:
+def _plain(rng: Random, turn: int) -> tuple[Scene | None, SceneQuery, list[Scene]] | None:
     """A text query, a scene it describes, and what was changed a little."""
-    made = family(rng, [COMPOSED_KINDS[turn % len(COMPOSED_KINDS)]] * 2)
+    made = composed_group(rng, [COMPOSED_KINDS[turn % len(COMPOSED_KINDS)]] * 2)
     if made is None:
         return None
     query = text_query(made[0][0], TEXT_KINDS[turn // 2 % len(TEXT_KINDS)], rng)
     return None if query is None else (None, query, made[0])
 
 
-def _composed(rng: Random, turn: int) -> tuple[Scene | None, Query, list[Scene]] | None:
+def _composed(rng: Random, turn: int) -> tuple[Scene | None, SceneQuery, list[Scene]] | None:
     """A composed query, its target and near miss, and those of another change of the same reference."""
     kinds = [COMPOSED_KINDS[(turn // 2 + step) % len(COMPOSED_KINDS)] for step in range(2)]
-    made = family(rng, kinds)
+    made = composed_group(rng, kinds)
     return None if made is None else (made[0][0], made[1][0], made[0][1:])
 
 
