@@ -61,17 +61,18 @@ def _mllm_arguments(model: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, draw curves, or measure."""
-    from imagescope_agent.lab.training import run as training
-    from imagescope_agent.lab.training import skill_eval as card
+    from imagescope_agent.lab.training import pipelines
+    from imagescope_agent.lab.training.curves import plot_curves
+    from imagescope_agent.lab.training.skill_eval import measure as skill_eval
 
     if args.action == "curves":
-        training.plot_curves(args.work, args.out)
+        plot_curves(args.work, args.out)
         print(f"drew {args.out}")
     elif args.action == "card":
-        figures = asyncio.run(card.measure(args.profile, args.seed, args.scenes, args.queries))
-        print_json(figures) if args.json else print(card.as_table(figures))
+        figures = asyncio.run(skill_eval.measure(args.profile, args.seed, args.scenes, args.queries))
+        print_json(figures) if args.json else print(skill_eval.as_table(figures))
     elif args.action == "mini-clip":
-        training.train_mini_clip(args.work, args.out, steps=args.steps or training.CLIP_STEPS)
+        pipelines.train_mini_clip(args.work, args.out, steps=args.steps or pipelines.CLIP_STEPS)
     else:
         done = _train_chat(args)
         print(f"{'finished' if done else 'stopped early; run again to go on'}: {args.out}")
@@ -79,21 +80,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train_chat(args: argparse.Namespace) -> bool:
-    from imagescope_agent.lab.training import mini_talk
-    from imagescope_agent.lab.training import run as training
+    from imagescope_agent.lab.training import mini_talk, pipelines
 
-    until = args.minutes * 60 if args.minutes else None
+    time_limit = args.minutes * 60 if args.minutes else None
     if args.action == "mini-talk":
-        start, steps, peak = args.start or SHIPPED, args.steps or mini_talk.STEPS, args.rate or mini_talk.PEAK
+        start, steps = args.start or SHIPPED, args.steps or mini_talk.STEPS
+        peak_lr = args.rate or mini_talk.PEAK_LR
         return mini_talk.train_mini_talk(
-            args.work, args.out, start=start, steps=steps, until=until, peak=peak
+            args.work, args.out, start=start, steps=steps, time_limit=time_limit, peak_lr=peak_lr
         )
-    return training.train_mini_mllm(
+    return pipelines.train_mini_mllm(
         args.work,
         args.out,
-        steps=args.steps or training.CHAT_STEPS,
-        until=until,
+        steps=args.steps or pipelines.CHAT_STEPS,
+        time_limit=time_limit,
         start=args.start,
-        times=args.times,
-        peak=args.rate,
+        batch_scale=args.times,
+        peak_lr=args.rate,
     )

@@ -1,6 +1,6 @@
-"""A judge model without a model: knows how good every candidate is, and errs as much as it is told to.
+"""Simulates a judge model from the true relevance of the candidates, with configurable errors.
 
-For tests and for studying strategies: quality against calls, in milliseconds.
+For tests and for studies of judging strategies (quality against number of calls), in milliseconds.
 """
 
 from __future__ import annotations
@@ -26,52 +26,52 @@ GRADES = ("poor", "partial", "good", "excellent")
 
 @dataclass(kw_only=True)
 class NoisyJudge:
-    """Answers every question a strategy asks, from the candidates' true worth.
+    """Answers every prompt of the judging strategies from the candidates' relevance.
 
     Args:
-        worth: picture key -> how good it is, 0 to 1.
-        error: probability that a candidate is taken for any other worth, each time it is looked at; so a long
-            list holds more errors than a pair.
-        bias: probability that an answer names what is shown first, or its label.
+        relevance: image key -> relevance, 0 to 1.
+        error: probability that a candidate's relevance is replaced by a random one, each time it is shown; a long list
+            therefore has more errors than a pair.
+        bias: probability that the answer is the first candidate shown, or the order shown.
         intransitive: share of the pairs that are always judged the wrong way round.
-        seed: of all that.
+        seed: of the random numbers.
     """
 
-    worth: Mapping[str, float]
+    relevance: Mapping[str, float]
     error: float = 0.0
     bias: float = 0.0
     intransitive: float = 0.0
     seed: int = 0
     rng: Random = field(init=False, repr=False)
-    wrong: dict[tuple[str, str], bool] = field(default_factory=dict, init=False, repr=False)
+    reversed_pairs: dict[tuple[str, str], bool] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.rng = Random(self.seed)
 
-    def role(self) -> Role:
-        """The judge as a model that writes and gives probabilities."""
-        return AtOnce("judge", ScriptedScorer(self.weights, self.reply))
+    def role(self) -> DirectRole:
+        """A role that asks this judge; it writes text and gives probabilities of choices."""
+        return DirectRole("judge", ScriptedScorer(self.weights, self.reply))
 
     def weights(self, asked: Asked) -> list[float]:
-        """The weights of the offered choices."""
+        """The unnormalised probabilities of the offered choices."""
         shown = asked.images[1:]
         if asked.choices == ("Yes", "No"):
-            yes = self._worth(shown[0])
-            return [yes + 1e-6, 1 - yes + 2e-6]  # never exactly even, which would be no answer
-        labels = read_question(asked.text)[1]["labels"].split(", ")
+            yes = self._noisy_relevance(shown[0])
+            return [yes + 1e-6, 1 - yes + 2e-6]  # never exactly even, which counts as no answer
+        labels = match_prompt(asked.text)[1]["labels"].split(", ")
         order = self._order(shown)
-        worth = {labels[place]: 0.5**rank for rank, place in enumerate(order)}
-        return [worth[choice] for choice in asked.choices or ()]
+        weights = {labels[place]: 0.5**rank for rank, place in enumerate(order)}
+        return [weights[choice] for choice in asked.choices or ()]
 
     def reply(self, asked: Asked) -> str:
-        """The answer in words."""
-        step, values = read_question(asked.text)
+        """The answer as text."""
+        step, values = match_prompt(asked.text)
         shown = asked.images[1:]
         if step in ("evaluate", "grade"):
-            worth = self._worth(shown[0])
-            return ("Yes" if worth > 0.5 else "No") if step == "evaluate" else str(round(10 * worth))
+            relevance = self._noisy_relevance(shown[0])
+            return ("Yes" if relevance > 0.5 else "No") if step == "evaluate" else str(round(10 * relevance))
         if step == "grades":
-            return json.dumps({"grades": [round(10 * self._worth(key)) for key in shown]})
+            return json.dumps({"grades": [round(10 * self._noisy_relevance(key)) for key in shown]})
         order = self._order(shown)
         if step == "best":
             return str(values["labels"].split(", ")[order[0]])
@@ -79,38 +79,38 @@ class NoisyJudge:
         if step == "order":
             return json.dumps({"order": numbers})
         evaluations = [
-            {"image": place + 1, "grade": GRADES[min(3, int(4 * self.worth[key]))], "reason": ""}
+            {"image": place + 1, "grade": GRADES[min(3, int(4 * self.relevance[key]))], "reason": ""}
             for place, key in enumerate(shown)
         ]
         return json.dumps({"components": ["all of it"], "evaluations": evaluations, "order": numbers})
 
-    def _worth(self, key: str) -> float:
-        return self.rng.random() if self.rng.random() < self.error else self.worth[key]
+    def _noisy_relevance(self, key: str) -> float:
+        return self.rng.random() if self.rng.random() < self.error else self.relevance[key]
 
     def _order(self, shown: Sequence[str]) -> list[int]:
-        """The places, best first, by what they look like and the pairs that are always judged wrongly."""
+        """The positions, best first, by noisy relevance and the pairs that are always reversed."""
         if self.rng.random() < self.bias:
             return list(range(len(shown)))
-        seen = [self._worth(key) for key in shown]
+        seen = [self._noisy_relevance(key) for key in shown]
         if not self.intransitive:
             return sorted(range(len(shown)), key=lambda place: -seen[place])
 
         def wins(one: int, other: int) -> bool:
-            return (seen[one] > seen[other]) != self._is_wrong(*sorted((shown[one], shown[other])))
+            return (seen[one] > seen[other]) != self._is_reversed(*sorted((shown[one], shown[other])))
 
         places = range(len(shown))
         won = [sum(wins(one, other) for other in places if shown[other] != shown[one]) for one in places]
         return sorted(places, key=lambda place: (-won[place], -seen[place]))
 
-    def _is_wrong(self, first: str, second: str) -> bool:
-        if (first, second) not in self.wrong:
+    def _is_reversed(self, first: str, second: str) -> bool:
+        if (first, second) not in self.reversed_pairs:
             drawn = Random(f"{self.seed} {first} {second}").random()
-            self.wrong[first, second] = drawn < self.intransitive
-        return self.wrong[first, second]
+            self.reversed_pairs[first, second] = drawn < self.intransitive
+        return self.reversed_pairs[first, second]
 
 
-class AtOnce(Role):
-    """A scripted model asked without a chat model's machinery: far faster, and it remembers as much."""
+class DirectRole(Role):
+    """Calls a scripted model's functions without LangChain's overhead, and records the requests as it would."""
 
     model: Scripted
 
@@ -123,7 +123,7 @@ class AtOnce(Role):
         max_tokens: int | None = None,
     ) -> list[Reply]:
         """As `Role.ask_some`."""
-        return [Reply(text=self.model.answer(asked), usage=_cost(1)) for asked in self._remember(requests)]
+        return [Reply(text=self.model.answer(asked), usage=_cost(1)) for asked in self._record(requests)]
 
     async def choose_some(
         self,
@@ -133,16 +133,14 @@ class AtOnce(Role):
         *,
         max_tokens: int | None = None,
     ) -> Choice:
-        """As `Role.choose_some`; without a scorer the replies are read as text."""
+        """As `Role.choose_some`; without a scorer the choice is parsed from the reply's text."""
         if not isinstance(self.model, ScriptedScorer):
             return await super().choose_some(requests, choices, groups, max_tokens=max_tokens)
-        weights = [self.model.scorer(asked) for asked in self._remember(requests, tuple(choices))]
+        weights = [self.model.scorer(asked) for asked in self._record(requests, tuple(choices))]
         rows = [[float(weight) / sum(row) for weight in row] for row in weights]
         return Choice(probabilities=rows, usage=_cost(len(rows)))
 
-    def _remember(
-        self, requests: Sequence[Request], choices: tuple[str, ...] | None = None
-    ) -> Iterator[Asked]:
+    def _record(self, requests: Sequence[Request], choices: tuple[str, ...] | None = None) -> Iterator[Asked]:
         for request in requests:
             keys = tuple(image.key for image in request.images)
             self.model.asked.append(Asked(text=request.text, images=keys, choices=choices))
@@ -151,13 +149,14 @@ class AtOnce(Role):
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What a strategy made of one random first-stage order.
+    """Result of one strategy on one random first-stage order.
 
-    Args:
-        quality: nDCG@10 of the order, 1 for the true one; the gain of a candidate is its worth.
-        first: whether the best candidate came first.
+    Attributes:
+        quality: nDCG@10 with the relevance as gain.
+        first: whether the best candidate is ranked first.
         calls: model calls.
-        shown: candidates shown in all of them together.
+        shown: candidates shown in all calls together.
+        judgement: of the strategy.
     """
 
     quality: float
@@ -170,47 +169,47 @@ class Trial:
 async def simulate(
     judge: Judge, count: int, *, seed: int = 0, budget: int | None = None, **noise: float
 ) -> Trial:
-    """Let a strategy order `count` candidates of evenly spread worth, shuffled.
+    """Rank `count` shuffled candidates of evenly spaced relevance with a strategy.
 
     Args:
         judge: the strategy.
-        count: k.
+        count: number of candidates.
         seed: of the first-stage order, the noise and the strategy.
-        budget: most calls.
+        budget: limit of model calls.
         noise: `error`, `bias`, `intransitive` of `NoisyJudge`.
     """
     rng = Random(f"first stage {seed}")
-    worth = {f"{item}.png": (item + 0.5) / count for item in rng.sample(range(count), count)}
-    noisy = NoisyJudge(worth=worth, seed=seed, **noise)
+    relevance = {f"{item}.png": (item + 0.5) / count for item in rng.sample(range(count), count)}
+    noisy = NoisyJudge(relevance=relevance, seed=seed, **noise)
     role = noisy.role()
     task = Task(query="simulated", model=role, seed=seed, budget=budget)
-    candidates = [Candidate(id=name, image=ImageRef(key=name, data=b"\x89PNG")) for name in worth]
+    candidates = [Candidate(id=name, image=ImageRef(key=name, data=b"\x89PNG")) for name in relevance]
     judgement = await judge(task, candidates)
-    gains = [worth[name] for name in judgement.order]
-    ideal = sorted(worth.values(), reverse=True)
+    gains = [relevance[name] for name in judgement.order]
+    ideal = sorted(relevance.values(), reverse=True)
     return Trial(
         quality=_dcg(gains) / _dcg(ideal) if count else 1.0,
         first=gains[:1] == ideal[:1],
         calls=sum(int(usage["calls"]) for usage in judgement.usage),
-        shown=sum(len(asked.images) - 1 for asked in role.model.asked),  # type: ignore[attr-defined, misc]
+        shown=sum(len(asked.images) - 1 for asked in role.model.asked),
         judgement=judgement,
     )
 
 
-def read_question(text: str) -> tuple[str, dict[str, Any]]:
-    """Which step's general prompt a text was filled from, and with what.
+def match_prompt(text: str) -> tuple[str, dict[str, Any]]:
+    """The step whose general prompt a text was filled from, and the values of its placeholders.
 
     Raises:
-        ValueError: none of the steps'.
+        ValueError: the text matches no step's prompt.
     """
     for step in STEPS:
-        if match := _pattern(step).fullmatch(text):
+        if match := _prompt_regex(step).fullmatch(text):
             return step, match.groupdict()
-    raise ValueError(f"no prompt reads like {text[:80]!r}")
+    raise ValueError(f"no prompt matches {text[:80]!r}")
 
 
 @cache
-def _pattern(step: str) -> re.Pattern[str]:
+def _prompt_regex(step: str) -> re.Pattern[str]:
     parts = re.split(r"\$(\w+)", load_prompt(step).text)
     seen: set[str] = set()
     for place in range(1, len(parts), 2):

@@ -1,4 +1,4 @@
-"""Strategies on simulated models, for the tests of judges."""
+"""Runs judging strategies on simulated models, for tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imagescope_agent.mllms.role import ImageRef, Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.registry import resolve
 
-#: ImageScope's judge stops at the first yes, the others read a model's inside: they have tests of their own.
+#: Without ImageScope's judge, which stops at the first yes, and those that read model states: they are tested apart.
 ORDERING = sorted(set(JUDGES) - {"pairwise", "icr", "e2rank"})
 
 
@@ -32,6 +32,6 @@ def judged(judge: Any, model: Any, keys: Sequence[str], **task: Any) -> tuple[Ju
 
 
 def truth(keys: Sequence[str], *, contrary: bool = False) -> NoisyJudge:
-    """Worth falls in the order of the keys' numbers, "0" best; rises when contrary."""
+    """A judge for which relevance decreases with the keys' numbers, or increases if `contrary`."""
     numbers = sorted(keys, key=int, reverse=contrary)
-    return NoisyJudge(worth={key: 1 - 0.98 * place / len(keys) for place, key in enumerate(numbers)})
+    return NoisyJudge(relevance={key: 1 - 0.98 * place / len(keys) for place, key in enumerate(numbers)})

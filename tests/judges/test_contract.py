@@ -14,7 +14,7 @@ import pytest
 from imagescope_agent.judges import JUDGES
 from imagescope_agent.judges.base import Candidate, Judgement, Task
 from imagescope_agent.judges.sorting import heapsort, tournament, window_starts
-from imagescope_agent.lab.judge_simulator import AtOnce, NoisyJudge, simulate
+from imagescope_agent.lab.judge_simulator import DirectRole, NoisyJudge, simulate
 from imagescope_agent.mllms.role import ImageRef
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.registry import load_graph
@@ -73,12 +73,12 @@ def test_any_number_of_candidates(name: str, count: int) -> None:
 @pytest.mark.parametrize("name", ORDERING)
 def test_duplicates_and_ties_stay_as_they_came(name: str) -> None:
     noisy = truth(["0", "1"])
-    noisy.worth = {"0": 0.9, "1": 0.2}
+    noisy.relevance = {"0": 0.9, "1": 0.2}
     found, _ = judged(strategy(name), noisy.role(), ["1", "0", "1", "0"])
     assert sorted(found.order) == ["0", "0", "1", "1"]
     same, _ = judged(strategy(name), lambda _: "5", ["b", "a", "c"])
     assert same.order == ["b", "a", "c"]  # equal grades, and to all other questions no answer
-    equal = NoisyJudge(worth=dict.fromkeys(KEYS, 0.7))
+    equal = NoisyJudge(relevance=dict.fromkeys(KEYS, 0.7))
     if strategy(name).order_control:
         assert judged(strategy(name), equal.role(), KEYS)[0].order == KEYS
 
@@ -123,7 +123,7 @@ def test_whatever_is_replied_nothing_is_lost_doubled_or_invented(name: str) -> N
     while replies < 600:  # 19 strategies: more than 10,000 in all
         keys = [str(number) for number in range(rng.choice([2, 3, 6, 11]))]
         found, asked = judged(
-            strategy(name), AtOnce("judge", Scripted(lambda _: any_reply(rng))), keys, seed=replies
+            strategy(name), DirectRole("judge", Scripted(lambda _: any_reply(rng))), keys, seed=replies
         )
         assert sorted(found.order) == sorted(keys)
         assert set(found.scores) | set(found.reasons) <= set(keys)

@@ -12,7 +12,7 @@ from imagescope_agent import ImageScope
 from imagescope_agent.api import index_folder
 from imagescope_agent.evaluation.evaluate import evaluate
 from imagescope_agent.lab.scenes.make import make_world
-from imagescope_agent.lab.training import skill_eval as card
+from imagescope_agent.lab.training.skill_eval import measure as skill_eval
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +49,7 @@ def test_the_chat_model_sees_what_it_is_asked_about() -> None:
     from imagescope_agent.services import open_roles
 
     verifier = open_roles(load_profile("mini"))["verifier"]
-    figures = asyncio.run(card.verdict_figures(verifier, 5, 40, "mini"))
+    figures = asyncio.run(skill_eval.verdict_accuracy(verifier, 5, 40, "mini"))
     assert min(figures.values()) > 80 and figures["thing"] > 90, figures
 
 
@@ -58,7 +58,7 @@ def test_the_chat_model_understands_requests() -> None:
     from imagescope_agent.services import open_roles
 
     reasoner = open_roles(load_profile("mini"))["reasoner"]
-    figures = asyncio.run(card.understand_figures(reasoner, 5, 40, "mini"))
+    figures = asyncio.run(skill_eval.understand_accuracy(reasoner, 5, 40, "mini"))
     assert figures["tir"] > 85 and figures["cir"] > 75, figures
 
 

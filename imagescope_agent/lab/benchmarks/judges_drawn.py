@@ -17,10 +17,10 @@ from imagescope_agent.evaluation.reporting.tables import markdown_table
 from imagescope_agent.judges import JUDGES
 from imagescope_agent.judges.base import Candidate, Judge, Judgement, Task
 from imagescope_agent.lab.benchmarks.machine import machine
-from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, family
+from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, composed_group
 from imagescope_agent.lab.scenes.conditions import satisfies
 from imagescope_agent.lab.scenes.draw import draw
-from imagescope_agent.lab.scenes.queries import Query
+from imagescope_agent.lab.scenes.queries import SceneQuery
 from imagescope_agent.lab.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.lab.scenes.world import Scene, random_scene
 from imagescope_agent.mllms.role import ImageRef, Request, Role
@@ -174,19 +174,19 @@ def make_cases(queries: int, k: int, seed: int) -> list[JudgeCase]:
     return cases
 
 
-def _text_case(rng: Random, number: int) -> tuple[Scene | None, Query, list[Scene]] | None:
+def _text_case(rng: Random, number: int) -> tuple[Scene | None, SceneQuery, list[Scene]] | None:
     """No reference, a text query, the scene it describes and slightly changed ones."""
-    made = family(rng, [COMPOSED_KINDS[number % len(COMPOSED_KINDS)]] * 2)
+    made = composed_group(rng, [COMPOSED_KINDS[number % len(COMPOSED_KINDS)]] * 2)
     if made is None:
         return None
     query = text_query(made[0][0], TEXT_KINDS[number // 2 % len(TEXT_KINDS)], rng)
     return None if query is None else (None, query, made[0])
 
 
-def _composed_case(rng: Random, number: int) -> tuple[Scene | None, Query, list[Scene]] | None:
+def _composed_case(rng: Random, number: int) -> tuple[Scene | None, SceneQuery, list[Scene]] | None:
     """A reference, a composed query, its target and near miss, and those of another change of the reference."""
     kinds = [COMPOSED_KINDS[(number // 2 + step) % len(COMPOSED_KINDS)] for step in range(2)]
-    made = family(rng, kinds)
+    made = composed_group(rng, kinds)
     return None if made is None else (made[0][0], made[1][0], made[0][1:])
 
 

@@ -19,7 +19,7 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.benchmarks.machine import describe_machine, machine, peak_memory
 from imagescope_agent.lab.benchmarks.random_model import flops_per_token, matmul_flops, random_chat
 from imagescope_agent.lab.scenes.draw import draw
-from imagescope_agent.lab.scenes.questions import ask
+from imagescope_agent.lab.scenes.questions import random_question
 from imagescope_agent.lab.scenes.world import random_scene
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.conversation import Reader
@@ -113,7 +113,7 @@ def make_requests(candidates: int, questions: int, seed: int, prompt_set: str | 
     """Questions about drawn images, grouped by image."""
     random = Random(f"bench verify {seed}")
     scenes = [random_scene(random) for _ in range(candidates)]
-    texts = [ask(random_scene(random), random).text for _ in range(questions)]
+    texts = [random_question(random_scene(random), random).text for _ in range(questions)]
     prompt = load_prompt("verify", prompt_set=prompt_set)
     requests = []
     for number, scene in enumerate(scenes):

@@ -1,1 +1,1 @@
-"""The drawn world: scenes with exact ground truth, their pictures, and what people ask of them."""
+"""Synthetic data: scene graphs with exact ground truth, their rendered images, queries, questions and dialogs."""

@@ -1,7 +1,7 @@
-"""What can be true of a scene, and the English for it.
+"""Conditions on a scene graph: existence, absence, counts, relations, settings, with their English.
 
-A query is a list of conditions; an image answers it when every condition holds. The same conditions give the ground
-truth of the drawn world, the questions a verifier is asked, and the steps a reasoner should find.
+A query is a list of conditions; an image is relevant when every condition holds. The same conditions give the ground
+truth of retrieval, the verifier's questions with expected answers, and the steps a reasoner should find.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ SETTING_PHRASE = {
 
 @dataclass(frozen=True)
 class Pattern:
-    """Things of a kind, colour and size; `None` leaves it open."""
+    """Matches things by kind, colour and size; `None` matches any value."""
 
     kind: str | None = None
     colour: str | None = None
     size: str | None = None
 
     def matches(self, thing: Thing) -> bool:
-        """Whether `thing` is one of these."""
+        """Whether `thing` has the kind, colour and size given."""
         return (
             self.kind in (None, thing.kind)
             and self.colour in (None, thing.colour)
@@ -61,14 +61,14 @@ class Pattern:
 
 
 class Condition(Protocol):
-    """Something that holds of a scene or not."""
+    """A predicate on scenes."""
 
     def holds(self, scene: Scene) -> bool:
         """Whether it is true of `scene`."""
         ...
 
     def words(self) -> str:
-        """What an atomic instruction calls it."""
+        """The text of the atomic instruction that asks for it."""
         ...
 
     def question(self) -> str:
@@ -77,13 +77,13 @@ class Condition(Protocol):
 
     @property
     def expected(self) -> str:
-        """The answer ("Yes" or "No") of a picture for which it holds."""
+        """The answer ("Yes" or "No") for an image for which it holds."""
         ...
 
 
 @dataclass(frozen=True)
 class Exists:
-    """At least one such thing is there."""
+    """At least one thing matches."""
 
     pattern: Pattern
     expected = "Yes"
@@ -100,7 +100,7 @@ class Exists:
 
 @dataclass(frozen=True)
 class Absent:
-    """No such thing is there; the question is the plain one, and the right answer to it is No."""
+    """No thing matches; its question asks whether one exists, and the expected answer is No."""
 
     pattern: Pattern
     expected = "No"
@@ -117,7 +117,7 @@ class Absent:
 
 @dataclass(frozen=True)
 class Count:
-    """Exactly `number` such things are there."""
+    """Exactly `number` things match."""
 
     pattern: Pattern
     number: int
@@ -135,7 +135,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Related:
-    """Some `first` stands `relation` ("left of", "above", ...) some `second`, seen from the viewer."""
+    """Some match of `first` is `relation` ("left of", "above", ...) some match of `second`, as the viewer sees it."""
 
     first: Pattern
     relation: str
@@ -158,8 +158,8 @@ class Related:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """The scene is in this setting."""
+class InSetting:
+    """The scene has this setting."""
 
     name: str
     expected = "Yes"
@@ -175,8 +175,8 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """The scene is in any other setting; the question is the plain one, and the right answer to it is No."""
+class NotInSetting:
+    """The scene has another setting; its question asks for this one, and the expected answer is No."""
 
     name: str
     expected = "No"
@@ -192,7 +192,7 @@ class Elsewhere:
 
 
 def stands(first: Thing, relation: str, second: Thing) -> bool:
-    """Whether the centre of `first` lies left of, right of, above or below that of `second`."""
+    """Whether the centre of `first` is left of, right of, above or below that of `second`."""
     return {
         "left of": first.x < second.x,
         "right of": first.x > second.x,
@@ -207,10 +207,10 @@ def satisfies(scene: Scene, conditions: Iterable[Condition]) -> bool:
 
 
 def predicates(conditions: Iterable[Condition]) -> list[dict[str, str]]:
-    """The questions of the conditions with the answers that a fitting image gives."""
+    """The verification question of each condition, with the answer expected for a relevant image."""
     return [{"question": c.question(), "expected": c.expected} for c in conditions]
 
 
 def full_pattern(thing: Thing) -> Pattern:
-    """Kind, colour and size of a thing."""
+    """The pattern of a thing's kind, colour and size."""
     return Pattern(thing.kind, thing.colour, thing.size)

@@ -1,4 +1,4 @@
-"""Ten-round dialogs about a target picture, in the shape of VisDial: a caption, then questions with answers."""
+"""Dialogs about a target scene in VisDial format: a caption, then ten rounds of question and answer."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ ROUNDS = 10
 
 
 def dialog(target: Scene, rng: Random) -> list[str]:
-    """A short caption and ten "question? answer" rounds, no question asked twice: 11 strings."""
+    """A short caption and ten "question? answer" rounds, no question twice: 11 strings."""
     rounds = [free_caption(target, rng, keep=0.5)]
     asked: set[str] = set()
     while len(rounds) <= ROUNDS:
-        question, answer = _exchange(target, rng)
+        question, answer = _round(target, rng)
         if question not in asked:
             asked.add(question)
             rounds.append(f"{question}? {answer}")
     return rounds
 
 
-def _exchange(scene: Scene, rng: Random) -> tuple[str, str]:
-    return rng.choice((_kind, _kind, _colour, _colour, _size, _setting, _number, _place))(scene, rng)
+def _round(scene: Scene, rng: Random) -> tuple[str, str]:
+    return rng.choice((_kind, _kind, _colour, _colour, _size, _setting, _number, _relation))(scene, rng)
 
 
 def _kind(scene: Scene, rng: Random) -> tuple[str, str]:
@@ -42,10 +42,10 @@ def _colour(scene: Scene, rng: Random) -> tuple[str, str]:
 
 def _size(scene: Scene, rng: Random) -> tuple[str, str]:
     thing = rng.choice(scene.things)
-    look = Pattern(thing.kind, thing.colour)
-    if len(look.among(scene)) > 1:
+    pattern = Pattern(thing.kind, thing.colour)
+    if len(pattern.among(scene)) > 1:
         return _number(scene, rng)
-    return f"is the {look.bare} large or small", thing.size
+    return f"is the {pattern.bare} large or small", thing.size
 
 
 def _setting(scene: Scene, rng: Random) -> tuple[str, str]:
@@ -60,14 +60,14 @@ def _number(scene: Scene, rng: Random) -> tuple[str, str]:
     return f"how many {pattern.words(2).split()[-1]} are there", NUMBERS[len(pattern.among(scene))]
 
 
-def _place(scene: Scene, rng: Random) -> tuple[str, str]:
+def _relation(scene: Scene, rng: Random) -> tuple[str, str]:
     thing, relation = rng.choice(scene.things), rng.choice(RELATIONS)
-    look = Pattern(thing.kind, thing.colour)
-    if len(look.among(scene)) > 1:
+    pattern = Pattern(thing.kind, thing.colour)
+    if len(pattern.among(scene)) > 1:
         return _setting(scene, rng)
-    beside = [
+    others = [
         Pattern(o.kind, o.colour).words()
         for o in scene.things
         if o is not thing and stands(o, relation, thing)
     ]
-    return f"what is {relation} the {look.bare}", join(beside) or "nothing"
+    return f"what is {relation} the {pattern.bare}", join(others) or "nothing"

@@ -1,4 +1,4 @@
-"""How people word things: captions, lists, settings and the many ways to ask for the same picture."""
+"""Templates and synonyms that turn scene graphs into English: captions, lists, settings, query prefixes."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def join(phrases: Sequence[str]) -> str:
 
 
 def caption(scene: Scene) -> str:
-    """The one sentence that names everything, from left to right: what the captioner is taught to say."""
+    """The canonical caption: every thing from left to right, then the setting. The captioner is trained on it."""
     things = join([full_pattern(thing).words() for thing in scene.things])
     return f"From left to right: {things}, {SETTING_PHRASE[scene.setting]}."
 
 
 def reworded(pattern: Pattern, rng: Random) -> str:
-    """The noun phrase of a pattern, now and then with another word for its size or kind."""
+    """The noun phrase of a pattern, at random with a synonym for its size or kind."""
     size = rng.choice(SIZE_WORDS[pattern.size]) if pattern.size and rng.random() < 0.5 else pattern.size
     kind = pattern.kind or "thing"
     if kind in SYNONYMS and rng.random() < 0.2:
@@ -48,32 +48,34 @@ def with_article(phrase: str) -> str:
 
 
 def free_caption(scene: Scene, rng: Random, *, keep: float = 1.0) -> str:
-    """One of many captions a person might write: any order, some details left out (each kept with chance `keep`)."""
-    return described(scene, rng, keep=keep)[0]
+    """A random paraphrased caption: any order of the things, each detail kept with probability `keep`."""
+    return free_caption_parts(scene, rng, keep=keep)[0]
 
 
-def described(scene: Scene, rng: Random, *, keep: float = 1.0) -> tuple[str, list[Pattern], str | None]:
-    """As `free_caption`, with what it names in its order, and the setting where it is told."""
+def free_caption_parts(
+    scene: Scene, rng: Random, *, keep: float = 1.0
+) -> tuple[str, list[Pattern], str | None]:
+    """As `free_caption`, with the patterns it names in order, and the setting if it is named."""
     things = list(scene.things)
     rng.shuffle(things)
     if keep < 1:
         things = [thing for thing in things if rng.random() < keep] or things[:1]
-    looks = [_some_of(thing, rng, keep) for thing in things]
-    phrases = [with_article(reworded(look, rng)) for look in looks]
+    patterns = [_random_details(thing, rng, keep) for thing in things]
+    phrases = [with_article(reworded(pattern, rng)) for pattern in patterns]
     place = rng.choice(SETTING_WORDS[scene.setting])
-    shapes = [f"{join(phrases)} {place}", f"{join(phrases)}, {place}", f"{place}: {join(phrases)}",
+    templates = [f"{join(phrases)} {place}", f"{join(phrases)}, {place}", f"{place}: {join(phrases)}",
               f"a picture of {join(phrases)} {place}", f"{join(phrases)}"]  # fmt: skip
-    text = rng.choice(shapes[: 4 if rng.random() < 0.75 else 5])
-    return text, looks, None if text == shapes[4] else scene.setting
+    text = rng.choice(templates[: 4 if rng.random() < 0.75 else 5])
+    return text, patterns, None if text == templates[4] else scene.setting
 
 
-def _some_of(thing: Thing, rng: Random, keep: float) -> Pattern:
-    sized = thing.size if rng.random() < 0.5 * keep else None
-    return Pattern(thing.kind, thing.colour if rng.random() < 0.5 + keep / 2 else None, sized)
+def _random_details(thing: Thing, rng: Random, keep: float) -> Pattern:
+    size = thing.size if rng.random() < 0.5 * keep else None
+    return Pattern(thing.kind, thing.colour if rng.random() < 0.5 + keep / 2 else None, size)
 
 
-def opening(rng: Random) -> str:
-    """How a search starts, or nothing at all."""
+def search_prefix(rng: Random) -> str:
+    """The first words of a query, such as "find "; possibly empty."""
     return rng.choice(
         (
             "",

@@ -1,4 +1,4 @@
-"""A drawn collection on disk, with text queries, composed queries and dialogs whose answers are known exactly."""
+"""Writes a synthetic data set: images with text queries, composed queries and dialogs, with exact ground truth."""
 
 from __future__ import annotations
 
@@ -10,50 +10,52 @@ from random import Random
 
 from tqdm import tqdm
 
-from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, family
+from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, composed_group
 from imagescope_agent.lab.scenes.conditions import Condition, predicates, satisfies
 from imagescope_agent.lab.scenes.dialogs import dialog
 from imagescope_agent.lab.scenes.draw import draw
-from imagescope_agent.lab.scenes.queries import Query
+from imagescope_agent.lab.scenes.queries import SceneQuery
 from imagescope_agent.lab.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.lab.scenes.world import Scene, random_scene
 
-#: Composed queries, text queries and dialogs for every hundred pictures (at least `_LEAST` of each).
+#: Composed queries, text queries and dialogs per image (at least `_LEAST` of each).
 _SHARE = 0.3
 _LEAST = 10
-_TARGETS_A_FAMILY = 3
+_TARGETS_PER_GROUP = 3
 
-World = tuple[list[Scene], list[tuple[int, Query]]]
+_Dataset = tuple[list[Scene], list[tuple[int, SceneQuery]]]
 
 
 def make_world(out: Path, seed: int, count: int) -> None:
-    """Write `count` pictures and their queries into `out`; the seed determines every byte.
+    """Write `count` images and their queries into `out`; the seed determines every byte.
 
     images/NNNNNN.png, and one JSON line each in scenes.jsonl (the scene graphs), tir.jsonl, cir.jsonl and chat.jsonl.
-    `targets` holds EVERY picture that satisfies the query (a composed query's reference excepted). The pictures come
-    in families (a reference, three changes of it, a target and a near miss for each) beside unrelated scenes.
+    `targets` holds EVERY image that satisfies the query (a composed query's reference excepted). The images are groups
+    (a reference, three queries about it, a target and a near miss for each) and unrelated scenes.
     """
     rng = Random(f"world {seed}")
-    scenes, composed = _families(rng, count)
+    scenes, composed = _composed_groups(rng, count)
     names = [f"images/{number:06d}.png" for number in range(count)]
     out.mkdir(parents=True, exist_ok=True)
     (out / "images").mkdir(exist_ok=True)
-    for name, scene in zip(tqdm(names, desc="drawing", unit="picture", disable=None), scenes, strict=True):
+    for name, scene in zip(tqdm(names, desc="drawing", unit="image", disable=None), scenes, strict=True):
         draw(scene).save(out / name)
-    _write(out / "scenes.jsonl", ({"id": n, **asdict(s)} for n, s in zip(names, scenes, strict=True)))
-    _write(out / "cir.jsonl", _composed_lines(scenes, names, composed))
-    _write(out / "tir.jsonl", _text_lines(scenes, names, max(_LEAST, round(_SHARE * count)), rng))
-    _write(out / "chat.jsonl", _dialog_lines(scenes, names, max(_LEAST, round(_SHARE * count)), rng))
+    _write_jsonl(out / "scenes.jsonl", ({"id": n, **asdict(s)} for n, s in zip(names, scenes, strict=True)))
+    _write_jsonl(out / "cir.jsonl", _composed_lines(scenes, names, composed))
+    _write_jsonl(out / "tir.jsonl", _text_lines(scenes, names, max(_LEAST, round(_SHARE * count)), rng))
+    _write_jsonl(out / "chat.jsonl", _dialog_lines(scenes, names, max(_LEAST, round(_SHARE * count)), rng))
 
 
-def _families(rng: Random, count: int) -> World:
-    """Scenes in random order, and (index of the reference, query) pairs, the five kinds in turn."""
-    wanted = min(max(_LEAST, round(_SHARE * count)), 3 * count // 8)  # a family of three takes seven pictures
+def _composed_groups(rng: Random, count: int) -> _Dataset:
+    """Scenes in random order, and pairs (index of the reference, composed query), the five kinds in turn."""
+    wanted = min(
+        max(_LEAST, round(_SHARE * count)), 3 * count // 8
+    )  # a group of three queries takes seven images
     scenes: list[Scene] = []
-    queries: list[tuple[int, Query]] = []
+    queries: list[tuple[int, SceneQuery]] = []
     while len(queries) < wanted:
-        size = min(_TARGETS_A_FAMILY, wanted - len(queries))
-        made = family(rng, [COMPOSED_KINDS[(len(queries) + i) % 5] for i in range(size)])
+        size = min(_TARGETS_PER_GROUP, wanted - len(queries))
+        made = composed_group(rng, [COMPOSED_KINDS[(len(queries) + i) % 5] for i in range(size)])
         if made is None:
             continue
         queries.extend((len(scenes), query) for query in made[1])
@@ -61,8 +63,8 @@ def _families(rng: Random, count: int) -> World:
     scenes.extend(random_scene(rng) for _ in range(count - len(scenes)))
     order = list(range(len(scenes)))
     rng.shuffle(order)
-    place_of = {old: new for new, old in enumerate(order)}
-    return [scenes[i] for i in order], [(place_of[i], query) for i, query in queries]
+    new_index = {old: new for new, old in enumerate(order)}
+    return [scenes[i] for i in order], [(new_index[i], query) for i, query in queries]
 
 
 def _targets(scenes: list[Scene], names: list[str], conditions: tuple[Condition, ...]) -> list[str]:
@@ -70,7 +72,7 @@ def _targets(scenes: list[Scene], names: list[str], conditions: tuple[Condition,
 
 
 def _composed_lines(
-    scenes: list[Scene], names: list[str], pairs: list[tuple[int, Query]]
+    scenes: list[Scene], names: list[str], pairs: list[tuple[int, SceneQuery]]
 ) -> Iterable[dict[str, object]]:
     for number, (position, query) in enumerate(pairs):
         reference = names[position]
@@ -82,7 +84,7 @@ def _composed_lines(
 def _text_lines(
     scenes: list[Scene], names: list[str], wanted: int, rng: Random
 ) -> Iterable[dict[str, object]]:
-    made: list[Query] = []
+    made: list[SceneQuery] = []
     while len(made) < wanted:
         query = text_query(rng.choice(scenes), TEXT_KINDS[len(made) % 5], rng)
         made.extend([query] if query else [])
@@ -99,7 +101,7 @@ def _dialog_lines(
         yield {"qid": f"chat-{number:04d}", "target": names[target], "dialog": dialog(scenes[target], rng)}
 
 
-def _write(path: Path, records: Iterable[dict[str, object]]) -> None:
+def _write_jsonl(path: Path, records: Iterable[dict[str, object]]) -> None:
     with path.open("w", encoding="utf-8") as lines:
         for record in records:
             lines.write(json.dumps(record, ensure_ascii=False) + "\n")

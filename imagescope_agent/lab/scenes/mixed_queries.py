@@ -1,6 +1,6 @@
-"""Requests as people write them: relations, numbers, sizes, places and what must not be there in one sentence.
+"""Mixed text queries: relations, counts, sizes, settings and negation combined in one sentence.
 
-Trained on beside the five kinds that are measured, so that their combinations are understood too.
+Training data beside the five kinds that are evaluated, so that the models generalise to combinations.
 """
 
 from __future__ import annotations
@@ -13,28 +13,33 @@ from imagescope_agent.lab.scenes.conditions import (
     Condition,
     Count,
     Exists,
+    InSetting,
     Pattern,
     Related,
-    Setting,
     stands,
 )
-from imagescope_agent.lab.scenes.edits import Step
 from imagescope_agent.lab.scenes.language import (
     SETTING_WORDS,
-    described,
+    free_caption_parts,
     join,
-    opening,
     reworded,
+    search_prefix,
     with_article,
 )
-from imagescope_agent.lab.scenes.queries import Query, listing, with_place
-from imagescope_agent.lab.scenes.text_queries import RELATION_WORDS, TEXT_KINDS, distinct, missing, text_query
+from imagescope_agent.lab.scenes.queries import QueryStep, SceneQuery, listing, with_setting
+from imagescope_agent.lab.scenes.text_queries import (
+    RELATION_WORDS,
+    TEXT_KINDS,
+    absent_pattern,
+    distinct_things,
+    text_query,
+)
 from imagescope_agent.lab.scenes.world import RELATIONS, Scene, Thing
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Clause:
-    """One part of the sentence, what it asks for, and how it is named at the three grains."""
+    """One phrase of the query, its condition, and its wording at the three levels of detail."""
 
     phrase: str
     condition: Condition
@@ -46,8 +51,8 @@ class _Clause:
         return self.condition.words().removeprefix("exactly ")
 
 
-def any_query(scene: Scene, rng: Random, *, mixed: float = 0.4) -> Query:
-    """A text query that `scene` answers: of a measured kind, a caption, or with chance `mixed` a combination."""
+def any_query(scene: Scene, rng: Random, *, mixed: float = 0.4) -> SceneQuery:
+    """A text query that `scene` answers: of the five kinds, a caption, or with probability `mixed` a combination."""
     while True:
         if rng.random() < 0.15:
             return caption_query(scene, rng)
@@ -57,51 +62,51 @@ def any_query(scene: Scene, rng: Random, *, mixed: float = 0.4) -> Query:
             return query
 
 
-def caption_query(scene: Scene, rng: Random) -> Query:
-    """A caption as the query: what it names, each once, and the setting where it is told."""
-    text, looks, setting = described(scene, rng, keep=rng.choice((0.5, 0.5, 0.8)))
-    looks = list(dict.fromkeys(looks))
-    steps = [Step("Addition", Exists(look)) for look in looks]
-    steps += [Step("Addition", Setting(setting))] if setting else []
-    return Query(
+def caption_query(scene: Scene, rng: Random) -> SceneQuery:
+    """A caption used as the query: each pattern it names, once, and the setting if it is named."""
+    text, patterns, setting = free_caption_parts(scene, rng, keep=rng.choice((0.5, 0.5, 0.8)))
+    patterns = list(dict.fromkeys(patterns))
+    steps = [QueryStep("Addition", Exists(pattern)) for pattern in patterns]
+    steps += [QueryStep("Addition", InSetting(setting))] if setting else []
+    return SceneQuery(
         kind="caption",
         text=text,
         steps=tuple(steps),
-        core=listing([replace(look, size=None) for look in looks]),
-        enhanced=listing(looks),
-        full=with_place(listing(looks), setting),
+        core=listing([replace(pattern, size=None) for pattern in patterns]),
+        enhanced=listing(patterns),
+        full=with_setting(listing(patterns), setting),
     )
 
 
-def mixed_query(scene: Scene, rng: Random) -> Query | None:
-    """A query that `scene` answers, or None where it has too few different things."""
-    things = distinct(scene, rng, 1, 4)
+def mixed_query(scene: Scene, rng: Random) -> SceneQuery | None:
+    """A combined query that `scene` answers; None if it has too few different things."""
+    things = distinct_things(scene, rng, 1, 4)
     if things is None:
         return None
     clauses = []
     if len(things) > 1 and rng.random() < 0.5:
         clauses.append(_related(things.pop(), things.pop(), rng))
-    clauses += [_there(thing, rng) for thing in things]
+    clauses += [_exists(thing, rng) for thing in things]
     if rng.random() < 0.35:
-        clauses.append(_counted(scene, rng))
+        clauses.append(_count(scene, rng))
     rng.shuffle(clauses)
     setting = scene.setting if rng.random() < 0.5 else None
-    absent = [missing(scene, rng) for _ in range(rng.choice((0, 1, 1, 2)))]
-    steps = [Step("Addition", clause.condition) for clause in clauses]
-    steps += [Step("Addition", Setting(setting))] if setting else []
-    steps += [Step("Removal", Absent(pattern)) for pattern in dict.fromkeys(absent)]
-    return Query(
+    absent = [absent_pattern(scene, rng) for _ in range(rng.choice((0, 1, 1, 2)))]
+    steps = [QueryStep("Addition", clause.condition) for clause in clauses]
+    steps += [QueryStep("Addition", InSetting(setting))] if setting else []
+    steps += [QueryStep("Removal", Absent(pattern)) for pattern in dict.fromkeys(absent)]
+    return SceneQuery(
         kind="mixed",
         text=_sentence([clause.phrase for clause in clauses], setting, list(dict.fromkeys(absent)), rng),
         steps=tuple(steps),
         core=join([name for clause in clauses for name in clause.core]),
-        enhanced=with_place(join([name for clause in clauses for name in clause.enhanced]), setting),
-        full=with_place(join([clause.full for clause in clauses]), setting),
+        enhanced=with_setting(join([name for clause in clauses for name in clause.enhanced]), setting),
+        full=with_setting(join([clause.full for clause in clauses]), setting),
     )
 
 
 def _sentence(phrases: list[str], setting: str | None, absent: list[Pattern], rng: Random) -> str:
-    text = opening(rng) + join(phrases)
+    text = search_prefix(rng) + join(phrases)
     if setting is not None:
         where = rng.choice(SETTING_WORDS[setting])
         text = rng.choice((f"{text} {where}", f"{text}, {where}", f"{where}, {text}"))
@@ -117,23 +122,27 @@ def _sentence(phrases: list[str], setting: str | None, absent: list[Pattern], rn
 
 
 def _related(first: Thing, second: Thing, rng: Random) -> _Clause:
-    one, other = (Pattern(t.kind, t.colour if rng.random() < 0.8 else None) for t in (first, second))
+    first_pattern, second_pattern = (
+        Pattern(t.kind, t.colour if rng.random() < 0.8 else None) for t in (first, second)
+    )
     relation = rng.choice([name for name in RELATIONS if stands(first, name, second)])
-    said = [with_article(reworded(look, rng)) for look in (one, other)]
-    named = one.words(), other.words()
-    phrase = f"{said[0]} {rng.choice(RELATION_WORDS[relation])} {said[1]}"
-    return _Clause(phrase=phrase, condition=Related(one, relation, other), core=named, enhanced=named)
+    phrases = [with_article(reworded(pattern, rng)) for pattern in (first_pattern, second_pattern)]
+    named = first_pattern.words(), second_pattern.words()
+    phrase = f"{phrases[0]} {rng.choice(RELATION_WORDS[relation])} {phrases[1]}"
+    return _Clause(
+        phrase=phrase, condition=Related(first_pattern, relation, second_pattern), core=named, enhanced=named
+    )
 
 
-def _there(thing: Thing, rng: Random) -> _Clause:
+def _exists(thing: Thing, rng: Random) -> _Clause:
     colour = thing.colour if rng.random() < 0.85 else None
-    look = Pattern(thing.kind, colour, thing.size if rng.random() < 0.35 else None)
-    phrase = with_article(reworded(look, rng))
+    pattern = Pattern(thing.kind, colour, thing.size if rng.random() < 0.35 else None)
+    phrase = with_article(reworded(pattern, rng))
     plain = Pattern(thing.kind, colour).words()
-    return _Clause(phrase=phrase, condition=Exists(look), core=(plain,), enhanced=(look.words(),))
+    return _Clause(phrase=phrase, condition=Exists(pattern), core=(plain,), enhanced=(pattern.words(),))
 
 
-def _counted(scene: Scene, rng: Random) -> _Clause:
+def _count(scene: Scene, rng: Random) -> _Clause:
     base = rng.choice(scene.things)
     pattern = rng.choice(
         (Pattern(base.kind, base.colour), Pattern(base.kind), Pattern(None, base.colour), Pattern())

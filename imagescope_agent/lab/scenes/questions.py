@@ -1,4 +1,4 @@
-"""Yes/no questions about a scene, as many true as false, with the near misses that make them worth asking."""
+"""Balanced yes/no questions about a scene, per skill, with hard negatives."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from imagescope_agent.lab.scenes.conditions import (
     Condition,
     Count,
     Exists,
+    InSetting,
     Pattern,
     Related,
-    Setting,
     stands,
 )
 from imagescope_agent.lab.scenes.language import SETTING_WORDS
@@ -26,8 +26,8 @@ _OTHER_SIDE = {"left of": "right of", "right of": "left of", "above": "below", "
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
-    """A question in words, the true answer, the skill it needs and the things it names, in the order of naming."""
+class SceneQuestion:
+    """A question, its true answer, the skill it tests, and the patterns it names in order."""
 
     text: str
     answer: bool
@@ -35,19 +35,19 @@ class Question:
     named: tuple[Pattern, ...] = ()
 
 
-def ask(scene: Scene, rng: Random, skill: str | None = None) -> Question:
-    """A question about `scene`; yes and no are equally likely within every skill."""
+def random_question(scene: Scene, rng: Random, skill: str | None = None) -> SceneQuestion:
+    """A random question about `scene`; yes and no are equally likely within every skill."""
     skill = skill or rng.choices(SKILLS, weights=_WEIGHTS)[0]
     wanted = rng.random() < 0.5
     for _ in range(50):
-        made = _MAKE[skill](scene, wanted, rng)
+        made = _GENERATORS[skill](scene, wanted, rng)
         if made is not None and made.answer == wanted:
             return made
-    return ask(scene, rng, "thing")  # the scene has nothing to relate
+    return random_question(scene, rng, "thing")  # the scene has nothing to relate
 
 
-def near_miss(scene: Scene, rng: Random) -> Pattern:
-    """A look that is not there, mostly built from what is: a thing that is there in the colour of another."""
+def near_miss_pattern(scene: Scene, rng: Random) -> Pattern:
+    """A pattern that matches nothing in the scene, mostly a kind that is there in the colour of another thing."""
     while True:
         kind = rng.choice([t.kind for t in scene.things] if rng.random() < 0.6 else KINDS)
         colour = rng.choice([t.colour for t in scene.things] if rng.random() < 0.6 else COLOURS)
@@ -58,18 +58,18 @@ def near_miss(scene: Scene, rng: Random) -> Pattern:
             return pattern
 
 
-def _look(scene: Scene, rng: Random) -> Pattern:
+def _random_pattern(scene: Scene, rng: Random) -> Pattern:
     thing = rng.choice(scene.things)
     full = Pattern(thing.kind, thing.colour)
     return rng.choices((full, Pattern(thing.kind), Pattern(None, thing.colour)), weights=(8, 2, 1))[0]
 
 
-def _question(condition: Condition, scene: Scene, skill: str, text: str, *named: Pattern) -> Question:
-    return Question(text=text, answer=condition.holds(scene), skill=skill, named=named)
+def _question(condition: Condition, scene: Scene, skill: str, text: str, *named: Pattern) -> SceneQuestion:
+    return SceneQuestion(text=text, answer=condition.holds(scene), skill=skill, named=named)
 
 
-def _thing(scene: Scene, wanted: bool, rng: Random) -> Question | None:
-    pattern = _look(scene, rng) if wanted else near_miss(scene, rng)
+def _thing(scene: Scene, wanted: bool, rng: Random) -> SceneQuestion | None:
+    pattern = _random_pattern(scene, rng) if wanted else near_miss_pattern(scene, rng)
     words = pattern.words()
     text = Exists(pattern).question()
     if rng.random() < 0.35:
@@ -78,16 +78,18 @@ def _thing(scene: Scene, wanted: bool, rng: Random) -> Question | None:
     return _question(Exists(pattern), scene, "thing", text, pattern)
 
 
-def _size(scene: Scene, wanted: bool, rng: Random) -> Question | None:
+def _size(scene: Scene, wanted: bool, rng: Random) -> SceneQuestion | None:
     thing = rng.choice(scene.things)
     size = thing.size if wanted or rng.random() < 0.2 else next(s for s in SIZES if s != thing.size)
     colour = thing.colour
     if not wanted and size == thing.size:
         colour = rng.choice(COLOURS)
     pattern = Pattern(thing.kind, colour if rng.random() < 0.85 else None, size)
-    alone = Pattern(pattern.kind, pattern.colour)
-    if len(alone.among(scene)) == 1 and rng.random() < 0.3:
-        text = rng.choice((f"Is the {alone.bare} {size}?", f"Is the {alone.bare} a {size} one?"))
+    without_size = Pattern(pattern.kind, pattern.colour)
+    if len(without_size.among(scene)) == 1 and rng.random() < 0.3:
+        text = rng.choice(
+            (f"Is the {without_size.bare} {size}?", f"Is the {without_size.bare} a {size} one?")
+        )
     else:
         text = Exists(pattern).question()
         if rng.random() < 0.25:
@@ -97,16 +99,16 @@ def _size(scene: Scene, wanted: bool, rng: Random) -> Question | None:
     return _question(Exists(pattern), scene, "size", text, pattern)
 
 
-def _setting(scene: Scene, wanted: bool, rng: Random) -> Question | None:
+def _setting(scene: Scene, wanted: bool, rng: Random) -> SceneQuestion | None:
     name = scene.setting if wanted else rng.choice(SETTINGS)
-    text = Setting(name).question()
+    text = InSetting(name).question()
     if rng.random() < 0.4:
         where = rng.choice(SETTING_WORDS[name])
         text = rng.choice((f"Is it {where}?", f"Is this {where}?", f"Is the picture {SETTING_PHRASE[name]}?"))
-    return _question(Setting(name), scene, "setting", text)
+    return _question(InSetting(name), scene, "setting", text)
 
 
-def _relation(scene: Scene, wanted: bool, rng: Random) -> Question | None:
+def _relation(scene: Scene, wanted: bool, rng: Random) -> SceneQuestion | None:
     if len(scene.things) < 2:
         return None
     one, other = rng.sample(scene.things, 2)
@@ -116,7 +118,7 @@ def _relation(scene: Scene, wanted: bool, rng: Random) -> Question | None:
         if rng.random() < 0.75:
             relation = _OTHER_SIDE[relation]
         else:
-            patterns[rng.randrange(2)] = near_miss(scene, rng)
+            patterns[rng.randrange(2)] = near_miss_pattern(scene, rng)
     first, second = patterns
     text = Related(first, relation, second).question()
     if rng.random() < 0.4:
@@ -126,9 +128,16 @@ def _relation(scene: Scene, wanted: bool, rng: Random) -> Question | None:
     return _question(Related(first, relation, second), scene, "relation", text, first, second)
 
 
-def _count(scene: Scene, wanted: bool, rng: Random) -> Question | None:
-    many = [p for p in {_look(scene, rng) for _ in range(4)} if len(p.among(scene)) > 1]
-    pattern = rng.choice(many) if many and rng.random() < 0.7 else rng.choice((_look(scene, rng), Pattern()))
+def _count(scene: Scene, wanted: bool, rng: Random) -> SceneQuestion | None:
+    candidates = dict.fromkeys(
+        _random_pattern(scene, rng) for _ in range(4)
+    )  # a set's order differs between processes
+    many = [pattern for pattern in candidates if len(pattern.among(scene)) > 1]
+    pattern = (
+        rng.choice(many)
+        if many and rng.random() < 0.7
+        else rng.choice((_random_pattern(scene, rng), Pattern()))
+    )
     true = len(pattern.among(scene))
     number = true if wanted else max(1, true + rng.choice((-1, 1, 1, 2)))
     condition = Count(pattern, min(number, 6))
@@ -138,15 +147,15 @@ def _count(scene: Scene, wanted: bool, rng: Random) -> Question | None:
     return _question(condition, scene, "count", text, pattern)
 
 
-def _negation(scene: Scene, wanted: bool, rng: Random) -> Question | None:
-    pattern = near_miss(scene, rng) if wanted else _look(scene, rng)
+def _negation(scene: Scene, wanted: bool, rng: Random) -> SceneQuestion | None:
+    pattern = near_miss_pattern(scene, rng) if wanted else _random_pattern(scene, rng)
     bare, words = pattern.bare, pattern.words()
     text = rng.choice((f"Is there no {bare}?", f"Is the picture without {words}?", f"Is {words} missing?",
                        f"Is it true that there is no {bare}?", f"Is this a picture with no {bare}?"))  # fmt: skip
     return _question(Absent(pattern), scene, "negation", text, pattern)
 
 
-_MAKE: dict[str, Callable[[Scene, bool, Random], Question | None]] = {
+_GENERATORS: dict[str, Callable[[Scene, bool, Random], SceneQuestion | None]] = {
     "thing": _thing,
     "size": _size,
     "setting": _setting,

@@ -1,4 +1,4 @@
-"""Things in places on a background: the scene graph behind every drawn picture."""
+"""Scene graphs: things with kind, colour, size and position in a setting, sampled at random."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ SETTINGS = ("meadow", "beach", "desert", "snow", "sunset", "night")
 RELATIONS = ("left of", "right of", "above", "below")
 MAX_THINGS = 6
 
-#: Diameter of a thing, as a fraction of the picture's side, with the range it may vary in.
+#: Diameter of a thing, as a fraction of the image's side: the range it is drawn from.
 DIAMETER = {"small": (0.20, 0.23), "large": (0.33, 0.37)}
-#: Least distance between two centres along EACH axis, so that left/right/above/below is never a matter of taste.
+#: Least distance between two centres along EACH axis, so that left/right/above/below is never ambiguous.
 CLEAR_GAP = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class Thing:
-    """One thing; `x`, `y` is its centre and `diameter` its extent, all in fractions of the picture's side."""
+    """One thing; `x`, `y` is its centre and `diameter` its extent, all in fractions of the image's side."""
 
     kind: str
     colour: str
@@ -33,7 +33,7 @@ class Thing:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A picture's content: things sorted from left to right, the setting, and which drawing of the setting."""
+    """The scene graph of one image: things sorted from left to right, setting, variant of its background."""
 
     things: tuple[Thing, ...]
     setting: str
@@ -41,7 +41,7 @@ class Scene:
 
 
 def random_thing(rng: Random, *, like: tuple[Thing, ...] = ()) -> Thing:
-    """Draw kind, colour and size; sometimes (25 %) a kind that is there already, so that counting means something."""
+    """Sample kind, colour and size; with probability 0.25 a kind already there, so that counts above one occur."""
     kind = rng.choice(KINDS)
     colour = rng.choice(COLOURS)
     if like and rng.random() < 0.25:
@@ -52,7 +52,7 @@ def random_thing(rng: Random, *, like: tuple[Thing, ...] = ()) -> Thing:
 
 
 def random_scene(rng: Random, *, count: int | None = None) -> Scene:
-    """A scene of `count` things (1-6, mostly 2-4, when not given) placed so that none hides another."""
+    """A scene of `count` things (1-6, mostly 2-4, when not given) placed without overlap."""
     count = count or rng.choices(range(1, MAX_THINGS + 1), weights=(10, 24, 28, 20, 11, 7))[0]
     things: tuple[Thing, ...] = ()
     for _ in range(count):
@@ -99,5 +99,5 @@ def _clear(x: float, y: float, diameter: float, other: Thing) -> bool:
 def _shrink_last_large(things: tuple[Thing, ...]) -> tuple[Thing, ...]:
     large = [i for i, thing in enumerate(things) if thing.size == "large"]
     if not large:
-        raise ValueError(f"{len(things)} things do not fit into one picture; ask for at most {MAX_THINGS}")
+        raise ValueError(f"{len(things)} things do not fit into one image; ask for at most {MAX_THINGS}")
     return tuple(replace(t, size="small") if i == large[-1] else t for i, t in enumerate(things))

@@ -1,1 +1,1 @@
-"""How the models that ship with the package are trained, from nothing, on drawn scenes."""
+"""Training of the models that ship with the package, from random weights, on synthetic scenes."""

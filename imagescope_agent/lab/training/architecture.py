@@ -1,4 +1,4 @@
-"""The two mini models: a chat model in Qwen3-VL format and its sizes. Plain configuration, no training here."""
+"""Architecture of the mini chat model in Qwen3-VL format: sizes, initialisation, growing, saving."""
 
 from __future__ import annotations
 
@@ -18,15 +18,11 @@ from transformers import (
 from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLVisionConfig
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
 
-from imagescope_agent.lab.training.pool import SIDE
+from imagescope_agent.lab.training.image_grid import GRID, IMAGE_SIDE, MERGE, PATCH
 
-PATCH = 16
-MERGE = 2
-GRID = SIDE // PATCH  # patches along a side
-LAYERS = 7  # of text: one gathers what was found of a picture, one more chooses among pictures
-IMAGE_TOKENS = (GRID // MERGE) ** 2  # what one picture costs the language model
+TEXT_LAYERS = 7  # the auxiliary heads and attention supervision refer to them by number
 
-#: Text and pictures of one turn; images come first so that every question about a picture shares one prefix.
+#: Images come first, so that all questions about an image share a prefix.
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
@@ -39,7 +35,7 @@ CHAT_TEMPLATE = (
 
 
 def vision_config() -> Qwen3VLVisionConfig:
-    """Sizes of the vision tower: 4 layers of width 192 over 64 patches."""
+    """The vision tower: 4 layers of width 192 over 64 patches."""
     return Qwen3VLVisionConfig(
         depth=4,
         hidden_size=192,
@@ -55,7 +51,7 @@ def vision_config() -> Qwen3VLVisionConfig:
 
 
 def chat_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
-    """Sizes of the mini chat model: 4 vision layers of width 192, 7 text layers of width 192."""
+    """The chat model: 4 vision layers and 7 text layers of width 192."""
 
     def token(name: str) -> int:
         return int(tokenizer.convert_tokens_to_ids(name))  # type: ignore[arg-type]
@@ -65,9 +61,9 @@ def chat_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
             "vocab_size": len(tokenizer),
             "hidden_size": 192,
             "intermediate_size": 576,
-            "num_hidden_layers": LAYERS,
+            "num_hidden_layers": TEXT_LAYERS,
             "num_attention_heads": 6,
-            "num_key_value_heads": 6,  # sharing keys and values starves a model this narrow
+            "num_key_value_heads": 6,  # no grouped-query attention: it costs accuracy at this width
             "head_dim": 32,
             "max_position_embeddings": 4096,
             "rope_parameters": {
@@ -89,10 +85,11 @@ def chat_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
 
 
 def chat_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Qwen3VLForConditionalGeneration:
-    """A freshly initialised mini chat model, in float32.
+    """A randomly initialised mini chat model, in float32.
 
-    The format's own initialisation (0.02 everywhere) suits widths of thousands. At width 192 every layer starts with
-    outputs of its input's size, and attention may be sharp from the start, or nothing is learnt for thousands of steps.
+    The format's own initialisation (0.02 everywhere) suits widths of thousands. At width 192 every layer has to start
+    with outputs of the scale of its input, and with attention that can be sharp, or the loss stays flat for thousands
+    of steps.
     """
     torch.manual_seed(seed)
     model = Qwen3VLForConditionalGeneration(chat_config(tokenizer))
@@ -101,8 +98,8 @@ def chat_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Qwen3VLForC
             if name.startswith("embed_tokens"):
                 weight.normal_(std=0.5)
             elif weight.ndim == 2:
-                damped = name.endswith(("o_proj.weight", "down_proj.weight"))
-                weight.normal_(std=(0.4 if damped else 1.0) * weight.shape[1] ** -0.5)
+                output = name.endswith(("o_proj.weight", "down_proj.weight"))
+                weight.normal_(std=(0.4 if output else 1.0) * weight.shape[1] ** -0.5)
             elif name.endswith(("q_norm.weight", "k_norm.weight")):
                 weight.fill_(1.5)
     model.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids("<|im_end|>")
@@ -110,32 +107,33 @@ def chat_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Qwen3VLForC
     return model
 
 
-def grown_chat_model(
+def grow_chat_model(
     folder: Path, pieces: Sequence[str]
 ) -> tuple[Qwen3VLForConditionalGeneration, PreTrainedTokenizerFast]:
-    """A saved mini chat model in float32 with `LAYERS` layers, and its tokenizer with `pieces` as single tokens.
+    """A saved mini chat model in float32, grown to `TEXT_LAYERS` layers, and its tokenizer with `pieces` as tokens.
 
-    A new piece starts as the mean of the tokens that it was written with before, a new layer as one that adds nothing.
+    The embedding of a new token is the mean of those of the tokens it replaces; a new layer is initialised to the
+    identity.
     """
     tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
     saved = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
     layers = len(saved.model.language_model.layers)
-    model = saved if layers == LAYERS else _deepened(saved, tokenizer)
+    model = saved if layers == TEXT_LAYERS else _with_more_layers(saved, tokenizer)
     new = [piece for piece in pieces if piece not in tokenizer.get_vocab()]
     before = [tokenizer(piece, add_special_tokens=False).input_ids for piece in new]
     tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in new])
     model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     with torch.no_grad():
         table: torch.Tensor = model.model.language_model.embed_tokens.weight
-        for piece, parts in zip(new, before, strict=True):
-            table[tokenizer.convert_tokens_to_ids(piece)] = table[parts].mean(0)
+        for piece, old_tokens in zip(new, before, strict=True):
+            table[tokenizer.convert_tokens_to_ids(piece)] = table[old_tokens].mean(0)
     return model, tokenizer
 
 
-def _deepened(
+def _with_more_layers(
     saved: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast
 ) -> Qwen3VLForConditionalGeneration:
-    """The same model with new last layers whose outputs are still nothing."""
+    """The same model with new last layers whose output projections are zero."""
     model = chat_model(tokenizer)
     model.load_state_dict(saved.state_dict(), strict=False)
     with torch.no_grad():
@@ -146,8 +144,8 @@ def _deepened(
 
 
 def chat_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLProcessor:
-    """The processor saved beside the weights: every picture becomes 128 x 128 pixels, 16 tokens."""
-    pixels = {"shortest_edge": SIDE * SIDE, "longest_edge": SIDE * SIDE}
+    """The processor saved with the weights: every image becomes 128 x 128 pixels, 16 tokens."""
+    pixels = {"shortest_edge": IMAGE_SIDE * IMAGE_SIDE, "longest_edge": IMAGE_SIDE * IMAGE_SIDE}
     common: dict[str, Any] = {
         "patch_size": PATCH,
         "merge_size": MERGE,
@@ -162,37 +160,12 @@ def chat_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLProcessor:
     )
 
 
-def patches(pixels: torch.Tensor) -> torch.Tensor:
-    """What the processor makes of 128 x 128 pictures, without its per-picture cost.
-
-    Args:
-        pixels: (n, 128, 128, 3) uint8.
-
-    Returns:
-        (n * 64, 768) float32: patches in merge order, channels first.
-    """
-    n = pixels.shape[0]
-    values = pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
-    half = GRID // MERGE
-    values = values.reshape(n, 3, half, MERGE, PATCH, half, MERGE, PATCH)
-    values = values.permute(0, 2, 5, 3, 6, 1, 4, 7)  # n, rows, columns, 2, 2, channel, y, x
-    return values.reshape(n * GRID * GRID, -1)
-
-
-def patch_centres() -> torch.Tensor:
-    """Centres of the 64 patches in merge order: (64, 2) x, y in fractions of the side."""
-    rows = torch.arange(GRID).float().add(0.5).div(GRID)
-    grid = torch.stack(torch.meshgrid(rows, rows, indexing="ij"), dim=-1).flip(-1)  # y-major, (x, y)
-    half = GRID // MERGE
-    return grid.reshape(half, MERGE, half, MERGE, 2).permute(0, 2, 1, 3, 4).reshape(-1, 2)
-
-
 def save_chat_model(
     model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path
 ) -> None:
-    """Write a folder that any Hugging Face loader opens: 16-bit safetensors, tokenizer, processor, template."""
+    """Write a Hugging Face checkpoint: float16 safetensors, tokenizer, processor, chat template."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.to(torch.float16) for name, value in model.state_dict().items()}
     model.save_pretrained(folder, state_dict=weights)
     chat_processor(tokenizer).save_pretrained(folder)
-    (folder / "model.safetensors").chmod(0o644)  # a package's files are for everyone
+    (folder / "model.safetensors").chmod(0o644)  # readable by every user of an installed package

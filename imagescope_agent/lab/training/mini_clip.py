@@ -1,7 +1,6 @@
-"""The mini open_clip model: pictures and texts in one space, good at what is there, weak at what belongs to what.
+"""The mini open_clip model: contrastive training (CLIP, arXiv 2103.00020) from the pretrained vision tower.
 
-Its picture tower starts from the chat model's (stage one of `vision`), which knows shapes and colours already; only
-the contrast between pictures and texts is learnt here (CLIP, arXiv 2103.00020).
+The image tower starts from the chat model's, see `vision_pretraining`.
 """
 
 from __future__ import annotations
@@ -24,24 +23,24 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
 from imagescope_agent.lab.scenes.language import caption, free_caption
 from imagescope_agent.lab.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.lab.scenes.world import Scene, random_scene
-from imagescope_agent.lab.training.checkpoint import load_state, save_state
-from imagescope_agent.lab.training.pool import SIDE
-from imagescope_agent.lab.training.schedule import Curve, rate
+from imagescope_agent.lab.training.checkpoint import load_checkpoint, save_checkpoint
+from imagescope_agent.lab.training.curves import MetricsLog, learning_rate
+from imagescope_agent.lab.training.image_grid import IMAGE_SIDE, PATCH
 
 CONTEXT = 56  # tokens: the caption of six things, with room
 PAD, START, END = "<|pad|>", "<|start|>", "<|end|>"
 
 
 def clip_config(vocabulary: int) -> dict[str, object]:
-    """open_clip's model configuration: the chat model's tower for pictures, 3 layers of width 192 for texts."""
+    """open_clip's model configuration: the chat model's vision tower, and 3 text layers of width 192."""
     return {
         "embed_dim": 192,
         "vision_cfg": {
-            "image_size": SIDE,
+            "image_size": IMAGE_SIDE,
             "layers": 4,
             "width": 192,
             "head_width": 32,
-            "patch_size": 16,
+            "patch_size": PATCH,
             "mlp_ratio": 3.0,
             "no_ln_pre": True,
             "pool_type": "avg",
@@ -57,7 +56,7 @@ def clip_config(vocabulary: int) -> dict[str, object]:
 
 
 def train_clip_tokenizer(seed: int = 0, examples: int = 4000) -> Tokenizer:
-    """Lower-case byte-level BPE on what people write of the drawn world; end-of-text has the largest id."""
+    """Lower-case byte-level BPE trained on captions and queries; end-of-text has the largest id."""
     rng = Random(f"clip corpus {seed}")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Lowercase()
@@ -69,13 +68,13 @@ def train_clip_tokenizer(seed: int = 0, examples: int = 4000) -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator((some_text(random_scene(rng), rng) for _ in range(examples)), trainer)
+    tokenizer.train_from_iterator((random_text(random_scene(rng), rng) for _ in range(examples)), trainer)
     tokenizer.add_special_tokens([END])
     return tokenizer
 
 
-def some_text(scene: Scene, rng: Random) -> str:
-    """A caption, complete or not, a query or one of its descriptions."""
+def random_text(scene: Scene, rng: Random) -> str:
+    """A training text of a scene: a caption, complete or not, a query or one of its descriptions."""
     choice = rng.random()
     if choice < 0.25:
         return caption(scene)
@@ -97,8 +96,8 @@ def text_ids(tokenizer: Tokenizer, texts: list[str]) -> torch.Tensor:
     return rows
 
 
-def start_from_tower(model: open_clip.CLIP, tower: Qwen3VLVisionModel) -> None:
-    """Copy the chat model's picture tower; what has no counterpart (rotary positions, class token) is left to learn."""
+def copy_vision_tower(model: open_clip.CLIP, tower: Qwen3VLVisionModel) -> None:
+    """Copy the chat model's vision tower; what has no counterpart (rotary positions, class token) stays as it is."""
     visual = model.visual
     with torch.no_grad():
         embed: Any = tower.patch_embed.proj
@@ -115,7 +114,7 @@ def start_from_tower(model: open_clip.CLIP, tower: Qwen3VLVisionModel) -> None:
             block.mlp.c_proj.load_state_dict(source.mlp.linear_fc2.state_dict())
 
 
-def as_seen(pixels: np.ndarray) -> torch.Tensor:
+def preprocess_pixels(pixels: np.ndarray) -> torch.Tensor:
     """(n, 128, 128, 3) uint8 -> (n, 3, 128, 128) float32 in [-1, 1]."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
@@ -130,27 +129,24 @@ def train_clip(
     steps: int,
     batch: int = 128,
     peak: float = 1e-3,
-    tower_share: float = 0.4,
+    tower_lr_scale: float = 0.4,
     seed: int = 0,
 ) -> None:
-    """Symmetric InfoNCE over the batch; resumes from `out`, writes a curve to `out/clip.jsonl`."""
+    """Train with symmetric InfoNCE over the batch; resumes from `out`, logs metrics to `out/clip.jsonl`."""
     tower = list(model.visual.parameters())
-    seen = {id(parameter) for parameter in tower}
-    rest = [parameter for parameter in model.parameters() if id(parameter) not in seen]
-    groups = [{"params": rest, "share": 1.0}, {"params": tower, "share": tower_share}]
+    in_tower = {id(parameter) for parameter in tower}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in in_tower]
+    groups = [{"params": rest, "lr_scale": 1.0}, {"params": tower, "lr_scale": tower_lr_scale}]
     optimizer = torch.optim.AdamW(groups, lr=peak, betas=(0.9, 0.98), weight_decay=0.05)
-    first = load_state(out, {"model": model}, optimizer)
-    curve, started = Curve(out / "clip.jsonl"), time.monotonic()
+    first = load_checkpoint(out, {"model": model}, optimizer)
+    log, started = MetricsLog(out / "clip.jsonl"), time.monotonic()
     for step in range(first, steps):
         rng = Random(f"{seed}-{step}")
         for group in optimizer.param_groups:
-            group["lr"] = group["share"] * rate(step, steps, peak=peak, warmup=60)
+            group["lr"] = group["lr_scale"] * learning_rate(step, steps, peak=peak, warmup=60)
         chosen = sorted(rng.sample(range(len(scenes)), batch))
-        texts = text_ids(tokenizer, [some_text(scenes[i], rng) for i in chosen])
-        image, text, scale = model(as_seen(pixels[chosen]), texts)
-        logits = scale * image @ text.T
-        target = torch.arange(batch)
-        loss = (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
+        texts = text_ids(tokenizer, [random_text(scenes[i], rng) for i in chosen])
+        loss, accuracy = _contrastive_loss(*model(preprocess_pixels(pixels[chosen]), texts))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_([*rest, *tower], 1.0)
@@ -158,17 +154,26 @@ def train_clip(
         with torch.no_grad():
             model.logit_scale.clamp_(max=4.6052)  # CLIP's bound of 100
         if step % 25 == 0 or step == steps - 1:
-            right = (logits.argmax(0) == target).float().mean().item()
-            curve.add(step, loss=loss.item(), right=right, seconds=time.monotonic() - started)
+            log.add(step, loss=loss.item(), right=accuracy.item(), seconds=time.monotonic() - started)
         if step % 100 == 99 or step == steps - 1:
-            save_state(out, {"model": model}, optimizer)
+            save_checkpoint(out, {"model": model}, optimizer)
+
+
+def _contrastive_loss(
+    image: torch.Tensor, text: torch.Tensor, scale: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Symmetric InfoNCE of embeddings (n, width), and the accuracy of choosing the image of a text."""
+    logits = scale * image @ text.T
+    target = torch.arange(len(logits))
+    loss = (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
+    return loss, (logits.argmax(0) == target).float().mean()
 
 
 def save_clip(model: open_clip.CLIP, tokenizer: Tokenizer, folder: Path) -> None:
-    """Write the folder that `collection.embed` opens: configuration, 16-bit safetensors, tokenizer."""
+    """Write the folder that the open_clip embedder opens: configuration, float16 safetensors, tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
     preprocess = {
-        "size": [SIDE, SIDE],
+        "size": [IMAGE_SIDE, IMAGE_SIDE],
         "mean": [0.5] * 3,
         "std": [0.5] * 3,
         "interpolation": "bicubic",

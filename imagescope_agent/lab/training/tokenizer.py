@@ -1,4 +1,4 @@
-"""The mini chat model's tokenizer: byte-level BPE learnt on what this project says, with room for what it will say."""
+"""The mini chat model's tokenizer: byte-level BPE trained on the prompts and answers of the training turns."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from random import Random
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from imagescope_agent.lab.training.examples import (
-    caption_branch,
-    reading_branches,
-    search_branches,
-    verdict_branches,
-)
-from imagescope_agent.lab.training.talking import talk_branches
+from imagescope_agent.lab.scenes.world import random_scene
+from imagescope_agent.lab.training.data.dialogue_turns import dialogue_turns
+from imagescope_agent.lab.training.data.image_turns import caption_turn, text_judge_turns, verdict_turns
+from imagescope_agent.lab.training.data.understanding_turns import understanding_turns
 
-SPECIAL = (
+SPECIAL_TOKENS = (
     "<|endoftext|>",
     "<|im_start|>",
     "<|im_end|>",
@@ -25,10 +22,10 @@ SPECIAL = (
     "<|image_pad|>",
     "<|video_pad|>",
 )
-VOCABULARY = 1024
+VOCABULARY_SIZE = 1024
 
-#: Where an answer in JSON leaves no choice one token is enough: fewer steps to write it, and nothing to learn.
-SCAFFOLD = (
+#: The fixed parts of JSON answers as single tokens: fewer decoding steps, and nothing to learn.
+JSON_TOKENS = (
     '{"steps":[{"type":"',
     '","text":"',
     '"},{"type":"',
@@ -56,8 +53,8 @@ SCAFFOLD = (
     '{"grades":[',
 )
 
-#: Words and signs that later skills use, so that they are short from the first day on.
-_LATER = (
+#: Words of prompts that the training turns lack, so that they are short too.
+_MORE_WORDS = (
     "Yes No yes no user assistant system A B C D E F G H I J K L M N O P Q R S T 0 1 2 3 4 5 6 7 8 9 10 11 12 "
     "first second third fourth picture pictures image images candidate candidates best better worst match grade "
     "excellent good partial poor why because question answer dialog turn so far known unknown not which what "
@@ -67,38 +64,36 @@ _LATER = (
 
 
 def train_tokenizer(seed: int = 0, examples: int = 4000) -> PreTrainedTokenizerFast:
-    """Learn the vocabulary of about a thousand pieces; Yes and No are single tokens."""
+    """Train a vocabulary of about a thousand tokens; Yes and No are single tokens."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=list(SPECIAL),
+        vocab_size=VOCABULARY_SIZE,
+        special_tokens=list(SPECIAL_TOKENS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(_corpus(seed, examples), trainer)
-    tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in SCAFFOLD])
+    tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in JSON_TOKENS])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
-        additional_special_tokens=list(SPECIAL[1:]),
+        additional_special_tokens=list(SPECIAL_TOKENS[1:]),
         model_max_length=4096,
     )
 
 
 def _corpus(seed: int, examples: int) -> Iterator[str]:
-    from imagescope_agent.lab.scenes.world import random_scene
-
     rng = Random(f"corpus {seed}")
     for number in range(examples):
         scene = random_scene(rng)
-        branches = [caption_branch(scene), *verdict_branches(scene, rng, 8), *reading_branches(rng)]
-        branches += [*search_branches(scene, rng), *talk_branches(rng)]
-        for branch in branches:
-            yield branch.prompt
-            yield branch.answer
+        turns = [caption_turn(scene), *verdict_turns(scene, rng, 8), *understanding_turns(rng)]
+        turns += [*text_judge_turns(scene, rng), *dialogue_turns(rng)]
+        for turn in turns:
+            yield turn.prompt
+            yield turn.answer
         if number % 4 == 0:
-            yield _LATER
+            yield _MORE_WORDS
     yield "user\n assistant\n system\n"

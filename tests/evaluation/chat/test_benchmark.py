@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.evaluation.chat import benchmark
 from imagescope_agent.evaluation.chat.simulated_user import SimulatedUser, parse_scene_question
-from imagescope_agent.lab.scenes.questions import ask
+from imagescope_agent.lab.scenes.questions import random_question
 from imagescope_agent.lab.scenes.world import Scene, Thing, random_scene
 from tests.chat.drawn import DrawnWorld
 
@@ -63,7 +63,7 @@ def test_the_user_is_right_about_every_question_of_the_drawn_world() -> None:
     random = Random(5)
     for _ in range(1500):
         scene = random_scene(random)
-        question = ask(scene, random)
+        question = random_question(scene, random)
         assert SimulatedUser(scene).answer(question.text) == ("yes" if question.answer else "no"), question
 
 

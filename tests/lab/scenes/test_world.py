@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -19,17 +22,18 @@ from imagescope_agent.lab.scenes.conditions import (
     Condition,
     Count,
     Exists,
+    InSetting,
     Pattern,
     Related,
-    Setting,
     satisfies,
 )
 from imagescope_agent.lab.scenes.dialogs import dialog
-from imagescope_agent.lab.scenes.draw import PALETTE, draw
+from imagescope_agent.lab.scenes.draw import draw
 from imagescope_agent.lab.scenes.language import caption, free_caption
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.lab.scenes.mixed_queries import mixed_query
-from imagescope_agent.lab.scenes.questions import SKILLS, ask
+from imagescope_agent.lab.scenes.questions import SKILLS, random_question
+from imagescope_agent.lab.scenes.stickers import PALETTE
 from imagescope_agent.lab.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.lab.scenes.world import COLOURS, KINDS, SETTINGS, Scene, Thing, random_scene
 
@@ -93,7 +97,7 @@ def test_conditions_by_hand() -> None:
         Count(Pattern(), 3),
         Related(Pattern("house"), "left of", Pattern("cat", "black")),
         Related(Pattern("cat"), "below", Pattern("cat")),
-        Setting("night"),
+        InSetting("night"),
     ]
     no: list[Condition] = [
         Exists(Pattern("cat", "black", "large")),
@@ -101,7 +105,7 @@ def test_conditions_by_hand() -> None:
         Count(Pattern("cat"), 1),
         Related(Pattern("house"), "above", Pattern("cat")),
         Related(Pattern("house"), "left of", Pattern("house")),
-        Setting("beach"),
+        InSetting("beach"),
     ]
     assert satisfies(FARM, yes)
     assert not any(condition.holds(FARM) for condition in no)
@@ -165,10 +169,29 @@ def test_phrasings_vary() -> None:
     assert len({free_caption(FARM, rng) for _ in range(100)}) > 50
 
 
+def test_questions_are_the_same_in_every_process() -> None:
+    """Sets of strings come in another order in every process; a seed must not depend on it."""
+    code = (
+        "from random import Random; from imagescope_agent.lab.scenes.questions import random_question;"
+        "from imagescope_agent.lab.scenes.world import random_scene; rng = Random(3);"
+        "print([random_question(random_scene(rng), rng, 'count').text for _ in range(40)])"
+    )
+    asked = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    ]
+    assert asked[0] == asked[1] == asked[2]
+
+
 @pytest.mark.parametrize("skill", SKILLS)
 def test_questions_are_balanced(skill: str) -> None:
     rng = Random(7)
-    asked = [ask(random_scene(rng, count=rng.randint(2, 6)), rng, skill) for _ in range(600)]
+    asked = [random_question(random_scene(rng, count=rng.randint(2, 6)), rng, skill) for _ in range(600)]
     assert {question.skill for question in asked} <= {skill, "thing"}
     assert 0.42 < sum(question.answer for question in asked) / len(asked) < 0.58
 

@@ -1,0 +1,1 @@
+"""Accuracy of the mini chat models per skill, on scenes of held-out seeds."""
