@@ -9,21 +9,25 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from imagescope_agent.api import index_folder
 from imagescope_agent.lab import screenshots
+from imagescope_agent.lab.scenes.make import make_world
 
 
-def test_large_pictures_get_a_palette_and_small_ones_lose_nothing(tmp_path: Path) -> None:
+def test_large_pictures_get_a_palette_and_small_ones_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screenshots, "LARGE", 10_000)
     small, large = tmp_path / "small.png", tmp_path / "large.png"
     Image.new("RGBA", (300, 200), (250, 210, 30, 255)).save(small)
-    noise = Random(0).randbytes(400 * 400 * 3)
-    Image.frombytes("RGB", (400, 400), noise).save(large)
-    assert large.stat().st_size > screenshots.LARGE
+    noise = Random(0).randbytes(80 * 80 * 3)
+    Image.frombytes("RGB", (80, 80), noise).save(large)
     for file in (small, large):
         screenshots.compress(file)
     with Image.open(small) as image:
         assert (image.mode, image.getpixel((5, 5))) == ("RGB", (250, 210, 30))
     with Image.open(large) as image:
-        assert (image.mode, image.size) == ("P", (400, 400))
+        assert (image.mode, image.size) == ("P", (80, 80))
     before = large.read_bytes()
     screenshots.compress(large)
     assert large.read_bytes() == before
@@ -33,8 +37,8 @@ def test_large_pictures_get_a_palette_and_small_ones_lose_nothing(tmp_path: Path
 def test_a_trace_and_a_conversation_are_photographed(browser: Any, tmp_path: Path) -> None:
     pytest.importorskip("gradio", reason="the extra `ui` is not installed")
     collection = tmp_path / "collection"
-    screenshots.run_command("scenes", "make", "--seed", "5", "--count", "12", "--out", str(collection))
-    screenshots.run_command("index", str(collection))
+    make_world(collection, 5, 12)
+    index_folder(collection)
     page = screenshots.write_trace(collection, "a red boat", tmp_path / "trace.html")
     shots = [
         screenshots.shoot_trace(browser, page, tmp_path / "a.png", screenshots.DESKTOP, last="#ranking"),
