@@ -1,7 +1,7 @@
 # From a bare clone: `make demo`, `make test`. Needs make, bash and Python 3.11 or newer; nothing is installed outside this folder.
 #   PYTHON=python3.12   another interpreter        TORCH=cpu   smaller torch without CUDA (uv --torch-backend: cpu, cu130, auto, ...)
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-newest lint bench constraints
+.PHONY: help setup demo test test-newest lint bench pictures constraints
 
 SHELL  := /bin/bash
 VENV   := .venv
@@ -50,11 +50,15 @@ lint: setup ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy imagescope_agent graphs tests
 
-bench: setup ## the README's table: GRAPHS on 1,000 unseen drawn scenes of each of SEEDS, resumable
+bench: setup ## the first table of docs/results.md: GRAPHS on 1,000 unseen drawn scenes of each of SEEDS, resumable
 	for seed in $(SEEDS); do for graph in $(GRAPHS); do \
 		$(BIN)/imagescope eval scenes --root runs/scenes/$$seed --graph $$graph --seed $$seed --out runs/bench/$$graph/$$seed || exit; \
 	done; done
 	$(BIN)/imagescope compare $(GRAPHS:%=runs/bench/%) --measure R@1
+
+pictures: setup ## the screenshots and diagrams of the documentation; needs Chromium
+	$(BIN)/python -m imagescope_agent.lab.screenshots --out docs
+	$(BIN)/imagescope graphs --draw docs/graphs
 
 constraints: setup ## pin the newest versions that pyproject.toml allows, without addresses
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
