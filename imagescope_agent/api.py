@@ -24,7 +24,8 @@ from imagescope_agent.prompting import load_prompt
 from imagescope_agent.registry import load_graph, resolve
 from imagescope_agent.results import SearchResult, to_result
 from imagescope_agent.retrieval import manifest
-from imagescope_agent.retrieval.indexer import IndexReport, build, find_images, patterns_of
+from imagescope_agent.retrieval.index_report import IndexReport
+from imagescope_agent.retrieval.indexer import build, find_images
 from imagescope_agent.services import Services, open_embedder_of, open_roles, open_services, weights_of
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Note
@@ -248,7 +249,7 @@ def index_folder(
     folder, place = Path(folder), None if out is None else Path(out)
     chosen = load_profile(profile or DEFAULT_PROFILE)
     name = chosen.name if chosen.name in PROFILES else Path(chosen.name).name
-    patterns = patterns_of(folder, place) if exclude is None else exclude
+    patterns = manifest.patterns_of(folder, place) if exclude is None else exclude
     find_images(
         folder, place, only, patterns
     )  # what is wrong with the folder is told before weights are read
@@ -259,6 +260,7 @@ def index_folder(
             *(folder, place, open_embedder_of(chosen), captioner, prompt),
             captioner_weights=weights_of(captioner),
             profile=name,
+            store=chosen.store,
             only=only,
             exclude=exclude,
             progress=progress,

@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import inspect
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from imagescope_agent.errors import BadInput, suggest
@@ -27,6 +28,21 @@ def resolve(name: str, table: Mapping[str, str], *, kind: str = "name") -> Any:
     if not fits(found):
         raise BadInput(f"{name!r} is no {kind}: {wanted} is wanted; name another")
     return found
+
+
+def resolve_opener(spec: str, table: Mapping[str, str], *, kind: str) -> tuple[Callable[..., Any], str]:
+    """What opens a thing, and the place it is told to open: of KIND[:PLACE], or of module:attribute[:PLACE].
+
+    Raises:
+        BadInput: as `resolve`.
+    """
+    name, _, place = spec.partition(":")
+    if name not in table:
+        if ":" not in spec or not _is_module(name):
+            raise BadInput(f"there is no kind of {kind} {name!r} in {spec!r}; {suggest(name, table)}")
+        attribute, _, place = place.partition(":")
+        name = f"{name}:{attribute}"
+    return resolve(name, table, kind=kind), place
 
 
 def load_graph(name: str) -> Callable[..., Any]:
@@ -52,6 +68,13 @@ def _load(target: str, *, kind: str) -> Any:
     except Exception as error:  # a module may fail in any way when it is imported
         raise BadInput(f"cannot load {kind} {target!r}: {error}; give 'module:attribute'") from error
     return found
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _is_judge(found: Any) -> bool:

@@ -106,7 +106,7 @@ def open_services(profile: str, collection: Path | str) -> Services:
     chosen = load_profile(profile)
     return Services(
         embedder=open_embedder_of(chosen),
-        collection=FolderCollection.open(collection),
+        collection=FolderCollection.open(collection, store=chosen.store),
         **open_roles(chosen),
         profile=chosen.name,
         settings=chosen.settings,

@@ -17,7 +17,7 @@ from imagescope_agent.settings import Settings
 from imagescope_agent.untrusted import read_file
 
 ROLES = ("captioner", "reasoner", "talker", "verifier", "judge")
-KEYS = {"description", "prompt_set", "embedder", "models", "roles", "settings"}
+KEYS = {"description", "prompt_set", "embedder", "store", "models", "roles", "settings"}
 PACKAGE = "imagescope_agent"
 LARGEST = 2**20  # bytes of a profile
 
@@ -28,7 +28,8 @@ class Profile:
 
     Args:
         name: the table's name, or the path of the user's own file.
-        embedder: as `collection.embed.open_embedder` takes it.
+        embedder: as `retrieval.embedders.open_embedder` takes it.
+        store: as `retrieval.stores.open_store` takes it; an index made with this profile keeps its vectors there.
         models: by name, the MLLM class ("mllm") and its arguments.
         roles: role -> model name; all of `ROLES`. The reasoner talks where no talker is named.
         prompt_set: whose wording suits the models that name none of their own, None for the general one.
@@ -40,6 +41,7 @@ class Profile:
     embedder: str
     models: dict[str, dict[str, Any]]
     roles: dict[str, str]
+    store: str = "faiss"
     description: str = ""
     prompt_set: str | None = None
     prompt_sets: dict[str, str] = field(default_factory=dict)
@@ -94,7 +96,7 @@ def _require_types(name: str, table: Mapping[str, Any]) -> None:
     Raises:
         BadInput: one does not.
     """
-    texts = {"description": table, "prompt_set": table, "embedder": table}
+    texts = {"description": table, "prompt_set": table, "embedder": table, "store": table}
     tables = {key: table.get(key, {}) for key in ("models", "roles", "settings")}
     for key, value in tables.items():
         if not isinstance(value, dict):

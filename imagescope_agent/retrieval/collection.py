@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 from cachetools import LRUCache
@@ -17,8 +16,11 @@ from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.mllms.role import ImageRef
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.images import ImageProblem, LoadedImage, Skipped, inside, load, stamp
-from imagescope_agent.retrieval.indexer import IndexReport, build
-from imagescope_agent.retrieval.manifest import Manifest
+from imagescope_agent.retrieval.index_report import IndexReport
+from imagescope_agent.retrieval.indexer import build
+from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Manifest
+from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Space, SpaceQuery, VectorStore
+from imagescope_agent.retrieval.stores import find_space, open_vectors, require_fitting
 from imagescope_agent.retrieval.vectors import Vectors
 
 __all__ = ["FolderCollection", "IndexReport", "build"]
@@ -32,9 +34,10 @@ class FolderCollection:
     Attributes:
         folder: the images.
         location: the folder of the index.
-        ids: relative POSIX paths, sorted; row i of both indices belongs to ids[i].
+        ids: relative POSIX paths, sorted.
         captions: id -> caption, "" where the captioner gave none.
         skipped: what the indexer left out, and why.
+        spaces: the vector spaces by name.
         embedder_weights, captioner_weights: what the index was made with.
         takes_files: whether a reference may be any image file of this machine; a graph server sets it to
             False, so that whoever reaches it sees nothing but the collection.
@@ -45,57 +48,60 @@ class FolderCollection:
     takes_files = True
     merges_copies = True
 
-    def __init__(
-        self, location: Path, content: Manifest, images: faiss.IndexFlatIP, captions: faiss.IndexFlatIP
-    ) -> None:
+    def __init__(self, location: Path, content: Manifest, vectors: VectorStore) -> None:
         self.location = location
         self.folder = (location / content.folder).resolve()
-        self.ids: tuple[str, ...] = tuple(entry.id for entry in content.entries)
+        self.ids = content.ids
         self.captions = {entry.id: entry.caption for entry in content.entries}
         self.skipped: tuple[Skipped, ...] = content.skipped
         self.embedder_weights = content.embedder
         self.captioner_weights = content.captioner
         self.dimension = content.dimension
+        self.spaces: dict[str, Space] = {space.name: space for space in content.all_spaces}
         self._keys = {entry.id: entry.key for entry in content.entries}
         self._rows = {name: row for row, name in enumerate(self.ids)}
         self._refs: LRUCache[tuple[str, str], ImageRef] = LRUCache(REFS, getsizeof=lambda ref: len(ref.data))
         self._lock = threading.Lock()
-        self._images = images
-        self._captions = captions
+        self._vectors = vectors
 
     @classmethod
-    def open(cls, path: Path | str, *, weights: str | None = None) -> FolderCollection:
+    def open(
+        cls, path: Path | str, *, weights: str | None = None, store: str = DEFAULT_STORE
+    ) -> FolderCollection:
         """Open an indexed folder, or an index that lies elsewhere; no model is loaded.
 
         Args:
             path: the indexed folder or the folder of the index.
             weights: an embedder's `weights`; None leaves the check to `require_weights`.
+            store: the store of the user's own profile; an index may name this one besides those of `STORES`.
 
         Raises:
-            BadInput: nothing is indexed there, or the index is damaged or was made with other weights.
+            BadInput: nothing is indexed there, or the index is damaged or was made with other weights or a store that
+                is for its user to name.
         """
         location = manifest.find(Path(path))
         try:
-            collection = cls._read(location)
+            collection = cls._read(location, store)
         except FileNotFoundError:  # published anew between the manifest and the vectors: look once more
             try:
-                collection = cls._read(location)
+                collection = cls._read(location, store)
             except FileNotFoundError as error:
                 raise manifest.damaged(location, f"{Path(error.filename).name} is missing") from error
         if weights is not None:
             collection.require_weights(weights)
         return collection
 
-    def require_weights(self, weights: str) -> None:
-        """Check that queries embedded with these weights may be compared with this index.
+    def require_weights(self, weights: str, space: str = IMAGE) -> None:
+        """Check that queries embedded with these weights may be compared with the vectors of a space.
 
         Raises:
-            BadInput: the index was made with others.
+            BadInput: the vectors were made with others, or there is no such space.
         """
-        if weights != self.embedder_weights:
+        if weights != (made := find_space(space, self.spaces).weights):
+            what = "" if space in (IMAGE, CAPTION) else f"the space {space!r} of "
             raise BadInput(
-                f"the index in {str(self.location)!r} was made with other embedding weights "
-                f"({self.embedder_weights[:12]}, not {weights[:12]}); run `imagescope index {self.folder}` "
+                f"{what}the index in {str(self.location)!r} was made with other embedding weights "
+                f"({made[:12]}, not {weights[:12]}); run `imagescope index {self.folder}` "
                 "with this profile, or search with the profile it was made with"
             )
 
@@ -212,7 +218,7 @@ class FolderCollection:
         Raises:
             BadInput: no such id.
         """
-        return np.asarray(self._images.reconstruct(self._row(name)), dtype=np.float32)
+        return self._vectors.vector(IMAGE, self.ids[self._row(name)])
 
     def search(
         self,
@@ -241,29 +247,41 @@ class FolderCollection:
             raise BadInput(f"k is {k}; ask for at least one image")
         if not 0 <= tau <= 1:
             raise BadInput(f"tau is {tau}; give a number from 0 to 1")
-        # the mean over descriptions of a cosine is the product with their mean: one pass over each index
-        scores = (1 - tau) * _products(self._images, query) + tau * _products(self._captions, query)
-        order = np.argsort(-scores, kind="stable")  # rows are in order of id
-        out = {self._row(name) for name in exclude if name in self}
-        if once:
-            order = order[self._firsts[order]]
-        best = [row for row in order[: k + len(out)].tolist() if row not in out][:k]
+        # the mean over descriptions of a cosine is the product with their mean: one pass over each space
+        image = SpaceQuery(space=IMAGE, vector=query, weight=1 - tau)
+        caption = SpaceQuery(space=CAPTION, vector=query, weight=tau)
+        return self.search_spaces([image, caption], k, exclude, include, once)
+
+    def search_spaces(
+        self,
+        queries: Sequence[SpaceQuery],
+        k: int,
+        exclude: Iterable[str] = (),
+        include: Iterable[str] = (),
+        once: bool = False,
+    ) -> list[tuple[str, float]]:
+        """As `search`, by the weighted sum of inner products in any of the collection's spaces.
+
+        Raises:
+            BadInput: k, a weight or a vector is out of range, or there is no such space.
+        """
+        if k < 1 or not queries:
+            raise BadInput(f"k is {k} for {len(queries)} queries; ask for at least one image with one query")
+        require_fitting(queries, self.spaces)
+        out = {self.ids[self._row(name)] for name in exclude if name in self}
         also = (self.copies(name)[0] if once else name for name in include if name in self)
-        too = {self._row(name) for name in also} - out - set(best)
-        best += sorted(too, key=lambda row: (-scores[row], row))
-        return [(self.ids[row], float(scores[row])) for row in best]
+        too = {self.ids[self._row(name)] for name in also} - out
+        return self._vectors.search(queries, k, exclude=out | self._repeated if once else out, include=too)
 
     @cached_property
-    def _firsts(self) -> npt.NDArray[np.bool_]:
-        """(n,): whether a row is the first of its content."""
-        return np.array([self._ids_of[self._keys[name]][0] == name for name in self.ids], dtype=np.bool_)
+    def _repeated(self) -> set[str]:
+        """Ids whose content is that of an earlier one."""
+        return {name for names in self._ids_of.values() for name in names[1:]}
 
     @classmethod
-    def _read(cls, location: Path) -> FolderCollection:
+    def _read(cls, location: Path, store: str) -> FolderCollection:
         content = manifest.read(location)
-        images = manifest.read_vectors(location, content, content.image_vectors)
-        captions = manifest.read_vectors(location, content, content.caption_vectors)
-        return cls(location, content, images, captions)
+        return cls(location, content, open_vectors(location, content, store=store))
 
     def _row(self, name: str) -> int:
         found = self.named(name)
@@ -277,17 +295,5 @@ class FolderCollection:
             raise BadInput(f"query vectors are {rows.shape}; the index needs (m, {self.dimension})")
         if not np.isfinite(rows).all():
             raise BadInput("a query vector holds a value that is not finite; check the embedding model")
-        mean: Vectors = rows.mean(axis=0, keepdims=True).astype(np.float32)
+        mean: Vectors = rows.mean(axis=0).astype(np.float32)
         return mean
-
-
-def _products(index: faiss.IndexFlatIP, query: Vectors) -> npt.NDArray[np.float64]:
-    """Inner products of one query (1, d) with every row: (n,), in order of rows.
-
-    A range search without bound visits each row by the same code, so that equal rows get equal scores: a
-    matrix product does not promise that.
-    """
-    _, products, rows = index.range_search(query, -float(np.finfo(np.float32).max))
-    scores = np.empty(index.ntotal, dtype=np.float64)
-    scores[rows] = products
-    return scores

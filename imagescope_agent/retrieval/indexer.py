@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Container, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,41 +28,13 @@ from imagescope_agent.retrieval.images import (
     scan,
 )
 from imagescope_agent.retrieval.index_cache import Content, File, IndexCache, storing
-from imagescope_agent.retrieval.protocols import Embedder
+from imagescope_agent.retrieval.index_report import IndexReport
+from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Embedder, Space, StoreBackend
+from imagescope_agent.retrieval.spaces import still_valid
+from imagescope_agent.retrieval.stores import open_store, tidy
 from imagescope_agent.retrieval.vectors import checked
 
 BATCH = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class IndexReport:
-    """What one run of the indexer did.
-
-    `new` images were captioned and embedded, `copies` have the content of another image and cost no model,
-    `unchanged` were done before, `removed` are gone from the folder or no longer readable.
-    """
-
-    folder: str
-    index: str
-    images: int
-    new: int
-    copies: int
-    unchanged: int
-    removed: int
-    skipped: tuple[Skipped, ...]
-    notes: tuple[dict[str, str], ...]
-    usage: dict[str, Any]
-    seconds: float
-
-    def __str__(self) -> str:
-        """A summary, then one line for each file that was skipped."""
-        lines = [
-            f"{self.images} images indexed in {self.index}: {self.new} new, {self.copies} copies, "
-            f"{self.unchanged} unchanged, {self.removed} removed, {len(self.skipped)} skipped"
-        ]
-        lines += [f"skipped {item.id!r}: {item.reason}" for item in self.skipped]
-        lines += [f"{note['kind']}: {note['detail']}" for note in self.notes]
-        return "\n".join(lines)
 
 
 async def build(
@@ -74,6 +46,7 @@ async def build(
     *,
     captioner_weights: str,
     profile: str = "",
+    store: str = manifest.DEFAULT_STORE,
     only: Container[str] | None = None,
     exclude: Sequence[str] | None = None,
     batch: int = BATCH,
@@ -92,6 +65,7 @@ async def build(
         prompt: what the captioner is asked.
         captioner_weights: names the captioner's weights; other weights or another prompt mean new captions.
         profile: the name of what computes, for whoever opens the index.
+        store: where the vectors go, as `stores.open_store` takes it.
         only: ids to index, for a gallery that is a part of the folder; None is all of it.
         exclude: patterns of what to leave out (see `Excluded`), which the index keeps; None is those it has.
         batch: images that are captioned and embedded at once; memory grows with it and not with the folder.
@@ -103,29 +77,22 @@ async def build(
         BackendUnavailable: a model failed; what was finished is kept.
     """
     started = time.monotonic()
-    patterns = patterns_of(folder, out) if exclude is None else tuple(p for p in exclude if p.strip())
+    patterns = (
+        manifest.patterns_of(folder, out) if exclude is None else tuple(p for p in exclude if p.strip())
+    )
     found, skipped = find_images(folder, out, only, patterns)
-    out = out if out is not None else folder / manifest.FOLDER_INDEX
+    out, backend = out if out is not None else folder / manifest.FOLDER_INDEX, open_store(store)
     if out.absolute().is_relative_to(folder.absolute()):  # else the user chose the place
         manifest.require_no_way_out(out, folder)
     hidden = None if progress is None else not progress
     with IndexCache(out) as journal, tqdm(total=len(found), unit="image", disable=hidden) as bar:
         work = _Work(
-            *(folder, out, journal, embedder, captioner, captioner_weights, profile),
+            *(folder, out, journal, embedder, captioner, captioner_weights, profile, store, backend),
             *(prompt, batch, bar, skipped, patterns),
         )
         await work.through(found)
         work.publish()
     return work.report(time.monotonic() - started)
-
-
-def patterns_of(folder: Path, out: Path | None) -> tuple[str, ...]:
-    """The patterns that an index was made with; none where there is no readable index."""
-    place = out if out is not None else folder / manifest.FOLDER_INDEX
-    try:
-        return manifest.read(place).exclude if (place / manifest.MANIFEST).is_file() else ()
-    except (OSError, BadInput):
-        return ()
 
 
 def find_images(
@@ -157,6 +124,8 @@ class _Work:
     captioner: Role
     captioner_weights: str
     profile: str
+    store: str
+    backend: StoreBackend
     prompt: str
     batch: int
     bar: tqdm[Any]
@@ -200,22 +169,26 @@ class _Work:
         self.removed = self.journal.keep_only(self.good)
         with storing(self.out):
             try:
+                entries = tuple(self.journal.entries())
                 content = manifest.Manifest(
                     folder=manifest.folder_as_stored(self.folder, self.out),
                     embedder=self.embedder.weights,
                     captioner=self.captioner_weights,
                     dimension=self.embedder.dimension,
-                    image_vectors=self._vectors("image", "image"),
-                    caption_vectors=self._vectors("caption", "words"),
-                    entries=tuple(self.journal.entries()),
+                    image_vectors=self._vectors(entries, IMAGE, "image"),
+                    caption_vectors=self._vectors(entries, CAPTION, "words"),
+                    entries=entries,
                     skipped=tuple(self.skipped),
                     exclude=self.patterns,
                     profile=self.profile,
+                    store=self.store,
                 )
-                manifest.write(self.out, content)
+                spaces, notes = still_valid(self.out, content, self.backend)
+                self.notes += notes
+                manifest.write(self.out, replace(content, spaces=spaces))
             finally:
                 with suppress(OSError, BadInput):  # tidying must not hide what went wrong
-                    manifest.tidy(self.out)
+                    tidy(self.out, self.store)
 
     def report(self, seconds: float) -> IndexReport:
         return IndexReport(
@@ -232,8 +205,10 @@ class _Work:
             seconds=seconds,
         )
 
-    def _vectors(self, name: str, column: str) -> dict[str, str]:
-        return manifest.write_vectors(self.out, name, self.journal.vectors(column), self.embedder.dimension)
+    def _vectors(self, entries: Sequence[manifest.Entry], name: str, column: str) -> dict[str, Any]:
+        space = Space(name=name, dimension=self.embedder.dimension, weights=self.embedder.weights)
+        ids = [entry.id for entry in entries]
+        return self.backend.write(self.out, ids, space, self.journal.vectors(column))
 
     def _take(self, item: ImageFile, before: File | None) -> None:
         """Decide what a file needs; a content already known or already in this batch needs no model."""

@@ -1,11 +1,10 @@
-"""The published index: a manifest and two FAISS files, seen by readers all at once or not at all.
+"""The published index: a manifest and what it names in a vector store, seen by readers all at once or not at all.
 
-    imagescope.json      which images (sorted by id), captions, weights; names the two files and their sha256
-    image.<hash>.faiss   IndexFlatIP, row i = image of entry i
-    caption.<hash>.faiss IndexFlatIP, row i = its caption
+    imagescope.json      which images (sorted by id), captions, weights, and what the store keeps of each vector space
+    *.faiss              in the default store (see `stores.faiss_flat`), a file for each space
 
-The vector files carry their hash in the name and the manifest is replaced last, so a process killed anywhere
-leaves the previous index whole. The same images, captions and weights give the same bytes.
+Vectors are written under new names and the manifest is replaced last, so a process killed anywhere leaves the previous
+index whole. The same images, captions and weights give the same bytes.
 """
 
 from __future__ import annotations
@@ -14,32 +13,29 @@ import hashlib
 import json
 import os
 import re
-import stat
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import faiss
-import numpy as np
-import numpy.typing as npt
-
 from imagescope_agent.atomic_write import TEMPORARY_PATTERN, write_atomic
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.images import Skipped
+from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, StoredSpace
 from imagescope_agent.untrusted import parse_json, read_file
 
 FORMAT = 1
 MANIFEST = "imagescope.json"  # no name that a data set might use itself
 FOLDER_INDEX = ".imagescope"
 LARGEST = 2**30  # bytes of a manifest: a few million images
-_VECTORS = re.compile(r"(?:image|caption)\.[0-9a-f]{16}\.faiss")
-_PARTIAL = re.compile(rf"(?:{re.escape(MANIFEST)}|{_VECTORS.pattern}){TEMPORARY_PATTERN}")
+DEFAULT_STORE = "faiss"
+MOST_SPACES = 64
+SPACE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+PARTIAL = re.compile(rf"{re.escape(MANIFEST)}{TEMPORARY_PATTERN}")
 #: What may lie in the folder of an index: its own, and what searches and conversations keep beside it.
 _OURS = re.compile(
-    rf"(?:journal|runs|traces|chats)\.sqlite.*|uploads|profile|{_VECTORS.pattern}.*|{re.escape(MANIFEST)}.*"
+    rf"(?:journal|runs|traces|chats)\.sqlite.*|uploads|profile|{re.escape(MANIFEST)}.*"
+    rf"|{SPACE_NAME.pattern}\.[0-9a-f]{{16}}\.faiss.*"
 )
-_FLAT, _HEADER = b"IxFI", 1024  # how FAISS marks an IndexFlatIP, and room for what comes before the rows
 _KEY = re.compile(r"(?:[0-9a-f]{64})?")
 
 
@@ -58,20 +54,42 @@ class Manifest:
 
     Args:
         folder: of the images, relative to the index where that lies inside it.
+        embedder: weights behind the spaces "image" and "caption".
+        dimension: of the vectors in these two.
+        image_vectors, caption_vectors: what the store keeps of these two.
         profile: the name of the models that made it; "" in an index that keeps it in a file of its own.
         exclude: patterns of what was left out (see `scanning.Excluded`).
+        store: the kind of vector store, as `stores.open_store` takes it.
+        spaces: further vector spaces.
     """
 
     folder: str
     embedder: str
     captioner: str
     dimension: int
-    image_vectors: dict[str, str]
-    caption_vectors: dict[str, str]
+    image_vectors: dict[str, Any]
+    caption_vectors: dict[str, Any]
     entries: tuple[Entry, ...]
     skipped: tuple[Skipped, ...]
     exclude: tuple[str, ...] = ()
     profile: str = ""
+    store: str = DEFAULT_STORE
+    spaces: tuple[StoredSpace, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The images, sorted."""
+        return tuple(entry.id for entry in self.entries)
+
+    @property
+    def all_spaces(self) -> tuple[StoredSpace, ...]:
+        """Every vector space: "image", "caption", and the further ones."""
+        kept = {IMAGE: self.image_vectors, CAPTION: self.caption_vectors}
+        default = [
+            StoredSpace(name=name, dimension=self.dimension, weights=self.embedder, kept=kept[name])
+            for name in kept
+        ]
+        return *default, *self.spaces
 
 
 def _sound(found: Manifest) -> Manifest:
@@ -80,14 +98,14 @@ def _sound(found: Manifest) -> Manifest:
     Raises:
         ValueError, TypeError, KeyError: one cannot.
     """
-    texts = (found.folder, found.embedder, found.captioner, found.profile, *found.exclude)
+    texts = (found.folder, found.embedder, found.captioner, found.profile, found.store, *found.exclude)
     if not all(isinstance(text, str) for text in texts) or "\0" in found.folder:
         raise ValueError("a name is no text")
-    if not isinstance(found.dimension, int) or not 0 < found.dimension <= 2**16:
-        raise ValueError("no dimension of vectors")
-    for which in (found.image_vectors, found.caption_vectors):
-        if not _VECTORS.fullmatch(which["file"]) or not isinstance(which["sha256"], str):
-            raise ValueError("no name of a file of vectors")
+    spaces = [space.name for space in found.all_spaces]
+    if len(set(spaces)) < len(spaces) or len(spaces) > MOST_SPACES:
+        raise ValueError("spaces of one name, or too many")
+    if not all(map(_is_sound_space, found.all_spaces)):
+        raise ValueError("no space of vectors")
     names = [entry.id for entry in found.entries]
     skipped = [text for item in found.skipped for text in (item.id, item.reason)]
     if len(set(names)) < len(names) or not all(map(_is_sound, found.entries)):
@@ -106,30 +124,21 @@ def _is_sound(entry: Entry) -> bool:
     return below and _KEY.fullmatch(entry.key) is not None
 
 
+def _is_sound_space(space: StoredSpace) -> bool:
+    """Whether every value of a space can be what it should; what `kept` holds is for the store to check."""
+    size = isinstance(space.dimension, int) and 0 < space.dimension <= 2**16
+    return (
+        size
+        and isinstance(space.weights, str)
+        and SPACE_NAME.fullmatch(space.name) is not None
+        and isinstance(space.kept, dict)
+    )
+
+
 def folder_as_stored(folder: Path, out: Path) -> str:
     """The folder of images as the manifest names it: relative when both move together."""
     here, there = out.resolve(), folder.resolve()
     return Path(os.path.relpath(there, here)).as_posix() if here.is_relative_to(there) else str(there)
-
-
-def write_vectors(
-    out: Path, name: str, rows: Iterable[npt.NDArray[np.float32]], dimension: int
-) -> dict[str, str]:
-    """Write an IndexFlatIP of the rows; gives the file's name and sha256.
-
-    Raises:
-        OSError: the disk is full or read-only.
-    """
-    index = faiss.IndexFlatIP(dimension)
-    for chunk in rows:
-        index.add(np.ascontiguousarray(chunk, dtype=np.float32))
-    data = faiss.serialize_index(
-        index
-    ).tobytes()  # written by Python, since FAISS does not report a full disk
-    sha = hashlib.sha256(data).hexdigest()
-    file = f"{name}.{sha[:16]}.faiss"
-    write_atomic(out / file, data)
-    return {"file": file, "sha256": sha}
 
 
 def write(out: Path, manifest: Manifest) -> None:
@@ -139,27 +148,11 @@ def write(out: Path, manifest: Manifest) -> None:
         OSError: the disk is full or read-only; the index before is untouched.
     """
     content: dict[str, Any] = {"format": FORMAT, **asdict(manifest)}
-    if not manifest.profile:
-        del content["profile"]
+    defaults = {"profile": "", "store": DEFAULT_STORE, "spaces": ()}  # unwritten, as in earlier versions
+    content = {key: value for key, value in content.items() if key not in defaults or value != defaults[key]}
     content["checksum"] = _checksum(content)
     text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
     write_atomic(out / MANIFEST, text)
-
-
-def tidy(out: Path) -> None:
-    """Remove vectors and half-written files of this module that belong to no published index, nothing else.
-
-    Raises:
-        OSError: the disk is read-only.
-    """
-    keep: set[str] = set()
-    if (out / MANIFEST).exists():
-        current = read(out)
-        keep = {current.image_vectors["file"], current.caption_vectors["file"]}
-    for path in out.iterdir():
-        ours = _VECTORS.fullmatch(path.name) or _PARTIAL.fullmatch(path.name)
-        if ours and path.name not in keep and stat.S_ISREG(path.lstat().st_mode):
-            path.unlink(missing_ok=True)
 
 
 def find(path: Path) -> Path:
@@ -228,6 +221,7 @@ def read(out: Path) -> Manifest:
         content["entries"] = tuple(Entry(**entry) for entry in content["entries"])
         content["skipped"] = tuple(Skipped(**item) for item in content["skipped"])
         content["exclude"] = tuple(content.get("exclude", ()))
+        content["spaces"] = tuple(StoredSpace(**space) for space in content.get("spaces", ()))
         return _sound(Manifest(**content))
     except OSError as error:
         raise damaged(out, f"{MANIFEST} is unreadable ({error.strerror})") from error
@@ -235,33 +229,13 @@ def read(out: Path) -> Manifest:
         raise damaged(out, f"{MANIFEST} is not what was written") from error
 
 
-def read_vectors(out: Path, manifest: Manifest, which: dict[str, str]) -> faiss.IndexFlatIP:
-    """Read one of the two FAISS indices.
-
-    Raises:
-        FileNotFoundError: it is gone; a newer index may have been published meanwhile.
-        BadInput: it is damaged.
-    """
-    file, most = which["file"], 4 * manifest.dimension * len(manifest.entries) + _HEADER
+def patterns_of(folder: Path, out: Path | None) -> tuple[str, ...]:
+    """The patterns that an index was made with; none where there is no readable index."""
+    place = out if out is not None else folder / FOLDER_INDEX
     try:
-        data = read_file(out / file, most)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise damaged(out, f"{file} is unreadable ({error.strerror})") from error
-    if hashlib.sha256(data).hexdigest() != which["sha256"]:
-        raise damaged(out, f"{file} does not match its checksum")
-    if not data.startswith(_FLAT):
-        raise damaged(out, f"{file} holds another kind of index")
-    try:
-        index: Any = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
-    except RuntimeError as error:
-        raise damaged(out, f"{file} is not what was written") from error
-    if index.ntotal != len(manifest.entries) or index.d != manifest.dimension:
-        raise damaged(out, f"{file} does not fit {MANIFEST}")
-    if not np.isfinite(faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d)).all():
-        raise damaged(out, f"{file} holds a number that is none")
-    return index  # type: ignore[no-any-return]
+        return read(place).exclude if (place / MANIFEST).is_file() else ()
+    except (OSError, BadInput):
+        return ()
 
 
 def damaged(out: Path, why: str) -> BadInput:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -65,6 +65,17 @@ class Space:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoredSpace(Space):
+    """A space as the manifest of an index keeps it.
+
+    Attributes:
+        kept: what `StoreBackend.write` returned for it.
+    """
+
+    kept: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpaceQuery:
     """A query vector for one space, and the share of the score that its inner product is.
 
@@ -79,34 +90,27 @@ class SpaceQuery:
     weight: float
 
 
+@runtime_checkable
 class VectorStore(Protocol):
     """Vectors of the same images in one or several named spaces, opened for searching."""
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """The images, sorted."""
-        ...
-
-    @property
-    def spaces(self) -> Mapping[str, Space]:
-        """The spaces by name."""
-        ...
 
     def search(
         self,
         queries: Sequence[SpaceQuery],
         k: int,
         *,
-        exclude: Iterable[str] = (),
-        include: Iterable[str] = (),
+        exclude: Set[str] = frozenset(),
+        include: Set[str] = frozenset(),
     ) -> list[tuple[str, float]]:
         """The k best images by the weighted sum of inner products: (id, score), best first, ties in order of id.
 
+        The caller has checked spaces, vectors, k and ids. Equal vectors get equal scores.
+
         Args:
-            queries: at least one, each for another space; the vectors' lengths are the spaces'.
+            queries: at least one; the vectors' lengths are the spaces'.
             k: at least 1; more than the store holds gives all of it.
-            exclude: ids to leave out; unknown ones are passed over.
-            include: ids to return too, however low they score.
+            exclude: ids to leave out.
+            include: ids to return too, however low they score; an excluded one is left out all the same.
         """
         ...
 
@@ -119,37 +123,34 @@ class VectorStore(Protocol):
         ...
 
 
+@runtime_checkable
 class StoreBackend(Protocol):
-    """A kind of vector store: how one is written and opened. A line of `stores.STORES` names it.
+    """A kind of vector store: how a space is written, and how the spaces of an index are opened.
 
-    What `write` returns is kept in the manifest of the index (plain values: file names, checksums, addresses) and
-    given back to `open`, so that a manifest published last makes the whole index visible at once.
+    What `write` returns is kept in the manifest of the index (plain JSON values: file names, checksums, addresses) and
+    given back to `open`. The manifest is published last, so `write` must leave what was written before as it is: a
+    process that is killed in between leaves the old index whole, and `tidy` removes the rest.
     """
 
     def write(
-        self,
-        location: Path,
-        ids: Sequence[str],
-        spaces: Sequence[Space],
-        vectors: Mapping[str, Iterable[Vectors]],
+        self, location: Path, ids: Sequence[str], space: Space, vectors: Iterable[Vectors]
     ) -> dict[str, Any]:
-        """Write the vectors of every space, chunks of rows in order of `ids`.
+        """Write the vectors of a space.
 
         Args:
             location: folder of the index.
             ids: the images, sorted.
-            spaces: the spaces.
-            vectors: by space, chunks (n, d) of its rows.
+            space: its name, dimension and weights.
+            vectors: chunks (n, d) of its rows, in order of `ids`.
 
         Raises:
-            OSError: the disk is full or read-only; what was published before stays whole.
+            OSError: the disk is full or read-only.
+            BadInput: the store cannot be written for another reason.
         """
         ...
 
-    def open(
-        self, location: Path, ids: Sequence[str], spaces: Sequence[Space], kept: Mapping[str, Any]
-    ) -> VectorStore:
-        """Open what `write` wrote.
+    def open(self, location: Path, ids: Sequence[str], spaces: Sequence[StoredSpace]) -> VectorStore:
+        """Open spaces that `write` wrote for the same ids. An index may come from somebody else: check `kept`.
 
         Raises:
             FileNotFoundError: a file is gone; a newer index may have been published meanwhile.
@@ -157,8 +158,12 @@ class StoreBackend(Protocol):
         """
         ...
 
-    def files(self, kept: Mapping[str, Any]) -> set[str]:
-        """Names of the files beside the manifest that belong to what `write` wrote."""
+    def tidy(self, location: Path, kept: Sequence[Mapping[str, Any]]) -> None:
+        """Remove what this kind of store wrote for the index and none of `kept` names; nothing else.
+
+        Raises:
+            OSError: the disk is read-only.
+        """
         ...
 
 
@@ -178,6 +183,11 @@ class Collection(Protocol):
     @property
     def ids(self) -> Sequence[str]:
         """The images, sorted."""
+        ...
+
+    @property
+    def spaces(self) -> Mapping[str, Space]:
+        """The vector spaces by name; `IMAGE` and `CAPTION` are always there."""
         ...
 
     def __len__(self) -> int: ...
@@ -208,11 +218,11 @@ class Collection(Protocol):
         """
         ...
 
-    def require_weights(self, weights: str) -> None:
-        """Check that queries embedded with these weights may be compared with the collection's vectors.
+    def require_weights(self, weights: str, space: str = IMAGE) -> None:
+        """Check that queries embedded with these weights may be compared with the vectors of a space.
 
         Raises:
-            BadInput: the vectors were made with others.
+            BadInput: the vectors were made with others, or there is no such space.
         """
         ...
 
@@ -271,5 +281,20 @@ class Collection(Protocol):
 
         Raises:
             BadInput: k, tau or a vector is out of range.
+        """
+        ...
+
+    def search_spaces(
+        self,
+        queries: Sequence[SpaceQuery],
+        k: int,
+        exclude: Iterable[str] = (),
+        include: Iterable[str] = (),
+        once: bool = False,
+    ) -> list[tuple[str, float]]:
+        """As `search`, by the weighted sum of inner products in any of the collection's spaces.
+
+        Raises:
+            BadInput: k, a weight or a vector is out of range, or there is no such space.
         """
         ...

@@ -117,24 +117,25 @@ def gallery(images: int, dimension: int) -> Any:
 
     from imagescope_agent.retrieval.collection import FolderCollection
     from imagescope_agent.retrieval.manifest import Entry, Manifest
+    from imagescope_agent.retrieval.stores.faiss_flat import FaissFlatStore
 
     rng = np.random.default_rng(0)
-    indices, rows = [], []
-    for _ in range(2):
+    indices, rows = dict[str, Any](), []
+    for space in ("image", "caption"):
         vectors = rng.standard_normal((images, dimension), dtype=np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors[0] = 0.0
         vectors[0, 0] = 1.0
         vectors[1::1000] = vectors[0]  # ties
-        indices.append(faiss.IndexFlatIP(dimension))
-        indices[-1].add(vectors)
+        indices[space] = faiss.IndexFlatIP(dimension)
+        indices[space].add(vectors)
         rows.append(vectors)
     content = Manifest(
         folder=".", embedder="drawn", captioner="drawn", dimension=dimension, skipped=(),
         image_vectors={}, caption_vectors={},
         entries=tuple(Entry(id=f"{n:012d}.jpg", key=str(n), caption="") for n in range(images)),
     )  # fmt: skip
-    return FolderCollection(Path(), content, *indices), rows
+    return FolderCollection(Path(), content, FaissFlatStore(content.ids, indices)), rows
 
 
 def search_exactly(images: int, dimension: int, *, k: int = 50, queries: int = 3) -> float:

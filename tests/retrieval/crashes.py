@@ -2,6 +2,7 @@
 
     python -m tests.retrieval.crashes kill FOLDER OUT SEED COUNT    SIGKILL at COUNT random moments
     python -m tests.retrieval.crashes points FOLDER OUT             die just before each sync, rename, commit in turn
+    python -m tests.retrieval.crashes space FOLDER OUT              the same while a vector space is added
 
 Each time the next run must publish the same bytes as an undisturbed one. Prints a JSON summary.
 """
@@ -12,11 +13,12 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -25,6 +27,8 @@ from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.retrieval.index_cache import JOURNAL, IndexCache
 from imagescope_agent.retrieval.indexer import build
+from imagescope_agent.retrieval.manifest import MANIFEST
+from imagescope_agent.retrieval.spaces import add_space
 from tests.crashes import child, ended, killed, undisturbed
 
 BATCH = 16
@@ -79,7 +83,7 @@ def points(folder: Path, base: Path) -> dict[str, Any]:
     whole, point = published(base / "whole"), 0
     while True:
         out = base / f"out{point}"
-        code = ended(child(partial(dying, folder, out, point)))
+        code = ended(child(partial(dying, partial(run, folder, out), point)))
         if code == 0:
             break
         assert code == 9, code
@@ -90,7 +94,34 @@ def points(folder: Path, base: Path) -> dict[str, Any]:
     return {"points": point}
 
 
-def dying(folder: Path, out: Path, point: int) -> None:
+def space(folder: Path, base: Path) -> dict[str, Any]:
+    """Replace a space, dying at each point: a reader finds the space before or the new one, and all of it."""
+    start, point, seen = base / "start", 0, set[str]()
+    undisturbed(partial(run, folder, start))
+    undisturbed(partial(add, start, "captions"))
+    shutil.copytree(start, base / "whole")
+    undisturbed(partial(add, base / "whole", "images"))
+    contents = {"before": published(start), "after": published(base / "whole")}
+    code = 9
+    while code == 9:
+        out = shutil.copytree(start, base / f"out{point}")
+        code = ended(child(partial(dying, partial(add, out, "images"), point)))
+        found = published(out)
+        (now,) = [name for name, each in contents.items() if each[MANIFEST] == found[MANIFEST]]
+        assert contents[now].items() <= found.items(), f"point {point}"
+        seen.add(now)
+        undisturbed(partial(add, out, "images"))
+        assert published(out) == contents["after"], f"point {point}"
+        point += 1
+    assert code == 0 and found == contents["after"]
+    return {"points": point, "seen": sorted(seen)}
+
+
+def add(out: Path, of: Literal["images", "captions"]) -> None:
+    add_space(out, "further", Neighbourly(), of, batch=BATCH)
+
+
+def dying(work: Callable[[], None], point: int) -> None:
     left = [point]
 
     def counted(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -111,10 +142,11 @@ def dying(folder: Path, out: Path, point: int) -> None:
         (IndexCache, "keep_only"),
     ]:
         setattr(owner, name, counted(getattr(owner, name)))
-    run(folder, out)
+    work()
 
 
 if __name__ == "__main__":
     mode, folder, base = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    result = kill(folder, base, *map(int, sys.argv[4:])) if mode == "kill" else points(folder, base)
+    modes: dict[str, Callable[..., dict[str, Any]]] = {"kill": kill, "points": points, "space": space}
+    result = modes[mode](folder, base, *map(int, sys.argv[4:]))
     json.dump(result, sys.stdout)

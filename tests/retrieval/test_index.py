@@ -27,6 +27,9 @@ from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.collection import FolderCollection, IndexReport, build
 from imagescope_agent.retrieval.images import ImageProblem, LoadedImage
 from imagescope_agent.retrieval.index_cache import JOURNAL, IndexBusy, IndexCache
+from imagescope_agent.retrieval.protocols import Space
+from imagescope_agent.retrieval.stores import open_store
+from imagescope_agent.retrieval.stores.faiss_flat import FaissFlatBackend
 
 Index = Callable[..., IndexReport]
 
@@ -262,14 +265,19 @@ def test_search_is_exact(
 def opened(place: Path, images: np.ndarray, captions: np.ndarray) -> FolderCollection:
     out = place / "index"
     out.mkdir(exist_ok=True)
+    store, ids = open_store("faiss"), [f"{row:03d}" for row in range(len(images))]
+
+    def written(name: str, rows: np.ndarray) -> dict[str, Any]:
+        return store.write(out, ids, Space(name=name, dimension=rows.shape[1], weights="e"), [rows])
+
     content = manifest.Manifest(
         folder="..",
         embedder="e",
         captioner="c",
         dimension=images.shape[1],
-        image_vectors=manifest.write_vectors(out, "image", [images], images.shape[1]),
-        caption_vectors=manifest.write_vectors(out, "caption", [captions], images.shape[1]),
-        entries=tuple(manifest.Entry(id=f"{row:03d}", key="", caption="") for row in range(len(images))),
+        image_vectors=written("image", images),
+        caption_vectors=written("caption", captions),
+        entries=tuple(manifest.Entry(id=name, key="", caption="") for name in ids),
         skipped=(),
     )
     manifest.write(out, content)
@@ -423,15 +431,15 @@ def test_a_reader_survives_a_new_index(index: Any, pictures: Any, draw: Any, mon
     folder = pictures(3)
     index(folder)
     old = FolderCollection.open(folder)
-    real = manifest.read_vectors
+    real = FaissFlatBackend.open
 
     def late(*args: Any) -> Any:
-        monkeypatch.setattr(manifest, "read_vectors", real)
+        monkeypatch.setattr(FaissFlatBackend, "open", real)
         draw(folder / "new.png", 77)
         index(folder)
         return real(*args)
 
-    monkeypatch.setattr(manifest, "read_vectors", late)
+    monkeypatch.setattr(FaissFlatBackend, "open", late)
     assert (
         len(FolderCollection.open(folder)) == 4 and len(old.search(old.image_vector("0000.png"), 0.1, 9)) == 3
     )

@@ -20,6 +20,7 @@ from imagescope_agent.profiles.profile import is_local
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.index_cache import IndexCache
+from imagescope_agent.retrieval.stores import tidy
 from tests.security.strangers import database, rewritten, snapshot, written_before
 
 PICKED = "was called"
@@ -209,7 +210,7 @@ def test_tidying_deletes_only_what_is_its_own(world: Any) -> None:
     for name in (*own, *users):
         (index / name).write_text("x")
     (index / "caption.fedcba9876543210.faiss").mkdir()
-    manifest.tidy(index)
+    tidy(index)
     left = {path.name for path in index.iterdir()}
     assert left >= {*users, "caption.fedcba9876543210.faiss"} and not left & set(own)
     assert len(FolderCollection.open(world.folder)) == 8

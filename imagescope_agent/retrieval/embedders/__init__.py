@@ -5,11 +5,10 @@ An entry is an opener, `(place: str, *, device: str | None) -> Embedder`; a stra
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
-from imagescope_agent.errors import BadInput, suggest
-from imagescope_agent.registry import resolve
+from imagescope_agent.errors import BadInput
+from imagescope_agent.registry import resolve_opener
 from imagescope_agent.retrieval.protocols import Embedder
 
 EMBEDDERS: dict[str, str] = {
@@ -33,24 +32,12 @@ def open_embedder(spec: str | Path, *, device: str | None = None) -> Embedder:
         BackendUnavailable: the weights are on a hub that cannot be reached, or are of another kind.
     """
     text = str(spec)
-    kind, colon, place = text.partition(":")
-    if not colon or Path(text).is_dir():
-        kind, place = "open_clip", text
-    elif kind not in EMBEDDERS:
-        if not _is_module(kind):
-            raise BadInput(f"there is no kind of embedder {kind!r} in {text!r}; {suggest(kind, EMBEDDERS)}")
-        attribute, _, place = place.partition(":")
-        kind = f"{kind}:{attribute}"
-    embedder = resolve(kind, EMBEDDERS, kind="embedder")(place, device=device)
+    if ":" not in text or Path(text).is_dir():
+        text = f"open_clip:{text}"
+    opener, place = resolve_opener(text, EMBEDDERS, kind="embedder")
+    embedder = opener(place, device=device)
     if not isinstance(embedder, Embedder):
         raise BadInput(
-            f"{kind!r} opens a {type(embedder).__name__}, which is no Embedder; see retrieval.protocols"
+            f"{text!r} opens a {type(embedder).__name__}, which is no Embedder; see retrieval.protocols"
         )
     return embedder
-
-
-def _is_module(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False

@@ -1,0 +1,128 @@
+"""Vector stores: where the vectors of an index are kept and searched. One file and one line here adds one.
+
+An entry is an opener, `(place: str) -> StoreBackend`; one from another package is named "module:attribute".
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from imagescope_agent.errors import BadInput, shorten, suggest
+from imagescope_agent.registry import resolve_opener
+from imagescope_agent.retrieval import manifest
+from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Manifest
+from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoreBackend, VectorStore
+
+STORES: dict[str, str] = {
+    "faiss": "imagescope_agent.retrieval.stores.faiss_flat:open_backend",
+}
+
+
+def open_store(spec: str) -> StoreBackend:
+    """The kind of store of that name.
+
+    Args:
+        spec: KIND[:PLACE] with a kind of `STORES`; from another package `module:attribute[:PLACE]`, an opener as those
+            of the table. The place is what the store makes of it, such as the address of a server.
+
+    Raises:
+        BadInput: there is no such store or opener.
+    """
+    opener, place = resolve_opener(spec, STORES, kind="store")
+    backend = opener(place)
+    if not isinstance(backend, StoreBackend):
+        raise BadInput(
+            f"{spec!r} opens a {type(backend).__name__}, which is no StoreBackend; see retrieval.protocols"
+        )
+    return backend
+
+
+def open_backend_of(location: Path, content: Manifest, *, store: str = DEFAULT_STORE) -> StoreBackend:
+    """The kind of store that a published index names.
+
+    The index, which may come from somebody else, chooses among the names of `STORES`; code of another package, and a
+    place, are its user's to name.
+
+    Args:
+        location: the folder of the index.
+        content: its manifest.
+        store: the store of the user's own profile.
+
+    Raises:
+        BadInput: it names a store that its user has not named.
+    """
+    if content.store not in STORES and content.store != store:
+        raise BadInput(
+            f"the index in {str(location)!r} was made with the store {shorten(content.store, 60)!r}, which is for its "
+            "user to choose; name it in your own --profile"
+        )
+    return open_store(content.store)
+
+
+def open_vectors(location: Path, content: Manifest, *, store: str = DEFAULT_STORE) -> VectorStore:
+    """Open the vectors of a published index; arguments as in `open_backend_of`.
+
+    Raises:
+        FileNotFoundError: a file is gone; a newer index may have been published meanwhile.
+        BadInput: they are damaged, or as `open_backend_of`.
+    """
+    backend = open_backend_of(location, content, store=store)
+    return backend.open(location, content.ids, content.all_spaces)
+
+
+def find_space(name: str, spaces: Mapping[str, Space]) -> Space:
+    """The space of that name.
+
+    Raises:
+        BadInput: there is none.
+    """
+    if name not in spaces:
+        raise BadInput(f"the collection has no vector space {name!r}; {suggest(name, spaces)}")
+    return spaces[name]
+
+
+def require_fitting(queries: Sequence[SpaceQuery], spaces: Mapping[str, Space]) -> None:
+    """Check that each query can be compared with the vectors of its space.
+
+    Raises:
+        BadInput: no such space, a weight out of range, or a vector of another length or with a value not finite.
+    """
+    for query in queries:
+        size = find_space(query.space, spaces).dimension
+        if not 0 <= query.weight <= 1:
+            raise BadInput(
+                f"the weight of the space {query.space!r} is {query.weight}; give a number from 0 to 1"
+            )
+        if query.vector.shape != (size,) or query.vector.dtype != np.float32:
+            raise BadInput(
+                f"a query vector is {query.vector.dtype} {query.vector.shape}; "
+                f"the space {query.space!r} needs float32 ({size},)"
+            )
+        if not np.isfinite(query.vector).all():
+            raise BadInput("a query vector holds a value that is not finite; check the embedding model")
+
+
+def tidy(location: Path, store: str = DEFAULT_STORE) -> None:
+    """Remove vectors and half-written files that belong to no published index, nothing else.
+
+    Args:
+        location: the folder of the index.
+        store: the store of the user's own profile; those of the table are tidied too.
+
+    Raises:
+        OSError: the disk is read-only.
+        BadInput: the manifest is damaged.
+    """
+    current = manifest.read(location) if (location / manifest.MANIFEST).exists() else None
+    for path in location.iterdir():
+        if manifest.PARTIAL.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
+            path.unlink(missing_ok=True)
+    for name in {*STORES, store}:
+        ours = current.all_spaces if current is not None and current.store == name else ()
+        with suppress(BadInput):  # what this machine cannot open has left nothing on it
+            open_store(name).tidy(location, [space.kept for space in ours])

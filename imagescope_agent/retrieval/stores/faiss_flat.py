@@ -1,0 +1,140 @@
+"""Vectors in FAISS files, searched exactly.
+
+    SPACE.<hash>.faiss   IndexFlatIP, row i = image of entry i of the manifest
+
+A file carries its hash in the name; the manifest keeps {"file", "sha256"} for each space.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+from collections.abc import Iterable, Mapping, Sequence, Set
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from imagescope_agent.atomic_write import TEMPORARY_PATTERN, write_atomic
+from imagescope_agent.retrieval.manifest import SPACE_NAME, damaged
+from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoredSpace
+from imagescope_agent.retrieval.vectors import Vectors
+from imagescope_agent.untrusted import read_file
+
+_FILE = re.compile(rf"{SPACE_NAME.pattern}\.[0-9a-f]{{16}}\.faiss")
+_OURS = re.compile(rf"{_FILE.pattern}(?:{TEMPORARY_PATTERN})?")
+_FLAT, _HEADER = b"IxFI", 1024  # how FAISS marks an IndexFlatIP, and room for what comes before the rows
+
+
+class FaissFlatStore:
+    """An IndexFlatIP for each space.
+
+    Args:
+        ids: the images, sorted; row i of every index is ids[i].
+        indices: by space.
+    """
+
+    def __init__(self, ids: Sequence[str], indices: Mapping[str, faiss.IndexFlatIP]) -> None:
+        self._ids, self._indices = ids, indices
+        self._rows = {name: row for row, name in enumerate(ids)}
+
+    def search(
+        self,
+        queries: Sequence[SpaceQuery],
+        k: int,
+        *,
+        exclude: Set[str] = frozenset(),
+        include: Set[str] = frozenset(),
+    ) -> list[tuple[str, float]]:
+        """As `VectorStore.search`, exactly: every vector is compared."""
+        scores = np.sum([query.weight * self._products(query) for query in queries], axis=0)
+        order = np.argsort(-scores, kind="stable")  # rows are in order of id
+        out = {self._rows[name] for name in exclude}
+        best = [row for row in order[: k + len(out)].tolist() if row not in out][:k]
+        too = {self._rows[name] for name in include} - out - set(best)
+        best += sorted(too, key=lambda row: (-scores[row], row))
+        return [(self._ids[row], float(scores[row])) for row in best]
+
+    def vector(self, space: str, name: str) -> Vectors:
+        """As `VectorStore.vector`."""
+        return np.asarray(self._indices[space].reconstruct(self._rows[name]), dtype=np.float32)
+
+    def _products(self, query: SpaceQuery) -> npt.NDArray[np.float64]:
+        """Inner products of a query with every row: (n,), in order of rows.
+
+        A range search without bound visits each row by the same code, so that equal rows get equal scores: a
+        matrix product does not promise that.
+        """
+        index = self._indices[query.space]
+        _, products, rows = index.range_search(query.vector[None], -float(np.finfo(np.float32).max))
+        scores = np.empty(index.ntotal, dtype=np.float64)
+        scores[rows] = products
+        return scores
+
+
+class FaissFlatBackend:
+    """Writes and opens the files of `FaissFlatStore`."""
+
+    def write(
+        self, location: Path, ids: Sequence[str], space: Space, vectors: Iterable[Vectors]
+    ) -> dict[str, Any]:
+        """As `StoreBackend.write`; the same vectors give the same file."""
+        index = faiss.IndexFlatIP(space.dimension)
+        for chunk in vectors:
+            index.add(np.ascontiguousarray(chunk, dtype=np.float32))
+        # written by Python, since FAISS does not report a full disk
+        data = faiss.serialize_index(index).tobytes()
+        sha = hashlib.sha256(data).hexdigest()
+        file = f"{space.name}.{sha[:16]}.faiss"
+        write_atomic(location / file, data)
+        return {"file": file, "sha256": sha}
+
+    def open(self, location: Path, ids: Sequence[str], spaces: Sequence[StoredSpace]) -> FaissFlatStore:
+        """As `StoreBackend.open`: checksums, sizes and numbers are checked."""
+        return FaissFlatStore(ids, {space.name: _read(location, len(ids), space) for space in spaces})
+
+    def tidy(self, location: Path, kept: Sequence[Mapping[str, Any]]) -> None:
+        """As `StoreBackend.tidy`."""
+        keep = {each.get("file") for each in kept}
+        for path in location.iterdir():
+            if _OURS.fullmatch(path.name) and path.name not in keep and stat.S_ISREG(path.lstat().st_mode):
+                path.unlink(missing_ok=True)
+
+
+def open_backend(place: str) -> FaissFlatBackend:
+    """The backend; its files lie beside the manifest, so it takes no place."""
+    return FaissFlatBackend()
+
+
+def _read(location: Path, count: int, space: StoredSpace) -> faiss.IndexFlatIP:
+    """One space's index of `count` rows.
+
+    Raises:
+        FileNotFoundError: it is gone; a newer index may have been published meanwhile.
+        BadInput: it is damaged.
+    """
+    file, sha = space.kept.get("file"), space.kept.get("sha256")
+    if not isinstance(file, str) or not _FILE.fullmatch(file):
+        raise damaged(location, f"it names no file of vectors for {space.name!r}")
+    try:
+        data = read_file(location / file, 4 * space.dimension * count + _HEADER)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise damaged(location, f"{file} is unreadable ({error.strerror})") from error
+    if hashlib.sha256(data).hexdigest() != sha:
+        raise damaged(location, f"{file} does not match its checksum")
+    if not data.startswith(_FLAT):
+        raise damaged(location, f"{file} holds another kind of index")
+    try:
+        index: Any = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
+    except RuntimeError as error:
+        raise damaged(location, f"{file} is not what was written") from error
+    if index.ntotal != count or index.d != space.dimension:
+        raise damaged(location, f"{file} does not fit the manifest")
+    if not np.isfinite(faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d)).all():
+        raise damaged(location, f"{file} holds a number that is none")
+    return index  # type: ignore[no-any-return]

@@ -1,0 +1,334 @@
+"""Every vector store of the table, against plain products; and one from another package, used by its name alone."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imagescope_agent.api import index_folder
+from imagescope_agent.errors import BadInput
+from imagescope_agent.profiles.profile import load_profile
+from imagescope_agent.retrieval import manifest
+from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoreBackend, StoredSpace, VectorStore
+from imagescope_agent.retrieval.spaces import add_space
+from imagescope_agent.retrieval.stores import STORES, open_store
+from imagescope_agent.services import open_services
+
+OLDER = Path(__file__).parents[1] / "older" / "index"
+IDS = tuple(f"{row:03d}.png" for row in range(40))
+SIZES = {"image": 8, "caption": 8, "depth": 3, "text-2": 700}
+
+
+@pytest.fixture(params=sorted(STORES))
+def backend(request: pytest.FixtureRequest) -> StoreBackend:
+    return open_store(request.param)
+
+
+def unit(seed: int, rows: int, size: int) -> np.ndarray:
+    matrix = np.random.default_rng(seed).standard_normal((rows, size))
+    made: np.ndarray = (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
+    return made
+
+
+def drawn(seed: int) -> dict[str, np.ndarray]:
+    """Rows for every space; images 5, 11 and 30 are the same in all of them."""
+    rows = {name: unit(seed + number, len(IDS), size) for number, (name, size) in enumerate(SIZES.items())}
+    for matrix in rows.values():
+        matrix[[11, 30]] = matrix[5]
+    return rows
+
+
+def written(backend: StoreBackend, place: Path, rows: dict[str, np.ndarray]) -> list[StoredSpace]:
+    spaces = []
+    for name, matrix in rows.items():
+        space = Space(name=name, dimension=matrix.shape[1], weights="drawn")
+        kept = backend.write(place, IDS, space, [matrix[:7], matrix[7:8], matrix[8:]])
+        spaces.append(StoredSpace(**vars(space), kept=kept))
+    return spaces
+
+
+def ranked(queries: list[SpaceQuery], rows: dict[str, np.ndarray]) -> list[tuple[str, float]]:
+    """Every id with its score, best first, by plain products."""
+    scores = sum(each.weight * (rows[each.space].astype(float) @ each.vector) for each in queries)
+    rounded = np.round(np.asarray(scores), 5)
+    return [(IDS[row], rounded[row]) for row in np.lexsort((np.arange(len(IDS)), -rounded))]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_search_is_exact_in_any_spaces(backend: StoreBackend, tmp_path: Path, seed: int) -> None:
+    rows, rng = drawn(10 * seed), np.random.default_rng(seed)
+    store = backend.open(tmp_path, IDS, written(backend, tmp_path, rows))
+    assert isinstance(store, VectorStore)
+    for names in (["image"], ["image", "caption"], list(SIZES), ["text-2", "depth"]):
+        weights = rng.random(len(names))
+        queries = [
+            SpaceQuery(space=name, vector=unit(seed + 99, 1, SIZES[name])[0], weight=float(weight))
+            for name, weight in zip(names, weights, strict=True)
+        ]
+        want = ranked(queries, rows)
+        for k in (1, 7, 40, 10_000):
+            found = store.search(queries, k)
+            assert [name for name, _ in found] == [name for name, _ in want[:k]]
+            np.testing.assert_allclose([s for _, s in found], [s for _, s in want[:k]], atol=2e-5)
+        out, too = {IDS[0], want[0][0], want[5][0]}, {want[0][0], want[-1][0], want[-2][0], want[1][0]}
+        left = [pair for pair in want if pair[0] not in out]
+        found = store.search(queries, 3, exclude=out, include=too)
+        last = [name for name, _ in left[3:] if name in too]
+        assert [name for name, _ in found] == [name for name, _ in left[:3]] + last
+        assert store.search(queries, 3, exclude=set(IDS), include=too) == []
+
+
+def test_equal_vectors_tie_in_order_of_id(backend: StoreBackend, tmp_path: Path) -> None:
+    rows = drawn(3)
+    store = backend.open(tmp_path, IDS, written(backend, tmp_path, rows))
+    for number in range(20):
+        queries = [
+            SpaceQuery(space=name, vector=unit(number, 1, SIZES[name])[0], weight=0.3) for name in SIZES
+        ]
+        found = store.search(queries, 40)
+        same = [(name, score) for name, score in found if name in (IDS[5], IDS[11], IDS[30])]
+        assert [name for name, _ in same] == [IDS[5], IDS[11], IDS[30]] and len({s for _, s in same}) == 1
+
+
+def test_vectors_come_back_as_they_were_given(backend: StoreBackend, tmp_path: Path) -> None:
+    rows = drawn(4)
+    store = backend.open(tmp_path, IDS, written(backend, tmp_path, rows))
+    for name, matrix in rows.items():
+        np.testing.assert_array_equal([store.vector(name, each) for each in IDS], matrix)
+    for space, name in (("nothing", IDS[0]), ("image", "nothing")):
+        with pytest.raises(KeyError):
+            store.vector(space, name)
+
+
+def test_what_was_published_before_stays_until_it_is_tidied(backend: StoreBackend, tmp_path: Path) -> None:
+    (tmp_path / "mine.faiss").write_text("a user's")
+    before = written(backend, tmp_path, drawn(5))
+    after = written(backend, tmp_path, drawn(6))
+    assert written(backend, tmp_path, drawn(6)) == after, "the same vectors are kept the same"
+    for spaces, seed in ((before, 5), (after, 6)):
+        store = backend.open(tmp_path, IDS, spaces)
+        np.testing.assert_array_equal(store.vector("depth", IDS[9]), drawn(seed)["depth"][9])
+    backend.tidy(tmp_path, [space.kept for space in after])
+    backend.open(tmp_path, IDS, after)
+    with pytest.raises((FileNotFoundError, BadInput)):
+        backend.open(tmp_path, IDS, before)
+    backend.tidy(tmp_path, [])
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.faiss"]
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "longer", "one bit", "noise", "gone"])
+def test_damage_to_a_file_is_noticed(backend: StoreBackend, tmp_path: Path, damage: str) -> None:
+    spaces = written(backend, tmp_path, {"image": drawn(7)["image"]})
+    for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        whole = path.read_bytes()
+        bit = bytes([whole[-9] ^ 1])
+        path.write_bytes(
+            {
+                "empty": b"",
+                "cut": whole[: len(whole) // 2],
+                "longer": whole + b"x",
+                "one bit": whole[:-9] + bit + whole[-8:],
+                "noise": np.random.default_rng(0).bytes(len(whole)),
+                "gone": b"",
+            }[damage]
+        )
+        if damage == "gone":
+            path.unlink()
+        with pytest.raises(FileNotFoundError if damage == "gone" else BadInput):
+            backend.open(tmp_path, IDS, spaces)
+        path.write_bytes(whole)
+    backend.open(tmp_path, IDS, spaces)
+
+
+def test_a_manifest_that_does_not_fit_the_vectors_is_noticed(backend: StoreBackend, tmp_path: Path) -> None:
+    (space,) = written(backend, tmp_path, {"image": drawn(7)["image"]})
+    for ids, size in ((IDS[:-1], 8), ((*IDS, "z.png"), 8), (IDS, 7), (IDS, 9), (IDS, 16)):
+        with pytest.raises(BadInput, match="damaged"):
+            backend.open(
+                tmp_path, ids, [StoredSpace(name="image", dimension=size, weights="", kept=space.kept)]
+            )
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [{}, {"file": None}, {"file": 3, "sha256": "0"}, {"file": ["x"], "sha256": {}}, {"file": "../x.faiss"},
+     {"file": "/etc/passwd", "sha256": ""}, {"file": "imagescope.json", "sha256": ""}],
+)  # fmt: skip
+def test_what_a_strangers_manifest_keeps_is_checked(
+    backend: StoreBackend, tmp_path: Path, kept: dict[str, Any]
+) -> None:
+    (tmp_path / "imagescope.json").write_text("{}")
+    with pytest.raises(BadInput, match="damaged"):
+        backend.open(tmp_path, IDS, [StoredSpace(name="image", dimension=8, weights="", kept=kept)])
+
+
+def test_an_index_of_the_default_store_and_spaces_names_neither(tmp_path: Path) -> None:
+    content = manifest.read(OLDER)
+    manifest.write(tmp_path, content)
+    assert manifest.read(tmp_path) == content and content.store == "faiss" and content.spaces == ()
+    keys = json.loads((tmp_path / manifest.MANIFEST).read_text())
+    assert list(keys) == [
+        "format", "folder", "embedder", "captioner", "dimension", "image_vectors", "caption_vectors", "entries",
+        "skipped", "exclude", "checksum",
+    ]  # fmt: skip
+
+
+STRANGER = """
+import numpy as np
+
+OPENED = []
+
+class Store:
+    def __init__(self, ids, arrays):
+        self.ids, self.arrays = list(ids), arrays
+    def search(self, queries, k, *, exclude=frozenset(), include=frozenset()):
+        scores = sum(query.weight * (self.arrays[query.space].astype(float) @ query.vector) for query in queries)
+        ranked = sorted(zip(-scores, self.ids))
+        ranked = [(name, -score) for score, name in ranked if name not in exclude]
+        return ranked[:k] + [pair for pair in ranked[k:] if pair[0] in include]
+    def vector(self, space, name):
+        return self.arrays[space][self.ids.index(name)]
+
+class Backend:
+    def __init__(self, place):
+        self.place = place
+    def write(self, location, ids, space, vectors):
+        array = np.concatenate(list(vectors))
+        name = f"{space.name}-{abs(hash(array.tobytes()))}.{self.place}.npy"
+        np.save(location / name, array)
+        return {"array": name}
+    def open(self, location, ids, spaces):
+        OPENED.append(self.place)
+        return Store(ids, {space.name: np.load(location / space.kept["array"]) for space in spaces})
+    def tidy(self, location, kept):
+        keep = {each["array"] for each in kept}
+        for path in location.glob(f"*.{self.place}.npy"):
+            if path.name not in keep:
+                path.unlink()
+
+def open_backend(place):
+    return Backend(place)
+
+def open_nothing(place):
+    return place
+"""
+EMBEDDER = """
+import numpy as np
+
+class Mean:
+    dimension = 3
+    weights = "mean-colour"
+    def images(self, images):
+        return self._unit([np.asarray(image, dtype=np.float32).mean((0, 1)) + 1 for image in images])
+    def texts(self, texts):
+        return self._unit([[1 + 99 * (name in text) for name in ("red", "green", "blue")] for text in texts])
+    def _unit(self, rows):
+        rows = np.asarray(rows, dtype=np.float32).reshape(-1, 3)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+def open_model(place, *, device=None):
+    return Mean()
+"""
+PROFILE = """
+embedder = "stranger_embedder_of_stores:open_model"
+{store}
+[models.chat]
+mllm = "scripted"
+[roles]
+captioner = "chat"
+reasoner = "chat"
+verifier = "chat"
+judge = "chat"
+"""
+
+
+@pytest.fixture
+def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    (tmp_path / "stranger_store.py").write_text(STRANGER)
+    (tmp_path / "stranger_embedder_of_stores.py").write_text(EMBEDDER)
+    (tmp_path / "npy.toml").write_text(PROFILE.format(store='store = "stranger_store:open_backend:v1"'))
+    (tmp_path / "faiss.toml").write_text(PROFILE.format(store='store = "faiss"'))
+    (tmp_path / "plain.toml").write_text(PROFILE.format(store=""))
+    (tmp_path / "photos").mkdir()
+    for name in ("red", "green", "blue"):
+        Image.new("RGB", (32, 32), name).save(tmp_path / "photos" / f"{name}.png")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for module in ("stranger_store", "stranger_embedder_of_stores"):
+        sys.modules.pop(module, None)
+
+
+def test_a_store_from_another_package_indexes_and_searches(stranger: Path) -> None:
+    photos, profile = stranger / "photos", str(stranger / "npy.toml")
+    index_folder(photos, profile=profile, progress=False)
+    services = open_services(profile, photos)
+    collection, embedder = services.collection, services.embedder
+    assert type(collection._vectors).__module__ == "stranger_store"
+    assert not list(photos.rglob("*.faiss")) and len(list(photos.rglob("*.v1.npy"))) == 2
+    assert collection.search(embedder.texts(["something red"]), 0.0, 1)[0][0] == "red.png"
+
+    store = load_profile(profile).store
+    add_space(photos, "colour", embedder, store=store)
+    Image.new("RGB", (32, 32), "white").save(photos / "white.png")
+    notes = index_folder(photos, profile=profile, progress=False).notes
+    (note,) = [note for note in notes if note["step"] == "index"]
+    assert note["kind"] == "skipped" and "'colour' is left out" in note["detail"]
+    add_space(photos, "colour", embedder, store=store)
+    assert len(list(photos.rglob("*.v1.npy"))) == 3, "what no index names is removed"
+    query = SpaceQuery(space="colour", vector=embedder.texts(["green"])[0], weight=1.0)
+    assert FolderCollection.open(photos, store=store).search_spaces([query], 1)[0][0] == "green.png"
+
+
+def test_an_index_goes_to_another_store(stranger: Path) -> None:
+    photos = stranger / "photos"
+    index_folder(photos, profile=str(stranger / "faiss.toml"), progress=False)
+    default = {path.name: path.read_bytes() for path in photos.rglob("*.faiss")}
+    services = open_services(str(stranger / "npy.toml"), photos)
+    query = services.embedder.texts(["blue"])
+    found = services.collection.search(query, 0.3, 3)
+    report = index_folder(photos, profile=str(stranger / "npy.toml"), progress=False)
+    assert report.new == 0 and not list(photos.rglob("*.faiss"))
+    again = open_services(str(stranger / "npy.toml"), photos).collection.search(query, 0.3, 3)
+    assert [name for name, _ in again] == [name for name, _ in found]
+    np.testing.assert_allclose([s for _, s in again], [s for _, s in found], atol=1e-6)
+    index_folder(photos, profile=str(stranger / "plain.toml"), progress=False)
+    assert {path.name: path.read_bytes() for path in photos.rglob("*.faiss")} == default
+
+
+def test_an_index_names_no_code_that_its_user_has_not_named(stranger: Path) -> None:
+    photos = stranger / "photos"
+    index_folder(photos, profile=str(stranger / "npy.toml"), progress=False)
+    sys.modules.pop("stranger_store")
+    for store in ("faiss", "stranger_store:open_backend", "stranger_store:open_backend:v2"):
+        with pytest.raises(BadInput, match="for its user to choose"):
+            FolderCollection.open(photos, store=store)
+    with pytest.raises(BadInput, match="for its user to choose"):
+        open_services(str(stranger / "plain.toml"), photos)
+    assert "stranger_store" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ("fais", "did you mean 'faiss'"),
+        ("", "there is no kind of store"),
+        ("no_such_package_at_all:open_backend", "there is no kind of store"),
+        ("stranger_store:nothing", "cannot load store"),
+        ("stranger_store:open_nothing:v1", "which is no StoreBackend"),
+    ],
+)
+def test_what_is_no_store_is_told(stranger: Path, spec: str, told: str) -> None:
+    with pytest.raises(BadInput, match=told):
+        open_store(spec)
+    (stranger / "bad.toml").write_text(PROFILE.format(store=f'store = "{spec}"'))
+    with pytest.raises(BadInput, match=told):
+        index_folder(stranger / "photos", profile=str(stranger / "bad.toml"), progress=False)
+    assert not (stranger / "photos" / ".imagescope").exists()
