@@ -22,8 +22,8 @@ def requests(pictures: int = 3) -> list[Request]:
 
 def small_memory(model: TransformersChat, monkeypatch: pytest.MonkeyPatch, tokens: int) -> None:
     """A device on which only so many tokens (cached ones included) fit into one forward."""
-    network = model.engine().desk.network  # type: ignore[attr-defined]
-    plain = network.hidden
+    runner = model.engine().backend.runner  # type: ignore[attr-defined]
+    plain = runner.hidden
 
     def hidden(
         ids: Any, positions: Any, mask: Any, features: Any = (), cache: Any = None, **read: Any
@@ -32,7 +32,7 @@ def small_memory(model: TransformersChat, monkeypatch: pytest.MonkeyPatch, token
             raise torch.OutOfMemoryError("CUDA out of memory")
         return plain(ids, positions, mask, features, cache, **read)
 
-    monkeypatch.setattr(network, "hidden", hidden)
+    monkeypatch.setattr(runner, "hidden", hidden)
 
 
 def test_questions_are_asked_in_smaller_batches(qwen3_vl: Path, monkeypatch: pytest.MonkeyPatch) -> None:

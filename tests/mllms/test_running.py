@@ -7,7 +7,7 @@ from random import Random
 import pytest
 import torch
 
-from imagescope_agent.mllms.engine.cache.kv_cache import SPARE, AppendableLayer, closed_up
+from imagescope_agent.mllms.engine.cache.kv_cache import SPARE, AppendableLayer, compact_order
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -17,7 +17,7 @@ def test_the_same_is_held_whatever_comes_and_goes(seed: int) -> None:
     running = AppendableLayer(keys, values)
     for _ in range(3 * SPARE):
         if rng.random() < 0.1 and rows > 1:
-            order = closed_up(sorted(rng.sample(range(rows), rng.randint(1, rows - 1))))
+            order = compact_order(sorted(rng.sample(range(rows), rng.randint(1, rows - 1))))
             empty, rows = rng.randint(0, 1), len(order)
             running.keep(order, empty)
             keys, values = keys[order, :, empty:], values[order, :, empty:]
@@ -43,12 +43,12 @@ def test_a_token_moves_nothing_while_there_is_room() -> None:
     layer = AppendableLayer(torch.zeros(3, 1, 4, 2), torch.zeros(3, 1, 4, 2))
     token = torch.ones(3, 1, 1, 2)
     places = {layer.update(token, token)[0].data_ptr() for _ in range(SPARE)}
-    layer.keep(closed_up([0, 2]), 0)
+    layer.keep(compact_order([0, 2]), 0)
     layer.join(torch.ones(1, 1, 9, 2), torch.ones(1, 1, 9, 2))
-    assert places == {layer.held[0].data_ptr()} and len(layer.held[0]) == 3
+    assert places == {layer.views[0].data_ptr()} and len(layer.views[0]) == 3
 
 
 def test_few_rows_move() -> None:
-    assert closed_up([0, 1, 2]) == [0, 1, 2]
-    assert closed_up([0, 2, 3, 5]) == [0, 5, 2, 3]
-    assert closed_up([4]) == [4]
+    assert compact_order([0, 1, 2]) == [0, 1, 2]
+    assert compact_order([0, 2, 3, 5]) == [0, 5, 2, 3]
+    assert compact_order([4]) == [4]

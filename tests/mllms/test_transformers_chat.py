@@ -83,7 +83,7 @@ def test_a_known_picture_is_not_read_again(qwen3_vl: Path, bound: int) -> None:
     """Other questions about the same pictures, with room for all prefixes and for one or two."""
     plain = TransformersChat(checkpoint=str(qwen3_vl), share_prefix=False)
     mindful = TransformersChat(checkpoint=str(qwen3_vl), prefix_cache=bound, batch_tokens=200)
-    counted, cost = mindful.engine().counted, list[int]()
+    counted, cost = mindful.engine().stats, list[int]()
     more = [Request(text=f"{each.text} Really?", images=each.images) for each in requests()]
     both = [
         Request(text="Same?", images=(picture(1), picture(2, (64, 64)))),
@@ -93,7 +93,7 @@ def test_a_known_picture_is_not_read_again(qwen3_vl: Path, bound: int) -> None:
         before = counted().tokens
         assert torch.allclose(choose(mindful, asked), choose(plain, asked), atol=1e-4)
         cost.append(counted().tokens - before)
-    mindful.forget()
+    mindful.clear_caches()
     before = counted().tokens
     choose(mindful, more)
     forgotten = counted().tokens - before
@@ -104,13 +104,13 @@ def test_a_known_picture_is_not_read_again(qwen3_vl: Path, bound: int) -> None:
 def test_kernels_that_heed_no_mask_share_nothing(qwen3_vl: Path) -> None:
     checkpoint = TransformersChat(checkpoint=str(qwen3_vl)).engine().checkpoint
     assert isinstance(open_backend(checkpoint, EngineConfig()), SharedPrefixBackend)
-    flash = replace(checkpoint.source, attention="flash_attention_2")
-    assert isinstance(open_backend(replace(checkpoint, source=flash), EngineConfig()), GenerateBackend)
+    flash = checkpoint.config.model_copy(update={"attention": "flash_attention_2"})
+    assert isinstance(open_backend(replace(checkpoint, config=flash), EngineConfig()), GenerateBackend)
 
 
 def test_usage_counts_each_picture_once_and_known_ones_never(qwen3_vl: Path) -> None:
     model = TransformersChat(checkpoint=str(qwen3_vl), vision_cache=10**6)
-    model.forget()
+    model.clear_caches()
     role = Role("verifier", model)
     first = asyncio.run(role.choose(requests(), LABELS)).usage
     again = asyncio.run(role.choose(requests(), LABELS)).usage
@@ -137,14 +137,13 @@ def test_a_name_given_to_a_picture_is_not_trusted(qwen3_vl: Path) -> None:
 
 def test_replies_of_a_batch_equal_those_alone(qwen3_vl: Path) -> None:
     model = TransformersChat(checkpoint=str(qwen3_vl))
-    role = Role("captioner", model)
-    asked = requests(3, 3)
+    asked = [request.messages() for request in requests(3, 3)]
 
     async def both() -> None:
-        together = await role.ask(asked, max_tokens=12)
-        alone = [(await role.ask([request], max_tokens=12))[0] for request in asked]
-        assert [reply.text for reply in together] == [reply.text for reply in alone]
-        assert all(0 < reply.usage["completion_tokens"] <= 12 for reply in together)
+        together = await asyncio.gather(*(model.ainvoke(each, max_tokens=12) for each in asked))
+        alone = [await model.ainvoke(each, max_tokens=12) for each in asked]
+        assert [reply.content for reply in together] == [reply.content for reply in alone]
+        assert all(0 < reply.usage_metadata["output_tokens"] <= 12 for reply in together)  # type: ignore[index]
 
     asyncio.run(both())
 
@@ -170,18 +169,20 @@ def test_replies_equal_generate(qwen3_vl: Path) -> None:
 
 def test_rows_join_and_leave_while_others_are_written(qwen3_vl: Path) -> None:
     model = TransformersChat(checkpoint=str(qwen3_vl), rows=3)
-    role = Role("captioner", model)
     asked = requests(3, 4)
 
-    async def staggered() -> list[str]:
-        async def one(number: int, request: Request) -> str:
-            await asyncio.sleep(0.003 * number)
-            return (await role.ask([request], max_tokens=3 + 5 * (number % 4)))[0].text
+    async def one(number: int, request: Request) -> str:
+        return str((await model.ainvoke(request.messages(), max_tokens=3 + 5 * (number % 4))).content)
 
-        return await asyncio.gather(*(one(number, request) for number, request in enumerate(asked)))
+    async def staggered() -> list[str]:
+        async def later(number: int, request: Request) -> str:
+            await asyncio.sleep(0.003 * number)
+            return await one(number, request)
+
+        return await asyncio.gather(*(later(number, request) for number, request in enumerate(asked)))
 
     async def alone() -> list[str]:
-        return [(await role.ask([r], max_tokens=3 + 5 * (n % 4)))[0].text for n, r in enumerate(asked)]
+        return [await one(number, request) for number, request in enumerate(asked)]
 
     assert asyncio.run(staggered()) == asyncio.run(alone())
 
@@ -283,7 +284,7 @@ def test_what_all_questions_begin_with_is_read_once(qwen3_vl: Path) -> None:
     texts = ["Is there a red house?", "Is there a boat", "Is there", "Is there a red house? Yes"]
     asked = [Request(text=text, images=(picture(1),)) for text in texts]
     model = TransformersChat(checkpoint=str(qwen3_vl))
-    assert torch.allclose(choose(model, asked), choose(model.plainly(), asked), atol=1e-4)
+    assert torch.allclose(choose(model, asked), choose(model.without_prefix_sharing(), asked), atol=1e-4)
     both = asyncio.run(Role("verifier", model).choose(asked, LABELS)).usage["prompt_tokens"]
     apart = [
         asyncio.run(Role("verifier", model).choose([each], LABELS)).usage["prompt_tokens"] for each in asked

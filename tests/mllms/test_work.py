@@ -16,20 +16,20 @@ def job(caller: str, *, scored: bool = True) -> Job:
 
 
 def test_callers_take_turns_however_much_one_asks() -> None:
-    inbox = RequestQueue()
-    inbox.put([job("many") for _ in range(6)])
-    inbox.put([job("few"), job("few"), job("other")])
-    callers = [str(each.caller) for each in inbox.scores(5)]
+    queue = RequestQueue()
+    queue.put([job("many") for _ in range(6)])
+    queue.put([job("few"), job("few"), job("other")])
+    callers = [str(each.caller) for each in queue.take_to_score(5)]
     assert sorted(callers[:3]) == ["few", "many", "other"] and callers[3:] == ["many", "few"]
-    assert [each.caller for each in inbox.scores(99)] == ["many"] * 4 and not inbox
+    assert [each.caller for each in queue.take_to_score(99)] == ["many"] * 4 and not queue
 
 
 def test_a_question_that_was_given_up_is_never_asked() -> None:
-    inbox = RequestQueue()
+    queue = RequestQueue()
     kept, given_up = job("a"), job("a")
     given_up.future.cancel()
-    inbox.put([given_up, kept, job("a", scored=False)])
-    assert inbox.scores(9) == [kept] and len(inbox.writes(9)) == 1
+    queue.put([given_up, kept, job("a", scored=False)])
+    assert queue.take_to_score(9) == [kept] and len(queue.take_to_generate(9)) == 1
 
 
 def test_the_event_loop_goes_on_while_a_model_works(qwen3_vl: Path) -> None:

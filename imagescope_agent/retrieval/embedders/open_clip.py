@@ -101,12 +101,12 @@ def open_embedder(spec: str | Path, *, device: str | None = None) -> Embedder:
     """
     text = str(spec)
     if text.startswith("multimodal:"):
-        from imagescope_agent.mllms.engine.checkpoint import Source
+        from imagescope_agent.mllms.engine.config import ModelConfig
         from imagescope_agent.retrieval.embedders.multimodal import MultimodalEmbedder
 
         place, _, revision = text.removeprefix("multimodal:").partition("@")
         return MultimodalEmbedder(
-            Source(checkpoint=place, revision=revision or None, device=device or "auto")
+            ModelConfig(checkpoint=place, revision=revision or None, device=device or "auto")
         )
     if Path(text).is_dir():
         return OpenClipEmbedder(Path(text), device=device)
