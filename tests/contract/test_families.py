@@ -12,8 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.budget import Budget
-from imagescope_agent.mllms.budget import BudgetedRole as OnBudget
+from imagescope_agent.mllms.budget import Budget, BudgetedRole
 from imagescope_agent.mllms.engine.conversation import MessageParser
 from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
 from imagescope_agent.mllms.role import Request, Role
@@ -31,7 +30,7 @@ UNSHARED = {
 }
 
 
-class BudgetedRole(BaseModel):
+class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     word: str = Field(pattern=r"^[a-z ]{0,8}$")
@@ -121,9 +120,9 @@ def test_two_pictures_in_one_message(hosted: TransformersChat) -> None:
 
 def test_json_follows_the_schema(hosted: TransformersChat) -> None:
     asked = [Request(text=f"Number {n}?", images=(picture(n % 3),)) for n in range(50)]
-    replies = asyncio.run(Role("reasoner", hosted).ask(asked, schema=BudgetedRole, max_tokens=80))
+    replies = asyncio.run(Role("reasoner", hosted).ask(asked, schema=Answer, max_tokens=80))
     for reply in replies:
-        BudgetedRole.model_validate(json.loads(reply.text))
+        Answer.model_validate(json.loads(reply.text))
         assert list(json.loads(reply.text)) == ["word", "count"], (
             "keys come in the schema's order, not the alphabet's"
         )
@@ -134,9 +133,11 @@ def test_what_a_question_costs_is_known_beforehand(hosted: TransformersChat) -> 
     asked = [*requests(), Request(text="The same?", images=(picture(5, (64, 64)), picture(6, (96, 64))))]
     counted = asyncio.run(hosted.acount([request.messages() for request in asked]))
     role = Role("judge", hosted)
-    assert counted == [asyncio.run(role.ask_some([request], ()))[0].usage["prompt_tokens"] for request in asked]
+    assert counted == [
+        asyncio.run(role.ask_some([request], ()))[0].usage["prompt_tokens"] for request in asked
+    ]
     budget = sum(counted[:4])
-    found = asyncio.run(OnBudget(role, Budget(tokens=budget)).choose_some(asked, LABELS, [2, 2, 1]))
+    found = asyncio.run(BudgetedRole(role, Budget(tokens=budget)).choose_some(asked, LABELS, [2, 2, 1]))
     assert 0 < len(found.probabilities) < 5 and found.usage["prompt_tokens"] <= budget
 
 
@@ -194,6 +195,6 @@ def test_a_language_model_without_eyes(tmp_path: Path) -> None:
     asked = [Request(text="A or B?"), Request(text="Is it a very long question, this one?")]
     together = choose(model, asked)
     assert torch.allclose(together, torch.cat([choose(model, [request]) for request in asked]), atol=1e-3)
-    assert len(asyncio.run(role.ask(asked, schema=BudgetedRole, max_tokens=60))) == 2
+    assert len(asyncio.run(role.ask(asked, schema=Answer, max_tokens=60))) == 2
     with pytest.raises(Exception, match="takes no pictures"):
         asyncio.run(role.ask(requests()[:1]))

@@ -1,12 +1,16 @@
-"""Requests of many tasks: taken in turns, never in the way of the event loop."""
+"""Jobs of many callers are taken in turns, and never block the event loop."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from imagescope_agent.mllms.engine.request_queue import Job, RequestQueue
-from imagescope_agent.mllms.role import Request, Role
+from imagescope_agent.mllms.role import Request
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from tests.mllms.checkpoints import picture
 
@@ -32,17 +36,24 @@ def test_a_question_that_was_given_up_is_never_asked() -> None:
     assert queue.take_to_score(9) == [kept] and len(queue.take_to_generate(9)) == 1
 
 
-def test_the_event_loop_goes_on_while_a_model_works(qwen3_vl: Path) -> None:
-    role = Role("captioner", TransformersChat(checkpoint=str(qwen3_vl)))
-    asked = [Request(text="Describe.", images=(picture(n),)) for n in range(6)]
+def test_the_event_loop_runs_while_the_model_works(qwen3_vl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = TransformersChat(checkpoint=str(qwen3_vl))
+    runner = model.engine().backend.runner  # type: ignore[attr-defined]
+    forward, started, released = runner.hidden, threading.Event(), threading.Event()
 
-    async def ticking() -> int:
-        working = asyncio.ensure_future(role.ask(asked, max_tokens=20))
-        ticks = 0
-        while not working.done():
+    def hidden(*args: Any, **options: Any) -> Any:
+        started.set()
+        assert released.wait(timeout=60), "the event loop does not run"
+        return forward(*args, **options)
+
+    async def ask() -> int:
+        request = Request(text="Describe.", images=(picture(0),))
+        working = asyncio.ensure_future(model.ainvoke(request.messages(), max_tokens=2))
+        while not started.is_set():
             await asyncio.sleep(0.001)
-            ticks += 1
-        assert len(await working) == len(asked)
-        return ticks
+        assert not working.done()
+        released.set()
+        return len(str((await working).content))
 
-    assert asyncio.run(ticking()) >= 5
+    monkeypatch.setattr(runner, "hidden", hidden)
+    asyncio.run(ask())

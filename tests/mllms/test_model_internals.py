@@ -1,4 +1,4 @@
-"""What judges read inside a hosted model, against transformers alone; and what a question costs, known beforehand."""
+"""Attention, embeddings and token counts of a local model, against transformers alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.budget import SHORT, Budget, BudgetedRole
+from imagescope_agent.mllms.budget import CHOICE_TOKENS, Budget, BudgetedRole
 from imagescope_agent.mllms.engine.conversation import MessageParser
 from imagescope_agent.mllms.protocols import AttentionReader, MessageEmbedder, TokenCounter
 from imagescope_agent.mllms.role import Request, Role
@@ -112,7 +112,7 @@ def test_a_budget_of_tokens_pays_for_what_sharing_saves(hosted: TransformersChat
         found = asyncio.run(role.choose_some(asked, ("Yes", "No"), [4] * 6))
         assert 0 < found.usage["prompt_tokens"] + found.usage["completion_tokens"] <= groups * group
         assert len(found.probabilities) % 4 == 0
-    at_once = groups * group // (group + 4 * SHORT)  # that could be promised before anything was paid
+    at_once = groups * group // (group + 4 * CHOICE_TOKENS)  # that could be promised before anything was paid
     assert len(found.probabilities) > 4 * at_once
 
 

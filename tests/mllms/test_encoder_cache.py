@@ -1,3 +1,5 @@
+"""Encoder outputs in memory and on disk: bounded, never damaged, never another checkpoint's."""
+
 from __future__ import annotations
 
 import os
@@ -93,7 +95,7 @@ def test_a_kill_at_any_moment_leaves_whole_files_only(tmp_path: Path) -> None:
             assert found is None or bool((found["embeds"] == number).all())
 
 
-def test_memory_lets_go_of_what_was_not_used_for_longest() -> None:
+def test_memory_evicts_the_least_recently_used() -> None:
     cache = EncoderCache(2000)
     for number in range(4):
         if number == 3:
