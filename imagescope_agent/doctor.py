@@ -194,9 +194,7 @@ async def _loads(model: TransformersChat) -> tuple[bool, str]:
     start = time.perf_counter()
     checkpoint = (await asyncio.to_thread(model.engine)).checkpoint
     size = sum(weight.numel() for weight in checkpoint.model.parameters())
-    held = (
-        f"{size / 1e6:.1f} M parameters, {checkpoint.family}, {str(checkpoint.dtype).removeprefix('torch.')}"
-    )
+    held = f"{size / 1e6:.1f} M parameters, {checkpoint.model_type}, {str(checkpoint.dtype).removeprefix('torch.')}"
     return (
         True,
         f"{held} on {checkpoint.device}, {time.perf_counter() - start:.1f} s, weights {model.weights}",
@@ -214,8 +212,8 @@ async def _heeds(model: Endpoint) -> tuple[bool, str]:
 async def _sees(role: Role, names: Sequence[str], request: Request) -> tuple[bool, str]:
     model = role.model
     local = isinstance(model, TransformersChat) and model.engine().checkpoint
-    if local and local.sees:
-        return True, f"the checkpoint is of the family {local.family}"
+    if local and local.has_vision:
+        return True, f"the checkpoint is of the family {local.model_type}"
     if local or (isinstance(model, Endpoint) and not await model.asees(1)):
         return False, f"it does not see pictures; name another model for {', '.join(names)} in the profile"
     asked = [request, Request(text=request.text)]
@@ -270,7 +268,7 @@ async def _batch(role: Role, model: TransformersChat, requests: list[Request]) -
 
 
 async def _shared(role: Role, model: TransformersChat, requests: list[Request]) -> tuple[bool, str]:
-    plain = Role(role.name, model.plainly())
+    plain = Role(role.name, model.without_prefix_sharing())
     shared = await role.choose(requests, LABELS)
     if shared.notes:
         return True, shared.notes[0]["detail"]

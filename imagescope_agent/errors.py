@@ -43,6 +43,12 @@ class Misconfigured(BackendUnavailable):
     """A model does not answer because of its key, name or address; asking again does not help."""
 
 
+class UnusableModel(Misconfigured):
+    """A local model cannot be loaded or run as configured: its folder, dtype, device, or this machine's memory."""
+
+    exit_code = 2
+
+
 class UnreadableReply(ImageScopeError):
     """A model answered, but not in the form it was asked for.
 

@@ -1,4 +1,4 @@
-"""The chat models that can serve a role: one line each; a stranger's is named "module:attribute"."""
+"""Chat models that can serve a role, one line each; any other is named "module:attribute"."""
 
 from __future__ import annotations
 

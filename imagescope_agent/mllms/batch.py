@@ -1,4 +1,4 @@
-"""Requests that are asked together."""
+"""Concurrent requests of one batch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 _Value = TypeVar("_Value")
 
-#: Which batch of requests the current task belongs to; a model that queues requests is fair between callers.
+#: The batch of requests that the current task belongs to; the engine's queue takes callers in turn.
 CALLER: ContextVar[object | None] = ContextVar("imagescope_caller", default=None)
 
 
-async def together(work: Iterable[Coroutine[Any, Any, _Value]]) -> list[_Value]:
-    """All answers; when one request fails for good the others are called off."""
-    tasks = [asyncio.ensure_future(each) for each in work]
+async def together(coroutines: Iterable[Coroutine[Any, Any, _Value]]) -> list[_Value]:
+    """All results, in order; when one coroutine raises, the others are cancelled."""
+    tasks = [asyncio.ensure_future(each) for each in coroutines]
     try:
         return list(await asyncio.gather(*tasks))
     finally:
@@ -27,7 +27,7 @@ async def together(work: Iterable[Coroutine[Any, Any, _Value]]) -> list[_Value]:
 
 @contextmanager
 def one_caller() -> Iterator[None]:
-    """What is asked inside belongs together."""
+    """Requests made inside have the same `CALLER`."""
     token = CALLER.set(object())
     try:
         yield

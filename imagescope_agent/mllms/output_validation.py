@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Any
 
 from imagescope_agent.errors import UnreadableReply
-from imagescope_agent.mllms.protocols import LEAST_SHARE, Attention, Choice, Embedding
+from imagescope_agent.mllms.protocols import MIN_CHOICE_MASS, Attention, Choice, Embedding
 from imagescope_agent.mllms.usage import total_usage
 from imagescope_agent.reply_reader import clean, count
 
@@ -122,7 +122,7 @@ def _row(row: object, choices: int) -> list[float] | None:
     whole = sum(values)
     if abs(whole - 1) <= _SLACK:
         return values
-    return [value / whole for value in values] if LEAST_SHARE <= whole < 1 else None
+    return [value / whole for value in values] if MIN_CHOICE_MASS <= whole < 1 else None
 
 
 def _refused(given: object, requests: int) -> dict[int, str]:

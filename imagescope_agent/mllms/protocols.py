@@ -1,4 +1,4 @@
-"""Powers a chat model may have beyond answering; a `Role` looks for them and does without, with a note."""
+"""Optional capabilities of chat models, detected by `Role`, which otherwise falls back with a note."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Protocol, runtime_checkable
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel
 
-#: What the choices must hold together of all that a model could say: where it was about to say something else, how
-#: the rest is divided says nothing.
-LEAST_SHARE = 0.5
+#: Minimum probability mass of all choices together: below it the model was about to say something else, and the
+#: relative probabilities of the choices mean nothing.
+MIN_CHOICE_MASS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +19,11 @@ class Choice:
     """Probabilities over given answers.
 
     Attributes:
-        probabilities: (n_requests, n_choices), each row sums to 1. A scorer may also give each choice its share of
-            all that could be said; a row is believed if these shares come to `LEAST_SHARE` or more.
+        probabilities: (n_requests, n_choices), each row sums to 1. A scorer may also return probabilities over its
+            whole vocabulary; a row is used if they sum to `MIN_CHOICE_MASS` or more.
         usage: calls, prompt_tokens, completion_tokens, image_prefills, seconds.
-        notes: what was degraded on the way.
-        refused: the requests that got no answer, by their row, and why; such a row is even and says nothing.
+        notes: fallbacks.
+        refused: reasons of refused requests by row; such a row is uniform and carries no information.
     """
 
     probabilities: list[list[float]]
@@ -34,59 +34,59 @@ class Choice:
 
 @runtime_checkable
 class ChoiceScorer(Protocol):
-    """Gives the probability of each of some answers instead of writing one."""
+    """Scores given answers instead of generating one."""
 
     async def ascore(self, messages: list[list[BaseMessage]], choices: Sequence[str]) -> Choice:
         """First-token probabilities of `choices` as the answer to each conversation.
 
         Raises:
-            UnusableLabels: two choices begin with the same token, so their first tokens say nothing.
+            UnusableLabels: two choices begin with the same token.
         """
         ...
 
 
 @runtime_checkable
 class SchemaWriter(Protocol):
-    """Writes replies that follow a JSON schema."""
+    """Supports structured output: replies that follow a JSON schema."""
 
     def schema_kwargs(self, schema: type[BaseModel]) -> dict[str, Any]:
-        """What to pass to `ainvoke` so that the reply is JSON of that schema; empty when it cannot."""
+        """Keyword arguments of `ainvoke` for a reply of that schema; empty where it is not supported."""
         ...
 
 
 @runtime_checkable
 class TokenCounter(Protocol):
-    """Knows beforehand what a question costs."""
+    """Counts prompt tokens before a request is sent."""
 
     async def acount(self, messages: list[list[BaseMessage]]) -> list[int]:
-        """Tokens of each conversation's prompt, pictures and template included, as if it were asked alone."""
+        """Tokens of each conversation's prompt, images and template included, without any sharing."""
         ...
 
 
 @runtime_checkable
 class LimitedImages(Protocol):
-    """Takes only so many pictures in one request, which shows when it refuses more.
+    """Has a limit of images per request, which is found out when a request is refused.
 
-    A request with more pictures than that is refused (`RequestRefused`) without being sent.
+    A request with more images is refused (`RequestRefused`) without being sent.
     """
 
     @property
     def images_per_request(self) -> int | None:
-        """The most pictures of a request, 0 for a model that sees none; None while no limit was met."""
+        """Most images of a request, 0 for a text-only model; None while no limit is known."""
         ...
 
 
 class UnusableLabels(ValueError):
-    """Choices that the first token of an answer does not tell apart."""
+    """Choices whose first tokens are not distinct."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attention:
-    """How much the text of a conversation attends to its pictures.
+    """How much the text of a conversation attends to its images.
 
     Attributes:
-        pictures: for every picture, in order, one value a token of it: attention from the text after the last
-            picture (to the end of the prompt), averaged over the text's tokens and summed over heads and layers.
+        pictures: for every image, in order, one value per token of it: attention from the text after the last
+            image (to the end of the prompt), averaged over the text's tokens and summed over heads and layers.
         usage: as `Choice.usage`.
     """
 
@@ -96,7 +96,7 @@ class Attention:
 
 @runtime_checkable
 class AttentionReader(Protocol):
-    """Shows where its attention goes."""
+    """Returns its attention to images."""
 
     async def aattention(self, messages: list[BaseMessage]) -> Attention:
         """The attention of one conversation, in one forward pass."""
@@ -105,10 +105,10 @@ class AttentionReader(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding:
-    """Conversations as vectors.
+    """Embeddings of conversations.
 
     Attributes:
-        vectors: one a conversation, all of the same length, in a space where the angle tells likeness.
+        vectors: one per conversation, of the same length, to be compared by cosine similarity.
         usage: as `Choice.usage`.
     """
 
@@ -118,8 +118,8 @@ class Embedding:
 
 @runtime_checkable
 class MessageEmbedder(Protocol):
-    """Embeds whole conversations, pictures and text together."""
+    """Embeds conversations, images and text together."""
 
     async def aembed(self, messages: list[list[BaseMessage]]) -> Embedding:
-        """One vector a conversation, read at its last token."""
+        """One vector per conversation, read at its last token."""
         ...

@@ -1,4 +1,4 @@
-"""What a role asks, and what it is answered."""
+"""Requests to a role, and its replies."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from imagescope_agent.mllms.protocols import Choice
 from imagescope_agent.redact import hide_known
 from imagescope_agent.reply_reader import count, metadata, said
 
-#: How the problem of a reply begins that the limit of its length ended.
+#: Beginning of the problem of a reply that was truncated.
 CUT_OFF = "the reply was cut off at max_tokens"
 
 
 @dataclass(frozen=True)
 class ImageRef:
-    """A picture as a model is shown it.
+    """An encoded image for a model.
 
     Attributes:
         key: hash of the content.
@@ -33,11 +33,11 @@ class ImageRef:
 
     @cached_property
     def base64(self) -> str:
-        """The bytes as text, made once however many questions are asked about the picture."""
+        """The bytes in base64, encoded once for all questions about the image."""
         return base64.b64encode(self.data).decode("ascii")
 
     def block(self) -> dict[str, Any]:
-        """The picture as a LangChain content block."""
+        """As a LangChain content block."""
         png = self.data.startswith(b"\x89PNG")
         mime = "image/png" if png else "image/jpeg"
         return {"type": "image", "base64": self.base64, "mime_type": mime, "id": self.key}
@@ -45,13 +45,13 @@ class ImageRef:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One question: the picture(s) first, so that questions about the same ones share their prefix.
+    """One question: images first, so that questions about the same images share a prefix.
 
     Attributes:
         text: the question.
-        images: what it is about.
-        labels: what stands before each picture where there are several to be told apart; none otherwise.
-        after: what stands after each picture; nothing in most questions.
+        images: that it is about.
+        labels: text before each image, to tell several apart; none otherwise.
+        after: text after each image; none in most questions.
     """
 
     text: str
@@ -60,7 +60,7 @@ class Request:
     after: tuple[str, ...] = ()
 
     def messages(self) -> list[BaseMessage]:
-        """The request as a LangChain conversation of one turn."""
+        """As a LangChain conversation of one message."""
         blocks: list[str | dict[str, Any]] = []
         nothing = ("",) * len(self.images)
         for label, image, after in zip(
@@ -74,15 +74,15 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """A model's answer.
+    """A model's reply.
 
     Attributes:
-        text: the answer without thoughts, stripped of white space around it.
-        usage: calls, prompt_tokens, completion_tokens, image_prefills, seconds (the batch's, shared equally); a
-            request that was refused is no call.
-        notes: what was degraded on the way.
+        text: the answer without reasoning blocks, stripped.
+        usage: calls, prompt_tokens, completion_tokens, image_prefills, seconds (an equal share of the batch); a
+            refused request counts no call.
+        notes: fallbacks.
         problem: why there is no answer; the text is empty then.
-        cut: how it was cut off, in words for a message; empty when the model itself ended it.
+        cut: message about its truncation; empty when the model ended it.
     """
 
     text: str
@@ -92,21 +92,21 @@ class Reply:
     cut: str = ""
 
     def unusable(self, problem: str, prompt: str = "") -> UnreadableReply:
-        """The error of a reply that cannot be used, with what it cost and, if so, that it was cut off.
+        """The error of a reply that cannot be used, with its usage and, if so, its truncation.
 
         Args:
             problem: what is wrong with it.
-            prompt: what it answers.
+            prompt: of the request.
         """
         whole = f"{self.cut} ({problem})" if self.cut else problem
         return UnreadableReply(whole, prompt=prompt, reply=self.text, usage=self.usage)
 
 
 def answered(replies: list[Reply]) -> list[Reply]:
-    """The replies, if one of them is an answer.
+    """The replies, unless all of them failed.
 
     Raises:
-        RequestRefused, UnreadableReply: there are some, and none is.
+        RequestRefused, UnreadableReply: all failed.
     """
     problems: list[ImageScopeError] = [reply.problem for reply in replies if reply.problem is not None]
     if replies and len(problems) == len(replies):
@@ -126,12 +126,12 @@ def chosen(choice: Choice) -> Choice:
 
 
 def read_reply(message: object, request: Request, limit: object) -> Reply:
-    """The reply in a chat model's message.
+    """Parse a chat model's message.
 
     Args:
-        message: what the model returned.
-        request: what it was asked.
-        limit: the most tokens that it might write, for messages.
+        message: that the model returned.
+        request: that it answers.
+        limit: max_tokens of the reply, for messages.
     """
     found, about = said(message), metadata(message)
     usage = {

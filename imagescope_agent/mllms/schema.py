@@ -1,4 +1,4 @@
-"""JSON schemas that replies are held to."""
+"""JSON schemas of structured output."""
 
 from __future__ import annotations
 
@@ -8,41 +8,43 @@ from typing import Any
 
 from pydantic import BaseModel
 
-_DEEPEST = 16  # levels of a schema that refers to itself
+_MAX_DEPTH = 16  # of a recursive schema
 
 
 def json_schema(schema: type[BaseModel]) -> dict[str, Any]:
-    """The schema that a reply follows; extra keys are refused, or they would grow without end."""
-    return {**_described(schema), "additionalProperties": False}
+    """The JSON schema of a model; additional properties are forbidden, or replies might never end."""
+    return {**_model_schema(schema), "additionalProperties": False}
 
 
 def without_limits(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The shape alone, for servers that take no limits: types, names and given values, references written out.
+    """The schema without limits (lengths, ranges, patterns) and references, for servers that support neither.
 
-    Every property is required and no other is allowed, as the strictest servers want it.
+    Every property is required and no other is allowed, as strict servers demand.
     """
     definitions = schema.get("$defs", {})
 
     def shape(part: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             return {}
         if "$ref" in part:
             return shape(definitions.get(str(part["$ref"]).rsplit("/", 1)[-1], {}), depth + 1)
-        made = {key: part[key] for key in ("type", "enum") if key in part}
+        reduced = {key: part[key] for key in ("type", "enum") if key in part}
         if "const" in part:
-            made["enum"] = [part["const"]]
+            reduced["enum"] = [part["const"]]
         if "anyOf" in part:
-            made["anyOf"] = [shape(each, depth + 1) for each in part["anyOf"]]
+            reduced["anyOf"] = [shape(each, depth + 1) for each in part["anyOf"]]
         if "items" in part:
-            made["items"] = shape(part["items"], depth + 1)
+            reduced["items"] = shape(part["items"], depth + 1)
         if "properties" in part:
-            made["properties"] = {name: shape(each, depth + 1) for name, each in part["properties"].items()}
-            made.update(required=list(part["properties"]), additionalProperties=False)
-        return made
+            reduced["properties"] = {
+                name: shape(each, depth + 1) for name, each in part["properties"].items()
+            }
+            reduced.update(required=list(part["properties"]), additionalProperties=False)
+        return reduced
 
     return shape(schema)
 
 
 @lru_cache(maxsize=64)
-def _described(schema: type[BaseModel]) -> dict[str, Any]:
+def _model_schema(schema: type[BaseModel]) -> dict[str, Any]:
     return schema.model_json_schema()

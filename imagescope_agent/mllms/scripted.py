@@ -1,4 +1,4 @@
-"""A chat model that follows a script and remembers what it was asked: the only thing tests fake."""
+"""Fake chat model for tests: scripted replies, recorded requests."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from imagescope_agent.mllms.protocols import Choice
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """One question as the model saw it.
+    """A recorded request.
 
     Attributes:
-        text: all text of the conversation, a line per message, without what only labels a picture.
-        images: keys of its pictures, in order.
-        labels: what stands before each picture; none where no picture has a label.
-        choices: the answers offered, None when it was to write one.
-        options: what else was passed (max_tokens, response_format, ...).
+        text: all text of the conversation, a line per message, without the labels of images.
+        images: keys of its images, in order.
+        labels: text before each image; none where no image has a label.
+        choices: the answers to score, None for a generated reply.
+        options: other arguments (max_tokens, response_format, ...).
     """
 
     text: str
@@ -43,12 +43,12 @@ Scorer = Callable[[Asked], Sequence[float]]
 
 
 class Scripted(BaseChatModel):
-    """Answers from a function of what it is asked, or from a queue of replies; a word is a token.
+    """Replies from a function of the request, or from a queue of replies; a word is a token.
 
     Args:
-        reply: a function of `Asked`, or the replies in order. A reply may be an exception to raise, or a whole
-            message, which is passed on as it is.
-        schema: whether it claims to follow a JSON schema (the replies are not checked).
+        reply: a function of `Asked`, or the replies in order. A reply may be an exception to raise, or a message,
+            which is returned unchanged.
+        schema: whether it claims to support JSON schemas (the replies are not checked).
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -67,11 +67,11 @@ class Scripted(BaseChatModel):
 
     @property
     def asked(self) -> list[Asked]:
-        """Every question so far, in order."""
+        """Every request so far, in order."""
         return self._asked
 
     def schema_kwargs(self, schema: type[BaseModel]) -> dict[str, Any]:
-        """The schema by name, so that a script can tell the steps apart."""
+        """The schema by name, so that a script can distinguish requests."""
         return {"response_format": schema.__name__} if self.schema_writer else {}
 
     async def acount(self, messages: list[list[BaseMessage]]) -> list[int]:
@@ -94,7 +94,7 @@ class Scripted(BaseChatModel):
         answer = self._next(asked)
         if isinstance(answer, AIMessage):
             return ChatResult(generations=[ChatGeneration(message=answer)])
-        text = _cut(answer, kwargs.get("max_tokens"))
+        text = _truncate(answer, kwargs.get("max_tokens"))
         usage = {"input_tokens": len(asked.text.split()), "output_tokens": len(text.split())}
         message = AIMessage(
             content=text,
@@ -110,10 +110,10 @@ class Scripted(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return self._generate(messages, stop, **kwargs)  # no thread: scripts stay in the order they are asked
+        return self._generate(messages, stop, **kwargs)  # no thread: requests keep their order
 
     def answer(self, asked: Asked) -> str:
-        """What the script says to a question, which is not remembered."""
+        """The scripted reply to a request, which is not recorded."""
         answer = self._next(asked)
         return answer if isinstance(answer, str) else str(answer.text)
 
@@ -134,10 +134,10 @@ class Scripted(BaseChatModel):
 
 
 class ScriptedScorer(Scripted):
-    """A scripted model that also gives probabilities.
+    """A scripted model that also scores choices.
 
     Args:
-        scorer: a function of `Asked` that gives one weight a choice; rows are normalised. A question for which it
+        scorer: a function of `Asked` that returns one weight per choice; rows are normalised. A request for which it
             raises `RequestRefused` is refused.
     """
 
@@ -169,8 +169,8 @@ class ScriptedScorer(Scripted):
         return Choice(probabilities=rows, usage=usage, refused=refused)
 
 
-def _cut(text: str, words: int | None) -> str:
-    """The text up to so many words."""
+def _truncate(text: str, words: int | None) -> str:
+    """The first words of a text."""
     if words is None or len(text.split()) <= words:
         return text
     return "".join(re.findall(r"\s*\S+", text)[:words])
@@ -182,23 +182,23 @@ def read_asked(
     choices: tuple[str, ...] | None = None,
     options: dict[str, Any] | None = None,
 ) -> Asked:
-    """The text and the picture keys of a conversation."""
+    """Record a conversation."""
     texts: list[str] = []
     images: list[str] = []
     labels: list[str] = []
     for message in messages:
         blocks = [message.content] if isinstance(message.content, str) else message.content
-        said: list[str] = []
+        pending: list[str] = []
         for block in blocks:
             if isinstance(block, str):
-                said.append(block)
+                pending.append(block)
             elif block.get("type") == "text":
-                said.append(block["text"])
+                pending.append(block["text"])
             elif block.get("type") == "image":
                 images.append(str(block.get("id", "")))
-                labels += said
-                said = []
-        texts += said
+                labels += pending
+                pending = []
+        texts += pending
     return Asked(
         text="\n".join(texts),
         images=tuple(images),

@@ -1,4 +1,4 @@
-"""A Hugging Face image-text-to-text checkpoint as a LangChain chat model, on CUDA or CPU."""
+"""LangChain chat model that runs a Hugging Face checkpoint in this process, on CUDA or CPU."""
 
 from __future__ import annotations
 
@@ -14,60 +14,34 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from pydantic import BaseModel, PrivateAttr
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.engine.attention import attention_of
-from imagescope_agent.mllms.engine.checkpoint import Source
-from imagescope_agent.mllms.engine.config import EngineConfig
-from imagescope_agent.mllms.engine.embedding import embedding_of
+from imagescope_agent.errors import BadInput, RequestRefused
+from imagescope_agent.mllms.engine.attention import read_attention
+from imagescope_agent.mllms.engine.config import EngineConfig, ModelConfig
+from imagescope_agent.mllms.engine.embedding import embed_conversations
 from imagescope_agent.mllms.engine.engine import Engine, open_engine
-from imagescope_agent.mllms.engine.request_queue import GenerateOutput, Job, choice_of
+from imagescope_agent.mllms.engine.request_queue import GenerateOutput, Job, ScoreOutput
 from imagescope_agent.mllms.protocols import Attention, Choice, Embedding
 from imagescope_agent.mllms.role import CALLER
 from imagescope_agent.mllms.schema import json_schema
+from imagescope_agent.mllms.usage import total_usage
 
 
-class TransformersChat(BaseChatModel):
-    """Answers greedily, gives label probabilities, follows schemas; requests of concurrent tasks share batches.
+class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
+    """Greedy decoding, label probabilities and JSON schemas; requests of concurrent tasks share batches.
 
-    The weights are loaded at the first question, once per process for the same source.
+    Its options are those of `ModelConfig` and `EngineConfig`. The weights are loaded at the first request, once per
+    process for the same `ModelConfig`.
 
     Attributes:
-        checkpoint: a folder, or a hub id.
-        revision: of the hub id.
-        device: "auto" is CUDA where there is one, else CPU.
-        dtype: "auto" is bfloat16 on CUDA, float32 on CPU.
-        attention: the kernel by its transformers name; one that heeds no mask shares no prefixes.
         max_tokens: longest reply, unless a call says otherwise.
-        batch_tokens: tokens of one forward, padding included.
-        row_tokens: length up to which questions join one picture's row.
-        rows: replies written at the same time.
-        vision_cache: bytes of vision features held in memory.
-        prefix_cache: bytes held in memory of what the language model made of pictures, so that a later question
-            reads only its own words: 0.2 MB a picture for the mini model, 150 MB for one of 8B parameters.
-        feature_folder: vision features are also kept there; empty for not.
-        feature_bytes: of all files in that folder.
-        share_prefix: whether questions about one picture share its prefix.
-        trust_remote_code: run code that comes with the checkpoint.
     """
 
-    checkpoint: str
-    revision: str | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    attention: str = "sdpa"
+    model_config = ConfigDict(frozen=False)
+
     max_tokens: int = 512
-    batch_tokens: int = 8192
-    row_tokens: int = 1024
-    rows: int = 64
-    vision_cache: int = 256 * 2**20
-    prefix_cache: int = 0
-    feature_folder: str = ""
-    feature_bytes: int = 4 * 2**30
-    share_prefix: bool = True
-    trust_remote_code: bool = False
-    _opened: Engine | None = PrivateAttr(default=None)
+    _engine: Engine | None = PrivateAttr(default=None)
 
     @property
     def _llm_type(self) -> str:
@@ -79,7 +53,7 @@ class TransformersChat(BaseChatModel):
 
     @property
     def weights(self) -> str:
-        """Hash of the checkpoint; loads it if need be.
+        """Hash of the checkpoint; loads it at the first call.
 
         Raises:
             BackendUnavailable: it cannot be loaded.
@@ -87,57 +61,43 @@ class TransformersChat(BaseChatModel):
         return self.engine().checkpoint.weights
 
     def engine(self) -> Engine:
-        """What hosts the weights; loads them at the first call.
+        """The engine; loads the weights at the first call.
 
         Raises:
             BackendUnavailable: they cannot be loaded.
         """
-        if self._opened is None:
-            source = Source(
-                checkpoint=self.checkpoint,
-                revision=self.revision,
-                device=self.device,
-                dtype=self.dtype,
-                attention=self.attention,
-                trust_remote_code=self.trust_remote_code,
+        if self._engine is None:
+            self._engine = open_engine(
+                ModelConfig(**self._options(ModelConfig)), EngineConfig(**self._options(EngineConfig))
             )
-            limits = EngineConfig(
-                batch_tokens=self.batch_tokens,
-                row_tokens=self.row_tokens,
-                rows=self.rows,
-                vision_cache=self.vision_cache,
-                prefix_cache=self.prefix_cache,
-                shelf=self.feature_folder,
-                shelf_bytes=self.feature_bytes,
-                share=self.share_prefix,
-            )
-            self._opened = open_engine(source, limits)
-        return self._opened
+        return self._engine
 
-    def forget(self) -> None:
-        """Let go of what is held of pictures in memory; features in `feature_folder` stay."""
-        self.engine().desk.forget_features()
+    def clear_caches(self) -> None:
+        """Empty the engine's caches in memory; files in `feature_folder` stay."""
+        self.engine().backend.clear_caches()
 
-    def plainly(self) -> TransformersChat:
-        """The same weights without shared prefixes, to compare with."""
-        own = TransformersChat.model_fields.keys() - BaseChatModel.model_fields.keys()
-        options = {name: getattr(self, name) for name in own}
-        return TransformersChat(**{**options, "share_prefix": False})
+    def without_prefix_sharing(self) -> TransformersChat:
+        """The same weights without shared prefixes, for comparison."""
+        options = self._options(ModelConfig) | self._options(EngineConfig) | {"share_prefix": False}
+        return TransformersChat(max_tokens=self.max_tokens, **options)
+
+    def _options(self, kind: type[BaseModel]) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in kind.model_fields}
 
     def schema_kwargs(self, schema: type[BaseModel]) -> dict[str, Any]:
-        """The option that holds a reply to the schema."""
+        """The `response_format` that holds a reply to the schema."""
         described = {"name": schema.__name__, "schema": json_schema(schema)}
         return {"response_format": {"type": "json_schema", "json_schema": described}}
 
     async def ascore(self, messages: list[list[BaseMessage]], choices: Sequence[str]) -> Choice:
         """First-token probabilities of the choices after each conversation: (n_conversations, n_choices).
 
-        Conversations with the same pictures and preamble read them once. One that cannot be asked (`refused`) has an
-        even row.
+        Conversations with the same images and preamble share their prefill. One that is refused (`Choice.refused`)
+        has an even row.
 
         Raises:
             UnusableLabels: the choices do not begin with distinct tokens.
-            RequestRefused: none of the conversations can be asked.
+            RequestRefused: all of the conversations are refused.
             BackendUnavailable: the weights cannot be loaded.
         """
         engine = await self._aengine()
@@ -146,49 +106,52 @@ class TransformersChat(BaseChatModel):
         jobs = [Job(messages=each, caller=caller, labels=labels) for each in messages]
         start = time.perf_counter()
         engine.submit(jobs)
-        answers = await asyncio.gather(
+        outputs = await asyncio.gather(
             *(asyncio.wrap_future(job.future) for job in jobs), return_exceptions=True
         )
-        return choice_of(answers, len(choices), time.perf_counter() - start)
+        return _choice(outputs, len(choices), time.perf_counter() - start)
 
     async def acount(self, messages: list[list[BaseMessage]]) -> list[int]:
-        """Tokens of each conversation's prompt, pictures and template included, as if it were asked alone.
+        """Tokens of each conversation's prompt, images and template included, without any sharing.
 
         0 for one that will be refused.
 
         Raises:
-            BadInput: a conversation of a kind that is never asked.
+            BadInput: a message or content of a type that is not supported.
             BackendUnavailable: the weights cannot be loaded.
         """
         engine = await self._aengine()
-        return await asyncio.wrap_future(engine.look(lambda desk, read: desk.count(read), messages))
+        task = engine.run_task(lambda backend, parsed: backend.count_tokens(parsed), messages)
+        return await asyncio.wrap_future(task)
 
     async def aattention(self, messages: list[BaseMessage]) -> Attention:
-        """How much the text after the last picture attends to each token of each picture; one forward.
+        """How much the text after the last image attends to each token of each image, in one forward.
 
         Raises:
-            BadInput: a conversation that cannot be asked, or a family whose attention cannot be read.
+            BadInput: the conversation is refused, or the model's attention cannot be read.
             BackendUnavailable: the weights cannot be loaded.
         """
         engine = await self._aengine()
-        look = engine.look(lambda desk, read: attention_of(engine.checkpoint, desk, read[0]), [messages])
-        return await asyncio.wrap_future(look)
+        task = engine.run_task(
+            lambda backend, parsed: read_attention(engine.checkpoint, backend, parsed[0]), [messages]
+        )
+        return await asyncio.wrap_future(task)
 
     async def aembed(self, messages: list[list[BaseMessage]]) -> Embedding:
-        """The last layer's state at the last token of each conversation.
+        """The last layer's hidden state at the last token of each conversation.
 
         Raises:
-            BadInput: a conversation that cannot be asked, or a family whose states cannot be read.
+            BadInput: a conversation is refused, or the model's hidden states cannot be read.
             BackendUnavailable: the weights cannot be loaded.
         """
         engine = await self._aengine()
-        look = engine.look(
-            lambda desk, read: embedding_of(engine.checkpoint, desk, engine.limits, read), messages
+        task = engine.run_task(
+            lambda backend, parsed: embed_conversations(engine.checkpoint, backend, parsed), messages
         )
-        return await asyncio.wrap_future(look)
+        return await asyncio.wrap_future(task)
 
     async def _aengine(self) -> Engine:
-        return self._opened if self._opened is not None else await asyncio.to_thread(self.engine)
+        return self._engine if self._engine is not None else await asyncio.to_thread(self.engine)
 
     def _job(self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]) -> Job:
         limit = options.get("max_tokens") or self.max_tokens
@@ -248,42 +211,71 @@ class TransformersChat(BaseChatModel):
         job = self._job(messages, stop, kwargs)
         loop = asyncio.get_running_loop()
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
-        job.on_text = lambda text: _soon(loop, pieces, text)
-        job.future.add_done_callback(lambda _: _soon(loop, pieces, None))
+        job.on_text = lambda text: _put_threadsafe(loop, pieces, text)
+        job.future.add_done_callback(lambda _: _put_threadsafe(loop, pieces, None))
         (await self._aengine()).submit([job])
         while (piece := await pieces.get()) is not None:
             yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
         yield self._last_chunk(job.future.result())
 
-    def _result(self, written: GenerateOutput) -> ChatResult:
+    def _result(self, output: GenerateOutput) -> ChatResult:
         message = AIMessage(
-            content=written.text, usage_metadata=_usage(written), response_metadata=self._metadata(written)
+            content=output.text, usage_metadata=_usage(output), response_metadata=self._metadata(output)
         )
         return ChatResult(generations=[ChatGeneration(message=message)])
 
-    def _last_chunk(self, written: GenerateOutput) -> ChatGenerationChunk:
+    def _last_chunk(self, output: GenerateOutput) -> ChatGenerationChunk:
         message = AIMessageChunk(
-            content="", usage_metadata=_usage(written), response_metadata=self._metadata(written)
+            content="", usage_metadata=_usage(output), response_metadata=self._metadata(output)
         )
         return ChatGenerationChunk(message=message)
 
-    def _metadata(self, written: GenerateOutput) -> dict[str, Any]:
+    def _metadata(self, output: GenerateOutput) -> dict[str, Any]:
         return {
             "model_name": self.checkpoint,
-            "finish_reason": written.finish,
-            "image_prefills": written.image_prefills,
-            "notes": list(written.notes),
+            "finish_reason": output.finish_reason,
+            "image_prefills": output.image_prefills,
+            "notes": list(output.notes),
         }
 
 
-def _soon(loop: asyncio.AbstractEventLoop, pieces: asyncio.Queue[str | None], piece: str | None) -> None:
-    if not loop.is_closed():  # whoever listened may have gone
+def _choice(outputs: Sequence[ScoreOutput | BaseException], choices: int, seconds: float) -> Choice:
+    """The scores of a batch; refused requests get even rows.
+
+    Raises:
+        BaseException: a failure other than a refusal; or the first refusal, when all requests were refused.
+    """
+    scored = {row: each for row, each in enumerate(outputs) if isinstance(each, ScoreOutput)}
+    failed = {row: each for row, each in enumerate(outputs) if isinstance(each, BaseException)}
+    for error in sorted(failed.values(), key=lambda error: isinstance(error, RequestRefused)):
+        if not (scored and isinstance(error, RequestRefused)):
+            raise error
+    even = [1 / choices] * choices
+    usage = {
+        "calls": len(scored),
+        "prompt_tokens": sum(each.prompt_tokens for each in scored.values()),
+        "image_prefills": sum(each.image_prefills for each in scored.values()),
+        "seconds": seconds,
+    }
+    notes = {tuple(note.items()): note for each in scored.values() for note in each.notes}
+    return Choice(
+        probabilities=[scored[row].probabilities if row in scored else even for row in range(len(outputs))],
+        usage=total_usage([usage]),
+        notes=list(notes.values()),
+        refused={row: str(error) for row, error in failed.items()},
+    )
+
+
+def _put_threadsafe(
+    loop: asyncio.AbstractEventLoop, pieces: asyncio.Queue[str | None], piece: str | None
+) -> None:
+    if not loop.is_closed():  # the caller may be gone
         loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
 
-def _usage(written: GenerateOutput) -> UsageMetadata:
-    read, wrote = written.prompt_tokens, written.completion_tokens
-    return UsageMetadata(input_tokens=read, output_tokens=wrote, total_tokens=read + wrote)
+def _usage(output: GenerateOutput) -> UsageMetadata:
+    prompt, completion = output.prompt_tokens, output.completion_tokens
+    return UsageMetadata(input_tokens=prompt, output_tokens=completion, total_tokens=prompt + completion)
 
 
 def _schema(response_format: Any) -> str | None:

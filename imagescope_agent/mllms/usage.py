@@ -1,4 +1,4 @@
-"""What questions cost, as plain values: calls, prompt_tokens, completion_tokens, image_prefills, seconds."""
+"""Usage of model calls as plain dicts: calls, prompt_tokens, completion_tokens, image_prefills, seconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def total_usage(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The sum of several usages, key by key; of none, all zero."""
+    """The sum of usages; missing keys count 0."""
     total: dict[str, Any] = {
         "calls": 0,
         "prompt_tokens": 0,
@@ -22,5 +22,5 @@ def total_usage(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def tokens_of(usage: Mapping[str, Any]) -> int:
-    """Tokens read and written."""
+    """Prompt and completion tokens."""
     return int(usage["prompt_tokens"]) + int(usage["completion_tokens"])

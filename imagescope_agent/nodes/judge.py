@@ -101,7 +101,7 @@ def _understood(state: State) -> str:
 def _unfinished(task: Task, candidates: list[Candidate], kind: str, error: ImageScopeError) -> Judgement:
     """The candidates as they are, with what was spent on them."""
     notes = [note(JudgeTop.step, kind, f"{error}; the order stays")]
-    usage = [task.model.purse.usage] if isinstance(task.model, BudgetedRole) else []
+    usage = [task.model.budget.usage] if isinstance(task.model, BudgetedRole) else []
     if isinstance(error, UnreadableReply) and not usage:
         usage = [error.usage]
     return Judgement(order=[candidate.id for candidate in candidates], notes=notes, usage=usage)

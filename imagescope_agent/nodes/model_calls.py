@@ -8,7 +8,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from imagescope_agent.errors import UnreadableReply
-from imagescope_agent.mllms.budget import LONGEST, Budget, BudgetedRole
+from imagescope_agent.mllms.budget import DEFAULT_MAX_TOKENS, Budget, BudgetedRole
 from imagescope_agent.mllms.request import CUT_OFF
 from imagescope_agent.mllms.role import ImageRef, Reply, Request, Role
 from imagescope_agent.prompting import load_prompt
@@ -59,7 +59,7 @@ async def ask_one(
     if again:
         text = f"{text}\n\n{load_prompt('again').fill(problem=again)}"
         if again.startswith(CUT_OFF):
-            longest = MORE_ROOM * int(getattr(role.model, "max_tokens", None) or LONGEST)
+            longest = MORE_ROOM * int(getattr(role.model, "max_tokens", None) or DEFAULT_MAX_TOKENS)
     asked = [Request(text=text, images=images)]
     reply = (await role.ask(asked, schema=schema, max_tokens=longest))[0]
     try:

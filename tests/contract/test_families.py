@@ -12,9 +12,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.budget import Budget
-from imagescope_agent.mllms.budget import BudgetedRole as OnBudget
-from imagescope_agent.mllms.engine.conversation import Reader
+from imagescope_agent.mllms.budget import Budget, BudgetedRole
+from imagescope_agent.mllms.engine.conversation import MessageParser
 from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
@@ -31,7 +30,7 @@ UNSHARED = {
 }
 
 
-class BudgetedRole(BaseModel):
+class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     word: str = Field(pattern=r"^[a-z ]{0,8}$")
@@ -59,7 +58,7 @@ def choose(model: TransformersChat, asked: list[Request]) -> torch.Tensor:
 def by_processor(model: TransformersChat, request: Request) -> Any:
     """One request as the checkpoint's processor makes it."""
     checkpoint = model.engine().checkpoint
-    shown = Reader().read(request.messages()).pictures
+    shown = MessageParser().parse(request.messages()).images
     content = [
         *({"type": "image", "image": each.pixels()} for each in shown),
         {"type": "text", "text": request.text},
@@ -91,12 +90,12 @@ def test_probabilities_in_a_batch_equal_those_by_hand(hosted: TransformersChat) 
 
 def test_shared_prefix_equals_plain_or_says_that_it_does_not_share(hosted: TransformersChat) -> None:
     choice = asyncio.run(Role("verifier", hosted).choose(requests(), LABELS))
-    family = hosted.engine().checkpoint.family
+    family = hosted.engine().checkpoint.model_type
     if family in UNSHARED:
         assert [note["kind"] for note in choice.notes] == ["fallback"] and family in choice.notes[0]["detail"]
     else:
         assert not choice.notes
-    plain = choose(hosted.plainly(), requests())
+    plain = choose(hosted.without_prefix_sharing(), requests())
     assert torch.allclose(torch.tensor(choice.probabilities), plain, atol=1e-3)
 
 
@@ -105,7 +104,7 @@ def test_captions_in_a_batch_equal_those_alone(hosted: TransformersChat) -> None
 
     async def both() -> None:
         together = await role.ask(requests())
-        alone = [(await role.ask([request]))[0] for request in requests()]
+        alone = [(await role.ask_some([request], ()))[0] for request in requests()]
         assert [reply.text for reply in together] == [reply.text for reply in alone]
         assert all(reply.usage["completion_tokens"] <= 6 for reply in together)
 
@@ -121,9 +120,9 @@ def test_two_pictures_in_one_message(hosted: TransformersChat) -> None:
 
 def test_json_follows_the_schema(hosted: TransformersChat) -> None:
     asked = [Request(text=f"Number {n}?", images=(picture(n % 3),)) for n in range(50)]
-    replies = asyncio.run(Role("reasoner", hosted).ask(asked, schema=BudgetedRole, max_tokens=80))
+    replies = asyncio.run(Role("reasoner", hosted).ask(asked, schema=Answer, max_tokens=80))
     for reply in replies:
-        BudgetedRole.model_validate(json.loads(reply.text))
+        Answer.model_validate(json.loads(reply.text))
         assert list(json.loads(reply.text)) == ["word", "count"], (
             "keys come in the schema's order, not the alphabet's"
         )
@@ -138,21 +137,21 @@ def test_what_a_question_costs_is_known_beforehand(hosted: TransformersChat) -> 
         asyncio.run(role.ask_some([request], ()))[0].usage["prompt_tokens"] for request in asked
     ]
     budget = sum(counted[:4])
-    found = asyncio.run(OnBudget(role, Budget(tokens=budget)).choose_some(asked, LABELS, [2, 2, 1]))
+    found = asyncio.run(BudgetedRole(role, Budget(tokens=budget)).choose_some(asked, LABELS, [2, 2, 1]))
     assert 0 < len(found.probabilities) < 5 and found.usage["prompt_tokens"] <= budget
 
 
 def test_attention_is_that_of_the_slow_kernel(hosted: TransformersChat) -> None:
     request = Request(text="The same?", images=(picture(5, (64, 64)), picture(6, (96, 64))))
-    checkpoint, desk = hosted.engine().checkpoint, hosted.engine().desk
-    if checkpoint.family in UNSHARED:
+    checkpoint, backend = hosted.engine().checkpoint, hosted.engine().backend
+    if checkpoint.model_type in UNSHARED:
         with pytest.raises(BadInput, match="cannot be read"):
             asyncio.run(hosted.aattention(request.messages()))
         with pytest.raises(BadInput, match="vectors"):
             asyncio.run(hosted.aembed([request.messages()]))
         return
     found = asyncio.run(hosted.aattention(request.messages()))
-    assert isinstance(desk, SharedPrefixBackend)
+    assert isinstance(backend, SharedPrefixBackend)
     inputs = by_processor(hosted, request)
     checkpoint.model.set_attn_implementation("eager")
     try:
@@ -161,7 +160,7 @@ def test_attention_is_that_of_the_slow_kernel(hosted: TransformersChat) -> None:
     finally:
         checkpoint.model.set_attn_implementation("sdpa")
     ids = inputs["input_ids"][0]
-    shown = ids == desk.family.image_token
+    shown = ids == backend.family.image_token
     text = int(shown.nonzero().max()) + 1
     text += int(ids[text]) == getattr(checkpoint.model.config, "vision_end_token_id", None)
     expected = sum(layer[0, :, text:, shown].mean(1).sum(0) for layer in made.attentions)
@@ -196,6 +195,6 @@ def test_a_language_model_without_eyes(tmp_path: Path) -> None:
     asked = [Request(text="A or B?"), Request(text="Is it a very long question, this one?")]
     together = choose(model, asked)
     assert torch.allclose(together, torch.cat([choose(model, [request]) for request in asked]), atol=1e-3)
-    assert len(asyncio.run(role.ask(asked, schema=BudgetedRole, max_tokens=60))) == 2
+    assert len(asyncio.run(role.ask(asked, schema=Answer, max_tokens=60))) == 2
     with pytest.raises(Exception, match="takes no pictures"):
         asyncio.run(role.ask(requests()[:1]))

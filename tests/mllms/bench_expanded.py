@@ -20,24 +20,24 @@ import torch
 from imagescope_agent.lab.benchmarks.machine import machine
 from imagescope_agent.lab.benchmarks.verify import make_requests
 from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderOutput
-from imagescope_agent.mllms.engine.conversation import Reader
+from imagescope_agent.mllms.engine.conversation import MessageParser
 from imagescope_agent.mllms.engine.decode import causal_mask
+from imagescope_agent.mllms.engine.families.base import text_positions
 from imagescope_agent.mllms.engine.model_runner import ModelRunner
-from imagescope_agent.mllms.engine.prefix_batching import PackedRow, pack, score
-from imagescope_agent.mllms.engine.prompt import line
+from imagescope_agent.mllms.engine.prefix_batching import PackedRow, forward_rows, pack
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.services import open_roles
 
 
 def expanded(
-    network: ModelRunner, rows: Sequence[PackedRow], features: Mapping[str, EncoderOutput]
+    runner: ModelRunner, rows: Sequence[PackedRow], features: Mapping[str, EncoderOutput]
 ) -> torch.Tensor:
     """Hidden states at the last token of every branch, (branches, width)."""
     prefixes = [(row.first.ids[: row.prefix], row.first.positions[:, : row.prefix]) for row in rows]
-    ids, positions, seen = filled(prefixes, network, left=True)
-    cache, first = network.new_cache(), torch.zeros(2, 1, dtype=torch.long)
-    pictures = [features[key] for row in rows for key in row.first.pictures]
-    network.hidden(ids, positions, causal_mask(seen), pictures, cache, read=first)
+    ids, positions, seen = filled(prefixes, runner, left=True)
+    cache, first = runner.new_cache(), torch.zeros(2, 1, dtype=torch.long)
+    pictures = [features[key] for row in rows for key in row.first.image_keys]
+    runner.hidden(ids, positions, causal_mask(seen), pictures, cache, read=first)
     counts = torch.tensor([len(row.branches) for row in rows])
     for layer in cache.layers:
         layer.keys = layer.keys.repeat_interleave(counts, 0)
@@ -45,27 +45,28 @@ def expanded(
     starts = [int(row.first.positions[:, : row.prefix].max()) + 1 for row in rows for _ in row.branches]
     tokens = [branch for row in rows for branch, _ in row.branches]
     branches = [
-        (each, line(start, len(each), network.axes)) for each, start in zip(tokens, starts, strict=True)
+        (each, text_positions(start, len(each), runner.axes))
+        for each, start in zip(tokens, starts, strict=True)
     ]
-    ids, positions, own = filled(branches, network, left=False)
+    ids, positions, own = filled(branches, runner, left=False)
     before = seen.repeat_interleave(counts, 0)[:, None, None].expand(-1, 1, ids.shape[1], -1)
     mask = torch.cat([before, causal_mask(own)], dim=-1)
     ends = torch.tensor([[row, len(each) - 1] for row, each in enumerate(tokens)]).T
-    return network.hidden(ids, positions, mask, (), cache, read=ends)
+    return runner.hidden(ids, positions, mask, (), cache, read=ends)
 
 
 def filled(
-    parts: Sequence[Any], network: ModelRunner, *, left: bool
+    parts: Sequence[Any], runner: ModelRunner, *, left: bool
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Token ids, positions and what is no padding, in rows of one length."""
     length = max(len(ids) for ids, _ in parts)
-    ids = np.full((len(parts), length), network.pad, dtype=np.int64)
-    positions = np.zeros((network.axes, len(parts), length), dtype=np.int64)
+    ids = np.full((len(parts), length), runner.pad, dtype=np.int64)
+    positions = np.zeros((runner.axes, len(parts), length), dtype=np.int64)
     valid = np.zeros((len(parts), length), dtype=bool)
     for row, (tokens, places) in enumerate(parts):
         at = slice(length - len(tokens), None) if left else slice(0, len(tokens))
         ids[row, at], positions[:, row, at], valid[row, at] = tokens, places, True
-    return network.tensor(ids), network.tensor(positions), network.tensor(valid)
+    return runner.tensor(ids), runner.tensor(positions), runner.tensor(valid)
 
 
 def fastest(work: Callable[[], torch.Tensor], repeats: int = 5) -> tuple[float, torch.Tensor]:
@@ -79,14 +80,14 @@ def fastest(work: Callable[[], torch.Tensor], repeats: int = 5) -> tuple[float, 
 
 def main(candidates: int = 20, questions: int = 4) -> None:
     model: Any = open_roles(load_profile("mini"))["verifier"].model
-    desk = model.engine().desk
-    reader = Reader()
-    asked = [reader.read(each.messages()) for each in make_requests(candidates, questions, 1, "mini")]
+    backend = model.engine().backend
+    parser = MessageParser()
+    asked = [parser.parse(each.messages()) for each in make_requests(candidates, questions, 1, "mini")]
     with torch.inference_mode():
-        prepared = desk.family.prepare(asked)
+        prepared = backend.family.prepare(asked)
         rows = pack(list(prepared.prompts), share=True, row_tokens=4096)
-        packed, one = fastest(lambda: score(desk.network, rows, prepared.features)[0])
-        repeated, other = fastest(lambda: expanded(desk.network, rows, prepared.features))
+        packed, one = fastest(lambda: forward_rows(backend.runner, rows, prepared.features)[0])
+        repeated, other = fastest(lambda: expanded(backend.runner, rows, prepared.features))
     difference = float((one - other).abs().max())
     print(
         json.dumps(

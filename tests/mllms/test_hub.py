@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from imagescope_agent.errors import BackendUnavailable
-from imagescope_agent.mllms.engine.checkpoint import Source, open_checkpoint
+from imagescope_agent.mllms.engine.checkpoint import open_checkpoint
+from imagescope_agent.mllms.engine.config import ModelConfig
 
 
 @contextmanager
@@ -61,7 +62,7 @@ def test_what_the_hub_refuses_is_one_clear_line(
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", url)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
         with pytest.raises(BackendUnavailable, match=told) as caught:
-            open_checkpoint(Source(checkpoint="somebody/something", revision="0" * 40))
+            open_checkpoint(ModelConfig(checkpoint="somebody/something", revision="0" * 40))
     assert "\n" not in str(caught.value) and "somebody/something" in str(caught.value)
     assert caught.value.exit_code == 3
 
@@ -71,7 +72,7 @@ def test_a_hub_that_cannot_be_reached_says_what_to_do(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(BackendUnavailable, match="download it first"):
-        open_checkpoint(Source(checkpoint="somebody/something"))
+        open_checkpoint(ModelConfig(checkpoint="somebody/something"))
 
 
 def test_code_that_comes_with_a_checkpoint_does_not_run(tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_code_that_comes_with_a_checkpoint_does_not_run(tmp_path: Path) -> None:
         json.dumps({"model_type": "own", "auto_map": {"AutoConfig": "configuration_own.OwnConfig"}})
     )
     with pytest.raises(BackendUnavailable, match="set trust_remote_code") as caught:
-        open_checkpoint(Source(checkpoint=str(tmp_path)))
+        open_checkpoint(ModelConfig(checkpoint=str(tmp_path)))
     assert not marker.exists() and "\n" not in str(caught.value)
 
 
@@ -93,4 +94,4 @@ def test_pickled_weights_are_refused(qwen3_vl: Path, tmp_path: Path) -> None:
         name = "pytorch_model.bin" if file.suffix == ".safetensors" else file.name
         (tmp_path / name).write_bytes(file.read_bytes())
     with pytest.raises(BackendUnavailable, match="safetensors"):
-        open_checkpoint(Source(checkpoint=str(tmp_path)))
+        open_checkpoint(ModelConfig(checkpoint=str(tmp_path)))

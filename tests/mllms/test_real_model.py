@@ -73,7 +73,7 @@ def plain(smol: Path, tmp_path_factory: pytest.TempPathFactory) -> TransformersC
 
 def test_its_template_tokens_and_end(model: TransformersChat) -> None:
     checkpoint = model.engine().checkpoint
-    assert checkpoint.vocabulary == 49152 and checkpoint.context == 8192 and not checkpoint.sees
+    assert checkpoint.vocabulary == 49152 and checkpoint.context == 8192 and not checkpoint.has_vision
     end = checkpoint.tokenizer.convert_tokens_to_ids("<|im_end|>")
     assert end in checkpoint.stop_ids
     chat = [
@@ -132,7 +132,7 @@ def test_batches_and_shared_beginnings_change_nothing(model: TransformersChat) -
 
     together = asyncio.run(rows(model))
     assert np.allclose(together, asyncio.run(rows(model, alone=True)), atol=1e-3)
-    assert np.allclose(together, asyncio.run(rows(model.plainly())), atol=1e-3)
+    assert np.allclose(together, asyncio.run(rows(model.without_prefix_sharing())), atol=1e-3)
 
     async def replies() -> None:
         role = Role("talker", model)

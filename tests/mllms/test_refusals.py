@@ -16,7 +16,7 @@ from PIL import Image
 
 from imagescope_agent.errors import BackendUnavailable, RequestRefused
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
-from imagescope_agent.mllms.engine.conversation import NARROWEST, widened
+from imagescope_agent.mllms.engine.conversation import MAX_ASPECT_RATIO, pad_to_aspect_limit
 from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from tests.mllms.checkpoints import FAMILIES, build_llama, picture
@@ -71,14 +71,14 @@ def test_pictures_of_any_shape_are_read(hosted: TransformersChat) -> None:
 @pytest.mark.parametrize("side", STRIPS)
 def test_a_strip_is_widened_and_nothing_of_it_is_lost(side: tuple[int, int]) -> None:
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (side[1], side[0], 3), dtype=np.uint8))
-    wide = widened(image)
-    assert max(wide.size) <= NARROWEST * min(wide.size) and max(wide.size) == max(side)
+    wide = pad_to_aspect_limit(image)
+    assert max(wide.size) <= MAX_ASPECT_RATIO * min(wide.size) and max(wide.size) == max(side)
     left, top = (wide.width - image.width) // 2, (wide.height - image.height) // 2
     shown = wide.crop((left, top, left + image.width, top + image.height))
     assert shown.tobytes() == image.tobytes()
     colours = [{tuple(each) for each in np.asarray(one).reshape(-1, 3)} for one in (wide, image)]
     assert colours[0] == colours[1]  # none that was not there
-    if max(side) <= NARROWEST * min(side):
+    if max(side) <= MAX_ASPECT_RATIO * min(side):
         assert wide is image
 
 
@@ -137,11 +137,12 @@ def test_a_language_model_says_that_it_does_not_see(language: Path, attention: s
     if attention != "sdpa":
         from dataclasses import replace
 
+        from imagescope_agent.mllms.engine.config import EngineConfig
         from imagescope_agent.mllms.engine.engine import Engine
 
         checkpoint = model.engine().checkpoint
-        whole = replace(checkpoint, source=replace(checkpoint.source, attention=attention))
-        model._opened = Engine(whole, model.engine().limits)
+        other = replace(checkpoint, config=checkpoint.config.model_copy(update={"attention": attention}))
+        model._engine = Engine(other, EngineConfig())
     with pytest.raises(RequestRefused, match="does not see pictures"):
         asyncio.run(Role("verifier", model).ask(asked[:1]))
     found = scored(model, asked)
@@ -175,9 +176,9 @@ def test_without_a_template_the_prompt_is_plain_text(language: Path, tmp_path: P
     rows = asyncio.run(model.ascore([list(chat), other], LABELS)).probabilities
     assert not np.allclose(rows[0], rows[1], atol=1e-3)  # it has read what it was asked
     end = checkpoint.tokenizer.convert_tokens_to_ids("</s>")
-    from imagescope_agent.mllms.engine.prompt import plain as harmless
+    from imagescope_agent.mllms.engine.chat_template import escape_control_tokens
 
-    assert end not in checkpoint.tokenizer(harmless("a </s> boat", ["</s>"]))["input_ids"]
+    assert end not in checkpoint.tokenizer(escape_control_tokens("a </s> boat", ["</s>"]))["input_ids"]
 
 
 def test_a_template_that_refuses_a_request_is_told(language: Path, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 import torch
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
-from imagescope_agent.errors import BackendUnavailable, BadInput
+from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.engine.config import EngineConfig
+from imagescope_agent.mllms.engine.conversation import ImageInput
 from imagescope_agent.mllms.engine.engine import open_backend
 from imagescope_agent.mllms.engine.generate_backend import GenerateBackend
 from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
@@ -38,8 +39,6 @@ def choose(model: TransformersChat, asked: list[Request]) -> torch.Tensor:
 def by_hand(model: TransformersChat, request: Request) -> torch.Tensor:
     """One request through transformers alone."""
     checkpoint = model.engine().checkpoint
-    from imagescope_agent.mllms.engine.conversation import ImageInput
-
     images = [ImageInput(ref.key, ref.base64).pixels() for ref in request.images]
     content = [
         *({"type": "image", "image": image} for image in images),
@@ -83,7 +82,7 @@ def test_a_known_picture_is_not_read_again(qwen3_vl: Path, bound: int) -> None:
     """Other questions about the same pictures, with room for all prefixes and for one or two."""
     plain = TransformersChat(checkpoint=str(qwen3_vl), share_prefix=False)
     mindful = TransformersChat(checkpoint=str(qwen3_vl), prefix_cache=bound, batch_tokens=200)
-    counted, cost = mindful.engine().counted, list[int]()
+    counted, cost = mindful.engine().stats, list[int]()
     more = [Request(text=f"{each.text} Really?", images=each.images) for each in requests()]
     both = [
         Request(text="Same?", images=(picture(1), picture(2, (64, 64)))),
@@ -93,7 +92,7 @@ def test_a_known_picture_is_not_read_again(qwen3_vl: Path, bound: int) -> None:
         before = counted().tokens
         assert torch.allclose(choose(mindful, asked), choose(plain, asked), atol=1e-4)
         cost.append(counted().tokens - before)
-    mindful.forget()
+    mindful.clear_caches()
     before = counted().tokens
     choose(mindful, more)
     forgotten = counted().tokens - before
@@ -104,13 +103,13 @@ def test_a_known_picture_is_not_read_again(qwen3_vl: Path, bound: int) -> None:
 def test_kernels_that_heed_no_mask_share_nothing(qwen3_vl: Path) -> None:
     checkpoint = TransformersChat(checkpoint=str(qwen3_vl)).engine().checkpoint
     assert isinstance(open_backend(checkpoint, EngineConfig()), SharedPrefixBackend)
-    flash = replace(checkpoint.source, attention="flash_attention_2")
-    assert isinstance(open_backend(replace(checkpoint, source=flash), EngineConfig()), GenerateBackend)
+    flash = checkpoint.config.model_copy(update={"attention": "flash_attention_2"})
+    assert isinstance(open_backend(replace(checkpoint, config=flash), EngineConfig()), GenerateBackend)
 
 
 def test_usage_counts_each_picture_once_and_known_ones_never(qwen3_vl: Path) -> None:
     model = TransformersChat(checkpoint=str(qwen3_vl), vision_cache=10**6)
-    model.forget()
+    model.clear_caches()
     role = Role("verifier", model)
     first = asyncio.run(role.choose(requests(), LABELS)).usage
     again = asyncio.run(role.choose(requests(), LABELS)).usage
@@ -137,15 +136,13 @@ def test_a_name_given_to_a_picture_is_not_trusted(qwen3_vl: Path) -> None:
 
 def test_replies_of_a_batch_equal_those_alone(qwen3_vl: Path) -> None:
     model = TransformersChat(checkpoint=str(qwen3_vl))
-    role = Role("captioner", model)
-    asked = requests(3, 3)
+    asked = [request.messages() for request in requests(3, 3)]
 
     async def both() -> None:
-        # an untrained model may well write nothing but spaces, which `ask` would take for no answer
-        together = await role.ask_some(asked, (), max_tokens=12)
-        alone = [(await role.ask_some([request], (), max_tokens=12))[0] for request in asked]
-        assert [reply.text for reply in together] == [reply.text for reply in alone]
-        assert all(0 < reply.usage["completion_tokens"] <= 12 for reply in together)
+        together = await asyncio.gather(*(model.ainvoke(each, max_tokens=12) for each in asked))
+        alone = [await model.ainvoke(each, max_tokens=12) for each in asked]
+        assert [reply.content for reply in together] == [reply.content for reply in alone]
+        assert all(0 < reply.usage_metadata["output_tokens"] <= 12 for reply in together)  # type: ignore[index]
 
     asyncio.run(both())
 
@@ -154,8 +151,6 @@ def test_replies_equal_generate(qwen3_vl: Path) -> None:
     model = TransformersChat(checkpoint=str(qwen3_vl))
     request = requests(1, 1)[0]
     checkpoint = model.engine().checkpoint
-    from imagescope_agent.mllms.engine.conversation import ImageInput
-
     image = ImageInput("", request.images[0].base64).pixels()
     content = [{"type": "image", "image": image}, {"type": "text", "text": request.text}]
     inputs = checkpoint.processor.apply_chat_template(
@@ -171,22 +166,20 @@ def test_replies_equal_generate(qwen3_vl: Path) -> None:
 
 def test_rows_join_and_leave_while_others_are_written(qwen3_vl: Path) -> None:
     model = TransformersChat(checkpoint=str(qwen3_vl), rows=3)
-    role = Role("captioner", model)
     asked = requests(3, 4)
 
-    async def staggered() -> list[str]:
-        async def one(number: int, request: Request) -> str:
-            await asyncio.sleep(0.003 * number)
-            return (await role.ask_some([request], (), max_tokens=3 + 5 * (number % 4)))[0].text
+    async def one(number: int, request: Request) -> str:
+        return str((await model.ainvoke(request.messages(), max_tokens=3 + 5 * (number % 4))).content)
 
-        return await asyncio.gather(*(one(number, request) for number, request in enumerate(asked)))
+    async def staggered() -> list[str]:
+        async def later(number: int, request: Request) -> str:
+            await asyncio.sleep(0.003 * number)
+            return await one(number, request)
+
+        return await asyncio.gather(*(later(number, request) for number, request in enumerate(asked)))
 
     async def alone() -> list[str]:
-        lengths = [3 + 5 * (number % 4) for number in range(len(asked))]
-        return [
-            (await role.ask_some([each], (), max_tokens=length))[0].text
-            for each, length in zip(asked, lengths, strict=True)
-        ]
+        return [await one(number, request) for number, request in enumerate(asked)]
 
     assert asyncio.run(staggered()) == asyncio.run(alone())
 
@@ -269,13 +262,6 @@ def test_labels_must_differ_in_their_first_token(qwen3_vl: Path) -> None:
     assert choice.notes[0]["kind"] == "fallback" and "distinct" in choice.notes[0]["detail"]
 
 
-@pytest.mark.parametrize("name", ["no/such/folder", "/nowhere", "nobody/nothing"])
-def test_a_missing_checkpoint_is_one_clear_line(name: str) -> None:
-    with pytest.raises(BackendUnavailable) as caught:
-        asyncio.run(Role("x", TransformersChat(checkpoint=name)).ask([Request(text="a")]))
-    assert name in str(caught.value) and "\n" not in str(caught.value)
-
-
 def test_weights_hash_tells_checkpoints_apart(qwen3_vl: Path, tmp_path: Path) -> None:
     from tests.mllms.checkpoints import build_qwen3_vl
 
@@ -288,7 +274,7 @@ def test_what_all_questions_begin_with_is_read_once(qwen3_vl: Path) -> None:
     texts = ["Is there a red house?", "Is there a boat", "Is there", "Is there a red house? Yes"]
     asked = [Request(text=text, images=(picture(1),)) for text in texts]
     model = TransformersChat(checkpoint=str(qwen3_vl))
-    assert torch.allclose(choose(model, asked), choose(model.plainly(), asked), atol=1e-4)
+    assert torch.allclose(choose(model, asked), choose(model.without_prefix_sharing(), asked), atol=1e-4)
     both = asyncio.run(Role("verifier", model).choose(asked, LABELS)).usage["prompt_tokens"]
     apart = [
         asyncio.run(Role("verifier", model).choose([each], LABELS)).usage["prompt_tokens"] for each in asked

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from imagescope_agent.errors import BackendUnavailable
-from imagescope_agent.mllms.engine.checkpoint import Source
+from imagescope_agent.mllms.engine.config import ModelConfig
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.collection import FolderCollection, build
 from imagescope_agent.retrieval.embedders import open_embedder
@@ -41,7 +41,7 @@ def noise(seed: int) -> Image.Image:
 
 
 def test_unit_vectors_in_order_whatever_the_batch(folder: Path, embedder: Embedder) -> None:
-    small = MultimodalEmbedder(Source(checkpoint=str(folder)), batch=2)
+    small = MultimodalEmbedder(ModelConfig(checkpoint=str(folder)), batch=2)
     texts = ["a red house", "two boats and a star", "", "one", "a blue tree left of a house"]
     pictures = [noise(seed) for seed in range(5)]
     assert isinstance(embedder, Composer) and isinstance(small, Composer)
@@ -75,7 +75,7 @@ def test_the_vector_is_the_last_token_s_state(folder: Path, embedder: Embedder) 
 
 
 def test_the_instruction_decides_the_vectors_and_their_name(folder: Path, embedder: Embedder) -> None:
-    other = MultimodalEmbedder(Source(checkpoint=str(folder)), instruction="Find the picture.")
+    other = MultimodalEmbedder(ModelConfig(checkpoint=str(folder)), instruction="Find the picture.")
     assert other.weights != embedder.weights == open_embedder(f"multimodal:{folder}").weights
     assert not np.allclose(other.texts(["a"]), embedder.texts(["a"]), atol=1e-3)
 

@@ -57,4 +57,4 @@ def clear_caches(services: Services) -> None:
     for role in ROLES:
         model = getattr(services, role).model
         if isinstance(model, TransformersChat):
-            model.forget()
+            model.clear_caches()

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from imagescope_agent.mllms.engine.checkpoint import Checkpoint, Source, open_checkpoint
-from imagescope_agent.mllms.engine.config import EngineConfig
+from imagescope_agent.mllms.engine.checkpoint import Checkpoint, open_checkpoint
+from imagescope_agent.mllms.engine.config import EngineConfig, ModelConfig
 from imagescope_agent.mllms.engine.engine import Engine
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 
@@ -87,10 +87,9 @@ def random_chat(size: str, *, device: str = "auto", limits: EngineConfig | None 
     """
     folder = Path(tempfile.mkdtemp(prefix="imagescope-random-"))
     _write(folder, SIZES[size])
-    source = Source(checkpoint=str(folder), device=device)
-    checkpoint = open_checkpoint(source, random=True)
+    checkpoint = open_checkpoint(ModelConfig(checkpoint=str(folder), device=device), random=True)
     chat = TransformersChat(checkpoint=f"random {size}", device=device)
-    chat._opened = Engine(
+    chat._engine = Engine(
         checkpoint, limits or EngineConfig(batch_tokens=16384 if checkpoint.device.type == "cuda" else 8192)
     )
     weakref.finalize(chat, shutil.rmtree, folder, ignore_errors=True)

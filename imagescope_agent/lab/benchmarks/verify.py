@@ -22,9 +22,10 @@ from imagescope_agent.lab.scenes.draw import draw
 from imagescope_agent.lab.scenes.questions import random_question
 from imagescope_agent.lab.scenes.world import random_scene
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
-from imagescope_agent.mllms.engine.conversation import Reader
+from imagescope_agent.mllms.engine.config import EngineConfig
+from imagescope_agent.mllms.engine.conversation import MessageParser
 from imagescope_agent.mllms.engine.engine import Engine
-from imagescope_agent.mllms.engine.generate_backend import GenerateAdapter
+from imagescope_agent.mllms.engine.generate_backend import GenerateBackend
 from imagescope_agent.mllms.engine.request_queue import Job
 from imagescope_agent.mllms.engine.structured_output import GrammarCache
 from imagescope_agent.mllms.role import ImageRef, Request, Role, first_choice
@@ -142,38 +143,42 @@ def _variants(chat: TransformersChat, requests: Sequence[Request]) -> dict[str, 
         choice = asyncio.run(role.choose(requests, LABELS))
         return [row[0] > row[1] for row in choice.probabilities]
 
-    whole = GenerateAdapter(
-        engine.checkpoint, GrammarCache(engine.checkpoint.tokenizer, engine.checkpoint.vocabulary)
+    whole = GenerateBackend(
+        engine.checkpoint,
+        GrammarCache(engine.checkpoint.tokenizer, engine.checkpoint.vocabulary),
+        EngineConfig(),
     )
     return {
         "published": Variant(answer=lambda: _published(whole, requests)),
         "batched": Variant(answer=lambda: _batched(engine, whole, requests)),
-        "shared_prefix": Variant(answer=shared, prepare=chat.forget),
+        "shared_prefix": Variant(answer=shared, prepare=chat.clear_caches),
         "shared_prefix_cached": Variant(answer=shared),
     }
 
 
-def _published(whole: GenerateAdapter, requests: Sequence[Request]) -> list[bool | None]:
-    """One request per question: the image is encoded and prefilled every time, the answer is generated as text."""
+def _published(whole: GenerateBackend, requests: Sequence[Request]) -> list[bool | None]:
+    """One request a question: the picture read, encoded and prefilled anew, the answer decoded as text."""
     verdicts: list[bool | None] = []
     for request in requests:
         job = Job(messages=request.messages(), caller=None, max_tokens=8)
         with torch.inference_mode():
-            text = whole.write([job], [Reader().read(job.messages)])[0].text
+            inputs = whole.inputs([MessageParser().parse(job.messages)])
+            text = whole.generate_batch([job], inputs)[0].text
         choice = first_choice(text, LABELS)
         verdicts.append(None if choice is None else choice == 0)
     return verdicts
 
 
-def _batched(engine: Engine, whole: GenerateAdapter, requests: Sequence[Request]) -> list[bool | None]:
-    """Label probabilities of plain batches: every question still has its own image."""
+def _batched(engine: Engine, whole: GenerateBackend, requests: Sequence[Request]) -> list[bool | None]:
+    """Label probabilities of plain batches: every question still brings its own picture."""
     labels = engine.label_ids(LABELS)
     verdicts: list[bool | None] = []
     for start in range(0, len(requests), _BATCH):
         part = requests[start : start + _BATCH]
         jobs = [Job(messages=each.messages(), caller=None, labels=labels) for each in part]
         with torch.inference_mode():
-            scored = whole.score(jobs, [Reader().read(job.messages) for job in jobs])
+            inputs = whole.inputs([MessageParser().parse(job.messages) for job in jobs])
+            scored = whole.score_batch(jobs, inputs)
         verdicts += [each.probabilities[0] > each.probabilities[1] for each in scored]
     return verdicts
 

@@ -1,1 +1,1 @@
-"""Hosting a Hugging Face checkpoint: batches shared between callers, prefixes between questions."""
+"""Inference engine for Hugging Face checkpoints: prefix batching, continuous batching, feature and prefix caches."""

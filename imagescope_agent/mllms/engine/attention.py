@@ -1,7 +1,7 @@
-"""Reading attention: what the text of a prompt attends to in its pictures, taken down while one forward passes.
+"""Attention maps: how much the text of a prompt attends to its images, recorded during one forward.
 
-Kernels do not give their weights away. So the queries and keys of the text are multiplied once more beside the kernel,
-layer by layer; only the rows of the text are, and nothing of length x length is ever held.
+Fused kernels do not return attention weights, so the queries and keys of the text are multiplied once more beside the
+kernel, layer by layer; only for the rows of the text, so nothing of length x length is allocated.
 """
 
 from __future__ import annotations
@@ -17,27 +17,31 @@ import torch
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from imagescope_agent.errors import BackendUnavailable, BadInput
+from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.engine.backend import Backend
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.conversation import Conversation
-from imagescope_agent.mllms.engine.prefix_batching import pack, score
+from imagescope_agent.mllms.engine.prefix_batching import forward_rows, pack
+from imagescope_agent.mllms.engine.recovery import does_not_fit
 from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
 from imagescope_agent.mllms.protocols import Attention
+from imagescope_agent.mllms.usage import total_usage
 
-KERNEL = "imagescope_read"
-_READER = threading.local()
-_ONE = (
-    threading.Lock()
-)  # the kernel's name stands in the configuration, which engines of one checkpoint share
+KERNEL = "imagescope_recording"
+_CURRENT = threading.local()
+_LOCK = threading.Lock()  # the kernel's name is set in the configuration, which engines of a checkpoint share
 
 
-class Reading:
-    """The attention of the last tokens of one prompt, summed over heads and layers.
+class AttentionRecorder:
+    """Attention of the last tokens of one prompt, summed over heads and layers.
 
     Args:
         start: first of those tokens.
-        columns: places that are attended to, (n,).
+        columns: indices of the attended tokens, (n,).
+
+    Attributes:
+        total: (n,), averaged over the last tokens.
+        layers: number of layers recorded.
     """
 
     def __init__(self, start: int, columns: torch.Tensor) -> None:
@@ -54,69 +58,63 @@ class Reading:
         self.layers += 1
 
 
-def attention_of(checkpoint: Checkpoint, desk: Backend, conversation: Conversation) -> Attention:
-    """See `protocols.AttentionReader`; every token after the last picture counts as text.
+def read_attention(checkpoint: Checkpoint, backend: Backend, conversation: Conversation) -> Attention:
+    """See `protocols.AttentionReader`; every token after the last image counts as text.
 
     Raises:
-        BadInput: a conversation that cannot be asked, or a family that is not read.
-        BackendUnavailable: it does not fit into memory.
+        BadInput: the conversation is refused, or the model's attention cannot be read.
+        UnusableModel: it does not fit into memory.
     """
     start = time.perf_counter()
-    if not isinstance(desk, SharedPrefixBackend):
-        raise BadInput(
-            f"the attention of the family {checkpoint.family!r} cannot be read; choose another judge"
-        )
-    prepared = desk.family.prepare([conversation])
-    prompt = prepared.prompts[0]
-    if isinstance(prompt, BadInput):
-        raise prompt
-    sizes = desk.family.sizes(conversation)
-    columns = np.flatnonzero(prompt.ids == desk.family.image_token)
+    family = checkpoint.model_type
+    unreadable = BadInput(f"the attention of the family {family!r} cannot be read; choose another judge")
+    if not isinstance(backend, SharedPrefixBackend):
+        raise unreadable
+    prepared = backend.family.prepare([conversation])
+    (prompt,) = prepared.require_prompts()
+    sizes = backend.family.image_sizes(conversation)
+    columns = np.flatnonzero(prompt.ids == backend.family.image_token)
     if sum(sizes) != len(columns):
-        raise BadInput(
-            f"the family {checkpoint.family!r} mixes the pictures of a prompt; choose another judge"
-        )
-    reading = Reading(prompt.prefix, desk.network.tensor(columns))
+        raise BadInput(f"the family {family!r} mixes the pictures of a prompt; choose another judge")
+    recorder = AttentionRecorder(prompt.prefix, backend.runner.tensor(columns))
     try:
-        with _reading(checkpoint, reading):
-            score(desk.network, pack([prompt], share=False, row_tokens=0), prepared.features)
+        with _recording(checkpoint, recorder):
+            forward_rows(backend.runner, pack([prompt], share=False, row_tokens=0), prepared.features)
     except torch.OutOfMemoryError as error:
-        raise BackendUnavailable("the prompt does not fit into memory; judge fewer pictures") from error
-    if not reading.layers:
-        raise BadInput(
-            f"the attention of the family {checkpoint.family!r} cannot be read; choose another judge"
-        )
+        raise does_not_fit("question") from error
+    if not recorder.layers:
+        raise unreadable
     usage = {
         "calls": 1,
         "prompt_tokens": len(prompt.ids),
-        "completion_tokens": 0,
-        "image_prefills": len(prepared.fresh),
+        "image_prefills": len(prepared.encoded),
         "seconds": time.perf_counter() - start,
     }
-    return Attention(pictures=[each.tolist() for each in reading.total.cpu().split(sizes)], usage=usage)
+    images = [each.tolist() for each in recorder.total.cpu().split(sizes)]
+    return Attention(pictures=images, usage=total_usage([usage]))
 
 
 @contextmanager
-def _reading(checkpoint: Checkpoint, reading: Reading) -> Iterator[None]:
-    """Whatever this thread passes through the language model meanwhile is read."""
+def _recording(checkpoint: Checkpoint, recorder: AttentionRecorder) -> Iterator[None]:
+    """Record the forwards of this thread meanwhile."""
     config = checkpoint.language_model.config
-    with _ONE:
+    with _LOCK:
         before = config._attn_implementation
-        config._attn_implementation, _READER.reading = KERNEL, reading
+        config._attn_implementation, _CURRENT.recorder = KERNEL, recorder
         try:
             yield
         finally:
-            config._attn_implementation, _READER.reading = before, None
+            config._attn_implementation, _CURRENT.recorder = before, None
 
 
 def _kernel(
     module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, **options: Any
 ) -> Any:
-    """The usual kernel; other threads may come by, and are not read."""
-    reading = getattr(_READER, "reading", None)
-    if reading is not None:
+    """SDPA, recorded where this thread has a recorder."""
+    recorder = getattr(_CURRENT, "recorder", None)
+    if recorder is not None:
         scaling = options.get("scaling")
-        reading.add(query, key, mask, query.shape[-1] ** -0.5 if scaling is None else scaling)
+        recorder.add(query, key, mask, query.shape[-1] ** -0.5 if scaling is None else scaling)
     return sdpa_attention_forward(module, query, key, value, mask, **options)
 
 

@@ -1,106 +1,72 @@
-"""How the worker serves jobs: what every way of doing it offers."""
+"""Base class of inference backends: how the engine thread scores and decodes."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
-from imagescope_agent.errors import BadInput, RequestRefused
+from imagescope_agent.errors import RequestRefused
 from imagescope_agent.mllms.engine.conversation import Conversation
-from imagescope_agent.mllms.engine.request_queue import CountOutput, Job
-
-STEP = "model"
-
-
-def halved(detail: str) -> dict[str, str]:
-    """The note of a batch that did not fit into memory."""
-    return {"step": STEP, "kind": "fallback", "detail": f"out of memory: {detail}"}
+from imagescope_agent.mllms.engine.request_queue import EngineStats, Job
+from imagescope_agent.mllms.engine.structured_output import GrammarCache
 
 
-def undamaged(
-    jobs: Sequence[Job], conversations: Sequence[Conversation], see: Callable[[Conversation], object]
-) -> tuple[list[Job], list[Conversation]]:
-    """The jobs whose pictures can all be seen; the others are told why theirs cannot.
+class Backend(ABC):
+    """Serves jobs on the engine thread; each job's future is set, or the job is returned to be queued again.
 
-    Args:
-        jobs: what is asked.
-        conversations: of each.
-        see: looks at the pictures of one conversation, or raises BadInput; the same pictures are tried once.
+    Attributes:
+        grammars: compiled schemas of the jobs.
+        score_slots: how many jobs `score` takes at once.
     """
-    tried: dict[tuple[str, ...], BadInput | None] = {}
-    kept: list[tuple[Job, Conversation]] = []
-    for job, conversation in zip(jobs, conversations, strict=True):
-        pictures = tuple(picture.key for picture in conversation.pictures)
-        if pictures not in tried:
-            tried[pictures] = _refusal(see, conversation)
-        if (error := tried[pictures]) is None:
-            kept.append((job, conversation))
-        else:
-            job.future.set_exception(error)
-    return [job for job, _ in kept], [conversation for _, conversation in kept]
 
-
-def counts(count: Callable[[Conversation], int], conversations: Sequence[Conversation]) -> list[int]:
-    """Tokens of each prompt; 0 where it will be refused, since it will cost nothing."""
-    made = []
-    for conversation in conversations:
-        try:
-            made.append(count(conversation))
-        except RequestRefused:
-            made.append(0)
-    return made
-
-
-def _refusal(see: Callable[[Conversation], object], conversation: Conversation) -> BadInput | None:
-    try:
-        see(conversation)
-    except BadInput as error:
-        return error
-    return None
-
-
-class Backend(Protocol):
-    """Serves jobs in the worker thread; each job's future is set, or it is given back to be asked again."""
+    grammars: GrammarCache
+    score_slots: int
 
     @property
-    def questions(self) -> int:
-        """How many jobs `score` takes at once."""
-        ...
-
-    @property
-    def room(self) -> int:
+    @abstractmethod
+    def free_slots(self) -> int:
         """How many more jobs `admit` takes."""
-        ...
 
     @property
-    def writing(self) -> list[Job]:
-        """Jobs whose reply is being written."""
-        ...
+    def running(self) -> list[Job]:
+        """Jobs whose replies are being decoded."""
+        return []
 
+    @abstractmethod
     def score(self, jobs: list[Job], conversations: list[Conversation]) -> None:
-        """Probabilities for all jobs."""
-        ...
+        """Label probabilities for all jobs."""
 
+    @abstractmethod
     def admit(self, jobs: list[Job], conversations: list[Conversation]) -> list[Job]:
-        """Begin replies; the jobs to be asked again later."""
-        ...
+        """Start decoding replies, whose schemas compile; returns the jobs to be queued again."""
 
     def step(self) -> list[Job]:
-        """Go on with the replies; the jobs to be asked again later."""
-        ...
+        """Decode the next token of the running replies; returns the jobs to be queued again."""
+        return []
 
-    def forget(self, jobs: list[Job]) -> None:
-        """Let go of replies that failed."""
-        ...
+    @abstractmethod
+    def abort(self, jobs: list[Job]) -> None:
+        """Drop the running replies if these failed jobs are among them."""
 
-    def count(self, conversations: list[Conversation]) -> list[int]:
-        """Tokens of each prompt, pictures included, 0 where it will be refused; nothing passes the model."""
-        ...
+    @abstractmethod
+    def count_tokens(self, conversations: list[Conversation]) -> list[int]:
+        """Length of each prompt with its images, 0 where it will be refused; nothing passes the model."""
 
-    def counted(self) -> CountOutput:
-        """What was done so far."""
-        ...
+    @abstractmethod
+    def stats(self) -> EngineStats:
+        """Work done so far."""
 
-    def forget_features(self) -> None:
-        """Let go of the vision features in memory."""
-        ...
+    @abstractmethod
+    def clear_caches(self) -> None:
+        """Empty the caches in memory."""
+
+
+def count_valid(count: Callable[[Conversation], int], conversations: Sequence[Conversation]) -> list[int]:
+    """Length of each prompt, 0 where it will be refused and so costs nothing."""
+    counts = []
+    for conversation in conversations:
+        try:
+            counts.append(count(conversation))
+        except RequestRefused:
+            counts.append(0)
+    return counts

@@ -1,8 +1,9 @@
-"""Opening a checkpoint: a local folder or a hub id, safetensors only, no remote code unless asked for."""
+"""Checkpoint loading: a local folder or a hub id, safetensors only, no remote code unless asked for."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -19,82 +20,73 @@ from transformers import (
     AutoTokenizer,
 )
 
-from imagescope_agent.errors import BackendUnavailable, RequestRefused, shorten
-from imagescope_agent.mllms.engine.prompt import pictures_then_text, said, transcript
-from imagescope_agent.mllms.engine.refusing import refusing
+from imagescope_agent.errors import BackendUnavailable, Misconfigured, RequestRefused, UnusableModel, shorten
+from imagescope_agent.mllms.engine.chat_template import images_then_text, transcript, turn_text
+from imagescope_agent.mllms.engine.config import ModelConfig
+from imagescope_agent.mllms.engine.conversation import refuse_on_error
 
 _FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 _CODE = ("*.py",)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """Which weights, and how they are held.
-
-    Attributes:
-        checkpoint: a folder, or a hub id.
-        revision: of the hub id.
-        device: "auto" is CUDA where there is one, else CPU.
-        dtype: "auto" is bfloat16 on CUDA, float32 on CPU.
-        attention: the attention kernel by its transformers name.
-        trust_remote_code: run code that comes with the checkpoint.
-    """
-
-    checkpoint: str
-    revision: str | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    attention: str = "sdpa"
-    trust_remote_code: bool = False
-
-
 @dataclass(kw_only=True)
 class Checkpoint:
-    """Weights in memory with their processor, in evaluation mode."""
+    """A loaded model in evaluation mode, with its processor.
 
-    source: Source
+    Attributes:
+        config: what was loaded.
+        folder: where its files are.
+        model: of transformers.
+        processor: of transformers; a plain tokenizer where the model takes no images.
+        device: of the weights.
+        dtype: of the weights.
+        has_vision: whether the model takes images.
+        stop_ids: tokens that end a reply.
+    """
+
+    config: ModelConfig
     folder: Path
     model: Any
     processor: Any
     device: torch.device
     dtype: torch.dtype
-    sees: bool = True
+    has_vision: bool = True
     stop_ids: frozenset[int] = field(default_factory=frozenset)
 
     @property
     def tokenizer(self) -> Any:
         """The processor's tokenizer."""
-        return self.processor.tokenizer if self.sees else self.processor
+        return self.processor.tokenizer if self.has_vision else self.processor
 
     @property
     def language_model(self) -> Any:
-        """The layers without embedding and head."""
+        """The decoder layers, without token embedding and output head."""
         inner = self.model.model
         return getattr(inner, "language_model", None) or getattr(inner, "text_model", None) or inner
 
     @property
-    def family(self) -> str:
-        """The model type of its configuration, such as 'qwen3_vl'."""
+    def model_type(self) -> str:
+        """Of its transformers configuration, such as 'qwen3_vl'."""
         return str(self.model.config.model_type)
 
     @property
     def vocabulary(self) -> int:
-        """How many scores the model gives for the next token."""
+        """Number of logits of the next token."""
         return int(self.model.get_output_embeddings().weight.shape[0])
 
     @cached_property
     def context(self) -> int:
-        """Longest sequence in tokens."""
+        """Context length in tokens."""
         text = self.model.config.get_text_config()
         return int(getattr(text, "max_position_embeddings", None) or 2**31)
 
     @cached_property
     def weights(self) -> str:
-        """Hash of all that decides an answer: weights, configuration, processor, tokenizer, template."""
+        """Hash of everything that determines an answer: weights, configuration, processor, tokenizer, template."""
         return hash_folder(self.folder)
 
     def check_length(self, tokens: int) -> None:
-        """Refuse what leaves no room for an answer.
+        """Refuse a prompt that leaves no room for an answer.
 
         Raises:
             RequestRefused: longer than the model's context.
@@ -105,37 +97,37 @@ class Checkpoint:
             )
 
     def apply_template(self, chats: list[Any], images: list[list[Any]]) -> Any:
-        """Tensors of some chats by the checkpoint's own processor, left-padded.
+        """Model inputs of some chats by the checkpoint's own processor, left-padded.
 
-        A checkpoint without a chat template is asked in plain text: one with eyes is shown its pictures, then the
-        text; for a language model see `transcript`.
+        A checkpoint without a chat template is prompted in plain text: `images_then_text` with vision, else
+        `transcript`.
 
         Raises:
-            RequestRefused: the model sees no pictures, or its template or processor does not take these chats.
+            RequestRefused: the model takes no images, or its template or processor does not take these chats.
         """
-        if any(images) and not self.sees:
+        if any(images) and not self.has_vision:
             raise RequestRefused(
-                f"the model {self.source.checkpoint!r} does not see pictures; it takes no pictures, only text: "
+                f"the model {self.config.checkpoint!r} does not see pictures; it takes no pictures, only text: "
                 "give this role a model that sees"
             )
-        with refusing(
-            f"the processor of {self.source.checkpoint!r} does not take this request",
-            mend="ask it differently, or of another model",
+        with refuse_on_error(
+            f"the processor of {self.config.checkpoint!r} does not take this request",
+            advice="ask it differently, or of another model",
         ):
-            return self._processed(chats, images)
+            return self._process(chats, images)
 
-    def _processed(self, chats: list[Any], images: list[list[Any]]) -> Any:
+    def _process(self, chats: list[Any], images: list[list[Any]]) -> Any:
         padding = {"padding": True, "padding_side": "left"}
         if not getattr(self.processor, "chat_template", None):
             texts = [
-                pictures_then_text(self.processor, chat, len(shown)) if self.sees else transcript(chat)
+                images_then_text(self.processor, chat, len(shown)) if self.has_vision else transcript(chat)
                 for chat, shown in zip(chats, images, strict=True)
             ]
-            pictures = {"images": images} if any(images) else {}
-            return self.processor(text=texts, **pictures, return_tensors="pt", **padding)
-        if not self.sees:
-            chats = [[{**turn, "content": said(turn)} for turn in chat] for chat in chats]
-        options: dict[str, Any] = {"processor_kwargs": padding} if self.sees else {"padding": True}
+            inputs = {"images": images} if any(images) else {}
+            return self.processor(text=texts, **inputs, return_tensors="pt", **padding)
+        if not self.has_vision:
+            chats = [[{**turn, "content": turn_text(turn)} for turn in chat] for chat in chats]
+        options: dict[str, Any] = {"processor_kwargs": padding} if self.has_vision else {"padding": True}
         return self.processor.apply_chat_template(
             chats,
             tokenize=True,
@@ -146,91 +138,98 @@ class Checkpoint:
         )
 
 
-def open_checkpoint(source: Source, *, random: bool = False) -> Checkpoint:
+def open_checkpoint(config: ModelConfig, *, random: bool = False) -> Checkpoint:
     """Load weights and processor.
 
     Args:
-        source: which.
-        random: make the weights up instead, for measuring speed.
+        config: which.
+        random: initialise the weights randomly instead, for measuring speed.
 
     Raises:
-        BackendUnavailable: not there, gated, offline, not safetensors, or not an image-text-to-text model.
+        UnusableModel: no such folder, dtype or device, not safetensors, or a model that transformers does not know.
+        Misconfigured: the hub refuses it (unknown, gated), or cannot be reached.
+        BackendUnavailable: the hub is busy, or the download failed.
     """
-    folder = locate(source)
-    device = pick_device(source.device)
-    dtype = pick_dtype(source.dtype, device)
+    device = pick_device(config.device)
+    dtype = pick_dtype(config.dtype, device)
+    folder = locate(config)
     try:
-        return _load(source, folder, device, dtype, random=random)
+        return _load(config, folder, device, dtype, random=random)
     except (OSError, ValueError, ImportError, KeyError, RuntimeError, AttributeError) as error:
-        if not source.trust_remote_code and "trust_remote_code" in str(error):
+        if not config.trust_remote_code and "trust_remote_code" in str(error):
             problem = "it needs code of its own; set trust_remote_code if you trust its authors"
         else:
             problem = f"{shorten(str(error), 200)}; name a safetensors checkpoint that the installed transformers knows"
-        raise BackendUnavailable(f"cannot load the model {source.checkpoint!r}: {problem}") from error
+        raise UnusableModel(f"cannot load the model {config.checkpoint!r}: {problem}") from error
 
 
 def _load(
-    source: Source, folder: Path, device: torch.device, dtype: torch.dtype, *, random: bool
+    config: ModelConfig, folder: Path, device: torch.device, dtype: torch.dtype, *, random: bool
 ) -> Checkpoint:
-    options: dict[str, Any] = {"trust_remote_code": source.trust_remote_code, "local_files_only": True}
-    config = AutoConfig.from_pretrained(folder, **options)
-    sees = type(config) in AutoModelForImageTextToText._model_mapping or source.trust_remote_code
-    processors: Any = AutoProcessor if sees else AutoTokenizer
+    options: dict[str, Any] = {"trust_remote_code": config.trust_remote_code, "local_files_only": True}
+    hf_config = AutoConfig.from_pretrained(folder, **options)
+    has_vision = type(hf_config) in AutoModelForImageTextToText._model_mapping or config.trust_remote_code
+    processors: Any = AutoProcessor if has_vision else AutoTokenizer
     processor = processors.from_pretrained(folder, **options)
-    tokenizer = processor.tokenizer if sees else processor
-    tokenizer.padding_side = "left"  # answers go on from the right end
+    tokenizer = processor.tokenizer if has_vision else processor
+    tokenizer.padding_side = "left"  # generation appends on the right
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    models: Any = AutoModelForImageTextToText if sees else AutoModelForCausalLM
-    held = {"dtype": dtype, "attn_implementation": source.attention}
+    models: Any = AutoModelForImageTextToText if has_vision else AutoModelForCausalLM
+    loading = {"dtype": dtype, "attn_implementation": config.attention}
     if random:
         with torch.device(device):
-            model = models.from_config(config, **held)
+            model = models.from_config(hf_config, **loading)
     else:
-        model = models.from_pretrained(folder, config=config, use_safetensors=True, **options, **held)
+        model = models.from_pretrained(folder, config=hf_config, use_safetensors=True, **options, **loading)
     model = model.to(device).eval()
     return Checkpoint(
-        source=source,
+        config=config,
         folder=folder,
         model=model,
         processor=processor,
         device=device,
         dtype=dtype,
-        sees=sees,
+        has_vision=has_vision,
         stop_ids=_stop_ids(model, tokenizer),
     )
 
 
-def locate(source: Source) -> Path:
+def locate(config: ModelConfig) -> Path:
     """The folder that holds the checkpoint, downloading it from the hub when it is not a folder.
 
     Raises:
-        BackendUnavailable: neither a folder with a config.json nor a reachable hub id.
+        UnusableModel: neither a folder with a config.json nor a hub id.
+        Misconfigured: the hub refuses it, or cannot be reached.
+        BackendUnavailable: the hub is busy, or the download failed.
     """
-    folder = Path(source.checkpoint).expanduser()
+    folder = Path(config.checkpoint).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
-            raise BackendUnavailable(
-                f"{source.checkpoint!r} holds no config.json; name a Hugging Face model folder"
+            raise UnusableModel(
+                f"{config.checkpoint!r} holds no config.json; name a Hugging Face model folder"
             )
         return folder
-    if folder.is_absolute() or source.checkpoint.startswith((".", "~")) or source.checkpoint.count("/") != 1:
-        raise BackendUnavailable(f"there is no model folder {source.checkpoint!r}; name a folder or a hub id")
+    if folder.is_absolute() or config.checkpoint.startswith((".", "~")) or config.checkpoint.count("/") != 1:
+        raise UnusableModel(f"there is no model folder {config.checkpoint!r}; name a folder or a hub id")
     try:
-        patterns = [*_FILES, *(_CODE if source.trust_remote_code else ())]
-        return Path(snapshot_download(source.checkpoint, revision=source.revision, allow_patterns=patterns))
+        patterns = [*_FILES, *(_CODE if config.trust_remote_code else ())]
+        return Path(snapshot_download(config.checkpoint, revision=config.revision, allow_patterns=patterns))
     except LocalEntryNotFoundError as error:
-        raise BackendUnavailable(
-            f"the model {source.checkpoint!r} is not on this machine and the hub cannot be reached; "
+        raise Misconfigured(
+            f"the model {config.checkpoint!r} is not on this machine and the hub cannot be reached; "
             "download it first, or choose another profile"
         ) from error
+    except HFValidationError as error:
+        raise UnusableModel(f"{config.checkpoint!r} is no hub id; name a folder or a hub id") from error
     except HfHubHTTPError as error:
-        raise BackendUnavailable(
-            f"the hub does not give the model {source.checkpoint!r}: {shorten(str(error), 120)}; "
+        transient = error.response.status_code in (408, 429) or error.response.status_code >= 500
+        raise (BackendUnavailable if transient else Misconfigured)(
+            f"the hub does not give the model {config.checkpoint!r}: {shorten(str(error), 120)}; "
             "check its id and revision, and for a gated one accept its terms and set HF_TOKEN"
         ) from error
     except (OSError, ValueError) as error:
         raise BackendUnavailable(
-            f"cannot fetch the model {source.checkpoint!r}: {shorten(str(error), 160)}; "
+            f"cannot fetch the model {config.checkpoint!r}: {shorten(str(error), 160)}; "
             "check its id and revision, and that this machine has room for it"
         ) from error
 
@@ -249,16 +248,16 @@ def pick_device(name: str) -> torch.device:
     """The device of that name; "auto" is CUDA where there is one.
 
     Raises:
-        BackendUnavailable: CUDA is asked for and not there.
+        UnusableModel: no such device, or no CUDA device on this machine.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise BackendUnavailable(f"there is no device {name!r}; use 'auto', 'cpu' or 'cuda'") from error
+        raise UnusableModel(f"there is no device {name!r}; use 'auto', 'cpu' or 'cuda'") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise BackendUnavailable(
+        raise UnusableModel(
             f"the profile asks for {name!r} and this machine has no CUDA device; use 'cpu' or 'auto'"
         )
     return device
@@ -268,15 +267,13 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     """The dtype of that name; "auto" is bfloat16 on CUDA and float32 on CPU.
 
     Raises:
-        BackendUnavailable: no floating dtype has that name.
+        UnusableModel: no floating dtype has that name.
     """
     if name == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     found = getattr(torch, name, None)
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise BackendUnavailable(
-            f"there is no dtype {name!r}; use 'auto', 'float32', 'bfloat16' or 'float16'"
-        )
+        raise UnusableModel(f"there is no dtype {name!r}; use 'auto', 'float32', 'bfloat16' or 'float16'")
     return found
 
 
@@ -284,3 +281,20 @@ def _stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     named = model.generation_config.eos_token_id
     ids = named if isinstance(named, list) else [named]
     return frozenset(each for each in [*ids, tokenizer.eos_token_id] if each is not None)
+
+
+def to_device(
+    checkpoint: Checkpoint, inputs: Mapping[str, Any], *, only: Collection[str] | None = None
+) -> dict[str, torch.Tensor]:
+    """The tensors among a processor's outputs on the checkpoint's device, floating ones in its dtype.
+
+    Args:
+        checkpoint: that takes them.
+        inputs: of a processor.
+        only: names to keep; None for all.
+    """
+    return {
+        name: value.to(checkpoint.device, checkpoint.dtype if value.is_floating_point() else None)
+        for name, value in inputs.items()
+        if isinstance(value, torch.Tensor) and (only is None or name in only)
+    }

@@ -1,34 +1,57 @@
-"""How much a hosted model works on at once, and what it remembers."""
+"""Configuration of the engine: which checkpoint, and the limits of its batches and caches."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pydantic import BaseModel, ConfigDict
 
 
-@dataclass(frozen=True, kw_only=True)
-class EngineConfig:
-    """Bounds of batches and caches.
+class ModelConfig(BaseModel):
+    """Which checkpoint is loaded, and how.
 
     Attributes:
-        batch_tokens: tokens of one forward, padding included.
-        row_tokens: length up to which questions join one picture's row.
-        rows: replies written at the same time.
-        questions: questions scored before others get a turn.
-        vision_cache: bytes of vision features held in memory.
-        prefix_cache: bytes held in memory of what the language model made of pictures; 0 for none.
-        shelf: folder of vision features on disk; empty for none.
-        shelf_bytes: of all files in it.
-        share: whether questions about one picture share its prefix.
-        linger: seconds an idle worker waits for more requests of the same moment.
+        checkpoint: a folder, or a hub id.
+        revision: of the hub id.
+        device: "auto" is CUDA where there is one, else CPU.
+        dtype: "auto" is bfloat16 on CUDA, float32 on CPU.
+        attention: the attention kernel by its transformers name; one that ignores custom masks shares no prefixes.
+        trust_remote_code: run code that comes with the checkpoint.
     """
 
+    model_config = ConfigDict(frozen=True)
+
+    checkpoint: str
+    revision: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    attention: str = "sdpa"
+    trust_remote_code: bool = False
+
+
+class EngineConfig(BaseModel):
+    """Limits of batches and caches.
+
+    Attributes:
+        family: which adapter prepares prompts and images: a model type of `families.FAMILIES`, or
+            "module:attribute"; empty for the checkpoint's own model type.
+        batch_tokens: tokens of one forward, padding included.
+        row_tokens: length up to which questions about one image are packed into one row.
+        rows: replies decoded at the same time.
+        vision_cache: bytes of encoder outputs held in memory.
+        prefix_cache: bytes of the keys and values of image prefixes held in memory, so that a later question prefills
+            only its suffix: 0.2 MB an image for the mini model, 150 MB for one of 8B parameters; 0 for none.
+        feature_folder: folder of the disk cache of encoder outputs; empty for none.
+        feature_bytes: of all files in that folder.
+        share_prefix: whether questions about one image share its prefix.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    family: str = ""
     batch_tokens: int = 8192
     row_tokens: int = 1024
     rows: int = 64
-    questions: int = 512
     vision_cache: int = 256 * 2**20
     prefix_cache: int = 0
-    shelf: str = ""
-    shelf_bytes: int = 4 * 2**30
-    share: bool = True
-    linger: float = 0.001
+    feature_folder: str = ""
+    feature_bytes: int = 4 * 2**30
+    share_prefix: bool = True

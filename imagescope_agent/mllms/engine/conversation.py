@@ -1,4 +1,4 @@
-"""LangChain messages as a chat template takes them: text and places of pictures, and the pictures apart."""
+"""LangChain messages parsed for chat templates: turns of text and image placeholders, images apart."""
 
 from __future__ import annotations
 
@@ -6,49 +6,70 @@ import base64
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from langchain_core.messages import BaseMessage
 from PIL import Image
 
-from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.engine.refusing import refusing
+from imagescope_agent.errors import BadInput, ImageScopeError, RequestRefused, shorten
 
-#: The longer side of a picture is at most so many times the shorter one; Qwen-VL's processors refuse more.
-NARROWEST = 200
+#: Images are padded to this ratio of their sides: Qwen-VL's processors refuse narrower ones.
+MAX_ASPECT_RATIO = 200
 
 _ROLES = {"human": "user", "ai": "assistant", "system": "system"}
 
-#: A turn: the role and its parts, a text or None for a picture.
+#: A turn: the role and its parts, a text or None for an image.
 Turn = tuple[str, tuple[str | None, ...]]
+
+
+@contextmanager
+def refuse_on_error(what: str, *, advice: str) -> Iterator[None]:
+    """Turn whatever a library raises about a request into its refusal, except running out of memory.
+
+    Args:
+        what: what could not be done, the message's beginning.
+        advice: what to do about it, the message's end.
+
+    Raises:
+        RequestRefused: the body raised something else than an error of this package.
+    """
+    try:
+        yield
+    except (ImageScopeError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        why = f"{type(error).__name__}: {shorten(str(error), 160)}"
+        raise RequestRefused(f"{what} ({why}); {advice}") from error
 
 
 @dataclass(frozen=True)
 class ImageInput:
-    """A picture as it came, and the hash of its content: a name given to it is never trusted."""
+    """An encoded image and the hash of its content; names given by callers are not trusted as keys."""
 
     key: str
     encoded: str = field(repr=False, compare=False)
 
     def pixels(self) -> Image.Image:
-        """Decoded, RGB, no narrower than processors take.
+        """Decoded, RGB, padded to `MAX_ASPECT_RATIO`.
 
         Raises:
             RequestRefused: not an image.
         """
-        with refusing("a picture in the conversation cannot be decoded", mend="send PNG or JPEG"):
+        with refuse_on_error("a picture in the conversation cannot be decoded", advice="send PNG or JPEG"):
             image = Image.open(io.BytesIO(base64.b64decode(self.encoded, validate=False)))
-            return widened(image.convert("RGB"))
+            return pad_to_aspect_limit(image.convert("RGB"))
 
 
-def widened(image: Image.Image) -> Image.Image:
-    """The RGB picture; a strip narrower than 1 : `NARROWEST` lies in the middle of one that is as wide as that.
+def pad_to_aspect_limit(image: Image.Image) -> Image.Image:
+    """The RGB image, centred and padded where its sides differ by more than `MAX_ASPECT_RATIO`.
 
-    Its own edges go on into what is added, so that all of it can be seen against any ground.
+    The padding repeats its edge pixels: all of it stays visible, and no colour is added.
     """
-    least = -(-max(image.size) // NARROWEST)
+    least = -(-max(image.size) // MAX_ASPECT_RATIO)
     if min(image.size) >= least:
         return image
     missing = [max(0, least - side) for side in (image.height, image.width)]
@@ -58,26 +79,31 @@ def widened(image: Image.Image) -> Image.Image:
 
 @dataclass(frozen=True)
 class Conversation:
-    """What is asked: equal `turns` with other pictures are the same question about other pictures."""
+    """A parsed conversation: equal `turns` with other images are the same question about other images."""
 
     turns: tuple[Turn, ...]
-    pictures: tuple[ImageInput, ...]
+    images: tuple[ImageInput, ...]
+
+    @property
+    def image_keys(self) -> tuple[str, ...]:
+        """Content hashes of the images, in order."""
+        return tuple(image.key for image in self.images)
 
 
-class Reader:
-    """Reads conversations; a picture shown many times in one batch is hashed once."""
+class MessageParser:
+    """Parses messages; an image that occurs many times in one batch is hashed once."""
 
     def __init__(self) -> None:
-        self._keys: dict[int, tuple[str, ImageInput]] = {}
+        self._images: dict[int, tuple[str, ImageInput]] = {}
 
-    def read(self, messages: Sequence[BaseMessage]) -> Conversation:
+    def parse(self, messages: Sequence[BaseMessage]) -> Conversation:
         """The conversation of the messages.
 
         Raises:
-            BadInput: a kind of message or content that the model cannot be shown.
+            BadInput: a type of message or content that a local model does not take.
         """
         turns: list[Turn] = []
-        pictures: list[ImageInput] = []
+        images: list[ImageInput] = []
         for message in messages:
             if message.type not in _ROLES:
                 raise BadInput(
@@ -89,17 +115,17 @@ class Reader:
                     parts.append(block)
                 else:
                     parts.append(None)
-                    pictures.append(self._picture(block["data"]))
+                    images.append(self._image(block["data"]))
             turns.append((_ROLES[message.type], tuple(parts)))
-        return Conversation(tuple(turns), tuple(pictures))
+        return Conversation(tuple(turns), tuple(images))
 
-    def _picture(self, encoded: str) -> ImageInput:
-        known = self._keys.get(id(encoded))
+    def _image(self, encoded: str) -> ImageInput:
+        known = self._images.get(id(encoded))
         if known is not None:
             return known[1]
-        picture = ImageInput(hashlib.sha256(encoded.encode("ascii", "replace")).hexdigest(), encoded)
-        self._keys[id(encoded)] = (encoded, picture)  # holding the text keeps its id from being used again
-        return picture
+        image = ImageInput(hashlib.sha256(encoded.encode("ascii", "replace")).hexdigest(), encoded)
+        self._images[id(encoded)] = (encoded, image)  # holding the text keeps its id from being used again
+        return image
 
 
 def _blocks(message: BaseMessage) -> Iterator[str | dict[str, str]]:

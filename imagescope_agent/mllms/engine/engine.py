@@ -1,4 +1,4 @@
-"""One worker thread a model: it alone touches the weights, and every task's requests meet in its batches."""
+"""Inference engine: one thread per checkpoint runs the model on batches of all callers' requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from langchain_core.messages import BaseMessage
@@ -19,60 +19,68 @@ from imagescope_agent.errors import BadInput, require_process
 from imagescope_agent.mllms.engine.backend import Backend
 from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderCache
 from imagescope_agent.mllms.engine.cache.encoder_disk_cache import EncoderDiskCache
-from imagescope_agent.mllms.engine.checkpoint import Checkpoint, Source, open_checkpoint
-from imagescope_agent.mllms.engine.config import EngineConfig
-from imagescope_agent.mllms.engine.conversation import Conversation, Reader
-from imagescope_agent.mllms.engine.families.image_token_adapter import FAMILIES as SPLICED
-from imagescope_agent.mllms.engine.families.image_token_adapter import ImageTokenAdapter
-from imagescope_agent.mllms.engine.families.qwen_vl import FAMILIES as QWEN
-from imagescope_agent.mllms.engine.families.qwen_vl import QwenVL
-from imagescope_agent.mllms.engine.generate_backend import GenerateAdapter, GenerateBackend
+from imagescope_agent.mllms.engine.checkpoint import Checkpoint, open_checkpoint
+from imagescope_agent.mllms.engine.config import EngineConfig, ModelConfig
+from imagescope_agent.mllms.engine.conversation import Conversation, MessageParser
+from imagescope_agent.mllms.engine.families import FAMILIES
+from imagescope_agent.mllms.engine.families.base import FamilyAdapter
+from imagescope_agent.mllms.engine.generate_backend import GenerateBackend
 from imagescope_agent.mllms.engine.model_runner import ModelRunner
-from imagescope_agent.mllms.engine.request_queue import ControlTask, CountOutput, Job, RequestQueue
+from imagescope_agent.mllms.engine.request_queue import ControlTask, EngineStats, Job, RequestQueue
 from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
 from imagescope_agent.mllms.engine.structured_output import GrammarCache
 from imagescope_agent.mllms.protocols import UnusableLabels
+from imagescope_agent.registry import resolve
 
-#: Attention kernels that heed a mask of any shape, as questions that share a prefix need it.
+#: Attention kernels that take custom masks, as questions that share a prefix need them.
 MASKED = frozenset({"eager", "sdpa"})
 
+_BATCH_WAIT = 0.001  # seconds an idle engine waits for more requests to batch
 
 _Value = TypeVar("_Value")
 
 
 class Engine:
-    """A hosted checkpoint."""
+    """A checkpoint with its backend, request queue and thread, which alone touches the weights.
 
-    def __init__(self, checkpoint: Checkpoint, limits: EngineConfig) -> None:
+    Attributes:
+        checkpoint: the loaded model.
+        backend: what serves the requests.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, config: EngineConfig) -> None:
         self.checkpoint = checkpoint
-        self.limits = limits
-        self.desk = open_backend(checkpoint, limits)
-        self._inbox = RequestQueue()
+        self.backend = open_backend(checkpoint, config)
+        self._queue = RequestQueue()
         self._pid = os.getpid()
         self._closing = False
-        self._thread = threading.Thread(target=self._work, name="imagescope-model", daemon=True)
+        self._thread = threading.Thread(target=self._loop, name="imagescope-model", daemon=True)
         self._thread.start()
         atexit.register(self.close)
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Queue jobs; their futures tell the end. Returns at once.
+        """Queue jobs, whose futures are set when they are done. Returns at once.
 
         Raises:
             BadInput: this process was forked from the one that opened the model.
         """
         require_process(self._pid)
-        self._inbox.put(jobs)
+        self._queue.put(jobs)
 
-    def look(
+    def run_task(
         self,
         action: Callable[[Backend, list[Conversation]], _Value],
         conversations: Sequence[Sequence[BaseMessage]],
     ) -> Future[_Value]:
-        """Have the worker do something else with conversations, between its batches."""
+        """Queue a task that runs exclusively on the engine thread, see `ControlTask`.
+
+        Raises:
+            BadInput: as `submit`.
+        """
         require_process(self._pid)
-        errand = ControlTask(conversations=conversations, action=action)
-        self._inbox.send(errand)
-        return errand.future
+        task = ControlTask(conversations=conversations, action=action)
+        self._queue.put_task(task)
+        return task.future
 
     def label_ids(self, choices: Sequence[str]) -> tuple[int, ...]:
         """The first token of each choice.
@@ -88,131 +96,140 @@ class Engine:
             )
         return first
 
-    def counted(self) -> CountOutput:
-        """Forwards, tokens (padding included) and pictures that passed the vision tower."""
-        return self.desk.counted()
+    def stats(self) -> EngineStats:
+        """Work done so far."""
+        return self.backend.stats()
 
     def close(self) -> None:
-        """Stop the worker after what it is doing now; what still waits is refused."""
+        """Stop the thread after its current batch; waiting requests fail."""
         atexit.unregister(self.close)
-        with self._inbox.ready:
+        with self._queue.changed:
             self._closing = True
-            self._inbox.ready.notify()
+            self._queue.changed.notify()
         self._thread.join(timeout=10)
 
-    def _work(self) -> None:
+    def _loop(self) -> None:
+        backend, queue = self.backend, self._queue
         with torch.inference_mode():
             while self._wait():
-                for errand in self._inbox.errands():
-                    self._run(errand)
-                if jobs := self._inbox.scores(self.desk.questions):
-                    self._guarded(self._score, jobs)
-                if jobs := self._inbox.writes(self.desk.room):
-                    self._guarded(self._admit, jobs)
-                if self.desk.writing:
-                    self._guarded(self._step, self.desk.writing)
+                for task in queue.take_tasks():
+                    self._run(task)
+                if jobs := queue.take_to_score(backend.score_slots):
+                    self._guard(self._score, jobs)
+                if jobs := queue.take_to_generate(backend.free_slots):
+                    self._guard(self._admit, jobs)
+                if backend.running:
+                    self._guard(self._step, backend.running)
         left: list[ControlTask | Job] = [
-            *self._inbox.errands(),
-            *self._inbox.scores(10**9),
-            *self._inbox.writes(10**9),
+            *queue.take_tasks(),
+            *queue.take_to_score(10**9),
+            *queue.take_to_generate(10**9),
         ]
-        for job in left:
-            job.future.set_exception(RuntimeError("the model was closed"))
+        for each in left:
+            each.future.set_exception(RuntimeError("the model was closed"))
 
     def _wait(self) -> bool:
-        with self._inbox.ready:
-            idle = not self._inbox and not self.desk.writing
-            while not self._closing and not self._inbox and not self.desk.writing:
-                self._inbox.ready.wait()
+        """Wait for requests; False when the engine closes."""
+        with self._queue.changed:
+            idle = not self._queue and not self.backend.running
+            while not self._closing and not self._queue and not self.backend.running:
+                self._queue.changed.wait()
         if idle and not self._closing:
-            time.sleep(self.limits.linger)
+            time.sleep(_BATCH_WAIT)
         return not self._closing
 
-    def _guarded(self, action: Callable[[list[Job]], None], jobs: list[Job]) -> None:
-        """Whatever goes wrong belongs to those who asked; the worker lives on."""
+    def _guard(self, action: Callable[[list[Job]], None], jobs: list[Job]) -> None:
+        """Pass whatever goes wrong to the jobs' futures, so that the thread goes on."""
         try:
             action(jobs)
-        except BaseException as error:  # noqa: BLE001 - handed to the callers, who would wait for ever
-            self.desk.forget(jobs)
+        except BaseException as error:  # noqa: BLE001 - the callers would wait for ever
+            self.backend.abort(jobs)
             for job in jobs:
                 if not job.future.done():
                     job.future.set_exception(error)
 
-    def _run(self, errand: ControlTask) -> None:
-        reader = Reader()
+    def _run(self, task: ControlTask) -> None:
+        parser = MessageParser()
         try:
-            read = [reader.read(each) for each in errand.conversations]
-            errand.future.set_result(errand.action(self.desk, read))
-        except BaseException as error:  # noqa: BLE001 - handed to the caller, who would wait for ever
-            errand.future.set_exception(error)
+            conversations = [parser.parse(each) for each in task.conversations]
+            task.future.set_result(task.action(self.backend, conversations))
+        except BaseException as error:  # noqa: BLE001 - the caller would wait for ever
+            task.future.set_exception(error)
 
-    def _read(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Conversation]]:
-        reader = Reader()
-        ready: list[Job] = []
+    def _parse(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Conversation]]:
+        """The jobs whose messages and schemas can be used, and their conversations."""
+        parser = MessageParser()
+        valid: list[Job] = []
         conversations: list[Conversation] = []
         for job in jobs:
             try:
-                conversations.append(reader.read(job.messages))
-                ready.append(job)
+                conversation = parser.parse(job.messages)
+                if job.schema is not None:
+                    self.backend.grammars.compile(job.schema)
             except BadInput as error:
                 job.future.set_exception(error)
-        return ready, conversations
+            else:
+                valid.append(job)
+                conversations.append(conversation)
+        return valid, conversations
 
     def _score(self, jobs: list[Job]) -> None:
-        self.desk.score(*self._read(jobs))
+        self.backend.score(*self._parse(jobs))
 
     def _admit(self, jobs: list[Job]) -> None:
-        self._inbox.put(self.desk.admit(*self._read(jobs)))
+        self._queue.put(self.backend.admit(*self._parse(jobs)))
 
     def _step(self, jobs: list[Job]) -> None:
-        self._inbox.put(self.desk.step())
+        self._queue.put(self.backend.step())
 
 
-def open_backend(checkpoint: Checkpoint, limits: EngineConfig) -> Backend:
-    """The fastest way to serve the checkpoint's family."""
-    guides = GrammarCache(checkpoint.tokenizer, checkpoint.vocabulary)
-    features = EncoderCache(limits.vision_cache, _shelf(checkpoint, limits))
-    plain = GenerateBackend(GenerateAdapter(checkpoint, guides), limits)
-    if checkpoint.source.attention not in MASKED:
-        return plain
-    family: Any
-    if checkpoint.family in QWEN:
-        family = QwenVL(checkpoint, features, batch_patches=4 * limits.batch_tokens)
-    elif checkpoint.family in SPLICED or not checkpoint.sees:
-        family = ImageTokenAdapter(checkpoint, features)
-    else:
-        return plain
-    network = ModelRunner(checkpoint, axes=family.axes, image_token=family.image_token)
-    if any(getattr(layer, "is_sliding", False) for layer in network.new_cache().layers):
-        return plain  # a sliding window forgets what a branch would need
-    return SharedPrefixBackend(checkpoint, family, network, guides, limits)
+def open_backend(checkpoint: Checkpoint, config: EngineConfig) -> Backend:
+    """The fastest backend for the checkpoint's model family.
+
+    Raises:
+        BadInput: there is no such family.
+    """
+    grammars = GrammarCache(checkpoint.tokenizer, checkpoint.vocabulary)
+    fallback = GenerateBackend(checkpoint, grammars, config)
+    family = config.family or (checkpoint.model_type if checkpoint.has_vision else "text")
+    if checkpoint.config.attention not in MASKED or not (config.family or family in FAMILIES):
+        return fallback
+    features = EncoderCache(config.vision_cache, _disk_cache(checkpoint, config))
+    adapter: FamilyAdapter = resolve(family, FAMILIES, kind="model family")(
+        checkpoint, features, batch_tokens=config.batch_tokens
+    )
+    runner = ModelRunner(checkpoint, axes=adapter.axes, image_token=adapter.image_token)
+    if any(getattr(layer, "is_sliding", False) for layer in runner.new_cache().layers):
+        return fallback  # a sliding window evicts what a branch needs
+    return SharedPrefixBackend(checkpoint, adapter, runner, grammars, config)
 
 
-def _shelf(checkpoint: Checkpoint, limits: EngineConfig) -> EncoderDiskCache | None:
-    if not limits.shelf:
+def _disk_cache(checkpoint: Checkpoint, config: EngineConfig) -> EncoderDiskCache | None:
+    if not config.feature_folder:
         return None
     name = f"{checkpoint.weights}-{checkpoint.dtype}"
-    return EncoderDiskCache(Path(limits.shelf), name, bound=limits.shelf_bytes)
+    return EncoderDiskCache(Path(config.feature_folder), name, max_bytes=config.feature_bytes)
 
 
 _OPENING = threading.Lock()
 
 
-def open_engine(source: Source, limits: EngineConfig) -> Engine:
-    """The process's engine for that source and those limits; weights are loaded once for all limits.
+def open_engine(model: ModelConfig, config: EngineConfig) -> Engine:
+    """The process's engine for this configuration; weights are loaded once for all engine configurations.
 
     Raises:
-        BackendUnavailable: the checkpoint cannot be loaded.
+        BackendUnavailable: the checkpoint cannot be loaded, see `open_checkpoint`.
+        BadInput: there is no such model family.
     """
     with _OPENING:
-        return _engine(source, limits)
+        return _engine(model, config)
 
 
 @cache
-def _engine(source: Source, limits: EngineConfig) -> Engine:
-    return Engine(_checkpoint(source), limits)
+def _engine(model: ModelConfig, config: EngineConfig) -> Engine:
+    return Engine(_checkpoint(model), config)
 
 
 @cache
-def _checkpoint(source: Source) -> Checkpoint:
-    return open_checkpoint(source)
+def _checkpoint(model: ModelConfig) -> Checkpoint:
+    return open_checkpoint(model)

@@ -1,4 +1,4 @@
-"""Any other family, through transformers' own forward and generate: plain batches, nothing shared."""
+"""Generate backend for any other model: plain batches through transformers' own forward and `generate`."""
 
 from __future__ import annotations
 
@@ -8,212 +8,211 @@ from typing import Any
 
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList
+from typing_extensions import override
 
-from imagescope_agent.errors import BackendUnavailable, BadInput
-from imagescope_agent.mllms.engine.backend import STEP, counts, halved
-from imagescope_agent.mllms.engine.checkpoint import Checkpoint
+from imagescope_agent.mllms.engine.backend import Backend, count_valid
+from imagescope_agent.mllms.engine.chat_template import control_tokens, to_chat
+from imagescope_agent.mllms.engine.checkpoint import Checkpoint, to_device
 from imagescope_agent.mllms.engine.config import EngineConfig
 from imagescope_agent.mllms.engine.conversation import Conversation
-from imagescope_agent.mllms.engine.prompt import chat, control_tokens
-from imagescope_agent.mllms.engine.request_queue import CountOutput, GenerateOutput, Job, ScoreOutput
+from imagescope_agent.mllms.engine.recovery import out_of_memory_note, prepare_valid, run_splitting
+from imagescope_agent.mllms.engine.request_queue import EngineStats, GenerateOutput, Job, ScoreOutput
 from imagescope_agent.mllms.engine.structured_output import GrammarCache, GrammarMask
 
+#: Jobs with their conversations.
+Batch = list[tuple[Job, Conversation]]
 
-class GenerateAdapter:
-    """A checkpoint used from outside only: every request brings its own pixels."""
 
-    def __init__(self, checkpoint: Checkpoint, guides: GrammarCache) -> None:
+class GenerateBackend(Backend):
+    """Serves a checkpoint from outside: every request brings its own pixels, nothing is shared or cached."""
+
+    def __init__(self, checkpoint: Checkpoint, grammars: GrammarCache, config: EngineConfig) -> None:
         self._checkpoint = checkpoint
-        self._guides = guides
-        self.family, self.attention = checkpoint.family, checkpoint.source.attention
-        self._special = control_tokens(checkpoint.tokenizer)
-        self.forwards = 0
-        self.prefills = 0
+        self.grammars = grammars
+        self._control_tokens = control_tokens(checkpoint.tokenizer)
+        self._rows = config.rows
+        self._forwards = self._prefills = 0
+        self._unshared = {
+            "step": "model",
+            "kind": "fallback",
+            "detail": f"prefixes cannot be shared in the family {checkpoint.model_type!r} with "
+            f"{checkpoint.config.attention!r} attention",
+        }
 
-    def score(self, jobs: Sequence[Job], conversations: Sequence[Conversation]) -> list[ScoreOutput]:
-        """Probabilities of each job's labels after its conversation."""
-        inputs = self._inputs(conversations)
-        self.forwards += 1
+    @property
+    @override
+    def score_slots(self) -> int:  # type: ignore[override]
+        return self._rows
+
+    @property
+    @override
+    def free_slots(self) -> int:
+        return self._rows
+
+    @override
+    def count_tokens(self, conversations: list[Conversation]) -> list[int]:
+        def count(conversation: Conversation) -> int:
+            return int(self._apply_template([conversation])["input_ids"].shape[1])
+
+        return count_valid(count, conversations)
+
+    @override
+    def stats(self) -> EngineStats:
+        return EngineStats(forwards=self._forwards, tokens=0, image_prefills=self._prefills)
+
+    @override
+    def abort(self, jobs: list[Job]) -> None:
+        pass  # nothing is left running
+
+    @override
+    def clear_caches(self) -> None:
+        pass  # there are none
+
+    @override
+    def score(self, jobs: list[Job], conversations: list[Conversation]) -> None:
+        self._serve(self.score_batch, jobs, conversations, (self._unshared,))
+
+    @override
+    def admit(self, jobs: list[Job], conversations: list[Conversation]) -> list[Job]:
+        self._serve(self.generate_batch, jobs, conversations, ())  # to the end: nothing is left running
+        return []
+
+    def score_batch(self, jobs: Sequence[Job], inputs: dict[str, torch.Tensor]) -> list[ScoreOutput]:
+        """Label probabilities of each job after its prompt.
+
+        Args:
+            jobs: in the order of the rows.
+            inputs: see `inputs`.
+        """
         logits = self._checkpoint.model(**inputs, logits_to_keep=1).logits[:, -1].float()
-        lengths = inputs["attention_mask"].sum(dim=1).tolist()
         return [
             ScoreOutput(
                 probabilities=row[list(job.labels or ())].softmax(dim=-1).tolist(),
                 prompt_tokens=length,
-                image_prefills=len(conversation.pictures),
+                image_prefills=0,
             )
-            for job, row, length, conversation in zip(jobs, logits, lengths, conversations, strict=True)
+            for job, row, length in zip(jobs, logits, _lengths(inputs), strict=True)
         ]
 
-    def write(self, jobs: Sequence[Job], conversations: Sequence[Conversation]) -> list[GenerateOutput]:
-        """Replies of all jobs, written together."""
-        inputs = self._inputs(conversations)
+    def generate_batch(self, jobs: Sequence[Job], inputs: dict[str, torch.Tensor]) -> list[GenerateOutput]:
+        """The replies of all jobs.
+
+        Args:
+            jobs: in the order of the rows.
+            inputs: see `inputs`.
+        """
         start = inputs["input_ids"].shape[1]
-        guides = [None if job.schema is None else self._guides.start(job.schema) for job in jobs]
+        grammars = [None if job.schema is None else self.grammars.start(job.schema) for job in jobs]
         longest = max(job.max_tokens for job in jobs)
-        self.forwards += 1
-        made = self._checkpoint.model.generate(
+        stop_ids = sorted(self._checkpoint.stop_ids)
+        output = self._checkpoint.model.generate(
             **inputs,
             max_new_tokens=max(1, min(longest, self._checkpoint.context - start)),
             do_sample=False,
-            eos_token_id=sorted(self._checkpoint.stop_ids),
+            eos_token_id=stop_ids,
             pad_token_id=self._checkpoint.tokenizer.pad_token_id or 0,
-            logits_processor=LogitsProcessorList([_Held(guides, sorted(self._checkpoint.stop_ids)[:1])]),
+            logits_processor=LogitsProcessorList([_GrammarProcessor(grammars, stop_ids[:1])]),
         )
-        lengths = inputs["attention_mask"].sum(dim=1).tolist()
+        rows = output[:, start:].tolist()
         return [
-            self._written(job, row, length, conversation)
-            for job, row, length, conversation in zip(
-                jobs, made[:, start:].tolist(), lengths, conversations, strict=True
-            )
+            self._output(job, row, length)
+            for job, row, length in zip(jobs, rows, _lengths(inputs), strict=True)
         ]
 
-    def count(self, conversation: Conversation) -> int:
-        """Tokens of the prompt."""
-        images = [picture.pixels() for picture in conversation.pictures]
-        made = self._checkpoint.apply_template([chat(conversation.turns, images, self._special)], [images])
-        return int(made["input_ids"].shape[1])
+    def inputs(self, conversations: Sequence[Conversation]) -> dict[str, torch.Tensor]:
+        """Model inputs of a batch, by the checkpoint's own processor.
 
-    def _inputs(self, conversations: Sequence[Conversation]) -> Any:
-        images = [[picture.pixels() for picture in each.pictures] for each in conversations]
-        chats = [
-            chat(each.turns, shown, self._special) for each, shown in zip(conversations, images, strict=True)
-        ]
-        inputs = self._checkpoint.apply_template(chats, images)
+        Raises:
+            RequestRefused: an image cannot be decoded, or the processor does not take a conversation.
+        """
+        inputs = self._apply_template(conversations)
         self._checkpoint.check_length(inputs["input_ids"].shape[1])
-        self.prefills += sum(map(len, images))
-        device, dtype = self._checkpoint.device, self._checkpoint.dtype
-        return {
-            name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
-            for name, value in inputs.items()
-            if isinstance(value, torch.Tensor)
-        }
+        return to_device(self._checkpoint, inputs)
 
-    def _written(self, job: Job, row: list[int], length: int, conversation: Conversation) -> GenerateOutput:
-        ends = [place for place, token in enumerate(row) if token in self._checkpoint.stop_ids]
+    def _apply_template(self, conversations: Sequence[Conversation]) -> Any:
+        images = [[image.pixels() for image in each.images] for each in conversations]
+        chats = [
+            to_chat(each.turns, pixels, self._control_tokens)
+            for each, pixels in zip(conversations, images, strict=True)
+        ]
+        return self._checkpoint.apply_template(chats, images)
+
+    def _output(self, job: Job, row: list[int], length: int) -> GenerateOutput:
+        ends = [index for index, token in enumerate(row) if token in self._checkpoint.stop_ids]
         stop = min([*ends, len(row)])
         ids = row[: min(stop, job.max_tokens)]
         text = str(self._checkpoint.tokenizer.decode(ids, skip_special_tokens=True))
-        found = [at for each in job.stop if (at := text.find(each)) >= 0]
+        found = [index for each in job.stop if (index := text.find(each)) >= 0]
         text = text[: min(found)] if found else text
         if job.on_text is not None and text:
             job.on_text(text)
-        finished = bool(ends and stop < job.max_tokens) or bool(found)
+        ended = bool(ends and stop < job.max_tokens)
         return GenerateOutput(
             text=text,
-            finish="stop" if finished else "length",
+            finish_reason="stop" if ended or found else "length",
             prompt_tokens=length,
-            completion_tokens=len(ids) + bool(ends and stop < job.max_tokens),
-            image_prefills=len(conversation.pictures),
+            completion_tokens=len(ids) + ended,
+            image_prefills=0,
         )
-
-
-class GenerateBackend:
-    """Plain batches through transformers' own forward and generate."""
-
-    def __init__(self, whole: GenerateAdapter, limits: EngineConfig) -> None:
-        self.whole = whole
-        self._rows = limits.rows
-        self._noted = {
-            "step": STEP,
-            "kind": "fallback",
-            "detail": f"prefixes cannot be shared in the family {whole.family!r} with {whole.attention!r} attention",
-        }
-
-    @property
-    def questions(self) -> int:
-        """How many jobs `score` takes at once."""
-        return self._rows
-
-    @property
-    def room(self) -> int:
-        """How many jobs `admit` takes."""
-        return self._rows
-
-    @property
-    def writing(self) -> list[Job]:
-        """None: `admit` writes to the end."""
-        return []
-
-    def count(self, conversations: list[Conversation]) -> list[int]:
-        """Tokens of each prompt, pictures included, 0 where it will be refused; nothing passes the model."""
-        return counts(self.whole.count, conversations)
-
-    def counted(self) -> CountOutput:
-        """What was done so far."""
-        return CountOutput(forwards=self.whole.forwards, tokens=0, image_prefills=self.whole.prefills)
-
-    def forget(self, jobs: list[Job]) -> None:
-        """Nothing is held between batches."""
-
-    def forget_features(self) -> None:
-        """None are held."""
-
-    def score(self, jobs: list[Job], conversations: list[Conversation]) -> None:
-        """Probabilities for all jobs, with the note that nothing was shared."""
-        self._serve(self.whole.score, jobs, conversations, (self._noted,))
-
-    def admit(self, jobs: list[Job], conversations: list[Conversation]) -> list[Job]:
-        """Write the replies to the end."""
-        self._serve(self.whole.write, jobs, conversations, ())
-        return []
-
-    def step(self) -> list[Job]:
-        """Nothing to go on with."""
-        return []
 
     def _serve(
         self,
-        serve: Callable[[Sequence[Job], Sequence[Conversation]], Sequence[Any]],
+        serve: Callable[[Sequence[Job], dict[str, torch.Tensor]], Sequence[Any]],
         jobs: list[Job],
         conversations: list[Conversation],
         notes: tuple[dict[str, str], ...],
     ) -> None:
-        if not jobs:
-            return
-        try:
-            results = serve(jobs, conversations)
-        except BadInput:
-            if len(jobs) == 1:
-                raise
-            for job, conversation in zip(jobs, conversations, strict=True):
-                try:
-                    self._serve(serve, [job], [conversation], notes)
-                except BadInput as error:
-                    job.future.set_exception(error)
-            return
-        except torch.OutOfMemoryError as error:
-            if len(jobs) == 1:
-                raise BackendUnavailable(
-                    "not even one question fits into memory; use a smaller model"
-                ) from error
-            middle = self._rows = len(jobs) // 2
-            notes = (*notes, halved(f"batches now hold {middle} requests"))
-            self._serve(serve, jobs[:middle], conversations[:middle], notes)
-            self._serve(serve, jobs[middle:], conversations[middle:], notes)
-            return
-        for job, result in zip(jobs, results, strict=True):
-            job.future.set_result(replace(result, notes=(*result.notes, *notes)))
+        def run(batch: Batch) -> None:
+            valid, inputs = prepare_valid(
+                [job for job, _ in batch], [each for _, each in batch], self.inputs, key=lambda each: each
+            )
+            if inputs is None:
+                return
+            images = {id(job): len(each.images) for job, each in batch}
+            outputs = serve(valid, inputs)
+            self._forwards += 1
+            self._prefills += sum(images[id(job)] for job in valid)
+            for job, output in zip(valid, outputs, strict=True):
+                job.future.set_result(replace(output, image_prefills=images[id(job)], notes=notes))
+
+        def shrink(batch: Batch) -> None:
+            nonlocal notes
+            self._rows = len(batch) // 2
+            notes = (*notes, out_of_memory_note(f"batches now hold {self._rows} requests"))
+
+        batches = [list(zip(jobs, conversations, strict=True))] if jobs else []
+        for _ in run_splitting(batches, run, split=_halves, on_split=shrink, unit="question"):
+            pass
 
 
-class _Held(LogitsProcessor):
-    """Every row's guide, in generate's loop."""
+def _halves(batch: Batch) -> list[Batch]:
+    middle = len(batch) // 2
+    return [batch[:middle], batch[middle:]] if middle else []
 
-    def __init__(self, guides: Sequence[GrammarMask | None], end: Sequence[int]) -> None:
-        self._guides = list(guides)
+
+def _lengths(inputs: dict[str, torch.Tensor]) -> list[int]:
+    lengths: list[int] = inputs["attention_mask"].sum(dim=1).tolist()
+    return lengths
+
+
+class _GrammarProcessor(LogitsProcessor):
+    """Applies the grammar of every row in `generate`."""
+
+    def __init__(self, grammars: Sequence[GrammarMask | None], end: Sequence[int]) -> None:
+        self._grammars = list(grammars)
         self._end = list(end)
-        self._seen: int | None = None
+        self._first = True
 
     def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        first, self._seen = self._seen is None, ids.shape[1]
-        for row, guide in enumerate(self._guides):
-            if guide is None:
+        first, self._first = self._first, False
+        for row, grammar in enumerate(self._grammars):
+            if grammar is None:
                 continue
-            if not first and not guide.done:
-                guide.take(int(ids[row, -1]))
-            if guide.done:
+            if not first and not grammar.done:
+                grammar.advance(int(ids[row, -1]))
+            if grammar.done:
                 scores[row] = -torch.inf
                 scores[row, self._end] = 0.0
             else:
-                guide.forbid(scores[row])
+                grammar.apply(scores[row])
         return scores

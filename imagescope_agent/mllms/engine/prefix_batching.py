@@ -1,4 +1,4 @@
-"""Shared-prefix scoring: a row holds a picture's prefix once, and every question about it as a branch."""
+"""Prefix batching: a row holds an image prefix once and every question as a branch (tree attention mask)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderOutput
+from imagescope_agent.mllms.engine.families.base import Prompt, text_positions
 from imagescope_agent.mllms.engine.model_runner import ModelRunner
-from imagescope_agent.mllms.engine.prompt import Prompt, line
 
 _PREFIX, _PADDING = 0, -1
 
@@ -24,17 +24,17 @@ class PackedRow:
     Attributes:
         first: a prompt that begins with the prefix.
         prefix: its length in tokens.
-        pictured: tokens of it that reach up to the end of the last picture.
-        key: names these tokens and what the pictures show; None without a picture.
-        held: what is known of them already, see `PrefixCache`.
-        branches: tokens of each branch, and the places of the prompts it answers (a question asked twice).
+        image_prefix: number of its tokens up to the end of the last image.
+        key: identifies these tokens and images in the `PrefixCache`; None without an image.
+        cached_prefix: their keys and values from the `PrefixCache`.
+        branches: tokens of each branch, and the indices of the prompts it answers (duplicates share a branch).
     """
 
     first: Prompt
     prefix: int
-    pictured: int = 0
+    image_prefix: int = 0
     key: Any = None
-    held: tuple[torch.Tensor, ...] | None = None
+    cached_prefix: tuple[torch.Tensor, ...] | None = None
     branches: list[tuple[NDArray[np.int64], list[int]]] = field(default_factory=list)
 
     @property
@@ -43,60 +43,62 @@ class PackedRow:
         return self.prefix + sum(len(ids) for ids, _ in self.branches)
 
     @property
-    def known(self) -> int:
-        """How many of its first tokens need not be read again."""
-        return self.pictured if self.held is not None else 0
+    def cached_tokens(self) -> int:
+        """Number of first tokens that need no prefill."""
+        return self.image_prefix if self.cached_prefix is not None else 0
 
-    def deepen(self) -> None:
-        """Move what all branches begin with into the prefix; each keeps at least one token."""
+    def extend_prefix(self) -> None:
+        """Move the common beginning of all branches into the prefix; each keeps at least one token."""
         if len(self.branches) < 2:
             return
         least = min(len(ids) for ids, _ in self.branches) - 1
         tokens = np.stack([ids[:least] for ids, _ in self.branches])
         same = int((tokens == tokens[0]).all(axis=0).cumprod().sum())
         self.prefix += same
-        self.branches = [(ids[same:], places) for ids, places in self.branches]
+        self.branches = [(ids[same:], answers) for ids, answers in self.branches]
 
 
 def pack(prompts: Sequence[Prompt], *, share: bool, row_tokens: int) -> list[PackedRow]:
-    """Rows that answer all prompts.
+    """Rows that cover all prompts.
 
     Args:
-        prompts: what is asked.
-        share: whether prompts with the same pictures and preamble share a row.
+        prompts: to pack.
+        share: whether prompts with the same images and preamble share a row.
         row_tokens: a row takes no further branch beyond this length (attention grows with its square).
     """
     rows: list[PackedRow] = []
     open_rows: dict[Any, PackedRow] = {}
     seen: dict[Any, list[int]] = {}
-    for place, prompt in enumerate(prompts):
+    for index, prompt in enumerate(prompts):
         prefix = prompt.prefix if share else 0
-        key = (prompt.ids[:prefix].tobytes(), prompt.pictures) if prefix else place
+        key = (prompt.ids[:prefix].tobytes(), prompt.image_keys) if prefix else index
         branch = prompt.ids[prefix:]
         if share and (key, branch.tobytes()) in seen:
-            seen[key, branch.tobytes()].append(place)
+            seen[key, branch.tobytes()].append(index)
             continue
         row = open_rows.get(key)
         if row is None or row.length + len(branch) > max(row_tokens, 2 * prefix):
-            named = key if prefix else None
-            row = open_rows[key] = PackedRow(first=prompt, prefix=prefix, pictured=prefix, key=named)
+            cache_key = key if prefix else None
+            row = open_rows[key] = PackedRow(first=prompt, prefix=prefix, image_prefix=prefix, key=cache_key)
             rows.append(row)
-        places = [place]
-        row.branches.append((branch, places))
-        seen[key, branch.tobytes()] = places
+        answers = [index]
+        row.branches.append((branch, answers))
+        seen[key, branch.tobytes()] = answers
     for row in rows:
-        row.deepen()
+        row.extend_prefix()
     return rows
 
 
 def batches(rows: Sequence[PackedRow], *, batch_tokens: int) -> Iterator[list[PackedRow]]:
-    """Rows of similar length together, each batch at most `batch_tokens` with its padding, or one row.
+    """Batches of rows of similar length, each at most `batch_tokens` with padding, or one row.
 
-    As much of each row of a batch is known.
+    All rows of a batch have the same number of cached tokens.
     """
     batch: list[PackedRow] = []
-    for row in sorted(rows, key=lambda row: (row.known, row.length)):
-        if batch and ((len(batch) + 1) * row.length > batch_tokens or row.known != batch[0].known):
+    for row in sorted(rows, key=lambda row: (row.cached_tokens, row.length)):
+        if batch and (
+            (len(batch) + 1) * row.length > batch_tokens or row.cached_tokens != batch[0].cached_tokens
+        ):
             yield batch
             batch = []
         batch.append(row)
@@ -104,7 +106,7 @@ def batches(rows: Sequence[PackedRow], *, batch_tokens: int) -> Iterator[list[Pa
         yield batch
 
 
-def halves(rows: Sequence[PackedRow]) -> list[list[PackedRow]]:
+def split(rows: Sequence[PackedRow]) -> list[list[PackedRow]]:
     """The rows in two batches, or a single row as two with half its branches; empty when neither can be."""
     middle = len(rows) // 2
     if middle:
@@ -117,59 +119,59 @@ def halves(rows: Sequence[PackedRow]) -> list[list[PackedRow]]:
     return [[replace(row, branches=part)] for part in parts]
 
 
-def score(
-    network: ModelRunner, rows: Sequence[PackedRow], features: Mapping[str, EncoderOutput], cache: Any = None
+def forward_rows(
+    runner: ModelRunner, rows: Sequence[PackedRow], features: Mapping[str, EncoderOutput], cache: Any = None
 ) -> tuple[torch.Tensor, list[list[int]]]:
     """Hidden states at the last token of every branch, (branches, width), and the prompts each answers.
 
     Args:
-        network: reads the rows.
+        runner: of the model.
         rows: of a batch.
-        features: of the pictures by key.
-        cache: holds what is known of the rows already; grows.
+        features: of the images by key.
+        cache: KV cache with the rows' cached prefixes; grows.
     """
     length = max(row.length for row in rows)
-    ids = np.full((len(rows), length), network.pad, dtype=np.int64)
-    positions = np.zeros((network.axes, len(rows), length), dtype=np.int64)
+    ids = np.full((len(rows), length), runner.pad, dtype=np.int64)
+    positions = np.zeros((runner.axes, len(rows), length), dtype=np.int64)
     branch = np.full((len(rows), length), _PADDING, dtype=np.int64)
-    reads: list[tuple[int, int]] = []
-    places: list[list[int]] = []
+    ends: list[tuple[int, int]] = []
+    answers: list[list[int]] = []
     for index, row in enumerate(rows):
         end = row.prefix
         ids[index, :end] = row.first.ids[:end]
         positions[:, index, :end] = row.first.positions[:, :end]
         branch[index, :end] = _PREFIX
-        for number, (tokens, answered) in enumerate(row.branches, start=1):
+        for number, (tokens, indices) in enumerate(row.branches, start=1):
             start, end = end, end + len(tokens)
             ids[index, start:end] = tokens
             positions[:, index, start:end] = _branch_positions(row, len(tokens))
             branch[index, start:end] = number
-            reads.append((index, end - 1))
-            places.append(answered)
-    known = rows[0].known
-    hidden = network.hidden(
-        network.tensor(ids[:, known:]),
-        network.tensor(positions[:, :, known:]),
-        branch_mask(network.tensor(branch))[:, :, known:],
-        [] if known else [features[key] for row in rows for key in row.first.pictures],
+            ends.append((index, end - 1))
+            answers.append(indices)
+    cached = rows[0].cached_tokens
+    hidden = runner.hidden(
+        runner.tensor(ids[:, cached:]),
+        runner.tensor(positions[:, :, cached:]),
+        branch_mask(runner.tensor(branch))[:, :, cached:],
+        [] if cached else [features[key] for row in rows for key in row.first.image_keys],
         cache,
-        read=network.tensor(np.asarray(reads).T - np.array([[0], [known]])),
+        read=runner.tensor(np.asarray(ends).T - np.array([[0], [cached]])),
     )
-    return hidden, places
+    return hidden, answers
 
 
 def branch_mask(branch: torch.Tensor) -> torch.Tensor:
-    """Who attends to whom: a token to itself, and to what stands before it in prefix and own branch.
+    """Tree attention mask: a token attends to itself and to earlier tokens of the prefix and its own branch.
 
     Args:
         branch: (batch, length), 0 for the prefix, then 1, 2, ... and -1 for padding.
 
     Returns:
-        (batch, 1, length, length) bool. Padding attends to itself: a row without any target would give NaN.
+        (batch, 1, length, length) bool. Padding attends to itself: a row of all False would give NaN.
     """
-    place = torch.arange(branch.shape[1], device=branch.device)
+    index = torch.arange(branch.shape[1], device=branch.device)
     seen = (branch[:, None, :] == _PREFIX) | (branch[:, None, :] == branch[:, :, None])
-    seen &= (place[None, :] <= place[:, None]) & (branch[:, None, :] != _PADDING)
+    seen &= (index[None, :] <= index[:, None]) & (branch[:, None, :] != _PADDING)
     seen |= torch.eye(branch.shape[1], dtype=torch.bool, device=branch.device)
     return seen[:, None]
 
@@ -178,4 +180,4 @@ def _branch_positions(row: PackedRow, length: int) -> NDArray[np.int64]:
     if not row.prefix:
         return row.first.positions
     start = int(row.first.positions[:, : row.prefix].max()) + 1
-    return line(start, length, len(row.first.positions))
+    return text_positions(start, length, len(row.first.positions))

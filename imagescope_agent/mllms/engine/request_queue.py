@@ -1,4 +1,4 @@
-"""What waits for a model: requests of many tasks, taken in turns between callers."""
+"""Request queue of the engine: jobs of many callers, taken in turns, and control tasks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,10 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from imagescope_agent.errors import RequestRefused
-from imagescope_agent.mllms.protocols import Choice
-
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOutput:
-    """Probabilities of the labels, in their order, and what the request cost."""
+    """Probabilities of a job's labels, in their order, and their cost."""
 
     probabilities: list[float]
     prompt_tokens: int
@@ -27,10 +24,10 @@ class ScoreOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateOutput:
-    """A reply, why it ended ("stop" or "length"), and what it cost."""
+    """A reply, its finish reason ("stop" or "length"), and its cost."""
 
     text: str
-    finish: str
+    finish_reason: str
     prompt_tokens: int
     completion_tokens: int
     image_prefills: int
@@ -38,8 +35,8 @@ class GenerateOutput:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CountOutput:
-    """What a model has done since it was opened; tokens include padding."""
+class EngineStats:
+    """Work of an engine since it was opened: forwards, their tokens (padding included), encoded images."""
 
     forwards: int
     tokens: int
@@ -48,19 +45,19 @@ class CountOutput:
 
 @dataclass(kw_only=True, eq=False)
 class Job:
-    """One request on its way through the worker.
+    """One request in the engine.
 
     Attributes:
         messages: the conversation.
-        caller: whose it is; callers take turns.
-        labels: token ids to score; None when a reply is to be written.
+        caller: callers take turns.
+        labels: token ids to score; None to generate a reply.
         max_tokens: longest reply.
         schema: JSON schema the reply must follow.
-        stop: texts that end the reply and are not part of it.
-        on_text: called in the worker thread with each piece of the reply.
-        sent: characters handed to `on_text` so far.
-        notes: what was degraded on the way.
-        future: of Scored or Written.
+        stop: texts that end the reply; they are not part of it.
+        on_text: called on the engine thread with each new piece of the reply.
+        streamed: characters passed to `on_text` so far.
+        notes: fallbacks so far.
+        future: of a `ScoreOutput` or a `GenerateOutput`.
     """
 
     messages: Sequence[BaseMessage]
@@ -70,18 +67,18 @@ class Job:
     schema: str | None = None
     stop: tuple[str, ...] = ()
     on_text: Callable[[str], None] | None = None
-    sent: int = 0
+    streamed: int = 0
     notes: tuple[dict[str, str], ...] = ()
     future: Future[Any] = field(default_factory=Future)
 
 
 @dataclass(kw_only=True, eq=False)
 class ControlTask:
-    """Something else to do with some conversations, alone in the worker.
+    """A task that runs exclusively on the engine thread, between batches.
 
     Attributes:
         conversations: messages of each.
-        action: given how jobs are served (a Desk) and the conversations as they were read.
+        action: called with the `Backend` and the parsed conversations.
         future: of what the action returns.
     """
 
@@ -90,89 +87,60 @@ class ControlTask:
     future: Future[Any] = field(default_factory=Future)
 
 
-def choice_of(answers: Sequence[ScoreOutput | BaseException], choices: int, seconds: float) -> Choice:
-    """What a batch of scored requests says; a refused one has an even row.
-
-    Args:
-        answers: what each request's future gave.
-        choices: how many labels were scored.
-        seconds: that the batch took.
-
-    Raises:
-        BaseException: a failure that is no refusal; or the first refusal, when nothing but refusals came.
-    """
-    scored = {row: answer for row, answer in enumerate(answers) if isinstance(answer, ScoreOutput)}
-    failed = {row: answer for row, answer in enumerate(answers) if isinstance(answer, BaseException)}
-    for error in sorted(failed.values(), key=lambda error: isinstance(error, RequestRefused)):
-        if not (scored and isinstance(error, RequestRefused)):
-            raise error
-    even = [1 / choices] * choices
-    usage = {
-        "calls": len(scored),
-        "prompt_tokens": sum(each.prompt_tokens for each in scored.values()),
-        "completion_tokens": 0,
-        "image_prefills": sum(each.image_prefills for each in scored.values()),
-        "seconds": seconds,
-    }
-    notes = {tuple(note.items()): note for each in scored.values() for note in each.notes}
-    return Choice(
-        probabilities=[scored[row].probabilities if row in scored else even for row in range(len(answers))],
-        usage=usage,
-        notes=list(notes.values()),
-        refused={row: str(error) for row, error in failed.items()},
-    )
-
-
 class RequestQueue:
-    """Jobs that wait, by caller, and errands; safe between threads."""
+    """Waiting jobs by caller, and control tasks; thread-safe.
+
+    Attributes:
+        changed: condition that is notified when something is added.
+    """
 
     def __init__(self) -> None:
-        self.ready = threading.Condition()
-        self._errands: deque[ControlTask] = deque()
-        self._scores: OrderedDict[object, deque[Job]] = OrderedDict()
-        self._writes: OrderedDict[object, deque[Job]] = OrderedDict()
+        self.changed = threading.Condition()
+        self._tasks: deque[ControlTask] = deque()
+        self._to_score: OrderedDict[object, deque[Job]] = OrderedDict()
+        self._to_generate: OrderedDict[object, deque[Job]] = OrderedDict()
 
     def put(self, jobs: Iterable[Job]) -> None:
-        """Add jobs, all before the worker sees any."""
-        with self.ready:
+        """Add jobs; the engine thread sees all of them at once."""
+        with self.changed:
             for job in jobs:
-                lane = self._writes if job.labels is None else self._scores
-                lane.setdefault(job.caller, deque()).append(job)
-            self.ready.notify()
+                waiting = self._to_generate if job.labels is None else self._to_score
+                waiting.setdefault(job.caller, deque()).append(job)
+            self.changed.notify()
 
-    def send(self, errand: ControlTask) -> None:
-        """Add an errand."""
-        with self.ready:
-            self._errands.append(errand)
-            self.ready.notify()
+    def put_task(self, task: ControlTask) -> None:
+        """Add a control task."""
+        with self.changed:
+            self._tasks.append(task)
+            self.changed.notify()
 
     def __bool__(self) -> bool:
-        return bool(self._scores or self._writes or self._errands)
+        return bool(self._to_score or self._to_generate or self._tasks)
 
-    def errands(self) -> list[ControlTask]:
-        """All errands that wait and are still wanted."""
-        with self.ready:
-            waiting, self._errands = self._errands, deque()
-        return [errand for errand in waiting if errand.future.set_running_or_notify_cancel()]
+    def take_tasks(self) -> list[ControlTask]:
+        """All waiting control tasks that were not cancelled."""
+        with self.changed:
+            waiting, self._tasks = self._tasks, deque()
+        return [task for task in waiting if task.future.set_running_or_notify_cancel()]
 
-    def scores(self, most: int) -> list[Job]:
-        """Up to `most` jobs that ask for probabilities."""
-        with self.ready:
-            return _take(self._scores, most)
+    def take_to_score(self, limit: int) -> list[Job]:
+        """Up to `limit` jobs that ask for label probabilities, callers in turn."""
+        with self.changed:
+            return _take(self._to_score, limit)
 
-    def writes(self, most: int) -> list[Job]:
-        """Up to `most` jobs that ask for a reply."""
-        with self.ready:
-            return _take(self._writes, most)
+    def take_to_generate(self, limit: int) -> list[Job]:
+        """Up to `limit` jobs that ask for a reply, callers in turn."""
+        with self.changed:
+            return _take(self._to_generate, limit)
 
 
-def _take(lane: OrderedDict[object, deque[Job]], most: int) -> list[Job]:
+def _take(callers: OrderedDict[object, deque[Job]], limit: int) -> list[Job]:
     taken: list[Job] = []
-    while lane and len(taken) < most:
-        caller, waiting = lane.popitem(last=False)
+    while callers and len(taken) < limit:
+        caller, waiting = callers.popitem(last=False)
         job = waiting.popleft()
         if waiting:
-            lane[caller] = waiting  # behind the other callers
+            callers[caller] = waiting  # behind the other callers
         if job.future.running() or job.future.set_running_or_notify_cancel():
             taken.append(job)
     return taken

@@ -1,209 +1,240 @@
-"""Serving jobs with shared prefixes and one running batch, features spliced in from the cache."""
+"""Shared-prefix backend: prefix batching for scoring, continuous batching for replies, cached image features."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import torch
+from typing_extensions import override
 
-from imagescope_agent.errors import BackendUnavailable, BadInput
-from imagescope_agent.mllms.engine.backend import counts, halved, undamaged
+from imagescope_agent.errors import BadInput
+from imagescope_agent.mllms.engine.backend import Backend, count_valid
+from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderOutput
 from imagescope_agent.mllms.engine.cache.prefix_cache import PrefixCache, fill
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.config import EngineConfig
 from imagescope_agent.mllms.engine.conversation import Conversation
 from imagescope_agent.mllms.engine.decode import Decoder, Generation
+from imagescope_agent.mllms.engine.families.base import FamilyAdapter, PreparedBatch, Prompt
 from imagescope_agent.mllms.engine.model_runner import ModelRunner
-from imagescope_agent.mllms.engine.prefix_batching import PackedRow, batches, halves, pack, score
-from imagescope_agent.mllms.engine.prompt import Family, Prepared, Prompt
-from imagescope_agent.mllms.engine.request_queue import CountOutput, Job, ScoreOutput
+from imagescope_agent.mllms.engine.prefix_batching import PackedRow, batches, forward_rows, pack, split
+from imagescope_agent.mllms.engine.recovery import (
+    does_not_fit,
+    out_of_memory_note,
+    prepare_valid,
+    run_splitting,
+)
+from imagescope_agent.mllms.engine.request_queue import EngineStats, Job, ScoreOutput
 from imagescope_agent.mllms.engine.structured_output import GrammarCache
 
+#: A batch of rows, the hidden states at the ends of its branches, and the prompts each of them answers.
+RowsOutput = tuple[list[PackedRow], tuple[torch.Tensor, list[list[int]]]]
 
-class SharedPrefixBackend:
-    """Shared prefixes for questions, one running batch for replies; features spliced in from the cache."""
+
+class SharedPrefixBackend(Backend):
+    """Serves a model family whose attention takes custom masks.
+
+    Attributes:
+        family: prepares prompts and image features.
+        runner: runs the language model.
+    """
+
+    score_slots = 512  # per turn, before others are served
 
     def __init__(
         self,
         checkpoint: Checkpoint,
-        family: Family,
-        network: ModelRunner,
-        guides: GrammarCache,
-        limits: EngineConfig,
+        family: FamilyAdapter,
+        runner: ModelRunner,
+        grammars: GrammarCache,
+        config: EngineConfig,
     ) -> None:
         self.family = family
-        self.network = network
-        self._checkpoint = checkpoint
-        self._guides = guides
-        self._limits = limits
-        self._writer = Decoder(checkpoint, network)
-        self._prefixes = PrefixCache(limits.prefix_cache) if limits.share and limits.prefix_cache else None
-        self._batch_tokens, self._rows = limits.batch_tokens, limits.rows
+        self.runner = runner
+        self._context = checkpoint.context
+        self.grammars = grammars
+        self._config = config
+        self._decoder = Decoder(checkpoint, runner)
+        use_prefixes = config.share_prefix and config.prefix_cache
+        self._prefixes = PrefixCache(config.prefix_cache) if use_prefixes else None
+        self._batch_tokens, self._rows = config.batch_tokens, config.rows
 
     @property
-    def questions(self) -> int:
-        """How many jobs `score` takes at once."""
-        return self._limits.questions
+    @override
+    def free_slots(self) -> int:
+        return self._rows - len(self._decoder)
 
     @property
-    def room(self) -> int:
-        """How many more jobs `admit` takes."""
-        return self._rows - len(self._writer)
+    @override
+    def running(self) -> list[Job]:
+        return [reply.job for reply in self._decoder.replies]
 
-    @property
-    def writing(self) -> list[Job]:
-        """Jobs whose reply is being written."""
-        return [reply.job for reply in self._writer.replies]
-
-    def counted(self) -> CountOutput:
-        """What was done so far."""
-        network = self.network
-        return CountOutput(
-            forwards=network.forwards, tokens=network.tokens, image_prefills=self.family.prefills
+    @override
+    def stats(self) -> EngineStats:
+        runner = self.runner
+        return EngineStats(
+            forwards=runner.forwards, tokens=runner.tokens, image_prefills=self.family.encoded_images
         )
 
-    def count(self, conversations: list[Conversation]) -> list[int]:
-        """Tokens of each prompt, pictures included, 0 where it will be refused; nothing passes the model."""
-        return counts(self.family.count, conversations)
+    @override
+    def count_tokens(self, conversations: list[Conversation]) -> list[int]:
+        return count_valid(self.family.count_tokens, conversations)
 
-    def forget(self, jobs: list[Job]) -> None:
-        """Let go of replies that failed."""
-        if set(map(id, jobs)) & set(map(id, self.writing)):
-            self._writer.abandon()
+    @override
+    def abort(self, jobs: list[Job]) -> None:
+        if set(map(id, jobs)) & set(map(id, self.running)):
+            self._decoder.clear()
 
-    def forget_features(self) -> None:
-        """Let go of what is held of pictures in memory."""
+    @override
+    def clear_caches(self) -> None:
         self.family.cache.clear()
         if self._prefixes:
             self._prefixes.clear()
 
+    @override
     def score(self, jobs: list[Job], conversations: list[Conversation]) -> None:
-        """Probabilities for all jobs, in as few forwards as memory allows."""
-        asked, prepared, prefills = self._prepare(jobs, conversations)
-        prompts = [prompt for _, prompt in asked]
-        packed = pack(prompts, share=self._limits.share, row_tokens=self._limits.row_tokens)
+        requests, features, prefills = self._prepare(jobs, conversations)
+        rows = self.pack([prompt for _, prompt in requests])
         if self._prefixes:
-            self._prefixes.look_up(packed)
-        waiting = list(batches(packed, batch_tokens=self._batch_tokens))
-        notes: tuple[dict[str, str], ...] = ()
-        while waiting:
-            rows = waiting.pop()
-            try:
-                hidden, places = self._read(rows, prepared)
-            except torch.OutOfMemoryError:
-                waiting += self._smaller(rows)
-                notes = (halved(f"questions are now asked {self._batch_tokens} tokens at once"),)
-                continue
-            self._answer(asked, rows, hidden, places, prefills, notes)
+            self._prefixes.look_up(rows)
+        notes: list[dict[str, str]] = []
+        for batch, (hidden, answers) in self.forward(rows, features, self._prefixes, notes):
+            self._set_scores(requests, batch, hidden, answers, prefills, tuple(notes))
 
-    def _read(self, rows: list[PackedRow], prepared: Prepared) -> tuple[torch.Tensor, list[list[int]]]:
-        if self._prefixes is None:
-            return score(self.network, rows, prepared.features)
-        cache = fill(self.network.new_cache(), rows)
-        read = score(self.network, rows, prepared.features, cache)
-        self._prefixes.keep(rows, cache)
-        return read
+    def pack(self, prompts: Sequence[Prompt]) -> list[PackedRow]:
+        """Rows of prompts, shared as configured."""
+        return pack(prompts, share=self._config.share_prefix, row_tokens=self._config.row_tokens)
 
-    def _smaller(self, rows: list[PackedRow]) -> list[list[PackedRow]]:
-        self._batch_tokens = max(1, self._batch_tokens // 2)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        if parts := halves(rows):
-            return parts
-        raise BackendUnavailable("not even one question fits into memory; use a smaller model or pictures")
-
-    def _answer(
+    def forward(
         self,
-        asked: Sequence[tuple[Job, Prompt]],
+        rows: Sequence[PackedRow],
+        features: Mapping[str, EncoderOutput],
+        prefixes: PrefixCache | None = None,
+        notes: list[dict[str, str]] | None = None,
+    ) -> Iterator[RowsOutput]:
+        """Forward rows in batches, in smaller ones after running out of memory.
+
+        Args:
+            rows: to forward.
+            features: of their images.
+            prefixes: gets their prefixes.
+            notes: gets a note about smaller batches.
+
+        Raises:
+            UnusableModel: not even one question fits into memory.
+        """
+
+        def shrink(_: list[PackedRow]) -> None:
+            self._batch_tokens = max(1, self._batch_tokens // 2)
+            if notes is not None:
+                notes[:] = [
+                    out_of_memory_note(f"questions are now asked {self._batch_tokens} tokens at once")
+                ]
+
+        return run_splitting(
+            batches(rows, batch_tokens=self._batch_tokens),
+            partial(self._forward, features=features, prefixes=prefixes),
+            split=split,
+            on_split=shrink,
+            unit="question",
+        )
+
+    def _forward(
+        self, rows: list[PackedRow], features: Mapping[str, EncoderOutput], prefixes: PrefixCache | None
+    ) -> tuple[torch.Tensor, list[list[int]]]:
+        if prefixes is None:
+            return forward_rows(self.runner, rows, features)
+        cache = fill(self.runner.new_cache(), rows)
+        output = forward_rows(self.runner, rows, features, cache)
+        prefixes.put(rows, cache)
+        return output
+
+    def _set_scores(
+        self,
+        requests: Sequence[tuple[Job, Prompt]],
         rows: Sequence[PackedRow],
         hidden: torch.Tensor,
-        places: Sequence[Sequence[int]],
+        answers: Sequence[Sequence[int]],
         prefills: Sequence[int],
         notes: tuple[dict[str, str], ...],
     ) -> None:
-        tokens = {branch[1][0]: len(branch[0]) for row in rows for branch in row.branches}
+        tokens = {indices[0]: len(ids) for row in rows for ids, indices in row.branches}
         for row in rows:
             tokens[row.branches[0][1][0]] += row.prefix
-        for labels in {asked[place][0].labels or () for answered in places for place in answered}:
-            table = self.network.label_logits(hidden, labels).softmax(dim=-1).tolist()
-            for probabilities, answered in zip(table, places, strict=True):
-                for place in answered:
-                    if asked[place][0].labels == labels:
-                        scored = ScoreOutput(
+        for labels in {requests[index][0].labels or () for indices in answers for index in indices}:
+            table = self.runner.label_logits(hidden, labels).softmax(dim=-1).tolist()
+            for probabilities, indices in zip(table, answers, strict=True):
+                for index in indices:
+                    if requests[index][0].labels == labels:
+                        output = ScoreOutput(
                             probabilities=probabilities,
-                            prompt_tokens=tokens.get(place, 0),
-                            image_prefills=prefills[place],
+                            prompt_tokens=tokens.get(index, 0),
+                            image_prefills=prefills[index],
                             notes=notes,
                         )
-                        asked[place][0].future.set_result(scored)
+                        requests[index][0].future.set_result(output)
 
+    @override
     def admit(self, jobs: list[Job], conversations: list[Conversation]) -> list[Job]:
-        """Begin replies; the jobs to be asked again later."""
-        asked, prepared, prefills = self._prepare(jobs, conversations)
-        replies = []
-        prompts = []
-        for (job, prompt), fresh in zip(asked, prefills, strict=True):
-            try:
-                guide = None if job.schema is None else self._guides.start(job.schema)
-            except BadInput as error:
-                job.future.set_exception(error)
-                continue
-            limit = max(1, min(job.max_tokens, self._checkpoint.context - len(prompt.ids)))
-            tokens = len(prompt.ids)
-            replies.append(
-                Generation(job=job, limit=limit, prompt_tokens=tokens, image_prefills=fresh, guide=guide)
-            )
-            prompts.append(prompt)
-        if not replies:
+        requests, features, prefills = self._prepare(jobs, conversations)
+        if not requests:
             return []
-        try:
-            self._writer.admit(replies, prompts, prepared.features)
-        except torch.OutOfMemoryError:
-            return self._fewer([reply.job for reply in replies], len(replies) + len(self._writer))
-        return []
-
-    def step(self) -> list[Job]:
-        """Go on with the replies; the jobs to be asked again later."""
-        try:
-            ended = self._writer.step()
-        except torch.OutOfMemoryError:
-            again = self.writing
-            self._writer.abandon()
-            return self._fewer(again, len(again))
-        for reply, written in ended:
-            reply.job.future.set_result(written)
-        return []
-
-    def _fewer(self, jobs: list[Job], rows: int) -> list[Job]:
-        if rows < 2:
-            raise BackendUnavailable(
-                "not even one reply fits into memory; use a smaller model or fewer tokens"
+        replies = [
+            Generation(
+                job=job,
+                max_tokens=max(1, min(job.max_tokens, self._context - len(prompt.ids))),
+                prompt_tokens=len(prompt.ids),
+                image_prefills=encoded,
+                grammar=None if job.schema is None else self.grammars.start(job.schema),
             )
+            for (job, prompt), encoded in zip(requests, prefills, strict=True)
+        ]
+        try:
+            self._decoder.admit(replies, [prompt for _, prompt in requests], features)
+        except torch.OutOfMemoryError:
+            return self._fewer_rows([job for job, _ in requests], len(requests) + len(self._decoder))
+        return []
+
+    @override
+    def step(self) -> list[Job]:
+        try:
+            ended = self._decoder.step()
+        except torch.OutOfMemoryError:
+            jobs = self.running
+            self._decoder.clear()
+            return self._fewer_rows(jobs, len(jobs))
+        for reply, output in ended:
+            reply.job.future.set_result(output)
+        return []
+
+    def _fewer_rows(self, jobs: list[Job], rows: int) -> list[Job]:
+        """The jobs to start again, after halving the number of rows that did not fit into memory."""
+        if rows < 2:
+            raise does_not_fit("reply")
         self._rows = rows // 2
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        torch.cuda.empty_cache()
         for job in jobs:
-            job.notes = (halved(f"replies are now written {self._rows} at once"),)
+            job.notes = (out_of_memory_note(f"replies are now written {self._rows} at once"),)
         return jobs
 
     def _prepare(
         self, jobs: Sequence[Job], conversations: Sequence[Conversation]
-    ) -> tuple[list[tuple[Job, Prompt]], Prepared, list[int]]:
-        """The jobs that can be asked with their prompts, and how many pictures each brought anew."""
-        try:
-            prepared = self.family.prepare(conversations)
-        except BadInput:
-            jobs, conversations = undamaged(jobs, conversations, lambda each: self.family.prepare([each]))
-            prepared = self.family.prepare(conversations)
-        asked: list[tuple[Job, Prompt]] = []
+    ) -> tuple[list[tuple[Job, Prompt]], Mapping[str, EncoderOutput], list[int]]:
+        """The valid jobs with their prompts, the image features, and how many images were encoded for each job."""
+        valid, prepared = prepare_valid(
+            jobs, conversations, self.family.prepare, key=lambda each: each.image_keys
+        )
+        requests: list[tuple[Job, Prompt]] = []
         prefills: list[int] = []
-        unclaimed = set(prepared.fresh)
-        for job, prompt in zip(jobs, prepared.prompts, strict=True):
+        batch = prepared or PreparedBatch(prompts=(), features={}, encoded=frozenset())
+        unclaimed = set(batch.encoded)
+        for job, prompt in zip(valid, batch.prompts, strict=True):
             if isinstance(prompt, BadInput):
                 job.future.set_exception(prompt)
                 continue
-            mine = unclaimed & set(prompt.pictures)
-            unclaimed -= mine
-            asked.append((job, prompt))
-            prefills.append(len(mine))
-        return asked, prepared, prefills
+            claimed = unclaimed & set(prompt.image_keys)
+            unclaimed -= claimed
+            requests.append((job, prompt))
+            prefills.append(len(claimed))
+        return requests, batch.features, prefills

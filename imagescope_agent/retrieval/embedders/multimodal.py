@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from imagescope_agent.mllms.engine.checkpoint import Source, open_checkpoint
-from imagescope_agent.mllms.engine.conversation import widened
-from imagescope_agent.mllms.engine.prompt import control_tokens, plain
+from imagescope_agent.mllms.engine.chat_template import control_tokens, escape_control_tokens
+from imagescope_agent.mllms.engine.checkpoint import open_checkpoint, to_device
+from imagescope_agent.mllms.engine.config import ModelConfig
+from imagescope_agent.mllms.engine.conversation import pad_to_aspect_limit
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 
 INSTRUCTION = "Represent the user's input."
@@ -25,7 +26,7 @@ BATCH = 8
 def open_model(place: str, *, device: str | None = None) -> MultimodalEmbedder:
     """A folder, or `OWNER/REPO[@REVISION]`; raises as `open_embedder`."""
     checkpoint, _, revision = place.partition("@")
-    source = Source(checkpoint=checkpoint, revision=revision or None, device=device or "auto")
+    source = ModelConfig(checkpoint=checkpoint, revision=revision or None, device=device or "auto")
     return MultimodalEmbedder(source)
 
 
@@ -33,15 +34,15 @@ class MultimodalEmbedder:
     """Pictures, texts, and both together as one query, in one space.
 
     Args:
-        source: a folder in the format of an image-text-to-text model with a chat template, or a hub id.
+        config: a folder in the format of an image-text-to-text model with a chat template, or a hub id.
         instruction: the system's turn; part of what decides the vectors.
 
     Raises:
         BackendUnavailable: the checkpoint cannot be loaded.
     """
 
-    def __init__(self, source: Source, *, instruction: str = INSTRUCTION, batch: int = BATCH) -> None:
-        self._checkpoint = open_checkpoint(source)
+    def __init__(self, config: ModelConfig, *, instruction: str = INSTRUCTION, batch: int = BATCH) -> None:
+        self._checkpoint = open_checkpoint(config)
         self._special = control_tokens(self._checkpoint.tokenizer)
         self._instruction = instruction
         self._batch = batch
@@ -72,17 +73,13 @@ class MultimodalEmbedder:
         import torch
 
         checkpoint = self._checkpoint
-        pairs = [(None if image is None else widened(image), text) for image, text in pairs]
+        pairs = [(None if image is None else pad_to_aspect_limit(image), text) for image, text in pairs]
         inputs = checkpoint.apply_template(
             [self._chat(image, text) for image, text in pairs],
             [[] if image is None else [image] for image, _ in pairs],
         )
         checkpoint.check_length(inputs["input_ids"].shape[1])
-        tensors = {
-            name: value.to(checkpoint.device, checkpoint.dtype if value.is_floating_point() else None)
-            for name, value in inputs.items()
-            if isinstance(value, torch.Tensor)
-        }
+        tensors = to_device(checkpoint, inputs)
         with torch.inference_mode():
             states = checkpoint.model.model(**tensors).last_hidden_state[:, -1]  # padding is on the left
         rows: Vectors = states.float().cpu().numpy()
@@ -90,6 +87,6 @@ class MultimodalEmbedder:
 
     def _chat(self, image: Image.Image | None, text: str | None) -> list[dict[str, Any]]:
         shown: list[dict[str, Any]] = [] if image is None else [{"type": "image", "image": image}]
-        said = [] if text is None else [{"type": "text", "text": plain(text, self._special)}]
+        said = [] if text is None else [{"type": "text", "text": escape_control_tokens(text, self._special)}]
         system = [{"type": "text", "text": self._instruction}]
         return [{"role": "system", "content": system}, {"role": "user", "content": [*shown, *said]}]

@@ -1,1 +1,1 @@
-"""Caches of the inference engine: encoder outputs, prefixes, keys and values."""
+"""Caches of the engine: encoder outputs in memory and on disk, prefixes, keys and values of running replies."""

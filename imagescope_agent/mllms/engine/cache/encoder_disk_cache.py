@@ -1,4 +1,4 @@
-"""Vision features on disk: a file a picture and checkpoint, bounded, whole or absent after any kill."""
+"""Disk cache of encoder outputs: one safetensors file an entry, LRU eviction, atomic writes."""
 
 from __future__ import annotations
 
@@ -14,79 +14,79 @@ from safetensors.torch import save
 
 from imagescope_agent.atomic_write import TEMPORARY_SUFFIX, write_atomic
 
-_STALE = 3600.0  # seconds after which a file that was never finished is nobody's
+_STALE = 3600.0  # seconds after which an unfinished file is removed
 
 
 class EncoderDiskCache:
-    """Named tensors by key, least recently used ones removed beyond `bound` bytes.
+    """Named tensors by key; the least recently used ones are evicted beyond `max_bytes`.
 
-    A file is written beside its place and moved there, so a reader sees all of it or nothing. Its key and a
-    hash of its tensors are inside: what was damaged or moved by hand is removed, never returned.
+    A file is written under a temporary name and renamed, so readers see all of it or nothing. It contains its key and
+    a hash of its tensors: a damaged or misplaced file is removed, never returned.
 
     Args:
         folder: shared by checkpoints and processes.
         checkpoint: hash of the weights (and their dtype); part of every key.
-        bound: bytes of all files in the folder together.
+        max_bytes: of all files in the folder together.
     """
 
-    def __init__(self, folder: Path, checkpoint: str, *, bound: int) -> None:
+    def __init__(self, folder: Path, checkpoint: str, *, max_bytes: int) -> None:
         self.folder = folder.expanduser()
-        self.bound = bound
+        self.max_bytes = max_bytes
         self._checkpoint = checkpoint
-        self._size = self._tidy()
+        self._size = self._evict()
 
     def get(self, key: str, device: torch.device) -> dict[str, torch.Tensor] | None:
-        """The tensors put under the key, on that device; None when they are not (or no longer) there."""
-        path, name = self._place(key)
+        """The tensors of the key, on that device; None when they are not cached."""
+        path, name = self._locate(key)
         try:
             with safe_open(path, framework="pt", device=str(device)) as file:
-                said = file.metadata() or {}
+                metadata = file.metadata() or {}
                 tensors = {each: file.get_tensor(each) for each in list(file.keys())}
-            if said.get("key") == name and said.get("digest") == _digest(tensors):
+            if metadata.get("key") == name and metadata.get("digest") == _digest(tensors):
                 os.utime(path)
                 return tensors
             path.unlink(missing_ok=True)
         except FileNotFoundError:
             pass
         except (SafetensorError, OSError, ValueError, KeyError):
-            path.unlink(missing_ok=True)  # damaged: the features are made again
+            path.unlink(missing_ok=True)  # damaged: encoded again
         return None
 
     def put(self, key: str, tensors: dict[str, torch.Tensor]) -> None:
-        """Keep the tensors, unless the disk is full or read-only: a cache that cannot grow is only slower."""
-        path, name = self._place(key)
-        plain = {each: tensor.detach().cpu().contiguous() for each, tensor in tensors.items()}
-        content = save(plain, metadata={"key": name, "digest": _digest(plain)})
-        if len(content) > self.bound:
+        """Write the tensors; a full or read-only disk is ignored."""
+        path, name = self._locate(key)
+        contiguous = {each: tensor.detach().cpu().contiguous() for each, tensor in tensors.items()}
+        content = save(contiguous, metadata={"key": name, "digest": _digest(contiguous)})
+        if len(content) > self.max_bytes:
             return
         self._size += len(content)
-        if self._size > self.bound:
-            self._size = self._tidy(room=len(content)) + len(content)
+        if self._size > self.max_bytes:
+            self._size = self._evict(reserve=len(content)) + len(content)
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, content, durable=False, mode=0o600)
 
-    def _place(self, key: str) -> tuple[Path, str]:
+    def _locate(self, key: str) -> tuple[Path, str]:
         name = f"{self._checkpoint}/{key}"
         digest = hashlib.sha256(name.encode()).hexdigest()
         return self.folder / digest[:2] / f"{digest}.safetensors", name
 
-    def _tidy(self, room: int = 0) -> int:
-        """Remove unfinished files and the least recently used ones beyond the bound; bytes that are left."""
+    def _evict(self, reserve: int = 0) -> int:
+        """Remove stale unfinished files and the least recently used ones; returns the bytes left."""
         files: list[tuple[float, int, Path]] = []
         for path in self.folder.glob("*/*"):
             try:
-                said = path.stat()
-            except FileNotFoundError:  # another process tidies too
+                status = path.stat()
+            except FileNotFoundError:  # another process evicts too
                 continue
             if path.suffix == TEMPORARY_SUFFIX:
-                if time.time() - said.st_mtime > _STALE:
+                if time.time() - status.st_mtime > _STALE:
                     path.unlink(missing_ok=True)
             else:
-                files.append((said.st_mtime, said.st_size, path))
+                files.append((status.st_mtime, status.st_size, path))
         total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
-            if total + room <= self.bound:
+            if total + reserve <= self.max_bytes:
                 break
             path.unlink(missing_ok=True)
             total -= size

@@ -1,4 +1,4 @@
-"""What the language model made of the pictures in front of a question, so that a later one reads only its own words."""
+"""Prefix cache: repeated questions about an image prefill only their suffix."""
 
 from __future__ import annotations
 
@@ -10,47 +10,46 @@ from cachetools import LRUCache
 
 from imagescope_agent.mllms.engine.prefix_batching import PackedRow
 
-#: Keys and values of a prefix layer by layer, each (2, heads, tokens, width).
-Held = tuple[torch.Tensor, ...]
+#: Keys and values of a prefix, layer by layer, each (2, heads, tokens, width).
+PrefixKV = tuple[torch.Tensor, ...]
 
 
 class PrefixCache:
-    """Keys and values of the prefixes used last, at most `bound` bytes."""
+    """Keys and values of the least recently used prefixes, at most `max_bytes`."""
 
-    def __init__(self, bound: int) -> None:
-        self._held: LRUCache[Any, Held] = LRUCache(bound, getsizeof=_size)
+    def __init__(self, max_bytes: int) -> None:
+        self._prefixes: LRUCache[Any, PrefixKV] = LRUCache(max_bytes, getsizeof=_nbytes)
 
     def clear(self) -> None:
-        """Let go of everything."""
-        self._held.clear()
+        """Empty the cache."""
+        self._prefixes.clear()
 
     def look_up(self, rows: Sequence[PackedRow]) -> None:
-        """Tell each row what is held of its prefix."""
+        """Set `cached_prefix` of each row."""
         for row in rows:
-            row.held = self._held.get(row.key) if row.key else None
+            row.cached_prefix = self._prefixes.get(row.key) if row.key else None
 
-    def keep(self, rows: Sequence[PackedRow], cache: Any) -> None:
-        """Hold the prefixes of rows that were just read with `cache`."""
+    def put(self, rows: Sequence[PackedRow], cache: Any) -> None:
+        """Store the prefixes of rows that were just prefilled into `cache`."""
         for index, row in enumerate(rows):
-            if row.key and row.key not in self._held:
-                held = tuple(
-                    torch.stack(
-                        [layer.keys[index, :, : row.pictured], layer.values[index, :, : row.pictured]]
-                    )
+            if row.key and row.key not in self._prefixes:
+                end = row.image_prefix
+                prefix = tuple(
+                    torch.stack([layer.keys[index, :, :end], layer.values[index, :, :end]])
                     for layer in cache.layers
                 )
-                if _size(held) <= self._held.maxsize:
-                    self._held[row.key] = held
+                if _nbytes(prefix) <= self._prefixes.maxsize:
+                    self._prefixes[row.key] = prefix
 
 
 def fill(cache: Any, rows: Sequence[PackedRow]) -> Any:
-    """Begin an empty cache with what is held of the rows' prefixes: of all, in one length, or of none."""
-    held = [row.held for row in rows if row.held is not None]
-    for number in range(len(held[0]) if held else 0):
-        both = torch.stack([each[number] for each in held], dim=1)  # 2, rows, heads, tokens, width
-        cache.update(both[0], both[1], number)
+    """Start an empty KV cache with the rows' cached prefixes: all rows have one, of the same length, or none has."""
+    prefixes = [row.cached_prefix for row in rows if row.cached_prefix is not None]
+    for layer in range(len(prefixes[0]) if prefixes else 0):
+        both = torch.stack([each[layer] for each in prefixes], dim=1)  # 2, rows, heads, tokens, width
+        cache.update(both[0], both[1], layer)
     return cache
 
 
-def _size(held: Held) -> int:
-    return sum(each.numel() * each.element_size() for each in held)
+def _nbytes(prefix: PrefixKV) -> int:
+    return sum(each.nbytes for each in prefix)

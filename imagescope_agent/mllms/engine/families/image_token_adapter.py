@@ -1,117 +1,86 @@
-"""Families with one position axis whose features replace picture tokens; their processor says how many."""
+"""Families with one position axis, whose processor expands each image to as many tokens as it has features."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
+from typing_extensions import override
 
-from imagescope_agent.errors import BadInput, RequestRefused
-from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderCache, EncoderOutput, look_up
-from imagescope_agent.mllms.engine.checkpoint import Checkpoint
+from imagescope_agent.errors import RequestRefused
+from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderCache, EncoderOutput
+from imagescope_agent.mllms.engine.chat_template import to_chat
+from imagescope_agent.mllms.engine.checkpoint import Checkpoint, to_device
 from imagescope_agent.mllms.engine.conversation import Conversation
-from imagescope_agent.mllms.engine.prompt import Prepared, Prompt, chat, control_tokens, line
-
-FAMILIES = frozenset(
-    {"idefics2", "idefics3", "smolvlm", "internvl", "llava", "llava_next", "llava_onevision"}
-)
+from imagescope_agent.mllms.engine.families.base import FamilyAdapter, Prompt, text_positions
 
 
-class ImageTokenAdapter:
-    """All pictures of one conversation are one entry in the cache: some processors treat them together."""
+class ImageTokenAdapter(FamilyAdapter):
+    """Caches the images of a conversation as one entry: some processors treat them together."""
 
-    axes = 1
-
-    def __init__(self, checkpoint: Checkpoint, cache: EncoderCache) -> None:
-        self._checkpoint = checkpoint
-        self._special = control_tokens(checkpoint.tokenizer)
-        self._known = lru_cache(maxsize=4096)(self._ids)
-        self._see_options: frozenset[str] = frozenset()
-        self.image_token = -1
-        if checkpoint.sees:
+    def __init__(self, checkpoint: Checkpoint, cache: EncoderCache, *, batch_tokens: int) -> None:
+        super().__init__(checkpoint, cache, batch_tokens=batch_tokens)
+        self._token_ids = lru_cache(maxsize=4096)(self._tokenize)
+        self._encoder_options: frozenset[str] = frozenset()
+        if checkpoint.has_vision:
             self.image_token = int(checkpoint.model.config.image_token_id)
-            self._see_options = frozenset(
-                inspect.signature(checkpoint.model.model.get_image_features).parameters
-            )
-        self.cache = cache
-        self.prefills = 0
+            encode = checkpoint.model.model.get_image_features
+            self._encoder_options = frozenset(inspect.signature(encode).parameters)
 
-    def prepare(self, conversations: Sequence[Conversation]) -> Prepared:
-        """The prompts and the features they need.
+    @override
+    def encoder_inputs(self, conversation: Conversation) -> Mapping[str, Conversation]:
+        return {_key(conversation): conversation} if conversation.images else {}
 
-        Raises:
-            RequestRefused: a picture cannot be decoded or processed.
-        """
-        shown = {_key(each): each for each in conversations if each.pictures}
-        features, fresh = look_up(
-            self.cache,
-            shown,
-            self._checkpoint.device,
-            lambda keys: self._see([(key, shown[key]) for key in keys]),
-        )
-        prompts: list[Prompt | BadInput] = []
-        for conversation in conversations:
-            try:
-                prompts.append(self._encode(conversation))
-            except BadInput as error:
-                prompts.append(error)
-        return Prepared(prompts=prompts, features=features, fresh=fresh)
-
-    def count(self, conversation: Conversation) -> int:
-        """Tokens of the prompt, without the vision tower.
-
-        Raises:
-            RequestRefused: a picture cannot be decoded or processed, or the model takes none.
-        """
-        return len(self._encode(conversation).ids)
-
-    def sizes(self, conversation: Conversation) -> list[int]:
-        """How many tokens stand for each picture."""
-        alone = [Conversation((("user", (None, "")),), (picture,)) for picture in conversation.pictures]
-        return [self._known(each).count(self.image_token) for each in alone]
-
-    def _encode(self, conversation: Conversation) -> Prompt:
-        ids = np.asarray(self._known(conversation), dtype=np.int64)
-        self._checkpoint.check_length(len(ids))
-        places = np.flatnonzero(ids == self.image_token)
-        return Prompt(
-            ids=ids,
-            positions=line(0, len(ids), 1),
-            pictures=(_key(conversation),) if conversation.pictures else (),
-            prefix=int(places[-1]) + 1 if len(places) else 0,
-        )
-
-    def _ids(self, conversation: Conversation) -> tuple[int, ...]:
-        return tuple(self._process(conversation)["input_ids"][0].tolist())
-
-    def _process(self, conversation: Conversation) -> Any:
-        images = [picture.pixels() for picture in conversation.pictures]
-        return self._checkpoint.apply_template([chat(conversation.turns, images, self._special)], [images])
-
-    def _see(self, shown: Sequence[tuple[str, Conversation]]) -> Iterable[tuple[str, EncoderOutput]]:
-        device, dtype = self._checkpoint.device, self._checkpoint.dtype
-        for key, conversation in shown:
+    @override
+    def encode(self, inputs: Mapping[str, Conversation]) -> Iterable[tuple[str, EncoderOutput]]:
+        for key, conversation in inputs.items():
             processed = self._process(conversation)
-            options = {
-                name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
-                for name, value in processed.items()
-                if name in self._see_options and isinstance(value, torch.Tensor)
-            }
-            made = self._checkpoint.model.model.get_image_features(**options, return_dict=True).pooler_output
-            parts = [made] if isinstance(made, torch.Tensor) else list(made)
+            options = to_device(self.checkpoint, processed, only=self._encoder_options)
+            output = self.checkpoint.model.model.get_image_features(**options, return_dict=True).pooler_output
+            parts = [output] if isinstance(output, torch.Tensor) else list(output)
             embeds = torch.cat([part.reshape(-1, part.shape[-1]) for part in parts]).clone()
             tokens = int((processed["input_ids"] == self.image_token).sum())
             if len(embeds) != tokens:
                 raise RequestRefused(f"the processor made {tokens} picture tokens for {len(embeds)} features")
-            self.prefills += len(conversation.pictures)
+            self.encoded_images += len(conversation.images)
             yield key, EncoderOutput(embeds=embeds)
+
+    @override
+    def tokenize(self, conversation: Conversation, features: Mapping[str, EncoderOutput]) -> Prompt:
+        ids = np.asarray(self._token_ids(conversation), dtype=np.int64)
+        self.checkpoint.check_length(len(ids))
+        places = np.flatnonzero(ids == self.image_token)
+        return Prompt(
+            ids=ids,
+            positions=text_positions(0, len(ids), 1),
+            image_keys=tuple(self.encoder_inputs(conversation)),
+            prefix=int(places[-1]) + 1 if len(places) else 0,
+        )
+
+    @override
+    def count_tokens(self, conversation: Conversation) -> int:
+        return len(self.tokenize(conversation, {}).ids)
+
+    @override
+    def image_sizes(self, conversation: Conversation) -> list[int]:
+        alone = [Conversation((("user", (None, "")),), (image,)) for image in conversation.images]
+        return [self._token_ids(each).count(self.image_token) for each in alone]
+
+    def _tokenize(self, conversation: Conversation) -> tuple[int, ...]:
+        return tuple(self._process(conversation)["input_ids"][0].tolist())
+
+    def _process(self, conversation: Conversation) -> Any:
+        images = [image.pixels() for image in conversation.images]
+        return self.checkpoint.apply_template(
+            [to_chat(conversation.turns, images, self.control_tokens)], [images]
+        )
 
 
 def _key(conversation: Conversation) -> str:
-    keys = [picture.key for picture in conversation.pictures]
+    keys = conversation.image_keys
     return keys[0] if len(keys) == 1 else hashlib.sha256(" ".join(keys).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What judges read inside a hosted model, against transformers alone; and what a question costs, known beforehand."""
+"""Attention, embeddings and token counts of a local model, against transformers alone."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.budget import SHORT, Budget, BudgetedRole
-from imagescope_agent.mllms.engine.conversation import Reader
+from imagescope_agent.mllms.budget import CHOICE_TOKENS, Budget, BudgetedRole
+from imagescope_agent.mllms.engine.conversation import MessageParser
 from imagescope_agent.mllms.protocols import AttentionReader, MessageEmbedder, TokenCounter
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
@@ -44,7 +44,7 @@ def plainly(model: TransformersChat, request: Request) -> tuple[Any, Any]:
         folder, attn_implementation="eager", dtype=torch.float32
     )
     images = [
-        {"type": "image", "image": each.pixels()} for each in Reader().read(request.messages()).pictures
+        {"type": "image", "image": each.pixels()} for each in MessageParser().parse(request.messages()).images
     ]
     inputs = AutoProcessor.from_pretrained(folder).apply_chat_template(
         [{"role": "user", "content": [*images, {"type": "text", "text": request.text}]}],
@@ -93,12 +93,12 @@ def test_reading_leaves_the_answers_as_they_were(hosted: TransformersChat) -> No
 
 def test_what_a_question_costs_is_known_beforehand(hosted: TransformersChat) -> None:
     assert isinstance(hosted, TokenCounter)
-    hosted.forget()
-    seen = hosted.engine().counted()
+    hosted.clear_caches()
+    seen = hosted.engine().stats()
     counted = asyncio.run(hosted.acount([request.messages() for request in ASKED]))
-    assert hosted.engine().counted() == seen  # nothing passed the model
+    assert hosted.engine().stats() == seen  # nothing passed the model
     role = Role("judge", hosted)
-    assert counted == [asyncio.run(role.ask([each]))[0].usage["prompt_tokens"] for each in ASKED]
+    assert counted == [asyncio.run(role.ask_some([each], ()))[0].usage["prompt_tokens"] for each in ASKED]
     assert counted == [asyncio.run(role.attend([each]))[0].usage["prompt_tokens"] for each in ASKED]
     assert sum(counted) >= asyncio.run(role.embed(ASKED)).usage["prompt_tokens"]
 
@@ -112,7 +112,7 @@ def test_a_budget_of_tokens_pays_for_what_sharing_saves(hosted: TransformersChat
         found = asyncio.run(role.choose_some(asked, ("Yes", "No"), [4] * 6))
         assert 0 < found.usage["prompt_tokens"] + found.usage["completion_tokens"] <= groups * group
         assert len(found.probabilities) % 4 == 0
-    at_once = groups * group // (group + 4 * SHORT)  # that could be promised before anything was paid
+    at_once = groups * group // (group + 4 * CHOICE_TOKENS)  # that could be promised before anything was paid
     assert len(found.probabilities) > 4 * at_once
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.errors import UnusableModel, may_pass
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from tests.mllms.checkpoints import picture
@@ -22,8 +23,8 @@ def requests(pictures: int = 3) -> list[Request]:
 
 def small_memory(model: TransformersChat, monkeypatch: pytest.MonkeyPatch, tokens: int) -> None:
     """A device on which only so many tokens (cached ones included) fit into one forward."""
-    network = model.engine().desk.network  # type: ignore[attr-defined]
-    plain = network.hidden
+    runner = model.engine().backend.runner  # type: ignore[attr-defined]
+    plain = runner.hidden
 
     def hidden(
         ids: Any, positions: Any, mask: Any, features: Any = (), cache: Any = None, **read: Any
@@ -32,7 +33,7 @@ def small_memory(model: TransformersChat, monkeypatch: pytest.MonkeyPatch, token
             raise torch.OutOfMemoryError("CUDA out of memory")
         return plain(ids, positions, mask, features, cache, **read)
 
-    monkeypatch.setattr(network, "hidden", hidden)
+    monkeypatch.setattr(runner, "hidden", hidden)
 
 
 def test_questions_are_asked_in_smaller_batches(qwen3_vl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +60,47 @@ def test_replies_are_written_fewer_at_once(qwen3_vl: Path, monkeypatch: pytest.M
 def test_what_never_fits_is_one_clear_line(qwen3_vl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = TransformersChat(checkpoint=str(qwen3_vl), batch_tokens=8002)
     small_memory(small, monkeypatch, 5)
-    with pytest.raises(BackendUnavailable, match="not even one question"):
+    with pytest.raises(UnusableModel, match="not even one question") as caught:
         asyncio.run(Role("verifier", small).choose(requests(1), ["Yes", "No"]))
-    with pytest.raises(BackendUnavailable, match="not even one reply"):
+    with pytest.raises(UnusableModel, match="not even one reply"):
         asyncio.run(Role("captioner", small).ask(requests(1)[:1]))
+    assert not may_pass(caught.value) and caught.value.exit_code == 2
+    with pytest.raises(UnusableModel, match="not even one question"):
+        asyncio.run(small.aattention(requests(1)[0].messages()))
+
+
+def test_embeddings_are_made_in_smaller_batches(qwen3_vl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [request.messages() for request in requests()]
+    expected = asyncio.run(TransformersChat(checkpoint=str(qwen3_vl)).aembed(asked)).vectors
+    small = TransformersChat(checkpoint=str(qwen3_vl), batch_tokens=8003)
+    small_memory(small, monkeypatch, 70)
+    assert torch.allclose(
+        torch.tensor(asyncio.run(small.aembed(asked)).vectors), torch.tensor(expected), atol=1e-4
+    )
+
+
+def test_plain_batches_are_halved(qwen3_vl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel without custom masks goes through transformers' own forward."""
+    from imagescope_agent.mllms.engine.config import EngineConfig
+    from imagescope_agent.mllms.engine.engine import Engine
+
+    model = TransformersChat(checkpoint=str(qwen3_vl))
+    expected = asyncio.run(Role("verifier", model).choose(requests(), ["Yes", "No"]))
+    checkpoint = model.engine().checkpoint
+    config = checkpoint.config.model_copy(update={"attention": "flash_attention_2"})
+    plain = TransformersChat(checkpoint=str(qwen3_vl))
+    plain._engine = Engine(replace(checkpoint, config=config), EngineConfig())
+    forward, limit = checkpoint.model.forward, 2
+
+    def limited(*args: Any, **options: Any) -> Any:
+        if len(options["input_ids"]) > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(*args, **options)
+
+    monkeypatch.setattr(checkpoint.model, "forward", limited)
+    choice = asyncio.run(Role("verifier", plain).choose(requests(), ["Yes", "No"]))
+    assert torch.allclose(torch.tensor(choice.probabilities), torch.tensor(expected.probabilities), atol=1e-3)
+    assert any("out of memory" in note["detail"] for note in choice.notes)
+    limit = 0
+    with pytest.raises(UnusableModel, match="not even one question"):
+        asyncio.run(Role("verifier", plain).choose(requests(), ["Yes", "No"]))

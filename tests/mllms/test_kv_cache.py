@@ -1,4 +1,4 @@
-"""Running layers hold what the library's own layers hold, whatever comes and goes."""
+"""Appendable layers hold the same keys and values as concatenation and indexing would give."""
 
 from __future__ import annotations
 
@@ -7,48 +7,48 @@ from random import Random
 import pytest
 import torch
 
-from imagescope_agent.mllms.engine.cache.kv_cache import SPARE, AppendableLayer, closed_up
+from imagescope_agent.mllms.engine.cache.kv_cache import SPARE, AppendableLayer, compact_order
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_the_same_is_held_whatever_comes_and_goes(seed: int) -> None:
+def test_appending_joining_and_dropping_rows_equals_concatenation(seed: int) -> None:
     rng, rows = Random(seed), 5
     keys, values = torch.randn(rows, 2, 7, 3), torch.randn(rows, 2, 7, 4)
-    running = AppendableLayer(keys, values)
+    appendable = AppendableLayer(keys, values)
     for _ in range(3 * SPARE):
         if rng.random() < 0.1 and rows > 1:
-            order = closed_up(sorted(rng.sample(range(rows), rng.randint(1, rows - 1))))
+            order = compact_order(sorted(rng.sample(range(rows), rng.randint(1, rows - 1))))
             empty, rows = rng.randint(0, 1), len(order)
-            running.keep(order, empty)
+            appendable.keep(order, empty)
             keys, values = keys[order, :, empty:], values[order, :, empty:]
         if rng.random() < 0.05:  # others join, with shorter and with longer prompts
             joined = torch.randn(2, 2, max(1, keys.shape[2] + rng.choice((-5, 0, 9, 100))), 4)
-            running.join(joined[..., :3], joined)
+            appendable.join(joined[..., :3], joined)
             length = max(keys.shape[2], joined.shape[2])
             keys = torch.cat([padded(keys, length), padded(joined[..., :3], length)])
             values = torch.cat([padded(values, length), padded(joined, length)])
             rows += 2
         token = torch.randn(rows, 2, 1, 3), torch.randn(rows, 2, 1, 4)
         keys, values = torch.cat([keys, token[0]], dim=2), torch.cat([values, token[1]], dim=2)
-        shown = running.update(*token)
+        shown = appendable.update(*token)
         assert torch.equal(shown[0], keys) and torch.equal(shown[1], values)
-    assert running.get_seq_length() == keys.shape[2]
+    assert appendable.get_seq_length() == keys.shape[2]
 
 
 def padded(tokens: torch.Tensor, length: int) -> torch.Tensor:
     return torch.nn.functional.pad(tokens, (0, 0, length - tokens.shape[2], 0))
 
 
-def test_a_token_moves_nothing_while_there_is_room() -> None:
+def test_appending_copies_nothing_within_the_capacity() -> None:
     layer = AppendableLayer(torch.zeros(3, 1, 4, 2), torch.zeros(3, 1, 4, 2))
     token = torch.ones(3, 1, 1, 2)
     places = {layer.update(token, token)[0].data_ptr() for _ in range(SPARE)}
-    layer.keep(closed_up([0, 2]), 0)
+    layer.keep(compact_order([0, 2]), 0)
     layer.join(torch.ones(1, 1, 9, 2), torch.ones(1, 1, 9, 2))
-    assert places == {layer.held[0].data_ptr()} and len(layer.held[0]) == 3
+    assert places == {layer.views[0].data_ptr()} and len(layer.views[0]) == 3
 
 
 def test_few_rows_move() -> None:
-    assert closed_up([0, 1, 2]) == [0, 1, 2]
-    assert closed_up([0, 2, 3, 5]) == [0, 5, 2, 3]
-    assert closed_up([4]) == [4]
+    assert compact_order([0, 1, 2]) == [0, 1, 2]
+    assert compact_order([0, 2, 3, 5]) == [0, 5, 2, 3]
+    assert compact_order([4]) == [4]
