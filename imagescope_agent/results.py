@@ -8,7 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.state import Intent, Note, Predicate, Usage
+from imagescope_agent.records import NoteDict, StepUsage, token_counts
+from imagescope_agent.state import Intent, Predicate
 from imagescope_agent.thumbnails import to_data_uri
 
 THUMBNAIL = 160  # pixels, longest side, in a notebook
@@ -56,7 +57,7 @@ class SearchResult:
     rankings: dict[str, list[str]]
     intent: Intent
     predicates: list[Predicate]
-    notes: list[Note]
+    notes: list[NoteDict]
     usage: dict[str, Any]
     run: str
     settings: dict[str, Any]
@@ -116,18 +117,16 @@ def _figure(hit: Hit) -> str:
     )
 
 
-def total(usage: Iterable[Usage]) -> dict[str, Any]:
+def total(usage: Iterable[StepUsage]) -> dict[str, Any]:
     """The cost of a run: model calls by role, tokens, image prefills, seconds by step."""
     calls: dict[str, int] = {}
     seconds: dict[str, float] = {}
-    sums = {"prompt_tokens": 0, "completion_tokens": 0, "image_prefills": 0}
-    for entry in usage:
+    entries = list(usage)
+    for entry in entries:
         if entry["calls"]:
             calls[entry["role"]] = calls.get(entry["role"], 0) + entry["calls"]
         seconds[entry["step"]] = seconds.get(entry["step"], 0.0) + entry["seconds"]
-        for name in sums:
-            sums[name] += entry[name]  # type: ignore[literal-required]
-    return {"calls": calls, **sums, "seconds": seconds}
+    return {"calls": calls, **token_counts(entries), "seconds": seconds}
 
 
 def to_result(

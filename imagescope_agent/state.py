@@ -1,32 +1,14 @@
-"""What a run writes down: plain values only, so that every checkpoint can be read without this package."""
+"""The state of the graphs: plain values only, so that a checkpoint can be read without this package."""
 
 from __future__ import annotations
 
 import operator
 import unicodedata
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, NotRequired
 
 from typing_extensions import TypedDict
 
-
-class Note(TypedDict):
-    """A degraded answer: the step, a kind the evaluation counts, and what happened."""
-
-    step: str
-    kind: str
-    detail: str
-
-
-class Usage(TypedDict):
-    """What one step cost; seconds are wall-clock."""
-
-    step: str
-    role: str
-    calls: int
-    prompt_tokens: int
-    completion_tokens: int
-    image_prefills: int
-    seconds: float
+from imagescope_agent.records import NoteDict, ResultDict, StepUsage
 
 
 class Instruction(TypedDict):
@@ -64,6 +46,14 @@ class Candidate(TypedDict):
     retrieve: float
 
 
+class JudgementDict(TypedDict):
+    """What the judge found: ids best first; scores and reasons by id, where it gave some."""
+
+    order: list[str]
+    scores: dict[str, float]
+    reasons: dict[str, list[str]]
+
+
 class Fact(TypedDict):
     """A standing instruction of a conversation, with the predicates that check it."""
 
@@ -90,10 +80,10 @@ class Turn(TypedDict):
     message: str
     reference: str | None
     request: str
-    results: list[dict[str, Any]]
+    results: list[ResultDict]
     question: ClarifyingQuestion | None
-    notes: list[Note]
-    usage: list[Usage]
+    notes: list[NoteDict]
+    usage: list[StepUsage]
 
 
 Verdicts = dict[str, dict[str, float]]
@@ -161,13 +151,13 @@ class State(TypedDict, total=False):
     verdicts: Annotated[Verdicts, merge_verdicts]
     matches: dict[str, int]
     unverified: dict[str, str]  # images about which the verifier was not to be asked, and why
-    judgement: dict[str, Any]
+    judgement: JudgementDict
     ranking_retrieve: list[str]
     ranking_verify: list[str]
     ranking: list[str]
-    results: list[dict[str, Any]]
-    notes: Annotated[list[Note], operator.add]
-    usage: Annotated[list[Usage], operator.add]
+    results: list[ResultDict]
+    notes: Annotated[list[NoteDict], operator.add]
+    usage: Annotated[list[StepUsage], operator.add]
     # a conversation only
     schema: int
     message: str

@@ -23,7 +23,7 @@ from imagescope_agent.mllms.provider_errors import as_ours
 from imagescope_agent.mllms.request import Reply, Request, answered
 from imagescope_agent.mllms.role import Role, chosen
 from imagescope_agent.mllms.schema import json_schema
-from imagescope_agent.mllms.usage import tokens_of, total_usage
+from imagescope_agent.records import Usage, total_usage
 
 SHORT = 16  # tokens of a reply of which only the first word counts
 LEAST = 48  # tokens without which a reply is not begun: cut off, it would be paid for and not be read
@@ -79,7 +79,7 @@ class Budget:
         if self.calls is not None:
             self.calls = max(0, self.calls - int(usage["calls"]))
         if self.tokens is not None:
-            self.tokens = max(0, self.tokens - tokens_of(usage))
+            self.tokens = max(0, self.tokens - Usage.from_dict(usage).tokens)
 
 
 class BudgetedRole(Role):
@@ -228,9 +228,9 @@ class BudgetedRole(Role):
         found = []
         if limited and not isinstance(self.model, TokenCounter):
             found.append("the model cannot count a prompt beforehand; every prompt is taken for the longest")
-        if limited and usage["calls"] and not tokens_of(usage):
+        if limited and usage["calls"] and not Usage.from_dict(usage).tokens:
             found.append("the model does not tell what it costs, so the budget of tokens cannot be kept")
-        if limited and tokens_of(usage) > most:
+        if limited and Usage.from_dict(usage).tokens > most:
             found.append("the model took more tokens than it was allowed, so the budget may be exceeded")
         new = [each for each in found if each not in self.purse.remarks]
         self.purse.remarks.update(new)

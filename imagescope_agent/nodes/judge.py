@@ -16,11 +16,12 @@ from imagescope_agent.nodes.image_refs import candidate_refs, reference_ref
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.parsing import complete_order
 from imagescope_agent.prompting import steps_text
-from imagescope_agent.records import at_step, note, remaining, spent
+from imagescope_agent.records import NoteDict, NoteKind, at_step, note, spent
 from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Note, State
+from imagescope_agent.state import State
 
 
 class JudgeTop:
@@ -98,7 +99,7 @@ def _understood(state: State) -> str:
     return steps_text(state["intent"]["steps"]) or f"Wanted: {state['intent']['full']}"
 
 
-def _unfinished(task: Task, candidates: list[Candidate], kind: str, error: ImageScopeError) -> Judgement:
+def _unfinished(task: Task, candidates: list[Candidate], kind: NoteKind, error: ImageScopeError) -> Judgement:
     """The candidates as they are, with what was spent on them."""
     notes = [note(JudgeTop.step, kind, f"{error}; the order stays")]
     usage = [task.model.purse.usage] if isinstance(task.model, BudgetedRole) else []
@@ -107,7 +108,7 @@ def _unfinished(task: Task, candidates: list[Candidate], kind: str, error: Image
     return Judgement(order=[candidate.id for candidate in candidates], notes=notes, usage=usage)
 
 
-def sound_order(judgement: Judgement, ids: list[str]) -> tuple[list[str], list[Note]]:
+def sound_order(judgement: Judgement, ids: list[str]) -> tuple[list[str], list[NoteDict]]:
     """The judge's order as a permutation of `ids`; a note when it was none."""
     order = complete_order(judgement.order, ids)
     if order == judgement.order:
@@ -117,7 +118,7 @@ def sound_order(judgement: Judgement, ids: list[str]) -> tuple[list[str], list[N
     ]
 
 
-def sound_scores(judgement: Judgement, ids: list[str]) -> tuple[dict[str, float], list[Note]]:
+def sound_scores(judgement: Judgement, ids: list[str]) -> tuple[dict[str, float], list[NoteDict]]:
     """The judge's scores of the candidates as plain numbers; a note when some are none."""
     sound = {
         name: float(score)

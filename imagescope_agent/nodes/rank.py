@@ -15,8 +15,9 @@ from imagescope_agent.nodes.model_calls import ask_one, on_budget, unusable
 from imagescope_agent.nodes.understand import reference_words
 from imagescope_agent.parsing import parse_caption
 from imagescope_agent.prompting import load_prompt
-from imagescope_agent.records import at_step, note, require_call, spent
+from imagescope_agent.records import at_step, note, spent
 from imagescope_agent.retrieval.protocols import Collection, Embedder
+from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Candidate, Intent, State
 

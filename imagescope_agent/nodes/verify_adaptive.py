@@ -13,10 +13,11 @@ from imagescope_agent.nodes.early_stop import EarlyStop
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.nodes.score_fusion import FUSION, ScoreFusion
 from imagescope_agent.nodes.verify import Verify, VerifyOutput, count_matches, require_some, ties
-from imagescope_agent.records import note, remaining
+from imagescope_agent.records import NoteDict, StepUsage, note
 from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Note, State, Usage, Verdicts
+from imagescope_agent.state import State, Verdicts
 
 
 class VerifyAdaptive(Verify):
@@ -96,8 +97,8 @@ class _Inquiry:
         )
         self.known: Verdicts = {name: {} for name in names}
         self.new: Verdicts = {}
-        self.notes: list[Note] = []
-        self.usage: list[Usage] = []
+        self.notes: list[NoteDict] = []
+        self.usage: list[StepUsage] = []
         for name in names:
             self._learn(name, state.get("verdicts", {}).get(name, {}))
         self.refused: dict[str, str] = {}

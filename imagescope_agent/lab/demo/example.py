@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from imagescope_agent.records import NoteDict
     from imagescope_agent.results import SearchResult
-    from imagescope_agent.state import Intent, Note, Predicate
+    from imagescope_agent.state import Intent, Predicate
 
 REASONS = ("matches", "fails", "unknown", "judge")
 ROW_LENGTH = 8  # thumbnails in a row
@@ -79,7 +80,7 @@ class Example:
     rows: tuple[StageRow, ...]
     intent: Intent
     predicates: tuple[Predicate, ...]
-    notes: tuple[Note, ...]
+    notes: tuple[NoteDict, ...]
     usage: dict[str, Any]
 
 

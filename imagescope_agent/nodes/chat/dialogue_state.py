@@ -14,8 +14,9 @@ from imagescope_agent.nodes.model_calls import ask_one, on_budget, unusable
 from imagescope_agent.nodes.understand import Predicates, account
 from imagescope_agent.parsing import FoldAnswer, parse_fold, unique_predicates
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt
-from imagescope_agent.records import at_step, require_call, spent
+from imagescope_agent.records import at_step, spent
 from imagescope_agent.retrieval.protocols import Embedder
+from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Fact, Instruction, Intent, Predicate, State
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.nodes.begin import Begin, check_query, find_reference
+from imagescope_agent.records import ResultDict
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.state import State
 
@@ -116,7 +117,7 @@ def check_reference(reference: object, collection: Collection) -> str | None:
     return found
 
 
-def read_message(text: str, shown: list[dict[str, Any]]) -> ParsedMessage:
+def read_message(text: str, shown: list[ResultDict]) -> ParsedMessage:
     """Take "like 3", "reject 2", "not that one, ..." and "skip" out of a message.
 
     Args:
@@ -155,7 +156,7 @@ def _rest(text: str) -> str:
     return re.sub(r"^but\s+", "", text.strip(), flags=re.I)
 
 
-def _at_rank(rank: str | None, shown: list[dict[str, Any]]) -> str:
+def _at_rank(rank: str | None, shown: list[ResultDict]) -> str:
     number = 1 if rank is None else int(rank)
     if not shown:
         raise BadInput("there are no results yet to like or reject; say what to look for")
