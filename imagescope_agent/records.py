@@ -212,8 +212,18 @@ class Reason:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """A reason from plain values."""
-        return cls(**{name: values[name] for name in ReasonDict.__annotations__})
+        """A reason from plain values.
+
+        Raises:
+            TypeError: a value is missing or not of its type.
+        """
+        words = {name: values.get(name) for name in ("kind", "question", "expected", "text")}
+        probability = values.get("probability")
+        if not all(isinstance(each, str) for each in words.values()):
+            raise TypeError("a reason has no text where there should be one")
+        if probability is not None and not isinstance(probability, int | float):
+            raise TypeError("the probability of a reason is no number")
+        return cls(probability=probability, **cast(dict[str, Any], words))
 
     def to_dict(self) -> ReasonDict:
         """Plain values."""

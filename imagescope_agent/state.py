@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import operator
 import unicodedata
-from typing import Annotated, NotRequired
+from collections.abc import Mapping
+from typing import Annotated, Any, NotRequired, get_origin, get_type_hints
 
+from langgraph.types import Overwrite
 from typing_extensions import TypedDict
 
 from imagescope_agent.records import NoteDict, ResultDict, StepUsage
@@ -134,11 +136,24 @@ class RepeatedSearchInput(SearchInput):
     rejected: NotRequired[list[str]]
 
 
+class Feedback(TypedDict):
+    """A like or rejection of one of the last results; `kind` is "like" or "reject", `rank` counts from 1."""
+
+    kind: str
+    rank: int
+
+
+class MessageInput(SearchInput):
+    """A message of a conversation; with `feedback`, the query is shown and not parsed."""
+
+    feedback: NotRequired[Feedback | None]
+
+
 class State(TypedDict, total=False):
     """Everything a run knows. Lists of ids are rankings, best first.
 
-    `verdicts` outlive a turn, all else is cleared by the turn's first node; in a conversation what was said
-    so far outlives it too.
+    The first node of a turn resets what `new_turn` returns. `verdicts` outlive a turn and, in a conversation, what
+    `new_conversation` returns.
     """
 
     query: str
@@ -161,6 +176,7 @@ class State(TypedDict, total=False):
     # a conversation only
     schema: int
     message: str
+    feedback: Feedback | None  # of the message that is being parsed
     anchor: str | None  # the standing reference
     request: str
     facts: list[Fact]
@@ -171,3 +187,62 @@ class State(TypedDict, total=False):
     asked: list[str]
     question: ClarifyingQuestion | None
     turns: list[Turn]
+
+
+SCHEMA = 2  # version of what a conversation keeps; see `chat.migrations`
+#: Keys with a reducer: a plain update is added to what is there.
+_KINDS = get_type_hints(State, include_extras=True)
+REDUCED = tuple(name for name, kind in _KINDS.items() if get_origin(kind) is Annotated)
+#: Keys of a turn that are as long as its ranking.
+RANKED = ("candidates", "ranking_retrieve", "ranking_verify", "ranking", "results")
+#: Keys of a conversation that the first node of a turn leaves as they are.
+KEPT = ("schema", "intent", "facts", "pool", "wordings", "asked", "question", "turns")
+#: Keys of a conversation that a new topic resets.
+OF_TOPIC = ("liked", "rejected", "pool", "wordings", "asked", "question")
+
+
+def new_turn() -> dict[str, Any]:
+    """What belongs to one turn, as it is at its beginning."""
+    return {
+        "reference_caption": "",
+        "intent": {"steps": [], "core": "", "enhanced": "", "full": ""},
+        "candidates": [],
+        "predicates": [],
+        "reflections": 0,
+        "matches": {},
+        "unverified": {},
+        "judgement": {"order": [], "scores": {}, "reasons": {}},
+        "ranking_retrieve": [],
+        "ranking_verify": [],
+        "ranking": [],
+        "results": [],
+        "notes": [],
+        "usage": [],
+    }
+
+
+def new_conversation() -> dict[str, Any]:
+    """What a conversation keeps between turns beside `verdicts`, as it is before the first."""
+    return {
+        "schema": SCHEMA,
+        "message": "",
+        "feedback": None,
+        "anchor": None,
+        "request": "",
+        "reference_caption": "",
+        "intent": {"steps": [], "core": "", "enhanced": "", "full": ""},
+        "facts": [],
+        "liked": [],
+        "rejected": [],
+        "pool": [],
+        "wordings": {},
+        "asked": [],
+        "question": None,
+        "results": [],
+        "turns": [],
+    }
+
+
+def overwrite(values: Mapping[str, Any]) -> dict[str, Any]:
+    """An update that sets exactly these values, also of keys with a reducer."""
+    return {name: Overwrite(value) if name in REDUCED else value for name, value in values.items()}

@@ -92,6 +92,24 @@ class JudgeTop:
         )
 
 
+class JudgeBest(JudgeTop):
+    """As `JudgeTop`, for a fixed number of candidates, verified or not.
+
+    Args:
+        judge: a name of `judges.JUDGES`, for when the settings name none.
+        most: how many candidates are judged.
+    """
+
+    def __init__(self, model: Role, collection: Collection, *, judge: str, most: int) -> None:
+        super().__init__(model, collection, judge=judge)
+        self.most = most
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+        """Return `judgement` and the final `ranking`."""
+        ranking = state["ranking_verify"] or state["ranking_retrieve"]
+        return await self.judged(state, current(runtime), ranking, self.most)
+
+
 def _understood(state: State) -> str:
     """The steps, one a line; a description of what is wanted where nothing took the request apart."""
     if "intent" not in state:

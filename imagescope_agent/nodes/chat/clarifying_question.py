@@ -158,7 +158,10 @@ async def ask(state: State) -> dict[str, Any]:
     message = interrupt({"question": state["question"]})
     if isinstance(message, str):
         message = {"query": message}
-    return {"query": message.get("query", ""), "reference": message.get("reference")}
+    return {
+        name: message.get(name, empty)
+        for name, empty in (("query", ""), ("reference", None), ("feedback", None))
+    }
 
 
 def unasked(state: State) -> list[str]:
