@@ -27,7 +27,7 @@ from imagescope_agent.nodes.selective_judge import SelectiveJudge
 from imagescope_agent.nodes.understand import Describe, Understand, query_as_intent, unknown_reference
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import SearchInput, State
+from imagescope_agent.state import MessageInput, State
 from imagescope_agent.traces.instrument import served
 
 
@@ -39,7 +39,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     fold, check = UpdateDialogueState(talker, embedder), VerifyNewFacts(services.reasoner)
     propose, word = Propose(talker, images), Word(talker)
 
-    graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
+    graph = StateGraph(State, context_schema=Settings, input_schema=MessageInput)
     for name, node in {
         "describe": or_else(describe, unknown_reference, instead="no caption"),
         "understand": or_else(understand, query_as_intent, instead="the query"),

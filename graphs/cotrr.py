@@ -15,8 +15,10 @@ from langgraph.graph.state import CompiledStateGraph
 
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
+from imagescope_agent.nodes.describe_target import DescribeTarget
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
-from imagescope_agent.nodes.rank import JudgeBest, Soften, Target
+from imagescope_agent.nodes.judge import JudgeBest
+from imagescope_agent.nodes.penalize_rejected import PenalizeRejected
 from imagescope_agent.nodes.retrieve import Retrieve
 from imagescope_agent.nodes.understand import Describe, query_as_intent, unknown_reference
 from imagescope_agent.services import Services
@@ -31,7 +33,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     """The compiled graph: {"query", "reference": id, path or None, "rejected": ids} -> `State`."""
     images = services.collection
     describe = Describe(services.captioner, images)
-    target = Target(services.reasoner, services.embedder)
+    target = DescribeTarget(services.reasoner, services.embedder)
     judge = JudgeBest(services.judge, images, judge="cotrr", most=CANDIDATES)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=RepeatedSearchInput)
@@ -43,7 +45,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         "target", or_else(target, query_as_intent, instead="the query"), retry_policy=RETRY_TRANSIENT
     )
     graph.add_node("retrieve", Retrieve(services.embedder, images))
-    graph.add_node("soften", Soften(images))
+    graph.add_node("soften", PenalizeRejected(images))
     graph.add_node("judge", judge, retry_policy=RETRY_TRANSIENT)
     graph.add_node("answer", Answer(services.collection))
 

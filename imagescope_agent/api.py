@@ -21,6 +21,7 @@ from imagescope_agent.judges import JUDGES, OWN_JUDGE
 from imagescope_agent.profiles import PROFILES
 from imagescope_agent.profiles.profile import is_local, load_profile
 from imagescope_agent.prompting import load_prompt
+from imagescope_agent.records import NoteDict, note
 from imagescope_agent.registry import load_graph, resolve
 from imagescope_agent.results import SearchResult, to_result
 from imagescope_agent.retrieval import manifest
@@ -28,7 +29,6 @@ from imagescope_agent.retrieval.index_report import IndexReport
 from imagescope_agent.retrieval.indexer import build, find_images
 from imagescope_agent.services import Services, open_embedder_of, open_roles, open_services, weights_of
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import Note
 from imagescope_agent.traces.instrument import recording
 from imagescope_agent.traces.store import VARIABLE, place
 from imagescope_agent.untrusted import beside, read_file
@@ -194,19 +194,17 @@ class ImageScope:
         )
 
     @asynccontextmanager
-    async def _keeping(self) -> AsyncIterator[tuple[AsyncSqliteSaver | None, list[Note]]]:
+    async def _keeping(self) -> AsyncIterator[tuple[AsyncSqliteSaver | None, list[NoteDict]]]:
         """The store of the runs, and notes; none, with a note, where an index lies on a disk that takes nothing."""
         async with AsyncExitStack() as stack:
-            saver, notes = None, list[Note]()
+            saver, notes = None, list[NoteDict]()
             if self._runs is not None:
                 try:
                     saver = await stack.enter_async_context(open_checkpoints(self._runs))
                 except ReadOnly as error:
                     if not self._anywhere:
                         raise
-                    notes.append(
-                        {"step": "run", "kind": "skipped", "detail": f"the run is not kept: {error}"}
-                    )
+                    notes.append(note("run", "skipped", f"the run is not kept: {error}"))
             yield saver, notes
 
     def _settings(self, given: dict[str, Any]) -> Settings:

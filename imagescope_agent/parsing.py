@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from imagescope_agent import state
 from imagescope_agent.errors import UnreadableReply
+from imagescope_agent.records import NoteDict, note
 from imagescope_agent.reply_reader import clean, json_objects, without_thoughts
 
 MAX_STEPS = 16
@@ -198,7 +199,7 @@ def parse_json(reply: str, model: type[_Model]) -> _Model:
 
 def unique_predicates(
     predicates: list[state.Predicate], steps: int = MAX_PREDICATES
-) -> tuple[list[state.Predicate], list[state.Note]]:
+) -> tuple[list[state.Predicate], list[NoteDict]]:
     """The predicates without repeated questions, the first of each kept, at most `PER_STEP` an instruction.
 
     A contradiction, and what was left out, leave a note.
@@ -208,16 +209,16 @@ def unique_predicates(
         steps: how many instructions they check.
     """
     kept: dict[str, state.Predicate] = {}
-    notes: list[state.Note] = []
+    notes: list[NoteDict] = []
     for predicate in predicates:
         first = kept.setdefault(_flat(predicate["question"]), predicate)
         if first["expected"] != predicate["expected"]:
             detail = f"{predicate['question']!r} is expected both Yes and No; {first['expected']!r} was kept"
-            notes.append({"step": "predicates", "kind": "contradiction", "detail": detail})
+            notes.append(note("predicates", "contradiction", detail))
     found, most = list(kept.values()), PER_STEP * steps
     if len(found) > most:
         detail = f"{len(found)} predicates for {steps} instructions; the first {most} were kept"
-        notes.append({"step": "predicates", "kind": "repaired", "detail": detail})
+        notes.append(note("predicates", "repaired", detail))
     return found[:most], notes
 
 

@@ -1,58 +1,277 @@
-"""What every step writes down: notes of degraded answers, what was spent, what may still be spent."""
+"""Records of a run: model usage, notes, reasons for a rank, results.
+
+Each is frozen, and becomes plain values (`to_dict`) where it enters the state of a graph or a file.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NotRequired, Self, cast, get_args
 
-from imagescope_agent.errors import BudgetSpent
-from imagescope_agent.settings import Settings
-from imagescope_agent.state import Note, State, Usage
-
-
-def note(step: str, kind: str, detail: str) -> Note:
-    """One degraded answer."""
-    return {"step": step, "kind": kind, "detail": detail}
+from typing_extensions import TypedDict
 
 
-def at_step(step: str, notes: Iterable[Mapping[str, Any]]) -> list[Note]:
-    """Notes made by a model or a judge, filed under the step that asked it."""
-    return [note(step, str(each["kind"]), str(each["detail"])) for each in notes]
+class UsageDict(TypedDict):
+    """The plain values of a `Usage`."""
+
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    image_prefills: int
+    seconds: float
 
 
-def spent(step: str, role: str, *parts: Mapping[str, Any]) -> Usage:
-    """The cost of a step, summed over what it asked (`Reply.usage`, `Choice.usage`)."""
+class StepUsage(UsageDict):
+    """The usage of one node: its step name and the role of the model that it called."""
+
+    step: str
+    role: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What model calls cost; `seconds` is wall-clock time, `image_prefills` counts images encoded anew."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    image_prefills: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            calls=self.calls + other.calls,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            image_prefills=self.image_prefills + other.image_prefills,
+            seconds=self.seconds + other.seconds,
+        )
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """A usage from plain values; what is missing is 0, further keys are ignored."""
+        return cls(
+            calls=int(values.get("calls", 0)),
+            prompt_tokens=int(values.get("prompt_tokens", 0)),
+            completion_tokens=int(values.get("completion_tokens", 0)),
+            image_prefills=int(values.get("image_prefills", 0)),
+            seconds=float(values.get("seconds", 0.0)),
+        )
+
+    def to_dict(self) -> UsageDict:
+        """Plain values."""
+        return cast(UsageDict, asdict(self))
+
+
+def sum_usage(parts: Iterable[Mapping[str, Any]]) -> Usage:
+    """The sum of usages given as plain values; of none, all zero."""
+    return sum(map(Usage.from_dict, parts), Usage())
+
+
+def total_usage(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """As `sum_usage`, as plain values."""
+    return dict(sum_usage(parts).to_dict())
+
+
+def token_counts(parts: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """The sums of prompt and completion tokens and of image prefills."""
+    total = sum_usage(parts)
     return {
-        "step": step,
-        "role": role,
-        "calls": sum(int(part.get("calls", 0)) for part in parts),
-        "prompt_tokens": sum(int(part.get("prompt_tokens", 0)) for part in parts),
-        "completion_tokens": sum(int(part.get("completion_tokens", 0)) for part in parts),
-        "image_prefills": sum(int(part.get("image_prefills", 0)) for part in parts),
-        "seconds": sum(float(part.get("seconds", 0.0)) for part in parts),
+        "prompt_tokens": total.prompt_tokens,
+        "completion_tokens": total.completion_tokens,
+        "image_prefills": total.image_prefills,
     }
 
 
-def remaining(state: State, settings: Settings) -> int | None:
-    """How many model calls the run may still make; None when there is no limit."""
-    if settings.budget is None:
-        return None
-    return max(0, settings.budget - sum(entry["calls"] for entry in state.get("usage", [])))
+def spent(step: str, role: str, *parts: Mapping[str, Any]) -> StepUsage:
+    """The usage of a node, summed over its model calls (`Reply.usage`, `Choice.usage`)."""
+    return {"step": step, "role": role, **sum_usage(parts).to_dict()}
 
 
-def tokens_left(state: State, settings: Settings) -> int | None:
-    """How many tokens models may still read and write in the run; None when there is no limit."""
-    if settings.token_budget is None:
-        return None
-    used = sum(entry["prompt_tokens"] + entry["completion_tokens"] for entry in state.get("usage", []))
-    return max(0, settings.token_budget - used)
+#: Kinds of note: "cut off" and "damaged" are of image files, "asked" is of an evaluation's simulated user.
+NoteKind = Literal[
+    "asked",
+    "budget",  # calls or tokens ran out before everything was asked
+    "contradiction",
+    "cut off",
+    "damaged",
+    "drifted",  # the model described something else than was asked for
+    "fallback",  # the model lacks an ability; another way was taken
+    "other",  # a kind that a model or judge from another package made up
+    "refused",  # the model does not answer this request
+    "repaired",
+    "retried",
+    "skipped",
+    "tie",
+    "unreadable",  # a reply without a usable answer
+]
+NOTE_KINDS: frozenset[str] = frozenset(get_args(NoteKind))
+#: Kinds that say nothing against an answer.
+NOT_DEGRADING: frozenset[str] = frozenset({"asked", "retried", "tie"})
 
 
-def require_call(state: State, settings: Settings) -> None:
-    """Make sure that one more call may be made; whether its tokens are there, the role finds out.
+#: The plain values of a `Note`: step, kind, detail. A model from any package may make one.
+NoteDict = dict[str, str]
 
-    Raises:
-        BudgetSpent: none may.
+
+@dataclass(frozen=True)
+class Note:
+    """Something that a result's reader should know: the step, a kind that evaluation counts, and what happened."""
+
+    step: str
+    kind: NoteKind
+    detail: str
+
+    @property
+    def degrading(self) -> bool:
+        """Whether the answer is worse than it would have been."""
+        return self.kind not in NOT_DEGRADING
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """A note from plain values; an unknown kind becomes "other" and stands before the detail."""
+        step, kind, detail = str(values.get("step", "")), str(values["kind"]), str(values["detail"])
+        if kind in NOTE_KINDS:
+            return cls(step, cast(NoteKind, kind), detail)
+        return cls(step, "other", f"{kind}: {detail}")
+
+    def to_dict(self) -> NoteDict:
+        """Plain values."""
+        return {"step": self.step, "kind": self.kind, "detail": self.detail}
+
+
+def note(step: str, kind: NoteKind, detail: str) -> NoteDict:
+    """A note as plain values."""
+    return Note(step, kind, detail).to_dict()
+
+
+def at_step(step: str, notes: Iterable[Mapping[str, Any]]) -> list[NoteDict]:
+    """Notes that a model or a judge made, under the name of the step that called it."""
+    return [Note.from_dict({**each, "step": step}).to_dict() for each in notes]
+
+
+#: Kinds of reason; "text" is a sentence of which no more is known.
+ReasonKind = Literal["matches", "fails", "unknown", "unverified", "judge", "copies", "text"]
+_PREFIXES: dict[str, str] = {"unverified": "unverified: ", "judge": "judge: ", "copies": "the same picture: "}
+
+
+class ReasonDict(TypedDict):
+    """The plain values of a `Reason`."""
+
+    kind: str
+    question: str
+    expected: str
+    probability: float | None
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Why an image has its rank.
+
+    Args:
+        kind: "matches", "fails" and "unknown" (not answered) are verdicts on a predicate; else `text` says it.
+        question: of the predicate.
+        expected: "Yes" or "No".
+        probability: P(expected), None where the question was not answered.
+        text: the judge's words, why the image was not verified, or the ids of the copies.
     """
-    if remaining(state, settings) == 0:
-        raise BudgetSpent(f"the budget of {settings.budget} model calls is spent; give a larger one")
+
+    kind: ReasonKind
+    question: str = ""
+    expected: str = ""
+    probability: float | None = None
+    text: str = ""
+
+    @property
+    def is_verdict(self) -> bool:
+        """Whether it is about a predicate."""
+        return self.kind in ("matches", "fails", "unknown")
+
+    @property
+    def detail(self) -> str:
+        """The sentence without its kind."""
+        if not self.is_verdict:
+            return self.text
+        answer = (
+            "not answered" if self.probability is None else f"P({self.expected}) = {self.probability:.2f}"
+        )
+        return f"{self.question} expected {self.expected}, {answer}"
+
+    @property
+    def sentence(self) -> str:
+        """In words, as in `reasons` of a result."""
+        prefix = f"{self.kind}: " if self.is_verdict else _PREFIXES.get(self.kind, "")
+        return f"{prefix}{self.detail}"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """A reason from plain values.
+
+        Raises:
+            TypeError: a value is missing or not of its type.
+        """
+        words = {name: values.get(name) for name in ("kind", "question", "expected", "text")}
+        probability = values.get("probability")
+        if not all(isinstance(each, str) for each in words.values()):
+            raise TypeError("a reason has no text where there should be one")
+        if probability is not None and not isinstance(probability, int | float):
+            raise TypeError("the probability of a reason is no number")
+        return cls(probability=probability, **cast(dict[str, Any], words))
+
+    def to_dict(self) -> ReasonDict:
+        """Plain values."""
+        return cast(ReasonDict, asdict(self))
+
+
+class ResultDict(TypedDict):
+    """The plain values of a `Result`; states that older versions wrote have no `evidence`."""
+
+    rank: int
+    id: str
+    scores: dict[str, float | None]
+    reasons: list[str]
+    evidence: NotRequired[list[ReasonDict]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One image of a ranking.
+
+    Args:
+        rank: from 1.
+        id: in the collection.
+        scores: "retrieve", "verify" and "judge", None where the stage did not look at the image.
+        reasons: why it has this rank.
+    """
+
+    rank: int
+    id: str
+    scores: Mapping[str, float | None]
+    reasons: tuple[Reason, ...]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """A result from plain values; without `evidence`, each sentence becomes a reason of kind "text"."""
+        evidence = values.get("evidence")
+        if evidence is None:
+            reasons = tuple(Reason(kind="text", text=str(each)) for each in values["reasons"])
+        else:
+            reasons = tuple(map(Reason.from_dict, evidence))
+        return cls(rank=int(values["rank"]), id=values["id"], scores=dict(values["scores"]), reasons=reasons)
+
+    def to_dict(self) -> ResultDict:
+        """Plain values: `reasons` in words, the same as records under `evidence`."""
+        return {
+            "rank": self.rank,
+            "id": self.id,
+            "scores": dict(self.scores),
+            "reasons": [reason.sentence for reason in self.reasons],
+            "evidence": [reason.to_dict() for reason in self.reasons],
+        }

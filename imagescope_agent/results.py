@@ -8,7 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.state import Intent, Note, Predicate, Usage
+from imagescope_agent.records import NoteDict, Reason, Result, ResultDict, StepUsage, token_counts
+from imagescope_agent.state import Intent, Predicate
 from imagescope_agent.thumbnails import to_data_uri
 
 THUMBNAIL = 160  # pixels, longest side, in a notebook
@@ -24,7 +25,8 @@ class Hit:
         path: where the file lies.
         scores: "retrieve" (cosine), "verify" (share of predicates satisfied, 0 to 1), "judge" (the strategy's
             own); higher is better, None where the stage did not look at the image.
-        reasons: why it stands where it stands, in words.
+        reasons: why it has this rank, in words.
+        evidence: the same as records.
     """
 
     rank: int
@@ -32,6 +34,13 @@ class Hit:
     path: str
     scores: dict[str, float | None]
     reasons: list[str]
+    evidence: tuple[Reason, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The hit in JSON output."""
+        values = asdict(self)
+        del values["evidence"]
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +65,7 @@ class SearchResult:
     rankings: dict[str, list[str]]
     intent: Intent
     predicates: list[Predicate]
-    notes: list[Note]
+    notes: list[NoteDict]
     usage: dict[str, Any]
     run: str
     settings: dict[str, Any]
@@ -90,7 +99,7 @@ class SearchResult:
             "graph": self.graph,
             "judge": self.judge,
             "profile": self.profile,
-            "results": [asdict(hit) for hit in self.results],
+            "results": [hit.to_dict() for hit in self.results],
             "intent": dict(self.intent),
             "predicates": [dict(predicate) for predicate in self.predicates],
             "notes": [dict(note) for note in self.notes],
@@ -116,18 +125,28 @@ def _figure(hit: Hit) -> str:
     )
 
 
-def total(usage: Iterable[Usage]) -> dict[str, Any]:
+def total(usage: Iterable[StepUsage]) -> dict[str, Any]:
     """The cost of a run: model calls by role, tokens, image prefills, seconds by step."""
     calls: dict[str, int] = {}
     seconds: dict[str, float] = {}
-    sums = {"prompt_tokens": 0, "completion_tokens": 0, "image_prefills": 0}
-    for entry in usage:
+    entries = list(usage)
+    for entry in entries:
         if entry["calls"]:
             calls[entry["role"]] = calls.get(entry["role"], 0) + entry["calls"]
         seconds[entry["step"]] = seconds.get(entry["step"], 0.0) + entry["seconds"]
-        for name in sums:
-            sums[name] += entry[name]  # type: ignore[literal-required]
-    return {"calls": calls, **sums, "seconds": seconds}
+    return {"calls": calls, **token_counts(entries), "seconds": seconds}
+
+
+def _hit(values: ResultDict, path: str) -> Hit:
+    result = Result.from_dict(values)
+    return Hit(
+        rank=result.rank,
+        id=result.id,
+        path=path,
+        scores=dict(result.scores),
+        reasons=list(values["reasons"]),
+        evidence=result.reasons,
+    )
 
 
 def to_result(
@@ -153,7 +172,7 @@ def to_result(
         graph=graph,
         judge=judge,
         profile=profile,
-        results=tuple(Hit(path=paths[hit["id"]], **hit) for hit in state["results"]),
+        results=tuple(_hit(hit, paths[hit["id"]]) for hit in state["results"]),
         rankings=rankings,
         intent=state["intent"],
         predicates=list(state["predicates"]),

@@ -1,32 +1,16 @@
-"""What a run writes down: plain values only, so that every checkpoint can be read without this package."""
+"""The state of the graphs: plain values only, so that a checkpoint can be read without this package."""
 
 from __future__ import annotations
 
 import operator
 import unicodedata
-from typing import Annotated, Any, NotRequired
+from collections.abc import Mapping
+from typing import Annotated, Any, NotRequired, get_origin, get_type_hints
 
+from langgraph.types import Overwrite
 from typing_extensions import TypedDict
 
-
-class Note(TypedDict):
-    """A degraded answer: the step, a kind the evaluation counts, and what happened."""
-
-    step: str
-    kind: str
-    detail: str
-
-
-class Usage(TypedDict):
-    """What one step cost; seconds are wall-clock."""
-
-    step: str
-    role: str
-    calls: int
-    prompt_tokens: int
-    completion_tokens: int
-    image_prefills: int
-    seconds: float
+from imagescope_agent.records import NoteDict, ResultDict, StepUsage
 
 
 class Instruction(TypedDict):
@@ -64,6 +48,14 @@ class Candidate(TypedDict):
     retrieve: float
 
 
+class JudgementDict(TypedDict):
+    """What the judge found: ids best first; scores and reasons by id, where it gave some."""
+
+    order: list[str]
+    scores: dict[str, float]
+    reasons: dict[str, list[str]]
+
+
 class Fact(TypedDict):
     """A standing instruction of a conversation, with the predicates that check it."""
 
@@ -90,10 +82,10 @@ class Turn(TypedDict):
     message: str
     reference: str | None
     request: str
-    results: list[dict[str, Any]]
+    results: list[ResultDict]
     question: ClarifyingQuestion | None
-    notes: list[Note]
-    usage: list[Usage]
+    notes: list[NoteDict]
+    usage: list[StepUsage]
 
 
 Verdicts = dict[str, dict[str, float]]
@@ -144,11 +136,24 @@ class RepeatedSearchInput(SearchInput):
     rejected: NotRequired[list[str]]
 
 
+class Feedback(TypedDict):
+    """A like or rejection of one of the last results; `kind` is "like" or "reject", `rank` counts from 1."""
+
+    kind: str
+    rank: int
+
+
+class MessageInput(SearchInput):
+    """A message of a conversation; with `feedback`, the query is shown and not parsed."""
+
+    feedback: NotRequired[Feedback | None]
+
+
 class State(TypedDict, total=False):
     """Everything a run knows. Lists of ids are rankings, best first.
 
-    `verdicts` outlive a turn, all else is cleared by the turn's first node; in a conversation what was said
-    so far outlives it too.
+    The first node of a turn resets what `new_turn` returns. `verdicts` outlive a turn and, in a conversation, what
+    `new_conversation` returns.
     """
 
     query: str
@@ -161,16 +166,17 @@ class State(TypedDict, total=False):
     verdicts: Annotated[Verdicts, merge_verdicts]
     matches: dict[str, int]
     unverified: dict[str, str]  # images about which the verifier was not to be asked, and why
-    judgement: dict[str, Any]
+    judgement: JudgementDict
     ranking_retrieve: list[str]
     ranking_verify: list[str]
     ranking: list[str]
-    results: list[dict[str, Any]]
-    notes: Annotated[list[Note], operator.add]
-    usage: Annotated[list[Usage], operator.add]
+    results: list[ResultDict]
+    notes: Annotated[list[NoteDict], operator.add]
+    usage: Annotated[list[StepUsage], operator.add]
     # a conversation only
     schema: int
     message: str
+    feedback: Feedback | None  # of the message that is being parsed
     anchor: str | None  # the standing reference
     request: str
     facts: list[Fact]
@@ -181,3 +187,62 @@ class State(TypedDict, total=False):
     asked: list[str]
     question: ClarifyingQuestion | None
     turns: list[Turn]
+
+
+SCHEMA = 2  # version of what a conversation keeps; see `chat.migrations`
+#: Keys with a reducer: a plain update is added to what is there.
+_KINDS = get_type_hints(State, include_extras=True)
+REDUCED = tuple(name for name, kind in _KINDS.items() if get_origin(kind) is Annotated)
+#: Keys of a turn that are as long as its ranking.
+RANKED = ("candidates", "ranking_retrieve", "ranking_verify", "ranking", "results")
+#: Keys of a conversation that the first node of a turn leaves as they are.
+KEPT = ("schema", "intent", "facts", "pool", "wordings", "asked", "question", "turns")
+#: Keys of a conversation that a new topic resets.
+OF_TOPIC = ("liked", "rejected", "pool", "wordings", "asked", "question")
+
+
+def new_turn() -> dict[str, Any]:
+    """What belongs to one turn, as it is at its beginning."""
+    return {
+        "reference_caption": "",
+        "intent": {"steps": [], "core": "", "enhanced": "", "full": ""},
+        "candidates": [],
+        "predicates": [],
+        "reflections": 0,
+        "matches": {},
+        "unverified": {},
+        "judgement": {"order": [], "scores": {}, "reasons": {}},
+        "ranking_retrieve": [],
+        "ranking_verify": [],
+        "ranking": [],
+        "results": [],
+        "notes": [],
+        "usage": [],
+    }
+
+
+def new_conversation() -> dict[str, Any]:
+    """What a conversation keeps between turns beside `verdicts`, as it is before the first."""
+    return {
+        "schema": SCHEMA,
+        "message": "",
+        "feedback": None,
+        "anchor": None,
+        "request": "",
+        "reference_caption": "",
+        "intent": {"steps": [], "core": "", "enhanced": "", "full": ""},
+        "facts": [],
+        "liked": [],
+        "rejected": [],
+        "pool": [],
+        "wordings": {},
+        "asked": [],
+        "question": None,
+        "results": [],
+        "turns": [],
+    }
+
+
+def overwrite(values: Mapping[str, Any]) -> dict[str, Any]:
+    """An update that sets exactly these values, also of keys with a reducer."""
+    return {name: Overwrite(value) if name in REDUCED else value for name, value in values.items()}

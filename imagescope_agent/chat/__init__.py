@@ -24,10 +24,10 @@ from imagescope_agent.chat.locks import database_lock, file_lock
 from imagescope_agent.chat.session import GRAPH, Progress, Session, check_name, sound
 from imagescope_agent.checkpoints import POSTGRES, open_store, reading
 from imagescope_agent.errors import BadInput
-from imagescope_agent.nodes.chat.parse_message import NEW
 from imagescope_agent.registry import load_graph
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
+from imagescope_agent.state import new_conversation
 from imagescope_agent.untrusted import beside
 
 __all__ = ["CHATS_VARIABLE", "FILE", "Chats", "Session", "open_chats"]
@@ -88,7 +88,7 @@ class Chats:
         async with self.turn(name):
             if await self._begun(session):
                 raise BadInput(f"there is a conversation {name!r} already; open it or choose another name")
-            await self.graph.aupdate_state(session.config(begun=True), dict(NEW), as_node="answer")
+            await self.graph.aupdate_state(session.config(begun=True), new_conversation(), as_node="answer")
         return session
 
     async def open(self, thread: str, *, progress: Progress | None = None) -> Session:

@@ -6,11 +6,10 @@ addresses: nothing in a page can run, or ask another machine for anything.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from html import escape
-from typing import Any
 
+from imagescope_agent.records import Reason, Result, ResultDict
 from imagescope_agent.state import ClarifyingQuestion, Turn
 
 Picture = Callable[[str], str]  # image id or path -> `data:` address, "" where there is none
@@ -27,11 +26,6 @@ STEPS = {  # node -> what the page says while it works
     "survey": "questions weighed",
     "answer": "done",
 }
-_REASON = re.compile(
-    r"(?P<verdict>matches|fails|unknown): (?P<question>.*) expected (?P<expected>Yes|No), "
-    r"(?:P\(\w+\) = (?P<chance>[\d.]+)|not answered)",
-    re.S,
-)
 _MARK = {"matches": ("yes", "✓"), "fails": ("no", "✗"), "unknown": ("open", "?")}
 ANSWERS = (("Yes", "yes"), ("No", "no"), ("Skip", "skip"))
 
@@ -122,12 +116,12 @@ def _question(question: ClarifyingQuestion, *, open_question: bool) -> str:
     return f'<div class="is-reply is-question"><span>{_text(question["text"])}</span>{choice}</div>'
 
 
-def _card(hit: Mapping[str, Any], picture: str, liked: bool) -> str:
+def _card(hit: ResultDict, picture: str, liked: bool) -> str:
     rank, name = int(hit["rank"]), _text(hit["id"])
     shown = (
         f'<img src="{picture}" alt="{name}">' if picture else '<div class="is-gone">the file is gone</div>'
     )
-    reasons = "".join(_reason(str(reason)) for reason in hit["reasons"])
+    reasons = "".join(map(_reason, Result.from_dict(hit).reasons))
     heart = '<span class="is-heart" title="liked">♥</span>' if liked else ""
     return (
         f'<figure class="is-card" data-rank="{rank}"><div class="is-shot">{shown}'
@@ -138,16 +132,15 @@ def _card(hit: Mapping[str, Any], picture: str, liked: bool) -> str:
     )
 
 
-def _reason(reason: str) -> str:
-    match = _REASON.fullmatch(reason)
-    if match is None:
-        return f'<li class="is-judge">{_text(reason)}</li>'
-    kind, mark = _MARK[match["verdict"]]
-    wanted = match["expected"].lower()
-    chance = f" {float(match['chance']):.0%}" if match["chance"] else ""
+def _reason(reason: Reason) -> str:
+    if not reason.is_verdict:
+        return f'<li class="is-judge">{_text(reason.sentence)}</li>'
+    kind, mark = _MARK[reason.kind]
+    wanted = _text(reason.expected.lower())
+    chance = " unknown" if reason.probability is None else f" {round(reason.probability, 2):.0%}"
     return (
-        f'<li class="is-{kind}"><b>{mark}</b><span>{_text(match["question"])} '
-        f"<small>wanted {wanted},{chance or ' unknown'}</small></span></li>"
+        f'<li class="is-{kind}"><b>{mark}</b><span>{_text(reason.question)} '
+        f"<small>wanted {wanted},{chance}</small></span></li>"
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.nodes.chat.parse_message import SCHEMA
+from imagescope_agent.state import SCHEMA
 
 #: From each older version, how a state becomes one of the next.
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.types import Command, Overwrite, StateSnapshot
+from langgraph.types import Command, StateSnapshot
 
 from imagescope_agent.chat.migrations import is_current, migrate
 from imagescope_agent.checkpoints import reading
 from imagescope_agent.errors import BadInput
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
-from imagescope_agent.nodes.chat.parse_message import NEW, check_message, check_reference
+from imagescope_agent.nodes.chat.parse_message import check_message, check_reference
+from imagescope_agent.records import Result, ResultDict
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import State, Turn
+from imagescope_agent.state import Feedback, State, Turn, new_conversation, overwrite
 from imagescope_agent.traces.instrument import recording
 from imagescope_agent.traces.store import place
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 GRAPH = "chat"
 REST: tuple[tuple[str, ...], ...] = ((), ("ask",))  # where a conversation waits for the user
-ACCUMULATED = ("verdicts", "notes", "usage")  # keys that a plain update would add to
 
 Progress = Callable[[str], None]
 
@@ -70,10 +70,21 @@ class Session:
             BadInput: the message cannot be used; nothing is changed.
             BackendUnavailable: a model does not answer; the turn is kept, the next call finishes it.
         """
+        return await self._say(message, image, progress=progress)
+
+    async def _say(
+        self,
+        message: str,
+        image: Path | str | None = None,
+        *,
+        feedback: Feedback | None = None,
+        progress: Progress | None = None,
+    ) -> Turn:
         async with self.chats.turn(self.thread):
             snapshot = await self.settle(progress)
-            given = {"query": message, "reference": self.reference(image)}
-            check_message(message, given["reference"], _state(snapshot), self.chats.services.collection)
+            reference, collection = self.reference(image), self.chats.services.collection
+            given = {"query": message, "reference": reference, "feedback": feedback}
+            check_message(message, reference, _state(snapshot), collection, feedback=feedback)
             await self._run(Command(resume=given) if snapshot.next else given, self.chats.settings, progress)
             with reading(self.chats.place):
                 return (await self.turns())[-1]
@@ -87,12 +98,12 @@ class Session:
         return check_reference(image, self.chats.services.collection)
 
     async def like(self, rank: int) -> Turn:
-        """A turn that says: more like the image at this rank of the last results."""
-        return await self.say(f"like {rank}")
+        """A turn that likes the image at this rank of the last results: search for more like it."""
+        return await self._say(f"like {rank}", feedback={"kind": "like", "rank": rank})
 
     async def reject(self, rank: int) -> Turn:
-        """A turn that says: never again the image at this rank of the last results."""
-        return await self.say(f"reject {rank}")
+        """A turn that rejects the image at this rank of the last results: never show it again."""
+        return await self._say(f"reject {rank}", feedback={"kind": "reject", "rank": rank})
 
     async def undo(self) -> list[Turn]:
         """Go back to before the last turn; what is left of the turns.
@@ -125,14 +136,14 @@ class Session:
             steps = [snapshot := await self._resting(snapshot, n) for n in range(count, -1, -1)]
         other = await self.chats.create(thread)
         for step in steps[-2::-1]:  # each turn once, so that the branch can be undone as well
-            await self.chats.graph.aupdate_state(other.config(), whole(step.values), as_node="answer")
+            await self.chats.graph.aupdate_state(other.config(), overwrite(step.values), as_node="answer")
         return other
 
     async def export(self) -> dict[str, Any]:
         """The conversation as `imagescope chat --export` prints it: {"thread", "turns": [{"message", "results"}]}."""
         folder = self.chats.services.collection.folder
         turns = [
-            {**turn, "results": [{**hit, "path": str(folder / hit["id"])} for hit in turn["results"]]}
+            {**turn, "results": [_exported(hit, folder) for hit in turn["results"]]}
             for turn in await self.turns()
         ]
         return {"thread": self.thread, "turns": turns}
@@ -218,13 +229,14 @@ class Session:
     async def _migrate(self, snapshot: StateSnapshot) -> None:
         """Bring the last state at rest up to date, then say once more what was not finished."""
         rest = await self._resting(snapshot, len(snapshot.values.get("turns", ())))
-        update = whole(migrate(rest.values))
+        update = overwrite(migrate(rest.values))
         await self.chats.graph.aupdate_state(_at(self.config(), rest), update, as_node="answer")
         if snapshot.next not in REST:
             unheard = snapshot.next == ("begin",)
             said = {
                 "query": snapshot.values["query" if unheard else "message"],
                 "reference": snapshot.values.get("reference"),
+                "feedback": snapshot.values.get("feedback"),
             }
             await self._run(said, self.chats.settings, None)
 
@@ -244,21 +256,19 @@ def sound(values: dict[str, Any]) -> dict[str, Any]:
     Raises:
         TypeError: one does not; the store may be a stranger's.
     """
-    for name, empty in NEW.items():
+    for name, empty in new_conversation().items():
         value = values.get(name, empty)
         if not isinstance(value, type(empty)) and not (empty is None and isinstance(value, str | dict)):
             raise TypeError(f"{name} is {type(value).__name__}")
     for turn in values.get("turns", []):
-        if not isinstance(turn["message"], str) or not all(
-            isinstance(hit["id"], str) for hit in turn["results"]
-        ):
+        results = [Result.from_dict(hit) for hit in turn["results"]]
+        if not isinstance(turn["message"], str) or not all(isinstance(each.id, str) for each in results):
             raise TypeError("a turn is none")
     return values
 
 
-def whole(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A state as an update that leaves exactly it."""
-    return {name: Overwrite(value) if name in ACCUMULATED else value for name, value in values.items()}
+def _exported(hit: ResultDict, folder: Path) -> dict[str, Any]:
+    return {**{name: hit[name] for name in hit if name != "evidence"}, "path": str(folder / hit["id"])}  # type: ignore[literal-required]
 
 
 def check_name(thread: str) -> str:

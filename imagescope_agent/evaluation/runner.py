@@ -14,11 +14,10 @@ from imagescope_agent.errors import BackendUnavailable, ImageScopeError
 from imagescope_agent.evaluation import aggregate
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery
 from imagescope_agent.evaluation.run_store import RunStore
+from imagescope_agent.records import NOT_DEGRADING
 
 #: How many of the first ranks per_query.jsonl keeps of every stage.
 RANKS_KEPT = 100
-#: Kinds of note that do not count as degraded.
-NOT_DEGRADING = frozenset({"tie", "retried", "asked"})
 
 
 @dataclass(frozen=True, kw_only=True)

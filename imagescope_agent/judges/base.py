@@ -12,7 +12,7 @@ from PIL import Image
 
 from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.prompting import Prompt, load_prompt
-from imagescope_agent.state import Note
+from imagescope_agent.records import NoteDict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class Judgement:
     order: list[str]
     scores: Mapping[str, float] = field(default_factory=dict)
     reasons: Mapping[str, list[str]] = field(default_factory=dict)
-    notes: Sequence[Note] = ()
+    notes: Sequence[NoteDict] = ()
     usage: Sequence[Mapping[str, Any]] = ()
 
 

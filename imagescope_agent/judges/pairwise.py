@@ -17,8 +17,7 @@ from imagescope_agent.judges.base import (
 )
 from imagescope_agent.mllms.role import Reply, Request
 from imagescope_agent.parsing import parse_yes_no
-from imagescope_agent.records import at_step, note
-from imagescope_agent.state import Note
+from imagescope_agent.records import NoteDict, at_step, note
 
 
 async def judge(task: Task, candidates: Sequence[Candidate]) -> Judgement:
@@ -30,7 +29,7 @@ async def judge(task: Task, candidates: Sequence[Candidate]) -> Judgement:
     order = [candidate.id for candidate in candidates]
     scores: dict[str, float] = {}
     reasons: dict[str, list[str]] = {}
-    notes: list[Note] = []
+    notes: list[NoteDict] = []
     usage: list[Mapping[str, Any]] = []
     asking = _Asking(task)
     for place, candidate in enumerate(candidates):
@@ -71,7 +70,7 @@ class _Asking:
         self.text, _ = task.words("evaluate")
         self.bare = self.answered = False
 
-    async def about(self, candidate: Candidate, notes: list[Note]) -> Reply:
+    async def about(self, candidate: Candidate, notes: list[NoteDict]) -> Reply:
         """The reply; a note is added where a blank picture was left out.
 
         Raises:

@@ -20,8 +20,7 @@ from imagescope_agent.judges.base import (
 from imagescope_agent.judges.position_debiasing import labelled
 from imagescope_agent.mllms.protocols import Attention, Embedding
 from imagescope_agent.mllms.role import ImageRef, Reply, Request
-from imagescope_agent.records import at_step, note
-from imagescope_agent.state import Note
+from imagescope_agent.records import NoteDict, NoteKind, at_step, note
 
 STEP = "judge"
 _Value = TypeVar("_Value")
@@ -37,7 +36,7 @@ class JudgeSession:
     def __init__(self, task: Task, candidates: Sequence[Candidate]) -> None:
         self.task, self.candidates = task, list(candidates)
         self.items = range(len(self.candidates))
-        self.notes: list[Note] = []
+        self.notes: list[NoteDict] = []
         self.usage: list[Mapping[str, Any]] = []
         self.reasons: dict[str, list[str]] = {}
         self.compared = self.ties = 0
@@ -231,7 +230,7 @@ class JudgeSession:
         if isinstance(error, UnreadableReply) and error.usage:
             self.usage.append(error.usage)
 
-    def remark(self, kind: str, detail: str) -> None:
+    def remark(self, kind: NoteKind, detail: str) -> None:
         """Leave a note."""
         self.notes.append(note(STEP, kind, detail))
 

@@ -23,7 +23,7 @@ from imagescope_agent.mllms.provider_errors import as_ours
 from imagescope_agent.mllms.request import Reply, Request, answered, chosen
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.schema import json_schema
-from imagescope_agent.mllms.usage import tokens_of, total_usage
+from imagescope_agent.records import Usage, total_usage
 
 CHOICE_TOKENS = 16  # max_tokens of a reply of which only the first word counts
 MIN_REPLY_TOKENS = 48  # a reply is not requested with fewer: cut off, it would cost tokens and be unreadable
@@ -94,7 +94,7 @@ class Budget:
         if self.calls is not None:
             self.calls = max(0, self.calls - int(usage["calls"]))
         if self.tokens is not None:
-            self.tokens = max(0, self.tokens - tokens_of(usage))
+            self.tokens = max(0, self.tokens - Usage.from_dict(usage).tokens)
 
 
 class BudgetedRole(Role):
@@ -249,9 +249,10 @@ class BudgetedRole(Role):
             warnings.append(
                 "the model cannot count a prompt beforehand; every prompt is taken for the longest"
             )
-        if limited and usage["calls"] and not tokens_of(usage):
+        tokens = Usage.from_dict(usage).tokens
+        if limited and usage["calls"] and not tokens:
             warnings.append("the model does not tell what it costs, so the budget of tokens cannot be kept")
-        if limited and tokens_of(usage) > most:
+        if limited and tokens > most:
             warnings.append("the model took more tokens than it was allowed, so the budget may be exceeded")
         new = [each for each in warnings if each not in self.budget.warnings]
         self.budget.warnings.update(new)

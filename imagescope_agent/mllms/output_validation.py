@@ -12,7 +12,7 @@ from typing import Any
 
 from imagescope_agent.errors import UnreadableReply
 from imagescope_agent.mllms.protocols import MIN_CHOICE_MASS, Attention, Choice, Embedding
-from imagescope_agent.mllms.usage import total_usage
+from imagescope_agent.records import Note, note, total_usage
 from imagescope_agent.reply_reader import clean, count
 
 _SLACK = 1e-3  # by which a row of probabilities may miss 1: they may be of half precision
@@ -92,13 +92,13 @@ def sound_usage(given: object, calls: int) -> dict[str, Any]:
 
 
 def sound_notes(given: object) -> list[dict[str, str]]:
-    """The notes among what a model calls its notes."""
+    """The notes among what a model calls its notes; an unknown kind becomes "other"."""
     notes = given if isinstance(given, list | tuple) else ()
     return [
-        {name: clean(note[name]) for name in ("step", "kind", "detail")}
-        for note in notes
-        if isinstance(note, Mapping)
-        and all(isinstance(note.get(name), str) for name in ("step", "kind", "detail"))
+        Note.from_dict({name: clean(each[name]) for name in ("step", "kind", "detail")}).to_dict()
+        for each in notes
+        if isinstance(each, Mapping)
+        and all(isinstance(each.get(name), str) for name in ("step", "kind", "detail"))
     ]
 
 
@@ -158,4 +158,4 @@ def _items(given: object) -> list[Any] | None:
 
 
 def _note(detail: str) -> dict[str, str]:
-    return {"step": "model", "kind": "unreadable", "detail": detail}
+    return note("model", "unreadable", detail)

@@ -36,7 +36,7 @@ from imagescope_agent.mllms.protocols import (
 )
 from imagescope_agent.mllms.provider_errors import as_ours
 from imagescope_agent.mllms.request import ImageRef, Reply, Request, answered, chosen, read_reply
-from imagescope_agent.mllms.usage import total_usage
+from imagescope_agent.records import NoteDict, NoteKind, note, total_usage
 from imagescope_agent.reply_reader import first_choice
 
 __all__ = ["CALLER", "SCORED", "Choice", "ImageRef", "Reply", "Request", "Role", "first_choice"]
@@ -286,5 +286,5 @@ class Role:
         usage = total_usage([reply.usage for reply in replies])
         return Choice(probabilities=rows, usage=usage, notes=notes, refused=refused)
 
-    def _note(self, kind: str, detail: str) -> dict[str, str]:
-        return {"step": self.name, "kind": kind, "detail": detail}
+    def _note(self, kind: NoteKind, detail: str) -> NoteDict:
+        return note(self.name, kind, detail)

@@ -1,4 +1,4 @@
-"""The last node: the ranking with the scores and reasons of every stage."""
+"""The last node of a graph: the final ranking with scores and reasons from every stage."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.errors import RequestRefused
 from imagescope_agent.nodes.judge import JudgeTop
+from imagescope_agent.records import Reason, Result
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Predicate, State, matches_expected
 
-NAMED = 5  # copies of a picture that are told by name
+NAMED = 5  # copies of an image that are listed by name
 
 
 class Answer:
-    """Put together what the stages found; asks nobody.
+    """Builds the results from what the stages found; makes no model call.
 
     Args:
-        collection: tells which other files hold the same pictures.
+        collection: knows which files are copies of one image.
     """
 
     def __init__(self, collection: Collection) -> None:
@@ -36,26 +37,26 @@ class Answer:
         wanted = ranking[: current(runtime).k]
         retrieved = {candidate["id"]: candidate["retrieve"] for candidate in state["candidates"]}
         results = [
-            {
-                "rank": rank,
-                "id": name,
-                "scores": {
+            Result(
+                rank=rank,
+                id=name,
+                scores={
                     "retrieve": retrieved[name],
                     "verify": _share(state, name),
                     "judge": state["judgement"]["scores"].get(name),
                 },
-                "reasons": [*_reasons(state, name), *self._copies(name)],
-            }
+                reasons=(*_reasons(state, name), *self._copies(name)),
+            ).to_dict()
             for rank, name in enumerate(wanted, start=1)
         ]
         return {"ranking": ranking, "results": results}
 
-    def _copies(self, name: str) -> list[str]:
+    def _copies(self, name: str) -> list[Reason]:
         others = [other for other in self.collection.copies(name) if other != name]
         if not others or not self.collection.merges_copies:
             return []
         more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-        return [f"the same picture: {', '.join(others[:NAMED])}{more}"]
+        return [Reason(kind="copies", text=f"{', '.join(others[:NAMED])}{more}")]
 
 
 def require_answers(state: State) -> None:
@@ -77,20 +78,24 @@ def _share(state: State, name: str) -> float | None:
     return None if matches is None else matches / len(state["predicates"])
 
 
-def _reasons(state: State, name: str) -> list[str]:
+def _reasons(state: State, name: str) -> list[Reason]:
     verified = name in state["matches"]
     answers = state.get("verdicts", {}).get(name, {})
     reasons = [_verdict(predicate, answers) for predicate in state["predicates"] if verified]
     if why := state.get("unverified", {}).get(name):
-        reasons.append(f"unverified: {why}")
-    return reasons + [f"judge: {reason}" for reason in state["judgement"]["reasons"].get(name, [])]
+        reasons.append(Reason(kind="unverified", text=why))
+    judged = state["judgement"]["reasons"].get(name, [])
+    return [*reasons, *(Reason(kind="judge", text=reason) for reason in judged)]
 
 
-def _verdict(predicate: Predicate, answers: dict[str, float]) -> str:
+def _verdict(predicate: Predicate, answers: dict[str, float]) -> Reason:
     question, expected = predicate["question"], predicate["expected"]
     if question not in answers:
-        return f"unknown: {question} expected {expected}, not answered"
+        return Reason(kind="unknown", question=question, expected=expected)
     yes = answers[question]
-    outcome = "matches" if matches_expected(yes, expected) else "fails"
-    chance = yes if expected == "Yes" else 1.0 - yes
-    return f"{outcome}: {question} expected {expected}, P({expected}) = {chance:.2f}"
+    return Reason(
+        kind="matches" if matches_expected(yes, expected) else "fails",
+        question=question,
+        expected=expected,
+        probability=yes if expected == "Yes" else 1.0 - yes,
+    )

@@ -1,4 +1,4 @@
-"""The first node of every graph: check what was asked and start from a clean board."""
+"""The first node of every graph: validate the input and reset the state of the turn."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-from langgraph.types import Overwrite
-
 from imagescope_agent.errors import BadInput, shorten, suggest
 from imagescope_agent.retrieval.images import digest
 from imagescope_agent.retrieval.protocols import Collection
-from imagescope_agent.state import RepeatedSearchInput, said
+from imagescope_agent.state import RepeatedSearchInput, new_turn, overwrite, said
 
 MAX_QUERY = 8_000
 
 
 class Begin:
-    """Refuse an unusable query and clear the turn before; verdicts stay, since they hold for any query."""
+    """Validates query and reference, and resets the keys of a turn; verdicts stay, since they hold for any query."""
 
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
@@ -30,22 +28,9 @@ class Begin:
         """
         check_rejected(state.get("rejected", []))
         return {
+            **overwrite(new_turn()),
             "query": check_query(state.get("query")),
             "reference": find_reference(state.get("reference"), self.collection),
-            "reference_caption": "",
-            "intent": {"steps": [], "core": "", "enhanced": "", "full": ""},
-            "candidates": [],
-            "predicates": [],
-            "reflections": 0,
-            "matches": {},
-            "unverified": {},
-            "judgement": {"order": [], "scores": {}, "reasons": {}},
-            "ranking_retrieve": [],
-            "ranking_verify": [],
-            "ranking": [],
-            "results": [],
-            "notes": Overwrite([]),
-            "usage": Overwrite([]),
         }
 
 

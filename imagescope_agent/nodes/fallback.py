@@ -13,9 +13,9 @@ from langgraph.runtime import Runtime
 from langgraph.types import RetryPolicy
 
 from imagescope_agent.errors import BudgetSpent, RequestRefused, UnreadableReply, may_pass
-from imagescope_agent.records import note, spent
+from imagescope_agent.records import NoteDict, NoteKind, StepUsage, note, spent
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Note, State, Usage
+from imagescope_agent.state import State
 
 #: For every node that asks a model: a server that is restarted or busy answers a moment later.
 RETRY_TRANSIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=may_pass)
@@ -63,8 +63,8 @@ def or_else(node: Asking, fallback: Callable[[State], Update], *, instead: str) 
 
     async def asked(state: State, runtime: Runtime[Settings]) -> Update:
         attempts = current(runtime).attempts
-        notes: list[Note] = []
-        usage: list[Usage] = []
+        notes: list[NoteDict] = []
+        usage: list[StepUsage] = []
         again = ""
         for attempt in range(1, attempts + 1):
             so_far: State = {**state, "usage": [*state.get("usage", []), *usage]}
@@ -74,7 +74,7 @@ def or_else(node: Asking, fallback: Callable[[State], Update], *, instead: str) 
                 again = error.problem
                 usage.append(spent(node.step, node.role, error.usage))
                 ending = f"; went on with {instead}" if attempt == attempts else ""
-                kind = "unreadable" if attempt == attempts else "retried"
+                kind: NoteKind = "unreadable" if attempt == attempts else "retried"
                 notes.append(note(node.step, kind, f"{error}{ending}"))
             except RequestRefused as error:
                 notes.append(note(node.step, "refused", f"{error}; went on with {instead}"))
@@ -89,7 +89,7 @@ def or_else(node: Asking, fallback: Callable[[State], Update], *, instead: str) 
     return asked
 
 
-def _joined(update: Update, notes: list[Note], usage: list[Usage]) -> Update:
+def _joined(update: Update, notes: list[NoteDict], usage: list[StepUsage]) -> Update:
     return {
         **update,
         "notes": [*notes, *update.get("notes", [])],

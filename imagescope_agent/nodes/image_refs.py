@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Iterable
 
 from imagescope_agent.mllms.role import ImageRef
-from imagescope_agent.records import note
+from imagescope_agent.records import NoteDict, note
 from imagescope_agent.retrieval.images import ImageProblem
 from imagescope_agent.retrieval.protocols import Collection
-from imagescope_agent.state import Note
 
 
 async def reference_ref(reference: str, collection: Collection) -> ImageRef:
@@ -24,10 +23,10 @@ async def reference_ref(reference: str, collection: Collection) -> ImageRef:
 
 async def candidate_refs(
     ids: Iterable[str], collection: Collection, *, step: str
-) -> tuple[dict[str, ImageRef], list[Note]]:
+) -> tuple[dict[str, ImageRef], list[NoteDict]]:
     """The pictures of the candidates by id, and a note for each that cannot be loaded any more."""
     refs: dict[str, ImageRef] = {}
-    notes: list[Note] = []
+    notes: list[NoteDict] = []
     for name in ids:
         try:
             refs[name] = await asyncio.to_thread(collection.image_ref, name)

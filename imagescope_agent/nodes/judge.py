@@ -16,11 +16,12 @@ from imagescope_agent.nodes.image_refs import candidate_refs, reference_ref
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.parsing import complete_order
 from imagescope_agent.prompting import steps_text
-from imagescope_agent.records import at_step, note, remaining, spent
+from imagescope_agent.records import NoteDict, NoteKind, at_step, note, spent
 from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Note, State
+from imagescope_agent.state import State
 
 
 class JudgeTop:
@@ -91,6 +92,24 @@ class JudgeTop:
         )
 
 
+class JudgeBest(JudgeTop):
+    """As `JudgeTop`, for a fixed number of candidates, verified or not.
+
+    Args:
+        judge: a name of `judges.JUDGES`, for when the settings name none.
+        most: how many candidates are judged.
+    """
+
+    def __init__(self, model: Role, collection: Collection, *, judge: str, most: int) -> None:
+        super().__init__(model, collection, judge=judge)
+        self.most = most
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+        """Return `judgement` and the final `ranking`."""
+        ranking = state["ranking_verify"] or state["ranking_retrieve"]
+        return await self.judged(state, current(runtime), ranking, self.most)
+
+
 def _understood(state: State) -> str:
     """The steps, one a line; a description of what is wanted where nothing took the request apart."""
     if "intent" not in state:
@@ -98,7 +117,7 @@ def _understood(state: State) -> str:
     return steps_text(state["intent"]["steps"]) or f"Wanted: {state['intent']['full']}"
 
 
-def _unfinished(task: Task, candidates: list[Candidate], kind: str, error: ImageScopeError) -> Judgement:
+def _unfinished(task: Task, candidates: list[Candidate], kind: NoteKind, error: ImageScopeError) -> Judgement:
     """The candidates as they are, with what was spent on them."""
     notes = [note(JudgeTop.step, kind, f"{error}; the order stays")]
     usage = [task.model.budget.usage] if isinstance(task.model, BudgetedRole) else []
@@ -107,7 +126,7 @@ def _unfinished(task: Task, candidates: list[Candidate], kind: str, error: Image
     return Judgement(order=[candidate.id for candidate in candidates], notes=notes, usage=usage)
 
 
-def sound_order(judgement: Judgement, ids: list[str]) -> tuple[list[str], list[Note]]:
+def sound_order(judgement: Judgement, ids: list[str]) -> tuple[list[str], list[NoteDict]]:
     """The judge's order as a permutation of `ids`; a note when it was none."""
     order = complete_order(judgement.order, ids)
     if order == judgement.order:
@@ -117,7 +136,7 @@ def sound_order(judgement: Judgement, ids: list[str]) -> tuple[list[str], list[N
     ]
 
 
-def sound_scores(judgement: Judgement, ids: list[str]) -> tuple[dict[str, float], list[Note]]:
+def sound_scores(judgement: Judgement, ids: list[str]) -> tuple[dict[str, float], list[NoteDict]]:
     """The judge's scores of the candidates as plain numbers; a note when some are none."""
     sound = {
         name: float(score)

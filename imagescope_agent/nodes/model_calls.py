@@ -12,7 +12,7 @@ from imagescope_agent.mllms.budget import DEFAULT_MAX_TOKENS, Budget, BudgetedRo
 from imagescope_agent.mllms.request import CUT_OFF
 from imagescope_agent.mllms.role import ImageRef, Reply, Request, Role
 from imagescope_agent.prompting import load_prompt
-from imagescope_agent.records import remaining, tokens_left
+from imagescope_agent.run_budget import remaining, tokens_left
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import State
 

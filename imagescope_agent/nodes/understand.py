@@ -21,10 +21,11 @@ from imagescope_agent.parsing import (
     unique_predicates,
 )
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
-from imagescope_agent.records import at_step, require_call, spent
+from imagescope_agent.records import NoteDict, at_step, note, spent
 from imagescope_agent.retrieval.protocols import Collection, Embedder
+from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Instruction, Note, Predicate, State
+from imagescope_agent.state import Instruction, Predicate, State
 
 UNKNOWN_REFERENCE = "an image"
 
@@ -130,7 +131,7 @@ class Predicates:
             raise unusable(f"{found[0]['question']!r} is the example, not the request", text, reply)
         if left := len(found) - len(kept):
             detail = f"{left} of {len(found)} predicates copy the example and were left out"
-            reply.notes.append({"step": self.step, "kind": "drifted", "detail": detail})
+            reply.notes.append(note(self.step, "drifted", detail))
         return kept, reply
 
 
@@ -140,7 +141,7 @@ def reference_words(state: State) -> str:
     return "" if caption == NO_REFERENCE else caption
 
 
-def account(node: Asking, reply: Reply, notes: Sequence[Note] = ()) -> dict[str, Any]:
+def account(node: Asking, reply: Reply, notes: Sequence[NoteDict] = ()) -> dict[str, Any]:
     """The notes and the usage of a reply, and what else there is to note."""
     return {
         "notes": [*at_step(node.step, reply.notes), *notes],

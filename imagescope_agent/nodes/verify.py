@@ -13,10 +13,11 @@ from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.nodes.image_refs import candidate_refs
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import load_prompt
-from imagescope_agent.records import at_step, note, remaining, spent
+from imagescope_agent.records import NoteDict, StepUsage, at_step, note, spent
 from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Note, Predicate, State, Usage, Verdicts, matches_expected
+from imagescope_agent.state import Predicate, State, Verdicts, matches_expected
 
 CHOICES = ("Yes", "No")
 
@@ -31,8 +32,8 @@ class VerifyOutput:
     """
 
     verdicts: Verdicts = field(default_factory=dict)
-    notes: list[Note] = field(default_factory=list)
-    usage: list[Usage] = field(default_factory=list)
+    notes: list[NoteDict] = field(default_factory=list)
+    usage: list[StepUsage] = field(default_factory=list)
     unpaid: tuple[str, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
 
@@ -138,7 +139,7 @@ class Verify:
             refused=refused,
         )
 
-    def _refusals(self, refused: Mapping[str, str], verdicts: Verdicts) -> list[Note]:
+    def _refusals(self, refused: Mapping[str, str], verdicts: Verdicts) -> list[NoteDict]:
         """A note for each candidate whose questions were refused."""
         return [
             note(
@@ -151,7 +152,7 @@ class Verify:
 
     async def _put(
         self, question: str, names: Iterable[str], known: Verdicts, left: int | None, verifier: Role
-    ) -> tuple[VerifyOutput, list[Note]]:
+    ) -> tuple[VerifyOutput, list[NoteDict]]:
         """Put one question, for at most `left` calls, to the images that have not answered it.
 
         The answers are added to what is `known`. Also returned is a note where the budget was too small.
@@ -165,7 +166,7 @@ class Verify:
         return replace(found, notes=[*found.notes, *ties(found.verdicts, [question])]), short
 
 
-def affordable(open_questions: dict[str, list[str]], budget: int | None) -> tuple[list[str], list[Note]]:
+def affordable(open_questions: dict[str, list[str]], budget: int | None) -> tuple[list[str], list[NoteDict]]:
     """The first candidates whose open questions `budget` calls can answer, and a note if some are left."""
     chosen: list[str] = []
     cost = 0
@@ -177,7 +178,7 @@ def affordable(open_questions: dict[str, list[str]], budget: int | None) -> tupl
     return chosen, []
 
 
-def not_verified(left: int, total: int, step: str = Verify.step) -> list[Note]:
+def not_verified(left: int, total: int, step: str = Verify.step) -> list[NoteDict]:
     """A note that the budget left some candidates out; none when it did not."""
     return [note(step, "budget", f"{left} of {total} candidates were not verified")] if left else []
 
@@ -211,7 +212,7 @@ def stable_rerank(ranking: list[str], matches: dict[str, int]) -> list[str]:
     return sorted(counted, key=lambda name: -matches[name]) + others
 
 
-def ties(answers: Verdicts, questions: list[str]) -> list[Note]:
+def ties(answers: Verdicts, questions: list[str]) -> list[NoteDict]:
     """A note when verdicts are exactly even: they count against the candidate, whatever was expected."""
     even = sum(answers[name].get(question) == 0.5 for name in answers for question in questions)
     total = sum(question in answers[name] for name in answers for question in questions)

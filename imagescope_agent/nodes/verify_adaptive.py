@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.early_stop import EarlyStop
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.nodes.score_fusion import FUSION, ScoreFusion
 from imagescope_agent.nodes.verify import Verify, VerifyOutput, count_matches, require_some, ties
-from imagescope_agent.records import note, remaining
+from imagescope_agent.records import NoteDict, StepUsage, note
 from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Note, State, Usage, Verdicts
+from imagescope_agent.state import State, Verdicts
 
 
 class VerifyAdaptive(Verify):
@@ -81,6 +81,76 @@ class VerifyAdaptive(Verify):
         }
 
 
+class EarlyStop:
+    """Chooses the next questions; asks nobody itself.
+
+    A candidate's score is its head start plus the worth of its answers; ties stay in first-stage order. The
+    optimistic ranking counts what was not asked as worth the most. Once its first alpha are answered in full, no
+    other candidate can pass them: their true scores are already at least what any other could reach. So asking
+    always goes on among those alpha, and whoever disappoints falls back at once.
+
+    Args:
+        count: candidates, numbered in first-stage order.
+        questions: predicates about each.
+        alpha: how many of the best must be exact.
+        start: head start of each candidate, in the unit of `worth`; none when None.
+        most: what an answer is worth at most; satisfied predicates are counted when it is 1.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        questions: int,
+        alpha: int,
+        *,
+        start: Sequence[float] | None = None,
+        most: float = 1.0,
+    ) -> None:
+        self.count, self.questions, self.alpha, self.most = count, questions, alpha, most
+        self.start = [0.0] * count if start is None else list(start)
+        self.answers: list[dict[int, float]] = [{} for _ in range(count)]
+
+    def tell(self, candidate: int, question: int, worth: float) -> None:
+        """Take down what an answer is worth; also one that was known before."""
+        self.answers[candidate][question] = min(worth, self.most)
+
+    def ranking(self, unknown: float | None = None) -> list[int]:
+        """By score, with `unknown` (at most `most`, the default) for every question that was not asked.
+
+        When `next` has nothing to ask, the first alpha are exact whatever `unknown` is.
+        """
+        return sorted(range(self.count), key=lambda each: (-self.score(each, unknown), each))
+
+    def score(self, candidate: int, unknown: float | None = None) -> float:
+        """The head start and all answers together; rounded, so that the order of adding decides nothing."""
+        known = self.answers[candidate]
+        guess = self.most if unknown is None else unknown
+        answers = (known.get(question, guess) for question in range(self.questions))
+        return round(self.start[candidate] + sum(answers), 9)
+
+    def next(self, at_once: int = 1) -> list[tuple[int, int]]:
+        """(candidate, question) pairs to ask now, up to `at_once` a candidate; empty when the top is certain.
+
+        The question that disappointed most often so far comes first: it decides most.
+        """
+        hardest = sorted(range(self.questions), key=self._hope)
+        return [
+            (candidate, question)
+            for candidate in self.ranking()[: self.alpha]
+            for question in [each for each in hardest if each not in self.answers[candidate]][:at_once]
+        ]
+
+    @property
+    def asked(self) -> int:
+        """How many answers are known."""
+        return sum(map(len, self.answers))
+
+    def _hope(self, question: int) -> tuple[float, int]:
+        """The share of candidates that satisfied the question, one of two before anything is known."""
+        known = [answers[question] > 0 for answers in self.answers if question in answers]
+        return (1 + sum(known)) / (2 + len(known)), question
+
+
 class _Inquiry:
     """What is asked and known about some candidates, by name."""
 
@@ -96,8 +166,8 @@ class _Inquiry:
         )
         self.known: Verdicts = {name: {} for name in names}
         self.new: Verdicts = {}
-        self.notes: list[Note] = []
-        self.usage: list[Usage] = []
+        self.notes: list[NoteDict] = []
+        self.usage: list[StepUsage] = []
         for name in names:
             self._learn(name, state.get("verdicts", {}).get(name, {}))
         self.refused: dict[str, str] = {}

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from imagescope_agent.errors import ImageScopeError, RequestRefused
 from imagescope_agent.mllms.role import Reply, Request, Role
-from imagescope_agent.mllms.usage import total_usage
+from imagescope_agent.records import NoteKind, note, total_usage
 
 CAPTION_TOKENS = 96
 LONGER = 8  # times as many for a captioner that thinks before it speaks, once it was cut off
@@ -45,7 +45,7 @@ def require_some(replies: Sequence[Reply], *, before: bool) -> None:
 
 def no_caption(name: str, problem: ImageScopeError | None) -> dict[str, str]:
     """A note that an image has no caption; `problem` says why, None where the caption was empty."""
-    kind = "refused" if isinstance(problem, RequestRefused) else "unreadable"
+    kind: NoteKind = "refused" if isinstance(problem, RequestRefused) else "unreadable"
     why = f" ({problem})" if problem is not None else ""
     detail = f"{name!r} got no caption; it is found by its picture alone{why}"
-    return {"step": "caption", "kind": kind, "detail": detail}
+    return note("caption", kind, detail)

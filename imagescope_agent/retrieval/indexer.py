@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from imagescope_agent.errors import BadInput, ImageScopeError
 from imagescope_agent.mllms.role import Request, Role
-from imagescope_agent.mllms.usage import total_usage
+from imagescope_agent.records import note, total_usage
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.captioning import described, no_caption, require_some
 from imagescope_agent.retrieval.images import (
@@ -145,7 +145,7 @@ class _Work:
         self.journal.adopt(embedder=self.embedder.weights, captioner=recipe)
         if damaged := self.journal.forget_damaged(self.embedder.dimension):
             detail = f"{damaged} contents of the journal were damaged; they are computed anew"
-            self.notes.append({"step": "index", "kind": "damaged", "detail": detail})
+            self.notes.append(note("index", "damaged", detail))
         before = self.journal.files()
         for item in found:
             try:
@@ -224,7 +224,7 @@ class _Work:
             self._pictures[key] = picture
             if picture.share < 1:
                 detail = f"{item.id!r} was cut off; {picture.share:.0%} of it is there"
-                self.notes.append({"step": "load", "kind": "cut off", "detail": detail})
+                self.notes.append(note("load", "cut off", detail))
             self.new += 1
         elif before is not None and before.key == key:
             self.unchanged += 1

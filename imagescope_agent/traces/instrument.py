@@ -15,11 +15,11 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langgraph.graph.state import CompiledStateGraph
 
 from imagescope_agent.errors import BadInput
+from imagescope_agent.records import NoteDict, note
 from imagescope_agent.retrieval.images import ImageProblem, digest
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.services import Services, serve_from_environment
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import Note
 from imagescope_agent.traces.record import Recorder
 from imagescope_agent.traces.store import OFF, TraceStore, place, remember
 
@@ -35,9 +35,9 @@ class Unrecorded(BaseCallbackHandler):
     def __init__(self, problem: str) -> None:
         self.problem = problem
 
-    def notes(self) -> list[Note]:
+    def notes(self) -> list[NoteDict]:
         """A note that there is no trace."""
-        return [{"step": "trace", "kind": "skipped", "detail": f"there is no trace: {self.problem}"}]
+        return [note("trace", "skipped", f"there is no trace: {self.problem}")]
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from langgraph.types import Command
 
 from imagescope_agent.errors import ImageScopeError
 from imagescope_agent.mllms.role import SCORED
+from imagescope_agent.records import NoteDict, note
 from imagescope_agent.reply_reader import content_text, count, metadata, said
-from imagescope_agent.state import Note
 from imagescope_agent.traces.serialize import cut, plain_update, read_messages, versions
 
 MOST_QUESTIONS = 20_000  # of one batch
@@ -91,10 +91,10 @@ class Recorder(BaseCallbackHandler):
         self._attempts: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
 
-    def notes(self) -> list[Note]:
+    def notes(self) -> list[NoteDict]:
         """A note when the trace is not complete."""
         detail = f"the trace is not complete: {self.problem}"
-        return [{"step": "trace", "kind": "skipped", "detail": detail}] if self.problem else []
+        return [note("trace", "skipped", detail)] if self.problem else []
 
     def on_chain_start(
         self,

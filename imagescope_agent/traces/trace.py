@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.judges import OWN_JUDGE
+from imagescope_agent.records import token_counts
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.images import inside
 from imagescope_agent.traces.explain import Why, explain
@@ -17,8 +18,6 @@ from imagescope_agent.traces.pairwise import Comparison, duels
 
 if TYPE_CHECKING:
     import networkx
-
-_COUNTS = ("prompt_tokens", "completion_tokens", "image_prefills")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +139,7 @@ class Trace:
         for step in self.steps:
             if step.ended is not None:
                 seconds[step.node] = seconds.get(step.node, 0.0) + step.ended - step.started
-        sums = {name: sum(int(call.usage.get(name, 0)) for call in kept) for name in _COUNTS}
+        sums = token_counts(call.usage for call in kept)
         return {"calls": {role: n for role, n in calls.items() if n}, **sums, "seconds": seconds}
 
     @cached_property

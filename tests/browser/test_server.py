@@ -14,6 +14,7 @@ from imagescope_agent import cli
 from imagescope_agent.chat import html as views
 from imagescope_agent.chat.server import MAX_BODY, check_address
 from imagescope_agent.errors import BadInput
+from imagescope_agent.records import Reason
 from tests.browser.conftest import Served, serving
 from tests.chat.talk import talking
 
@@ -135,15 +136,21 @@ def test_everything_that_is_shown_is_escaped() -> None:
         "rank": 1,
         "id": bad,
         "scores": {},
-        "reasons": [f"matches: {bad} expected Yes, P(Yes) = 0.9", bad],
+        "reasons": [f"matches: {bad} expected Yes, P(Yes) = 0.9", bad],  # without evidence, as once written
     }
-    turn: Any = {"message": bad, "reference": None, "request": bad, "results": [hit], "usage": [],
+    reasons = [
+        Reason(kind="matches", question=bad, expected="Yes", probability=0.9),
+        Reason(kind="unknown", question=bad, expected=bad),
+        Reason(kind="judge", text=bad),
+    ]
+    newer = {**hit, "evidence": [reason.to_dict() for reason in reasons]}
+    turn: Any = {"message": bad, "reference": None, "request": bad, "results": [hit, newer], "usage": [],
                  "question": {"text": bad, "asks": bad, "information": 1.0},
                  "notes": [{"step": bad, "kind": bad, "detail": bad}]}  # fmt: skip
     shown = views.conversation([turn], lambda name: "", saying=bad) + views.gallery(turn, lambda name: "")
     shown += views.problem(bad)
     assert "<img" not in shown and 'onerror="' not in shown and "\x1b" not in shown
-    assert shown.encode() and shown.count("&lt;img") >= 8
+    assert shown.encode() and shown.count("&lt;img") >= 13
 
 
 def test_the_command_needs_a_password_for_other_machines(world: Any, capsys: Any, monkeypatch: Any) -> None:

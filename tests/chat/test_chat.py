@@ -16,7 +16,7 @@ from langgraph.types import Overwrite
 from imagescope_agent.chat import Chats, open_chats
 from imagescope_agent.chat import migrations as schema
 from imagescope_agent.errors import BackendUnavailable, BadInput
-from imagescope_agent.nodes.chat.parse_message import SCHEMA
+from imagescope_agent.state import SCHEMA
 from tests.chat.talk import look_at, talking
 
 

@@ -63,17 +63,17 @@ def test_without_a_budget_it_is_plain_search(world: Any) -> None:
 
 
 def test_the_rejected_go_and_their_likes_fall_back(world: Any) -> None:
-    from imagescope_agent.nodes.rank import Soften, soften
+    from imagescope_agent.nodes.penalize_rejected import PenalizeRejected, penalized
 
     candidates: Any = [
         {"id": name, "retrieve": score} for name, score in (("a", 0.9), ("b", 0.8), ("c", 0.75))
     ]
-    likeness = {"a": 1.0, "b": 0.9, "c": 0.0}
-    assert [each["id"] for each in soften(candidates, ["a"], likeness, weight=0.1)] == ["c", "b"]
+    similarity = {"a": 1.0, "b": 0.9, "c": 0.0}
+    assert [each["id"] for each in penalized(candidates, ["a"], similarity, weight=0.1)] == ["c", "b"]
     found: Any = [{"id": name, "retrieve": 1.0} for name in world.collection.ids]
     state: Any = {"candidates": found, "rejected": ["red.png"] * 3}
     runtime: Any = type("Running", (), {"context": Settings(k=2)})
-    kept = asyncio.run(Soften(world.collection)(state, runtime))
+    kept = asyncio.run(PenalizeRejected(world.collection)(state, runtime))
     assert "red.png" not in kept["ranking_retrieve"]
     assert len(kept["ranking_retrieve"]) == 6  # the same rejection three times is one
     assert kept["notes"] == []

@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from imagescope_agent import ImageScope
 from imagescope_agent.api import index_folder
 from imagescope_agent.errors import RequestRefused
-from imagescope_agent.evaluation.runner import NOT_DEGRADING
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
+from imagescope_agent.records import NOT_DEGRADING
 from tests.mllms import smollm
 from tests.mllms.checkpoints import picture
 

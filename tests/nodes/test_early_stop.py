@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from imagescope_agent.nodes.early_stop import EarlyStop
+from imagescope_agent.nodes.verify_adaptive import EarlyStop
 
 
 def test_the_top_is_that_of_asking_everything_on_random_verdict_tables() -> None:

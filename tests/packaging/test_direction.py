@@ -12,10 +12,20 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 # each part of the package may import the parts on its right, its own files, and nothing else of ours
-BASE = ["errors", "redact", "untrusted", "atomic_write", "html_templates", "plots", "thumbnails", "versions"]
+BASE = [
+    "errors",
+    "redact",
+    "untrusted",
+    "atomic_write",
+    "html_templates",
+    "plots",
+    "thumbnails",
+    "versions",
+    "records",
+]
 MODELS = [*BASE, "registry", "reply_reader", "mllms"]
-RECORDS = [*BASE, "settings", "state"]
-TOOLS = [*MODELS, *RECORDS, "records", "prompting", "parsing", "judges", "retrieval"]
+STATE = [*BASE, "settings", "state"]
+TOOLS = [*MODELS, *STATE, "run_budget", "prompting", "parsing", "judges", "retrieval"]
 SERVICES = [*TOOLS, "profiles", "services"]
 API = [*SERVICES, "results", "checkpoints", "traces", "api"]
 LAB = ["lab", "lab.scenes", "lab.training", "lab.benchmarks", "lab.demo"]
@@ -30,8 +40,9 @@ ALLOWED = {
     "reply_reader": [],
     "parsing": [*BASE, "reply_reader", "state"],
     "prompting": BASE,
-    "records": RECORDS,
-    "results": [*RECORDS, "retrieval"],
+    "records": ["errors"],
+    "run_budget": STATE,
+    "results": [*STATE, "retrieval"],
     "checkpoints": BASE,
     "diagram": [*SERVICES, "nodes"],
     "mllms": MODELS,

@@ -10,18 +10,15 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Overwrite
 
 from imagescope_agent.evaluation.datasets.base import BenchmarkQuery
 from imagescope_agent.registry import load_graph
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
+from imagescope_agent.state import RANKED, overwrite
 
 #: Graphs that keep a dialog state between turns.
 CONVERSATIONAL_GRAPHS = frozenset({"chat"})
-#: Keys of the state that grow with the gallery and that the next turn does not read.
-NOT_CARRIED_OVER = ("candidates", "ranking_retrieve", "ranking_verify", "ranking", "results")
-REDUCED_KEYS = ("verdicts", "notes", "usage")  # keys that a plain update would add to
 
 
 class SessionAdapter:
@@ -83,10 +80,10 @@ class SessionAdapter:
         finally:
             await self._saver.adelete_thread(thread)
         self._carried[query.group] = _carry_over(state)
-        return {name: state[name] for name in (*NOT_CARRIED_OVER, "notes", "usage")}
+        return {name: state[name] for name in (*RANKED, "notes", "usage")}
 
 
 def _carry_over(state: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in state.items() if name not in NOT_CARRIED_OVER and name[0] != "_"}
+    kept = {name: value for name, value in state.items() if name not in RANKED and name[0] != "_"}
     kept["turns"] = [{**turn, "results": []} for turn in state["turns"]]
-    return {name: Overwrite(value) if name in REDUCED_KEYS else value for name, value in kept.items()}
+    return overwrite(kept)

@@ -23,6 +23,7 @@ from imagescope_agent.evaluation.runner import SystemAnswer
 from imagescope_agent.lab.scenes.world import Scene
 from imagescope_agent.nodes.chat.deepen_retrieval import RetrieveLiked
 from imagescope_agent.parsing import complete_order
+from imagescope_agent.records import note, total_usage
 from imagescope_agent.registry import load_graph
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
@@ -125,7 +126,7 @@ class SessionPlayer:
             elif turn["question"] is not None:
                 question = turn["question"]["text"]
                 said = user.answer(question)
-                notes = [{"step": "user", "kind": "asked", "detail": f"{question} {said}"}]
+                notes = [note("user", "asked", f"{question} {said}")]
             else:
                 yield await self._answer(session, [], [])
                 continue
@@ -192,12 +193,10 @@ def system_answer(
     ranking: Sequence[str], every: Sequence[str], notes: Sequence[Any], usage: Sequence[Any]
 ) -> SystemAnswer:
     """A turn's answer with the whole gallery ranked: the turn's ranking, then the rest as it was retrieved."""
-    total = {
-        name: sum(entry[name] for entry in usage)
-        for name in ("calls", "prompt_tokens", "completion_tokens", "image_prefills", "seconds")
-    }
     final = complete_order(list(ranking), list(every))
-    return SystemAnswer(stages={"final": final}, notes=[dict(note) for note in notes], usage=total)
+    return SystemAnswer(
+        stages={"final": final}, notes=[dict(note) for note in notes], usage=total_usage(usage)
+    )
 
 
 def with_full_gallery(settings: Settings, services: Services) -> Settings:

@@ -16,6 +16,7 @@ from imagescope_agent.evaluation.reporting.tables import markdown_table
 from imagescope_agent.lab.benchmarks.drawn import DrawnQuery, clear_caches, read_queries
 from imagescope_agent.lab.benchmarks.machine import machine, peak_memory
 from imagescope_agent.lab.scenes.make import make_world
+from imagescope_agent.records import total_usage
 from imagescope_agent.registry import load_graph
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
@@ -118,7 +119,8 @@ async def _run_queries(
 
 def _row(state: Mapping[str, Any], query: DrawnQuery) -> dict[str, Any]:
     usage = state["usage"]
-    counted = {key: sum(entry[key] for entry in usage) for key in COUNTED}
+    total = total_usage(usage)
+    counted = {key: total[key] for key in COUNTED}
     return {
         **counted,
         "verdicts": sum(entry["calls"] for entry in usage if entry["step"] == "verify"),

@@ -27,7 +27,7 @@ from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.parsing import IntentAnswer, parse_intent
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
-from imagescope_agent.records import spent
+from imagescope_agent.records import total_usage
 from imagescope_agent.registry import resolve
 from imagescope_agent.services import open_roles
 
@@ -222,7 +222,7 @@ async def _measured(
 
 def _figures(case: JudgeCase, judgement: Judgement) -> dict[str, float]:
     place = next(place for place, name in enumerate(judgement.order) if name in case.relevant)
-    usage: Mapping[str, Any] = spent("judge", "judge", *judgement.usage)
+    usage = total_usage(judgement.usage)
     return {
         "accuracy": float(place == 0),
         "reciprocal_rank": 1 / (1 + place),

@@ -18,6 +18,7 @@ from imagescope_agent.evaluation.chat.simulated_user import SimulatedUser
 from imagescope_agent.evaluation.chat.systems import DrawnDialog, read_dialogs
 from imagescope_agent.lab.benchmarks.machine import machine, peak_memory
 from imagescope_agent.lab.scenes.make import make_world
+from imagescope_agent.records import total_usage
 from imagescope_agent.services import Services, open_services
 from imagescope_agent.settings import Settings
 
@@ -148,7 +149,7 @@ async def _ranking(session: Session) -> list[str]:
 
 
 def _cost(usage: Sequence[Any]) -> dict[str, float]:
-    return {key: float(sum(entry[key] for entry in usage)) for key in COUNTED}
+    return {key: float(total) for key, total in total_usage(usage).items()}
 
 
 def describe(made: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +16,6 @@ PLACES = 6
 WIDTH = (THUMB + GAP) * PLACES + GAP
 HEAD, LABEL, WHY = 36 * SCALE, 22 * SCALE, 26 * SCALE
 EXAMPLE_HEIGHT = HEAD + 2 * (LABEL + THUMB + GAP) + WHY + GAP
-_ANSWER = re.compile(r" expected (Yes|No), P\(\w+\) = ")
 PAPER, INK, SOFT, RIGHT = "#faf8f4", "#23211d", "#6c675e", "#1f7a45"
 
 
@@ -58,7 +56,11 @@ def _draw_example(sheet: Image.Image, draw: ImageDraw.ImageDraw, example: Exampl
 def _why(row: StageRow) -> str:
     """The verdicts about the first image, on one line."""
     reasons = row.images[0].reasons if row.images else ()
-    found = [_ANSWER.sub(r" \1 ", each.text) for each in reasons if each.kind in ("matches", "fails")]
+    found = [
+        f"{each.question} {each.expected} {each.probability:.2f}"
+        for each in reasons
+        if each.probability is not None
+    ]
     return "First because: " + "  ".join(found) if found else ""
 
 

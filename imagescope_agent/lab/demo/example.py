@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from imagescope_agent.records import NoteDict, Reason
     from imagescope_agent.results import SearchResult
-    from imagescope_agent.state import Intent, Note, Predicate
+    from imagescope_agent.state import Intent, Predicate
 
-REASONS = ("matches", "fails", "unknown", "judge")
 ROW_LENGTH = 8  # thumbnails in a row
 STAGES = {  # title, what happens, which score to show
     "alone": ("CLIP alone", "the query itself against pictures and captions", "retrieve"),
@@ -40,14 +40,6 @@ class DemoQuery:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExampleReason:
-    """A reason for an image's rank; `kind` is one of REASONS, or "" for anything else."""
-
-    kind: str
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class RankedImage:
     """An image of a ranking; `rank` counts from 1, `score` is that of the stage, as text."""
 
@@ -56,7 +48,7 @@ class RankedImage:
     path: Path
     correct: bool
     score: str
-    reasons: tuple[ExampleReason, ...] = ()
+    reasons: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +71,7 @@ class Example:
     rows: tuple[StageRow, ...]
     intent: Intent
     predicates: tuple[Predicate, ...]
-    notes: tuple[Note, ...]
+    notes: tuple[NoteDict, ...]
     usage: dict[str, Any]
 
 
@@ -105,14 +97,6 @@ def build_example(query: DemoQuery, baseline: SearchResult, result: SearchResult
     )
 
 
-def parse_reason(text: str) -> ExampleReason:
-    """Split "matches: Is there ...?" into its kind and the rest."""
-    kind, colon, rest = text.partition(": ")
-    if colon and kind in REASONS:
-        return ExampleReason(kind=kind, text=rest)
-    return ExampleReason(kind="", text=text)
-
-
 def _row(stage: str, result: SearchResult, ranking: str, query: DemoQuery, folder: Path) -> StageRow:
     name, about, key = STAGES[stage]
     hits = {hit.id: hit for hit in result}
@@ -127,7 +111,7 @@ def _row(stage: str, result: SearchResult, ranking: str, query: DemoQuery, folde
                 path=folder / image,
                 correct=image in query.targets,
                 score=_score_text(key, hit.scores.get(key), len(result.predicates)) if hit else "",
-                reasons=tuple(map(parse_reason, hit.reasons)) if hit else (),
+                reasons=hit.evidence if hit else (),
             )
         )
     right = (rank for rank, image in enumerate(order, start=1) if image in query.targets)

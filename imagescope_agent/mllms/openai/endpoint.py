@@ -32,6 +32,7 @@ from imagescope_agent.mllms.openai.responses import (
 from imagescope_agent.mllms.openai.truncation import Reading
 from imagescope_agent.mllms.protocols import Choice, UnusableLabels
 from imagescope_agent.mllms.schema import json_schema
+from imagescope_agent.records import NoteKind, note
 
 URL_VARIABLE = "IMAGESCOPE_ENDPOINT"
 KEY_VARIABLE = "IMAGESCOPE_ENDPOINT_KEY"
@@ -292,5 +293,5 @@ def _usage(answers: Sequence[dict[str, Any]], calls: int, start: float) -> dict[
     }
 
 
-def _note(kind: str, detail: str) -> dict[str, str]:
-    return {"step": "model", "kind": kind, "detail": detail}
+def _note(kind: NoteKind, detail: str) -> dict[str, str]:
+    return note("model", kind, detail)

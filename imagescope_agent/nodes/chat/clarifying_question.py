@@ -17,10 +17,11 @@ from imagescope_agent.nodes.model_calls import ask_one, on_budget
 from imagescope_agent.nodes.verify import Verify
 from imagescope_agent.parsing import ProposalAnswer, parse_proposal, parse_question
 from imagescope_agent.prompting import load_prompt
-from imagescope_agent.records import at_step, remaining, require_call, spent
+from imagescope_agent.records import NoteDict, StepUsage, at_step, spent
 from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.run_budget import remaining, require_call
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import ClarifyingQuestion, Note, State, Turn, Usage, Verdicts
+from imagescope_agent.state import ClarifyingQuestion, State, Turn, Verdicts
 
 LIKELY = 20  # images that a question is chosen for: those that were verified, so that the answer sorts them at once
 DESCRIBED = 8  # likely images whose captions the talker is shown
@@ -107,8 +108,8 @@ class Survey(Verify):
         known: Verdicts = {name: dict(state.get("verdicts", {}).get(name, {})) for name in belief}
         open_ = [name for name in belief if name not in state.get("unverified", {})]
         budget, verifier = remaining(state, settings), on_budget(self.verifier, state, settings)
-        notes: list[Note] = []
-        usage: list[Usage] = []
+        notes: list[NoteDict] = []
+        usage: list[StepUsage] = []
         for predicates in questions(state).values() if settings.clarify == "information" else ():
             if not needs_questions({**state, "verdicts": known}, settings):
                 break
@@ -157,7 +158,10 @@ async def ask(state: State) -> dict[str, Any]:
     message = interrupt({"question": state["question"]})
     if isinstance(message, str):
         message = {"query": message}
-    return {"query": message.get("query", ""), "reference": message.get("reference")}
+    return {
+        name: message.get(name, empty)
+        for name, empty in (("query", ""), ("reference", None), ("feedback", None))
+    }
 
 
 def unasked(state: State) -> list[str]:

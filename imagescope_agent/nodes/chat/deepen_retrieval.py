@@ -13,10 +13,11 @@ from langgraph.runtime import Runtime
 from imagescope_agent.nodes.chat.dialogue_state import newest
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.nodes.verify import Verify, satisfies
-from imagescope_agent.records import remaining, spent
+from imagescope_agent.records import NoteDict, StepUsage, spent
 from imagescope_agent.retrieval.protocols import Collection, Embedder
+from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Note, Predicate, State, Usage, Verdicts
+from imagescope_agent.state import Predicate, State, Verdicts
 
 BATCHES = 5  # how many times top_k images that nobody was asked about yet a turn looks through at most
 
@@ -84,8 +85,8 @@ class VerifyDeeper(Verify):
             for name in window
             if name not in unverified and not ruled_out(known[name], state["predicates"])
         ]
-        notes: list[Note] = []
-        usage: list[Usage] = []
+        notes: list[NoteDict] = []
+        usage: list[StepUsage] = []
         for predicate in hardest_first(state, self.depth(state, settings)):
             left = None if budget is None else budget - sum(entry["calls"] for entry in usage)
             found, short = await self._put(predicate["question"], fits, known, left, verifier)

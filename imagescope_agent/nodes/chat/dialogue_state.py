@@ -8,16 +8,17 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.chat.parse_message import NEW, plain_answer
+from imagescope_agent.nodes.chat.parse_message import plain_answer
 from imagescope_agent.nodes.drift import drift
 from imagescope_agent.nodes.model_calls import ask_one, on_budget, unusable
 from imagescope_agent.nodes.understand import Predicates, account
 from imagescope_agent.parsing import FoldAnswer, parse_fold, unique_predicates
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt
-from imagescope_agent.records import at_step, require_call, spent
+from imagescope_agent.records import at_step, spent
 from imagescope_agent.retrieval.protocols import Embedder
+from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Fact, Instruction, Intent, Predicate, State
+from imagescope_agent.state import OF_TOPIC, Fact, Instruction, Intent, Predicate, State, new_conversation
 
 SHOWN = 8  # facts that a model is shown of a long conversation; the others stand, and are checked like these
 
@@ -208,7 +209,7 @@ def _wanted(
 def _left_behind(state: State) -> dict[str, Any]:
     """What a new topic clears; a reference that came with this very message belongs to the new one."""
     turns = state["turns"]
-    cleared = {name: NEW[name] for name in ("liked", "rejected", "pool", "wordings", "asked", "question")}
+    cleared = {name: value for name, value in new_conversation().items() if name in OF_TOPIC}
     if state["anchor"] is None or not turns or turns[-1]["reference"] != state["anchor"]:
         return cleared
     return {**cleared, "anchor": None, "reference": None, "reference_caption": NO_REFERENCE}

@@ -1,4 +1,4 @@
-"""The first node of a conversation's turn: read the commands in a message, keep what was said, clear the rest."""
+"""The first node of a conversation's turn: parse the message, keep the dialogue state, reset the rest."""
 
 from __future__ import annotations
 
@@ -8,27 +8,9 @@ from typing import Any
 
 from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.nodes.begin import Begin, check_query, find_reference
+from imagescope_agent.records import ResultDict
 from imagescope_agent.retrieval.protocols import Collection
-from imagescope_agent.state import State
-
-SCHEMA = 2
-NEW: dict[str, Any] = {  # a conversation in which nothing was said
-    "schema": SCHEMA,
-    "message": "",
-    "anchor": None,
-    "request": "",
-    "reference_caption": "",
-    "intent": {"steps": [], "core": "", "enhanced": "", "full": ""},
-    "facts": [],
-    "liked": [],
-    "rejected": [],
-    "pool": [],
-    "wordings": {},
-    "asked": [],
-    "question": None,
-    "results": [],
-    "turns": [],
-}
+from imagescope_agent.state import KEPT, Feedback, State, new_conversation
 
 _NUMBERED = r"(?:(?:number|no\.?|image|picture)\s*)?#?(\d{1,9})"
 _REST = r"(?:\s*$|\s*[.,;:!]+\s*|\s+(?=but\b|with\b|and\b))(.*)$"
@@ -40,7 +22,7 @@ _PLAIN = re.compile(r"\W*(?:(yes|yeah|yep|yup|sure)|(no|nope|nah))\W*(?:please\W
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedMessage:
-    """A message taken apart: the images it likes or rejects, and the words that are left."""
+    """The images that a message likes or rejects, and its remaining words."""
 
     words: str
     liked: list[str]
@@ -48,7 +30,7 @@ class ParsedMessage:
 
 
 class ParseMessage:
-    """Refuse an unusable message; else note what it likes and rejects, and start the turn with the standing request."""
+    """Validates and parses the message, and starts the turn with the standing request."""
 
     def __init__(self, collection: Collection) -> None:
         self.collection, self.begin = collection, Begin(collection)
@@ -59,49 +41,57 @@ class ParseMessage:
         Raises:
             BadInput: see `check_message`.
         """
-        standing: Any = {name: state.get(name, empty) for name, empty in NEW.items()}
+        standing: Any = {name: state.get(name, empty) for name, empty in new_conversation().items()}
         given = state.get("reference")
-        heard = check_message(state.get("query"), given, standing, self.collection)
+        feedback = state.get("feedback")
+        parsed = check_message(state.get("query"), given, standing, self.collection, feedback=feedback)
         cleared = await self.begin({"query": state["query"], "reference": given})
         anchor = cleared["reference"] or standing["anchor"]
         changed = anchor != standing["anchor"]
-        liked = [name for name in standing["liked"] if name not in heard.rejected]
-        rejected = [name for name in standing["rejected"] if name not in heard.liked]
+        liked = [name for name in standing["liked"] if name not in parsed.rejected]
+        rejected = [name for name in standing["rejected"] if name not in parsed.liked]
         return {
             **cleared,
-            **{
-                name: standing[name]
-                for name in ("schema", "intent", "facts", "pool", "wordings", "asked", "question", "turns")
-            },
+            **{name: standing[name] for name in KEPT},
+            "feedback": None,
             "message": cleared["query"],
-            "query": heard.words or standing["request"],
-            "request": standing["request"] or heard.words,
+            "query": parsed.words or standing["request"],
+            "request": standing["request"] or parsed.words,
             "anchor": anchor,
             "reference": anchor,
             "reference_caption": "" if changed else standing["reference_caption"],
-            "liked": list(dict.fromkeys([*liked, *heard.liked])),
-            "rejected": list(dict.fromkeys([*rejected, *heard.rejected])),
+            "liked": list(dict.fromkeys([*liked, *parsed.liked])),
+            "rejected": list(dict.fromkeys([*rejected, *parsed.rejected])),
         }
 
 
-def check_message(text: object, reference: object, state: State, collection: Collection) -> ParsedMessage:
-    """The message taken apart, where it can be used.
+def check_message(
+    text: object,
+    reference: object,
+    state: State,
+    collection: Collection,
+    *,
+    feedback: Feedback | None = None,
+) -> ParsedMessage:
+    """Parse a message that can be used.
 
     Args:
         text: what the user says.
         reference: a new reference image, None for none.
         state: the conversation so far; its last results are what ranks refer to.
         collection: where the reference may lie.
+        feedback: a like or rejection given by rank; the text is then shown and not parsed.
 
     Raises:
         BadInput: no, too long or invalid text; an unknown command; a rank that was not shown; a reference that
             is not there or is no image.
     """
-    heard = read_message(check_query(text), state.get("results", []))
+    words, shown = check_query(text), state.get("results", [])
+    parsed = read_message(words, shown) if feedback is None else apply_feedback(feedback, shown)
     check_reference(reference, collection)
-    if not heard.words and not state.get("request"):
+    if not parsed.words and not state.get("request"):
         raise BadInput("nothing is looked for yet; say what to look for")
-    return heard
+    return parsed
 
 
 def check_reference(reference: object, collection: Collection) -> str | None:
@@ -116,8 +106,23 @@ def check_reference(reference: object, collection: Collection) -> str | None:
     return found
 
 
-def read_message(text: str, shown: list[dict[str, Any]]) -> ParsedMessage:
-    """Take "like 3", "reject 2", "not that one, ..." and "skip" out of a message.
+def apply_feedback(feedback: Feedback, shown: list[ResultDict]) -> ParsedMessage:
+    """A like or rejection of the image at a rank of the last results.
+
+    Raises:
+        BadInput: it is neither, or the rank was not shown.
+    """
+    kind, rank = feedback.get("kind"), feedback.get("rank")
+    if kind not in ("like", "reject") or type(rank) is not int:
+        raise BadInput(f'the feedback is {shorten(repr(feedback), 60)}; give {{"kind": "like", "rank": 1}}')
+    image = _at_rank(rank, shown)
+    return ParsedMessage(
+        words="", liked=[image] if kind == "like" else [], rejected=[image] if kind == "reject" else []
+    )
+
+
+def read_message(text: str, shown: list[ResultDict]) -> ParsedMessage:
+    """Parse "like 3", "reject 2", "not that one, ..." and "skip" in a message.
 
     Args:
         text: the message.
@@ -127,9 +132,9 @@ def read_message(text: str, shown: list[dict[str, Any]]) -> ParsedMessage:
         BadInput: an unknown command, or a rank that was not shown.
     """
     if match := _LIKE.fullmatch(text):
-        return ParsedMessage(words=_rest(match[2]), liked=[_at_rank(match[1], shown)], rejected=[])
+        return ParsedMessage(words=_rest(match[2]), liked=[_at_rank(_number(match[1]), shown)], rejected=[])
     if match := _REJECT.fullmatch(text):
-        return ParsedMessage(words=_rest(match[2]), liked=[], rejected=[_at_rank(match[1], shown)])
+        return ParsedMessage(words=_rest(match[2]), liked=[], rejected=[_at_rank(_number(match[1]), shown)])
     if text.startswith("/"):
         raise BadInput(f"there is no command {shorten(text, 40)!r}; there is /like N and /reject N")
     return ParsedMessage(words="" if _UNSURE.fullmatch(text) else text, liked=[], rejected=[])
@@ -155,8 +160,12 @@ def _rest(text: str) -> str:
     return re.sub(r"^but\s+", "", text.strip(), flags=re.I)
 
 
-def _at_rank(rank: str | None, shown: list[dict[str, Any]]) -> str:
-    number = 1 if rank is None else int(rank)
+def _number(digits: str | None) -> int:
+    """The rank that is named; "that one" is the first."""
+    return 1 if digits is None else int(digits)
+
+
+def _at_rank(number: int, shown: list[ResultDict]) -> str:
     if not shown:
         raise BadInput("there are no results yet to like or reject; say what to look for")
     if not 1 <= number <= len(shown):

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from imagescope_agent.lab.demo.contact_sheet import draw_contact_sheet
-from imagescope_agent.lab.demo.example import DemoQuery, Example, ExampleReason, build_example, parse_reason
+from imagescope_agent.lab.demo.example import DemoQuery, Example, build_example
 from imagescope_agent.lab.demo.page import render
 from imagescope_agent.lab.demo.run import choose, most_changed
+from imagescope_agent.records import Reason
 from imagescope_agent.results import Hit, SearchResult
 
 USAGE = {
@@ -35,7 +36,11 @@ def result(
             id=f"{letter}.png",
             path="",
             scores=dict(zip(("retrieve", "verify", "judge"), scores[letter], strict=True)),
-            reasons=[f"matches: <b>{letter}</b>"],
+            reasons=[],
+            evidence=(
+                Reason(kind="matches", question=f"<b>{letter}</b>", expected="Yes", probability=0.9),
+                Reason(kind="judge", text="<i>nearly</i>"),
+            ),
         )
         for rank, letter in enumerate(rankings["final"], start=1)
     ]
@@ -78,11 +83,6 @@ def test_every_stage_has_its_row(example: Example) -> None:
     assert [image.score for image in example.rows[2].images] == ["0.90", "0.10", "", ""]
 
 
-def test_reasons_keep_their_kind() -> None:
-    assert parse_reason("matches: Is it: red?") == ExampleReason(kind="matches", text="Is it: red?")
-    assert parse_reason("because: it is") == ExampleReason(kind="", text="because: it is")
-
-
 def test_the_page_is_self_contained_and_escapes_everything(example: Example) -> None:
     html = render([example], {"images": 4, "most": 3, "seed": 1, "profile": "mini", "seconds": 1.0})
     HTMLParser().feed(html)
@@ -90,6 +90,7 @@ def test_the_page_is_self_contained_and_escapes_everything(example: Example) -> 
     assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
     assert "http" not in html and "url(" not in html and "@import" not in html
     assert "\u2713 &lt;b&gt;c" in html and "1 of 1" in html
+    assert "judge: &lt;i&gt;nearly" in html and 'class="judge"' in html
     assert "Is there a boat?" in html and "4 image prefills" in html
 
 

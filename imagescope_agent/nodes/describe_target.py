@@ -1,0 +1,61 @@
+"""CoTRR's description of the target image for composed retrieval (arXiv 2509.14746)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from imagescope_agent.mllms.role import Role
+from imagescope_agent.nodes.drift import drift
+from imagescope_agent.nodes.model_calls import ask_one, on_budget, unusable
+from imagescope_agent.nodes.understand import reference_words
+from imagescope_agent.parsing import parse_caption
+from imagescope_agent.prompting import load_prompt
+from imagescope_agent.records import at_step, spent
+from imagescope_agent.retrieval.protocols import Embedder
+from imagescope_agent.run_budget import require_call
+from imagescope_agent.settings import Settings, current
+from imagescope_agent.state import Intent, State
+
+
+class DescribeTarget:
+    """Describe the wanted image from the reference and the query: one call of the reasoner, none without a reference.
+
+    Args:
+        reasoner: the model.
+        embedder: detects a description that drifts from the query; None accepts any description.
+    """
+
+    step = "target"
+
+    def __init__(self, reasoner: Role, embedder: Embedder | None = None) -> None:
+        self.reasoner, self.role, self.embedder = reasoner, reasoner.name, embedder
+        self.prompt = load_prompt("target", prompt_set=reasoner.prompt_set)
+
+    async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
+        """Return `intent`: the same description at every grain; a text query describes itself.
+
+        Raises:
+            UnreadableReply: the reply holds no words, or has nothing to do with the request.
+            BudgetSpent: the reasoner may not be asked.
+        """
+        if state.get("reference") is None:
+            return {"intent": same_at_every_grain(state["query"])}
+        require_call(state, settings := current(runtime))
+        text = self.prompt.fill(instruction=state["query"], reference=state["reference_caption"])
+        reasoner = on_budget(self.reasoner, state, settings)
+        described, reply = await ask_one(reasoner, text, parse_caption, again=again)
+        intent, known = same_at_every_grain(described), reference_words(state)
+        if problem := await drift(intent, state["query"], known, self.prompt.examples, self.embedder):
+            raise unusable(problem, text, reply)
+        return {
+            "intent": intent,
+            "notes": at_step(self.step, reply.notes),
+            "usage": [spent(self.step, self.role, reply.usage)],
+        }
+
+
+def same_at_every_grain(text: str) -> Intent:
+    """An intent whose three descriptions are the same text."""
+    return {"steps": [], "core": text, "enhanced": text, "full": text}
