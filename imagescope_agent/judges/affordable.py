@@ -1,4 +1,4 @@
-"""The best strategy that the budget allows: all pairs in both orders, else one look at each, else one look at all."""
+"""Chooses the strategy by budget: all pairs in both orders, else pointwise, else listwise."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from random import Random
 from imagescope_agent.judges import listwise, pointwise, prp
 from imagescope_agent.judges.position_debiasing import LABELS
 from imagescope_agent.judges.session import JudgeSession
-from imagescope_agent.judges.strategy import Found, Strategy
+from imagescope_agent.judges.strategy import RankedItems, Strategy
 
 
 @dataclass(frozen=True, kw_only=True)
 class Affordable(Strategy):
-    """Spends what is there: k(k-1) calls, or k, or 1, or none."""
+    """Bradley-Terry with k(k-1) calls, pointwise with k, listwise with 1, as the budget allows."""
 
-    async def rank(self, session: JudgeSession, rng: Random) -> Found:
-        """By the strategy that `choice` names."""
+    async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
+        """The order that the chosen strategy gives."""
         return await (await self.choice(session)).rank(session, rng)
 
     async def choice(self, session: JudgeSession) -> Strategy:
-        """The dearest strategy whose calls, and tokens, are within the budget."""
+        """The most expensive strategy whose calls and tokens are within the budget."""
         count = len(session.items)
         pair = session.request("best", session.items[:2], LABELS[:2], labels=", ".join(LABELS[:2]))
         if await session.affords(pair, count * (count - 1)):

@@ -1,4 +1,4 @@
-"""Aggregation: scores, pairwise preferences or several orders to one order; ties keep first-stage order.
+"""Rank aggregation: scores, pairwise preferences or several rankings to one; ties keep first-stage order.
 
 A preference matrix holds w[i][j] = P(i over j) with w[i][j] + w[j][i] = 1; 0.5 is a tie or unknown. Items are
 numbers in first-stage order. All functions are pure.

@@ -1,4 +1,4 @@
-"""What every judge is given and gives back."""
+"""The interface of judges: task and candidates in, judgement out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from imagescope_agent.records import NoteDict
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """An image to be judged, as the model is shown it."""
+    """A candidate image as the model gets it."""
 
     id: str
     image: ImageRef
@@ -25,7 +25,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What the candidates are judged by.
+    """The query and the model that candidates are judged by.
 
     Args:
         query: the user's words; with a reference, what to change in it.
@@ -47,24 +47,24 @@ class Task:
     budget: int | None = None
 
     def prompt(self, step: str) -> Prompt:
-        """The wording of a step that suits the model."""
+        """The prompt of a step in the model's prompt set."""
         return load_prompt(step, prompt_set=self.prompt_set or self.model.prompt_set)
 
     def words(self, step: str, **values: str) -> tuple[str, str]:
-        """What a step says after all pictures, and after each candidate: filled with the query and `values`."""
+        """The filled prompt of a step: the text after all images, and the text after each candidate."""
         prompt = self.prompt(step)
         filled = {"instruction": self.query, "understood": self.understood or self.query, **values}
         return prompt.fill(**filled), said_after(prompt.fill_each(**filled))
 
 
 def said_after(each: str) -> str:
-    """What a prompt says after each candidate, as it stands between two pictures."""
+    """The text of a prompt that follows each candidate, with the whitespace between two images."""
     return f" {each}\n" if each else ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """A judge's answer.
+    """The order that a judge gives, with scores, reasons, notes and usage.
 
     Args:
         order: all candidate ids, best first.
@@ -95,20 +95,20 @@ class Judge(Protocol):
 
 @cache
 def blank_image(side: int = 128) -> ImageRef:
-    """A white square, shown where a strategy needs a reference image and the query has none."""
+    """A white square that stands in for the reference image of a text query."""
     buffer = io.BytesIO()
     Image.new("RGB", (side, side), "white").save(buffer, "PNG")
     return ImageRef(key=f"blank-{side}", data=buffer.getvalue())
 
 
 def fitting(model: Role, request: Request) -> Request:
-    """The request, without the blank picture at its beginning where that is one more than the model takes."""
+    """The request, without the blank reference image where that exceeds the images that the model takes by one."""
     most = model.images_per_request
     return request if most is None or len(request.images) != most + 1 else without_blank(request) or request
 
 
 def without_blank(request: Request) -> Request | None:
-    """The request without the blank picture at its beginning, told as such; None where there is none, or no other."""
+    """The request with its blank reference image replaced by a sentence; None without one, or without another image."""
     if len(request.images) < 2 or request.images[0] != blank_image():
         return None
     text = f"{load_prompt('alone').fill()}\n\n{request.text}"
@@ -116,7 +116,7 @@ def without_blank(request: Request) -> Request | None:
 
 
 def too_many(model: Role, request: Request) -> str:
-    """Why the model cannot be asked a question, where it shows more pictures than it takes; empty when it can."""
+    """Why the request has more images than the model takes; empty when it has not."""
     most = model.images_per_request
     if most is None or len(request.images) <= most:
         return ""

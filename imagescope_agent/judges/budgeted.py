@@ -1,4 +1,4 @@
-"""As much as the budget allows: half of it on P(yes) of each candidate, the rest on pairs of the best (EchoRank)."""
+"""Two stages within the budget: P(yes) of each candidate, then pairwise comparisons of the best (EchoRank)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from random import Random
 from imagescope_agent.judges.aggregation import placed
 from imagescope_agent.judges.elicitation import better, points
 from imagescope_agent.judges.session import JudgeSession
-from imagescope_agent.judges.strategy import Found, Strategy
+from imagescope_agent.judges.strategy import RankedItems, Strategy
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budgeted(Strategy):
-    """Yes or no first, then bubble passes in both orders over those that were said yes to.
+    """Pointwise yes or no, then pairwise bubble passes over the candidates with yes.
 
     Args:
         calls: most calls for each candidate when the task has no budget.
@@ -22,7 +22,7 @@ class Budgeted(Strategy):
 
     calls: int = 4
 
-    async def rank(self, session: JudgeSession, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """Yes before unasked before no, each by P(yes); then the front by pairs while calls are left."""
         count = len(session.items)
         budget = self.calls * count if session.left is None else min(session.left, self.calls * count)

@@ -1,4 +1,4 @@
-"""CoTRR (arXiv 2509.14746): take the query apart, grade every candidate against the parts, order all; one call."""
+"""CoTRR (arXiv 2509.14746): one call that decomposes the query, grades every candidate and orders them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imagescope_agent.judges.session import JudgeSession
 
 @dataclass(frozen=True, kw_only=True)
 class Cotrr(Listwise):
-    """Listwise with a chain of thought in three steps, kept as reasons.
+    """Listwise ranking with a chain of thought, whose grades become reasons.
 
     Args:
         attempts: how often an unreadable reply is asked for, each with a note.

@@ -1,4 +1,4 @@
-"""Order by embedding (E2Rank, arXiv 2510.22733): the query with all candidates in one prompt against each of them."""
+"""E2Rank (arXiv 2510.22733): cosine between the embedding of a listwise prompt and that of each candidate."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from imagescope_agent.judges.aggregation import placed
 from imagescope_agent.judges.session import JudgeSession
-from imagescope_agent.judges.strategy import Found, Strategy
+from imagescope_agent.judges.strategy import RankedItems, Strategy
 from imagescope_agent.mllms.protocols import MessageEmbedder
 from imagescope_agent.mllms.role import Request
 
 
 @dataclass(frozen=True, kw_only=True)
 class E2Rank(Strategy):
-    """By cosine between the listwise prompt, read as a query, and each picture; nothing is written.
+    """Ranks by embeddings of the model; decodes nothing.
 
     Args:
         window: most candidates that stand in the prompt, the first of them; all are compared with it.
@@ -24,7 +24,7 @@ class E2Rank(Strategy):
 
     window: int = 20
 
-    async def rank(self, session: JudgeSession, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """By falling cosine; 1 + k calls, or none where the budget forbids them."""
         front = session.items[: self.window]
         alone = [Request(text="", images=(session.candidates[item].image,)) for item in session.items]

@@ -1,4 +1,4 @@
-"""Elicitation: how a model is asked about one, two, some or all candidates; answers are about items, never places."""
+"""Elicitation: requests about one, two, several or all candidates, whose answers are mapped back to items."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from imagescope_agent.mllms.role import Request
 
 @dataclass(frozen=True, kw_only=True)
 class Preference:
-    """P(first over second) as said in each order of showing them; None where nothing was said."""
+    """P(first over second) in both presentation orders; None where there is no answer."""
 
     forward: float | None
     backward: float | None
@@ -37,7 +37,7 @@ class Preference:
 
     @property
     def mean(self) -> float:
-        """The mean of both orders, in which a constant preference for a place cancels out."""
+        """The mean of both orders, in which a constant position bias cancels out."""
         if self.forward is None or self.backward is None:
             return 0.5
         return round((self.forward + self.backward) / 2, 9)
@@ -57,7 +57,7 @@ async def grades(session: JudgeSession, items: Sequence[int]) -> dict[int, float
 
 
 async def pairs(session: JudgeSession, wanted: Sequence[tuple[int, int]]) -> list[Preference]:
-    """Which of two is better, asked in both orders: two calls a pair, all at once."""
+    """Pairwise preferences in both presentation orders: two calls a pair, in one batch."""
     requests = [
         _which(session, shown) for first, second in wanted for shown in presentations((first, second), 2)
     ]
@@ -97,14 +97,14 @@ async def best(
 
 
 async def first_token(session: JudgeSession, items: Sequence[int]) -> dict[int, float]:
-    """P(label) of every item in one call (FIRST, arXiv 2406.15657); empty when nothing was said."""
+    """P(label) of every item in one call (FIRST, arXiv 2406.15657); empty without an answer."""
     shown = presentations(items, 1)[0]
     row = (await session.choose([_which(session, shown)], LABELS[: len(items)]))[0]
     return {} if row is None else shown.by_item(row)
 
 
 async def orders(session: JudgeSession, shown: Sequence[Sequence[int]]) -> list[list[int] | None]:
-    """Each list put in order in one call, all at once; None where nothing was said.
+    """An order of each list, one call each, in one batch; None without an answer.
 
     Items that a reply leaves out come last, in the order they were shown in, with a note.
     """
@@ -117,7 +117,7 @@ async def orders(session: JudgeSession, shown: Sequence[Sequence[int]]) -> list[
 
 
 async def group_grades(session: JudgeSession, groups: Sequence[Sequence[int]]) -> list[dict[int, float]]:
-    """Grades 0..1 for every member of each group, a call a group, all at once; empty where nothing was said."""
+    """Grades 0..1 of every member of each group, one call a group, in one batch; empty without an answer."""
     found: list[dict[int, float]] = [{} for _ in groups]
     for size in dict.fromkeys(map(len, groups)):
         places = [place for place, group in enumerate(groups) if len(group) == size]
@@ -130,19 +130,19 @@ async def group_grades(session: JudgeSession, groups: Sequence[Sequence[int]]) -
 
 
 def complete(session: JudgeSession, places: Sequence[int], items: Sequence[int]) -> list[int] | None:
-    """The items at the named places, then the others in first-stage order, with a note when some were missing.
+    """The items in the order of a reply, then those it left out in first-stage order, with a note.
 
     None, with a note, when no item was named.
     """
     named = [items[place] for place in places if place < len(items)]
     if not named:
-        session.remark(
+        session.add_note(
             "unreadable", f"a reply names none of {len(items)} candidates; says nothing about the order"
         )
         return None
     missing = sorted(set(items) - set(named))
     if missing:
-        session.remark("repaired", f"a reply left out {len(missing)} of {len(items)} candidates")
+        session.add_note("repaired", f"a reply left out {len(missing)} of {len(items)} candidates")
     return named + missing
 
 

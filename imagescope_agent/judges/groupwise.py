@@ -1,4 +1,4 @@
-"""Groups of shuffled candidates, a grade for every member, several times over (GroupRank, arXiv 2511.11653)."""
+"""GroupRank (arXiv 2511.11653): grades of every member of shuffled groups, averaged over rounds."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from random import Random
 from imagescope_agent.judges.aggregation import mean, placed
 from imagescope_agent.judges.elicitation import group_grades
 from imagescope_agent.judges.session import JudgeSession
-from imagescope_agent.judges.strategy import Found, Strategy
+from imagescope_agent.judges.strategy import RankedItems, Strategy
 
 
 @dataclass(frozen=True, kw_only=True)
 class Groupwise(Strategy):
-    """Mean grade over `rounds` new shuffles; an unreadable group says nothing instead of grading all 0.
+    """Mean grade over `rounds` shuffles; an unreadable reply is left out of the mean.
 
     Args:
         size: members of a group.
@@ -23,7 +23,7 @@ class Groupwise(Strategy):
     size: int = 10
     rounds: int = 2
 
-    async def rank(self, session: JudgeSession, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """By mean grade, ties in first-stage order."""
         groups: list[list[int]] = []
         for _ in range(self.rounds):

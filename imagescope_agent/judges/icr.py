@@ -1,4 +1,4 @@
-"""In-context reranking (ICR, arXiv 2410.02642): by the attention that the query pays to each picture; two forwards."""
+"""In-context reranking (ICR, arXiv 2410.02642) by the attention from the query to each image; two forward passes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from imagescope_agent.judges.aggregation import placed
 from imagescope_agent.judges.session import JudgeSession
-from imagescope_agent.judges.strategy import Found, Strategy
+from imagescope_agent.judges.strategy import RankedItems, Strategy
 from imagescope_agent.mllms.protocols import AttentionReader
 from imagescope_agent.mllms.role import Request
 
@@ -19,9 +19,9 @@ NOTHING = "N/A"  # the query that says nothing: what is attended to without a re
 
 @dataclass(frozen=True, kw_only=True)
 class Icr(Strategy):
-    """All candidates in one prompt, the query last; nothing is written."""
+    """Ranks by attention in one listwise prompt with the query last; decodes nothing."""
 
-    async def rank(self, session: JudgeSession, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """By attention beyond that of an empty query; two calls, or none where the budget forbids two."""
         requests = [_request(session, query) for query in (NOTHING, session.task.query)]
         read = await session.attend(requests)
@@ -31,7 +31,7 @@ class Icr(Strategy):
             attention.pictures[-len(session.items) :] for attention in read
         )  # without the reference
         if any(len(one) != len(other) for one, other in zip(empty, real, strict=True)):
-            session.remark("unreadable", "the model read the same pictures as different numbers of tokens")
+            session.add_note("unreadable", "the model read the same pictures as different numbers of tokens")
             return list(session.items), {}
         scores = {item: calibrated(real[item], empty[item]) for item in session.items}
         return placed(session.items, scores), scores

@@ -1,4 +1,4 @@
-"""All candidates in one call, or in windows that slide from the bottom up (RankGPT, arXiv 2304.09542; FIRST)."""
+"""Listwise ranking in one call or in sliding windows (RankGPT, arXiv 2304.09542; FIRST, arXiv 2406.15657)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from imagescope_agent.judges import elicitation, sorting
 from imagescope_agent.judges.aggregation import borda_of_orders
 from imagescope_agent.judges.position_debiasing import presentations
 from imagescope_agent.judges.session import JudgeSession
-from imagescope_agent.judges.strategy import Found, Strategy
+from imagescope_agent.judges.strategy import RankedItems, Strategy
 
 
 @dataclass(frozen=True, kw_only=True)
 class Windows(Strategy):
-    """Order windows of candidates; the base of whatever puts a list in order.
+    """Base class of sliding-window rankers.
 
     Args:
         window: candidates in one call; all when there are not more.
@@ -26,7 +26,7 @@ class Windows(Strategy):
     window: int = 20
     stride: int = 10
 
-    async def rank(self, session: JudgeSession, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """The order after the last window; an unreadable window keeps its order."""
         reorder = partial(self.reorder, session, rng)
         return await sorting.slide(session.items, reorder, window=self.window, stride=self.stride), {}
@@ -38,7 +38,7 @@ class Windows(Strategy):
 
 @dataclass(frozen=True, kw_only=True)
 class Listwise(Windows):
-    """The model writes the order.
+    """The model generates the order.
 
     Args:
         rounds: in how many rotations each window is shown; their orders are joined by mean place (Borda).

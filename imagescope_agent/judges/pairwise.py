@@ -1,4 +1,4 @@
-"""ImageScope's stage 3: reference and candidate side by side, and the first that satisfies the query wins."""
+"""ImageScope's stage 3 (arXiv 2503.10166): reference and candidate in one request; the first Yes wins."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ async def judge(task: Task, candidates: Sequence[Candidate]) -> Judgement:
     reasons: dict[str, list[str]] = {}
     notes: list[NoteDict] = []
     usage: list[Mapping[str, Any]] = []
-    asking = _Asking(task)
+    questions = _CandidateQuestions(task)
     for place, candidate in enumerate(candidates):
         try:
             if task.budget is not None and len(usage) >= task.budget:
                 raise BudgetSpent("no call is left")
-            reply = await asking.about(candidate, notes)
+            reply = await questions.about(candidate, notes)
         except BudgetSpent:
             left = len(candidates) - place
             notes.append(note("judge", "budget", f"{left} of {len(candidates)} candidates were not judged"))
@@ -62,16 +62,16 @@ async def judge(task: Task, candidates: Sequence[Candidate]) -> Judgement:
     return Judgement(order=order, scores=scores, reasons=reasons, notes=notes, usage=usage)
 
 
-class _Asking:
-    """Asks about one candidate after the other; without the blank picture once the model showed that it takes none."""
+class _CandidateQuestions:
+    """Sends one request a candidate, without the blank reference image once the model refused it."""
 
     def __init__(self, task: Task) -> None:
         self.model, self.reference = task.model, task.reference or blank_image()
         self.text, _ = task.words("evaluate")
-        self.bare = self.answered = False
+        self.without_blank = self.answered = False
 
     async def about(self, candidate: Candidate, notes: list[NoteDict]) -> Reply:
-        """The reply; a note is added where a blank picture was left out.
+        """The reply; a note is added where the blank reference image was left out.
 
         Raises:
             RequestRefused: the model does not take the question.
@@ -80,12 +80,12 @@ class _Asking:
         full = fitting(self.model, Request(text=self.text, images=(self.reference, candidate.image)))
         alone = without_blank(full)
         try:
-            reply = await self._reply(alone if self.bare and alone else full)
+            reply = await self._reply(alone if self.without_blank and alone else full)
         except RequestRefused:
-            if alone is None or self.bare or self.answered:
+            if alone is None or self.without_blank or self.answered:
                 raise
             reply = await self._reply(alone)
-            self.bare = True
+            self.without_blank = True
             notes.append(
                 note("judge", "fallback", "the model takes no blank picture in the place of a reference")
             )

@@ -1,4 +1,4 @@
-"""Every candidate on its own: P(yes, it satisfies the query), or a whole grade from 0 to 10 (ERank, 2509.00520)."""
+"""Pointwise ranking: P(yes, it satisfies the query), or an integer grade from 0 to 10 (ERank, arXiv 2509.00520)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from random import Random
 from imagescope_agent.judges import elicitation
 from imagescope_agent.judges.aggregation import placed
 from imagescope_agent.judges.session import JudgeSession
-from imagescope_agent.judges.strategy import Found, Strategy
+from imagescope_agent.judges.strategy import RankedItems, Strategy
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pointwise(Strategy):
-    """One call a candidate, all at once; a candidate without an answer keeps its place.
+    """One call a candidate, in one batch; a candidate without an answer keeps its rank.
 
     Args:
         score: which question: `elicitation.points` or `elicitation.grades`.
@@ -22,7 +22,7 @@ class Pointwise(Strategy):
 
     score: Callable[[JudgeSession, Sequence[int]], Awaitable[dict[int, float]]]
 
-    async def rank(self, session: JudgeSession, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """By falling score, ties in first-stage order."""
         scores = await self.score(session, session.items)
         return placed(session.items, scores), scores

@@ -1,4 +1,4 @@
-"""Order control: the same candidates shown in other places under other labels, so that place decides nothing."""
+"""Position debiasing: the same candidates in rotated positions and labels."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ LABELS = string.ascii_uppercase
 
 
 def labelled(labels: Sequence[str]) -> tuple[str, ...]:
-    """What stands before each picture of a question: before the reference, and before every candidate."""
+    """The labels before each image of a request: the reference, then the candidates."""
     return ("Reference:", *(f"{label}:" for label in labels))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Presentation:
-    """Candidates as they are shown.
+    """Candidates in one presentation order.
 
     Args:
         items: the candidate at each place.
@@ -28,7 +28,7 @@ class Presentation:
     labels: tuple[str, ...]
 
     def by_item(self, row: Sequence[float]) -> dict[int, float]:
-        """Values of the labels in alphabetical order -> values of the items."""
+        """Maps values of the labels, in alphabetical order, to the items."""
         return {item: row[LABELS.index(label)] for item, label in zip(self.items, self.labels, strict=True)}
 
 

@@ -1,4 +1,4 @@
-"""Pairwise ranking prompting (arXiv 2306.17563): two at a time, each pair in both orders, conflicts are ties."""
+"""Pairwise ranking prompting (PRP, arXiv 2306.17563): each pair in both orders; contradictions are ties."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from random import Random
 from imagescope_agent.judges import aggregation, sorting
 from imagescope_agent.judges.elicitation import better, pairs
 from imagescope_agent.judges.session import JudgeSession
-from imagescope_agent.judges.strategy import Found, Strategy
+from imagescope_agent.judges.strategy import RankedItems, Strategy
 
 
 @dataclass(frozen=True, kw_only=True)
 class AllPairs(Strategy):
-    """Every pair in both orders, k(k-1) calls at once, and one order made of them all.
+    """All pairs in both orders, k(k-1) calls in one batch, aggregated to one ranking.
 
     Args:
         aggregate: preference matrix -> order.
@@ -26,7 +26,7 @@ class AllPairs(Strategy):
     aggregate: Callable[[aggregation.Matrix], list[int]]
     soft: bool = True
 
-    async def rank(self, session: JudgeSession, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """The aggregated order; scores are the mean preference over the others, 0 to 1."""
         wanted = list(combinations(session.items, 2))
         found = await pairs(session, wanted)
@@ -42,9 +42,9 @@ class AllPairs(Strategy):
 
 @dataclass(frozen=True, kw_only=True)
 class Heap(Strategy):
-    """Heapsort of the best, about k log k comparisons of two calls."""
+    """Heapsort with about k log k comparisons of two calls each."""
 
-    async def rank(self, session: JudgeSession, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """The `top` best, the others in first-stage order."""
         best = sorting.one_by_one(partial(better, session))
         return await sorting.heapsort(session.items, best, children=2, top=self.top), {}
@@ -52,9 +52,9 @@ class Heap(Strategy):
 
 @dataclass(frozen=True, kw_only=True)
 class Sliding(Strategy):
-    """Bubble passes from the bottom up; a candidate rises only when it wins in both orders."""
+    """Bubble passes from the last rank up; a candidate rises only when it wins in both orders."""
 
-    async def rank(self, session: JudgeSession, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """After `top` passes the first `top` places are sorted."""
         best = sorting.one_by_one(partial(better, session))
         return await sorting.bubblesort(session.items, best, children=1, top=self.top), {}

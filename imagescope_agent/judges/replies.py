@@ -1,4 +1,4 @@
-"""What judges are answered in words, to numbers; numbers in replies count from 1, ours from 0."""
+"""Parsers of judge replies; numbers in replies count from 1, the results from 0."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Evaluation(_Answer):
 
 
 class CotrrAnswer(_Answer):
-    """The reply to `cotrr`: the three steps in the order they are thought."""
+    """The reply to `cotrr`: the three steps in their order."""
 
     components: list[str] = Field(min_length=1, max_length=16)
     evaluations: list[Evaluation] = Field(min_length=1, max_length=_MOST)
@@ -50,7 +50,7 @@ class CotrrAnswer(_Answer):
 
 
 def parse_order(reply: str, count: int) -> list[int]:
-    """The places that a reply puts in order: a JSON {"order": [...]}, or "[2] > [1] > [3]".
+    """The order in a reply, as positions: a JSON {"order": [...]}, or "[2] > [1] > [3]".
 
     Unknown and repeated numbers are left out; missing ones are the caller's to append.
 
@@ -68,7 +68,7 @@ def parse_order(reply: str, count: int) -> list[int]:
 
 
 def parse_cotrr(reply: str, count: int) -> tuple[list[int], CotrrAnswer]:
-    """The places in order, and the whole chain of thought.
+    """The order, as positions, and the parsed chain of thought.
 
     Raises:
         UnreadableReply: it is not the JSON object asked for, or names none of the candidates.

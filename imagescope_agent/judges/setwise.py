@@ -1,4 +1,4 @@
-"""The best of several at once (setwise, arXiv 2310.09497), sorted by heap, bubble passes or a tournament."""
+"""Setwise ranking (arXiv 2310.09497): the best of several in one call, with heapsort, bubble sort or a tournament."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from random import Random
 from imagescope_agent.judges import sorting
 from imagescope_agent.judges.elicitation import best
 from imagescope_agent.judges.session import JudgeSession
-from imagescope_agent.judges.strategy import Found, Strategy
+from imagescope_agent.judges.strategy import RankedItems, Strategy
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setwise(Strategy):
-    """Sort the best places by "which of these is best?".
+    """Sorts the first ranks by "which of these is best?".
 
     Args:
         shown: how many candidates one question shows, 2 to 26.
@@ -26,7 +26,7 @@ class Setwise(Strategy):
     rounds: int = 1
     by: str = "heap"
 
-    async def rank(self, session: JudgeSession, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """The `top` best, the others in first-stage order."""
 
         async def choose(items: Sequence[int]) -> int:

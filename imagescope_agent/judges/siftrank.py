@@ -1,4 +1,4 @@
-"""Orders of shuffled batches until the mean places settle, then again on the best (SiftRank, arXiv 2512.06155)."""
+"""SiftRank (arXiv 2512.06155): orders of shuffled batches until mean ranks converge, then again on the best."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 
 from imagescope_agent.judges.elicitation import orders
 from imagescope_agent.judges.session import JudgeSession
-from imagescope_agent.judges.strategy import Found, Strategy
+from imagescope_agent.judges.strategy import RankedItems, Strategy
 
 
 @dataclass(frozen=True, kw_only=True)
 class SiftRank(Strategy):
-    """Trials of shuffled batches; an item's score is its mean place in its batches.
+    """Trials of shuffled batches; an item's score is its mean rank in its batches.
 
     Args:
         size: items of a batch; what is left over is skipped, never the same items in the first two trials.
@@ -27,8 +27,8 @@ class SiftRank(Strategy):
     settled: int = 5
     most: int = 50
 
-    async def rank(self, session: JudgeSession, rng: Random) -> Found:
-        """The settled order; the items above the elbow are sifted again while they are more than a batch."""
+    async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
+        """The converged order; items above the elbow are ranked again while they exceed one batch."""
         return await self._sift(session, rng, list(session.items)), {}
 
     async def _sift(self, session: JudgeSession, rng: Random, items: list[int]) -> list[int]:

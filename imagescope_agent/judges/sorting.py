@@ -1,4 +1,4 @@
-"""Sorting by questions: heap, bubble, tournament and windows with any comparator; unsorted items stay in order."""
+"""Sorting with an asynchronous comparator: heap, bubble, tournament, sliding windows; unsorted items stay in order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Reorder = Callable[[list[int]], Awaitable[list[int]]]
 
 
 async def heapsort(items: Sequence[int], best: Best, *, children: int, top: int) -> list[int]:
-    """The `top` best by a heap whose nodes have up to `children` children; one question a node it sinks through.
+    """The `top` best by a heap whose nodes have up to `children` children; one comparison a level.
 
     The other items follow in first-stage order.
     """
@@ -54,7 +54,7 @@ async def bubblesort(items: Sequence[int], best: Best, *, children: int, top: in
 
 
 def one_by_one(better: Better) -> Best:
-    """The best of several by pairs: the winner so far meets the next."""
+    """A best-of-several comparator made from a pairwise one."""
 
     async def best(items: Sequence[int]) -> int:
         winner = items[0]

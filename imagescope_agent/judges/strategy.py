@@ -1,4 +1,4 @@
-"""The frame of every strategy: open a session, order the candidates, close the account."""
+"""Base class of judge strategies."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.judges.base import Candidate, Judgement, Task
 from imagescope_agent.judges.session import JudgeSession
 
-Found = tuple[list[int], dict[int, float]]
+RankedItems = tuple[list[int], dict[int, float]]
 
 TOP = 10  # how many places a strategy that sorts only the best fills, unless told otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
-    """A judge made of an elicitation, an aggregation and an order control.
+    """A judge composed of elicitation, aggregation and position debiasing.
 
     Args:
         summary: what `imagescope judges` shows.
@@ -33,10 +33,10 @@ class Strategy:
     order_control: bool = False
 
     async def __call__(self, task: Task, candidates: Sequence[Candidate]) -> Judgement:
-        """The candidates' order; one or none is not asked about.
+        """Order the candidates; fewer than two need no model call.
 
         Raises:
-            BadInput: the model lacks a power that the strategy needs.
+            BadInput: the model lacks an ability that the strategy needs.
             BackendUnavailable: the model does not answer.
         """
         for power in self.needs:
@@ -51,6 +51,6 @@ class Strategy:
         order, scores = await self.rank(session, Random(task.seed))
         return session.judgement(order, scores)
 
-    async def rank(self, session: JudgeSession, rng: Random) -> Found:
+    async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """The order of at least two items, and scores by item where there are any."""
         raise NotImplementedError

@@ -1,1 +1,1 @@
-"""The steps of the graphs: read the state, ask a model, parse the reply, return the changed keys."""
+"""Nodes of the graphs: read the state, call a model, parse the reply, return the changed keys."""

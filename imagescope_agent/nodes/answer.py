@@ -60,7 +60,7 @@ class Answer:
 
 
 def require_answers(state: State) -> None:
-    """Make sure that a model answered something, in this turn or before; a ranking needs no judge for it.
+    """Make sure that some model call was answered, in this turn or before; a refusing judge alone is no error.
 
     Raises:
         RequestRefused: every question was refused; says why the first was.

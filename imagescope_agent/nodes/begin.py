@@ -35,7 +35,7 @@ class Begin:
 
 
 def check_query(text: object) -> str:
-    """The query without the space, and what takes no space, around it.
+    """The query without whitespace and zero-width characters around it.
 
     Raises:
         BadInput: it is no valid text, says nothing, or is longer than `MAX_QUERY` characters.
@@ -56,7 +56,7 @@ def check_query(text: object) -> str:
 
 
 def check_rejected(ids: object) -> None:
-    """Make sure that ids are a list of texts.
+    """Make sure that ids are a list of strings.
 
     Raises:
         BadInput: they are not.
@@ -66,7 +66,7 @@ def check_rejected(ids: object) -> None:
 
 
 def find_reference(reference: object, collection: Collection) -> str | None:
-    """The reference as an id of the collection or, where that takes files, the absolute path of another picture.
+    """The reference as an id of the collection or, where that takes files, as an absolute path.
 
     A file whose content is in the collection is that image, wherever it lies; names are compared in whatever Unicode
     form they are written.

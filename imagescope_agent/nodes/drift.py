@@ -1,4 +1,4 @@
-"""Whether an answer is about what was asked: small models repeat themselves, copy examples, or tell of their own world.
+"""Detection of replies that drift from the request: repetition, copied prompt examples, other subjects.
 
 The limits were measured with the mini models: of 1,080 drawn intents and targets none is refused; of 156 captions of
 photos, of which these models know nothing, all are, and 101 of 113 edits of photos. An edit of a drawn picture that is
@@ -62,7 +62,7 @@ async def drift(
 
 
 def repeated(intent: Intent) -> str:
-    """What the intent says over and over, as a problem; empty when it does not."""
+    """Repetition in the intent, as a problem; empty when there is none."""
     texts = [_flat(step["text"]) for step in intent["steps"]]
     if texts and max(Counter(texts).values()) >= AGAIN:
         return f"one instruction is given {max(Counter(texts).values())} times"
@@ -104,7 +104,7 @@ def copies(text: str, request: str, examples: Sequence[str]) -> bool:
 
 
 def strange(intent: Intent, query: str, known: str) -> bool:
-    """Whether words say that the intent is about something else.
+    """Whether the content words of the intent are about something else.
 
     A query alone must be found again in its intent; what is said of a reference must come from it or from the query.
     """
@@ -137,7 +137,7 @@ def _flat(text: str) -> str:
 
 
 def _stem(word: str) -> str:
-    """What a word shares with its kin, roughly: "surf" of surfing, surfers and surfboards."""
+    """A crude stem: "surf" of surfing, surfers and surfboards."""
     for ending in ("ing", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word.removesuffix(ending)[:4]

@@ -1,4 +1,4 @@
-"""Ask again when an answer cannot be read, then go on without it: one visible line where a graph is wired.
+"""Retry nodes whose replies cannot be parsed, then fall back.
 
 LangGraph's own error handlers are not used for this: they also swallow a failing backend, after which a run
 cannot be resumed, and they lose what the unreadable answers cost.
@@ -24,7 +24,7 @@ Update = dict[str, Any]
 
 
 class Node(Protocol):
-    """A step of a graph."""
+    """A node of a graph."""
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> Update:
         """Return the changed keys."""
@@ -32,7 +32,7 @@ class Node(Protocol):
 
 
 class Asking(Protocol):
-    """A node that asks a model; `again` says what was wrong with its answer before."""
+    """A node that calls a model; `again` is what was wrong with the reply before."""
 
     step: str
     role: str

@@ -1,4 +1,4 @@
-"""Pictures for the models: of the collection, of a file beside it."""
+"""Image references for model requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from imagescope_agent.retrieval.protocols import Collection
 
 
 async def reference_ref(reference: str, collection: Collection) -> ImageRef:
-    """The reference image as a model is shown it.
+    """The reference image for a model request.
 
     Raises:
         BadInput: it is no id, and this collection takes no other files.
@@ -24,7 +24,7 @@ async def reference_ref(reference: str, collection: Collection) -> ImageRef:
 async def candidate_refs(
     ids: Iterable[str], collection: Collection, *, step: str
 ) -> tuple[dict[str, ImageRef], list[NoteDict]]:
-    """The pictures of the candidates by id, and a note for each that cannot be loaded any more."""
+    """Image references of the candidates by id, and a note for each that cannot be loaded."""
     refs: dict[str, ImageRef] = {}
     notes: list[NoteDict] = []
     for name in ids:

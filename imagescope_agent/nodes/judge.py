@@ -1,4 +1,4 @@
-"""Stage 3, global evaluation: the best verified candidates before the judge that the settings name."""
+"""Stage 3, global evaluation: the configured judge orders the best verified candidates."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from imagescope_agent.state import State
 
 
 class JudgeTop:
-    """Let the judge order the top alpha candidates; the others stay behind them as they are.
+    """Lets the judge order the top alpha candidates; the others follow in their order.
 
     Args:
-        model: who is asked.
-        collection: where the pictures are.
-        judge: who judges when the settings name nobody.
+        model: the role that is called.
+        collection: holds the images.
+        judge: the judge when the settings name none.
     """
 
     step = "judge"
@@ -111,14 +111,14 @@ class JudgeBest(JudgeTop):
 
 
 def _understood(state: State) -> str:
-    """The steps, one a line; a description of what is wanted where nothing took the request apart."""
+    """The instructions, one a line; the full description where there are none."""
     if "intent" not in state:
         return ""
     return steps_text(state["intent"]["steps"]) or f"Wanted: {state['intent']['full']}"
 
 
 def _unfinished(task: Task, candidates: list[Candidate], kind: NoteKind, error: ImageScopeError) -> Judgement:
-    """The candidates as they are, with what was spent on them."""
+    """A judgement that keeps the order, with a note and the usage so far."""
     notes = [note(JudgeTop.step, kind, f"{error}; the order stays")]
     usage = [task.model.budget.usage] if isinstance(task.model, BudgetedRole) else []
     if isinstance(error, UnreadableReply) and not usage:
@@ -127,7 +127,7 @@ def _unfinished(task: Task, candidates: list[Candidate], kind: NoteKind, error: 
 
 
 def sound_order(judgement: Judgement, ids: list[str]) -> tuple[list[str], list[NoteDict]]:
-    """The judge's order as a permutation of `ids`; a note when it was none."""
+    """The judge's order as a permutation of `ids`, with a note when it was none."""
     order = complete_order(judgement.order, ids)
     if order == judgement.order:
         return order, []

@@ -1,4 +1,4 @@
-"""One question to a model, within what the run may spend; what an unreadable reply cost travels with the error."""
+"""One model call within the budget of the run; errors carry the usage of unreadable replies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Value = TypeVar("_Value")
 
 
 def on_budget(role: Role, state: State, settings: Settings) -> Role:
-    """The role for one step, which refuses what could exceed the run's budgets; as it is when there are none."""
+    """The role limited to what is left of the run's budgets; the role itself without budgets."""
     calls, tokens = remaining(state, settings), tokens_left(state, settings)
     return (
         role if calls is None and tokens is None else BudgetedRole(role, Budget(calls=calls, tokens=tokens))
@@ -38,7 +38,7 @@ async def ask_one(
     schema: type[BaseModel] | None = None,
     again: str = "",
 ) -> tuple[_Value, Reply]:
-    """The parsed reply, and the reply with its usage and notes.
+    """Call a role once; the parsed value, and the reply with its usage and notes.
 
     Args:
         role: who is asked.

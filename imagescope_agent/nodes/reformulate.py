@@ -1,4 +1,4 @@
-"""When nothing satisfies the query: say again, on its own, what the search did not hear, and look further."""
+"""Query reformulation when no candidate satisfies every predicate."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ def unsatisfied(state: State) -> list[Predicate]:
 
 
 class Reformulate:
-    """Put what the best candidate lacks in the place of the coarsest description; asks nobody.
+    """Replaces the core description by what the best candidate lacks; makes no model call.
 
-    The embedding of a long description hears its parts unequally. What it did not hear is searched for alone,
-    beside the fuller descriptions, which keep the search where it was. Only what must be there is repeated: an
-    embedding that is told what must be absent looks for it.
+    The embedding of a long description weighs its parts unequally. What it neglected is searched for alone, beside
+    the fuller descriptions. Only what must be present is repeated: embeddings do not represent negation.
     """
 
     async def __call__(self, state: State) -> dict[str, Any]:
@@ -38,7 +37,7 @@ class Reformulate:
 
 
 class RetrieveMore(Retrieve):
-    """Search again and add what is found to what was found; nothing falls out of the ranking."""
+    """Retrieves again and merges with the earlier candidates, each by its best score."""
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `candidates` and `ranking_retrieve`: all found so far, each by its best score."""

@@ -1,4 +1,4 @@
-"""Stage 1 in vectors: the collection's images nearest to what is wanted."""
+"""Stage 1, retrieval: the images nearest to the descriptions of the target."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from imagescope_agent.state import State
 
 
 class Retrieve:
-    """The mean over three descriptions d of (1-tau)*cos(d, image) + tau*cos(d, caption)."""
+    """Retrieves by the mean over three descriptions d of (1-tau)*cos(d, image) + tau*cos(d, caption)."""
 
     def __init__(self, embedder: Embedder, collection: Collection) -> None:
         self.embedder, self.collection = embedder, collection
@@ -34,7 +34,7 @@ class Retrieve:
 
 
 class RetrievePlain:
-    """The baseline without a chat model: the query's own words, half way to the reference if there is one.
+    """The baseline without a chat model: the query's embedding, averaged with that of the reference.
 
     Text and reference image are joined as the mean of their unit vectors, brought back to unit length: the
     usual training-free baseline for composed retrieval.

@@ -1,4 +1,4 @@
-"""One score of all that is known about a candidate: retrieval, verdicts, judge; weights fitted on known answers.
+"""Score fusion: one log-odds score from retrieval, verdicts and judge.
 
 The score is in log-odds: softmax over a query's candidates gives the chance of each to be the wanted one. So the
 difference of two scores says how certain their order is.
@@ -20,7 +20,7 @@ FRONT = 20  # candidates that tell how far cosines differ; the same however many
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreFusion:
-    """Weights of a candidate's score.
+    """Weights of the fused score.
 
     Args:
         retrieve: of a standard deviation of cosine (see `standings`).
@@ -36,25 +36,25 @@ class ScoreFusion:
 
     @property
     def full(self) -> float:
-        """What a verdict is worth at most."""
+        """The largest contribution of a verdict."""
         return self.verdict * self.most
 
     def worth(self, yes: float, expected: str) -> float:
-        """What a verdict P(Yes) speaks for its candidate; against it when negative, 0 when even."""
+        """The contribution of a verdict P(Yes) to the score; negative where it contradicts, 0 at 0.5."""
         chance = yes if expected == "Yes" else 1.0 - yes
         return self.verdict * log_odds(chance, self.most)
 
     def scores(
         self, candidates: Sequence[Candidate], predicates: Sequence[Predicate], verdicts: Verdicts
     ) -> dict[str, float]:
-        """The score of each candidate by id; questions that were not asked say nothing."""
+        """The fused score of each candidate by id; unasked questions contribute nothing."""
         return {
             name: round(start + self._said(predicates, verdicts.get(name, {})), 9)
             for name, start in self.starts(candidates).items()
         }
 
     def starts(self, candidates: Sequence[Candidate]) -> dict[str, float]:
-        """What retrieval says about each candidate by id."""
+        """The contribution of retrieval by id."""
         found = standings([each["retrieve"] for each in candidates])
         return {each["id"]: self.retrieve * z for each, z in zip(candidates, found, strict=True)}
 
@@ -68,7 +68,7 @@ class ScoreFusion:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One query's candidates, to fit on.
+    """One query's candidates as a training example.
 
     Args:
         retrieve: (n,) cosine of each candidate.
@@ -88,7 +88,7 @@ FUSION = ScoreFusion(retrieve=1.0, verdict=0.8, judge=4.0, most=3.0)
 
 
 def standings(cosines: Sequence[float]) -> list[float]:
-    """How many standard deviations each stands above the mean of the best `FRONT`: embedders differ in scale."""
+    """Z-scores of cosines by mean and deviation of the best `FRONT`: embedders differ in scale."""
     best = sorted(cosines, reverse=True)[:FRONT]
     middle, spread = (float(np.mean(best)), float(np.std(best))) if best else (0.0, 0.0)
     return [(cosine - middle) / spread if spread > 1e-9 else 0.0 for cosine in cosines]
@@ -104,7 +104,7 @@ def log_odds(chance: float, most: float) -> float:
 
 
 def fit(examples: Iterable[Example], *, most: float = FUSION.most, ridge: float = 1e-3) -> ScoreFusion:
-    """The weights under which the right candidates are likeliest: a conditional logit, fitted by Newton's method.
+    """Fit the weights: a conditional logit by Newton's method.
 
     Queries without a right or without a wrong candidate teach nothing. A weight that the data do not determine
     (a judge that never looked) stays 0 by the ridge; negative ones are set to 0, since no stage speaks against

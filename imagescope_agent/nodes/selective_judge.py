@@ -1,4 +1,4 @@
-"""Judge only where the verdicts leave the order uncertain, and weigh the judge with all else that is known."""
+"""Judge only where the fused score leaves the first rank uncertain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from imagescope_agent.state import State
 
 
 class SelectiveJudge(JudgeTop):
-    """Let the judge see those who may still be the best, and order them by the fused score.
+    """Judges the candidates that may still be the best, and orders them by the fused score.
 
     Args:
         model: who is asked.
@@ -40,7 +40,7 @@ class SelectiveJudge(JudgeTop):
         self.fusion, self.margin = fusion, math.log(sure / (1 - sure))
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return `judgement` and the final `ranking`; asks nobody where the first is certain.
+        """Return `judgement` and the final `ranking`; makes no model call where the first is certain.
 
         Raises:
             BadInput: there is no judge of that name.
@@ -59,7 +59,7 @@ class SelectiveJudge(JudgeTop):
         return update
 
     def _weighed(self, judgement: dict[str, Any], scores: dict[str, float]) -> list[str]:
-        """The judged by fused score; a judge without scores speaks by the places it gave."""
+        """The judged candidates by fused score; a judge without scores counts by its ranks."""
         order = judgement["order"]
         said = judgement["scores"] or {name: 1 - place / (len(order) - 1) for place, name in enumerate(order)}
         fused = {name: scores[name] + self.fusion.judge * (said.get(name, EVEN) - EVEN) for name in order}

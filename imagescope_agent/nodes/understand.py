@@ -1,4 +1,4 @@
-"""Stage 1 in words: what the reference shows, what is wanted, how to check it (arXiv 2503.10166)."""
+"""Stage 1, query understanding: caption of the reference, intent, predicates (arXiv 2503.10166)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UNKNOWN_REFERENCE = "an image"
 
 
 class Describe:
-    """Put the reference into words: its caption in the index, else the captioner's."""
+    """Captions the reference: from the index, else by the captioner."""
 
     step = "describe"
 
@@ -61,11 +61,11 @@ class Describe:
 
 
 class Understand:
-    """The reasoner's first call: typed atomic instructions and the target at three rising grains.
+    """The reasoner's first call: typed atomic instructions, and the target in three levels of detail.
 
     Args:
-        reasoner: who is asked.
-        embedder: tells other words from another subject; None for taking any words.
+        reasoner: the role that is called.
+        embedder: detects replies about another subject; None accepts any reply.
     """
 
     step = "understand"
@@ -92,7 +92,7 @@ class Understand:
 
 
 class Predicates:
-    """The reasoner's second call: each atomic instruction as a yes/no question and the answer it expects."""
+    """The reasoner's second call: a yes/no question and the expected answer for each atomic instruction."""
 
     step = "predicates"
 
@@ -136,13 +136,13 @@ class Predicates:
 
 
 def reference_words(state: State) -> str:
-    """What is known of the reference; nothing without one."""
+    """The caption of the reference; empty without one."""
     caption = state["reference_caption"]
     return "" if caption == NO_REFERENCE else caption
 
 
 def account(node: Asking, reply: Reply, notes: Sequence[NoteDict] = ()) -> dict[str, Any]:
-    """The notes and the usage of a reply, and what else there is to note."""
+    """The update of `notes` and `usage` for a reply, with further notes."""
     return {
         "notes": [*at_step(node.step, reply.notes), *notes],
         "usage": [spent(node.step, node.role, reply.usage)],
@@ -150,16 +150,16 @@ def account(node: Asking, reply: Reply, notes: Sequence[NoteDict] = ()) -> dict[
 
 
 def unknown_reference(state: State) -> dict[str, Any]:
-    """Go on without a caption of the reference."""
+    """Fallback: no caption of the reference."""
     return {"reference_caption": UNKNOWN_REFERENCE}
 
 
 def query_as_intent(state: State) -> dict[str, Any]:
-    """Search with the query's own words at every grain; without atomic instructions nothing is checked."""
+    """Fallback: the query is every description; without atomic instructions nothing is verified."""
     query = state["query"]
     return {"intent": {"steps": [], "core": query, "enhanced": query, "full": query}}
 
 
 def no_predicates(state: State) -> dict[str, Any]:
-    """Go on without checking the candidates."""
+    """Fallback: no predicates."""
     return {"predicates": []}

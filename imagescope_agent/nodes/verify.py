@@ -24,22 +24,22 @@ CHOICES = ("Yes", "No")
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyOutput:
-    """What a batch of questions brought.
+    """Verdicts, notes and usage of a batch of questions.
 
     Args:
-        unpaid: candidates, in order, whose questions there were not tokens enough for.
+        unasked: candidates, in order, whose questions there were not tokens enough for.
         refused: candidates about whose picture the model was not to be asked, or not everything, and why.
     """
 
     verdicts: Verdicts = field(default_factory=dict)
     notes: list[NoteDict] = field(default_factory=list)
     usage: list[StepUsage] = field(default_factory=list)
-    unpaid: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
 
 
 class Verify:
-    """Ask the verifier what is not known yet, in one batch, and rerank the top K by matching answers."""
+    """Verifies unknown predicates in one batch, and reranks the top K by the number of matches."""
 
     step = "verify"
 
@@ -68,11 +68,11 @@ class Verify:
         chosen, notes = affordable(open_questions, remaining(state, settings))
         verifier = on_budget(self.verifier, state, settings)
         found = await self._ask({name: open_questions[name] for name in chosen}, verifier)
-        notes += not_verified(len(found.unpaid), len(chosen), self.step)
+        notes += not_verified(len(found.unasked), len(chosen), self.step)
         asked = {
             name: {**known.get(name, {}), **found.verdicts.get(name, {})}
             for name in chosen
-            if name not in found.unpaid
+            if name not in found.unasked
         }
         unverified = {name: why for name, why in found.refused.items() if not asked[name]}
         require_some(unverified, asked)
@@ -88,23 +88,29 @@ class Verify:
         }
 
     def depth(self, state: State, settings: Settings) -> int:
-        """How many of the retrieved images are asked everything."""
+        """How many of the retrieved images are verified."""
         return settings.top_k
 
     async def _ask(self, wanted: dict[str, list[str]], verifier: Role) -> VerifyOutput:
-        """The answers of some images; images of one content answer once for all."""
-        leaders = self._leaders(wanted)
-        found = await self._ask_each({name: wanted[name] for name in leaders.values()}, verifier)
-        known = {name: found.verdicts[first] for name, first in leaders.items() if first in found.verdicts}
+        """Verify some images; copies of one image are verified once."""
+        representatives = self._representatives(wanted)
+        found = await self._ask_each({name: wanted[name] for name in representatives.values()}, verifier)
+        known = {
+            name: found.verdicts[first] for name, first in representatives.items() if first in found.verdicts
+        }
         return replace(
             found,
             verdicts={name: dict(answers) for name, answers in known.items()},
-            refused={name: found.refused[first] for name, first in leaders.items() if first in found.refused},
-            unpaid=tuple(name for name, first in leaders.items() if first in found.unpaid),
+            refused={
+                name: found.refused[first]
+                for name, first in representatives.items()
+                if first in found.refused
+            },
+            unasked=tuple(name for name, first in representatives.items() if first in found.unasked),
         )
 
-    def _leaders(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, str]:
-        """Each image, and the first of the same content that is asked the same."""
+    def _representatives(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Maps each image to the first copy of it with the same open questions."""
         firsts: dict[tuple[str, ...], str] = {}
         return {
             name: firsts.setdefault((self.collection.key(name), *questions), name)
@@ -135,7 +141,7 @@ class Verify:
             verdicts=verdicts,
             notes=[*notes, *at_step(self.step, choice.notes), *self._refusals(refused, verdicts)],
             usage=[spent(self.step, self.role, choice.usage)],
-            unpaid=tuple(name for name in refs if name not in verdicts and name not in refused),
+            unasked=tuple(name for name in refs if name not in verdicts and name not in refused),
             refused=refused,
         )
 
@@ -150,10 +156,10 @@ class Verify:
             for name, why in refused.items()
         ]
 
-    async def _put(
+    async def _ask_question(
         self, question: str, names: Iterable[str], known: Verdicts, left: int | None, verifier: Role
     ) -> tuple[VerifyOutput, list[NoteDict]]:
-        """Put one question, for at most `left` calls, to the images that have not answered it.
+        """Ask one question, in at most `left` calls, about the images for which the answer is unknown.
 
         The answers are added to what is `known`. Also returned is a note where the budget was too small.
         """
@@ -162,12 +168,12 @@ class Verify:
         found = await self._ask({name: unasked[name] for name in chosen}, verifier)
         for name, answers in found.verdicts.items():
             known[name].update(answers)
-        short += not_verified(len(found.unpaid), len(chosen), self.step)
+        short += not_verified(len(found.unasked), len(chosen), self.step)
         return replace(found, notes=[*found.notes, *ties(found.verdicts, [question])]), short
 
 
 def affordable(open_questions: dict[str, list[str]], budget: int | None) -> tuple[list[str], list[NoteDict]]:
-    """The first candidates whose open questions `budget` calls can answer, and a note if some are left."""
+    """The first candidates whose open questions fit into `budget` calls, and a note when some do not."""
     chosen: list[str] = []
     cost = 0
     for name, questions in open_questions.items():
@@ -184,7 +190,7 @@ def not_verified(left: int, total: int, step: str = Verify.step) -> list[NoteDic
 
 
 def require_some(unverified: Mapping[str, str], asked: Iterable[str]) -> None:
-    """Make sure that it is not the model which takes no picture at all; one refused picture may be to blame itself.
+    """Make sure that not every one of several candidates was refused, as by a model that takes no images.
 
     Raises:
         RequestRefused: there are several candidates, and every one was refused.
@@ -201,7 +207,7 @@ def count_matches(answers: dict[str, float], predicates: list[Predicate]) -> int
 
 
 def satisfies(answers: Mapping[str, float], predicate: Predicate) -> bool:
-    """Whether an image with these answers satisfies a predicate; a question without an answer speaks against it."""
+    """Whether an image with these answers satisfies a predicate; without an answer it does not."""
     return matches_expected(answers.get(predicate["question"], 0.5), predicate["expected"])
 
 

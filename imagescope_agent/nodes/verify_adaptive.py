@@ -1,4 +1,4 @@
-"""Verification that stops early: the same first places as asking everything, for a part of the questions."""
+"""Verification with early stopping: the same first ranks as full verification, with fewer questions."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from imagescope_agent.state import State, Verdicts
 
 
 class VerifyAdaptive(Verify):
-    """Ask only what can still change the first places; rank by the fused score of what was answered.
+    """Verifies only what can still change the first ranks, and ranks by the fused score.
 
     Args:
-        verifier: who is asked.
-        collection: where the pictures are.
+        verifier: the role that is called.
+        collection: holds the images.
         fusion: what an answer is worth beside the retrieval score.
-        at_once: questions in one batch at least: more share a picture's prefix, fewer waste less. They are about as
+        at_once: questions in one batch at least: more share an image's prefix, fewer are wasted. They are about as
             many candidates as places are to be certain, so that from two places on each gets one at a time.
     """
 
@@ -54,46 +54,46 @@ class VerifyAdaptive(Verify):
         names = ranking[: settings.top_k]
         if not predicates or not names:
             return {"matches": {}, "ranking_verify": ranking}
-        inquiry = _Inquiry(state, names, settings.certain, self.fusion)
+        verification = _AdaptiveVerification(state, names, settings.certain, self.fusion)
         left, verifier = remaining(state, settings), on_budget(self.verifier, state, settings)
-        unpaid = False
-        while not unpaid and (wanted := inquiry.next(self.at_once, left)):
+        unasked = False
+        while not unasked and (wanted := verification.next(self.at_once, left)):
             found = await self._ask(wanted, verifier)
-            inquiry.tell(wanted, found)
+            verification.record(wanted, found)
             left = None if left is None else left - sum(entry["calls"] for entry in found.usage)
-            unpaid = bool(found.unpaid)
-        if (left is not None or unpaid) and inquiry.plan.next():
-            inquiry.notes.append(
+            unasked = bool(found.unasked)
+        if (left is not None or unasked) and verification.plan.next():
+            verification.notes.append(
                 note(self.step, "budget", "asking ended before the first places were certain")
             )
-        order = [names[candidate] for candidate in inquiry.plan.ranking(unknown=0.0)]
+        order = [names[candidate] for candidate in verification.plan.ranking(unknown=0.0)]
         questions = [predicate["question"] for predicate in predicates]
-        known = {name: answers for name, answers in inquiry.known.items() if answers}
-        unverified = {name: why for name, why in inquiry.refused.items() if name not in known}
+        known = {name: answers for name, answers in verification.known.items() if answers}
+        unverified = {name: why for name, why in verification.refused.items() if name not in known}
         require_some(unverified, {*known, *unverified})
         return {
-            "verdicts": inquiry.new,
+            "verdicts": verification.new,
             "matches": {name: count_matches(answers, predicates) for name, answers in known.items()},
             "unverified": unverified,
             "ranking_verify": [*order, *ranking[len(names) :]],
-            "notes": [*inquiry.notes, *ties(known, questions)],
-            "usage": inquiry.usage,
+            "notes": [*verification.notes, *ties(known, questions)],
+            "usage": verification.usage,
         }
 
 
 class EarlyStop:
-    """Chooses the next questions; asks nobody itself.
+    """Chooses the next questions; makes no model calls.
 
-    A candidate's score is its head start plus the worth of its answers; ties stay in first-stage order. The
+    A candidate's score is its initial score plus the worth of its answers; ties stay in first-stage order. The
     optimistic ranking counts what was not asked as worth the most. Once its first alpha are answered in full, no
     other candidate can pass them: their true scores are already at least what any other could reach. So asking
-    always goes on among those alpha, and whoever disappoints falls back at once.
+    always goes on among those alpha, and a candidate that falls short drops at once.
 
     Args:
         count: candidates, numbered in first-stage order.
         questions: predicates about each.
         alpha: how many of the best must be exact.
-        start: head start of each candidate, in the unit of `worth`; none when None.
+        start: initial score of each candidate, in the unit of `worth`; none when None.
         most: what an answer is worth at most; satisfied predicates are counted when it is 1.
     """
 
@@ -110,8 +110,8 @@ class EarlyStop:
         self.start = [0.0] * count if start is None else list(start)
         self.answers: list[dict[int, float]] = [{} for _ in range(count)]
 
-    def tell(self, candidate: int, question: int, worth: float) -> None:
-        """Take down what an answer is worth; also one that was known before."""
+    def record(self, candidate: int, question: int, worth: float) -> None:
+        """Record the score of an answer."""
         self.answers[candidate][question] = min(worth, self.most)
 
     def ranking(self, unknown: float | None = None) -> list[int]:
@@ -122,7 +122,7 @@ class EarlyStop:
         return sorted(range(self.count), key=lambda each: (-self.score(each, unknown), each))
 
     def score(self, candidate: int, unknown: float | None = None) -> float:
-        """The head start and all answers together; rounded, so that the order of adding decides nothing."""
+        """The initial score and all answers together; rounded, so that the order of adding decides nothing."""
         known = self.answers[candidate]
         guess = self.most if unknown is None else unknown
         answers = (known.get(question, guess) for question in range(self.questions))
@@ -131,9 +131,9 @@ class EarlyStop:
     def next(self, at_once: int = 1) -> list[tuple[int, int]]:
         """(candidate, question) pairs to ask now, up to `at_once` a candidate; empty when the top is certain.
 
-        The question that disappointed most often so far comes first: it decides most.
+        The question with the lowest success rate so far comes first: it decides most.
         """
-        hardest = sorted(range(self.questions), key=self._hope)
+        hardest = sorted(range(self.questions), key=self._success_rate)
         return [
             (candidate, question)
             for candidate in self.ranking()[: self.alpha]
@@ -145,14 +145,14 @@ class EarlyStop:
         """How many answers are known."""
         return sum(map(len, self.answers))
 
-    def _hope(self, question: int) -> tuple[float, int]:
+    def _success_rate(self, question: int) -> tuple[float, int]:
         """The share of candidates that satisfied the question, one of two before anything is known."""
         known = [answers[question] > 0 for answers in self.answers if question in answers]
         return (1 + sum(known)) / (2 + len(known)), question
 
 
-class _Inquiry:
-    """What is asked and known about some candidates, by name."""
+class _AdaptiveVerification:
+    """State of an adaptive verification: questions, answers, notes and usage by candidate."""
 
     def __init__(self, state: State, names: list[str], certain: int, fusion: ScoreFusion) -> None:
         starts = fusion.starts(state["candidates"])
@@ -169,9 +169,9 @@ class _Inquiry:
         self.notes: list[NoteDict] = []
         self.usage: list[StepUsage] = []
         for name in names:
-            self._learn(name, state.get("verdicts", {}).get(name, {}))
+            self._record_answers(name, state.get("verdicts", {}).get(name, {}))
         self.refused: dict[str, str] = {}
-        self._leave_out({name: why for name, why in state.get("unverified", {}).items() if name in names})
+        self._skip_refused({name: why for name, why in state.get("unverified", {}).items() if name in names})
 
     def next(self, at_once: int, left: int | None) -> dict[str, list[str]]:
         """The questions to ask now by candidate: at least `at_once` together and at most `left`."""
@@ -184,32 +184,32 @@ class _Inquiry:
             wanted.setdefault(self.names[candidate], []).append(self.predicates[question]["question"])
         return wanted
 
-    def tell(self, wanted: dict[str, list[str]], found: VerifyOutput) -> None:
-        """Take down the answers; a candidate whose picture is gone cannot be among the best."""
+    def record(self, wanted: dict[str, list[str]], found: VerifyOutput) -> None:
+        """Record the answers; a candidate whose image is gone cannot be among the best."""
         self.notes += found.notes
         self.usage += found.usage
         for name, answers in found.verdicts.items():
             self.new.setdefault(name, {}).update(answers)
-            self._learn(name, answers)
-        self._leave_out(found.refused)
+            self._record_answers(name, answers)
+        self._skip_refused(found.refused)
         for name in wanted:
-            if name not in found.verdicts and name not in found.unpaid and name not in found.refused:
-                self._close(name, -self.fusion.full)
+            if name not in found.verdicts and name not in found.unasked and name not in found.refused:
+                self._settle(name, -self.fusion.full)
 
-    def _leave_out(self, refused: Mapping[str, str]) -> None:
-        """Ask no more about these: what is not known of them speaks neither for nor against them."""
+    def _skip_refused(self, refused: Mapping[str, str]) -> None:
+        """Ask no more about refused candidates; their unknown answers count 0."""
         self.refused.update(refused)
         for name in refused:
-            self._close(name, 0.0)
+            self._settle(name, 0.0)
 
-    def _close(self, name: str, worth: float) -> None:
+    def _settle(self, name: str, worth: float) -> None:
         for number, predicate in enumerate(self.predicates):
             if predicate["question"] not in self.known[name]:
-                self.plan.tell(self.names.index(name), number, worth)
+                self.plan.record(self.names.index(name), number, worth)
 
-    def _learn(self, name: str, answers: dict[str, float]) -> None:
+    def _record_answers(self, name: str, answers: dict[str, float]) -> None:
         for number, predicate in enumerate(self.predicates):
             if (question := predicate["question"]) in answers:
                 self.known[name][question] = answers[question]
                 worth = self.fusion.worth(answers[question], predicate["expected"])
-                self.plan.tell(self.names.index(name), number, worth)
+                self.plan.record(self.names.index(name), number, worth)

@@ -111,7 +111,7 @@ def test_the_first_places_are_those_of_asking_everything(world: Any) -> None:
         assert sum(entry["calls"] for entry in whole["usage"]) == questions * len(ALL)
         assert early["ranking_verify"][:certain] == whole["ranking_verify"][:certain]
         saved.append(1 - sum(entry["calls"] for entry in early["usage"]) / (questions * len(ALL)))
-    assert sum(saved) / len(saved) > 0.1  # of eight candidates; of twenty see test_early_stop
+    assert sum(saved) / len(saved) > 0.1  # of eight candidates; of twenty see test_verify_adaptive
 
 
 @pytest.mark.parametrize("certain, first", [(1, 2), (2, 2), (3, 3), (8, 24)])
@@ -135,7 +135,7 @@ def running(**settings: Any) -> Any:
 
 
 def even(world: Any, judge: Any) -> Any:
-    """Neither retrieval nor verdicts tell the pictures apart."""
+    """Neither retrieval nor verdicts record the pictures apart."""
     return services(world, "red", text="a thing", scorer=lambda asked: [0.6, 0.4], judge=judge)
 
 

@@ -23,7 +23,8 @@ def test_a_server_can_describe_it(world: Any, name: str) -> None:
     context = graph.get_context_jsonschema()
     assert {"k", "top_k", "tau", "alpha", "judge", "seed", "budget"} <= set(context["properties"])
     asked = set(graph.get_input_jsonschema()["properties"])
-    assert asked == {"query", "reference", *(["rejected"] if name == "cotrr" else [])}
+    further = {"cotrr": ["rejected"], "chat": ["feedback"]}
+    assert asked == {"query", "reference", *further.get(name, [])}
     assert "ranking" in graph.get_output_jsonschema()["properties"]
 
 

@@ -1,4 +1,4 @@
-"""The first node of a round of ImageScope's chat procedure: what was wanted before describes the reference."""
+"""The first node of a round of ImageScope's chat procedure: the previous target describes the reference."""
 
 from __future__ import annotations
 

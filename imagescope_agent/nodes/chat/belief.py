@@ -1,4 +1,4 @@
-"""What verdicts say about which image is wanted, and what an answer to a question would add, in bits."""
+"""Belief over candidate images from verdicts, and expected information gain of questions in bits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DOUBT = 0.05  # a verdict is never believed more than 1 - DOUBT
 
 
 def beliefs(ids: Sequence[str], predicates: Sequence[Predicate], verdicts: Verdicts) -> dict[str, float]:
-    """How likely each image is the wanted one: by its verdicts, and as the root of its rank; they sum to 1."""
+    """P(target) of each image from its verdicts, with the prior rank^-0.5; sums to 1."""
     weights = {}
     for rank, name in enumerate(ids, start=1):
         weight = rank**-0.5
@@ -24,7 +24,7 @@ def beliefs(ids: Sequence[str], predicates: Sequence[Predicate], verdicts: Verdi
 
 
 def information(questions: Sequence[str], belief: Mapping[str, float], verdicts: Verdicts) -> float:
-    """Bits that the answer to a question should tell about which image is wanted.
+    """Expected information gain of a question about the target image, in bits.
 
     I(image; answer) = H(sum_i b_i a_i) - sum_i b_i H(a_i), with belief b and the chances a_i of an image's answers.
 
@@ -44,7 +44,7 @@ def information(questions: Sequence[str], belief: Mapping[str, float], verdicts:
 
 
 def answers(verdicts: Sequence[float]) -> list[float]:
-    """The chances that a yes to each of several questions is an image's answer, then that of none; they sum to 1."""
+    """P(yes) of each of several exclusive questions for one image, then P(none); sums to 1."""
     yes = [believed(each) for each in verdicts]
     none = math.prod(1.0 - each for each in yes)
     chances = [*(none * each / (1.0 - each) for each in yes), none]
@@ -52,10 +52,10 @@ def answers(verdicts: Sequence[float]) -> list[float]:
 
 
 def entropy(parts: Iterable[float]) -> float:
-    """Bits that are missing to tell which of several it is, by their chances."""
+    """Shannon entropy of a distribution, in bits."""
     return -sum(part * math.log2(part) for part in parts if part > 0.0)
 
 
 def believed(probability: float) -> float:
-    """A verdict kept away from certainty, so that one wrong one cannot rule an image out."""
+    """A verdict clipped to [DOUBT, 1 - DOUBT], so that one wrong verdict cannot exclude an image."""
     return min(max(probability, DOUBT), 1.0 - DOUBT)

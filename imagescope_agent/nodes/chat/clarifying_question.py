@@ -1,4 +1,4 @@
-"""The one question that should narrow the search most: proposed, worded, surveyed on the likely images, chosen."""
+"""Clarifying questions by expected information gain: propose, word, survey the likely images, choose."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LIKELIHOOD = 0.9  # that the wanted image is among those that are surveyed
 
 
 class Propose:
-    """Ask the talker what the likely images differ in, when no known question is worth asking."""
+    """Proposes predicates that the likely images differ in, when no known question is worth asking."""
 
     step = "propose"
 
@@ -67,7 +67,7 @@ class Propose:
 
 
 class Word:
-    """Have the talker word what was proposed for the user; several predicates may be asked for in the same words."""
+    """Words the proposed predicates as questions for the user; several may share one wording."""
 
     step = "ask"
 
@@ -98,7 +98,7 @@ class Word:
 
 
 class Survey(Verify):
-    """Ask the verifier what the likely images answer to the proposed questions, where that is not known yet."""
+    """Verifies the proposed predicates on the likely images, where that is not known yet."""
 
     step = "survey"
 
@@ -115,7 +115,7 @@ class Survey(Verify):
                 break
             for predicate in predicates:
                 left = None if budget is None else budget - sum(entry["calls"] for entry in usage)
-                found, short = await self._put(predicate, open_, known, left, verifier)
+                found, short = await self._ask_question(predicate, open_, known, left, verifier)
                 open_ = [name for name in open_ if name not in found.refused]
                 notes += [*found.notes, *short]
                 usage += found.usage
@@ -125,7 +125,7 @@ class Survey(Verify):
 
 
 class Choose:
-    """Choose the question worth asking; asks nobody."""
+    """Chooses the question worth asking; makes no model call."""
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `question`, None when none would help, and `asked` with what it asks for."""
@@ -136,7 +136,7 @@ class Choose:
 
 
 class AnswerTurn(Answer):
-    """The turn's answer, added to the conversation."""
+    """Builds the results and appends the turn to the conversation."""
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `ranking`, `results` and `turns` with this one."""
@@ -154,7 +154,7 @@ class AnswerTurn(Answer):
 
 
 async def ask(state: State) -> dict[str, Any]:
-    """Wait for the user; the next message, an answer or not, begins the next turn."""
+    """Interrupt until the next message, whether it answers the question or not."""
     message = interrupt({"question": state["question"]})
     if isinstance(message, str):
         message = {"query": message}

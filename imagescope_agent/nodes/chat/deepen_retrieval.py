@@ -1,4 +1,4 @@
-"""A deeper search for conversations: what is known to fit comes first, the next are tried while too few fit."""
+"""Deeper retrieval for conversations: images known to match come first, more are verified while too few match."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class VerifyDeeper(Verify):
         usage: list[StepUsage] = []
         for predicate in hardest_first(state, self.depth(state, settings)):
             left = None if budget is None else budget - sum(entry["calls"] for entry in usage)
-            found, short = await self._put(predicate["question"], fits, known, left, verifier)
+            found, short = await self._ask_question(predicate["question"], fits, known, left, verifier)
             notes += [*found.notes, *short]
             usage += found.usage
             fits = [] if short else [name for name in fits if satisfies(known[name], predicate)]
@@ -124,7 +124,7 @@ def deepest(state: State, settings: Settings) -> int:
 
 
 async def go_further(state: State) -> dict[str, Any]:
-    """Take the next images; asks nobody."""
+    """Move on to the next images; makes no model call."""
     return {"reflections": state["reflections"] + 1}
 
 
@@ -161,7 +161,7 @@ def ruled_out(answers: Mapping[str, float], predicates: Sequence[Predicate]) -> 
 
 
 def known_first(found: Sequence[str], state: State) -> list[str]:
-    """What is known to fit all that was said before, then what is known not to, then the others, each in its order."""
+    """Images known to match all earlier predicates, then those known not to, then the others, each in their order."""
     predicates, verdicts = newest(state["facts"]), state.get("verdicts", {})
 
     def place(name: str) -> int:

@@ -1,4 +1,4 @@
-"""A conversation's later turns: fold a message into what is wanted, and check what is new."""
+"""Dialogue state tracking: update the standing facts with a message, and derive predicates for the new ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOWN = 8  # facts that a model is shown of a long conversation; the others stan
 
 
 class UpdateDialogueState:
-    """One call of the talker: which standing facts no longer hold, what is new, the target described anew.
+    """One call of the talker: which facts to drop, which are new, and a new description of the target.
 
     Args:
         talker: who is asked.
@@ -60,51 +60,51 @@ class UpdateDialogueState:
         }
         text = self.prompt.fill(**said, message=message)
         talker = on_budget(self.talker, state, settings)
-        folded, reply = await ask_one(talker, text, parse_fold, schema=FoldAnswer, again=again)
-        intent, known = as_intent(folded), " ".join(said.values())
+        update, reply = await ask_one(talker, text, parse_fold, schema=FoldAnswer, again=again)
+        intent, known = as_intent(update), " ".join(said.values())
         if problem := await drift(intent, message, known, self.prompt.examples, self.embedder):
             raise unusable(problem, text, reply)
-        folded.drop = [shown[number - 1] + 1 for number in folded.drop if 1 <= number <= len(shown)]
+        update.drop = [shown[number - 1] + 1 for number in update.drop if 1 <= number <= len(shown)]
         return {
-            **folded_in(state, folded),
+            **apply_update(state, update),
             "notes": at_step(self.step, reply.notes),
             "usage": [spent(self.step, self.role, reply.usage)],
         }
 
 
-def as_intent(folded: FoldAnswer) -> Intent:
-    """What a reply says: its new instructions and its descriptions."""
-    steps: list[Instruction] = [{"type": step.type, "text": step.text} for step in folded.steps]
-    return {"steps": steps, "core": folded.core, "enhanced": folded.enhanced, "full": folded.full}
+def as_intent(update: FoldAnswer) -> Intent:
+    """The intent in a reply: new instructions and descriptions."""
+    steps: list[Instruction] = [{"type": step.type, "text": step.text} for step in update.steps]
+    return {"steps": steps, "core": update.core, "enhanced": update.enhanced, "full": update.full}
 
 
 def shown_facts(facts: Sequence[Fact]) -> list[int]:
-    """The places of the facts that a model is shown, at most `SHOWN`, in order: what is not there describes least."""
+    """Indices of the facts in the prompt, at most `SHOWN`, in order; removals are left out first."""
     places = list(range(len(facts)))
     spare = [place for place in places if facts[place]["type"] == "Removal"]
     left_out = {*[*spare, *(place for place in places if place not in spare)][: max(0, len(facts) - SHOWN)]}
     return [place for place in places if place not in left_out]
 
 
-def folded_in(state: State, folded: FoldAnswer) -> dict[str, Any]:
-    """The conversation after a message: facts are kept word for word, so that their verdicts stay known."""
-    steps: list[Instruction] = [{"type": step.type, "text": step.text} for step in folded.steps]
-    grains = (folded.core, folded.enhanced, folded.full)
+def apply_update(state: State, update: FoldAnswer) -> dict[str, Any]:
+    """The dialogue state after a message; kept facts stay unchanged, so that their verdicts can be reused."""
+    steps: list[Instruction] = [{"type": step.type, "text": step.text} for step in update.steps]
+    grains = (update.core, update.enhanced, update.full)
     if answered := answered_predicate(state):
-        return _after_answer(state, answered, folded, grains)
-    new_topic = folded.topic == "new"
+        return _after_answer(state, answered, update, grains)
+    new_topic = update.topic == "new"
     kept = [
-        fact for number, fact in enumerate(state["facts"], 1) if not new_topic and number not in folded.drop
+        fact for number, fact in enumerate(state["facts"], 1) if not new_topic and number not in update.drop
     ]
     question = state["question"]
-    if not new_topic and question and not question.get("also") and folded.answer in ("Yes", "No"):
-        kept = _answered(kept, {"question": question["asks"], "expected": folded.answer})
-    left = _left_behind(state) if new_topic else {}
-    return {**left, **_wanted(kept, steps, grains, left.get("reference", state["reference"]))}
+    if not new_topic and question and not question.get("also") and update.answer in ("Yes", "No"):
+        kept = _with_answer(kept, {"question": question["asks"], "expected": update.answer})
+    left = _reset_topic(state) if new_topic else {}
+    return {**left, **_with_intent(kept, steps, grains, left.get("reference", state["reference"]))}
 
 
 def answered_predicate(state: State) -> Predicate | None:
-    """Our question with its answer, where the whole message is one; several predicates have no plain answer."""
+    """The pending question as a predicate with its answer, where the message is a plain yes or no to it."""
     question, answer = state["question"], plain_answer(state["query"])
     if question is None or answer is None or question.get("also"):
         return None
@@ -112,37 +112,37 @@ def answered_predicate(state: State) -> Predicate | None:
 
 
 def in_words(answered: Predicate) -> str:
-    """An answered question as one message: a bare "yes" says nothing that could describe the target anew."""
+    """An answered question as one message for the model, which cannot interpret a bare "yes"."""
     return f"{answered['question'][:1].lower()}{answered['question'][1:]} {answered['expected'].lower()}"
 
 
 def _after_answer(
-    state: State, answered: Predicate, folded: FoldAnswer, grains: tuple[str, str, str]
+    state: State, answered: Predicate, update: FoldAnswer, grains: tuple[str, str, str]
 ) -> dict[str, Any]:
     """A new fact whose predicate is known; what is not there describes no picture, so "no" leaves the grains."""
-    kept = [fact for number, fact in enumerate(state["facts"], 1) if number not in folded.drop]
-    text = folded.steps[0].text if len(folded.steps) == 1 else None
+    kept = [fact for number, fact in enumerate(state["facts"], 1) if number not in update.drop]
+    text = update.steps[0].text if len(update.steps) == 1 else None
     if answered["expected"] == "No":
         grains = (state["intent"]["core"], state["intent"]["enhanced"], state["intent"]["full"])
-    return _wanted(_answered(kept, answered, text), [], grains, state["reference"])
+    return _with_intent(_with_answer(kept, answered, text), [], grains, state["reference"])
 
 
 def message_as_fact(state: State) -> dict[str, Any]:
-    """Go on without a model: the message, or the answered question, is one more fact in its own words."""
+    """Fallback without a model: the message, or the answered question, becomes one more fact."""
     words, kept = state["query"], list(state["facts"])
     steps: list[Instruction] = []
     if answered := answered_predicate(state):
-        kept = _answered(kept, answered)
+        kept = _with_answer(kept, answered)
         words = f"{answered['question']} {answered['expected']}"
     else:
         steps = [{"type": "Addition", "text": words}]
     old = state["intent"]
     grains = (old["core"], f"{old['enhanced']}, {words}", f"{old['full']}, {words}")
-    return _wanted(kept, steps, grains, state["reference"])
+    return _with_intent(kept, steps, grains, state["reference"])
 
 
 class VerifyNewFacts(Predicates):
-    """The reasoner's second call, for the instructions that are new; the standing ones keep their predicates.
+    """Derives predicates for the new instructions; standing facts keep theirs.
 
     The first standing fact stands before them: one instruction by itself is no request that a model is used to.
     """
@@ -156,11 +156,11 @@ class VerifyNewFacts(Predicates):
         """
         new, context = _new_steps(state), state["facts"][:1]
         if not new or not state["ranking_retrieve"]:
-            return _checked(state, [])
+            return _with_predicates(state, [])
         before: list[Instruction] = [{"type": fact["type"], "text": fact["text"]} for fact in context]
         found, reply = await self.ask([*before, *new], state, runtime, again)
         predicates, notes = unique_predicates(without_context(found, context, len(new)), len(new))
-        return {**account(self, reply, notes), **_checked(state, predicates)}
+        return {**account(self, reply, notes), **_with_predicates(state, predicates)}
 
 
 def without_context(found: list[Predicate], context: list[Fact], new: int) -> list[Predicate]:
@@ -170,7 +170,7 @@ def without_context(found: list[Predicate], context: list[Fact], new: int) -> li
 
 
 def newest(facts: Sequence[Fact]) -> list[Predicate]:
-    """What the facts ask of an image: each question once, as the newest fact expects it."""
+    """The predicates of the facts: each question once, with the answer that the newest fact expects."""
     asked: dict[str, Predicate] = {}
     for fact in facts:
         for predicate in fact["predicates"]:
@@ -179,11 +179,11 @@ def newest(facts: Sequence[Fact]) -> list[Predicate]:
 
 
 def standing_predicates(state: State) -> dict[str, Any]:
-    """Go on with what is checked already."""
-    return _checked(state, [])
+    """Fallback: keep the predicates of the standing facts."""
+    return _with_predicates(state, [])
 
 
-def _answered(facts: list[Fact], predicate: Predicate, text: str | None = None) -> list[Fact]:
+def _with_answer(facts: list[Fact], predicate: Predicate, text: str | None = None) -> list[Fact]:
     """The facts with an answered question among them, in `text`'s words, whatever was known about it before."""
     others = [
         fact for fact in facts if all(p["question"] != predicate["question"] for p in fact["predicates"])
@@ -193,7 +193,7 @@ def _answered(facts: list[Fact], predicate: Predicate, text: str | None = None) 
     return [*others, {"type": kind, "text": text, "predicates": [predicate]}]
 
 
-def _wanted(
+def _with_intent(
     kept: list[Fact], steps: list[Instruction], grains: tuple[str, str, str], reference: str | None
 ) -> dict[str, Any]:
     """The intent after a message; a reference's description cannot stand for what to change in it."""
@@ -206,8 +206,8 @@ def _wanted(
     return {"facts": kept, "intent": intent, "request": request, "query": request}
 
 
-def _left_behind(state: State) -> dict[str, Any]:
-    """What a new topic clears; a reference that came with this very message belongs to the new one."""
+def _reset_topic(state: State) -> dict[str, Any]:
+    """What a new topic resets; a reference that came with this message belongs to the new topic."""
     turns = state["turns"]
     cleared = {name: value for name, value in new_conversation().items() if name in OF_TOPIC}
     if state["anchor"] is None or not turns or turns[-1]["reference"] != state["anchor"]:
@@ -216,11 +216,11 @@ def _left_behind(state: State) -> dict[str, Any]:
 
 
 def _new_steps(state: State) -> list[Instruction]:
-    """The intent's steps begin with those of the standing facts."""
+    """The intent's steps beyond those of the standing facts."""
     return state["intent"]["steps"][len(state["facts"]) :]
 
 
-def _checked(state: State, predicates: list[Predicate]) -> dict[str, Any]:
+def _with_predicates(state: State, predicates: list[Predicate]) -> dict[str, Any]:
     new: list[Fact] = [
         {"type": step["type"], "text": step["text"], "predicates": []} for step in _new_steps(state)
     ]

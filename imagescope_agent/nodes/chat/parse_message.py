@@ -141,18 +141,18 @@ def read_message(text: str, shown: list[ResultDict]) -> ParsedMessage:
 
 
 def plain_answer(text: str) -> str | None:
-    """ "Yes" or "No" where the whole message says nothing else."""
+    """ "Yes" or "No" where the message is nothing else; else None."""
     match = _PLAIN.fullmatch(text)
     return None if match is None else "Yes" if match[1] else "No"
 
 
 def has_words(state: State) -> bool:
-    """Whether the turn's message says anything that a model must read."""
+    """Whether the turn's message has words that a model must interpret."""
     return state["query"] != state["request"] or not state["turns"]
 
 
 def is_first(state: State) -> bool:
-    """Whether nothing was understood before."""
+    """Whether there is no intent yet."""
     return not state["intent"]["full"]
 
 

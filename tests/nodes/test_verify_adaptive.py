@@ -20,7 +20,7 @@ def test_the_top_is_that_of_asking_everything_on_random_verdict_tables() -> None
             assert len(set(pairs)) == len(pairs)
             for candidate, question in pairs:
                 assert question not in plan.answers[candidate]
-                plan.tell(candidate, question, table[candidate][question])
+                plan.record(candidate, question, table[candidate][question])
         full = sorted(range(count), key=lambda candidate: (-sum(table[candidate]), candidate))
         assert plan.ranking()[:alpha] == full[:alpha]
         assert sorted(plan.ranking()) == list(range(count))
@@ -31,15 +31,15 @@ def test_the_top_is_that_of_asking_everything_on_random_verdict_tables() -> None
 
 def test_what_is_known_before_is_not_asked_again() -> None:
     plan = EarlyStop(3, 2, 1)
-    plan.tell(0, 0, True)
-    plan.tell(0, 1, True)
+    plan.record(0, 0, True)
+    plan.record(0, 1, True)
     assert plan.next() == []
     plan = EarlyStop(3, 2, 1)
-    plan.tell(0, 1, False)
+    plan.record(0, 1, False)
     assert plan.next() == [(1, 1)]  # the question that failed comes first, to the one that may still be best
-    plan.tell(1, 1, False)
+    plan.record(1, 1, False)
     assert plan.next() == [(2, 1)]
-    plan.tell(2, 1, False)
+    plan.record(2, 1, False)
     assert plan.next() == [(0, 0)]
 
 
@@ -54,7 +54,7 @@ def test_the_top_is_that_of_asking_everything_with_head_starts_and_soft_answers(
         plan = EarlyStop(count, questions, alpha, start=start, most=most)
         while pairs := plan.next(rng.randint(1, 3)):
             for candidate, question in pairs:
-                plan.tell(candidate, question, table[candidate][question])
+                plan.record(candidate, question, table[candidate][question])
         full = sorted(range(count), key=lambda each: (-round(start[each] + sum(table[each]), 9), each))
         for unknown in (most, 0.0, -most):
             assert plan.ranking(unknown)[:alpha] == full[:alpha]

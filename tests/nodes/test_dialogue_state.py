@@ -14,7 +14,7 @@ from imagescope_agent.nodes.chat.dialogue_state import (
     UpdateDialogueState,
     VerifyNewFacts,
     answered_predicate,
-    folded_in,
+    apply_update,
     in_words,
     shown_facts,
     without_context,
@@ -52,7 +52,7 @@ def test_a_plain_answer_is_told_with_its_question_and_becomes_a_fact_with_a_know
     state = conversation("Yes!")
     answered = answered_predicate(state)
     assert answered == STAR and in_words(answered) == "is there a red star? yes"
-    update = folded_in(state, reply(steps=[{"type": "Addition", "text": "a red star"}]))
+    update = apply_update(state, reply(steps=[{"type": "Addition", "text": "a red star"}]))
     assert update["facts"] == [
         STANDING,
         {"type": "Addition", "text": "a red star", "predicates": [STAR]},
@@ -63,7 +63,7 @@ def test_a_plain_answer_is_told_with_its_question_and_becomes_a_fact_with_a_know
 
 @pytest.mark.parametrize("topic", ["same", "new"])
 def test_no_leaves_the_description_and_a_plain_answer_never_changes_the_topic(topic: str) -> None:
-    update = folded_in(conversation("no"), reply(topic=topic))
+    update = apply_update(conversation("no"), reply(topic=topic))
     assert [fact["text"] for fact in update["facts"]] == ["a boat", "Is there a red star? No"]
     assert update["facts"][1]["type"] == "Removal"
     assert update["intent"]["full"] == "a boat at night"
@@ -72,7 +72,7 @@ def test_no_leaves_the_description_and_a_plain_answer_never_changes_the_topic(to
 def test_more_than_an_answer_is_folded_as_it_was_said() -> None:
     state = conversation("no, a green one")
     assert answered_predicate(state) is None
-    update = folded_in(state, reply(answer="No", steps=[{"type": "Addition", "text": "a green star"}]))
+    update = apply_update(state, reply(answer="No", steps=[{"type": "Addition", "text": "a green star"}]))
     steps = [step["text"] for step in update["intent"]["steps"]]
     assert steps == ["a boat", "Is there a red star? No", "a green star"]
     assert update["intent"]["full"] == "a boat and a star at night"
@@ -87,7 +87,7 @@ def test_yes_answers_no_question_that_asks_for_several_predicates() -> None:
         "information": 1.0,
     }
     assert answered_predicate(state) is None
-    assert folded_in(state, reply(answer="Yes"))["facts"] == [STANDING]
+    assert apply_update(state, reply(answer="Yes"))["facts"] == [STANDING]
 
 
 @pytest.mark.parametrize(
