@@ -25,7 +25,7 @@ from imagescope_agent.mllms.engine.request_queue import GenerateOutput, Job, Sco
 from imagescope_agent.mllms.protocols import Attention, Choice, Embedding
 from imagescope_agent.mllms.role import CALLER
 from imagescope_agent.mllms.schema import json_schema
-from imagescope_agent.mllms.usage import total_usage
+from imagescope_agent.records import total_usage
 
 
 class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):

@@ -25,7 +25,7 @@ from imagescope_agent.mllms.engine.prefix_batching import forward_rows, pack
 from imagescope_agent.mllms.engine.recovery import does_not_fit
 from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
 from imagescope_agent.mllms.protocols import Attention
-from imagescope_agent.mllms.usage import total_usage
+from imagescope_agent.records import total_usage
 
 KERNEL = "imagescope_recording"
 _CURRENT = threading.local()

@@ -11,7 +11,7 @@ from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.conversation import Conversation
 from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
 from imagescope_agent.mllms.protocols import Embedding
-from imagescope_agent.mllms.usage import total_usage
+from imagescope_agent.records import total_usage
 
 
 def embed_conversations(
