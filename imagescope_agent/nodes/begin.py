@@ -29,24 +29,31 @@ class Begin:
             BadInput: an empty or too long query, a reference that is not there, or rejected images that are no list.
         """
         check_rejected(state.get("rejected", []))
-        return {
-            "query": check_query(state.get("query")),
-            "reference": find_reference(state.get("reference"), self.collection),
-            "reference_caption": "",
-            "intent": {"steps": [], "core": "", "enhanced": "", "full": ""},
-            "candidates": [],
-            "predicates": [],
-            "reflections": 0,
-            "matches": {},
-            "unverified": {},
-            "judgement": {"order": [], "scores": {}, "reasons": {}},
-            "ranking_retrieve": [],
-            "ranking_verify": [],
-            "ranking": [],
-            "results": [],
-            "notes": Overwrite([]),
-            "usage": Overwrite([]),
-        }
+        return new_turn(
+            check_query(state.get("query")), find_reference(state.get("reference"), self.collection)
+        )
+
+
+def new_turn(query: str, reference: str | None) -> dict[str, Any]:
+    """Every key of a turn, empty, but for a checked query and reference."""
+    return {
+        "query": query,
+        "reference": reference,
+        "reference_caption": "",
+        "intent": {"steps": [], "core": "", "enhanced": "", "full": ""},
+        "candidates": [],
+        "predicates": [],
+        "reflections": 0,
+        "matches": {},
+        "unverified": {},
+        "judgement": {"order": [], "scores": {}, "reasons": {}},
+        "ranking_retrieve": [],
+        "ranking_verify": [],
+        "ranking": [],
+        "results": [],
+        "notes": Overwrite([]),
+        "usage": Overwrite([]),
+    }
 
 
 def check_query(text: object) -> str:

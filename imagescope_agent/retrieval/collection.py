@@ -25,6 +25,7 @@ __all__ = ["FolderCollection", "IndexReport", "build"]
 Vectors = npt.NDArray[np.float32]
 
 REFS = 64 * 2**20  # bytes held of images as a model is shown them: reading and coding one takes milliseconds
+FILES = 4  # reference images held that are not in the collection; several steps of a turn read the same one
 
 
 class FolderCollection:
@@ -60,6 +61,7 @@ class FolderCollection:
         self._keys = {entry.id: entry.key for entry in content.entries}
         self._rows = {name: row for row, name in enumerate(self.ids)}
         self._refs: LRUCache[tuple[str, str], ImageRef] = LRUCache(REFS, getsizeof=lambda ref: len(ref.data))
+        self._files: LRUCache[tuple[str, str], LoadedImage] = LRUCache(FILES)
         self._lock = threading.Lock()
         self._images = images
         self._captions = captions
@@ -178,15 +180,26 @@ class FolderCollection:
         return picture
 
     def reference(self, name: str) -> LoadedImage:
-        """The picture of an id, or of an image file elsewhere where `takes_files`.
+        """The image of an id, or of a file elsewhere where `takes_files`; read again only if the file may have changed.
 
         Raises:
             BadInput: neither an id nor such a file.
             ImageProblem: as `picture`; the file is no image.
         """
-        if name not in self and self.takes_files:
-            return load(Path(name))
-        return self.picture(name)
+        if name in self or not self.takes_files:
+            return self.picture(name)
+        path = Path(name)
+        try:
+            key = name, stamp(path.stat())
+        except (OSError, ValueError):
+            return load(path)  # says what is wrong
+        with self._lock:
+            found = self._files.get(key)
+        if found is None:
+            found = load(path)
+            with self._lock:
+                self._files[key] = found
+        return found
 
     def image_ref(self, name: str) -> ImageRef:
         """The image as a chat model is shown it (see `LoadedImage.ref`); raises as `picture`.

@@ -129,8 +129,8 @@ async def _verified_afresh(chats: Chats, session: Session) -> tuple[Session, lis
         "question": question,
         "asked": [each for each in state["asked"] if not _asks(state, each)],
     }
-    config = await chats.graph.aupdate_state(afresh.config(), forgotten, as_node="predicates")
-    repeated = await chats.graph.ainvoke(None, config, context=chats.settings)
+    config = await chats.store.graph.aupdate_state(afresh.config(), forgotten, as_node="predicates")
+    repeated = await chats.store.graph.ainvoke(None, config, context=chats.store.settings)
     return afresh, list(repeated["usage"])
 
 

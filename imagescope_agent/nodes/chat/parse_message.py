@@ -6,8 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
+
 from imagescope_agent.errors import BadInput, shorten
-from imagescope_agent.nodes.begin import Begin, check_query, find_reference
+from imagescope_agent.nodes.begin import check_query, find_reference, new_turn
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.state import State
 
@@ -38,76 +40,99 @@ _UNSURE = re.compile(r"\W*(?:i\s+)?(?:skip|don'?t\s+know|do\s+not\s+know|no\s+id
 _PLAIN = re.compile(r"\W*(?:(yes|yeah|yep|yup|sure)|(no|nope|nah))\W*(?:please\W*)?", re.I)
 
 
+PARSED = (
+    "parsed_message"  # key of `configurable` under which a caller passes a message that is checked already
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ParsedMessage:
-    """A message taken apart: the images it likes or rejects, and the words that are left."""
+    """A message by its parts: the images it likes or rejects, and the remaining words."""
 
     words: str
     liked: list[str]
     rejected: list[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class CheckedMessage:
+    """A usable message; the graph checks it again only if it is not the one that it is run with.
+
+    Attributes:
+        text: as the user wrote it.
+        query: the text as `check_query` gives it.
+        reference: the new reference as `find_reference` gives it.
+        parsed: its parts.
+    """
+
+    text: object
+    query: str
+    reference: str | None
+    parsed: ParsedMessage
+
+
 class ParseMessage:
-    """Refuse an unusable message; else note what it likes and rejects, and start the turn with the standing request."""
+    """Refuse an unusable message, else note what it likes and rejects and start the turn with the standing request."""
 
     def __init__(self, collection: FolderCollection) -> None:
-        self.collection, self.begin = collection, Begin(collection)
+        self.collection = collection
 
-    async def __call__(self, state: State) -> dict[str, Any]:
+    async def __call__(self, state: State, config: RunnableConfig) -> dict[str, Any]:
         """Return every key of a turn, empty, and every key of a conversation, as it stands.
 
         Raises:
             BadInput: see `check_message`.
         """
         standing: Any = {name: state.get(name, empty) for name, empty in NEW.items()}
-        given = state.get("reference")
-        heard = check_message(state.get("query"), given, standing, self.collection)
-        cleared = await self.begin({"query": state["query"], "reference": given})
-        anchor = cleared["reference"] or standing["anchor"]
+        text, reference = state.get("query"), state.get("reference")
+        message = config.get("configurable", {}).get(PARSED)
+        if not isinstance(message, CheckedMessage) or (message.text, message.reference) != (text, reference):
+            message = check_message(text, reference, standing, self.collection)
+        parsed = message.parsed
+        anchor = message.reference or standing["anchor"]
         changed = anchor != standing["anchor"]
-        liked = [name for name in standing["liked"] if name not in heard.rejected]
-        rejected = [name for name in standing["rejected"] if name not in heard.liked]
+        liked = [name for name in standing["liked"] if name not in parsed.rejected]
+        rejected = [name for name in standing["rejected"] if name not in parsed.liked]
         return {
-            **cleared,
+            **new_turn(parsed.words or standing["request"], anchor),
             **{
                 name: standing[name]
                 for name in ("schema", "intent", "facts", "pool", "wordings", "asked", "question", "turns")
             },
-            "message": cleared["query"],
-            "query": heard.words or standing["request"],
-            "request": standing["request"] or heard.words,
+            "message": message.query,
+            "request": standing["request"] or parsed.words,
             "anchor": anchor,
-            "reference": anchor,
             "reference_caption": "" if changed else standing["reference_caption"],
-            "liked": list(dict.fromkeys([*liked, *heard.liked])),
-            "rejected": list(dict.fromkeys([*rejected, *heard.rejected])),
+            "liked": list(dict.fromkeys([*liked, *parsed.liked])),
+            "rejected": list(dict.fromkeys([*rejected, *parsed.rejected])),
         }
 
 
 def check_message(
     text: object, reference: object, state: State, collection: FolderCollection
-) -> ParsedMessage:
-    """The message taken apart, where it can be used.
+) -> CheckedMessage:
+    """Check a message and resolve its reference.
 
     Args:
-        text: what the user says.
+        text: what the user wrote.
         reference: a new reference image, None for none.
-        state: the conversation so far; its last results are what ranks refer to.
-        collection: where the reference may lie.
+        state: the conversation so far; ranks refer to its last results.
+        collection: the images; where it takes files, the reference may be another one.
 
     Raises:
         BadInput: no, too long or invalid text; an unknown command; a rank that was not shown; a reference that
             is not there or is no image.
     """
-    heard = read_message(check_query(text), state.get("results", []))
-    check_reference(reference, collection)
-    if not heard.words and not state.get("request"):
+    query = check_query(text)
+    parsed = read_message(query, state.get("results", []))
+    found = check_reference(reference, collection)
+    if not parsed.words and not state.get("request"):
         raise BadInput("nothing is looked for yet; say what to look for")
-    return heard
+    return CheckedMessage(text=text, query=query, reference=found, parsed=parsed)
 
 
 def check_reference(reference: object, collection: FolderCollection) -> str | None:
-    """The reference as `find_reference` gives it, where it can be shown to a model.
+    """The reference as `find_reference` gives it, where a model can be shown it.
 
     Raises:
         BadInput: it is not there, or is no image.
