@@ -30,7 +30,8 @@ from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.registry import load_graph, resolve
 from imagescope_agent.results import SearchResult, to_result
-from imagescope_agent.retrieval.indexer import IndexReport, build, find_images, patterns_of
+from imagescope_agent.retrieval.index_report import IndexReport
+from imagescope_agent.retrieval.indexer import build, find_images, patterns_of
 from imagescope_agent.services import (
     DEFAULT_PROFILE,
     Services,
@@ -242,8 +243,7 @@ def index_folder(
         profile: which models; "mini" when None.
         out: where the index goes; FOLDER/.imagescope when None.
         only: ids to index, for a gallery that is a part of the folder; all of it when None.
-        exclude: patterns of files and folders to leave out, as in a .gitignore file. The index keeps them: None stands
-            for those of the run before, [] for none.
+        exclude: patterns of files and folders to skip, as in a .gitignore file; None for those the index was made with.
         progress: a bar on standard error; None shows it on a terminal only.
 
     Raises:
@@ -254,9 +254,7 @@ def index_folder(
     chosen = load_profile(profile or DEFAULT_PROFILE)
     name = chosen.name if chosen.name in PROFILES else Path(chosen.name).name
     patterns = patterns_of(folder, place) if exclude is None else exclude
-    find_images(
-        folder, place, only, patterns
-    )  # what is wrong with the folder is told before weights are read
+    find_images(folder, place, only, patterns)  # refuses the folder before weights are loaded
     captioner = open_roles(chosen)["captioner"]
     prompt = load_prompt("caption", prompt_set=captioner.prompt_set).fill()
     return run_sync(

@@ -1,4 +1,4 @@
-"""Make a folder of images searchable: look at what is new, caption and embed it batch by batch, publish."""
+"""Index a folder of images: caption and embed new content batch by batch, then publish the index."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imagescope_agent.errors import BadInput, ImageScopeError
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.usage import total_usage
 from imagescope_agent.retrieval import manifest
-from imagescope_agent.retrieval.captioning import described, no_caption, require_some
+from imagescope_agent.retrieval.captioning import caption_images, no_caption, require_some
 from imagescope_agent.retrieval.embedders.open_clip import Embedder
 from imagescope_agent.retrieval.images import (
     ImageFile,
@@ -29,43 +29,13 @@ from imagescope_agent.retrieval.images import (
     scan,
 )
 from imagescope_agent.retrieval.index_cache import Content, File, IndexCache, storing
+from imagescope_agent.retrieval.index_report import IndexReport
 from imagescope_agent.retrieval.vectors import checked
 
 BATCH = 32
 
 
-@dataclass(frozen=True, kw_only=True)
-class IndexReport:
-    """What one run of the indexer did.
-
-    `new` images were captioned and embedded, `copies` have the content of another image and cost no model,
-    `unchanged` were done before, `removed` are gone from the folder or no longer readable.
-    """
-
-    folder: str
-    index: str
-    images: int
-    new: int
-    copies: int
-    unchanged: int
-    removed: int
-    skipped: tuple[Skipped, ...]
-    notes: tuple[dict[str, str], ...]
-    usage: dict[str, Any]
-    seconds: float
-
-    def __str__(self) -> str:
-        """A summary, then one line for each file that was skipped."""
-        lines = [
-            f"{self.images} images indexed in {self.index}: {self.new} new, {self.copies} copies, "
-            f"{self.unchanged} unchanged, {self.removed} removed, {len(self.skipped)} skipped"
-        ]
-        lines += [f"skipped {item.id!r}: {item.reason}" for item in self.skipped]
-        lines += [f"{note['kind']}: {note['detail']}" for note in self.notes]
-        return "\n".join(lines)
-
-
-async def build(
+async def build(  # over forty lines for its arguments
     folder: Path,
     out: Path | None,
     embedder: Embedder,
@@ -79,27 +49,27 @@ async def build(
     batch: int = BATCH,
     progress: bool | None = None,
 ) -> IndexReport:
-    """Index a folder, or bring its index up to date; killed at any moment, the next run goes on.
+    """Index a folder, or update its index; after a kill the next run resumes.
 
-    An image is captioned and embedded once for each content. The order of work depends on the folder alone
-    and a batch is written down whole: a resumed run computes the same batches and publishes the same bytes.
+    Files of equal content are captioned and embedded once. The order of work depends on the folder alone and a batch
+    is stored in one transaction: a resumed run computes the same batches and publishes the same bytes.
 
     Args:
         folder: the images, at any depth.
         out: where the index goes; None is FOLDER/.imagescope.
         embedder: makes the vectors.
-        captioner: describes a picture in a sentence.
-        prompt: what the captioner is asked.
-        captioner_weights: names the captioner's weights; other weights or another prompt mean new captions.
-        profile: the name of what computes, for whoever opens the index.
+        captioner: describes an image in a sentence.
+        prompt: of the captioner.
+        captioner_weights: identifies the captioner's weights; other weights or another prompt mean new captions.
+        profile: name of the profile, stored in the index.
         only: ids to index, for a gallery that is a part of the folder; None is all of it.
         exclude: patterns of what to leave out (see `Excluded`), which the index keeps; None is those it has.
         batch: images that are captioned and embedded at once; memory grows with it and not with the folder.
         progress: a bar on standard error; None shows it on a terminal only.
 
     Raises:
-        BadInput: no folder, no image in it, another indexer at work, or a disk that is full or read-only.
-        RequestRefused: the captioner takes none of the first pictures.
+        BadInput: no folder, no image in it, another indexer uses it, or a disk that is full or read-only.
+        RequestRefused: the captioner refuses all of the first images.
         BackendUnavailable: a model failed; what was finished is kept.
     """
     started = time.monotonic()
@@ -109,14 +79,14 @@ async def build(
     if out.absolute().is_relative_to(folder.absolute()):  # else the user chose the place
         manifest.require_no_way_out(out, folder)
     hidden = None if progress is None else not progress
-    with IndexCache(out) as journal, tqdm(total=len(found), unit="image", disable=hidden) as bar:
-        work = _Work(
-            *(folder, out, journal, embedder, captioner, captioner_weights, profile),
+    with IndexCache(out) as cache, tqdm(total=len(found), unit="image", disable=hidden) as bar:
+        index_run = _IndexRun(
+            *(folder, out, cache, embedder, captioner, captioner_weights, profile),
             *(prompt, batch, bar, skipped, patterns),
         )
-        await work.through(found)
-        work.publish()
-    return work.report(time.monotonic() - started)
+        await index_run.process(found)
+        index_run.publish()
+    return index_run.report(time.monotonic() - started)
 
 
 def patterns_of(folder: Path, out: Path | None) -> tuple[str, ...]:
@@ -147,12 +117,12 @@ def find_images(
 
 
 @dataclass
-class _Work:
-    """One pass over the folder."""
+class _IndexRun:
+    """One run over the folder."""
 
     folder: Path
     out: Path
-    journal: IndexCache
+    cache: IndexCache
     embedder: Embedder
     captioner: Role
     captioner_weights: str
@@ -171,13 +141,13 @@ class _Work:
     _pictures: dict[str, LoadedImage] = field(default_factory=dict)
     _files: list[File] = field(default_factory=list)
 
-    async def through(self, found: Sequence[ImageFile]) -> None:
+    async def process(self, found: Sequence[ImageFile]) -> None:
         recipe = hashlib.sha256(f"{self.captioner_weights}\n{self.prompt}".encode()).hexdigest()
-        self.journal.adopt(embedder=self.embedder.weights, captioner=recipe)
-        if damaged := self.journal.forget_damaged(self.embedder.dimension):
+        self.cache.adopt(embedder=self.embedder.weights, captioner=recipe)
+        if damaged := self.cache.forget_damaged(self.embedder.dimension):
             detail = f"{damaged} contents of the journal were damaged; they are computed anew"
             self.notes.append({"step": "index", "kind": "damaged", "detail": detail})
-        before = self.journal.files()
+        before = self.cache.files()
         for item in found:
             try:
                 self._take(item, before.get(item.id))
@@ -190,14 +160,14 @@ class _Work:
         self.skipped.sort(key=lambda item: item.id)
 
     def publish(self) -> None:
-        """Write the index of what the journal holds.
+        """Write the index from the cache.
 
         Raises:
             BadInput: no image could be read.
         """
         if not self.good:
             raise _no_images(self.folder, self.skipped)
-        self.removed = self.journal.keep_only(self.good)
+        self.removed = self.cache.keep_only(self.good)
         with storing(self.out):
             try:
                 content = manifest.Manifest(
@@ -207,14 +177,14 @@ class _Work:
                     dimension=self.embedder.dimension,
                     image_vectors=self._vectors("image", "image"),
                     caption_vectors=self._vectors("caption", "words"),
-                    entries=tuple(self.journal.entries()),
+                    entries=tuple(self.cache.entries()),
                     skipped=tuple(self.skipped),
                     exclude=self.patterns,
                     profile=self.profile,
                 )
                 manifest.write(self.out, content)
             finally:
-                with suppress(OSError, BadInput):  # tidying must not hide what went wrong
+                with suppress(OSError, BadInput):  # must not hide the first error
                     manifest.tidy(self.out)
 
     def report(self, seconds: float) -> IndexReport:
@@ -233,17 +203,17 @@ class _Work:
         )
 
     def _vectors(self, name: str, column: str) -> dict[str, str]:
-        return manifest.write_vectors(self.out, name, self.journal.vectors(column), self.embedder.dimension)
+        return manifest.write_vectors(self.out, name, self.cache.vectors(column), self.embedder.dimension)
 
     def _take(self, item: ImageFile, before: File | None) -> None:
-        """Decide what a file needs; a content already known or already in this batch needs no model."""
+        """Add a file to the batch; content that is cached or in the batch already needs no model."""
         if before is not None and before.stamp == item.stamp:
             self.unchanged += 1
             self.good.add(item.id)
             return
         path = inside(self.folder, item.id)
         key = digest(path)
-        if key not in self._pictures and not self.journal.done(key):
+        if key not in self._pictures and not self.cache.done(key):
             picture = load(path)
             key = picture.key
             self._pictures[key] = picture
@@ -257,7 +227,7 @@ class _Work:
         self.good.add(item.id)
 
     async def _finish(self) -> None:
-        """Caption and embed the waiting pictures and write them down."""
+        """Caption and embed the batch and store it."""
         if not self._files:
             return
         pictures = list(self._pictures.values())
@@ -269,10 +239,10 @@ class _Work:
             images = checked(given, size, names, "picture")
             words = checked(self.embedder.texts(captions), size, names, "caption")
         for row, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
-            # without a caption the picture speaks for both, so that its score is the plain cosine
+            # without a caption both vectors are the image's, so that its score is the plain cosine
             text = words[row] if caption else images[row]
             contents.append(Content(key=picture.key, caption=caption, image=images[row], words=text))
-        self.journal.record(contents, self._files)
+        self.cache.record(contents, self._files)
         self._pictures, self._files = {}, []
 
     def _names(self, pictures: Sequence[LoadedImage]) -> list[str]:
@@ -281,13 +251,13 @@ class _Work:
         return [ids.get(picture.key, picture.key) for picture in pictures]
 
     async def _captions(self, pictures: Sequence[LoadedImage]) -> list[str]:
-        captions = {picture.key: self.journal.caption(picture.key) for picture in pictures}
+        captions = {picture.key: self.cache.caption(picture.key) for picture in pictures}
         asked = [picture for picture in pictures if captions[picture.key] is None]
         problems: dict[str, ImageScopeError | None] = {}
         if asked:
             requests = [Request(text=self.prompt, images=(picture.ref(),)) for picture in asked]
-            replies = await described(self.captioner, requests)
-            require_some(replies, before=self.journal.any_caption())
+            replies = await caption_images(self.captioner, requests)
+            require_some(replies, before=self.cache.any_caption())
             for picture, reply in zip(asked, replies, strict=True):
                 captions[picture.key] = _one_line(reply.text)
                 problems[picture.key] = reply.problem

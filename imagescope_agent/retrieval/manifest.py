@@ -1,4 +1,4 @@
-"""The published index: a manifest and two FAISS files, seen by readers all at once or not at all.
+"""The published index: a manifest and two FAISS files, replaced atomically.
 
     imagescope.json      which images (sorted by id), captions, weights; names the two files and their sha256
     image.<hash>.faiss   IndexFlatIP, row i = image of entry i
@@ -31,12 +31,12 @@ from imagescope_agent.retrieval.images import Skipped
 from imagescope_agent.untrusted import create_file, parse_json, read_file
 
 FORMAT = 1
-MANIFEST = "imagescope.json"  # no name that a data set might use itself
+MANIFEST = "imagescope.json"  # a name that no data set uses
 FOLDER_INDEX = ".imagescope"
 LARGEST = 2**30  # bytes of a manifest: a few million images
 _VECTORS = re.compile(r"(?:image|caption)\.[0-9a-f]{16}\.faiss")
 _PARTIAL = re.compile(rf"(?:{re.escape(MANIFEST)}|{_VECTORS.pattern})\.[0-9a-f]{{16}}\.tmp")
-#: What may lie in the folder of an index: its own, and what searches and conversations keep beside it.
+#: Files that may lie in the folder of an index: its own, and those of searches and conversations.
 _OURS = re.compile(
     rf"(?:journal|runs|traces|chats)\.sqlite.*|uploads|profile|{_VECTORS.pattern}.*|{re.escape(MANIFEST)}.*"
 )
@@ -55,7 +55,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What an index holds besides vectors.
+    """The metadata of an index.
 
     Args:
         folder: of the images, relative to the index where that lies inside it.
@@ -75,11 +75,11 @@ class Manifest:
     profile: str = ""
 
 
-def _sound(found: Manifest) -> Manifest:
-    """A manifest that was read, where every value can be what it should.
+def _checked(found: Manifest) -> Manifest:
+    """Check the types and values of a manifest that was read.
 
     Raises:
-        ValueError, TypeError, KeyError: one cannot.
+        ValueError, TypeError, KeyError: one is invalid.
     """
     texts = (found.folder, found.embedder, found.captioner, found.profile, *found.exclude)
     if not all(isinstance(text, str) for text in texts) or "\0" in found.folder:
@@ -91,15 +91,15 @@ def _sound(found: Manifest) -> Manifest:
             raise ValueError("no name of a file of vectors")
     names = [entry.id for entry in found.entries]
     skipped = [text for item in found.skipped for text in (item.id, item.reason)]
-    if len(set(names)) < len(names) or not all(map(_is_sound, found.entries)):
-        raise ValueError("an entry is none")
+    if len(set(names)) < len(names) or not all(map(_is_valid, found.entries)):
+        raise ValueError("an entry is malformed")
     if not all(isinstance(text, str) for text in skipped):
         raise ValueError("a reason is no text")
     return found
 
 
-def _is_sound(entry: Entry) -> bool:
-    """Whether an entry names a file below the folder, and nothing else."""
+def _is_valid(entry: Entry) -> bool:
+    """Whether an entry names a file below the folder."""
     if not all(isinstance(text, str) for text in (entry.id, entry.key, entry.caption)):
         return False
     path = PurePosixPath(entry.id)
@@ -134,7 +134,7 @@ def write_vectors(
 
 
 def write(out: Path, manifest: Manifest) -> None:
-    """Publish: when this returns readers see the new index.
+    """Publish the index: when this returns, readers see it.
 
     Raises:
         OSError: the disk is full or read-only; the index before is untouched.
@@ -148,7 +148,7 @@ def write(out: Path, manifest: Manifest) -> None:
 
 
 def tidy(out: Path) -> None:
-    """Remove vectors and half-written files of this module that belong to no published index, nothing else.
+    """Remove vector files and partial files of this module that the published index does not use.
 
     Raises:
         OSError: the disk is read-only.
@@ -187,7 +187,7 @@ def find(path: Path) -> Path:
 
 
 def require_no_way_out(index: Path, folder: Path) -> None:
-    """Make sure that the index of a folder is not a link to somewhere else, put there by whoever made the folder.
+    """Refuse an index folder that is a link out of the folder of images, which may be untrusted.
 
     Raises:
         BadInput: it is.
@@ -200,7 +200,7 @@ def require_no_way_out(index: Path, folder: Path) -> None:
 
 
 def require_ours(out: Path, journal: str) -> None:
-    """Make sure that indexing into a folder touches nothing that is somebody else's.
+    """Refuse to index into a folder with other content.
 
     Raises:
         BadInput: it holds other things and no index.
@@ -229,7 +229,7 @@ def read(out: Path) -> Manifest:
         content["entries"] = tuple(Entry(**entry) for entry in content["entries"])
         content["skipped"] = tuple(Skipped(**item) for item in content["skipped"])
         content["exclude"] = tuple(content.get("exclude", ()))
-        return _sound(Manifest(**content))
+        return _checked(Manifest(**content))
     except OSError as error:
         raise damaged(out, f"{MANIFEST} is unreadable ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -277,7 +277,7 @@ def _checksum(content: dict[str, Any]) -> str:
 
 
 def _replace(target: Path, data: bytes) -> None:
-    """Write a file so that it has its whole new content, or its old, after a crash at any moment."""
+    """Replace a file atomically and durably."""
     temporary = target.with_name(f"{target.name}.{secrets.token_hex(8)}.tmp")
     try:
         with os.fdopen(create_file(temporary), "wb") as file:

@@ -1,4 +1,4 @@
-"""What may be a row of an index: finite numbers of unit length, as many as the index has dimensions."""
+"""Validate vectors of an index: finite, unit length, of the index's dimension."""
 
 from __future__ import annotations
 

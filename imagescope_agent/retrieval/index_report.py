@@ -1,0 +1,39 @@
+"""The report of one run of the indexer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from imagescope_agent.retrieval.images import Skipped
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexReport:
+    """Counts, notes and cost of one run of the indexer.
+
+    `new` images were captioned and embedded, `copies` have the content of another image and cost no model,
+    `unchanged` were done before, `removed` are gone from the folder or no longer readable.
+    """
+
+    folder: str
+    index: str
+    images: int
+    new: int
+    copies: int
+    unchanged: int
+    removed: int
+    skipped: tuple[Skipped, ...]
+    notes: tuple[dict[str, str], ...]
+    usage: dict[str, Any]
+    seconds: float
+
+    def __str__(self) -> str:
+        """A summary, then one line for each file that was skipped."""
+        lines = [
+            f"{self.images} images indexed in {self.index}: {self.new} new, {self.copies} copies, "
+            f"{self.unchanged} unchanged, {self.removed} removed, {len(self.skipped)} skipped"
+        ]
+        lines += [f"skipped {item.id!r}: {item.reason}" for item in self.skipped]
+        lines += [f"{note['kind']}: {note['detail']}" for note in self.notes]
+        return "\n".join(lines)
