@@ -81,5 +81,5 @@ def after_verify(state: State) -> Literal["reflect", "judge"]:
 
 
 async def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
-    """The graph for a graph server; see `traces.attach.served`."""
+    """The graph for a graph server; see `traces.instrument.served`."""
     return await served(build)

@@ -96,5 +96,5 @@ def after_answer(state: State) -> Literal["ask", "__end__"]:
 
 
 async def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
-    """The graph for a graph server; see `traces.attach.served`."""
+    """The graph for a graph server; see `traces.instrument.served`."""
     return await served(build)

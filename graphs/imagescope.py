@@ -69,5 +69,5 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
 
 
 async def serve() -> CompiledStateGraph[Any, Any, Any, Any]:
-    """The graph for a graph server; see `traces.attach.served`."""
+    """The graph for a graph server; see `traces.instrument.served`."""
     return await served(build)

@@ -1,4 +1,4 @@
-"""Search an indexed folder from Python; the command line does nothing else."""
+"""Search an indexed folder from Python; the commands call this."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ import asyncio
 import json
 import os
 import uuid
-from collections.abc import AsyncIterator, Container, Coroutine, Mapping, Sequence
+from collections.abc import Container, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.graph.state import CompiledStateGraph
 
-from imagescope_agent.checkpoints import FILE, ReadOnly, limit, make_room, open_checkpoints, reading
-from imagescope_agent.errors import BadInput, shorten
+from imagescope_agent.checkpoints import (
+    FILE,
+    limit,
+    make_room,
+    open_checkpoints,
+    open_where_writable,
+    reading,
+)
+from imagescope_agent.errors import BadInput
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
 from imagescope_agent.profiles import PROFILES
-from imagescope_agent.profiles.profile import is_local, load_profile
+from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.registry import load_graph, resolve
@@ -27,16 +34,21 @@ from imagescope_agent.results import SearchResult, to_result
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.index_report import IndexReport
 from imagescope_agent.retrieval.indexer import build, find_images
-from imagescope_agent.services import Services, open_embedder_of, open_roles, open_services, weights_of
+from imagescope_agent.services import (
+    DEFAULT_PROFILE,
+    Services,
+    open_embedder_of,
+    open_roles,
+    open_services,
+    profile_of,
+    weights_of,
+)
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces.instrument import recording
 from imagescope_agent.traces.store import VARIABLE, place
-from imagescope_agent.untrusted import beside, read_file
+from imagescope_agent.untrusted import beside
 
 RUNS_VARIABLE = "IMAGESCOPE_RUNS"
-PROFILE_FILE = "profile"
-NAME_BYTES = 4096
-DEFAULT_PROFILE = "mini"
 
 _Value = TypeVar("_Value")
 
@@ -69,11 +81,11 @@ class ImageScope:
         **settings: Any,
     ) -> None:
         self.services, self.graph = services, graph
-        self._build = load_graph(graph)
+        load_graph(graph)
         self._given = settings
         self._settings({})
         named = os.environ.get(RUNS_VARIABLE) if runs is None or isinstance(runs, bool) else runs
-        self._anywhere = not named  # nobody said where; a search is worth more than its checkpoints
+        self._runs_named = bool(named)  # else a search without checkpoints is better than none
         kept = Path(named).expanduser() if named else beside(services.collection.location, FILE)
         self._runs = None if runs is False else kept
         unwanted = runs is False and traces is None and not os.environ.get(VARIABLE)
@@ -132,8 +144,13 @@ class ImageScope:
             query["rejected"] = self._rejected(rejected)
         return await self._run(query, run or uuid.uuid4().hex, chosen)
 
+    @cached_property
+    def _compiled(self) -> CompiledStateGraph[Any, Any, Any, Any]:
+        """The graph, compiled once; it holds no state of a run and belongs to no event loop."""
+        return load_graph(self.graph)(self.services)  # type: ignore[no-any-return]
+
     def _rejected(self, ids: Sequence[str]) -> list[str]:
-        if "rejected" not in self._build(self.services).get_input_jsonschema()["properties"]:
+        if "rejected" not in self._compiled.get_input_jsonschema()["properties"]:
             raise BadInput(
                 f"the graph {self.graph!r} takes no rejected images; choose 'cotrr' or a conversation"
             )
@@ -168,18 +185,24 @@ class ImageScope:
 
     async def _run(self, query: dict[str, Any] | None, run: str, settings: Settings) -> SearchResult:
         self.services.collection.require_weights(self.services.embedder.weights)  # before any model is asked
-        told = json.dumps(settings.to_dict())
-        config = _config(run, graph=self.graph, profile=self.services.profile, settings=told)
+        recorded = json.dumps(settings.to_dict())
+        config = _config(run, graph=self.graph, profile=self.services.profile, settings=recorded)
         with recording(self.traces, self.services, settings) as recorders:
             config["callbacks"] = [*recorders]
-            async with self._keeping() as (saver, notes):
+            async with open_where_writable(self._runs, required=self._runs_named) as (saver, problem):
+                graph, options = self._compiled, dict[str, Any]()
                 if saver is not None:
                     await make_room(saver, limit(), keep=run)
-                graph = self._build(self.services, checkpointer=saver)
-                # "sync": what a step found is on disk before the next one starts, so a kill loses one step
-                kept: Any = {} if saver is None else {"durability": "sync"}
-                state = await graph.ainvoke(query, config, context=settings, **kept)
-        notes += [note for recorder in recorders for note in recorder.notes()]
+                    graph = graph.copy(
+                        {"checkpointer": saver}
+                    )  # shares the nodes; concurrent runs do not meet
+                    # "sync": the result of a step is on disk before the next one starts, so a kill loses one step
+                    options = {"durability": "sync"}
+                state = await graph.ainvoke(query, config, context=settings, **options)
+        notes: list[NoteDict] = []
+        if problem:
+            notes.append(note("run", "skipped", f"the run is not kept: {problem}"))
+        notes += [each for recorder in recorders for each in recorder.notes()]
         state = {**state, "notes": [*state["notes"], *notes]}
         collection = self.services.collection
         return to_result(
@@ -192,20 +215,6 @@ class ImageScope:
             settings=settings.to_dict(),
             weights=self.services.weights,
         )
-
-    @asynccontextmanager
-    async def _keeping(self) -> AsyncIterator[tuple[AsyncSqliteSaver | None, list[NoteDict]]]:
-        """The store of the runs, and notes; none, with a note, where an index lies on a disk that takes nothing."""
-        async with AsyncExitStack() as stack:
-            saver, notes = None, list[NoteDict]()
-            if self._runs is not None:
-                try:
-                    saver = await stack.enter_async_context(open_checkpoints(self._runs))
-                except ReadOnly as error:
-                    if not self._anywhere:
-                        raise
-                    notes.append(note("run", "skipped", f"the run is not kept: {error}"))
-            yield saver, notes
 
     def _settings(self, given: dict[str, Any]) -> Settings:
         settings = Settings.load(self.services.settings, **{**self._given, **given})
@@ -236,8 +245,7 @@ def index_folder(
         profile: which models; "mini" when None.
         out: where the index goes; FOLDER/.imagescope when None.
         only: ids to index, for a gallery that is a part of the folder; all of it when None.
-        exclude: patterns of files and folders to leave out, as in a .gitignore file. The index keeps them: None stands
-            for those of the run before, [] for none.
+        exclude: patterns of files and folders to skip, as in a .gitignore file; None for those the index was made with.
         progress: a bar on standard error; None shows it on a terminal only.
 
     Raises:
@@ -248,9 +256,7 @@ def index_folder(
     chosen = load_profile(profile or DEFAULT_PROFILE)
     name = chosen.name if chosen.name in PROFILES else Path(chosen.name).name
     patterns = manifest.patterns_of(folder, place) if exclude is None else exclude
-    find_images(
-        folder, place, only, patterns
-    )  # what is wrong with the folder is told before weights are read
+    find_images(folder, place, only, patterns)  # refuses the folder before weights are loaded
     captioner = open_roles(chosen)["captioner"]
     prompt = load_prompt("caption", prompt_set=captioner.prompt_set).fill()
     return run_sync(
@@ -264,32 +270,6 @@ def index_folder(
             progress=progress,
         )
     )
-
-
-def profile_of(folder: Path | str) -> str:
-    """The profile that made an index, where whoever made it may choose: one that ships and sends nothing anywhere.
-
-    Raises:
-        BadInput: nothing is indexed there, the index is damaged, or it was made with another profile.
-    """
-    index = manifest.find(Path(folder))
-    name = manifest.read(index).profile or _profile_file(index)
-    if not is_local(name):
-        raise BadInput(
-            f"the index in {str(index)!r} was made with the profile {shorten(name, 60)!r}, which is for its user to "
-            "choose; it needs your own --profile: a name of `imagescope profiles` or your .toml file"
-        )
-    return name
-
-
-def _profile_file(index: Path) -> str:
-    """The profile of an index that keeps it in a file of its own, as those of earlier versions do."""
-    try:
-        return read_file(index / PROFILE_FILE, NAME_BYTES).decode("utf-8").strip()
-    except FileNotFoundError:
-        return DEFAULT_PROFILE
-    except (OSError, UnicodeDecodeError) as error:
-        raise manifest.damaged(index, f"{PROFILE_FILE} is unreadable") from error
 
 
 def run_sync(work: Coroutine[Any, Any, _Value]) -> _Value:

@@ -7,7 +7,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,6 +59,28 @@ async def open_checkpoints(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
         name = getattr(error, "sqlite_errorname", "")
         kind = ReadOnly if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")) else BadInput
         raise kind(_unusable(path, error)) from error
+
+
+@asynccontextmanager
+async def open_where_writable(
+    path: Path | None, *, required: bool
+) -> AsyncIterator[tuple[AsyncSqliteSaver | None, str]]:
+    """As `open_checkpoints`; None where `path` is None, and None and the reason where it is read-only.
+
+    Raises:
+        ReadOnly: the file cannot be written and is `required`.
+        BadInput: it is no such store.
+    """
+    async with AsyncExitStack() as stack:
+        saver, problem = None, ""
+        if path is not None:
+            try:
+                saver = await stack.enter_async_context(open_checkpoints(path))
+            except ReadOnly as error:
+                if required:
+                    raise
+                problem = str(error)
+        yield saver, problem
 
 
 def _look_at(path: Path) -> None:

@@ -17,16 +17,21 @@ from PIL import Image
 from imagescope_agent.errors import BadInput, ImageScopeError, require_process, shorten
 from imagescope_agent.mllms import MLLMS
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.profiles.profile import ROLES, Profile, load_profile
+from imagescope_agent.profiles.profile import ROLES, Profile, is_local, load_profile
 from imagescope_agent.redact import learn, redact
 from imagescope_agent.registry import resolve
+from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.embedders import open_embedder
 from imagescope_agent.retrieval.protocols import Composer, Embedder
 from imagescope_agent.retrieval.vectors import Vectors
+from imagescope_agent.untrusted import read_file
 
 COLLECTION_VARIABLE = "IMAGESCOPE_COLLECTION"
 PROFILE_VARIABLE = "IMAGESCOPE_PROFILE"
+DEFAULT_PROFILE = "mini"
+PROFILE_FILE = "profile"
+NAME_BYTES = 4096  # of a profile file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +151,7 @@ def serve_from_environment() -> Services:
     folder = os.environ.get(COLLECTION_VARIABLE)
     if not folder:
         raise BadInput(f"{COLLECTION_VARIABLE} is not set; set it to an indexed folder")
-    services = open_services(os.environ.get(PROFILE_VARIABLE, "mini"), folder)
+    services = open_services(os.environ.get(PROFILE_VARIABLE, DEFAULT_PROFILE), folder)
     services.collection.takes_files = False  # a path in a request must not open a file of this machine
     return services
 
@@ -170,3 +175,29 @@ def _model(options: str) -> BaseChatModel:
 @cache
 def _embedder(spec: str) -> LateEmbedder:
     return LateEmbedder(lambda: open_embedder(spec))
+
+
+def profile_of(folder: Path | str) -> str:
+    """The profile that made an index, if an index may choose it: one that ships and uses local models only.
+
+    Raises:
+        BadInput: nothing is indexed there, the index is damaged, or it was made with another profile.
+    """
+    index = manifest.find(Path(folder))
+    name = manifest.read(index).profile or _profile_file(index)
+    if not is_local(name):
+        raise BadInput(
+            f"the index in {str(index)!r} was made with the profile {shorten(name, 60)!r}, which is for its user to "
+            "choose; it needs your own --profile: a name of `imagescope profiles` or your .toml file"
+        )
+    return name
+
+
+def _profile_file(index: Path) -> str:
+    """The profile of an index that keeps it in a file of its own, as those of earlier versions do."""
+    try:
+        return read_file(index / PROFILE_FILE, NAME_BYTES).decode("utf-8").strip()
+    except FileNotFoundError:
+        return DEFAULT_PROFILE
+    except (OSError, UnicodeDecodeError) as error:
+        raise manifest.damaged(index, f"{PROFILE_FILE} is unreadable") from error

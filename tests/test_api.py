@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.graph import StateGraph
 
 import imagescope_agent
-from imagescope_agent.api import ImageScope, index_folder, profile_of
+from imagescope_agent.api import ImageScope, index_folder
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.profiles import PROFILES
 from imagescope_agent.profiles.profile import ROLES, load_profile
-from imagescope_agent.services import open_services, serve_from_environment
+from imagescope_agent.services import open_services, profile_of, serve_from_environment
 
 INTENT = {
     "steps": [{"type": "Addition", "text": "a red square"}],
@@ -209,6 +210,29 @@ def test_searches_at_the_same_time_do_not_mix(make: Any) -> None:
 
     found = asyncio.run(all_at_once())
     assert [result.results[0].id for result in found] == [f"{colour}.png" for colour in wanted]
+
+
+def test_a_graph_is_compiled_once_per_instance(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    original = StateGraph.compile
+
+    def count(graph: Any, *args: Any, **options: Any) -> Any:
+        compiled.append(options["name"])
+        return original(graph, *args, **options)
+
+    monkeypatch.setattr(StateGraph, "compile", count)
+    scope = make()
+
+    async def at_once() -> list[Any]:
+        return await asyncio.gather(*(scope.asearch("a red square") for _ in range(3)))
+
+    found = [scope.search("a red square"), *asyncio.run(at_once())]  # two event loops
+    found.append(scope.resume(found[-1].run))
+    assert compiled == ["imagescope"]
+    assert {tuple(result.rankings["final"]) for result in found} == {tuple(found[0].rankings["final"])}
+    assert len({result.run for result in found}) == 4, "every run has checkpoints of its own"
+    assert make(runs=False).search("a red square").rankings == found[0].rankings
+    assert compiled == ["imagescope", "imagescope"]
 
 
 def test_search_works_inside_a_running_event_loop(make: Any) -> None:

@@ -1,4 +1,4 @@
-"""Who may ask the page's server anything: no other site, nobody without the password, and guesses only slowly."""
+"""Access control of the page: same-origin requests, password, rate-limited sign-in."""
 
 from __future__ import annotations
 
@@ -19,60 +19,63 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-BROWSER = "imagescope-browser"  # cookie that tells the browsers of one page apart
+BROWSER = "imagescope-browser"  # cookie with the id of a browser
 _BROWSER_ID = re.compile(r"[0-9a-f]{32}")
 _KEPT = 365 * 24 * 3600  # seconds
 READING = ("GET", "HEAD", "OPTIONS")
-#: What the page that asks for the password is made of; everything else needs it.
+#: Paths of the sign-in page; all others need the password.
 OPEN = re.compile(
     r"/|/(?:static|assets|svelte)/.*|/(?:gradio_api/)?theme\.css|/(?:favicon\.ico|robots\.txt|manifest\.json)"
 )
-CLOSED = ("/openapi.json", "/docs", "/redoc")  # the page is served and nothing beside it
+CLOSED = ("/openapi.json", "/docs", "/redoc")  # FastAPI's own pages
 
 
-class Guesses:
-    """Wrong passwords by address: the first few are free, then each makes the next wait twice as long.
+class SignInLimiter:
+    """Exponential back-off of wrong passwords by address, after a few free attempts.
 
     Args:
         clock: seconds.
     """
 
-    FREE, LONGEST, KNOWN = 3, 60.0, 4096  # guesses, seconds, addresses
+    FREE, LONGEST, KNOWN = 3, 60.0, 4096  # attempts, seconds, addresses
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._made: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._failed: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def wait(self, address: str) -> float:
-        """How many seconds the address must wait before its next guess."""
-        return max(0.0, self._made.get(address, (0, 0.0))[1] - self._clock())
+        """How many seconds the address must wait before its next attempt."""
+        return max(0.0, self._failed.get(address, (0, 0.0))[1] - self._clock())
 
-    def made(self, address: str) -> None:
-        """One more guess; those that are forgotten first were made longest ago."""
-        count = self._made.pop(address, (0, 0.0))[0] + 1
+    def failed(self, address: str) -> None:
+        """Count a failed attempt; the addresses used longest ago are dropped first."""
+        count = self._failed.pop(address, (0, 0.0))[0] + 1
         pause = 0.0 if count < self.FREE else min(self.LONGEST, 2.0 ** min(count - self.FREE, 10))
-        self._made[address] = (count, self._clock() + pause)
-        while len(self._made) > self.KNOWN:
-            self._made.popitem(last=False)
+        self._failed[address] = (count, self._clock() + pause)
+        while len(self._failed) > self.KNOWN:
+            self._failed.popitem(last=False)
 
-    def right(self, address: str) -> None:
-        """The last guess was right."""
-        self._made.pop(address, None)
+    def succeeded(self, address: str) -> None:
+        """Forget the attempts of an address that signed in."""
+        self._failed.pop(address, None)
 
 
-class Gate:
-    """Stands before everything else of the page.
+class AccessControl:
+    """ASGI middleware in front of the page: refuses requests from other sites and from users without the password.
 
     Args:
-        app: what is guarded.
-        signed_in: whether cookies are those of somebody who gave the password; None where there is no password.
-        guesses: of passwords.
+        app: the application behind it.
+        signed_in: whether cookies belong to a session that gave the password; None where there is no password.
+        limiter: of wrong passwords.
     """
 
     def __init__(
-        self, app: App, signed_in: Callable[[dict[str, str]], bool] | None, guesses: Guesses | None = None
+        self,
+        app: App,
+        signed_in: Callable[[dict[str, str]], bool] | None,
+        limiter: SignInLimiter | None = None,
     ) -> None:
-        self.app, self.signed_in, self.guesses = app, signed_in, guesses or Guesses()
+        self.app, self.signed_in, self.limiter = app, signed_in, limiter or SignInLimiter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -96,21 +99,21 @@ class Gate:
             await refuse(send, 401, "say the password first")
         else:
             new = path == "/" and not browser_of(cookies)
-            await self.app(scope, receive, _naming(send) if new else send)
+            await self.app(scope, receive, _with_browser_cookie(send) if new else send)
 
     async def _sign_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         address = address_of(scope)
-        if pause := self.guesses.wait(address):
+        if pause := self.limiter.wait(address):
             await refuse(send, 429, f"too many guesses; wait {pause:.0f} seconds", retry=pause)
             return
-        self.guesses.made(address)  # before it is looked at, so that many at once gain nothing
+        self.limiter.failed(address)  # before it is checked, so that concurrent attempts gain nothing
 
-        async def heard(message: Message) -> None:
+        async def observe(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 200:
-                self.guesses.right(address)
+                self.limiter.succeeded(address)
             await send(message)
 
-        await self.app(scope, receive, heard)
+        await self.app(scope, receive, observe)
 
 
 def cookies_of(header: str) -> dict[str, str]:
@@ -122,13 +125,13 @@ def cookies_of(header: str) -> dict[str, str]:
 
 
 def browser_of(cookies: dict[str, str]) -> str:
-    """A short name for the browser that sends these cookies, from which nobody can make the cookie; "" for none."""
+    """A short id of the browser that sends these cookies, a hash of its secret cookie; "" for none."""
     given = cookies.get(BROWSER, "")
     return hashlib.sha256(given.encode()).hexdigest()[:12] if _BROWSER_ID.fullmatch(given) else ""
 
 
 def is_foreign(headers: dict[bytes, str]) -> bool:
-    """Whether a browser says that another site makes this request; what is no browser says nothing."""
+    """Whether a browser marks the request as made by another site; other clients send no such mark."""
     if headers.get(b"sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return True
     origin = headers.get(b"origin")
@@ -136,7 +139,7 @@ def is_foreign(headers: dict[bytes, str]) -> bool:
 
 
 def address_of(scope: Scope) -> str:
-    """Whose guesses are counted together: an IPv4 address, or the network of an IPv6 one."""
+    """The key of rate limiting: an IPv4 address, or the /64 network of an IPv6 one."""
     host = str((scope.get("client") or ("", 0))[0])
     try:
         parsed = ip_address(host)
@@ -146,7 +149,7 @@ def address_of(scope: Scope) -> str:
 
 
 async def refuse(send: Send, status: int, why: str, *, retry: float = 0.0) -> None:
-    """Answer that something is not done."""
+    """Refuse a request."""
     headers = [(b"connection", b"close"), (b"content-type", b"text/plain; charset=utf-8")]
     if retry:
         headers.append((b"retry-after", str(int(retry) + 1).encode()))
@@ -154,8 +157,8 @@ async def refuse(send: Send, status: int, why: str, *, retry: float = 0.0) -> No
     await send({"type": "http.response.body", "body": f"{why}\n".encode()})
 
 
-def _naming(send: Send) -> Send:
-    """Give the browser that gets this answer a name of its own."""
+def _with_browser_cookie(send: Send) -> Send:
+    """Set the cookie that identifies the browser."""
     cookie = f"{BROWSER}={secrets.token_hex(16)}; Max-Age={_KEPT}; Path=/; HttpOnly; SameSite=Strict"
 
     async def sent(message: Message) -> None:

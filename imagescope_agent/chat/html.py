@@ -1,7 +1,7 @@
-"""A conversation as HTML: what was said, the ranked pictures and why they are there, how far a turn is.
+"""A conversation as HTML: messages, ranked images with reasons, progress of a turn.
 
-Every word that comes from a user, a model, a caption or a file name is escaped here, and pictures are `data:`
-addresses: nothing in a page can run, or ask another machine for anything.
+Text of users, models, captions and file names is escaped here, and images are `data:` URIs: nothing in a page can run
+or send a request to another machine.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from html import escape
 from imagescope_agent.records import Reason, Result, ResultDict
 from imagescope_agent.state import ClarifyingQuestion, Turn
 
-Picture = Callable[[str], str]  # image id or path -> `data:` address, "" where there is none
+ToDataUri = Callable[[str], str]  # image id or path -> `data:` URI, "" where there is none
 
-STEPS = {  # node -> what the page says while it works
+STEPS = {  # node -> its label in the progress
     "describe": "reference described",
     "understand": "understood",
     "fold": "folded in",
@@ -32,19 +32,19 @@ ANSWERS = (("Yes", "yes"), ("No", "no"), ("Skip", "skip"))
 
 def conversation(
     turns: Sequence[Turn],
-    picture: Picture,
+    picture: ToDataUri,
     *,
     saying: str = "",
     image: str | None = None,
     waiting: bool = True,
 ) -> str:
-    """What was said, the last turn last.
+    """The messages and answers, the last turn last.
 
     Args:
         turns: the finished ones.
-        picture: shows the references.
-        saying: a message that is being worked on.
-        image: the reference that came with it.
+        picture: gives the images of references.
+        saying: the message of a turn that is running.
+        image: the reference of that turn.
         waiting: whether the last question may still be answered.
     """
     if not turns and not saying:
@@ -66,8 +66,8 @@ def conversation(
     return f'<div class="is-talk">{"".join(said)}</div>'
 
 
-def gallery(turn: Turn | None, picture: Picture, *, liked: Sequence[str] = ()) -> str:
-    """The ranked pictures, each with its checks ticked and crossed and what the judge said."""
+def gallery(turn: Turn | None, picture: ToDataUri, *, liked: Sequence[str] = ()) -> str:
+    """The ranked images, each with its verified predicates and the judge's reason."""
     if turn is None:
         return '<div class="is-empty">What is found will be shown here.</div>'
     if not turn["results"]:
@@ -82,7 +82,7 @@ def gallery(turn: Turn | None, picture: Picture, *, liked: Sequence[str] = ()) -
 
 
 def progress(done: Sequence[str], *, working: bool, seconds: float = 0.0) -> str:
-    """The steps of a turn that are done, and whether it still works."""
+    """The finished steps of a turn, and whether it is still running."""
     chips = "".join(f'<span class="is-chip">✓ {STEPS[name]}</span>' for name in done if name in STEPS)
     if working:
         chips += '<span class="is-chip is-now">working …</span>'
@@ -92,7 +92,7 @@ def progress(done: Sequence[str], *, working: bool, seconds: float = 0.0) -> str
 
 
 def problem(text: str) -> str:
-    """What cannot be done, in one line."""
+    """An error message, in one line."""
     return f'<div class="is-problem" role="alert">{_text(" ".join(text.split()))}</div>'
 
 
@@ -145,14 +145,14 @@ def _reason(reason: Reason) -> str:
 
 
 def _text(text: str) -> str:
-    """Text that stays text: no markup, no lone surrogates, no control characters."""
+    """Escaped text without lone surrogates and control characters."""
     readable = str(text).encode("utf-8", "replace").decode()
     return escape(
         "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in readable)
     )
 
 
-#: A click on any button that says something.
+#: Sends the message of a clicked button.
 CLICK = """
 element.addEventListener('click', event => {
   const button = event.target.closest('button[data-say]');

@@ -1,4 +1,4 @@
-"""The version of what a conversation keeps, and how an older one becomes today's."""
+"""Schema versions of the state of a conversation, and migrations to the current one."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 from imagescope_agent.errors import BadInput
 from imagescope_agent.state import SCHEMA
 
-#: From each older version, how a state becomes one of the next.
+#: Version -> migration of a state to the next version.
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    1: lambda values: {**values, "wordings": {}},  # a question was worded once it was chosen, not before
+    1: lambda values: {**values, "wordings": {}},  # version 1 worded a question after it was chosen
 }
 
 
 def is_current(values: Mapping[str, Any]) -> bool:
-    """Whether a state is of today's version."""
+    """Whether a state has the current version."""
     return bool(values.get("schema", 0) == SCHEMA)
 
 
 def migrate(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A state of an older version as one of today's.
+    """Migrate a state to the current version.
 
     Raises:
-        BadInput: it is newer, or there is no way from so old a one.
+        BadInput: it is newer, or there is no migration from its version.
     """
     found = values.get("schema", 0)
     if found > SCHEMA or any(version not in MIGRATIONS for version in range(found, SCHEMA)):

@@ -11,14 +11,15 @@ from typing import Any
 
 import gradio as gr
 
-from imagescope_agent.chat import Chats, Session
 from imagescope_agent.chat import html as views
 from imagescope_agent.chat.access_control import browser_of
+from imagescope_agent.chat.chats import Chats
+from imagescope_agent.chat.session import Session
 from imagescope_agent.chat.thumbnails import data_uri, keep
-from imagescope_agent.chat.user_scope import Own
+from imagescope_agent.chat.user_scope import UserChats
 from imagescope_agent.errors import ImageScopeError, shorten
 
-AT_ONCE = 32  # turns in flight; models merge their requests into batches
+CONCURRENT_TURNS = 32  # models merge their requests into batches
 LISTED = 50  # conversations to choose from
 Update = dict[Any, Any]  # component -> its new value
 
@@ -28,21 +29,21 @@ class Page:
 
     Args:
         chats: the conversations.
-        apart: each browser sees its own conversations only, for a page that many people use.
+        apart: each browser sees its own conversations only, for a page with several users.
     """
 
     def __init__(self, chats: Chats, *, apart: bool = False) -> None:
         self.chats, self.apart = chats, apart
-        self._at_work: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
 
     def blocks(self) -> gr.Blocks:
-        """The page, its events wired."""
+        """The page with its event handlers."""
         collection = self.chats.services.collection
         page: gr.Blocks = gr.Blocks(
             title="ImageScope", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)
         )
         with page:
-            # the name of the conversation is no secret: it only spares the user to look it up after a reload
+            # the name of the conversation is no secret: it is kept so that a reload shows the same one
             self.thread = gr.BrowserState("", storage_key="imagescope-thread", secret="imagescope")
             about = f"{len(collection)} images of {escape(shorten(collection.folder.name, 60))}"
             gr.HTML(f"<h1>ImageScope</h1><p>{about}</p>", elem_id="head")
@@ -88,7 +89,7 @@ class Page:
                 inputs=list(given),
                 outputs=shown,
                 show_progress="hidden",
-                concurrency_limit=AT_ONCE,
+                concurrency_limit=CONCURRENT_TURNS,
                 api_visibility="private",
             )
 
@@ -101,13 +102,13 @@ class Page:
         on(self.new.click, self.begun)
         on(self.others.input, self.opened, self.others)
 
-    def _own(self, request: gr.Request) -> Own:
-        """The conversations of whoever asks."""
-        return Own(self.chats, browser_of(dict(request.cookies)) if self.apart else None)
+    def _user_chats(self, request: gr.Request) -> UserChats:
+        """The conversations of the user who sent the request."""
+        return UserChats(self.chats, browser_of(dict(request.cookies)) if self.apart else None)
 
     async def opened(self, thread: str | None, request: gr.Request) -> AsyncIterator[Update]:
-        """Show a conversation; one whose last turn was cut off is finished first."""
-        own = self._own(request)
+        """Show a conversation; an interrupted last turn is finished first."""
+        own = self._user_chats(request)
         if not thread:
             yield await self._view(own, None)
             return
@@ -123,21 +124,23 @@ class Page:
     async def said(
         self, message: dict[str, Any], thread: str | None, request: gr.Request
     ) -> AsyncIterator[Update]:
-        """One turn of what was typed and, perhaps, a picture."""
+        """Run a turn with the typed message and, where given, an image."""
         text, files = str(message.get("text") or ""), message.get("files") or []
-        async for update in self._turn(self._own(request), thread, text, files[0] if files else None):
+        async for update in self._turn(self._user_chats(request), thread, text, files[0] if files else None):
             yield update
 
     async def clicked(
         self, thread: str | None, event: gr.EventData, request: gr.Request
     ) -> AsyncIterator[Update]:
-        """One turn of what a button says: "like 3", "reject 2", "yes"."""
-        async for update in self._turn(self._own(request), thread, str(event._data.get("say", "")), None):
+        """Run a turn with the message of a button: "like 3", "reject 2", "yes"."""
+        async for update in self._turn(
+            self._user_chats(request), thread, str(event._data.get("say", "")), None
+        ):
             yield update
 
     async def undone(self, thread: str | None, request: gr.Request) -> AsyncIterator[Update]:
-        """Take the last turn back."""
-        own, session = self._own(request), None
+        """Undo the last turn."""
+        own, session = self._user_chats(request), None
 
         async def undo(step: Callable[[str], None]) -> None:
             nonlocal session
@@ -150,8 +153,8 @@ class Page:
     async def branched(
         self, thread: str | None, turn: int | None, request: gr.Request
     ) -> AsyncIterator[Update]:
-        """Go on in a new conversation from after a turn."""
-        own, session = self._own(request), None
+        """Branch: a new conversation that continues after a turn."""
+        own, session = self._user_chats(request), None
 
         async def branch(step: Callable[[str], None]) -> None:
             nonlocal session
@@ -162,11 +165,11 @@ class Page:
             yield update
 
     async def begun(self, request: gr.Request) -> Update:
-        """An empty page; its conversation begins with the first message."""
-        return await self._view(self._own(request), None)
+        """Clear the page; the new conversation is created with its first message."""
+        return await self._view(self._user_chats(request), None)
 
     async def _turn(
-        self, own: Own, thread: str | None, text: str, upload: str | None
+        self, own: UserChats, thread: str | None, text: str, upload: str | None
     ) -> AsyncIterator[Update]:
         try:
             collection = self.chats.services.collection
@@ -188,20 +191,20 @@ class Page:
     async def _watched(
         self,
         work: Callable[[Callable[[str], None]], Coroutine[Any, Any, None]],
-        own: Own,
+        own: UserChats,
         session: Callable[[], Session | None],
         *,
         text: str = "",
     ) -> AsyncIterator[Update]:
-        """Do the work, showing every step as it is done; then the conversation as it stands.
+        """Run the work and show its progress, then the conversation.
 
-        The work goes on when the browser leaves, since a turn that was accepted is finished.
+        The work continues when the browser disconnects: an accepted turn is finished.
         """
         steps: asyncio.Queue[str | None] = asyncio.Queue()
         start, done = time.monotonic(), list[str]()
         task = asyncio.create_task(work(steps.put_nowait))
-        self._at_work.add(task)
-        task.add_done_callback(self._at_work.discard)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         task.add_done_callback(lambda _: steps.put_nowait(None))
         yield {self.progress: views.progress(done, working=True)}
         while (step := await steps.get()) is not None:
@@ -217,7 +220,7 @@ class Page:
         given = {self.message: {"text": text, "files": []}} if text else {}
         yield {**await self._view(own, session()), **given, self.progress: views.problem(str(error))}
 
-    async def _view(self, own: Own, session: Session | None) -> Update:
+    async def _view(self, own: UserChats, session: Session | None) -> Update:
         """Everything the page shows of a conversation."""
         rows = (await own.list())[:LISTED]
         known = [

@@ -11,14 +11,14 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagescope_agent.chat.access_control import App, Gate, Receive, Scope, Send, refuse
+from imagescope_agent.chat.access_control import AccessControl, App, Receive, Scope, Send, refuse
 from imagescope_agent.errors import BadInput, MissingExtra
 from imagescope_agent.untrusted import parse_json
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from imagescope_agent.chat import Chats
+    from imagescope_agent.chat.chats import Chats
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before it is imported anywhere
 
@@ -30,7 +30,7 @@ MAX_MESSAGE = 2**20  # bytes of any other request
 MAX_DEPTH = 32  # of the JSON in it; the page's own is eight deep
 MAX_WAITING = 2**30  # bytes of all uploads that Gradio has not deleted yet
 MAX_FILES = 20_000  # of them
-#: The browser itself refuses to ask another machine, whatever is in a page.
+#: The browser refuses requests to other machines, whatever a page contains.
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
     "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; connect-src 'self'; frame-ancestors 'none'; "
@@ -41,7 +41,7 @@ HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
 }
-#: Gradio serves the page and nothing beside it: no files, no other interfaces, no account of errors.
+#: Gradio serves the page alone: no files, no other interfaces, no error details.
 PAGE_ONLY: dict[str, Any] = {
     "allowed_paths": [],
     "footer_links": [],
@@ -73,7 +73,7 @@ async def serve(chats: Chats, *, host: str = HOST, port: int = PORT, password: s
 
 
 def make_app(chats: Chats, *, host: str = HOST, port: int = PORT, password: str | None = None) -> FastAPI:
-    """The application: the page behind its guards.
+    """The application: the page behind its middleware.
 
     Raises:
         MissingExtra: without the extra `ui`.
@@ -105,8 +105,8 @@ def make_app(chats: Chats, *, host: str = HOST, port: int = PORT, password: str 
         app.add_middleware(
             TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", "::1", host]
         )
-    app.add_middleware(Guard, uploads=Path(get_upload_folder()))
-    app.add_middleware(Gate, signed_in=None if password is None else _signed_in(app))
+    app.add_middleware(RequestLimits, uploads=Path(get_upload_folder()))
+    app.add_middleware(AccessControl, signed_in=None if password is None else _signed_in(app))
     return app
 
 
@@ -119,11 +119,11 @@ def _signed_in(app: FastAPI) -> Callable[[dict[str, str]], bool]:
     return lambda cookies: any(cookies.get(name) in page.tokens for name in names if cookies.get(name))
 
 
-class Guard:
-    """Refuses what is too large and messages that name files, and adds the headers that keep a page to this machine.
+class RequestLimits:
+    """ASGI middleware: limits sizes, refuses messages that name files, adds the headers of the content policy.
 
     Args:
-        app: what is guarded.
+        app: the application behind it.
         uploads: the only folder whose files a message may name; Gradio checks that in apps of its own only.
     """
 
@@ -151,10 +151,10 @@ class Guard:
             elif body and _is_message(headers) and not self._plain(body):
                 await refuse(send, 403, "a message may name no file that was not uploaded")
             else:
-                await self.app(scope, _again(body, receive), _with_headers(send))
+                await self.app(scope, _replay(body, receive), _with_headers(send))
 
     async def _take(self, length: int, scope: Scope, receive: Receive, send: Send) -> None:
-        """An upload, where there is room for it beside those that came before and those that come just now."""
+        """Pass on an upload if the total of stored and concurrent uploads stays within the limit."""
         size, files = await asyncio.to_thread(_used, self.uploads)
         if size + self._coming + length > MAX_WAITING or files >= MAX_FILES:
             await refuse(send, 507, "too many pictures were uploaded; try again tomorrow")
@@ -166,7 +166,7 @@ class Guard:
             self._coming -= length
 
     def _plain(self, body: bytes) -> bool:
-        """Whether a message names no file but uploaded ones; what cannot be read is no message of the page."""
+        """Whether a message names uploaded files only; unreadable JSON does not."""
         try:
             return all(self._uploaded(path) for path in _paths(parse_json(body, deepest=MAX_DEPTH)))
         except ValueError:
@@ -205,7 +205,7 @@ def _used(folder: Path) -> tuple[int, int]:
 
 
 async def _body(receive: Receive, most: int) -> bytes | None:
-    """The whole body; None where it is longer than it said."""
+    """The whole body; None where it is longer than `most` bytes."""
     parts, size = [], 0
     while True:
         message = await receive()
@@ -217,8 +217,8 @@ async def _body(receive: Receive, most: int) -> bytes | None:
             return b"".join(parts)
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """What gives a body that was read a second time, then whatever comes after it."""
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that replays a body that was read, then continues."""
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def received() -> Any:
@@ -237,7 +237,7 @@ def _with_headers(send: Send) -> Send:
 
 
 def check_address(host: str, password: str | None) -> None:
-    """Make sure that whoever can reach the page may.
+    """Refuse an address that other machines can reach without a password.
 
     Raises:
         BadInput: other machines can, and there is no password.

@@ -1,32 +1,30 @@
-"""One conversation: say, like, reject, undo, branch, export; a turn that was cut off is finished first."""
+"""One conversation: say, like, reject, undo, branch, export; an interrupted turn is finished first."""
 
 from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, StateSnapshot
 
 from imagescope_agent.chat.migrations import is_current, migrate
+from imagescope_agent.chat.store import GRAPH, ConversationStore
 from imagescope_agent.checkpoints import reading
 from imagescope_agent.errors import BadInput
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
-from imagescope_agent.nodes.chat.parse_message import check_message, check_reference
+from imagescope_agent.nodes.chat.parse_message import PARSED, CheckedMessage, check_message, check_reference
 from imagescope_agent.records import Result, ResultDict
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Feedback, State, Turn, new_conversation, overwrite
 from imagescope_agent.traces.instrument import recording
 from imagescope_agent.traces.store import place
 
-if TYPE_CHECKING:
-    from imagescope_agent.chat import Chats
-
-GRAPH = "chat"
-REST: tuple[tuple[str, ...], ...] = ((), ("ask",))  # where a conversation waits for the user
+AT_REST: tuple[tuple[str, ...], ...] = ((), ("ask",))  # `next` of a state that waits for the user
 
 Progress = Callable[[str], None]
 
@@ -34,23 +32,39 @@ Progress = Callable[[str], None]
 class Session:
     """One conversation; made by `Chats.create` and `Chats.open`."""
 
-    def __init__(self, chats: Chats, thread: str) -> None:
-        self.chats, self.thread = chats, thread
+    def __init__(self, store: ConversationStore, thread: str) -> None:
+        self.store, self.thread = store, thread
+
+    async def create(self) -> Session:
+        """Begin the conversation, in which nothing was said yet.
+
+        Raises:
+            BadInput: there is one of that name.
+        """
+        async with self.store.turn(self.thread):
+            if await self.store.exists(self.thread):
+                raise BadInput(
+                    f"there is a conversation {self.thread!r} already; open it or choose another name"
+                )
+            await self.store.graph.aupdate_state(
+                self.config(begun=True), new_conversation(), as_node="answer"
+            )
+        return self
 
     def config(self, settings: Settings | None = None, **metadata: Any) -> RunnableConfig:
-        """How the graph is told the thread; the metadata lets a cut-off turn go on as it began."""
-        told = json.dumps((settings or self.chats.settings).to_dict())
-        profile = self.chats.services.profile
+        """The configuration of a run; its metadata lets an interrupted turn go on with the same settings."""
+        recorded = json.dumps((settings or self.store.settings).to_dict())
+        profile = self.store.services.profile
         return {
-            "configurable": {"thread_id": self.chats.key(self.thread)},
-            "metadata": {"graph": GRAPH, "profile": profile, "settings": told, **metadata},
+            "configurable": {"thread_id": self.store.key(self.thread)},
+            "metadata": {"graph": GRAPH, "profile": profile, "settings": recorded, **metadata},
         }
 
     async def state(self) -> dict[str, Any]:
-        """What the conversation knows (see `State`)."""
-        with reading(self.chats.place):
-            values: dict[str, Any] = (await self.chats.graph.aget_state(self.config())).values
-            return sound(values)
+        """The state of the conversation (see `State`)."""
+        with reading(self.store.place):
+            values: dict[str, Any] = (await self.store.graph.aget_state(self.config())).values
+            return check_state(values)
 
     async def turns(self) -> list[Turn]:
         """The finished turns, the first one first."""
@@ -59,12 +73,12 @@ class Session:
     async def say(
         self, message: str, image: Path | str | None = None, *, progress: Progress | None = None
     ) -> Turn:
-        """One turn: anything in words, an answer, "like 3", "not that one", with a new reference image or not.
+        """Run one turn: anything in words, an answer, "like 3", "not that one", with a new reference image or not.
 
         Args:
             message: the user's words.
             image: a new reference, an id or a file.
-            progress: told the name of each step when it is done.
+            progress: called with the name of each step when it is done.
 
         Raises:
             BadInput: the message cannot be used; nothing is changed.
@@ -80,13 +94,14 @@ class Session:
         feedback: Feedback | None = None,
         progress: Progress | None = None,
     ) -> Turn:
-        async with self.chats.turn(self.thread):
+        async with self.store.turn(self.thread):
             snapshot = await self.settle(progress)
-            reference, collection = self.reference(image), self.chats.services.collection
-            given = {"query": message, "reference": reference, "feedback": feedback}
-            check_message(message, reference, _state(snapshot), collection, feedback=feedback)
-            await self._run(Command(resume=given) if snapshot.next else given, self.chats.settings, progress)
-            with reading(self.chats.place):
+            state, collection = _state(snapshot), self.store.services.collection
+            checked = check_message(message, image, state, collection, feedback=feedback)
+            given = {"query": message, "reference": checked.reference, "feedback": feedback}
+            graph_input: Any = Command(resume=given) if snapshot.next else given
+            await self._run(graph_input, self.store.settings, progress, checked)
+            with reading(self.store.place):
                 return (await self.turns())[-1]
 
     def reference(self, image: Path | str | None) -> str | None:
@@ -95,27 +110,27 @@ class Session:
         Raises:
             BadInput: it is not there, or is no image.
         """
-        return check_reference(image, self.chats.services.collection)
+        return check_reference(image, self.store.services.collection)
 
     async def like(self, rank: int) -> Turn:
-        """A turn that likes the image at this rank of the last results: search for more like it."""
+        """Run a turn that likes the image at this rank of the last results: search for more like it."""
         return await self._say(f"like {rank}", feedback={"kind": "like", "rank": rank})
 
     async def reject(self, rank: int) -> Turn:
-        """A turn that rejects the image at this rank of the last results: never show it again."""
+        """Run a turn that rejects the image at this rank of the last results: never show it again."""
         return await self._say(f"reject {rank}", feedback={"kind": "reject", "rank": rank})
 
     async def undo(self) -> list[Turn]:
-        """Go back to before the last turn; what is left of the turns.
+        """Undo the last turn; returns the remaining turns.
 
         Raises:
             BadInput: there is no turn.
         """
-        async with self.chats.turn(self.thread):
+        async with self.store.turn(self.thread):
             snapshot = await self.settle()
             before = await self._resting(snapshot, len(snapshot.values["turns"]) - 1)
             config = _at(self.config(), before)
-            await self.chats.graph.aupdate_state(
+            await self.store.graph.aupdate_state(
                 config, {"question": before.values["question"]}, as_node="answer"
             )
             return list(before.values["turns"])
@@ -130,18 +145,18 @@ class Session:
         Raises:
             BadInput: there is no such turn, or the name is taken.
         """
-        async with self.chats.turn(self.thread):
+        async with self.store.turn(self.thread):
             snapshot = await self.settle()
             count = len(snapshot.values["turns"]) if turn is None else turn
             steps = [snapshot := await self._resting(snapshot, n) for n in range(count, -1, -1)]
-        other = await self.chats.create(thread)
+        other = await Session(self.store, check_name(thread or uuid.uuid4().hex[:12])).create()
         for step in steps[-2::-1]:  # each turn once, so that the branch can be undone as well
-            await self.chats.graph.aupdate_state(other.config(), overwrite(step.values), as_node="answer")
+            await self.store.graph.aupdate_state(other.config(), overwrite(step.values), as_node="answer")
         return other
 
     async def export(self) -> dict[str, Any]:
         """The conversation as `imagescope chat --export` prints it: {"thread", "turns": [{"message", "results"}]}."""
-        folder = self.chats.services.collection.folder
+        folder = self.store.services.collection.folder
         turns = [
             {**turn, "results": [_exported(hit, folder) for hit in turn["results"]]}
             for turn in await self.turns()
@@ -149,27 +164,27 @@ class Session:
         return {"thread": self.thread, "turns": turns}
 
     async def settle(self, progress: Progress | None = None) -> StateSnapshot:
-        """The conversation at rest: a cut-off turn is finished, an older schema brought up to date.
+        """Finish an interrupted turn, migrate an older schema, and return the state at rest.
 
         Raises:
             BadInput: there is no such conversation, or this version or profile cannot go on with it.
             BackendUnavailable: a model does not answer.
         """
-        with reading(self.chats.place):
+        with reading(self.store.place):
             return await self._settled(progress)
 
     async def _settled(self, progress: Progress | None) -> StateSnapshot:
         snapshot = await self._head()
         metadata: Mapping[str, Any] = snapshot.metadata or {}
-        if (made_by := metadata.get("profile")) != self.chats.services.profile:
+        if (made_by := metadata.get("profile")) != self.store.services.profile:
             raise BadInput(
                 f"conversation {self.thread!r} was begun with the profile {made_by!r}; open it with that"
             )
         if not is_current(snapshot.values):
             await self._migrate(snapshot)
             snapshot = await self._head()
-        elif snapshot.next not in REST or await self._accepted():
-            judges = {*JUDGES, self.chats.settings.judge or OWN_JUDGE}
+        elif snapshot.next not in AT_REST or await self._accepted():
+            judges = {*JUDGES, self.store.settings.judge or OWN_JUDGE}
             settings = Settings.from_record(metadata.get("settings"), judges=judges)
             await self._run(None, settings, progress)
             snapshot = await self._head()
@@ -181,25 +196,28 @@ class Session:
         Without the checkpoint's id, writes of a step that was cut off before its checkpoint would count as done:
         the conversation would seem at rest, and the next message would wipe them out.
         """
-        kept = await self.chats.saver.aget_tuple(self.config())
+        kept = await self.store.saver.aget_tuple(self.config())
         if kept is None:
             raise BadInput(f"there is no conversation {self.thread!r}; begin one")
-        snapshot: StateSnapshot = await self.chats.graph.aget_state(kept.config)
-        sound(snapshot.values)
+        snapshot: StateSnapshot = await self.store.graph.aget_state(kept.config)
+        check_state(snapshot.values)
         return snapshot
 
     async def _accepted(self) -> bool:
         """Whether a message was taken while the conversation waited, and nothing was done with it yet."""
-        kept = await self.chats.saver.aget_tuple(self.config())
+        kept = await self.store.saver.aget_tuple(self.config())
         return kept is not None and any(write[1] == "__resume__" for write in kept.pending_writes or ())
 
-    async def _run(self, given: Any, settings: Settings, progress: Progress | None) -> None:
-        services = self.chats.services
+    async def _run(
+        self, given: Any, settings: Settings, progress: Progress | None, checked: CheckedMessage | None = None
+    ) -> None:
+        services, config = self.store.services, self.config(settings)
+        config["configurable"][PARSED] = checked
         with recording(place(services.collection.location), services, settings) as recorders:
             # "sync": what a step found is on disk before the next one starts, so a kill loses one step
-            updates = self.chats.graph.astream(
+            updates = self.store.graph.astream(
                 given,
-                {**self.config(settings), "callbacks": [*recorders]},
+                {**config, "callbacks": [*recorders]},
                 context=settings,
                 stream_mode="updates",
                 durability="sync",
@@ -210,7 +228,7 @@ class Session:
                         progress(name)
 
     async def _resting(self, snapshot: StateSnapshot, count: int) -> StateSnapshot:
-        """The latest state with that many turns from which this one came."""
+        """The latest ancestor of a state that has so many turns and is at rest."""
         total = len(snapshot.values["turns"])
         if not 0 <= count <= total:
             raise BadInput(
@@ -218,27 +236,27 @@ class Session:
                 if count < 0
                 else f"there are only {total} turns, not {count}; name one of them, or 0 for the beginning"
             )
-        while len(snapshot.values.get("turns", ())) != count or snapshot.next not in REST:
+        while len(snapshot.values.get("turns", ())) != count or snapshot.next not in AT_REST:
             if snapshot.parent_config is None:
                 raise BadInput(
                     f"conversation {self.thread!r} does not reach back to turn {count}; name a later one"
                 )
-            snapshot = await self.chats.graph.aget_state(snapshot.parent_config)
+            snapshot = await self.store.graph.aget_state(snapshot.parent_config)
         return snapshot
 
     async def _migrate(self, snapshot: StateSnapshot) -> None:
-        """Bring the last state at rest up to date, then say once more what was not finished."""
+        """Migrate the last state at rest, then repeat the message of an unfinished turn."""
         rest = await self._resting(snapshot, len(snapshot.values.get("turns", ())))
         update = overwrite(migrate(rest.values))
-        await self.chats.graph.aupdate_state(_at(self.config(), rest), update, as_node="answer")
-        if snapshot.next not in REST:
-            unheard = snapshot.next == ("begin",)
-            said = {
-                "query": snapshot.values["query" if unheard else "message"],
+        await self.store.graph.aupdate_state(_at(self.config(), rest), update, as_node="answer")
+        if snapshot.next not in AT_REST:
+            unread = snapshot.next == ("begin",)
+            message = {
+                "query": snapshot.values["query" if unread else "message"],
                 "reference": snapshot.values.get("reference"),
                 "feedback": snapshot.values.get("feedback"),
             }
-            await self._run(said, self.chats.settings, None)
+            await self._run(message, self.store.settings, None)
 
 
 def _state(snapshot: StateSnapshot) -> State:
@@ -250,11 +268,11 @@ def _at(config: RunnableConfig, snapshot: StateSnapshot) -> RunnableConfig:
     return {**config, "configurable": dict(snapshot.config["configurable"])}
 
 
-def sound(values: dict[str, Any]) -> dict[str, Any]:
-    """What a conversation keeps, where every key holds what kind of value it should.
+def check_state(values: dict[str, Any]) -> dict[str, Any]:
+    """The state of a conversation, where every key holds a value of the right type.
 
     Raises:
-        TypeError: one does not; the store may be a stranger's.
+        TypeError: one does not; the store is untrusted.
     """
     for name, empty in new_conversation().items():
         value = values.get(name, empty)
@@ -263,7 +281,7 @@ def sound(values: dict[str, Any]) -> dict[str, Any]:
     for turn in values.get("turns", []):
         results = [Result.from_dict(hit) for hit in turn["results"]]
         if not isinstance(turn["message"], str) or not all(isinstance(each.id, str) for each in results):
-            raise TypeError("a turn is none")
+            raise TypeError("a turn is malformed")
     return values
 
 
@@ -272,10 +290,10 @@ def _exported(hit: ResultDict, folder: Path) -> dict[str, Any]:
 
 
 def check_name(thread: str) -> str:
-    """A name for a conversation, where it can be one.
+    """The name, where it is a valid name of a conversation.
 
     Raises:
-        BadInput: it cannot.
+        BadInput: it is not.
     """
     if not re.fullmatch(r"[\w.-]{1,64}", thread):
         raise BadInput(

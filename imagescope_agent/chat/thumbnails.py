@@ -1,4 +1,4 @@
-"""Small pictures of a collection and of what a user brought: for the page, and for terminals that can show them."""
+"""Thumbnails of a collection and of uploads: for the page, and for terminals with an image protocol."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ from imagescope_agent.thumbnails import thumbnail, to_data_uri
 
 SIDE = 320  # pixels, longest side on the page
 UPLOADS = "uploads"  # beside the index: a conversation outlives the browser's temporary files
-MOST_UPLOADS = 2**30  # bytes of them
+MOST_UPLOADS = 2**30  # bytes
 _CHUNK = 4096  # characters of one escape sequence
 KITTY = ("kitty", "ghostty")
 
 
 def data_uri(name: str, collection: FolderCollection, *, side: int = SIDE) -> str:
-    """An image of the collection, or one that was uploaded, as a `data:` address; "" where it is gone.
+    """An image of the collection, or an upload, as a `data:` URI; "" where the file is gone.
 
-    The page refers to no file: whatever it shows was put into it here, made anew from pixels. A conversation, which
-    may be a stranger's, cannot have it show other files of this machine.
+    Encoded anew from pixels. A conversation is untrusted and cannot make the page show other files of this machine.
     """
     try:
         if name in collection:
@@ -42,11 +41,11 @@ def data_uri(name: str, collection: FolderCollection, *, side: int = SIDE) -> st
 
 
 def keep(upload: Path, collection: FolderCollection) -> str:
-    """An uploaded picture made anew and kept beside the index: an image of the collection, or a path.
+    """Store an upload beside the index, encoded anew; returns the id of an equal image of the collection, else a path.
 
     Raises:
-        ImageProblem: it is no image that can be used.
-        BadInput: no more are kept, or a link leads out of the folder of the index.
+        ImageProblem: it is no usable image.
+        BadInput: the limit is reached, or a link leads out of the folder of the index.
     """
     picture = load(upload)
     if known := collection.id_of(picture.key):
@@ -92,7 +91,7 @@ def _load_indexed(path: Path, key: str) -> Image.Image:
 
 
 def terminal_protocol(environment: Mapping[str, str] = os.environ) -> str | None:
-    """How the terminal is sent pictures: "kitty", "iterm", or None where it shows none (inside tmux as well)."""
+    """The image protocol of the terminal: "kitty", "iterm", or None (also inside tmux)."""
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
     if environment.get("TMUX") or term.startswith(("screen", "tmux")):
         return None
@@ -102,7 +101,7 @@ def terminal_protocol(environment: Mapping[str, str] = os.environ) -> str | None
 
 
 def terminal_picture(path: Path, protocol: str, *, rows: int = 6, key: str = "") -> str:
-    """The escape sequences that show a picture `rows` lines high.
+    """The escape sequences that show an image `rows` lines high.
 
     Raises:
         ImageProblem: it cannot be used.
@@ -113,8 +112,8 @@ def terminal_picture(path: Path, protocol: str, *, rows: int = 6, key: str = "")
     if protocol == "iterm":
         return f"\033]1337;File=inline=1;height={rows}:{data}\a"
     parts = [data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK)]
-    said = []
+    sequences = []
     for number, part in enumerate(parts):
         head = f"a=T,f=100,r={rows}," if number == 0 else ""
-        said.append(f"\033_G{head}m={int(number < len(parts) - 1)};{part}\033\\")
-    return "".join(said)
+        sequences.append(f"\033_G{head}m={int(number < len(parts) - 1)};{part}\033\\")
+    return "".join(sequences)

@@ -1,27 +1,27 @@
-"""The conversations of one browser, where a page is used by many people; each has names that begin with its own."""
+"""The conversations of one user of a shared page: their names begin with the id of the user's browser."""
 
 from __future__ import annotations
 
 import uuid
 from typing import Any
 
-from imagescope_agent.chat import Chats, Session
-from imagescope_agent.chat.session import Progress
+from imagescope_agent.chat.chats import Chats
+from imagescope_agent.chat.session import Progress, Session
 from imagescope_agent.errors import BadInput
 
 
-class Own:
-    """What a browser may see and go on with.
+class UserChats:
+    """The conversations that a browser may see and continue.
 
     Args:
-        chats: everybody's.
-        browser: a name that nobody else can give; None for one who sees all of them.
+        chats: those of all users.
+        browser: an id that no other browser can send; None gives access to all.
     """
 
     def __init__(self, chats: Chats, browser: str | None) -> None:
         if browser == "":
             raise BadInput("this browser sends no cookie; allow this page's cookies and load it again")
-        self._chats, self._mine = chats, "" if browser is None else f"{browser}-"
+        self._chats, self._prefix = chats, "" if browser is None else f"{browser}-"
 
     async def create(self) -> Session:
         """A new conversation."""
@@ -31,11 +31,11 @@ class Own:
         """As `Chats.open`.
 
         Raises:
-            BadInput: there is none of that name, or it is another's.
+            BadInput: there is none of that name, or it is another user's.
         """
         if not thread:
             raise BadInput("nothing was said yet; say what to look for")
-        if not str(thread).startswith(self._mine):
+        if not str(thread).startswith(self._prefix):
             raise BadInput(f"there is no conversation {str(thread)[:64]!r}; begin one")
         return await self._chats.open(str(thread), progress=progress)
 
@@ -45,7 +45,7 @@ class Own:
 
     async def list(self) -> list[dict[str, Any]]:
         """As `Chats.list`."""
-        return [row for row in await self._chats.list() if row["thread"].startswith(self._mine)]
+        return [row for row in await self._chats.list() if row["thread"].startswith(self._prefix)]
 
     def _name(self) -> str:
-        return self._mine + uuid.uuid4().hex[:12]
+        return self._prefix + uuid.uuid4().hex[:12]

@@ -59,9 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run a conversation on standard input; with --export print it at the end, and nothing else."""
-    from imagescope_agent.api import profile_of
     from imagescope_agent.chat import open_chats
-    from imagescope_agent.services import open_services
+    from imagescope_agent.services import open_services, profile_of
 
     services = open_services(args.profile or profile_of(args.collection), args.collection)
     settings = given(args, *TURN_SETTINGS)
@@ -188,7 +187,7 @@ class ChatLoop:
         from imagescope_agent.retrieval.images import ImageProblem
 
         protocol = None if self.args.no_pictures else terminal_protocol()
-        collection = self.session.chats.services.collection
+        collection = self.session.store.services.collection
         for hit in turn["results"][: SHOWN if protocol else 0]:
             with suppress(ImageProblem):
                 path, key = collection.path(hit["id"]), collection.key(hit["id"])

@@ -52,10 +52,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace, trace: Trace, other: Trace | None) -> int:
     from imagescope_agent.traces.compare import Comparison
+    from imagescope_agent.traces.explain import explain
+    from imagescope_agent.traces.trace import Trace
 
     shown = trace if other is None else Comparison(other, trace)
     if args.html:
-        page = shown.to_html()
+        from imagescope_agent.traces.page import render, render_comparison
+
+        page = render(shown) if isinstance(shown, Trace) else render_comparison(shown)
         args.html.parent.mkdir(parents=True, exist_ok=True)
         args.html.write_text(page, encoding="utf-8", errors="replace")
     if args.json:
@@ -64,7 +68,7 @@ def _show(args: argparse.Namespace, trace: Trace, other: Trace | None) -> int:
     if isinstance(shown, Comparison):
         lines = shown.text.splitlines()
     else:
-        lines = list(trace.why(*args.why).sentences) if args.why else describe(trace)
+        lines = list(explain(trace, *args.why).sentences) if args.why else describe(trace)
     print("\n".join(plain(line) for line in lines))
     if args.html:
         print(plain(f"page: {args.html}"))

@@ -27,10 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
-    from imagescope_agent.api import profile_of
     from imagescope_agent.chat import open_chats
     from imagescope_agent.chat.server import PASSWORD_VARIABLE, check_address, serve
-    from imagescope_agent.services import open_services
+    from imagescope_agent.services import open_services, profile_of
 
     password = os.environ.get(PASSWORD_VARIABLE) or None
     check_address(args.host, password)

@@ -1,4 +1,4 @@
-"""Captions of a batch of pictures, and what to say of those that got none."""
+"""Caption a batch of images, and notes for those without a caption."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from imagescope_agent.mllms.role import Reply, Request, Role
 from imagescope_agent.records import NoteKind, note, total_usage
 
 CAPTION_TOKENS = 96
-LONGER = 8  # times as many for a captioner that thinks before it speaks, once it was cut off
+LONGER = 8  # times as many for a captioner that reasons before it answers, once it was cut off
 
 
-async def described(captioner: Role, requests: Sequence[Request]) -> list[Reply]:
-    """A reply a picture; those that were cut off before they said anything are asked for once more.
+async def caption_images(captioner: Role, requests: Sequence[Request]) -> list[Reply]:
+    """One reply per image; those cut off by the token limit before any text are asked once more with a larger limit.
 
     Raises:
         BackendUnavailable: the captioner does not answer.
     """
     replies = await captioner.ask_some(requests, (), max_tokens=CAPTION_TOKENS)
-    cut = [place for place, reply in enumerate(replies) if reply.cut and not reply.text]
-    asked = [requests[place] for place in cut]
+    cut = [i for i, reply in enumerate(replies) if reply.cut and not reply.text]
+    asked = [requests[i] for i in cut]
     longer = await captioner.ask_some(asked, (), max_tokens=LONGER * CAPTION_TOKENS)
-    for place, reply in zip(cut, longer, strict=True):
-        replies[place] = replace(reply, usage=total_usage([replies[place].usage, reply.usage]))
+    for i, reply in zip(cut, longer, strict=True):
+        replies[i] = replace(reply, usage=total_usage([replies[i].usage, reply.usage]))
     return replies
 
 
 def require_some(replies: Sequence[Reply], *, before: bool) -> None:
-    """Make sure that the captioner takes pictures at all: where it does not, it is mended before an index is made.
+    """Stop before an index is made if the captioner refuses every image.
 
     Args:
         replies: of one batch.
-        before: whether any picture got a caption before.
+        before: whether any image got a caption before.
 
     Raises:
-        RequestRefused: it refused the first pictures that it was ever asked about, and more than one.
+        RequestRefused: it refused all images of its first batch, and more than one.
     """
     refused = [reply.problem for reply in replies if isinstance(reply.problem, RequestRefused)]
     if len(refused) == len(replies) > 1 and not before:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +18,19 @@ from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.mllms.role import ImageRef
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.images import ImageProblem, LoadedImage, Skipped, inside, load, stamp
-from imagescope_agent.retrieval.index_report import IndexReport
 from imagescope_agent.retrieval.indexer import build
 from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Manifest
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Space, SpaceQuery, VectorStore
 from imagescope_agent.retrieval.stores import find_space, open_vectors, require_fitting
 from imagescope_agent.retrieval.vectors import Vectors
 
-__all__ = ["FolderCollection", "IndexReport", "build"]
+__all__ = ["FolderCollection", "build"]
+
+_Value = TypeVar("_Value")
+_FileKey = tuple[str, str]  # path and stamp
 
 REFS = 64 * 2**20  # bytes held of images as a model is shown them: reading and coding one takes milliseconds
+FILES = 4  # reference images outside the collection that are held: several steps of a turn use one
 
 
 class FolderCollection:
@@ -54,13 +59,13 @@ class FolderCollection:
         self.ids = content.ids
         self.captions = {entry.id: entry.caption for entry in content.entries}
         self.skipped: tuple[Skipped, ...] = content.skipped
-        self.embedder_weights = content.embedder
-        self.captioner_weights = content.captioner
+        self.embedder_weights, self.captioner_weights = content.embedder, content.captioner
         self.dimension = content.dimension
         self.spaces: dict[str, Space] = {space.name: space for space in content.all_spaces}
         self._keys = {entry.id: entry.key for entry in content.entries}
         self._rows = {name: row for row, name in enumerate(self.ids)}
-        self._refs: LRUCache[tuple[str, str], ImageRef] = LRUCache(REFS, getsizeof=lambda ref: len(ref.data))
+        self._refs: LRUCache[_FileKey, ImageRef] = LRUCache(REFS, getsizeof=lambda ref: len(ref.data))
+        self._files: LRUCache[_FileKey, LoadedImage] = LRUCache(FILES)
         self._lock = threading.Lock()
         self._vectors = vectors
 
@@ -183,33 +188,35 @@ class FolderCollection:
         return picture
 
     def reference(self, name: str) -> LoadedImage:
-        """The picture of an id, or of an image file elsewhere where `takes_files`.
+        """The image of an id, or of a file elsewhere where `takes_files`; read again only if the file may have changed.
 
         Raises:
             BadInput: neither an id nor such a file.
             ImageProblem: as `picture`; the file is no image.
         """
-        if name not in self and self.takes_files:
-            return load(Path(name))
-        return self.picture(name)
+        if name in self or not self.takes_files:
+            return self.picture(name)
+        return self._cached(self._files, Path(name), lambda: load(Path(name)))
 
     def image_ref(self, name: str) -> ImageRef:
         """The image as a chat model is shown it (see `LoadedImage.ref`); raises as `picture`.
 
         It is made anew only when the file may have changed.
         """
-        path = self.path(name)
+        return self._cached(self._refs, self.path(name), lambda: self.picture(name).ref())
+
+    def _cached(self, cache: LRUCache[_FileKey, _Value], path: Path, make: Callable[[], _Value]) -> _Value:
+        """What is made of a file, made again only when the file may have changed; nothing larger than the cache."""
         try:
-            key = name, stamp(path.stat())
-        except OSError as error:
-            raise ImageProblem(path, "it cannot be read", mend="index the folder again") from error
+            key = str(path), stamp(path.stat())
+        except (OSError, ValueError):
+            return make()  # says what is wrong
         with self._lock:
-            found = self._refs.get(key)
+            found = cache.get(key)
         if found is None:
-            found = self.picture(name).ref()
-            if len(found.data) <= REFS:
-                with self._lock:
-                    self._refs[key] = found
+            found = make()
+            with self._lock, suppress(ValueError):
+                cache[key] = found
         return found
 
     def image_vector(self, name: str) -> Vectors:

@@ -1,4 +1,4 @@
-"""Image files as untrusted input: where they lie, what their content is, and how they are shown to models."""
+"""Load untrusted image files: paths inside a folder, content hashes, and images as models are shown them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
     "load", "open_image", "scan", "stamp",
 ]  # fmt: skip
 
-MAX_SIDE = 1024  # what a model is shown; the original is let go at once
+MAX_SIDE = 1024  # as models are shown it; the original is released at once
 LOSSLESS_PIXELS = 512 * 512  # up to here a picture is handed on as PNG, above as JPEG
 
 
@@ -35,7 +35,7 @@ class LoadedImage:
     share: float = 1.0
 
     def ref(self) -> ImageRef:
-        """The picture encoded anew for a chat model: nothing of the original file but its pixels goes on."""
+        """The image encoded anew for a chat model: nothing of the original file but its pixels."""
         buffer = io.BytesIO()
         if self.image.width * self.image.height <= LOSSLESS_PIXELS:
             self.image.save(buffer, "PNG", compress_level=1)

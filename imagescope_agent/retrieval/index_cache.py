@@ -1,9 +1,8 @@
-"""What the indexer has done so far, in one SQLite file: survives `kill -9` and lets the next run go on.
+"""Index cache: captions and vectors by content hash in one SQLite file, so that a killed indexer resumes.
 
-`contents` holds what was computed for a file's content (its sha256), `files` which file had which content
-and the stamp it was seen with; so a file that was moved, copied or merely touched costs no model anything.
-Readers of a collection never open it (see manifest.py for what they read). While it is open no second indexer
-can open it.
+`contents` maps the sha256 of a file to its caption and vectors, `files` a file to its sha256 and its stamp (size and
+times): a file that was moved, copied or touched needs no model. Readers of a collection do not open it (see
+manifest.py). It is locked while open: one indexer at a time.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ Vector = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What was computed for one content; vectors are (d,) float32, unit length."""
+    """Caption and vectors of one content; vectors are (d,) float32, unit length."""
 
     key: str
     caption: str
@@ -49,7 +48,7 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """A file as it was seen when it was indexed."""
+    """A file as it was when it was indexed."""
 
     id: str
     stamp: str
@@ -57,26 +56,26 @@ class File:
 
 
 class IndexBusy(BadInput):
-    """Another indexer is at work in the same place."""
+    """Another indexer uses the same folder."""
 
 
 class IndexCache:
-    """The open journal of an index folder; use as a context manager.
+    """The cache of an index folder; use as a context manager.
 
     Every method raises:
-        BadInput: the disk is full or read-only, the file is damaged, or (IndexBusy) another one is at work.
+        BadInput: the disk is full or read-only, the file is damaged, or (IndexBusy) another indexer uses it.
     """
 
     def __init__(self, out: Path) -> None:
         self._out = out
         with storing(out):
-            self._made = not out.exists()
+            self._made_folder = not out.exists()
             out.mkdir(parents=True, exist_ok=True)
             beside(out, JOURNAL)
             require_ours(out, JOURNAL)
             self._fresh = not (out / JOURNAL).exists()
             self._db = sqlite3.connect(out / JOURNAL, timeout=0, isolation_level=None)
-            self._db.text_factory = lambda text: text.decode("utf-8", "replace")  # its digest tells
+            self._db.text_factory = lambda text: text.decode("utf-8", "replace")  # the digest detects damage
 
     def __enter__(self) -> IndexCache:
         try:
@@ -90,10 +89,10 @@ class IndexCache:
                 with self._transaction():
                     self._prepare()
         except IndexBusy:
-            self._leave(remove=False)  # what lies there is the other indexer's
+            self._close(remove=False)  # the file is the other indexer's
             raise
         except BadInput:
-            self._leave(remove=self._fresh)
+            self._close(remove=self._fresh)
             raise
         return self
 
@@ -101,10 +100,10 @@ class IndexCache:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         empty = self._fresh and kind is not None and not self._any_files()
-        self._leave(remove=empty)
+        self._close(remove=empty)
 
     def adopt(self, **recipe: str) -> None:
-        """Declare what computes: `embedder` and `captioner`. What another one computed is forgotten."""
+        """Set the `embedder` and `captioner` of this run; results of other ones are deleted."""
         with storing(self._out), self._transaction():
             before = dict(self._db.execute("SELECT name, value FROM recipe"))
             if before.get("captioner", recipe["captioner"]) != recipe["captioner"]:
@@ -114,9 +113,9 @@ class IndexCache:
             self._db.executemany("INSERT OR REPLACE INTO recipe VALUES (?, ?)", recipe.items())
 
     def forget_damaged(self, dimension: int) -> int:
-        """Forget contents that are not what was written down, so that they are computed anew; how many.
+        """Delete contents that do not match their digest, so that they are computed again; returns their number.
 
-        Those of an older journal have no digest: they are taken when their vectors can be right, and get one.
+        Those of an older version have no digest: they are accepted if their vectors are valid, and get one.
         """
         query = "SELECT rowid, key, caption, image, words, digest FROM contents WHERE image IS NOT NULL"
         damaged: list[tuple[int]] = []
@@ -134,32 +133,32 @@ class IndexCache:
         return len(damaged)
 
     def files(self) -> dict[str, File]:
-        """Every file whose content is done, by id."""
+        """Every file whose content has vectors, by id."""
         query = "SELECT id, stamp, files.key FROM files JOIN contents USING (key) WHERE image IS NOT NULL"
         with storing(self._out):
             rows = self._db.execute(query)
             return {name: File(id=name, stamp=stamp, key=key) for name, stamp, key in rows}
 
     def done(self, key: str) -> bool:
-        """Whether this content needs no model any more."""
+        """Whether this content has its vectors."""
         with storing(self._out):
             query = "SELECT 1 FROM contents WHERE key = ? AND image IS NOT NULL"
             return self._db.execute(query, (key,)).fetchone() is not None
 
     def caption(self, key: str) -> str | None:
-        """The caption of this content, if there is one that may be kept."""
+        """The caption of this content, None where there is none."""
         with storing(self._out):
             row = self._db.execute("SELECT caption FROM contents WHERE key = ?", (key,)).fetchone()
             return row[0] if row else None
 
     def any_caption(self) -> bool:
-        """Whether any content has a caption with words."""
+        """Whether any content has a caption that is not empty."""
         with storing(self._out):
             query = "SELECT 1 FROM contents WHERE caption <> '' LIMIT 1"
             return self._db.execute(query).fetchone() is not None
 
     def record(self, contents: Sequence[Content], files: Sequence[File]) -> None:
-        """Write down a finished batch: all of it or, when interrupted, nothing."""
+        """Store a finished batch in one transaction."""
         with storing(self._out), self._transaction():
             self._db.executemany(
                 "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?)",
@@ -170,7 +169,7 @@ class IndexCache:
             )
 
     def keep_only(self, ids: set[str]) -> int:
-        """Forget every other file, and contents that no file has any more; how many files were forgotten."""
+        """Delete every other file, and contents without a file; returns the number of files deleted."""
         with storing(self._out), self._transaction():
             rows = self._db.execute("SELECT rowid, id FROM files")
             gone = [(row,) for row, name in rows if name not in ids]
@@ -217,13 +216,13 @@ class IndexCache:
         except sqlite3.Error:
             return True  # what cannot be read is not ours to delete
 
-    def _leave(self, *, remove: bool) -> None:
+    def _close(self, *, remove: bool) -> None:
         self._db.close()
         if remove and not (self._out / MANIFEST).exists():
             with suppress(OSError):  # leaving nothing behind must not hide what went wrong
                 for name in (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-journal"):
                     (self._out / name).unlink(missing_ok=True)
-                if self._made:
+                if self._made_folder:
                     self._out.rmdir()
 
     @contextmanager
@@ -262,7 +261,7 @@ def _is_vector(blob: bytes, dimension: int) -> bool:
 
 @contextmanager
 def storing(out: Path) -> Iterator[None]:
-    """Turn what a disk or SQLite complains of into one line that says what to do.
+    """Turn errors of the disk and of SQLite into one line that says what to do.
 
     Raises:
         BadInput: always in place of OSError and sqlite3.Error; IndexBusy for a lock.

@@ -1,4 +1,4 @@
-"""What one run of the indexer did, as a record and as lines of text."""
+"""The report of one run of the indexer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from imagescope_agent.retrieval.images import Skipped
 
 @dataclass(frozen=True, kw_only=True)
 class IndexReport:
-    """What one run of the indexer did.
+    """Counts, notes and cost of one run of the indexer.
 
     `new` images were captioned and embedded, `copies` have the content of another image and cost no model,
     `unchanged` were done before, `removed` are gone from the folder or no longer readable.

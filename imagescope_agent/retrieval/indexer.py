@@ -1,4 +1,4 @@
-"""Make a folder of images searchable: look at what is new, caption and embed it batch by batch, publish."""
+"""Index a folder of images: caption and embed new content batch by batch, then publish the index."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imagescope_agent.errors import BadInput, ImageScopeError
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.records import note, total_usage
 from imagescope_agent.retrieval import manifest
-from imagescope_agent.retrieval.captioning import described, no_caption, require_some
+from imagescope_agent.retrieval.captioning import caption_images, no_caption, require_some
 from imagescope_agent.retrieval.images import (
     ImageFile,
     ImageProblem,
@@ -37,7 +37,7 @@ from imagescope_agent.retrieval.vectors import checked
 BATCH = 32
 
 
-async def build(
+async def build(  # over forty lines for its arguments
     folder: Path,
     out: Path | None,
     embedder: Embedder,
@@ -52,19 +52,19 @@ async def build(
     batch: int = BATCH,
     progress: bool | None = None,
 ) -> IndexReport:
-    """Index a folder, or bring its index up to date; killed at any moment, the next run goes on.
+    """Index a folder, or update its index; after a kill the next run resumes.
 
-    An image is captioned and embedded once for each content. The order of work depends on the folder alone
-    and a batch is written down whole: a resumed run computes the same batches and publishes the same bytes.
+    Files of equal content are captioned and embedded once. The order of work depends on the folder alone and a batch
+    is stored in one transaction: a resumed run computes the same batches and publishes the same bytes.
 
     Args:
         folder: the images, at any depth.
         out: where the index goes; None is FOLDER/.imagescope.
         embedder: makes the vectors.
-        captioner: describes a picture in a sentence.
-        prompt: what the captioner is asked.
-        captioner_weights: names the captioner's weights; other weights or another prompt mean new captions.
-        profile: the name of what computes, for whoever opens the index.
+        captioner: describes an image in a sentence.
+        prompt: of the captioner.
+        captioner_weights: identifies the captioner's weights; other weights or another prompt mean new captions.
+        profile: name of the profile, stored in the index.
         store: where the vectors go, as `stores.open_store` takes it.
         only: ids to index, for a gallery that is a part of the folder; None is all of it.
         exclude: patterns of what to leave out (see `Excluded`), which the index keeps; None is those it has.
@@ -72,8 +72,8 @@ async def build(
         progress: a bar on standard error; None shows it on a terminal only.
 
     Raises:
-        BadInput: no folder, no image in it, another indexer at work, or a disk that is full or read-only.
-        RequestRefused: the captioner takes none of the first pictures.
+        BadInput: no folder, no image in it, another indexer uses it, or a disk that is full or read-only.
+        RequestRefused: the captioner refuses all of the first images.
         BackendUnavailable: a model failed; what was finished is kept.
     """
     started = time.monotonic()
@@ -85,14 +85,14 @@ async def build(
     if out.absolute().is_relative_to(folder.absolute()):  # else the user chose the place
         manifest.require_no_way_out(out, folder)
     hidden = None if progress is None else not progress
-    with IndexCache(out) as journal, tqdm(total=len(found), unit="image", disable=hidden) as bar:
-        work = _Work(
-            *(folder, out, journal, embedder, captioner, captioner_weights, profile, store, backend),
+    with IndexCache(out) as cache, tqdm(total=len(found), unit="image", disable=hidden) as bar:
+        index_run = _IndexRun(
+            *(folder, out, cache, embedder, captioner, captioner_weights, profile, store, backend),
             *(prompt, batch, bar, skipped, patterns),
         )
-        await work.through(found)
-        work.publish()
-    return work.report(time.monotonic() - started)
+        await index_run.process(found)
+        index_run.publish()
+    return index_run.report(time.monotonic() - started)
 
 
 def find_images(
@@ -114,12 +114,12 @@ def find_images(
 
 
 @dataclass
-class _Work:
-    """One pass over the folder."""
+class _IndexRun:
+    """One run over the folder."""
 
     folder: Path
     out: Path
-    journal: IndexCache
+    cache: IndexCache
     embedder: Embedder
     captioner: Role
     captioner_weights: str
@@ -140,13 +140,13 @@ class _Work:
     _pictures: dict[str, LoadedImage] = field(default_factory=dict)
     _files: list[File] = field(default_factory=list)
 
-    async def through(self, found: Sequence[ImageFile]) -> None:
+    async def process(self, found: Sequence[ImageFile]) -> None:
         recipe = hashlib.sha256(f"{self.captioner_weights}\n{self.prompt}".encode()).hexdigest()
-        self.journal.adopt(embedder=self.embedder.weights, captioner=recipe)
-        if damaged := self.journal.forget_damaged(self.embedder.dimension):
+        self.cache.adopt(embedder=self.embedder.weights, captioner=recipe)
+        if damaged := self.cache.forget_damaged(self.embedder.dimension):
             detail = f"{damaged} contents of the journal were damaged; they are computed anew"
             self.notes.append(note("index", "damaged", detail))
-        before = self.journal.files()
+        before = self.cache.files()
         for item in found:
             try:
                 self._take(item, before.get(item.id))
@@ -159,17 +159,17 @@ class _Work:
         self.skipped.sort(key=lambda item: item.id)
 
     def publish(self) -> None:
-        """Write the index of what the journal holds.
+        """Write the index from the cache.
 
         Raises:
             BadInput: no image could be read.
         """
         if not self.good:
             raise _no_images(self.folder, self.skipped)
-        self.removed = self.journal.keep_only(self.good)
+        self.removed = self.cache.keep_only(self.good)
         with storing(self.out):
             try:
-                entries = tuple(self.journal.entries())
+                entries = tuple(self.cache.entries())
                 content = manifest.Manifest(
                     folder=manifest.folder_as_stored(self.folder, self.out),
                     embedder=self.embedder.weights,
@@ -187,7 +187,7 @@ class _Work:
                 self.notes += notes
                 manifest.write(self.out, replace(content, spaces=spaces))
             finally:
-                with suppress(OSError, BadInput):  # tidying must not hide what went wrong
+                with suppress(OSError, BadInput):  # must not hide the first error
                     tidy(self.out, self.store)
 
     def report(self, seconds: float) -> IndexReport:
@@ -208,17 +208,17 @@ class _Work:
     def _vectors(self, entries: Sequence[manifest.Entry], name: str, column: str) -> dict[str, Any]:
         space = Space(name=name, dimension=self.embedder.dimension, weights=self.embedder.weights)
         ids = [entry.id for entry in entries]
-        return self.backend.write(self.out, ids, space, self.journal.vectors(column))
+        return self.backend.write(self.out, ids, space, self.cache.vectors(column))
 
     def _take(self, item: ImageFile, before: File | None) -> None:
-        """Decide what a file needs; a content already known or already in this batch needs no model."""
+        """Add a file to the batch; content that is cached or in the batch already needs no model."""
         if before is not None and before.stamp == item.stamp:
             self.unchanged += 1
             self.good.add(item.id)
             return
         path = inside(self.folder, item.id)
         key = digest(path)
-        if key not in self._pictures and not self.journal.done(key):
+        if key not in self._pictures and not self.cache.done(key):
             picture = load(path)
             key = picture.key
             self._pictures[key] = picture
@@ -232,7 +232,7 @@ class _Work:
         self.good.add(item.id)
 
     async def _finish(self) -> None:
-        """Caption and embed the waiting pictures and write them down."""
+        """Caption and embed the batch and store it."""
         if not self._files:
             return
         pictures = list(self._pictures.values())
@@ -244,10 +244,10 @@ class _Work:
             images = checked(given, size, names, "picture")
             words = checked(self.embedder.texts(captions), size, names, "caption")
         for row, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
-            # without a caption the picture speaks for both, so that its score is the plain cosine
+            # without a caption both vectors are the image's, so that its score is the plain cosine
             text = words[row] if caption else images[row]
             contents.append(Content(key=picture.key, caption=caption, image=images[row], words=text))
-        self.journal.record(contents, self._files)
+        self.cache.record(contents, self._files)
         self._pictures, self._files = {}, []
 
     def _names(self, pictures: Sequence[LoadedImage]) -> list[str]:
@@ -256,13 +256,13 @@ class _Work:
         return [ids.get(picture.key, picture.key) for picture in pictures]
 
     async def _captions(self, pictures: Sequence[LoadedImage]) -> list[str]:
-        captions = {picture.key: self.journal.caption(picture.key) for picture in pictures}
+        captions = {picture.key: self.cache.caption(picture.key) for picture in pictures}
         asked = [picture for picture in pictures if captions[picture.key] is None]
         problems: dict[str, ImageScopeError | None] = {}
         if asked:
             requests = [Request(text=self.prompt, images=(picture.ref(),)) for picture in asked]
-            replies = await described(self.captioner, requests)
-            require_some(replies, before=self.journal.any_caption())
+            replies = await caption_images(self.captioner, requests)
+            require_some(replies, before=self.cache.any_caption())
             for picture, reply in zip(asked, replies, strict=True):
                 captions[picture.key] = _one_line(reply.text)
                 problems[picture.key] = reply.problem

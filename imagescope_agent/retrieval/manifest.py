@@ -1,4 +1,4 @@
-"""The published index: a manifest and what it names in a vector store, seen by readers all at once or not at all.
+"""The published index: a manifest and what it names in a vector store, replaced atomically.
 
     imagescope.json      which images (sorted by id), captions, weights, and what the store keeps of each vector space
     *.faiss              in the default store (see `stores.faiss_flat`), a file for each space
@@ -24,14 +24,14 @@ from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, StoredSpace
 from imagescope_agent.untrusted import parse_json, read_file
 
 FORMAT = 1
-MANIFEST = "imagescope.json"  # no name that a data set might use itself
+MANIFEST = "imagescope.json"  # a name that no data set uses
 FOLDER_INDEX = ".imagescope"
 LARGEST = 2**30  # bytes of a manifest: a few million images
 DEFAULT_STORE = "faiss"
 MOST_SPACES = 64
 SPACE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 PARTIAL = re.compile(rf"{re.escape(MANIFEST)}{TEMPORARY_PATTERN}")
-#: What may lie in the folder of an index: its own, and what searches and conversations keep beside it.
+#: Files that may lie in the folder of an index: its own, and those of searches and conversations.
 _OURS = re.compile(
     rf"(?:journal|runs|traces|chats)\.sqlite.*|uploads|profile|{re.escape(MANIFEST)}.*"
     rf"|{SPACE_NAME.pattern}\.[0-9a-f]{{16}}\.faiss.*"
@@ -50,7 +50,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What an index holds besides vectors.
+    """The metadata of an index.
 
     Args:
         folder: of the images, relative to the index where that lies inside it.
@@ -92,11 +92,11 @@ class Manifest:
         return *default, *self.spaces
 
 
-def _sound(found: Manifest) -> Manifest:
-    """A manifest that was read, where every value can be what it should.
+def _checked(found: Manifest) -> Manifest:
+    """Check the types and values of a manifest that was read.
 
     Raises:
-        ValueError, TypeError, KeyError: one cannot.
+        ValueError, TypeError, KeyError: one is invalid.
     """
     texts = (found.folder, found.embedder, found.captioner, found.profile, found.store, *found.exclude)
     if not all(isinstance(text, str) for text in texts) or "\0" in found.folder:
@@ -104,19 +104,19 @@ def _sound(found: Manifest) -> Manifest:
     spaces = [space.name for space in found.all_spaces]
     if len(set(spaces)) < len(spaces) or len(spaces) > MOST_SPACES:
         raise ValueError("spaces of one name, or too many")
-    if not all(map(_is_sound_space, found.all_spaces)):
+    if not all(map(_is_valid_space, found.all_spaces)):
         raise ValueError("no space of vectors")
     names = [entry.id for entry in found.entries]
     skipped = [text for item in found.skipped for text in (item.id, item.reason)]
-    if len(set(names)) < len(names) or not all(map(_is_sound, found.entries)):
-        raise ValueError("an entry is none")
+    if len(set(names)) < len(names) or not all(map(_is_valid, found.entries)):
+        raise ValueError("an entry is malformed")
     if not all(isinstance(text, str) for text in skipped):
         raise ValueError("a reason is no text")
     return found
 
 
-def _is_sound(entry: Entry) -> bool:
-    """Whether an entry names a file below the folder, and nothing else."""
+def _is_valid(entry: Entry) -> bool:
+    """Whether an entry names a file below the folder."""
     if not all(isinstance(text, str) for text in (entry.id, entry.key, entry.caption)):
         return False
     path = PurePosixPath(entry.id)
@@ -124,7 +124,7 @@ def _is_sound(entry: Entry) -> bool:
     return below and _KEY.fullmatch(entry.key) is not None
 
 
-def _is_sound_space(space: StoredSpace) -> bool:
+def _is_valid_space(space: StoredSpace) -> bool:
     """Whether every value of a space can be what it should; what `kept` holds is for the store to check."""
     size = isinstance(space.dimension, int) and 0 < space.dimension <= 2**16
     return (
@@ -142,7 +142,7 @@ def folder_as_stored(folder: Path, out: Path) -> str:
 
 
 def write(out: Path, manifest: Manifest) -> None:
-    """Publish: when this returns readers see the new index.
+    """Publish the index: when this returns, readers see it.
 
     Raises:
         OSError: the disk is full or read-only; the index before is untouched.
@@ -179,7 +179,7 @@ def find(path: Path) -> Path:
 
 
 def require_no_way_out(index: Path, folder: Path) -> None:
-    """Make sure that the index of a folder is not a link to somewhere else, put there by whoever made the folder.
+    """Refuse an index folder that is a link out of the folder of images, which may be untrusted.
 
     Raises:
         BadInput: it is.
@@ -192,7 +192,7 @@ def require_no_way_out(index: Path, folder: Path) -> None:
 
 
 def require_ours(out: Path, journal: str) -> None:
-    """Make sure that indexing into a folder touches nothing that is somebody else's.
+    """Refuse to index into a folder with other content.
 
     Raises:
         BadInput: it holds other things and no index.
@@ -222,7 +222,7 @@ def read(out: Path) -> Manifest:
         content["skipped"] = tuple(Skipped(**item) for item in content["skipped"])
         content["exclude"] = tuple(content.get("exclude", ()))
         content["spaces"] = tuple(StoredSpace(**space) for space in content.get("spaces", ()))
-        return _sound(Manifest(**content))
+        return _checked(Manifest(**content))
     except OSError as error:
         raise damaged(out, f"{MANIFEST} is unreadable ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,22 +1,21 @@
-"""Two runs side by side: which images moved, and what in the runs made them move."""
+"""Compare two runs: which images changed rank, and which stage caused it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from imagescope_agent.state import matches_expected
+from imagescope_agent.traces.explain import sentence
+from imagescope_agent.traces.trace import Trace
 
-if TYPE_CHECKING:
-    from imagescope_agent.traces.trace import Trace
-
-SHOWN = 10  # best places of either run that are explained
+SHOWN = 10  # best ranks of either run that are explained
 
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """An image's ranks in both runs (None where it was not ranked) and why they differ, in words."""
+    """The ranks of an image in both runs (None where it was not ranked) and why they differ, in words."""
 
     id: str
     before: int | None
@@ -30,11 +29,11 @@ class Move:
 
 
 class Comparison:
-    """What is different between two runs, and what came of it.
+    """The differences between two runs and the changes of rank they caused.
 
     Args:
-        before: the run compared with.
-        after: the run whose moves are told.
+        before: the baseline.
+        after: the run whose changes of rank are explained.
     """
 
     def __init__(self, before: Trace, after: Trace) -> None:
@@ -48,21 +47,21 @@ class Comparison:
             if isinstance(one, dict) and isinstance(other, dict):
                 for key in sorted({*one, *other}):
                     if one.get(key) != other.get(key):
-                        found.append((f"{what}: {key}", _said(one.get(key)), _said(other.get(key))))
+                        found.append((f"{what}: {key}", _as_text(one.get(key)), _as_text(other.get(key))))
             elif one != other:
-                found.append((what, _said(one), _said(other)))
+                found.append((what, _as_text(one), _as_text(other)))
         return found
 
     @cached_property
     def moves(self) -> list[Move]:
-        """The images among the ten best of either run, in the second run's order, then those that left it."""
+        """The ten best images of either run, in the order of the second run, then those it did not rank."""
         wanted = dict.fromkeys([*self.after.ranking[:SHOWN], *self.before.ranking[:SHOWN]])
         found = [self.move(name) for name in wanted]
         last = max(len(self.after.ranking), len(self.before.ranking)) + 1
         return sorted(found, key=lambda move: (move.after or last, move.before or last))
 
     def move(self, name: str) -> Move:
-        """Where one image stood and stands, and why; no reasons where nothing about it differs."""
+        """Both ranks of one image, and why they differ; no reasons where nothing about it differs."""
         ranks = [rank(trace.ranking, name) for trace in (self.before, self.after)]
         reasons = [*self._retrieved(name), *self._verified(name), *self._judged(name)]
         if not reasons and ranks[0] != ranks[1]:
@@ -77,17 +76,6 @@ class Comparison:
             ranks = f"{move.before or 'not ranked'} -> {move.after or 'not ranked'}"
             lines.append(f"{move.id}: {ranks}" + (f". {' '.join(move.reasons)}" if move.reasons else ""))
         return "\n".join(lines)
-
-    def to_html(self) -> str:
-        """Both runs as one self-contained page."""
-        from imagescope_agent.traces.page import render_comparison
-
-        return render_comparison(self)
-
-    def _repr_html_(self) -> str:
-        from imagescope_agent.traces.notebook import framed
-
-        return framed(self.to_html())
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain values."""
@@ -120,21 +108,23 @@ class Comparison:
             return [f"It was verified only in the {run} run, where {held} of {count} predicates hold."]
         if (one, counts[0]) == (other, counts[1]) and not self._flipped(name):
             return []
-        told = f"{other} of {counts[1]} predicates hold instead of {one} of {counts[0]}"
+        change = f"{other} of {counts[1]} predicates hold instead of {one} of {counts[0]}"
         flipped = self._flipped(name)
-        return [f"{told}: {'; '.join(flipped)}." if flipped else f"{told}."]
+        return [f"{change}: {'; '.join(flipped)}." if flipped else f"{change}."]
 
     def _flipped(self, name: str) -> list[str]:
-        """Questions that speak for the image in one run only."""
-        told = []
+        """Questions that count for the image in one run only."""
+        changes = []
         held = [_holds(trace, name) for trace in (self.before, self.after)]
         for question in dict.fromkeys([*held[0], *held[1]]):
             one, other = held[0].get(question), held[1].get(question)
             if one is None or other is None:
-                told.append(f"“{question}” was asked only in the {'second' if one is None else 'first'} run")
+                changes.append(
+                    f"“{question}” was asked only in the {'second' if one is None else 'first'} run"
+                )
             elif one[0] != other[0]:
-                told.append(f"“{question}” has P(Yes) {other[1]:.2f} instead of {one[1]:.2f}")
-        return told
+                changes.append(f"“{question}” has P(Yes) {other[1]:.2f} instead of {one[1]:.2f}")
+        return changes
 
     def _judged(self, name: str) -> list[str]:
         places = [rank(trace.judgement["order"], name) for trace in (self.before, self.after)]
@@ -142,11 +132,11 @@ class Comparison:
             return []
         if None in places:
             run = "second" if places[0] is None else "first"
-            told = f"Only in the {run} run the judge saw it (place {places[0] or places[1]})"
+            change = f"Only in the {run} run the judge saw it (place {places[0] or places[1]})"
         else:
-            told = f"The judge put it at place {places[1]} instead of {places[0]}"
-        words = self.after.judgement["reasons"].get(name, [])
-        return [f"{told}: {'; '.join(words)}." if words else f"{told}."]
+            change = f"The judge put it at place {places[1]} instead of {places[0]}"
+        reasons = self.after.judgement["reasons"].get(name, [])
+        return [sentence(f"{change}: {'; '.join(reasons)}" if reasons else change)]
 
 
 def rank(ranking: list[str], name: str) -> int | None:
@@ -155,7 +145,7 @@ def rank(ranking: list[str], name: str) -> int | None:
 
 
 def _holds(trace: Trace, name: str) -> dict[str, tuple[bool, float]]:
-    """{question: (speaks for the image, P(Yes))}."""
+    """{question: (answered as expected, P(Yes))}."""
     answers, found = trace.verdicts.get(name, {}), {}
     for each in trace.predicates:
         yes = answers.get(each["question"])
@@ -180,7 +170,7 @@ def _facts(trace: Trace) -> list[tuple[str, Any]]:
     ]  # fmt: skip
 
 
-def _said(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if value in (None, "", []):
         return "none"
     return "; ".join(map(str, value)) if isinstance(value, list) else str(value)

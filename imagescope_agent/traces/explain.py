@@ -1,23 +1,21 @@
-"""Why one image stands above another: the last stage that told them apart, in words."""
+"""Explain the order of two images: the last stage that distinguished them, in words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.state import matches_expected
-
-if TYPE_CHECKING:
-    from imagescope_agent.traces.trace import Trace
+from imagescope_agent.traces.pairwise import comparisons
+from imagescope_agent.traces.trace import Trace
 
 
 @dataclass(frozen=True, kw_only=True)
-class Why:
-    """Why `above` stands above `below`.
+class Explanation:
+    """Why `above` ranks above `below`.
 
     Attributes:
-        stage: what decided: "judge", "verify", "retrieve", "tie" (equal throughout, kept in order of id), or the
+        stage: the stage that decided: "judge", "verify", "retrieve", "tie" (equal throughout, ordered by id), or the
             name of another node that ranks.
         sentences: the reasons, the deciding one first.
     """
@@ -33,8 +31,8 @@ class Why:
         return " ".join(self.sentences)
 
 
-def explain(trace: Trace, above: str, below: str) -> Why:
-    """Walk the stages from the last to the first; what none of them changed, retrieval decided.
+def explain(trace: Trace, above: str, below: str) -> Explanation:
+    """Find the stage that decided the order of two images, from the last to the first; else it is retrieval.
 
     Raises:
         BadInput: an image is not in the ranking, or both are the same.
@@ -49,7 +47,12 @@ def explain(trace: Trace, above: str, below: str) -> Why:
         first = [f"It is the other way round: {below} stands above {above}."]
         above, below = below, above
     stage, reasons = _decided(trace, above, below)
-    return Why(above=above, below=below, stage=stage, sentences=(*first, *reasons))
+    return Explanation(above=above, below=below, stage=stage, sentences=(*first, *reasons))
+
+
+def sentence(text: str) -> str:
+    """The text with one full stop; what a model wrote may end with one."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def _decided(trace: Trace, above: str, below: str) -> tuple[str, list[str]]:
@@ -70,8 +73,8 @@ def _decided(trace: Trace, above: str, below: str) -> tuple[str, list[str]]:
             *kept,
             f"Their retrieval scores are equal ({mine:.4f}), so the order of their ids stands.",
         ]
-    told = f"{above} is nearer to the query in retrieval: {mine:.4f} against {other:.4f}."
-    return "retrieve", [*kept, told, *_agreed(trace, above)]
+    reason = f"{above} is nearer to the query in retrieval: {mine:.4f} against {other:.4f}."
+    return "retrieve", [*kept, reason, *_agreed(trace, above)]
 
 
 def _moved(trace: Trace, node: str, above: str, below: str, earlier: list[str], later: list[str]) -> str:
@@ -79,20 +82,20 @@ def _moved(trace: Trace, node: str, above: str, below: str, earlier: list[str], 
         f"The step {node} moved {above} from rank {earlier.index(above) + 1} to {later.index(above) + 1}, "
         f"past {below}"
     )
-    lost = [
-        duel.probability if duel.first == above else 1 - duel.probability
-        for duel in trace.duels
-        if {duel.first, duel.second} == {above, below}
+    won = [
+        each.probability if each.first == above else 1 - each.probability
+        for each in comparisons(trace)
+        if {each.first, each.second} == {above, below}
     ]
-    if lost:
-        chances = ", ".join(f"{chance:.2f}" for chance in lost)
-        return f"{start}: it won their duel (P({above} is better) = {chances})."
+    if won:
+        probabilities = ", ".join(f"{p:.2f}" for p in won)
+        return f"{start}: it won their comparison (P({above} is better) = {probabilities})."
     reasons = trace.judgement["reasons"].get(above)
-    return f"{start}: {'; '.join(reasons)}." if reasons else f"{start}."
+    return sentence(f"{start}: {'; '.join(reasons)}" if reasons else start)
 
 
 def _verified(trace: Trace, above: str, below: str) -> str | None:
-    """What the predicates say, None where they do not tell the two apart."""
+    """How the predicates decide, None where they do not distinguish the two."""
     mine, other, total = trace.matches.get(above), trace.matches.get(below), len(trace.predicates)
     if mine is None or (other is not None and mine <= other):
         return None
@@ -105,8 +108,8 @@ def _verified(trace: Trace, above: str, below: str) -> str | None:
         for each in trace.predicates
         if _holds(trace, above, each) and not _holds(trace, below, each) and _known(trace, below, each)
     ]
-    told = f"{above} satisfies {mine} of {total} predicates, {below} {other}."
-    return f"{told} {below} fails {', '.join(failed)}." if failed else told
+    counts = f"{above} satisfies {mine} of {total} predicates, {below} {other}."
+    return f"{counts} {below} fails {', '.join(failed)}." if failed else counts
 
 
 def _known(trace: Trace, name: str, predicate: dict[str, str]) -> bool:
@@ -130,4 +133,4 @@ def _tie_kept(trace: Trace, above: str, below: str) -> list[str]:
 
 def _agreed(trace: Trace, above: str) -> list[str]:
     reasons = trace.judgement["reasons"].get(above)
-    return [f"The judge on {above}: {'; '.join(reasons)}."] if reasons else []
+    return [sentence(f"The judge on {above}: {'; '.join(reasons)}")] if reasons else []

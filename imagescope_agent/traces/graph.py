@@ -1,16 +1,12 @@
-"""A trace as a typed graph, for networkx."""
+"""A trace as a networkx graph with typed nodes and edges."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import networkx
 
 from imagescope_agent.state import matches_expected
-from imagescope_agent.traces.pairwise import duel_results
-
-if TYPE_CHECKING:
-    from imagescope_agent.traces.trace import Trace
+from imagescope_agent.traces.pairwise import wins
+from imagescope_agent.traces.trace import Trace
 
 
 def to_networkx(trace: Trace) -> networkx.DiGraph[str]:
@@ -31,7 +27,7 @@ def to_networkx(trace: Trace) -> networkx.DiGraph[str]:
         call -> candidate   kind showed
         candidate -> predicate   kind verdict: probability (of Yes), matches (bool)
         candidate -> candidate   kind duel, from the winner to the loser: probability that the winner is better
-                            (mean over both orders, above 0.5), comparisons (how many). Even duels have no edge.
+                            (mean over both orders, above 0.5), comparisons (how many). A tie has no edge.
     """
     graph: networkx.DiGraph[str] = networkx.DiGraph()
     run = f"run:{trace.id}"
@@ -39,7 +35,7 @@ def to_networkx(trace: Trace) -> networkx.DiGraph[str]:
     _add_candidates(graph, trace)
     _add_steps(graph, trace, run)
     _add_calls(graph, trace)
-    _add_duels(graph, trace)
+    _add_comparisons(graph, trace)
     return graph
 
 
@@ -97,13 +93,13 @@ def _add_calls(graph: networkx.DiGraph[str], trace: Trace) -> None:
                 graph.add_edge(name, f"candidate:{image}", kind="showed")
 
 
-def _add_duels(graph: networkx.DiGraph[str], trace: Trace) -> None:
-    for (winner, loser), chances in duel_results(trace).items():
-        mean = sum(chances) / len(chances)
+def _add_comparisons(graph: networkx.DiGraph[str], trace: Trace) -> None:
+    for (winner, loser), probabilities in wins(trace).items():
+        mean = sum(probabilities) / len(probabilities)
         graph.add_edge(
             f"candidate:{winner}",
             f"candidate:{loser}",
             kind="duel",
             probability=mean,
-            comparisons=len(chances),
+            comparisons=len(probabilities),
         )

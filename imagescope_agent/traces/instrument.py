@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Unrecorded(BaseCallbackHandler):
-    """Stands where a recorder cannot: it only tells why there is no trace."""
+    """In place of a recorder whose store cannot be opened: notes why there is no trace."""
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
@@ -47,29 +47,29 @@ def recording(
     """The callbacks of a run: a recorder that writes to `path`, one that makes spans where IMAGESCOPE_OTEL is set.
 
     Works with any graph: `graph.ainvoke(query, {"callbacks": recorders}, context=settings)`. A store that cannot be
-    written costs the trace, not the run: `notes()` of what stands in its place says so.
+    written costs the trace, not the run: `notes()` says so.
     """
     about, names = partial(_about, services, settings), _names(services.collection)
-    found: list[Recorder | Unrecorded] = list(_spans(about))
+    recorders: list[Recorder | Unrecorded] = list(_spans(about))
     store = None
     if path is not None:
         try:
             store = TraceStore(path)
         except BadInput as error:
             _log.warning("%s", error)  # a search is worth more than its trace
-            found.append(Unrecorded(str(error)))
+            recorders.append(Unrecorded(str(error)))
         else:
             remember(path)
-            found.append(Recorder(store, about=about, **names))
+            recorders.append(Recorder(store, about=about, **names))
     try:
-        yield found
+        yield recorders
     finally:
         if store is not None:
             store.close()
 
 
 def traced(graph: Graph, services: Services, path: Path | str | None = None) -> Graph:
-    """The graph with recorders of its own, for runs that nobody else records: on a graph server, in a script.
+    """The graph with recorders of its own: for a graph server or a script.
 
     Args:
         graph: as `build(services)` gives it.
@@ -90,7 +90,7 @@ def traced(graph: Graph, services: Services, path: Path | str | None = None) -> 
 async def served(build: Callable[..., Graph]) -> Graph:
     """A graph for a graph server, over the collection that the environment names, with its runs recorded.
 
-    It is opened in a thread: a server calls its factories in the loop that answers everybody.
+    It is opened in a thread: a server calls its factories in its event loop.
 
     Raises:
         BadInput: no collection is named, it cannot be opened, or traces are wanted and cannot be written.
@@ -104,7 +104,7 @@ async def served(build: Callable[..., Graph]) -> Graph:
 
 
 def _names(collection: Collection) -> dict[str, Callable[[str], str]]:
-    """How a recorder finds the id of a picture's content, and the content of a name."""
+    """`name_of` and `key_of` of a `Recorder` for a collection."""
 
     def key_of(name: str) -> str:
         if name in collection:
@@ -129,6 +129,6 @@ def _about(services: Services, settings: Settings | None) -> Mapping[str, Any]:
 def _spans(about: Any) -> list[Recorder]:
     if os.environ.get(SPANS, "off").lower() in OFF:
         return []
-    from imagescope_agent.traces.otel import Spans
+    from imagescope_agent.traces.otel import SpanExporter
 
-    return [Recorder(Spans(), about=about)]
+    return [Recorder(SpanExporter(), about=about)]

@@ -1,4 +1,4 @@
-"""Runs as OpenTelemetry spans with OpenInference attributes, made from the same events as the trace.
+"""Export runs as OpenTelemetry spans with OpenInference attributes, from the events of a trace.
 
 Set IMAGESCOPE_OTEL=on to send them to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names, or to whatever tracer
 provider the process has set up. A run is an AGENT span; its nodes are CHAIN, RETRIEVER or RERANKER spans inside it, and
@@ -23,15 +23,15 @@ except ImportError as error:
     raise MissingExtra("OpenTelemetry needs an extra: pip install 'imagescope-agent[otel]'") from error
 
 KIND = "openinference.span.kind"
-MOST_MESSAGES = 20  # questions of a batch, and documents of a ranking, that are told
+MOST_MESSAGES = 20  # questions of a batch, and documents of a ranking, that are exported
 LONGEST = 2_000  # characters of one text
 
 
-class Spans:
-    """A place for a `Recorder` to write to, that turns what it is told into spans as it comes.
+class SpanExporter:
+    """An `EventSink` for a `Recorder` that turns events into spans as they come.
 
     Args:
-        provider: who makes the spans; None for the process's own, an OTLP exporter where it has none.
+        provider: the tracer provider; None for that of the process, with an OTLP exporter where it has none.
     """
 
     def __init__(self, provider: TracerProvider | None = None) -> None:
@@ -43,17 +43,22 @@ class Spans:
     def start(self, thread: str, *, graph: str, query: str, about: Mapping[str, Any]) -> str:
         """Begin the span of a run, inside the caller's current span."""
         run = f"{thread}.{next(self._numbers)}"
-        told = {name: about.get(name) for name in ("profile", "settings", "weights", "versions")}
-        known = {KIND: "AGENT", "session.id": thread, "input.value": _text(query), "metadata": _json(told)}
+        metadata = {name: about.get(name) for name in ("profile", "settings", "weights", "versions")}
+        known = {
+            KIND: "AGENT",
+            "session.id": thread,
+            "input.value": _text(query),
+            "metadata": _json(metadata),
+        }
         self._open[run, 0] = self._tracer.start_span(graph or "run", attributes=known)
         self._outside[run] = context.get_current()
         return run
 
     def newest_of(self, thread: str) -> None:
-        """Nothing: a run that goes on is a new span."""
+        """None: a resumed run is a new span."""
 
     def append(self, run: str, kind: str, data: Mapping[str, Any]) -> int:
-        """Begin, fill or end the span that an event is about."""
+        """Start, annotate or end the span of an event."""
         number = next(self._numbers)
         if kind == "node":
             self._begin(run, number, data)
@@ -70,7 +75,7 @@ class Spans:
             data["node"], context=self._inside(run, data["parent"]), attributes={KIND: "CHAIN"}
         )
         self._open[run, number] = span
-        # a node runs in a context of its own; what it starts by hand shall not become a trace of its own
+        # a node runs in its own context; spans that its code starts must be children of this one
         context.attach(trace.set_span_in_context(span))
 
     def _end(self, run: str, data: Mapping[str, Any]) -> None:
@@ -91,7 +96,7 @@ class Spans:
         root.end()
         context.attach(
             self._outside.pop(run)
-        )  # nodes that shared the caller's context have left theirs in it
+        )  # nodes that shared the caller's context attached their spans to it
 
     def _call(self, run: str, data: Mapping[str, Any]) -> None:
         started, usage = data["started"], data["usage"]
@@ -111,18 +116,18 @@ class Spans:
 
 
 def _outcome(update: Mapping[str, Any]) -> dict[str, Any]:
-    """What a node changed; a node that found or ordered images is told as a retriever or a reranker."""
-    told: dict[str, Any] = {"output.value": _json(update), "output.mime_type": "application/json"}
+    """Attributes of a node's update; a node that retrieved or ordered images is a RETRIEVER or RERANKER."""
+    attributes: dict[str, Any] = {"output.value": _json(update), "output.mime_type": "application/json"}
     if candidates := update.get("candidates"):
-        told[KIND] = "RETRIEVER"
+        attributes[KIND] = "RETRIEVER"
         for i, each in enumerate(candidates[:MOST_MESSAGES]):
-            told[f"retrieval.documents.{i}.document.id"] = each["id"]
-            told[f"retrieval.documents.{i}.document.score"] = float(each["retrieve"])
+            attributes[f"retrieval.documents.{i}.document.id"] = each["id"]
+            attributes[f"retrieval.documents.{i}.document.score"] = float(each["retrieve"])
     elif order := (update.get("judgement") or {}).get("order"):
-        told[KIND] = "RERANKER"
+        attributes[KIND] = "RERANKER"
         for i, name in enumerate(order[:MOST_MESSAGES]):
-            told[f"reranker.output_documents.{i}.document.id"] = name
-    return told
+            attributes[f"reranker.output_documents.{i}.document.id"] = name
+    return attributes
 
 
 def _tokens_of(usage: Mapping[str, Any]) -> dict[str, int]:
@@ -137,17 +142,17 @@ def _tokens_of(usage: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _messages(data: Mapping[str, Any]) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     for i, (text, images, answer) in enumerate(data["asked"][:MOST_MESSAGES]):
         shown = ", ".join(data["images"][image] for image in images)
         words = f"[{shown}] {data['texts'][text]}" if shown else data["texts"][text]
         if not isinstance(answer, str | None):
             answer = _json(dict(zip(data.get("choices") or (), answer, strict=False)))
-        told[f"llm.input_messages.{i}.message.role"] = "user"
-        told[f"llm.input_messages.{i}.message.content"] = _text(words)
-        told[f"llm.output_messages.{i}.message.role"] = "assistant"
-        told[f"llm.output_messages.{i}.message.content"] = _text(answer or "")
-    return told
+        attributes[f"llm.input_messages.{i}.message.role"] = "user"
+        attributes[f"llm.input_messages.{i}.message.content"] = _text(words)
+        attributes[f"llm.output_messages.{i}.message.role"] = "assistant"
+        attributes[f"llm.output_messages.{i}.message.content"] = _text(answer or "")
+    return attributes
 
 
 def _text(text: str) -> str:
@@ -160,7 +165,7 @@ def _json(value: Any) -> str:
 
 @cache
 def _provider() -> TracerProvider:
-    """The process's own provider; where none was set up, one that sends to the collector that OTEL_* names.
+    """The tracer provider of the process; if it has none, one that exports to the collector that OTEL_* names.
 
     Raises:
         MissingExtra: there is none and no exporter is installed.

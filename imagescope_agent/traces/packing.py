@@ -1,4 +1,4 @@
-"""What a trace says as bytes: JSON without secrets, compressed; read back within bounds, for it may be a stranger's."""
+"""Encode events as compressed JSON without secrets; decode untrusted ones within size limits."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ MOST_VALUES = 2_000_000  # in a trace
 
 
 def clean(text: str) -> str:
-    """A text without secrets that can be written down."""
+    """A text without secrets and lone surrogates."""
     return redact(text).encode("utf-8", "replace").decode("utf-8")
 
 
 def pack(data: Mapping[str, Any]) -> bytes:
-    """An event as it is kept.
+    """Encode an event.
 
     Raises:
-        ValueError: it is larger than would be read back.
+        ValueError: it is larger than would be decoded again.
     """
     text = redact(json.dumps(data, ensure_ascii=False, default=str, separators=(",", ":")))
     plain = text.encode("utf-8", "replace")
@@ -36,10 +36,10 @@ def pack(data: Mapping[str, Any]) -> bytes:
 
 
 class Unpacker:
-    """Reads events back, all of them within one bound.
+    """Decodes events; together they may not exceed a limit.
 
     Args:
-        most: bytes of JSON that may be read; what is left counts down.
+        most: bytes of JSON that may be decoded in all.
     """
 
     def __init__(self, most: int = LARGEST_TRACE) -> None:
@@ -49,7 +49,7 @@ class Unpacker:
         """An event.
 
         Raises:
-            ValueError: it is none, or together with the others too large.
+            ValueError: it is malformed, or together with the others too large.
         """
         if not isinstance(data, bytes):
             raise ValueError("an event is no bytes")
@@ -69,10 +69,10 @@ class Unpacker:
 
 
 def moment(value: object) -> float:
-    """Seconds since the epoch, where a value can be.
+    """A value checked to be seconds since the epoch.
 
     Raises:
-        ValueError: it cannot.
+        ValueError: it is not.
     """
     if not isinstance(value, int | float) or not 0 <= value <= LATEST:
         raise ValueError("a moment is none")
@@ -80,7 +80,7 @@ def moment(value: object) -> float:
 
 
 def status_of(end: object) -> str:
-    """How a run ended, as its last event says; None where nothing did."""
+    """The status in the event that ended a run; `end` is None where there is none."""
     if end is None:
         return "running or cut off"
     try:

@@ -1,4 +1,4 @@
-"""A trace as one self-contained page: no network, pictures as data URIs, text from data escaped."""
+"""Render a trace, or two, as one self-contained HTML page: images as data URIs, text escaped, no network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment
 
@@ -15,31 +15,30 @@ from imagescope_agent.html_templates import html_environment
 from imagescope_agent.retrieval.images import ImageProblem, digest, open_image
 from imagescope_agent.thumbnails import to_data_uri
 from imagescope_agent.traces import page_data as view
-
-if TYPE_CHECKING:
-    from imagescope_agent.traces.compare import Comparison
-    from imagescope_agent.traces.trace import Trace
+from imagescope_agent.traces.compare import Comparison
+from imagescope_agent.traces.explain import explain
+from imagescope_agent.traces.trace import Trace
 
 THUMBNAIL = 96  # pixels, longest side
 GRAINS = ("core", "enhanced", "full")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Album:
-    """Pictures as data URIs, and by id which one shows it."""
+class Thumbnails:
+    """Images as data URIs, and by id the index of the one that shows it."""
 
     pictures: list[str]
     places: dict[str, int]
 
 
 def render(trace: Trace) -> str:
-    """The page as HTML."""
+    """The run as an HTML page."""
     names, rows = trace.ranking, view.matrix(trace)
     return _environment().get_template("page.html.j2").render(
         trace=trace,
         story=story(trace),
         started=_moment(trace),
-        album=album(trace, [*names, trace.reference]),
+        album=thumbnails(trace, [*names, trace.reference]),
         rows=explained(trace),
         ranks={name: rank for rank, name in enumerate(names, start=1)},
         grains=list(dict.fromkeys(filter(None, (trace.intent.get(grain) for grain in GRAINS)))),
@@ -56,7 +55,7 @@ def render(trace: Trace) -> str:
 
 
 def render_comparison(comparison: Comparison) -> str:
-    """Two runs side by side as HTML."""
+    """Two runs side by side as an HTML page."""
     both = (comparison.before, comparison.after)
     stages = [(title, trace.ranking) for title, trace in zip(("first run", "second run"), both, strict=True)]
     return _environment().get_template("compare.html.j2").render(
@@ -64,13 +63,13 @@ def render_comparison(comparison: Comparison) -> str:
         both=both,
         started=[_moment(trace) for trace in both],
         seconds=[view.duration(trace) for trace in both],
-        album=album(comparison.after, [name for trace in both for name in (*trace.ranking, trace.reference)]),
+        album=thumbnails(comparison.after, [name for trace in both for name in (*trace.ranking, trace.reference)]),
         chart=view.bump_chart(stages),
     )  # fmt: skip
 
 
 def story(trace: Trace) -> str:
-    """What happened, in a sentence or two that need no knowledge of the method."""
+    """A summary of the run in a sentence or two, for readers who do not know the method."""
     parts = []
     if trace.scores:
         parts.append(f"{len(trace.scores)} candidates were found in the collection")
@@ -80,14 +79,14 @@ def story(trace: Trace) -> str:
         )
     if order := trace.judgement["order"]:
         parts.append(f"a judge looked again at the best {len(order)}")
-    told = ", ".join(parts)
-    first = f"{told[0].upper()}{told[1:]}. " if told else ""
+    steps = ", ".join(parts)
+    first = f"{steps[0].upper()}{steps[1:]}. " if steps else ""
     asked = sum(trace.usage["calls"].values())
     return f"{first}That took {asked} questions to a model and {view.duration(trace):.1f} seconds."
 
 
 def explained(trace: Trace) -> list[dict[str, Any]]:
-    """Every ranked candidate with its scores, its first rank, and why it stands above the next."""
+    """Every ranked candidate with its scores, its first rank, and why it ranks above the next."""
     first = {name: rank for rank, name in enumerate(trace.stages[0][1], start=1)} if trace.stages else {}
     rows = []
     for rank, name in enumerate(trace.ranking, start=1):
@@ -109,15 +108,15 @@ def _why(trace: Trace, rank: int) -> tuple[str, ...]:
     if rank == len(trace.ranking):
         return ("It is the last one.",)
     try:
-        return trace.why(trace.ranking[rank - 1], trace.ranking[rank]).sentences
-    except BadInput as error:  # a stranger's ranking may name an image twice
+        return explain(trace, trace.ranking[rank - 1], trace.ranking[rank]).sentences
+    except BadInput as error:  # a ranking from elsewhere may name an image twice
         return (str(error),)
 
 
-def album(trace: Trace, names: Iterable[str | None]) -> Album:
-    """The pictures that still are what the run saw; the page shows an empty frame for the others.
+def thumbnails(trace: Trace, names: Iterable[str | None]) -> Thumbnails:
+    """The images whose files are still those of the run; the page shows an empty frame for the others.
 
-    A trace may be a stranger's: whatever folder and names it holds, a file is shown for its content alone.
+    A trace is untrusted: whatever folder and names it holds, a file is shown only if its sha256 is the recorded one.
     """
     pictures: list[str] = []
     places: dict[str, int] = {}
@@ -131,7 +130,7 @@ def album(trace: Trace, names: Iterable[str | None]) -> Album:
             continue
         places[name] = len(pictures)
         pictures.append(to_data_uri(picture, THUMBNAIL))
-    return Album(pictures=pictures, places=places)
+    return Thumbnails(pictures=pictures, places=places)
 
 
 def _moment(trace: Trace) -> str:

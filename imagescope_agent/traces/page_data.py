@@ -1,20 +1,18 @@
-"""What the pages show of a trace, as plain values: coordinates, rows and shades."""
+"""View model of the pages: a trace as coordinates, rows and shades."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from imagescope_agent.traces.pairwise import cycles, duel_results
-
-if TYPE_CHECKING:
-    from imagescope_agent.traces.trace import Call, Trace
+from imagescope_agent.traces.pairwise import comparisons, cycles, wins
+from imagescope_agent.traces.trace import ModelCall, Trace
 
 MOST_LINES = 30  # candidates drawn in a bump chart
-MOST_ON_RING = 12  # candidates between whom every duel is drawn
-MOST_ANSWERS = 6000  # of one call, written out
-MOST_CALLS = 12  # of one step, before the rest is folded away
+MOST_ON_RING = 12  # candidates between which every comparison is drawn
+MOST_ANSWERS = 6000  # of one call, shown
+MOST_CALLS = 12  # of one step, before the rest is collapsed
 PITCH = 30  # pixels between two ranks
 FIRST, LAST = 9.0, 58.0  # per cent of the chart's width: where the first and the last stage stand
 
@@ -34,13 +32,13 @@ def bump_chart(stages: Sequence[tuple[str, Sequence[str]]]) -> dict[str, Any]:
         points = [
             (round(FIRST + step * i, 2), PITCH * (min(rank, depth + 1) - 0.5), rank) for i, rank in known
         ]
-        told = ", ".join(f"{rank} after {stages[i][0]}" for i, rank in known)
+        path = ", ".join(f"{rank} after {stages[i][0]}" for i, rank in known)
         lines.append(
             {
                 "id": name,
                 "points": points,
                 "gain": known[0][1] - known[-1][1],
-                "told": f"{name}: rank {told}",
+                "told": f"{name}: rank {path}",
             }
         )
     return {
@@ -57,7 +55,7 @@ def shade(probability: float) -> int:
 
 
 def matrix(trace: Trace) -> list[dict[str, Any]]:
-    """A row for each verified candidate: what each predicate's answer says for it, 0 to 1, None if unknown."""
+    """A row per verified candidate: P(expected answer) of each predicate, 0 to 1, None if unknown."""
     rows = []
     for name in trace.ranking:
         answers = trace.verdicts.get(name)
@@ -72,7 +70,7 @@ def matrix(trace: Trace) -> list[dict[str, Any]]:
 
 
 def questions(trace: Trace, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The predicates with how many of the matrix's candidates answer as expected."""
+    """The predicates, each with the number of rows of the matrix that answer as expected."""
     return [
         {**each, "holds": sum((row["cells"][i] or 0.0) > 0.5 for row in rows)}
         for i, each in enumerate(trace.predicates)
@@ -80,21 +78,21 @@ def questions(trace: Trace, rows: Sequence[dict[str, Any]]) -> list[dict[str, An
 
 
 def ring(trace: Trace) -> dict[str, Any]:
-    """The judge's duels: candidates on a circle, an arrow from winner to loser, those of a cycle marked.
+    """The judge's comparisons: candidates on a circle, an arrow from winner to loser, those of a cycle marked.
 
-    Between many candidates only what contradicts the final order is drawn.
+    Between many candidates only arrows against the final order are drawn.
     """
-    results, circles = duel_results(trace), cycles(trace)
-    inside = {pair for circle in circles for pair in zip(circle, circle[1:] + circle[:1], strict=True)}
+    results, contradictions = wins(trace), cycles(trace)
+    inside = {pair for cycle in contradictions for pair in zip(cycle, cycle[1:] + cycle[:1], strict=True)}
     ranks = {name: rank for rank, name in enumerate(trace.ranking)}
     pairs: list[dict[str, Any]] = []
-    for (winner, loser), chances in results.items():
+    for (winner, loser), probabilities in results.items():
         pairs.append(
             {
                 "winner": winner,
                 "loser": loser,
-                "chances": chances,
-                "chance": sum(chances) / len(chances),
+                "chances": probabilities,
+                "chance": sum(probabilities) / len(probabilities),
                 "cycle": (winner, loser) in inside,
                 "upset": ranks.get(winner, 0) > ranks.get(loser, 0),
             }
@@ -111,14 +109,14 @@ def ring(trace: Trace) -> dict[str, Any]:
             {**pair, "line": _between(places[pair["winner"]], places[pair["loser"]])} for pair in drawn
         ],
         "pairs": sorted(pairs, key=lambda pair: (ranks.get(pair["winner"], 0), ranks.get(pair["loser"], 0))),
-        "cycles": circles,
+        "cycles": contradictions,
         "crowded": crowded,
-        "compared": len(trace.duels),
+        "compared": len(comparisons(trace)),
     }
 
 
 def timeline(trace: Trace) -> list[dict[str, Any]]:
-    """The steps and their calls, placed on the run's time (per cent), and what each asked."""
+    """The steps and their calls, as per cent of the run's time, with their questions and costs."""
     if not trace.steps:
         return []
     first, span = trace.steps[0].started, max(_last_moment(trace) - trace.steps[0].started, 1e-6)
@@ -145,7 +143,7 @@ def timeline(trace: Trace) -> list[dict[str, Any]]:
 
 
 def duration(trace: Trace) -> float:
-    """Seconds from the first step's beginning to the last sign of life, pauses included."""
+    """Seconds from the start of the first step to the last event of a step, pauses included."""
     return _last_moment(trace) - trace.steps[0].started if trace.steps else 0.0
 
 
@@ -153,8 +151,8 @@ def _last_moment(trace: Trace) -> float:
     return max(step.ended or step.started for step in trace.steps)
 
 
-def _call(call: Call) -> dict[str, Any]:
-    """A call with its questions gathered by their words, so that a prompt asked of many pictures stands once."""
+def _call(call: ModelCall) -> dict[str, Any]:
+    """A call with its questions grouped by text: a prompt asked about many images is shown once."""
     usage, shown = call.usage, call.questions[:MOST_ANSWERS]
     asked: dict[str, list[Any]] = {}
     for question in shown:

@@ -1,23 +1,22 @@
-"""Who beat whom: the comparisons of a judge, read from what it was asked and what it answered."""
+"""Pairwise comparisons of a judge, read from the questions and answers of its model calls."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
 
 import networkx
 
-if TYPE_CHECKING:
-    from imagescope_agent.traces.trace import Trace, TraceQuestion
+from imagescope_agent.traces.trace import Trace, TraceQuestion
 
 JUDGE = "judge"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Two candidates compared by the judge: how probable it held the first to be the better one, 0 to 1."""
+class PairwiseComparison:
+    """Two candidates compared by the judge: P(`first` is better), 0 to 1, and the number of the model call."""
 
     first: str
     second: str
@@ -25,39 +24,45 @@ class Comparison:
     call: int
 
 
-def duels(trace: Trace) -> list[Comparison]:
-    """Every question that offered one label for each of the candidates it showed.
+@lru_cache(maxsize=2)  # a page reads them for every rank, a comparison of two runs for both
+def comparisons(trace: Trace) -> tuple[PairwiseComparison, ...]:
+    """The comparisons in every question that offered one label for each of the candidates it showed.
 
-    Of two candidates the answer is the duel. Of more, the most probable one is compared with each of the others,
+    Of two candidates the answer is one comparison. Of more, the most probable one is compared with each of the others,
     which is all that such an answer says. An answer in words counts when it is one of the labels.
     """
-    judged, found = set(trace.judgement["order"]), []
+    judged = set(trace.judgement["order"])
+    found: list[PairwiseComparison] = []
     for call in trace.calls:
         for question in call.questions if call.role == JUDGE else ():
             shown = [name for name in question.images if name in judged]
-            chances = _chances(question, call.choices, len(shown))
-            if len(shown) < 2 or len(set(shown)) < len(shown) or not chances:
+            choices = _probabilities(question, call.choices, len(shown))
+            if len(shown) < 2 or len(set(shown)) < len(shown) or not choices:
                 continue
-            best = 0 if len(shown) == 2 else max(range(len(shown)), key=lambda place: chances[place])
-            for place, name in enumerate(shown):
-                if place != best:
-                    share = chances[best] / ((chances[best] + chances[place]) or 1.0)
-                    found.append(
-                        Comparison(first=shown[best], second=name, probability=share, call=call.number)
-                    )
-    return found
+            best = 0 if len(shown) == 2 else max(range(len(shown)), key=lambda i: choices[i])
+            found += [
+                PairwiseComparison(
+                    first=shown[best],
+                    second=name,
+                    probability=choices[best] / ((choices[best] + choices[i]) or 1.0),
+                    call=call.number,
+                )
+                for i, name in enumerate(shown)
+                if i != best
+            ]
+    return tuple(found)
 
 
-def duel_results(trace: Trace) -> dict[tuple[str, str], list[float]]:
-    """{(winner, loser): P(winner is better) of each comparison}; the mean is above 0.5."""
-    chances: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for duel in trace.duels:
-        if (duel.second, duel.first) in chances:
-            chances[duel.second, duel.first].append(1 - duel.probability)
+def wins(trace: Trace) -> dict[tuple[str, str], list[float]]:
+    """{(winner, loser): P(winner is better) of each comparison}; the mean is above 0.5, ties are left out."""
+    probabilities: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for each in comparisons(trace):
+        if (each.second, each.first) in probabilities:
+            probabilities[each.second, each.first].append(1 - each.probability)
         else:
-            chances[duel.first, duel.second].append(duel.probability)
+            probabilities[each.first, each.second].append(each.probability)
     results = {}
-    for (first, second), values in chances.items():
+    for (first, second), values in probabilities.items():
         mean = sum(values) / len(values)
         if mean > 0.5:
             results[first, second] = values
@@ -67,27 +72,28 @@ def duel_results(trace: Trace) -> dict[tuple[str, str], list[float]]:
 
 
 def cycles(trace: Trace) -> list[list[str]]:
-    """Of each group of candidates that beat each other in a circle, a shortest circle through its best one.
+    """Intransitive preferences: of each strongly connected component of `wins`, a shortest cycle through its best one.
 
-    Each name beats the next one and the last beats the first. None is found of a judge that never contradicts itself.
+    Each name beats the next one and the last beats the first. A judge that never contradicts itself has none.
     """
-    beaten: networkx.DiGraph[str] = networkx.DiGraph(list(duel_results(trace)))
+    beaten: networkx.DiGraph[str] = networkx.DiGraph(list(wins(trace)))
     found = []
-    for group in networkx.strongly_connected_components(beaten):
-        if len(group) > 1:
-            start, inside = min(group, key=lambda name: _rank(trace, name)), beaten.subgraph(group)
-            ways = [networkx.shortest_path(inside, name, start) for name in sorted(inside.successors(start))]
-            found.append([start, *min(ways, key=len)[:-1]])
-    return sorted(found, key=lambda circle: _rank(trace, circle[0]))
+    for component in networkx.strongly_connected_components(beaten):
+        if len(component) > 1:
+            start = min(component, key=lambda name: _rank(trace, name))
+            inside = beaten.subgraph(component)
+            paths = [networkx.shortest_path(inside, name, start) for name in sorted(inside.successors(start))]
+            found.append([start, *min(paths, key=len)[:-1]])
+    return sorted(found, key=lambda cycle: _rank(trace, cycle[0]))
 
 
 def _rank(trace: Trace, name: str) -> tuple[int, str]:
     return (trace.ranking.index(name) if name in trace.ranking else len(trace.ranking), name)
 
 
-def _chances(question: TraceQuestion, choices: Sequence[str], shown: int) -> list[float] | None:
+def _probabilities(question: TraceQuestion, choices: Sequence[str], shown: int) -> list[float] | None:
     if isinstance(question.answer, list):
         return question.answer if len(choices) == shown == len(question.answer) else None
-    labels = [chr(ord("A") + place) for place in range(min(shown, 26))]
-    said = (question.answer or "").strip().rstrip(".")
-    return [float(label == said) for label in labels] if said in labels else None
+    labels = [chr(ord("A") + i) for i in range(min(shown, 26))]
+    answer = (question.answer or "").strip().rstrip(".")
+    return [float(label == answer) for label in labels] if answer in labels else None

@@ -1,4 +1,4 @@
-"""Listens to a run through LangChain's callbacks and writes it down as it goes; any graph, any node."""
+"""Record runs of any graph through LangChain callbacks, event by event."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ from imagescope_agent.errors import ImageScopeError
 from imagescope_agent.mllms.role import SCORED
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.reply_reader import content_text, count, metadata, said
-from imagescope_agent.traces.serialize import cut, plain_update, read_messages, versions
+from imagescope_agent.traces.serialize import cut, pack_questions, plain_update, read_messages, versions
 
-MOST_QUESTIONS = 20_000  # of one batch
 MOST_KEYS = 1_000  # of a ranking
 
 _log = logging.getLogger(__name__)
@@ -30,9 +29,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class _Span:
-    """An open step: its trace, the number of its first event, and what is known of it.
+    """An open step: its trace, the number of its first event, and its context.
 
-    `own` is the callback run that the step began with; runnables inside it share the span, not its end.
+    `own` is the callback run that began the step; runnables inside it share the span but do not end it.
     """
 
     trace: str
@@ -43,15 +42,15 @@ class _Span:
     asked: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Store(Protocol):
-    """Where a recorder writes: a `TraceStore`, or the spans of `traces.otel`."""
+class EventSink(Protocol):
+    """Where a recorder writes: a `TraceStore`, or the `SpanExporter` of `traces.otel`."""
 
     def start(self, thread: str, *, graph: str, query: str, about: Mapping[str, Any]) -> str:
         """Begin a trace; returns its id."""
         ...
 
     def newest_of(self, thread: str) -> str | None:
-        """The id of a thread's last trace, when it can be gone on with."""
+        """The id of a thread's last trace, None where it cannot be continued."""
         ...
 
     def append(self, run: str, kind: str, data: Mapping[str, Any]) -> int:
@@ -62,14 +61,14 @@ class Store(Protocol):
 class Recorder(BaseCallbackHandler):
     """A LangChain callback handler that writes a trace for every run it is attached to.
 
-    Recording never stops a run: what goes wrong is logged once and kept in `problem`.
+    Recording never stops a run: an error is logged once and kept in `problem`.
 
     Args:
         store: where to write.
-        about: of the run: settings, weights, profile, folder; a function is called when a run begins.
-        name_of: the content hash of a picture -> its id, "" when it is none of the collection.
-        key_of: the id of a picture, or another name of one -> its content hash, "" where there is none; whoever shows
-            the trace shows no other files under these names.
+        about: metadata of the run: settings, weights, profile, folder; a function is called when a run begins.
+        name_of: sha256 of an image file -> its id, "" for one outside the collection.
+        key_of: id or path of an image -> sha256 of its file, "" where there is none; a page of the trace shows only
+            files with these hashes.
     """
 
     run_inline = True  # events keep their order
@@ -77,7 +76,7 @@ class Recorder(BaseCallbackHandler):
 
     def __init__(
         self,
-        store: Store,
+        store: EventSink,
         *,
         about: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
         name_of: Callable[[str], str] | None = None,
@@ -92,7 +91,7 @@ class Recorder(BaseCallbackHandler):
         self._lock = threading.Lock()
 
     def notes(self) -> list[NoteDict]:
-        """A note when the trace is not complete."""
+        """A note if the trace is incomplete."""
         detail = f"the trace is not complete: {self.problem}"
         return [note("trace", "skipped", detail)] if self.problem else []
 
@@ -110,7 +109,7 @@ class Recorder(BaseCallbackHandler):
         parent = self._spans.get(parent_run_id) if parent_run_id else None
         metadata, name = metadata or {}, str(kwargs.get("name") or "")
         if parent is None and name.endswith("UpdateState"):
-            self._spans[run_id] = _Span(trace="")  # somebody edits a checkpoint, nothing runs
+            self._spans[run_id] = _Span(trace="")  # a checkpoint is edited, nothing runs
         elif parent is None:
             self._guard(lambda: self._begin(run_id, name, inputs, metadata))
         elif parent.trace and name == metadata.get("langgraph_node"):
@@ -119,7 +118,7 @@ class Recorder(BaseCallbackHandler):
             self._spans[run_id] = parent
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """Write down what a node changed, or that the run is done."""
+        """Record the update of a node, or the end of the run."""
         span = self._spans.pop(run_id, None)
         if span is None or span.own != run_id:
             return
@@ -132,26 +131,26 @@ class Recorder(BaseCallbackHandler):
             self._end(span, status, keys=self._keys(outputs))
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """Write down what stopped a node, or the run."""
+        """Record the error of a node, or of the run."""
         span = self._spans.pop(run_id, None)
         if span is None or span.own != run_id:
             return
-        told = cut(f"{type(error).__name__}: {error}")
+        message = cut(f"{type(error).__name__}: {error}")
         if span.node:
             self._guard(
-                lambda: self.store.append(span.trace, "node_error", {"span": span.number, "error": told})
+                lambda: self.store.append(span.trace, "node_error", {"span": span.number, "error": message})
             )
         else:
-            self._end(span, "failed", error=told)
+            self._end(span, "failed", error=message)
 
     def _keys(self, outputs: Any) -> dict[str, str]:
-        """The content hashes of the pictures that a finished run ranked."""
+        """sha256 of the image files that a finished run ranked."""
         ranking = outputs.get("ranking") if isinstance(outputs, Mapping) else None
         names = [name for name in ranking if isinstance(name, str)] if isinstance(ranking, list) else []
         return {name: key for name in names[:MOST_KEYS] if (key := self._key_of(name))}
 
     def _end(self, span: _Span, status: str, **more: Any) -> None:
-        """The run is over or waits; nodes of one that is over are not tried again."""
+        """Record the end of a run, or an interrupt; attempts of a finished run are no longer counted."""
         if status != "waiting for an answer":
             with self._lock:
                 for task in [task for task in self._attempts if task[0] == span.trace]:
@@ -168,22 +167,22 @@ class Recorder(BaseCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Remember what a model is asked until it has answered; of its options nothing is kept."""
+        """Keep the prompt until the model has answered; its options are not recorded."""
         parent = self._spans.get(parent_run_id) if parent_run_id else None
         if parent is not None:
             text, keys = read_messages(messages[0])
-            told = metadata or {}
+            known = metadata or {}
             asked = {
-                "role": str(told.get("role") or parent.node),
+                "role": str(known.get("role") or parent.node),
                 "text": text,
-                "keys": told.get("images") or keys,
+                "keys": known.get("images") or keys,
             }
             self._spans[run_id] = _Span(
                 trace=parent.trace, number=parent.number, node=parent.node, started=time.time(), asked=asked
             )
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
-        """Write down a question and its answer."""
+        """Record a question and its answer."""
         span = self._spans.pop(run_id, None)
         if span is None or "text" not in span.asked:
             return
@@ -198,20 +197,20 @@ class Recorder(BaseCallbackHandler):
             "image_prefills": count(metadata(message).get("image_prefills")),
             "seconds": time.time() - span.started,
         }
-        told = getattr(message, "usage_metadata", None)
-        details = told.get("input_token_details") if isinstance(told, Mapping) else None
+        tokens = getattr(message, "usage_metadata", None)
+        details = tokens.get("input_token_details") if isinstance(tokens, Mapping) else None
         reused = count(details.get("cache_read")) if isinstance(details, Mapping) else 0
         self._call(span, [(span.asked["text"], span.asked["keys"], cut(reply.strip()))], usage, reused=reused)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """Write down a question that got no answer."""
+        """Record a question whose call failed."""
         span = self._spans.pop(run_id, None)
         if span is not None and "text" in span.asked:
             failed = [(span.asked["text"], span.asked["keys"], None)]
             self._call(span, failed, {"calls": 1}, error=cut(f"{type(error).__name__}: {error}"))
 
     def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """Write down a batch of questions answered with probabilities (`Role.choose`)."""
+        """Record a batch of questions answered with probabilities (`Role.choose`)."""
         span = self._spans.get(run_id)
         if name != SCORED or span is None:
             return
@@ -231,9 +230,9 @@ class Recorder(BaseCallbackHandler):
 
     def _begin(self, run_id: UUID, name: str, inputs: Any, metadata: Mapping[str, Any]) -> None:
         thread = str(metadata.get("thread_id") or run_id)
-        # what answers an interrupt in a conversation is a turn of its own
-        said = inputs.resume if isinstance(inputs, Command) else inputs
-        given: Mapping[str, Any] = said if isinstance(said, Mapping) else {}
+        # the answer to an interrupt begins a turn of a conversation
+        values = inputs.resume if isinstance(inputs, Command) else inputs
+        given: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
         trace = None if given else self.store.newest_of(thread)
         if trace is None:
             known = self._about() if callable(self._about) else self._about
@@ -269,22 +268,13 @@ class Recorder(BaseCallbackHandler):
         usage: Mapping[str, Any],
         **more: Any,
     ) -> None:
-        texts: dict[str, int] = {}
-        images: dict[str, int] = {}
-        asked = [
-            [
-                texts.setdefault(cut(text), len(texts)),
-                [images.setdefault(self._name_of(key) or key, len(images)) for key in keys],
-                answer,
-            ]
-            for text, keys, answer in questions[:MOST_QUESTIONS]
+        named = [
+            (text, [self._name_of(key) or key for key in keys], reply) for text, keys, reply in questions
         ]
         data = {
             "span": span.number,
             "role": span.asked["role"],
-            "texts": list(texts),
-            "images": list(images),
-            "asked": asked,
+            **pack_questions(named),
             "usage": dict(usage),
             "started": span.started,
             **more,

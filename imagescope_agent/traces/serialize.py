@@ -1,4 +1,4 @@
-"""What a run deals with, as plain values of bounded size."""
+"""Messages, updates and questions of a run as plain values of bounded size."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from langgraph.types import Overwrite
 from imagescope_agent.versions import installed_versions
 
 LONGEST = 20_000  # characters of one text
+MOST_QUESTIONS = 20_000  # of one call
 LIBRARIES = ("imagescope-agent", "langgraph", "langchain-core", "torch", "transformers", "open_clip_torch")
 
 
 def read_messages(messages: Sequence[BaseMessage]) -> tuple[str, list[str]]:
-    """The text of a conversation and the keys of its pictures, never their pixels."""
+    """The text of messages and the ids of their images, never the pixels."""
     texts: list[str] = []
     keys: list[str] = []
     for message in messages:
@@ -32,8 +33,27 @@ def read_messages(messages: Sequence[BaseMessage]) -> tuple[str, list[str]]:
     return "\n".join(texts), keys
 
 
+def pack_questions(questions: Sequence[tuple[str, Sequence[str], Any]]) -> dict[str, Any]:
+    """Questions (text, images, answer) of a call, with each text and each image stored once.
+
+    Returns:
+        {"texts", "images", "asked": [[index of the text, indices of the images, answer]]}.
+    """
+    texts: dict[str, int] = {}
+    images: dict[str, int] = {}
+    asked = [
+        [
+            texts.setdefault(cut(text), len(texts)),
+            [images.setdefault(image, len(images)) for image in shown],
+            answer,
+        ]
+        for text, shown, answer in questions[:MOST_QUESTIONS]
+    ]
+    return {"texts": list(texts), "images": list(images), "asked": asked}
+
+
 def plain_update(outputs: Any) -> dict[str, Any]:
-    """The keys a node changed, as plain values; other people's objects are told by their type."""
+    """The keys a node changed, as plain values; other objects become the name of their type."""
     update = getattr(outputs, "update", None) if not isinstance(outputs, Mapping) else outputs
     if not isinstance(update, Mapping):
         return {}
@@ -42,7 +62,7 @@ def plain_update(outputs: Any) -> dict[str, Any]:
 
 @cache
 def versions() -> dict[str, str]:
-    """The libraries that shape a result, and Python."""
+    """Versions of Python and of the libraries that affect a result."""
     return {"python": platform.python_version(), **installed_versions(LIBRARIES)}
 
 

@@ -1,4 +1,4 @@
-"""Where traces are written down: one append-only SQLite file beside the checkpoints, bounded in size."""
+"""Store of traces: one append-only SQLite file beside the checkpoints, bounded in size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from imagescope_agent.untrusted import beside, require_tables_only
 FILE = "traces.sqlite"
 VARIABLE = "IMAGESCOPE_TRACES"
 LARGEST = 256 * 1024 * 1024  # bytes; the oldest runs make room
-PATIENCE = 5.0  # seconds to wait for another process that is writing
+LOCK_TIMEOUT = 5.0  # seconds to wait for another process that is writing
 KNOWN_PLACES = 50
 MOST_EVENTS = 20_000  # of a run
 OFF = ("off", "0", "false", "no")
@@ -51,7 +51,7 @@ class Listed:
 
 
 class TraceStore:
-    """The traces in one file; made when it is not there. Events are only ever added; whole old runs make room.
+    """The traces in one file, created if missing. Events are only appended; the oldest runs are deleted to make room.
 
     Args:
         path: the SQLite file.
@@ -66,7 +66,7 @@ class TraceStore:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._base = sqlite3.connect(
-                path, timeout=PATIENCE, check_same_thread=False, isolation_level=None
+                path, timeout=LOCK_TIMEOUT, check_same_thread=False, isolation_level=None
             )
             require_tables_only(self._base)
             # survives a killed process; only a power cut may lose the last events
@@ -183,10 +183,10 @@ class TraceStore:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Turn what a damaged or made-up file causes into one line.
+        """Turn the errors of a damaged or forged file into one line.
 
         Raises:
-            BadInput: in place of it.
+            BadInput: in place of them.
         """
         try:
             yield
@@ -209,14 +209,14 @@ class TraceStore:
 
 
 def place(index: Path, given: Path | str | bool | None = None) -> Path | None:
-    """Where the traces of an index go: as given, else IMAGESCOPE_TRACES ("off", or a file), else beside it.
+    """The file for the traces of an index: as given, else IMAGESCOPE_TRACES ("off", or a file), else beside the index.
 
     Args:
         index: folder of the index.
         given: a file; True or None for the default; False for no traces.
 
     Raises:
-        BadInput: what lies there leads elsewhere.
+        BadInput: it is a link that leads out of the index.
     """
     if given is False:
         return None
@@ -227,23 +227,23 @@ def place(index: Path, given: Path | str | bool | None = None) -> Path | None:
 
 
 def remember(path: Path) -> None:
-    """Note for `imagescope trace`, which is told no collection, where traces were written last."""
-    notebook = _notebook()
+    """Record where traces were written last, for `imagescope trace`, which is not given a collection."""
+    file = _known_places_file()
     places = known_places()
     if places and places[0] == path.absolute():
         return
     kept = [str(path.absolute()), *(str(each) for each in places if each != path.absolute())]
     with suppress(OSError):  # a home that cannot be written only means that --store must be given
-        notebook.parent.mkdir(parents=True, exist_ok=True)
-        fresh = notebook.with_suffix(f".{os.getpid()}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_suffix(f".{os.getpid()}")
         fresh.write_text("\n".join(kept[:KNOWN_PLACES]) + "\n", encoding="utf-8")
-        fresh.replace(notebook)
+        fresh.replace(file)
 
 
 def known_places() -> list[Path]:
-    """Files that hold traces of this user, the one written last first."""
+    """Known files with traces of this user, the last written first."""
     try:
-        lines = _notebook().read_text(encoding="utf-8").splitlines()
+        lines = _known_places_file().read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return []
     return [Path(line) for line in lines if Path(line).is_file()]
@@ -277,7 +277,7 @@ def find_run(run: str | None, path: Path | None = None) -> tuple[dict[str, Any],
 
 
 def default_place() -> Path:
-    """Where traces are looked for when no place is named: IMAGESCOPE_TRACES, else where they were written last.
+    """The file to look for traces in when none is named: IMAGESCOPE_TRACES, else where they were written last.
 
     Raises:
         BadInput: nothing was ever written.
@@ -293,6 +293,6 @@ def _configured() -> Path | None:
     return None if not named or named.lower() in OFF else Path(named).expanduser()
 
 
-def _notebook() -> Path:
+def _known_places_file() -> Path:
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(home) / "imagescope" / "traces"

@@ -1,4 +1,4 @@
-"""A recorded run, read back: its steps, calls, rankings, verdicts and duels, and what they cost."""
+"""A recorded run as data: its steps, model calls, rankings, verdicts, judgement and cost."""
 
 from __future__ import annotations
 
@@ -6,23 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.judges import OWN_JUDGE
 from imagescope_agent.records import token_counts
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.images import inside
-from imagescope_agent.traces.explain import Why, explain
-from imagescope_agent.traces.pairwise import Comparison, duels
-
-if TYPE_CHECKING:
-    import networkx
 
 
 @dataclass(frozen=True, kw_only=True)
 class TraceQuestion:
-    """One question of a call; `answer` is the reply, or a probability per choice, or None when it failed."""
+    """One question of a call; `answer` is the reply, a probability per choice, or None when the call failed."""
 
     text: str
     images: tuple[str, ...]
@@ -30,15 +25,15 @@ class TraceQuestion:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
-    """Questions a model was asked at once.
+class ModelCall:
+    """One call to a model: a question, or a batch of them.
 
     Attributes:
         number: of its event, rising with time.
         span: number of the step it belongs to.
         started: seconds since the epoch.
-        images: ids of the pictures shown, each once.
-        cached: every picture shown, or part of the prompt, was known to the model already.
+        images: ids of the images shown, each once.
+        cached: every image shown, or part of the prompt, came from the model's cache.
     """
 
     number: int
@@ -56,7 +51,7 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class TraceStep:
-    """A node that ran; `ended` is None where it was cut off, `attempt` counts from 1."""
+    """One execution of a node; `ended` is None where it was interrupted, `attempt` counts from 1."""
 
     number: int
     node: str
@@ -68,7 +63,7 @@ class TraceStep:
 
 
 class Trace:
-    """A run as it was recorded.
+    """A recorded run; `explain`, `to_networkx`, `pairwise` and `page` are functions over it.
 
     Args:
         head: id, thread, turn, started, graph, query, reference, profile, settings, weights, versions, folder.
@@ -86,7 +81,7 @@ class Trace:
 
     @property
     def judge(self) -> str:
-        """The name of the judge as far as it is known, "" where none judged."""
+        """Name of the judge as far as it is known, "" where no judge ran."""
         named = (self.head.get("settings") or {}).get("judge") or self.head.get("judge")
         return str(named or (OWN_JUDGE if self.judgement["order"] else ""))
 
@@ -98,14 +93,14 @@ class Trace:
 
     @cached_property
     def error(self) -> str:
-        """What stopped the run, "" where nothing did."""
+        """The error that stopped the run, "" where there is none."""
         return str(
             next((e["error"] for e in reversed(self.events) if e["kind"] == "end" and "error" in e), "")
         )
 
     @cached_property
     def steps(self) -> list[TraceStep]:
-        """The nodes in the order they began, every attempt."""
+        """Executions of nodes in order of their start, every attempt."""
         ends = {e["span"]: e for e in self.events if e["kind"] in ("node_end", "node_error")}
         return [
             TraceStep(
@@ -122,8 +117,8 @@ class Trace:
         ]
 
     @cached_property
-    def calls(self) -> list[Call]:
-        """What models were asked, in the order of the answers."""
+    def calls(self) -> list[ModelCall]:
+        """Model calls in the order of their answers."""
         nodes = {step.number: step.node for step in self.steps}
         return [_call(event, nodes) for event in self.events if event["kind"] == "call"]
 
@@ -144,7 +139,7 @@ class Trace:
 
     @cached_property
     def stages(self) -> list[tuple[str, list[str]]]:
-        """(node, ids best first) for every node that ranked, in time; unchanged copies at the end left out."""
+        """(node, ids best first) for every node that ranked, in order of time, without unchanged copies by `answer`."""
         found: list[tuple[str, list[str]]] = []
         for step in self.steps:
             for key, value in step.update.items():
@@ -157,7 +152,7 @@ class Trace:
 
     @property
     def ranking(self) -> list[str]:
-        """The ids as they stand at the end, best first."""
+        """The final ranking: ids, best first."""
         return self.stages[-1][1] if self.stages else []
 
     @cached_property
@@ -172,7 +167,7 @@ class Trace:
 
     @cached_property
     def verdicts(self) -> dict[str, dict[str, float]]:
-        """{image id: {question: P(Yes)}} of this turn's own questions and those it was answered from."""
+        """{image id: {question: P(Yes)}}, those of earlier turns that this turn used included."""
         merged: dict[str, dict[str, float]] = {}
         for step in self.steps:
             for name, answers in (step.update.get("verdicts") or {}).items():
@@ -196,17 +191,12 @@ class Trace:
 
     @cached_property
     def notes(self) -> list[dict[str, str]]:
-        """What was degraded, in order."""
+        """Notes about degraded steps, in order of time."""
         return [note for step in self.steps for note in step.update.get("notes") or []]
 
     @cached_property
-    def duels(self) -> list[Comparison]:
-        """The judge's comparisons of one candidate with another; see `duels.duels`."""
-        return duels(self)
-
-    @cached_property
     def keys(self) -> dict[str, str]:
-        """The sha256 of pictures by id: as the run told it, else as the index beside which the trace lies does."""
+        """sha256 of image files by id: as recorded, else from the index beside which the store of the trace lies."""
         ends = [event for event in self.events if event["kind"] == "end"]
         told = [each["keys"] for each in (self.head, *ends) if isinstance(each.get("keys"), dict)]
         merged = {name: key for keys in told for name, key in keys.items() if key}
@@ -216,35 +206,10 @@ class Trace:
         """Where the image of an id lies, every link followed.
 
         Raises:
-            ImageProblem: it does not, or not in the folder of the run, whose name may be a stranger's.
+            ImageProblem: it is missing, or outside the folder of the run; a trace may come from another machine.
         """
         outside = name == self.reference and Path(name).is_absolute()
         return Path(name) if outside else inside(Path(self.head.get("folder") or "."), name)
-
-    def why(self, above: str, below: str) -> Why:
-        """Why one image stands above another, in words.
-
-        Raises:
-            BadInput: an image is not in the ranking.
-        """
-        return explain(self, above, below)
-
-    def to_networkx(self) -> networkx.DiGraph[str]:
-        """The run as a typed graph; see `graph.to_networkx` for its nodes, edges and attributes."""
-        from imagescope_agent.traces.graph import to_networkx
-
-        return to_networkx(self)
-
-    def to_html(self) -> str:
-        """The run as one self-contained page."""
-        from imagescope_agent.traces.page import render
-
-        return render(self)
-
-    def _repr_html_(self) -> str:
-        from imagescope_agent.traces.notebook import framed
-
-        return framed(self.to_html())
 
     def to_dict(self) -> dict[str, Any]:
         """The run as `imagescope trace --json` prints it."""
@@ -276,14 +241,14 @@ def _keys_beside(store: Path, folder: str) -> dict[str, str]:
     return {entry.id: entry.key for entry in content.entries} if ours else {}
 
 
-def _call(event: Mapping[str, Any], nodes: Mapping[int, str]) -> Call:
+def _call(event: Mapping[str, Any], nodes: Mapping[int, str]) -> ModelCall:
     texts, images, usage = event["texts"], event["images"], event["usage"]
     questions = tuple(
         TraceQuestion(text=texts[text], images=tuple(images[i] for i in shown), answer=answer)
         for text, shown, answer in event["asked"]
     )
     known = bool(images) and usage.get("image_prefills") == 0 and event.get("error") is None
-    return Call(
+    return ModelCall(
         number=event["seq"],
         span=event["span"],
         node=nodes.get(event["span"], ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langgraph.types import Overwrite
+from PIL import Image
 
 from imagescope_agent.chat import Chats, open_chats
 from imagescope_agent.chat import migrations as schema
 from imagescope_agent.errors import BackendUnavailable, BadInput
+from imagescope_agent.nodes.chat import parse_message
+from imagescope_agent.retrieval import collection
 from imagescope_agent.state import SCHEMA
 from tests.chat.talk import look_at, talking
 
@@ -67,7 +71,7 @@ def test_a_later_turn_asks_only_what_is_new_and_ranks_as_if_all_were_asked(world
         assert verified <= 8  # one new question, about images that were not surveyed
         afresh = await session.branch(1)
         config = afresh.config()
-        await chats.graph.aupdate_state(config, {"verdicts": Overwrite({})}, as_node="answer")
+        await chats.store.graph.aupdate_state(config, {"verdicts": Overwrite({})}, as_node="answer")
         repeated = await afresh.say("it is warm")
         assert calls(repeated)["verify"] == 16
         assert [hit["id"] for hit in repeated["results"]] == [hit["id"] for hit in turn["results"]]
@@ -96,7 +100,7 @@ def test_a_question_interrupts_and_may_be_ignored(world: Any) -> None:
     async def story(chats: Chats) -> None:
         session = await chats.create()
         await session.say("a red square")
-        waiting = await chats.graph.aget_state(session.config())
+        waiting = await chats.store.graph.aget_state(session.config())
         assert waiting.next == ("ask",) and waiting.interrupts[0].value["question"]["asks"] == "Is it light?"
         turn = await session.say("a blue square")
         assert "Is it light?" not in [fact["text"] for fact in (await session.state())["facts"]]
@@ -147,6 +151,44 @@ def test_what_cannot_be_used_is_told_in_one_line_and_changes_nothing(
     play(talking(world), story)
 
 
+def test_a_turn_checks_its_message_and_loads_its_reference_once(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = world.folder.parent / "mine.png"
+    Image.new("RGB", (40, 30), "red").save(mine)
+    counted: Counter[str] = Counter()
+
+    def count(module: Any, name: str) -> None:
+        original = getattr(module, name)
+
+        def counting(*given: Any, **options: Any) -> Any:
+            if name != "load" or given[0] == mine:
+                counted[name] += 1
+            return original(*given, **options)
+
+        monkeypatch.setattr(module, name, counting)
+
+    count(collection, "load")
+    count(parse_message, "check_query")
+    count(parse_message, "find_reference")
+
+    async def story(chats: Chats) -> None:
+        session = await chats.create()
+        await session.say("but blue", mine)
+        assert counted == {"load": 1, "check_query": 1, "find_reference": 1}
+        Image.new("RGB", (40, 30), "green").save(mine)  # another picture under the same name is read anew
+        await session.say("and large", mine)
+        assert counted == {"load": 2, "check_query": 2, "find_reference": 2}
+        state = await session.state()
+        assert (state["message"], state["anchor"]) == ("and large", str(mine))
+        given = {"query": "  and light ", "reference": str(mine)}  # as a graph server runs it
+        await chats.store.graph.ainvoke(given, session.config(), context=chats.store.settings)
+        assert counted == {"load": 2, "check_query": 3, "find_reference": 3}
+        assert (await session.state())["message"] == "and light"
+
+    play(talking(world), story)
+
+
 def test_a_failing_model_keeps_the_turn_and_opening_finishes_it(world: Any) -> None:
     def down(asked: Any) -> list[float]:
         raise BackendUnavailable("the model is away")
@@ -175,7 +217,7 @@ def test_a_conversation_of_the_first_version_goes_on(world: Any) -> None:
     async def story(chats: Chats) -> None:
         session = await chats.create("old")
         await session.say("a red square")
-        await chats.graph.aupdate_state(session.config(), {"schema": 1}, as_node="answer")
+        await chats.store.graph.aupdate_state(session.config(), {"schema": 1}, as_node="answer")
         turn = await (await chats.open("old")).say("a blue square")
         assert first(turn) == "blue.png" and (await session.state())["schema"] == SCHEMA
 

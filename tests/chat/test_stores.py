@@ -98,10 +98,10 @@ def test_a_turn_of_another_process_is_waited_for_and_then_told_in_one_line(tmp_p
         holder = asyncio.create_task(hold())
         await asyncio.sleep(0.05)
         with pytest.raises(BackendUnavailable, match="conversation 't'; try again") as caught:
-            async with file_lock(tmp_path, "t", patience=0.1):
+            async with file_lock(tmp_path, "t", timeout=0.1):
                 order.append("never")
         assert "\n" not in str(caught.value)
-        async with file_lock(tmp_path, "t", patience=30):
+        async with file_lock(tmp_path, "t", timeout=30):
             order.append("mine")
         await holder
         return order

@@ -24,9 +24,10 @@ from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.mllms.role import ImageRef, Role
 from imagescope_agent.mllms.scripted import Asked, Scripted
 from imagescope_agent.retrieval import manifest
-from imagescope_agent.retrieval.collection import FolderCollection, IndexReport, build
+from imagescope_agent.retrieval.collection import FolderCollection, build
 from imagescope_agent.retrieval.images import ImageProblem, LoadedImage
 from imagescope_agent.retrieval.index_cache import JOURNAL, IndexBusy, IndexCache
+from imagescope_agent.retrieval.index_report import IndexReport
 from imagescope_agent.retrieval.protocols import Space
 from imagescope_agent.retrieval.stores import open_store
 from imagescope_agent.retrieval.stores.faiss_flat import FaissFlatBackend

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from imagescope_agent import cli
-from imagescope_agent.api import ImageScope, index_folder, profile_of
+from imagescope_agent.api import ImageScope, index_folder
 from imagescope_agent.errors import BadInput
 from imagescope_agent.profiles import PROFILES
 from imagescope_agent.profiles.profile import is_local
@@ -21,6 +21,7 @@ from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.index_cache import IndexCache
 from imagescope_agent.retrieval.stores import tidy
+from imagescope_agent.services import profile_of
 from tests.security.strangers import database, rewritten, snapshot, written_before
 
 PICKED = "was called"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from imagescope_agent.traces.compare import Comparison
+from imagescope_agent.traces.page import render, render_comparison
 from tests.traces import runs
 
 SIZES = {"desktop": {"width": 1200, "height": 900}, "phone": {"width": 390, "height": 844}}
@@ -43,7 +44,7 @@ def saved(folder: Path, page: str) -> Path:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_a_trace_with_everything_in_it(browser: Any, tmp_path: Path, size: str) -> None:
-    file = saved(tmp_path, runs.busy(tmp_path).to_html())
+    file = saved(tmp_path, render(runs.busy(tmp_path)))
     visit = Visit(browser, file, size)
     page = visit.page
     assert page.inner_text("h1") == runs.EVIL  # shown, not run
@@ -60,7 +61,7 @@ def test_a_trace_with_everything_in_it(browser: Any, tmp_path: Path, size: str) 
 
 
 def test_the_chart_by_keyboard(browser: Any, tmp_path: Path) -> None:
-    visit = Visit(browser, saved(tmp_path, runs.busy(tmp_path).to_html()))
+    visit = Visit(browser, saved(tmp_path, render(runs.busy(tmp_path))))
     page = visit.page
     page.focus(".chart .line")
     page.keyboard.press("ArrowDown")
@@ -73,7 +74,7 @@ def test_the_chart_by_keyboard(browser: Any, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_hundred_candidates_with_twenty_predicates_stay_usable(browser: Any, tmp_path: Path) -> None:
-    file = saved(tmp_path, runs.large(tmp_path).to_html())
+    file = saved(tmp_path, render(runs.large(tmp_path)))
     assert file.stat().st_size < 5_000_000
     visit = Visit(browser, file, "phone")
     page = visit.page
@@ -91,7 +92,7 @@ def test_two_runs_side_by_side(browser: Any, tmp_path: Path, size: str) -> None:
     other = runs.write(
         tmp_path / "t", retrieved={"c.png": 0.9, "a.png": 0.8, "d.png": 0.1}, folder=str(tmp_path)
     )
-    file = saved(tmp_path, Comparison(runs.busy(tmp_path), other).to_html())
+    file = saved(tmp_path, render_comparison(Comparison(runs.busy(tmp_path), other)))
     visit = Visit(browser, file, size)
     visit.check(file)
     assert "left, was" in visit.page.inner_text("#moves")

@@ -1,4 +1,4 @@
-"""Spans of a run: OpenInference attributes, nested rightly, with the token counts of the result."""
+"""SpanExporter of a run: OpenInference attributes, nested rightly, with the token counts of the result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from opentelemetry.trace import StatusCode
 
 from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.mllms.scripted import Scripted, ScriptedScorer
-from imagescope_agent.traces.otel import KIND, Spans
+from imagescope_agent.traces.otel import KIND, SpanExporter
 from imagescope_agent.traces.record import Recorder
 
 KEY = "sk-abcdefghijklmnopqrstuvwxyz123456"
@@ -49,7 +49,7 @@ def run(provider: TracerProvider, **nodes: Any) -> None:
         graph.add_node(name, node)
         graph.add_edge(before, name)
     graph.add_edge(list(nodes)[-1], END)
-    config: Any = {"callbacks": [Recorder(Spans(provider))], "configurable": {"thread_id": "t"}}
+    config: Any = {"callbacks": [Recorder(SpanExporter(provider))], "configurable": {"thread_id": "t"}}
     asyncio.run(graph.compile(name="mine").ainvoke({"query": f"red {KEY}"}, config))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from imagescope_agent.traces.compare import Comparison
-from imagescope_agent.traces.page import render, story
+from imagescope_agent.traces.page import render, render_comparison, story
 from imagescope_agent.traces.page_data import bump_chart, ring, timeline
 from imagescope_agent.traces.trace import Trace
 from tests.traces import runs
@@ -91,7 +91,7 @@ def test_the_timeline_stays_within_its_hundred_per_cent_and_counts_what_was_spen
 def test_two_runs_are_compared_on_a_page(tmp_path: Path) -> None:
     one = runs.write(tmp_path / "t", thread="one", query=EVIL)
     other = runs.write(tmp_path / "t", thread="two", verdicts={"a": 0.1, "b": 0.9, "c": 0.2})
-    page = Comparison(one, other).to_html()
+    page = render_comparison(Comparison(one, other))
     for section in ("runs", "differences", "ranking", "moves"):
         assert f'id="{section}"' in page
     assert "<script>alert" not in page

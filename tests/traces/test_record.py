@@ -12,6 +12,7 @@ import pytest
 
 from imagescope_agent.api import ImageScope
 from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.traces.explain import explain
 from imagescope_agent.traces.store import TraceStore
 from imagescope_agent.traces.trace import Trace
 
@@ -63,7 +64,7 @@ def test_a_trace_tells_the_whole_run_and_agrees_with_the_result_to_the_token(mak
     assert set(verified.images) == set(world.collection.ids)
     assert trace.head["settings"]["top_k"] == 20
     assert set(trace.head["weights"]) == {"embedder", "captioner", "reasoner", "talker", "verifier", "judge"}
-    why = trace.why("blue.png", "red.png")
+    why = explain(trace, "blue.png", "red.png")
     assert why.stage == "verify"
     assert "Is it blue?" in why.text
 

@@ -14,68 +14,70 @@ import pytest
 from imagescope_agent.cli import main
 from imagescope_agent.errors import BadInput
 from imagescope_agent.redact import redact
+from imagescope_agent.traces.explain import explain
+from imagescope_agent.traces.graph import to_networkx
 from imagescope_agent.traces.pairwise import cycles
 from imagescope_agent.traces.store import TraceStore, place
 from tests.traces.runs import write
 
 
 def test_retrieval_decides_where_nothing_else_does(tmp_path: Path) -> None:
-    why = write(tmp_path / "t").why("a", "b")
+    why = explain(write(tmp_path / "t"), "a", "b")
     assert why.stage == "retrieve"
     assert "0.9000 against 0.8000" in why.text
 
 
 def test_a_failed_predicate_decides(tmp_path: Path) -> None:
-    why = write(tmp_path / "t", verdicts={"a": 0.1, "b": 0.9, "c": 0.2}).why("b", "a")
+    why = explain(write(tmp_path / "t", verdicts={"a": 0.1, "b": 0.9, "c": 0.2}), "b", "a")
     assert why.stage == "verify"
     assert "a fails “Is it blue?” (expected Yes, P(Yes) = 0.10)" in why.text
 
 
 def test_a_tie_keeps_the_order_of_retrieval(tmp_path: Path) -> None:
-    why = write(tmp_path / "t", verdicts={"a": 0.9, "b": 0.9, "c": 0.9}).why("a", "c")
+    why = explain(write(tmp_path / "t", verdicts={"a": 0.9, "b": 0.9, "c": 0.9}), "a", "c")
     assert why.stage == "retrieve"
     assert why.sentences[0] == "Both satisfy 1 of 1 predicates: a tie, which keeps the order."
-    equal = write(tmp_path / "e", retrieved={"a": 0.5, "b": 0.5}).why("a", "b")
+    equal = explain(write(tmp_path / "e", retrieved={"a": 0.5, "b": 0.5}), "a", "b")
     assert equal.stage == "tie"
 
 
 def test_a_lost_duel_decides_and_both_orders_are_told(tmp_path: Path) -> None:
     duels = [("a", "b", 0.2), ("b", "a", 0.9)]
     trace = write(tmp_path / "t", verdicts={"a": 0.9, "b": 0.8}, judged=["b", "a"], duels=duels)
-    why = trace.why("b", "a")
+    why = explain(trace, "b", "a")
     assert why.stage == "judge"
     assert "P(b is better) = 0.80, 0.90" in why.text
 
 
 def test_a_judge_that_moves_with_words_is_quoted(tmp_path: Path) -> None:
     reasons = {"b": ["Yes: it is blue"]}
-    why = write(tmp_path / "t", verdicts={"a": 0.9, "b": 0.8}, judged=["b", "a"], reasons=reasons).why(
-        "b", "a"
+    why = explain(
+        write(tmp_path / "t", verdicts={"a": 0.9, "b": 0.8}, judged=["b", "a"], reasons=reasons), "b", "a"
     )
     assert why.stage == "judge"
     assert "from rank 2 to 1, past a: Yes: it is blue." in why.text
 
 
 def test_a_candidate_that_was_never_verified_is_told_so(tmp_path: Path) -> None:
-    why = write(tmp_path / "t", verdicts={"a": 0.9, "b": 0.1}).why("a", "c")
+    why = explain(write(tmp_path / "t", verdicts={"a": 0.9, "b": 0.1}), "a", "c")
     assert why.stage == "verify"
     assert "c was not" in why.text
 
 
 def test_the_wrong_way_round_is_turned_and_unknown_images_are_refused(tmp_path: Path) -> None:
     trace = write(tmp_path / "t")
-    why = trace.why("c", "a")
+    why = explain(trace, "c", "a")
     assert (why.above, why.below) == ("a", "c")
     assert why.sentences[0].startswith("It is the other way round")
     with pytest.raises(BadInput, match="did not rank"):
-        trace.why("a", "zebra")
+        explain(trace, "a", "zebra")
 
 
 def test_the_graph_is_typed_and_holds_verdicts_duels_and_cycles(tmp_path: Path) -> None:
     duels = [("a", "b", 0.8), ("b", "c", 0.7), ("c", "a", 0.9)]
     verdicts = {"a": 0.9, "b": 0.9, "c": 0.9}
     trace = write(tmp_path / "t", verdicts=verdicts, judged=["c", "a", "b"], duels=duels)
-    graph = trace.to_networkx()
+    graph = to_networkx(trace)
     assert isinstance(graph, networkx.DiGraph)
     kinds = {data["kind"] for _, data in graph.nodes(data=True)}
     assert kinds == {"run", "node", "call", "candidate", "predicate"}
@@ -172,3 +174,10 @@ def test_the_command_shows_lists_and_explains(tmp_path: Path, capsys: Any) -> No
     assert "a blue square" in (tmp_path / "new" / "page.html").read_text(encoding="utf-8")
     assert main(["trace", "nothing", *store]) == 2
     assert main(["trace", "--last", "--store", str(tmp_path / "none")]) == 2
+
+
+def test_a_reason_that_ends_with_a_full_stop_gets_no_second_one(tmp_path: Path) -> None:
+    reasons = {"b": ["Yes: everything asked for is there."]}
+    trace = write(tmp_path / "t", verdicts={"a": 0.9, "b": 0.8}, judged=["b", "a"], reasons=reasons)
+    assert explain(trace, "b", "a").text.endswith("past a: Yes: everything asked for is there.")
+    assert explain(trace, "b", "c").text.endswith("The judge on b: Yes: everything asked for is there.")

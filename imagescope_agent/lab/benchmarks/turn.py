@@ -132,8 +132,8 @@ async def _verify_without_verdicts(chats: Chats, session: Session) -> tuple[Sess
         "question": question,
         "asked": [each for each in state["asked"] if not _asks(state, each)],
     }
-    config = await chats.graph.aupdate_state(afresh.config(), cleared, as_node="predicates")
-    repeated = await chats.graph.ainvoke(None, config, context=chats.settings)
+    config = await chats.store.graph.aupdate_state(afresh.config(), cleared, as_node="predicates")
+    repeated = await chats.store.graph.ainvoke(None, config, context=chats.store.settings)
     return afresh, list(repeated["usage"])
 
 

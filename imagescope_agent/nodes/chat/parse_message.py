@@ -6,11 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
+
 from imagescope_agent.errors import BadInput, shorten
-from imagescope_agent.nodes.begin import Begin, check_query, find_reference
+from imagescope_agent.nodes.begin import check_query, find_reference
 from imagescope_agent.records import ResultDict
 from imagescope_agent.retrieval.protocols import Collection
-from imagescope_agent.state import KEPT, Feedback, State, new_conversation
+from imagescope_agent.state import KEPT, Feedback, State, new_conversation, new_turn, overwrite
 
 _NUMBERED = r"(?:(?:number|no\.?|image|picture)\s*)?#?(\d{1,9})"
 _REST = r"(?:\s*$|\s*[.,;:!]+\s*|\s+(?=but\b|with\b|and\b))(.*)$"
@@ -20,45 +22,74 @@ _UNSURE = re.compile(r"\W*(?:i\s+)?(?:skip|don'?t\s+know|do\s+not\s+know|no\s+id
 _PLAIN = re.compile(r"\W*(?:(yes|yeah|yep|yup|sure)|(no|nope|nah))\W*(?:please\W*)?", re.I)
 
 
+PARSED = (
+    "parsed_message"  # key of `configurable` under which a caller passes a message that is checked already
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ParsedMessage:
-    """The images that a message likes or rejects, and its remaining words."""
+    """A message by its parts: the images it likes or rejects, and the remaining words."""
 
     words: str
     liked: list[str]
     rejected: list[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class CheckedMessage:
+    """A usable message; the graph checks it again only if it is not the one that it is run with.
+
+    Attributes:
+        text: as the user wrote it.
+        query: the text as `check_query` gives it.
+        reference: the new reference as `find_reference` gives it.
+        feedback: a like or rejection given by rank.
+        parsed: its parts.
+    """
+
+    text: object
+    query: str
+    reference: str | None
+    feedback: Feedback | None
+    parsed: ParsedMessage
+
+    def is_of(self, text: object, reference: object, feedback: object) -> bool:
+        """Whether this is that input, checked."""
+        return (self.text, self.reference, self.feedback) == (text, reference, feedback)
+
+
 class ParseMessage:
-    """Validates and parses the message, and starts the turn with the standing request."""
+    """Refuse an unusable message, else note what it likes and rejects and start the turn with the standing request."""
 
     def __init__(self, collection: Collection) -> None:
-        self.collection, self.begin = collection, Begin(collection)
+        self.collection = collection
 
-    async def __call__(self, state: State) -> dict[str, Any]:
+    async def __call__(self, state: State, config: RunnableConfig) -> dict[str, Any]:
         """Return every key of a turn, empty, and every key of a conversation, as it stands.
 
         Raises:
             BadInput: see `check_message`.
         """
         standing: Any = {name: state.get(name, empty) for name, empty in new_conversation().items()}
-        given = state.get("reference")
-        feedback = state.get("feedback")
-        parsed = check_message(state.get("query"), given, standing, self.collection, feedback=feedback)
-        cleared = await self.begin({"query": state["query"], "reference": given})
-        anchor = cleared["reference"] or standing["anchor"]
+        text, reference, feedback = state.get("query"), state.get("reference"), state.get("feedback")
+        message = config.get("configurable", {}).get(PARSED)
+        if not isinstance(message, CheckedMessage) or not message.is_of(text, reference, feedback):
+            message = check_message(text, reference, standing, self.collection, feedback=feedback)
+        parsed = message.parsed
+        anchor = message.reference or standing["anchor"]
         changed = anchor != standing["anchor"]
         liked = [name for name in standing["liked"] if name not in parsed.rejected]
         rejected = [name for name in standing["rejected"] if name not in parsed.liked]
         return {
-            **cleared,
+            **overwrite(new_turn()),
             **{name: standing[name] for name in KEPT},
             "feedback": None,
-            "message": cleared["query"],
+            "message": message.query,
             "query": parsed.words or standing["request"],
+            "reference": anchor,
             "request": standing["request"] or parsed.words,
             "anchor": anchor,
-            "reference": anchor,
             "reference_caption": "" if changed else standing["reference_caption"],
             "liked": list(dict.fromkeys([*liked, *parsed.liked])),
             "rejected": list(dict.fromkeys([*rejected, *parsed.rejected])),
@@ -72,30 +103,30 @@ def check_message(
     collection: Collection,
     *,
     feedback: Feedback | None = None,
-) -> ParsedMessage:
-    """Parse a message that can be used.
+) -> CheckedMessage:
+    """Check a message and resolve its reference.
 
     Args:
-        text: what the user says.
+        text: what the user wrote.
         reference: a new reference image, None for none.
-        state: the conversation so far; its last results are what ranks refer to.
-        collection: where the reference may lie.
+        state: the conversation so far; ranks refer to its last results.
+        collection: the images; where it takes files, the reference may be another one.
         feedback: a like or rejection given by rank; the text is then shown and not parsed.
 
     Raises:
         BadInput: no, too long or invalid text; an unknown command; a rank that was not shown; a reference that
             is not there or is no image.
     """
-    words, shown = check_query(text), state.get("results", [])
-    parsed = read_message(words, shown) if feedback is None else apply_feedback(feedback, shown)
-    check_reference(reference, collection)
+    query, shown = check_query(text), state.get("results", [])
+    parsed = read_message(query, shown) if feedback is None else apply_feedback(feedback, shown)
+    found = check_reference(reference, collection)
     if not parsed.words and not state.get("request"):
         raise BadInput("nothing is looked for yet; say what to look for")
-    return parsed
+    return CheckedMessage(text=text, query=query, reference=found, feedback=feedback, parsed=parsed)
 
 
 def check_reference(reference: object, collection: Collection) -> str | None:
-    """The reference as `find_reference` gives it, where it can be shown to a model.
+    """The reference as `find_reference` gives it, where a model can be shown it.
 
     Raises:
         BadInput: it is not there, or is no image.

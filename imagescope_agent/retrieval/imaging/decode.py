@@ -1,4 +1,4 @@
-"""A picture file decoded to upright RGB as any viewer shows it; a file is untrusted input."""
+"""Decode an untrusted image file to upright RGB, as a viewer shows it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from PIL.ImageFile import ImageFile
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.imaging.formats import NotAPicture, open_lazily, quiet
 from imagescope_agent.retrieval.imaging.rendering import best_frame, eight_bit, flatten, in_srgb, main_page
-from imagescope_agent.retrieval.imaging.repair import LEAST_SHARE, mend, reduce
+from imagescope_agent.retrieval.imaging.repair import LEAST_SHARE, reduce, repair
 
-MAX_PIXELS = 80_000_000  # below Pillow's own alarm; 240 MB as RGB
+MAX_PIXELS = 80_000_000  # below Pillow's own limit; 240 MB as RGB
 MAX_REDUCED = 1_000_000_000  # of a JPEG whose rows are decoded one after the other, at an eighth of its size
 
-_UPRIGHT = {  # EXIF orientation -> what sets the picture upright
+_UPRIGHT = {  # EXIF orientation -> transpose to upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -29,7 +29,7 @@ _UPRIGHT = {  # EXIF orientation -> what sets the picture upright
 
 
 class ImageProblem(BadInput):
-    """A file that cannot be shown as a picture; `reason` says why in a few words."""
+    """A file that cannot be used as an image; `reason` says why in a few words."""
 
     def __init__(self, path: Path | str, reason: str, *, mend: str = "give another file") -> None:
         super().__init__(f"cannot use {str(path)!r} as an image: {reason}; {mend}")
@@ -52,7 +52,7 @@ def decode(path: Path, file: IO[bytes], max_pixels: int, max_side: int | None) -
         except Image.DecompressionBombError as error:
             raise ImageProblem(path, f"too many pixels (limit {max_pixels})") from error
         except Exception as error:  # noqa: BLE001 -- a decoder fed with hostile bytes may raise anything
-            return _mended(path, file, max_pixels, max_side, error)
+            return _repaired(path, file, max_pixels, max_side, error)
 
 
 def _read(path: Path, file: IO[bytes], max_pixels: int, max_side: int | None) -> ImageFile:
@@ -76,29 +76,29 @@ def _row_by_row(image: ImageFile, file: IO[bytes]) -> bool:
     return not image.info.get("progressive") and file.read(1) == bytes([bands])
 
 
-def _mended(
+def _repaired(
     path: Path, file: IO[bytes], max_pixels: int, max_side: int | None, error: Exception
 ) -> tuple[Image.Image, float]:
-    """What can be shown of a file that cannot be read as it is.
+    """Decode a damaged file as far as possible.
 
     Raises:
         ImageProblem: nothing, or too little.
     """
     try:
-        mended = mend(file, max_side=max_side, max_pixels=max_pixels)
-        if mended is not None and mended.share >= LEAST_SHARE:
-            return _shown(mended.image, max_side), mended.share
+        repaired = repair(file, max_side=max_side, max_pixels=max_pixels)
+        if repaired is not None and repaired.share >= LEAST_SHARE:
+            return _shown(repaired.image, max_side), repaired.share
     except Exception:  # noqa: BLE001 -- then it is what it was before
-        mended = None
-    if mended is not None:
-        raise ImageProblem(path, f"broken: only {mended.share:.0%} of it is there") from error
+        repaired = None
+    if repaired is not None:
+        raise ImageProblem(path, f"broken: only {repaired.share:.0%} of it is there") from error
     if isinstance(error, NotAPicture):
         raise ImageProblem(path, str(error)) from error
     raise ImageProblem(path, f"broken ({type(error).__name__})") from error
 
 
 def _shown(image: ImageFile, max_side: int | None) -> Image.Image:
-    """Upright RGB on a ground, fitted into `max_side`."""
+    """Upright RGB without transparency, fitted into `max_side`."""
     turn = _UPRIGHT.get(_orientation(image))
     frame = best_frame(image)
     flat = eight_bit(frame)
@@ -115,6 +115,6 @@ def _shown(image: ImageFile, max_side: int | None) -> Image.Image:
 def _orientation(image: ImageFile) -> int:
     try:
         found: int = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # noqa: BLE001 -- damaged EXIF does not cost the picture
+    except Exception:  # noqa: BLE001 -- damaged EXIF does not make the image unusable
         return 1
     return found if isinstance(found, int) else 1

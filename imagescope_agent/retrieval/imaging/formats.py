@@ -1,4 +1,4 @@
-"""Which files are pictures: told by their content, never by their name, and said in words where they are none."""
+"""Detect image formats by content, not by file name, and describe files that are not read."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ _QUIET = threading.Lock()  # warnings are switched off for the whole process, so
 
 
 class NotAPicture(Exception):
-    """A file that no decoder here knows; the message says what it is."""
+    """A file of an unknown or unsupported format; the message says which."""
 
 
 def _silence() -> None:
-    """Keep decoders from printing what they make of a damaged file: its reader is told by an exception."""
+    """Keep decoders from printing warnings about damaged files: the caller gets an exception."""
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     with suppress(OSError, AttributeError):  # where it cannot be found it prints
         maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
@@ -83,12 +83,12 @@ def quiet() -> Iterator[None]:
 
 
 def open_lazily(file: IO[bytes]) -> ImageFile:
-    """The picture in a file that is open for reading, its pixels not yet decoded.
+    """Open the image in a file without decoding its pixels.
 
     A JPEG is opened without Pillow's limit of pixels, because it can be decoded at an eighth of its size.
 
     Raises:
-        NotAPicture: no decoder knows it.
+        NotAPicture: the format is unknown.
         Image.DecompressionBombError: another format of more pixels than Pillow's limit.
         Exception: whatever a decoder makes of a damaged file.
     """
@@ -104,7 +104,7 @@ def open_lazily(file: IO[bytes]) -> ImageFile:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file's content begins as a picture that can be read here; its pixels are not decoded."""
+    """Whether the start of a file is that of a supported image; its pixels are not decoded."""
     try:
         with path.open("rb") as file, quiet():
             open_lazily(file)
@@ -116,7 +116,7 @@ def is_picture(path: Path) -> bool:
 
 
 def described(path: Path) -> str:
-    """What a file is that is not read, in words."""
+    """Describe a file that is not read."""
     try:
         with path.open("rb") as file:
             return describe(_head(file))
@@ -132,7 +132,7 @@ def is_heif(head: bytes) -> bool:
 
 
 def describe(head: bytes) -> str:
-    """What a file is that is not read, and what to do, from its first bytes."""
+    """Describe a file that is not read, and what to do, from its first bytes."""
     if not head:
         return "empty"
     for start, words in _STARTS:
@@ -156,7 +156,7 @@ def _head(file: IO[bytes]) -> bytes:
 
 
 def _brands(head: bytes) -> set[bytes]:
-    """The brands that an ISO media file names: what it is, and what else it can be read as."""
+    """The major and compatible brands of an ISO media file."""
     size = min(int.from_bytes(head[:4], "big"), len(head))
     return {head[8:12], *(head[place : place + 4] for place in range(16, size, 4))}
 

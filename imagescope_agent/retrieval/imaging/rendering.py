@@ -1,4 +1,4 @@
-"""From stored samples to what a viewer shows: the frame, its colours in sRGB, its transparency on a ground."""
+"""Render decoded samples as a viewer does: choose the frame, convert to sRGB, flatten transparency."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PROBE = Image.fromarray(
 
 
 def best_frame(image: ImageFile) -> Image.Image:
-    """The picture itself; of an animation that begins with one colour the first frame that shows something.
+    """The image; of an animation whose first frame is nearly uniform, the first frame with content.
 
     Of a TIFF the first page that is no thumbnail of another one.
     """
@@ -54,7 +54,7 @@ def best_frame(image: ImageFile) -> Image.Image:
 
 
 def main_page(image: ImageFile) -> None:
-    """Turn a TIFF to its first page that is no thumbnail of another one."""
+    """Seek a TIFF to its first page that is no thumbnail."""
     if image.format != "TIFF":
         return
     for number in range(min(getattr(image, "n_frames", 1), MAX_FRAMES)):
@@ -71,7 +71,7 @@ def _kept(image: ImageFile) -> Image.Image:
 
 
 def _clearness(image: Image.Image) -> float:
-    """How much there is to see: the standard deviation of the channel that varies most, of 255."""
+    """Contrast: the standard deviation of the channel that varies most, of 255."""
     small = eight_bit(image).resize((64, 64), Image.Resampling.BOX)
     return float(np.asarray(flatten(small).convert("RGB"), dtype=np.float32).std(axis=(0, 1)).max())
 
@@ -80,14 +80,14 @@ def eight_bit(image: Image.Image) -> Image.Image:
     """RGB, RGBA, L, or with a colour profile CMYK or LAB: palettes opened, other samples brought to 0..255."""
     if image.mode.startswith("I;16"):
         return _from_16_bit(np.asarray(image))
-    if image.mode in ("I", "F"):  # the range is the writer's own: stretch what is there
+    if image.mode in ("I", "F"):  # of no fixed range: stretch it
         return _stretched(np.asarray(image))
     if image.mode == "La":
         image = image.convert("LA")
     if image.has_transparency_data:
         flat = image.convert("RGBA")
         if image.format == "BMP" and flat.getchannel("A").getextrema() == (0, 0):
-            return flat.convert("RGB")  # a fourth byte that nobody filled
+            return flat.convert("RGB")  # an unused fourth byte
         return flat
     if image.mode == "LAB" or (image.mode == "CMYK" and image.info.get("icc_profile")):
         return image
@@ -102,7 +102,7 @@ def _from_16_bit(values: npt.NDArray[Any]) -> Image.Image:
 
 
 def _stretched(values: npt.NDArray[Any]) -> Image.Image:
-    """The finite values from black to white; what is no number is black."""
+    """The finite values scaled from black to white; others are black."""
     values = values.astype(
         np.float64 if values.dtype.itemsize > 2 and values.dtype.kind == "i" else np.float32
     )
@@ -221,7 +221,7 @@ def _to_xyz(primaries: tuple[float, ...]) -> npt.NDArray[np.float64]:
 
 
 def flatten(image: Image.Image) -> Image.Image:
-    """Transparency laid on white, or on a dark ground where next to nothing of the drawing would be seen on white."""
+    """Composite transparency on white, or on dark grey where the drawing would hardly be visible on white."""
     if image.mode != "RGBA":
         return image
     samples = np.asarray(image)

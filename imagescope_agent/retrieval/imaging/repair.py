@@ -1,4 +1,4 @@
-"""Damage that viewers do not mind: a missing end, and what stands in a file beside its picture."""
+"""Repair damage that viewers tolerate: truncated files and damaged metadata."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL.ImageFile import ImageFile
 
 from imagescope_agent.retrieval.imaging.formats import JPEG, PNG, open_lazily
 
-MOST = 512 * 2**20  # bytes of a file that is mended; it is held in memory for that
+MOST = 512 * 2**20  # bytes of a file that is repaired in memory
 LEAST_SHARE = 0.5  # of the pixels of a file that was cut off: with fewer it is no picture any more
 MAX_PROFILE = 16 * 2**20  # bytes of a colour profile, unpacked
 
@@ -27,15 +27,15 @@ _KEPT = (*_SIZES, b"tRNS", b"eXIf", b"fdAT")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mended:
-    """A picture with its pixels, and the share of them that its file holds."""
+class Repaired:
+    """A decoded image, and the share of its pixels that the file holds."""
 
     image: ImageFile
     share: float = 1.0
 
 
-def mend(file: IO[bytes], *, max_side: int | None, max_pixels: int) -> Mended | None:
-    """Read a file that could not be read as it is; None where there is nothing to mend.
+def repair(file: IO[bytes], *, max_side: int | None, max_pixels: int) -> Repaired | None:
+    """Decode a damaged file; None where nothing can be repaired.
 
     A JPEG and a file of plain rows (PNG, BMP, TIFF) may end early: what is missing is grey. A PNG is read without
     its texts and without those chunks beside the picture that are damaged.
@@ -58,7 +58,7 @@ def mend(file: IO[bytes], *, max_side: int | None, max_pixels: int) -> Mended | 
 
 
 def reduce(image: ImageFile, max_side: int | None, max_pixels: int) -> None:
-    """Have a JPEG decoded at a half, a quarter or an eighth, where that is enough, or where more is too much."""
+    """Decode a JPEG at 1/2, 1/4 or 1/8 where that is enough, or where more is too large."""
     width, height = image.size
     wanted = (max_side, max_side) if max_side is not None else (width, height)
     for part in (1, 2, 4, 8):
@@ -69,7 +69,7 @@ def reduce(image: ImageFile, max_side: int | None, max_pixels: int) -> None:
 
 
 def without_extras(data: bytes) -> tuple[bytes, bytes | None]:
-    """A PNG of what makes its picture alone, and its colour profile."""
+    """A PNG with its image chunks only, and its colour profile."""
     kept, profile = [PNG], None
     for kind, body, sound in _chunks(data):
         if kind == b"iCCP" and sound:
@@ -102,8 +102,8 @@ def _unpacked(body: bytes) -> bytes | None:
     return profile if inflate.eof else None
 
 
-def _jpeg(data: bytes, max_side: int | None, max_pixels: int) -> Mended:
-    """With the end put back; libjpeg makes exactly grey what it has no data for."""
+def _jpeg(data: bytes, max_side: int | None, max_pixels: int) -> Repaired:
+    """Decode with an end marker appended; libjpeg fills missing data with exact grey."""
     body = data.rstrip(b"\xff")
     image, other = (open_lazily(io.BytesIO(body + more + _END)) for more in (b"", _JUNK))
     for each in (image, other):
@@ -111,12 +111,12 @@ def _jpeg(data: bytes, max_side: int | None, max_pixels: int) -> Mended:
         each.load()
     pixels = np.asarray(image)
     if np.array_equal(pixels, np.asarray(other)):
-        return Mended(image=image)  # junk makes no difference: nothing but the end was missing
-    return Mended(image=image, share=_share_unlike(pixels, _GREY))
+        return Repaired(image=image)  # junk makes no difference: nothing but the end was missing
+    return Repaired(image=image, share=_share_unlike(pixels, _GREY))
 
 
-def _rows(file: IO[bytes], max_pixels: int, profile: bytes | None) -> Mended | None:
-    """On grey: what the decoder has not come to stays so."""
+def _rows(file: IO[bytes], max_pixels: int, profile: bytes | None) -> Repaired | None:
+    """Decode onto grey, which remains where data is missing."""
     image = open_lazily(file)
     if image.width * image.height > max_pixels:
         return None
@@ -130,8 +130,8 @@ def _rows(file: IO[bytes], max_pixels: int, profile: bytes | None) -> Mended | N
             raise
         image.tile = []
         share = _share_unlike(np.asarray(image), _ground(image.mode))
-        return Mended(image=image, share=share)
-    return Mended(image=image)
+        return Repaired(image=image, share=share)
+    return Repaired(image=image)
 
 
 def _ground(mode: str) -> tuple[int, ...] | int:

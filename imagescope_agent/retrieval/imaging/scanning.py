@@ -1,4 +1,4 @@
-"""Which files of a folder may be images, found without ever leaving the folder."""
+"""Scan a folder for files that may be images, without leaving the folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from imagescope_agent.errors import BadInput
 
-#: What systems and programs put among pictures, by name in lower case: thumbnails, trash, resource forks.
+#: Names, in lower case, of what systems and programs create among images: thumbnails, trash, resource forks.
 LEFT_OUT = frozenset(
     ("@eadir", "@sharebin", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "lost+found", "__macosx",
      "$recycle.bin", "recycler", "system volume information", "network trash folder", "temporary items",
@@ -31,7 +31,7 @@ class ImageFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """Something in the folder that is not indexed, and why."""
+    """A file in the folder that is not indexed, and why."""
 
     id: str
     reason: str
@@ -62,7 +62,7 @@ _Parts = tuple[re.Pattern[str] | None, ...]  # None stands for any number of fol
 def scan(
     folder: Path, *, ignore: Path | None = None, exclude: Sequence[str] = ()
 ) -> tuple[list[ImageFile], list[Skipped]]:
-    """All files below a folder that may be images, and what was left out and why; both by id.
+    """All files below a folder that may be images, and the skipped ones with reasons; both by id.
 
     Hidden files and folders (a leading dot), those of LEFT_OUT, what a pattern of `exclude` matches (see `Excluded`)
     and the folder `ignore` are passed over silently. A link to a file is followed when it stays inside the folder; a
@@ -143,7 +143,7 @@ def _printable(relative: Path) -> str:
 
 
 def _rule(pattern: str) -> tuple[_Parts, bool]:
-    """A pattern as the names it is about, one after the other, and whether only a folder may be the last."""
+    """A pattern as matchers of path components, and whether it matches folders only."""
     if pattern.startswith("!") or len(pattern) > LONGEST_PATTERN:
         raise BadInput(
             f"cannot leave out {pattern[:40]!r}: give a pattern such as '*.gif', 'thumbs/' or '2019/**/raw'"

@@ -1,4 +1,4 @@
-"""Who may ask the page's server what: guesses, other sites, browsers, and conversations that are somebody's own."""
+"""Access control of the page: wrong passwords, other sites, browsers, and conversations of one user."""
 
 from __future__ import annotations
 
@@ -12,9 +12,16 @@ from langgraph.checkpoint.memory import InMemorySaver
 from PIL import Image
 
 from imagescope_agent.chat import Chats
-from imagescope_agent.chat.access_control import BROWSER, Gate, Guesses, address_of, browser_of, is_foreign
+from imagescope_agent.chat.access_control import (
+    BROWSER,
+    AccessControl,
+    SignInLimiter,
+    address_of,
+    browser_of,
+    is_foreign,
+)
 from imagescope_agent.chat.thumbnails import UPLOADS, data_uri, keep
-from imagescope_agent.chat.user_scope import Own
+from imagescope_agent.chat.user_scope import UserChats
 from imagescope_agent.errors import BadInput
 from imagescope_agent.settings import Settings
 from tests.chat.talk import talking
@@ -32,19 +39,19 @@ class Clock:
 
 def test_each_wrong_guess_makes_the_next_wait_longer() -> None:
     clock = Clock()
-    guesses = Guesses(clock)
+    limiter = SignInLimiter(clock)
     waits = []
     for _ in range(12):
-        waits.append(guesses.wait("a"))
-        clock.now += guesses.wait("a")
-        guesses.made("a")
+        waits.append(limiter.wait("a"))
+        clock.now += limiter.wait("a")
+        limiter.failed("a")
     assert waits[:3] == [0, 0, 0] and waits[3:9] == [1, 2, 4, 8, 16, 32] and waits[9:] == [60, 60, 60]
-    assert guesses.wait("b") == 0
-    guesses.right("a")
-    assert guesses.wait("a") == 0
-    for number in range(3 * Guesses.KNOWN):
-        guesses.made(f"{number}")
-    assert len(guesses._made) == Guesses.KNOWN
+    assert limiter.wait("b") == 0
+    limiter.succeeded("a")
+    assert limiter.wait("a") == 0
+    for number in range(3 * SignInLimiter.KNOWN):
+        limiter.failed(f"{number}")
+    assert len(limiter._failed) == SignInLimiter.KNOWN
 
 
 @pytest.mark.parametrize(
@@ -52,7 +59,7 @@ def test_each_wrong_guess_makes_the_next_wait_longer() -> None:
     [("192.0.2.1", "192.0.2.1"), ("2001:db8:1:2::1", "2001:0db8:0001:0002"), ("::ffff:192.0.2.1", "::ffff:192.0.2.1"),
      ("", ""), ("a socket", "a socket")],
 )  # fmt: skip
-def test_guesses_are_counted_by_address_or_network(client: str, expected: str) -> None:
+def test_attempts_are_counted_by_address_or_network(client: str, expected: str) -> None:
     assert address_of({"client": (client, 1)}) == expected
     assert address_of({"client": None}) == ""
 
@@ -80,7 +87,7 @@ def test_a_browser_is_named_by_a_cookie_that_nobody_can_make_from_its_name() -> 
 
 
 def asked(
-    gate: Gate, method: str, path: str, kind: str = "http", **headers: str
+    gate: AccessControl, method: str, path: str, kind: str = "http", **headers: str
 ) -> tuple[int, dict[str, str]]:
     """Status and headers of an answer."""
     sent: list[Any] = []
@@ -111,7 +118,7 @@ async def _app(scope: Any, receive: Any, send: Any) -> None:
 
 
 def test_everything_but_the_question_for_the_password_needs_it() -> None:
-    gate = Gate(_app, signed_in=lambda cookies: cookies.get("token") == "t")
+    gate = AccessControl(_app, signed_in=lambda cookies: cookies.get("token") == "t")
     for path in ("/", "/assets/x.js", "/static/img.svg", "/theme.css", "/favicon.ico"):
         assert asked(gate, "GET", path)[0] == 200
     rest = ("startup-events", "app_id", "user", "token", "heartbeat/x", "info", "reset", "queue/status")
@@ -130,18 +137,22 @@ def test_everything_but_the_question_for_the_password_needs_it() -> None:
         assert asked(gate, "POST", path)[0] == 401, path
     for path in ("/openapi.json", "/docs", "/redoc", "/openapi.json/"):
         assert asked(gate, "GET", path, cookie="token=t")[0] == 404
-        assert asked(Gate(_app, signed_in=None), "GET", path)[0] == 404
+        assert asked(AccessControl(_app, signed_in=None), "GET", path)[0] == 404
     assert asked(gate, "GET", "/", kind="websocket")[0] == 1008
     assert (
-        asked(Gate(_app, signed_in=None), "POST", "/gradio_api/upload", origin="http://evil.example")[0]
+        asked(
+            AccessControl(_app, signed_in=None), "POST", "/gradio_api/upload", origin="http://evil.example"
+        )[0]
         == 403
     )
-    assert asked(Gate(_app, signed_in=None), "POST", "/gradio_api/upload", origin="http://h")[0] == 200
+    assert (
+        asked(AccessControl(_app, signed_in=None), "POST", "/gradio_api/upload", origin="http://h")[0] == 200
+    )
 
 
-def test_guesses_are_refused_before_they_are_looked_at() -> None:
+def test_attempts_are_refused_before_the_password_is_checked() -> None:
     clock = Clock()
-    gate = Gate(_app, signed_in=lambda cookies: False, guesses=Guesses(clock))
+    gate = AccessControl(_app, signed_in=lambda cookies: False, limiter=SignInLimiter(clock))
     assert [asked(gate, "POST", "/login")[0] for _ in range(5)] == [400, 400, 400, 429, 429]
     status, told = asked(gate, "POST", "/login/", x_right="1")
     assert status == 429 and told["retry-after"] == "2"
@@ -150,7 +161,7 @@ def test_guesses_are_refused_before_they_are_looked_at() -> None:
 
 
 def test_the_page_names_a_browser_once() -> None:
-    gate = Gate(_app, signed_in=lambda cookies: False)
+    gate = AccessControl(_app, signed_in=lambda cookies: False)
     cookie = asked(gate, "GET", "/")[1]["set-cookie"]
     assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
     name = cookie.partition(";")[0]
@@ -161,7 +172,9 @@ def test_the_page_names_a_browser_once() -> None:
 def test_conversations_of_two_browsers_are_kept_apart(world: Any) -> None:
     async def story() -> None:
         chats = Chats(talking(world), InMemorySaver(), Settings())
-        one, other, everybody = (Own(chats, name) for name in (browser_of(ONE), browser_of(OTHER), None))
+        one, other, everybody = (
+            UserChats(chats, name) for name in (browser_of(ONE), browser_of(OTHER), None)
+        )
         session = await one.create()
         await session.say("a red square")
         branch = await one.branch(session, None)
@@ -183,7 +196,7 @@ def test_conversations_of_two_browsers_are_kept_apart(world: Any) -> None:
 
     asyncio.run(story())
     with pytest.raises(BadInput, match="cookie"):
-        Own(Chats(talking(world), InMemorySaver(), Settings()), "")
+        UserChats(Chats(talking(world), InMemorySaver(), Settings()), "")
 
 
 def test_the_page_shows_no_other_file_of_this_machine(world: Any, tmp_path: Path) -> None:
@@ -228,9 +241,9 @@ def test_uploads_are_bounded_and_lead_nowhere_else(
 
 @pytest.mark.parametrize("depth", [1_200, 2_000, 5_000, 100_000])
 def test_a_message_names_no_file_however_deep(depth: int, tmp_path: Path) -> None:
-    from imagescope_agent.chat.server import Guard
+    from imagescope_agent.chat.server import RequestLimits
 
-    guard = Guard(_app, uploads=tmp_path)
+    guard = RequestLimits(_app, uploads=tmp_path)
     deep = '{"a":' * depth + '{"path": "/etc/passwd"}' + "}" * depth
     for text in (
         deep,
@@ -247,11 +260,11 @@ def test_a_message_names_no_file_however_deep(depth: int, tmp_path: Path) -> Non
 
 
 def test_uploads_that_wait_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from imagescope_agent.chat.server import Guard
+    from imagescope_agent.chat.server import RequestLimits
 
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a").write_bytes(b"x" * 1000)
-    guard = Guard(_app, uploads=tmp_path)
+    guard = RequestLimits(_app, uploads=tmp_path)
     form = {"content_type": "multipart/form-data", "content_length": "500"}
     monkeypatch.setattr("imagescope_agent.chat.server.MAX_WAITING", 1600)
     assert asked(guard, "POST", "/gradio_api/upload", **form)[0] == 200  # type: ignore[arg-type]
