@@ -84,15 +84,10 @@ class Session:
             BadInput: the message cannot be used; nothing is changed.
             BackendUnavailable: a model does not answer; the turn is kept, the next call finishes it.
         """
-        return await self._say(message, image, progress=progress)
+        return await self._say(message, image, None, progress)
 
     async def _say(
-        self,
-        message: str,
-        image: Path | str | None = None,
-        *,
-        feedback: Feedback | None = None,
-        progress: Progress | None = None,
+        self, message: str, image: Path | str | None, feedback: Feedback | None, progress: Progress | None
     ) -> Turn:
         async with self.store.turn(self.thread):
             snapshot = await self.settle(progress)
@@ -114,11 +109,11 @@ class Session:
 
     async def like(self, rank: int) -> Turn:
         """Run a turn that likes the image at this rank of the last results: search for more like it."""
-        return await self._say(f"like {rank}", feedback={"kind": "like", "rank": rank})
+        return await self._say(f"like {rank}", None, {"kind": "like", "rank": rank}, None)
 
     async def reject(self, rank: int) -> Turn:
         """Run a turn that rejects the image at this rank of the last results: never show it again."""
-        return await self._say(f"reject {rank}", feedback={"kind": "reject", "rank": rank})
+        return await self._say(f"reject {rank}", None, {"kind": "reject", "rank": rank}, None)
 
     async def undo(self) -> list[Turn]:
         """Undo the last turn; returns the remaining turns.

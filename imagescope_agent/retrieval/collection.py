@@ -28,7 +28,6 @@ __all__ = ["FolderCollection", "build"]
 
 _Value = TypeVar("_Value")
 _FileKey = tuple[str, str]  # path and stamp
-
 REFS = 64 * 2**20  # bytes held of images as a model is shown them: reading and coding one takes milliseconds
 FILES = 4  # reference images outside the collection that are held: several steps of a turn use one
 
@@ -44,10 +43,8 @@ class FolderCollection:
         skipped: what the indexer left out, and why.
         spaces: the vector spaces by name.
         embedder_weights, captioner_weights: what the index was made with.
-        takes_files: whether a reference may be any image file of this machine; a graph server sets it to
-            False, so that whoever reaches it sees nothing but the collection.
-        merges_copies: whether files of one content are one picture: found once, left out together. The evaluation sets
-            it to False, because published protocols count files.
+        takes_files: whether a reference may be any image file of this machine; a graph server sets it to False.
+        merges_copies: whether files of equal content count as one image; not in the evaluation, as published protocols.
     """
 
     takes_files = True
@@ -181,8 +178,7 @@ class FolderCollection:
             BadInput: no such id.
             ImageProblem: the file is gone, unreadable, or not the one that was indexed.
         """
-        path = self.path(name)
-        picture = load(path)
+        picture = load(path := self.path(name))
         if picture.key != self.key(name):
             raise ImageProblem(path, "it changed since it was indexed", mend="index the folder again")
         return picture
@@ -199,10 +195,7 @@ class FolderCollection:
         return self._cached(self._files, Path(name), lambda: load(Path(name)))
 
     def image_ref(self, name: str) -> ImageRef:
-        """The image as a chat model is shown it (see `LoadedImage.ref`); raises as `picture`.
-
-        It is made anew only when the file may have changed.
-        """
+        """The image as a chat model is shown it (see `LoadedImage.ref`), cached; raises as `picture`."""
         return self._cached(self._refs, self.path(name), lambda: self.picture(name).ref())
 
     def _cached(self, cache: LRUCache[_FileKey, _Value], path: Path, make: Callable[[], _Value]) -> _Value:

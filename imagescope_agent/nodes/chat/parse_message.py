@@ -22,9 +22,7 @@ _UNSURE = re.compile(r"\W*(?:i\s+)?(?:skip|don'?t\s+know|do\s+not\s+know|no\s+id
 _PLAIN = re.compile(r"\W*(?:(yes|yeah|yep|yup|sure)|(no|nope|nah))\W*(?:please\W*)?", re.I)
 
 
-PARSED = (
-    "parsed_message"  # key of `configurable` under which a caller passes a message that is checked already
-)
+PARSED = "parsed_message"  # key of `configurable` for a message that the caller has checked already
 
 
 @dataclass(frozen=True, kw_only=True)
