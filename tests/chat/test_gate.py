@@ -190,7 +190,7 @@ def test_the_page_shows_no_other_file_of_this_machine(world: Any, tmp_path: Path
     private, collection = tmp_path / "private.png", world.collection
     Image.new("RGB", (8, 8), (1, 2, 3)).save(private)
     kept = keep(private, collection)
-    assert data_uri(kept, collection).startswith("data:image/jpeg") and data_uri("red.png", collection)
+    assert data_uri(kept, collection).startswith("data:image/webp") and data_uri("red.png", collection)
     assert keep(world.folder / "red.png", collection) == "red.png"
     link = collection.location / UPLOADS / "link.png"
     link.symlink_to(private)
