@@ -32,10 +32,10 @@ PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnav
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query", "reference": id, path or None, "rejected": ids} -> `State`."""
-    images, words = services.collection, services.prompt_set
-    describe = Describe(services.captioner, images, prompt_set=words)
-    target = Target(services.reasoner, prompt_set=words)
-    judge = JudgeBest(services.judge, images, judge="cotrr", most=CANDIDATES, prompt_set=words)
+    images = services.collection
+    describe = Describe(services.captioner, images)
+    target = Target(services.reasoner, services.embedder)
+    judge = JudgeBest(services.judge, images, judge="cotrr", most=CANDIDATES)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=Again)
     graph.add_node("begin", Begin(images))

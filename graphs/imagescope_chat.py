@@ -30,9 +30,9 @@ PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnav
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query": what a round said} -> `State` with the round's ranking."""
-    images, words = services.collection, services.prompt_set
-    understand = Understand(services.reasoner, prompt_set=words)
-    predicates = Predicates(services.reasoner, prompt_set=words)
+    images = services.collection
+    understand = Understand(services.reasoner, services.embedder)
+    predicates = Predicates(services.reasoner)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=Query)
     graph.add_node("begin", BeginRound(images))
@@ -41,8 +41,8 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     )
     graph.add_node("retrieve", Retrieve(services.embedder, images))
     graph.add_node("predicates", or_else(predicates, no_predicates, instead="none"), retry_policy=PATIENT)
-    graph.add_node("verify", Verify(services.verifier, images, prompt_set=words), retry_policy=PATIENT)
-    graph.add_node("judge", JudgeTop(services.judge, images, prompt_set=words), retry_policy=PATIENT)
+    graph.add_node("verify", Verify(services.verifier, images), retry_policy=PATIENT)
+    graph.add_node("judge", JudgeTop(services.judge, images), retry_policy=PATIENT)
     graph.add_node("answer", Answer())
 
     graph.add_edge(START, "begin")

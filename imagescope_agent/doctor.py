@@ -102,7 +102,7 @@ def check(profile: str = "mini") -> Report:
     for name in ROLES:
         by_model.setdefault(id(roles[name].model), []).append(name)
     for names in by_model.values():
-        asyncio.run(findings.model(Role(" ".join(names), roles[names[0]].model), chosen.prompt_set))
+        asyncio.run(findings.model(Role(" ".join(names), roles[names[0]].model), roles[names[0]].prompt_set))
     return Report(
         profile=profile,
         machine={**machine(), **peak_memory()},

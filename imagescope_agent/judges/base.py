@@ -33,7 +33,7 @@ class Task:
             nobody read it.
         reference: the reference image, None for a text query.
         model: who is asked.
-        prompt_set: whose wording is used, None for the general one.
+        prompt_set: whose wording is used, None for the model's own.
         seed: of any random choice the strategy makes.
         budget: most model calls the judge may make, None for no limit.
     """
@@ -47,8 +47,8 @@ class Task:
     budget: int | None = None
 
     def prompt(self, step: str) -> Prompt:
-        """The wording of a step in the task's prompt set."""
-        return load_prompt(step, prompt_set=self.prompt_set)
+        """The wording of a step that suits the model."""
+        return load_prompt(step, prompt_set=self.prompt_set or self.model.prompt_set)
 
     def words(self, step: str, **values: str) -> tuple[str, str]:
         """What a step says after all pictures, and after each candidate: filled with the query and `values`."""

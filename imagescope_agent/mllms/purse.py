@@ -87,7 +87,7 @@ class Bounded(Role):
     """
 
     def __init__(self, role: Role, purse: Purse) -> None:
-        super().__init__(role.name, role.model)
+        super().__init__(role.name, role.model, prompt_set=role.prompt_set)
         self.role, self.purse = role, purse
         self.longest = int(getattr(role.model, "max_tokens", None) or LONGEST)
 

@@ -113,11 +113,18 @@ class Reply:
 
 
 class Role:
-    """A chat model under the name of what it is asked to be: captioner, reasoner, talker, verifier, judge."""
+    """A chat model under the name of what it is asked to be: captioner, reasoner, talker, verifier, judge.
 
-    def __init__(self, name: str, model: BaseChatModel) -> None:
+    Args:
+        name: of the role.
+        model: who is asked.
+        prompt_set: whose wording suits the model, None for the general one.
+    """
+
+    def __init__(self, name: str, model: BaseChatModel, *, prompt_set: str | None = None) -> None:
         self.name = name
         self.model = model
+        self.prompt_set = prompt_set
 
     def __repr__(self) -> str:
         return f"Role({self.name!r}, {type(self.model).__name__})"

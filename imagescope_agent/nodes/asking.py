@@ -53,4 +53,9 @@ async def ask_one(
     try:
         return parse(reply.text), reply
     except UnreadableReply as error:
-        raise UnreadableReply(error.problem, prompt=text, reply=reply.text, usage=reply.usage) from error
+        raise unusable(error.problem, text, reply) from error
+
+
+def unusable(problem: str, text: str, reply: Reply) -> UnreadableReply:
+    """The error of a reply to `text` that cannot be used, with what it cost."""
+    return UnreadableReply(problem, prompt=text, reply=reply.text, usage=reply.usage)

@@ -29,16 +29,12 @@ class JudgeTop:
         model: who is asked.
         collection: where the pictures are.
         judge: who judges when the settings name nobody.
-        prompt_set: whose wording is used, None for the general one.
     """
 
     step = "judge"
 
-    def __init__(
-        self, model: Role, collection: Collection, *, judge: str = OWN_JUDGE, prompt_set: str | None = None
-    ) -> None:
-        self.model, self.role, self.collection, self.prompt_set = model, model.name, collection, prompt_set
-        self.judge = judge
+    def __init__(self, model: Role, collection: Collection, *, judge: str = OWN_JUDGE) -> None:
+        self.model, self.role, self.collection, self.judge = model, model.name, collection, judge
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `judgement` and the final `ranking`.
@@ -84,7 +80,6 @@ class JudgeTop:
             understood=_understood(state),
             reference=None if reference is None else await reference_ref(reference, self.collection),
             model=on_budget(self.model, state, settings),
-            prompt_set=self.prompt_set,
             seed=settings.seed,
             budget=remaining(state, settings),
         )

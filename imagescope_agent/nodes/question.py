@@ -34,9 +34,9 @@ class Propose:
 
     step = "propose"
 
-    def __init__(self, talker: Role, collection: Collection, *, prompt_set: str | None = None) -> None:
+    def __init__(self, talker: Role, collection: Collection) -> None:
         self.talker, self.role, self.collection = talker, talker.name, collection
-        self.prompt = load_prompt("propose", prompt_set=prompt_set)
+        self.prompt = load_prompt("propose", prompt_set=talker.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
         """Return `pool`, longer when it had to be.
@@ -70,9 +70,9 @@ class Word:
 
     step = "ask"
 
-    def __init__(self, talker: Role, *, prompt_set: str | None = None) -> None:
+    def __init__(self, talker: Role) -> None:
         self.talker, self.role = talker, talker.name
-        self.prompt = load_prompt("ask", prompt_set=prompt_set)
+        self.prompt = load_prompt("ask", prompt_set=talker.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
         """Return `wordings` with those of new proposals, as many as the budget allows.

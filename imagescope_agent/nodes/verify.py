@@ -39,9 +39,9 @@ class Verify:
 
     step = "verify"
 
-    def __init__(self, verifier: Role, collection: Collection, *, prompt_set: str | None = None) -> None:
+    def __init__(self, verifier: Role, collection: Collection) -> None:
         self.verifier, self.role, self.collection = verifier, verifier.name, collection
-        self.prompt = load_prompt("verify", prompt_set=prompt_set)
+        self.prompt = load_prompt("verify", prompt_set=verifier.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return the new `verdicts`, `matches` by image and `ranking_verify`.

@@ -27,7 +27,6 @@ class VerifySure(Verify):
         fusion: what an answer is worth beside the retrieval score.
         at_once: questions in one batch at least: more share a picture's prefix, fewer waste less. They are about as
             many candidates as places are to be certain, so that from two places on each gets one at a time.
-        prompt_set: whose wording is used, None for the general one.
     """
 
     def __init__(
@@ -37,9 +36,8 @@ class VerifySure(Verify):
         *,
         fusion: Fusion = FUSION,
         at_once: int = 2,
-        prompt_set: str | None = None,
     ) -> None:
-        super().__init__(verifier, collection, prompt_set=prompt_set)
+        super().__init__(verifier, collection)
         self.fusion, self.at_once = fusion, at_once
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ ALLOWED = {
     "results": [*RECORDS, "collection"],
     "checkpoints": BASE,
     "mllms": MODELS,
-    "profiles": [*BASE, "registry", "settings", "mllms"],
+    "profiles": [*BASE, "registry", "settings", "mllms", "prompting"],
     "collection": TOOLS,
     "judges": TOOLS,
     "nodes": TOOLS,
