@@ -14,7 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import RetryPolicy
 
-from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.errors import may_pass
 from imagescope_agent.nodes.fallback import or_else
 from imagescope_agent.nodes.fold import CheckNew, Fold, message_as_fact, standing_predicates
 from imagescope_agent.nodes.further import RetrieveLiked, VerifyFurther, go_further, too_few_fit
@@ -27,7 +27,7 @@ from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Query, State
 from imagescope_agent.traces.attach import served
 
-PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
+PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=may_pass)
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:

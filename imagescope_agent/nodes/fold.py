@@ -158,7 +158,7 @@ class CheckNew(Predicates):
             return _checked(state, [])
         before: list[Step] = [{"type": fact["type"], "text": fact["text"]} for fact in context]
         found, reply = await self.ask([*before, *new], state, runtime, again)
-        predicates, notes = unique_predicates(without_context(found, context, len(new)))
+        predicates, notes = unique_predicates(without_context(found, context, len(new)), len(new))
         return {**account(self, reply, notes), **_checked(state, predicates)}
 
 

@@ -111,7 +111,7 @@ class Predicates:
         if not steps or not state["ranking_retrieve"]:
             return {"predicates": []}
         found, reply = await self.ask(steps, state, runtime, again)
-        predicates, notes = unique_predicates(found)
+        predicates, notes = unique_predicates(found, len(steps))
         return {"predicates": predicates, **account(self, reply, notes)}
 
     async def ask(
