@@ -182,18 +182,18 @@ def parse_json(reply: str, model: type[_Model]) -> _Model:
     Raises:
         UnreadableReply: there is no JSON object, or it does not fit.
     """
-    problems: list[str] = []
+    broken = misfit = ""
     for value in json_objects(without_thoughts(reply)):
         if isinstance(value, ValueError):
-            problems.append(f"the JSON is broken ({value})")
+            broken = broken or f"the JSON is broken ({value})"
             continue
         try:
             return model.model_validate(value)
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "the object"
-            problems.insert(0, f"{where}: {first['msg']}")
-    raise UnreadableReply(problems[-1] if problems else "there is no JSON object", reply=reply)
+            misfit = misfit or f"{where}: {first['msg']}"
+    raise UnreadableReply(misfit or broken or "there is no JSON object", reply=reply)
 
 
 def unique_predicates(

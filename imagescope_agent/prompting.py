@@ -17,6 +17,7 @@ NO_REFERENCE = "a blank image"  # what prompts call the reference where there is
 # The placeholders each step fills in; a prompt file uses exactly these, except that it may do without OPTIONAL ones.
 STEPS: dict[str, frozenset[str]] = {
     "again": frozenset({"problem"}),
+    "alone": frozenset(),
     "caption": frozenset(),
     "understand": frozenset({"instruction", "reference"}),
     "predicates": frozenset({"steps"}),
