@@ -33,6 +33,10 @@ class BackendUnavailable(ImageScopeError):
     exit_code = 3
 
 
+class Misconfigured(BackendUnavailable):
+    """A model does not answer because of its key, name or address; asking again does not help."""
+
+
 class UnreadableReply(ImageScopeError):
     """A model answered, but not in the form it was asked for.
 
