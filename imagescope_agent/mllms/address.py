@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote
 
 import httpx
 
 from imagescope_agent.errors import Misconfigured
 
 HIDDEN = "[hidden]"
+_LOGIN = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<login>[^/?#]*)@(?P<rest>.*)", re.IGNORECASE | re.DOTALL
+)
 _SHORTEST = 4  # characters; a shorter secret would hide ordinary words of a message
 
 
 def split_login(url: str) -> tuple[str, str]:
     """An address without its user and password, and these two as they stood ("user:password" or "")."""
-    parts = urlsplit(url)
-    login, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=host)), login
+    found = _LOGIN.match(url)
+    return (found["scheme"] + found["rest"], found["login"]) if found else (url, "")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,11 @@ import asyncio
 import json
 import math
 import random
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx
@@ -21,7 +23,7 @@ from imagescope_agent.errors import (
     shorten,
 )
 from imagescope_agent.mllms.address import Address
-from imagescope_agent.mllms.wire import error_of
+from imagescope_agent.mllms.wire import error_of, written
 
 _AGAIN = frozenset({408, 409, 425, 429})  # and every 5xx
 _MOVED = frozenset({301, 302, 303, 307, 308})
@@ -89,7 +91,15 @@ class Server:
         """
         answer = await self._send("POST", "/chat/completions", body)
         if not isinstance(answer, dict):
-            raise UnreadableReply("the server's answer is no chat completion", reply=self._shown(str(answer)))
+            raise UnreadableReply(
+                "the server's answer is no chat completion", reply=self._shown(repr(answer))
+            )
+        try:
+            written(answer)
+        except UnreadableReply as error:
+            raise UnreadableReply(error.problem, reply=self._shown(error.reply), usage=error.usage) from None
+        except RequestRefused:
+            pass  # a declined reply is an answer, and for whoever asked to read
         return answer
 
     async def models(self) -> list[str]:
@@ -121,7 +131,7 @@ class Server:
         loop = asyncio.get_running_loop()
         if loop not in self._doors:
             patience = httpx.Timeout(self._patience, connect=10.0)
-            client = httpx.AsyncClient(headers=self.address.headers, timeout=patience)
+            client = httpx.AsyncClient(headers=self.address.headers, timeout=patience, verify=_certificates())
             self._doors[loop] = _Door(client=client, gate=asyncio.Semaphore(self._concurrency))
         door = self._doors[loop]
         door.requests += 1
@@ -220,6 +230,12 @@ class Server:
 
     def _shown(self, text: str) -> str:
         return shorten(self.address.hide(text), 160)
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read once: it takes longer than most requests, and connections live no longer than their event loop."""
+    return httpx.create_ssl_context()
 
 
 def _integer(digits: str) -> int | float:

@@ -14,8 +14,8 @@ TOP_LOGPROBS = (20, 10, 5, 2, 0)
 LEVELS: dict[str, tuple[Any, ...]] = {
     "top_logprobs": TOP_LOGPROBS,
     "schema": ("full", "bare", "none"),
-    "limit": ("max_tokens", "max_completion_tokens", ""),
     "shortest": (1, 16),
+    "limit": ("max_tokens", "max_completion_tokens", ""),
     "temperature": (True, False),
     "seed": (True, False),
     "stop": (True, False),

@@ -146,6 +146,12 @@ class Endpoint(BaseChatModel):
                 self._powers[self.model] = await probe(negotiator)
         return self._powers[self.model]
 
+    async def without(self) -> list[str]:
+        """What a run must do without because the server refuses it, as far as it is known."""
+        negotiator = await self.negotiator()
+        everything = Question(messages=[], limit=1, weigh=True, format={})
+        return negotiator.dialect.remarks(everything, negotiator.wanted)
+
     async def asees(self, pictures: int) -> bool:
         """Whether a request may hold so many pictures, found out by one with small ones.
 

@@ -16,6 +16,7 @@ from imagescope_agent.errors import RequestRefused, UnreadableReply, shorten
 LEAST_SHARE = 0.5
 
 _MOST_TOKENS = 10**9  # a count beyond it is no count
+_LONGEST_REPR = 4000  # characters of a strange answer that are kept
 _SLACK = 1e-3  # a log probability of nearly certain tokens may lie this much above 0
 
 _THOUGHTS = re.compile(r"<think(?:ing)?>(?:(?!</think).)*", re.DOTALL | re.IGNORECASE)
@@ -190,7 +191,7 @@ def _strange(answer: Mapping[str, Any]) -> UnreadableReply:
 
 def _repr(value: Any) -> str:
     try:
-        return shorten(repr(value))
+        return repr(value)[:_LONGEST_REPR]
     except RecursionError:
         return "something nested beyond reason"
 
