@@ -171,7 +171,7 @@ class Server:
             raise _Again(told or type(error).__name__) from error
         except httpx.DecodingError as error:
             raise UnreadableReply("the server's answer is badly compressed") from error
-        if response.status_code != 200:
+        if not response.is_success:
             self._refuse(response.status_code, response.text, response)
         answer = self._json(response)
         if (problem := error_of(answer)) is not None:

@@ -24,6 +24,7 @@ from imagescope_agent.mllms.dialect import Dialect, Question
 from imagescope_agent.mllms.protocols import UnusableLabels
 
 SMALL_TALK = "Say Yes."
+_SHORT = 16  # tokens of a reply to small talk, for models that go on and on
 _ROUNDS = 4  # times that one request is sent again under what was learnt
 
 #: What may be said of one request, not of the server.
@@ -113,17 +114,22 @@ class Negotiator:
         dialect = self.dialect
         if self.pictures is not None and question.pictures > self.pictures:
             return True
-        words = _small_talk(question, 0)
-        if not isinstance(error, RequestRefused) and await self._refusal(_PLAINEST, greeting()) is not None:
+        if not isinstance(error, RequestRefused) and not await self._greets():
             raise error  # it refuses everybody
         if dialect.shape(question) in self._proven:
             return False
-        alike = _small_talk(question, question.pictures)
-        if (refusal := await self._refusal(dialect, alike)) is None:
+        alike = _small_talk(replace(question, limit=min(question.limit, _SHORT)), question.pictures)
+        refusal = await self._refusal(dialect, alike)
+        if refusal is None and question.limit > _SHORT:
+            alike = replace(alike, limit=question.limit)
+            refusal = await self._refusal(dialect, alike)
+        if refusal is None:
             self._proven.add(dialect.shape(question))
             return False
+        words = _small_talk(alike, 0)
         if question.pictures > self._seen and await self._refusal(dialect, words) is None:
-            if isinstance(error, ServerFails) and await self._refusal(dialect, _unseen(question)) is not None:
+            unseen = replace(_unseen(question), limit=_SHORT)
+            if isinstance(error, ServerFails) and await self._refusal(dialect, unseen) is not None:
                 return False  # it fails without the pictures, too
             self.pictures = await self._most(alike, dialect)
             return True
@@ -132,6 +138,12 @@ class Negotiator:
                 self.dialect = softened
                 return True
         return False
+
+    async def _greets(self) -> bool:
+        """Whether the smallest question is answered, if need be without any option."""
+        if await self._refusal(self.dialect, greeting()) is None:
+            return True
+        return await self._refusal(_PLAINEST, greeting()) is None
 
     async def _most(self, question: Question, dialect: Dialect) -> int:
         """How many pictures are taken, fewer than the question holds."""

@@ -177,7 +177,7 @@ def _joined(content: Any) -> str | None:
     for part in content:
         if isinstance(part, str):
             texts.append(part)
-        elif isinstance(part, dict) and part.get("type") not in _THINKING:
+        elif isinstance(part, dict) and str(part.get("type")) not in _THINKING:
             text = part.get("text")
             texts.append(text if isinstance(text, str) else "")
     return "".join(texts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +25,14 @@ class Raw:
 
 
 Quirk = Callable[[dict[str, Any]], Raw | None]
+
+
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # whoever asked may have gone
+            super().handle_error(request, client_address)
 
 
 class FakeServer:
@@ -78,8 +87,7 @@ class FakeServer:
                 if content:  # whoever asked may have given up
                     outer._post(self, json.loads(content))
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._http.daemon_threads = True
+        self._http = _Quiet(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 

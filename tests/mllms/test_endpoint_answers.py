@@ -147,13 +147,14 @@ def test_what_is_no_chat_completion_is_unreadable(content: Any) -> None:
         assert list(score(model, 1).refused) == [0]
 
 
+ODD: list[Any] = ["many", [], math.nan, 1.5e300, -3, None, True]
+
+
 @pytest.mark.parametrize(
     "usage",
-    ["many", [], [7], float("nan"), 1.5e300, -3, None, True]
-    + [{"prompt_tokens": each, "completion_tokens": each} for each in ("many", [], math.nan, 1.5e300, -3, None, True)]
-    + [{"prompt_tokens": math.inf, "completion_tokens": {}}],
+    [*ODD, [7], *({"prompt_tokens": each, "completion_tokens": each} for each in ODD)],
     ids=repr,
-)  # fmt: skip
+)
 def test_odd_usage_counts_nothing(usage: Any) -> None:
     assert token_counts({"usage": usage}) == (0, 0)
     with FakeServer(quirk=Script({**completion("a"), "usage": usage})) as server:

@@ -58,6 +58,10 @@ def write(model: Endpoint, schema: type[BaseModel] | None = None, pictures: int 
     return run(model.ainvoke(question(1, pictures), **options))
 
 
+def limit(model: Endpoint) -> int | None:
+    return model.images_per_request
+
+
 def details(message: Any) -> str:
     notes = message.notes if isinstance(message, Choice) else message.response_metadata["notes"]
     assert all(note["kind"] in ("fallback", "unreadable") for note in notes)
@@ -184,10 +188,10 @@ def test_a_prompt_over_the_context_is_refused_alone() -> None:
 def test_how_many_pictures_a_request_may_hold_is_found_out(most: int, asked: int) -> None:
     with FakeServer(quirk=quirks.most_pictures(most)) as server:
         model = endpoint(server)
-        assert isinstance(model, LimitedImages) and model.images_per_request is None
+        assert isinstance(model, LimitedImages) and limit(model) is None
         with pytest.raises(RequestRefused, match=f"takes {'one picture' if most == 1 else most}"):
             write(model, pictures=asked)
-        assert model.images_per_request == most
+        assert limit(model) == most
         before = len(server.bodies)
         with pytest.raises(RequestRefused):
             write(model, pictures=most + 1)

@@ -17,31 +17,8 @@ from tests.mllms.server import FakeServer, Raw
 from tests.mllms.test_endpoint_dialect import YES_NO, Whole, endpoint, question
 
 COUNT = int(os.environ.get("IMAGESCOPE_FUZZ", "150"))  # answers of each kind of request
-STATUSES = (
-    200,
-    200,
-    200,
-    200,
-    200,
-    204,
-    206,
-    301,
-    304,
-    308,
-    400,
-    401,
-    403,
-    404,
-    409,
-    413,
-    422,
-    429,
-    451,
-    500,
-    503,
-    524,
-    529,
-)
+RARE = (204, 206, 301, 304, 308, 400, 401, 403, 404, 409, 413, 422, 429, 451, 500, 503, 524, 529)
+STATUSES = (*[200] * 150, *RARE)
 ATOMS = (
     None, True, False, 0, -1, 3.5, float("nan"), float("inf"), 10**400, "", "Yes", "\ud800", "{", "[]", "many",
     "length", "content_filter", "<think>", "text", 429, "502",
@@ -51,10 +28,16 @@ KEYS = (
     "logprobs", "top_logprobs", "token", "logprob", "type", "text", "refusal", "reasoning_content", "model", "object",
 )  # fmt: skip
 HEADERS: tuple[dict[str, str], ...] = (
-    {}, {}, {}, {"content-encoding": "gzip"}, {"content-encoding": "br"},
-    {"content-type": "text/html; charset=nonsense"}, {"retry-after": "nan"}, {"retry-after": "-1"}, {"location": "//"}, {"location": "http://[::1"},
+    *[{}] * 12,
+    {"content-encoding": "gzip"},
+    {"content-encoding": "br"},
+    {"content-type": "text/html; charset=nonsense"},
+    {"retry-after": "nan"},
+    {"retry-after": "-1"},
+    {"location": "//"},
+    {"location": "http://[::1"},
     {"location": "/v1/x"},
-)  # fmt: skip
+)
 
 
 def value(random: Random, depth: int = 0) -> Any:
