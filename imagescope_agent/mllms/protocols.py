@@ -63,6 +63,19 @@ class TokenCounter(Protocol):
         ...
 
 
+@runtime_checkable
+class LimitedImages(Protocol):
+    """Takes only so many pictures in one request, which shows when it refuses more.
+
+    A request with more pictures than that is refused (`RequestRefused`) without being sent.
+    """
+
+    @property
+    def images_per_request(self) -> int | None:
+        """The most pictures of a request, 0 for a model that sees none; None while no limit was met."""
+        ...
+
+
 class UnusableLabels(ValueError):
     """Choices that the first token of an answer does not tell apart."""
 
