@@ -26,6 +26,7 @@ _FUNCTION = """
     and or but nor not no yes also too only just more less most least very so than then
     is are be been being was were am has have had do does did can could may might must shall should will would
     one some any each every all both same other another like such what which who whose where when how
+    something anything everything nothing someone anyone
     picture image photo photograph scene show shows showing seen look looking make made keep add remove change
 """
 #: Words of a text in another language, of which the answer is a translation that shares no words with it.
@@ -116,7 +117,7 @@ def strange(intent: Intent, query: str, known: str) -> bool:
 
 
 def content_words(text: str) -> set[str]:
-    """The words that name what is seen, without their endings."""
+    """The stems of the words that name what is seen."""
     return {_stem(word) for word in re.findall(r"[^\W_]{2,}", text.lower()) if word not in FUNCTION}
 
 
@@ -135,7 +136,8 @@ def _flat(text: str) -> str:
 
 
 def _stem(word: str) -> str:
-    for ending in ("ing", "ies", "ed", "es", "er", "s", "y"):
+    """What a word shares with its kin, roughly: "surf" of surfing, surfers and surfboards."""
+    for ending in ("ing", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word.removesuffix(ending)
-    return word
+            return word.removesuffix(ending)[:4]
+    return word[:4]
