@@ -14,7 +14,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import RetryPolicy
 
-from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.errors import may_pass
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.fallback import or_else
 from imagescope_agent.nodes.judge_unsure import JudgeUnsure
@@ -37,23 +37,23 @@ from imagescope_agent.traces.attach import served
 
 REFLECTIONS = 1  # how often a search that satisfies nobody is widened
 JUDGE = "affordable"
-PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
+PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=may_pass)
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query", "reference": id, path or None} -> `State` with ranking and reasons."""
-    images, words, embedder = services.collection, services.prompt_set, services.embedder
-    describe = Describe(services.captioner, images, prompt_set=words)
-    understand = Understand(services.reasoner, prompt_set=words)
-    predicates = Predicates(services.reasoner, prompt_set=words)
+    images, embedder = services.collection, services.embedder
+    describe = Describe(services.captioner, images)
+    understand = Understand(services.reasoner, embedder)
+    predicates = Predicates(services.reasoner)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=Query)
     for name, node in {
         "describe": or_else(describe, unknown_reference, instead="no caption"),
         "understand": or_else(understand, query_as_intent, instead="the query"),
         "predicates": or_else(predicates, no_predicates, instead="none"),
-        "verify": VerifySure(services.verifier, images, prompt_set=words),
-        "judge": JudgeUnsure(services.judge, images, judge=JUDGE, prompt_set=words),
+        "verify": VerifySure(services.verifier, images),
+        "judge": JudgeUnsure(services.judge, images, judge=JUDGE),
     }.items():
         graph.add_node(name, node, retry_policy=PATIENT)
     graph.add_node("begin", Begin(images))

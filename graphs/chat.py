@@ -14,7 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import RetryPolicy
 
-from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.errors import may_pass
 from imagescope_agent.nodes.fallback import or_else
 from imagescope_agent.nodes.fold import CheckNew, Fold, message_as_fact, standing_predicates
 from imagescope_agent.nodes.further import RetrieveLiked, VerifyFurther, go_further, too_few_fit
@@ -27,16 +27,16 @@ from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Query, State
 from imagescope_agent.traces.attach import served
 
-PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
+PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=may_pass)
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query": message, "reference": id, path or None} -> `State` with the turn's answer."""
-    images, words, talker = services.collection, services.prompt_set, services.talker
-    describe = Describe(services.captioner, images, prompt_set=words)
-    understand = Understand(services.reasoner, prompt_set=words)
-    fold, check = Fold(talker, prompt_set=words), CheckNew(services.reasoner, prompt_set=words)
-    propose, word = Propose(talker, images, prompt_set=words), Word(talker, prompt_set=words)
+    images, talker, embedder = services.collection, services.talker, services.embedder
+    describe = Describe(services.captioner, images)
+    understand = Understand(services.reasoner, embedder)
+    fold, check = Fold(talker, embedder), CheckNew(services.reasoner)
+    propose, word = Propose(talker, images), Word(talker)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=Query)
     for name, node in {
@@ -44,15 +44,15 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         "understand": or_else(understand, query_as_intent, instead="the query"),
         "fold": or_else(fold, message_as_fact, instead="the message's own words"),
         "predicates": or_else(check, standing_predicates, instead="the standing ones"),
-        "verify": VerifyFurther(services.verifier, images, prompt_set=words),
-        "judge": JudgeUnsure(services.judge, images, prompt_set=words),
+        "verify": VerifyFurther(services.verifier, images),
+        "judge": JudgeUnsure(services.judge, images),
         "propose": or_else(propose, lambda state: {}, instead="no question"),
         "word": or_else(word, lambda state: {}, instead="its predicate's words"),
-        "survey": Survey(services.verifier, images, prompt_set=words),
+        "survey": Survey(services.verifier, images),
     }.items():
         graph.add_node(name, node, retry_policy=PATIENT)
     graph.add_node("begin", Hear(images))
-    graph.add_node("retrieve", RetrieveLiked(services.embedder, images))
+    graph.add_node("retrieve", RetrieveLiked(embedder, images))
     graph.add_node("further", go_further)
     graph.add_node("choose", Choose())
     graph.add_node("answer", AnswerTurn())

@@ -14,7 +14,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import RetryPolicy
 
-from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.errors import may_pass
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.fallback import or_else
 from imagescope_agent.nodes.rank import JudgeBest, Soften, Target
@@ -27,15 +27,15 @@ from imagescope_agent.state import Again, State
 from imagescope_agent.traces.attach import served
 
 CANDIDATES = 10  # N of the paper
-PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
+PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=may_pass)
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query", "reference": id, path or None, "rejected": ids} -> `State`."""
-    images, words = services.collection, services.prompt_set
-    describe = Describe(services.captioner, images, prompt_set=words)
-    target = Target(services.reasoner, prompt_set=words)
-    judge = JudgeBest(services.judge, images, judge="cotrr", most=CANDIDATES, prompt_set=words)
+    images = services.collection
+    describe = Describe(services.captioner, images)
+    target = Target(services.reasoner, services.embedder)
+    judge = JudgeBest(services.judge, images, judge="cotrr", most=CANDIDATES)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=Again)
     graph.add_node("begin", Begin(images))

@@ -12,7 +12,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import RetryPolicy
 
-from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.errors import may_pass
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.fallback import or_else
 from imagescope_agent.nodes.judge import JudgeTop
@@ -32,17 +32,17 @@ from imagescope_agent.settings import Settings
 from imagescope_agent.state import Query, State
 from imagescope_agent.traces.attach import served
 
-PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
+PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=may_pass)
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query", "reference": id, path or None} -> `State` with ranking and reasons."""
-    images, words = services.collection, services.prompt_set
-    describe = Describe(services.captioner, images, prompt_set=words)
-    understand = Understand(services.reasoner, prompt_set=words)
-    predicates = Predicates(services.reasoner, prompt_set=words)
-    verify = Verify(services.verifier, images, prompt_set=words)
-    judge = JudgeTop(services.judge, images, prompt_set=words)
+    images = services.collection
+    describe = Describe(services.captioner, images)
+    understand = Understand(services.reasoner, services.embedder)
+    predicates = Predicates(services.reasoner)
+    verify = Verify(services.verifier, images)
+    judge = JudgeTop(services.judge, images)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=Query)
     graph.add_node("begin", Begin(images))

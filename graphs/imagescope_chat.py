@@ -12,7 +12,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import RetryPolicy
 
-from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.errors import may_pass
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.fallback import or_else
 from imagescope_agent.nodes.judge import JudgeTop
@@ -25,14 +25,14 @@ from imagescope_agent.settings import Settings
 from imagescope_agent.state import Query, State
 from imagescope_agent.traces.attach import served
 
-PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=BackendUnavailable)
+PATIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=may_pass)
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query": what a round said} -> `State` with the round's ranking."""
-    images, words = services.collection, services.prompt_set
-    understand = Understand(services.reasoner, prompt_set=words)
-    predicates = Predicates(services.reasoner, prompt_set=words)
+    images = services.collection
+    understand = Understand(services.reasoner, services.embedder)
+    predicates = Predicates(services.reasoner)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=Query)
     graph.add_node("begin", BeginRound(images))
@@ -41,8 +41,8 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     )
     graph.add_node("retrieve", Retrieve(services.embedder, images))
     graph.add_node("predicates", or_else(predicates, no_predicates, instead="none"), retry_policy=PATIENT)
-    graph.add_node("verify", Verify(services.verifier, images, prompt_set=words), retry_policy=PATIENT)
-    graph.add_node("judge", JudgeTop(services.judge, images, prompt_set=words), retry_policy=PATIENT)
+    graph.add_node("verify", Verify(services.verifier, images), retry_policy=PATIENT)
+    graph.add_node("judge", JudgeTop(services.judge, images), retry_policy=PATIENT)
     graph.add_node("answer", Answer())
 
     graph.add_edge(START, "begin")

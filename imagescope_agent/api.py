@@ -223,7 +223,7 @@ def index_folder(
     chosen = load_profile(profile or DEFAULT_PROFILE)
     find_images(folder, place, only)  # what is wrong with the folder is told before any weights are read
     captioner = open_roles(chosen)["captioner"]
-    prompt = load_prompt("caption", prompt_set=chosen.prompt_set).fill()
+    prompt = load_prompt("caption", prompt_set=captioner.prompt_set).fill()
     report = run_sync(
         build(
             *(folder, place, open_embedder_of(chosen), captioner, prompt),

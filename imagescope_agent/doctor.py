@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,9 @@ from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.profiles.profile import ROLES, Profile, load_profile
 from imagescope_agent.services import open_embedder_of, open_roles
+
+#: How many pictures each role is shown at once; the others are asked in words alone.
+PICTURES = {"captioner": 1, "verifier": 1, "judge": 2}
 
 _CLOSE = {"float32": 1e-3, "bfloat16": 5e-2, "float16": 2e-2}
 
@@ -102,7 +105,8 @@ def check(profile: str = "mini") -> Report:
     for name in ROLES:
         by_model.setdefault(id(roles[name].model), []).append(name)
     for names in by_model.values():
-        asyncio.run(findings.model(Role(" ".join(names), roles[names[0]].model), chosen.prompt_set))
+        role = Role(" ".join(names), roles[names[0]].model)
+        asyncio.run(findings.model(role, names, roles[names[0]].prompt_set))
     return Report(
         profile=profile,
         machine={**machine(), **peak_memory()},
@@ -131,19 +135,21 @@ class _Findings:
         except ImageScopeError as error:
             self._fail("embedder", "loads", error)
 
-    async def model(self, role: Role, prompt_set: str | None) -> None:
-        """Every check that the role's model can be put to."""
+    async def model(self, role: Role, names: Sequence[str], prompt_set: str | None) -> None:
+        """Every check that the role's model can be put to, with what the roles that share it need."""
         model = role.model
-        requests = make_requests(4, 2, 0, prompt_set)
-        if isinstance(model, TransformersChat):
-            if not await self._try(role.name, "loads", lambda: _loads(model)):
-                return
-            if not model.engine().checkpoint.sees:
-                requests = [Request(text=each.text) for each in requests]
+        if isinstance(model, TransformersChat) and not await self._try(
+            role.name, "loads", lambda: _loads(model)
+        ):
+            return
         if isinstance(model, Endpoint) and not await self._try(
             role.name, "answers the probe", lambda: _heeds(model)
         ):
             return
+        requests = make_requests(4, 2, 0, prompt_set)
+        seen = await self._sees(role, [name for name in names if name in PICTURES], requests[0])
+        if not seen:
+            requests = [Request(text=each.text) for each in requests]
         if not await self._try(role.name, "answers a question", lambda: _answers(role, requests[0])):
             return
         await self._try(role.name, "label probabilities", lambda: _labels(role, requests))
@@ -152,7 +158,18 @@ class _Findings:
         if isinstance(model, TransformersChat):
             await self._try(role.name, "batch = one by one", lambda: _batch(role, model, requests))
             await self._try(role.name, "shared prefix = plain", lambda: _shared(role, model, requests))
-            await self._try(role.name, "speed", lambda: _speed(role, model, prompt_set))
+            await self._try(role.name, "speed", lambda: _speed(role, model, seen, prompt_set))
+
+    async def _sees(self, role: Role, names: Sequence[str], request: Request) -> bool:
+        """Whether pictures may be shown; nothing is asked where no role shows any."""
+        if not names:
+            return False
+        if not await self._try(role.name, "sees pictures", lambda: _sees(role, names, request)):
+            return False
+        model = role.model
+        if isinstance(model, Endpoint) and any(PICTURES[name] > 1 for name in names):
+            await self._try(role.name, "two pictures in a request", lambda: _sees_two(model))
+        return True
 
     async def _try(self, what: str, name: str, tried: Callable[[], Awaitable[tuple[bool, str]]]) -> bool:
         try:
@@ -190,7 +207,31 @@ async def _heeds(model: Endpoint) -> tuple[bool, str]:
     powers = await model.powers()
     heeded = [name for name in ("logprobs", "schema") if getattr(powers, name)]
     ignored = [name for name in ("logprobs", "schema") if not getattr(powers, name)]
-    return True, f"{model.weights}: heeds {heeded or 'neither'}" + (f", ignores {ignored}" if ignored else "")
+    detail = f"{model.weights}: heeds {heeded or 'neither'}" + (f", ignores {ignored}" if ignored else "")
+    return True, "; ".join([detail, *await model.without()])
+
+
+async def _sees(role: Role, names: Sequence[str], request: Request) -> tuple[bool, str]:
+    model = role.model
+    local = isinstance(model, TransformersChat) and model.engine().checkpoint
+    if local and local.sees:
+        return True, f"the checkpoint is of the family {local.family}"
+    if local or (isinstance(model, Endpoint) and not await model.asees(1)):
+        return False, f"it does not see pictures; name another model for {', '.join(names)} in the profile"
+    asked = [request, Request(text=request.text)]
+    shown, told = [(await role.ask([each], max_tokens=16))[0].usage["prompt_tokens"] for each in asked]
+    if told and shown <= told:
+        return True, "taken, but counted as no tokens; make sure that the model looks at them"
+    return True, f"{shown - told} tokens for a picture" if told else "taken"
+
+
+async def _sees_two(model: Endpoint) -> tuple[bool, str]:
+    if await model.asees(2):
+        return True, "taken"
+    return True, (
+        "the server takes one picture a request; judges that compare pictures side by side "
+        "or with a reference cannot be asked, and their notes say so"
+    )
 
 
 async def _answers(role: Role, request: Request) -> tuple[bool, str]:
@@ -242,9 +283,9 @@ def _compare(model: TransformersChat, one: list[list[float]], other: list[list[f
     return worst <= _CLOSE.get(dtype, 1e-3), f"largest difference {worst:.1e} in {dtype}"
 
 
-async def _speed(role: Role, model: TransformersChat, prompt_set: str | None) -> tuple[bool, str]:
+async def _speed(role: Role, model: TransformersChat, seen: bool, prompt_set: str | None) -> tuple[bool, str]:
     requests = make_requests(20, 4, 1, prompt_set)
-    if not model.engine().checkpoint.sees:
+    if not seen:
         requests = [Request(text=each.text) for each in requests]
     start = time.perf_counter()
     await role.choose(requests, LABELS)

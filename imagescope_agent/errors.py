@@ -33,6 +33,10 @@ class BackendUnavailable(ImageScopeError):
     exit_code = 3
 
 
+class Misconfigured(BackendUnavailable):
+    """A model does not answer because of its key, name or address; asking again does not help."""
+
+
 class UnreadableReply(ImageScopeError):
     """A model answered, but not in the form it was asked for.
 
@@ -59,6 +63,11 @@ class BudgetSpent(ImageScopeError):
     """The next step could cost more model calls or tokens than the run may still spend."""
 
     exit_code = 4
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether what failed may succeed when it is tried again: for retry policies."""
+    return isinstance(error, BackendUnavailable) and not isinstance(error, Misconfigured)
 
 
 def shorten(text: str, limit: int = 120) -> str:

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from imagescope_agent import state
 from imagescope_agent.errors import UnreadableReply
+from imagescope_agent.reader import clean, json_objects, without_thoughts
 
 MAX_STEPS = 16
 MAX_PREDICATES = 16
 MAX_FACTS = 64
 MAX_QUESTIONS = 8
 MAX_QUESTION = 300  # characters
+PER_STEP = 3  # predicates of one instruction; more repeat each other, and each is asked of every candidate
+AGAIN = 3  # times that an instruction may be given; beyond it the model repeats itself
 
 
 def _capital(value: Any) -> Any:
     return value.strip().rstrip(".").capitalize() if isinstance(value, str) else value
 
 
-_Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
-_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1600)]
+def _clean(value: Any) -> Any:
+    return clean(value) if isinstance(value, str) else value
+
+
+_Line = Annotated[
+    str, BeforeValidator(_clean), StringConstraints(strip_whitespace=True, min_length=1, max_length=400)
+]
+_Text = Annotated[
+    str, BeforeValidator(_clean), StringConstraints(strip_whitespace=True, min_length=1, max_length=1600)
+]
 _Kind = Literal["Addition", "Removal", "Modification", "Comparison", "Retention"]
 
 
@@ -86,9 +98,10 @@ def parse_intent(reply: str) -> state.Intent:
     """The intent in a reply that holds one JSON object with steps, core, enhanced and full.
 
     Raises:
-        UnreadableReply: there is no such object.
+        UnreadableReply: there is no such object, or its steps contradict or repeat each other.
     """
     answer = parse_json(reply, IntentAnswer)
+    _check_steps(answer.steps, reply)
     steps: list[state.Step] = [{"type": step.type, "text": step.text} for step in answer.steps]
     return {"steps": steps, "core": answer.core, "enhanced": answer.enhanced, "full": answer.full}
 
@@ -107,9 +120,11 @@ def parse_fold(reply: str) -> FoldAnswer:
     """What a message changes, from a reply that holds one JSON object of `FoldAnswer`'s keys.
 
     Raises:
-        UnreadableReply: there is no such object.
+        UnreadableReply: there is no such object, or its steps contradict or repeat each other.
     """
-    return parse_json(reply, FoldAnswer)
+    answer = parse_json(reply, FoldAnswer)
+    _check_steps(answer.steps, reply)
+    return answer
 
 
 def parse_proposal(reply: str) -> list[str]:
@@ -142,7 +157,7 @@ def parse_yes_no(reply: str) -> tuple[bool, str]:
     Raises:
         UnreadableReply: it starts with neither.
     """
-    text = _without_thoughts(reply).strip()
+    text = without_thoughts(reply).strip()
     match = re.match(r"[\W_]*(yes|no)\b[\s\W_]*", text, flags=re.IGNORECASE)
     if match is None:
         raise UnreadableReply("an answer must start with Yes or No", reply=reply)
@@ -155,7 +170,7 @@ def parse_caption(reply: str) -> str:
     Raises:
         UnreadableReply: the reply holds no word.
     """
-    text = " ".join(_without_thoughts(reply).split()).strip("\"'` ")
+    text = " ".join(without_thoughts(reply).split()).strip("\"'` ")
     if not re.search(r"\w", text):
         raise UnreadableReply("a caption must hold words", reply=reply)
     return text
@@ -167,40 +182,63 @@ def parse_json(reply: str, model: type[_Model]) -> _Model:
     Raises:
         UnreadableReply: there is no JSON object, or it does not fit.
     """
-    text = _without_thoughts(reply)
-    start = text.find("{")
-    if start < 0:
-        raise UnreadableReply("there is no JSON object", reply=reply)
-    try:
-        value, _ = json.JSONDecoder().raw_decode(text, start)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UnreadableReply(f"the JSON is broken ({error})", reply=reply) from error
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the object"
-        raise UnreadableReply(f"{where}: {first['msg']}", reply=reply) from error
+    broken = misfit = ""
+    for value in json_objects(without_thoughts(reply)):
+        if isinstance(value, ValueError):
+            broken = broken or f"the JSON is broken ({value})"
+            continue
+        try:
+            return model.model_validate(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the object"
+            misfit = misfit or f"{where}: {first['msg']}"
+    raise UnreadableReply(misfit or broken or "there is no JSON object", reply=reply)
 
 
-def unique_predicates(predicates: list[state.Predicate]) -> tuple[list[state.Predicate], list[state.Note]]:
-    """The predicates without repeated questions, the first of each kept; a contradiction leaves a note."""
+def unique_predicates(
+    predicates: list[state.Predicate], steps: int = MAX_PREDICATES
+) -> tuple[list[state.Predicate], list[state.Note]]:
+    """The predicates without repeated questions, the first of each kept, at most `PER_STEP` an instruction.
+
+    A contradiction, and what was left out, leave a note.
+
+    Args:
+        predicates: as they came.
+        steps: how many instructions they check.
+    """
     kept: dict[str, state.Predicate] = {}
     notes: list[state.Note] = []
     for predicate in predicates:
-        first = kept.setdefault(" ".join(predicate["question"].lower().split()), predicate)
+        first = kept.setdefault(_flat(predicate["question"]), predicate)
         if first["expected"] != predicate["expected"]:
             detail = f"{predicate['question']!r} is expected both Yes and No; {first['expected']!r} was kept"
             notes.append({"step": "predicates", "kind": "contradiction", "detail": detail})
-    return list(kept.values()), notes
+    found, most = list(kept.values()), PER_STEP * steps
+    if len(found) > most:
+        detail = f"{len(found)} predicates for {steps} instructions; the first {most} were kept"
+        notes.append({"step": "predicates", "kind": "repaired", "detail": detail})
+    return found[:most], notes
+
+
+def _check_steps(steps: Sequence[StepAnswer], reply: str) -> None:
+    """Refuse instructions that no one gives: the same to be added and removed, or one over and over."""
+    kinds: dict[str, set[str]] = {}
+    for step in steps:
+        kinds.setdefault(_flat(step.text), set()).add(step.type)
+    for text, found in kinds.items():
+        if {"Addition", "Removal"} <= found:
+            raise UnreadableReply(f"steps: {text!r} is both added and removed", reply=reply)
+    for text, times in Counter(_flat(step.text) for step in steps).items():
+        if times > AGAIN:
+            raise UnreadableReply(f"steps: {text!r} is given {times} times", reply=reply)
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.lower().split()).rstrip(".")
 
 
 def complete_order(order: list[str], ids: list[str]) -> list[str]:
     """A permutation of `ids` that follows `order`: unknown and repeated names go, missing ones come last."""
     known = [name for name in dict.fromkeys(order) if name in set(ids)]
     return known + [name for name in ids if name not in set(known)]
-
-
-def _without_thoughts(reply: str) -> str:
-    """What follows a closed block of thoughts, where a reasoning model wrote one."""
-    return reply.rpartition("</think>")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ NO_REFERENCE = "a blank image"  # what prompts call the reference where there is
 # The placeholders each step fills in; a prompt file uses exactly these, except that it may do without OPTIONAL ones.
 STEPS: dict[str, frozenset[str]] = {
     "again": frozenset({"problem"}),
+    "alone": frozenset(),
     "caption": frozenset(),
     "understand": frozenset({"instruction", "reference"}),
     "predicates": frozenset({"steps"}),
@@ -34,6 +36,7 @@ STEPS: dict[str, frozenset[str]] = {
 OPTIONAL = frozenset(
     {"understood"}
 )  # the atomic instructions, one a line, for models that a sentence is too much for
+_EXAMPLE = re.compile(r"\[\[(.+?)\]\]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +47,13 @@ class Prompt:
         text: what is said after all pictures.
         each: what is said after each of several candidates, for models that do better with what to look for beside
             what they look at; the part of the file before a line of `---`, empty in most.
+        examples: answers that the text shows as examples, written [[so]] in the file; they are no answer to anything.
     """
 
     step: str
     text: str
     each: str = ""
+    examples: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         template = string.Template(f"{self.each}\n{self.text}")
@@ -96,8 +101,10 @@ def load_prompt(step: str, *, prompt_set: str | None = None) -> Prompt:
     places = [root / prompt_set / f"{step}.md"] if prompt_set else []
     for place in [*places, root / f"{step}.md"]:
         if place.is_file():
-            each, _, text = place.read_text(encoding="utf-8").rpartition("\n---\n")
-            return Prompt(step=step, text=text.strip(), each=each.strip())
+            written = place.read_text(encoding="utf-8")
+            examples = tuple(_EXAMPLE.findall(written))
+            each, _, text = _EXAMPLE.sub(r"\1", written).rpartition("\n---\n")
+            return Prompt(step=step, text=text.strip(), each=each.strip(), examples=examples)
     raise BadInput(f"the prompt file {step}.md is missing; install the package again")
 
 

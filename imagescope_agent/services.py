@@ -33,7 +33,6 @@ class Services:
 
     Args:
         profile: name of the profile it was opened from.
-        prompt_set: whose wording suits the models, None for the general one.
         settings: the profile's defaults of `Settings`.
     """
 
@@ -45,7 +44,6 @@ class Services:
     verifier: Role
     judge: Role
     profile: str = "custom"
-    prompt_set: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -106,14 +104,20 @@ def open_services(profile: str, collection: Path | str) -> Services:
         collection=Collection.open(collection),
         **open_roles(chosen),
         profile=chosen.name,
-        prompt_set=chosen.prompt_set,
         settings=chosen.settings,
     )
 
 
 def open_roles(profile: Profile) -> dict[str, Role]:
     """Every role of a profile; roles that name the same model share it, in the whole process."""
-    return {role: Role(role, _model(json.dumps(profile.model(role), sort_keys=True))) for role in ROLES}
+    return {
+        role: Role(
+            role,
+            _model(json.dumps(profile.model(role), sort_keys=True)),
+            prompt_set=profile.prompt_set_of(role),
+        )
+        for role in ROLES
+    }
 
 
 def open_embedder_of(profile: Profile) -> LateEmbedder:

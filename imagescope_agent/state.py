@@ -135,6 +135,7 @@ class State(TypedDict, total=False):
     reflections: int  # how often the search was widened
     verdicts: Annotated[Verdicts, merge_verdicts]
     matches: dict[str, int]
+    unverified: dict[str, str]  # images about which the verifier was not to be asked, and why
     judgement: dict[str, Any]
     ranking_retrieve: list[str]
     ranking_verify: list[str]

@@ -83,18 +83,17 @@ def run(
         BackendUnavailable: the model does not answer.
     """
     chosen = load_profile(profile)
-    prompt_set = chosen.prompt_set if role is None else None
     cases = make_cases(queries, k, seed)
     if role is None:
         roles = open_roles(chosen)
-        asked, cases = roles["judge"], asyncio.run(understood(cases, roles, prompt_set))
+        asked, cases = roles["judge"], asyncio.run(understood(cases, roles))
     else:
         asked = role
     variants, refused = {}, {}
     for name in tqdm(names or JUDGES, desc="judging", unit="strategy", disable=None):
         judge = resolve(name, JUDGES, kind="judge")
         try:
-            variants[name] = asyncio.run(_measured(judge, asked, prompt_set, cases, seed, budget))
+            variants[name] = asyncio.run(_measured(judge, asked, cases, seed, budget))
         except BadInput as error:  # the model lacks a power that this strategy needs
             refused[name] = str(error)
     return {
@@ -110,20 +109,20 @@ def run(
     }
 
 
-async def understood(cases: Sequence[Case], roles: Mapping[str, Role], prompt_set: str | None) -> list[Case]:
+async def understood(cases: Sequence[Case], roles: Mapping[str, Role]) -> list[Case]:
     """The cases as a graph's judge is given them: taken apart by the reasoner, the reference told by the captioner.
 
     A request that cannot be read stays whole, which `run` counts.
     """
     captioned = [case for case in cases if case.reference is not None]
-    caption = load_prompt("caption", prompt_set=prompt_set).fill()
+    caption = load_prompt("caption", prompt_set=roles["captioner"].prompt_set).fill()
     pictures = [Request(text=caption, images=(case.reference,)) for case in captioned if case.reference]
     told = {
         case.reference.key: reply.text
         for case, reply in zip(captioned, await roles["captioner"].ask(pictures), strict=True)
         if case.reference
     }
-    prompt = load_prompt("understand", prompt_set=prompt_set)
+    prompt = load_prompt("understand", prompt_set=roles["reasoner"].prompt_set)
     texts = [
         prompt.fill(instruction=c.text, reference=told[c.reference.key] if c.reference else NO_REFERENCE)
         for c in cases
@@ -192,7 +191,7 @@ def _picture(key: str, scene: Scene) -> ImageRef:
 
 
 async def _measured(
-    judge: Judge, role: Role, prompt_set: str | None, cases: Sequence[Case], seed: int, budget: int | None
+    judge: Judge, role: Role, cases: Sequence[Case], seed: int, budget: int | None
 ) -> dict[str, Any]:
     """The judge's means over all cases, which are judged at the same time, as a server would have it."""
     tasks = [
@@ -201,7 +200,6 @@ async def _measured(
             understood=case.understood,
             reference=case.reference,
             model=role,
-            prompt_set=prompt_set,
             seed=seed,
             budget=budget,
         )

@@ -116,7 +116,7 @@ def _services(folder: Path, profile: str, count: int, seed: int) -> Services:
     chosen = load_profile(profile)
     make_world(folder / "world", seed, count)
     captioner, images = open_roles(chosen)["captioner"], folder / "world" / "images"
-    prompt = load_prompt("caption", prompt_set=chosen.prompt_set).fill()
+    prompt = load_prompt("caption", prompt_set=captioner.prompt_set).fill()
     embedder = open_embedder_of(chosen)
     asyncio.run(build(images, None, embedder, captioner, prompt, captioner_weights=weights_of(captioner)))
     return open_services(profile, images)

@@ -131,7 +131,7 @@ def _verifier(profile: str) -> tuple[TransformersChat, str | None]:
         raise BadInput(
             f"the verifier of profile {profile!r} runs on a server; choose a profile that hosts it here"
         )
-    return TransformersChat(**options), chosen.prompt_set
+    return TransformersChat(**options), chosen.prompt_set_of("verifier")
 
 
 def _variants(chat: TransformersChat, requests: Sequence[Request]) -> dict[str, Variant]:

@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from imagescope_agent.collection import manifest
+from imagescope_agent.collection.describe import described, no_caption, require_some
 from imagescope_agent.collection.embed import Embedder
 from imagescope_agent.collection.images import (
     Found,
@@ -25,12 +26,11 @@ from imagescope_agent.collection.images import (
     scan,
 )
 from imagescope_agent.collection.journal import Content, File, Journal, storing
-from imagescope_agent.errors import BadInput
+from imagescope_agent.errors import BadInput, ImageScopeError
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.usage import total_usage
 
 BATCH = 32
-CAPTION_TOKENS = 96
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +94,7 @@ async def build(
 
     Raises:
         BadInput: no folder, no image in it, another indexer at work, or a disk that is full or read-only.
+        RequestRefused: the captioner takes none of the first pictures.
         BackendUnavailable: a model failed; what was finished is kept.
     """
     started = time.monotonic()
@@ -246,22 +247,26 @@ class _Work:
     async def _captions(self, pictures: Sequence[Picture]) -> list[str]:
         captions = {picture.key: self.journal.caption(picture.key) for picture in pictures}
         asked = [picture for picture in pictures if captions[picture.key] is None]
+        problems: dict[str, ImageScopeError | None] = {}
         if asked:
             requests = [Request(text=self.prompt, images=(picture.ref(),)) for picture in asked]
-            replies = await self.captioner.ask(requests, max_tokens=CAPTION_TOKENS)
+            replies = await described(self.captioner, requests)
+            require_some(replies, before=self.journal.any_caption())
             for picture, reply in zip(asked, replies, strict=True):
                 captions[picture.key] = _one_line(reply.text)
+                problems[picture.key] = reply.problem
                 self.notes += [{**note, "step": "caption"} for note in reply.notes]
             self.usage = total_usage([self.usage, *(reply.usage for reply in replies)])
-        for file in self._files:
-            if captions.get(file.key) == "":
-                detail = f"{file.id!r} got no caption; it is found by its picture alone"
-                self.notes.append({"step": "caption", "kind": "unreadable", "detail": detail})
+        self.notes += [
+            no_caption(file.id, problems.get(file.key))
+            for file in self._files
+            if captions.get(file.key) == ""
+        ]
         return [captions[picture.key] or "" for picture in pictures]
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.encode("utf-8", "replace").decode().split())
+    return " ".join(text.split())
 
 
 def _no_images(folder: Path, skipped: Sequence[Skipped]) -> BadInput:

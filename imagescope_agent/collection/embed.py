@@ -15,13 +15,11 @@ the largest id, since open_clip's text tower pools there, and every id below `te
 casing and the like belong to the tokenizer's normaliser, and it adds no special tokens itself. Without these
 tokens, or without the file, open_clip chooses the tokenizer (`text_cfg.hf_tokenizer_name`, else CLIP's own).
 
-Only safetensors are ever read.
+Only safetensors are ever read, and no code that a folder brings or names is ever run.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -30,11 +28,27 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from imagescope_agent.errors import BackendUnavailable, BadInput
+from imagescope_agent.collection.clip_folder import (
+    CONFIG,
+    TOKENIZER,
+    WEIGHTS,
+    checkpoint_hash,
+    damaged,
+    read_config,
+)
+from imagescope_agent.errors import BackendUnavailable, BadInput, shorten
 
-CONFIG = "open_clip_config.json"
-WEIGHTS = "open_clip_model.safetensors"
-TOKENIZER = "tokenizer.json"
+__all__ = [
+    "CONFIG",
+    "TOKENIZER",
+    "WEIGHTS",
+    "Composer",
+    "Embedder",
+    "OpenClipEmbedder",
+    "Vectors",
+    "open_embedder",
+]
+
 BATCH = 32
 
 Vectors = npt.NDArray[np.float32]
@@ -112,8 +126,8 @@ class OpenClipEmbedder:
         import open_clip
         import torch
 
-        config = _config(folder)
-        self.weights = _checkpoint_hash(folder)
+        config = read_config(folder)
+        self.weights = checkpoint_hash(folder)
         self._torch = torch
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._batch = batch
@@ -125,7 +139,7 @@ class OpenClipEmbedder:
         except BadInput:
             raise
         except Exception as error:  # open_clip passes on whatever reading a damaged file raises
-            raise _damaged(folder, f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
+            raise damaged(folder, f"{type(error).__name__}: {shorten(str(error))}") from error
         self._model.eval()
         self.dimension = int(config["embed_dim"])
 
@@ -175,7 +189,7 @@ class FolderTokenizer:
             self._pad, self._start = vocabulary["<|pad|>"], vocabulary["<|start|>"]
             self._end = vocabulary["<|end|>"]
             if self._end != max(vocabulary.values()) or self._end >= vocab_size:
-                raise _damaged(folder, "<|end|> must be the tokenizer's largest id and below vocab_size")
+                raise damaged(folder, "<|end|> must be the tokenizer's largest id and below vocab_size")
 
     def __call__(self, texts: Sequence[str]) -> Any:
         """Texts -> (n, context_length) token ids."""
@@ -210,33 +224,10 @@ def _tokenizer(folder: Path, text_cfg: dict[str, Any]) -> Callable[[list[str]], 
             return own
     import open_clip
 
-    tokenizer: Callable[[list[str]], Any] = open_clip.get_tokenizer(f"local-dir:{folder}")
+    # without a word of ours transformers would ask the terminal whether to run the folder's code
+    options = {"trust_remote_code": False} if text_cfg.get("hf_tokenizer_name") else {}
+    tokenizer: Callable[[list[str]], Any] = open_clip.get_tokenizer(f"local-dir:{folder}", **options)
     return tokenizer
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            raise _damaged(folder, f"{name} is missing")
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        model: dict[str, Any] = config["model_cfg"]
-        if not isinstance(model["embed_dim"], int) or not isinstance(model["text_cfg"], dict):
-            raise _damaged(folder, f"{CONFIG} has no usable model_cfg")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(folder, f"{CONFIG} has no usable model_cfg") from error
-    return model
-
-
-def _checkpoint_hash(folder: Path) -> str:
-    """sha256 over everything that decides the vectors: configuration, weights, tokenizer."""
-    whole = hashlib.sha256()
-    for name in (CONFIG, WEIGHTS, TOKENIZER):
-        path = folder / name
-        if path.is_file():
-            with path.open("rb") as file:
-                whole.update(name.encode() + hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()
 
 
 def _published(text: str) -> str:
@@ -258,7 +249,8 @@ def _from_hub(repo: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
-    wanted = [CONFIG, WEIGHTS, "tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "*.model"]
+    data = [f"{name}*.{ending}" for name in ("tokenizer", "vocab") for ending in ("json", "txt", "model")]
+    wanted = [CONFIG, WEIGHTS, *data, "special_tokens_map.json", "merges.txt", "*.model"]
     try:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
     except HFValidationError as error:
@@ -268,12 +260,6 @@ def _from_hub(repo: str, revision: str | None) -> Path:
             f"the weights of {repo!r} are not on this machine and no hub gives them; "
             "download them where there is a hub, or use the profile 'mini'"
         ) from error
-
-
-def _damaged(folder: Path, why: str) -> BadInput:
-    return BadInput(
-        f"the embedding model in {str(folder)!r} is unusable: {why}; put a whole checkpoint there"
-    )
 
 
 def _chunks(items: Sequence[Any], size: int) -> list[Sequence[Any]]:

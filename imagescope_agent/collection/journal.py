@@ -125,6 +125,12 @@ class Journal:
             row = self._db.execute("SELECT caption FROM contents WHERE key = ?", (key,)).fetchone()
             return row[0] if row else None
 
+    def any_caption(self) -> bool:
+        """Whether any content has a caption with words."""
+        with storing(self._out):
+            query = "SELECT 1 FROM contents WHERE caption <> '' LIMIT 1"
+            return self._db.execute(query).fetchone() is not None
+
     def record(self, contents: Sequence[Content], files: Sequence[File]) -> None:
         """Write down a finished batch: all of it or, when interrupted, nothing."""
         with storing(self._out), self._transaction():

@@ -15,6 +15,7 @@ from PIL import Image
 
 from imagescope_agent.collection.embed import Vectors, unit_rows
 from imagescope_agent.mllms.hosting.checkpoint import Source, open_checkpoint
+from imagescope_agent.mllms.hosting.conversation import widened
 from imagescope_agent.mllms.hosting.prompt import control_tokens, plain
 
 INSTRUCTION = "Represent the user's input."
@@ -64,6 +65,7 @@ class MultimodalEmbedder:
         import torch
 
         checkpoint = self._checkpoint
+        pairs = [(None if image is None else widened(image), text) for image, text in pairs]
         inputs = checkpoint.apply_template(
             [self._chat(image, text) for image, text in pairs],
             [[] if image is None else [image] for image, _ in pairs],

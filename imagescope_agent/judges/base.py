@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from imagescope_agent.mllms.role import ImageRef, Role
+from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.prompting import Prompt, load_prompt
 from imagescope_agent.state import Note
 
@@ -33,7 +33,7 @@ class Task:
             nobody read it.
         reference: the reference image, None for a text query.
         model: who is asked.
-        prompt_set: whose wording is used, None for the general one.
+        prompt_set: whose wording is used, None for the model's own.
         seed: of any random choice the strategy makes.
         budget: most model calls the judge may make, None for no limit.
     """
@@ -47,8 +47,8 @@ class Task:
     budget: int | None = None
 
     def prompt(self, step: str) -> Prompt:
-        """The wording of a step in the task's prompt set."""
-        return load_prompt(step, prompt_set=self.prompt_set)
+        """The wording of a step that suits the model."""
+        return load_prompt(step, prompt_set=self.prompt_set or self.model.prompt_set)
 
     def words(self, step: str, **values: str) -> tuple[str, str]:
         """What a step says after all pictures, and after each candidate: filled with the query and `values`."""
@@ -99,3 +99,25 @@ def blank_image(side: int = 128) -> ImageRef:
     buffer = io.BytesIO()
     Image.new("RGB", (side, side), "white").save(buffer, "PNG")
     return ImageRef(key=f"blank-{side}", data=buffer.getvalue())
+
+
+def fitting(model: Role, request: Request) -> Request:
+    """The request, without the blank picture at its beginning where that is one more than the model takes."""
+    most = model.images_per_request
+    return request if most is None or len(request.images) != most + 1 else without_blank(request) or request
+
+
+def without_blank(request: Request) -> Request | None:
+    """The request without the blank picture at its beginning, told as such; None where there is none, or no other."""
+    if len(request.images) < 2 or request.images[0] != blank_image():
+        return None
+    text = f"{load_prompt('alone').fill()}\n\n{request.text}"
+    return Request(text=text, images=request.images[1:], labels=request.labels[1:], after=request.after[1:])
+
+
+def too_many(model: Role, request: Request) -> str:
+    """Why the model cannot be asked a question, where it shows more pictures than it takes; empty when it can."""
+    most = model.images_per_request
+    if most is None or len(request.images) <= most:
+        return ""
+    return f"the question shows {len(request.images)} pictures, and the model takes {most} in a request"

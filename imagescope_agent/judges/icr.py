@@ -27,7 +27,12 @@ class Icr(Strategy):
         read = await session.attend(requests)
         if read is None:
             return list(session.items), {}
-        empty, real = (attention.pictures[1:] for attention in read)  # without the reference
+        empty, real = (
+            attention.pictures[-len(session.items) :] for attention in read
+        )  # without the reference
+        if any(len(one) != len(other) for one, other in zip(empty, real, strict=True)):
+            session.remark("unreadable", "the model read the same pictures as different numbers of tokens")
+            return list(session.items), {}
         scores = {item: calibrated(real[item], empty[item]) for item in session.items}
         return placed(session.items, scores), scores
 

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imagescope_agent.errors import BudgetSpent, UnreadableReply
-from imagescope_agent.judges.base import Candidate, Judgement, Task, blank_image
+from imagescope_agent.errors import BudgetSpent, RequestRefused, UnreadableReply
+from imagescope_agent.judges.base import (
+    Candidate,
+    Judgement,
+    Task,
+    blank_image,
+    fitting,
+    too_many,
+    without_blank,
+)
 from imagescope_agent.ledger import at_step, note
-from imagescope_agent.mllms.role import Request
+from imagescope_agent.mllms.role import Reply, Request
 from imagescope_agent.parsing import parse_yes_no
 from imagescope_agent.state import Note
 
@@ -24,21 +32,23 @@ async def judge(task: Task, candidates: Sequence[Candidate]) -> Judgement:
     reasons: dict[str, list[str]] = {}
     notes: list[Note] = []
     usage: list[Mapping[str, Any]] = []
-    reference = task.reference or blank_image()
-    text, _ = task.words("evaluate")
-    for candidate in candidates:
+    asking = _Asking(task)
+    for place, candidate in enumerate(candidates):
         try:
             if task.budget is not None and len(usage) >= task.budget:
                 raise BudgetSpent("no call is left")
-            reply = (await task.model.ask([Request(text=text, images=(reference, candidate.image))]))[0]
+            reply = await asking.about(candidate, notes)
         except BudgetSpent:
-            left = len(candidates) - len(usage)
+            left = len(candidates) - place
             notes.append(note("judge", "budget", f"{left} of {len(candidates)} candidates were not judged"))
             break
+        except RequestRefused as error:
+            notes.append(note("judge", "refused", f"{candidate.id!r}: {error}; taken as no Yes"))
+            continue
         usage.append(reply.usage)
         notes += at_step("judge", reply.notes)
         try:
-            satisfied, why = parse_yes_no(reply.text)
+            satisfied, why = _verdict(reply)
         except UnreadableReply as error:
             notes.append(note("judge", "unreadable", f"{candidate.id!r}: {error}; taken as no Yes"))
             continue
@@ -51,3 +61,53 @@ async def judge(task: Task, candidates: Sequence[Candidate]) -> Judgement:
             order.insert(0, candidate.id)
             break
     return Judgement(order=order, scores=scores, reasons=reasons, notes=notes, usage=usage)
+
+
+class _Asking:
+    """Asks about one candidate after the other; without the blank picture once the model showed that it takes none."""
+
+    def __init__(self, task: Task) -> None:
+        self.model, self.reference = task.model, task.reference or blank_image()
+        self.text, _ = task.words("evaluate")
+        self.bare = self.answered = False
+
+    async def about(self, candidate: Candidate, notes: list[Note]) -> Reply:
+        """The reply; a note is added where a blank picture was left out.
+
+        Raises:
+            RequestRefused: the model does not take the question.
+            BudgetSpent: it may not be asked.
+        """
+        full = fitting(self.model, Request(text=self.text, images=(self.reference, candidate.image)))
+        alone = without_blank(full)
+        try:
+            reply = await self._reply(alone if self.bare and alone else full)
+        except RequestRefused:
+            if alone is None or self.bare or self.answered:
+                raise
+            reply = await self._reply(alone)
+            self.bare = True
+            notes.append(
+                note("judge", "fallback", "the model takes no blank picture in the place of a reference")
+            )
+        self.answered = True
+        return reply
+
+    async def _reply(self, request: Request) -> Reply:
+        if why := too_many(self.model, request):
+            raise RequestRefused(why)
+        replies = await self.model.ask_some([request], [1])
+        if not replies:
+            raise BudgetSpent("no token is left")
+        if isinstance(replies[0].problem, RequestRefused):
+            raise replies[0].problem
+        return replies[0]
+
+
+def _verdict(reply: Reply) -> tuple[bool, str]:
+    if reply.problem is not None:
+        raise reply.problem
+    try:
+        return parse_yes_no(reply.text)
+    except UnreadableReply as error:
+        raise reply.unusable(error.problem) from error

@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imagescope_agent.errors import UnreadableReply
 from imagescope_agent.parsing import parse_json
+from imagescope_agent.reader import without_thoughts
 
 _MOST = 64  # candidates in one question
+_GRADE = 200  # characters within which a grade stands
 
 
 class _Answer(BaseModel):
@@ -55,10 +57,10 @@ def parse_order(reply: str, count: int) -> list[int]:
     Raises:
         UnreadableReply: it names none of the candidates.
     """
-    text = reply.rpartition("</think>")[2]
+    text = " ".join(without_thoughts(reply).split())
     if "{" in text:
         numbers = parse_json(text, OrderAnswer).order
-    elif re.fullmatch(r"\W*\d+(?:\s*\]?\s*[>,]\s*\[?\s*\d+)*\W*", text.strip()):
+    elif re.fullmatch(r"\W*\d+(?: ?\]? ?[>,] ?\[? ?\d+)*\W*", text):
         numbers = [int(number) for number in re.findall(r"\d{1,4}", text)]
     else:
         raise UnreadableReply('an order must look like {"order": [2, 1]} or [2] > [1]', reply=reply)
@@ -81,7 +83,7 @@ def parse_grade(reply: str) -> float:
     Raises:
         UnreadableReply: there is none.
     """
-    text = reply.rpartition("</think>")[2].strip()
+    text = without_thoughts(reply).strip()[:_GRADE]
     match = re.match(r"\W*(?:[A-Za-z]+\W+){0,3}(\d+)(?:\s*/\s*10|\s*out of 10)?(?![\d.]*\d)", text)
     if match is None or int(match[1]) > 10:
         raise UnreadableReply("a grade must be a whole number from 0 to 10", reply=reply)

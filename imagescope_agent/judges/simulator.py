@@ -114,22 +114,28 @@ class AtOnce(Role):
 
     model: Scripted
 
-    async def ask(
+    async def ask_some(
         self,
         requests: Sequence[Request],
+        groups: Sequence[int],
         *,
         schema: type[BaseModel] | None = None,
         max_tokens: int | None = None,
     ) -> list[Reply]:
-        """As `Role.ask`."""
+        """As `Role.ask_some`."""
         return [Reply(text=self.model.answer(asked), usage=_cost(1)) for asked in self._remember(requests)]
 
-    async def choose(
-        self, requests: Sequence[Request], choices: Sequence[str], *, max_tokens: int | None = None
+    async def choose_some(
+        self,
+        requests: Sequence[Request],
+        choices: Sequence[str],
+        groups: Sequence[int],
+        *,
+        max_tokens: int | None = None,
     ) -> Choice:
-        """As `Role.choose`; without a scorer the replies are read as text."""
+        """As `Role.choose_some`; without a scorer the replies are read as text."""
         if not isinstance(self.model, ScriptedScorer):
-            return await super().choose(requests, choices, max_tokens=max_tokens)
+            return await super().choose_some(requests, choices, groups, max_tokens=max_tokens)
         weights = [self.model.scorer(asked) for asked in self._remember(requests, tuple(choices))]
         rows = [[float(weight) / sum(row) for weight in row] for row in weights]
         return Choice(probabilities=rows, usage=_cost(len(rows)))

@@ -9,13 +9,18 @@ from typing import Any, Protocol, runtime_checkable
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel
 
+#: What the choices must hold together of all that a model could say: where it was about to say something else, how
+#: the rest is divided says nothing.
+LEAST_SHARE = 0.5
+
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """Probabilities over given answers.
 
     Attributes:
-        probabilities: (n_requests, n_choices), each row sums to 1.
+        probabilities: (n_requests, n_choices), each row sums to 1. A scorer may also give each choice its share of
+            all that could be said; a row is believed if these shares come to `LEAST_SHARE` or more.
         usage: calls, prompt_tokens, completion_tokens, image_prefills, seconds.
         notes: what was degraded on the way.
         refused: the requests that got no answer, by their row, and why; such a row is even and says nothing.
@@ -55,6 +60,19 @@ class TokenCounter(Protocol):
 
     async def acount(self, messages: list[list[BaseMessage]]) -> list[int]:
         """Tokens of each conversation's prompt, pictures and template included, as if it were asked alone."""
+        ...
+
+
+@runtime_checkable
+class LimitedImages(Protocol):
+    """Takes only so many pictures in one request, which shows when it refuses more.
+
+    A request with more pictures than that is refused (`RequestRefused`) without being sent.
+    """
+
+    @property
+    def images_per_request(self) -> int | None:
+        """The most pictures of a request, 0 for a model that sees none; None while no limit was met."""
         ...
 
 

@@ -10,15 +10,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel
 
-from imagescope_agent.errors import BudgetSpent
+from imagescope_agent.errors import BudgetSpent, RequestRefused, UnreadableReply
+from imagescope_agent.mllms.foreign import as_ours
 from imagescope_agent.mllms.protocols import Attention, Choice, Embedding, TokenCounter
-from imagescope_agent.mllms.role import Reply, Request, Role
+from imagescope_agent.mllms.request import Reply, Request, answered
+from imagescope_agent.mllms.role import Role, chosen
 from imagescope_agent.mllms.schema import json_schema
+from imagescope_agent.mllms.soundness import joined
 from imagescope_agent.mllms.usage import tokens_of, total_usage
 
 SHORT = 16  # tokens of a reply of which only the first word counts
@@ -87,7 +91,7 @@ class Bounded(Role):
     """
 
     def __init__(self, role: Role, purse: Purse) -> None:
-        super().__init__(role.name, role.model)
+        super().__init__(role.name, role.model, prompt_set=role.prompt_set)
         self.role, self.purse = role, purse
         self.longest = int(getattr(role.model, "max_tokens", None) or LONGEST)
 
@@ -105,7 +109,7 @@ class Bounded(Role):
         """
         async with self.purse.lock:
             prompts = await self._count(requests, schema)
-            return await self._asked(requests, prompts, schema, max_tokens)
+            return answered(await self._asked(requests, prompts, schema, max_tokens))
 
     async def choose(
         self, requests: Sequence[Request], choices: Sequence[str], *, max_tokens: int | None = None
@@ -116,7 +120,8 @@ class Bounded(Role):
             BudgetSpent: they may not all be asked.
         """
         async with self.purse.lock:
-            return await self._chosen(requests, await self._count(requests), choices)
+            choice = await self._chosen(requests, await self._count(requests), choices)
+        return chosen(choice)
 
     async def ask_some(
         self,
@@ -124,17 +129,24 @@ class Bounded(Role):
         groups: Sequence[int],
         *,
         schema: type[BaseModel] | None = None,
+        max_tokens: int | None = None,
     ) -> list[Reply]:
         """As `Role.ask_some`: whole groups of the first requests, as many as the purse pays for."""
         replies: list[Reply] = []
+        longest = max_tokens or self.longest
         async with self.purse.lock:
             prompts = await self._count(requests, schema)
-            while ready := self._next(prompts, groups, len(replies), self.longest):
-                replies += await self._asked(requests[ready], prompts[ready], schema, None)
+            while ready := self._next(prompts, groups, len(replies), longest):
+                replies += await self._asked(requests[ready], prompts[ready], schema, max_tokens)
         return replies
 
     async def choose_some(
-        self, requests: Sequence[Request], choices: Sequence[str], groups: Sequence[int]
+        self,
+        requests: Sequence[Request],
+        choices: Sequence[str],
+        groups: Sequence[int],
+        *,
+        max_tokens: int | None = None,
     ) -> Choice:
         """As `Role.choose_some`: whole groups of the first requests, as many as the purse pays for."""
         parts: list[Choice] = []
@@ -142,11 +154,7 @@ class Bounded(Role):
             prompts = await self._count(requests)
             while ready := self._next(prompts, groups, sum(len(part.probabilities) for part in parts), SHORT):
                 parts.append(await self._chosen(requests[ready], prompts[ready], choices))
-        return Choice(
-            probabilities=[row for part in parts for row in part.probabilities],
-            usage=total_usage([part.usage for part in parts]),
-            notes=list({tuple(note.items()): note for part in parts for note in part.notes}.values()),
-        )
+        return joined(parts)
 
     async def affords(self, request: Request, calls: int) -> bool:
         """Whether so many verdicts on requests like this one stay within the purse for certain."""
@@ -197,7 +205,7 @@ class Bounded(Role):
             return []
         room = self.purse.room(prompts, max_tokens or self.longest)
         limit = max_tokens if self.purse.tokens is None else room
-        replies = await self.role.ask(requests, schema=schema, max_tokens=limit)
+        replies = await self.role.ask_some(requests, (), schema=schema, max_tokens=limit)
         usage = total_usage([reply.usage for reply in replies])
         replies[0].notes.extend(self._paid(usage, sum(prompts) + room * len(requests)))
         return replies
@@ -206,11 +214,10 @@ class Bounded(Role):
         self, requests: Sequence[Request], prompts: Sequence[int], choices: Sequence[str]
     ) -> Choice:
         if not requests:
-            return await self.role.choose(requests, choices)
+            return await self.role.choose_some(requests, choices, ())
         room = self.purse.room(prompts, SHORT, SHORT)
-        choice = await self.role.choose(
-            requests, choices, max_tokens=None if self.purse.tokens is None else room
-        )
+        limit = None if self.purse.tokens is None else room
+        choice = await self.role.choose_some(requests, choices, (), max_tokens=limit)
         choice.notes.extend(self._paid(choice.usage, sum(prompts) + room * len(requests)))
         return choice
 
@@ -221,7 +228,7 @@ class Bounded(Role):
         found = []
         if limited and not isinstance(self.model, TokenCounter):
             found.append("the model cannot count a prompt beforehand; every prompt is taken for the longest")
-        if limited and not tokens_of(usage):
+        if limited and usage["calls"] and not tokens_of(usage):
             found.append("the model does not tell what it costs, so the budget of tokens cannot be kept")
         if limited and tokens_of(usage) > most:
             found.append("the model took more tokens than it was allowed, so the budget may be exceeded")
@@ -235,10 +242,12 @@ class Bounded(Role):
             return [0] * len(requests)
         messages = [request.messages() for request in requests]
         if isinstance(self.model, TokenCounter):
-            return await self.model.acount(messages)
-        told = (
-            0 if schema is None else len(json.dumps(json_schema(schema)))
-        )  # some servers put it into the prompt
+            with suppress(RequestRefused, UnreadableReply), as_ours(self.model):
+                counts = await self.model.acount(messages)
+                if len(counts) == len(requests) and all(type(each) is int and each >= 0 for each in counts):
+                    return counts
+        # some servers put the schema into the prompt
+        told = 0 if schema is None else len(json.dumps(json_schema(schema)))
         return [estimate(each) + told for each in messages]
 
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables.config import (
     RunnableConfig,
     ensure_config,
@@ -21,7 +15,9 @@ from langchain_core.runnables.config import (
 )
 from pydantic import BaseModel
 
-from imagescope_agent.errors import BadInput, shorten
+from imagescope_agent.errors import BadInput, RequestRefused, UnreadableReply, shorten
+from imagescope_agent.mllms.batch import CALLER, one_caller, together
+from imagescope_agent.mllms.foreign import as_ours
 from imagescope_agent.mllms.protocols import (
     Attention,
     AttentionReader,
@@ -32,92 +28,37 @@ from imagescope_agent.mllms.protocols import (
     SchemaWriter,
     UnusableLabels,
 )
+from imagescope_agent.mllms.request import ImageRef, Reply, Request, answered, read_reply
+from imagescope_agent.mllms.soundness import (
+    joined,
+    sound_attention,
+    sound_choice,
+    sound_embedding,
+    sound_usage,
+)
 from imagescope_agent.mllms.usage import total_usage
+from imagescope_agent.reader import first_choice
 
-__all__ = ["CALLER", "SCORED", "Choice", "ImageRef", "Reply", "Request", "Role"]
+__all__ = ["CALLER", "SCORED", "Choice", "ImageRef", "Reply", "Request", "Role", "first_choice"]
 
 #: LangChain custom event of answers read from probabilities: {"role", "texts", "images": [[key]], "choices",
 #: "probabilities", "usage"}; such answers pass no chat model callback.
 SCORED = "imagescope.scored"
 
-#: Which batch of requests the current task belongs to; a model that queues requests is fair between callers.
-CALLER: ContextVar[object | None] = ContextVar("imagescope_caller", default=None)
-
-
-@dataclass(frozen=True)
-class ImageRef:
-    """A picture as a model is shown it.
-
-    Attributes:
-        key: hash of the content.
-        data: PNG or JPEG bytes, safe and bounded in size.
-    """
-
-    key: str
-    data: bytes = field(repr=False)
-
-    @cached_property
-    def base64(self) -> str:
-        """The bytes as text, made once however many questions are asked about the picture."""
-        return base64.b64encode(self.data).decode("ascii")
-
-    def block(self) -> dict[str, Any]:
-        """The picture as a LangChain content block."""
-        png = self.data.startswith(b"\x89PNG")
-        mime = "image/png" if png else "image/jpeg"
-        return {"type": "image", "base64": self.base64, "mime_type": mime, "id": self.key}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """One question: the picture(s) first, so that questions about the same ones share their prefix.
-
-    Attributes:
-        text: the question.
-        images: what it is about.
-        labels: what stands before each picture where there are several to be told apart; none otherwise.
-        after: what stands after each picture; nothing in most questions.
-    """
-
-    text: str
-    images: tuple[ImageRef, ...] = ()
-    labels: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-
-    def messages(self) -> list[BaseMessage]:
-        """The request as a LangChain conversation of one turn."""
-        blocks: list[str | dict[str, Any]] = []
-        nothing = ("",) * len(self.images)
-        for label, image, after in zip(
-            self.labels or nothing, self.images, self.after or nothing, strict=True
-        ):
-            blocks += [{"type": "text", "text": label}] if label else []
-            blocks.append(image.block())
-            blocks += [{"type": "text", "text": after}] if after else []
-        return [HumanMessage(content=[*blocks, {"type": "text", "text": self.text}])]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    """A model's answer.
-
-    Attributes:
-        text: the answer, stripped of white space around it.
-        usage: calls, prompt_tokens, completion_tokens, image_prefills, seconds (the batch's, shared equally).
-        notes: what was degraded on the way.
-    """
-
-    text: str
-    usage: dict[str, Any]
-    notes: list[dict[str, str]] = field(default_factory=list)
-
 
 class Role:
-    """A chat model under the name of what it is asked to be: captioner, reasoner, talker, verifier, judge."""
+    """A chat model under the name of what it is asked to be: captioner, reasoner, talker, verifier, judge.
 
-    def __init__(self, name: str, model: BaseChatModel) -> None:
+    Args:
+        name: of the role.
+        model: who is asked.
+        prompt_set: whose wording suits the model, None for the general one.
+    """
+
+    def __init__(self, name: str, model: BaseChatModel, *, prompt_set: str | None = None) -> None:
         self.name = name
         self.model = model
+        self.prompt_set = prompt_set
 
     def __repr__(self) -> str:
         return f"Role({self.name!r}, {type(self.model).__name__})"
@@ -138,26 +79,10 @@ class Role:
 
         Raises:
             BackendUnavailable: the model does not answer.
+            RequestRefused, UnreadableReply: none of the requests got an answer. Where only some got none, their
+                replies say so (`Reply.problem`).
         """
-        if not requests:
-            return []
-        options: dict[str, Any] = {} if max_tokens is None else {"max_tokens": max_tokens}
-        constrained: dict[str, Any] = {}
-        if schema is not None and isinstance(self.model, SchemaWriter):
-            constrained = self.model.schema_kwargs(schema)
-        start = time.perf_counter()
-        with _one_caller():
-            answers = await asyncio.gather(
-                *(
-                    self.model.ainvoke(request.messages(), self._named(request), **options, **constrained)
-                    for request in requests
-                )
-            )
-        share = (time.perf_counter() - start) / len(requests)
-        replies = [_reply(answer, share) for answer in answers]
-        if schema is not None and not constrained:
-            replies[0].notes.append(self._note("fallback", "the model cannot be held to a JSON schema"))
-        return replies
+        return answered(await self.ask_some(requests, (), schema=schema, max_tokens=max_tokens))
 
     async def choose(
         self, requests: Sequence[Request], choices: Sequence[str], *, max_tokens: int | None = None
@@ -169,18 +94,9 @@ class Role:
 
         Raises:
             BackendUnavailable: the model does not answer.
+            RequestRefused: it refuses every request. Where it refuses some, `Choice.refused` says so.
         """
-        if not requests:
-            return Choice(probabilities=[], usage=total_usage([]))
-        reason = "the model gives no label probabilities"
-        if isinstance(self.model, ChoiceScorer):
-            try:
-                with _one_caller():
-                    return await self._scored(self.model, requests, choices)
-            except UnusableLabels as error:
-                reason = str(error)
-        note = self._note("fallback", f"{reason}; answers are read as text")
-        return await self._read(requests, choices, [note], max_tokens)
+        return chosen(await self.choose_some(requests, choices, (), max_tokens=max_tokens))
 
     async def ask_some(
         self,
@@ -188,6 +104,7 @@ class Role:
         groups: Sequence[int],
         *,
         schema: type[BaseModel] | None = None,
+        max_tokens: int | None = None,
     ) -> list[Reply]:
         """The answers to the first requests; to all of them, unless the role is on a budget (`Bounded`).
 
@@ -195,14 +112,60 @@ class Role:
             requests: what to ask.
             groups: sizes of consecutive groups of requests, each of which is asked whole or not at all.
             schema: as in `ask`.
+            max_tokens: as in `ask`.
+
+        Raises:
+            BackendUnavailable: the model does not answer.
         """
-        return await self.ask(requests, schema=schema)
+        if not requests:
+            return []
+        options: dict[str, Any] = {} if max_tokens is None else {"max_tokens": max_tokens}
+        constrained: dict[str, Any] = {}
+        if schema is not None and isinstance(self.model, SchemaWriter):
+            with as_ours(self.model):
+                constrained = self.model.schema_kwargs(schema) or {}
+        start = time.perf_counter()
+        with one_caller():
+            replies = await together(self._reply(request, {**options, **constrained}) for request in requests)
+        share = (time.perf_counter() - start) / len(requests)
+        for reply in replies:
+            reply.usage["seconds"] = share
+            if isinstance(reply.problem, UnreadableReply):
+                reply.problem.usage = reply.usage
+        if schema is not None and not constrained:
+            replies[0].notes.append(self._note("fallback", "the model cannot be held to a JSON schema"))
+        return replies
 
     async def choose_some(
-        self, requests: Sequence[Request], choices: Sequence[str], groups: Sequence[int]
+        self,
+        requests: Sequence[Request],
+        choices: Sequence[str],
+        groups: Sequence[int],
+        *,
+        max_tokens: int | None = None,
     ) -> Choice:
-        """Probabilities for the first requests; for all of them, unless the role is on a budget (`Bounded`)."""
-        return await self.choose(requests, choices)
+        """Probabilities for the first requests; for all of them, unless the role is on a budget (`Bounded`).
+
+        Raises:
+            BackendUnavailable: the model does not answer.
+        """
+        if not requests:
+            return Choice(probabilities=[], usage=total_usage([]))
+        reason = "the model gives no label probabilities"
+        if isinstance(self.model, ChoiceScorer):
+            try:
+                with one_caller():
+                    return await self._scored(self.model, requests, choices)
+            except UnusableLabels as error:
+                reason = str(error)
+        note = self._note("fallback", f"{reason}; answers are read as text")
+        return await self._read(requests, choices, [note], max_tokens)
+
+    @property
+    def images_per_request(self) -> int | None:
+        """The most pictures that the model takes in a request; None where no limit is known."""
+        limit = getattr(self.model, "images_per_request", None)
+        return limit if type(limit) is int and limit >= 0 else None
 
     async def affords(self, request: Request, calls: int) -> bool:
         """Whether so many requests like this one may be asked: always, unless the role is on a budget."""
@@ -213,28 +176,71 @@ class Role:
 
         Raises:
             BadInput: the model does not show it.
+            RequestRefused: it refuses one of them.
+            UnreadableReply: what it gives is no number a token of each picture.
         """
         if not isinstance(self.model, AttentionReader):
             raise BadInput(f"{type(self.model).__name__} does not show its attention; choose another model")
-        return [await self.model.aattention(request.messages()) for request in requests]
+        found = []
+        for request in requests:
+            with as_ours(self.model):
+                given = await self.model.aattention(request.messages())
+            found.append(sound_attention(given, len(request.images)))
+        return found
 
     async def embed(self, requests: Sequence[Request]) -> Embedding:
         """Each request as a vector.
 
         Raises:
             BadInput: the model embeds nothing.
+            RequestRefused: it refuses one of them.
+            UnreadableReply: what it gives is no vector a request.
         """
         if not isinstance(self.model, MessageEmbedder):
             raise BadInput(f"{type(self.model).__name__} embeds nothing; choose another model")
-        return await self.model.aembed([request.messages() for request in requests])
+        with as_ours(self.model):
+            given = await self.model.aembed([request.messages() for request in requests])
+        return sound_embedding(given, len(requests))
+
+    async def _reply(self, request: Request, options: Mapping[str, Any]) -> Reply:
+        """One reply; a request that is refused, or answered with nothing that can be read, says so."""
+        try:
+            with as_ours(self.model):
+                message = await self.model.ainvoke(request.messages(), self._named(request), **options)
+        except RequestRefused as error:
+            return Reply(text="", usage=total_usage([]), problem=error)
+        except UnreadableReply as error:
+            return Reply(text="", usage=sound_usage(error.usage, 1), problem=error)
+        limit = options.get("max_tokens") or getattr(self.model, "max_tokens", None)
+        return read_reply(message, request, limit)
 
     async def _scored(
         self, model: ChoiceScorer, requests: Sequence[Request], choices: Sequence[str]
     ) -> Choice:
-        choice = await model.ascore([request.messages() for request in requests], choices)
+        choice = await self._weighed(model, requests, choices)
         await self._tell(requests, choices, choice)
         notes = [{**note, "step": self.name} for note in choice.notes]
-        return Choice(probabilities=choice.probabilities, usage=choice.usage, notes=notes)
+        return replace(choice, notes=notes)
+
+    async def _weighed(
+        self, model: ChoiceScorer, requests: Sequence[Request], choices: Sequence[str]
+    ) -> Choice:
+        """A scorer's rows. A batch that is refused as a whole is halved until it shows which request is to blame."""
+        even = [1 / len(choices)] * len(choices)
+        try:
+            with as_ours(model):
+                given = await model.ascore([request.messages() for request in requests], choices)
+            return sound_choice(given, len(requests), len(choices))
+        except RequestRefused as error:
+            if len(requests) == 1:
+                return Choice(probabilities=[even], usage=total_usage([]), refused={0: str(error)})
+        except UnreadableReply as error:
+            if len(requests) == 1:
+                usage = sound_usage(error.usage, 1)
+                return Choice(probabilities=[even], usage=usage, notes=[self._note("unreadable", str(error))])
+        half = len(requests) // 2
+        parts = [await self._weighed(model, part, choices) for part in (requests[:half], requests[half:])]
+        return joined(parts)
 
     def _named(self, request: Request) -> RunnableConfig:
         """Who asks about which pictures, for whoever listens: callbacks are not shown a picture's key."""
@@ -262,54 +268,34 @@ class Role:
         notes: list[dict[str, str]],
         max_tokens: int | None,
     ) -> Choice:
-        replies = await self.ask(requests, max_tokens=max_tokens)
+        replies = await self.ask_some(requests, (), max_tokens=max_tokens)
         rows: list[list[float]] = []
-        for reply in replies:
+        refused: dict[int, str] = {}
+        for place, reply in enumerate(replies):
             notes += reply.notes
-            index = first_choice(reply.text, choices)
-            if index is None:
-                notes.append(
-                    self._note("unreadable", f"not one of {list(choices)!r}: {shorten(reply.text)!r}")
-                )
-                rows.append([1 / len(choices)] * len(choices))
-            else:
+            index = None if reply.problem else first_choice(reply.text, choices)
+            if index is not None:
                 rows.append([float(index == column) for column in range(len(choices))])
-        return Choice(probabilities=rows, usage=total_usage([reply.usage for reply in replies]), notes=notes)
+                continue
+            rows.append([1 / len(choices)] * len(choices))
+            if isinstance(reply.problem, RequestRefused):
+                refused[place] = str(reply.problem)
+            else:
+                problem = reply.problem or reply.cut or f"not one of {list(choices)!r}"
+                notes.append(self._note("unreadable", f"{problem}: {shorten(reply.text)!r}"))
+        usage = total_usage([reply.usage for reply in replies])
+        return Choice(probabilities=rows, usage=usage, notes=notes, refused=refused)
 
     def _note(self, kind: str, detail: str) -> dict[str, str]:
         return {"step": self.name, "kind": kind, "detail": detail}
 
 
-def first_choice(text: str, choices: Sequence[str]) -> int | None:
-    """The choice that `text` begins with as a whole word, in any case; the longest such, None if none."""
-    start = text.strip().lstrip("*\"'([").casefold()
-    found = None
-    for index, choice in enumerate(choices):
-        word = choice.strip().casefold()
-        rest = start[len(word) :]
-        longer = found is None or len(word) > len(choices[found].strip())
-        if longer and start.startswith(word) and not rest[:1].isalnum():
-            found = index
-    return found
+def chosen(choice: Choice) -> Choice:
+    """The choice, if one of its rows is an answer.
 
-
-def _reply(message: AIMessage, seconds: float) -> Reply:
-    tokens: Mapping[str, Any] = message.usage_metadata or {}
-    extra = message.response_metadata
-    usage = {
-        "calls": 1,
-        "prompt_tokens": tokens.get("input_tokens", 0),
-        "completion_tokens": tokens.get("output_tokens", 0),
-        "image_prefills": extra.get("image_prefills", 0),
-        "seconds": seconds,
-    }
-    return Reply(text=str(message.text).strip(), usage=usage, notes=list(extra.get("notes", ())))
-
-
-@contextmanager
-def _one_caller() -> Iterator[None]:
-    token = CALLER.set(object())
-    try:
-        yield
-    finally:
-        CALLER.reset(token)
+    Raises:
+        RequestRefused: there are some, and every one was refused.
+    """
+    if choice.probabilities and len(choice.refused) == len(choice.probabilities):
+        raise RequestRefused(choice.refused[0])
+    return choice

@@ -12,8 +12,9 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SkipValidation
 
+from imagescope_agent.errors import RequestRefused
 from imagescope_agent.mllms.protocols import Choice
 
 
@@ -36,7 +37,8 @@ class Asked:
     options: dict[str, Any] | None = None
 
 
-Reply = Callable[[Asked], str]
+Answer = str | AIMessage | BaseException
+Reply = Callable[[Asked], Answer]
 Scorer = Callable[[Asked], Sequence[float]]
 
 
@@ -44,18 +46,19 @@ class Scripted(BaseChatModel):
     """Answers from a function of what it is asked, or from a queue of replies; a word is a token.
 
     Args:
-        reply: a function of `Asked`, or the replies in order (a reply may be an exception to raise).
+        reply: a function of `Asked`, or the replies in order. A reply may be an exception to raise, or a whole
+            message, which is passed on as it is.
         schema: whether it claims to follow a JSON schema (the replies are not checked).
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    reply: Reply | list[str | BaseException] | str = ""
+    reply: SkipValidation[Reply | list[Answer] | str] = ""
     schema_writer: bool = Field(default=True, alias="schema")
     _asked: list[Asked] = PrivateAttr(default_factory=list)
-    _queue: deque[str | BaseException] = PrivateAttr(default_factory=deque)
+    _queue: deque[Answer] = PrivateAttr(default_factory=deque)
 
-    def __init__(self, reply: Reply | Iterable[str | BaseException] | str = "", **kwargs: Any) -> None:
+    def __init__(self, reply: Reply | Iterable[Answer] | str = "", **kwargs: Any) -> None:
         if not callable(reply) and not isinstance(reply, str):
             reply = list(reply)
         super().__init__(**{"reply": reply, **kwargs})
@@ -88,7 +91,10 @@ class Scripted(BaseChatModel):
     ) -> ChatResult:
         asked = read_asked(messages, options=kwargs)
         self._asked.append(asked)
-        text = _cut(self.answer(asked), kwargs.get("max_tokens"))
+        answer = self._next(asked)
+        if isinstance(answer, AIMessage):
+            return ChatResult(generations=[ChatGeneration(message=answer)])
+        text = _cut(answer, kwargs.get("max_tokens"))
         usage = {"input_tokens": len(asked.text.split()), "output_tokens": len(text.split())}
         message = AIMessage(
             content=text,
@@ -108,15 +114,20 @@ class Scripted(BaseChatModel):
 
     def answer(self, asked: Asked) -> str:
         """What the script says to a question, which is not remembered."""
+        answer = self._next(asked)
+        return answer if isinstance(answer, str) else str(answer.text)
+
+    def _next(self, asked: Asked) -> str | AIMessage:
         if callable(self.reply):
-            return self.reply(asked)
-        if isinstance(self.reply, str):
-            return self.reply
-        if not self._queue:
+            answer = self.reply(asked)
+        elif isinstance(self.reply, str):
+            answer = self.reply
+        elif self._queue:
+            answer = self._queue.popleft()
+        else:
             raise AssertionError(
                 f"the script ran out of replies at question {len(self._asked)}: {asked.text!r}"
             )
-        answer = self._queue.popleft()
         if isinstance(answer, BaseException):
             raise answer
         return answer
@@ -126,23 +137,27 @@ class ScriptedScorer(Scripted):
     """A scripted model that also gives probabilities.
 
     Args:
-        scorer: a function of `Asked` that gives one weight a choice; rows are normalised.
+        scorer: a function of `Asked` that gives one weight a choice; rows are normalised. A question for which it
+            raises `RequestRefused` is refused.
     """
 
     scorer: Scorer
 
-    def __init__(
-        self, scorer: Scorer, reply: Reply | Iterable[str | BaseException] | str = "", **kwargs: Any
-    ) -> None:
+    def __init__(self, scorer: Scorer, reply: Reply | Iterable[Answer] | str = "", **kwargs: Any) -> None:
         super().__init__(reply, scorer=scorer, **kwargs)
 
     async def ascore(self, messages: list[list[BaseMessage]], choices: Sequence[str]) -> Choice:
         """The scorer's weights as probabilities."""
-        rows = []
+        rows: list[list[float]] = []
+        refused: dict[int, str] = {}
         questions = [read_asked(each, choices=tuple(choices)) for each in messages]
         for asked in questions:
             self._asked.append(asked)
-            weights = [float(weight) for weight in self.scorer(asked)]
+            try:
+                weights = [float(weight) for weight in self.scorer(asked)]
+            except RequestRefused as error:
+                refused[len(rows)] = str(error)
+                weights = [1.0] * len(choices)
             rows.append([weight / sum(weights) for weight in weights])
         usage = {
             "calls": len(messages),
@@ -151,7 +166,7 @@ class ScriptedScorer(Scripted):
             "image_prefills": len({key for asked in questions for key in asked.images}),
             "seconds": 0.0,
         }
-        return Choice(probabilities=rows, usage=usage)
+        return Choice(probabilities=rows, usage=usage, refused=refused)
 
 
 def _cut(text: str, words: int | None) -> str:

@@ -22,7 +22,7 @@ from imagescope_agent.mllms.hosting.checkpoint import Source
 from imagescope_agent.mllms.hosting.embedding import embedding_of
 from imagescope_agent.mllms.hosting.engine import Engine, open_engine
 from imagescope_agent.mllms.hosting.limits import Limits
-from imagescope_agent.mllms.hosting.work import Job, Scored, Written
+from imagescope_agent.mllms.hosting.work import Job, Written, choice_of
 from imagescope_agent.mllms.protocols import Attention, Choice, Embedding
 from imagescope_agent.mllms.role import CALLER
 from imagescope_agent.mllms.schema import json_schema
@@ -132,10 +132,12 @@ class TransformersChat(BaseChatModel):
     async def ascore(self, messages: list[list[BaseMessage]], choices: Sequence[str]) -> Choice:
         """First-token probabilities of the choices after each conversation: (n_conversations, n_choices).
 
-        Conversations with the same pictures and preamble read them once.
+        Conversations with the same pictures and preamble read them once. One that cannot be asked (`refused`) has an
+        even row.
 
         Raises:
             UnusableLabels: the choices do not begin with distinct tokens.
+            RequestRefused: none of the conversations can be asked.
             BackendUnavailable: the weights cannot be loaded.
         """
         engine = await self._aengine()
@@ -144,24 +146,18 @@ class TransformersChat(BaseChatModel):
         jobs = [Job(messages=each, caller=caller, labels=labels) for each in messages]
         start = time.perf_counter()
         engine.submit(jobs)
-        scored: list[Scored] = await asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
-        usage = {
-            "calls": len(jobs),
-            "prompt_tokens": sum(each.prompt_tokens for each in scored),
-            "completion_tokens": 0,
-            "image_prefills": sum(each.image_prefills for each in scored),
-            "seconds": time.perf_counter() - start,
-        }
-        notes = {tuple(note.items()): note for each in scored for note in each.notes}
-        return Choice(
-            probabilities=[each.probabilities for each in scored], usage=usage, notes=list(notes.values())
+        answers = await asyncio.gather(
+            *(asyncio.wrap_future(job.future) for job in jobs), return_exceptions=True
         )
+        return choice_of(answers, len(choices), time.perf_counter() - start)
 
     async def acount(self, messages: list[list[BaseMessage]]) -> list[int]:
         """Tokens of each conversation's prompt, pictures and template included, as if it were asked alone.
 
+        0 for one that will be refused.
+
         Raises:
-            BadInput: a conversation that cannot be asked.
+            BadInput: a conversation of a kind that is never asked.
             BackendUnavailable: the weights cannot be loaded.
         """
         engine = await self._aengine()

@@ -1,284 +1,236 @@
-"""Speaking to an OpenAI-compatible server: requests, retries in bounded time, and what its answers mean."""
+"""What the answers of OpenAI-compatible servers mean."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
-import random
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-from langchain_core.messages import BaseMessage
+from imagescope_agent.errors import RequestRefused, UnreadableReply, shorten
 
-from imagescope_agent.errors import BackendUnavailable, BadInput, UnreadableReply, shorten
+#: The share of what the server listed for the first token that the labels must hold, together, to be believed:
+#: below it the answer was about to begin with something else, and how the rest is divided says nothing.
+LEAST_SHARE = 0.5
 
-_ROLES = {"human": "user", "ai": "assistant", "system": "system"}
-_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-_LONGEST_WAIT = 30.0
+_MOST_TOKENS = 10**9  # a count beyond it is no count
+_LONGEST_REPR = 4000  # characters of a strange answer that are kept
+_SLACK = 1e-3  # a log probability of nearly certain tokens may lie this much above 0
+
+_THOUGHTS = re.compile(r"<think(?:ing)?>(?:(?!</think).)*", re.DOTALL | re.IGNORECASE)
+_THINKING = frozenset({"thinking", "reasoning", "thought", "reasoning_content", "redacted_thinking"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Powers:
-    """Which requests a server heeds; some ignore what they do not know without a word."""
+class ServerError:
+    """An error that came where an answer should be.
 
-    logprobs: bool
-    schema: bool
-
-
-@dataclass(kw_only=True)
-class _Door:
-    """Connections of one event loop, and how many requests use them."""
-
-    client: httpx.AsyncClient
-    gate: asyncio.Semaphore
-    requests: int = 0
-
-
-class Server:
-    """Requests to one server, a bounded number at a time, each tried a bounded number of times.
-
-    Args:
-        url: of its /v1.
-        key: sent as a bearer token unless empty.
-        concurrency: requests under way at the same time.
-        attempts: how often a request is sent.
-        patience: seconds one attempt may take.
-        pause: seconds before the second attempt, doubled before each further one.
+    Attributes:
+        status: as in HTTP.
+        text: what the server says about it.
     """
 
-    def __init__(
-        self, *, url: str, key: str, concurrency: int, attempts: int, patience: float, pause: float
-    ) -> None:
-        self.url = url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._concurrency = concurrency
-        self._attempts = attempts
-        self._patience = patience
-        self._pause = pause
-        self._doors: dict[asyncio.AbstractEventLoop, _Door] = {}
-
-    async def ask(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The server's answer to a chat completion.
-
-        Raises:
-            BackendUnavailable: no answer after all attempts, or it refuses the key.
-            BadInput: it refuses the request.
-            UnreadableReply: it answers something else than a chat completion.
-        """
-        answer: dict[str, Any] = await self._send("POST", "/chat/completions", body)
-        try:
-            answer["choices"][0]["message"]
-        except (KeyError, IndexError, TypeError) as error:
-            raise UnreadableReply(
-                "the server's answer is no chat completion", reply=json.dumps(answer)
-            ) from error
-        return answer
-
-    async def first_model(self) -> str:
-        """The first model that the server lists.
-
-        Raises:
-            BackendUnavailable: it lists none.
-        """
-        answer = await self._send("GET", "/models", None)
-        try:
-            return str(answer["data"][0]["id"])
-        except (KeyError, IndexError, TypeError) as error:
-            raise BackendUnavailable(
-                f"the server {self.url} lists no model; set IMAGESCOPE_ENDPOINT_MODEL to its name"
-            ) from error
-
-    async def probe(self, model: str) -> Powers:
-        """Ask two small questions whose answers show what is heeded.
-
-        Raises:
-            BackendUnavailable: it does not answer.
-        """
-        question = [{"role": "user", "content": "Say Yes."}]
-        weighed = {"model": model, "messages": question, "max_tokens": 1, "logprobs": True, "top_logprobs": 2}
-        # a value that no model gives by chance: whoever returns it was held to the schema
-        token = "imagescope-7319"
-        properties = {"seen": {"type": "string", "enum": [token]}}
-        schema = {
-            "type": "object",
-            "properties": properties,
-            "required": ["seen"],
-            "additionalProperties": False,
-        }
-        described = {"name": "probe", "strict": True, "schema": schema}
-        held = {
-            "model": model,
-            "messages": question,
-            "max_tokens": 64,
-            "temperature": 0,
-            "response_format": {"type": "json_schema", "json_schema": described},
-        }
-        return Powers(
-            logprobs=bool(_weights(await self._permitted(weighed))),
-            schema=_holds(await self._permitted(held), token),
-        )
-
-    async def _permitted(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            return await self.ask(body)
-        except (BadInput, UnreadableReply):
-            return {}  # a server that refuses the option does not have the power
-
-    @asynccontextmanager
-    async def _door(self) -> AsyncIterator[_Door]:
-        """The event loop's connections, closed with the last request: they must not outlive the loop."""
-        loop = asyncio.get_running_loop()
-        if loop not in self._doors:
-            patience = httpx.Timeout(self._patience, connect=10.0)
-            client = httpx.AsyncClient(headers=self._headers, timeout=patience)
-            self._doors[loop] = _Door(client=client, gate=asyncio.Semaphore(self._concurrency))
-        door = self._doors[loop]
-        door.requests += 1
-        try:
-            yield door
-        finally:
-            door.requests -= 1
-            if not door.requests:
-                del self._doors[loop]
-                await asyncio.shield(door.client.aclose())
-
-    async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
-        async with self._door() as door:
-            return await self._tried(door, method, path, body)
-
-    async def _tried(self, door: _Door, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
-        problem = ""
-        for attempt in range(self._attempts):
-            wait = self._pause * 2**attempt * random.uniform(0.75, 1.25)
-            try:
-                async with door.gate, asyncio.timeout(self._patience):
-                    response = await door.client.request(method, self.url + path, json=body)
-                if response.status_code not in _AGAIN:
-                    return self._read(response)
-                problem = f"HTTP {response.status_code}"
-                wait = max(wait, _retry_after(response))
-            except (httpx.TransportError, TimeoutError) as error:
-                problem = type(error).__name__ if not str(error) else shorten(str(error), 80)
-            except json.JSONDecodeError:
-                problem = "an answer that is not JSON"
-            if attempt + 1 < self._attempts:
-                await asyncio.sleep(min(wait, _LONGEST_WAIT))
-        raise BackendUnavailable(
-            f"the server {self.url} does not answer ({problem}, tried {self._attempts} times); "
-            "see that it runs, then start again: finished work is kept"
-        )
-
-    def _read(self, response: httpx.Response) -> Any:
-        if response.status_code in (401, 403):
-            raise BackendUnavailable(
-                f"the server {self.url} refuses the key (HTTP {response.status_code}); "
-                "set IMAGESCOPE_ENDPOINT_KEY"
-            )
-        if response.status_code == 404:
-            raise BackendUnavailable(
-                f"the server {self.url} does not know the model or the address (HTTP 404: "
-                f"{shorten(response.text, 100)}); mend IMAGESCOPE_ENDPOINT or IMAGESCOPE_ENDPOINT_MODEL"
-            )
-        if response.status_code >= 400:
-            raise BadInput(
-                f"the server {self.url} refuses the request (HTTP {response.status_code}): "
-                f"{shorten(response.text, 160)}; mend the profile's options, or how the server was started"
-            )
-        return response.json()
+    status: int
+    text: str
 
 
-def payload(
-    model: str,
-    messages: Sequence[BaseMessage],
-    max_tokens: int,
-    stop: Sequence[str] | None,
-    extra: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The body of a chat completion, pictures as data URLs in the order they stand.
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What a model wrote.
+
+    Attributes:
+        text: the answer without thoughts that came apart from it.
+        finish: why it ended: "stop", "length", ...
+        thought: whether there were thoughts apart from the answer.
+    """
+
+    text: str
+    finish: str
+    thought: bool
+
+    @property
+    def cut(self) -> bool:
+        """Whether the limit of tokens ended it."""
+        return self.finish in ("length", "max_tokens", "MAX_TOKENS")
+
+    @property
+    def unspoken(self) -> bool:
+        """Whether it is thoughts alone, or nothing."""
+        text = self.text.strip()
+        return not text or (bool(_THOUGHTS.fullmatch(text)) and self.cut)
+
+
+def error_of(answer: Any) -> ServerError | None:
+    """The error that an answer of HTTP 200 holds, in its body or in its first choice; None where there is none."""
+    if not isinstance(answer, dict):
+        return None
+    choice = _first(answer.get("choices"))
+    for holder in (answer, choice if isinstance(choice, dict) else {}):
+        if error := holder.get("error"):
+            return ServerError(status=_status(error), text=_told(error))
+    if "choices" not in answer and (answer.get("object") == "error" or _code(answer) is not None):
+        return ServerError(status=_status(answer), text=_told(answer))
+    if isinstance(choice, dict) and choice.get("finish_reason") == "error":
+        return ServerError(status=502, text="the reply ended in an error")
+    return None
+
+
+def written(answer: Mapping[str, Any]) -> Written:
+    """What the model wrote.
 
     Raises:
-        BadInput: a kind of message that servers do not take.
+        RequestRefused: it, or a filter, declines to answer.
+        UnreadableReply: the answer is no chat completion.
     """
-    body: dict[str, Any] = {"model": model, "messages": [], "max_tokens": max_tokens, "temperature": 0}
-    for message in messages:
-        if message.type not in _ROLES:
-            raise BadInput(
-                f"a message of type {message.type!r} cannot be sent to a server; use human, ai or system"
-            )
-        content = message.content
-        parts = content if isinstance(content, str) else [_part(part) for part in content]
-        body["messages"].append({"role": _ROLES[message.type], "content": parts})
-    if stop:
-        body["stop"] = list(stop)
-    return {**body, **extra}
-
-
-def reply_text(answer: Mapping[str, Any]) -> str:
-    """What the server wrote."""
-    return str(answer["choices"][0]["message"].get("content") or "")
+    choice = _first(answer.get("choices"))
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(choice, dict) or not isinstance(message, dict):
+        raise _strange(answer)
+    finish = str(choice.get("finish_reason") or "")
+    content = message.get("content")
+    text = content if isinstance(content, str) else _joined(content)
+    if text is None:
+        raise _strange(answer)
+    if not text.strip():
+        if isinstance(refusal := message.get("refusal"), str) and refusal.strip():
+            raise RequestRefused(f"the model declines: {shorten(refusal)!r}")
+        if finish == "content_filter":
+            raise RequestRefused("the server's content filter kept the reply back")
+    thoughts = message.get("reasoning_content") or message.get("reasoning")
+    return Written(text=text, finish=finish, thought=bool(thoughts))
 
 
 def token_counts(answer: Mapping[str, Any]) -> tuple[int, int]:
-    """Tokens read and written, 0 where the server does not say."""
-    usage = answer.get("usage") or {}
-    return int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+    """Tokens read and written, 0 where the server does not say it in numbers."""
+    usage = answer.get("usage")
+    if not isinstance(usage, dict):
+        return 0, 0
+    return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
 
 
 def first_token_probabilities(answer: Mapping[str, Any], choices: Sequence[str]) -> list[float] | None:
-    """Probabilities of the choices from the weights of the first token; None when none was weighed.
+    """Probabilities of the choices from the weights of the first token; None where these say too little.
 
     A token speaks for the choice that it is the beginning of, and for no other. A choice that was not weighed
-    gets what the weighed tokens leave over, at most the least of them.
+    gets what the weighed tokens leave over, at most the least of them. They say too little where the choices
+    hold less than `LEAST_SHARE` of the listed tokens that are more than white space.
     """
-    weights = _weights(answer)
+    weights = first_token_weights(answer)
     mass = [0.0] * len(choices)
-    least = min((math.exp(weight) for _, weight in weights), default=0.0)
-    left = max(0.0, 1.0 - sum(math.exp(weight) for _, weight in weights))
+    spoken_of = 0.0
     for token, weight in weights:
         text = token.strip().strip("▁Ġ").casefold()
+        spoken_of += weight if text else 0.0
         spoken = [
             place for place, choice in enumerate(choices) if text and choice.casefold().startswith(text)
         ]
         if len(spoken) == 1:
-            mass[spoken[0]] += math.exp(weight)
-    if not any(mass):
+            mass[spoken[0]] += weight
+    if not any(mass) or sum(mass) < LEAST_SHARE * spoken_of - 1e-9:
         return None
+    least = min(weight for _, weight in weights if weight > 0)
+    left = max(0.0, 1.0 - sum(weight for _, weight in weights))
     mass = [each or min(least, left) for each in mass]
     return [each / sum(mass) for each in mass]
 
 
-def _weights(answer: Mapping[str, Any]) -> list[tuple[str, float]]:
-    try:
-        first = answer["choices"][0]["logprobs"]["content"][0]
-        return [(str(each["token"]), float(each["logprob"])) for each in first["top_logprobs"]]
-    except (KeyError, IndexError, TypeError, ValueError):
+def first_token_weights(answer: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """The listed tokens in the first place of the reply and their probabilities; none where one is no probability."""
+    choice = _first(answer.get("choices"))
+    logprobs = choice.get("logprobs") if isinstance(choice, dict) else None
+    first = _first(logprobs.get("content")) if isinstance(logprobs, dict) else None
+    if not isinstance(first, dict):
         return []
+    listed = first.get("top_logprobs")
+    entries = listed if isinstance(listed, list) and listed else [first]
+    found = []
+    for entry in entries:
+        if not isinstance(entry, dict) or not isinstance(entry.get("token"), str):
+            continue
+        weight = entry.get("logprob")
+        if isinstance(weight, bool) or not isinstance(weight, int | float):
+            continue
+        if math.isnan(weight) or weight > _SLACK:
+            return []
+        found.append((entry["token"], math.exp(min(0.0, weight))))
+    return found
 
 
-def _holds(answer: Mapping[str, Any], token: str) -> bool:
+def holds(answer: Mapping[str, Any], token: str) -> bool:
+    """Whether the reply is JSON whose "seen" is the token."""
     try:
-        return bool(json.loads(reply_text(answer)) == {"seen": token})
-    except (KeyError, IndexError, TypeError, ValueError):
+        found = json.loads(written(answer).text)
+    except (RequestRefused, UnreadableReply, ValueError, RecursionError):
         return False
+    return isinstance(found, dict) and found.get("seen") == token
 
 
-def _part(part: Any) -> dict[str, Any]:
-    if isinstance(part, str):
-        return {"type": "text", "text": part}
-    if part.get("type") == "image" and "base64" in part:
-        url = f"data:{part.get('mime_type', 'image/png')};base64,{part['base64']}"
-        return {"type": "image_url", "image_url": {"url": url}}
-    if part.get("type") in ("text", "image_url"):
-        return dict(part)
-    raise BadInput(f"content of type {part.get('type')!r} cannot be sent to a server; use text or image")
+def _joined(content: Any) -> str | None:
+    """The text of content in parts, without thoughts; None for what is no content."""
+    if content is None:
+        return ""
+    if not isinstance(content, list):
+        return None
+    texts = []
+    for part in content:
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, dict) and str(part.get("type")) not in _THINKING:
+            text = part.get("text")
+            texts.append(text if isinstance(text, str) else "")
+    return "".join(texts)
 
 
-def _retry_after(response: httpx.Response) -> float:
+def _strange(answer: Mapping[str, Any]) -> UnreadableReply:
+    read, wrote = token_counts(answer)
+    usage = {"calls": 1, "prompt_tokens": read, "completion_tokens": wrote}
+    return UnreadableReply("the server's answer is no chat completion", reply=_repr(answer), usage=usage)
+
+
+def _repr(value: Any) -> str:
     try:
-        return max(0.0, float(response.headers.get("retry-after", 0)))
-    except ValueError:
-        return 0.0  # a date: the pause of our own will do
+        return repr(value)[:_LONGEST_REPR]
+    except RecursionError:
+        return "something nested beyond reason"
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST_TOKENS:
+        return 0
+    return int(value)
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and value else None
+
+
+def _code(error: Mapping[str, Any]) -> int | None:
+    """The HTTP status that an error names."""
+    for key in ("code", "status", "status_code", "http_status", "http_code"):
+        value = error.get(key)
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 3:
+            value = int(value)
+        if isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599:
+            return value
+    return None
+
+
+def _status(error: Any) -> int:
+    """What the status would have been; 500 where nothing tells."""
+    if isinstance(error, dict) and (code := _code(error)) is not None:
+        return code
+    words = _told(error).casefold()
+    if isinstance(error, dict):
+        words += f" {error.get('type', '')} {error.get('code', '')}".casefold()
+    if re.search(r"rate.?limit|too many|quota", words):
+        return 429
+    if re.search(r"filter|policy|safety|moderat|invalid.?request|bad.?request|unsupported", words):
+        return 400
+    return 500
+
+
+def _told(error: Any) -> str:
+    told = error.get("message") or error.get("detail") if isinstance(error, dict) else error
+    return shorten(told if isinstance(told, str) else _repr(error), 400)

@@ -6,6 +6,8 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from imagescope_agent.errors import RequestRefused
+from imagescope_agent.nodes.judge import JudgeTop
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Predicate, State, matches_expected
 
@@ -14,7 +16,12 @@ class Answer:
     """Put together what the stages found; asks nobody."""
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return `ranking` (every retrieved image) and `results`: k times {rank, id, scores, reasons}."""
+        """Return `ranking` (every retrieved image) and `results`: k times {rank, id, scores, reasons}.
+
+        Raises:
+            RequestRefused: models were asked, and refused everything.
+        """
+        require_answers(state)
         ranking = state["ranking"] or state["ranking_verify"] or state["ranking_retrieve"]
         wanted = ranking[: current(runtime).k]
         retrieved = {candidate["id"]: candidate["retrieve"] for candidate in state["candidates"]}
@@ -34,6 +41,19 @@ class Answer:
         return {"ranking": ranking, "results": results}
 
 
+def require_answers(state: State) -> None:
+    """Make sure that a model answered something, in this turn or before; a ranking needs no judge for it.
+
+    Raises:
+        RequestRefused: every question was refused; says why the first was.
+    """
+    refused = [note for note in state.get("notes", []) if note["kind"] == "refused"]
+    before = [entry for turn in state.get("turns", []) for entry in turn["usage"]]
+    answered = any(entry["calls"] for entry in [*before, *state.get("usage", [])])
+    if not answered and any(note["step"] != JudgeTop.step for note in refused):
+        raise RequestRefused(f"no model answers anything: {refused[0]['detail']}")
+
+
 def _share(state: State, name: str) -> float | None:
     """The share of predicates that the image satisfies, 0 to 1; None when it was not verified."""
     matches = state["matches"].get(name)
@@ -44,6 +64,8 @@ def _reasons(state: State, name: str) -> list[str]:
     verified = name in state["matches"]
     answers = state.get("verdicts", {}).get(name, {})
     reasons = [_verdict(predicate, answers) for predicate in state["predicates"] if verified]
+    if why := state.get("unverified", {}).get(name):
+        reasons.append(f"unverified: {why}")
     return reasons + [f"judge: {reason}" for reason in state["judgement"]["reasons"].get(name, [])]
 
 

@@ -9,11 +9,14 @@ from pydantic import BaseModel
 
 from imagescope_agent.errors import UnreadableReply
 from imagescope_agent.ledger import remaining, tokens_left
-from imagescope_agent.mllms.purse import Bounded, Purse
+from imagescope_agent.mllms.purse import LONGEST, Bounded, Purse
+from imagescope_agent.mllms.request import CUT_OFF
 from imagescope_agent.mllms.role import ImageRef, Reply, Request, Role
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import State
+
+MORE_ROOM = 4  # times the longest reply that a model is allowed, once one was cut off
 
 _Value = TypeVar("_Value")
 
@@ -43,14 +46,26 @@ async def ask_one(
         schema: what the reply is held to where the model can be.
         again: what was wrong with the reply before, when this asks a second time.
 
+    A reply that was cut off before is given more room.
+
     Raises:
         BudgetSpent: the role is on a budget that the question could exceed.
+        RequestRefused: the model does not take the question.
         UnreadableReply: `parse` could not read the reply; carries the prompt, the reply and the usage.
     """
+    longest = None
     if again:
         text = f"{text}\n\n{load_prompt('again').fill(problem=again)}"
-    reply = (await role.ask([Request(text=text, images=images)], schema=schema))[0]
+        if again.startswith(CUT_OFF):
+            longest = MORE_ROOM * int(getattr(role.model, "max_tokens", None) or LONGEST)
+    asked = [Request(text=text, images=images)]
+    reply = (await role.ask(asked, schema=schema, max_tokens=longest))[0]
     try:
         return parse(reply.text), reply
     except UnreadableReply as error:
-        raise UnreadableReply(error.problem, prompt=text, reply=reply.text, usage=reply.usage) from error
+        raise unusable(error.problem, text, reply) from error
+
+
+def unusable(problem: str, text: str, reply: Reply) -> UnreadableReply:
+    """The error of a reply to `text` that cannot be used, with what it cost."""
+    return reply.unusable(problem, text)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from langgraph.runtime import Runtime
 
-from imagescope_agent.errors import BudgetSpent, UnreadableReply
+from imagescope_agent.errors import BudgetSpent, RequestRefused, UnreadableReply
 from imagescope_agent.ledger import note, spent
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, State, Usage
@@ -38,6 +38,7 @@ class Asking(Protocol):
 
         Raises:
             UnreadableReply: the answer cannot be used.
+            RequestRefused: the model does not take the question.
             BudgetSpent: the question may not be asked.
         """
         ...
@@ -47,7 +48,8 @@ def or_else(node: Asking, fallback: Callable[[State], Update], *, instead: str) 
     """The node, asked up to `Settings.attempts` times, and then `fallback`.
 
     Every unreadable answer leaves its cost and one note (kind "retried" when it was asked again, "unreadable"
-    for the last); a step the budget forbids leaves a note of kind "budget". All other errors pass.
+    for the last); a refused question is not asked again and leaves a note of kind "refused", a step the budget
+    forbids one of kind "budget". All other errors pass.
 
     Args:
         node: what is tried first.
@@ -70,6 +72,9 @@ def or_else(node: Asking, fallback: Callable[[State], Update], *, instead: str) 
                 ending = f"; went on with {instead}" if attempt == attempts else ""
                 kind = "unreadable" if attempt == attempts else "retried"
                 notes.append(note(node.step, kind, f"{error}{ending}"))
+            except RequestRefused as error:
+                notes.append(note(node.step, "refused", f"{error}; went on with {instead}"))
+                break
             except BudgetSpent as error:
                 notes.append(note(node.step, "budget", f"{error}; went on with {instead}"))
                 break

@@ -7,33 +7,40 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from imagescope_agent.collection.embed import Embedder
 from imagescope_agent.ledger import at_step, require_call, spent
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.asking import ask_one, on_budget
+from imagescope_agent.nodes.asking import ask_one, on_budget, unusable
+from imagescope_agent.nodes.drift import drift
 from imagescope_agent.nodes.hear import NEW, plain_answer
 from imagescope_agent.nodes.understand import Predicates, account
 from imagescope_agent.parsing import FoldAnswer, parse_fold, unique_predicates
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Fact, Predicate, State, Step
+from imagescope_agent.state import Fact, Intent, Predicate, State, Step
 
 SHOWN = 8  # facts that a model is shown of a long conversation; the others stand, and are checked like these
 
 
 class Fold:
-    """One call of the talker: which standing facts no longer hold, what is new, the target described anew."""
+    """One call of the talker: which standing facts no longer hold, what is new, the target described anew.
+
+    Args:
+        talker: who is asked.
+        embedder: tells other words from another subject; None for taking any words.
+    """
 
     step = "fold"
 
-    def __init__(self, talker: Role, *, prompt_set: str | None = None) -> None:
-        self.talker, self.role = talker, talker.name
-        self.prompt = load_prompt("fold", prompt_set=prompt_set)
+    def __init__(self, talker: Role, embedder: Embedder | None = None) -> None:
+        self.talker, self.role, self.embedder = talker, talker.name, embedder
+        self.prompt = load_prompt("fold", prompt_set=talker.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
         """Return `facts`, `intent`, `request` and, on a new topic, everything that the old one had, cleared.
 
         Raises:
-            UnreadableReply: the reply is not the JSON object asked for.
+            UnreadableReply: the reply is not the JSON object asked for, or has nothing to do with what was said.
             BudgetSpent: the talker may not be asked.
         """
         require_call(state, settings := current(runtime))
@@ -43,21 +50,31 @@ class Fold:
             for number, fact in enumerate((state["facts"][place] for place in shown), 1)
         ]
         question, answered = state["question"], answered_predicate(state)
-        text = self.prompt.fill(
-            facts="\n".join(lines) or "none",
-            wanted=state["intent"]["full"],
-            reference=state["reference_caption"],
-            question="none" if answered or not question else question["text"],
-            message=in_words(answered) if answered else state["query"],
-        )
+        message = in_words(answered) if answered else state["query"]
+        said = {
+            "facts": "\n".join(lines) or "none",
+            "wanted": state["intent"]["full"],
+            "reference": state["reference_caption"],
+            "question": "none" if answered or not question else question["text"],
+        }
+        text = self.prompt.fill(**said, message=message)
         talker = on_budget(self.talker, state, settings)
         folded, reply = await ask_one(talker, text, parse_fold, schema=FoldAnswer, again=again)
+        intent, known = as_intent(folded), " ".join(said.values())
+        if problem := await drift(intent, message, known, self.prompt.examples, self.embedder):
+            raise unusable(problem, text, reply)
         folded.drop = [shown[number - 1] + 1 for number in folded.drop if 1 <= number <= len(shown)]
         return {
             **folded_in(state, folded),
             "notes": at_step(self.step, reply.notes),
             "usage": [spent(self.step, self.role, reply.usage)],
         }
+
+
+def as_intent(folded: FoldAnswer) -> Intent:
+    """What a reply says: its new instructions and its descriptions."""
+    steps: list[Step] = [{"type": step.type, "text": step.text} for step in folded.steps]
+    return {"steps": steps, "core": folded.core, "enhanced": folded.enhanced, "full": folded.full}
 
 
 def shown_facts(facts: Sequence[Fact]) -> list[int]:
@@ -141,7 +158,7 @@ class CheckNew(Predicates):
             return _checked(state, [])
         before: list[Step] = [{"type": fact["type"], "text": fact["text"]} for fact in context]
         found, reply = await self.ask([*before, *new], state, runtime, again)
-        predicates, notes = unique_predicates(without_context(found, context, len(new)))
+        predicates, notes = unique_predicates(without_context(found, context, len(new)), len(new))
         return {**account(self, reply, notes), **_checked(state, predicates)}
 
 

@@ -78,7 +78,12 @@ class VerifyFurther(Verify):
         until = tried(state, settings)
         window = state["ranking_retrieve"][until - settings.top_k : until]
         known: Verdicts = {name: dict(state.get("verdicts", {}).get(name, {})) for name in window}
-        fits = [name for name in window if not ruled_out(known[name], state["predicates"])]
+        unverified = state.get("unverified", {})
+        fits = [
+            name
+            for name in window
+            if name not in unverified and not ruled_out(known[name], state["predicates"])
+        ]
         notes: list[Note] = []
         usage: list[Usage] = []
         for predicate in hardest_first(state, self.depth(state, settings)):

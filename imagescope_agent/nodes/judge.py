@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, SupportsFloat
 
 from langgraph.runtime import Runtime
 
 from imagescope_agent.collection.index import Collection
-from imagescope_agent.errors import BudgetSpent
+from imagescope_agent.errors import BudgetSpent, ImageScopeError, RequestRefused, UnreadableReply
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
 from imagescope_agent.judges.base import Candidate, Judge, Judgement, Task
 from imagescope_agent.ledger import at_step, note, remaining, spent
@@ -29,16 +30,12 @@ class JudgeTop:
         model: who is asked.
         collection: where the pictures are.
         judge: who judges when the settings name nobody.
-        prompt_set: whose wording is used, None for the general one.
     """
 
     step = "judge"
 
-    def __init__(
-        self, model: Role, collection: Collection, *, judge: str = OWN_JUDGE, prompt_set: str | None = None
-    ) -> None:
-        self.model, self.role, self.collection, self.prompt_set = model, model.name, collection, prompt_set
-        self.judge = judge
+    def __init__(self, model: Role, collection: Collection, *, judge: str = OWN_JUDGE) -> None:
+        self.model, self.role, self.collection, self.judge = model, model.name, collection, judge
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `judgement` and the final `ranking`.
@@ -64,16 +61,21 @@ class JudgeTop:
         try:
             judgement = await judge(task, candidates)
         except BudgetSpent as error:  # of a judge that does not look at what is left
-            judgement = _unfinished(task, candidates, error)
+            judgement = _unfinished(task, candidates, "budget", error)
+        except RequestRefused as error:  # of a judge that leaves it to others
+            judgement = _unfinished(task, candidates, "refused", error)
+        except UnreadableReply as error:
+            judgement = _unfinished(task, candidates, "unreadable", error)
         order, repaired = sound_order(judgement, [candidate.id for candidate in candidates])
+        scores, unsound = sound_scores(judgement, order)
         return {
             "judgement": {
                 "order": order,
-                "scores": dict(judgement.scores),
+                "scores": scores,
                 "reasons": dict(judgement.reasons),
             },
             "ranking": complete_order(order, order + ranking),
-            "notes": [*notes, *at_step(self.step, judgement.notes), *repaired],
+            "notes": [*notes, *at_step(self.step, judgement.notes), *repaired, *unsound],
             "usage": [spent(self.step, self.role, *judgement.usage)],
         }
 
@@ -84,7 +86,6 @@ class JudgeTop:
             understood=_understood(state),
             reference=None if reference is None else await reference_ref(reference, self.collection),
             model=on_budget(self.model, state, settings),
-            prompt_set=self.prompt_set,
             seed=settings.seed,
             budget=remaining(state, settings),
         )
@@ -97,10 +98,12 @@ def _understood(state: State) -> str:
     return steps_text(state["intent"]["steps"]) or f"Wanted: {state['intent']['full']}"
 
 
-def _unfinished(task: Task, candidates: list[Candidate], error: BudgetSpent) -> Judgement:
+def _unfinished(task: Task, candidates: list[Candidate], kind: str, error: ImageScopeError) -> Judgement:
     """The candidates as they are, with what was spent on them."""
-    notes = [note(JudgeTop.step, "budget", f"{error}; the order stays")]
+    notes = [note(JudgeTop.step, kind, f"{error}; the order stays")]
     usage = [task.model.purse.usage] if isinstance(task.model, Bounded) else []
+    if isinstance(error, UnreadableReply) and not usage:
+        usage = [error.usage]
     return Judgement(order=[candidate.id for candidate in candidates], notes=notes, usage=usage)
 
 
@@ -112,3 +115,15 @@ def sound_order(judgement: Judgement, ids: list[str]) -> tuple[list[str], list[N
     return order, [
         note(JudgeTop.step, "repaired", f"{judgement.order!r} is no order of the candidates {ids!r}")
     ]
+
+
+def sound_scores(judgement: Judgement, ids: list[str]) -> tuple[dict[str, float], list[Note]]:
+    """The judge's scores of the candidates as plain numbers; a note when some are none."""
+    sound = {
+        name: float(score)
+        for name, score in judgement.scores.items()
+        if name in ids and isinstance(score, SupportsFloat) and math.isfinite(score)
+    }
+    left = len(judgement.scores) - len(sound)
+    detail = f"{left} of {len(judgement.scores)} scores are no number of a candidate"
+    return sound, [note(JudgeTop.step, "repaired", detail)] if left else []

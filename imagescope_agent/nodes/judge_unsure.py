@@ -25,7 +25,6 @@ class JudgeUnsure(JudgeTop):
         judge: who judges when the settings name nobody.
         fusion: what the stages' scores weigh.
         sure: the chance of the first to be better than another, above which the other is not compared with it.
-        prompt_set: whose wording is used, None for the general one.
     """
 
     def __init__(
@@ -36,9 +35,8 @@ class JudgeUnsure(JudgeTop):
         judge: str = OWN_JUDGE,
         fusion: Fusion = FUSION,
         sure: float = 0.9,
-        prompt_set: str | None = None,
     ) -> None:
-        super().__init__(model, collection, judge=judge, prompt_set=prompt_set)
+        super().__init__(model, collection, judge=judge)
         self.fusion, self.margin = fusion, math.log(sure / (1 - sure))
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from random import Random
 from typing import Any
 
@@ -12,6 +11,7 @@ from langgraph.types import interrupt
 from imagescope_agent.collection.index import Collection
 from imagescope_agent.errors import shorten
 from imagescope_agent.ledger import at_step, remaining, require_call, spent
+from imagescope_agent.mllms.batch import together
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.asking import ask_one, on_budget
@@ -34,9 +34,9 @@ class Propose:
 
     step = "propose"
 
-    def __init__(self, talker: Role, collection: Collection, *, prompt_set: str | None = None) -> None:
+    def __init__(self, talker: Role, collection: Collection) -> None:
         self.talker, self.role, self.collection = talker, talker.name, collection
-        self.prompt = load_prompt("propose", prompt_set=prompt_set)
+        self.prompt = load_prompt("propose", prompt_set=talker.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
         """Return `pool`, longer when it had to be.
@@ -70,9 +70,9 @@ class Word:
 
     step = "ask"
 
-    def __init__(self, talker: Role, *, prompt_set: str | None = None) -> None:
+    def __init__(self, talker: Role) -> None:
         self.talker, self.role = talker, talker.name
-        self.prompt = load_prompt("ask", prompt_set=prompt_set)
+        self.prompt = load_prompt("ask", prompt_set=talker.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
         """Return `wordings` with those of new proposals, as many as the budget allows.
@@ -88,8 +88,7 @@ class Word:
         require_call(state, settings)
         new, talker = new[: remaining(state, settings)], on_budget(self.talker, state, settings)
         texts = [self.prompt.fill(request=state["request"], question=predicate) for predicate in new]
-        asked = [ask_one(talker, text, parse_question, again=again) for text in texts]
-        worded = await asyncio.gather(*asked)
+        worded = await together(ask_one(talker, text, parse_question, again=again) for text in texts)
         return {
             "wordings": {**state["wordings"], **dict(zip(new, (words for words, _ in worded), strict=True))},
             "notes": [note for _, reply in worded for note in at_step(self.step, reply.notes)],
@@ -106,6 +105,7 @@ class Survey(Verify):
         """Return the new `verdicts`: of the questions in their order, until one tells enough."""
         settings, belief = current(runtime), likely(state)
         known: Verdicts = {name: dict(state.get("verdicts", {}).get(name, {})) for name in belief}
+        open_ = [name for name in belief if name not in state.get("unverified", {})]
         budget, verifier = remaining(state, settings), on_budget(self.verifier, state, settings)
         notes: list[Note] = []
         usage: list[Usage] = []
@@ -114,7 +114,8 @@ class Survey(Verify):
                 break
             for predicate in predicates:
                 left = None if budget is None else budget - sum(entry["calls"] for entry in usage)
-                found, short = await self._put(predicate, belief, known, left, verifier)
+                found, short = await self._put(predicate, open_, known, left, verifier)
+                open_ = [name for name in open_ if name not in found.refused]
                 notes += [*found.notes, *short]
                 usage += found.usage
                 if short:

@@ -7,32 +7,40 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from imagescope_agent.collection.embed import Embedder
 from imagescope_agent.collection.index import Collection
 from imagescope_agent.errors import shorten
 from imagescope_agent.ledger import at_step, note, require_call, spent
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.asking import ask_one, on_budget
+from imagescope_agent.nodes.asking import ask_one, on_budget, unusable
+from imagescope_agent.nodes.drift import drift
 from imagescope_agent.nodes.judge import JudgeTop
+from imagescope_agent.nodes.understand import reference_words
 from imagescope_agent.parsing import parse_caption
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Candidate, State
+from imagescope_agent.state import Candidate, Intent, State
 
 
 class Target:
-    """Put the wanted image into words (CoTRR's first step for composed retrieval): one call, none without reference."""
+    """Put the wanted image into words (CoTRR's first step for composed retrieval): one call, none without reference.
+
+    Args:
+        reasoner: who is asked.
+        embedder: tells other words from another subject; None for taking any words.
+    """
 
     step = "target"
 
-    def __init__(self, reasoner: Role, *, prompt_set: str | None = None) -> None:
-        self.reasoner, self.role = reasoner, reasoner.name
-        self.prompt = load_prompt("target", prompt_set=prompt_set)
+    def __init__(self, reasoner: Role, embedder: Embedder | None = None) -> None:
+        self.reasoner, self.role, self.embedder = reasoner, reasoner.name, embedder
+        self.prompt = load_prompt("target", prompt_set=reasoner.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
         """Return `intent`: the same description at every grain; a text query describes itself.
 
         Raises:
-            UnreadableReply: the reply holds no words.
+            UnreadableReply: the reply holds no words, or has nothing to do with the request.
             BudgetSpent: the reasoner may not be asked.
         """
         if state.get("reference") is None:
@@ -41,8 +49,11 @@ class Target:
         text = self.prompt.fill(instruction=state["query"], reference=state["reference_caption"])
         reasoner = on_budget(self.reasoner, state, settings)
         described, reply = await ask_one(reasoner, text, parse_caption, again=again)
+        intent, known = same_at_every_grain(described), reference_words(state)
+        if problem := await drift(intent, state["query"], known, self.prompt.examples, self.embedder):
+            raise unusable(problem, text, reply)
         return {
-            "intent": same_at_every_grain(described),
+            "intent": intent,
             "notes": at_step(self.step, reply.notes),
             "usage": [spent(self.step, self.role, reply.usage)],
         }
@@ -56,10 +67,8 @@ class JudgeBest(JudgeTop):
         most: how many candidates it is shown.
     """
 
-    def __init__(
-        self, model: Role, collection: Collection, *, judge: str, most: int, prompt_set: str | None = None
-    ) -> None:
-        super().__init__(model, collection, judge=judge, prompt_set=prompt_set)
+    def __init__(self, model: Role, collection: Collection, *, judge: str, most: int) -> None:
+        super().__init__(model, collection, judge=judge)
         self.most = most
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -126,6 +135,6 @@ def soften(
     return sorted(kept, key=lambda each: -each["retrieve"])
 
 
-def same_at_every_grain(text: str) -> dict[str, Any]:
+def same_at_every_grain(text: str) -> Intent:
     """An intent of one description."""
     return {"steps": [], "core": text, "enhanced": text, "full": text}

@@ -35,6 +35,7 @@ class Begin:
             "predicates": [],
             "reflections": 0,
             "matches": {},
+            "unverified": {},
             "judgement": {"order": [], "scores": {}, "reasons": {}},
             "ranking_retrieve": [],
             "ranking_verify": [],

@@ -7,10 +7,12 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from imagescope_agent.collection.embed import Embedder
 from imagescope_agent.collection.index import Collection
 from imagescope_agent.ledger import at_step, require_call, spent
 from imagescope_agent.mllms.role import Reply, Role
-from imagescope_agent.nodes.asking import ask_one, on_budget
+from imagescope_agent.nodes.asking import ask_one, on_budget, unusable
+from imagescope_agent.nodes.drift import copies, drift
 from imagescope_agent.nodes.fallback import Asking
 from imagescope_agent.nodes.pictures import reference_ref
 from imagescope_agent.parsing import (
@@ -33,9 +35,9 @@ class Describe:
 
     step = "describe"
 
-    def __init__(self, captioner: Role, collection: Collection, *, prompt_set: str | None = None) -> None:
+    def __init__(self, captioner: Role, collection: Collection) -> None:
         self.captioner, self.role, self.collection = captioner, captioner.name, collection
-        self.prompt = load_prompt("caption", prompt_set=prompt_set)
+        self.prompt = load_prompt("caption", prompt_set=captioner.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
         """Return `reference_caption`.
@@ -59,25 +61,33 @@ class Describe:
 
 
 class Understand:
-    """The reasoner's first call: typed atomic instructions and the target at three rising grains."""
+    """The reasoner's first call: typed atomic instructions and the target at three rising grains.
+
+    Args:
+        reasoner: who is asked.
+        embedder: tells other words from another subject; None for taking any words.
+    """
 
     step = "understand"
 
-    def __init__(self, reasoner: Role, *, prompt_set: str | None = None) -> None:
-        self.reasoner, self.role = reasoner, reasoner.name
-        self.prompt = load_prompt("understand", prompt_set=prompt_set)
+    def __init__(self, reasoner: Role, embedder: Embedder | None = None) -> None:
+        self.reasoner, self.role, self.embedder = reasoner, reasoner.name, embedder
+        self.prompt = load_prompt("understand", prompt_set=reasoner.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
         """Return `intent`.
 
         Raises:
-            UnreadableReply: the reply is not the JSON object asked for.
+            UnreadableReply: the reply is not the JSON object asked for, or has nothing to do with the query.
             BudgetSpent: the reasoner may not be asked.
         """
         require_call(state, settings := current(runtime))
         text = self.prompt.fill(instruction=state["query"], reference=state["reference_caption"])
         reasoner = on_budget(self.reasoner, state, settings)
         intent, reply = await ask_one(reasoner, text, parse_intent, schema=IntentAnswer, again=again)
+        known = reference_words(state)
+        if problem := await drift(intent, state["query"], known, self.prompt.examples, self.embedder):
+            raise unusable(problem, text, reply)
         return {"intent": intent, **account(self, reply)}
 
 
@@ -86,9 +96,9 @@ class Predicates:
 
     step = "predicates"
 
-    def __init__(self, reasoner: Role, *, prompt_set: str | None = None) -> None:
+    def __init__(self, reasoner: Role) -> None:
         self.reasoner, self.role = reasoner, reasoner.name
-        self.prompt = load_prompt("predicates", prompt_set=prompt_set)
+        self.prompt = load_prompt("predicates", prompt_set=reasoner.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
         """Return `predicates`, each question once; none when there is no instruction or nothing to check.
@@ -101,17 +111,34 @@ class Predicates:
         if not steps or not state["ranking_retrieve"]:
             return {"predicates": []}
         found, reply = await self.ask(steps, state, runtime, again)
-        predicates, notes = unique_predicates(found)
+        predicates, notes = unique_predicates(found, len(steps))
         return {"predicates": predicates, **account(self, reply, notes)}
 
     async def ask(
         self, steps: list[Step], state: State, runtime: Runtime[Settings], again: str
     ) -> tuple[list[Predicate], Reply]:
-        """The reply for these instructions, predicate by predicate; errors as above."""
+        """The reply for these instructions, predicate by predicate; errors as above.
+
+        A predicate that copies the prompt's example is left out, with a note.
+        """
         require_call(state, settings := current(runtime))
         text = self.prompt.fill(steps=steps_text(steps))
         reasoner = on_budget(self.reasoner, state, settings)
-        return await ask_one(reasoner, text, parse_predicates, schema=PredicatesAnswer, again=again)
+        found, reply = await ask_one(reasoner, text, parse_predicates, schema=PredicatesAnswer, again=again)
+        asked, examples = " ".join(step["text"] for step in steps), self.prompt.examples
+        kept = [each for each in found if not copies(each["question"], asked, examples)]
+        if not kept:
+            raise unusable(f"{found[0]['question']!r} is the example, not the request", text, reply)
+        if left := len(found) - len(kept):
+            detail = f"{left} of {len(found)} predicates copy the example and were left out"
+            reply.notes.append({"step": self.step, "kind": "drifted", "detail": detail})
+        return kept, reply
+
+
+def reference_words(state: State) -> str:
+    """What is known of the reference; nothing without one."""
+    caption = state["reference_caption"]
+    return "" if caption == NO_REFERENCE else caption
 
 
 def account(node: Asking, reply: Reply, notes: Sequence[Note] = ()) -> dict[str, Any]:

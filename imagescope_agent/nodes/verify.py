@@ -9,6 +9,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.collection.index import Collection
+from imagescope_agent.errors import RequestRefused
 from imagescope_agent.ledger import at_step, note, remaining, spent
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.nodes.asking import on_budget
@@ -25,13 +26,15 @@ class Found:
     """What a batch of questions brought.
 
     Args:
-        refused: candidates, in order, whose questions there were not tokens enough for.
+        unpaid: candidates, in order, whose questions there were not tokens enough for.
+        refused: candidates about whose picture the model was not to be asked, or not everything, and why.
     """
 
     verdicts: Verdicts = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     usage: list[Usage] = field(default_factory=list)
-    refused: tuple[str, ...] = ()
+    unpaid: tuple[str, ...] = ()
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 class Verify:
@@ -39,14 +42,17 @@ class Verify:
 
     step = "verify"
 
-    def __init__(self, verifier: Role, collection: Collection, *, prompt_set: str | None = None) -> None:
+    def __init__(self, verifier: Role, collection: Collection) -> None:
         self.verifier, self.role, self.collection = verifier, verifier.name, collection
-        self.prompt = load_prompt("verify", prompt_set=prompt_set)
+        self.prompt = load_prompt("verify", prompt_set=verifier.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return the new `verdicts`, `matches` by image and `ranking_verify`.
+        """Return the new `verdicts`, `matches` by image, the `unverified` and `ranking_verify`.
 
-        Candidates that the budget leaves unasked keep their places behind the verified ones.
+        Candidates that the budget leaves unasked, or the model refuses, keep their places behind the verified ones.
+
+        Raises:
+            RequestRefused: the model refuses several candidates, and every one.
         """
         settings, predicates = current(runtime), state["predicates"]
         ranking, known = state["ranking_retrieve"], state.get("verdicts", {})
@@ -56,20 +62,25 @@ class Verify:
         open_questions = {
             name: [question for question in questions if question not in known.get(name, {})]
             for name in ranking[: self.depth(state, settings)]
+            if name not in state.get("unverified", {})
         }
         chosen, notes = affordable(open_questions, remaining(state, settings))
         verifier = on_budget(self.verifier, state, settings)
         found = await self._ask({name: open_questions[name] for name in chosen}, verifier)
-        notes += not_verified(len(found.refused), len(chosen), self.step)
-        answers = {
+        notes += not_verified(len(found.unpaid), len(chosen), self.step)
+        asked = {
             name: {**known.get(name, {}), **found.verdicts.get(name, {})}
             for name in chosen
-            if name not in found.refused
+            if name not in found.unpaid
         }
+        unverified = {name: why for name, why in found.refused.items() if not asked[name]}
+        require_some(unverified, asked)
+        answers = {name: told for name, told in asked.items() if name not in unverified}
         matches = {name: count_matches(answers[name], predicates) for name in answers}
         return {
             "verdicts": found.verdicts,
             "matches": matches,
+            "unverified": {**state.get("unverified", {}), **unverified},
             "ranking_verify": stable_rerank(ranking, matches),
             "notes": [*notes, *found.notes, *ties(answers, questions)],
             "usage": found.usage,
@@ -93,14 +104,30 @@ class Verify:
         ]
         choice = await verifier.choose_some(requests, CHOICES, [len(wanted[name]) for name in refs])
         verdicts: Verdicts = {}
-        for (name, question), row in zip(pairs, choice.probabilities, strict=False):
-            verdicts.setdefault(name, {})[question] = float(row[0])
+        refused: dict[str, str] = {}
+        for place, ((name, question), row) in enumerate(zip(pairs, choice.probabilities, strict=False)):
+            if place in choice.refused:
+                refused.setdefault(name, choice.refused[place])
+            else:
+                verdicts.setdefault(name, {})[question] = float(row[0])
         return Found(
             verdicts=verdicts,
-            notes=[*notes, *at_step(self.step, choice.notes)],
+            notes=[*notes, *at_step(self.step, choice.notes), *self._refusals(refused, verdicts)],
             usage=[spent(self.step, self.role, choice.usage)],
-            refused=tuple(name for name in refs if name not in verdicts),
+            unpaid=tuple(name for name in refs if name not in verdicts and name not in refused),
+            refused=refused,
         )
+
+    def _refusals(self, refused: Mapping[str, str], verdicts: Verdicts) -> list[Note]:
+        """A note for each candidate whose questions were refused."""
+        return [
+            note(
+                self.step,
+                "refused",
+                f"{name!r} is {'verified in part' if name in verdicts else 'unverified'}: {why}",
+            )
+            for name, why in refused.items()
+        ]
 
     async def _put(
         self, question: str, names: Iterable[str], known: Verdicts, left: int | None, verifier: Role
@@ -114,7 +141,7 @@ class Verify:
         found = await self._ask({name: unasked[name] for name in chosen}, verifier)
         for name, answers in found.verdicts.items():
             known[name].update(answers)
-        short += not_verified(len(found.refused), len(chosen), self.step)
+        short += not_verified(len(found.unpaid), len(chosen), self.step)
         return replace(found, notes=[*found.notes, *ties(found.verdicts, [question])]), short
 
 
@@ -133,6 +160,18 @@ def affordable(open_questions: dict[str, list[str]], budget: int | None) -> tupl
 def not_verified(left: int, total: int, step: str = Verify.step) -> list[Note]:
     """A note that the budget left some candidates out; none when it did not."""
     return [note(step, "budget", f"{left} of {total} candidates were not verified")] if left else []
+
+
+def require_some(unverified: Mapping[str, str], asked: Iterable[str]) -> None:
+    """Make sure that it is not the model which takes no picture at all; one refused picture may be to blame itself.
+
+    Raises:
+        RequestRefused: there are several candidates, and every one was refused.
+    """
+    if len(unverified) > 1 and len(unverified) == len(set(asked)):
+        raise RequestRefused(
+            f"the verifier refuses all {len(unverified)} candidates: {next(iter(unverified.values()))}"
+        )
 
 
 def count_matches(answers: dict[str, float], predicates: list[Predicate]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -13,7 +14,7 @@ from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.asking import on_budget
 from imagescope_agent.nodes.early_stop import EarlyStop
 from imagescope_agent.nodes.fuse import FUSION, Fusion
-from imagescope_agent.nodes.verify import Found, Verify, count_matches, ties
+from imagescope_agent.nodes.verify import Found, Verify, count_matches, require_some, ties
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Note, State, Usage, Verdicts
 
@@ -27,7 +28,6 @@ class VerifySure(Verify):
         fusion: what an answer is worth beside the retrieval score.
         at_once: questions in one batch at least: more share a picture's prefix, fewer waste less. They are about as
             many candidates as places are to be certain, so that from two places on each gets one at a time.
-        prompt_set: whose wording is used, None for the general one.
     """
 
     def __init__(
@@ -37,16 +37,18 @@ class VerifySure(Verify):
         *,
         fusion: Fusion = FUSION,
         at_once: int = 2,
-        prompt_set: str | None = None,
     ) -> None:
-        super().__init__(verifier, collection, prompt_set=prompt_set)
+        super().__init__(verifier, collection)
         self.fusion, self.at_once = fusion, at_once
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return the new `verdicts`, `matches` by image and `ranking_verify`.
+        """Return the new `verdicts`, `matches` by image, the `unverified` and `ranking_verify`.
 
         Its first `Settings.certain` places are those of asking everything about the first `top_k`, unless the
-        budget ended the asking, which leaves a note.
+        budget ended the asking, which leaves a note. What the model refuses says nothing about its candidate.
+
+        Raises:
+            RequestRefused: the model refuses several candidates, and every one.
         """
         settings, predicates, ranking = current(runtime), state["predicates"], state["ranking_retrieve"]
         names = ranking[: settings.top_k]
@@ -54,22 +56,25 @@ class VerifySure(Verify):
             return {"matches": {}, "ranking_verify": ranking}
         inquiry = _Inquiry(state, names, settings.certain, self.fusion)
         left, verifier = remaining(state, settings), on_budget(self.verifier, state, settings)
-        refused = False
-        while not refused and (wanted := inquiry.next(self.at_once, left)):
+        unpaid = False
+        while not unpaid and (wanted := inquiry.next(self.at_once, left)):
             found = await self._ask(wanted, verifier)
             inquiry.tell(wanted, found)
             left = None if left is None else left - sum(entry["calls"] for entry in found.usage)
-            refused = bool(found.refused)
-        if (left is not None or refused) and inquiry.plan.next():
+            unpaid = bool(found.unpaid)
+        if (left is not None or unpaid) and inquiry.plan.next():
             inquiry.notes.append(
                 note(self.step, "budget", "asking ended before the first places were certain")
             )
         order = [names[candidate] for candidate in inquiry.plan.ranking(unknown=0.0)]
         questions = [predicate["question"] for predicate in predicates]
         known = {name: answers for name, answers in inquiry.known.items() if answers}
+        unverified = {name: why for name, why in inquiry.refused.items() if name not in known}
+        require_some(unverified, {*known, *unverified})
         return {
             "verdicts": inquiry.new,
             "matches": {name: count_matches(answers, predicates) for name, answers in known.items()},
+            "unverified": unverified,
             "ranking_verify": [*order, *ranking[len(names) :]],
             "notes": [*inquiry.notes, *ties(known, questions)],
             "usage": inquiry.usage,
@@ -95,6 +100,8 @@ class _Inquiry:
         self.usage: list[Usage] = []
         for name in names:
             self._learn(name, state.get("verdicts", {}).get(name, {}))
+        self.refused: dict[str, str] = {}
+        self._leave_out({name: why for name, why in state.get("unverified", {}).items() if name in names})
 
     def next(self, at_once: int, left: int | None) -> dict[str, list[str]]:
         """The questions to ask now by candidate: at least `at_once` together and at most `left`."""
@@ -111,13 +118,24 @@ class _Inquiry:
         """Take down the answers; a candidate whose picture is gone cannot be among the best."""
         self.notes += found.notes
         self.usage += found.usage
+        for name, answers in found.verdicts.items():
+            self.new.setdefault(name, {}).update(answers)
+            self._learn(name, answers)
+        self._leave_out(found.refused)
         for name in wanted:
-            if name in found.verdicts:
-                self.new.setdefault(name, {}).update(found.verdicts[name])
-                self._learn(name, found.verdicts[name])
-            elif name not in found.refused:
-                for question in range(len(self.predicates)):
-                    self.plan.tell(self.names.index(name), question, -self.fusion.full)
+            if name not in found.verdicts and name not in found.unpaid and name not in found.refused:
+                self._close(name, -self.fusion.full)
+
+    def _leave_out(self, refused: Mapping[str, str]) -> None:
+        """Ask no more about these: what is not known of them speaks neither for nor against them."""
+        self.refused.update(refused)
+        for name in refused:
+            self._close(name, 0.0)
+
+    def _close(self, name: str, worth: float) -> None:
+        for number, predicate in enumerate(self.predicates):
+            if predicate["question"] not in self.known[name]:
+                self.plan.tell(self.names.index(name), number, worth)
 
     def _learn(self, name: str, answers: dict[str, float]) -> None:
         for number, predicate in enumerate(self.predicates):

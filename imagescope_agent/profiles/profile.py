@@ -10,6 +10,7 @@ from typing import Any
 
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.profiles import PROFILES
+from imagescope_agent.prompting import prompt_sets
 
 ROLES = ("captioner", "reasoner", "talker", "verifier", "judge")
 KEYS = {"description", "prompt_set", "embedder", "models", "roles", "settings"}
@@ -25,7 +26,8 @@ class Profile:
         embedder: as `collection.embed.open_embedder` takes it.
         models: by name, the MLLM class ("mllm") and its arguments.
         roles: role -> model name; all of `ROLES`. The reasoner talks where no talker is named.
-        prompt_set: whose wording suits the models, None for the general one.
+        prompt_set: whose wording suits the models that name none of their own, None for the general one.
+        prompt_sets: by name, the wording of the models that name their own.
         settings: defaults of `Settings`.
     """
 
@@ -35,11 +37,16 @@ class Profile:
     roles: dict[str, str]
     description: str = ""
     prompt_set: str | None = None
+    prompt_sets: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
     def model(self, role: str) -> dict[str, Any]:
         """The model behind a role: "mllm" and the arguments of that class."""
         return self.models[self.roles[role]]
+
+    def prompt_set_of(self, role: str) -> str | None:
+        """Whose wording suits the model behind a role, None for the general one."""
+        return self.prompt_sets.get(self.roles[role], self.prompt_set)
 
 
 def load_profile(name: str) -> Profile:
@@ -81,11 +88,25 @@ def _checked(name: str, content: bytes) -> Profile:
     if not isinstance(table.get("embedder"), str):
         raise BadInput(f'profile {name!r} names no embedder; add embedder = "..."')
     located = {
-        model: {key: _place(value) for key, value in options.items()} for model, options in models.items()
+        model: {key: _place(value) for key, value in options.items() if key != "prompt_set"}
+        for model, options in models.items()
     }
-    return Profile(
-        **{**table, "name": name, "models": located, "roles": roles, "embedder": _place(table["embedder"])}
-    )
+    worded = {
+        model: _prompt_set(f"profile {name!r}: model {model!r}", options["prompt_set"])
+        for model, options in models.items()
+        if "prompt_set" in options
+    }
+    if "prompt_set" in table:
+        _prompt_set(f"profile {name!r}", table["prompt_set"])
+    embedder = _place(table["embedder"])
+    changed = {"name": name, "models": located, "roles": roles, "embedder": embedder, "prompt_sets": worded}
+    return Profile(**{**table, **changed})
+
+
+def _prompt_set(whose: str, value: object) -> str:
+    if not isinstance(value, str) or value not in prompt_sets():
+        raise BadInput(f"{whose} names the prompt set {value!r}; {suggest(str(value), prompt_sets())}")
+    return value
 
 
 def _place(value: Any) -> Any:

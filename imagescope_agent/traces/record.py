@@ -17,6 +17,7 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 from langgraph.types import Command
 
 from imagescope_agent.mllms.role import SCORED
+from imagescope_agent.reader import content_text, count, metadata, said
 from imagescope_agent.state import Note
 from imagescope_agent.traces.plain import cut, plain_update, read_messages, versions
 
@@ -176,17 +177,18 @@ class Recorder(BaseCallbackHandler):
             return
         generation = response.generations[0][0]
         message = generation.message if isinstance(generation, ChatGeneration) else None
-        tokens: Mapping[str, Any] = getattr(message, "usage_metadata", None) or {}
-        extra: Mapping[str, Any] = getattr(message, "response_metadata", None) or {}
-        reply = str(message.text) if message is not None else generation.text
+        found = said(message)
+        reply = content_text(message.content) or "" if message is not None else generation.text
         usage = {
             "calls": 1,
-            "prompt_tokens": tokens.get("input_tokens", 0),
-            "completion_tokens": tokens.get("output_tokens", 0),
-            "image_prefills": extra.get("image_prefills", 0),
+            "prompt_tokens": found.prompt_tokens,
+            "completion_tokens": found.completion_tokens,
+            "image_prefills": count(metadata(message).get("image_prefills")),
             "seconds": time.time() - span.started,
         }
-        reused = (tokens.get("input_token_details") or {}).get("cache_read") or 0
+        told = getattr(message, "usage_metadata", None)
+        details = told.get("input_token_details") if isinstance(told, Mapping) else None
+        reused = count(details.get("cache_read")) if isinstance(details, Mapping) else 0
         self._call(span, [(span.asked["text"], span.asked["keys"], cut(reply.strip()))], usage, reused=reused)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:

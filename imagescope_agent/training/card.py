@@ -179,12 +179,13 @@ async def measure(profile: str, seed: int, scenes: int, queries: int) -> dict[st
     from imagescope_agent.services import open_roles
 
     chosen = load_profile(profile)
-    roles, words = open_roles(chosen), chosen.prompt_set
+    roles = open_roles(chosen)
+    words = {name: role.prompt_set for name, role in roles.items()}
     return {
-        "verdicts": await verdict_figures(roles["verifier"], seed, scenes, words),
-        "captions": await caption_figures(roles["captioner"], seed, queries, words),
-        "understand": await understand_figures(roles["reasoner"], seed, queries, words),
-        "judge": await judge_figures(roles["judge"], seed, queries, words),
+        "verdicts": await verdict_figures(roles["verifier"], seed, scenes, words["verifier"]),
+        "captions": await caption_figures(roles["captioner"], seed, queries, words["captioner"]),
+        "understand": await understand_figures(roles["reasoner"], seed, queries, words["reasoner"]),
+        "judge": await judge_figures(roles["judge"], seed, queries, words["judge"]),
         "compare": await comparing_figures(roles["judge"], seed, queries),
         "talk": await talking_figures(roles["talker"], seed, queries),
     }

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Answer = Callable[[dict[str, Any]], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raw:
+    """A response as it goes over the wire; `content` is sent as JSON unless it is bytes."""
+
+    content: Any = b""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Quirk = Callable[[dict[str, Any]], Raw | None]
+
+
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # whoever asked may have gone
+            super().handle_error(request, client_address)
 
 
 class FakeServer:
@@ -23,6 +45,8 @@ class FakeServer:
         faults: what goes wrong, in turn: an HTTP status, "hang", "cut", "drop", "junk", or "" for nothing.
         key: what the bearer token must be.
         port: any free one when 0.
+        quirk: answers a request in its own way, or None for the usual one; small questions of the probe, too.
+        models: what the server lists, or what it says instead of a list.
     """
 
     def __init__(
@@ -35,7 +59,11 @@ class FakeServer:
         key: str = "",
         delay: float = 0.0,
         port: int = 0,
+        quirk: Quirk = lambda body: None,
+        models: Any = ("fake-model",),
     ) -> None:
+        self.quirk, self.models = quirk, models
+        self.headers: list[dict[str, str]] = []
         self.answer, self.heeds, self.key, self.delay = answer, heeds, key, delay
         self.weights = weights or {"Yes": 0.7, " no": 0.2, "Maybe": 0.1}
         self.faults = list(faults or [])
@@ -49,15 +77,17 @@ class FakeServer:
                 pass
 
             def do_GET(self) -> None:
-                outer._reply(self, 200, {"data": [{"id": "fake-model"}]})
+                listed = outer.models
+                if isinstance(listed, tuple):
+                    listed = {"data": [{"id": name} for name in listed]}
+                outer._reply(self, 200, listed)
 
             def do_POST(self) -> None:
                 content = self.rfile.read(int(self.headers["content-length"]))
                 if content:  # whoever asked may have given up
                     outer._post(self, json.loads(content))
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._http.daemon_threads = True
+        self._http = _Quiet(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
@@ -80,6 +110,7 @@ class FakeServer:
     def _post(self, handler: BaseHTTPRequestHandler, body: dict[str, Any]) -> None:
         with self.lock:
             self.bodies.append(body)
+            self.headers.append({name.lower(): value for name, value in handler.headers.items()})
             self.under_way += 1
             self.most_under_way = max(self.most_under_way, self.under_way)
             probing = body["messages"][-1]["content"] == "Say Yes."
@@ -102,10 +133,13 @@ class FakeServer:
             handler.connection.close()
         elif fault == "junk":
             self._reply(handler, 200, {"something": "else"})
+        elif (raw := self.quirk(body)) is not None:
+            self._reply(handler, raw.status, raw.content, headers=raw.headers)
         else:
-            self._reply(handler, 200, self._completion(body), cut=fault == "cut")
+            self._reply(handler, 200, self.completion(body), cut=fault == "cut")
 
-    def _completion(self, body: dict[str, Any]) -> dict[str, Any]:
+    def completion(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The usual answer."""
         text = self.answer(body)
         schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
         if schema and self.heeds[1]:
@@ -128,12 +162,19 @@ class FakeServer:
         }
 
     def _reply(
-        self, handler: BaseHTTPRequestHandler, status: int, body: dict[str, Any], *, cut: bool = False
+        self,
+        handler: BaseHTTPRequestHandler,
+        status: int,
+        body: Any,
+        *,
+        cut: bool = False,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        content = json.dumps(body).encode()
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
         content = content[: len(content) // 2] if cut else content
         handler.send_response(status)
-        handler.send_header("content-type", "application/json")
+        for name, value in {"content-type": "application/json", **(headers or {})}.items():
+            handler.send_header(name, value)
         handler.send_header("content-length", str(len(content)))
         handler.end_headers()
         handler.wfile.write(content)

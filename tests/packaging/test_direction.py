@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 # each part of the package may import the parts on its right, its own files, and nothing else of ours
 BASE = ["errors"]
-MODELS = [*BASE, "registry", "mllms"]
+MODELS = [*BASE, "registry", "reader", "mllms"]
 RECORDS = [*BASE, "settings", "state"]
 TOOLS = [*MODELS, *RECORDS, "ledger", "prompting", "parsing", "judges", "collection"]
 SERVICES = [*TOOLS, "profiles", "services"]
@@ -21,13 +21,14 @@ ALLOWED = {
     "settings": BASE,
     "state": BASE,
     "registry": BASE,
-    "parsing": [*BASE, "state"],
+    "reader": [],
+    "parsing": [*BASE, "reader", "state"],
     "prompting": BASE,
     "ledger": RECORDS,
     "results": [*RECORDS, "collection"],
     "checkpoints": BASE,
     "mllms": MODELS,
-    "profiles": [*BASE, "registry", "settings", "mllms"],
+    "profiles": [*BASE, "registry", "settings", "mllms", "prompting"],
     "collection": TOOLS,
     "judges": TOOLS,
     "nodes": TOOLS,

@@ -19,7 +19,9 @@ from transformers import (
     AutoTokenizer,
 )
 
-from imagescope_agent.errors import BackendUnavailable, BadInput, shorten
+from imagescope_agent.errors import BackendUnavailable, RequestRefused, shorten
+from imagescope_agent.mllms.hosting.prompt import pictures_then_text, said, transcript
+from imagescope_agent.mllms.hosting.refusing import refusing
 
 _FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 _CODE = ("*.py",)
@@ -95,42 +97,53 @@ class Checkpoint:
         """Refuse what leaves no room for an answer.
 
         Raises:
-            BadInput: longer than the model's context.
+            RequestRefused: longer than the model's context.
         """
         if tokens >= self.context:
-            raise BadInput(
+            raise RequestRefused(
                 f"{tokens} tokens were asked, more than the model's {self.context}; ask something shorter"
             )
 
     def apply_template(self, chats: list[Any], images: list[list[Any]]) -> Any:
         """Tensors of some chats by the checkpoint's own processor, left-padded.
 
-        A checkpoint without a chat template is shown its pictures, then the text.
+        A checkpoint without a chat template is asked in plain text: one with eyes is shown its pictures, then the
+        text; for a language model see `transcript`.
+
+        Raises:
+            RequestRefused: the model sees no pictures, or its template or processor does not take these chats.
         """
-        padding = {"padding": True, "padding_side": "left"}
-        if not self.sees:
-            chats = [
-                [{**turn, "content": "".join(part["text"] for part in turn["content"])} for turn in chat]
-                for chat in chats
-            ]
-        if getattr(self.processor, "chat_template", None):
-            options: dict[str, Any] = {"processor_kwargs": padding} if self.sees else {"padding": True}
-            return self.processor.apply_chat_template(
-                chats,
-                tokenize=True,
-                add_generation_prompt=True,
-                return_dict=True,
-                return_tensors="pt",
-                **options,
+        if any(images) and not self.sees:
+            raise RequestRefused(
+                f"the model {self.source.checkpoint!r} does not see pictures; it takes no pictures, only text: "
+                "give this role a model that sees"
             )
-        mark = getattr(self.processor, "image_token", "<image>")
-        texts = [
-            mark * len(shown)
-            + " ".join(part["text"] for turn in chat for part in turn["content"] if "text" in part)
-            for chat, shown in zip(chats, images, strict=True)
-        ]
-        pictures = {"images": images} if any(images) else {}
-        return self.processor(text=texts, **pictures, return_tensors="pt", **padding)
+        with refusing(
+            f"the processor of {self.source.checkpoint!r} does not take this request",
+            mend="ask it differently, or of another model",
+        ):
+            return self._processed(chats, images)
+
+    def _processed(self, chats: list[Any], images: list[list[Any]]) -> Any:
+        padding = {"padding": True, "padding_side": "left"}
+        if not getattr(self.processor, "chat_template", None):
+            texts = [
+                pictures_then_text(self.processor, chat, len(shown)) if self.sees else transcript(chat)
+                for chat, shown in zip(chats, images, strict=True)
+            ]
+            pictures = {"images": images} if any(images) else {}
+            return self.processor(text=texts, **pictures, return_tensors="pt", **padding)
+        if not self.sees:
+            chats = [[{**turn, "content": said(turn)} for turn in chat] for chat in chats]
+        options: dict[str, Any] = {"processor_kwargs": padding} if self.sees else {"padding": True}
+        return self.processor.apply_chat_template(
+            chats,
+            tokenize=True,
+            add_generation_prompt=True,
+            return_dict=True,
+            return_tensors="pt",
+            **options,
+        )
 
 
 def open_checkpoint(source: Source, *, random: bool = False) -> Checkpoint:

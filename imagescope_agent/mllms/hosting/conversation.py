@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from langchain_core.messages import BaseMessage
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from imagescope_agent.errors import BadInput
+from imagescope_agent.mllms.hosting.refusing import refusing
+
+#: The longer side of a picture is at most so many times the shorter one; Qwen-VL's processors refuse more.
+NARROWEST = 200
 
 _ROLES = {"human": "user", "ai": "assistant", "system": "system"}
 
@@ -29,18 +33,27 @@ class Picture:
     encoded: str = field(repr=False, compare=False)
 
     def pixels(self) -> Image.Image:
-        """Decoded, RGB.
+        """Decoded, RGB, no narrower than processors take.
 
         Raises:
-            BadInput: not an image.
+            RequestRefused: not an image.
         """
-        try:
+        with refusing("a picture in the conversation cannot be decoded", mend="send PNG or JPEG"):
             image = Image.open(io.BytesIO(base64.b64decode(self.encoded, validate=False)))
-            return image.convert("RGB")
-        except (UnidentifiedImageError, OSError, ValueError, binascii.Error, SyntaxError) as error:
-            raise BadInput(
-                f"a picture in the conversation cannot be decoded: {error}; send PNG or JPEG"
-            ) from error
+            return widened(image.convert("RGB"))
+
+
+def widened(image: Image.Image) -> Image.Image:
+    """The RGB picture; a strip narrower than 1 : `NARROWEST` lies in the middle of one that is as wide as that.
+
+    Its own edges go on into what is added, so that all of it can be seen against any ground.
+    """
+    least = -(-max(image.size) // NARROWEST)
+    if min(image.size) >= least:
+        return image
+    missing = [max(0, least - side) for side in (image.height, image.width)]
+    around = [(each // 2, each - each // 2) for each in missing]
+    return Image.fromarray(np.pad(np.asarray(image), [*around, (0, 0)], mode="edge"))
 
 
 @dataclass(frozen=True)

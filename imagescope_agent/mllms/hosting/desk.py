@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from imagescope_agent.errors import BadInput
+from imagescope_agent.errors import BadInput, RequestRefused
 from imagescope_agent.mllms.hosting.conversation import Conversation
 from imagescope_agent.mllms.hosting.work import Counted, Job
 
@@ -18,18 +18,45 @@ def halved(detail: str) -> dict[str, str]:
 
 
 def undamaged(
-    jobs: Sequence[Job], conversations: Sequence[Conversation]
+    jobs: Sequence[Job], conversations: Sequence[Conversation], see: Callable[[Conversation], object]
 ) -> tuple[list[Job], list[Conversation]]:
-    """The jobs whose pictures can all be decoded; the others are told which cannot."""
+    """The jobs whose pictures can all be seen; the others are told why theirs cannot.
+
+    Args:
+        jobs: what is asked.
+        conversations: of each.
+        see: looks at the pictures of one conversation, or raises BadInput; the same pictures are tried once.
+    """
+    tried: dict[tuple[str, ...], BadInput | None] = {}
     kept: list[tuple[Job, Conversation]] = []
     for job, conversation in zip(jobs, conversations, strict=True):
-        try:
-            for picture in conversation.pictures:
-                picture.pixels()
+        pictures = tuple(picture.key for picture in conversation.pictures)
+        if pictures not in tried:
+            tried[pictures] = _refusal(see, conversation)
+        if (error := tried[pictures]) is None:
             kept.append((job, conversation))
-        except BadInput as error:
+        else:
             job.future.set_exception(error)
     return [job for job, _ in kept], [conversation for _, conversation in kept]
+
+
+def counts(count: Callable[[Conversation], int], conversations: Sequence[Conversation]) -> list[int]:
+    """Tokens of each prompt; 0 where it will be refused, since it will cost nothing."""
+    made = []
+    for conversation in conversations:
+        try:
+            made.append(count(conversation))
+        except RequestRefused:
+            made.append(0)
+    return made
+
+
+def _refusal(see: Callable[[Conversation], object], conversation: Conversation) -> BadInput | None:
+    try:
+        see(conversation)
+    except BadInput as error:
+        return error
+    return None
 
 
 class Desk(Protocol):
@@ -67,11 +94,7 @@ class Desk(Protocol):
         ...
 
     def count(self, conversations: list[Conversation]) -> list[int]:
-        """Tokens of each prompt, pictures included; nothing passes the model.
-
-        Raises:
-            BadInput: a picture cannot be decoded.
-        """
+        """Tokens of each prompt, pictures included, 0 where it will be refused; nothing passes the model."""
         ...
 
     def counted(self) -> Counted:

@@ -70,7 +70,7 @@ class Family(Protocol):
         """The prompts and the features they need.
 
         Raises:
-            BadInput: a picture cannot be decoded.
+            RequestRefused: a picture cannot be decoded or processed.
         """
         ...
 
@@ -78,7 +78,7 @@ class Family(Protocol):
         """Tokens of the prompt, without the vision tower.
 
         Raises:
-            BadInput: a picture cannot be decoded.
+            RequestRefused: a picture cannot be decoded or processed.
         """
         ...
 
@@ -112,6 +112,28 @@ def chat(turns: Sequence[Turn], pictures: Sequence[Any], special: Sequence[str])
                 content.append({"type": "image"} if image is None else {"type": "image", "image": image})
         made.append({"role": role, "content": content})
     return made
+
+
+def transcript(chat: Sequence[dict[str, Any]]) -> str:
+    """A chat as a language model without a chat template reads it; its answer begins on the last line.
+
+    Each turn is "User:" (or "System:", "Assistant:"), its text on the next line, and an empty line.
+    """
+    turns = [f"{turn['role'].capitalize()}:\n{said(turn)}\n\n" for turn in chat]
+    return "".join([*turns, "Assistant:\n"])
+
+
+def pictures_then_text(processor: Any, chat: Sequence[dict[str, Any]], pictures: int) -> str:
+    """A chat for a model with eyes and without a chat template: its pictures' places, then all its text."""
+    mark = str(getattr(processor, "image_token", "<image>"))
+    return mark * pictures + " ".join(
+        part["text"] for turn in chat for part in turn["content"] if "text" in part
+    )
+
+
+def said(turn: dict[str, Any]) -> str:
+    """All text of a turn."""
+    return "".join(part["text"] for part in turn["content"])
 
 
 def plain(text: str, special: Sequence[str]) -> str:

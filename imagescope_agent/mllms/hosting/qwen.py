@@ -15,8 +15,10 @@ from imagescope_agent.mllms.hosting.checkpoint import Checkpoint
 from imagescope_agent.mllms.hosting.conversation import Conversation, Picture, Turn
 from imagescope_agent.mllms.hosting.features import FeatureCache, Features, look_up
 from imagescope_agent.mllms.hosting.prompt import Prepared, Prompt, chat, control_tokens, line
+from imagescope_agent.mllms.hosting.refusing import refusing
 
 _PROCESSED = 32  # pictures given to the processor at once
+_MEND = "ask it differently, or of another model"
 
 FAMILIES = frozenset({"qwen2_vl", "qwen2_5_vl", "qwen3_vl"})
 
@@ -47,7 +49,7 @@ class Qwen:
         """The prompts and the features they need.
 
         Raises:
-            BadInput: a picture cannot be decoded.
+            RequestRefused: a picture cannot be decoded or processed.
         """
         shown = {picture.key: picture for each in conversations for picture in each.pictures}
         features, fresh = look_up(
@@ -67,7 +69,7 @@ class Qwen:
         """Tokens of the prompt, without the vision tower.
 
         Raises:
-            BadInput: a picture cannot be decoded.
+            RequestRefused: a picture cannot be decoded or processed.
         """
         text = len(self._template(conversation.turns)) - len(conversation.pictures)
         return text + sum(self.sizes(conversation))
@@ -76,7 +78,8 @@ class Qwen:
         """How many tokens stand for each picture."""
         patches = self._checkpoint.processor.image_processor.get_number_of_image_patches
         sides = [picture.pixels().size for picture in conversation.pictures]
-        return [patches(height, width, {}) // self._merge**2 for width, height in sides]
+        with refusing("the model's processor does not take this picture", mend=_MEND):
+            return [patches(height, width, {}) // self._merge**2 for width, height in sides]
 
     def _encode(self, conversation: Conversation, features: Sequence[Features]) -> Prompt:
         ids = self._template(conversation.turns)
@@ -109,9 +112,10 @@ class Qwen:
 
     def _apply(self, turns: tuple[Turn, ...]) -> tuple[int, ...]:
         written = chat(turns, (), self._special)
-        text = self._checkpoint.processor.apply_chat_template(
-            written, tokenize=False, add_generation_prompt=True
-        )
+        with refusing("the model's chat template does not take this request", mend=_MEND):
+            text = self._checkpoint.processor.apply_chat_template(
+                written, tokenize=False, add_generation_prompt=True
+            )
         return tuple(self._checkpoint.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _see(self, pictures: Sequence[Picture]) -> Iterable[tuple[str, Features]]:
@@ -130,9 +134,10 @@ class Qwen:
         """Patches and grid of each picture; the processor is fastest with several of the same size."""
         for start in range(0, len(pictures), _PROCESSED):
             images = [picture.pixels() for picture in pictures[start : start + _PROCESSED]]
-            made = self._checkpoint.processor.image_processor(images=images, return_tensors="pt")
-            grids = made["image_grid_thw"]
-            patches = made["pixel_values"].split(grids.prod(dim=-1).tolist())
+            with refusing("the model's processor does not take this picture", mend=_MEND):
+                made = self._checkpoint.processor.image_processor(images=images, return_tensors="pt")
+                grids = made["image_grid_thw"]
+                patches = made["pixel_values"].split(grids.prod(dim=-1).tolist())
             yield from zip(patches, grids[:, None], strict=True)
 
     def _tower(self, processed: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> list[Features]:

@@ -9,7 +9,7 @@ import torch
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.mllms.hosting.checkpoint import Checkpoint
 from imagescope_agent.mllms.hosting.conversation import Conversation
-from imagescope_agent.mllms.hosting.desk import halved, undamaged
+from imagescope_agent.mllms.hosting.desk import counts, halved, undamaged
 from imagescope_agent.mllms.hosting.guide import Guides
 from imagescope_agent.mllms.hosting.limits import Limits
 from imagescope_agent.mllms.hosting.network import Network
@@ -56,12 +56,8 @@ class SplicedDesk:
         return Counted(forwards=network.forwards, tokens=network.tokens, image_prefills=self.family.prefills)
 
     def count(self, conversations: list[Conversation]) -> list[int]:
-        """Tokens of each prompt, pictures included; nothing passes the model.
-
-        Raises:
-            BadInput: a picture cannot be decoded.
-        """
-        return [self.family.count(each) for each in conversations]
+        """Tokens of each prompt, pictures included, 0 where it will be refused; nothing passes the model."""
+        return counts(self.family.count, conversations)
 
     def forget(self, jobs: list[Job]) -> None:
         """Let go of replies that failed."""
@@ -190,7 +186,7 @@ class SplicedDesk:
         try:
             prepared = self.family.prepare(conversations)
         except BadInput:
-            jobs, conversations = undamaged(jobs, conversations)
+            jobs, conversations = undamaged(jobs, conversations, lambda each: self.family.prepare([each]))
             prepared = self.family.prepare(conversations)
         asked: list[tuple[Job, Prompt]] = []
         prefills: list[int] = []

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from imagescope_agent.errors import BadInput
+from imagescope_agent.errors import BadInput, RequestRefused
 from imagescope_agent.mllms.hosting.checkpoint import Checkpoint
 from imagescope_agent.mllms.hosting.conversation import Conversation
 from imagescope_agent.mllms.hosting.features import FeatureCache, Features, look_up
@@ -45,7 +45,7 @@ class Spliced:
         """The prompts and the features they need.
 
         Raises:
-            BadInput: a picture cannot be decoded.
+            RequestRefused: a picture cannot be decoded or processed.
         """
         shown = {_key(each): each for each in conversations if each.pictures}
         features, fresh = look_up(
@@ -66,7 +66,7 @@ class Spliced:
         """Tokens of the prompt, without the vision tower.
 
         Raises:
-            BadInput: a picture cannot be decoded, or the model takes none.
+            RequestRefused: a picture cannot be decoded or processed, or the model takes none.
         """
         return len(self._encode(conversation).ids)
 
@@ -76,8 +76,6 @@ class Spliced:
         return [self._known(each).count(self.image_token) for each in alone]
 
     def _encode(self, conversation: Conversation) -> Prompt:
-        if conversation.pictures and not self._checkpoint.sees:
-            raise BadInput(f"the model {self._checkpoint.source.checkpoint!r} takes no pictures")
         ids = np.asarray(self._known(conversation), dtype=np.int64)
         self._checkpoint.check_length(len(ids))
         places = np.flatnonzero(ids == self.image_token)
@@ -98,8 +96,6 @@ class Spliced:
     def _see(self, shown: Sequence[tuple[str, Conversation]]) -> Iterable[tuple[str, Features]]:
         device, dtype = self._checkpoint.device, self._checkpoint.dtype
         for key, conversation in shown:
-            if not self._checkpoint.sees:
-                continue
             processed = self._process(conversation)
             options = {
                 name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
@@ -111,7 +107,7 @@ class Spliced:
             embeds = torch.cat([part.reshape(-1, part.shape[-1]) for part in parts]).clone()
             tokens = int((processed["input_ids"] == self.image_token).sum())
             if len(embeds) != tokens:
-                raise BadInput(f"the processor made {tokens} picture tokens for {len(embeds)} features")
+                raise RequestRefused(f"the processor made {tokens} picture tokens for {len(embeds)} features")
             self.prefills += len(conversation.pictures)
             yield key, Features(embeds=embeds)
 

@@ -12,7 +12,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.mllms.hosting.checkpoint import Checkpoint
 from imagescope_agent.mllms.hosting.conversation import Conversation
-from imagescope_agent.mllms.hosting.desk import STEP, halved
+from imagescope_agent.mllms.hosting.desk import STEP, counts, halved
 from imagescope_agent.mllms.hosting.guide import Guide, Guides
 from imagescope_agent.mllms.hosting.limits import Limits
 from imagescope_agent.mllms.hosting.prompt import chat, control_tokens
@@ -136,8 +136,8 @@ class WholeDesk:
         return []
 
     def count(self, conversations: list[Conversation]) -> list[int]:
-        """Tokens of each prompt, pictures included; nothing passes the model."""
-        return [self.whole.count(each) for each in conversations]
+        """Tokens of each prompt, pictures included, 0 where it will be refused; nothing passes the model."""
+        return counts(self.whole.count, conversations)
 
     def counted(self) -> Counted:
         """What was done so far."""

@@ -11,6 +11,9 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
+from imagescope_agent.errors import RequestRefused
+from imagescope_agent.mllms.protocols import Choice
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
@@ -85,6 +88,39 @@ class Errand:
     conversations: Sequence[Sequence[BaseMessage]]
     action: Callable[[Any, Any], Any]
     future: Future[Any] = field(default_factory=Future)
+
+
+def choice_of(answers: Sequence[Scored | BaseException], choices: int, seconds: float) -> Choice:
+    """What a batch of scored requests says; a refused one has an even row.
+
+    Args:
+        answers: what each request's future gave.
+        choices: how many labels were scored.
+        seconds: that the batch took.
+
+    Raises:
+        BaseException: a failure that is no refusal; or the first refusal, when nothing but refusals came.
+    """
+    scored = {row: answer for row, answer in enumerate(answers) if isinstance(answer, Scored)}
+    failed = {row: answer for row, answer in enumerate(answers) if isinstance(answer, BaseException)}
+    for error in sorted(failed.values(), key=lambda error: isinstance(error, RequestRefused)):
+        if not (scored and isinstance(error, RequestRefused)):
+            raise error
+    even = [1 / choices] * choices
+    usage = {
+        "calls": len(scored),
+        "prompt_tokens": sum(each.prompt_tokens for each in scored.values()),
+        "completion_tokens": 0,
+        "image_prefills": sum(each.image_prefills for each in scored.values()),
+        "seconds": seconds,
+    }
+    notes = {tuple(note.items()): note for each in scored.values() for note in each.notes}
+    return Choice(
+        probabilities=[scored[row].probabilities if row in scored else even for row in range(len(answers))],
+        usage=usage,
+        notes=list(notes.values()),
+        refused={row: str(error) for row, error in failed.items()},
+    )
 
 
 class Inbox:
