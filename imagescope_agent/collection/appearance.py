@@ -79,9 +79,9 @@ def _clearness(image: Image.Image) -> float:
 def eight_bit(image: Image.Image) -> Image.Image:
     """RGB, RGBA, L, or with a colour profile CMYK or LAB: palettes opened, other samples brought to 0..255."""
     if image.mode.startswith("I;16"):
-        return _from_16_bit(np.asarray(image).astype(np.float64))
+        return _from_16_bit(np.asarray(image))
     if image.mode in ("I", "F"):  # the range is the writer's own: stretch what is there
-        return _stretched(np.asarray(image, dtype=np.float64))
+        return _stretched(np.asarray(image))
     if image.mode == "La":
         image = image.convert("LA")
     if image.has_transparency_data:
@@ -94,15 +94,16 @@ def eight_bit(image: Image.Image) -> Image.Image:
     return image if image.mode == "L" else image.convert("RGB")
 
 
-def _from_16_bit(values: npt.NDArray[np.float64]) -> Image.Image:
-    low, high = float(values.min()), float(values.max())
+def _from_16_bit(values: npt.NDArray[Any]) -> Image.Image:
+    low, high = int(values.min()), int(values.max())
     if low == high or high - low > FULL_RANGE:
-        return Image.fromarray((values // 256).astype(np.uint8))
+        return Image.fromarray((values >> 8).astype(np.uint8))
     return _stretched(values)
 
 
-def _stretched(values: npt.NDArray[np.float64]) -> Image.Image:
+def _stretched(values: npt.NDArray[Any]) -> Image.Image:
     """The finite values from black to white; what is no number is black."""
+    values = values.astype(np.float64 if values.dtype.itemsize > 2 and values.dtype.kind == "i" else np.float32)
     finite = np.isfinite(values)
     if not finite.any():
         return Image.new("L", values.shape[::-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import IO
 
 from PIL import ExifTags, Image
 from PIL.ImageFile import ImageFile
@@ -36,7 +37,7 @@ class ImageProblem(BadInput):
 
 
 def decode(
-    path: Path, file: io.BufferedReader, max_pixels: int, max_side: int | None
+    path: Path, file: IO[bytes], max_pixels: int, max_side: int | None
 ) -> tuple[Image.Image, float]:
     """RGB fitted into `max_side`, None for full size, and the share of its pixels that the file holds.
 
@@ -56,7 +57,7 @@ def decode(
             return _mended(path, file, max_pixels, max_side, error)
 
 
-def _read(path: Path, file: io.BufferedReader, max_pixels: int, max_side: int | None) -> ImageFile:
+def _read(path: Path, file: IO[bytes], max_pixels: int, max_side: int | None) -> ImageFile:
     image = open_lazily(file)
     main_page(image)
     width, height = image.size
@@ -70,7 +71,7 @@ def _read(path: Path, file: io.BufferedReader, max_pixels: int, max_side: int | 
     return image
 
 
-def _row_by_row(image: ImageFile, file: io.BufferedIOBase) -> bool:
+def _row_by_row(image: ImageFile, file: IO[bytes]) -> bool:
     """Whether a JPEG is decoded row by row; libjpeg holds all of one that comes in several scans."""
     bands = image.layers  # type: ignore[attr-defined]
     file.seek(-4 - 2 * bands, io.SEEK_CUR)  # Pillow has read up to the end of the first scan's header
@@ -78,7 +79,7 @@ def _row_by_row(image: ImageFile, file: io.BufferedIOBase) -> bool:
 
 
 def _mended(
-    path: Path, file: io.BufferedReader, max_pixels: int, max_side: int | None, error: Exception
+    path: Path, file: IO[bytes], max_pixels: int, max_side: int | None, error: Exception
 ) -> tuple[Image.Image, float]:
     """What can be shown of a file that cannot be read as it is.
 
@@ -107,7 +108,8 @@ def _shown(image: ImageFile, max_side: int | None) -> Image.Image:
         scale = max_side / max(flat.size)
         size = (max(1, round(flat.width * scale)), max(1, round(flat.height * scale)))
         flat = flat.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    flat = flatten(in_srgb(flat, frame.info)).convert("RGB")
+    flat = flatten(in_srgb(flat, frame.info))
+    flat = flat if flat.mode == "RGB" else flat.convert("RGB")
     flat.info = {}
     return flat if turn is None else flat.transpose(turn)
 

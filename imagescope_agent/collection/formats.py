@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import io
+import ctypes
+import logging
+import re
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
@@ -59,6 +62,18 @@ class NotAPicture(Exception):
     """A file that no decoder here knows; the message says what it is."""
 
 
+def _silence() -> None:
+    """Keep decoders from printing what they make of a damaged file: its reader is told by an exception."""
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    with suppress(OSError, AttributeError):  # where it cannot be found it prints
+        maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+        for library in set(re.findall(r"/\S*/libtiff\S*\.so\S*", maps)):
+            ctypes.CDLL(library).TIFFSetErrorHandler(None)
+
+
+_silence()
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without the warnings that decoders give about damaged files."""
@@ -67,7 +82,7 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def open_lazily(file: io.BufferedIOBase) -> ImageFile:
+def open_lazily(file: IO[bytes]) -> ImageFile:
     """The picture in a file that is open for reading, its pixels not yet decoded.
 
     A JPEG is opened without Pillow's limit of pixels, because it can be decoded at an eighth of its size.
@@ -122,7 +137,7 @@ def describe(head: bytes) -> str:
     return UNKNOWN
 
 
-def _head(file: io.BufferedIOBase) -> bytes:
+def _head(file: IO[bytes]) -> bytes:
     file.seek(0)
     head = file.read(HEAD)
     file.seek(0)
@@ -135,7 +150,7 @@ def _brands(head: bytes) -> set[bytes]:
     return {head[8:12], *(head[place : place + 4] for place in range(16, size, 4))}
 
 
-def _heif(file: io.BufferedIOBase) -> ImageFile:
+def _heif(file: IO[bytes]) -> ImageFile:
     try:
         from pillow_heif import HeifImageFile
     except ImportError as error:

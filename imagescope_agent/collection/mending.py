@@ -6,6 +6,7 @@ import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -33,7 +34,7 @@ class Mended:
     share: float = 1.0
 
 
-def mend(file: io.BufferedIOBase, *, max_side: int | None, max_pixels: int) -> Mended | None:
+def mend(file: IO[bytes], *, max_side: int | None, max_pixels: int) -> Mended | None:
     """Read a file that could not be read as it is; None where there is nothing to mend.
 
     A JPEG and a file of plain rows (PNG, BMP, TIFF) may end early: what is missing is grey. A PNG is read without
@@ -114,7 +115,7 @@ def _jpeg(data: bytes, max_side: int | None, max_pixels: int) -> Mended:
     return Mended(image=image, share=_share_unlike(pixels, _GREY))
 
 
-def _rows(file: io.BufferedIOBase, max_pixels: int, profile: bytes | None) -> Mended | None:
+def _rows(file: IO[bytes], max_pixels: int, profile: bytes | None) -> Mended | None:
     """On grey: what the decoder has not come to stays so."""
     image = open_lazily(file)
     if image.width * image.height > max_pixels:

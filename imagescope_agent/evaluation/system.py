@@ -44,6 +44,7 @@ def open_system(
             gallery.folder, profile=profile, out=gallery.index, only=frozenset(gallery.files.values())
         )
         scope = ImageScope.open(gallery.index, profile=profile, graph=graph, runs=False, **chosen)
+        scope.services.collection.merges_copies = False  # a protocol counts files
         _require_all(gallery, scope)
         scopes[name] = scope
     return GraphSystem(benchmark, galleries, scopes, chosen)
