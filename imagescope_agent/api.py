@@ -225,7 +225,9 @@ def index_folder(
     folder, place = Path(folder), None if out is None else Path(out)
     chosen = load_profile(profile or DEFAULT_PROFILE)
     patterns = patterns_of(folder, place) if exclude is None else exclude
-    find_images(folder, place, only, patterns)  # what is wrong with the folder is told before any weights are read
+    find_images(
+        folder, place, only, patterns
+    )  # what is wrong with the folder is told before any weights are read
     captioner = open_roles(chosen)["captioner"]
     prompt = load_prompt("caption", prompt_set=chosen.prompt_set).fill()
     report = run_sync(

@@ -103,7 +103,9 @@ def _from_16_bit(values: npt.NDArray[Any]) -> Image.Image:
 
 def _stretched(values: npt.NDArray[Any]) -> Image.Image:
     """The finite values from black to white; what is no number is black."""
-    values = values.astype(np.float64 if values.dtype.itemsize > 2 and values.dtype.kind == "i" else np.float32)
+    values = values.astype(
+        np.float64 if values.dtype.itemsize > 2 and values.dtype.kind == "i" else np.float32
+    )
     finite = np.isfinite(values)
     if not finite.any():
         return Image.new("L", values.shape[::-1])
@@ -193,7 +195,9 @@ def _by_gamma(image: Image.Image, gamma: float, primaries: tuple[float, ...] | N
     linear = colours ** np.float32(1 / gamma)
     if not usual and linear.ndim == 3 and primaries is not None:
         try:
-            linear = linear @ (np.linalg.inv(_to_xyz(_SRGB_PRIMARIES)) @ _to_xyz(primaries)).T.astype(np.float32)
+            linear = linear @ (np.linalg.inv(_to_xyz(_SRGB_PRIMARIES)) @ _to_xyz(primaries)).T.astype(
+                np.float32
+            )
         except (np.linalg.LinAlgError, ZeroDivisionError):
             return image
     shown = _encoded(np.clip(np.nan_to_num(linear), 0, 1))
@@ -209,7 +213,9 @@ def _encoded(linear: Floats) -> npt.NDArray[np.uint8]:
 
 def _to_xyz(primaries: tuple[float, ...]) -> npt.NDArray[np.float64]:
     """(3, 3): linear RGB of these primaries -> XYZ, white at luminance 1."""
-    white, *colours = (np.array([x / y, 1.0, (1 - x - y) / y]) for x, y in zip(*[iter(primaries)] * 2, strict=True))
+    white, *colours = (
+        np.array([x / y, 1.0, (1 - x - y) / y]) for x, y in zip(*[iter(primaries)] * 2, strict=True)
+    )
     matrix = np.stack(colours, axis=1)
     return matrix * np.linalg.solve(matrix, white)
 

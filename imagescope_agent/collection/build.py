@@ -105,7 +105,17 @@ async def build(
     hidden = None if progress is None else not progress
     with Journal(out) as journal, tqdm(total=len(found), unit="image", disable=hidden) as bar:
         work = _Work(
-            folder, out, journal, embedder, captioner, captioner_weights, prompt, batch, bar, skipped, patterns
+            folder,
+            out,
+            journal,
+            embedder,
+            captioner,
+            captioner_weights,
+            prompt,
+            batch,
+            bar,
+            skipped,
+            patterns,
         )
         await work.through(found)
         work.publish()

@@ -36,9 +36,7 @@ class ImageProblem(BadInput):
         self.reason = reason
 
 
-def decode(
-    path: Path, file: IO[bytes], max_pixels: int, max_side: int | None
-) -> tuple[Image.Image, float]:
+def decode(path: Path, file: IO[bytes], max_pixels: int, max_side: int | None) -> tuple[Image.Image, float]:
     """RGB fitted into `max_side`, None for full size, and the share of its pixels that the file holds.
 
     The share is 1 but for a file that was cut off, where at least half of the pixels are there.
@@ -53,7 +51,7 @@ def decode(
             raise
         except Image.DecompressionBombError as error:
             raise ImageProblem(path, f"too many pixels (limit {max_pixels})") from error
-        except Exception as error:  # a decoder fed with hostile bytes may raise anything
+        except Exception as error:  # noqa: BLE001 -- a decoder fed with hostile bytes may raise anything
             return _mended(path, file, max_pixels, max_side, error)
 
 

@@ -115,9 +115,20 @@ def is_picture(path: Path) -> bool:
     return True
 
 
+def described(path: Path) -> str:
+    """What a file is that is not read, in words."""
+    try:
+        with path.open("rb") as file:
+            return describe(_head(file))
+    except OSError as error:
+        return f"unreadable ({error.strerror})"
+
+
 def is_heif(head: bytes) -> bool:
     """Whether a file begins as a HEIC photo; AVIF lies in the same container, but is no HEIC."""
-    return head[4:8] == b"ftyp" and not _brands(head) & {b"avif", b"avis"} and bool(_brands(head) & set(_HEIF))
+    return (
+        head[4:8] == b"ftyp" and not _brands(head) & {b"avif", b"avis"} and bool(_brands(head) & set(_HEIF))
+    )
 
 
 def describe(head: bytes) -> str:

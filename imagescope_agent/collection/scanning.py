@@ -145,8 +145,12 @@ def _printable(relative: Path) -> str:
 def _rule(pattern: str) -> tuple[_Parts, bool]:
     """A pattern as the names it is about, one after the other, and whether only a folder may be the last."""
     if pattern.startswith("!") or len(pattern) > LONGEST_PATTERN:
-        raise BadInput(f"cannot leave out {pattern[:40]!r}: give a pattern such as '*.gif', 'thumbs/' or '2019/**/raw'")
-    names = [name for name in unicodedata.normalize("NFC", pattern).strip("/").split("/") if name not in ("", ".")]
+        raise BadInput(
+            f"cannot leave out {pattern[:40]!r}: give a pattern such as '*.gif', 'thumbs/' or '2019/**/raw'"
+        )
+    names = [
+        name for name in unicodedata.normalize("NFC", pattern).strip("/").split("/") if name not in ("", ".")
+    ]
     anywhere = "/" not in pattern.rstrip("/")
     parts: list[re.Pattern[str] | None] = [None] if anywhere else []
     for name in names:

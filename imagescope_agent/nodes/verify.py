@@ -85,7 +85,9 @@ class Verify:
         found = await self._ask_each({name: wanted[name] for name in leaders.values()}, verifier)
         known = {name: found.verdicts[first] for name, first in leaders.items() if first in found.verdicts}
         refused = tuple(name for name, first in leaders.items() if first in found.refused)
-        return replace(found, verdicts={name: dict(answers) for name, answers in known.items()}, refused=refused)
+        return replace(
+            found, verdicts={name: dict(answers) for name, answers in known.items()}, refused=refused
+        )
 
     def _leaders(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, str]:
         """Each image, and the first of the same content that is asked the same."""

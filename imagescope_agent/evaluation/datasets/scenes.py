@@ -25,13 +25,18 @@ SPLITS = ("all", "tir", "cir", "chat")
 COUNT = 1000
 
 
+def is_drawn(root: Path) -> bool:
+    """Whether there is a world, or a part of one; `prepare` draws one where there is none."""
+    return (root / "tir.jsonl").exists() or (root / "images").exists()
+
+
 def prepare(root: Path, *, seed: int) -> None:
     """Draw a world of 1,000 scenes where there is none yet; a kill leaves nothing half drawn.
 
     Raises:
         BadInput: the folder holds other things.
     """
-    if (root / "tir.jsonl").exists() or (root / "images").exists():
+    if is_drawn(root):
         return
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise BadInput(
