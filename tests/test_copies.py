@@ -38,12 +38,15 @@ def search(world: Any, text: str, graph: str = "retrieve", **options: Any) -> An
 def test_a_search_shows_a_picture_once_and_names_its_copies(world: Any) -> None:
     copied(world, *(("red.png", f"again/red-{n}.png") for n in range(7)), ("blue.png", "blue again.png"))
     result = search(world, "a red square", k=3)
-    assert [hit.id for hit in result][0] == "again/red-0.png" and len(result) == 3
+    assert result[0].id == "again/red-0.png" and len(result) == 3
     assert len({world.collection.key(hit.id) for hit in result}) == 3
     others = ", ".join(f"again/red-{n}.png" for n in range(1, 6))
     assert result[0].reasons == [f"the same picture: {others} and 2 more"]
     everything = search(world, "a red square", k=100)
-    assert len(everything) == 8 and sum("the same picture" in hit.reasons[-1:][0] for hit in everything if hit.reasons) == 2
+    assert (
+        len(everything) == 8
+        and sum("the same picture" in hit.reasons[-1:][0] for hit in everything if hit.reasons) == 2
+    )
 
 
 @pytest.mark.parametrize("graph", ["retrieve", "imagescope", "cotrr"])
@@ -53,7 +56,11 @@ def test_copies_of_the_reference_are_left_out_with_it(world: Any, graph: str, tm
     shutil.copy(world.folder / "red.png", elsewhere)
     for reference in ("red.png", "z copy.png", str(elsewhere), str(world.folder / "a copy.png")):
         found = {hit.id for hit in search(world, "in red", graph, image=reference, k=50)}
-        assert found == {path.name for path in world.folder.glob("*.png")} - {"red.png", "a copy.png", "z copy.png"}
+        assert found == {path.name for path in world.folder.glob("*.png")} - {
+            "red.png",
+            "a copy.png",
+            "z copy.png",
+        }
     kept = search(world, "in red", "retrieve", image="red.png", k=50, keep_reference=True)
     assert "a copy.png" in {hit.id for hit in kept}
 
@@ -95,7 +102,10 @@ def test_a_rejected_picture_does_not_come_back_as_its_copy(world: Any) -> None:
     copied(world, ("red.png", "copy.png"))
 
     async def talk() -> tuple[list[str], list[str]]:
-        roles = {"reasoner": world.role("reasoner", thinks), "verifier": world.role("verifier", scorer=lambda _: [0.5, 0.5])}
+        roles = {
+            "reasoner": world.role("reasoner", thinks),
+            "verifier": world.role("verifier", scorer=lambda _: [0.5, 0.5]),
+        }
         async with open_chats(world.services(**roles)) as chats:
             session = await chats.create()
             first = await session.say("a red square")
@@ -133,7 +143,19 @@ def test_two_forms_of_a_name_in_one_folder_are_two_files(world: Any) -> None:
     assert collection.caption(NFC) == "a red square" and collection.caption(NFD) == "a blue square"
 
 
-NOTHING = ["", " \t\n", "\u200b", "\ufeff", "\u200b \u200d\u2060", "\x00\x07", "\u00ad", "\u2800", "\u3164", "\ufe0f", "\u202e"]
+NOTHING = [
+    "",
+    " \t\n",
+    "\u200b",
+    "\ufeff",
+    "\u200b \u200d\u2060",
+    "\x00\x07",
+    "\u00ad",
+    "\u2800",
+    "\u3164",
+    "\ufe0f",
+    "\u202e",
+]
 
 
 @pytest.mark.parametrize("text", NOTHING)
@@ -149,7 +171,10 @@ def test_a_text_that_shows_nothing_is_no_query(world: Any, text: str) -> None:
     [
         ("\ufeffa boat\u200b\n", "a boat"),
         ("\u200b\u2764\ufe0f", "\u2764\ufe0f"),
-        ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"),
+        (
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        ),
         ("a\u200db", "a\u200db"),
         ("?", "?"),
         ("\U000f0000", "\U000f0000"),

@@ -88,7 +88,12 @@ def _announce(args: argparse.Namespace) -> None:
     """Say that scenes are about to be drawn where there are none: the folder may be a misspelt one."""
     from imagescope_agent.evaluation.datasets import scenes
 
-    if args.dataset in ("scenes", "chat") and not args.pool and not scenes.is_drawn(args.root):
+    if args.dataset not in ("scenes", "chat") or args.pool:
+        return
+    scenes.needed(
+        args.root, split=args.split if args.dataset == "scenes" else None
+    )  # an unknown split is told first
+    if scenes.will_draw(args.root):
         print(
             f"imagescope: nothing is drawn in {str(args.root)!r} yet: drawing {scenes.COUNT} scenes there "
             f"(seed {args.seed}), as `imagescope scenes make` does",

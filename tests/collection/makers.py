@@ -72,8 +72,8 @@ def profile(
     if grey:
         tags[b"kTRC"] = curve
     else:
-        for name in "rgb":
-            tags[name.encode() + b"XYZ"], tags[name.encode() + b"TRC"] = _xyz(columns[name]), curve
+        for colour in "rgb":
+            tags[colour.encode() + b"XYZ"], tags[colour.encode() + b"TRC"] = _xyz(columns[colour]), curve
     table, data, place = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
     for name, body in tags.items():
         body += bytes(-len(body) % 4)
@@ -91,6 +91,7 @@ def _xyz(values: npt.NDArray[np.float64]) -> bytes:
 
 def in_space(image: Image.Image, icc: bytes) -> Image.Image:
     """A picture's samples in the space of a profile, so that they look the same there."""
-    return ImageCms.profileToProfile(  # type: ignore[no-any-return, unused-ignore]
-        image, ImageCms.createProfile("sRGB"), ImageCms.ImageCmsProfile(io.BytesIO(icc)), outputMode="RGB"
-    )
+    space = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+    made = ImageCms.profileToProfile(image, ImageCms.createProfile("sRGB"), space, outputMode="RGB")
+    assert made is not None
+    return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def kept(tmp_path: Path):
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
 @pytest.mark.parametrize("image", [photo(), Image.new("RGB", (8, 8), (128, 128, 128)), photo().convert("L")])
-def test_a_jpeg_without_its_end(kept, image: Image.Image, options: dict) -> None:
+def test_a_jpeg_without_its_end(kept, image: Image.Image, options: Any) -> None:
     whole = encoded(image, "JPEG", **options)
     picture = load(kept(whole[:-2]))
     assert picture.share == 1.0
@@ -40,7 +41,7 @@ def test_a_jpeg_without_its_end(kept, image: Image.Image, options: dict) -> None
     ("form", "options"),
     [("JPEG", {}), ("JPEG", {"restart_marker_rows": 1}), ("PNG", {}), ("BMP", {}), ("TIFF", {})],
 )
-def test_of_a_file_that_was_cut_off_what_is_there_is_shown(kept, form: str, options: dict) -> None:
+def test_of_a_file_that_was_cut_off_what_is_there_is_shown(kept, form: str, options: Any) -> None:
     whole = encoded(photo(), form, **options)
     picture = load(kept(whole[: len(whole) * 3 // 4]))
     assert 0.6 < picture.share < 0.8

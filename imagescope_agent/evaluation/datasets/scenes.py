@@ -25,9 +25,19 @@ SPLITS = ("all", "tir", "cir", "chat")
 COUNT = 1000
 
 
-def is_drawn(root: Path) -> bool:
-    """Whether there is a world, or a part of one; `prepare` draws one where there is none."""
-    return (root / "tir.jsonl").exists() or (root / "images").exists()
+def will_draw(root: Path) -> bool:
+    """Whether `prepare` draws a world: there is none, or a part of one, yet.
+
+    Raises:
+        BadInput: the folder holds other things.
+    """
+    if (root / "tir.jsonl").exists() or (root / "images").exists():
+        return False
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise BadInput(
+            f"{str(root)!r} holds no drawn world: name an empty folder, or run `imagescope scenes make` first"
+        )
+    return True
 
 
 def prepare(root: Path, *, seed: int) -> None:
@@ -36,12 +46,8 @@ def prepare(root: Path, *, seed: int) -> None:
     Raises:
         BadInput: the folder holds other things.
     """
-    if is_drawn(root):
+    if not will_draw(root):
         return
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise BadInput(
-            f"{str(root)!r} holds no drawn world: name an empty folder, or run `imagescope scenes make` first"
-        )
     from imagescope_agent.scenes.make import make_world
 
     root.parent.mkdir(parents=True, exist_ok=True)
