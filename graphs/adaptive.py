@@ -60,7 +60,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_node("retrieve", Retrieve(embedder, images))
     graph.add_node("reflect", Reflect())
     graph.add_node("retrieve_more", RetrieveMore(embedder, images))
-    graph.add_node("answer", Answer())
+    graph.add_node("answer", Answer(services.collection))
 
     graph.add_edge(START, "begin")
     graph.add_edge("begin", "describe")

@@ -55,7 +55,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_node("retrieve", RetrieveLiked(embedder, images))
     graph.add_node("further", go_further)
     graph.add_node("choose", Choose())
-    graph.add_node("answer", AnswerTurn())
+    graph.add_node("answer", AnswerTurn(services.collection))
     graph.add_node("ask", ask)
 
     graph.add_edge(START, "begin")

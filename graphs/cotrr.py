@@ -46,7 +46,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_node("retrieve", Retrieve(services.embedder, images))
     graph.add_node("soften", Soften(images))
     graph.add_node("judge", judge, retry_policy=PATIENT)
-    graph.add_node("answer", Answer())
+    graph.add_node("answer", Answer(services.collection))
 
     graph.add_edge(START, "begin")
     graph.add_edge("begin", "describe")

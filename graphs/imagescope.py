@@ -56,7 +56,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_node("predicates", or_else(predicates, no_predicates, instead="none"), retry_policy=PATIENT)
     graph.add_node("verify", verify, retry_policy=PATIENT)
     graph.add_node("judge", judge, retry_policy=PATIENT)
-    graph.add_node("answer", Answer())
+    graph.add_node("answer", Answer(services.collection))
 
     graph.add_edge(START, "begin")
     graph.add_edge("begin", "describe")

@@ -43,7 +43,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_node("predicates", or_else(predicates, no_predicates, instead="none"), retry_policy=PATIENT)
     graph.add_node("verify", Verify(services.verifier, images), retry_policy=PATIENT)
     graph.add_node("judge", JudgeTop(services.judge, images), retry_policy=PATIENT)
-    graph.add_node("answer", Answer())
+    graph.add_node("answer", Answer(services.collection))
 
     graph.add_edge(START, "begin")
     graph.add_edge("begin", "understand")

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from langchain_core.runnables import RunnableConfig
 
 from imagescope_agent.checkpoints import FILE, limit, make_room, open_checkpoints
-from imagescope_agent.collection.build import Report, build, find_images
+from imagescope_agent.collection.build import Report, build, find_images, patterns_of
 from imagescope_agent.collection.journal import storing
 from imagescope_agent.collection.manifest import damaged, find
 from imagescope_agent.errors import BadInput
@@ -204,6 +204,7 @@ def index_folder(
     profile: str | None = None,
     out: Path | str | None = None,
     only: Container[str] | None = None,
+    exclude: Sequence[str] | None = None,
     progress: bool | None = None,
 ) -> Report:
     """Index a folder of images, or bring its index up to date; killed at any moment, the next call goes on.
@@ -213,6 +214,8 @@ def index_folder(
         profile: which models; "mini" when None.
         out: where the index goes; FOLDER/.imagescope when None.
         only: ids to index, for a gallery that is a part of the folder; all of it when None.
+        exclude: patterns of files and folders to leave out, as in a .gitignore file. The index keeps them: None stands
+            for those of the run before, [] for none.
         progress: a bar on standard error; None shows it on a terminal only.
 
     Raises:
@@ -221,7 +224,10 @@ def index_folder(
     """
     folder, place = Path(folder), None if out is None else Path(out)
     chosen = load_profile(profile or DEFAULT_PROFILE)
-    find_images(folder, place, only)  # what is wrong with the folder is told before any weights are read
+    patterns = patterns_of(folder, place) if exclude is None else exclude
+    find_images(
+        folder, place, only, patterns
+    )  # what is wrong with the folder is told before any weights are read
     captioner = open_roles(chosen)["captioner"]
     prompt = load_prompt("caption", prompt_set=captioner.prompt_set).fill()
     report = run_sync(
@@ -229,6 +235,7 @@ def index_folder(
             *(folder, place, open_embedder_of(chosen), captioner, prompt),
             captioner_weights=weights_of(captioner),
             only=only,
+            exclude=exclude,
             progress=progress,
         )
     )

@@ -73,6 +73,7 @@ async def build(
     *,
     captioner_weights: str,
     only: Container[str] | None = None,
+    exclude: Sequence[str] | None = None,
     batch: int = BATCH,
     progress: bool | None = None,
 ) -> Report:
@@ -89,6 +90,7 @@ async def build(
         prompt: what the captioner is asked.
         captioner_weights: names the captioner's weights; other weights or another prompt mean new captions.
         only: ids to index, for a gallery that is a part of the folder; None is all of it.
+        exclude: patterns of what to leave out (see `Excluded`), which the index keeps; None is those it has.
         batch: images that are captioned and embedded at once; memory grows with it and not with the folder.
         progress: a bar on standard error; None shows it on a terminal only.
 
@@ -98,27 +100,48 @@ async def build(
         BackendUnavailable: a model failed; what was finished is kept.
     """
     started = time.monotonic()
-    found, skipped = find_images(folder, out, only)
+    patterns = patterns_of(folder, out) if exclude is None else tuple(p for p in exclude if p.strip())
+    found, skipped = find_images(folder, out, only, patterns)
     out = out if out is not None else folder / manifest.FOLDER_INDEX
     hidden = None if progress is None else not progress
     with Journal(out) as journal, tqdm(total=len(found), unit="image", disable=hidden) as bar:
         work = _Work(
-            folder, out, journal, embedder, captioner, captioner_weights, prompt, batch, bar, skipped
+            folder,
+            out,
+            journal,
+            embedder,
+            captioner,
+            captioner_weights,
+            prompt,
+            batch,
+            bar,
+            skipped,
+            patterns,
         )
         await work.through(found)
         work.publish()
     return work.report(time.monotonic() - started)
 
 
+def patterns_of(folder: Path, out: Path | None) -> tuple[str, ...]:
+    """The patterns that an index was made with; none where there is no readable index."""
+    place = out if out is not None else folder / manifest.FOLDER_INDEX
+    try:
+        return manifest.read(place).exclude if (place / manifest.MANIFEST).is_file() else ()
+    except (OSError, BadInput):
+        return ()
+
+
 def find_images(
-    folder: Path, out: Path | None, only: Container[str] | None = None
+    folder: Path, out: Path | None, only: Container[str] | None = None, exclude: Sequence[str] = ()
 ) -> tuple[list[Found], list[Skipped]]:
     """The files that would be indexed and what is left out, by id; arguments as in `build`.
 
     Raises:
         BadInput: no folder, or nothing in it that could be an image.
     """
-    found, skipped = scan(folder, ignore=out if out is not None else folder / manifest.FOLDER_INDEX)
+    place = out if out is not None else folder / manifest.FOLDER_INDEX
+    found, skipped = scan(folder, ignore=place, exclude=exclude)
     if only is not None:
         found = [item for item in found if item.id in only]
         skipped = [item for item in skipped if item.id in only]
@@ -141,6 +164,7 @@ class _Work:
     batch: int
     bar: tqdm[Any]
     skipped: list[Skipped]
+    patterns: tuple[str, ...]
     good: set[str] = field(default_factory=set)
     new: int = 0
     unchanged: int = 0
@@ -185,6 +209,7 @@ class _Work:
                     caption_vectors=self._vectors("caption", "words"),
                     entries=tuple(self.journal.entries()),
                     skipped=tuple(self.skipped),
+                    exclude=self.patterns,
                 )
                 manifest.write(self.out, content)
             finally:
@@ -221,6 +246,9 @@ class _Work:
             picture = load(path)
             key = picture.key
             self._pictures[key] = picture
+            if picture.share < 1:
+                detail = f"{item.id!r} was cut off; {picture.share:.0%} of it is there"
+                self.notes.append({"step": "load", "kind": "cut off", "detail": detail})
             self.new += 1
         elif before is not None and before.key == key:
             self.unchanged += 1

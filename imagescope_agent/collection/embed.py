@@ -50,6 +50,7 @@ __all__ = [
 ]
 
 BATCH = 32
+WIDEST = 64  # sides of a picture, longer to shorter, that is embedded whole
 
 Vectors = npt.NDArray[np.float32]
 
@@ -150,7 +151,7 @@ class OpenClipEmbedder:
             BackendUnavailable: the model gave something that is not a number.
         """
         rows = [
-            self._unit(self._model.encode_image, [self._preprocess(image) for image in chunk])
+            self._unit(self._model.encode_image, [self._preprocess(middle(image)) for image in chunk])
             for chunk in _chunks(images, self._batch)
         ]
         return np.concatenate(rows) if rows else np.zeros((0, self.dimension), np.float32)
@@ -201,6 +202,17 @@ class FolderTokenizer:
             ids = [self._start, *inner, self._end]
             row[: len(ids)] = torch.tensor(ids)
         return rows
+
+
+def middle(image: Image.Image) -> Image.Image:
+    """The picture, of one that is extremely long its middle: preprocessing that scales the shorter side to the model's
+    size and then cuts out the middle would make hundreds of megabytes of the rest.
+    """
+    long = WIDEST * min(image.size)
+    if max(image.size) <= long:
+        return image
+    left, top = (max(0, (side - long) // 2) for side in image.size)
+    return image.crop((left, top, image.width - left, image.height - top))
 
 
 def unit_rows(rows: Vectors) -> Vectors:

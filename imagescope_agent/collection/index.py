@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import unicodedata
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -38,9 +39,12 @@ class Collection:
         embedder_weights, captioner_weights: what the index was made with.
         takes_files: whether a reference may be any image file of this machine; a graph server sets it to
             False, so that whoever reaches it sees nothing but the collection.
+        merges_copies: whether files of one content are one picture: found once, left out together. The evaluation sets
+            it to False, because published protocols count files.
     """
 
     takes_files = True
+    merges_copies = True
 
     def __init__(
         self, location: Path, content: Manifest, images: faiss.IndexFlatIP, captions: faiss.IndexFlatIP
@@ -100,15 +104,48 @@ class Collection:
         return len(self.ids)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._rows
+        return isinstance(name, str) and self.named(name) is not None
+
+    def named(self, name: str) -> str | None:
+        """The id that a name stands for, in whatever Unicode form it is written; None when there is none."""
+        if name in self._rows:
+            return name
+        return self._ids_by_form.get(unicodedata.normalize("NFC", name))
+
+    @cached_property
+    def _ids_by_form(self) -> dict[str, str]:
+        return {unicodedata.normalize("NFC", name): name for name in reversed(self.ids)}
+
+    def copies(self, name: str) -> tuple[str, ...]:
+        """Every id of an image's content, itself among them, in order; none for what is not in the collection."""
+        found = self.named(name)
+        return () if found is None else self._ids_of[self._keys[found]]
+
+    def alike(self, names: Iterable[str]) -> set[str]:
+        """Ids and, where `merges_copies`, those of the same contents."""
+        known = [name for name in names if name in self]
+        if self.merges_copies:
+            return {copy for name in known for copy in self.copies(name)}
+        return {self.ids[self._row(name)] for name in known}
+
+    @cached_property
+    def _ids_of(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = {}
+        for name in self.ids:
+            found.setdefault(self._keys[name], []).append(name)
+        return {key: tuple(names) for key, names in found.items()}
 
     def id_of(self, key: str) -> str:
         """The id of the image whose content has this hash (the first of equal ones), "" when there is none."""
-        return self._ids_by_key.get(key, "")
+        return self._ids_of.get(key, ("",))[0]
 
-    @cached_property
-    def _ids_by_key(self) -> dict[str, str]:
-        return {self._keys[name]: name for name in reversed(self.ids)}
+    def key(self, name: str) -> str:
+        """The sha256 of an image's content.
+
+        Raises:
+            BadInput: no such id.
+        """
+        return self._keys[self.ids[self._row(name)]]
 
     def path(self, name: str) -> Path:
         """Where the image lies, every link followed; always inside the folder.
@@ -117,8 +154,7 @@ class Collection:
             BadInput: no such id.
             ImageProblem: the file is gone, or now leads outside the folder.
         """
-        self._row(name)
-        return inside(self.folder, name)
+        return inside(self.folder, self.ids[self._row(name)])
 
     def caption(self, name: str) -> str:
         """The caption of an image, "" where there is none.
@@ -126,8 +162,7 @@ class Collection:
         Raises:
             BadInput: no such id.
         """
-        self._row(name)
-        return self.captions[name]
+        return self.captions[self.ids[self._row(name)]]
 
     def picture(self, name: str) -> Picture:
         """The image as it was indexed: RGB, longest side at most 1024.
@@ -138,7 +173,7 @@ class Collection:
         """
         path = self.path(name)
         picture = load(path)
-        if picture.key != self._keys[name]:
+        if picture.key != self.key(name):
             raise ImageProblem(path, "it changed since it was indexed", mend="index the folder again")
         return picture
 
@@ -187,6 +222,7 @@ class Collection:
         k: int,
         exclude: Iterable[str] = (),
         include: Iterable[str] = (),
+        once: bool = False,
     ) -> list[tuple[str, float]]:
         """The k best images, exactly: (id, score), best first, equal scores in order of id.
 
@@ -196,6 +232,7 @@ class Collection:
             k: at least 1; more than the collection holds gives all of it.
             exclude: ids to leave out.
             include: ids to return too, however low they score.
+            once: of equal contents only the first id, so that k different pictures are found.
 
         Raises:
             BadInput: k, tau or a vector is out of range.
@@ -208,11 +245,19 @@ class Collection:
         # the mean over descriptions of a cosine is the product with their mean: one pass over each index
         scores = (1 - tau) * _products(self._images, query) + tau * _products(self._captions, query)
         order = np.argsort(-scores, kind="stable")  # rows are in order of id
-        out = {self._rows[name] for name in exclude if name in self._rows}
+        out = {self._row(name) for name in exclude if name in self}
+        if once:
+            order = order[self._firsts[order]]
         best = [row for row in order[: k + len(out)].tolist() if row not in out][:k]
-        too = {self._rows[name] for name in include if name in self._rows} - out - set(best)
+        also = (self.copies(name)[0] if once else name for name in include if name in self)
+        too = {self._row(name) for name in also} - out - set(best)
         best += sorted(too, key=lambda row: (-scores[row], row))
         return [(self.ids[row], float(scores[row])) for row in best]
+
+    @cached_property
+    def _firsts(self) -> npt.NDArray[np.bool_]:
+        """(n,): whether a row is the first of its content."""
+        return np.array([self._ids_of[self._keys[name]][0] == name for name in self.ids], dtype=np.bool_)
 
     @classmethod
     def _read(cls, location: Path) -> Collection:
@@ -222,10 +267,10 @@ class Collection:
         return cls(location, content, images, captions)
 
     def _row(self, name: str) -> int:
-        row = self._rows.get(name)
-        if row is None:
+        found = self.named(name)
+        if found is None:
             raise BadInput(f"there is no image {name!r} in {str(self.folder)!r}; {suggest(name, self.ids)}")
-        return row
+        return self._rows[found]
 
     def _mean(self, query_vectors: npt.ArrayLike) -> Vectors:
         rows = np.atleast_2d(np.asarray(query_vectors, dtype=np.float64))

@@ -42,7 +42,10 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What an index holds besides vectors; `folder` is relative to the index where that lies inside it."""
+    """What an index holds besides vectors; `folder` is relative to the index where that lies inside it.
+
+    `exclude` are the patterns of what was left out (see `scanning.Excluded`).
+    """
 
     folder: str
     embedder: str
@@ -52,6 +55,7 @@ class Manifest:
     caption_vectors: dict[str, str]
     entries: tuple[Entry, ...]
     skipped: tuple[Skipped, ...]
+    exclude: tuple[str, ...] = ()
 
 
 def folder_as_stored(folder: Path, out: Path) -> str:
@@ -144,6 +148,7 @@ def read(out: Path) -> Manifest:
             raise damaged(out, f"{MANIFEST} does not match its checksum")
         content["entries"] = tuple(Entry(**entry) for entry in content["entries"])
         content["skipped"] = tuple(Skipped(**item) for item in content["skipped"])
+        content["exclude"] = tuple(map(str, content.get("exclude", ())))
         return Manifest(**content)
     except OSError as error:
         raise damaged(out, f"{MANIFEST} is unreadable ({error.strerror})") from error

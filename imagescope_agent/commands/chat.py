@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagescope_agent.commands import TURN_SETTINGS, add_turn_arguments, given, natural, plain, print_json
 from imagescope_agent.errors import BadInput, shorten
+from imagescope_agent.state import said
 
 if TYPE_CHECKING:
     from imagescope_agent.chat import Chats, Session
@@ -104,7 +105,7 @@ def lines(talk: Talk) -> Iterator[str]:
         line = sys.stdin.readline()
         if not line:
             return
-        yield line.strip()
+        yield said(line)
 
 
 class Talk:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         return _check(args)
     if args.out is None:
         raise BadInput("where should the run be kept? give --out DIR")
+    _announce(args)
     if args.dataset == "chat":
         return _chat(args)
     from imagescope_agent.evaluation.run import evaluate
@@ -80,6 +82,23 @@ def run(args: argparse.Namespace) -> int:
 def share_degraded(metrics: dict[str, Any]) -> float:
     """The share of queries that failed or whose answer was degraded, 0 to 1."""
     return float(metrics["failed"] + metrics["degraded"]) / max(1, int(metrics["queries"]))
+
+
+def _announce(args: argparse.Namespace) -> None:
+    """Say that scenes are about to be drawn where there are none: the folder may be a misspelt one."""
+    from imagescope_agent.evaluation.datasets import scenes
+
+    if args.dataset not in ("scenes", "chat") or args.pool:
+        return
+    scenes.needed(
+        args.root, split=args.split if args.dataset == "scenes" else None
+    )  # an unknown split is told first
+    if scenes.will_draw(args.root):
+        print(
+            f"imagescope: nothing is drawn in {str(args.root)!r} yet: drawing {scenes.COUNT} scenes there "
+            f"(seed {args.seed}), as `imagescope scenes make` does",
+            file=sys.stderr,
+        )
 
 
 def _chat(args: argparse.Namespace) -> int:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from imagescope_agent.commands import plain
+from imagescope_agent.commands import plain, words
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="images, at any depth")
     parser.add_argument("--profile", default="mini", help="which models to use (see `imagescope profiles`)")
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        type=words,
+        metavar="PATTERN",
+        help="leave out files and folders as a .gitignore file does ('*.gif', 'drafts/', '2019/**/raw'); may be given "
+        "several times; the index keeps the patterns until others are given, '' for none",
+    )
     parser.add_argument("--out", type=Path, help="where to keep the index (default: FOLDER/.imagescope)")
 
 
@@ -19,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     """Index the folder and say what was done and what was skipped."""
     from imagescope_agent.api import index_folder
 
-    report = index_folder(args.folder, profile=args.profile, out=args.out)
+    report = index_folder(args.folder, profile=args.profile, out=args.out, exclude=args.exclude)
     for line in str(report).splitlines():
         print(plain(line))
     return 0

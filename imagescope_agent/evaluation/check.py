@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from imagescope_agent.collection.formats import described
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import datasets
 
@@ -39,9 +40,16 @@ def check(dataset: str, root: Path | str, *, split: str | None = None) -> Checke
         benchmark = datasets.load(dataset, root, split=split)
         lines.append(f"{benchmark.split}: {len(benchmark.queries)} queries; {benchmark.protocol}")
         for name, gallery in benchmark.open_galleries().items():
-            missing = gallery.missing()
-            there = len(gallery.files) - len(missing)
+            missing, unusable = gallery.missing(), gallery.unusable()
+            there = len(gallery.files) - len(missing) - len(unusable)
             lines.append(f"gallery {name!r}: {there} of {len(gallery.files)} images in {gallery.folder}")
+            if unusable:
+                complete = False
+                why = described(gallery.folder / unusable[0])
+                lines.append(
+                    f"PROBLEM: {len(unusable)} files are no pictures, such as {unusable[0]} ({why}); "
+                    f"obtain them again from {sources[0]}"
+                )
             if missing or not gallery.files:
                 complete = False
                 example = f" {missing[0]}" if missing else ""

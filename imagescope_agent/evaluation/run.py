@@ -69,6 +69,7 @@ def _asked(
     """The data set, the queries that are drawn from it, and the galleries they need."""
     if limit is not None and limit < 1:
         raise BadInput(f"--limit {limit}: give at least 1")
+    datasets.find(dataset).needed(root, split=split)  # an unknown split is told before anything is drawn
     if prepare := getattr(datasets.find(dataset), "prepare", None):
         prepare(root, seed=seed)
     benchmark = datasets.load(dataset, root, split=split)

@@ -5,13 +5,17 @@ is loaded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import datasets, scoring, trec
 from imagescope_agent.evaluation.datasets.annotations import key_line, read_json, read_text
 from imagescope_agent.evaluation.datasets.base import Benchmark
+from imagescope_agent.evaluation.encodings import open_utf8
+from imagescope_agent.evaluation.trec import Lines
 
 
 def score(
@@ -45,10 +49,33 @@ def score(
         rankings, measures = benchmark.parse(read_json(path), path)
         check_ids(benchmark, rankings, path)
     else:
-        lines = trec.read_lines(path)
+        lines = _as_published(trec.read_lines(path), benchmark, path)
         rankings, measures = lines.rankings(), benchmark.measures
         check_ids(benchmark, rankings, path, images=lines.images)
     return _score(benchmark, rankings, tuple(measures), path)
+
+
+def _as_published(lines: Lines, benchmark: Benchmark, path: Path) -> Lines:
+    """The run with ids as the data set spells them, where they differ in their Unicode form alone.
+
+    Raises:
+        BadInput: two spellings of one id for one query.
+    """
+    images = _respelled(lines.images, [name for known in (benchmark.known or {}).values() for name in known])
+    qids = _respelled(lines.qids, [query.qid for query in benchmark.queries])
+    if images == lines.images and qids == lines.qids:
+        return lines
+    if len(set(images)) < len(images) or len(set(qids)) < len(qids):
+        raise BadInput(f"{path}, line 1: an id is spelled in two Unicode forms; write it in one")
+    return replace(lines, images=images, qids=qids)
+
+
+def _respelled(names: list[str], published: list[str]) -> list[str]:
+    known = frozenset(published)
+    if all(name in known for name in names):
+        return names
+    forms = {normalize("NFC", name): name for name in published}
+    return [name if name in known else forms.get(normalize("NFC", name), name) for name in names]
 
 
 def is_json(path: Path) -> bool:
@@ -58,8 +85,10 @@ def is_json(path: Path) -> bool:
         BadInput: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_utf8(path) as file:
             return file.read(64).lstrip().startswith((b"{", b"["))
+    except UnicodeDecodeError:
+        raise BadInput(f"{path}, line 1: not UTF-8 text") from None
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror or error}") from None
 

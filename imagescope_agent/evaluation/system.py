@@ -67,6 +67,8 @@ class GraphSystem:
         settings: Mapping[str, Any],
     ) -> None:
         self._galleries, self._scopes = galleries, scopes
+        for scope in scopes.values():
+            scope.services.collection.merges_copies = False  # a protocol counts files
         self._ids = {
             name: {path: image for image, path in gallery.files.items()}
             for name, gallery in galleries.items()
@@ -74,18 +76,18 @@ class GraphSystem:
         self._depth = {name: benchmark.depth or len(gallery.files) for name, gallery in galleries.items()}
         from imagescope_agent.api import judge_of
 
-        scope = next(iter(scopes.values()))
-        graph = load_graph(scope.graph)(scope.services)
+        first = next(iter(scopes.values()))
+        graph = load_graph(first.graph)(first.services)
         self._stages = [stage for stage in STAGES if stage in graph.nodes]
-        chosen = Settings.load(scope.services.settings, **settings)
+        chosen = Settings.load(first.services.settings, **settings)
         self.identity = {
             "judge": judge_of(graph, chosen),
             "settings": {name: value for name, value in chosen.to_dict().items() if name != "k"},
-            "weights": dict(scope.services.weights),
+            "weights": dict(first.services.weights),
         }
         self._turns: Turns | None = None
         if any(query.group for query in benchmark.queries):
-            talks = scope.graph in TALKING
+            talks = first.graph in TALKING
             self.identity["dialogs"] = "turns of a conversation" if talks else "rounds joined into one text"
             self._turns = self._conversations(benchmark, settings) if talks else None
 
@@ -99,8 +101,12 @@ class GraphSystem:
         ask = self._turn if self._turns and query.group else self._search
         rankings, notes, usage = await ask(query)
         ids = self._ids[query.gallery]
+
+        def official(ranking: Sequence[str]) -> list[str]:
+            return [ids[path] for path in ranking if ids[path] not in query.copies]
+
         return Answer(
-            stages={stage: [ids[path] for path in rankings[stage]] for stage in (*self._stages, "final")},
+            stages={stage: official(rankings[stage]) for stage in (*self._stages, "final")},
             notes=[dict(note) for note in notes],
             usage=usage,
         )

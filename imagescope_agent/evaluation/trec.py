@@ -16,6 +16,7 @@ import numpy as np
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.columns import Bytes, Codes, Floats, Ints, decimals, pad, split
+from imagescope_agent.evaluation.encodings import open_utf8
 from imagescope_agent.evaluation.ledger import write_atomic
 
 FORM = "QID Q0 IMAGE RANK SCORE TAG"
@@ -88,10 +89,10 @@ def read_lines(path: Path) -> Lines:
     qids, images = Codes(), Codes()
     blocks = []
     try:
-        with path.open("rb") as file:
+        with open_utf8(path) as file:
             while block := file.read(BLOCK):
                 columns = _columns(block + file.readline())
-                numbers = _numbers(columns[2], int), _numbers(columns[3], float)
+                numbers = _ranks(columns[2]), _numbers(columns[3])
                 blocks.append((qids.of(columns[0]), images.of(columns[1]), *numbers))
     except (ValueError, OverflowError):
         raise _bad_line(path) from None
@@ -126,14 +127,26 @@ def _fields(line: bytes) -> list[bytes]:
     return fields
 
 
-def _numbers(column: Bytes, kind: type[int | float]) -> Floats:
-    """A column of whole numbers, or of any.
+def _numbers(column: Bytes) -> Floats:
+    """A column of numbers.
 
     Raises:
-        ValueError: a field is none; also OverflowError.
+        ValueError: a field is none.
     """
-    found = decimals(column, points=kind is float)
-    return np.fromiter(map(kind, column.tolist()), np.float64, len(column)) if found is None else found
+    found = decimals(column, points=True)
+    return np.fromiter(map(float, column.tolist()), np.float64, len(column)) if found is None else found
+
+
+def _ranks(column: Bytes) -> Floats:
+    """A column of whole numbers, however they are written: "1", "1.0".
+
+    Raises:
+        ValueError: a field is none.
+    """
+    found = _numbers(column)
+    if not (np.isfinite(found) & (found == np.floor(found))).all():
+        raise ValueError("a rank that is no whole number")
+    return found
 
 
 def _check(lines: Lines, path: Path) -> None:
@@ -157,12 +170,17 @@ def _check(lines: Lines, path: Path) -> None:
 
 def _bad_line(path: Path) -> BadInput:
     """What is wrong with the first line that cannot be read."""
-    with path.open("rb") as file:
+    try:
+        file = open_utf8(path)
+    except UnicodeDecodeError:
+        return BadInput(f"{path}, line 1: not UTF-8 text")
+    with file:
         for number, line in enumerate(file, start=1):
             try:
                 if line.strip():
                     qid, _, image, rank, score, _ = _fields(line)
-                    qid.decode("utf-8"), image.decode("utf-8"), float(int(rank)), float(score)
+                    qid.decode("utf-8"), image.decode("utf-8"), float(score)
+                    _ranks(pad([rank]))
             except UnicodeDecodeError:
                 return BadInput(f"{path}, line {number}: not UTF-8 text")
             except (ValueError, OverflowError):
@@ -178,7 +196,7 @@ def encode(name: str) -> str:
 def line_of(path: Path, qid: str, image: str | None = None, *, occurrence: int = 1) -> int:
     """The line (from 1) on which a query, or an image of it, stands for the `occurrence`-th time."""
     found = 0
-    with path.open("rb") as file:
+    with open_utf8(path) as file:
         for number, line in enumerate(file, start=1):
             parts = line.split()
             found += _is(parts[:1], qid) and (image is None or _is(parts[2:3], image))

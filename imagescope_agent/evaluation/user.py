@@ -203,7 +203,7 @@ def read_scenes(root: Path) -> dict[str, Scene]:
     """
     path = root / "scenes.jsonl"
     try:
-        return dict(_scenes(path.read_text(encoding="utf-8").splitlines()))
+        return dict(_scenes(path.read_text(encoding="utf-8-sig").splitlines()))
     except FileNotFoundError:
         raise BadInput(f"{path}: missing; draw the world anew with `imagescope scenes make`") from None
     except (KeyError, TypeError, ValueError) as error:

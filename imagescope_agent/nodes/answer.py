@@ -6,14 +6,24 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from imagescope_agent.collection.index import Collection
 from imagescope_agent.errors import RequestRefused
 from imagescope_agent.nodes.judge import JudgeTop
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Predicate, State, matches_expected
 
+NAMED = 5  # copies of a picture that are told by name
+
 
 class Answer:
-    """Put together what the stages found; asks nobody."""
+    """Put together what the stages found; asks nobody.
+
+    Args:
+        collection: tells which other files hold the same pictures.
+    """
+
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `ranking` (every retrieved image) and `results`: k times {rank, id, scores, reasons}.
@@ -34,11 +44,18 @@ class Answer:
                     "verify": _share(state, name),
                     "judge": state["judgement"]["scores"].get(name),
                 },
-                "reasons": _reasons(state, name),
+                "reasons": [*_reasons(state, name), *self._copies(name)],
             }
             for rank, name in enumerate(wanted, start=1)
         ]
         return {"ranking": ranking, "results": results}
+
+    def _copies(self, name: str) -> list[str]:
+        others = [other for other in self.collection.copies(name) if other != name]
+        if not others or not self.collection.merges_copies:
+            return []
+        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        return [f"the same picture: {', '.join(others[:NAMED])}{more}"]
 
 
 def require_answers(state: State) -> None:

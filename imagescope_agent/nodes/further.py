@@ -59,7 +59,8 @@ class RetrieveLiked:
         verdicts = state.get("verdicts", {})
         most = max(BATCHES * settings.top_k, settings.k) + len(verdicts)
         fits = known_to_fit(verdicts, newest(state["facts"]))
-        return self.collection.search(rows, settings.tau, most, exclude=exclude, include=fits)
+        out, once = self.collection.alike(exclude), self.collection.merges_copies
+        return self.collection.search(rows, settings.tau, most, exclude=out, include=fits, once=once)
 
 
 class VerifyFurther(Verify):

@@ -108,7 +108,8 @@ class Soften:
             candidate["id"]: max(self._alike(candidate["id"], name) for name in rejected)
             for candidate in state["candidates"]
         }
-        softened = soften(state["candidates"], rejected, likeness, weight=settings.penalty)
+        out = sorted(self.collection.alike(rejected))
+        softened = soften(state["candidates"], out, likeness, weight=settings.penalty)
         least = min(len(softened), settings.k)
         kept = softened[: max(least, round(len(softened) * settings.shrink ** len(rejected)))]
         return {

@@ -81,7 +81,10 @@ def _ranked(
 ) -> dict[str, Any]:
     collection.require_weights(embedder.weights)
     exclude = [reference] if reference is not None and not settings.keep_reference else []
-    found = collection.search(vectors, settings.tau, max(settings.top_k, settings.k), exclude=exclude)
+    most = max(settings.top_k, settings.k)
+    found = collection.search(
+        vectors, settings.tau, most, exclude=collection.alike(exclude), once=collection.merges_copies
+    )
     return {
         "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],
         "ranking_retrieve": [name for name, _ in found],

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 from langgraph.types import Overwrite
 
+from imagescope_agent.collection.images import digest
 from imagescope_agent.collection.index import Collection
 from imagescope_agent.errors import BadInput, shorten, suggest
-from imagescope_agent.state import Query
+from imagescope_agent.state import Query, said
 
 MAX_QUERY = 8_000
 
@@ -47,14 +49,14 @@ class Begin:
 
 
 def check_query(text: object) -> str:
-    """The query without the space around it.
+    """The query without the space, and what takes no space, around it.
 
     Raises:
-        BadInput: it is no valid text, empty, or longer than `MAX_QUERY` characters.
+        BadInput: it is no valid text, says nothing, or is longer than `MAX_QUERY` characters.
     """
     if not isinstance(text, str):
         raise BadInput(f"the query is {type(text).__name__}, not text; say what to look for")
-    if not text.strip():
+    if not said(text):
         raise BadInput("the query is empty; say what to look for")
     try:
         text.encode("utf-8")
@@ -64,11 +66,14 @@ def check_query(text: object) -> str:
         ) from error
     if len(text) > MAX_QUERY:
         raise BadInput(f"the query has {len(text)} characters; say it in at most {MAX_QUERY}")
-    return text.strip()
+    return said(text)
 
 
 def find_reference(reference: object, collection: Collection) -> str | None:
     """The reference as an id of the collection or, where that takes files, the absolute path of another picture.
+
+    A file whose content is in the collection is that image, wherever it lies; names are compared in whatever Unicode
+    form they are written.
 
     Raises:
         BadInput: it is neither; similar ids are suggested.
@@ -76,22 +81,30 @@ def find_reference(reference: object, collection: Collection) -> str | None:
     if reference is None:
         return None
     name = str(reference)
-    if name in collection:
-        return name
+    if (known := collection.named(name)) is not None:
+        return known
     if not collection.takes_files:
         raise BadInput(
             f"there is no image {shorten(name)!r} in the collection; {suggest(name, collection.ids)}"
         )
-    try:
-        path = Path(name).expanduser().resolve()
-        found = path.is_file()
-    except (OSError, ValueError, RuntimeError):
-        found = False  # no usable path at all, so it can only be a misspelt id
-    if not found:
+    path = _file(name)
+    if path is None:
         raise BadInput(
             f"there is no reference image {shorten(name)!r}: give an id of the collection or a file; "
             f"{suggest(name, collection.ids)}"
         )
     root = collection.folder.resolve()
     inner = path.relative_to(root).as_posix() if path.is_relative_to(root) else ""
-    return inner if inner in collection else str(path)
+    return collection.named(inner) or collection.id_of(digest(path)) or str(path)
+
+
+def _file(name: str) -> Path | None:
+    """The file of this name, in whatever Unicode form it is written on the disk."""
+    for form in dict.fromkeys((name, *(unicodedata.normalize(each, name) for each in ("NFC", "NFD")))):
+        try:
+            path = Path(form).expanduser().resolve()
+            if path.is_file():
+                return path
+        except (OSError, ValueError, RuntimeError):
+            continue  # no usable path at all, so it can only be a misspelt id
+    return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -91,6 +91,24 @@ class Verify:
         return settings.top_k
 
     async def _ask(self, wanted: dict[str, list[str]], verifier: Role) -> Found:
+        """The answers of some images; images of one content answer once for all."""
+        leaders = self._leaders(wanted)
+        found = await self._ask_each({name: wanted[name] for name in leaders.values()}, verifier)
+        known = {name: found.verdicts[first] for name, first in leaders.items() if first in found.verdicts}
+        refused = tuple(name for name, first in leaders.items() if first in found.refused)
+        return replace(
+            found, verdicts={name: dict(answers) for name, answers in known.items()}, refused=refused
+        )
+
+    def _leaders(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Each image, and the first of the same content that is asked the same."""
+        firsts: dict[tuple[str, ...], str] = {}
+        return {
+            name: firsts.setdefault((self.collection.key(name), *questions), name)
+            for name, questions in wanted.items()
+        }
+
+    async def _ask_each(self, wanted: dict[str, list[str]], verifier: Role) -> Found:
         refs, notes = await candidate_refs(
             (name for name, questions in wanted.items() if questions), self.collection, step=self.step
         )

@@ -67,7 +67,7 @@ def load_profile(name: str) -> Profile:
 
 def _checked(name: str, content: bytes) -> Profile:
     try:
-        table = tomllib.loads(content.decode("utf-8"))
+        table = tomllib.loads(content.decode("utf-8-sig"))
     except ValueError as error:
         raise BadInput(f"profile {name!r} is not TOML: {error}; mend that line") from error
     for key in table:

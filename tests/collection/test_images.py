@@ -283,7 +283,7 @@ def test_an_unreadable_folder_is_skipped(tmp_path: Path, monkeypatch: pytest.Mon
             raise PermissionError(13, "Permission denied")
         return real(path)
 
-    monkeypatch.setattr("imagescope_agent.collection.images.os.scandir", scandir)
+    monkeypatch.setattr("imagescope_agent.collection.scanning.os.scandir", scandir)
     assert [(s.id, s.reason) for s in scan(tmp_path)[1]] == [("locked", "unreadable (Permission denied)")]
 
 

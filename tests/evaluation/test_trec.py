@@ -16,9 +16,15 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import columns, trec
 
 
+def whole(field: bytes) -> float:
+    if not float(field).is_integer():
+        raise ValueError(field)
+    return float(field)
+
+
 def slowly(content: bytes) -> dict[str, list[str]] | int:
     """The twin, with plain Python: rankings, or the number of the line that is wrong."""
-    rows: list[tuple[int, str, str, int, float]] = []
+    rows: list[tuple[int, str, str, float, float]] = []
     for number, line in enumerate(content.split(b"\n"), start=1):
         fields = line.split()
         if not fields:
@@ -27,7 +33,7 @@ def slowly(content: bytes) -> dict[str, list[str]] | int:
             return number
         try:
             ids = unquote(fields[0].decode()), unquote(fields[2].decode())
-            rows.append((number, *ids, int(fields[3]), float(fields[4])))
+            rows.append((number, *ids, whole(fields[3]), float(fields[4])))
         except ValueError:
             return number
     if not rows:

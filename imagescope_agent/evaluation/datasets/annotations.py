@@ -11,22 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.errors import BadInput
+from imagescope_agent.evaluation.encodings import decoded
 
 
 def read_text(path: Path) -> str:
     """The file's text.
 
     Raises:
-        BadInput: it is missing, unreadable or not UTF-8.
+        BadInput: it is missing, unreadable, or neither UTF-8 nor UTF-16 with its mark.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return decoded(path.read_bytes())
     except FileNotFoundError:
         raise BadInput(
             f"{path}: missing; `imagescope eval DATASET --root DIR --check` says where to obtain it"
         ) from None
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        line = error.object[: error.start].count(b"\n") + 1
         raise BadInput(f"{path}, line {line}: not UTF-8 text; obtain the file again") from None
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror or error}") from None
@@ -59,6 +60,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         BadInput: a line is no JSON object; the file is missing.
     """
     for number, line in enumerate(read_text(path).split("\n"), start=1):
+        line = line.strip("\ufeff \t\r")  # files that were put together keep the marks of each
         if not line.strip():
             continue
         try:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from imagescope_agent.collection.formats import is_picture
 from imagescope_agent.errors import BadInput
 
 
@@ -17,6 +18,7 @@ class Query:
     `target` is the one image that recall asks for where the protocol names one; otherwise any relevant image
     counts. `members` is CIRR's group without the reference. A dialog is several queries with one `group`,
     numbered by `turn` from 0: `text` is all that was said until then, `said` what is new in this round.
+    `copies` are other files of the reference's content, which our graphs leave out with it.
     """
 
     qid: str
@@ -30,6 +32,7 @@ class Query:
     group: str = ""
     turn: int = 0
     said: str = ""
+    copies: tuple[str, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -55,6 +58,14 @@ class Gallery:
     def missing(self) -> list[str]:
         """Paths below `folder` that are not there."""
         return [path for path in self.files.values() if not (self.folder / path).is_file()]
+
+    def unusable(self) -> list[str]:
+        """Paths below `folder` of files that are there but are no pictures: empty, or a web page in place of one."""
+        return [
+            path
+            for path in self.files.values()
+            if (self.folder / path).is_file() and not is_picture(self.folder / path)
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from imagescope_agent.evaluation.datasets.annotations import (
     unique,
 )
 from imagescope_agent.evaluation.datasets.base import Query
+from imagescope_agent.state import said
 
 #: Place for messages, image file name, captions.
 Captioned = tuple[object, str, list[str]]
@@ -60,7 +61,7 @@ def queries(captioned: Sequence[Captioned], *, most: int | None = None) -> Itera
     """
     unique((place, name) for place, name, _ in captioned)
     for place, name, texts in captioned:
-        if not texts or not all(text.strip() for text in texts):
+        if not texts or not all(said(text) for text in texts):
             raise BadInput(f"{place}: image {name!r} has no caption, or an empty one")
         for number, text in enumerate(texts[:most]):
             yield Query(qid=f"{name}#{number}", text=text, relevant=(name,), target=name)

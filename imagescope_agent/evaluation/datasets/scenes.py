@@ -25,18 +25,29 @@ SPLITS = ("all", "tir", "cir", "chat")
 COUNT = 1000
 
 
+def will_draw(root: Path) -> bool:
+    """Whether `prepare` draws a world: there is none, or a part of one, yet.
+
+    Raises:
+        BadInput: the folder holds other things.
+    """
+    if (root / "tir.jsonl").exists() or (root / "images").exists():
+        return False
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise BadInput(
+            f"{str(root)!r} holds no drawn world: name an empty folder, or run `imagescope scenes make` first"
+        )
+    return True
+
+
 def prepare(root: Path, *, seed: int) -> None:
     """Draw a world of 1,000 scenes where there is none yet; a kill leaves nothing half drawn.
 
     Raises:
         BadInput: the folder holds other things.
     """
-    if (root / "tir.jsonl").exists() or (root / "images").exists():
+    if not will_draw(root):
         return
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise BadInput(
-            f"{str(root)!r} holds no drawn world: name an empty folder, or run `imagescope scenes make` first"
-        )
     from imagescope_agent.scenes.make import make_world
 
     root.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,112 @@
+"""Files that were cut off, and files that were damaged by chance: a picture or a reason, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imagescope_agent import cli
+from imagescope_agent.collection.images import MAX_SIDE, ImageProblem, load
+from tests.collection.makers import encoded, photo
+from tests.collection.mutations import mutants
+
+MUTATIONS = int(os.environ.get("MUTATIONS", "500"))
+
+
+@pytest.fixture
+def kept(tmp_path: Path):
+    def keep(data: bytes) -> Path:
+        (tmp_path / "x").write_bytes(data)
+        return tmp_path / "x"
+
+    return keep
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("image", [photo(), Image.new("RGB", (8, 8), (128, 128, 128)), photo().convert("L")])
+def test_a_jpeg_without_its_end(kept, image: Image.Image, options: Any) -> None:
+    whole = encoded(image, "JPEG", **options)
+    picture = load(kept(whole[:-2]))
+    assert picture.share == 1.0
+    np.testing.assert_array_equal(np.asarray(picture.image), np.asarray(load(kept(whole)).image))
+    assert load(kept(whole[:-1])).share == 1.0
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [("JPEG", {}), ("JPEG", {"restart_marker_rows": 1}), ("PNG", {}), ("BMP", {}), ("TIFF", {})],
+)
+def test_of_a_file_that_was_cut_off_what_is_there_is_shown(kept, form: str, options: Any) -> None:
+    whole = encoded(photo(), form, **options)
+    picture = load(kept(whole[: len(whole) * 3 // 4]))
+    assert 0.6 < picture.share < 0.8
+    order = -1 if form == "BMP" else 1  # its lowest row is stored first
+    there, whole_rows = np.asarray(picture.image)[::order], np.asarray(photo())[::order]
+    np.testing.assert_allclose(there[: len(there) // 2], whole_rows[: len(there) // 2], atol=24)
+    assert np.ptp(there[-1].astype(int)) <= 2  # what is missing is grey
+    with pytest.raises(ImageProblem, match=r"broken: only \d+% of it is there"):
+        load(kept(whole[: len(whole) * 3 // 10]))
+
+
+def test_a_jpeg_in_scans_that_was_cut_off_is_coarse(kept) -> None:
+    whole = encoded(photo(), "JPEG", progressive=True)
+    image = np.asarray(load(kept(whole[: len(whole) // 2])).image, dtype=float)
+    assert np.abs(image - np.asarray(photo())).mean() < 15
+
+
+def test_damaged_files_give_a_picture_or_a_reason_and_print_nothing(
+    kept, capfd: pytest.CaptureFixture[str]
+) -> None:
+    outcomes = set()
+    for number, (name, data) in enumerate(mutants(MUTATIONS, seed=0)):
+        try:
+            picture = load(kept(data))
+        except ImageProblem as problem:
+            assert problem.reason and "\n" not in str(problem)
+            outcomes.add("problem")
+        except Exception as error:  # noqa: BLE001 -- says which one
+            pytest.fail(f"mutant {number} of {name}: {error!r}")
+        else:
+            assert picture.image.mode == "RGB" and max(picture.image.size) <= MAX_SIDE and picture.ref().data
+            outcomes.add("picture")
+    assert outcomes == {"picture", "problem"}
+    assert capfd.readouterr() == ("", "")
+
+
+PROFILE = """
+embedder = {embedder!r}
+[models.fake]
+mllm = "scripted"
+reply = "a thing"
+[roles]
+captioner = "fake"
+reasoner = "fake"
+verifier = "fake"
+judge = "fake"
+"""
+
+
+def test_a_folder_of_damaged_files_is_indexed_and_each_is_named_once(
+    tmp_path: Path, clip_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from imagescope_agent.collection.index import Collection
+
+    folder, profile = tmp_path / "folder", tmp_path / "fake.toml"
+    folder.mkdir()
+    profile.write_text(PROFILE.format(embedder=str(clip_folder)))
+    for number, (_, data) in enumerate(mutants(60, seed=1)):
+        (folder / f"{number:02d}.jpg").write_bytes(data)
+    whole = encoded(photo(), "JPEG")
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) * 3 // 4])
+    assert cli.main(["index", str(folder), "--profile", str(profile)]) == 0
+    said = capsys.readouterr().out
+    collection = Collection.open(folder)
+    skipped = [item.id for item in collection.skipped]
+    assert sorted([*collection.ids, *skipped]) == sorted(path.name for path in folder.glob("*.jpg"))
+    assert all(said.count(f"skipped {name!r}: ") == 1 for name in skipped) and skipped
+    assert said.count("cut off: 'cut.jpg' was cut off; ") == 1
