@@ -6,11 +6,16 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from imagescope_agent.redact import redact
+
 
 class ImageScopeError(Exception):
-    """Any failure this package reports; its message is one line: what is wrong and how to mend it."""
+    """Any failure this package reports; its message is one line, without secrets: what is wrong and how to mend it."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redact(str(message)))
 
 
 class BadInput(ImageScopeError):
@@ -49,7 +54,7 @@ class UnreadableReply(ImageScopeError):
         self, problem: str, *, prompt: str = "", reply: str = "", usage: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(f"{problem}; the reply was {shorten(reply)!r}")
-        self.problem = problem
+        self.problem = redact(problem)
         self.prompt = prompt
         self.reply = reply
         self.usage = dict(usage or {})

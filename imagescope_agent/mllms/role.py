@@ -33,6 +33,7 @@ from imagescope_agent.mllms.protocols import (
     UnusableLabels,
 )
 from imagescope_agent.mllms.usage import total_usage
+from imagescope_agent.redact import hide_known
 
 __all__ = ["CALLER", "SCORED", "Choice", "ImageRef", "Reply", "Request", "Role"]
 
@@ -303,7 +304,7 @@ def _reply(message: AIMessage, seconds: float) -> Reply:
         "image_prefills": extra.get("image_prefills", 0),
         "seconds": seconds,
     }
-    return Reply(text=str(message.text).strip(), usage=usage, notes=list(extra.get("notes", ())))
+    return Reply(text=hide_known(str(message.text).strip()), usage=usage, notes=list(extra.get("notes", ())))
 
 
 @contextmanager

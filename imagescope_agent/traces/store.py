@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.errors import BadInput, suggest
-from imagescope_agent.traces.secrets import redact
+from imagescope_agent.redact import redact
 
 FILE = "traces.sqlite"
 VARIABLE = "IMAGESCOPE_TRACES"
