@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -64,6 +65,19 @@ class BudgetSpent(ImageScopeError):
     """The next step could cost more model calls or tokens than the run may still spend."""
 
     exit_code = 4
+
+
+def require_process(pid: int) -> None:
+    """Make sure that a model is asked in the process that opened it: its threads do not live on in a fork.
+
+    Raises:
+        BadInput: this is another process.
+    """
+    if os.getpid() != pid:
+        raise BadInput(
+            "the models were opened before this process was forked and do not answer in it; "
+            "start processes with multiprocessing's 'spawn', or fork before the first search"
+        )
 
 
 def shorten(text: str, limit: int = 120) -> str:
