@@ -46,8 +46,7 @@ class ImageScope:
     Args:
         services: what the graph is built with.
         graph: a name of `imagescope graphs`, or "module:attribute".
-        runs: SQLite file of the checkpoints; None is IMAGESCOPE_RUNS, else runs.sqlite beside the index;
-            False keeps none.
+        runs: SQLite file of the checkpoints; None is IMAGESCOPE_RUNS, else runs.sqlite beside the index; False: none.
         traces: SQLite file of the traces; None is IMAGESCOPE_TRACES ("off" for none), else traces.sqlite beside
             the index where checkpoints are kept; False keeps none.
         settings: defaults for every search.
@@ -203,7 +202,9 @@ class ImageScope:
                 except ReadOnly as error:
                     if not self._anywhere:
                         raise
-                    notes.append({"step": "run", "kind": "skipped", "detail": f"the run is not kept: {error}"})
+                    notes.append(
+                        {"step": "run", "kind": "skipped", "detail": f"the run is not kept: {error}"}
+                    )
             yield saver, notes
 
     def _settings(self, given: dict[str, Any]) -> Settings:
@@ -242,6 +243,7 @@ def index_folder(
     """
     folder, place = Path(folder), None if out is None else Path(out)
     chosen = load_profile(profile or DEFAULT_PROFILE)
+    name = chosen.name if chosen.name in PROFILES else Path(chosen.name).name
     find_images(folder, place, only)  # what is wrong with the folder is told before any weights are read
     captioner = open_roles(chosen)["captioner"]
     prompt = load_prompt("caption", prompt_set=chosen.prompt_set).fill()
@@ -249,7 +251,7 @@ def index_folder(
         build(
             *(folder, place, open_embedder_of(chosen), captioner, prompt),
             captioner_weights=weights_of(captioner),
-            profile=chosen.name if chosen.name in PROFILES else Path(chosen.name).name,
+            profile=name,
             only=only,
             progress=progress,
         )

@@ -181,4 +181,6 @@ def _plain() -> JsonPlusSerializer:
 
 def _unusable(path: Path, error: Exception) -> str:
     named = "IMAGESCOPE_RUNS" if path.name == FILE else "IMAGESCOPE_RUNS or, for conversations, --store"
-    return f"cannot keep the run in {str(path)!r}: {error}; make room there, or name another file with {named}"
+    return (
+        f"cannot keep the run in {str(path)!r}: {error}; make room there, or name another file with {named}"
+    )

@@ -17,12 +17,14 @@ _SHORTEST, _SHORTEST_OF_OURS = 8, 4  # characters; a shorter value of a variable
 _PLACEHOLDERS = {"none", "null", "true", "false", "empty", "dummy", "local"}
 _NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 _NAME = (
-    r"(?:[\w-]{0,40}[-_ ])?(?:api[-_ ]?key|apikey|access[-_ ]?key|private[-_ ]?key|(?:auth|access|refresh|bearer)[-_ ]?token"
+    r"(?:[\w-]{0,40}[-_ ])?(?:(?:api|access|private)[-_ ]?key|(?:auth|access|refresh|bearer)[-_ ]?token"
     r"|secret|client[-_ ]?secret|passw(?:or)?d|passphrase|authorization|credentials?|cookie)"
 )
 # every pattern stops before quotes and backslashes, so that JSON text stays JSON
 _PATTERNS = (
-    re.compile(r"\b(?:sk|pk|rk|hf|gh[pousr]|github_pat|glpat|nvapi|gsk|xox[abpr]|AKIA|AIza)[-_]?[A-Za-z0-9_-]{16,}"),
+    re.compile(
+        r"\b(?:sk|pk|rk|hf|gh[pousr]|github_pat|glpat|nvapi|gsk|xox[abpr]|AKIA|AIza)[-_]?[A-Za-z0-9_-]{16,}"
+    ),
     re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),
     re.compile(r"(?i)(?<=bearer )(?!\[secret\])[A-Za-z0-9._~+/=-]{8,}"),
     re.compile(r"(?<=://)[^/\s\"\\?#<>]+(?=@)"),

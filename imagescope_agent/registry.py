@@ -55,8 +55,8 @@ def _load(target: str, *, kind: str) -> Any:
 
 
 def _is_judge(found: Any) -> bool:
-    call = found if inspect.isroutine(found) else getattr(type(found), "__call__", None)
-    return inspect.iscoroutinefunction(call) and _takes(found, 2)
+    called = type(found).__call__ if callable(found) else None
+    return any(map(inspect.iscoroutinefunction, (found, called))) and _takes(found, 2)
 
 
 def _is_graph(found: Any) -> bool:

@@ -120,6 +120,15 @@ class Collection:
         self._row(name)
         return inside(self.folder, name)
 
+    def key(self, name: str) -> str:
+        """The sha256 of the file as it was indexed.
+
+        Raises:
+            BadInput: no such id.
+        """
+        self._row(name)
+        return self._keys[name]
+
     def caption(self, name: str) -> str:
         """The caption of an image, "" where there is none.
 

@@ -242,14 +242,14 @@ def read_vectors(out: Path, manifest: Manifest, which: dict[str, str]) -> faiss.
     if not data.startswith(_FLAT):
         raise damaged(out, f"{file} holds another kind of index")
     try:
-        index = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
+        index: Any = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
     except RuntimeError as error:
         raise damaged(out, f"{file} is not what was written") from error
     if index.ntotal != len(manifest.entries) or index.d != manifest.dimension:
         raise damaged(out, f"{file} does not fit {MANIFEST}")
     if not np.isfinite(faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d)).all():
         raise damaged(out, f"{file} holds a number that is none")
-    return index
+    return index  # type: ignore[no-any-return]
 
 
 def damaged(out: Path, why: str) -> BadInput:
