@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import secrets
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -13,9 +14,12 @@ from PIL import Image
 
 from imagescope_agent.collection.images import ImageProblem, load
 from imagescope_agent.collection.index import Collection
+from imagescope_agent.errors import BadInput
+from imagescope_agent.untrusted import create_file
 
 SIDE = 320  # pixels, longest side on the page
 UPLOADS = "uploads"  # beside the index: a conversation outlives the browser's temporary files
+MOST_UPLOADS = 2**30  # bytes of them
 _CHUNK = 4096  # characters of one escape sequence
 KITTY = ("kitty", "ghostty")
 
@@ -35,6 +39,30 @@ def data_uri(name: str, collection: Collection, *, side: int = SIDE) -> str:
         return _encoded(path, side, key, (stamp.st_mtime_ns, stamp.st_size))
     except (ImageProblem, OSError, ValueError, RuntimeError):
         return ""
+
+
+def keep(upload: Path, collection: Collection) -> str:
+    """An uploaded picture made anew and kept beside the index: an image of the collection, or a path.
+
+    Raises:
+        ImageProblem: it is no image that can be used.
+        BadInput: no more are kept, or a link leads out of the folder of the index.
+    """
+    picture = load(upload)
+    if known := collection.id_of(picture.key):
+        return known
+    ref = picture.ref()
+    folder = collection.location / UPLOADS
+    folder.mkdir(exist_ok=True)
+    if folder.is_symlink() or sum(each.lstat().st_size for each in folder.iterdir()) > MOST_UPLOADS:
+        raise BadInput(f"no more pictures are kept in {str(folder)!r}; whoever serves the page must clear it")
+    path = folder / f"{ref.key}{'.png' if ref.data.startswith(b'PNG', 1) else '.jpg'}"
+    if not path.exists():
+        partial = path.with_suffix(f".{secrets.token_hex(8)}.part")
+        with os.fdopen(create_file(partial), "wb") as file:
+            file.write(ref.data)
+        partial.replace(path)
+    return str(path)
 
 
 def _uploaded(name: str, collection: Collection) -> Path:

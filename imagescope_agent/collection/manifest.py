@@ -72,18 +72,28 @@ class Manifest:
     skipped: tuple[Skipped, ...]
     profile: str = ""
 
-    def __post_init__(self) -> None:
-        texts = (self.folder, self.embedder, self.captioner, self.profile)
-        if not all(isinstance(text, str) for text in texts) or "\0" in self.folder:
-            raise ValueError("a name is no text")
-        if not isinstance(self.dimension, int) or not 0 < self.dimension <= 2**16:
-            raise ValueError("no dimension of vectors")
-        for which in (self.image_vectors, self.caption_vectors):
-            if not _VECTORS.fullmatch(which["file"]) or not isinstance(which["sha256"], str):
-                raise ValueError("no name of a file of vectors")
-        names = [entry.id for entry in self.entries]
-        if len(set(names)) < len(names) or not all(map(_is_sound, self.entries)):
-            raise ValueError("an entry is none")
+
+def _sound(found: Manifest) -> Manifest:
+    """A manifest that was read, where every value can be what it should.
+
+    Raises:
+        ValueError, TypeError, KeyError: one cannot.
+    """
+    texts = (found.folder, found.embedder, found.captioner, found.profile)
+    if not all(isinstance(text, str) for text in texts) or "\0" in found.folder:
+        raise ValueError("a name is no text")
+    if not isinstance(found.dimension, int) or not 0 < found.dimension <= 2**16:
+        raise ValueError("no dimension of vectors")
+    for which in (found.image_vectors, found.caption_vectors):
+        if not _VECTORS.fullmatch(which["file"]) or not isinstance(which["sha256"], str):
+            raise ValueError("no name of a file of vectors")
+    names = [entry.id for entry in found.entries]
+    skipped = [text for item in found.skipped for text in (item.id, item.reason)]
+    if len(set(names)) < len(names) or not all(map(_is_sound, found.entries)):
+        raise ValueError("an entry is none")
+    if not all(isinstance(text, str) for text in skipped):
+        raise ValueError("a reason is no text")
+    return found
 
 
 def _is_sound(entry: Entry) -> bool:
@@ -216,7 +226,7 @@ def read(out: Path) -> Manifest:
             raise damaged(out, f"{MANIFEST} does not match its checksum")
         content["entries"] = tuple(Entry(**entry) for entry in content["entries"])
         content["skipped"] = tuple(Skipped(**item) for item in content["skipped"])
-        return Manifest(**content)
+        return _sound(Manifest(**content))
     except OSError as error:
         raise damaged(out, f"{MANIFEST} is unreadable ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
