@@ -135,7 +135,7 @@ class ImageScope:
             raise BadInput(
                 f"the graph {self.graph!r} takes no rejected images; choose 'cotrr' or a conversation"
             )
-        return list(ids)
+        return [ids] if isinstance(ids, str) else list(ids)
 
     def resume(self, run: str) -> SearchResult:
         """Finish a search that was cut off, its finished steps not repeated; of a finished one the result.
