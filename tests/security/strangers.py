@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,13 @@ def written_before(index: Path, profile: str | None) -> None:
     rewritten(index, profile=None)
     if profile is not None:
         (index / "profile").write_text(profile, encoding="utf-8")
+
+
+@contextmanager
+def database(path: Path) -> Iterator[sqlite3.Connection]:
+    """A database, what is done with it kept, and closed."""
+    with closing(sqlite3.connect(path)) as base, base:
+        yield base
 
 
 def snapshot(folder: Path) -> dict[str, bytes | str]:
