@@ -66,7 +66,7 @@ def parse_json(text: str | bytes, *, deepest: int = DEEPEST, most: int | None = 
     except RecursionError:
         raise ValueError("nested too deeply") from None
     level = [value]
-    for _ in range(deepest + 1):
+    for _ in range(deepest):
         level = [inner for each in level for inner in _inside(each)]
         if not level:
             return value

@@ -115,7 +115,7 @@ def test_nothing_that_is_kept_of_searches_and_conversations_holds_a_secret(
             raise UnreadableReply(f"HTTP 200 from {URL}", reply=f"{KEY} Basic {LOGIN}")
         return think(asked)
 
-    judge = Role("judge", Told(f"Yes: {KEY}, Authorization: Basic {LOGIN}"))
+    judge = Role("judge", Told(reply=f"Yes: {KEY}, Authorization: Basic {LOGIN}"))
     services = talking(world, reasoner=world.role("reasoner", echo), judge=judge)
     assert PASSWORD not in weights_of(judge)
     result = ImageScope(services).search("a red square")
@@ -143,7 +143,7 @@ def test_a_manifest_holds_no_secret(world: Any) -> None:
 
     learn({"key": KEY})
     captioner = world.role("captioner", f"a square, says {KEY}")
-    weights = weights_of(Role("captioner", Told("x")))
+    weights = weights_of(Role("captioner", Told(reply="x")))
     asyncio.run(build(world.folder, None, world.embedder, captioner, "?", captioner_weights=weights))
     kept = b"".join(data for data in snapshot(world.folder).values() if isinstance(data, bytes))
     assert HIDDEN.encode() in kept
