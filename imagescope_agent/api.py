@@ -6,30 +6,35 @@ import asyncio
 import json
 import os
 import uuid
-from collections.abc import Container, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from imagescope_agent.checkpoints import FILE, limit, make_room, open_checkpoints
+from imagescope_agent.checkpoints import FILE, ReadOnly, limit, make_room, open_checkpoints, reading
+from imagescope_agent.collection import manifest
 from imagescope_agent.collection.build import Report, build, find_images, patterns_of
-from imagescope_agent.collection.journal import storing
-from imagescope_agent.collection.manifest import damaged, find
-from imagescope_agent.errors import BadInput
+from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
-from imagescope_agent.profiles.profile import load_profile
+from imagescope_agent.profiles import PROFILES
+from imagescope_agent.profiles.profile import is_local, load_profile
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.registry import load_graph, resolve
 from imagescope_agent.results import SearchResult, to_result
 from imagescope_agent.services import Services, open_embedder_of, open_roles, open_services, weights_of
 from imagescope_agent.settings import Settings
+from imagescope_agent.state import Note
 from imagescope_agent.traces.attach import recording
 from imagescope_agent.traces.store import VARIABLE, place
+from imagescope_agent.untrusted import beside, read_file
 
 RUNS_VARIABLE = "IMAGESCOPE_RUNS"
 PROFILE_FILE = "profile"
+NAME_BYTES = 4096
 DEFAULT_PROFILE = "mini"
 
 _Value = TypeVar("_Value")
@@ -41,8 +46,7 @@ class ImageScope:
     Args:
         services: what the graph is built with.
         graph: a name of `imagescope graphs`, or "module:attribute".
-        runs: SQLite file of the checkpoints; None is IMAGESCOPE_RUNS, else runs.sqlite beside the index;
-            False keeps none.
+        runs: SQLite file of the checkpoints; None is IMAGESCOPE_RUNS, else runs.sqlite beside the index; False: none.
         traces: SQLite file of the traces; None is IMAGESCOPE_TRACES ("off" for none), else traces.sqlite beside
             the index where checkpoints are kept; False keeps none.
         settings: defaults for every search.
@@ -67,7 +71,9 @@ class ImageScope:
         self._build = load_graph(graph)
         self._given = settings
         self._settings({})
-        self._runs = None if runs is False else _runs_file(services, None if runs is True else runs)
+        named = os.environ.get(RUNS_VARIABLE) if runs is None or isinstance(runs, bool) else runs
+        self._anywhere = not named  # nobody said where; a search is worth more than its checkpoints
+        self._runs = None if runs is False else _runs_file(services, named)
         unwanted = runs is False and traces is None and not os.environ.get(VARIABLE)
         self.traces = None if unwanted else place(services.collection.location, traces)
 
@@ -129,7 +135,7 @@ class ImageScope:
             raise BadInput(
                 f"the graph {self.graph!r} takes no rejected images; choose 'cotrr' or a conversation"
             )
-        return list(ids)
+        return [ids] if isinstance(ids, str) else list(ids)
 
     def resume(self, run: str) -> SearchResult:
         """Finish a search that was cut off, its finished steps not repeated; of a finished one the result.
@@ -144,17 +150,19 @@ class ImageScope:
         if self._runs is None or not self._runs.is_file():
             raise BadInput(f"there is no run {run!r}: no runs are kept here; search again")
         async with open_checkpoints(self._runs) as saver:
-            kept = await saver.aget_tuple(_config(run))
+            with reading(self._runs):
+                kept = await saver.aget_tuple(_config(run))
         if kept is None:
             raise BadInput(f"there is no run {run!r} in {str(self._runs)!r}; search again")
-        metadata: Mapping[str, Any] = kept.metadata
-        for name, ours in (("graph", self.graph), ("profile", self.services.profile)):
-            if (made_by := metadata.get(name)) != ours:
-                raise BadInput(
-                    f"run {run!r} belongs to the {name} {made_by!r}; open the collection with that"
-                )
-        settings = Settings(**json.loads(metadata["settings"]))
-        return await self._run(None, run, settings)
+        with reading(self._runs):
+            metadata: Mapping[str, Any] = kept.metadata
+            for name, ours in (("graph", self.graph), ("profile", self.services.profile)):
+                if (made_by := metadata.get(name)) != ours:
+                    raise BadInput(
+                        f"run {run!r} belongs to the {name} {made_by!r}; open the collection with that"
+                    )
+            judges = {*JUDGES, self._settings({}).judge or OWN_JUDGE}
+            return await self._run(None, run, Settings.from_record(metadata.get("settings"), judges=judges))
 
     async def _run(self, query: dict[str, Any] | None, run: str, settings: Settings) -> SearchResult:
         self.services.collection.require_weights(self.services.embedder.weights)  # before any model is asked
@@ -162,16 +170,14 @@ class ImageScope:
         config = _config(run, graph=self.graph, profile=self.services.profile, settings=told)
         with recording(self.traces, self.services, settings) as recorders:
             config["callbacks"] = [*recorders]
-            if self._runs is None:
-                graph = self._build(self.services)
-                state = await graph.ainvoke(query, config, context=settings)
-            else:
-                async with open_checkpoints(self._runs) as saver:
+            async with self._keeping() as (saver, notes):
+                if saver is not None:
                     await make_room(saver, limit(), keep=run)
-                    graph = self._build(self.services, checkpointer=saver)
-                    # "sync": what a step found is on disk before the next one starts, so a kill loses one step
-                    state = await graph.ainvoke(query, config, context=settings, durability="sync")
-        notes = [note for recorder in recorders for note in recorder.notes()]
+                graph = self._build(self.services, checkpointer=saver)
+                # "sync": what a step found is on disk before the next one starts, so a kill loses one step
+                kept: Any = {} if saver is None else {"durability": "sync"}
+                state = await graph.ainvoke(query, config, context=settings, **kept)
+        notes += [note for recorder in recorders for note in recorder.notes()]
         state = {**state, "notes": [*state["notes"], *notes]}
         collection = self.services.collection
         return to_result(
@@ -184,6 +190,22 @@ class ImageScope:
             settings=settings.to_dict(),
             weights=self.services.weights,
         )
+
+    @asynccontextmanager
+    async def _keeping(self) -> AsyncIterator[tuple[AsyncSqliteSaver | None, list[Note]]]:
+        """The store of the runs, and notes; none, with a note, where an index lies on a disk that takes nothing."""
+        async with AsyncExitStack() as stack:
+            saver, notes = None, list[Note]()
+            if self._runs is not None:
+                try:
+                    saver = await stack.enter_async_context(open_checkpoints(self._runs))
+                except ReadOnly as error:
+                    if not self._anywhere:
+                        raise
+                    notes.append(
+                        {"step": "run", "kind": "skipped", "detail": f"the run is not kept: {error}"}
+                    )
+            yield saver, notes
 
     def _settings(self, given: dict[str, Any]) -> Settings:
         settings = Settings.load(self.services.settings, **{**self._given, **given})
@@ -224,39 +246,49 @@ def index_folder(
     """
     folder, place = Path(folder), None if out is None else Path(out)
     chosen = load_profile(profile or DEFAULT_PROFILE)
+    name = chosen.name if chosen.name in PROFILES else Path(chosen.name).name
     patterns = patterns_of(folder, place) if exclude is None else exclude
     find_images(
         folder, place, only, patterns
-    )  # what is wrong with the folder is told before any weights are read
+    )  # what is wrong with the folder is told before weights are read
     captioner = open_roles(chosen)["captioner"]
     prompt = load_prompt("caption", prompt_set=captioner.prompt_set).fill()
-    report = run_sync(
+    return run_sync(
         build(
             *(folder, place, open_embedder_of(chosen), captioner, prompt),
             captioner_weights=weights_of(captioner),
+            profile=name,
             only=only,
             exclude=exclude,
             progress=progress,
         )
     )
-    with storing(Path(report.index)):
-        (Path(report.index) / PROFILE_FILE).write_text(chosen.name, encoding="utf-8")
-    return report
 
 
 def profile_of(folder: Path | str) -> str:
-    """The profile that made an index.
+    """The profile that made an index, where whoever made it may choose: one that ships and sends nothing anywhere.
 
     Raises:
-        BadInput: nothing is indexed there, or the index is damaged.
+        BadInput: nothing is indexed there, the index is damaged, or it was made with another profile.
     """
-    index = find(Path(folder))
+    index = manifest.find(Path(folder))
+    name = manifest.read(index).profile or _profile_file(index)
+    if not is_local(name):
+        raise BadInput(
+            f"the index in {str(index)!r} was made with the profile {shorten(name, 60)!r}, which is for its user to "
+            "choose; it needs your own --profile: a name of `imagescope profiles` or your .toml file"
+        )
+    return name
+
+
+def _profile_file(index: Path) -> str:
+    """The profile of an index that keeps it in a file of its own, as those of earlier versions do."""
     try:
-        return (index / PROFILE_FILE).read_text(encoding="utf-8").strip()
+        return read_file(index / PROFILE_FILE, NAME_BYTES).decode("utf-8").strip()
     except FileNotFoundError:
         return DEFAULT_PROFILE
     except (OSError, UnicodeDecodeError) as error:
-        raise damaged(index, f"{PROFILE_FILE} is unreadable") from error
+        raise manifest.damaged(index, f"{PROFILE_FILE} is unreadable") from error
 
 
 def run_sync(work: Coroutine[Any, Any, _Value]) -> _Value:
@@ -269,9 +301,8 @@ def run_sync(work: Coroutine[Any, Any, _Value]) -> _Value:
         return thread.submit(asyncio.run, work).result()
 
 
-def _runs_file(services: Services, given: Path | str | None) -> Path:
-    named = given or os.environ.get(RUNS_VARIABLE)
-    return Path(named).expanduser() if named else services.collection.location / FILE
+def _runs_file(services: Services, named: Path | str | None) -> Path:
+    return Path(named).expanduser() if named else beside(services.collection.location, FILE)
 
 
 def _config(run: str, **metadata: str) -> RunnableConfig:

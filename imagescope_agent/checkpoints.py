@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +17,9 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra
+from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra, shorten
+from imagescope_agent.redact import redact
+from imagescope_agent.untrusted import require_tables_only
 
 FILE = "runs.sqlite"
 LIMIT_VARIABLE = "IMAGESCOPE_RUNS_MB"
@@ -25,6 +29,10 @@ POSTGRES = ("postgresql://", "postgres://")
 SETUP_LOCK = 0x696D6167  # any number that is always the same: whoever makes the tables holds it
 
 
+class ReadOnly(BadInput):
+    """The place where runs should be kept takes nothing."""
+
+
 @asynccontextmanager
 async def open_checkpoints(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
     """A checkpoint store in one SQLite file, made when it is not there.
@@ -32,19 +40,53 @@ async def open_checkpoints(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
     The allow-list of types is empty: a state holds plain values, and nothing else is ever read back.
 
     Raises:
-        BadInput: the file cannot be written, or is no such store.
+        ReadOnly: the file cannot be written.
+        BadInput: it is no such store.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unusable(path, error) from error
-    try:
+        await asyncio.to_thread(_look_at, path)
         async with aiosqlite.connect(path, timeout=PATIENCE) as connection:
             saver = AsyncSqliteSaver(connection, serde=_plain())
             await saver.setup()
             yield saver
+    except OSError as error:
+        raise ReadOnly(_unusable(path, error)) from error
     except sqlite3.Error as error:
-        raise _unusable(path, error) from error
+        name = getattr(error, "sqlite_errorname", "")
+        kind = ReadOnly if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")) else BadInput
+        raise kind(_unusable(path, error)) from error
+
+
+def _look_at(path: Path) -> None:
+    """Find out whether a store may be opened before a connection with a thread of its own is.
+
+    Raises:
+        OSError: the place is read-only.
+        sqlite3.Error: it is no store of ours.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for each in (path.parent, path):
+        if each.exists() and not os.access(each, os.W_OK, effective_ids=True):
+            raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), str(each))
+    if path.exists():
+        with closing(sqlite3.connect(path, timeout=PATIENCE)) as base:
+            require_tables_only(base)
+
+
+@contextmanager
+def reading(place: Path | str) -> Iterator[None]:
+    """Turn what goes wrong with kept values, which somebody else may have written, into one line.
+
+    Raises:
+        BadInput: in place of whatever values of a wrong kind cause.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise BadInput(
+            f"what {redact(str(place))!r} keeps is damaged ({type(error).__name__}: {shorten(str(error))}); "
+            "begin anew, with another file where this one is not yours"
+        ) from error
 
 
 @asynccontextmanager
@@ -137,8 +179,8 @@ def _plain() -> JsonPlusSerializer:
     return JsonPlusSerializer(allowed_msgpack_modules=[])
 
 
-def _unusable(path: Path, error: Exception) -> BadInput:
-    return BadInput(
-        f"cannot keep the run in {str(path)!r}: {error}; "
-        "make room there, or name another file with IMAGESCOPE_RUNS"
+def _unusable(path: Path, error: Exception) -> str:
+    named = "IMAGESCOPE_RUNS" if path.name == FILE else "IMAGESCOPE_RUNS or, for conversations, --store"
+    return (
+        f"cannot keep the run in {str(path)!r}: {error}; make room there, or name another file with {named}"
     )

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from imagescope_agent.errors import BadInput, ImageScopeError
+from imagescope_agent.redact import redact
 
 COMMANDS = {  # name: (module, help), in the order of the help
     "demo": ("demo", "draw a collection, index it, search it, and write a page with pictures"),
@@ -54,7 +55,10 @@ class _Parser(argparse.ArgumentParser):
     """Reports a wrong command line in one line, like every other bad input."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(BadInput.exit_code, f"{self.prog}: {message} (see `{self.prog} --help`)\n")
+        from imagescope_agent.commands import plain
+
+        told = plain(redact(" ".join(message.split())))
+        self.exit(BadInput.exit_code, f"{self.prog}: {told} (see `{self.prog} --help`)\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -108,7 +112,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print("imagescope: " + " ".join(message.split()), file=sys.stderr)
+    from imagescope_agent.commands import plain
+
+    print("imagescope: " + plain(redact(" ".join(message.split()))), file=sys.stderr)
     return code
 
 

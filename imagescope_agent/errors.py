@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from imagescope_agent.redact import redact
+
 
 class ImageScopeError(Exception):
-    """Any failure this package reports; its message is one line: what is wrong and how to mend it."""
+    """Any failure this package reports; its message is one line, without secrets: what is wrong and how to mend it."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redact(str(message)))
 
 
 class BadInput(ImageScopeError):
@@ -53,7 +59,7 @@ class UnreadableReply(ImageScopeError):
         self, problem: str, *, prompt: str = "", reply: str = "", usage: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(f"{problem}; the reply was {shorten(reply)!r}")
-        self.problem = problem
+        self.problem = redact(problem)
         self.prompt = prompt
         self.reply = reply
         self.usage = dict(usage or {})
@@ -68,6 +74,19 @@ class BudgetSpent(ImageScopeError):
 def may_pass(error: BaseException) -> bool:
     """Whether what failed may succeed when it is tried again: for retry policies."""
     return isinstance(error, BackendUnavailable) and not isinstance(error, Misconfigured)
+
+
+def require_process(pid: int) -> None:
+    """Make sure that a model is asked in the process that opened it: its threads do not live on in a fork.
+
+    Raises:
+        BadInput: this is another process.
+    """
+    if os.getpid() != pid:
+        raise BadInput(
+            "the models were opened before this process was forked and do not answer in it; "
+            "start processes with multiprocessing's 'spawn', or fork before the first search"
+        )
 
 
 def shorten(text: str, limit: int = 120) -> str:

@@ -13,14 +13,14 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from PIL import Image
-from pydantic import ValidationError
 
 from imagescope_agent.collection.embed import Composer, Embedder, Vectors, open_embedder
 from imagescope_agent.collection.index import Collection
-from imagescope_agent.errors import BadInput, shorten
+from imagescope_agent.errors import BadInput, ImageScopeError, require_process, shorten
 from imagescope_agent.mllms import MLLMS
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.profiles.profile import ROLES, Profile, load_profile
+from imagescope_agent.redact import learn, redact
 from imagescope_agent.registry import resolve
 
 COLLECTION_VARIABLE = "IMAGESCOPE_COLLECTION"
@@ -57,13 +57,16 @@ class LateEmbedder:
     """An embedder that is opened, once, when it is first needed."""
 
     def __init__(self, opener: Callable[[], Embedder]) -> None:
-        self._opener, self._lock = opener, threading.Lock()
+        self._opener, self._lock, self._pid = opener, threading.Lock(), 0
 
     @cached_property
     def _embedder(self) -> Embedder:
+        self._pid = os.getpid()
         return self._opener()
 
     def _opened(self) -> Embedder:
+        if self._pid:
+            require_process(self._pid)
         with self._lock:  # searches in threads must not load the weights twice
             return self._embedder
 
@@ -127,7 +130,7 @@ def open_embedder_of(profile: Profile) -> LateEmbedder:
 
 def weights_of(role: Role) -> str:
     """The exact weights behind a role, or the kind of model when it does not say."""
-    return str(getattr(role.model, "weights", "") or role.model._llm_type)
+    return redact(str(getattr(role.model, "weights", "") or role.model._llm_type))
 
 
 def serve_from_environment() -> Services:
@@ -149,10 +152,13 @@ def serve_from_environment() -> Services:
 @cache
 def _model(options: str) -> BaseChatModel:
     arguments = json.loads(options)
+    learn(arguments)
     hosted = resolve(arguments.pop("mllm"), MLLMS, kind="model class")
     try:
         model: BaseChatModel = hosted(**arguments)
-    except (TypeError, ValidationError) as error:
+    except ImageScopeError:
+        raise
+    except Exception as error:  # a class of somebody else may refuse its options in any way
         raise BadInput(
             f"model options {options} do not fit: {shorten(str(error))}; mend the profile"
         ) from error

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from imagescope_agent.errors import BadInput, suggest
+from imagescope_agent.errors import BadInput, shorten, suggest
+from imagescope_agent.untrusted import parse_json
 
 PREFIX = "IMAGESCOPE_"
 CLARIFY = ("information", "random", "never")
@@ -87,6 +88,28 @@ class Settings:
             if name not in names:
                 raise BadInput(f"there is no setting {name!r}; {suggest(name, names)}")
         return cls(**values)
+
+    @classmethod
+    def from_record(cls, text: object, *, judges: Container[str]) -> Settings:
+        """Settings as a kept run has them; a run may be a stranger's, so it names no code.
+
+        Args:
+            text: JSON of `to_dict`.
+            judges: those that a run may name.
+
+        Raises:
+            BadInput: they are damaged, or name another judge.
+        """
+        try:
+            settings = cls(**parse_json(str(text), deepest=2))
+        except (ValueError, TypeError) as error:
+            raise BadInput(f"the settings of the run are damaged ({error}); begin a new one") from error
+        if settings.judge is not None and settings.judge not in judges:
+            raise BadInput(
+                f"the run was begun with the judge {shorten(settings.judge, 60)!r}; "
+                "name it yourself to go on with it, or begin a new one"
+            )
+        return settings
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values, ready for `load` or for a record of the run."""

@@ -20,13 +20,14 @@ from typing import Any
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from imagescope_agent.chat.locks import database_lock, file_lock
-from imagescope_agent.chat.session import GRAPH, Progress, Session, check_name
-from imagescope_agent.checkpoints import POSTGRES, open_store
+from imagescope_agent.chat.session import GRAPH, Progress, Session, check_name, sound
+from imagescope_agent.checkpoints import POSTGRES, open_store, reading
 from imagescope_agent.errors import BadInput
 from imagescope_agent.nodes.hear import NEW
 from imagescope_agent.registry import load_graph
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
+from imagescope_agent.untrusted import beside
 
 __all__ = ["CHATS_VARIABLE", "FILE", "Chats", "Session", "open_chats"]
 
@@ -50,7 +51,7 @@ async def open_chats(
         BadInput: an unusable store or setting.
         BackendUnavailable: the database does not answer.
     """
-    place = store or os.environ.get(CHATS_VARIABLE) or services.collection.location / FILE
+    place = store or os.environ.get(CHATS_VARIABLE) or beside(services.collection.location, FILE)
     async with open_store(place) as saver:
         yield Chats(services, saver, Settings.load(services.settings, **settings), place)
 
@@ -71,6 +72,7 @@ class Chats:
         self.services, self.saver, self.settings = services, saver, settings
         self.graph = load_graph(GRAPH)(services, checkpointer=saver)
         self._place = str(place)
+        self.place = self._place or "this process"
         self._scope = _scope(self._place, services.collection.location)
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -112,18 +114,18 @@ class Chats:
         Returns:
             {"thread", "turns": how many, "last": its last message, "at": when it was last used, ISO 8601}.
         """
-        keys = {
-            kept.config["configurable"]["thread_id"]
-            async for kept in self.saver.alist(None, filter={"begun": True})
-        }
         rows = []
-        for thread in [key.removeprefix(self._scope) for key in keys if self._ours(key)]:
-            snapshot = await self.graph.aget_state(Session(self, thread).config())
-            turns = snapshot.values.get("turns", [])
-            last = turns[-1]["message"] if turns else ""
-            rows.append(
-                {"thread": thread, "turns": len(turns), "last": last, "at": snapshot.created_at or ""}
-            )
+        with reading(self.place):
+            keys = {
+                kept.config["configurable"]["thread_id"]
+                async for kept in self.saver.alist(None, filter={"begun": True})
+            }
+            for thread in [key.removeprefix(self._scope) for key in keys if self._ours(key)]:
+                snapshot = await self.graph.aget_state(Session(self, thread).config())
+                turns = sound(snapshot.values).get("turns", [])
+                last = turns[-1]["message"] if turns else ""
+                at = str(snapshot.created_at or "")
+                rows.append({"thread": thread, "turns": len(turns), "last": last, "at": at})
         return sorted(rows, key=lambda row: (row["at"], row["thread"]), reverse=True)
 
     async def delete(self, thread: str) -> None:

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.errors import BackendUnavailable, BadInput
 
 PATIENCE = 300.0  # seconds to wait for a turn of another process
 _PAUSE = 0.05
@@ -27,13 +27,16 @@ async def file_lock(folder: Path, name: str, *, patience: float = PATIENCE) -> A
 
     Raises:
         BackendUnavailable: another process holds it for longer than `patience` seconds.
+        BadInput: the folder is a link to another.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if folder.is_symlink():
+        raise BadInput(f"{str(folder)!r} is a link; remove it, or keep conversations elsewhere with --store")
     path = folder / f"{name}.lock"
     held: list[int] = []
 
     async def attempt() -> bool:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and os.fstat(handle).st_ino == path.stat().st_ino:  # not a file that was removed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from html import escape
@@ -13,11 +12,11 @@ from typing import Any
 import gradio as gr
 
 from imagescope_agent.chat import Chats, Session, views
-from imagescope_agent.chat.pictures import data_uri
-from imagescope_agent.collection.images import load
-from imagescope_agent.errors import BadInput, ImageScopeError, shorten
+from imagescope_agent.chat.gate import browser_of
+from imagescope_agent.chat.own import Own
+from imagescope_agent.chat.pictures import data_uri, keep
+from imagescope_agent.errors import ImageScopeError, shorten
 
-UPLOADS = "uploads"  # beside the index: a conversation outlives the browser's temporary files
 AT_ONCE = 32  # turns in flight; models merge their requests into batches
 LISTED = 50  # conversations to choose from
 Update = dict[Any, Any]  # component -> its new value
@@ -28,10 +27,11 @@ class Page:
 
     Args:
         chats: the conversations.
+        apart: each browser sees its own conversations only, for a page that many people use.
     """
 
-    def __init__(self, chats: Chats) -> None:
-        self.chats = chats
+    def __init__(self, chats: Chats, *, apart: bool = False) -> None:
+        self.chats, self.apart = chats, apart
         self._at_work: set[asyncio.Task[Any]] = set()
 
     def blocks(self) -> gr.Blocks:
@@ -100,63 +100,77 @@ class Page:
         on(self.new.click, self.begun)
         on(self.others.input, self.opened, self.others)
 
-    async def opened(self, thread: str | None) -> AsyncIterator[Update]:
+    def _own(self, request: gr.Request) -> Own:
+        """The conversations of whoever asks."""
+        return Own(self.chats, browser_of(dict(request.cookies)) if self.apart else None)
+
+    async def opened(self, thread: str | None, request: gr.Request) -> AsyncIterator[Update]:
         """Show a conversation; one whose last turn was cut off is finished first."""
+        own = self._own(request)
         if not thread:
-            yield await self._view(None)
+            yield await self._view(own, None)
             return
         session: Session | None = None
 
         async def opening(step: Callable[[str], None]) -> None:
             nonlocal session
-            session = await self.chats.open(str(thread), progress=step)
+            session = await own.open(thread, progress=step)
 
-        async for update in self._watched(opening, lambda: session):
+        async for update in self._watched(opening, own, lambda: session):
             yield update
 
-    async def said(self, message: dict[str, Any], thread: str | None) -> AsyncIterator[Update]:
+    async def said(
+        self, message: dict[str, Any], thread: str | None, request: gr.Request
+    ) -> AsyncIterator[Update]:
         """One turn of what was typed and, perhaps, a picture."""
         text, files = str(message.get("text") or ""), message.get("files") or []
-        async for update in self._turn(thread, text, files[0] if files else None):
+        async for update in self._turn(self._own(request), thread, text, files[0] if files else None):
             yield update
 
-    async def clicked(self, thread: str | None, event: gr.EventData) -> AsyncIterator[Update]:
+    async def clicked(
+        self, thread: str | None, event: gr.EventData, request: gr.Request
+    ) -> AsyncIterator[Update]:
         """One turn of what a button says: "like 3", "reject 2", "yes"."""
-        async for update in self._turn(thread, str(event._data.get("say", "")), None):
+        async for update in self._turn(self._own(request), thread, str(event._data.get("say", "")), None):
             yield update
 
-    async def undone(self, thread: str | None) -> AsyncIterator[Update]:
+    async def undone(self, thread: str | None, request: gr.Request) -> AsyncIterator[Update]:
         """Take the last turn back."""
-        session: Session | None = None
+        own, session = self._own(request), None
 
         async def undo(step: Callable[[str], None]) -> None:
             nonlocal session
-            session = await self._session(thread, step)
+            session = await own.open(thread, progress=step)
             await session.undo()
 
-        async for update in self._watched(undo, lambda: session):
+        async for update in self._watched(undo, own, lambda: session):
             yield update
 
-    async def branched(self, thread: str | None, turn: int | None) -> AsyncIterator[Update]:
+    async def branched(
+        self, thread: str | None, turn: int | None, request: gr.Request
+    ) -> AsyncIterator[Update]:
         """Go on in a new conversation from after a turn."""
-        session: Session | None = None
+        own, session = self._own(request), None
 
         async def branch(step: Callable[[str], None]) -> None:
             nonlocal session
-            session = await self._session(thread, step)
-            session = await session.branch(int(turn) if turn is not None else None)
+            session = await own.open(thread, progress=step)
+            session = await own.branch(session, int(turn) if turn is not None else None)
 
-        async for update in self._watched(branch, lambda: session):
+        async for update in self._watched(branch, own, lambda: session):
             yield update
 
-    async def begun(self) -> Update:
+    async def begun(self, request: gr.Request) -> Update:
         """An empty page; its conversation begins with the first message."""
-        return await self._view(None)
+        return await self._view(self._own(request), None)
 
-    async def _turn(self, thread: str | None, text: str, upload: str | None) -> AsyncIterator[Update]:
+    async def _turn(
+        self, own: Own, thread: str | None, text: str, upload: str | None
+    ) -> AsyncIterator[Update]:
         try:
-            image = await asyncio.to_thread(self.keep, Path(upload)) if upload else None
-            session = await self._session(thread) if thread else await self.chats.create()
+            collection = self.chats.services.collection
+            image = await asyncio.to_thread(keep, Path(upload), collection) if upload else None
+            session = await own.open(thread) if thread else await own.create()
             turns = await session.turns()
         except ImageScopeError as error:
             yield {self.progress: views.problem(str(error))}
@@ -167,12 +181,13 @@ class Page:
         async def say(step: Callable[[str], None]) -> None:
             await session.say(text, image, progress=step)
 
-        async for update in self._watched(say, lambda: session, text=text):
+        async for update in self._watched(say, own, lambda: session, text=text):
             yield update
 
     async def _watched(
         self,
         work: Callable[[Callable[[str], None]], Coroutine[Any, Any, None]],
+        own: Own,
         session: Callable[[], Session | None],
         *,
         text: str = "",
@@ -196,19 +211,14 @@ class Page:
             raise error
         if error is None:
             told = views.progress(done, working=False, seconds=time.monotonic() - start)
-            yield {**await self._view(session()), self.progress: told}
+            yield {**await self._view(own, session()), self.progress: told}
             return
         given = {self.message: {"text": text, "files": []}} if text else {}
-        yield {**await self._view(session()), **given, self.progress: views.problem(str(error))}
+        yield {**await self._view(own, session()), **given, self.progress: views.problem(str(error))}
 
-    async def _session(self, thread: str | None, step: Callable[[str], None] | None = None) -> Session:
-        if not thread:
-            raise BadInput("nothing was said yet; say what to look for")
-        return await self.chats.open(thread, progress=step)
-
-    async def _view(self, session: Session | None) -> Update:
+    async def _view(self, own: Own, session: Session | None) -> Update:
         """Everything the page shows of a conversation."""
-        rows = (await self.chats.list())[:LISTED]
+        rows = (await own.list())[:LISTED]
         known = [
             (f"{shorten(row['last'], 40) or 'nothing yet'} ({row['thread']})", row["thread"]) for row in rows
         ]
@@ -232,23 +242,3 @@ class Page:
 
     def _picture(self, name: str) -> str:
         return data_uri(name, self.chats.services.collection)
-
-    def keep(self, upload: Path) -> str:
-        """An uploaded picture made anew and kept beside the index: an image of the collection, or a path.
-
-        Raises:
-            ImageProblem: it is no image that can be used.
-        """
-        collection = self.chats.services.collection
-        picture = load(upload)
-        if known := collection.id_of(picture.key):
-            return known
-        ref = picture.ref()
-        folder = collection.location / UPLOADS
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{ref.key}{'.png' if ref.data.startswith(b'PNG', 1) else '.jpg'}"
-        if not path.exists():
-            partial = path.with_suffix(f".{os.getpid()}.part")
-            partial.write_bytes(ref.data)
-            partial.replace(path)
-        return str(path)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
-import json
 import os
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imagescope_agent.chat.gate import App, Gate, Receive, Scope, Send, refuse
 from imagescope_agent.errors import BadInput, MissingExtra
+from imagescope_agent.untrusted import parse_json
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -24,6 +27,9 @@ HOST, PORT = "127.0.0.1", 7860
 MAX_UPLOAD = 20 * 2**20  # bytes of one picture
 MAX_BODY = MAX_UPLOAD + 2**20  # bytes of a request that brings it
 MAX_MESSAGE = 2**20  # bytes of any other request
+MAX_DEPTH = 32  # of the JSON in it; the page's own is eight deep
+MAX_WAITING = 2**30  # bytes of all uploads that Gradio has not deleted yet
+MAX_FILES = 20_000  # of them
 #: The browser itself refuses to ask another machine, whatever is in a page.
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
@@ -46,12 +52,6 @@ PAGE_ONLY: dict[str, Any] = {
     "pwa": False,
     "show_error": False,
 }
-
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 async def serve(chats: Chats, *, host: str = HOST, port: int = PORT, password: str | None = None) -> None:
@@ -91,7 +91,7 @@ def make_app(chats: Chats, *, host: str = HOST, port: int = PORT, password: str 
     app = FastAPI(openapi_url=None)
     gradio.mount_gradio_app(
         app,
-        Page(chats).blocks(),
+        Page(chats, apart=password is not None).blocks(),
         path="/",
         server_name=host,
         server_port=port,
@@ -106,7 +106,17 @@ def make_app(chats: Chats, *, host: str = HOST, port: int = PORT, password: str 
             TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", "::1", host]
         )
     app.add_middleware(Guard, uploads=Path(get_upload_folder()))
+    app.add_middleware(Gate, signed_in=None if password is None else _signed_in(app))
     return app
+
+
+def _signed_in(app: FastAPI) -> Callable[[dict[str, str]], bool]:
+    """Whether cookies hold a token that Gradio gave to somebody who knew the password."""
+    from gradio.routes import App as Gradio
+
+    page = next(found for route in app.routes if isinstance(found := getattr(route, "app", None), Gradio))
+    names = [f"access-token-{kind}{page.cookie_id}" for kind in ("", "unsecure-")]
+    return lambda cookies: any(cookies.get(name) in page.tokens for name in names if cookies.get(name))
 
 
 class Guard:
@@ -118,7 +128,7 @@ class Guard:
     """
 
     def __init__(self, app: App, uploads: Path) -> None:
-        self.app, self.uploads = app, uploads.resolve()
+        self.app, self.uploads, self._coming = app, uploads.resolve(), 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -129,22 +139,38 @@ class Guard:
         form = headers.get(b"content-type", b"").startswith(b"multipart/")
         length = headers.get(b"content-length", b"0")
         if b"transfer-encoding" in headers:
-            await _refuse(send, 411, "say how long the request is")
-        elif not length.isdigit() or int(length) > (MAX_BODY if form else MAX_MESSAGE):
-            await _refuse(send, 413, "too large")
+            await refuse(send, 411, "say how long the request is")
+        elif not (length.isdigit() and len(length) < 12) or int(length) > (MAX_BODY if form else MAX_MESSAGE):
+            await refuse(send, 413, "too large")
+        elif form:
+            await self._take(int(length), scope, receive, send)
         else:
-            body = b"" if form else await _body(receive)
-            if body and not self._plain(body):
-                await _refuse(send, 403, "a message may name no file that was not uploaded")
+            body = await _body(receive, MAX_MESSAGE)
+            if body is None:
+                await refuse(send, 413, "too large")
+            elif body and _is_message(headers) and not self._plain(body):
+                await refuse(send, 403, "a message may name no file that was not uploaded")
             else:
-                await self.app(scope, receive if form else _again(body, receive), _with_headers(send))
+                await self.app(scope, _again(body, receive), _with_headers(send))
+
+    async def _take(self, length: int, scope: Scope, receive: Receive, send: Send) -> None:
+        """An upload, where there is room for it beside those that came before and those that come just now."""
+        size, files = await asyncio.to_thread(_used, self.uploads)
+        if size + self._coming + length > MAX_WAITING or files >= MAX_FILES:
+            await refuse(send, 507, "too many pictures were uploaded; try again tomorrow")
+            return
+        self._coming += length
+        try:
+            await self.app(scope, receive, _with_headers(send))
+        finally:
+            self._coming -= length
 
     def _plain(self, body: bytes) -> bool:
-        """Whether a message names no file but uploaded ones."""
+        """Whether a message names no file but uploaded ones; what cannot be read is no message of the page."""
         try:
-            return all(self._uploaded(path) for path in _paths(json.loads(body)))
-        except (ValueError, RecursionError):
-            return True  # no JSON, so no message
+            return all(self._uploaded(path) for path in _paths(parse_json(body, deepest=MAX_DEPTH)))
+        except ValueError:
+            return False
 
     def _uploaded(self, path: object) -> bool:
         try:
@@ -163,11 +189,30 @@ def _paths(value: Any) -> Iterator[object]:
             yield from _paths(each)
 
 
-async def _body(receive: Receive) -> bytes:
-    parts = []
+def _is_message(headers: dict[bytes, bytes]) -> bool:
+    """Whether a body may be read as JSON; a password comes as a form."""
+    return not headers.get(b"content-type", b"").startswith(b"application/x-www-form-urlencoded")
+
+
+def _used(folder: Path) -> tuple[int, int]:
+    """Bytes and number of the files below a folder."""
+    sizes = []
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                sizes.append(os.lstat(os.path.join(place, name)).st_size)
+    return sum(sizes), len(sizes)
+
+
+async def _body(receive: Receive, most: int) -> bytes | None:
+    """The whole body; None where it is longer than it said."""
+    parts, size = [], 0
     while True:
         message = await receive()
         parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > most:
+            return None
         if not message.get("more_body"):
             return b"".join(parts)
 
@@ -189,11 +234,6 @@ def _with_headers(send: Send) -> Send:
         await send(message)
 
     return sent
-
-
-async def _refuse(send: Send, status: int, why: str) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": [(b"connection", b"close")]})
-    await send({"type": "http.response.body", "body": f"{why}\n".encode()})
 
 
 def check_address(host: str, password: str | None) -> None:
@@ -221,4 +261,4 @@ def is_loopback(host: str) -> bool:
 
 def password_check(password: str) -> Callable[[str, str], bool]:
     """Any user name, one password; compared in constant time."""
-    return lambda user, given: hmac.compare_digest(given.encode(), password.encode())
+    return lambda user, given: hmac.compare_digest(given.encode("utf-8", "replace"), password.encode())

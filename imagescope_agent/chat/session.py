@@ -12,8 +12,10 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, Overwrite, StateSnapshot
 
 from imagescope_agent.chat.schema import is_current, migrate
+from imagescope_agent.checkpoints import reading
 from imagescope_agent.errors import BadInput
-from imagescope_agent.nodes.hear import check_message, check_reference
+from imagescope_agent.judges import JUDGES, OWN_JUDGE
+from imagescope_agent.nodes.hear import NEW, check_message, check_reference
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import State, Turn
 from imagescope_agent.traces.attach import recording
@@ -46,8 +48,9 @@ class Session:
 
     async def state(self) -> dict[str, Any]:
         """What the conversation knows (see `State`)."""
-        values: dict[str, Any] = (await self.chats.graph.aget_state(self.config())).values
-        return values
+        with reading(self.chats.place):
+            values: dict[str, Any] = (await self.chats.graph.aget_state(self.config())).values
+            return sound(values)
 
     async def turns(self) -> list[Turn]:
         """The finished turns, the first one first."""
@@ -140,6 +143,10 @@ class Session:
             BadInput: there is no such conversation, or this version or profile cannot go on with it.
             BackendUnavailable: a model does not answer.
         """
+        with reading(self.chats.place):
+            return await self._settled(progress)
+
+    async def _settled(self, progress: Progress | None) -> StateSnapshot:
         snapshot = await self._head()
         metadata: Mapping[str, Any] = snapshot.metadata or {}
         if (made_by := metadata.get("profile")) != self.chats.services.profile:
@@ -150,7 +157,9 @@ class Session:
             await self._migrate(snapshot)
             snapshot = await self._head()
         elif snapshot.next not in REST or await self._accepted():
-            await self._run(None, Settings(**json.loads(metadata["settings"])), progress)
+            judges = {*JUDGES, self.chats.settings.judge or OWN_JUDGE}
+            settings = Settings.from_record(metadata.get("settings"), judges=judges)
+            await self._run(None, settings, progress)
             snapshot = await self._head()
         return snapshot
 
@@ -164,6 +173,7 @@ class Session:
         if kept is None:
             raise BadInput(f"there is no conversation {self.thread!r}; begin one")
         snapshot: StateSnapshot = await self.chats.graph.aget_state(kept.config)
+        sound(snapshot.values)
         return snapshot
 
     async def _accepted(self) -> bool:
@@ -225,6 +235,24 @@ def _state(snapshot: StateSnapshot) -> State:
 
 def _at(config: RunnableConfig, snapshot: StateSnapshot) -> RunnableConfig:
     return {**config, "configurable": dict(snapshot.config["configurable"])}
+
+
+def sound(values: dict[str, Any]) -> dict[str, Any]:
+    """What a conversation keeps, where every key holds what kind of value it should.
+
+    Raises:
+        TypeError: one does not; the store may be a stranger's.
+    """
+    for name, empty in NEW.items():
+        value = values.get(name, empty)
+        if not isinstance(value, type(empty)) and not (empty is None and isinstance(value, str | dict)):
+            raise TypeError(f"{name} is {type(value).__name__}")
+    for turn in values.get("turns", []):
+        if not isinstance(turn["message"], str) or not all(
+            isinstance(hit["id"], str) for hit in turn["results"]
+        ):
+            raise TypeError("a turn is none")
+    return values
 
 
 def whole(values: Mapping[str, Any]) -> dict[str, Any]:

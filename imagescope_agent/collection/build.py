@@ -26,6 +26,7 @@ from imagescope_agent.collection.images import (
     scan,
 )
 from imagescope_agent.collection.journal import Content, File, Journal, storing
+from imagescope_agent.collection.vectors import checked
 from imagescope_agent.errors import BadInput, ImageScopeError
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.usage import total_usage
@@ -72,6 +73,7 @@ async def build(
     prompt: str,
     *,
     captioner_weights: str,
+    profile: str = "",
     only: Container[str] | None = None,
     exclude: Sequence[str] | None = None,
     batch: int = BATCH,
@@ -89,6 +91,7 @@ async def build(
         captioner: describes a picture in a sentence.
         prompt: what the captioner is asked.
         captioner_weights: names the captioner's weights; other weights or another prompt mean new captions.
+        profile: the name of what computes, for whoever opens the index.
         only: ids to index, for a gallery that is a part of the folder; None is all of it.
         exclude: patterns of what to leave out (see `Excluded`), which the index keeps; None is those it has.
         batch: images that are captioned and embedded at once; memory grows with it and not with the folder.
@@ -103,20 +106,13 @@ async def build(
     patterns = patterns_of(folder, out) if exclude is None else tuple(p for p in exclude if p.strip())
     found, skipped = find_images(folder, out, only, patterns)
     out = out if out is not None else folder / manifest.FOLDER_INDEX
+    if out.absolute().is_relative_to(folder.absolute()):  # else the user chose the place
+        manifest.require_no_way_out(out, folder)
     hidden = None if progress is None else not progress
     with Journal(out) as journal, tqdm(total=len(found), unit="image", disable=hidden) as bar:
         work = _Work(
-            folder,
-            out,
-            journal,
-            embedder,
-            captioner,
-            captioner_weights,
-            prompt,
-            batch,
-            bar,
-            skipped,
-            patterns,
+            *(folder, out, journal, embedder, captioner, captioner_weights, profile),
+            *(prompt, batch, bar, skipped, patterns),
         )
         await work.through(found)
         work.publish()
@@ -160,6 +156,7 @@ class _Work:
     embedder: Embedder
     captioner: Role
     captioner_weights: str
+    profile: str
     prompt: str
     batch: int
     bar: tqdm[Any]
@@ -177,6 +174,9 @@ class _Work:
     async def through(self, found: Sequence[Found]) -> None:
         recipe = hashlib.sha256(f"{self.captioner_weights}\n{self.prompt}".encode()).hexdigest()
         self.journal.adopt(embedder=self.embedder.weights, captioner=recipe)
+        if damaged := self.journal.forget_damaged(self.embedder.dimension):
+            detail = f"{damaged} contents of the journal were damaged; they are computed anew"
+            self.notes.append({"step": "index", "kind": "damaged", "detail": detail})
         before = self.journal.files()
         for item in found:
             try:
@@ -210,6 +210,7 @@ class _Work:
                     entries=tuple(self.journal.entries()),
                     skipped=tuple(self.skipped),
                     exclude=self.patterns,
+                    profile=self.profile,
                 )
                 manifest.write(self.out, content)
             finally:
@@ -263,14 +264,21 @@ class _Work:
         captions = await self._captions(pictures)
         contents = []
         if pictures:
-            images = self.embedder.images([picture.image for picture in pictures])
-            words = self.embedder.texts(captions)
+            names, size = self._names(pictures), self.embedder.dimension
+            given = self.embedder.images([picture.image for picture in pictures])
+            images = checked(given, size, names, "picture")
+            words = checked(self.embedder.texts(captions), size, names, "caption")
         for row, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
             # without a caption the picture speaks for both, so that its score is the plain cosine
             text = words[row] if caption else images[row]
             contents.append(Content(key=picture.key, caption=caption, image=images[row], words=text))
         self.journal.record(contents, self._files)
         self._pictures, self._files = {}, []
+
+    def _names(self, pictures: Sequence[Picture]) -> list[str]:
+        """An id for each picture."""
+        ids = {file.key: file.id for file in reversed(self._files)}
+        return [ids.get(picture.key, picture.key) for picture in pictures]
 
     async def _captions(self, pictures: Sequence[Picture]) -> list[str]:
         captions = {picture.key: self.journal.caption(picture.key) for picture in pictures}

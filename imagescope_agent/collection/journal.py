@@ -8,6 +8,7 @@ can open it.
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,15 +19,17 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from imagescope_agent.collection.manifest import MANIFEST, Entry
+from imagescope_agent.collection.manifest import MANIFEST, Entry, require_ours
+from imagescope_agent.collection.vectors import fits
 from imagescope_agent.errors import BadInput
+from imagescope_agent.untrusted import beside, require_tables_only
 
 JOURNAL = "journal.sqlite"
-_VERSION = 1
+_VERSION = 2
 _CHUNK = 1024
 _SCHEMA = (
     "CREATE TABLE recipe (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE contents (key TEXT PRIMARY KEY, caption TEXT, image BLOB, words BLOB)",
+    "CREATE TABLE contents (key TEXT PRIMARY KEY, caption TEXT, image BLOB, words BLOB, digest TEXT)",
     "CREATE TABLE files (id TEXT PRIMARY KEY, stamp TEXT NOT NULL, key TEXT NOT NULL)",
     f"PRAGMA user_version = {_VERSION}",
 )
@@ -69,8 +72,11 @@ class Journal:
         with storing(out):
             self._made = not out.exists()
             out.mkdir(parents=True, exist_ok=True)
+            beside(out, JOURNAL)
+            require_ours(out, JOURNAL)
             self._fresh = not (out / JOURNAL).exists()
             self._db = sqlite3.connect(out / JOURNAL, timeout=0, isolation_level=None)
+            self._db.text_factory = lambda text: text.decode("utf-8", "replace")  # its digest tells
 
     def __enter__(self) -> Journal:
         try:
@@ -80,6 +86,7 @@ class Journal:
                 # no wait for the disk at each batch: a power cut may undo the last ones, never harm the file
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = NORMAL")
+                require_tables_only(self._db)
                 with self._transaction():
                     self._prepare()
         except IndexBusy:
@@ -105,6 +112,26 @@ class Journal:
             if before.get("embedder", recipe["embedder"]) != recipe["embedder"]:
                 self._db.execute("UPDATE contents SET image = NULL, words = NULL")
             self._db.executemany("INSERT OR REPLACE INTO recipe VALUES (?, ?)", recipe.items())
+
+    def forget_damaged(self, dimension: int) -> int:
+        """Forget contents that are not what was written down, so that they are computed anew; how many.
+
+        Those of an older journal have no digest: they are taken when their vectors can be right, and get one.
+        """
+        query = "SELECT rowid, key, caption, image, words, digest FROM contents WHERE image IS NOT NULL"
+        damaged: list[tuple[int]] = []
+        first: list[tuple[str, int]] = []
+        with storing(self._out), self._transaction():
+            for row, key, caption, image, words, kept in self._db.execute(query):
+                found = _digest(key, caption, image, words)
+                whole = found is not None and all(_is_vector(blob, dimension) for blob in (image, words))
+                if not whole or kept not in (None, found):
+                    damaged.append((row,))
+                elif kept is None:
+                    first.append((str(found), row))
+            self._db.executemany("DELETE FROM contents WHERE rowid = ?", damaged)
+            self._db.executemany("UPDATE contents SET digest = ? WHERE rowid = ?", first)
+        return len(damaged)
 
     def files(self) -> dict[str, File]:
         """Every file whose content is done, by id."""
@@ -135,8 +162,8 @@ class Journal:
         """Write down a finished batch: all of it or, when interrupted, nothing."""
         with storing(self._out), self._transaction():
             self._db.executemany(
-                "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?)",
-                [(c.key, c.caption, c.image.tobytes(), c.words.tobytes()) for c in contents],
+                "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?)",
+                [(*row, _digest(*row)) for row in map(_row, contents)],
             )
             self._db.executemany(
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?)", [(f.id, f.stamp, f.key) for f in files]
@@ -145,8 +172,9 @@ class Journal:
     def keep_only(self, ids: set[str]) -> int:
         """Forget every other file, and contents that no file has any more; how many files were forgotten."""
         with storing(self._out), self._transaction():
-            gone = [(name,) for (name,) in self._db.execute("SELECT id FROM files") if name not in ids]
-            self._db.executemany("DELETE FROM files WHERE id = ?", gone)
+            rows = self._db.execute("SELECT rowid, id FROM files")
+            gone = [(row,) for row, name in rows if name not in ids]
+            self._db.executemany("DELETE FROM files WHERE rowid = ?", gone)
             self._db.execute("DELETE FROM contents WHERE key NOT IN (SELECT key FROM files)")
             return len(gone)
 
@@ -171,8 +199,15 @@ class Journal:
     def _prepare(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == 0:
+            if self._db.execute("SELECT 1 FROM sqlite_schema").fetchone():
+                raise BadInput(
+                    f"{str(self._out / JOURNAL)!r} is somebody else's; choose another folder with --out"
+                )
             for statement in _SCHEMA:
                 self._db.execute(statement)
+        elif version == 1:
+            self._db.execute("ALTER TABLE contents ADD COLUMN digest TEXT")
+            self._db.execute(f"PRAGMA user_version = {_VERSION}")
         elif version != _VERSION:
             raise _damaged(self._out)
 
@@ -201,6 +236,28 @@ class Journal:
             if self._db.in_transaction:  # a full disk has already rolled it back
                 self._db.execute("ROLLBACK")
             raise
+
+
+def _row(content: Content) -> tuple[str, str, bytes, bytes]:
+    vectors = (np.asarray(each, dtype=np.float32).tobytes() for each in (content.image, content.words))
+    image, words = vectors
+    return content.key, content.caption, image, words
+
+
+def _digest(key: object, caption: object, image: object, words: object) -> str | None:
+    """A hash over a row of `contents`; None where a value is of another type than it was written with."""
+    if not isinstance(key, str) or not isinstance(caption, str):
+        return None
+    if not isinstance(image, bytes) or not isinstance(words, bytes):
+        return None
+    whole = hashlib.sha256()
+    for part in (key.encode(), caption.encode("utf-8", "surrogatepass"), image, words):
+        whole.update(len(part).to_bytes(8, "big") + part)
+    return whole.hexdigest()
+
+
+def _is_vector(blob: bytes, dimension: int) -> bool:
+    return len(blob) == 4 * dimension and fits(np.frombuffer(blob, dtype=np.float32), dimension)
 
 
 @contextmanager

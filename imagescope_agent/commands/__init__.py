@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import re
 from typing import Any
 
+_UNSEEN = re.compile(r"[^\x20-\x7e\n]")
 TURN_SETTINGS = ("judge", "k", "budget", "token_budget", "seed")  # settings of every turn of a conversation
 
 
@@ -73,9 +75,24 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def plain_lines(text: str) -> str:
+    """Several lines of such text."""
+    return "\n".join(map(plain, text.split("\n")))
+
+
 def print_json(value: Any) -> None:
     """Print one JSON document, for programs."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=float))
+    print(json_text(value, indent=2))
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Strict JSON that cannot move a terminal's cursor either; a number that is none becomes null."""
+    try:
+        text = json.dumps(value, indent=indent, ensure_ascii=False, default=float, allow_nan=False)
+    except ValueError:  # NaN and infinity are no JSON
+        finite = json.loads(json.dumps(value, default=float), parse_constant=lambda _: None)
+        text = json.dumps(finite, indent=indent, ensure_ascii=False)
+    return _UNSEEN.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
 
 
 def _whole(text: str, *, least: int) -> int:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagescope_agent.commands import TURN_SETTINGS, add_turn_arguments, given, natural, plain, print_json
+from imagescope_agent.commands import (
+    TURN_SETTINGS,
+    add_turn_arguments,
+    given,
+    json_text,
+    natural,
+    plain,
+    print_json,
+)
 from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.state import said
 
@@ -84,7 +91,7 @@ def tend(runner: asyncio.Runner, chats: Chats, args: argparse.Namespace) -> int:
         print(f"forgotten: {args.delete}")
     if args.prune is not None:
         gone = runner.run(chats.prune(args.prune))
-        print(f"forgotten: {', '.join(gone) or 'none'}")
+        print(plain(f"forgotten: {', '.join(gone) or 'none'}"))
     if args.list:
         rows = runner.run(chats.list())
         if args.json:
@@ -92,7 +99,9 @@ def tend(runner: asyncio.Runner, chats: Chats, args: argparse.Namespace) -> int:
         else:
             for row in rows:
                 print(
-                    f"{row['thread']}  {row['turns']} turns  {row['at'][:16]}  {plain(shorten(row['last'], 60))}"
+                    plain(
+                        f"{row['thread']}  {row['turns']} turns  {row['at'][:16]}  {shorten(row['last'], 60)}"
+                    )
                 )
     return 0
 
@@ -138,7 +147,7 @@ class Talk:
             self._take(line)
         except BadInput as error:
             self.refused += 1
-            print("imagescope: " + " ".join(str(error).split()), file=sys.stderr)
+            print("imagescope: " + plain(" ".join(str(error).split())), file=sys.stderr)
 
     def step(self, name: str) -> None:
         """Show that a step is done."""
@@ -181,12 +190,13 @@ class Talk:
         collection = self.session.chats.services.collection
         for hit in turn["results"][: SHOWN if protocol else 0]:
             with suppress(ImageProblem):
-                print(f"{hit['rank']:>4}  {terminal_picture(collection.path(hit['id']), protocol or '')}")
+                path, key = collection.path(hit["id"]), collection.key(hit["id"])
+                print(f"{hit['rank']:>4}  {terminal_picture(path, protocol or '', key=key)}")
 
     def _tell(self, record: dict[str, Any], text: str) -> None:
         if self.args.json and not self.args.export:
             print(
-                json.dumps({"thread": self.session.thread, **record}, ensure_ascii=False, default=float),
+                json_text({"thread": self.session.thread, **record}),
                 flush=True,
             )
         elif not self.args.export and text:

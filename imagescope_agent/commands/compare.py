@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from imagescope_agent.commands import natural, print_json
+from imagescope_agent.commands import natural, plain_lines, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,5 +36,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(comparison)
     else:
-        print(table(comparison, form=args.form))
+        print(plain_lines(table(comparison, form=args.form)))
     return 0

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.commands import fraction, natural, plain, positive, print_json
+from imagescope_agent.commands import fraction, natural, plain, plain_lines, positive, print_json
 from imagescope_agent.errors import BadInput
 
 DEGRADED = 4
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(metrics)
     else:
-        print(markdown(metrics))
+        print(plain_lines(markdown(metrics)))
         print(f"report: {args.out / 'report.html'}")
     return 0 if args.max_degraded is None or share_degraded(metrics) <= args.max_degraded else DEGRADED
 
@@ -114,7 +114,7 @@ def _chat(args: argparse.Namespace) -> int:
     if args.json:
         print_json(found)
     else:
-        print(markdown(found))
+        print(plain_lines(markdown(found)))
         print(f"plot: {args.out / 'chat.svg'}")
     return 0
 

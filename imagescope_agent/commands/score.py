@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from imagescope_agent.commands import print_json
+from imagescope_agent.commands import plain_lines, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,6 @@ def run(args: argparse.Namespace) -> int:
         print_json(metrics)
         return 0
     for table in by_stage(metrics["metrics"]):
-        print(
-            markdown_table([table["stage"], *table["columns"]], [[name, *row] for name, row in table["rows"]])
-        )
+        rows = [[name, *row] for name, row in table["rows"]]
+        print(plain_lines(markdown_table([table["stage"], *table["columns"]], rows)))
     return 0

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show a run; list the newest ones when none is named."""
-    from imagescope_agent.traces.compare import Comparison
+    from imagescope_agent.checkpoints import reading
     from imagescope_agent.traces.store import find_run
     from imagescope_agent.traces.trace import Trace
 
@@ -45,10 +45,18 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput("give --compare or --why, not both")
     trace = Trace(*find_run(args.which, args.store))
     other = Trace(*find_run(args.compare, args.store)) if args.compare else None
+    with reading(trace.head["store"]):
+        return _show(args, trace, other)
+
+
+def _show(args: argparse.Namespace, trace: Trace, other: Trace | None) -> int:
+    from imagescope_agent.traces.compare import Comparison
+
     shown = trace if other is None else Comparison(other, trace)
     if args.html:
+        page = shown.to_html()
         args.html.parent.mkdir(parents=True, exist_ok=True)
-        args.html.write_text(shown.to_html(), encoding="utf-8")
+        args.html.write_text(page, encoding="utf-8", errors="replace")
     if args.json:
         print_json(shown.to_dict())
         return 0
@@ -58,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         lines = list(trace.why(*args.why).sentences) if args.why else describe(trace)
     print("\n".join(plain(line) for line in lines))
     if args.html:
-        print(f"page: {args.html}")
+        print(plain(f"page: {args.html}"))
     return 0
 
 
@@ -101,8 +109,8 @@ def _list(args: argparse.Namespace) -> int:
         if args.json:
             print_json({"store": str(store.path), "runs": [asdict(each) for each in listed]})
             return 0
-        print(f"traces in {store.path}")
+        print(plain(f"traces in {store.path}"))
     for each in listed:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(each.started))
-        print(f"  {each.id}  {when}  {each.graph}  {each.status}  {plain(each.query)}")
+        print(plain(f"  {each.id}  {when}  {each.graph}  {each.status}  {each.query}"))
     return 0

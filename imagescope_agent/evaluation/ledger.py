@@ -9,22 +9,29 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
+import secrets
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from imagescope_agent.errors import BadInput
+from imagescope_agent.redact import redact_values
+from imagescope_agent.untrusted import create_file, parse_json
 
 RUN = "run.json"
 PER_QUERY = "per_query.jsonl"
 METRICS = "metrics.json"
+SAID = ("failed", "notes")  # of a record: what models and servers said
+_TORN = re.compile(r"\.[\w.-]+\.[0-9a-f]{16}\.part")
 
 
 def write_atomic(path: Path, parts: Iterable[str]) -> None:
     """Write a whole file or nothing: a reader, and a kill at any moment, sees the old one or the new one."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
-        with partial.open("w", encoding="utf-8") as file:
+        with os.fdopen(create_file(partial), "w", encoding="utf-8") as file:
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
@@ -58,9 +65,10 @@ class Ledger:
             raise
 
     def append(self, record: dict[str, Any]) -> None:
-        """Keep one answer: one line, one write."""
+        """Keep one answer: one line, one write; without secrets in what models and servers said."""
+        record = {**record, **{name: redact_values(record[name]) for name in SAID if name in record}}
         line = json.dumps(record, ensure_ascii=False) + "\n"
-        with self.path.open("ab", buffering=0) as file:
+        with open(self.path, "ab", buffering=0, opener=_no_link) as file:
             file.write(line.encode("utf-8"))
         self.records[record["qid"]] = record
 
@@ -75,8 +83,9 @@ class Ledger:
         return records
 
     def _resume(self, out: Path, identity: dict[str, Any]) -> None:
-        for torn in out.glob(".*.part"):
-            torn.unlink()
+        for torn in out.iterdir():
+            if _TORN.fullmatch(torn.name) and not torn.is_dir():
+                torn.unlink()
         self._claim(out / RUN, identity)
         self._cut_torn_end()
         for number, record in read_records(self.path):
@@ -110,7 +119,7 @@ class Ledger:
 
 def _alone(out: Path) -> IO[str]:
     """A lock that the system lets go when this process ends, however it ends."""
-    file = (out / ".lock").open("w", encoding="utf-8")
+    file = os.fdopen(_no_link(str(out / ".lock"), os.O_WRONLY | os.O_CREAT), "w", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -121,6 +130,17 @@ def _alone(out: Path) -> IO[str]:
     return file
 
 
+def _no_link(path: str, flags: int) -> int:
+    """Open a file of a run's folder, which somebody else may have made: never what a link or a pipe leads to.
+
+    Raises:
+        BadInput: it is one.
+    """
+    if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+        raise BadInput(f"{path!r} is no regular file; choose another folder with --out")
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
 def read_identity(path: Path) -> dict[str, Any]:
     """What run a folder holds.
 
@@ -128,7 +148,7 @@ def read_identity(path: Path) -> dict[str, Any]:
         BadInput: missing or damaged.
     """
     try:
-        identity = json.loads(path.read_text(encoding="utf-8"))
+        identity = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadInput(f"{path}: missing; name a folder that `imagescope eval` wrote") from None
     except ValueError:
@@ -150,7 +170,7 @@ def read_records(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             try:
-                record = json.loads(line)
+                record = parse_json(line)
                 for ranking in record["stages"].values():
                     ranking[:] = [names.setdefault(image, image) for image in ranking]
                 record["qid"]

@@ -23,6 +23,7 @@ from imagescope_agent.evaluation.run import evaluate
 from imagescope_agent.evaluation.significance import bootstrap_interval, holm, permutation_test
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
+from imagescope_agent.untrusted import parse_json
 
 CUTOFF = 10
 TOGETHER = 64  # dialogs held at a time: the model writes the replies of all of them in one batch
@@ -115,10 +116,10 @@ def _read(run: Path) -> dict[str, Any]:
     """What `_write` wrote: the figures, with the ranks that they are of."""
     try:
         found, ranks = (
-            json.loads((run / name).read_text(encoding="utf-8")) for name in ("chat.json", "ranks.json")
+            parse_json((run / name).read_text(encoding="utf-8")) for name in ("chat.json", "ranks.json")
         )
         return {**found, "failed": found["failed"], "ranks": ranks}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
             f"{run} holds no finished chat run; `imagescope eval chat --out {run}` makes one"
         ) from error
@@ -132,7 +133,7 @@ def _totals(usage: Mapping[str, Any]) -> dict[str, float]:
 def read_ranks(run: Path, worst: int) -> Floats:
     """1-based ranks of the wanted pictures, (n_dialogs, n_rounds); a round that failed counts as the worst rank."""
     records = [
-        json.loads(line) for line in (run / "per_query.jsonl").read_text(encoding="utf-8").splitlines()
+        parse_json(line) for line in (run / "per_query.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     index: dict[str, int] = {}
     rows = [index.setdefault(record["group"], len(index)) for record in records]

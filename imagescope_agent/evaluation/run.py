@@ -16,6 +16,7 @@ from imagescope_agent.evaluation.datasets.base import Benchmark, Gallery, Query
 from imagescope_agent.evaluation.ledger import Ledger
 from imagescope_agent.evaluation.runner import System, ask_all, sample
 from imagescope_agent.evaluation.system import open_system
+from imagescope_agent.redact import redact_values
 
 #: Queries in flight: models merge their requests into batches.
 CONCURRENCY = 32
@@ -54,10 +55,10 @@ def evaluate(
     if system is None:
         chosen = {"seed": seed, **settings, **({"judge": judge} if judge else {})}
         system = open_system(benchmark, galleries, graph=graph, profile=profile, settings=chosen)
-    identity = {
+    identity = redact_values({
         **_rules(benchmark), "judge": judge, "settings": settings, "weights": {}, **getattr(system, "identity", {}),
         "graph": graph, "profile": profile, "seed": seed, "limit": limit, "queries": _fingerprint(queries),
-    }  # fmt: skip
+    })  # fmt: skip
     with contextlib.closing(Ledger(Path(out), identity)) as ledger:
         work = ask_all(benchmark, queries, system, ledger, concurrency=concurrency, progress=progress)
         return outputs.write_all(Path(out), identity, benchmark, queries, run_sync(work), galleries)

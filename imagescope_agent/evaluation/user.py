@@ -8,7 +8,6 @@ answered with "skip".
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.scenes.conditions import NUMBERS, PLURALS, SETTING_PHRASE, Pattern, stands
 from imagescope_agent.scenes.language import SETTING_WORDS, SIZE_WORDS, SYNONYMS, join
 from imagescope_agent.scenes.world import COLOURS, KINDS, RELATIONS, SETTINGS, Scene, Thing
+from imagescope_agent.untrusted import parse_json
 
 SKIP = "skip"
 _KIND = {
@@ -206,13 +206,13 @@ def read_scenes(root: Path) -> dict[str, Scene]:
         return dict(_scenes(path.read_text(encoding="utf-8-sig").splitlines()))
     except FileNotFoundError:
         raise BadInput(f"{path}: missing; draw the world anew with `imagescope scenes make`") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"{path}: malformed ({error}); draw the world anew") from error
 
 
 def _scenes(lines: Sequence[str]) -> Iterator[tuple[str, Scene]]:
     for line in lines:
-        record: dict[str, Any] = json.loads(line)
+        record: dict[str, Any] = parse_json(line)
         name = record.pop("id")
         things = tuple(Thing(**thing) for thing in record.pop("things"))
         yield name, Scene(things=things, **record)

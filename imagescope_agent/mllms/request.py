@@ -12,6 +12,7 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from imagescope_agent.errors import ImageScopeError, RequestRefused, UnreadableReply
 from imagescope_agent.mllms.soundness import sound_notes
 from imagescope_agent.reader import count, metadata, said
+from imagescope_agent.redact import hide_known
 
 #: How the problem of a reply begins that the limit of its length ended.
 CUT_OFF = "the reply was cut off at max_tokens"
@@ -130,7 +131,7 @@ def read_reply(message: object, request: Request, limit: object) -> Reply:
     }
     allowed = f" ({limit})" if limit else ""
     cut = f"{CUT_OFF}{allowed}; raise it for the model in the profile" if found.cut else ""
-    reply = Reply(text=found.text, usage=usage, notes=sound_notes(about.get("notes")), cut=cut)
+    reply = Reply(text=hide_known(found.text), usage=usage, notes=sound_notes(about.get("notes")), cut=cut)
     if found.kept_back:
         return replace(reply, problem=RequestRefused(found.problem), usage={**usage, "calls": 0})
     if found.problem or (cut and not found.text):

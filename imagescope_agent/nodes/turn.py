@@ -11,7 +11,7 @@ from langgraph.types import Overwrite
 from imagescope_agent.collection.images import digest
 from imagescope_agent.collection.index import Collection
 from imagescope_agent.errors import BadInput, shorten, suggest
-from imagescope_agent.state import Query, said
+from imagescope_agent.state import Again, said
 
 MAX_QUERY = 8_000
 
@@ -22,12 +22,13 @@ class Begin:
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
 
-    async def __call__(self, state: Query) -> dict[str, Any]:
+    async def __call__(self, state: Again) -> dict[str, Any]:
         """Return every key of a turn, empty, and the reference as `find_reference` gives it.
 
         Raises:
-            BadInput: an empty or too long query, or a reference that is not there.
+            BadInput: an empty or too long query, a reference that is not there, or rejected images that are no list.
         """
+        check_rejected(state.get("rejected", []))
         return {
             "query": check_query(state.get("query")),
             "reference": find_reference(state.get("reference"), self.collection),
@@ -67,6 +68,16 @@ def check_query(text: object) -> str:
     if len(text) > MAX_QUERY:
         raise BadInput(f"the query has {len(text)} characters; say it in at most {MAX_QUERY}")
     return said(text)
+
+
+def check_rejected(ids: object) -> None:
+    """Make sure that ids are a list of texts.
+
+    Raises:
+        BadInput: they are not.
+    """
+    if not isinstance(ids, list | tuple) or not all(isinstance(name, str) for name in ids):
+        raise BadInput(f"rejected is {shorten(repr(ids), 60)}; give a list of ids of the collection")
 
 
 def find_reference(reference: object, collection: Collection) -> str | None:

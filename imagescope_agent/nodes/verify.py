@@ -95,9 +95,11 @@ class Verify:
         leaders = self._leaders(wanted)
         found = await self._ask_each({name: wanted[name] for name in leaders.values()}, verifier)
         known = {name: found.verdicts[first] for name, first in leaders.items() if first in found.verdicts}
-        refused = tuple(name for name, first in leaders.items() if first in found.refused)
         return replace(
-            found, verdicts={name: dict(answers) for name, answers in known.items()}, refused=refused
+            found,
+            verdicts={name: dict(answers) for name, answers in known.items()},
+            refused={name: found.refused[first] for name, first in leaders.items() if first in found.refused},
+            unpaid=tuple(name for name, first in leaders.items() if first in found.unpaid),
         )
 
     def _leaders(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, str]:

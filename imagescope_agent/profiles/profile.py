@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -11,10 +13,13 @@ from typing import Any
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.profiles import PROFILES
 from imagescope_agent.prompting import prompt_sets
+from imagescope_agent.settings import Settings
+from imagescope_agent.untrusted import read_file
 
 ROLES = ("captioner", "reasoner", "talker", "verifier", "judge")
 KEYS = {"description", "prompt_set", "embedder", "models", "roles", "settings"}
 PACKAGE = "imagescope_agent"
+LARGEST = 2**20  # bytes of a profile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,23 +61,70 @@ def load_profile(name: str) -> Profile:
         BadInput: there is none, or it is not well-formed.
     """
     if name.endswith(".toml"):
-        path = Path(name).expanduser()
-        if not path.is_file():
-            raise BadInput(f"there is no profile file {name!r}; give the path of a .toml file")
-        return _checked(name, path.read_bytes())
+        return _checked(name, _own(name))
     if name not in PROFILES:
         raise BadInput(f"there is no profile {name!r}; {suggest(name, PROFILES)}")
     return _checked(name, (files(f"{PACKAGE}.profiles") / PROFILES[name]).read_bytes())
 
 
+def is_local(name: str) -> bool:
+    """Whether a name is one of our table and all of its models run on this machine: nothing is sent anywhere.
+
+    Only such a profile may be chosen by a collection, which may be a stranger's.
+    """
+    return name in PROFILES and all(
+        options["mllm"] == "transformers" for options in load_profile(name).models.values()
+    )
+
+
+def _own(name: str) -> bytes:
+    """The content of the user's own file."""
+    try:
+        path = Path(name).expanduser().resolve(strict=True)
+        return read_file(path, LARGEST)
+    except (FileNotFoundError, NotADirectoryError, RuntimeError, ValueError):
+        raise BadInput(f"there is no profile file {name!r}; give the path of a .toml file") from None
+    except OSError as error:
+        raise BadInput(f"cannot read the profile {name!r}: {error.strerror}; give a .toml file") from error
+
+
+def _require_types(name: str, table: Mapping[str, Any]) -> None:
+    """Make sure that every key holds what kind of value it should.
+
+    Raises:
+        BadInput: one does not.
+    """
+    texts = {"description": table, "prompt_set": table, "embedder": table}
+    tables = {key: table.get(key, {}) for key in ("models", "roles", "settings")}
+    for key, value in tables.items():
+        if not isinstance(value, dict):
+            raise BadInput(f"profile {name!r}: {key} is no table; write [{key}] and its lines below")
+    for key, where in [*texts.items(), *((role, tables["roles"]) for role in tables["roles"])]:
+        if not isinstance(where.get(key, ""), str):
+            raise BadInput(f'profile {name!r}: {key} is no text; write {key} = "..."')
+    for key, options in tables["models"].items():
+        if not _is_plain(options):
+            raise BadInput(f"profile {name!r}: model {key!r} has a date or no number among its options")
+    Settings.load(tables["settings"])
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+
+
 def _checked(name: str, content: bytes) -> Profile:
     try:
         table = tomllib.loads(content.decode("utf-8-sig"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"profile {name!r} is not TOML: {error}; mend that line") from error
     for key in table:
         if key not in KEYS:
             raise BadInput(f"profile {name!r} has an unknown key {key!r}; {suggest(key, KEYS)}")
+    _require_types(name, table)
     models, roles = table.get("models", {}), dict(table.get("roles", {}))
     roles.setdefault("talker", roles.get("reasoner"))
     for role in ROLES:

@@ -14,6 +14,8 @@ from typing import Any
 from langchain_core.callbacks import BaseCallbackHandler
 from langgraph.graph.state import CompiledStateGraph
 
+from imagescope_agent.collection.images import ImageProblem, digest
+from imagescope_agent.collection.index import Collection
 from imagescope_agent.errors import BadInput
 from imagescope_agent.services import Services, serve_from_environment
 from imagescope_agent.settings import Settings
@@ -47,7 +49,7 @@ def recording(
     Works with any graph: `graph.ainvoke(query, {"callbacks": recorders}, context=settings)`. A store that cannot be
     written costs the trace, not the run: `notes()` of what stands in its place says so.
     """
-    about, name_of = partial(_about, services, settings), services.collection.id_of
+    about, names = partial(_about, services, settings), _names(services.collection)
     found: list[Recorder | Unrecorded] = list(_spans(about))
     store = None
     if path is not None:
@@ -58,7 +60,7 @@ def recording(
             found.append(Unrecorded(str(error)))
         else:
             remember(path)
-            found.append(Recorder(store, about=about, name_of=name_of))
+            found.append(Recorder(store, about=about, **names))
     try:
         yield found
     finally:
@@ -77,10 +79,10 @@ def traced(graph: Graph, services: Services, path: Path | str | None = None) -> 
     Raises:
         BadInput: traces are wanted and the file cannot be written.
     """
-    about, name_of = partial(_about, services, None), services.collection.id_of
+    about, names = partial(_about, services, None), _names(services.collection)
     recorders = _spans(about)
     if (file := place(services.collection.location, path)) is not None:
-        recorders.append(Recorder(TraceStore(file), about=about, name_of=name_of))
+        recorders.append(Recorder(TraceStore(file), about=about, **names))
         remember(file)
     return graph.with_config({"callbacks": [*recorders]}) if recorders else graph
 
@@ -99,6 +101,20 @@ async def served(build: Callable[..., Graph]) -> Graph:
         return traced(build(services), services)
 
     return await asyncio.to_thread(opened)
+
+
+def _names(collection: Collection) -> dict[str, Callable[[str], str]]:
+    """How a recorder finds the id of a picture's content, and the content of a name."""
+
+    def key_of(name: str) -> str:
+        if name in collection:
+            return collection.key(name)
+        try:
+            return digest(Path(name)) if collection.takes_files else ""
+        except ImageProblem:
+            return ""
+
+    return {"name_of": collection.id_of, "key_of": key_of}
 
 
 def _about(services: Services, settings: Settings | None) -> Mapping[str, Any]:

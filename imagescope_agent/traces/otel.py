@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from imagescope_agent.errors import MissingExtra
-from imagescope_agent.traces.secrets import redact
+from imagescope_agent.redact import redact
 
 try:
     from opentelemetry import context, trace

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from imagescope_agent.collection.images import ImageProblem, open_image
+from imagescope_agent.collection.images import ImageProblem, digest, open_image
 from imagescope_agent.errors import BadInput
 from imagescope_agent.traces import view
 
@@ -116,13 +116,19 @@ def _why(trace: Trace, rank: int) -> tuple[str, ...]:
 
 
 def album(trace: Trace, names: Iterable[str | None]) -> Album:
-    """The pictures that still lie where they were; the page shows an empty frame for the others."""
+    """The pictures that still are what the run saw; the page shows an empty frame for the others.
+
+    A trace may be a stranger's: whatever folder and names it holds, a file is shown for its content alone.
+    """
     pictures: list[str] = []
     places: dict[str, int] = {}
     for name in dict.fromkeys(filter(None, names)):
         try:
-            picture = open_image(trace.path(name))
-        except ImageProblem:
+            path = trace.path(name)
+            if digest(path) != trace.keys.get(name):
+                continue
+            picture = open_image(path)
+        except (ImageProblem, OSError, ValueError, RuntimeError):
             continue
         picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
         buffer = io.BytesIO()

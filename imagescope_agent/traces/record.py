@@ -16,12 +16,14 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langgraph.types import Command
 
+from imagescope_agent.errors import ImageScopeError
 from imagescope_agent.mllms.role import SCORED
 from imagescope_agent.reader import content_text, count, metadata, said
 from imagescope_agent.state import Note
 from imagescope_agent.traces.plain import cut, plain_update, read_messages, versions
 
 MOST_QUESTIONS = 20_000  # of one batch
+MOST_KEYS = 1_000  # of a ranking
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +68,8 @@ class Recorder(BaseCallbackHandler):
         store: where to write.
         about: of the run: settings, weights, profile, folder; a function is called when a run begins.
         name_of: the content hash of a picture -> its id, "" when it is none of the collection.
+        key_of: the id of a picture, or another name of one -> its content hash, "" where there is none; whoever shows
+            the trace shows no other files under these names.
     """
 
     run_inline = True  # events keep their order
@@ -77,10 +81,12 @@ class Recorder(BaseCallbackHandler):
         *,
         about: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
         name_of: Callable[[str], str] | None = None,
+        key_of: Callable[[str], str] | None = None,
     ) -> None:
         self.store, self.problem = store, ""
         self._about = about or {}
         self._name_of = name_of or (lambda key: "")
+        self._key_of = key_of or (lambda name: "")
         self._spans: dict[UUID, _Span] = {}
         self._attempts: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
@@ -123,7 +129,7 @@ class Recorder(BaseCallbackHandler):
         else:
             waiting = isinstance(outputs, Mapping) and outputs.get("__interrupt__")
             status = "waiting for an answer" if waiting else "done"
-            self._end(span, status)
+            self._end(span, status, keys=self._keys(outputs))
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Write down what stopped a node, or the run."""
@@ -138,7 +144,13 @@ class Recorder(BaseCallbackHandler):
         else:
             self._end(span, "failed", error=told)
 
-    def _end(self, span: _Span, status: str, **more: str) -> None:
+    def _keys(self, outputs: Any) -> dict[str, str]:
+        """The content hashes of the pictures that a finished run ranked."""
+        ranking = outputs.get("ranking") if isinstance(outputs, Mapping) else None
+        names = [name for name in ranking if isinstance(name, str)] if isinstance(ranking, list) else []
+        return {name: key for name in names[:MOST_KEYS] if (key := self._key_of(name))}
+
+    def _end(self, span: _Span, status: str, **more: Any) -> None:
         """The run is over or waits; nodes of one that is over are not tried again."""
         if status != "waiting for an answer":
             with self._lock:
@@ -226,6 +238,8 @@ class Recorder(BaseCallbackHandler):
         if trace is None:
             known = self._about() if callable(self._about) else self._about
             about = {**known, "versions": dict(versions()), "reference": given.get("reference")}
+            if isinstance(given.get("reference"), str):
+                about["keys"] = {given["reference"]: self._key_of(given["reference"])}
             about["judge"] = metadata.get("judge")  # the graph's own, where it names one
             query = str(given.get("query") or given.get("message") or "")
             trace = self.store.start(thread, graph=name, query=cut(query), about=about)
@@ -282,6 +296,6 @@ class Recorder(BaseCallbackHandler):
             return
         try:
             write()
-        except (sqlite3.Error, TypeError, ValueError) as error:
+        except (sqlite3.Error, ImageScopeError, TypeError, ValueError) as error:
             self.problem = f"{type(error).__name__}: {error}"
             _log.warning("the trace is not complete: %s", self.problem)

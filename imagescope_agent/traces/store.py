@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import threading
 import time
 import weakref
-import zlib
-from collections.abc import Mapping
-from contextlib import closing, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.errors import BadInput, suggest
-from imagescope_agent.traces.secrets import redact
+from imagescope_agent.errors import BadInput, shorten, suggest
+from imagescope_agent.traces.packing import Unpacker, clean, moment, pack, status_of
+from imagescope_agent.untrusted import beside, require_tables_only
 
 FILE = "traces.sqlite"
 VARIABLE = "IMAGESCOPE_TRACES"
 LARGEST = 256 * 1024 * 1024  # bytes; the oldest runs make room
 PATIENCE = 5.0  # seconds to wait for another process that is writing
 KNOWN_PLACES = 50
+MOST_EVENTS = 20_000  # of a run
 OFF = ("off", "0", "false", "no")
 
 _SCHEMA = """
@@ -68,6 +68,7 @@ class TraceStore:
             self._base = sqlite3.connect(
                 path, timeout=PATIENCE, check_same_thread=False, isolation_level=None
             )
+            require_tables_only(self._base)
             # survives a killed process; only a power cut may lose the last events
             self._base.execute("pragma journal_mode=wal")
             self._base.execute("pragma synchronous=off")
@@ -88,55 +89,67 @@ class TraceStore:
             self._make_room()
             last = self._base.execute("select max(turn) from runs where thread = ?", (thread,)).fetchone()[0]
             turn = (last or 0) + 1
-            values = (f"{thread}.{turn}", thread, turn, time.time(), graph, _clean(query), _pack(about))
+            values = (f"{thread}.{turn}", thread, turn, time.time(), graph, clean(query), pack(about))
             self._base.execute("insert into runs values (?, ?, ?, ?, ?, ?, ?)", values)
         return f"{thread}.{turn}"
 
     def newest_of(self, thread: str) -> str | None:
         """The id of a thread's last turn."""
-        row = self._base.execute(
-            "select id from runs where thread = ? order by turn desc limit 1", (thread,)
-        ).fetchone()
+        with self._reading():
+            row = self._base.execute(
+                "select id from runs where thread = ? order by turn desc limit 1", (thread,)
+            ).fetchone()
         return None if row is None else str(row[0])
 
     def holds(self, run: str) -> bool:
         """Whether there is a run, or a thread, of that name."""
-        found = self._base.execute("select 1 from runs where id = ? or thread = ? limit 1", (run, run))
-        return found.fetchone() is not None
+        with self._reading():
+            found = self._base.execute("select 1 from runs where id = ? or thread = ? limit 1", (run, run))
+            return found.fetchone() is not None
 
     def append(self, run: str, kind: str, data: Mapping[str, Any], *, at: float | None = None) -> int:
         """Add an event; returns its number."""
         with self._lock:
             row = self._base.execute(
                 "insert into events (run, at, kind, data) values (?, ?, ?, ?)",
-                (run, at or time.time(), kind, _pack(data)),
+                (run, at or time.time(), kind, pack(data)),
             )
             return int(row.lastrowid or 0)
 
     def runs(self, limit: int = 1000) -> list[Listed]:
-        """The newest runs, newest first."""
-        rows = self._base.execute(
-            "select id, started, graph, query, (select data from events where run = runs.id and kind = 'end' "
-            "order by seq desc limit 1) from runs order by started desc limit ?",
-            (limit,),
-        )
-        return [
-            Listed(
-                id=run,
-                started=started,
-                graph=graph,
-                query=query,
-                status=_unpack(end)["status"] if end else "running or cut off",
+        """The newest runs, newest first.
+
+        Raises:
+            BadInput: the file is damaged.
+        """
+        with self._reading():
+            rows = self._base.execute(
+                "select substr(id, 1, 200), started, substr(graph, 1, 200), substr(query, 1, 2000), "
+                "(select data from events where run = runs.id and kind = 'end' order by seq desc limit 1) "
+                "from runs order by started desc limit ?",
+                (limit,),
             )
-            for run, started, graph, query, end in rows
-        ]
+            return [
+                Listed(
+                    id=str(run),
+                    started=moment(started),
+                    graph=str(graph),
+                    query=str(query),
+                    status=status_of(end),
+                )
+                for run, started, graph, query, end in rows
+            ]
 
     def read(self, run: str | None = None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """A run and its events in order; `run` is a trace id, a thread (its last turn), or None for the newest.
 
         Raises:
-            BadInput: there is no such run.
+            BadInput: there is no such run, or it is damaged.
         """
+        with self._reading():
+            return self._read(run)
+
+    def _read(self, run: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         columns = "id, thread, turn, started, graph, query, about"
         if run is None:
             row = self._base.execute(f"select {columns} from runs order by started desc limit 1").fetchone()
@@ -150,11 +163,36 @@ class TraceStore:
             what = "no run at all; search first" if run is None else f"no run {run!r}; {suggest(run, known)}"
             raise BadInput(f"{str(self.path)!r} holds {what}")
         names = ("id", "thread", "turn", "started", "graph", "query")
-        head = {**_unpack(row[6]), **dict(zip(names, row[:6], strict=True))}
+        unpack = Unpacker()
+        head = {**unpack(row[6]), **dict(zip(names, row[:6], strict=True))}
+        head |= {"started": moment(row[3]), "store": str(self.path)}
+        if not all(isinstance(head[name], str) for name in ("id", "thread", "graph", "query")):
+            raise ValueError("a name is no text")
         events = self._base.execute(
             "select seq, at, kind, data from events where run = ? order by seq", (head["id"],)
         )
-        return head, [{"seq": seq, "at": at, "kind": kind, **_unpack(data)} for seq, at, kind, data in events]
+        rows = events.fetchmany(MOST_EVENTS + 1)
+        if len(rows) > MOST_EVENTS:
+            raise ValueError(f"a run has more than {MOST_EVENTS} events")
+        return head, [
+            {**unpack(data), "seq": int(seq), "at": moment(at), "kind": str(kind)}
+            for seq, at, kind, data in rows
+        ]
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn what a damaged or made-up file causes into one line.
+
+        Raises:
+            BadInput: in place of it.
+        """
+        try:
+            yield
+        except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
+            raise BadInput(
+                f"the traces in {str(self.path)!r} are damaged ({shorten(str(error))}); delete that file, "
+                f"or name another with --store or {VARIABLE}"
+            ) from error
 
     def _make_room(self) -> None:
         pages, free, size = (
@@ -174,13 +212,16 @@ def place(index: Path, given: Path | str | bool | None = None) -> Path | None:
     Args:
         index: folder of the index.
         given: a file; True or None for the default; False for no traces.
+
+    Raises:
+        BadInput: what lies there leads elsewhere.
     """
     if given is False:
         return None
     named = os.environ.get(VARIABLE) if given is None or given is True else given
     if str(named).lower() in OFF:
         return None
-    return Path(named).expanduser() if named else index / FILE
+    return Path(named).expanduser() if named else beside(index, FILE)
 
 
 def remember(path: Path) -> None:
@@ -253,17 +294,3 @@ def _configured() -> Path | None:
 def _notebook() -> Path:
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(home) / "imagescope" / "traces"
-
-
-def _clean(text: str) -> str:
-    return redact(text).encode("utf-8", "replace").decode("utf-8")
-
-
-def _pack(data: Mapping[str, Any]) -> bytes:
-    text = redact(json.dumps(data, ensure_ascii=False, default=str, separators=(",", ":")))
-    return zlib.compress(text.encode("utf-8", "replace"), 1)
-
-
-def _unpack(data: bytes) -> dict[str, Any]:
-    unpacked: dict[str, Any] = json.loads(zlib.decompress(data))
-    return unpacked

@@ -8,6 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imagescope_agent.collection import manifest
+from imagescope_agent.collection.images import inside
+from imagescope_agent.errors import BadInput
 from imagescope_agent.judges import OWN_JUDGE
 from imagescope_agent.traces.duels import Duel, duels
 from imagescope_agent.traces.why import Why, explain
@@ -202,9 +205,22 @@ class Trace:
         """The judge's comparisons of one candidate with another; see `duels.duels`."""
         return duels(self)
 
+    @cached_property
+    def keys(self) -> dict[str, str]:
+        """The sha256 of pictures by id: as the run told it, else as the index beside which the trace lies does."""
+        ends = [event for event in self.events if event["kind"] == "end"]
+        told = [each["keys"] for each in (self.head, *ends) if isinstance(each.get("keys"), dict)]
+        merged = {name: key for keys in told for name, key in keys.items() if key}
+        return merged or _keys_beside(Path(self.head.get("store") or ""), str(self.head.get("folder")))
+
     def path(self, name: str) -> Path:
-        """Where the image of an id lies, if it still does."""
-        return Path(self.head.get("folder") or ".") / name
+        """Where the image of an id lies, every link followed.
+
+        Raises:
+            ImageProblem: it does not, or not in the folder of the run, whose name may be a stranger's.
+        """
+        outside = name == self.reference and Path(name).is_absolute()
+        return Path(name) if outside else inside(Path(self.head.get("folder") or "."), name)
 
     def why(self, above: str, below: str) -> Why:
         """Why one image stands above another, in words.
@@ -250,6 +266,15 @@ class Trace:
     def _last(self, key: str) -> Any:
         found = (step.update[key] for step in reversed(self.steps) if step.update.get(key))
         return next(found, None)
+
+
+def _keys_beside(store: Path, folder: str) -> dict[str, str]:
+    try:
+        content = manifest.read(store.parent)
+    except BadInput:
+        return {}
+    ours = (store.parent / content.folder).resolve() == Path(folder).resolve()
+    return {entry.id: entry.key for entry in content.entries} if ours else {}
 
 
 def _call(event: Mapping[str, Any], nodes: Mapping[int, str]) -> Call:

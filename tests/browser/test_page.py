@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.browser.conftest import Served
+from tests.browser.conftest import Served, serving
 
 PATIENCE = 120_000  # milliseconds; machines that run tests may be busy
 
@@ -18,12 +18,16 @@ pytestmark = pytest.mark.slow
 class Visitor:
     """Does what a person does, and waits for what a person would see."""
 
-    def __init__(self, browser: Any, address: str) -> None:
+    def __init__(self, browser: Any, address: str, password: str = "") -> None:
         self.tab = browser.new_page(viewport={"width": 1360, "height": 900})
         self.tab.set_default_timeout(PATIENCE)
         self.abroad: list[str] = []
         self.tab.on("request", lambda request: self._note(request.url, address))
         self.tab.goto(address)
+        if password:
+            self.tab.fill("input[type=text], input:not([type]), input[autocomplete=username]", "me")
+            self.tab.fill("input[type=password]", password)
+            self.tab.click("button >> text=Login")
         self.tab.wait_for_selector("#talk .is-empty")
 
     def _note(self, url: str, address: str) -> None:
@@ -106,3 +110,20 @@ def test_a_conversation_from_upload_to_branch(served: Served, browser: Any, tmp_
     visitor.wait(3)
     assert visitor.names()[0] == "blue.png"
     assert visitor.abroad == []
+
+
+def test_two_people_who_know_the_password_see_their_own_conversations(tmp_path: Path, browser: Any) -> None:
+    with serving(tmp_path / "world", "open sesame") as (address, _):
+        one = Visitor(browser, address, "open sesame")
+        one.say("a red square")
+        one.wait(1)
+        other = Visitor(browser, address, "open sesame")
+        other.tab.click("#others input")
+        assert other.count("ul[role=listbox] li") == 0
+        other.say("a blue square")
+        other.wait(1)
+        other.tab.click("#others input")
+        assert other.count("ul[role=listbox] li") == 1
+        one.tab.reload()
+        one.wait(1)
+        assert one.names()[0] == "red.png" and one.abroad == other.abroad == []

@@ -92,7 +92,33 @@ def test_a_password_is_asked_for(tmp_path: Path) -> None:
         assert ask(address, "/login", b"username=me&password=guess", **form)[0] == 400
         status, _, headers = ask(address, "/login", b"username=me&password=open+sesame", **form)
         assert status == 200
-        assert ask(address, "/config", Cookie=headers["set-cookie"].split(";")[0])[0] == 200
+        cookie = headers["set-cookie"].split(";")[0]
+        assert ask(address, "/config", Cookie=cookie)[0] == 200
+        for path in ("startup-events", "app_id", "user", "token", "info", "queue/status", "heartbeat/x"):
+            assert ask(address, f"/gradio_api/{path}")[0] == 401, path
+        for path in ("/openapi.json", "/docs", "/redoc"):
+            assert ask(address, path)[0] == ask(address, path, Cookie=cookie)[0] == 404
+        guesses = [ask(address, "/login", b"username=me&password=guess", **form)[0] for _ in range(20)]
+        assert guesses.count(400) <= 5 and guesses.count(429) >= 15
+
+
+@pytest.mark.slow
+def test_another_site_uploads_nothing(served: Served) -> None:
+    address, _ = served
+    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\nx\r\n--x--\r\n'
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    for told in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert ask(address, "/gradio_api/upload", body, **form, **told)[0] == 403
+    assert ask(address, "/gradio_api/upload", body, **form, Origin=address.rstrip("/"))[0] == 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [1_200, 5_000])
+def test_a_message_hides_no_file_in_the_deep(served: Served, depth: int) -> None:
+    address, _ = served
+    deep = '{"a":' * depth + '{"path": "/etc/passwd"}' + "}" * depth
+    sent = f'{{"data": [{deep}], "fn_index": 0, "session_hash": "s"}}'.encode()
+    assert ask(address, "/gradio_api/queue/join", sent, **{"Content-Type": "application/json"})[0] == 403
 
 
 @pytest.mark.parametrize(("host", "password"), [("0.0.0.0", None), ("192.0.2.1", ""), ("example.org", None)])

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from imagescope_agent import cli
+from tests.security.strangers import written_before
 
 PROFILE = """
 embedder = {embedder!r}
@@ -130,14 +131,17 @@ def test_searches_that_cannot_be_made(
         ("profile", "noise"),
     ],
 )
-def test_a_damaged_index(told: Told, indexed: Path, name: str, damage: str) -> None:
+def test_a_damaged_index(told: Told, indexed: Path, profile: Path, name: str, damage: str) -> None:
+    if name == "profile":
+        written_before(indexed / ".imagescope", "mini")
     path = next((indexed / ".imagescope").glob(name))
     data = path.read_bytes()
     if damage == "gone":
         path.unlink()
     else:
         path.write_bytes(data[: len(data) // 2] if damage == "cut" else bytes(255 - byte for byte in data))
-    line = told("search", indexed, "a boat")
+    own = ["--profile", profile] if name == "*.faiss" else []
+    line = told("search", indexed, "a boat", *own)
     assert "imagescope index" in line and str(indexed) in line
 
 

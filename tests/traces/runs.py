@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -63,10 +64,16 @@ def write(
         notes = [{"step": "judge", "kind": "tie", "detail": "two <b>orders</b> disagree"}]
         ranking = judged + [name for name in ranking if name not in judged]
         step("judge", {"judgement": judgement, "ranking": ranking, "notes": notes}, call)
-    store.append(run, "end", {"status": "done"})
+    store.append(run, "end", {"status": "done", "keys": keys(folder, ranking)})
     trace = Trace(*store.read(run))
     store.close()
     return trace
+
+
+def keys(folder: str, names: list[str]) -> dict[str, str]:
+    """The content hashes of those that are there."""
+    files = {name: Path(folder) / name for name in names if folder}
+    return {name: hashlib.sha256(f.read_bytes()).hexdigest() for name, f in files.items() if f.is_file()}
 
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
@@ -122,7 +129,7 @@ def large(folder: Path) -> Trace:
     ranking = sorted(names, key=lambda name: -matches[name])
     update = {"verdicts": verdicts, "matches": matches, "ranking_verify": ranking, "ranking": ranking}
     store.append(run, "node_end", {"span": span, "update": update})
-    store.append(run, "end", {"status": "done"})
+    store.append(run, "end", {"status": "done", "keys": keys(str(folder), names)})
     trace = Trace(*store.read(run))
     store.close()
     return trace

@@ -13,8 +13,8 @@ import pytest
 
 from imagescope_agent.cli import main
 from imagescope_agent.errors import BadInput
+from imagescope_agent.redact import redact
 from imagescope_agent.traces.duels import cycles
-from imagescope_agent.traces.secrets import redact
 from imagescope_agent.traces.store import TraceStore, place
 from tests.traces.runs import write
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from langchain_core.messages import BaseMessage
 
-from imagescope_agent.errors import BadInput
+from imagescope_agent.errors import BadInput, require_process
 from imagescope_agent.mllms.hosting.checkpoint import Checkpoint, Source, open_checkpoint
 from imagescope_agent.mllms.hosting.conversation import Conversation, Reader
 from imagescope_agent.mllms.hosting.desk import Desk
@@ -47,13 +48,19 @@ class Engine:
         self.limits = limits
         self.desk = open_desk(checkpoint, limits)
         self._inbox = Inbox()
+        self._pid = os.getpid()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="imagescope-model", daemon=True)
         self._thread.start()
         atexit.register(self.close)
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Queue jobs; their futures tell the end. Returns at once."""
+        """Queue jobs; their futures tell the end. Returns at once.
+
+        Raises:
+            BadInput: this process was forked from the one that opened the model.
+        """
+        require_process(self._pid)
         self._inbox.put(jobs)
 
     def look(
@@ -62,6 +69,7 @@ class Engine:
         conversations: Sequence[Sequence[BaseMessage]],
     ) -> Future[_Value]:
         """Have the worker do something else with conversations, between its batches."""
+        require_process(self._pid)
         errand = Errand(conversations=conversations, action=action)
         self._inbox.send(errand)
         return errand.future

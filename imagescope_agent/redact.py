@@ -1,0 +1,145 @@
+"""Keeps credentials out of everything that is written down or shown; the only place that knows how they look."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+HIDDEN = "[secret]"
+OURS = "IMAGESCOPE_"
+_SHORTEST, _SHORTEST_OF_OURS = 8, 4  # characters; a shorter value of a variable is no secret
+_PLACEHOLDERS = {"none", "null", "true", "false", "empty", "dummy", "local"}
+_NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
+_NAME = (
+    r"(?:[\w-]{0,40}[-_ ])?(?:(?:api|access|private)[-_ ]?key|(?:auth|access|refresh|bearer)[-_ ]?token"
+    r"|secret|client[-_ ]?secret|passw(?:or)?d|passphrase|authorization|credentials?|cookie)"
+)
+# every pattern stops before quotes and backslashes, so that JSON text stays JSON
+_PATTERNS = (
+    re.compile(
+        r"\b(?:sk|pk|rk|hf|gh[pousr]|github_pat|glpat|nvapi|gsk|xox[abpr]|AKIA|AIza)[-_]?[A-Za-z0-9_-]{16,}"
+    ),
+    re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),
+    re.compile(r"(?i)(?<=bearer )(?!\[secret\])[A-Za-z0-9._~+/=-]{8,}"),
+    re.compile(r"(?<=://)[^/\s\"\\?#<>]+(?=@)"),
+    re.compile(r"(?<![\w/.:])[\w.+-]+:[^\s/@:\"\\<>]+(?=@(?:localhost|[\w-]+(?:\.[\w-]+)+)(?::\d+)?/)"),
+)
+_BASIC = re.compile(r"(?i)(\bbasic )([A-Za-z0-9+/_-]{4,}={0,2})")
+_NAMED = re.compile(
+    rf"(?i)(?<![\w])({_NAME}(?: provided)?(?:\\*[\"'])?\s*[:=]\s*)(?!bearer |basic )"
+    r"(?:(\\*[\"'])(?!\[secret\])[^\"'\\]+|(?!null\b|none\b|true\b|false\b|\[secret\])[^\s\"'\\,;}&<>]{4,})"
+)
+_PARAMETER = re.compile(r"(?i)([?&](?:key|token|sig|signature|auth|code|pass|pwd|password)=)[^\s&#\"'\\<>]+")
+_known: set[str] = set()
+
+
+def learn(options: Any) -> None:
+    """Remember the secrets among a model's options (a key, a password in an address), wherever they show up later."""
+    if isinstance(options, Mapping):
+        for name, value in options.items():
+            if isinstance(value, str) and _NAMES.search(str(name)):
+                _remember(value, _SHORTEST_OF_OURS)
+            else:
+                learn(value)
+    elif isinstance(options, list):
+        for value in options:
+            learn(value)
+    elif isinstance(options, str) and "://" in options and "@" in options:
+        _remember_login(options)
+
+
+def redact(text: str) -> str:
+    """The text without keys, tokens, passwords, authorization headers and the values of secret variables.
+
+    JSON text stays JSON.
+    """
+    text = hide_known(text)
+    for pattern in _PATTERNS:
+        text = pattern.sub(HIDDEN, text)
+    text = _BASIC.sub(lambda found: found[1] + (HIDDEN if _is_login(found[2]) else found[2]), text)
+    text = _PARAMETER.sub(rf"\g<1>{HIDDEN}", text)
+    return _NAMED.sub(lambda found: f"{found[1]}{found[2] or ''}{HIDDEN}", text)
+
+
+def hide_known(text: str) -> str:
+    """The text without the secrets that this process was told; words that only look like some stay."""
+    for secret in _secrets():
+        if secret in text:
+            text = text.replace(secret, HIDDEN)
+    return text
+
+
+def redact_values(value: Any) -> Any:
+    """Plain values with every text in them redacted."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {name: redact_values(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact_values(each) for each in value]
+    return value
+
+
+def _secrets() -> list[str]:
+    """Everything that must not show up, in each form it may have; the longest first."""
+    found = set(_known)
+    for name, value in os.environ.items():
+        shortest = _SHORTEST_OF_OURS if name.startswith(OURS) else _SHORTEST
+        if _NAMES.search(name) and _is_secret(value, shortest):
+            found |= _forms(value)
+        elif name.startswith(OURS) and "@" in value:
+            found |= _login_forms(value)
+    return sorted(found, key=len, reverse=True)
+
+
+def _is_secret(value: str, shortest: int) -> bool:
+    return len(value) >= shortest and value.lower() not in _PLACEHOLDERS and not value.isdecimal()
+
+
+def _remember(value: str, shortest: int) -> None:
+    if _is_secret(value, shortest):
+        _known.update(_forms(value))
+
+
+def _remember_login(address: str) -> None:
+    _known.update(_login_forms(address))
+
+
+def _login_forms(address: str) -> set[str]:
+    """What of an address with a login in it is secret: its password, and both as a header has them."""
+    try:
+        login = urlsplit(address).netloc.rpartition("@")[0]
+    except ValueError:
+        return set()
+    user, _, password = login.partition(":")
+    found: set[str] = set()
+    if _is_secret(password, _SHORTEST_OF_OURS):
+        found |= _forms(password) | _forms(unquote(password))
+        found.add(_encoded(f"{unquote(user)}:{unquote(password)}"))
+    return found
+
+
+def _forms(secret: str) -> set[str]:
+    """A secret as it is, inside JSON, inside an address, and in base 64."""
+    escaped = {json.dumps(secret, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False)}
+    return {secret, quote(secret, safe=""), _encoded(secret), *escaped}
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode("utf-8", "surrogateescape")).decode("ascii").rstrip("=")
+
+
+def _is_login(text: str) -> bool:
+    """Whether base 64 holds "user:password", perhaps cut off."""
+    whole = text.rstrip("=").replace("-", "+").replace("_", "/")
+    whole = whole[: len(whole) - (len(whole) % 4 == 1)]
+    try:
+        return b":" in base64.b64decode(whole + "=" * (-len(whole) % 4))
+    except (binascii.Error, ValueError):
+        return False

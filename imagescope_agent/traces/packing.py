@@ -1,0 +1,89 @@
+"""What a trace says as bytes: JSON without secrets, compressed; read back within bounds, for it may be a stranger's."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from imagescope_agent.redact import redact
+from imagescope_agent.untrusted import parse_json
+
+LARGEST_EVENT = 16 * 2**20  # bytes of JSON
+LARGEST_TRACE = 64 * 2**20  # bytes of JSON of all events that are read together
+LARGEST_END = 2**20  # bytes of JSON of the event that ends a run, in a list of runs
+LATEST = 1e11  # seconds since the epoch: year 5138
+MOST_VALUES = 2_000_000  # in a trace
+
+
+def clean(text: str) -> str:
+    """A text without secrets that can be written down."""
+    return redact(text).encode("utf-8", "replace").decode("utf-8")
+
+
+def pack(data: Mapping[str, Any]) -> bytes:
+    """An event as it is kept.
+
+    Raises:
+        ValueError: it is larger than would be read back.
+    """
+    text = redact(json.dumps(data, ensure_ascii=False, default=str, separators=(",", ":")))
+    plain = text.encode("utf-8", "replace")
+    if len(plain) > LARGEST_EVENT:
+        raise ValueError(f"an event has {len(plain)} bytes, more than {LARGEST_EVENT}")
+    return zlib.compress(plain, 1)
+
+
+class Unpacker:
+    """Reads events back, all of them within one bound.
+
+    Args:
+        most: bytes of JSON that may be read; what is left counts down.
+    """
+
+    def __init__(self, most: int = LARGEST_TRACE) -> None:
+        self._left, self._values = most, MOST_VALUES
+
+    def __call__(self, data: object) -> dict[str, Any]:
+        """An event.
+
+        Raises:
+            ValueError: it is none, or together with the others too large.
+        """
+        if not isinstance(data, bytes):
+            raise ValueError("an event is no bytes")
+        unpacker = zlib.decompressobj()
+        try:
+            plain = unpacker.decompress(data, min(LARGEST_EVENT, self._left) + 1)
+        except zlib.error as error:
+            raise ValueError(str(error)) from error
+        self._left -= len(plain)
+        if unpacker.unconsumed_tail or self._left < 0 or len(plain) > LARGEST_EVENT:
+            raise ValueError("an event is too large")
+        event = parse_json(plain, most=self._values)
+        if not isinstance(event, dict):
+            raise ValueError("an event is no object")
+        self._values -= 1 + sum(map(plain.count, (b",", b"[", b"{")))
+        return event
+
+
+def moment(value: object) -> float:
+    """Seconds since the epoch, where a value can be.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not isinstance(value, int | float) or not 0 <= value <= LATEST:
+        raise ValueError("a moment is none")
+    return float(value)
+
+
+def status_of(end: object) -> str:
+    """How a run ended, as its last event says; None where nothing did."""
+    if end is None:
+        return "running or cut off"
+    try:
+        return str(Unpacker(LARGEST_END)(end)["status"])
+    except (ValueError, KeyError):
+        return "damaged"

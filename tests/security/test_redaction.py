@@ -1,0 +1,186 @@
+"""Credentials are neither written down nor shown, whatever form they come in."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagescope_agent import cli
+from imagescope_agent.api import ImageScope
+from imagescope_agent.chat import open_chats
+from imagescope_agent.errors import BackendUnavailable, BadInput, UnreadableReply
+from imagescope_agent.evaluation.ledger import Ledger
+from imagescope_agent.mllms.role import Request, Role
+from imagescope_agent.mllms.scripted import Scripted
+from imagescope_agent.redact import HIDDEN, learn, redact, redact_values
+from imagescope_agent.services import weights_of
+from tests.chat.talk import talking, think
+from tests.security.strangers import snapshot
+
+PASSWORD, KEY = "hunter2-hunter2", "no-known-form-4711"
+LOGIN = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
+URL = f"http://me:{PASSWORD}@127.0.0.1:9/v1"
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        (f"cannot reach {URL}", PASSWORD),
+        ("https://me:p@ss@host/x", "p@ss"),
+        ("https://onlyatoken@host/x", "onlyatoken"),
+        ("postgresql://u:pw%40x@host:5432/db?x=1", "pw%40x"),
+        ("me:pass@host.org/v1", "me:pass"),
+        (f"authorization: Basic {LOGIN}", LOGIN),
+        (f"sent Basic {LOGIN[:16]}", LOGIN[:16]),
+        ('{"Authorization": "Bearer abcdefghijkl"}', "abcdefghijkl"),
+        ('{"headers": {"x-api-key": "short1"}}', "short1"),
+        ("Incorrect API key provided: abcd1234.", "abcd1234"),
+        ("https://host/v1?key=abc&x=1", "abc"),
+        ("GET /v1/models?api_key=abcdef", "abcdef"),
+        ("/v1?token=abcdef&more=1", "abcdef"),
+        ('{"password": "correct horse battery"}', "horse"),
+        ("client_secret=abcdefgh", "abcdefgh"),
+        ("set-cookie: session=abcdefghijk", "abcdefghijk"),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl", "eyJzdWIiOiIxMjM0In0"),
+        ("github_pat_11ABCDEFG0abcdefghijklmnop", "11ABCDEFG0"),
+        ("nvapi-abcdefghijklmnopqrstuvwxyz", "abcdefghijkl"),
+    ],
+)
+def test_every_form_of_a_secret_is_hidden_and_json_stays_json(text: str, secret: str) -> None:
+    told = redact(text)
+    assert secret not in told and HIDDEN in told
+    packed = redact(json.dumps({"a": text, "b": [text, {"c": json.dumps({"d": text})}]}))
+    assert secret not in packed
+    assert set(json.loads(packed)) == {"a", "b"}
+    assert redact(told) == told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a red apple on a key ring", "the basic shapes: a square", "a secret garden behind the house",
+        "max_tokens=1024 prompt_tokens: 100", "mail me at a@b.org about https://host/path?q=a@b",
+        "images/token.png", "a token: large and round", "hf-hub:laion/CLIP@0123456789abcdef", "10:30 @ the pub",
+    ],
+)  # fmt: skip
+def test_ordinary_words_stay(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_values_of_secret_variables_are_hidden_in_every_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", 'od"d väl/ue')
+    monkeypatch.setenv("IMAGESCOPE_ENDPOINT_KEY", "k4y!")
+    monkeypatch.setenv("IMAGESCOPE_ENDPOINT", URL)
+    coded = base64.b64encode('od"d väl/ue'.encode()).decode()
+    for text in ('x od"d väl/ue y', json.dumps('od"d väl/ue'), "x=od%22d%20v%C3%A4l%2Fue", f"x {coded}"):
+        assert "ue" not in redact(text)
+    for text in ("the key k4y! is wrong", PASSWORD, LOGIN, LOGIN.rstrip("=")):
+        assert HIDDEN in redact(text) and text not in redact(text)
+    monkeypatch.setenv("IMAGESCOPE_ENDPOINT_KEY", "EMPTY")
+    assert redact("EMPTY rooms") == "EMPTY rooms"
+
+
+def test_errors_hide_what_they_are_told() -> None:
+    for error in (BadInput(f"no answer at {URL}"), BackendUnavailable(URL), UnreadableReply(URL, reply=URL)):
+        assert PASSWORD not in str(error) and PASSWORD not in repr(error)
+
+
+def test_a_key_that_a_server_echoes_is_not_kept() -> None:
+    learn({"mllm": "x:Y", "options": [{"key": KEY, "url": URL}]})
+    model = Scripted(f"I was asked with {KEY} and {LOGIN}.")
+    (reply,) = asyncio.run(Role("captioner", model).ask([Request(text="?")]))
+    assert reply.text == f"I was asked with {HIDDEN} and {HIDDEN}."
+
+
+class Told(Scripted):
+    """A model whose weights are known by an address with a password."""
+
+    @property
+    def weights(self) -> str:
+        return f"some-model at {URL}"
+
+
+def test_nothing_that_is_kept_of_searches_and_conversations_holds_a_secret(
+    world: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    learn({"key": KEY})
+
+    def echo(asked: Any) -> str:
+        if (asked.options or {}).get("response_format") == "PredicatesAnswer":
+            raise UnreadableReply(f"HTTP 200 from {URL}", reply=f"{KEY} Basic {LOGIN}")
+        return think(asked)
+
+    judge = Role("judge", Told(reply=f"Yes: {KEY}, Authorization: Basic {LOGIN}"))
+    services = talking(world, reasoner=world.role("reasoner", echo), judge=judge)
+    assert PASSWORD not in weights_of(judge)
+    result = ImageScope(services).search("a red square")
+    assert result.notes
+
+    async def talk() -> Any:
+        async with open_chats(services) as chats:
+            session = await chats.create("t")
+            await session.say("a red square")
+            return await session.export()
+
+    told = json.dumps([result.to_dict(), result.weights, asyncio.run(talk())])
+    store = str(world.collection.location / "traces.sqlite")
+    assert cli.main(["trace", "--last", "--store", store, "--json"]) == 0
+    page = world.folder.parent / "page.html"
+    assert cli.main(["trace", "--last", "--store", store, "--html", str(page)]) == 0
+    told += capsys.readouterr().out + page.read_text()
+    kept = b"".join(data for data in snapshot(world.folder).values() if isinstance(data, bytes))
+    for secret in (PASSWORD, KEY, LOGIN):
+        assert secret not in told and secret.encode() not in kept, secret
+
+
+def test_a_manifest_holds_no_secret(world: Any) -> None:
+    from imagescope_agent.collection.build import build
+
+    learn({"key": KEY})
+    captioner = world.role("captioner", f"a square, says {KEY}")
+    weights = weights_of(Role("captioner", Told(reply="x")))
+    asyncio.run(build(world.folder, None, world.embedder, captioner, "?", captioner_weights=weights))
+    kept = b"".join(data for data in snapshot(world.folder).values() if isinstance(data, bytes))
+    assert HIDDEN.encode() in kept
+    assert KEY.encode() not in kept and PASSWORD.encode() not in kept
+
+
+def test_the_folder_of_an_evaluation_holds_no_secret(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "run", redact_values({"weights": {"judge": f"m at {URL}"}, "seed": 1}))
+    note = {"step": "judge", "kind": "fallback", "detail": f"{URL} said Basic {LOGIN}"}
+    ledger.append({"qid": "1", "stages": {}, "failed": f"no answer at {URL}", "notes": [note]})
+    ledger.finish(["1"])
+    ledger.close()
+    kept = b"".join(data for data in snapshot(tmp_path).values() if isinstance(data, bytes))
+    assert b"no answer" in kept and PASSWORD.encode() not in kept and LOGIN.encode() not in kept
+    Ledger(tmp_path / "run", redact_values({"weights": {"judge": f"m at {URL}"}, "seed": 1})).close()
+
+
+def test_a_command_shows_no_secret(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["search", f"{URL}/x", "red"], ["search", str(world.folder), "red", "--graph", URL],
+                  ["search", str(world.folder), "red", "-k", URL], ["trace", "--store", URL]):  # fmt: skip
+        try:
+            assert cli.main(words) == 2
+        except SystemExit as stop:
+            assert stop.code == 2
+        said = capsys.readouterr()
+        assert PASSWORD not in said.err + said.out and said.err.count("\n") == 1
+
+
+def test_the_options_of_a_model_that_do_not_fit_are_told_without_its_key(world: Any, tmp_path: Path) -> None:
+    from imagescope_agent.services import open_services
+
+    path = tmp_path / "mine.toml"
+    roles = "\n".join(f'{role} = "m"' for role in ("captioner", "reasoner", "verifier", "judge"))
+    path.write_text(
+        f'embedder = "x/y"\n[models.m]\nmllm = "endpoint"\nurl = "{URL}"\nkey = "{KEY}"\nattempts = "many"\n'
+        f"[roles]\n{roles}"
+    )
+    with pytest.raises(BadInput, match="do not fit") as caught:
+        open_services(str(path), world.folder)
+    assert KEY not in str(caught.value) and PASSWORD not in str(caught.value)
