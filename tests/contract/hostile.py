@@ -14,12 +14,13 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from imagescope_agent.errors import BackendUnavailable, RequestRefused, UnreadableReply
+from imagescope_agent.errors import BackendUnavailable, RequestRefused, UnreadableReply, may_pass
+from imagescope_agent.mllms.foreign import meaning
 from imagescope_agent.mllms.protocols import Choice, UnusableLabels
 from imagescope_agent.mllms.scripted import read_asked
 
 #: What a reply is read as.
-JSON_FORMS = (
+JSON_FORMS: tuple[str, ...] = (
     "IntentAnswer",
     "PredicatesAnswer",
     "FoldAnswer",
@@ -35,7 +36,7 @@ GARBAGE = (
     '"core"', "-inf", "maybe {so} and {so}", '{"order": [1.5e300]}', "ｙｅｓ", "1e999", "[" * 3000, '{"a":' * 3000,
     '{"n": ' + "9" * 6000 + "}", "9" * 6000, " " * 5000 + "x", '{"core": "\\ud800"}', "<tool_call>x</tool_call>",
 )  # fmt: skip
-SILENCE = (
+SILENCE: tuple[str, ...] = (
     "",
     " \n ",
     "\x00\x1b\x07",
@@ -45,7 +46,12 @@ SILENCE = (
     "</think>",
 )
 SILENCE += ("<|channel|>analysis<|message|>Yes, I think", "[THINK]{}", "◁think▷No◁/think▷")
-THOUGHTS = ("<think>%s</think>", "<thinking>\n%s\n</thinking>\n", "%s</think>", "<reasoning>%s</reasoning>")
+THOUGHTS: tuple[str, ...] = (
+    "<think>%s</think>",
+    "<thinking>\n%s\n</thinking>\n",
+    "%s</think>",
+    "<reasoning>%s</reasoning>",
+)
 THOUGHTS += (
     "<|channel|>analysis<|message|>%s<|end|><|start|>assistant<|channel|>final<|message|>",
     "[THINK]%s[/THINK]",
@@ -186,7 +192,9 @@ def _failed(random: Random, form: str, text: str) -> Shape:
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), AssertionError(), NotImplementedError("images"),
         OverflowError("int too large"), RequestRefused("no"), UnreadableReply("odd"), BackendUnavailable("away"),
     ]  # fmt: skip
-    return Shape(kind="failed", error=random.choice(errors), status=status, lost=True)
+    error = random.choice(errors)
+    # what may pass is tried again, and then nothing is lost
+    return Shape(kind="failed", error=error, status=status, lost=not may_pass(meaning(error, "")))
 
 
 class _Status(Exception):
@@ -205,10 +213,8 @@ _KINDS: tuple[Callable[[Random, str, str], Shape], ...] = (
 
 def row(random: Random, choices: int) -> Any:
     """What a scorer gives for one question."""
-    kinds: list[Any] = [
-        [], None, "Yes", [float("nan")] * choices, [-1.0, 2.0], [1.0], [[0.5], [0.5]], ["0.5", "0.5"], {}, [0.0] * choices,
-        [1e308] * choices, [10**400] * choices, [True] * choices, [0.1] * choices, [0.4 / choices] * choices, [None] * choices,
-    ]  # fmt: skip
+    kinds: list[Any] = [[], None, "Yes", [-1.0, 2.0], [1.0], [[0.5], [0.5]], ["0.5", "0.5"], {}]
+    kinds += [[value] * choices for value in (float("nan"), 0.0, 1e308, 10**400, True, 0.4 / choices, None)]
     return random.choice(kinds)
 
 
@@ -297,14 +303,16 @@ class StrangeScorer(Stranger):
             raise random.choice(
                 [_Status("no", 400), ValueError("picture"), _Status("busy", 429), KeyError("logprobs")]
             )
-        rows = [
-            sound_row(random, len(choices)) if random.random() < self.share else row(random, len(choices))
-            for _ in messages
-        ]
-        usage = random.choice([{"calls": 3, "prompt_tokens": float("nan")}, None, "many", {"seconds": "x"}])
+        sound = [random.random() < self.share for _ in messages]
+        rows = [(sound_row if each else row)(random, len(choices)) for each in sound]
+        if not all(sound[1:]):  # the first may be refused instead
+            self._lost.append("row")
+        usage: Any = random.choice(
+            [{"calls": 3, "prompt_tokens": float("nan")}, None, "many", {"seconds": "x"}]
+        )
         if drawn < 0.25:
             return random.choice([None, rows, Choice(probabilities=rows[1:], usage=usage), "Yes"])
-        refused = {0: "filtered", 99: "x", "a": 1} if drawn < 0.35 else random.choice([{}, None])
+        refused: Any = {0: "filtered", 99: "x", "a": 1} if drawn < 0.35 else random.choice([{}, None])
         notes = random.choice([[], None, "x", [{"kind": 3}]])
         return Choice(probabilities=rows, usage=usage, notes=notes, refused=refused)  # type: ignore[arg-type]
 
@@ -334,12 +342,17 @@ def over_http(made: Shape) -> tuple[int, Any]:
 def logprobs(random: Random) -> Any:
     """What a server gives as the weights of a first token."""
     top: list[Any] = [{"token": "Yes", "logprob": -0.1}, {"token": "No", "logprob": -2.5}]
+    value: Any = random.choice([float("nan"), "x", 1e300, None, [], -1e400])
     odd: list[Any] = [
-        None, [], "x", {"content": None}, {"content": []}, {"content": [{"top_logprobs": None}]},
-        {"content": [{"top_logprobs": [{"token": "Yes", "logprob": value}]}]}
-        if (value := random.choice([float("nan"), "x", 1e300, None, [], -1e400])) is not ... else None,
-        {"content": [{"top_logprobs": [{"token": "Maybe", "logprob": -0.01}, top[1]]}]},
-    ]  # fmt: skip
+        None,
+        [],
+        "x",
+        {"content": None},
+        {"content": []},
+        {"content": [{"top_logprobs": None}]},
+    ]
+    odd.append({"content": [{"top_logprobs": [{"token": "Yes", "logprob": value}]}]})
+    odd.append({"content": [{"top_logprobs": [{"token": "Maybe", "logprob": -0.01}, top[1]]}]})
     return {"content": [{"top_logprobs": top}]} if random.random() < 0.6 else random.choice(odd)
 
 
