@@ -42,6 +42,8 @@ _LARGER = 4  # times the limit under which a reply that was cut off is asked for
 class Endpoint(BaseChatModel):
     """Asks a server; what it refuses or silently ignores is found out, remembered and noted.
 
+    Control tokens in what is asked (<|im_end|> and the like) are broken up by a space: see `outgoing.plain`.
+
     Attributes:
         url: of the server's /v1; IMAGESCOPE_ENDPOINT by default. User and password in it go to `login`.
         key: IMAGESCOPE_ENDPOINT_KEY by default; may be empty.
@@ -259,11 +261,7 @@ class Endpoint(BaseChatModel):
         notes += [_note("fallback", detail) for detail in reading.remarks]
         message = AIMessage(
             content=reply.text,
-            usage_metadata=UsageMetadata(
-                input_tokens=reading.prompt_tokens,
-                output_tokens=reading.completion_tokens,
-                total_tokens=reading.prompt_tokens + reading.completion_tokens,
-            ),
+            usage_metadata=_counted(reading.prompt_tokens, reading.completion_tokens),
             response_metadata={
                 "model_name": self.model,
                 "finish_reason": reply.finish,
@@ -277,6 +275,10 @@ class Endpoint(BaseChatModel):
 def _question(messages: Sequence[BaseMessage], limit: int, *, weigh: bool = False) -> Question:
     made = wire_messages(messages)
     return Question(messages=made, limit=limit, weigh=weigh, pictures=pictures_in(made))
+
+
+def _counted(read: int, wrote: int) -> UsageMetadata:
+    return UsageMetadata(input_tokens=read, output_tokens=wrote, total_tokens=read + wrote)
 
 
 def _usage(answers: Sequence[dict[str, Any]], calls: int, start: float) -> dict[str, Any]:

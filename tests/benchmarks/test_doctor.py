@@ -6,6 +6,8 @@ import pytest
 
 from imagescope_agent.doctor import Finding, Report, check
 from imagescope_agent.errors import BadInput
+from tests.mllms import quirks
+from tests.mllms.server import FakeServer, Quirk
 
 
 def profile(folder: Path, model: str, embedder: str = "/nowhere/clip") -> str:
@@ -41,3 +43,53 @@ def test_the_table_has_a_line_a_check() -> None:
     finding = Finding(what="judge", check="speed", ok=True, detail="3 verdicts/s")
     report = Report(profile="mini", machine={}, findings=[finding] * 2)
     assert report.ok and report.table().splitlines() == ["ok  judge  speed  3 verdicts/s"] * 2
+
+
+def served(quirk: Quirk, folder: Path) -> dict[str, Finding]:
+    """What the doctor finds of a server that serves all roles."""
+    with FakeServer(quirk=quirk) as server:
+        options = f'mllm = "endpoint"\nurl = "{server.url}"\nattempts = 2\npause = 0.01'
+        report = check(profile(folder, options))
+    return {finding.check: finding for finding in report.findings if finding.what != "embedder"}
+
+
+def test_what_a_server_refuses_is_told(tmp_path: Path) -> None:
+    odd = quirks.several(
+        quirks.most_pictures(1), quirks.most_logprobs(5), quirks.other_limit, quirks.no_schema_limits
+    )
+    found = served(odd, tmp_path)
+    assert all(finding.ok for finding in found.values()), found
+    heeds = found["answers the probe"].detail
+    assert all(
+        told in heeds for told in ("more than 5 top_logprobs", "max_completion_tokens", "limits in JSON")
+    )
+    assert "takes one picture a request" in found["two pictures in a request"].detail
+
+
+def test_a_server_without_refusals_has_nothing_to_tell(tmp_path: Path) -> None:
+    found = served(lambda body: None, tmp_path)
+    assert found["answers the probe"].detail.endswith("heeds ['logprobs', 'schema']")
+    assert found["two pictures in a request"].detail == "taken"
+    assert (
+        "make sure that the model looks" in found["sees pictures"].detail
+    )  # it counts no tokens for a picture
+
+
+def test_a_server_that_sees_nothing_fails_where_pictures_are_shown(tmp_path: Path) -> None:
+    found = served(quirks.blind, tmp_path)
+    assert [name for name, finding in found.items() if not finding.ok] == ["sees pictures"]
+    assert "captioner, verifier, judge" in found["sees pictures"].detail
+
+
+def test_roles_that_show_no_picture_are_asked_in_words(tmp_path: Path) -> None:
+    with FakeServer(quirk=quirks.blind) as words, FakeServer() as eyes:
+        lines = ['embedder = "/nowhere/clip"']
+        for name, server in (("words", words), ("eyes", eyes)):
+            lines += [f"[models.{name}]", 'mllm = "endpoint"', f'url = "{server.url}"', "attempts = 1"]
+        lines += ["[roles]", 'reasoner = "words"']
+        lines += [f'{role} = "eyes"' for role in ("captioner", "verifier", "judge")]
+        (tmp_path / "own.toml").write_text("\n".join(lines))
+        report = check(str(tmp_path / "own.toml"))
+        assert [finding.what for finding in report.findings if not finding.ok] == ["embedder"], report.table()
+        assert not any(quirks.pictures(body) for body in words.bodies)
+        assert {len(quirks.pictures(body)) for body in eyes.bodies} == {0, 1, 2}

@@ -23,9 +23,10 @@ from imagescope_agent.errors import BackendUnavailable
 from imagescope_agent.mllms.endpoint import Endpoint
 from imagescope_agent.mllms.role import Request, Role
 from tests.conftest import World
+from tests.mllms import quirks
 from tests.mllms.checkpoints import picture
 from tests.mllms.plans import INTENT, PLAN, plan
-from tests.mllms.server import FakeServer
+from tests.mllms.server import FakeServer, Quirk
 
 MINI = Path(imagescope_agent.__file__).parent / "mini" / "mllm"
 
@@ -93,6 +94,26 @@ def test_a_run_that_loses_its_server_ends_soon_and_goes_on_where_it_was(
         before, after = [[kind(body) for body in each.asked] for each in (first, second)]
         assert before.count("understand") == before.count("predicates") == 1
         assert set(after) == {"verify", "judge"}  # what was finished is not asked again
+
+
+@pytest.mark.parametrize(
+    ("quirk", "told"),
+    [
+        (quirks.most_logprobs(5), "more than 5 top_logprobs"),
+        (quirks.other_limit, "max_completion_tokens"),
+        (quirks.own_temperature, "refuses temperature 0"),
+        (quirks.no_schema_limits, "limits in JSON schemas"),
+        (quirks.no_schema, "refuses JSON schemas"),
+        (quirks.no_logprobs, "refuses logprobs"),
+    ],
+)
+def test_a_search_goes_on_without_what_the_server_refuses(
+    quirk: Quirk, told: str, world: World, tmp_path: Path
+) -> None:
+    with FakeServer(lambda body: ANSWERS.get(kind(body), ""), quirk=quirk) as server:
+        found = scope(world, server, tmp_path).search("a red square")
+    assert sorted(result.id for result in found.results) == sorted(world.collection.ids)
+    assert any(note["kind"] == "fallback" and told in note["detail"] for note in found.notes)
 
 
 @pytest.fixture(scope="module")
