@@ -65,3 +65,8 @@ def test_unknown_names_suggest_the_right_one() -> None:
         load_prompt("verfy")
     with pytest.raises(BadInput, match="no prompt set 'moni'"):
         load_prompt("verify", prompt_set="moni")
+
+
+def test_a_small_set_names_what_the_big_one_says_at_length() -> None:
+    for step in ("understand", "predicates", "fold", "evaluate", "propose"):
+        assert len(load_prompt(step, prompt_set="small").text) < 0.75 * len(load_prompt(step).text)
