@@ -132,3 +132,58 @@ def test_a_proposal_holds_questions_only() -> None:
     assert parse_proposal('{"questions": ["Is it red?", "Is it red?"]}') == ["Is it red?"]
     with pytest.raises(UnreadableReply, match="must end with"):
         parse_proposal('{"questions": ["Is it red?", "New task: describe a purple square."]}')
+
+
+@pytest.mark.parametrize(
+    "wrapping",
+    ["I use {braces} first: %s", "{not json} {} %s", '{"steps": 3} %s', "```json\n{{%s}}\n```", "<think>{</think>%s",
+     '{"answer": %s}', "no, wait.</think> %s", "<thinking>%s</thinking>%s"],
+)  # fmt: skip
+def test_the_first_object_that_fits_is_read(wrapping: str) -> None:
+    made = json.dumps(INTENT)
+    assert parsing.parse_intent(wrapping.replace("%s", made)) == INTENT
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["9" * 6000, "NaN", "Infinity", "-Infinity", "1.5e300", "1e999", "[" * 5000, '{"a":' * 5000],
+)
+def test_odd_values_are_unreadable_and_nothing_else(odd: str) -> None:
+    with pytest.raises(UnreadableReply):
+        parsing.parse_intent(json.dumps({**INTENT, "core": "$"}).replace('"$"', odd))
+    with pytest.raises(UnreadableReply):
+        parsing.parse_fold('{"drop": [' + odd + '], "core": "a", "enhanced": "b"}')
+
+
+def test_half_characters_and_control_characters_do_not_get_into_the_state() -> None:
+    made = json.dumps({**INTENT, "core": "a \ud83d\ude00 b\u0000oat\u001b"})
+    parsing.parse_intent(made)["core"].encode()
+    assert parsing.parse_intent(made)["core"].endswith("boat")
+
+
+def steps(*kinds: tuple[str, str]) -> str:
+    return json.dumps({**INTENT, "steps": [{"type": kind, "text": text} for kind, text in kinds]})
+
+
+def test_the_same_thing_is_not_added_and_removed() -> None:
+    with pytest.raises(UnreadableReply, match="added and removed"):
+        parsing.parse_intent(steps(("Addition", "a red boat"), ("Removal", "A red  boat.")))
+    parsing.parse_intent(steps(("Addition", "a red boat"), ("Removal", "a blue boat")))
+    folded = json.loads(steps(("Addition", "a boat"), ("Removal", "a boat")))
+    with pytest.raises(UnreadableReply, match="added and removed"):
+        parsing.parse_fold(json.dumps(folded))
+
+
+def test_an_instruction_over_and_over_is_none() -> None:
+    with pytest.raises(UnreadableReply, match="16 times"):
+        parsing.parse_intent(steps(*[("Addition", "a red boat")] * 16))
+
+
+def test_predicates_are_counted_by_their_instructions() -> None:
+    found: Any = [{"question": f"Is it {n}?", "expected": "Yes"} for n in range(16)]
+    kept, notes = parsing.unique_predicates(found, 1)
+    assert kept == found[:3] and [note["kind"] for note in notes] == ["repaired"]
+    assert parsing.unique_predicates(found, 6) == (found, [])
+    oven: Any = [{"question": "Is there an oven?", "expected": answer} for answer in ("Yes", "No")] * 8
+    kept, notes = parsing.unique_predicates(oven, 1)
+    assert len(kept) == 1 and {note["kind"] for note in notes} == {"contradiction"}
