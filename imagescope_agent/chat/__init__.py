@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -172,7 +173,12 @@ class Chats:
             else:
                 held = file_lock(self._lock_folder, thread)
             async with held:
-                yield
+                try:
+                    yield
+                except sqlite3.Error as error:
+                    raise BadInput(
+                        f"the conversation in {self._place!r} cannot be kept or read: {error}"
+                    ) from error
 
     def _ours(self, key: str) -> bool:
         return key.startswith(self._scope) if self._scope else ":" not in key

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from imagescope_agent.checkpoints import reading
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.evaluation import scoring, significance, tables
 from imagescope_agent.evaluation.datasets.base import Query
@@ -115,6 +116,11 @@ def open_run(folder: Path, stage: str = "final") -> Run:
     Raises:
         BadInput: it is no run, is damaged, has no such stage or ground truth, or its parts had different rules.
     """
+    with reading(folder):
+        return _opened(folder, stage)
+
+
+def _opened(folder: Path, stage: str) -> Run:
     if not (folder / RUN).exists() and (parts := sorted(path.parent for path in folder.glob(f"*/{RUN}"))):
         return _pooled(folder, [open_run(part, stage) for part in parts])
     identity = read_identity(folder / RUN)
