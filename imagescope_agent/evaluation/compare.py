@@ -76,7 +76,8 @@ def compare(
     for name in measures:
         if name not in runs[0].measures:
             raise BadInput(f"the runs have no measure {name!r}; {suggest(name, runs[0].measures)}")
-    rows = [row for run in runs[1:] for row in _rows(runs[0], run, seed, measures)]
+    with reading(", ".join(run.name for run in runs)):
+        rows = [row for run in runs[1:] for row in _rows(runs[0], run, seed, measures)]
     for row, adjusted in zip(rows, significance.holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = adjusted
     return {

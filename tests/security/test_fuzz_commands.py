@@ -297,7 +297,7 @@ RECORD: dict[str, Any] = {
 
 
 def test_runs_of_others(sandbox: Sandbox) -> None:
-    for number in range(count(60)):
+    for number in range(count(30)):
         random = Random(f"run {number}")
         for name in ("one", "two"):
             folder = sandbox.named / name
