@@ -29,6 +29,10 @@ POSTGRES = ("postgresql://", "postgres://")
 SETUP_LOCK = 0x696D6167  # any number that is always the same: whoever makes the tables holds it
 
 
+#: What values of a wrong kind cause where they are used.
+DAMAGE = (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
+
 class ReadOnly(BadInput):
     """The place where runs should be kept takes nothing."""
 
@@ -82,7 +86,7 @@ def reading(place: Path | str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+    except DAMAGE as error:
         raise BadInput(
             f"what {redact(str(place))!r} keeps is damaged ({type(error).__name__}: {shorten(str(error))}); "
             "begin anew, with another file where this one is not yours"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -85,7 +86,7 @@ class Chats:
         name = check_name(thread or uuid.uuid4().hex[:12])
         session = Session(self, name)
         async with self.turn(name):
-            if await self.saver.aget_tuple(session.config()) is not None:
+            if await self._begun(session):
                 raise BadInput(f"there is a conversation {name!r} already; open it or choose another name")
             await self.graph.aupdate_state(session.config(begun=True), dict(NEW), as_node="answer")
         return session
@@ -104,7 +105,7 @@ class Chats:
 
     async def get(self, thread: str, *, progress: Progress | None = None) -> Session:
         """As `open`, or `create` where there is none of that name."""
-        if await self.saver.aget_tuple(Session(self, check_name(thread)).config()) is None:
+        if not await self._begun(Session(self, check_name(thread))):
             return await self.create(thread)
         return await self.open(thread, progress=progress)
 
@@ -136,7 +137,7 @@ class Chats:
         """
         session = Session(self, check_name(thread))
         async with self.turn(thread):
-            if await self.saver.aget_tuple(session.config()) is None:
+            if not await self._begun(session):
                 raise BadInput(
                     f"there is no conversation {thread!r}; `imagescope chat COLLECTION --list` shows those there are"
                 )
@@ -172,7 +173,17 @@ class Chats:
             else:
                 held = file_lock(self._lock_folder, thread)
             async with held:
-                yield
+                try:
+                    yield
+                except sqlite3.Error as error:
+                    raise BadInput(
+                        f"the conversation in {self._place!r} cannot be kept or read: {error}"
+                    ) from error
+
+    async def _begun(self, session: Session) -> bool:
+        """Whether there is such a conversation."""
+        with reading(self.place):
+            return await self.saver.aget_tuple(session.config()) is not None
 
     def _ours(self, key: str) -> bool:
         return key.startswith(self._scope) if self._scope else ":" not in key

@@ -75,7 +75,8 @@ class Session:
             given = {"query": message, "reference": self.reference(image)}
             check_message(message, given["reference"], _state(snapshot), self.chats.services.collection)
             await self._run(Command(resume=given) if snapshot.next else given, self.chats.settings, progress)
-            return (await self.turns())[-1]
+            with reading(self.chats.place):
+                return (await self.turns())[-1]
 
     def reference(self, image: Path | str | None) -> str | None:
         """A reference image as the state names it.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from imagescope_agent.checkpoints import reading
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.evaluation import scoring, significance, tables
 from imagescope_agent.evaluation.datasets.base import Query
@@ -75,7 +76,8 @@ def compare(
     for name in measures:
         if name not in runs[0].measures:
             raise BadInput(f"the runs have no measure {name!r}; {suggest(name, runs[0].measures)}")
-    rows = [row for run in runs[1:] for row in _rows(runs[0], run, seed, measures)]
+    with reading(", ".join(run.name for run in runs)):
+        rows = [row for run in runs[1:] for row in _rows(runs[0], run, seed, measures)]
     for row, adjusted in zip(rows, significance.holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = adjusted
     return {
@@ -115,6 +117,11 @@ def open_run(folder: Path, stage: str = "final") -> Run:
     Raises:
         BadInput: it is no run, is damaged, has no such stage or ground truth, or its parts had different rules.
     """
+    with reading(folder):
+        return _opened(folder, stage)
+
+
+def _opened(folder: Path, stage: str) -> Run:
     if not (folder / RUN).exists() and (parts := sorted(path.parent for path in folder.glob(f"*/{RUN}"))):
         return _pooled(folder, [open_run(part, stage) for part in parts])
     identity = read_identity(folder / RUN)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from imagescope_agent.checkpoints import reading
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.evaluation import datasets, metrics
 from imagescope_agent.evaluation.datasets.base import Benchmark
@@ -93,6 +94,16 @@ def pool(
     Raises:
         BadInput: a run is missing or unfinished, or was not played by all.
     """
+    with reading(", ".join(map(str, runs))):
+        pooled, ranks = _pooled(runs, players, seed)
+    Path(out).mkdir(parents=True, exist_ok=True)
+    _write(Path(out), pooled, ranks)
+    return pooled
+
+
+def _pooled(
+    runs: Sequence[Path | str], players: Sequence[str], seed: int
+) -> tuple[dict[str, Any], dict[str, Floats]]:
     found = [_read(Path(run)) for run in runs]
     players = list(players or found[0]["players"])
     for run, each in zip(runs, found, strict=True):
@@ -107,9 +118,7 @@ def pool(
         "profile": found[0]["profile"],
         "failed": {name: sum(each["failed"][name] for each in found) for name in players},
     }
-    Path(out).mkdir(parents=True, exist_ok=True)
-    _write(Path(out), pooled, ranks)
-    return pooled
+    return pooled, ranks
 
 
 def _read(run: Path) -> dict[str, Any]:

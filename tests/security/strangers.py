@@ -18,7 +18,8 @@ def rewritten(index: Path, **changes: Any) -> None:
     del content["checksum"]
     content = {name: value for name, value in {**content, **changes}.items() if value is not None}
     content["checksum"] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    file.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    file.write_text(text, encoding="utf-8", errors="replace")
 
 
 def written_before(index: Path, profile: str | None) -> None:
