@@ -118,7 +118,7 @@ class Odd(Scripted):
     ],
 )
 def test_what_an_inside_does_not_show_changes_nothing_and_is_noted(name: str, shown: Any, kind: str) -> None:
-    found, _ = judged(strategy(name), Role("judge", Odd("", shown=shown)), KEYS)
+    found, _ = judged(strategy(name), Role("judge", Odd(reply="", shown=shown)), KEYS)
     assert found.order == KEYS and [note["kind"] for note in found.notes] == [kind]
 
 
@@ -126,5 +126,5 @@ def test_pictures_of_other_lengths_cannot_be_compared() -> None:
     def shown(asked: Any) -> Any:
         return [[0.1] * (1 + ("N/A" in asked.text))] * len(asked.images)
 
-    found, _ = judged(strategy("icr"), Role("judge", Odd("", shown=shown)), KEYS)
+    found, _ = judged(strategy("icr"), Role("judge", Odd(reply="", shown=shown)), KEYS)
     assert found.order == KEYS and [note["kind"] for note in found.notes] == ["unreadable"]
