@@ -19,8 +19,8 @@ from pydantic import BaseModel
 from imagescope_agent.errors import BudgetSpent, RequestRefused, UnreadableReply
 from imagescope_agent.mllms.foreign import as_ours
 from imagescope_agent.mllms.protocols import Attention, Choice, Embedding, TokenCounter
-from imagescope_agent.mllms.request import Reply, Request, answered
-from imagescope_agent.mllms.role import Role, chosen
+from imagescope_agent.mllms.request import Reply, Request, answered, chosen
+from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.schema import json_schema
 from imagescope_agent.mllms.soundness import joined
 from imagescope_agent.mllms.usage import tokens_of, total_usage

@@ -10,6 +10,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage, HumanMessage
 
 from imagescope_agent.errors import ImageScopeError, RequestRefused, UnreadableReply
+from imagescope_agent.mllms.protocols import Choice
 from imagescope_agent.mllms.soundness import sound_notes
 from imagescope_agent.reader import count, metadata, said
 from imagescope_agent.redact import hide_known
@@ -111,6 +112,17 @@ def answered(replies: list[Reply]) -> list[Reply]:
     if replies and len(problems) == len(replies):
         raise next((each for each in problems if isinstance(each, RequestRefused)), problems[0])
     return replies
+
+
+def chosen(choice: Choice) -> Choice:
+    """The choice, if one of its rows is an answer.
+
+    Raises:
+        RequestRefused: there are some, and every one was refused.
+    """
+    if choice.probabilities and len(choice.refused) == len(choice.probabilities):
+        raise RequestRefused(choice.refused[0])
+    return choice
 
 
 def read_reply(message: object, request: Request, limit: object) -> Reply:

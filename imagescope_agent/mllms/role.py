@@ -28,7 +28,7 @@ from imagescope_agent.mllms.protocols import (
     SchemaWriter,
     UnusableLabels,
 )
-from imagescope_agent.mllms.request import ImageRef, Reply, Request, answered, read_reply
+from imagescope_agent.mllms.request import ImageRef, Reply, Request, answered, chosen, read_reply
 from imagescope_agent.mllms.soundness import (
     joined,
     sound_attention,
@@ -288,14 +288,3 @@ class Role:
 
     def _note(self, kind: str, detail: str) -> dict[str, str]:
         return {"step": self.name, "kind": kind, "detail": detail}
-
-
-def chosen(choice: Choice) -> Choice:
-    """The choice, if one of its rows is an answer.
-
-    Raises:
-        RequestRefused: there are some, and every one was refused.
-    """
-    if choice.probabilities and len(choice.refused) == len(choice.probabilities):
-        raise RequestRefused(choice.refused[0])
-    return choice

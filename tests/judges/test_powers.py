@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import BaseMessage
 
-from imagescope_agent.errors import BadInput
+from imagescope_agent.errors import BadInput, RequestRefused, UnreadableReply
 from imagescope_agent.judges.icr import calibrated
 from imagescope_agent.mllms.protocols import Attention, AttentionReader, Embedding, MessageEmbedder
 from imagescope_agent.mllms.role import Role
@@ -87,3 +87,44 @@ def test_calibration_drops_tokens_that_stand_far_below_the_others() -> None:
     assert calibrated([1.0, 2.0], [0.5, 0.5]) == 2.0
     assert calibrated([1.0] * 9 + [-90.0], [0.0] * 10) == 9.0
     assert calibrated([], []) == 0.0
+
+
+class Odd(Scripted):
+    """Shows of its inside whatever it is told to show."""
+
+    shown: Any = None
+
+    async def aattention(self, messages: list[BaseMessage]) -> Any:
+        if isinstance(self.shown, Exception):
+            raise self.shown
+        return Attention(pictures=self.shown(read_asked(messages)), usage=usage(1))
+
+    async def aembed(self, messages: list[list[BaseMessage]]) -> Any:
+        if isinstance(self.shown, Exception):
+            raise self.shown
+        return Embedding(vectors=self.shown(read_asked(messages[0])) * len(messages), usage={})
+
+
+@pytest.mark.parametrize("name", ["icr", "e2rank"])
+@pytest.mark.parametrize(
+    ("shown", "kind"),
+    [
+        (lambda asked: [[float("nan")]] * len(asked.images), "unreadable"),
+        (lambda asked: [], "unreadable"),
+        (lambda asked: [[]] * len(asked.images), "unreadable"),
+        (RequestRefused("no such picture"), "refused"),
+        (ValueError("absolute aspect ratio must be smaller than 200"), "refused"),
+        (UnreadableReply("odd"), "unreadable"),
+    ],
+)
+def test_what_an_inside_does_not_show_changes_nothing_and_is_noted(name: str, shown: Any, kind: str) -> None:
+    found, _ = judged(strategy(name), Role("judge", Odd(reply="", shown=shown)), KEYS)
+    assert found.order == KEYS and [note["kind"] for note in found.notes] == [kind]
+
+
+def test_pictures_of_other_lengths_cannot_be_compared() -> None:
+    def shown(asked: Any) -> Any:
+        return [[0.1] * (1 + ("N/A" in asked.text))] * len(asked.images)
+
+    found, _ = judged(strategy("icr"), Role("judge", Odd(reply="", shown=shown)), KEYS)
+    assert found.order == KEYS and [note["kind"] for note in found.notes] == ["unreadable"]
