@@ -207,7 +207,8 @@ def _thought_apart(message: object) -> bool:
     """Whether thoughts came beside the content."""
     more = getattr(message, "additional_kwargs", None)
     apart = isinstance(more, Mapping) and any(more.get(name) for name in ("reasoning_content", "reasoning"))
-    return apart or bool(getattr(message, "content", None))
+    content = getattr(message, "content", None)
+    return apart or (isinstance(content, list) and bool(content))
 
 
 def _no_constant(name: str) -> Any:

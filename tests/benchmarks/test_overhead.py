@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
+from imagescope_agent import ImageScope
 from imagescope_agent.benchmarks.overhead import VARIANTS, measure
 from imagescope_agent.cli import main
 from imagescope_agent.traces.record import Recorder
-from tests.chat.talk import look_at, talking
-
-SLOW = 0.002  # seconds a question takes this model: a tenth of what a mini model needs for a picture
+from imagescope_agent.traces.store import TraceStore
+from tests.chat.talk import talking
 
 
 def test_every_variant_is_measured_and_only_what_is_wanted_is_kept(world: Any, tmp_path: Path) -> None:
@@ -23,22 +22,26 @@ def test_every_variant_is_measured_and_only_what_is_wanted_is_kept(world: Any, t
     assert 0 < made["ratios"]["recorder/search"] < 1
 
 
-def test_recording_is_a_small_part_of_a_search(world: Any, tmp_path: Path) -> None:
-    look = look_at(world)
+def test_what_a_search_writes_down_does_not_grow_with_its_questions(world: Any, monkeypatch: Any) -> None:
+    written: list[str] = []
+    append = TraceStore.append
 
-    def slowly(asked: Any) -> list[float]:
-        time.sleep(SLOW)
-        found: list[float] = look(asked)
-        return found
+    def counted(store: TraceStore, run: str, kind: str, *given: Any, **told: Any) -> int:
+        written.append(kind)
+        return append(store, run, kind, *given, **told)
 
-    verifier = world.role("verifier", scorer=slowly)
-    made = measure(talking(world, verifier=verifier), tmp_path / "kept", 3)
-    assert made["ratios"]["recorder/search"] < 0.25
+    monkeypatch.setattr(TraceStore, "append", counted)
+
+    def records(top_k: int) -> int:
+        written.clear()
+        ImageScope(talking(world), graph="imagescope", top_k=top_k).search("a red square", k=2)
+        return len(written)
+
+    few, many = records(2), records(8)  # six more candidates, each asked as much
+    assert 0 < few <= many <= few + 2
 
 
 def test_nothing_listens_where_traces_are_off(world: Any, monkeypatch: Any) -> None:
-    from imagescope_agent.api import ImageScope
-
     monkeypatch.setattr(Recorder, "__init__", lambda *given, **told: 1 / 0)
     assert ImageScope(talking(world), traces=False).search("a red square")[0].id == "red.png"
 

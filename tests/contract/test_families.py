@@ -134,7 +134,9 @@ def test_what_a_question_costs_is_known_beforehand(hosted: TransformersChat) -> 
     asked = [*requests(), Request(text="The same?", images=(picture(5, (64, 64)), picture(6, (96, 64))))]
     counted = asyncio.run(hosted.acount([request.messages() for request in asked]))
     role = Role("judge", hosted)
-    assert counted == [asyncio.run(role.ask([request]))[0].usage["prompt_tokens"] for request in asked]
+    assert counted == [
+        asyncio.run(role.ask_some([request], ()))[0].usage["prompt_tokens"] for request in asked
+    ]
     budget = sum(counted[:4])
     found = asyncio.run(OnBudget(role, Purse(tokens=budget)).choose_some(asked, LABELS, [2, 2, 1]))
     assert 0 < len(found.probabilities) < 5 and found.usage["prompt_tokens"] <= budget

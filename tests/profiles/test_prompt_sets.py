@@ -158,7 +158,7 @@ def test_the_mini_profile_alone_has_words_of_its_own(name: str) -> None:
         ("", "prompt_set = 3", "model 'big'"),
         ("", 'prompt_set = ""', "model 'big'"),
         ("", 'prompt_set = "../mini"', "mini"),
-        ('prompt_set = ["mini"]', "", "prompt set"),
+        ('prompt_set = ["mini"]', "", "prompt_set is no text"),
     ],
 )
 def test_a_set_that_is_not_there_is_told_when_the_profile_is_read(
