@@ -270,6 +270,7 @@ class Stranger(BaseChatModel):
         if made.lost:
             self._lost.append(made.kind)
         if made.error is not None:
+            self._begin_again(made.error)
             raise made.error
         message = AIMessage(content="")
         for name, value in (("content", made.content), ("usage_metadata", made.usage)):
@@ -280,6 +281,11 @@ class Stranger(BaseChatModel):
             generations=[ChatGeneration.model_construct(message=message, text="", generation_info=None)],
             llm_output=None,
         )
+
+    def _begin_again(self, error: Exception) -> None:
+        """After what may pass a step is done anew, and what was lost in it before is asked for again."""
+        if may_pass(meaning(error, "")):
+            self._lost.clear()
 
     async def _agenerate(
         self,
@@ -300,9 +306,10 @@ class StrangeScorer(Stranger):
         if drawn < 0.05:
             raise UnusableLabels("no such tokens")
         if drawn < 0.15:
-            raise random.choice(
-                [_Status("no", 400), ValueError("picture"), _Status("busy", 429), KeyError("logprobs")]
-            )
+            errors = [_Status("no", 400), ValueError("picture"), _Status("busy", 429), KeyError("logprobs")]
+            error = random.choice(errors)
+            self._begin_again(error)
+            raise error
         sound = [random.random() < self.share for _ in messages]
         rows = [(sound_row if each else row)(random, len(choices)) for each in sound]
         if not all(sound[1:]):  # the first may be refused instead
