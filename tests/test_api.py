@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,7 @@ def test_a_killed_run_goes_on_where_it_was(make: Any, world: Any) -> None:
 
 def test_a_run_is_kept_beside_the_index_as_plain_values(make: Any, world: Any, tmp_path: Any) -> None:
     make().search("a red square")
-    with sqlite3.connect(world.collection.location / "runs.sqlite") as runs:
+    with closing(sqlite3.connect(world.collection.location / "runs.sqlite")) as runs:
         kinds = {kind for (kind,) in runs.execute("select distinct type from checkpoints")}
     assert kinds == {"msgpack"}
     make(runs=tmp_path / "elsewhere" / "runs.sqlite").search("a red square")

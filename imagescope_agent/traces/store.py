@@ -75,6 +75,8 @@ class TraceStore:
             self._base.executescript(_SCHEMA)
             weakref.finalize(self, self._base.close)  # of a store that lives as long as a served graph
         except (OSError, sqlite3.Error) as error:
+            if hasattr(self, "_base"):
+                self._base.close()
             raise BadInput(
                 f"cannot keep traces in {str(path)!r}: {error}; name another file with {VARIABLE}, or off"
             ) from error

@@ -87,7 +87,7 @@ def test_secrets_are_never_written(make: Any, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("OPENAI_API_KEY", "a value of no known form")
     scope = make(judge=f"No: {KEY} a value of no known form")
     scope.search(f"my key is {KEY}, api_key=qwertyuiop")
-    with sqlite3.connect(scope.traces) as base:
+    with closing(sqlite3.connect(scope.traces)) as base:
         text = "".join(row[0] for row in base.execute("select query from runs"))
         blobs = base.execute("select data from events union all select about from runs").fetchall()
     text += "".join(zlib.decompress(row[0]).decode() for row in blobs)
