@@ -73,7 +73,8 @@ class ImageScope:
         self._settings({})
         named = os.environ.get(RUNS_VARIABLE) if runs is None or isinstance(runs, bool) else runs
         self._anywhere = not named  # nobody said where; a search is worth more than its checkpoints
-        self._runs = None if runs is False else _runs_file(services, named)
+        kept = Path(named).expanduser() if named else beside(services.collection.location, FILE)
+        self._runs = None if runs is False else kept
         unwanted = runs is False and traces is None and not os.environ.get(VARIABLE)
         self.traces = None if unwanted else place(services.collection.location, traces)
 
@@ -299,10 +300,6 @@ def run_sync(work: Coroutine[Any, Any, _Value]) -> _Value:
         return asyncio.run(work)
     with ThreadPoolExecutor(max_workers=1) as thread:
         return thread.submit(asyncio.run, work).result()
-
-
-def _runs_file(services: Services, named: Path | str | None) -> Path:
-    return Path(named).expanduser() if named else beside(services.collection.location, FILE)
 
 
 def _config(run: str, **metadata: str) -> RunnableConfig:

@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -17,25 +18,38 @@ _SHORTEST, _SHORTEST_OF_OURS = 8, 4  # characters; a shorter value of a variable
 _PLACEHOLDERS = {"none", "null", "true", "false", "empty", "dummy", "local"}
 _NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 _NAME = (
-    r"(?:[\w-]{0,40}[-_ ])?(?:(?:api|access|private)[-_ ]?key|(?:auth|access|refresh|bearer)[-_ ]?token"
+    r"(?:(?:api|access|private)[-_ ]?key|(?:auth|access|refresh|bearer)[-_ ]?token"
     r"|secret|client[-_ ]?secret|passw(?:or)?d|passphrase|authorization|credentials?|cookie)"
 )
-# every pattern stops before quotes and backslashes, so that JSON text stays JSON
+# by letters without which there is nothing to look for; every pattern stops before quotes and backslashes, so that
+# JSON text stays JSON
 _PATTERNS = (
-    re.compile(
-        r"\b(?:sk|pk|rk|hf|gh[pousr]|github_pat|glpat|nvapi|gsk|xox[abpr]|AKIA|AIza)[-_]?[A-Za-z0-9_-]{16,}"
+    (
+        "",
+        r"\b(?:sk|pk|rk|hf|gh[pousr]|github_pat|glpat|nvapi|gsk|xox[abpr]|AKIA|AIza)[-_]?[A-Za-z0-9_-]{16,}",
     ),
-    re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),
-    re.compile(r"(?i)(?<=bearer )(?!\[secret\])[A-Za-z0-9._~+/=-]{8,}"),
-    re.compile(r"(?<=://)[^/\s\"\\?#<>]+(?=@)"),
-    re.compile(r"(?<![\w/.:])[\w.+-]+:[^\s/@:\"\\<>]+(?=@(?:localhost|[\w-]+(?:\.[\w-]+)+)(?::\d+)?/)"),
+    ("eyj", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),
+    ("bearer ", r"(?i)(?<=bearer )(?!\[secret\])[A-Za-z0-9._~+/=-]{8,}"),
+    ("@", r"(?<=://)[^/\s\"\\?#<>]+(?=@)"),
+    ("@", r"(?<![\w/.:])[\w.+-]+:[^\s/@:\"\\<>]+(?=@(?:localhost|[\w-]+(?:\.[\w-]+)+)(?::\d+)?/)"),
 )
+_COMPILED = tuple((needle, re.compile(pattern)) for needle, pattern in _PATTERNS)
 _BASIC = re.compile(r"(?i)(\bbasic )([A-Za-z0-9+/_-]{4,}={0,2})")
 _NAMED = re.compile(
-    rf"(?i)(?<![\w])({_NAME}(?: provided)?(?:\\*[\"'])?\s*[:=]\s*)(?!bearer |basic )"
+    rf"(?i)(?<![^\W_])({_NAME}(?: provided)?(?:\\*[\"'])?\s*[:=]\s*)(?!bearer |basic )"
     r"(?:(\\*[\"'])(?!\[secret\])[^\"'\\]+|(?!null\b|none\b|true\b|false\b|\[secret\])[^\s\"'\\,;}&<>]{4,})"
 )
 _PARAMETER = re.compile(r"(?i)([?&](?:key|token|sig|signature|auth|code|pass|pwd|password)=)[^\s&#\"'\\<>]+")
+_WORDS = (
+    "key",
+    "token",
+    "secret",
+    "passw",
+    "passphrase",
+    "authorization",
+    "credential",
+    "cookie",
+)  # of _NAME
 _known: set[str] = set()
 
 
@@ -60,10 +74,15 @@ def redact(text: str) -> str:
     JSON text stays JSON.
     """
     text = hide_known(text)
-    for pattern in _PATTERNS:
-        text = pattern.sub(HIDDEN, text)
-    text = _BASIC.sub(lambda found: found[1] + (HIDDEN if _is_login(found[2]) else found[2]), text)
+    lower = text.lower()
+    for needle, pattern in _COMPILED:
+        if needle in lower:
+            text = pattern.sub(HIDDEN, text)
+    if "basic " in lower:
+        text = _BASIC.sub(lambda found: found[1] + (HIDDEN if _is_login(found[2]) else found[2]), text)
     text = _PARAMETER.sub(rf"\g<1>{HIDDEN}", text)
+    if not any(word in lower for word in _WORDS):
+        return text
     return _NAMED.sub(lambda found: f"{found[1]}{found[2] or ''}{HIDDEN}", text)
 
 
@@ -111,24 +130,26 @@ def _remember_login(address: str) -> None:
     _known.update(_login_forms(address))
 
 
-def _login_forms(address: str) -> set[str]:
+@cache
+def _login_forms(address: str) -> frozenset[str]:
     """What of an address with a login in it is secret: its password, and both as a header has them."""
     try:
         login = urlsplit(address).netloc.rpartition("@")[0]
     except ValueError:
-        return set()
+        return frozenset()
     user, _, password = login.partition(":")
     found: set[str] = set()
     if _is_secret(password, _SHORTEST_OF_OURS):
         found |= _forms(password) | _forms(unquote(password))
         found.add(_encoded(f"{unquote(user)}:{unquote(password)}"))
-    return found
+    return frozenset(found)
 
 
-def _forms(secret: str) -> set[str]:
+@cache
+def _forms(secret: str) -> frozenset[str]:
     """A secret as it is, inside JSON, inside an address, and in base 64."""
     escaped = {json.dumps(secret, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False)}
-    return {secret, quote(secret, safe=""), _encoded(secret), *escaped}
+    return frozenset({secret, quote(secret, safe=""), _encoded(secret), *escaped})
 
 
 def _encoded(text: str) -> str:
