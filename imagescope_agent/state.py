@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired, get_origin, get_type_hints
 
-from langgraph.types import Overwrite
 from typing_extensions import TypedDict
 
 from imagescope_agent.records import NoteDict, ResultDict, StepUsage
@@ -245,4 +244,8 @@ def new_conversation() -> dict[str, Any]:
 
 def overwrite(values: Mapping[str, Any]) -> dict[str, Any]:
     """An update that sets exactly these values, also of keys with a reducer."""
+    from langgraph.types import (
+        Overwrite,  # here, since every command imports this module and only graphs need it
+    )
+
     return {name: Overwrite(value) if name in REDUCED else value for name, value in values.items()}

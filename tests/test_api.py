@@ -128,7 +128,7 @@ def test_a_run_cut_off_by_its_backend_goes_on_where_it_was(make: Any, world: Any
 KILLED = """
 import asyncio, json, os, signal, sys
 from imagescope_agent.api import ImageScope
-from imagescope_agent.retrieval.collection import Collection
+from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.services import Services
@@ -144,7 +144,7 @@ def die(asked):
 
 think = Scripted(sys.argv[2:])
 roles = {name: Role(name, Scripted(die)) for name in ("captioner", "talker", "verifier", "judge")}
-collection = Collection.open(sys.argv[1])
+collection = FolderCollection.open(sys.argv[1])
 services = Services(embedder=Embedder(), collection=collection, reasoner=Role("reasoner", think), **roles)
 asyncio.run(ImageScope(services).asearch("a red square", run="killed"))
 """

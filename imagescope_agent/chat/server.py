@@ -65,7 +65,9 @@ async def serve(chats: Chats, *, host: str = HOST, port: int = PORT, password: s
     app = make_app(chats, host=host, port=port, password=password)
     import uvicorn
 
-    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="error"))
+    # an address that a header claims is none: guesses of a password are counted by address
+    config = uvicorn.Config(app, host=host, port=port, log_level="error", proxy_headers=False)
+    server = uvicorn.Server(config)
     try:
         await server.serve()
     except SystemExit as error:  # uvicorn ends the process where it cannot listen
@@ -261,4 +263,6 @@ def is_loopback(host: str) -> bool:
 
 def password_check(password: str) -> Callable[[str, str], bool]:
     """Any user name, one password; compared in constant time."""
-    return lambda user, given: hmac.compare_digest(given.encode("utf-8", "replace"), password.encode())
+    return lambda user, given: hmac.compare_digest(
+        given.encode("utf-8", "surrogatepass"), password.encode("utf-8", "surrogatepass")
+    )

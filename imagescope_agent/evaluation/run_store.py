@@ -96,12 +96,13 @@ class RunStore:
                 )
 
     def _cut_partial_line(self) -> None:
-        if not self.path.exists():
+        if not os.path.lexists(self.path):
             return
-        data = self.path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.truncate(self.path, whole)
+        with open(self.path, "r+b", opener=_no_link) as file:  # never the file that a link leads to
+            data = file.read()
+            whole = data.rfind(b"\n") + 1
+            if whole < len(data):
+                file.truncate(whole)
 
 
 def _lock_folder(out: Path) -> IO[str]:

@@ -80,7 +80,8 @@ def test_a_family_of_another_package_is_named(qwen3_vl: Path) -> None:
     asked = [Request(text="Is it red?", images=(picture(n),)) for n in range(2)]
     ours = TransformersChat(checkpoint=str(qwen3_vl))
     rows = [asyncio.run(Role("verifier", each).choose(asked, ("Yes", "No"))) for each in (own, ours)]
-    assert rows[0].probabilities == rows[1].probabilities
+    # batches may be put together differently, which changes the last bits
+    assert rows[0].probabilities == [pytest.approx(row, abs=1e-5) for row in rows[1].probabilities]
     assert backend.family.prepared
     with pytest.raises(BadInput, match="did you mean 'qwen3_vl'"):
         TransformersChat(checkpoint=str(qwen3_vl), family="qwen3vl").engine()

@@ -16,6 +16,7 @@ import pytest
 from imagescope_agent.api import ImageScope
 from imagescope_agent.chat import open_chats
 from imagescope_agent.errors import BackendUnavailable, BadInput
+from imagescope_agent.evaluation.run_store import PER_QUERY, RunStore
 from imagescope_agent.settings import Settings
 from tests.chat.talk import talking
 from tests.security.strangers import database, snapshot
@@ -253,3 +254,14 @@ def test_kept_values_of_a_wrong_kind_are_told(world: Any) -> None:
         with pytest.raises(BadInput) as caught:
             asyncio.run(read(what))
         assert "\n" not in str(caught.value)
+
+
+def test_a_linked_file_of_answers_is_not_shortened(tmp_path: Path) -> None:
+    notes, out = tmp_path / "notes.txt", tmp_path / "run"
+    notes.write_text("one line without an end")
+    out.mkdir()
+    (out / "run.json").write_text('{"seed": 1}')
+    (out / PER_QUERY).symlink_to(notes)
+    with pytest.raises(BadInput, match="no regular file"):
+        RunStore(out, {"seed": 1})
+    assert notes.read_text() == "one line without an end"

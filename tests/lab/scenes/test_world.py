@@ -1,4 +1,4 @@
-"""The drawn world: what is drawn is what is known, and every query means what its words say."""
+"""Synthetic scenes: images show the scene graph, and queries, questions and dialogs are true of it."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ FARM = Scene(
 )
 
 
-def test_the_world_is_as_rich_as_promised() -> None:
+def test_scenes_have_one_to_six_things() -> None:
     assert len(KINDS) >= 10 and len(COLOURS) == 8 and len(SETTINGS) >= 5
     counts = Counter(len(random_scene(Random(seed)).things) for seed in range(300))
     assert set(counts) == {1, 2, 3, 4, 5, 6}
 
 
-def test_nothing_hides_anything_and_every_relation_is_clear() -> None:
+def test_things_do_not_overlap_and_relations_are_unambiguous() -> None:
     rng = Random(5)
     for _ in range(300):
         things = random_scene(rng).things
@@ -71,7 +71,7 @@ def test_nothing_hides_anything_and_every_relation_is_clear() -> None:
                 assert min(abs(one.x - other.x), abs(one.y - other.y)) > 0.048
 
 
-def test_a_picture_shows_its_things_in_their_colours_and_places() -> None:
+def test_an_image_shows_its_things_in_their_colours_and_places() -> None:
     for colour, rgb in PALETTE.items():
         scene = Scene(things=(thing("heart", colour, "large", 0.3, 0.6),), setting="snow")
         pixels = np.asarray(draw(scene)).astype(int)
@@ -85,7 +85,7 @@ def test_edges_are_smooth() -> None:
     box = np.asarray(draw(scene).crop((80, 80, 176, 176))).reshape(-1, 3)
     assert (
         len({tuple(pixel) for pixel in box}) > 120
-    )  # hard edges would leave those of the sky and three more
+    )  # without anti-aliasing there are those of the sky and three more
 
 
 def test_conditions_by_hand() -> None:
@@ -158,11 +158,11 @@ def test_steps_follow_the_reference_from_left_to_right() -> None:
         seen += 1
         steps = [step for step in pair[0].steps if step.type in ("Retention", "Removal")]
         named = [step.condition.pattern for step in steps if isinstance(step.condition, Exists | Absent)]
-        places = [next(i for i, t in enumerate(reference.things) if look.matches(t)) for look in named]
+        places = [next(i for i, t in enumerate(reference.things) if pattern.matches(t)) for pattern in named]
         assert places == sorted(places), (reference, pair[0].steps)
 
 
-def test_phrasings_vary() -> None:
+def test_wording_varies() -> None:
     rng = Random(6)
     queries = {text_query(FARM, "relational", rng).text for _ in range(200)}  # type: ignore[union-attr]
     assert len(queries) > 60
@@ -200,9 +200,10 @@ def test_a_near_miss_differs() -> None:
     rng = Random(8)
     for _ in range(50):
         miss = near_miss_scene(FARM, rng)
-        looks = sorted((t.kind, t.colour, t.size) for t in miss.things)
+        patterns = sorted((t.kind, t.colour, t.size) for t in miss.things)
         assert (
-            looks != sorted((t.kind, t.colour, t.size) for t in FARM.things) or miss.setting != FARM.setting
+            patterns != sorted((t.kind, t.colour, t.size) for t in FARM.things)
+            or miss.setting != FARM.setting
         )
 
 
@@ -229,7 +230,7 @@ def test_a_seed_determines_every_byte(tmp_path: Path) -> None:
     assert _digest(tmp_path / "a") != _digest(tmp_path / "c")
 
 
-def test_ground_truth_is_every_fitting_picture(tmp_path: Path) -> None:
+def test_targets_are_all_relevant_images(tmp_path: Path) -> None:
     make_world(tmp_path, 13, 60)
     lines = {
         name: [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
@@ -244,7 +245,7 @@ def test_ground_truth_is_every_fitting_picture(tmp_path: Path) -> None:
         for predicate in line["predicates"]:
             words = predicate["question"].rstrip("?").split()
             if words[:2] != ["Is", "there"] or len(words) != 5 or words[3] not in COLOURS:
-                continue  # the twin below reads only "Is there a COLOUR KIND?"
+                continue  # the check below parses only "Is there a COLOUR KIND?"
             for target in line["targets"]:
                 seen = any(t["colour"] == words[3] and t["kind"] == words[4] for t in things[target])
                 assert seen == (predicate["expected"] == "Yes")
@@ -253,7 +254,7 @@ def test_ground_truth_is_every_fitting_picture(tmp_path: Path) -> None:
         assert image.size == (256, 256)
 
 
-def test_mixed_queries_are_answered_by_their_scene_and_say_so_at_three_grains() -> None:
+def test_mixed_queries_are_answered_by_their_scene_and_have_three_descriptions() -> None:
     rng = Random(8)
     made = [(scene, mixed_query(scene, rng)) for scene in (random_scene(rng) for _ in range(200))]
     queries = [(scene, query) for scene, query in made if query is not None]
@@ -262,4 +263,4 @@ def test_mixed_queries_are_answered_by_their_scene_and_say_so_at_three_grains() 
         assert satisfies(scene, query.conditions), query
         assert query.core and query.enhanced and query.full
     combined = {frozenset(type(condition) for condition in query.conditions) for _, query in queries}
-    assert len(combined) > 12, "sorts of condition are combined in many ways"
+    assert len(combined) > 12, "types of condition are combined in many ways"
