@@ -19,7 +19,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra, shorten
 from imagescope_agent.redact import redact
-from imagescope_agent.untrusted import require_tables_only
+from imagescope_agent.untrusted import require_tables_only, use_write_ahead_log
 
 FILE = "runs.sqlite"
 LIMIT_VARIABLE = "IMAGESCOPE_RUNS_MB"
@@ -94,9 +94,9 @@ def _look_at(path: Path) -> None:
     for each in (path.parent, path):
         if each.exists() and not os.access(each, os.W_OK, effective_ids=True):
             raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), str(each))
-    if path.exists():
-        with closing(sqlite3.connect(path, timeout=PATIENCE)) as base:
-            require_tables_only(base)
+    with closing(sqlite3.connect(path, timeout=PATIENCE)) as base:
+        require_tables_only(base)
+        use_write_ahead_log(base, PATIENCE)
 
 
 @contextmanager

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import sqlite3
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +114,28 @@ def require_tables_only(base: sqlite3.Connection) -> None:
         virtual = isinstance(sql, str) and sql.lstrip()[:14].lower() == "create virtual"
         if kind not in ("table", "index") or virtual:
             raise sqlite3.DatabaseError(f"it holds the {kind} {str(name)[:40]!r}, which is not ours")
+
+
+def use_write_ahead_log(base: sqlite3.Connection, timeout: float) -> None:
+    """Let a database be read while it is written; other connections may ask for the same at this moment.
+
+    SQLite waits for locks by itself, but not for this one: of two that switch a new file over together, one is
+    told "database is locked" at once.
+
+    Args:
+        base: the connection.
+        timeout: seconds to try again.
+
+    Raises:
+        sqlite3.Error: it is still locked then, or cannot be written.
+    """
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            base.execute("pragma journal_mode=wal")
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > end:
+                raise
+            time.sleep(random.uniform(0.005, 0.05))
+        else:
+            return

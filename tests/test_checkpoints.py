@@ -55,3 +55,18 @@ def test_the_bound_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("IMAGESCOPE_RUNS_MB", wrong)
         with pytest.raises(BadInput, match="IMAGESCOPE_RUNS_MB"):
             limit()
+
+
+def test_many_open_a_new_store_at_the_same_moment(tmp_path: Path) -> None:
+    async def opens(path: Path) -> None:
+        async with open_checkpoints(path) as saver:
+            await saver.conn.execute(
+                "insert or replace into writes values ('a', '', 'b', 'c', 0, 'd', 'e', null, '')"
+            )
+            await saver.conn.commit()
+
+    async def together() -> None:
+        for number in range(60):
+            await asyncio.gather(*(opens(tmp_path / f"{number}" / "runs") for _ in range(12)))
+
+    asyncio.run(together())

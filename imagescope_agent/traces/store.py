@@ -15,7 +15,7 @@ from typing import Any
 
 from imagescope_agent.errors import BadInput, shorten, suggest
 from imagescope_agent.traces.packing import Unpacker, clean, moment, pack, status_of
-from imagescope_agent.untrusted import beside, require_tables_only
+from imagescope_agent.untrusted import beside, require_tables_only, use_write_ahead_log
 
 FILE = "traces.sqlite"
 VARIABLE = "IMAGESCOPE_TRACES"
@@ -70,7 +70,7 @@ class TraceStore:
             )
             require_tables_only(self._base)
             # survives a killed process; only a power cut may lose the last events
-            self._base.execute("pragma journal_mode=wal")
+            use_write_ahead_log(self._base, LOCK_TIMEOUT)
             self._base.execute("pragma synchronous=off")
             self._base.executescript(_SCHEMA)
             weakref.finalize(self, self._base.close)  # of a store that lives as long as a served graph
