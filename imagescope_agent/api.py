@@ -161,7 +161,7 @@ class ImageScope:
         """The collection as a LangChain tool; options as in `integrations.langchain.as_tool`."""
         return as_tool(self, **options)
 
-    def as_node(self, **options: Any) -> Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]:
+    def as_node(self, **options: Any) -> Callable[[Any], Awaitable[dict[str, Any]]]:
         """The search as a node of another LangGraph; options as in `integrations.langchain.as_node`."""
         return as_node(self, **options)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -97,10 +97,10 @@ def as_tool(
 
 def as_node(
     scope: Searcher, *, query: str = "query", results: str = "results", **settings: Any
-) -> Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]:
+) -> Callable[[Any], Awaitable[dict[str, Any]]]:
     """A node of another LangGraph: reads the text under `query`, writes the hits as plain values under `results`."""
 
-    async def search_images(state: Mapping[str, Any]) -> dict[str, Any]:
+    async def search_images(state: Any) -> dict[str, Any]:
         found = await scope.asearch(str(state[query]), **settings)
         return {results: [hit.to_dict() for hit in found]}
 
