@@ -9,8 +9,9 @@ import random
 import sqlite3
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from imagescope_agent.errors import BadInput
 
@@ -18,19 +19,34 @@ DEEPEST = 64  # JSON of ours is nested ten deep at most
 _SIBLINGS = ("", "-wal", "-shm", "-journal")  # files that SQLite opens beside a database
 
 
-def read_file(path: Path, most: int) -> bytes:
-    """The content of a regular file; links are not followed, pipes and devices never waited for.
+def open_file(path: Path, *, follow: bool = False) -> BinaryIO:
+    """A regular file, open for reading; pipes and devices are never waited for.
+
+    Args:
+        path: the file.
+        follow: take the file that a link leads to; for files which the user names or keeps, as data sets are.
+
+    Raises:
+        FileNotFoundError: there is none.
+        OSError: it is no regular file, or cannot be read.
+    """
+    links = 0 if follow else os.O_NOFOLLOW
+    handle = os.open(path, os.O_RDONLY | links | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(handle, "rb")
+
+
+def read_file(path: Path, most: int, *, follow: bool = False) -> bytes:
+    """The content of a regular file, opened as by `open_file`.
 
     Raises:
         FileNotFoundError: there is none.
         OSError: it is no regular file, holds more than `most` bytes, or cannot be read.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        if status.st_size > most:
+    with open_file(path, follow=follow) as file:
+        if os.fstat(file.fileno()).st_size > most:
             raise OSError(errno.EFBIG, f"larger than {most} bytes", str(path))
         data = file.read(most + 1)
     if len(data) > most:
@@ -52,13 +68,16 @@ def create_file(path: Path, mode: int = 0o666) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
 
 
-def parse_json(text: str | bytes, *, deepest: int = DEEPEST, most: int | None = None) -> Any:
+def parse_json(
+    text: str | bytes, *, deepest: int = DEEPEST, most: int | None = None, **hooks: Callable[..., Any]
+) -> Any:
     """What JSON text says, the same on every Python: how deep its parser goes differs from version to version.
 
     Args:
         text: the JSON; bytes are UTF-8.
         deepest: levels of lists and objects.
         most: values in it, since a value takes much more memory than its text; None for any number.
+        hooks: as `json.loads` takes them.
 
     Raises:
         ValueError: it is no JSON, too deep, or too much.
@@ -68,7 +87,7 @@ def parse_json(text: str | bytes, *, deepest: int = DEEPEST, most: int | None = 
     if most is not None and 1 + sum(map(text.count, ",[{")) > most:
         raise ValueError(f"more than {most} values")
     try:
-        value = json.loads(text)
+        value = json.loads(text, **hooks)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     level = [value]

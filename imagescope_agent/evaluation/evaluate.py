@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.api import run_sync
+from imagescope_agent.checkpoints import reading
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import datasets
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
@@ -62,7 +63,9 @@ def evaluate(
     })  # fmt: skip
     with contextlib.closing(RunStore(Path(out), identity)) as store:
         work = answer_queries(benchmark, queries, system, store, concurrency=concurrency, progress=progress)
-        return outputs.write_all(Path(out), identity, benchmark, queries, run_sync(work), galleries)
+        records = run_sync(work)
+        with reading(out):  # what was answered before may be a stranger's
+            return outputs.write_all(Path(out), identity, benchmark, queries, records, galleries)
 
 
 def _load(

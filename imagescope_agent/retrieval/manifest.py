@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,6 +28,8 @@ FORMAT = 1
 MANIFEST = "imagescope.json"  # a name that no data set uses
 FOLDER_INDEX = ".imagescope"
 LARGEST = 2**30  # bytes of a manifest: a few million images
+SMALL = 16 * 2**20  # bytes that a manifest may have whatever lies beside it
+PER_BYTE = 16  # bytes that it may have beyond for each one of vectors: an image has 512 of them at least
 DEFAULT_STORE = "faiss"
 MOST_SPACES = 64
 SPACE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -36,6 +39,7 @@ _OURS = re.compile(
     rf"(?:journal|runs|traces|chats)\.sqlite.*|uploads|profile|{re.escape(MANIFEST)}.*"
     rf"|{SPACE_NAME.pattern}\.[0-9a-f]{{16}}\.faiss.*"
 )
+_VECTORS = re.compile(rf"journal\.sqlite|{SPACE_NAME.pattern}\.[0-9a-f]{{16}}\.faiss")
 _KEY = re.compile(r"(?:[0-9a-f]{64})?")
 
 
@@ -212,7 +216,7 @@ def read(out: Path) -> Manifest:
         BadInput: it is damaged or of another version.
     """
     try:
-        content = parse_json(read_file(out / MANIFEST, LARGEST))
+        content = parse_json(read_file(out / MANIFEST, _most_bytes(out)))
         found, version = content.pop("checksum"), content.pop("format")
         if version != FORMAT:
             raise damaged(out, f"its format is {version!r}, not {FORMAT}")
@@ -227,6 +231,13 @@ def read(out: Path) -> Manifest:
         raise damaged(out, f"{MANIFEST} is unreadable ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(out, f"{MANIFEST} is not what was written") from error
+
+
+def _most_bytes(out: Path) -> int:
+    """How large the manifest may be: about as many images as there are vectors for, here or in the journal."""
+    found = [item.stat(follow_symlinks=False) for item in os.scandir(out) if _VECTORS.fullmatch(item.name)]
+    kept = sum(min(each.st_size, 512 * each.st_blocks) for each in found if stat.S_ISREG(each.st_mode))
+    return min(LARGEST, SMALL + PER_BYTE * kept)
 
 
 def patterns_of(folder: Path, out: Path | None) -> tuple[str, ...]:

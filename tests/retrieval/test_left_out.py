@@ -97,3 +97,16 @@ def test_the_index_keeps_the_patterns(
     assert cli.main(["index", str(folder), "--profile", str(profile), "--exclude", "*"]) == 2
     assert "there is no image in" in capsys.readouterr().err
     assert indexed() == ["a.png", "b.png", "old/c.png", "old/d.png"]
+
+
+def test_folders_that_repeat_take_no_time(tmp_path: Path) -> None:
+    deep = "a/" * 60
+    files(tmp_path, f"{deep}x.png")
+    pattern = "a/" + "**/a/" * 40
+    assert ids(tmp_path, pattern + "b", "**/" + "*/**/" * 60 + "y") == [f"{deep}x.png"]
+    assert ids(tmp_path, "/" + "**/a/" * 40 + "**/x.png") == []
+
+
+def test_more_patterns_than_anybody_needs(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="too many"):
+        scan(tmp_path, exclude=["x"] * 100_000)
