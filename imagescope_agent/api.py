@@ -46,7 +46,7 @@ from imagescope_agent.services import (
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces.instrument import recording
 from imagescope_agent.traces.store import VARIABLE, place
-from imagescope_agent.untrusted import beside
+from imagescope_agent.untrusted import beside, local_path
 
 RUNS_VARIABLE = "IMAGESCOPE_RUNS"
 
@@ -86,7 +86,7 @@ class ImageScope:
         self._settings({})
         named = os.environ.get(RUNS_VARIABLE) if runs is None or isinstance(runs, bool) else runs
         self._runs_named = bool(named)  # else a search without checkpoints is better than none
-        kept = Path(named).expanduser() if named else beside(services.collection.location, FILE)
+        kept = local_path(os.path.expanduser(named)) if named else beside(services.collection.location, FILE)
         self._runs = None if runs is False else kept
         unwanted = runs is False and traces is None and not os.environ.get(VARIABLE)
         self.traces = None if unwanted else place(services.collection.location, traces)

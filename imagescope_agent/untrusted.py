@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import re
 import sqlite3
 import stat
 import time
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO
 from imagescope_agent.errors import BadInput
 
 DEEPEST = 64  # JSON of ours is nested ten deep at most
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # a Path has one slash of two
 _SIBLINGS = ("", "-wal", "-shm", "-journal")  # files that SQLite opens beside a database
 
 
@@ -52,6 +54,24 @@ def read_file(path: Path, most: int, *, follow: bool = False) -> bytes:
     if len(data) > most:
         raise OSError(errno.EFBIG, f"larger than {most} bytes", str(path))
     return data
+
+
+def local_path(text: str) -> Path:
+    """A file or folder of this machine that a text names.
+
+    Raises:
+        BadInput: it names nothing, or an address, whose password must not become the name of a folder.
+    """
+    if not text.strip():
+        raise BadInput("an empty name; give a file or a folder")
+    if found := _ADDRESS.match(text):
+        raise BadInput(f"{found[1]}:// is an address; give a file or a folder of this machine")
+    return Path(text)
+
+
+def real_path(path: Path) -> Path:
+    """As `Path.resolve`, which before Python 3.13 raises a RuntimeError where links lead in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def create_file(path: Path, mode: int = 0o666) -> int:

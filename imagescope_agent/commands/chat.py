@@ -7,15 +7,15 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagescope_agent.commands import (
     TURN_SETTINGS,
     add_turn_arguments,
+    days,
     given,
     json_text,
-    natural,
+    path,
     plain,
     print_json,
 )
@@ -35,7 +35,7 @@ HELP = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("collection", type=Path, metavar="COLLECTION", help="a folder that was indexed")
+    parser.add_argument("collection", type=path, metavar="COLLECTION", help="a folder that was indexed")
     parser.add_argument(
         "--thread", metavar="ID", help="go on with this conversation, or begin it (default: a new one)"
     )
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="list the conversations, the last used one first")
     parser.add_argument("--delete", metavar="ID", help="forget a conversation")
     parser.add_argument(
-        "--prune", type=natural, metavar="DAYS", help="forget the conversations not used for so many days"
+        "--prune", type=days, metavar="DAYS", help="forget the conversations not used for so many days"
     )
     parser.add_argument(
         "--no-pictures", action="store_true", help="show no thumbnails in terminals that could show them"
@@ -88,7 +88,7 @@ def manage_conversations(runner: asyncio.Runner, chats: Chats, args: argparse.Na
     """List or delete conversations, without a turn in any."""
     if args.delete:
         runner.run(chats.delete(args.delete))
-        print(f"forgotten: {args.delete}")
+        print(plain(f"forgotten: {args.delete}"))
     if args.prune is not None:
         gone = runner.run(chats.prune(args.prune))
         print(plain(f"forgotten: {', '.join(gone) or 'none'}"))

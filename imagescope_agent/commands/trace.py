@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagescope_agent.commands import plain, print_json
+from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.commands import path, plain, print_json
 from imagescope_agent.commands.describe import describe_cost
 from imagescope_agent.errors import BadInput
 
@@ -21,11 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("which", nargs="?", metavar="RUN", help="a run, as `search --json` names it")
     parser.add_argument("--last", action="store_true", help="the newest run")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+    parser.add_argument("--html", type=path, metavar="FILE", help="write a self-contained page")
     parser.add_argument("--compare", metavar="OTHER", help="what moved since the run OTHER, and why")
     parser.add_argument("--why", nargs=2, metavar=("A", "B"), help="why image A stands above image B")
     parser.add_argument(
-        "--store", type=Path, help="an indexed folder, or a file of traces (default: the last)"
+        "--store", type=path, help="an indexed folder, or a file of traces (default: the last)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -61,12 +61,12 @@ def _show(args: argparse.Namespace, trace: Trace, other: Trace | None) -> int:
 
         page = render(shown) if isinstance(shown, Trace) else render_comparison(shown)
         args.html.parent.mkdir(parents=True, exist_ok=True)
-        args.html.write_text(page, encoding="utf-8", errors="replace")
+        write_atomic(args.html, page.encode("utf-8", "replace"))
     if args.json:
         print_json(shown.to_dict())
         return 0
     if isinstance(shown, Comparison):
-        lines = shown.text.splitlines()
+        lines = shown.text.split("\n")
     else:
         lines = list(explain(trace, *args.why).sentences) if args.why else describe(trace)
     print("\n".join(plain(line) for line in lines))

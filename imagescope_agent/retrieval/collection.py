@@ -23,6 +23,7 @@ from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Manifest
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Space, SpaceQuery, VectorStore
 from imagescope_agent.retrieval.stores import find_space, open_vectors, require_fitting
 from imagescope_agent.retrieval.vectors import Vectors
+from imagescope_agent.untrusted import real_path
 
 __all__ = ["FolderCollection", "build"]
 
@@ -52,7 +53,7 @@ class FolderCollection:
 
     def __init__(self, location: Path, content: Manifest, vectors: VectorStore) -> None:
         self.location = location
-        self.folder = (location / content.folder).resolve()
+        self.folder = real_path(location / content.folder)
         self.ids = content.ids
         self.captions = {entry.id: entry.caption for entry in content.entries}
         self.skipped: tuple[Skipped, ...] = content.skipped

@@ -22,7 +22,7 @@ from imagescope_agent.atomic_write import TEMPORARY_PATTERN, write_atomic
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.images import Skipped
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, StoredSpace
-from imagescope_agent.untrusted import parse_json, read_file
+from imagescope_agent.untrusted import parse_json, read_file, real_path
 
 FORMAT = 1
 MANIFEST = "imagescope.json"  # a name that no data set uses
@@ -141,7 +141,7 @@ def _is_valid_space(space: StoredSpace) -> bool:
 
 def folder_as_stored(folder: Path, out: Path) -> str:
     """The folder of images as the manifest names it: relative when both move together."""
-    here, there = out.resolve(), folder.resolve()
+    here, there = real_path(out), real_path(folder)
     return Path(os.path.relpath(there, here)).as_posix() if here.is_relative_to(there) else str(there)
 
 
@@ -188,9 +188,9 @@ def require_no_way_out(index: Path, folder: Path) -> None:
     Raises:
         BadInput: it is.
     """
-    if index != folder and index.is_symlink() and not index.resolve().is_relative_to(folder.resolve()):
+    if index != folder and index.is_symlink() and not real_path(index).is_relative_to(real_path(folder)):
         raise BadInput(
-            f"{str(index)!r} is a link to {os.fspath(index.resolve())!r}; "
+            f"{str(index)!r} is a link to {os.fspath(real_path(index))!r}; "
             "where that is what you want, name the index itself (--out of `imagescope index`)"
         )
 

@@ -23,6 +23,7 @@ from imagescope_agent.retrieval.manifest import DEFAULT_STORE, SPACE_NAME, Entry
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Embedder, Space, StoreBackend, StoredSpace
 from imagescope_agent.retrieval.stores import open_backend_of, tidy
 from imagescope_agent.retrieval.vectors import Vectors, checked
+from imagescope_agent.untrusted import real_path
 
 BATCH = 32
 
@@ -66,7 +67,7 @@ def add_space(
         space = Space(name=name, dimension=embedder.dimension, weights=embedder.weights)
         others = tuple(each for each in content.spaces if each.name != name)
         try:
-            rows = _embedded((out / content.folder).resolve(), content.entries, embedder, of, batch)
+            rows = _embedded(real_path(out / content.folder), content.entries, embedder, of, batch)
             kept = backend.write(out, content.ids, space, rows)
             stored = StoredSpace(**vars(space), kept=kept)
             manifest.write(out, replace(content, spaces=(*others, stored)))

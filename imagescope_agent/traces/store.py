@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import threading
@@ -15,13 +16,14 @@ from typing import Any
 
 from imagescope_agent.errors import BadInput, shorten, suggest
 from imagescope_agent.traces.packing import Unpacker, clean, moment, pack, status_of
-from imagescope_agent.untrusted import beside, require_tables_only, use_write_ahead_log
+from imagescope_agent.untrusted import beside, local_path, read_file, require_tables_only, use_write_ahead_log
 
 FILE = "traces.sqlite"
 VARIABLE = "IMAGESCOPE_TRACES"
 LARGEST = 256 * 1024 * 1024  # bytes; the oldest runs make room
 LOCK_TIMEOUT = 5.0  # seconds to wait for another process that is writing
 KNOWN_PLACES = 50
+LARGEST_LIST = 2**20  # bytes of the list of places
 MOST_EVENTS = 20_000  # of a run
 OFF = ("off", "0", "false", "no")
 
@@ -223,7 +225,7 @@ def place(index: Path, given: Path | str | bool | None = None) -> Path | None:
     named = os.environ.get(VARIABLE) if given is None or given is True else given
     if str(named).lower() in OFF:
         return None
-    return Path(named).expanduser() if named else beside(index, FILE)
+    return local_path(os.path.expanduser(str(named))) if named else beside(index, FILE)
 
 
 def remember(path: Path) -> None:
@@ -236,17 +238,23 @@ def remember(path: Path) -> None:
     with suppress(OSError):  # a home that cannot be written only means that --store must be given
         file.parent.mkdir(parents=True, exist_ok=True)
         fresh = file.with_suffix(f".{os.getpid()}")
-        fresh.write_text("\n".join(kept[:KNOWN_PLACES]) + "\n", encoding="utf-8")
+        fresh.write_text("\n".join(map(_as_line, kept[:KNOWN_PLACES])) + "\n", encoding="utf-8")
         fresh.replace(file)
 
 
 def known_places() -> list[Path]:
     """Known files with traces of this user, the last written first."""
     try:
-        lines = _known_places_file().read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        text = read_file(_known_places_file(), LARGEST_LIST, follow=True).decode("utf-8")
+        names = [json.loads(line) if line.startswith('"') else line for line in text.split("\n") if line]
+        return [Path(name) for name in names if Path(name).is_file()]
+    except (OSError, ValueError, TypeError):
         return []
-    return [Path(line) for line in lines if Path(line).is_file()]
+
+
+def _as_line(name: str) -> str:
+    """A name as a line: as it is, or as JSON where it holds what is no part of a line, or no text."""
+    return name if name.isprintable() else json.dumps(name)
 
 
 def open_existing(path: Path) -> TraceStore:
@@ -290,7 +298,7 @@ def default_place() -> Path:
 
 def _configured() -> Path | None:
     named = os.environ.get(VARIABLE, "")
-    return None if not named or named.lower() in OFF else Path(named).expanduser()
+    return None if not named or named.lower() in OFF else local_path(os.path.expanduser(named))
 
 
 def _known_places_file() -> Path:

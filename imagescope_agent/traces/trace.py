@@ -13,6 +13,7 @@ from imagescope_agent.judges import OWN_JUDGE
 from imagescope_agent.records import token_counts
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.images import inside
+from imagescope_agent.untrusted import real_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,7 +238,7 @@ def _keys_beside(store: Path, folder: str) -> dict[str, str]:
         content = manifest.read(store.parent)
     except BadInput:
         return {}
-    ours = (store.parent / content.folder).resolve() == Path(folder).resolve()
+    ours = real_path(store.parent / content.folder) == real_path(Path(folder))
     return {entry.id: entry.key for entry in content.entries} if ours else {}
 
 

@@ -92,7 +92,13 @@ RECORD = {"qid": "1", "text": "red", "reference": None, "subsets": [], "group": 
 STRANGE: dict[str, list[Any]] = {
     "qid": [["1"], None, {}, 1],
     "stages": [[], {"final": "red.png"}, {"final": [["red.png"]]}, {"final": [None]}],
-    "values": [{"final": 3}, {"final": {"R@1": "x"}}, {"final": {"R@1": [1]}}, {"final": {"R@1": 10**400}}, []],
+    "values": [
+        {"final": 3},
+        {"final": {"R@1": "x"}},
+        {"final": {"R@1": [1]}},
+        {"final": {"R@1": 10**400}},
+        [],
+    ],
     "usage": [[], {"calls": [1]}, {"calls": {"judge": "many"}}, {"seconds": 10**400}],
     "notes": [{}, "no", [3], [{}], [{"kind": []}]],
     "failed": [3, []],
@@ -145,7 +151,10 @@ QUERY = '{"query": "red", "relevant": ["red.png"], "qid": %s}'
 @pytest.mark.parametrize(
     "line",
     [
-        *(QUERY % odd for odd in ('""', '" "', "1.0", "true", "false", "[]", "{}", "[1]", '{"a": 1}', "1e400")),
+        *(
+            QUERY % odd
+            for odd in ('""', '" "', "1.0", "true", "false", "[]", "{}", "[1]", '{"a": 1}', "1e400")
+        ),
         *(QUERY % odd for odd in ("9" * 5000, "9" * 300, '"' + "x" * 300 + '"', r'"\ud800"', "NaN")),
         r'{"query": "red \udc80", "relevant": ["red.png"]}',
         r'{"file_name": "red.png", "captions": ["a \uD83D square"]}',

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagescope_agent.errors import BadInput
+from imagescope_agent.untrusted import real_path
 
 #: Names, in lower case, of what systems and programs create among images: thumbnails, trash, resource forks.
 LEFT_OUT = frozenset(
@@ -50,7 +51,9 @@ class Excluded:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         if len(patterns) > MOST_PATTERNS:
-            raise BadInput(f"{len(patterns)} patterns are too many to leave out; give at most {MOST_PATTERNS}")
+            raise BadInput(
+                f"{len(patterns)} patterns are too many to leave out; give at most {MOST_PATTERNS}"
+            )
         self._rules = [_rule(pattern) for pattern in patterns if pattern.strip()]
 
     def __call__(self, relative: Path, *, folder: bool) -> bool:
@@ -78,12 +81,12 @@ def scan(
     try:
         if not folder.is_dir():
             raise BadInput(f"there is no folder {str(folder)!r}; give a folder of images")
-        root = folder.resolve()
+        root = real_path(folder)
     except OSError as error:
         raise BadInput(f"cannot open {str(folder)!r}: {error.strerror}; give a folder of images") from error
     found: list[ImageFile] = []
     skipped: list[Skipped] = []
-    for item in _walk(root, ignore.resolve() if ignore else None, excluded):
+    for item in _walk(root, real_path(ignore) if ignore else None, excluded):
         if isinstance(item, ImageFile):
             found.append(item)
         else:
