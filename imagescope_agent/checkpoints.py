@@ -19,9 +19,15 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra, shorten
 from imagescope_agent.redact import redact
-from imagescope_agent.untrusted import local_path, require_tables_only, use_write_ahead_log
+from imagescope_agent.untrusted import (
+    local_path,
+    require_own_tables,
+    require_tables_only,
+    use_write_ahead_log,
+)
 
 FILE = "runs.sqlite"
+TABLES = {"checkpoints": {"thread_id", "checkpoint_id"}, "writes": {"thread_id", "task_id"}}
 LIMIT_VARIABLE = "IMAGESCOPE_RUNS_MB"
 LIMIT = 512  # megabytes of finished searches; the oldest make room
 MOST = 10**9  # megabytes
@@ -97,6 +103,7 @@ def _look_at(path: Path) -> None:
             raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), str(each))
     with closing(sqlite3.connect(path, timeout=PATIENCE)) as base:
         require_tables_only(base)
+        require_own_tables(base, TABLES)
         use_write_ahead_log(base, PATIENCE)
 
 

@@ -10,7 +10,7 @@ import re
 import sqlite3
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +18,12 @@ from imagescope_agent.errors import BadInput
 
 DEEPEST = 64  # JSON of ours is nested ten deep at most
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # a Path has one slash of two
+_SHARED = {"runs", "events", "checkpoints", "writes"}  # searches and their traces may be kept in one file
 _SIBLINGS = ("", "-wal", "-shm", "-journal")  # files that SQLite opens beside a database
+
+
+class NotOurs(sqlite3.DatabaseError):
+    """A database of something else."""
 
 
 def open_file(path: Path, *, follow: bool = False) -> BinaryIO:
@@ -153,6 +158,52 @@ def require_tables_only(base: sqlite3.Connection) -> None:
         virtual = isinstance(sql, str) and sql.lstrip()[:14].lower() == "create virtual"
         if kind not in ("table", "index") or virtual:
             raise sqlite3.DatabaseError(f"it holds the {kind} {str(name)[:40]!r}, which is not ours")
+
+
+def require_own_tables(base: sqlite3.Connection, own: Mapping[str, Set[str]], *, there: bool = False) -> None:
+    """Make sure that a database may be written to: it is new, or holds tables of ours.
+
+    Args:
+        base: the connection; nothing was written with it yet.
+        own: by name, the columns that tables have at least.
+        there: they must be there already.
+
+    Raises:
+        NotOurs: it is a database of something else.
+        sqlite3.Error: it cannot be read.
+    """
+    query = "select name from sqlite_schema where type = 'table' and name not like 'sqlite\\_%' escape '\\'"
+    found = {str(name) for (name,) in base.execute(query)}
+    if (there or found - _SHARED) and not found >= own.keys():
+        raise NotOurs("it is a database of something else" if found else "it holds nothing")
+    for table in own.keys() & found:
+        if not own[table] <= {str(row[1]) for row in base.execute(f'pragma table_info("{table}")')}:
+            raise NotOurs(f"its table {table!r} is not ours")
+
+
+def connect_for_reading(path: Path, timeout: float) -> sqlite3.Connection:
+    """A connection that writes nothing; it takes the file as it is where nothing may be written beside it either.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    for mode in ("mode=ro", "immutable=1"):
+        base = sqlite3.connect(
+            f"{path.absolute().as_uri()}?{mode}",
+            timeout=timeout,
+            check_same_thread=False,
+            isolation_level=None,
+            uri=True,
+        )
+        try:
+            base.execute("select 1 from sqlite_schema").fetchone()
+        except sqlite3.Error as error:
+            base.close()
+            if mode == "immutable=1" or getattr(error, "sqlite_errorname", "") != "SQLITE_CANTOPEN":
+                raise
+        else:
+            break
+    return base
 
 
 def use_write_ahead_log(base: sqlite3.Connection, timeout: float) -> None:
