@@ -18,7 +18,13 @@ from imagescope_agent.errors import BadInput
 
 DEEPEST = 64  # JSON of ours is nested ten deep at most
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # a Path has one slash of two
-_SHARED = {"runs", "events", "checkpoints", "writes"}  # searches and their traces may be kept in one file
+#: Tables of searches, conversations and traces, which may be kept in one file, and columns that they have.
+_SHARED: Mapping[str, Set[str]] = {
+    "checkpoints": {"thread_id", "checkpoint_id"},
+    "writes": {"thread_id", "task_id"},
+    "runs": {"id", "thread", "turn", "about"},
+    "events": {"seq", "run", "kind", "data"},
+}
 _SIBLINGS = ("", "-wal", "-shm", "-journal")  # files that SQLite opens beside a database
 
 
@@ -174,10 +180,11 @@ def require_own_tables(base: sqlite3.Connection, own: Mapping[str, Set[str]], *,
     """
     query = "select name from sqlite_schema where type = 'table' and name not like 'sqlite\\_%' escape '\\'"
     found = {str(name) for (name,) in base.execute(query)}
-    if (there or found - _SHARED) and not found >= own.keys():
+    ours = {**_SHARED, **own}
+    if (there or found - ours.keys()) and not found >= own.keys():
         raise NotOurs("it is a database of something else" if found else "it holds nothing")
-    for table in own.keys() & found:
-        if not own[table] <= {str(row[1]) for row in base.execute(f'pragma table_info("{table}")')}:
+    for table in ours.keys() & found:
+        if not ours[table] <= {str(row[1]) for row in base.execute(f'pragma table_info("{table}")')}:
             raise NotOurs(f"its table {table!r} is not ours")
 
 

@@ -26,6 +26,7 @@ from imagescope_agent.state import said
 if TYPE_CHECKING:
     from imagescope_agent.chat import Chats, Session
 
+LONGEST_TURN = 9  # digits
 SHOWN = 3  # thumbnails a turn
 HELP = (
     "say what to look for, answer a question, or: /like N, /reject N (images like, or unlike, rank N), "
@@ -213,6 +214,6 @@ def describe(turn: dict[str, Any]) -> list[str]:
 
 
 def _turn(text: str) -> int:
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > LONGEST_TURN:
         raise BadInput(f"{shorten(text, 40)!r} is no turn; give a number: /branch 2")
     return int(text)

@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.atomic_write import write_output
 from imagescope_agent.commands import path, plain, print_json
 from imagescope_agent.commands.describe import describe_cost
 from imagescope_agent.errors import BadInput
@@ -61,7 +61,7 @@ def _show(args: argparse.Namespace, trace: Trace, other: Trace | None) -> int:
 
         page = render(shown) if isinstance(shown, Trace) else render_comparison(shown)
         args.html.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(args.html, page.encode("utf-8", "replace"))
+        write_output(args.html, page.encode("utf-8", "replace"))
     if args.json:
         print_json(shown.to_dict())
         return 0

@@ -140,9 +140,20 @@ def _is_valid_space(space: StoredSpace) -> bool:
 
 
 def folder_as_stored(folder: Path, out: Path) -> str:
-    """The folder of images as the manifest names it: relative when both move together."""
+    """The folder of images as the manifest names it: relative when both move together.
+
+    Raises:
+        BadInput: its name is no text.
+    """
     here, there = real_path(out), real_path(folder)
-    return Path(os.path.relpath(there, here)).as_posix() if here.is_relative_to(there) else str(there)
+    name = Path(os.path.relpath(there, here)).as_posix() if here.is_relative_to(there) else str(there)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(
+            f"the name of the folder {name!a} is not valid UTF-8; rename it, or keep the index inside it"
+        ) from error
+    return name
 
 
 def write(out: Path, manifest: Manifest) -> None:

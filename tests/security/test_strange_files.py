@@ -1,4 +1,4 @@
-"""Files that a data set, a run or an index should not hold: pipes, devices, folders, loops, too much, half-right JSON."""
+"""Files that a data set, a run or an index should not hold: pipes, devices, folders, loops, half-right JSON."""
 
 from __future__ import annotations
 

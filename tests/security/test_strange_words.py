@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -77,12 +78,16 @@ def test_an_address_is_no_file(sandbox: Sandbox, address: str, monkeypatch: pyte
     assert not [path for path in sandbox.named.rglob("*") if "hunter22" in str(path) or ":" in path.name]
 
 
-async def test_a_store_in_python_is_no_other_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_in_python_is_no_other_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+    async def opened(address: Path | str) -> None:
+        async with open_store(address):
+            pass
+
     for address in ("mysql://u:hunter22@h/x", Path("redis://u:hunter22@h/x")):
         with pytest.raises(BadInput, match="is an address") as caught:
-            async with open_store(address):
-                pass
+            asyncio.run(opened(address))
         assert "hunter22" not in str(caught.value) and not list(tmp_path.iterdir())
 
 
@@ -104,8 +109,10 @@ def options() -> list[list[str]]:
 
 def needed(words: list[str]) -> list[str]:
     """The positional and required arguments of a command."""
-    given = {"search": ["photos", "red"], "index": ["photos"], "chat": ["photos"], "ui": ["photos"],
-             "eval": ["folder"], "score": ["folder", "--root", "photos", "--run", "x"], "compare": ["a", "b"]}  # fmt: skip
+    given = {
+        **{"search": ["photos", "red"], "index": ["photos"], "chat": ["photos"], "ui": ["photos"]},
+        **{"eval": ["folder"], "score": ["folder", "--root", "photos", "--run", "x"], "compare": ["a", "b"]},
+    }
     more = {
         "make": ["--out", "x"],
         "mini-mllm": ["--out", "x"],
