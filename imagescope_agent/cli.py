@@ -121,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain((f"{where!r}: " if where else "") + problem, BadInput.exit_code)
 
 
-def _require_values(parser: _Parser, args: argparse.Namespace) -> None:
+def _require_values(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse an argument without a value, as from a variable of a script that is not set, and what is no text."""
     for name, value in vars(args).items():
         for each in value if isinstance(value, list) else [value]:

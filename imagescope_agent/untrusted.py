@@ -10,7 +10,7 @@ import re
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -99,9 +99,7 @@ def create_file(path: Path, mode: int = 0o666) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
 
 
-def parse_json(
-    text: str | bytes, *, deepest: int = DEEPEST, most: int | None = None, **hooks: Callable[..., Any]
-) -> Any:
+def parse_json(text: str | bytes, *, deepest: int = DEEPEST, most: int | None = None, **hooks: Any) -> Any:
     """What JSON text says, the same on every Python: how deep its parser goes differs from version to version.
 
     Args:

@@ -86,7 +86,7 @@ def test_a_run_folder_of_things_that_are_no_files(
         sandbox.check((kind, name, words), *sandbox.run(*words))
 
 
-RECORD = {"qid": "1", "text": "red", "reference": None, "subsets": [], "group": None, "turn": 0, "failed": None,
+RECORD: dict[str, Any] = {"qid": "1", "text": "red", "reference": None, "subsets": [], "group": None, "turn": 0, "failed": None,
           "degraded": False, "stages": {"final": ["red.png"]}, "values": {"final": {"rank": 1.0, "R@1": 1.0}},
           "usage": {}, "notes": []}  # fmt: skip
 STRANGE: dict[str, list[Any]] = {
