@@ -86,9 +86,11 @@ def test_a_run_folder_of_things_that_are_no_files(
         sandbox.check((kind, name, words), *sandbox.run(*words))
 
 
-RECORD: dict[str, Any] = {"qid": "1", "text": "red", "reference": None, "subsets": [], "group": None, "turn": 0, "failed": None,
-          "degraded": False, "stages": {"final": ["red.png"]}, "values": {"final": {"rank": 1.0, "R@1": 1.0}},
-          "usage": {}, "notes": []}  # fmt: skip
+RECORD: dict[str, Any] = {
+    **{"qid": "1", "text": "red", "reference": None, "subsets": [], "group": None, "turn": 0, "failed": None},
+    **{"degraded": False, "stages": {"final": ["red.png"]}, "values": {"final": {"rank": 1.0, "R@1": 1.0}}},
+    **{"usage": {}, "notes": []},
+}
 STRANGE: dict[str, list[Any]] = {
     "qid": [["1"], None, {}, 1],
     "stages": [[], {"final": "red.png"}, {"final": [["red.png"]]}, {"final": [None]}],
