@@ -133,7 +133,7 @@ def _share_before_difference(one: np.ndarray, other: np.ndarray, block: int) -> 
     first = min(int(unlike.any(axis=1).argmax()) + 1, len(unlike) - 1) // block * block
     band = unlike[first : first + block]
     column = int(band.any(axis=0).argmax())
-    return float(first * unlike.shape[1] + column * len(band)) / unlike.size
+    return float((first * unlike.shape[1] + column * len(band)) / unlike.size)
 
 
 def _first_scan_is_whole(data: bytes) -> bool:
