@@ -6,13 +6,15 @@ import asyncio
 import json
 import os
 import uuid
-from collections.abc import Container, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
+from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.graph.state import CompiledStateGraph
 
 from imagescope_agent.checkpoints import (
@@ -24,6 +26,7 @@ from imagescope_agent.checkpoints import (
     reading,
 )
 from imagescope_agent.errors import BadInput
+from imagescope_agent.integrations.langchain import ImageRetriever, as_node, as_tool
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
 from imagescope_agent.profiles import PROFILES
 from imagescope_agent.profiles.profile import load_profile
@@ -49,6 +52,8 @@ from imagescope_agent.traces.store import VARIABLE, place
 from imagescope_agent.untrusted import beside, local_path
 
 RUNS_VARIABLE = "IMAGESCOPE_RUNS"
+
+Progress = Callable[[str, Mapping[str, Any]], None]
 
 _Value = TypeVar("_Value")
 
@@ -135,14 +140,30 @@ class ImageScope:
         *,
         run: str | None = None,
         rejected: Sequence[str] = (),
+        progress: Progress | None = None,
         **settings: Any,
     ) -> SearchResult:
-        """As `search`, inside an event loop; `run` is the id to keep it under, a new one when None."""
+        """As `search`, inside an event loop; `run` is the id to keep it under, a new one when None.
+
+        `progress` is called with the name of each step and what it changed in the state, when it is done.
+        """
         chosen = self._settings(settings if k is None else {**settings, "k": k})
         query: dict[str, Any] = {"query": text, "reference": None if image is None else str(image)}
         if rejected:
             query["rejected"] = self._rejected(rejected)
-        return await self._run(query, run or uuid.uuid4().hex, chosen)
+        return await self._run(query, run or uuid.uuid4().hex, chosen, progress)
+
+    def as_retriever(self, **settings: Any) -> ImageRetriever:
+        """The collection as a LangChain retriever: documents with caption, id, path, scores and reasons."""
+        return ImageRetriever(scope=self, settings=settings)
+
+    def as_tool(self, **options: Any) -> BaseTool:
+        """The collection as a LangChain tool; options as in `integrations.langchain.as_tool`."""
+        return as_tool(self, **options)
+
+    def as_node(self, **options: Any) -> Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]:
+        """The search as a node of another LangGraph; options as in `integrations.langchain.as_node`."""
+        return as_node(self, **options)
 
     @cached_property
     def _compiled(self) -> CompiledStateGraph[Any, Any, Any, Any]:
@@ -166,14 +187,8 @@ class ImageScope:
 
     async def aresume(self, run: str) -> SearchResult:
         """As `resume`, for use inside an event loop."""
-        if self._runs is None or not self._runs.is_file():
-            raise BadInput(f"there is no run {run!r}: no runs are kept here; search again")
-        async with open_checkpoints(self._runs) as saver:
-            with reading(self._runs):
-                kept = await saver.aget_tuple(_config(run))
-        if kept is None:
-            raise BadInput(f"there is no run {run!r} in {str(self._runs)!r}; search again")
-        with reading(self._runs):
+        kept = await self._kept(run)
+        with reading(self._runs or run):
             metadata: Mapping[str, Any] = kept.metadata
             for name, ours in (("graph", self.graph), ("profile", self.services.profile)):
                 if (made_by := metadata.get(name)) != ours:
@@ -183,7 +198,29 @@ class ImageScope:
             judges = {*JUDGES, self._settings({}).judge or OWN_JUDGE}
             return await self._run(None, run, Settings.from_record(metadata.get("settings"), judges=judges))
 
-    async def _run(self, query: dict[str, Any] | None, run: str, settings: Settings) -> SearchResult:
+    async def afind(self, run: str) -> tuple[str, bool]:
+        """The graph of a kept run of any graph, and whether it is finished; no model is asked.
+
+        Raises:
+            BadInput: no such run is kept here.
+        """
+        kept = await self._kept(run)
+        with reading(self._runs or run):
+            return str(kept.metadata.get("graph")), "results" in kept.checkpoint["channel_values"]
+
+    async def _kept(self, run: str) -> CheckpointTuple:
+        if self._runs is None or not self._runs.is_file():
+            raise BadInput(f"there is no run {run!r}: no runs are kept here; search again")
+        async with open_checkpoints(self._runs) as saver:
+            with reading(self._runs):
+                kept = await saver.aget_tuple(_config(run))
+        if kept is None:
+            raise BadInput(f"there is no run {run!r} in {str(self._runs)!r}; search again")
+        return kept
+
+    async def _run(
+        self, query: dict[str, Any] | None, run: str, settings: Settings, progress: Progress | None = None
+    ) -> SearchResult:
         self.services.collection.require_weights(self.services.embedder.weights)  # before any model is asked
         recorded = json.dumps(settings.to_dict())
         config = _config(run, graph=self.graph, profile=self.services.profile, settings=recorded)
@@ -198,7 +235,7 @@ class ImageScope:
                     )  # shares the nodes; concurrent runs do not meet
                     # "sync": the result of a step is on disk before the next one starts, so a kill loses one step
                     options = {"durability": "sync"}
-                state = await graph.ainvoke(query, config, context=settings, **options)
+                state = await _streamed(graph, query, config, progress, context=settings, **options)
         notes: list[NoteDict] = []
         if problem:
             notes.append(note("run", "skipped", f"the run is not kept: {problem}"))
@@ -221,6 +258,24 @@ class ImageScope:
         if settings.judge is not None:
             resolve(settings.judge, JUDGES, kind="judge")
         return settings
+
+
+async def _streamed(
+    graph: Any,
+    query: dict[str, Any] | None,
+    config: RunnableConfig,
+    progress: Progress | None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Run a graph to its end and return its state; tells each step as it ends."""
+    state: dict[str, Any] = {}
+    async for mode, chunk in graph.astream(query, config, stream_mode=["updates", "values"], **options):
+        if mode == "values":
+            state = chunk
+        elif progress is not None:
+            for step, update in chunk.items():
+                progress(step, update if isinstance(update, dict) else {})
+    return state
 
 
 def judge_of(graph: Any, settings: Settings) -> str:

@@ -28,6 +28,8 @@ COMMANDS = {  # name: (module, help), in the order of the help
     "search": ("search", "rank the images of an indexed folder for a text, or a text and an image"),
     "chat": ("chat", "look for an image in a conversation, one turn a line; nothing that was said is lost"),
     "ui": ("ui", "the conversation as a web page on this machine"),
+    "serve": ("serve", "search, conversations and reranking over HTTP, for other programs"),
+    "mcp": ("mcp", "a collection as tools for agents, over the Model Context Protocol"),
     "trace": ("trace", "show what a run did, why its ranking is what it is, and what it cost"),
     "scenes": ("scenes", "draw scenes, with queries and dialogs whose right answers are known"),
     "eval": ("evaluate", "measure a graph on a data set"),

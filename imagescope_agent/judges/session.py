@@ -14,6 +14,7 @@ from imagescope_agent.judges.base import (
     Task,
     blank_image,
     fitting,
+    said_after,
     too_many,
     without_blank,
 )
@@ -61,11 +62,12 @@ class JudgeSession:
     def request(self, step: str, items: Sequence[int], under: Sequence[str] = (), **values: str) -> Request:
         """The request of a step about some items, with their labels in `under`, if any."""
         text, each = self.task.words(step, **values)
+        after = [each + said_after(self.candidates[item].text) for item in items]
         request = Request(
             text=text,
             images=self.pictures(items),
             labels=labelled(under) if under else (),
-            after=("", *[each] * len(items)) if each else (),
+            after=("", *after) if any(after) else (),
         )
         bare = without_blank(request) if self._without_blank else None
         return bare or fitting(self.task.model, request)

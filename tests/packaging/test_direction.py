@@ -27,7 +27,7 @@ MODELS = [*BASE, "registry", "reply_reader", "mllms"]
 STATE = [*BASE, "settings", "state"]
 TOOLS = [*MODELS, *STATE, "run_budget", "prompting", "parsing", "judges", "retrieval"]
 SERVICES = [*TOOLS, "profiles", "services"]
-API = [*SERVICES, "results", "checkpoints", "traces", "api"]
+API = [*SERVICES, "results", "checkpoints", "traces", "integrations.langchain", "api"]
 LAB = ["lab", "lab.scenes", "lab.training", "lab.benchmarks", "lab.demo"]
 ALLOWED = {
     **{name: [] for name in ("redact", "html_templates", "plots", "thumbnails", "versions")},
@@ -55,6 +55,10 @@ ALLOWED = {
     "graphs": [*SERVICES, "nodes", "traces"],
     "api": API,
     "chat": [*API, "nodes"],
+    "integrations.langchain": [*SERVICES, "results"],
+    "integrations": API,
+    "rerank": API,
+    "service": [*API, "rerank", "chat"],
     "evaluation": [*API, "chat", "nodes", "lab.scenes"],
     "lab": API,
     "lab.scenes": BASE,
@@ -62,7 +66,7 @@ ALLOWED = {
     "lab.demo": [*API, "lab.scenes"],
     "lab.benchmarks": [*API, "chat", "evaluation", "lab", "lab.scenes"],
     "doctor": [*API, "lab.benchmarks"],
-    "commands": [*API, *LAB, "chat", "diagram", "doctor", "evaluation"],
+    "commands": [*API, *LAB, "chat", "service", "integrations", "rerank", "diagram", "doctor", "evaluation"],
     "cli": [*BASE, "commands"],
     "__init__": API,
 }
@@ -79,7 +83,7 @@ def part(file: Path) -> str:
 def part_of(module: str) -> str:
     """The part that a module's dotted name belongs to; the lab has several."""
     names = module.split(".")
-    room = ".".join(names[1:3]) if names[1] == "lab" else names[1]
+    room = ".".join(names[1:3]) if names[1] in ("lab", "integrations") else names[1]
     return room if room in ALLOWED else names[1]
 
 
