@@ -16,12 +16,13 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, model_validator
 
-from imagescope_agent.errors import BackendUnavailable, RequestRefused, UnreadableReply
+from imagescope_agent.errors import BackendUnavailable, RequestFailed, RequestRefused, UnreadableReply
+from imagescope_agent.mllms.liveness import answer_of, liveness_of
 from imagescope_agent.mllms.openai.address import Address, split_login
-from imagescope_agent.mllms.openai.connection import Server, ServerFails
+from imagescope_agent.mllms.openai.connection import Server
 from imagescope_agent.mllms.openai.dialect import TOP_LOGPROBS, Dialect, Question
 from imagescope_agent.mllms.openai.messages import pictures_in, wire_messages
-from imagescope_agent.mllms.openai.negotiation import Negotiator
+from imagescope_agent.mllms.openai.negotiation import Negotiator, greeting
 from imagescope_agent.mllms.openai.probing import Powers, name_of, probe
 from imagescope_agent.mllms.openai.responses import (
     first_token_probabilities,
@@ -37,6 +38,7 @@ from imagescope_agent.records import NoteKind, note
 URL_VARIABLE = "IMAGESCOPE_ENDPOINT"
 KEY_VARIABLE = "IMAGESCOPE_ENDPOINT_KEY"
 MODEL_VARIABLE = "IMAGESCOPE_ENDPOINT_MODEL"
+_SMALL = 16  # tokens of the answer that shows whether the server is there
 _LARGER = 4  # times the limit under which a reply that was cut off is asked for again, once
 
 
@@ -193,14 +195,15 @@ class Endpoint(BaseChatModel):
             usage=_usage([answer for answer, _ in answers.values()], len(messages), start),
             notes=notes,
             refused={row: str(each) for row, each in enumerate(outcomes) if isinstance(each, Exception)},
+            failed=frozenset(row for row, each in enumerate(outcomes) if isinstance(each, RequestFailed)),
         )
 
     async def _ask_all(
         self, messages: Sequence[Sequence[BaseMessage]]
     ) -> list[tuple[dict[str, Any], list[str]] | Exception]:
-        """All answers, or why there is none; when the server fails for good the others are called off.
+        """All answers, or why there is none; when the server answers nothing at all the others are called off.
 
-        HTTP 500 is of the request where other requests were answered.
+        A request that is not answered fails alone where the server answers others.
         """
         negotiator = await self.negotiator()
         asking = [asyncio.ensure_future(self._weighed(negotiator, each)) for each in messages]
@@ -210,20 +213,22 @@ class Endpoint(BaseChatModel):
             for each in asking:
                 each.cancel()
             await asyncio.gather(*asking, return_exceptions=True)
-        failed = next((each for each in outcomes if isinstance(each, ServerFails)), None)
-        if failed is not None and all(isinstance(each, Exception) for each in outcomes):
-            raise failed
         return outcomes
 
     async def _weighed(
         self, negotiator: Negotiator, messages: Sequence[BaseMessage]
     ) -> tuple[dict[str, Any], list[str]] | Exception:
-        try:
+        live = liveness_of(self)
+
+        async def ask() -> tuple[dict[str, Any], list[str]]:
             answer, remarks = await negotiator.asked(_question(messages, 1, weigh=True))
             written(answer)
-        except (RequestRefused, UnreadableReply, ServerFails) as error:
+            return answer, remarks
+
+        try:
+            return await answer_of(self, live, ask, lambda: negotiator.asked(greeting(limit=_SMALL)))
+        except (RequestRefused, UnreadableReply) as error:
             return error
-        return answer, remarks
 
     def _generate(
         self,

@@ -66,12 +66,17 @@ def error_of(answer: Any) -> ServerError | None:
     """The error that an answer of HTTP 200 holds, in its body or in its first choice; None where there is none."""
     if not isinstance(answer, dict):
         return None
-    choice = _first(answer.get("choices"))
+    choices = answer.get("choices")
+    choice = _first(choices)
     for holder in (answer, choice if isinstance(choice, dict) else {}):
         if error := holder.get("error"):
             return ServerError(status=_status(error), text=_told(error))
-    if "choices" not in answer and (answer.get("object") == "error" or _code(answer) is not None):
+    if isinstance(told := answer.get("base_resp"), dict) and told.get("status_code"):
+        return ServerError(status=_status(told), text=_told(told))
+    if "choices" not in answer and _is_error(answer):
         return ServerError(status=_status(answer), text=_told(answer))
+    if isinstance(choices, list) and not choices:
+        return ServerError(status=502, text="the answer holds no reply (choices is empty)")
     if isinstance(choice, dict) and choice.get("finish_reason") == "error":
         return ServerError(status=502, text="the reply ended in an error")
     return None
@@ -217,6 +222,13 @@ def _code(error: Mapping[str, Any]) -> int | None:
     return None
 
 
+def _is_error(answer: Mapping[str, Any]) -> bool:
+    """Whether an answer without a reply says that something failed."""
+    failed = any(answer.get(name) is False for name in ("success", "ok"))
+    named = any(str(answer.get(name, "")).casefold() in _ERRORS for name in ("object", "status", "type"))
+    return failed or named or bool(answer.get("detail") or answer.get("errors")) or _code(answer) is not None
+
+
 def _status(error: Any) -> int:
     """What the status would have been; 500 where nothing tells."""
     if isinstance(error, dict) and (code := _code(error)) is not None:
@@ -224,13 +236,30 @@ def _status(error: Any) -> int:
     words = _told(error).casefold()
     if isinstance(error, dict):
         words += f" {error.get('type', '')} {error.get('code', '')}".casefold()
-    if re.search(r"rate.?limit|too many|quota", words):
-        return 429
-    if re.search(r"filter|policy|safety|moderat|invalid.?request|bad.?request|unsupported", words):
-        return 400
-    return 500
+    return next((status for status, meant in _MEANT if meant.search(words)), 500)
+
+
+_ERRORS = frozenset({"error", "failed", "fail", "failure"})
+# what an error is about, by its words; the first that fits counts
+_MEANT = tuple(
+    (status, re.compile(words))
+    for status, words in (
+        (402, r"insufficient|out of credit|payment|balance"),
+        (429, r"rate.?limit|too many|quota|throttl"),
+        (400, r"filter|policy|safety|moderat"),
+        (
+            401,
+            r"authenti|unauthori[sz]|api.?(?:secret.?)?key|log.?in fail|credential|invalid token|token expired",
+        ),
+        (403, r"permission|forbidden|access denied|not allowed to"),
+        (404, r"not.?found|does not exist|no such model|unknown model"),
+        (400, r"invalid.?request|bad.?request|unsupported|not supported|validation|too (?:large|long)"),
+    )
+)
 
 
 def _told(error: Any) -> str:
-    told = error.get("message") or error.get("detail") if isinstance(error, dict) else error
+    told = error
+    if isinstance(error, dict):
+        told = next(filter(None, map(error.get, ("message", "detail", "status_msg", "msg", "errors"))), None)
     return shorten(told if isinstance(told, str) else _repr(error), 400)
