@@ -215,7 +215,8 @@ class Role:
         except RequestRefused as error:
             return Reply(text="", usage=total_usage([]), problem=error)
         except UnreadableReply as error:
-            return Reply(text="", usage=sound_usage(error.usage, 1), problem=error)
+            calls = 0 if error.usage.get("calls") == 0 else 1  # 0: of a server that sent no reply at all
+            return Reply(text="", usage=sound_usage(error.usage, calls), problem=error)
         limit = options.get("max_tokens") or getattr(self.model, "max_tokens", None)
         return read_reply(message, request, limit)
 

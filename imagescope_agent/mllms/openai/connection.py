@@ -43,7 +43,7 @@ class ServerFails(Exhausted):
 
 
 class Denied(Misconfigured):
-    """HTTP 401 to 404: mostly the key or the model, with some servers the content of one request."""
+    """HTTP 402 to 405: mostly the key or the model, with some servers the content of one request."""
 
 
 class _Again(Exception):
@@ -197,7 +197,7 @@ class Server:
         if response.status_code == 202:
             raise _Again(
                 f"HTTP 202: {self._shown(response.text)}",
-                retry_after(response.headers.get("retry-after", "")),
+                _wait(response),
             )
         answer = self._json(response)
         if (problem := error_of(answer)) is not None:
@@ -258,11 +258,11 @@ class Server:
         if status in _AGAIN or status >= 500:
             raise _Again(
                 f"HTTP {status}" + (f": {shorten(told, 80)}" if told else ""),
-                retry_after(response.headers.get("retry-after", "")),
+                _wait(response),
                 status,
             )
         if status == 401 or status == 402:
-            raise Denied(
+            raise (Denied if status == 402 else Misconfigured)(
                 f"the server {url} refuses the key (HTTP {status}: {told}); set IMAGESCOPE_ENDPOINT_KEY"
             )
         if status == 403:
@@ -293,3 +293,7 @@ def _certificates() -> ssl.SSLContext:
 
 def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= _LONGEST_INTEGER else math.inf
+
+
+def _wait(response: httpx.Response) -> float:
+    return retry_after(response.headers.get("retry-after", ""))

@@ -161,9 +161,7 @@ class Dialect:
         if not self.limit:
             found.append("the server refuses max_tokens; its replies are as long as it likes")
         if question.limit < self.shortest:
-            found.append(
-                f"the server refuses replies of less than {self.shortest} tokens; so many are allowed"
-            )
+            found.append(f"the server refuses shorter replies: {self.shortest} are allowed")
         if not self.temperature:
             found.append("the server refuses temperature 0; its replies may differ from time to time")
         return found + [

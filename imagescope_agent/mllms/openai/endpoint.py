@@ -171,7 +171,7 @@ class Endpoint(BaseChatModel):
         A choice that the server does not weigh gets what the others leave over, at most the least of them.
 
         Raises:
-            UnusableLabels: the server gives no logprobs, or the choices begin alike.
+            UnusableLabels: the server gives no logprobs, the choices begin alike, or no reply begins with one.
             BackendUnavailable: it does not answer.
         """
         if not (await self.powers()).logprobs:
@@ -183,6 +183,8 @@ class Endpoint(BaseChatModel):
         if answers and not any(first_token_weights(answer) for answer, _ in answers.values()):
             raise UnusableLabels("the server gives no logprobs for these questions")
         rows = {row: first_token_probabilities(answer, choices) for row, (answer, _) in answers.items()}
+        if rows and not any(rows.values()):
+            raise UnusableLabels("the server's first token is none of the answers")
         remarks = dict.fromkeys(remark for _, remarks in answers.values() for remark in remarks)
         notes = [_note("fallback", remark) for remark in remarks]
         if unheard := sum(row is None for row in rows.values()):

@@ -66,8 +66,7 @@ def error_of(answer: Any) -> ServerError | None:
     """The error that an answer of HTTP 200 holds, in its body or in its first choice; None where there is none."""
     if not isinstance(answer, dict):
         return None
-    choices = answer.get("choices")
-    choice = _first(choices)
+    choice = _first(answer.get("choices"))
     for holder in (answer, choice if isinstance(choice, dict) else {}):
         if error := holder.get("error"):
             return ServerError(status=_status(error), text=_told(error))
@@ -75,8 +74,6 @@ def error_of(answer: Any) -> ServerError | None:
         return ServerError(status=_status(told), text=_told(told))
     if "choices" not in answer and _is_error(answer):
         return ServerError(status=_status(answer), text=_told(answer))
-    if isinstance(choices, list) and not choices:
-        return ServerError(status=502, text="the answer holds no reply (choices is empty)")
     if isinstance(choice, dict) and choice.get("finish_reason") == "error":
         return ServerError(status=502, text="the reply ended in an error")
     return None
@@ -190,7 +187,7 @@ def _joined(content: Any) -> str | None:
 
 def _strange(answer: Mapping[str, Any]) -> UnreadableReply:
     read, wrote = token_counts(answer)
-    usage = {"calls": 1, "prompt_tokens": read, "completion_tokens": wrote}
+    usage = {"calls": int(bool(answer.get("choices"))), "prompt_tokens": read, "completion_tokens": wrote}
     return UnreadableReply("the server's answer is no chat completion", reply=_repr(answer), usage=usage)
 
 
