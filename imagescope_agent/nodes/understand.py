@@ -150,8 +150,8 @@ def strayed(question: str, steps: Sequence[Instruction], state: State, examples:
         return "has a placeholder where a thing should be"
     if refuses(question):
         return "is a refusal"
-    intent, caption = state["intent"], state.get("reference_caption", "")
-    everything = " ".join([told, state.get("query", ""), intent["full"], intent["enhanced"], caption])
+    caption = state.get("reference_caption", "")
+    everything = " ".join([told, state.get("query", ""), *_described(state), caption])
     return "asks about what the query does not mention" if strayed_words(question, everything) else ""
 
 
@@ -159,6 +159,10 @@ _PLACEHOLDER = re.compile(
     r"[<\[{][^<>\[\]{}]*[>\]}]|\.\.\.|…|_{2,}|\b(?:[XYZ]|TODO|TBD|foo|bar)\b|\b(?:object|thing|item) [A-Z1-9]\b"
     r"|^\W*(?:question|q)\s*\d*\W*$",
 )
+
+
+def _described(state: State) -> list[str]:
+    return [str(text) for name, text in state["intent"].items() if name != "steps"]
 
 
 def reference_words(state: State) -> str:

@@ -117,14 +117,14 @@ def first_token_probabilities(answer: Mapping[str, Any], choices: Sequence[str])
 
     A token speaks for the choice that it is the beginning of, and for no other. A choice that was not weighed
     gets what the weighed tokens leave over, at most the least of them. They say too little where the choices
-    hold less than `LEAST_SHARE` of the listed tokens that are more than white space.
+    hold less than `LEAST_SHARE` of the listed tokens, white space included: what follows it is not weighed.
     """
     weights = first_token_weights(answer)
     mass = [0.0] * len(choices)
     spoken_of = 0.0
     for token, weight in weights:
         text = token.strip().strip("▁Ġ").casefold()
-        spoken_of += weight if text else 0.0
+        spoken_of += weight if text or token.isspace() else 0.0
         spoken = [
             place for place, choice in enumerate(choices) if text and choice.casefold().startswith(text)
         ]
