@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from imagescope_agent.doctor_report import DoctorReport, Finding
 from imagescope_agent.errors import ImageScopeError, RequestRefused, UnreadableReply, shorten
 from imagescope_agent.lab.benchmarks.machine import machine, peak_memory
 from imagescope_agent.lab.benchmarks.verify import LABELS, make_requests
@@ -26,60 +25,6 @@ from imagescope_agent.services import open_embedder_of, open_roles
 PICTURES = {"captioner": 1, "verifier": 1, "judge": 2}
 
 _CLOSE = {"float32": 1e-3, "bfloat16": 5e-2, "float16": 2e-2}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One check of one model.
-
-    Attributes:
-        what: "embedder" or the roles that share the model.
-        check: what was tried.
-        ok: whether it holds; a model that lacks an optional power is ok and says so.
-        detail: the figure, or what is wrong and how to mend it.
-    """
-
-    what: str
-    check: str
-    ok: bool
-    detail: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class DoctorReport:
-    """All findings about a profile.
-
-    Attributes:
-        exit_code: 0 when everything holds, else that of the first failure.
-    """
-
-    profile: str
-    machine: dict[str, Any]
-    findings: list[Finding] = field(default_factory=list)
-    exit_code: int = 0
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything holds."""
-        return all(finding.ok for finding in self.findings)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values."""
-        return {
-            "profile": self.profile,
-            "ok": self.ok,
-            "machine": self.machine,
-            "checks": [vars(finding) for finding in self.findings],
-        }
-
-    def table(self) -> str:
-        """As text, one check a line."""
-        rows = [("ok" if each.ok else "FAILS", each.what, each.check, each.detail) for each in self.findings]
-        widths = [max(len(row[column]) for row in rows) for column in range(3)] if rows else []
-        return "\n".join(
-            "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
-            for row in rows
-        )
 
 
 class SchemaProbe(BaseModel):
@@ -218,7 +163,7 @@ async def _sees(role: Role, names: Sequence[str], request: Request) -> tuple[boo
     if local or (isinstance(model, Endpoint) and not await model.asees(1)):
         return False, f"it does not see pictures; name another model for {', '.join(names)} in the profile"
     asked = [request, Request(text=request.text)]
-    shown, told = [(await role.ask([each], max_tokens=16))[0].usage["prompt_tokens"] for each in asked]
+    shown, told = [(await role.ask([each]))[0].usage["prompt_tokens"] for each in asked]
     if told and shown <= told:
         return True, "taken, but counted as no tokens; make sure that the model looks at them"
     return True, f"{shown - told} tokens for a picture" if told else "taken"

@@ -8,6 +8,9 @@ import weakref
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import HumanMessage
+
 from imagescope_agent.errors import (
     BackendUnavailable,
     ImageScopeError,
@@ -21,6 +24,7 @@ from imagescope_agent.mllms.provider_errors import as_ours, timed_out
 
 #: What is asked to see whether a model answers at all.
 SMALL_TALK = "Say Yes."
+_SHORT = 16  # tokens of the answer to it
 _PATIENCE = 30.0  # seconds for the answer to it
 _PAUSES = (0.5, 1.0)  # seconds before a request that failed in passing is sent again
 
@@ -76,25 +80,19 @@ class Liveness:
             return True
 
 
-async def answer_of(
-    model: object,
-    liveness: Liveness,
-    ask: Callable[[], Awaitable[_Value]],
-    small_talk: Callable[[], Awaitable[object]],
-) -> _Value:
+async def answer_of(model: BaseChatModel, ask: Callable[[], Awaitable[_Value]]) -> _Value:
     """What a request is answered; one that fails in passing is sent again while the model answers others.
 
     Args:
-        model: who is asked, for messages.
-        liveness: of the model.
+        model: who is asked.
         ask: sends the request.
-        small_talk: sends the smallest question.
 
     Raises:
         RequestFailed: it fails at every attempt, and the model answers others.
         BackendUnavailable: the model answers nothing.
         RequestRefused, UnreadableReply: as the model says.
     """
+    liveness = liveness_of(model)
     for pause in (*_PAUSES, None):
         began = time.monotonic()
         try:
@@ -103,7 +101,7 @@ async def answer_of(
         except (RequestFailed, UnusableModel):
             raise
         except BackendUnavailable as error:
-            if not await liveness.answers_since(began, small_talk):
+            if not await liveness.answers_since(began, lambda: _greet(model)):
                 raise
             if pause is None or not _passing(error):
                 raise RequestFailed(str(error)) from error
@@ -115,6 +113,11 @@ async def answer_of(
         liveness.alive()
         return answer
     raise AssertionError("the last pause ends the loop")
+
+
+async def _greet(model: BaseChatModel) -> object:
+    with as_ours(model):
+        return await model.ainvoke([HumanMessage(SMALL_TALK)], max_tokens=_SHORT)
 
 
 def liveness_of(model: object) -> Liveness:

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from imagescope_agent.errors import BadInput, RequestFailed, RequestRefused, UnreadableReply, shorten
 from imagescope_agent.mllms.batch import CALLER, one_caller, together
-from imagescope_agent.mllms.liveness import SMALL_TALK, answer_of, liveness_of
+from imagescope_agent.mllms.liveness import answer_of
 from imagescope_agent.mllms.output_validation import (
     joined,
     sound_attention,
@@ -207,10 +207,7 @@ class Role:
         """One reply; a request that is refused, or answered with nothing that can be read, says so."""
         try:
             message = await answer_of(
-                self.model,
-                liveness_of(self.model),
-                lambda: self.model.ainvoke(request.messages(), self._named(request), **options),
-                self._small_talk,
+                self.model, lambda: self.model.ainvoke(request.messages(), self._named(request), **options)
             )
         except RequestRefused as error:
             return Reply(text="", usage=total_usage([]), problem=error)
@@ -235,10 +232,7 @@ class Role:
         even = [1 / len(choices)] * len(choices)
         try:
             given = await answer_of(
-                model,
-                liveness_of(model),
-                lambda: model.ascore([request.messages() for request in requests], choices),
-                self._small_talk,
+                self.model, lambda: model.ascore([request.messages() for request in requests], choices)
             )
             return sound_choice(given, len(requests), len(choices))
         except RequestRefused as error:
@@ -254,11 +248,6 @@ class Role:
         half = len(requests) // 2
         parts = [await self._weighed(model, part, choices) for part in (requests[:half], requests[half:])]
         return joined(parts)
-
-    async def _small_talk(self) -> object:
-        """Ask the smallest question, to see whether the model is there."""
-        with as_ours(self.model):
-            return await self.model.ainvoke(Request(text=SMALL_TALK).messages(), max_tokens=16)
 
     def _named(self, request: Request) -> RunnableConfig:
         """Who asks about which pictures, for whoever listens: callbacks are not shown a picture's key."""

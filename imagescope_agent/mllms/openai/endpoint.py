@@ -17,12 +17,12 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, model_validator
 
 from imagescope_agent.errors import BackendUnavailable, RequestFailed, RequestRefused, UnreadableReply
-from imagescope_agent.mllms.liveness import answer_of, liveness_of
+from imagescope_agent.mllms.liveness import answer_of
 from imagescope_agent.mllms.openai.address import Address, split_login
 from imagescope_agent.mllms.openai.connection import Server
 from imagescope_agent.mllms.openai.dialect import TOP_LOGPROBS, Dialect, Question
 from imagescope_agent.mllms.openai.messages import pictures_in, wire_messages
-from imagescope_agent.mllms.openai.negotiation import Negotiator, greeting
+from imagescope_agent.mllms.openai.negotiation import Negotiator
 from imagescope_agent.mllms.openai.probing import Powers, name_of, probe
 from imagescope_agent.mllms.openai.responses import (
     first_token_probabilities,
@@ -38,7 +38,6 @@ from imagescope_agent.records import NoteKind, note
 URL_VARIABLE = "IMAGESCOPE_ENDPOINT"
 KEY_VARIABLE = "IMAGESCOPE_ENDPOINT_KEY"
 MODEL_VARIABLE = "IMAGESCOPE_ENDPOINT_MODEL"
-_SMALL = 16  # tokens of the answer that shows whether the server is there
 _LARGER = 4  # times the limit under which a reply that was cut off is asked for again, once
 
 
@@ -220,15 +219,13 @@ class Endpoint(BaseChatModel):
     async def _weighed(
         self, negotiator: Negotiator, messages: Sequence[BaseMessage]
     ) -> tuple[dict[str, Any], list[str]] | Exception:
-        live = liveness_of(self)
-
         async def ask() -> tuple[dict[str, Any], list[str]]:
             answer, remarks = await negotiator.asked(_question(messages, 1, weigh=True))
             written(answer)
             return answer, remarks
 
         try:
-            return await answer_of(self, live, ask, lambda: negotiator.asked(greeting(limit=_SMALL)))
+            return await answer_of(self, ask)
         except (RequestRefused, UnreadableReply) as error:
             return error
 
