@@ -48,7 +48,7 @@ FAILS: dict[str, Raw] = {
 
 
 def endpoint(server: FakeServer, **options: Any) -> Endpoint:
-    usual = {"pause": 0.01, "patience": 2.0, "attempts": 2, "key": SecretStr("")}
+    usual = {"pause": 0.01, "patience": 30.0, "attempts": 2, "key": SecretStr("")}
     return Endpoint(url=server.url, **{**usual, **options})
 
 
