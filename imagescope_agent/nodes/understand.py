@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Reply, Role
-from imagescope_agent.nodes.drift import copies, drift
+from imagescope_agent.nodes.drift import copies, doubtful, drift, strayed_words
 from imagescope_agent.nodes.fallback import Asking
 from imagescope_agent.nodes.image_refs import reference_ref
 from imagescope_agent.nodes.model_calls import ask_one, on_budget, unusable
+from imagescope_agent.non_answers import refuses
 from imagescope_agent.parsing import (
     IntentAnswer,
     PredicatesAnswer,
@@ -88,7 +90,9 @@ class Understand:
         known = reference_words(state)
         if problem := await drift(intent, state["query"], known, self.prompt.examples, self.embedder):
             raise unusable(problem, text, reply)
-        return {"intent": intent, **account(self, reply)}
+        doubt = await doubtful(intent, state["query"], self.embedder)
+        notes = [note(self.step, "drifted", doubt)] if doubt else []
+        return {"intent": intent, **account(self, reply, notes)}
 
 
 class Predicates:
@@ -119,20 +123,46 @@ class Predicates:
     ) -> tuple[list[Predicate], Reply]:
         """The reply for these instructions, predicate by predicate; errors as above.
 
-        A predicate that copies the prompt's example is left out, with a note.
+        A predicate that copies the prompt's example, has a placeholder, or asks about what nobody mentioned is left
+        out, with a note.
         """
         require_call(state, settings := current(runtime))
         text = self.prompt.fill(steps=steps_text(steps))
         reasoner = on_budget(self.reasoner, state, settings)
         found, reply = await ask_one(reasoner, text, parse_predicates, schema=PredicatesAnswer, again=again)
-        asked, examples = " ".join(step["text"] for step in steps), self.prompt.examples
-        kept = [each for each in found if not copies(each["question"], asked, examples)]
+        problems = [strayed(each["question"], steps, state, self.prompt.examples) for each in found]
+        kept = [each for each, problem in zip(found, problems, strict=True) if not problem]
         if not kept:
-            raise unusable(f"{found[0]['question']!r} is the example, not the request", text, reply)
+            raise unusable(f"{found[0]['question']!r} {problems[0]}", text, reply)
         if left := len(found) - len(kept):
-            detail = f"{left} of {len(found)} predicates copy the example and were left out"
+            why = next(filter(None, problems))
+            detail = f"{left} of {len(found)} predicates were left out: {why}"
             reply.notes.append(note(self.step, "drifted", detail))
         return kept, reply
+
+
+def strayed(question: str, steps: Sequence[Instruction], state: State, examples: Sequence[str]) -> str:
+    """What is wrong with a question about the instructions; empty when it asks about what was said."""
+    told = " ".join(step["text"] for step in steps)
+    if copies(question, told, examples):
+        return "is the example, not the request"
+    if _PLACEHOLDER.search(question):
+        return "has a placeholder where a thing should be"
+    if refuses(question):
+        return "is a refusal"
+    caption = state.get("reference_caption", "")
+    everything = " ".join([told, state.get("query", ""), *_described(state), caption])
+    return "asks about what the query does not mention" if strayed_words(question, everything) else ""
+
+
+_PLACEHOLDER = re.compile(
+    r"[<\[{][^<>\[\]{}]*[>\]}]|\.\.\.|…|_{2,}|\b(?:[XYZ]|TODO|TBD|foo|bar)\b|\b(?:object|thing|item) [A-Z1-9]\b"
+    r"|^\W*(?:question|q)\s*\d*\W*$",
+)
+
+
+def _described(state: State) -> list[str]:
+    return [str(text) for name, text in state["intent"].items() if name != "steps"]
 
 
 def reference_words(state: State) -> str:
