@@ -193,9 +193,8 @@ class ImageScope:
                 graph, options = self._compiled, dict[str, Any]()
                 if saver is not None:
                     await make_room(saver, limit(), keep=run)
-                    graph = graph.copy(
-                        {"checkpointer": saver}
-                    )  # shares the nodes; concurrent runs do not meet
+                    # shares the nodes; concurrent runs do not meet
+                    graph = graph.copy({"checkpointer": saver})
                     # "sync": the result of a step is on disk before the next one starts, so a kill loses one step
                     options = {"durability": "sync"}
                 state = await graph.ainvoke(query, config, context=settings, **options)

@@ -244,8 +244,6 @@ def new_conversation() -> dict[str, Any]:
 
 def overwrite(values: Mapping[str, Any]) -> dict[str, Any]:
     """An update that sets exactly these values, also of keys with a reducer."""
-    from langgraph.types import (
-        Overwrite,  # here, since every command imports this module and only graphs need it
-    )
+    from langgraph.types import Overwrite  # every command imports this module, and only graphs need it
 
     return {name: Overwrite(value) if name in REDUCED else value for name, value in values.items()}
