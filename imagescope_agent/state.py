@@ -28,6 +28,11 @@ class Intent(TypedDict):
     full: str
 
 
+def plain_intent(text: str) -> Intent:
+    """An intent whose three descriptions are the same text, without instructions."""
+    return {"steps": [], "core": text, "enhanced": text, "full": text}
+
+
 class Predicate(TypedDict):
     """A question about a candidate and the answer ("Yes" or "No") that speaks for it."""
 
@@ -204,7 +209,7 @@ def new_turn() -> dict[str, Any]:
     """What belongs to one turn, as it is at its beginning."""
     return {
         "reference_caption": "",
-        "intent": {"steps": [], "core": "", "enhanced": "", "full": ""},
+        "intent": plain_intent(""),
         "candidates": [],
         "predicates": [],
         "reflections": 0,
@@ -229,7 +234,7 @@ def new_conversation() -> dict[str, Any]:
         "anchor": None,
         "request": "",
         "reference_caption": "",
-        "intent": {"steps": [], "core": "", "enhanced": "", "full": ""},
+        "intent": plain_intent(""),
         "facts": [],
         "liked": [],
         "rejected": [],
