@@ -145,12 +145,12 @@ class ImageScope:
         return await self._run(query, run or uuid.uuid4().hex, chosen)
 
     @cached_property
-    def _compiled(self) -> CompiledStateGraph[Any, Any, Any, Any]:
+    def compiled(self) -> CompiledStateGraph[Any, Any, Any, Any]:
         """The graph, compiled once; it holds no state of a run and belongs to no event loop."""
         return load_graph(self.graph)(self.services)  # type: ignore[no-any-return]
 
     def _rejected(self, ids: Sequence[str]) -> list[str]:
-        if "rejected" not in self._compiled.get_input_jsonschema()["properties"]:
+        if "rejected" not in self.compiled.get_input_jsonschema()["properties"]:
             raise BadInput(
                 f"the graph {self.graph!r} takes no rejected images; choose 'cotrr' or a conversation"
             )
@@ -190,7 +190,7 @@ class ImageScope:
         with recording(self.traces, self.services, settings) as recorders:
             config["callbacks"] = [*recorders]
             async with open_where_writable(self._runs, required=self._runs_named) as (saver, problem):
-                graph, options = self._compiled, dict[str, Any]()
+                graph, options = self.compiled, dict[str, Any]()
                 if saver is not None:
                     await make_room(saver, limit(), keep=run)
                     # shares the nodes; concurrent runs do not meet
