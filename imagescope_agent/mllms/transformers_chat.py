@@ -121,7 +121,7 @@ class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
             BackendUnavailable: the weights cannot be loaded.
         """
         engine = await self._aengine()
-        task = engine.run_task(lambda backend, parsed: backend.count_tokens(parsed), messages)
+        task = engine.run_task(lambda backend, parsed: backend.count_valid(parsed), messages)
         return await asyncio.wrap_future(task)
 
     async def aattention(self, messages: list[BaseMessage]) -> Attention:
