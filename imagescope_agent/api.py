@@ -253,7 +253,6 @@ def index_folder(
     """
     folder, place = Path(folder), None if out is None else Path(out)
     chosen = load_profile(profile or DEFAULT_PROFILE)
-    name = chosen.name if chosen.name in PROFILES else Path(chosen.name).name
     patterns = manifest.patterns_of(folder, place) if exclude is None else exclude
     find_images(folder, place, only, patterns)  # refuses the folder before weights are loaded
     captioner = open_roles(chosen)["captioner"]
@@ -262,7 +261,7 @@ def index_folder(
         build(
             *(folder, place, open_embedder_of(chosen), captioner, prompt),
             captioner_weights=weights_of(captioner),
-            profile=name,
+            profile=chosen.name if chosen.name in PROFILES else Path(chosen.name).name,
             store=chosen.store,
             only=only,
             exclude=exclude,

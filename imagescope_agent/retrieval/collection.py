@@ -213,11 +213,7 @@ class FolderCollection:
         return found
 
     def image_vector(self, name: str) -> Vectors:
-        """The image's vector, (d,) float32, unit length.
-
-        Raises:
-            BadInput: no such id.
-        """
+        """See `protocols.Collection`."""
         return self._vectors.vector(IMAGE, self.ids[self._row(name)])
 
     def search(
@@ -229,19 +225,7 @@ class FolderCollection:
         include: Iterable[str] = (),
         once: bool = False,
     ) -> list[tuple[str, float]]:
-        """The k best images, exactly: (id, score), best first, equal scores in order of id.
-
-        Args:
-            query_vectors: (m, d) or (d,), unit length: the descriptions, each of the same weight.
-            tau: the captions' share of the score, 0..1.
-            k: at least 1; more than the collection holds gives all of it.
-            exclude: ids to leave out.
-            include: ids to return too, however low they score.
-            once: of equal contents only the first id, so that k different pictures are found.
-
-        Raises:
-            BadInput: k, tau or a vector is out of range.
-        """
+        """See `protocols.Collection`."""
         query = self._mean(query_vectors)
         if k < 1:
             raise BadInput(f"k is {k}; ask for at least one image")
@@ -260,11 +244,7 @@ class FolderCollection:
         include: Iterable[str] = (),
         once: bool = False,
     ) -> list[tuple[str, float]]:
-        """As `search`, by the weighted sum of inner products in any of the collection's spaces.
-
-        Raises:
-            BadInput: k, a weight or a vector is out of range, or there is no such space.
-        """
+        """See `protocols.Collection`."""
         if k < 1 or not queries:
             raise BadInput(f"k is {k} for {len(queries)} queries; ask for at least one image with one query")
         require_fitting(queries, self.spaces)
