@@ -94,11 +94,7 @@ class FolderCollection:
         return collection
 
     def require_weights(self, weights: str, space: str = IMAGE) -> None:
-        """Check that queries embedded with these weights may be compared with the vectors of a space.
-
-        Raises:
-            BadInput: the vectors were made with others, or there is no such space.
-        """
+        """See `protocols.Collection`."""
         if weights != (made := find_space(space, self.spaces).weights):
             what = "" if space in (IMAGE, CAPTION) else f"the space {space!r} of "
             raise BadInput(
@@ -114,7 +110,7 @@ class FolderCollection:
         return isinstance(name, str) and self.named(name) is not None
 
     def named(self, name: str) -> str | None:
-        """The id that a name stands for, in whatever Unicode form it is written; None when there is none."""
+        """See `protocols.Collection`."""
         if name in self._rows:
             return name
         return self._ids_by_form.get(unicodedata.normalize("NFC", name))
@@ -124,12 +120,12 @@ class FolderCollection:
         return {unicodedata.normalize("NFC", name): name for name in reversed(self.ids)}
 
     def copies(self, name: str) -> tuple[str, ...]:
-        """Every id of an image's content, itself among them, in order; none for what is not in the collection."""
+        """See `protocols.Collection`."""
         found = self.named(name)
         return () if found is None else self._ids_of[self._keys[found]]
 
     def alike(self, names: Iterable[str]) -> set[str]:
-        """Ids and, where `merges_copies`, those of the same contents."""
+        """See `protocols.Collection`."""
         known = [name for name in names if name in self]
         if self.merges_copies:
             return {copy for name in known for copy in self.copies(name)}
@@ -143,15 +139,11 @@ class FolderCollection:
         return {key: tuple(names) for key, names in found.items()}
 
     def id_of(self, key: str) -> str:
-        """The id of the image whose content has this hash (the first of equal ones), "" when there is none."""
+        """See `protocols.Collection`."""
         return self._ids_of.get(key, ("",))[0]
 
     def key(self, name: str) -> str:
-        """The sha256 of an image's content.
-
-        Raises:
-            BadInput: no such id.
-        """
+        """See `protocols.Collection`."""
         return self._keys[self.ids[self._row(name)]]
 
     def path(self, name: str) -> Path:
@@ -164,11 +156,7 @@ class FolderCollection:
         return inside(self.folder, self.ids[self._row(name)])
 
     def caption(self, name: str) -> str:
-        """The caption of an image, "" where there is none.
-
-        Raises:
-            BadInput: no such id.
-        """
+        """See `protocols.Collection`."""
         return self.captions[self.ids[self._row(name)]]
 
     def picture(self, name: str) -> LoadedImage:
