@@ -211,7 +211,7 @@ def unique_predicates(
     kept: dict[str, state.Predicate] = {}
     notes: list[NoteDict] = []
     for predicate in predicates:
-        first = kept.setdefault(flat(predicate["question"]), predicate)
+        first = kept.setdefault(_flat(predicate["question"]), predicate)
         if first["expected"] != predicate["expected"]:
             detail = f"{predicate['question']!r} is expected both Yes and No; {first['expected']!r} was kept"
             notes.append(note("predicates", "contradiction", detail))
@@ -222,27 +222,26 @@ def unique_predicates(
     return found[:most], notes
 
 
-def _check_steps(steps: Sequence[StepAnswer], reply: str) -> None:
-    """Refuse instructions that no one gives: the same to be added and removed, or one over and over."""
-    if problem := contradiction((step.type, step.text) for step in steps):
-        raise UnreadableReply(f"steps: {problem}", reply=reply)
-    for text, times in Counter(flat(step.text) for step in steps).items():
-        if times > AGAIN:
-            raise UnreadableReply(f"steps: {text!r} is given {times} times", reply=reply)
-
-
 def contradiction(steps: Iterable[tuple[str, str]]) -> str:
     """Which of the instructions (type, text) is both added and removed, as a problem; empty when none is."""
     kinds: dict[str, set[str]] = {}
     for kind, text in steps:
-        kinds.setdefault(flat(text), set()).add(kind)
+        kinds.setdefault(_flat(text), set()).add(kind)
     both = [text for text, found in kinds.items() if {"Addition", "Removal"} <= found]
     return f"{both[0]!r} is both added and removed" if both else ""
 
 
-def flat(text: str) -> str:
-    """The text in small letters, with single spaces, without full stops around it."""
-    return " ".join(text.lower().split()).strip(" .")
+def _check_steps(steps: Sequence[StepAnswer], reply: str) -> None:
+    """Refuse instructions that no one gives: the same to be added and removed, or one over and over."""
+    if problem := contradiction((step.type, step.text) for step in steps):
+        raise UnreadableReply(f"steps: {problem}", reply=reply)
+    for text, times in Counter(_flat(step.text) for step in steps).items():
+        if times > AGAIN:
+            raise UnreadableReply(f"steps: {text!r} is given {times} times", reply=reply)
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.lower().split()).rstrip(".")
 
 
 def complete_order(order: list[str], ids: list[str]) -> list[str]:

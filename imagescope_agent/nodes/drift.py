@@ -12,11 +12,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from imagescope_agent.parsing import contradiction, flat
+from imagescope_agent.parsing import contradiction
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import Intent
 
-FOUND = 1 / 3  # of the words that should be found again; less is another subject, or another way to say it
+FOUND = (
+    1 / 3
+)  # of the words that should be found again; less is another subject, or another way to say the same
 ALIKE = 0.9  # cosine above which other words say the same
 AGAIN = 5  # times that a phrase stands side by side; a list of things may name one thrice
 
@@ -62,7 +64,7 @@ async def drift(
 
 def repeated(intent: Intent) -> str:
     """Repetition in the intent, as a problem; empty when there is none."""
-    texts = [flat(step["text"]) for step in intent["steps"]]
+    texts = [_flat(step["text"]) for step in intent["steps"]]
     if texts and max(Counter(texts).values()) >= AGAIN:
         return f"one instruction is given {max(Counter(texts).values())} times"
     if problem := contradiction((step["type"], step["text"]) for step in intent["steps"]):
@@ -75,7 +77,7 @@ def repeated(intent: Intent) -> str:
 
 def endless(text: str) -> str:
     """A phrase that stands `AGAIN` times or more side by side in a text; empty when none does."""
-    match = re.search(rf"\b(\w(?:.{{0,80}}?\w)?)(?:\W+\1\b){{{AGAIN - 1},}}", flat(text))
+    match = re.search(rf"\b(\w(?:.{{0,80}}?\w)?)(?:\W+\1\b){{{AGAIN - 1},}}", _flat(text))
     return match[1] if match else ""
 
 
@@ -125,6 +127,10 @@ def _likeness(embedder: Embedder, full: str, query: str, known: str) -> float:
 def _english(text: str) -> bool:
     """Whether nothing says that the text is in another language."""
     return text.isascii() and not FOREIGN & set(re.findall(r"\w+", text.lower()))
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.lower().split()).strip(" .")
 
 
 def _stem(word: str) -> str:
