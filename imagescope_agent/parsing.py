@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
@@ -237,14 +237,19 @@ def unique_predicates(
     return found[:most], notes
 
 
+def contradiction(steps: Iterable[tuple[str, str]]) -> str:
+    """Which of the instructions (type, text) is both added and removed, as a problem; empty when none is."""
+    kinds: dict[str, set[str]] = {}
+    for kind, text in steps:
+        kinds.setdefault(_flat(text), set()).add(kind)
+    both = [text for text, found in kinds.items() if {"Addition", "Removal"} <= found]
+    return f"{both[0]!r} is both added and removed" if both else ""
+
+
 def _check_steps(steps: Sequence[StepAnswer], reply: str) -> None:
     """Refuse instructions that no one gives: the same to be added and removed, or one over and over."""
-    kinds: dict[str, set[str]] = {}
-    for step in steps:
-        kinds.setdefault(_flat(step.text), set()).add(step.type)
-    for text, found in kinds.items():
-        if {"Addition", "Removal"} <= found:
-            raise UnreadableReply(f"steps: {text!r} is both added and removed", reply=reply)
+    if problem := contradiction((step.type, step.text) for step in steps):
+        raise UnreadableReply(f"steps: {problem}", reply=reply)
     for text, times in Counter(_flat(step.text) for step in steps).items():
         if times > AGAIN:
             raise UnreadableReply(f"steps: {text!r} is given {times} times", reply=reply)

@@ -10,6 +10,7 @@ from imagescope_agent.atomic_write import write_output
 from imagescope_agent.commands import path, plain, print_json
 from imagescope_agent.commands.describe import describe_cost
 from imagescope_agent.errors import BadInput
+from imagescope_agent.records import sum_usage
 
 if TYPE_CHECKING:
     from imagescope_agent.traces.trace import Trace
@@ -84,12 +85,9 @@ def describe(trace: Trace) -> list[str]:
     for step in trace.steps:
         seconds = "cut off" if step.ended is None else f"{step.ended - step.started:8.3f} s"
         calls = [call for call in trace.calls if call.span == step.number]
-        asked = sum(int(call.usage.get("calls", 0)) for call in calls)
-        tokens = sum(
-            int(c.usage.get("prompt_tokens", 0)) + int(c.usage.get("completion_tokens", 0)) for c in calls
-        )
+        spent = sum_usage(call.usage for call in calls)
         again = f" (attempt {step.attempt})" if step.attempt > 1 else ""
-        cost = f"  {asked} calls, {tokens} tokens" if calls else ""
+        cost = f"  {spent.calls} calls, {spent.tokens} tokens" if calls else ""
         lines.append(f"  {step.node + again:<22} {seconds}{cost}{'  ' + step.error if step.error else ''}")
     for node, ranking in trace.stages:
         more = f" and {len(ranking) - SHOWN} more" if len(ranking) > SHOWN else ""

@@ -74,9 +74,7 @@ def _load(
     """The data set, the queries that are sampled from it, and the galleries they search."""
     if limit is not None and limit < 1:
         raise BadInput(f"--limit {limit}: give at least 1")
-    datasets.find(dataset).required_files(
-        root, split=split
-    )  # an unknown split is told before anything is drawn
+    datasets.find(dataset).required_files(root, split=split)  # refuses an unknown split before any drawing
     if prepare := getattr(datasets.find(dataset), "prepare", None):
         prepare(root, seed=seed)
     benchmark = datasets.load(dataset, root, split=split)

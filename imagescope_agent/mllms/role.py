@@ -107,7 +107,7 @@ class Role:
         schema: type[BaseModel] | None = None,
         max_tokens: int | None = None,
     ) -> list[Reply]:
-        """The answers to the first requests; to all of them, unless the role is on a budget (`Bounded`).
+        """The answers to the first requests; to all of them, unless the role is on a budget (`BudgetedRole`).
 
         Args:
             requests: what to ask.
@@ -145,7 +145,7 @@ class Role:
         *,
         max_tokens: int | None = None,
     ) -> Choice:
-        """Probabilities for the first requests; for all of them, unless the role is on a budget (`Bounded`).
+        """Probabilities for the first requests; for all of them, unless the role is on a budget (`BudgetedRole`).
 
         Raises:
             BackendUnavailable: the model does not answer.

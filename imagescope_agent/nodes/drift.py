@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from imagescope_agent.non_answers import AGAIN, endless
+from imagescope_agent.parsing import contradiction
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import Intent
 
@@ -92,12 +93,8 @@ def repeated(intent: Intent) -> str:
     texts = [_flat(step["text"]) for step in intent["steps"]]
     if texts and max(Counter(texts).values()) >= AGAIN:
         return f"one instruction is given {max(Counter(texts).values())} times"
-    kinds = {
-        kind: {_flat(s["text"]) for s in intent["steps"] if s["type"] == kind}
-        for kind in ("Addition", "Removal")
-    }
-    if both := kinds["Addition"] & kinds["Removal"]:
-        return f"{min(both)!r} is to be added and removed"
+    if problem := contradiction((step["type"], step["text"]) for step in intent["steps"]):
+        return problem
     for text in (intent["core"], intent["enhanced"], intent["full"], *texts):
         if phrase := endless(text):
             return f"{phrase!r} is said again and again"

@@ -10,9 +10,8 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Reply, Role
 from imagescope_agent.nodes.drift import copies, doubtful, drift, strayed_words
-from imagescope_agent.nodes.fallback import Asking
 from imagescope_agent.nodes.image_refs import reference_ref
-from imagescope_agent.nodes.model_calls import ask_one, on_budget, unusable
+from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.non_answers import refuses
 from imagescope_agent.parsing import (
     IntentAnswer,
@@ -23,11 +22,11 @@ from imagescope_agent.parsing import (
     unique_predicates,
 )
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
-from imagescope_agent.records import NoteDict, at_step, note, spent
+from imagescope_agent.records import note
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Instruction, Predicate, State
+from imagescope_agent.state import Instruction, Predicate, State, plain_intent
 
 UNKNOWN_REFERENCE = "an image"
 
@@ -89,10 +88,10 @@ class Understand:
         intent, reply = await ask_one(reasoner, text, parse_intent, schema=IntentAnswer, again=again)
         known = reference_words(state)
         if problem := await drift(intent, state["query"], known, self.prompt.examples, self.embedder):
-            raise unusable(problem, text, reply)
+            raise reply.unusable(problem, text)
         doubt = await doubtful(intent, state["query"], self.embedder)
         notes = [note(self.step, "drifted", doubt)] if doubt else []
-        return {"intent": intent, **account(self, reply, notes)}
+        return {"intent": intent, **account(self, reply, notes=notes)}
 
 
 class Predicates:
@@ -116,7 +115,7 @@ class Predicates:
             return {"predicates": []}
         found, reply = await self.ask(steps, state, runtime, again)
         predicates, notes = unique_predicates(found, len(steps))
-        return {"predicates": predicates, **account(self, reply, notes)}
+        return {"predicates": predicates, **account(self, reply, notes=notes)}
 
     async def ask(
         self, steps: list[Instruction], state: State, runtime: Runtime[Settings], again: str
@@ -133,7 +132,7 @@ class Predicates:
         problems = [strayed(each["question"], steps, state, self.prompt.examples) for each in found]
         kept = [each for each, problem in zip(found, problems, strict=True) if not problem]
         if not kept:
-            raise unusable(f"{found[0]['question']!r} {problems[0]}", text, reply)
+            raise reply.unusable(f"{found[0]['question']!r} {problems[0]}", text)
         if left := len(found) - len(kept):
             why = next(filter(None, problems))
             detail = f"{left} of {len(found)} predicates were left out: {why}"
@@ -171,14 +170,6 @@ def reference_words(state: State) -> str:
     return "" if caption == NO_REFERENCE else caption
 
 
-def account(node: Asking, reply: Reply, notes: Sequence[NoteDict] = ()) -> dict[str, Any]:
-    """The update of `notes` and `usage` for a reply, with further notes."""
-    return {
-        "notes": [*at_step(node.step, reply.notes), *notes],
-        "usage": [spent(node.step, node.role, reply.usage)],
-    }
-
-
 def unknown_reference(state: State) -> dict[str, Any]:
     """Fallback: no caption of the reference."""
     return {"reference_caption": UNKNOWN_REFERENCE}
@@ -186,8 +177,7 @@ def unknown_reference(state: State) -> dict[str, Any]:
 
 def query_as_intent(state: State) -> dict[str, Any]:
     """Fallback: the query is every description; without atomic instructions nothing is verified."""
-    query = state["query"]
-    return {"intent": {"steps": [], "core": query, "enhanced": query, "full": query}}
+    return {"intent": plain_intent(state["query"])}
 
 
 def no_predicates(state: State) -> dict[str, Any]:

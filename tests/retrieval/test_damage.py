@@ -14,6 +14,7 @@ from imagescope_agent import cli
 from imagescope_agent.retrieval.images import MAX_SIDE, ImageProblem, load
 from tests.retrieval.makers import encoded, photo
 from tests.retrieval.mutations import mutants
+from tests.scripted_profile import scripted_profile
 
 MUTATIONS = int(os.environ.get("MUTATIONS", "500"))
 
@@ -78,19 +79,6 @@ def test_damaged_files_give_a_picture_or_a_reason_and_print_nothing(
     assert capfd.readouterr() == ("", "")
 
 
-PROFILE = """
-embedder = {embedder!r}
-[models.fake]
-mllm = "scripted"
-reply = "a thing"
-[roles]
-captioner = "fake"
-reasoner = "fake"
-verifier = "fake"
-judge = "fake"
-"""
-
-
 def test_a_folder_of_damaged_files_is_indexed_and_each_is_named_once(
     tmp_path: Path, clip_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,7 +86,7 @@ def test_a_folder_of_damaged_files_is_indexed_and_each_is_named_once(
 
     folder, profile = tmp_path / "folder", tmp_path / "fake.toml"
     folder.mkdir()
-    profile.write_text(PROFILE.format(embedder=str(clip_folder)))
+    profile.write_text(scripted_profile(clip_folder, reply="a thing"))
     for number, (_, data) in enumerate(mutants(60, seed=1)):
         (folder / f"{number:02d}.jpg").write_bytes(data)
     whole = encoded(photo(), "JPEG")

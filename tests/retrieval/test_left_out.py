@@ -12,7 +12,7 @@ from imagescope_agent import cli
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.images import scan
-from tests.retrieval.test_damage import PROFILE
+from tests.scripted_profile import scripted_profile
 
 KNOWN = (
     "@eaDir/a.jpg/SYNOFILE_THUMB_M.jpg", "#recycle/a.jpg", "lost+found/a.jpg", ".thumbnails/a.jpg", ".Trash-1000/a.jpg",
@@ -81,7 +81,7 @@ def test_the_index_keeps_the_patterns(
     tmp_path: Path, clip_folder: Path, draw: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     profile, folder = tmp_path / "fake.toml", tmp_path / "folder"
-    profile.write_text(PROFILE.format(embedder=str(clip_folder)))
+    profile.write_text(scripted_profile(clip_folder))
     for number, name in enumerate(("a.png", "b.png", "old/c.png", "old/d.png")):
         draw(folder / name, number)
 

@@ -60,7 +60,7 @@ class Question:
     """What a server is asked, whatever its dialect.
 
     Attributes:
-        messages: of `outgoing.wire_messages`.
+        messages: of `messages.wire_messages`.
         limit: tokens of the reply.
         weigh: whether the probabilities of the first token are wanted.
         format: the `response_format` that holds the reply to a schema; None for free text.

@@ -44,7 +44,7 @@ _LARGER = 4  # times the limit under which a reply that was cut off is asked for
 class Endpoint(BaseChatModel):
     """Asks a server; what it refuses or silently ignores is found out, remembered and noted.
 
-    Control tokens in what is asked (<|im_end|> and the like) are broken up by a space: see `outgoing.plain`.
+    Control tokens in what is asked (<|im_end|> and the like) are broken up by a space: see `messages.plain`.
 
     Attributes:
         url: of the server's /v1; IMAGESCOPE_ENDPOINT by default. User and password in it go to `login`.
