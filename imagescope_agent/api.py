@@ -49,7 +49,7 @@ from imagescope_agent.services import (
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces.instrument import recording
 from imagescope_agent.traces.store import VARIABLE, place
-from imagescope_agent.untrusted import beside
+from imagescope_agent.untrusted import beside, local_path
 
 RUNS_VARIABLE = "IMAGESCOPE_RUNS"
 
@@ -91,7 +91,7 @@ class ImageScope:
         self._settings({})
         named = os.environ.get(RUNS_VARIABLE) if runs is None or isinstance(runs, bool) else runs
         self._runs_named = bool(named)  # else a search without checkpoints is better than none
-        kept = Path(named).expanduser() if named else beside(services.collection.location, FILE)
+        kept = local_path(os.path.expanduser(named)) if named else beside(services.collection.location, FILE)
         self._runs = None if runs is False else kept
         unwanted = runs is False and traces is None and not os.environ.get(VARIABLE)
         self.traces = None if unwanted else place(services.collection.location, traces)
@@ -166,12 +166,12 @@ class ImageScope:
         return as_node(self, **options)
 
     @cached_property
-    def _compiled(self) -> CompiledStateGraph[Any, Any, Any, Any]:
+    def compiled(self) -> CompiledStateGraph[Any, Any, Any, Any]:
         """The graph, compiled once; it holds no state of a run and belongs to no event loop."""
         return load_graph(self.graph)(self.services)  # type: ignore[no-any-return]
 
     def _rejected(self, ids: Sequence[str]) -> list[str]:
-        if "rejected" not in self._compiled.get_input_jsonschema()["properties"]:
+        if "rejected" not in self.compiled.get_input_jsonschema()["properties"]:
             raise BadInput(
                 f"the graph {self.graph!r} takes no rejected images; choose 'cotrr' or a conversation"
             )
@@ -227,12 +227,11 @@ class ImageScope:
         with recording(self.traces, self.services, settings) as recorders:
             config["callbacks"] = [*recorders]
             async with open_where_writable(self._runs, required=self._runs_named) as (saver, problem):
-                graph, options = self._compiled, dict[str, Any]()
+                graph, options = self.compiled, dict[str, Any]()
                 if saver is not None:
                     await make_room(saver, limit(), keep=run)
-                    graph = graph.copy(
-                        {"checkpointer": saver}
-                    )  # shares the nodes; concurrent runs do not meet
+                    # shares the nodes; concurrent runs do not meet
+                    graph = graph.copy({"checkpointer": saver})
                     # "sync": the result of a step is on disk before the next one starts, so a kill loses one step
                     options = {"durability": "sync"}
                 state = await _streamed(graph, query, config, progress, context=settings, **options)
@@ -309,7 +308,6 @@ def index_folder(
     """
     folder, place = Path(folder), None if out is None else Path(out)
     chosen = load_profile(profile or DEFAULT_PROFILE)
-    name = chosen.name if chosen.name in PROFILES else Path(chosen.name).name
     patterns = manifest.patterns_of(folder, place) if exclude is None else exclude
     find_images(folder, place, only, patterns)  # refuses the folder before weights are loaded
     captioner = open_roles(chosen)["captioner"]
@@ -318,7 +316,7 @@ def index_folder(
         build(
             *(folder, place, open_embedder_of(chosen), captioner, prompt),
             captioner_weights=weights_of(captioner),
-            profile=name,
+            profile=chosen.name if chosen.name in PROFILES else Path(chosen.name).name,
             store=chosen.store,
             only=only,
             exclude=exclude,

@@ -19,11 +19,18 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra, shorten
 from imagescope_agent.redact import redact
-from imagescope_agent.untrusted import require_tables_only, use_write_ahead_log
+from imagescope_agent.untrusted import (
+    local_path,
+    require_own_tables,
+    require_tables_only,
+    use_write_ahead_log,
+)
 
 FILE = "runs.sqlite"
+TABLES = {"checkpoints": {"thread_id", "checkpoint_id"}, "writes": {"thread_id", "task_id"}}
 LIMIT_VARIABLE = "IMAGESCOPE_RUNS_MB"
 LIMIT = 512  # megabytes of finished searches; the oldest make room
+MOST = 10**9  # megabytes
 PATIENCE = 30.0  # seconds to wait for another process that is writing
 POSTGRES = ("postgresql://", "postgres://")
 SETUP_LOCK = 0x696D6167  # any number that is always the same: whoever makes the tables holds it
@@ -96,6 +103,7 @@ def _look_at(path: Path) -> None:
             raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), str(each))
     with closing(sqlite3.connect(path, timeout=PATIENCE)) as base:
         require_tables_only(base)
+        require_own_tables(base, TABLES)
         use_write_ahead_log(base, PATIENCE)
 
 
@@ -125,7 +133,7 @@ async def open_store(place: Path | str) -> AsyncIterator[BaseCheckpointSaver[Any
         MissingExtra: PostgreSQL without the extra `postgres`.
     """
     if not str(place).startswith(POSTGRES):
-        async with open_checkpoints(Path(place)) as saver:
+        async with open_checkpoints(local_path(str(place))) as saver:
             yield saver
         return
     try:
@@ -162,8 +170,11 @@ def limit() -> int:
         megabytes = float(told)
     except ValueError:
         megabytes = 0.0
-    if not megabytes > 0:
-        raise BadInput(f"{LIMIT_VARIABLE} is {told!r}; give the megabytes that searches may take, above 0")
+    if not 0 < megabytes <= MOST:
+        raise BadInput(
+            f"{LIMIT_VARIABLE} is {shorten(told, 40)!r}; give the megabytes that searches may take, "
+            f"above 0 and at most {MOST}"
+        )
     return int(megabytes * 1e6)
 
 

@@ -16,6 +16,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from imagescope_agent.errors import BadInput, ImageScopeError
@@ -50,7 +51,13 @@ DISK_PROBLEMS = {
     errno.EPERM: "not permitted: choose a folder you may read and write",
     errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
     errno.ENOTDIR: "a part of the path is a file: choose another folder",
+    errno.EEXIST: "there is something else of that name: choose another",
+    errno.EISDIR: "it is a folder: choose another name",
+    errno.ELOOP: "links that lead in a circle: choose another path",
+    errno.EINVAL: "not a regular file or a usable name: choose another",
 }
+#: Options of which an empty value says something: no patterns.
+MAY_BE_EMPTY = ("exclude", "text")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -88,7 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    _require_values(parser, args)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a file name may hold bytes the terminal cannot show
@@ -107,10 +116,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.errno not in DISK_PROBLEMS:
+        if error.errno is None:
             raise
-        where = f"{error.filename!r}: " if error.filename else ""
-        return _complain(where + DISK_PROBLEMS[error.errno], BadInput.exit_code)
+        where = error.filename2 or error.filename
+        problem = DISK_PROBLEMS.get(error.errno, f"{error.strerror}: choose another file or folder")
+        return _complain((f"{where!r}: " if where else "") + problem, BadInput.exit_code)
+
+
+def _require_values(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse an argument without a value, as from a variable of a script that is not set, and what is no text."""
+    for name, value in vars(args).items():
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, str) and not each.strip() and name not in MAY_BE_EMPTY:
+                parser.error(f"argument {name.replace('_', '-')}: an empty value; give one, or leave it out")
+            if isinstance(each, str | Path) and not _is_text(str(each)):
+                parser.error(f"{str(each)!a} is not valid UTF-8 text; give the file or folder another name")
+
+
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _complain(message: str, code: int) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 import networkx
 from langchain_core.runnables.graph import Graph
 
+from imagescope_agent.atomic_write import write_atomic
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.profiles.profile import ROLES
@@ -65,7 +66,7 @@ def write_all(folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, content in render_all().items():
-        (folder / name).write_text(content, encoding="utf-8")
+        write_atomic(folder / name, content)
         files.append(folder / name)
     return files
 

@@ -43,6 +43,16 @@ class Misconfigured(BackendUnavailable):
     """A model does not answer because of its key, name or address; asking again does not help."""
 
 
+class Exhausted(BackendUnavailable):
+    """A model does not answer after as many attempts as are of use; another at once does not help."""
+
+
+class RequestFailed(RequestRefused, BackendUnavailable):
+    """One request is not answered at any attempt, while the model answers others; asking again later may help."""
+
+    exit_code = 3
+
+
 class UnusableModel(Misconfigured):
     """A local model cannot be loaded or run as configured: its folder, dtype, device, or this machine's memory."""
 
@@ -79,7 +89,8 @@ class BudgetSpent(ImageScopeError):
 
 def may_pass(error: BaseException) -> bool:
     """Whether what failed may succeed when it is tried again: for retry policies."""
-    return isinstance(error, BackendUnavailable) and not isinstance(error, Misconfigured)
+    lasting = isinstance(error, Misconfigured | Exhausted | RequestFailed)
+    return isinstance(error, BackendUnavailable) and not lasting
 
 
 def require_process(pid: int) -> None:

@@ -33,9 +33,8 @@ STEPS: dict[str, frozenset[str]] = {
     "propose": frozenset({"request", "known", "captions"}),
     "ask": frozenset({"request", "question"}),
 }
-OPTIONAL = frozenset(
-    {"understood"}
-)  # the atomic instructions, one a line, for models that a sentence is too much for
+#: Values that a prompt may leave out: the atomic instructions, one a line, for models that read no long sentence.
+OPTIONAL = frozenset({"understood"})
 _EXAMPLE = re.compile(r"\[\[(.+?)\]\]")
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NotRequired, Self, cast, get_args
+from typing import Any, Literal, NotRequired, Self, TypeVar, cast, get_args
 
 from typing_extensions import TypedDict
+
+_Number = TypeVar("_Number", int, float)
 
 
 class UsageDict(TypedDict):
@@ -87,6 +89,14 @@ def token_counts(parts: Iterable[Mapping[str, Any]]) -> dict[str, int]:
         "completion_tokens": total.completion_tokens,
         "image_prefills": total.image_prefills,
     }
+
+
+def sum_by_name(amounts: Iterable[tuple[str, _Number]]) -> dict[str, _Number]:
+    """The sum of the amounts of each name, names in the order of their first."""
+    sums: dict[str, _Number] = {}
+    for name, amount in amounts:
+        sums[name] = sums[name] + amount if name in sums else amount
+    return sums
 
 
 def spent(step: str, role: str, *parts: Mapping[str, Any]) -> StepUsage:

@@ -14,7 +14,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from PIL import Image
 
-from imagescope_agent.errors import BadInput, ImageScopeError, require_process, shorten
+from imagescope_agent.errors import BadInput, ImageScopeError, require_process, shorten, suggest
 from imagescope_agent.mllms import MLLMS
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.profiles.profile import ROLES, Profile, is_local, load_profile
@@ -160,7 +160,10 @@ def serve_from_environment() -> Services:
 def _model(options: str) -> BaseChatModel:
     arguments = json.loads(options)
     learn(arguments)
-    hosted = resolve(arguments.pop("mllm"), MLLMS, kind="model class")
+    named = arguments.pop("mllm")
+    hosted = resolve(named, MLLMS, kind="model class")
+    if named in MLLMS:  # a class of somebody else may take what it does not declare
+        _require_known(named, hosted, arguments)
     try:
         model: BaseChatModel = hosted(**arguments)
     except ImageScopeError:
@@ -170,6 +173,21 @@ def _model(options: str) -> BaseChatModel:
             f"model options {options} do not fit: {shorten(str(error))}; mend the profile"
         ) from error
     return model
+
+
+def _require_known(named: str, hosted: type[BaseChatModel], options: Mapping[str, Any]) -> None:
+    """Make sure that a model class has every option: a misspelt one would be ignored.
+
+    Raises:
+        BadInput: it has not.
+    """
+    fields = hosted.model_fields
+    known = {word for name, field in fields.items() for word in (name, field.alias) if word}
+    own = known - BaseChatModel.model_fields.keys()
+    if unknown := next((name for name in options if name not in known), None):
+        raise BadInput(
+            f"a model of the class {named!r} has no option {unknown!r}; {suggest(unknown, own)} (mend the profile)"
+        )
 
 
 @cache

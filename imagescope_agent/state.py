@@ -28,6 +28,11 @@ class Intent(TypedDict):
     full: str
 
 
+def plain_intent(text: str) -> Intent:
+    """An intent whose three descriptions are the same text, without instructions."""
+    return {"steps": [], "core": text, "enhanced": text, "full": text}
+
+
 class Predicate(TypedDict):
     """A question about a candidate and the answer ("Yes" or "No") that speaks for it."""
 
@@ -204,7 +209,7 @@ def new_turn() -> dict[str, Any]:
     """What belongs to one turn, as it is at its beginning."""
     return {
         "reference_caption": "",
-        "intent": {"steps": [], "core": "", "enhanced": "", "full": ""},
+        "intent": plain_intent(""),
         "candidates": [],
         "predicates": [],
         "reflections": 0,
@@ -229,7 +234,7 @@ def new_conversation() -> dict[str, Any]:
         "anchor": None,
         "request": "",
         "reference_caption": "",
-        "intent": {"steps": [], "core": "", "enhanced": "", "full": ""},
+        "intent": plain_intent(""),
         "facts": [],
         "liked": [],
         "rejected": [],
@@ -244,8 +249,6 @@ def new_conversation() -> dict[str, Any]:
 
 def overwrite(values: Mapping[str, Any]) -> dict[str, Any]:
     """An update that sets exactly these values, also of keys with a reducer."""
-    from langgraph.types import (
-        Overwrite,  # here, since every command imports this module and only graphs need it
-    )
+    from langgraph.types import Overwrite  # every command imports this module, and only graphs need it
 
     return {name: Overwrite(value) if name in REDUCED else value for name, value in values.items()}

@@ -27,16 +27,26 @@ async def file_lock(folder: Path, name: str, *, timeout: float = LOCK_TIMEOUT) -
 
     Raises:
         BackendUnavailable: another process holds it for longer than `timeout` seconds.
-        BadInput: the folder is a link to another.
+        BadInput: the folder is a link to another, or cannot be used.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if folder.is_symlink():
-        raise BadInput(f"{str(folder)!r} is a link; remove it, or keep conversations elsewhere with --store")
+    if link := next(
+        (each for each in (folder.parent, folder) if each.suffix == ".locks" and each.is_symlink()), None
+    ):
+        raise BadInput(f"{str(link)!r} is a link; remove it, or keep conversations elsewhere with --store")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(folder, error) from error
     path = folder / f"{name}.lock"
     handles: list[int] = []
 
     async def attempt() -> bool:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        try:
+            handle = os.open(
+                path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600
+            )
+        except OSError as error:
+            raise _unusable(path, error) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and os.fstat(handle).st_ino == path.stat().st_ino:  # not a file that was removed
@@ -52,6 +62,13 @@ async def file_lock(folder: Path, name: str, *, timeout: float = LOCK_TIMEOUT) -
         yield
     finally:
         os.close(handles[0])
+
+
+def _unusable(path: Path, error: OSError) -> BadInput:
+    why = error.strerror or str(error)
+    return BadInput(
+        f"cannot lock a conversation with {str(path)!r}: {why}; remove it, or name another --store"
+    )
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagescope_agent.chat.access_control import AccessControl, App, Receive, Scope, Send, refuse
 from imagescope_agent.errors import BadInput, MissingExtra
-from imagescope_agent.untrusted import parse_json
+from imagescope_agent.untrusted import parse_json, real_path
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -130,7 +130,7 @@ class RequestLimits:
     """
 
     def __init__(self, app: App, uploads: Path) -> None:
-        self.app, self.uploads, self._coming = app, uploads.resolve(), 0
+        self.app, self.uploads, self._coming = app, real_path(uploads), 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -176,7 +176,7 @@ class RequestLimits:
 
     def _uploaded(self, path: object) -> bool:
         try:
-            return isinstance(path, str) and Path(path).resolve().is_relative_to(self.uploads)
+            return isinstance(path, str) and real_path(Path(path)).is_relative_to(self.uploads)
         except (OSError, ValueError):
             return False
 

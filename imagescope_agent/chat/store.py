@@ -18,6 +18,7 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.registry import load_graph
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
+from imagescope_agent.untrusted import real_path
 
 FILE = "chats.sqlite"
 GRAPH = "chat"
@@ -103,6 +104,6 @@ class ConversationStore:
 
 def _prefix(place: str, location: Path) -> str:
     """What precedes a thread_id: nothing in the collection's own store, else a hash of the collection's location."""
-    if not place or (not place.startswith(POSTGRES) and Path(place).resolve() == (location / FILE).resolve()):
+    if not place or (not place.startswith(POSTGRES) and real_path(Path(place)) == real_path(location / FILE)):
         return ""
-    return hashlib.sha256(str(location.resolve()).encode()).hexdigest()[:12] + ":"
+    return hashlib.sha256(str(real_path(location)).encode()).hexdigest()[:12] + ":"

@@ -16,6 +16,7 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.images import ImageProblem, load
 from imagescope_agent.thumbnails import thumbnail, to_data_uri
+from imagescope_agent.untrusted import real_path
 
 SIDE = 320  # pixels, longest side on the page
 UPLOADS = "uploads"  # beside the index: a conversation outlives the browser's temporary files
@@ -62,7 +63,7 @@ def keep(upload: Path, collection: FolderCollection) -> str:
 
 
 def _uploaded(name: str, collection: FolderCollection) -> Path:
-    folder = collection.location.resolve() / UPLOADS
+    folder = real_path(collection.location) / UPLOADS
     path = Path(name).resolve(strict=True)
     if not path.is_relative_to(folder):
         raise ImageProblem(name, "it was not uploaded")

@@ -9,10 +9,9 @@ from __future__ import annotations
 import argparse
 import importlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from imagescope_agent.commands import natural, plain, positive, print_json
+from imagescope_agent.commands import natural, path, plain, positive, print_json
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def _profile(whose: str) -> dict[str, Any]:
 
 
 def _root(default: str) -> dict[str, Any]:
-    return {"type": Path, "help": f"drawn scenes (default: {default})"}
+    return {"type": path, "help": f"drawn scenes (default: {default})"}
 
 
 BENCHES = {  # name of the bench and of its module in lab.benchmarks
@@ -73,7 +72,7 @@ BENCHES = {  # name of the bench and of its module in lab.benchmarks
             "--budget": {"type": natural, "metavar": "CALLS", "help": "at most so many calls a query"},
             "--seed": _seed("scenes and orders"),
             "--out": {
-                "type": Path,
+                "type": path,
                 "metavar": "DIR",
                 "help": "write the table, the plot and the figures here",
             },
@@ -131,6 +130,8 @@ def run(args: argparse.Namespace) -> int:
     module: Any = importlib.import_module(f"imagescope_agent.lab.benchmarks.{args.bench}")
     arguments = {name: getattr(args, name) for name in args.names}
     out = arguments.pop("out", None)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)  # an unusable one is told before anything is measured
     measured = module.run(**arguments)
     if out is not None:
         module.write(measured, out)

@@ -7,15 +7,15 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagescope_agent.commands import (
     TURN_SETTINGS,
     add_turn_arguments,
+    days,
     given,
     json_text,
-    natural,
+    path,
     plain,
     print_json,
 )
@@ -26,6 +26,7 @@ from imagescope_agent.state import said
 if TYPE_CHECKING:
     from imagescope_agent.chat import Chats, Session
 
+LONGEST_TURN = 9  # digits
 SHOWN = 3  # thumbnails a turn
 HELP = (
     "say what to look for, answer a question, or: /like N, /reject N (images like, or unlike, rank N), "
@@ -35,7 +36,7 @@ HELP = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("collection", type=Path, metavar="COLLECTION", help="a folder that was indexed")
+    parser.add_argument("collection", type=path, metavar="COLLECTION", help="a folder that was indexed")
     parser.add_argument(
         "--thread", metavar="ID", help="go on with this conversation, or begin it (default: a new one)"
     )
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="list the conversations, the last used one first")
     parser.add_argument("--delete", metavar="ID", help="forget a conversation")
     parser.add_argument(
-        "--prune", type=natural, metavar="DAYS", help="forget the conversations not used for so many days"
+        "--prune", type=days, metavar="DAYS", help="forget the conversations not used for so many days"
     )
     parser.add_argument(
         "--no-pictures", action="store_true", help="show no thumbnails in terminals that could show them"
@@ -88,7 +89,7 @@ def manage_conversations(runner: asyncio.Runner, chats: Chats, args: argparse.Na
     """List or delete conversations, without a turn in any."""
     if args.delete:
         runner.run(chats.delete(args.delete))
-        print(f"forgotten: {args.delete}")
+        print(plain(f"forgotten: {args.delete}"))
     if args.prune is not None:
         gone = runner.run(chats.prune(args.prune))
         print(plain(f"forgotten: {', '.join(gone) or 'none'}"))
@@ -213,6 +214,6 @@ def describe(turn: dict[str, Any]) -> list[str]:
 
 
 def _turn(text: str) -> int:
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > LONGEST_TURN:
         raise BadInput(f"{shorten(text, 40)!r} is no turn; give a number: /branch 2")
     return int(text)

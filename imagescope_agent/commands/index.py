@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from imagescope_agent.commands import plain, words
+from imagescope_agent.commands import path, plain, words
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="images, at any depth")
+    parser.add_argument("folder", type=path, metavar="FOLDER", help="images, at any depth")
     parser.add_argument("--profile", default="mini", help="which models to use (see `imagescope profiles`)")
     parser.add_argument(
         "--exclude",
@@ -20,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave out files and folders as a .gitignore file does ('*.gif', 'drafts/', '2019/**/raw'); may be given "
         "several times; the index keeps the patterns until others are given, '' for none",
     )
-    parser.add_argument("--out", type=Path, help="where to keep the index (default: FOLDER/.imagescope)")
+    parser.add_argument("--out", type=path, help="where to keep the index (default: FOLDER/.imagescope)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,6 +27,6 @@ def run(args: argparse.Namespace) -> int:
     from imagescope_agent.api import index_folder
 
     report = index_folder(args.folder, profile=args.profile, out=args.out, exclude=args.exclude)
-    for line in str(report).splitlines():
+    for line in str(report).split("\n"):
         print(plain(line))
     return 0

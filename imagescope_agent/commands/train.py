@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from imagescope_agent.commands import natural, positive, print_json
+from imagescope_agent.commands import natural, path, plain, positive, print_json, rate
 
 WORK = Path(".training")
 SHIPPED = Path(__file__).parents[1] / "mini" / "mllm"
@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("mini-clip", "the open_clip model"),
     ):
         model = actions.add_parser(name, help=summary)
-        model.add_argument("--out", type=Path, required=True, help="folder of the finished checkpoint")
+        model.add_argument("--out", type=path, required=True, help="folder of the finished checkpoint")
         model.add_argument(
-            "--work", type=Path, default=WORK, help=f"what is kept in between (default: {WORK})"
+            "--work", type=path, default=WORK, help=f"what is kept in between (default: {WORK})"
         )
         model.add_argument(
             "--steps", type=positive, help="training steps (default: as for the shipped model)"
@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _chat_arguments(actions.choices[name])
     _mllm_arguments(actions.choices["mini-mllm"])
     curves = actions.add_parser("curves", help="draw the curves of the trainings so far")
-    curves.add_argument("--work", type=Path, default=WORK)
-    curves.add_argument("--out", type=Path, default=Path("curves.svg"))
+    curves.add_argument("--work", type=path, default=WORK)
+    curves.add_argument("--out", type=path, default=Path("curves.svg"))
     card = actions.add_parser("card", help="accuracy per skill on scenes never trained on")
     card.add_argument("--profile", default="mini")
     card.add_argument("--seed", type=natural, default=1)
@@ -46,11 +46,11 @@ def _chat_arguments(model: argparse.ArgumentParser) -> None:
     model.add_argument("--minutes", type=positive, help="stop then; run again to go on")
     model.add_argument(
         "--start",
-        type=Path,
+        type=path,
         metavar="CHECKPOINT",
         help="go on from a finished checkpoint (default: mini-mllm from nothing, mini-talk from the one that ships)",
     )
-    model.add_argument("--rate", type=float, help="peak of the learning rate")
+    model.add_argument("--rate", type=rate, help="peak of the learning rate")
 
 
 def _mllm_arguments(model: argparse.ArgumentParser) -> None:
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.action == "curves":
         plot_curves(args.work, args.out)
-        print(f"drew {args.out}")
+        print(plain(f"drew {args.out}"))
     elif args.action == "card":
         figures = asyncio.run(skill_eval.measure(args.profile, args.seed, args.scenes, args.queries))
         print_json(figures) if args.json else print(skill_eval.as_table(figures))
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         pipelines.train_mini_clip(args.work, args.out, steps=args.steps or pipelines.CLIP_STEPS)
     else:
         done = _train_chat(args)
-        print(f"{'finished' if done else 'stopped early; run again to go on'}: {args.out}")
+        print(plain(f"{'finished' if done else 'stopped early; run again to go on'}: {args.out}"))
     return 0
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from pathlib import Path
 
-from imagescope_agent.commands import TURN_SETTINGS, add_turn_arguments, given, natural
+from imagescope_agent.commands import TURN_SETTINGS, add_turn_arguments, given, path, port
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("collection", type=Path, metavar="COLLECTION", help="a folder that was indexed")
-    parser.add_argument("--port", type=natural, default=7860, help="of the page (default: 7860)")
+    parser.add_argument("collection", type=path, metavar="COLLECTION", help="a folder that was indexed")
+    parser.add_argument("--port", type=port, default=7860, help="of the page (default: 7860)")
     parser.add_argument(
         "--host",
         default="127.0.0.1",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.api import run_sync
+from imagescope_agent.checkpoints import reading
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import datasets
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
@@ -62,7 +63,9 @@ def evaluate(
     })  # fmt: skip
     with contextlib.closing(RunStore(Path(out), identity)) as store:
         work = answer_queries(benchmark, queries, system, store, concurrency=concurrency, progress=progress)
-        return outputs.write_all(Path(out), identity, benchmark, queries, run_sync(work), galleries)
+        records = run_sync(work)
+        with reading(out):  # what was answered before may be a stranger's
+            return outputs.write_all(Path(out), identity, benchmark, queries, records, galleries)
 
 
 def _load(
@@ -71,9 +74,7 @@ def _load(
     """The data set, the queries that are sampled from it, and the galleries they search."""
     if limit is not None and limit < 1:
         raise BadInput(f"--limit {limit}: give at least 1")
-    datasets.find(dataset).required_files(
-        root, split=split
-    )  # an unknown split is told before anything is drawn
+    datasets.find(dataset).required_files(root, split=split)  # refuses an unknown split before any drawing
     if prepare := getattr(datasets.find(dataset), "prepare", None):
         prepare(root, seed=seed)
     benchmark = datasets.load(dataset, root, split=split)

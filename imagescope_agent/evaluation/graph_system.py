@@ -77,11 +77,10 @@ class GraphSystem:
         from imagescope_agent.api import judge_of
 
         first = next(iter(scopes.values()))
-        graph = load_graph(first.graph)(first.services)
-        self._stages = [stage for stage in STAGES if stage in graph.nodes]
+        self._stages = [stage for stage in STAGES if stage in first.compiled.nodes]
         chosen = Settings.load(first.services.settings, **settings)
         self.identity = {
-            "judge": judge_of(graph, chosen),
+            "judge": judge_of(first.compiled, chosen),
             "settings": {name: value for name, value in chosen.to_dict().items() if name != "k"},
             "weights": dict(first.services.weights),
         }

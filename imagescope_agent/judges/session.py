@@ -42,9 +42,8 @@ class JudgeSession:
         self.reasons: dict[str, list[str]] = {}
         self.compared = self.ties = 0
         self._reserved = self._unasked = 0
-        self._without_blank = self._all_refused = (
-            False  # blank reference images are left out; every request was refused, so no more are sent
-        )
+        self._without_blank = False  # blank reference images are left out
+        self._all_refused = False  # every request was refused; no more are sent
         self._refused: list[tuple[Request, str]] = []  # refused requests, and why
         self._tokens_spent = False  # a request exceeded the tokens that are left; no more are sent
 
@@ -198,39 +197,33 @@ class JudgeSession:
 
     async def attend(self, requests: Sequence[Request]) -> list[Attention] | None:
         """The model's attention in each request; None where the budget does not allow all of them."""
-        if not self.reserve(1, cost=len(requests)):
-            return None
-        try:
-            found = await self.task.model.attend(requests)
-        except BudgetSpent:
-            self._count_unasked(1)
-            return None
-        except (RequestRefused, UnreadableReply) as error:
-            self._note_failure(error)
-            return None
-        self.usage += [each.usage for each in found]
+        found = await self._send_whole(requests, self.task.model.attend)
+        self.usage += [each.usage for each in found or ()]
         return found
 
     async def embed(self, requests: Sequence[Request]) -> Embedding | None:
         """Embeddings of the requests; None where the budget does not allow all of them."""
+        found = await self._send_whole(requests, self.task.model.embed)
+        if found is not None:
+            self.usage.append(found.usage)
+        return found
+
+    async def _send_whole(
+        self, requests: Sequence[Request], send: Callable[[Sequence[Request]], Awaitable[_Value]]
+    ) -> _Value | None:
+        """Send requests that are of use only together; None, with a note, where not asked, refused or unreadable."""
         if not self.reserve(1, cost=len(requests)):
             return None
         try:
-            found = await self.task.model.embed(requests)
+            return await send(requests)
         except BudgetSpent:
             self._count_unasked(1)
-            return None
         except (RequestRefused, UnreadableReply) as error:
-            self._note_failure(error)
-            return None
-        self.usage.append(found.usage)
-        return found
-
-    def _note_failure(self, error: RequestRefused | UnreadableReply) -> None:
-        refused = isinstance(error, RequestRefused)
-        self.add_note("refused" if refused else "unreadable", f"{error}; the order stays")
-        if isinstance(error, UnreadableReply) and error.usage:
-            self.usage.append(error.usage)
+            refused = isinstance(error, RequestRefused)
+            self.add_note("refused" if refused else "unreadable", f"{error}; the order stays")
+            if isinstance(error, UnreadableReply) and error.usage:
+                self.usage.append(error.usage)
+        return None
 
     def add_note(self, kind: NoteKind, detail: str) -> None:
         """Add a note."""

@@ -71,18 +71,26 @@ def meaning(error: Exception, model: str) -> ImageScopeError:
     told = shorten(f"{type(error).__name__}: {_words(error)}", 200)
     if kind is None and isinstance(error, ValueError):
         kind = RequestRefused  # what a client, or a local processor, says of something that it cannot take
-    if kind is RequestRefused:
+    if kind is not None and issubclass(kind, RequestRefused):
         return RequestRefused(
             f"{model} does not take the request ({told}); mend its options in the profile, or name another model"
         )
-    if kind is UnreadableReply:
+    if kind is not None and issubclass(kind, UnreadableReply):
         return UnreadableReply(f"{model} gave a reply that its own package cannot read ({told})")
-    if kind is Misconfigured:
+    if kind is not None and issubclass(kind, Misconfigured):
         return Misconfigured(f"{model} is denied ({told}); mend its key, name or address")
-    if kind is BackendUnavailable:
+    if kind is not None and issubclass(kind, BackendUnavailable):
         return BackendUnavailable(f"{model} does not answer ({told}); try again later: finished work is kept")
     return BackendUnavailable(
         f"{model} failed ({told}); see that it works by itself, or name another model in the profile"
+    )
+
+
+def timed_out(error: BaseException) -> bool:
+    """Whether a request was given up because no answer came: another attempt would take as long."""
+    return any(
+        isinstance(each, TimeoutError) or _named([_flat(type(each).__name__)], "timeout timedout deadline")
+        for each in _chain(error)
     )
 
 

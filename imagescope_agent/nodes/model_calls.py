@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -11,7 +11,9 @@ from imagescope_agent.errors import UnreadableReply
 from imagescope_agent.mllms.budget import DEFAULT_MAX_TOKENS, Budget, BudgetedRole
 from imagescope_agent.mllms.request import CUT_OFF
 from imagescope_agent.mllms.role import ImageRef, Reply, Request, Role
+from imagescope_agent.nodes.fallback import Asking
 from imagescope_agent.prompting import load_prompt
+from imagescope_agent.records import NoteDict, at_step, spent
 from imagescope_agent.run_budget import remaining, tokens_left
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import State
@@ -65,9 +67,12 @@ async def ask_one(
     try:
         return parse(reply.text), reply
     except UnreadableReply as error:
-        raise unusable(error.problem, text, reply) from error
+        raise reply.unusable(error.problem, text) from error
 
 
-def unusable(problem: str, text: str, reply: Reply) -> UnreadableReply:
-    """The error of a reply to `text` that cannot be used, with what it cost."""
-    return reply.unusable(problem, text)
+def account(node: Asking, *replies: Reply, notes: Sequence[NoteDict] = ()) -> dict[str, Any]:
+    """The update of `notes` and `usage` for replies, with further notes."""
+    return {
+        "notes": [*(each for reply in replies for each in at_step(node.step, reply.notes)), *notes],
+        "usage": [spent(node.step, node.role, *(reply.usage for reply in replies))],
+    }

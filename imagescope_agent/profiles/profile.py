@@ -134,6 +134,9 @@ def _checked(name: str, content: bytes) -> Profile:
             raise BadInput(
                 f"profile {name!r} names no known model for the role {role!r}; {suggest(role, models)}"
             )
+    for role in roles:
+        if role not in ROLES:
+            raise BadInput(f"profile {name!r} has an unknown role {role!r}; {suggest(role, ROLES)}")
     for model, options in models.items():
         if not isinstance(options, dict) or not isinstance(options.get("mllm"), str):
             raise BadInput(

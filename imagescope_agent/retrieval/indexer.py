@@ -84,6 +84,7 @@ async def build(  # over forty lines for its arguments
     out, backend = out if out is not None else folder / manifest.FOLDER_INDEX, open_store(store)
     if out.absolute().is_relative_to(folder.absolute()):  # else the user chose the place
         manifest.require_no_way_out(out, folder)
+    manifest.folder_as_stored(folder, out)  # a name that cannot be kept is told before any model is asked
     hidden = None if progress is None else not progress
     with IndexCache(out) as cache, tqdm(total=len(found), unit="image", disable=hidden) as bar:
         index_run = _IndexRun(

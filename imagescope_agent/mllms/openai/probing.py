@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imagescope_agent.errors import BackendUnavailable, BadInput, Misconfigured, UnreadableReply, shorten
-from imagescope_agent.mllms.openai.connection import Server
+from imagescope_agent.mllms.openai.connection import Server, ServerFails
 from imagescope_agent.mllms.openai.dialect import Question
 from imagescope_agent.mllms.openai.negotiation import Negotiator, greeting
 from imagescope_agent.mllms.openai.responses import first_token_weights, holds
@@ -89,4 +89,8 @@ async def _permitted(negotiator: Negotiator, question: Question) -> dict[str, An
         answer, _ = await negotiator.asked(question)
     except (BadInput, UnreadableReply, UnusableLabels):
         return {}  # a server that refuses the option does not have the power
+    except ServerFails:
+        if not await negotiator.greets():
+            raise
+        return {}
     return answer

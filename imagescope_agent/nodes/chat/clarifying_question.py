@@ -13,11 +13,11 @@ from imagescope_agent.mllms.batch import together
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.chat.belief import beliefs, entropy, information
-from imagescope_agent.nodes.model_calls import ask_one, on_budget
+from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.verify import Verify
 from imagescope_agent.parsing import ProposalAnswer, parse_proposal, parse_question
 from imagescope_agent.prompting import load_prompt
-from imagescope_agent.records import NoteDict, StepUsage, at_step, spent
+from imagescope_agent.records import NoteDict, StepUsage
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import remaining, require_call
 from imagescope_agent.settings import Settings, current
@@ -59,11 +59,7 @@ class Propose:
         )
         talker = on_budget(self.talker, state, settings)
         found, reply = await ask_one(talker, text, parse_proposal, schema=ProposalAnswer, again=again)
-        return {
-            "pool": list(dict.fromkeys([*state["pool"], *found])),
-            "notes": at_step(self.step, reply.notes),
-            "usage": [spent(self.step, self.role, reply.usage)],
-        }
+        return {"pool": list(dict.fromkeys([*state["pool"], *found])), **account(self, reply)}
 
 
 class Word:
@@ -90,10 +86,10 @@ class Word:
         new, talker = new[: remaining(state, settings)], on_budget(self.talker, state, settings)
         texts = [self.prompt.fill(request=state["request"], question=predicate) for predicate in new]
         worded = await together(ask_one(talker, text, parse_question, again=again) for text in texts)
+        wordings = dict(zip(new, (words for words, _ in worded), strict=True))
         return {
-            "wordings": {**state["wordings"], **dict(zip(new, (words for words, _ in worded), strict=True))},
-            "notes": [note for _, reply in worded for note in at_step(self.step, reply.notes)],
-            "usage": [spent(self.step, self.role, *(reply.usage for _, reply in worded))],
+            "wordings": {**state["wordings"], **wordings},
+            **account(self, *(reply for _, reply in worded)),
         }
 
 
@@ -107,14 +103,14 @@ class Survey(Verify):
         settings, belief = current(runtime), likely(state)
         known: Verdicts = {name: dict(state.get("verdicts", {}).get(name, {})) for name in belief}
         open_ = [name for name in belief if name not in state.get("unverified", {})]
-        budget, verifier = remaining(state, settings), on_budget(self.verifier, state, settings)
+        verifier = on_budget(self.verifier, state, settings)
         notes: list[NoteDict] = []
         usage: list[StepUsage] = []
         for predicates in questions(state).values() if settings.clarify == "information" else ():
             if not needs_questions({**state, "verdicts": known}, settings):
                 break
             for predicate in predicates:
-                left = None if budget is None else budget - sum(entry["calls"] for entry in usage)
+                left = remaining(state, settings, usage)
                 found, short = await self._ask_question(predicate, open_, known, left, verifier)
                 open_ = [name for name in open_ if name not in found.refused]
                 notes += [*found.notes, *short]

@@ -74,7 +74,7 @@ class VerifyDeeper(Verify):
         """Return the new `verdicts`, `matches` and `ranking_verify`, in which what fits comes first."""
         if not state["reflections"]:
             return await super().__call__(state, runtime)
-        settings, budget = current(runtime), remaining(state, current(runtime))
+        settings = current(runtime)
         verifier = on_budget(self.verifier, state, settings)
         until = tried(state, settings)
         window = state["ranking_retrieve"][until - settings.top_k : until]
@@ -88,7 +88,7 @@ class VerifyDeeper(Verify):
         notes: list[NoteDict] = []
         usage: list[StepUsage] = []
         for predicate in hardest_first(state, self.depth(state, settings)):
-            left = None if budget is None else budget - sum(entry["calls"] for entry in usage)
+            left = remaining(state, settings, usage)
             found, short = await self._ask_question(predicate["question"], fits, known, left, verifier)
             notes += [*found.notes, *short]
             usage += found.usage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,7 +142,8 @@ def apply_feedback(feedback: Feedback, shown: list[ResultDict]) -> ParsedMessage
     Raises:
         BadInput: it is neither, or the rank was not shown.
     """
-    kind, rank = feedback.get("kind"), feedback.get("rank")
+    given: Any = feedback  # a client's own, of any type
+    kind, rank = (given.get("kind"), given.get("rank")) if isinstance(given, Mapping) else (None, None)
     if kind not in ("like", "reject") or type(rank) is not int:
         raise BadInput(f'the feedback is {shorten(repr(feedback), 60)}; give {{"kind": "like", "rank": 1}}')
     image = _at_rank(rank, shown)

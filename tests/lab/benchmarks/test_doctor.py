@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from imagescope_agent.doctor import DoctorReport, Finding, check
+from imagescope_agent.doctor import check
+from imagescope_agent.doctor_report import DoctorReport, Finding
 from imagescope_agent.errors import BadInput
 from tests.mllms import quirks
 from tests.mllms.server import FakeServer, Quirk
@@ -93,3 +94,14 @@ def test_roles_that_show_no_picture_are_asked_in_words(tmp_path: Path) -> None:
         assert [finding.what for finding in report.findings if not finding.ok] == ["embedder"], report.table()
         assert not any(quirks.pictures(body) for body in words.bodies)
         assert {len(quirks.pictures(body)) for body in eyes.bodies} == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "check_name"), [("", "answers a question"), ("No image was provided.", "label probabilities")]
+)
+def test_a_model_that_never_answers_readably_fails(text: str, check_name: str, tmp_path: Path) -> None:
+    with FakeServer(lambda body: text, weights={"<think>": 0.99}) as server:
+        options = f'mllm = "endpoint"\nurl = "{server.url}"\nattempts = 2\npause = 0.01'
+        report = check(profile(tmp_path, options))
+    found = {finding.check: finding for finding in report.findings}
+    assert not found[check_name].ok and not report.ok

@@ -1,0 +1,128 @@
+"""What looks like an answer and is none is not read as one, and what is one is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from imagescope_agent.errors import UnreadableReply
+from imagescope_agent.judges.replies import parse_grade, parse_order
+from imagescope_agent.nodes.drift import _english, strayed_words
+from imagescope_agent.non_answers import says_nothing
+from imagescope_agent.parsing import parse_caption, parse_intent, parse_predicates, parse_yes_no
+from imagescope_agent.reply_reader import first_choice
+
+NONE = """No image was provided, so I cannot tell.|No idea.|Yes and no|Yes/No|No problem!|Yes, I'd be happy to help
+Not sure|No answer can be given|Yes or No|No way to tell|No, I can’t tell|Yes, please upload the image.|No. 5|no-one
+Yes, no.|No clear answer|Yes... or no?|Yes (or No)|No, I don't know|Yes? Maybe|No comment|Yes, how can I help?"""
+SAID = """Yes|**Yes**|Yes, it is.|No, there is no dog.|No, I cannot see a dog.|No dog is visible
+No, the sky is not clear.
+Yes, no doubt about it|No, I don't see any square.|“No”|Yes, he is happy.|No red square is shown in the image"""
+
+
+def split(lines: str) -> list[str]:
+    return [each for line in lines.splitlines() for each in line.split("|")]
+
+
+@pytest.mark.parametrize("text", split(NONE))
+def test_no_verdict_is_read_from_what_answers_nothing(text: str) -> None:
+    assert first_choice(text, ("Yes", "No")) is None
+    with pytest.raises(UnreadableReply):
+        parse_yes_no(text)
+
+
+@pytest.mark.parametrize("text", split(SAID))
+def test_a_verdict_is_read_from_an_answer(text: str) -> None:
+    yes = "yes" in text[:5].lower()
+    assert first_choice(text, ("Yes", "No")) == (0 if yes else 1)
+    assert parse_yes_no(text)[0] is yes
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("A", 0), ("A is better", 0), ("B.", 1), ("A dog is shown", None), ("A or B", None), ("A/B", None)],
+)
+def test_a_label_is_no_article(text: str, place: int | None) -> None:
+    assert first_choice(text, ("A", "B")) == place
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, but I can't assist with that.",
+        "As an AI language model, I",
+        "Yes",
+        '{"caption": "a dog"}',
+        "dog dog dog dog dog dog",
+        "Please provide an image so I can describe it.",
+        "I don’t see an image attached",
+        "I apologize, but",
+    ],
+)
+def test_a_caption_that_describes_nothing_is_none(text: str) -> None:
+    assert says_nothing(text)
+    with pytest.raises(UnreadableReply):
+        parse_caption(text)
+
+
+@pytest.mark.parametrize("text", ["A man is happy to help a woman.", 'a sign that says "sorry"', "house"])
+def test_a_caption_is_kept(text: str) -> None:
+    assert parse_caption(text) == text.strip('"') or not says_nothing(text)
+
+
+GRADES: dict[str, float | None] = {
+    "10%": None,
+    "3 out of 5": 0.6,
+    "5/5": 1.0,
+    "-3": None,
+    "Rating (0-10): 8": 0.8,
+    "Image 2: 7": 0.7,
+    "1. 8": 0.8,
+    "7-8": None,
+    "I see 3 dogs: 8": None,
+    "Step 1: look. Grade 5": 0.5,
+    "8/10": 0.8,
+    "4 stars": None,
+}
+
+
+@pytest.mark.parametrize("text", GRADES)
+def test_a_grade_is_read_right_or_not_at_all(text: str) -> None:
+    if (wanted := GRADES[text]) is not None:
+        assert parse_grade(text) == pytest.approx(wanted)
+        return
+    with pytest.raises(UnreadableReply):
+        parse_grade(text)
+
+
+def test_an_order_may_count_from_nought() -> None:
+    assert parse_order("[0] > [2] > [1]", 3) == [0, 2, 1]
+    assert parse_order('{"order": [2, 0, 1]}', 3) == [2, 0, 1]
+    with pytest.raises(UnreadableReply):
+        parse_order("[3] > [0]", 3)
+
+
+def test_a_quote_or_a_foreign_word_does_not_switch_the_guard_off() -> None:
+    assert _english("a red “dog” on the dog’s bed") and _english("a dog at the café de flore by the sea")
+    assert not _english("un perro en la playa") and not _english("красный дом")
+
+
+def test_a_question_about_another_thing_is_told() -> None:
+    assert strayed_words("Is there an oven?", "a red square")
+    assert not strayed_words("Is there a square?", "a red square") and not strayed_words("Is it blue?", "red")
+
+
+def test_json_that_says_two_things_says_none() -> None:
+    one, other = (
+        json.dumps({"predicates": [{"question": f"Is there a {thing}?", "expected": "Yes"}]})
+        for thing in "ab"
+    )
+    assert parse_predicates(one + one)
+    for text in (one + other, one.replace('"expected"', '"expected": "No", "expected"')):
+        with pytest.raises(UnreadableReply):
+            parse_predicates(text)
+    no = "I'm sorry, I can't help with that"
+    steps = '[{"type": "Addition", "text": "a dog"}]'
+    with pytest.raises(UnreadableReply, match="nothing that could be searched"):
+        parse_intent(f'{{"steps": {steps}, "core": "{no}", "enhanced": "{no}", "full": "{no}"}}')
