@@ -305,7 +305,8 @@ def test_the_readmes_commands_run(demo: Path, tmp_path: Path, monkeypatch: pytes
     lines = [line for block in blocks(README, "sh") for line in block.splitlines()]
     for line in lines:
         words = shlex.split(line, comments=True)
-        if words[0] == "imagescope" and words[1] != "ui":  # tests/lab/test_screenshots.py serves the page
+        # tests/lab/test_screenshots.py serves the page, tests/service and tests/integrations the others
+        if words[0] == "imagescope" and words[1] not in ("ui", "serve", "mcp"):
             monkeypatch.setattr(sys, "stdin", io.StringIO("a boat\n"))
             assert cli.main(words[1:]) == 0, line
     assert (tmp_path / "trace.html").is_file()

@@ -55,9 +55,10 @@ def test_pictures_are_sent_on_both_sides(serving: Serving) -> None:
 
 def test_a_client_of_somebody_else(serving: Serving) -> None:
     cohere = pytest.importorskip("cohere", reason="pip install cohere")
-    client = cohere.ClientV2(api_key="none", base_url=serving.address, httpx_client=httpx.Client(timeout=120))
     names = ["000001.png", "000015.png", "000003.png"]
-    answer = client.rerank(model="pointwise", query=QUERY, documents=names, top_n=2)
+    with httpx.Client(timeout=120) as http:
+        client = cohere.ClientV2(api_key="none", base_url=serving.address, httpx_client=http)
+        answer = client.rerank(model="pointwise", query=QUERY, documents=names, top_n=2)
     ours = serving.post("/v1/rerank", query=QUERY, documents=names, top_n=2)["results"]
     assert [(each.index, each.relevance_score) for each in answer.results] == [
         (each["index"], pytest.approx(each["relevance_score"], abs=1e-3)) for each in ours
