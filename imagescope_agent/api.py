@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Container, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.graph.state import CompiledStateGraph
@@ -37,6 +34,7 @@ from imagescope_agent.results import SearchResult, to_result
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.index_report import IndexReport
 from imagescope_agent.retrieval.indexer import build, find_images
+from imagescope_agent.run_graph import Progress, judge_of, run_config, run_sync, streamed
 from imagescope_agent.services import (
     DEFAULT_PROFILE,
     Services,
@@ -52,10 +50,6 @@ from imagescope_agent.traces.store import VARIABLE, place
 from imagescope_agent.untrusted import beside, local_path
 
 RUNS_VARIABLE = "IMAGESCOPE_RUNS"
-
-Progress = Callable[[str, Mapping[str, Any]], None]
-
-_Value = TypeVar("_Value")
 
 
 class ImageScope:
@@ -213,7 +207,7 @@ class ImageScope:
             raise BadInput(f"there is no run {run!r}: no runs are kept here; search again")
         async with open_checkpoints(self._runs) as saver:
             with reading(self._runs):
-                kept = await saver.aget_tuple(_config(run))
+                kept = await saver.aget_tuple(run_config(run))
         if kept is None:
             raise BadInput(f"there is no run {run!r} in {str(self._runs)!r}; search again")
         return kept
@@ -223,7 +217,7 @@ class ImageScope:
     ) -> SearchResult:
         self.services.collection.require_weights(self.services.embedder.weights)  # before any model is asked
         recorded = json.dumps(settings.to_dict())
-        config = _config(run, graph=self.graph, profile=self.services.profile, settings=recorded)
+        config = run_config(run, graph=self.graph, profile=self.services.profile, settings=recorded)
         with recording(self.traces, self.services, settings) as recorders:
             config["callbacks"] = [*recorders]
             async with open_where_writable(self._runs, required=self._runs_named) as (saver, problem):
@@ -234,7 +228,7 @@ class ImageScope:
                     graph = graph.copy({"checkpointer": saver})
                     # "sync": the result of a step is on disk before the next one starts, so a kill loses one step
                     options = {"durability": "sync"}
-                state = await _streamed(graph, query, config, progress, context=settings, **options)
+                state = await streamed(graph, query, config, progress, context=settings, **options)
         notes: list[NoteDict] = []
         if problem:
             notes.append(note("run", "skipped", f"the run is not kept: {problem}"))
@@ -257,30 +251,6 @@ class ImageScope:
         if settings.judge is not None:
             resolve(settings.judge, JUDGES, kind="judge")
         return settings
-
-
-async def _streamed(
-    graph: Any,
-    query: dict[str, Any] | None,
-    config: RunnableConfig,
-    progress: Progress | None,
-    **options: Any,
-) -> dict[str, Any]:
-    """Run a graph to its end and return its state; tells each step as it ends."""
-    state: dict[str, Any] = {}
-    async for mode, chunk in graph.astream(query, config, stream_mode=["updates", "values"], **options):
-        if mode == "values":
-            state = chunk
-        elif progress is not None:
-            for step, update in chunk.items():
-                progress(step, update if isinstance(update, dict) else {})
-    return state
-
-
-def judge_of(graph: Any, settings: Settings) -> str:
-    """Who judges in a compiled graph: whom the settings name, else the graph's own (its metadata's "judge")."""
-    metadata = (graph.config or {}).get("metadata", {})
-    return settings.judge or str(metadata.get("judge", OWN_JUDGE))
 
 
 def index_folder(
@@ -323,17 +293,3 @@ def index_folder(
             progress=progress,
         )
     )
-
-
-def run_sync(work: Coroutine[Any, Any, _Value]) -> _Value:
-    """Run a coroutine to its end, also where an event loop is already running (a notebook)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(asyncio.run, work).result()
-
-
-def _config(run: str, **metadata: str) -> RunnableConfig:
-    return {"configurable": {"thread_id": run}, "metadata": metadata}

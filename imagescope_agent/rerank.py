@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.api import run_sync
 from imagescope_agent.errors import BadInput
 from imagescope_agent.judges import JUDGES, elicitation
 from imagescope_agent.judges.base import Candidate, Judge, Task, blank_image
@@ -19,6 +18,7 @@ from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.records import NoteDict, note, total_usage
 from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval.images import ImageProblem, load
+from imagescope_agent.run_graph import run_sync
 from imagescope_agent.services import DEFAULT_PROFILE, open_roles
 
 POINTWISE = "pointwise"

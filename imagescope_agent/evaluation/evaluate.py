@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.api import run_sync
 from imagescope_agent.checkpoints import reading
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import datasets
@@ -19,6 +18,7 @@ from imagescope_agent.evaluation.reporting import outputs
 from imagescope_agent.evaluation.run_store import RunStore
 from imagescope_agent.evaluation.runner import System, answer_queries, sample
 from imagescope_agent.redact import redact_values
+from imagescope_agent.run_graph import run_sync
 
 #: Queries in flight: models merge their requests into batches.
 CONCURRENCY = 32
@@ -42,12 +42,11 @@ def evaluate(
         limit: draw so many queries (dialogs) by `seed`; all when None. The gallery stays whole.
         seed: of the run, of the draw, and of the world that `scenes` makes.
         concurrency: queries asked at the same time.
-        progress: show a bar with the time left, on a terminal.
+        progress: a bar with the time left, on a terminal.
         system: answers instead of `graph`; for other systems and tests.
         settings: more fields of `Settings`.
 
-    Returns:
-        The content of metrics.json.
+    Returns: the content of metrics.json.
 
     Raises:
         BadInput: something is missing or malformed, or `out` holds another run.

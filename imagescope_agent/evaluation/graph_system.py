@@ -74,7 +74,7 @@ class GraphSystem:
             for name, gallery in galleries.items()
         }
         self._depth = {name: benchmark.depth or len(gallery.files) for name, gallery in galleries.items()}
-        from imagescope_agent.api import judge_of
+        from imagescope_agent.run_graph import judge_of
 
         first = next(iter(scopes.values()))
         self._stages = [stage for stage in STAGES if stage in first.compiled.nodes]

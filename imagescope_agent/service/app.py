@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -58,20 +58,11 @@ def create_app(
     queue = AdmissionQueue(running, waiting, timeout)
     service = Service(collections=Collections([*served]), queue=queue, metrics=Metrics(queue))
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            for each in served:
-                each.chats = await stack.enter_async_context(open_chats(each.services, store=chats))
-            service.ready = True
-            yield
-            service.ready = False
-
     app = FastAPI(
         title="ImageScope Agent",
         version=installed_versions(["imagescope-agent"]).get("imagescope-agent", "0"),
         description="Find images with language, and see why each one was found.",
-        lifespan=lifespan,
+        lifespan=_open_chats(service, chats),
     )
     app.state.service = service
     for router in ROUTERS:
@@ -82,6 +73,23 @@ def create_app(
     if is_loopback(host):
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL, host])
     return app
+
+
+def _open_chats(
+    service: Service, place: str | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Keeps the conversations of all collections open while the service runs."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for each in service.collections.by_name.values():
+                each.chats = await stack.enter_async_context(open_chats(each.services, store=place))
+            service.ready = True
+            yield
+            service.ready = False
+
+    return lifespan
 
 
 async def listen(app: FastAPI, *, host: str = HOST, port: int = 8000, ready: Callable[[str], None]) -> None:

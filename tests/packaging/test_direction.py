@@ -25,9 +25,9 @@ BASE = [
 ]
 MODELS = [*BASE, "registry", "reply_reader", "mllms"]
 STATE = [*BASE, "settings", "state"]
-TOOLS = [*MODELS, *STATE, "run_budget", "prompting", "parsing", "judges", "retrieval"]
+TOOLS = [*MODELS, *STATE, "non_answers", "run_budget", "prompting", "parsing", "judges", "retrieval"]
 SERVICES = [*TOOLS, "profiles", "services"]
-API = [*SERVICES, "results", "checkpoints", "traces", "integrations.langchain", "api"]
+API = [*SERVICES, "results", "checkpoints", "traces", "run_graph", "integrations.langchain", "api"]
 LAB = ["lab", "lab.scenes", "lab.training", "lab.benchmarks", "lab.demo"]
 ALLOWED = {
     **{name: [] for name in ("redact", "html_templates", "plots", "thumbnails", "versions")},
@@ -37,8 +37,8 @@ ALLOWED = {
     "settings": BASE,
     "state": BASE,
     "registry": BASE,
-    "reply_reader": [],
-    "parsing": [*BASE, "reply_reader", "state"],
+    "reply_reader": ["non_answers"],
+    "parsing": [*BASE, "non_answers", "reply_reader", "state"],
     "prompting": BASE,
     "records": ["errors"],
     "run_budget": STATE,
@@ -55,6 +55,10 @@ ALLOWED = {
     "graphs": [*SERVICES, "nodes", "traces"],
     "api": API,
     "chat": [*API, "nodes"],
+    "run_graph": [*STATE, "judges"],
+    "client": ["errors"],
+    "non_answers": [],
+    "doctor_report": BASE,
     "integrations.langchain": [*SERVICES, "results"],
     "integrations": API,
     "rerank": API,
@@ -65,7 +69,7 @@ ALLOWED = {
     "lab.training": [*API, "lab.scenes"],
     "lab.demo": [*API, "lab.scenes"],
     "lab.benchmarks": [*API, "chat", "evaluation", "lab", "lab.scenes"],
-    "doctor": [*API, "lab.benchmarks"],
+    "doctor": [*API, "doctor_report", "lab.benchmarks"],
     "commands": [*API, *LAB, "chat", "service", "integrations", "rerank", "diagram", "doctor", "evaluation"],
     "cli": [*BASE, "commands"],
     "__init__": API,
