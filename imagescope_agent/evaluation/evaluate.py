@@ -31,13 +31,15 @@ def evaluate(
 ) -> dict[str, Any]:  # fmt: skip
     """Send every query of a data set to a system and write all outputs; the same call resumes a stopped run.
 
+    Returns the content of metrics.json.
+
     Args:
         dataset: a name of `datasets.DATASETS`.
         root: where it lies; `imagescope eval DATASET --check` says what is expected there.
         out: folder of the run; it may hold only this run.
         split: one of the data set's splits; its first when None.
-        graph: the system's name.
-        judge: the judge's name; the settings' default when None.
+        graph: the name of the system.
+        judge: its name; that of the settings when None.
         profile: which models.
         limit: draw so many queries (dialogs) by `seed`; all when None. The gallery stays whole.
         seed: of the run, of the draw, and of the world that `scenes` makes.
@@ -45,8 +47,6 @@ def evaluate(
         progress: a bar with the time left, on a terminal.
         system: answers instead of `graph`; for other systems and tests.
         settings: more fields of `Settings`.
-
-    Returns: the content of metrics.json.
 
     Raises:
         BadInput: something is missing or malformed, or `out` holds another run.

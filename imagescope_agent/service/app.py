@@ -57,13 +57,8 @@ def create_app(
         raise BadInput("there is nothing to serve; name at least one indexed folder")
     queue = AdmissionQueue(running, waiting, timeout)
     service = Service(collections=Collections([*served]), queue=queue, metrics=Metrics(queue))
-
-    app = FastAPI(
-        title="ImageScope Agent",
-        version=installed_versions(["imagescope-agent"]).get("imagescope-agent", "0"),
-        description="Find images with language, and see why each one was found.",
-        lifespan=_open_chats(service, chats),
-    )
+    version = installed_versions(["imagescope-agent"]).get("imagescope-agent", "0")
+    app = FastAPI(title="ImageScope Agent", version=version, lifespan=_open_chats(service, chats))
     app.state.service = service
     for router in ROUTERS:
         app.include_router(router)
