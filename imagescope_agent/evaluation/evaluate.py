@@ -24,7 +24,7 @@ from imagescope_agent.run_graph import run_sync
 CONCURRENCY = 32
 
 
-def evaluate(
+def evaluate(  # every argument is told
     dataset: str, *, root: Path | str, out: Path | str, split: str | None = None, graph: str = "imagescope",
     judge: str | None = None, profile: str = "mini", limit: int | None = None, seed: int = 0,
     concurrency: int = CONCURRENCY, progress: bool = True, system: System | None = None, **settings: Any,
