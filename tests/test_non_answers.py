@@ -12,7 +12,7 @@ from imagescope_agent.errors import UnreadableReply
 from imagescope_agent.judges.replies import parse_grade, parse_order
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.scripted import Scripted
-from imagescope_agent.nodes.drift import _english, strayed_words
+from imagescope_agent.nodes.drift import _english, content_words, strayed_words
 from imagescope_agent.non_answers import says_nothing
 from imagescope_agent.parsing import parse_caption, parse_intent, parse_predicates, parse_yes_no
 from imagescope_agent.reply_reader import first_choice
@@ -37,11 +37,13 @@ No evidence either way|No way!|No determination can be made|No signal|No wonder|
 No, thank you|Yes, of course!|Yes man|Yes, I can see the image.|No, I don't have the picture
 No picture was shared|No data available|No one can tell|No. 1|Yes, what would you like to know?
 No, could you send it again?|No, it is impossible to tell"""
-EITHER = """yes.|NO!|*No*|"No"|'Yes.'|(Yes)|[No]|`Yes`|_No_|Yes, there is a red car.|yes - the car is red|Yes: it is red
-Yes it is|Yes the car is red|No it is not|No the car is blue|No cars are visible in the image|No people are present
-No one is visible|No, no, no dog here|Answer: yes|Answer: No|The answer is yes.|Final answer: **Yes**|**Answer:** Yes
-No, the sign says "Yes"|Yes, it is a sign with the word "no" on it|Yes clearly|No, not at all|No; blue|No (it is blue)
-Yes, there are two; one has no wheels|Yes, I can see an image of a car|Yes, please see the car on the left|Yes, it has no roof"""
+EITHER = """yes.|NO!|*No*|"No"|'Yes.'|(Yes)|[No]|`Yes`|_No_|Yes, there is a red car.|yes - the car is red
+Yes: it is red|Yes it is|Yes the car is red|No it is not|No the car is blue
+No cars are visible in the image|No people are present|No one is visible|No, no, no dog here|Answer: yes
+Answer: No|The answer is yes.|Final answer: **Yes**|**Answer:** Yes|No, the sign says "Yes"
+Yes, it is a sign with the word "no" on it|Yes clearly|No, not at all|No; blue|No (it is blue)
+Yes, there are two; one has no wheels|Yes, I can see an image of a car|Yes, please see the car on the left
+Yes, it has no roof"""
 
 
 def split(lines: str) -> list[str]:
@@ -149,6 +151,22 @@ def test_a_quote_or_a_foreign_word_does_not_switch_the_guard_off() -> None:
 def test_a_question_about_another_thing_is_told() -> None:
     assert strayed_words("Is there an oven?", "a red square")
     assert not strayed_words("Is there a square?", "a red square") and not strayed_words("Is it blue?", "red")
+
+
+@pytest.mark.parametrize("question", ["Is it an oven?", "Does it show a tall giraffe?", "Is this a kitchen?"])
+def test_a_question_about_it_names_what_was_told(question: str) -> None:
+    assert strayed_words(question, "a red square, make it bigger")
+    assert not strayed_words(question, "make it bigger", known=False)  # it may be an oven
+    assert not strayed_words(question, f"no {content_words(question)}")
+
+
+LIKE = """Is it blue?|Is it a square?|Is it a different color?|Is she a lady?|Is it a bigger shape?|Is it outdoors?
+Are they alike?|Is it in the corner?|Does it have 2 or more sides?"""
+
+
+@pytest.mark.parametrize("question", split(LIKE))
+def test_what_it_is_like_may_be_said_in_other_words(question: str) -> None:
+    assert not strayed_words(question, "a red square, make it bigger")
 
 
 def test_json_that_says_two_things_says_none() -> None:

@@ -256,7 +256,7 @@ def test_after_429_nobody_asks_before_the_time_and_fewer_ask_at_a_time() -> None
             under_way[0] -= 1
         return None
 
-    async def ask(client: Server) -> list[Any]:
+    async def ask(client: Server) -> list[dict[str, Any]]:
         bodies = [{"model": "m", "messages": [{"content": str(number)}]} for number in range(10)]
         return await asyncio.gather(*map(client.ask, bodies))
 
