@@ -47,6 +47,10 @@ class Exhausted(BackendUnavailable):
     """A model does not answer after as many attempts as are of use; another at once does not help."""
 
 
+class ServerFails(Exhausted):
+    """Every attempt ended in HTTP 5xx: the server is there, and what it was asked may be the reason."""
+
+
 class RequestFailed(RequestRefused, BackendUnavailable):
     """One request is not answered at any attempt, while the model answers others; asking again later may help."""
 

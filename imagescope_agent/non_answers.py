@@ -27,6 +27,9 @@ _CANNOT = (
 _UNSURE = (
     r"\b(?:not|never) (?:\w+ )?(?:sure|certain)\b|\bnot clear (?:if|whether|from|enough)\b|\bit(?: is|'s) not clear\b"
     r"|\bun(?:sure|certain|clear)\b|\bnot enough (?:information|context|detail)"
+    r"|\b(?:can ?not|can't|could not|couldn't) be (?:\w+ )?(?:sure|certain)\b"
+    r"|\bi (?:do not|don't|did not|didn't) (?:have|see|get|find|receive) (?:the|your|any|an?) "
+    rf"{_PICTURE}\b(?! (?:of|with))"
     rf"|\b{_CANNOT}(?:\w+ )?(?:tell|say|know|answer|determine|decide|judge|respond|assist|help|comply|process"
     rf"|analy[sz]e|view|access|(?:see|find|open|load|read) (?:the |an? |any |your |this )?{_PICTURE}"
     r"(?! (?:of|with)))\b"
@@ -40,12 +43,35 @@ _REFUSES = (
     rf"|\b{_PICTURE} (?:was|were|is|has|have|could|did|can|failed)(?: ?not|n't| to) (?:been? )?(?:load|{_GIVEN}|open)"
     rf"|^\W*there (?:is|was) no {_PICTURE}\W*$"
 )
-_NO = (
-    rf"no (?:{_PICTURE}|problem|worries|trouble|comment|thanks?|thank you|objection|preference|context|data|input"
-    r"|details?|content|text|question|description|doubt|matter|one can (?:say|tell)|need|reason)\b"
-    r"|no (?:\w+ ){0,2}(?:idea|clue|opinion|answers?|response|reply|information|info|conclusion|judge?ment|way)\b"
-    rf"|no (?:\w+ ){{1,4}}(?:provided|given|supplied|attached|uploaded|determined|answered|told|said|drawn)\b"
-    r"|no\W{0,2}\d"
+_NO_NOUN = rf"no (?:\w+ ){{0,2}}(?:{_PICTURE}|one can (?:say|tell)|answers?|reply|response)\b(?! (?:of|with|on|in)\b)"
+_HEDGES = (
+    r"^(?:yes|no)\W+(?:but |only )*(?:if|unless|assuming|provided|(?:it |that )?depend\w*|maybe|perhaps)\b"
+    r"|\b(?:50|fifty)\W{0,2}(?:%|percent|50|fifty)|^no\W{0,2}\d|^no,? thank"
+)
+_MANNERS = (
+    rf"^yes\W+(?:please|sir|of course|certainly|sure)\W*$|^(?:yes|no)\W+(?:i'?m sorry|sorry|as an? ai)\b"
+    rf"|^yes\W+i (?:(?:can|could|do) )?(?:see|view|analy[sz]e|process|read|understand|describe|have) "
+    rf"(?:the |an? |any |your |this |these )?{_PICTURE}\b(?! (?:of|with|that|shows?|contains?|depicts?))"
+)
+_UNSURE_ABROAD = (
+    r"\bno (?:lo |la |se )?s[eé]\b|\bno tengo\b|\bno estoy\b|\bnon (?:lo )?so\b"
+    r"|\bahnung\b|\bwei(?:ß|ss) (?:es |ich )?nicht"
+    r"|\bsais pas\b|\bn[aã]o sei\b|\bweet (?:het |ik )?niet\b"
+)
+# Words by which a sentence goes on that explains an answer; "No" before any other word is a determiner, or foreign.
+_GOES_ON = re.compile(
+    r" (?:there|it|its|this|that|these|those|the|he|she|they|his|her|their|i|we|you|in|on|at|as|a|an|is|are|does|do"
+    r"|can|has|have|was|because|since|both|all|not|only|but|indeed|of course|to|for|from|\w+ly)\b(?! way\b)"
+)
+_SEEN = re.compile(
+    r"\b(?:visible|seen|shown|present|depicted|pictured|appears?|exists?|there|here"
+    rf"|(?:in|on) (?:the|this|that) {_PICTURE})\b"
+)
+_COMMON = frozenset(
+    "the this that there image picture photo are does can any yes answer question reply only word".split()  # noqa: SIM905
+)
+_QUOTES = re.compile(
+    r"\b(?:says?|said|saying|reads?|reading|words?|letters?|text|spells?|written|labell?ed)\W+$"
 )
 _EMPTY = frozenset(
     "yes no ok okay sure none null n/a na nan true false unknown nothing undefined caption description".split()  # noqa: SIM905
@@ -53,17 +79,33 @@ _EMPTY = frozenset(
 )
 
 
-def non_answer(text: str) -> bool:
-    """Whether a reply that begins with Yes or No answers nothing: "No idea.", "Yes, I'd be happy to help"."""
-    flat = _flat(text)[:400]
-    return bool(
-        re.match(_NO, flat)
-        or re.search(_HELPS, flat)
-        or re.search(_UNSURE, flat)
-        or re.match(r"(?:yes|no)\W+(?:i'?m sorry|sorry|as an ai)\b", flat)
-        or re.match(r"(?:yes|no) ?\?", flat)
-        or re.search(r"\b(?:what|which|how|would you|could you|do you)\b[^.!?]*\?$", flat)
-    )
+def non_answer(text: str, about: str = "") -> bool:
+    """Whether a reply that begins with Yes or No answers nothing: "No idea.", "No sé", "Yes... I mean no".
+
+    Read are the word alone, the word and punctuation, and the word and a sentence that explains it. Without
+    punctuation the sentence must go on as explanations do ("Yes there is"), say what is seen ("No dog is visible"), or
+    name what was asked about ("No dogs"). It must neither be a question nor take the answer back.
+
+    Args:
+        text: the reply.
+        about: the question.
+    """
+    flat = _flat(re.sub(r"\s*\n\s*", ". ", text.strip()))[:400]
+    label = flat[:3] if flat.startswith("yes") else flat[:2]
+    rest = flat[len(label) :]
+    first = re.split(r"[.!;](?:\s|$)|(?<=\?)", rest, maxsplit=1)[0]
+    if first.endswith("?") or re.search(r"\b(?:what|which|how|would you|could you|do you)\b[^.!?]*\?$", flat):
+        return True
+    if any(re.search(each, flat) for each in (_HEDGES, _MANNERS, _HELPS, _UNSURE, _UNSURE_ABROAD)):
+        return True
+    if _takes_back(rest, "no" if label == "yes" else "yes"):
+        return True
+    if label == "no" and re.match(_NO_NOUN, flat):
+        return True
+    if not re.match(r"[\W_]*\s\w", rest) or not re.match(r"[*_\"')\]]* \w", rest):
+        return False
+    explains = _GOES_ON.match(re.sub(r"^[*_\"')\]]+", "", rest)) or _SEEN.search(first)
+    return not (explains or rest.startswith(f" {label}") or _shares(first, about))
 
 
 def refuses(text: str) -> bool:
@@ -102,6 +144,21 @@ def endless(text: str) -> str:
     """A phrase that stands `AGAIN` times or more side by side in a text; empty when none does."""
     match = re.search(rf"\b(\w(?:.{{0,80}}?\w)?)(?:\W+\1\b){{{AGAIN - 1},}}", _flat(text).strip(" ."))
     return match[1] if match else ""
+
+
+def _takes_back(rest: str, other: str) -> bool:
+    """Whether the other answer follows as an answer, not as a word of the sentence: "... I mean no", "wait, yes"."""
+    alone = rf"\b{other}\b" + (r"(?![-'\"]?\s*[\"']?\w)" if other == "no" else r"(?!-)")
+    return any(not _QUOTES.search(rest[: match.start()]) for match in re.finditer(alone, rest))
+
+
+def _shares(text: str, about: str) -> bool:
+    """Whether a text names what a question is about, in some form of the word."""
+    said, asked = (
+        {word.rstrip("s")[:4] for word in re.findall(r"\w{3,}", each) if word not in _COMMON}
+        for each in (text, about.casefold())
+    )
+    return bool(said & asked)
 
 
 def _flat(text: str) -> str:

@@ -161,11 +161,12 @@ def parse_yes_no(reply: str) -> tuple[bool, str]:
     Raises:
         UnreadableReply: it starts with neither, or answers nothing: "No idea", "Yes and no".
     """
-    text = without_thoughts(reply).strip()
-    match = re.match(r"[\W_]*(yes|no)\b[\s\W_]*", text, flags=re.IGNORECASE)
-    if match is None or first_choice(text[match.start(1) :], ("Yes", "No")) is None:
+    text = re.sub(r"^[\W_]+", "", without_thoughts(reply))
+    place = first_choice(text, ("Yes", "No"))
+    match = re.search(r"\b(?:yes|no)(?![^\W_])[\s\W_]*", text, flags=re.IGNORECASE)
+    if place is None or match is None:
         raise UnreadableReply("an answer must start with Yes or No", reply=reply)
-    return match[1].lower() == "yes", text[match.end() :].strip()
+    return place == 0, text[match.end() :].strip()
 
 
 def parse_caption(reply: str) -> str:

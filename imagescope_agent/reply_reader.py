@@ -40,6 +40,8 @@ _VERB = re.compile(
     r"|by|would|does|most|clearly|definitely|for|with|comes|depicts)\b"
 )
 _NAMES = r"(?:\w{1,20}:)?(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad)"
+_MARKS = "*_`\"'([“”‘ "
+_PREFACE = re.compile(r"^(?:(?:the|my|final|short) ){0,3}(?:answer|verdict)\W{0,3}(?:is\b|[:=-])\W{0,4}")
 _TAG = re.compile(
     rf"(?P<begin><{_NAMES}(?:\s[^<>]{{0,80}})?>|<\|{_NAMES}\|>|\[THINK\]|◁think▷|<\|begin_of_thought\|>"
     r"|<\|channel\|>(?!final)\w{1,20}[^<]{0,80}<\|message\|>|<\|channel>\s*\w{1,20})"
@@ -174,12 +176,17 @@ def count(value: object) -> int:
     return int(value) if 0 <= value < TOKENS else 0
 
 
-def first_choice(text: str, choices: Sequence[str]) -> int | None:
-    """The choice that `text` begins with as a whole word, in any case; the longest such.
+def first_choice(text: str, choices: Sequence[str], about: str = "") -> int | None:
+    """The choice that `text` begins with as a whole word, in any case, also after "Answer:"; the longest such.
 
     None if there is none, if another is named beside it, or if what follows shows that nothing is answered.
+
+    Args:
+        text: the reply.
+        choices: the labels.
+        about: the question.
     """
-    start = text.strip().lstrip("*\"'([“”‘").casefold()
+    start = _PREFACE.sub("", text.strip().lstrip(_MARKS).casefold()).lstrip(_MARKS)
     found = None
     for index, choice in enumerate(choices):
         word = choice.strip().casefold()
@@ -193,7 +200,7 @@ def first_choice(text: str, choices: Sequence[str]) -> int | None:
     word = choices[found].strip().casefold()
     rest, others = start[len(word) :], [each for place, each in enumerate(choices) if place != found]
     article = word in ("a", "i") and re.match(r"\s+(?!and\b|or\b)[a-z]", rest) and not re.match(_VERB, rest)
-    if names_several(rest, others) or article or (word in ("yes", "no") and non_answer(start)):
+    if names_several(rest, others) or article or (word in ("yes", "no") and non_answer(start, about)):
         return None
     return found
 

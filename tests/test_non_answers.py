@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 
 import pytest
 
 from imagescope_agent.errors import UnreadableReply
 from imagescope_agent.judges.replies import parse_grade, parse_order
-from imagescope_agent.nodes.drift import _english, strayed_words
+from imagescope_agent.mllms.role import Request, Role
+from imagescope_agent.mllms.scripted import Scripted
+from imagescope_agent.nodes.drift import _english, content_words, strayed_words
 from imagescope_agent.non_answers import says_nothing
 from imagescope_agent.parsing import parse_caption, parse_intent, parse_predicates, parse_yes_no
 from imagescope_agent.reply_reader import first_choice
@@ -20,23 +24,59 @@ SAID = """Yes|**Yes**|Yes, it is.|No, there is no dog.|No, I cannot see a dog.|N
 No, the sky is not clear.
 Yes, no doubt about it|No, I don't see any square.|“No”|Yes, he is happy.|No red square is shown in the image"""
 
+# wordings that nothing was made for, in the shapes: no word of the two, another language, taken back, hedged, both,
+# a determiner before what is no thing, manners, about the picture itself
+NEITHER = """N/A|None|Neither|Neither yes nor no|Not applicable|Unclear|Nothing|Nothing visible
+Nobody knows|Maybe|Y/N|?|Nope|Nein, keine Ahnung|No, keine Ahnung|No sé|No lo sé|No, no lo sé
+No puedo decirlo|No lo so|Non lo so|Não sei|No hay manera|Yes... I mean no|Yes... or rather no
+No - wait, yes|No, wait. Yes.|Yes. Actually, no.|Yes? No?|NO... hmm... yes|Yes (or maybe no)
+Yes, if the picture shows a car|No, unless it is hidden|Yes, I guess?|No, right?|Yes (50%)|Yes, maybe
+Yes, but I cannot be certain|yes / no|"Yes" or "No"|Yes = 1, No = 0|Yes/No/Unsure|Yes & No
+Answer: yes or no|Answer: unknown|The answer is not clear|YES NO|No decision possible|No verdict
+No evidence either way|No way!|No determination can be made|No signal|No wonder|No match found|Yes, please
+No, thank you|Yes, of course!|Yes man|Yes, I can see the image.|No, I don't have the picture
+No picture was shared|No data available|No one can tell|No. 1|Yes, what would you like to know?
+No, could you send it again?|No, it is impossible to tell"""
+EITHER = """yes.|NO!|*No*|"No"|'Yes.'|(Yes)|[No]|`Yes`|_No_|Yes, there is a red car.|yes - the car is red
+Yes: it is red|Yes it is|Yes the car is red|No it is not|No the car is blue
+No cars are visible in the image|No people are present|No one is visible|No, no, no dog here|Answer: yes
+Answer: No|The answer is yes.|Final answer: **Yes**|**Answer:** Yes|No, the sign says "Yes"
+Yes, it is a sign with the word "no" on it|Yes clearly|No, not at all|No; blue|No (it is blue)
+Yes, there are two; one has no wheels|Yes, I can see an image of a car|Yes, please see the car on the left
+Yes, it has no roof"""
+
 
 def split(lines: str) -> list[str]:
     return [each for line in lines.splitlines() for each in line.split("|")]
 
 
-@pytest.mark.parametrize("text", split(NONE))
+@pytest.mark.parametrize("text", split(NONE) + split(NEITHER))
 def test_no_verdict_is_read_from_what_answers_nothing(text: str) -> None:
     assert first_choice(text, ("Yes", "No")) is None
     with pytest.raises(UnreadableReply):
         parse_yes_no(text)
 
 
-@pytest.mark.parametrize("text", split(SAID))
+@pytest.mark.parametrize("text", split(SAID) + split(EITHER))
 def test_a_verdict_is_read_from_an_answer(text: str) -> None:
-    yes = "yes" in text[:5].lower()
+    yes = re.search(r"yes|no", text.lower())[0] == "yes"  # type: ignore[index]
     assert first_choice(text, ("Yes", "No")) == (0 if yes else 1)
     assert parse_yes_no(text)[0] is yes
+
+
+@pytest.mark.parametrize("line", ["Yes\n\nThe car is red.", "No\nThere is a truck."])
+def test_a_line_ends_an_answer(line: str) -> None:
+    assert first_choice(line, ("Yes", "No")) == (0 if line.startswith("Yes") else 1)
+    assert first_choice(line + "\nYes\nNo", ("Yes", "No")) is None
+
+
+@pytest.mark.parametrize("text", ["No dogs", "No dog.", "No brown dog", "**No** dogs"])
+def test_what_was_asked_about_may_follow_no_at_once(text: str) -> None:
+    model = Scripted([text, "No clue at all"])
+    requests = [Request(text="Is there a dog on the lawn?")] * 2
+    choice = asyncio.run(Role("verifier", model).choose(requests, ("Yes", "No")))
+    assert choice.probabilities == [[0.0, 1.0], [0.5, 0.5]]
+    assert [each["kind"] for each in choice.notes] == ["fallback", "unreadable"]
 
 
 @pytest.mark.parametrize(
@@ -111,6 +151,22 @@ def test_a_quote_or_a_foreign_word_does_not_switch_the_guard_off() -> None:
 def test_a_question_about_another_thing_is_told() -> None:
     assert strayed_words("Is there an oven?", "a red square")
     assert not strayed_words("Is there a square?", "a red square") and not strayed_words("Is it blue?", "red")
+
+
+@pytest.mark.parametrize("question", ["Is it an oven?", "Does it show a tall giraffe?", "Is this a kitchen?"])
+def test_a_question_about_it_names_what_was_told(question: str) -> None:
+    assert strayed_words(question, "a red square, make it bigger")
+    assert not strayed_words(question, "make it bigger", known=False)  # it may be an oven
+    assert not strayed_words(question, f"no {content_words(question)}")
+
+
+LIKE = """Is it blue?|Is it a square?|Is it a different color?|Is she a lady?|Is it a bigger shape?|Is it outdoors?
+Are they alike?|Is it in the corner?|Does it have 2 or more sides?"""
+
+
+@pytest.mark.parametrize("question", split(LIKE))
+def test_what_it_is_like_may_be_said_in_other_words(question: str) -> None:
+    assert not strayed_words(question, "a red square, make it bigger")
 
 
 def test_json_that_says_two_things_says_none() -> None:

@@ -20,12 +20,13 @@ from imagescope_agent.errors import (
     may_pass,
 )
 from imagescope_agent.mllms.protocols import UnusableLabels
-from imagescope_agent.mllms.provider_errors import as_ours, timed_out
+from imagescope_agent.mllms.provider_errors import as_ours, reached, timed_out
 
 #: What is asked to see whether a model answers at all.
 SMALL_TALK = "Say Yes."
 _SHORT = 16  # tokens of the answer to it
 _PATIENCE = 30.0  # seconds for the answer to it
+_RECENT = 300.0  # seconds for which an answer shows that a model works that can still be reached
 _PAUSES = (0.5, 1.0)  # seconds before a request that failed in passing is sent again
 
 _Value = TypeVar("_Value")
@@ -40,8 +41,8 @@ class Liveness:
 
     def __init__(self) -> None:
         self.answered: float | None = None
-        self._away: tuple[float, BackendUnavailable] | None = (
-            None  # when it did not answer small talk, and why
+        self._silent: tuple[float, bool] | None = (
+            None  # when small talk was not answered; whether it was reached
         )
         self._locks: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
             weakref.WeakKeyDictionary()
@@ -51,33 +52,40 @@ class Liveness:
         """Record an answer."""
         self.answered = time.monotonic()
 
-    async def answers_since(self, began: float, small_talk: Callable[[], Awaitable[object]]) -> bool:
+    async def answers_since(
+        self, began: float, small_talk: Callable[[], Awaitable[object]], error: BackendUnavailable
+    ) -> bool:
         """Whether the model answered anything since `began`; if nothing yet, it is asked `small_talk`.
+
+        A model that fails at small talk, too, still counts where it can be reached and answered in the last minutes,
+        in whatever batch or step: small talk may be what it cannot take.
 
         Args:
             began: when the request that failed was sent (monotonic).
             small_talk: asks the smallest question.
+            error: how it failed.
         """
         lock = self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
         async with lock:
             if self.answered is not None and self.answered >= began:
                 return True
-            if self._away is not None and self._away[0] >= began:
-                return False
-            asked = time.monotonic()
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    await small_talk()
-            except BackendUnavailable as error:
-                self._away = asked, error
-                return False
-            except TimeoutError:
-                self._away = asked, BackendUnavailable("no answer")
-                return False
-            except (ImageScopeError, UnusableLabels):
-                pass  # a refusal, or an answer that cannot be read, comes from a model that is there
-            self.alive()
-            return True
+            if self._silent is None or self._silent[0] < began:
+                asked = time.monotonic()
+                try:
+                    async with asyncio.timeout(_PATIENCE):
+                        await small_talk()
+                except BackendUnavailable as silent:
+                    self._silent = asked, reached(silent)
+                except TimeoutError:
+                    self._silent = asked, False
+                except (ImageScopeError, UnusableLabels):
+                    self.alive()  # a refusal, or an answer that cannot be read, comes from a model that is there
+                    return True
+                else:
+                    self.alive()
+                    return True
+            lately = self.answered is not None and self.answered > began - _RECENT
+            return lately and self._silent[1] and reached(error)
 
 
 async def answer_of(model: BaseChatModel, ask: Callable[[], Awaitable[_Value]]) -> _Value:
@@ -101,7 +109,7 @@ async def answer_of(model: BaseChatModel, ask: Callable[[], Awaitable[_Value]]) 
         except (RequestFailed, UnusableModel):
             raise
         except BackendUnavailable as error:
-            if not await liveness.answers_since(began, lambda: _greet(model)):
+            if not await liveness.answers_since(began, lambda: _greet(model), error):
                 raise
             if pause is None or not _passing(error):
                 raise RequestFailed(str(error)) from error

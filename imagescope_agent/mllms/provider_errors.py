@@ -9,9 +9,11 @@ from typing import Any
 
 from imagescope_agent.errors import (
     BackendUnavailable,
+    Exhausted,
     ImageScopeError,
     Misconfigured,
     RequestRefused,
+    ServerFails,
     UnreadableReply,
     shorten,
 )
@@ -30,6 +32,7 @@ _AWAY = (
     "timeout timedout deadline connect transport network unavailable servererror protocolerror notready "
     "internalfailure readerror writeerror chunkedencoding gaierror"
 )
+_UNREACHED = "timeout timedout deadline connect transport network gaierror"
 _GARBLED = "decodeerror outputparser validationerror responseparsing responsevalidation"
 _KEYS = (
     "authentic permission accessdenied unauthor forbidden unrecognizedclient expiredtoken apikey credential "
@@ -92,6 +95,19 @@ def timed_out(error: BaseException) -> bool:
         isinstance(each, TimeoutError) or _named([_flat(type(each).__name__)], "timeout timedout deadline")
         for each in _chain(error)
     )
+
+
+def reached(error: BackendUnavailable) -> bool:
+    """Whether a request came to the model and failed there: no connection, time-out, denial or limit is to blame.
+
+    Of an error that nothing foreign is behind, whoever raised it says that it is away.
+    """
+    if isinstance(error, Misconfigured | Exhausted) or error.__cause__ is None:
+        return isinstance(error, ServerFails)
+    chain = list(_chain(error.__cause__))
+    names = [_flat(type(each).__name__) for each in chain]
+    outside = any(isinstance(each, TimeoutError | ConnectionError) for each in chain)
+    return not outside and not _named(names, f"{_UNREACHED} {_BUSY}")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -279,9 +279,9 @@ class Role:
         rows: list[list[float]] = []
         refused: dict[int, str] = {}
         failed = frozenset(i for i, reply in enumerate(replies) if isinstance(reply.problem, RequestFailed))
-        for place, reply in enumerate(replies):
+        for place, (request, reply) in enumerate(zip(requests, replies, strict=True)):
             notes += reply.notes
-            index = None if reply.problem else first_choice(reply.text, choices)
+            index = None if reply.problem else first_choice(reply.text, choices, request.text)
             if index is not None:
                 rows.append([float(index == column) for column in range(len(choices))])
                 continue

@@ -41,6 +41,9 @@ _FOREIGN = """
     het een met zonder op niet och ett med utan det
 """
 _NUMBERS = frozenset("two three four five six seven eigh nine ten many seve coun numb".split())  # noqa: SIM905
+_PRONOUNS = "its|they|them|these|those|he|she"
+#: Stems of what anything may be or have.
+_GENERIC = frozenset("colo diff kind type sing pair part piec shad styl vers".split())  # noqa: SIM905
 _UNRELATED = (
     "a red car on a street",
     "a dog in the grass",
@@ -134,13 +137,21 @@ def strange(intent: Intent, query: str, known: str) -> bool:
     return len(found) < FOUND * len(wanted)
 
 
-def strayed_words(text: str, told: str) -> bool:
+def strayed_words(text: str, told: str, *, known: bool = True) -> bool:
     """Whether an English question names a thing, and nothing that was told.
 
-    What is asked of "it" or "them" may be said in other words, and so may a number.
+    What "it" or "they" are like may be said in other words, and so may a number; what "it" is or has was told, too.
+
+    Args:
+        text: the question.
+        told: the request, and what is known of the reference.
+        known: whether that tells what "it" is.
     """
-    if re.match(r"\W*\w+ (?:it|its|this|that|they|them|these|those|he|she)\b", text.lower()):
-        return False
+    if about := re.match(rf"\W*\w+ (?:(it|this|that)|{_PRONOUNS})\b(.*)", text.lower()):
+        if not (known and about[1] and re.search(r"\ban? \w", about[2])):
+            return False
+        if content_words(about[2]) <= _GENERIC:
+            return False
     words = {word for word in content_words(text) if not word.isdigit()} - _NUMBERS
     return bool(words) and _english(told) and not words & content_words(told)
 

@@ -151,7 +151,12 @@ def strayed(question: str, steps: Sequence[Instruction], state: State, examples:
         return "is a refusal"
     caption = state.get("reference_caption", "")
     everything = " ".join([told, state.get("query", ""), *_described(state), caption])
-    return "asks about what the query does not mention" if strayed_words(question, everything) else ""
+    known = caption != UNKNOWN_REFERENCE
+    return (
+        "asks about what the query does not mention"
+        if strayed_words(question, everything, known=known)
+        else ""
+    )
 
 
 _PLACEHOLDER = re.compile(

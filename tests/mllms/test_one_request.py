@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -13,6 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field, SecretStr
 
+from imagescope_agent.doctor import SchemaProbe
 from imagescope_agent.errors import (
     BackendUnavailable,
     Exhausted,
@@ -22,6 +26,9 @@ from imagescope_agent.errors import (
     UnusableModel,
     may_pass,
 )
+from imagescope_agent.mllms import liveness
+from imagescope_agent.mllms.liveness import SMALL_TALK
+from imagescope_agent.mllms.openai.connection import Server
 from imagescope_agent.mllms.openai.endpoint import Endpoint
 from imagescope_agent.mllms.openai.rate_limit import retry_after
 from imagescope_agent.mllms.protocols import UnusableLabels
@@ -137,6 +144,62 @@ def test_a_strange_exception_costs_its_request(error: Exception) -> None:
     assert len(away.asked) <= 2  # itself and the small question: a node's own retries are not multiplied
 
 
+def earlier(model: BaseChatModel, then: Callable[[], object]) -> Any:
+    """What a role's batch is answered after which its model answered one request, and `then` was done."""
+    role = Role("verifier", model)
+    assert asyncio.run(role.choose([request(1)], ("Yes", "No"))).probabilities
+    then()
+    return asyncio.run(role.choose_some([request(2)], ("Yes", "No"), ()))
+
+
+@pytest.mark.parametrize("fault", ["500", "503"])
+def test_an_answer_of_an_earlier_batch_tells_that_the_model_works(
+    fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = False
+
+    def fails(body: dict[str, Any]) -> Raw | None:
+        return FAILS[fault] if broken and quirks.text(body) in ("Is it 2?", SMALL_TALK) else None
+
+    def breaks() -> None:
+        nonlocal broken
+        broken = True
+
+    with FakeServer(quirk=fails) as server:
+        assert earlier(endpoint(server), breaks).failed == {0}
+        broken = False
+        monkeypatch.setattr(liveness, "_RECENT", 0.0)  # it is forgotten
+        with pytest.raises(BackendUnavailable) as caught:
+            earlier(endpoint(server), breaks)
+        assert not isinstance(caught.value, RequestFailed)
+
+
+def test_an_answer_of_an_earlier_batch_does_not_keep_a_dead_server_alive() -> None:
+    with FakeServer() as server, pytest.raises(BackendUnavailable) as caught:
+        earlier(endpoint(server), server.stop)
+    assert not isinstance(caught.value, RequestFailed)
+
+
+@pytest.mark.parametrize(
+    ("error", "works"),
+    [(KeyError("choices"), True), (RuntimeError("odd"), True), (ConnectionError("no"), False)],
+)
+def test_a_strange_model_that_answered_before_works_while_it_can_be_reached(
+    error: Exception, works: bool
+) -> None:
+    model = Stranger(error=error)
+
+    def breaks() -> None:
+        model.at = ""
+
+    if works:
+        assert earlier(model, breaks).failed == {0}
+        return
+    with pytest.raises(BackendUnavailable) as caught:
+        earlier(model, breaks)
+    assert not isinstance(caught.value, RequestFailed)
+
+
 def test_a_date_says_when_to_ask_again() -> None:
     later = datetime.now(UTC) + timedelta(seconds=40)
     assert 30 < retry_after(format_datetime(later, usegmt=True)) <= 40
@@ -169,13 +232,58 @@ def test_being_asked_to_wait_is_no_attempt_and_all_ask_more_slowly() -> None:
     assert all(reply.problem is None for reply in replies)
 
 
-def test_a_parameter_that_makes_the_server_busy_is_left_out() -> None:
-    def busy(body: dict[str, Any]) -> Raw | None:
-        return Raw(status=503, content={"error": "try later"}) if "logprobs" in body else None
+def test_after_429_nobody_asks_before_the_time_and_fewer_ask_at_a_time() -> None:
+    wave, waits = 4, 1.0
+    together, lock = threading.Barrier(wave), threading.Lock()
+    come: list[float] = []
+    told: list[float] = []
+    under_way = [0]
+    most: list[int] = []
 
-    with FakeServer(quirk=busy) as server:
-        choice = asyncio.run(Role("x", endpoint(server)).choose([request(1)], ("Yes", "No")))
-    assert choice.probabilities == [[1.0, 0.0]] and "logprobs" in choice.notes[0]["detail"]
+    def limited(body: dict[str, Any]) -> Raw | None:
+        with lock:
+            come.append(time.monotonic())
+            first = len(come) <= wave
+        if first:
+            together.wait(60)
+            told.append(time.monotonic())
+            return Raw(status=429, content={"error": "slow down"}, headers={"retry-after": str(waits)})
+        with lock:
+            under_way[0] += 1
+            most.append(under_way[0])
+        time.sleep(0.03)
+        with lock:
+            under_way[0] -= 1
+        return None
+
+    async def ask(client: Server) -> list[dict[str, Any]]:
+        bodies = [{"model": "m", "messages": [{"content": str(number)}]} for number in range(10)]
+        return await asyncio.gather(*map(client.ask, bodies))
+
+    with FakeServer(quirk=limited) as server:
+        answers = asyncio.run(ask(endpoint(server, concurrency=wave).server()))
+    assert len(answers) == 10 and len(come) == 10 + wave  # only what was held back was sent again
+    assert min(come[wave:]) >= min(told) + waits  # also what had not been told
+    assert max(most[:8]) <= wave // 2 and max(most) < wave
+
+
+@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("name", ["logprobs", "temperature", "response_format", "max_tokens"])
+def test_a_parameter_that_makes_the_server_fail_is_left_out(name: str, status: int) -> None:
+    def busy(body: dict[str, Any]) -> Raw | None:
+        return Raw(status=status, content={"error": "try later"}) if name in body else None
+
+    with FakeServer(quirk=busy, answer=lambda body: "Yes, {}") as server:
+        role = Role("x", endpoint(server))
+        if name == "logprobs":
+            notes = asyncio.run(role.choose([request(1)], ("Yes", "No"))).notes
+        else:
+            options = {"schema": SchemaProbe} if name == "response_format" else {}
+            (reply,) = asyncio.run(role.ask([request(1)], **options))  # type: ignore[arg-type]
+            assert reply.text and name not in server.asked[-1]
+            notes = reply.notes
+    wanted = {"response_format": "schema"}.get(name, name)
+    assert any(wanted in each["detail"].lower() for each in notes), notes
 
 
 def test_a_model_that_thinks_is_given_room_under_the_name_it_wants() -> None:

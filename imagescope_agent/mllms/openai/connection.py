@@ -20,6 +20,7 @@ from imagescope_agent.errors import (
     Exhausted,
     Misconfigured,
     RequestRefused,
+    ServerFails,
     UnreadableReply,
     shorten,
 )
@@ -36,10 +37,6 @@ _ALL_WAITS = 60.0  # seconds that a request is held back in all by a server that
 _SPENT = re.compile(r"insufficient[ _]?(?:quota|funds|credit|balance)|out of credits?|credit balance", re.I)
 _TOO_LARGE = re.compile(r"too (?:large|long|big)|request size|reduce the (?:length|size|number)", re.I)
 _LONGEST_INTEGER = 18  # digits; what is longer counts nothing, and Python refuses to read thousands of them
-
-
-class ServerFails(Exhausted):
-    """Every attempt ended in HTTP 5xx: the server is there, and what it was asked may be the reason."""
 
 
 class Denied(Misconfigured):

@@ -260,9 +260,8 @@ class Endpoint(BaseChatModel):
             options=options,
         )
         reading = Reading(negotiator, whole=kwargs.get("response_format") is not None)
-        reply = await reading.read(
-            question, larger=0 if kwargs.get("max_tokens") else _LARGER * question.limit
-        )
+        larger = 0 if kwargs.get("max_tokens") else _LARGER * question.limit
+        reply = await reading.read(question, larger=larger)
         notes += [_note("fallback", detail) for detail in reading.remarks]
         message = AIMessage(
             content=reply.text,

@@ -19,9 +19,9 @@ from weakref import WeakKeyDictionary
 
 from PIL import Image
 
-from imagescope_agent.errors import RequestRefused, UnreadableReply, shorten
+from imagescope_agent.errors import RequestRefused, ServerFails, UnreadableReply, shorten
 from imagescope_agent.mllms.liveness import SMALL_TALK
-from imagescope_agent.mllms.openai.connection import Denied, ServerFails
+from imagescope_agent.mllms.openai.connection import Denied
 from imagescope_agent.mllms.openai.dialect import Dialect, Question
 from imagescope_agent.mllms.protocols import UnusableLabels
 

@@ -6,8 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from imagescope_agent.errors import BackendUnavailable, BadInput, Misconfigured, UnreadableReply, shorten
-from imagescope_agent.mllms.openai.connection import Server, ServerFails
+from imagescope_agent.errors import (
+    BackendUnavailable,
+    BadInput,
+    Misconfigured,
+    ServerFails,
+    UnreadableReply,
+    shorten,
+)
+from imagescope_agent.mllms.openai.connection import Server
 from imagescope_agent.mllms.openai.dialect import Question
 from imagescope_agent.mllms.openai.negotiation import Negotiator, greeting
 from imagescope_agent.mllms.openai.responses import first_token_weights, holds

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 
 from imagescope_agent.doctor import check
 from imagescope_agent.doctor_report import DoctorReport, Finding
@@ -105,3 +109,59 @@ def test_a_model_that_never_answers_readably_fails(text: str, check_name: str, t
         report = check(profile(tmp_path, options))
     found = {finding.check: finding for finding in report.findings}
     assert not found[check_name].ok and not report.ok
+
+
+class Stranger(BaseChatModel):
+    """A chat model as other packages write them: it knows nothing of labels, schemas or this package's errors."""
+
+    fails: str = ""
+
+    @property
+    def _llm_type(self) -> str:
+        return "stranger"
+
+    def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
+        shown = any(not isinstance(part, str) and part["type"] == "image" for part in messages[-1].content)
+        if self.fails == "always":
+            raise KeyError("choices")
+        if self.fails == "limited":
+            raise RateLimitError("Error code: 429 - slow down")
+        if self.fails == "pictures" and shown:
+            raise BadRequestError("Error code: 400 - this model does not take pictures")
+        asks = "name a thing" in messages[-1].text.lower()
+        text = "It is hard to say." if self.fails == "labels" else "Yes, it is."
+        return ChatResult(
+            generations=[
+                ChatGeneration(
+                    message=AIMessage(content='{"word": "house", "number": 3}' if asks else text),
+                )
+            ]
+        )
+
+
+class RateLimitError(Exception):
+    """As clients of servers name it."""
+
+
+class BadRequestError(Exception):
+    """As clients of servers name it."""
+
+
+@pytest.mark.parametrize(
+    ("fails", "failing", "told"),
+    [
+        ("", [], "answers are read as text"),
+        ("pictures", ["sees pictures"], "does not take pictures"),
+        ("labels", ["label probabilities"], "It is hard to say."),
+        ("limited", ["sees pictures", "answers a question"], "RateLimitError"),
+        ("always", ["sees pictures", "answers a question"], "KeyError"),
+    ],
+)
+def test_a_model_of_another_package_is_asked_as_any_other(
+    fails: str, failing: list[str], told: str, tmp_path: Path
+) -> None:
+    report = check(profile(tmp_path, f'mllm = "{__name__}:Stranger"\nfails = "{fails}"'))
+    found = {finding.check: finding for finding in report.findings if finding.what != "embedder"}
+    assert [name for name, finding in found.items() if not finding.ok] == failing, report.table()
+    assert any(told in finding.detail for finding in found.values()), report.table()
+    assert all("\n" not in finding.detail for finding in found.values())
