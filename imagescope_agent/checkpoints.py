@@ -29,6 +29,7 @@ POSTGRES = ("postgresql://", "postgres://")
 SETUP_LOCK = 0x696D6167  # any number that is always the same: whoever makes the tables holds it
 
 
+TAKES_NOTHING = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR_WRITE")
 #: What values of a wrong kind cause where they are used.
 DAMAGE = (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
@@ -57,8 +58,41 @@ async def open_checkpoints(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
         raise ReadOnly(_unusable(path, error)) from error
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
-        kind = ReadOnly if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")) else BadInput
+        kind = ReadOnly if name.startswith(TAKES_NOTHING) else BadInput
         raise kind(_unusable(path, error)) from error
+
+
+@asynccontextmanager
+async def open_readable(path: Path, problem: ReadOnly) -> AsyncIterator[AsyncSqliteSaver]:
+    """A checkpoint store in one SQLite file that nothing can be written into: what it holds can be read.
+
+    Args:
+        path: the file.
+        problem: why it cannot be written.
+
+    Raises:
+        ReadOnly: there is no such file; the problem as given.
+        BadInput: it is no such store.
+    """
+    if not path.is_file():
+        raise problem
+    try:
+        # beside a file that was closed well there is no log to read, and none can be made
+        log = path.with_name(f"{path.name}-wal")
+        how = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
+        async with aiosqlite.connect(
+            f"{path.resolve().as_uri()}?{how}", uri=True, timeout=PATIENCE
+        ) as connection:
+            await connection.execute_fetchall("pragma trusted_schema=off")
+            await asyncio.to_thread(_require_tables_only, path, how)
+            yield AsyncSqliteSaver(connection, serde=_plain())
+    except (sqlite3.Error, OSError) as error:
+        raise BadInput(_unusable(path, error)) from error
+
+
+def _require_tables_only(path: Path, how: str) -> None:
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True)) as base:
+        require_tables_only(base)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import random
 import sqlite3
 import stat
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,26 @@ def parse_json(text: str | bytes, *, deepest: int = DEEPEST, most: int | None = 
         if not level:
             return value
     raise ValueError(f"nested more than {deepest} deep")
+
+
+def inflate(data: bytes, most: int) -> bytes:
+    """What zlib compressed.
+
+    Args:
+        data: the compressed bytes.
+        most: bytes that may come out.
+
+    Raises:
+        ValueError: it is damaged, cut off, or more than that.
+    """
+    unpacker = zlib.decompressobj()
+    try:
+        plain = unpacker.decompress(data, most + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    if len(plain) > most or not unpacker.eof:
+        raise ValueError("it is too large, or cut off")
+    return plain
 
 
 def _inside(value: Any) -> list[Any]:

@@ -66,8 +66,7 @@ def require_answers(state: State) -> None:
         RequestRefused: every question was refused; says why the first was.
     """
     refused = [note for note in state.get("notes", []) if note["kind"] == "refused"]
-    before = [entry for turn in state.get("turns", []) for entry in turn["usage"]]
-    answered = any(entry["calls"] for entry in [*before, *state.get("usage", [])])
+    answered = state.get("calls", 0) or any(entry["calls"] for entry in state.get("usage", []))
     if not answered and any(note["step"] != JudgeTop.step for note in refused):
         raise RequestRefused(f"no model answers anything: {refused[0]['detail']}")
 
