@@ -43,6 +43,10 @@ class Misconfigured(BackendUnavailable):
     """A model does not answer because of its key, name or address; asking again does not help."""
 
 
+class ModelFailed(BackendUnavailable):
+    """A model raised what nothing is known about: asking a few times more may help, for ever it does not."""
+
+
 class UnusableModel(Misconfigured):
     """A local model cannot be loaded or run as configured: its folder, dtype, device, or this machine's memory."""
 

@@ -111,14 +111,20 @@ class Chats:
             for thread, each in await self.store.all()
         ]
 
-    async def compact(self) -> int:
-        """Convert the conversations of older versions and give free room back to the disk; how many were converted."""
+    async def compact(self) -> tuple[int, int, int]:
+        """Convert the conversations of older versions, and give free room back to the disk.
+
+        Returns:
+            How many were converted, and the bytes of the store before and after.
+        """
         self.store.require_writable()
+        database = self.store.turns.database
+        before = await database.size(free=True)
         older = [thread for thread, _ in await self.store.all_older()]
         for thread in older:
             await self.store.find(thread)
-        await self.store.turns.database.shrink()
-        return len(older)
+        await database.shrink()
+        return len(older), before, await database.size(free=True)
 
     async def delete(self, thread: str) -> None:
         """Delete a conversation.

@@ -37,8 +37,8 @@ class Database(Protocol):
         """Give the room of deleted rows back to the disk."""
         ...
 
-    async def size(self) -> int:
-        """Bytes of all that is stored."""
+    async def size(self, *, free: bool = False) -> int:
+        """Bytes of all that is stored; with `free`, also those that wait for the next rows."""
         ...
 
 
@@ -77,13 +77,13 @@ class SqliteDatabase:
             await self._execute("vacuum")
             await self._execute("pragma wal_checkpoint(truncate)")
 
-    async def size(self) -> int:
-        """See `Database.size`; without pages that are free for the next rows."""
-        pages, free, size = [
+    async def size(self, *, free: bool = False) -> int:
+        """See `Database.size`."""
+        pages, unused, size = [
             (await self.fetch(f"pragma {name}"))[0][0]
             for name in ("page_count", "freelist_count", "page_size")
         ]
-        return int((pages - free) * size)
+        return int((pages - (0 if free else unused)) * size)
 
     async def _execute(self, sql: str, *values: Any) -> Rows:
         return [tuple(row) for row in await self._connection.execute_fetchall(sql, values)]
@@ -131,8 +131,10 @@ class PostgresDatabase:
         """See `Database.shrink`."""
         await self.fetch("vacuum full")
 
-    async def size(self) -> int:
-        """See `Database.size`: of the database's tables and indexes, with rows that are not vacuumed yet."""
+    async def size(self, *, free: bool = False) -> int:
+        """See `Database.size`; without `free`, rows that are not in use any more are vacuumed first."""
+        if not free:
+            await self.fetch("vacuum")
         found = await self.fetch(
             "select coalesce(sum(pg_total_relation_size(relid)), 0) from pg_stat_user_tables"
         )

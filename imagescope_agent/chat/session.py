@@ -81,8 +81,8 @@ class Session:
         Raises:
             BadInput: the message cannot be used, or not be kept; nothing is changed and no model is asked.
             BackendUnavailable: a model does not answer; the turn is kept, the next call finishes it, `undo`
-                withdraws it. One that will not answer later either (`Misconfigured`), and any other exception of a
-                model, gives the message up: the conversation stands as before it, and a note says why.
+                withdraws it. One that will not answer later either (`Misconfigured`, `ModelFailed`), and any
+                other error of a model, gives the message up: the conversation stands as before it, and a note says why.
         """
         return await self._say(message, image, None, progress)
 

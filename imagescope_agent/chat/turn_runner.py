@@ -13,7 +13,7 @@ from imagescope_agent.chat.database import is_storage_error
 from imagescope_agent.chat.older import AT_REST
 from imagescope_agent.chat.store import GRAPH, ConversationStore
 from imagescope_agent.chat.turns import Conversation, found_verdicts, kept_state
-from imagescope_agent.errors import ImageScopeError, may_pass, shorten
+from imagescope_agent.errors import ImageScopeError, ModelFailed, may_pass, shorten
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
 from imagescope_agent.nodes.chat.parse_message import PARSED, CheckedMessage
 from imagescope_agent.records import NoteDict, note
@@ -55,7 +55,8 @@ class TurnRunner:
 
         Raises:
             BackendUnavailable: a model does not answer now; the message stays pending.
-            Exception: what else a model raises; the message is given up, and a note says why.
+            ImageScopeError: what else a model raises (`ModelFailed`, `Misconfigured`, ...); the message is given up,
+                and a note says why.
         """
         pending = conversation.pending or {}
         message = {name: pending.get(name) for name in ("query", "reference", "feedback")}
@@ -100,7 +101,8 @@ class TurnRunner:
             if head is None or head.next not in AT_REST:
                 raise ImageScopeError(f"the turn did not end; it stopped before {head and head.next}")
         except Exception as error:
-            if not may_pass(error) and not is_storage_error(error):
+            later = may_pass(error) and not isinstance(error, ModelFailed)
+            if not later and not is_storage_error(error):
                 await self.give_up(conversation, message, error)
             raise
         return await self._write_down(conversation, standing, head.values), head.values

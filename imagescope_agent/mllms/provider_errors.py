@@ -11,6 +11,7 @@ from imagescope_agent.errors import (
     BackendUnavailable,
     ImageScopeError,
     Misconfigured,
+    ModelFailed,
     RequestRefused,
     UnreadableReply,
     shorten,
@@ -81,7 +82,7 @@ def meaning(error: Exception, model: str) -> ImageScopeError:
         return Misconfigured(f"{model} is denied ({told}); mend its key, name or address")
     if kind is BackendUnavailable:
         return BackendUnavailable(f"{model} does not answer ({told}); try again later: finished work is kept")
-    return BackendUnavailable(
+    return ModelFailed(
         f"{model} failed ({told}); see that it works by itself, or name another model in the profile"
     )
 
