@@ -130,6 +130,9 @@ def _look_at(path: Path) -> None:
             raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), str(each))
     with closing(sqlite3.connect(path, timeout=PATIENCE)) as base:
         require_tables_only(base)
+        base.execute(
+            "pragma auto_vacuum=incremental"
+        )  # of a new file: it can be cut when a connection is closed
         use_write_ahead_log(base, PATIENCE)
 
 

@@ -50,6 +50,7 @@ async def open_chats(
         chats = Chats(services, saver, loaded, place, read_only)
         await chats.store.setup()
         yield chats
+        await chats.store.close()
 
 
 class Chats:

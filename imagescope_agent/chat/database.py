@@ -33,8 +33,12 @@ class Database(Protocol):
         """Run statements of which all or none take effect."""
         ...
 
+    async def trim(self) -> None:
+        """Give free room at the end back to the disk, where that is cheap."""
+        ...
+
     async def shrink(self) -> None:
-        """Give the room of deleted rows back to the disk."""
+        """Give all free room back to the disk; nobody else can use the database meanwhile."""
         ...
 
     async def size(self, *, free: bool = False) -> int:
@@ -71,9 +75,16 @@ class SqliteDatabase:
                 await self._connection.rollback()
                 raise
 
+    async def trim(self) -> None:
+        """See `Database.trim`; a database made by an older version keeps its size until it is shrunk."""
+        async with self._lock:
+            await self._execute("pragma incremental_vacuum")
+            await self._connection.commit()
+
     async def shrink(self) -> None:
         """See `Database.shrink`."""
         async with self._lock:
+            await self._execute("pragma auto_vacuum=incremental")
             await self._execute("vacuum")
             await self._execute("pragma wal_checkpoint(truncate)")
 
@@ -126,6 +137,9 @@ class PostgresDatabase:
         """See `Database.transaction`."""
         async with self._saver.lock, self._saver.conn.transaction():
             yield self._execute
+
+    async def trim(self) -> None:
+        """See `Database.trim`; the server vacuums by itself."""
 
     async def shrink(self) -> None:
         """See `Database.shrink`."""

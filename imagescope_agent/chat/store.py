@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,14 @@ class ConversationStore:
                 raise
             self.require_writable()
             await self.turns.setup()
+
+    async def close(self) -> None:
+        """Give the room of the last turns' checkpoints back to the disk."""
+        if not self.read_only:
+            with suppress(
+                sqlite3.OperationalError
+            ):  # another process writes for long, or the disk is full: no loss
+                await self.turns.database.trim()
 
     def require_writable(self) -> None:
         """Make sure that a message can be kept, before any model is asked about it.
