@@ -78,8 +78,8 @@ class SqliteDatabase:
     async def trim(self) -> None:
         """See `Database.trim`; a database made by an older version keeps its size until it is shrunk."""
         async with self._lock:
-            await self._execute("pragma incremental_vacuum")
-            await self._connection.commit()
+            # as a script: a single statement would cut off one page only
+            await self._connection.executescript("pragma incremental_vacuum")
 
     async def shrink(self) -> None:
         """See `Database.shrink`."""
