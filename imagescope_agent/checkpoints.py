@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import random
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
@@ -174,10 +175,7 @@ async def open_store(place: Path | str) -> AsyncIterator[BaseCheckpointSaver[Any
         ) from error
     try:
         async with AsyncPostgresSaver.from_conn_string(str(place), serde=_plain()) as database:
-            # two processes that make the same tables at once would trip over each other
-            await database.conn.execute("SELECT pg_advisory_lock(%s)", (SETUP_LOCK,))  # type: ignore[union-attr]
-            await database.setup()
-            await database.conn.execute("SELECT pg_advisory_unlock(%s)", (SETUP_LOCK,))  # type: ignore[union-attr]
+            await _setup(database)
             yield database
     except psycopg.OperationalError as error:
         server = urlsplit(str(place)).hostname or "this machine"  # never the URL: it may hold a password
@@ -186,6 +184,22 @@ async def open_store(place: Path | str) -> AsyncIterator[BaseCheckpointSaver[Any
         ) from error
     except psycopg.Error as error:
         raise BadInput(f"PostgreSQL refuses to keep the session: {error}; name another database") from error
+
+
+async def _setup(database: Any) -> None:
+    """Make the tables; processes that do it at once would trip over each other, so one after the other does.
+
+    Nobody waits inside a statement: making an index waits for all statements that run, and both would wait for ever.
+    """
+    while True:
+        cursor = await database.conn.execute("SELECT pg_try_advisory_lock(%s) AS held", (SETUP_LOCK,))
+        if (await cursor.fetchone())["held"]:
+            break
+        await asyncio.sleep(random.uniform(0.01, 0.1))
+    try:
+        await database.setup()
+    finally:
+        await database.conn.execute("SELECT pg_advisory_unlock(%s)", (SETUP_LOCK,))
 
 
 def limit() -> int:

@@ -175,7 +175,7 @@ async def create_tables(database: Database, statements: Sequence[str]) -> None:
     """Create tables that are not there; processes that do it at once wait for each other."""
     async with database.transaction() as execute:
         if isinstance(database, PostgresDatabase):
-            await execute("select pg_advisory_xact_lock(?)", SETUP_LOCK)
+            await execute("select pg_advisory_xact_lock(?)", SETUP_LOCK + 1)
         for statement in statements:
             await execute(statement)
 
