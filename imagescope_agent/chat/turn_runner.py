@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -45,6 +46,13 @@ class TurnRunner:
         message = {"query": checked.text, "reference": checked.reference, "feedback": checked.feedback}
         recorded = json.dumps(self.store.settings.to_dict())
         await self.store.turns.accept(self.key, {**message, "settings": recorded})
+        try:
+            await self._start(self._config(self.store.settings), standing)
+        except Exception as error:
+            if is_storage_error(error):  # refused now, it must not be answered later
+                with suppress(Exception):
+                    await self.withdraw()
+            raise
         return await self._run(conversation, standing, message, self.store.settings, checked)
 
     async def finish(self, conversation: Conversation) -> tuple[Turn, dict[str, Any]]:
@@ -92,8 +100,8 @@ class TurnRunner:
         try:
             head = None if checked is not None else await self._head(config, conversation.turns)
             if head is None:
-                await self.store.saver.adelete_thread(self.key)
-                await self.store.graph.aupdate_state(config, overwrite(standing), as_node="answer")
+                if checked is None:
+                    await self._start(config, standing)
                 await self._stream(message, config, settings, checked)
             elif head.next not in AT_REST:
                 await self._stream(None, await self._from(config, head), settings, None)
@@ -106,6 +114,11 @@ class TurnRunner:
                 await self.give_up(conversation, message, error)
             raise
         return await self._write_down(conversation, standing, head.values), head.values
+
+    async def _start(self, config: RunnableConfig, standing: Mapping[str, Any]) -> None:
+        """Write what the turn begins with as its first checkpoint, before any model is asked."""
+        await self.store.saver.adelete_thread(self.key)
+        await self.store.graph.aupdate_state(config, overwrite(standing), as_node="answer")
 
     async def _write_down(
         self, conversation: Conversation, standing: Mapping[str, Any], values: Mapping[str, Any]
