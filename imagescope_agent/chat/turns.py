@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from imagescope_agent.chat.database import Database, Execute, create_tables
-from imagescope_agent.records import NoteDict, Result
+from imagescope_agent.records import NoteDict
 from imagescope_agent.state import Turn, Verdicts, merge_verdicts, new_conversation
 from imagescope_agent.untrusted import inflate
 
@@ -28,6 +28,7 @@ TABLES = (
     primary key (thread, number))""",
 )
 REMEMBERED = 64  # turns whose verdicts the next turn knows; what is older is asked again where it matters
+FEW_VERDICTS, MOST_VERDICTS = 500, 2000
 REACH = 1000  # turns that undo and branches reach back
 REACH_BYTES = 16 * 2**20  # of what the turns after these need, by conversation
 LARGEST = 16 * 2**20  # bytes of JSON of one value
@@ -171,6 +172,7 @@ class TurnTable:
             verdicts = merge_verdicts(verdicts, _unpack(row[3]) if row[3] is not None else {})
         turn, kept = check_turn(_unpack(rows[-1][1])), _unpack(rows[-1][2])
         known = {name: kept[name] for name in new_conversation() if name in kept}
+        verdicts = bounded_verdicts(verdicts, known)
         last: Turn = {**turn, "results": []}  # they stand in the state once
         known |= {"results": turn["results"], "turns": number, "turn": last}
         return check_state({**new_conversation(), **known, "verdicts": verdicts})
@@ -225,6 +227,25 @@ def found_verdicts(before: Verdicts, after: Verdicts) -> Verdicts:
     }
 
 
+def bounded_verdicts(verdicts: Verdicts, kept: Mapping[str, Any]) -> Verdicts:
+    """The verdicts that a turn begins with: all when they are few, else those about what is wanted or may be asked.
+
+    Every checkpoint of the turn holds them. One that is left out is asked again should it matter once more.
+    """
+    if sum(map(len, verdicts.values())) <= FEW_VERDICTS:
+        return verdicts
+    standing = {predicate["question"] for fact in kept["facts"] for predicate in fact["predicates"]}
+    matter = standing.union(kept["pool"])
+    bounded: Verdicts = {}
+    count = 0
+    for name in reversed(verdicts):  # images that were looked at last
+        answers = {question: value for question, value in verdicts[name].items() if question in matter}
+        count += len(answers)
+        if answers and count <= MOST_VERDICTS:
+            bounded[name] = answers
+    return {name: bounded[name] for name in reversed(bounded)}
+
+
 def kept_state(values: Mapping[str, Any]) -> dict[str, Any]:
     """What the next turn needs of the state after a turn, beside the turn itself and the verdicts."""
     return _without_turn({name: values[name] for name in new_conversation() if name in values})
@@ -236,8 +257,16 @@ def check_turn(turn: Any) -> Turn:
     Raises:
         TypeError, LookupError, ValueError: a value is missing or not of its type; the store is untrusted.
     """
-    results = [Result.from_dict(hit) for hit in turn["results"]]
-    if not isinstance(turn["message"], str) or not all(isinstance(each.id, str) for each in results):
+    words, numbers = [turn["message"]], list[Any]()
+    for hit in turn["results"]:  # as `Result.from_dict`, without the objects: there may be thousands
+        words.append(hit["id"])
+        numbers.append(hit["rank"])
+        numbers += hit["scores"].values()
+        words += hit["reasons"]
+        for reason in hit.get("evidence", ()):
+            words += (reason["kind"], reason["question"], reason["expected"], reason["text"])
+            numbers.append(reason["probability"])
+    if not set(map(type, words)) <= {str} or not set(map(type, numbers)) <= {int, float, type(None)}:
         raise TypeError("a turn is malformed")
     checked: Turn = turn
     return checked
