@@ -13,11 +13,11 @@ from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from imagescope_agent.chat.database import database_of, is_storage_error
 from imagescope_agent.chat.locks import database_lock, file_lock
 from imagescope_agent.chat.migrations import is_current, migrate
-from imagescope_agent.chat.older import Older
-from imagescope_agent.chat.turns import TABLES, Conversation, TurnTable
+from imagescope_agent.chat.storage.database import database_of, is_storage_error
+from imagescope_agent.chat.storage.older import Older
+from imagescope_agent.chat.storage.turns import TABLES, Conversation, TurnTable
 from imagescope_agent.checkpoints import POSTGRES, ReadOnly, reading
 from imagescope_agent.errors import BadInput
 from imagescope_agent.redact import redact

@@ -10,10 +10,11 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import StateSnapshot
 
-from imagescope_agent.chat.database import is_storage_error
-from imagescope_agent.chat.older import AT_REST
+from imagescope_agent.chat.storage.database import is_storage_error
+from imagescope_agent.chat.storage.kept import found_verdicts, kept_state
+from imagescope_agent.chat.storage.older import AT_REST
+from imagescope_agent.chat.storage.turns import Conversation
 from imagescope_agent.chat.store import GRAPH, ConversationStore
-from imagescope_agent.chat.turns import Conversation, found_verdicts, kept_state
 from imagescope_agent.errors import ImageScopeError, ModelFailed, may_pass, shorten
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
 from imagescope_agent.nodes.chat.parse_message import PARSED, CheckedMessage

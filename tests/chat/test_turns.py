@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from imagescope_agent.chat import Chats, open_chats
-from imagescope_agent.chat import turns as table
+from imagescope_agent.chat.storage import kept
+from imagescope_agent.chat.storage import turns as table
 from imagescope_agent.errors import BadInput
 from tests.chat.talk import talking
 
@@ -108,7 +109,7 @@ def test_what_the_oldest_turns_need_goes_when_it_takes_too_much_room(
             database = chats.store.turns.database
             session = await chats.create("t")
             await session.say("a red square")
-            state = table.kept_state(await session.state())
+            state = kept.kept_state(await session.state())
             (turn,) = await session.turns()
             key = chats.store.key("t")
             for number in range(2, 33):
@@ -126,12 +127,12 @@ def test_what_the_oldest_turns_need_goes_when_it_takes_too_much_room(
 
 def test_of_many_verdicts_those_that_matter_stay() -> None:
     fact = {"type": "Addition", "text": "red", "predicates": [{"question": "Is it red?", "expected": "Yes"}]}
-    kept = {"facts": [fact], "pool": ["Is it warm?"]}
-    few = {f"{number}.png": {"Is it old?": 0.5} for number in range(table.FEW_VERDICTS)}
-    assert table.bounded_verdicts(few, kept) == few
+    state = {"facts": [fact], "pool": ["Is it warm?"]}
+    few = {f"{number}.png": {"Is it old?": 0.5} for number in range(kept.FEW_VERDICTS)}
+    assert kept.bounded_verdicts(few, state) == few
     answers = {"Is it red?": 0.9, "Is it old?": 0.5, "Is it warm?": 0.25}
     many = {**few, **{f"{number}.jpg": answers for number in range(1500)}}
-    bounded = table.bounded_verdicts(many, kept)
+    bounded = kept.bounded_verdicts(many, state)
     assert list(bounded) == [f"{number}.jpg" for number in range(500, 1500)]  # the last ones, in their order
     assert bounded["700.jpg"] == {"Is it red?": 0.9, "Is it warm?": 0.25}
 

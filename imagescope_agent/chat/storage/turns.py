@@ -7,16 +7,23 @@ before any model is asked; as long as it is there, its turn has not ended. Numbe
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from imagescope_agent.chat.database import Database, Execute, create_tables
+from imagescope_agent.chat.storage.database import Database, Execute, create_tables
+from imagescope_agent.chat.storage.kept import (
+    bounded_verdicts,
+    check_state,
+    check_turn,
+    pack,
+    to_text,
+    unpack,
+    without_turn,
+)
 from imagescope_agent.records import NoteDict
 from imagescope_agent.state import Turn, Verdicts, merge_verdicts, new_conversation
-from imagescope_agent.untrusted import inflate
 
 TABLES = (
     """create table if not exists imagescope_conversations (
@@ -28,13 +35,9 @@ TABLES = (
     primary key (thread, number))""",
 )
 REMEMBERED = 64  # turns whose verdicts the next turn knows; what is older is asked again where it matters
-FEW_VERDICTS, MOST_VERDICTS = 500, 2000
 REACH = 1000  # turns that undo and branches reach back
 REACH_BYTES = 16 * 2**20  # of what the turns after these need, by conversation
-LARGEST = 16 * 2**20  # bytes of JSON of one value
 MOST_NOTES = 10  # that wait for the next turn
-#: Keys of a conversation that the last turn gives.
-OF_TURN = ("results", "turns", "turn")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +92,13 @@ class TurnTable:
 
     async def accept(self, thread: str, message: Mapping[str, Any]) -> None:
         """Write down a message whose turn begins."""
-        await self._update(thread, "pending = ?", _text(message))
+        await self._update(thread, "pending = ?", to_text(message))
 
     async def withdraw(self, thread: str, notes: Iterable[NoteDict] = ()) -> None:
         """Forget the message whose turn has not ended; the notes say why where the user did not wish it."""
         known = await self.find(thread)
         every = [*(known.notes if known else []), *notes][-MOST_NOTES:]
-        await self._update(thread, "pending = null, notes = ?", _text(every) if every else None)
+        await self._update(thread, "pending = null, notes = ?", to_text(every) if every else None)
 
     async def finish(
         self, thread: str, number: int, turn: Turn, kept: Mapping[str, Any], verdicts: Verdicts
@@ -110,7 +113,7 @@ class TurnTable:
             verdicts: those that the turn found.
         """
         about = {"last": turn["message"], "at": _now(), **({"first": turn["message"]} if number == 1 else {})}
-        row = (thread, number, _pack(turn), _pack(kept), _pack(verdicts))
+        row = (thread, number, pack(turn), pack(kept), pack(verdicts))
         async with self.database.transaction() as execute:
             await execute("insert into imagescope_turns values (?, ?, ?, ?, ?)", *row)
             await _touch(execute, thread, number, about, "pending = null, notes = null, ")
@@ -147,14 +150,14 @@ class TurnTable:
         rows = await self.database.fetch(
             "select turn from imagescope_turns where thread = ? order by number", thread
         )
-        return [check_turn(_unpack(turn)) for (turn,) in rows]
+        return [check_turn(unpack(turn)) for (turn,) in rows]
 
     async def turn(self, thread: str, number: int) -> Turn:
         """One finished turn."""
         rows = await self.database.fetch(
             "select turn from imagescope_turns where thread = ? and number = ?", thread, number
         )
-        return check_turn(_unpack(rows[0][0]))
+        return check_turn(unpack(rows[0][0]))
 
     async def state(self, thread: str, number: int) -> dict[str, Any] | None:
         """What the turn after this one needs; None where that is kept no more."""
@@ -169,8 +172,8 @@ class TurnTable:
             return None
         verdicts: Verdicts = {}
         for row in rows:
-            verdicts = merge_verdicts(verdicts, _unpack(row[3]) if row[3] is not None else {})
-        turn, kept = check_turn(_unpack(rows[-1][1])), _unpack(rows[-1][2])
+            verdicts = merge_verdicts(verdicts, unpack(row[3]) if row[3] is not None else {})
+        turn, kept = check_turn(unpack(rows[-1][1])), unpack(rows[-1][2])
         known = {name: kept[name] for name in new_conversation() if name in kept}
         verdicts = bounded_verdicts(verdicts, known)
         last: Turn = {**turn, "results": []}  # they stand in the state once
@@ -191,7 +194,7 @@ class TurnTable:
         async with self.database.transaction() as execute:
             await execute(
                 "update imagescope_turns set kept = ? where thread = ? and number = ?",
-                _pack(_without_turn(kept)), thread, number,
+                pack(without_turn(kept)), thread, number,
             )  # fmt: skip
 
     async def import_turns(
@@ -203,8 +206,8 @@ class TurnTable:
                 return
             number = 0
             for number, (turn, kept, verdicts) in enumerate(rows, 1):
-                packed = None if kept is None else _pack(_without_turn(kept))
-                row = (thread, number, _pack(turn), packed, _pack(verdicts))
+                packed = None if kept is None else pack(without_turn(kept))
+                row = (thread, number, pack(turn), packed, pack(verdicts))
                 await execute("insert into imagescope_turns values (?, ?, ?, ?, ?)", *row)
             await _touch(execute, thread, number, {})
 
@@ -216,86 +219,13 @@ class TurnTable:
 _SELECT = "select thread, turns, about, pending, notes from imagescope_conversations"
 
 
-def found_verdicts(before: Verdicts, after: Verdicts) -> Verdicts:
-    """The verdicts that a turn added or changed."""
-    return {
-        name: changed
-        for name, answers in after.items()
-        if (known := before.get(name)) is None
-        or any(known.get(question) != value for question, value in answers.items())
-        for changed in [{q: value for q, value in answers.items() if (known or {}).get(q) != value}]
-    }
-
-
-def bounded_verdicts(verdicts: Verdicts, kept: Mapping[str, Any]) -> Verdicts:
-    """The verdicts that a turn begins with: all when they are few, else those about what is wanted or may be asked.
-
-    Every checkpoint of the turn holds them. One that is left out is asked again should it matter once more.
-    """
-    if sum(map(len, verdicts.values())) <= FEW_VERDICTS:
-        return verdicts
-    standing = {predicate["question"] for fact in kept["facts"] for predicate in fact["predicates"]}
-    matter = standing.union(kept["pool"])
-    bounded: Verdicts = {}
-    count = 0
-    for name in reversed(verdicts):  # images that were looked at last
-        answers = {question: value for question, value in verdicts[name].items() if question in matter}
-        count += len(answers)
-        if answers and count <= MOST_VERDICTS:
-            bounded[name] = answers
-    return {name: bounded[name] for name in reversed(bounded)}
-
-
-def kept_state(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What the next turn needs of the state after a turn, beside the turn itself and the verdicts."""
-    return _without_turn({name: values[name] for name in new_conversation() if name in values})
-
-
-def check_turn(turn: Any) -> Turn:
-    """A turn as it was stored.
-
-    Raises:
-        TypeError, LookupError, ValueError: a value is missing or not of its type; the store is untrusted.
-    """
-    words, numbers = [turn["message"]], list[Any]()
-    for hit in turn["results"]:  # as `Result.from_dict`, without the objects: there may be thousands
-        words.append(hit["id"])
-        numbers.append(hit["rank"])
-        numbers += hit["scores"].values()
-        words += hit["reasons"]
-        for reason in hit.get("evidence", ()):
-            words += (reason["kind"], reason["question"], reason["expected"], reason["text"])
-            numbers.append(reason["probability"])
-    if not set(map(type, words)) <= {str} or not set(map(type, numbers)) <= {int, float, type(None)}:
-        raise TypeError("a turn is malformed")
-    checked: Turn = turn
-    return checked
-
-
-def check_state(values: dict[str, Any]) -> dict[str, Any]:
-    """The state of a conversation, where every key holds a value of the right type.
-
-    Raises:
-        TypeError: one does not; the store is untrusted.
-    """
-    for name, empty in new_conversation().items():
-        value = values.get(name, empty)
-        if not isinstance(value, type(empty)) and not (empty is None and isinstance(value, str | dict)):
-            raise TypeError(f"{name} is {type(value).__name__}")
-    return values
-
-
-def _without_turn(kept: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in kept.items() if name not in (*OF_TURN, "verdicts")}
-
-
 async def _create(execute: Execute, thread: str, about: Mapping[str, Any], pending: Any = None) -> bool:
     told = {"first": "", "last": "", "at": _now(), "parent": None, **about}
     made = await execute(
         "insert into imagescope_conversations select cast(? as text), coalesce(max(used), 0) + 1, 0, "
         "cast(? as text), cast(? as text), null from imagescope_conversations where true "
         "on conflict (thread) do nothing returning thread",
-        thread, _text(told), None if pending is None else _text(pending),
+        thread, to_text(told), None if pending is None else to_text(pending),
     )  # fmt: skip
     return bool(made)
 
@@ -306,7 +236,7 @@ async def _touch(execute: Execute, thread: str, turns: int, about: Mapping[str, 
     await execute(
         f"update imagescope_conversations set {more}turns = ?, about = ?, "
         "used = (select coalesce(max(used), 0) + 1 from imagescope_conversations) where thread = ?",
-        turns, _text({**json.loads(rows[0][0]), **about}), thread,
+        turns, to_text({**json.loads(rows[0][0]), **about}), thread,
     )  # fmt: skip
 
 
@@ -317,7 +247,7 @@ async def _messages(execute: Execute, thread: str, number: int) -> dict[str, str
         thread,
         number,
     )
-    said = [_unpack(turn)["message"] for (turn,) in rows] if number else []
+    said = [unpack(turn)["message"] for (turn,) in rows] if number else []
     return {"first": said[0] if said else "", "last": said[-1] if said else ""}
 
 
@@ -357,16 +287,3 @@ def _conversation(row: tuple[Any, ...]) -> Conversation:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat()
-
-
-def _text(value: Any) -> str:
-    """JSON in ASCII: a database's text takes neither zero bytes nor lone surrogates, which names of files may have."""
-    return json.dumps(value, separators=(",", ":"))
-
-
-def _pack(value: Any) -> bytes:
-    return zlib.compress(_text(value).encode("ascii"))
-
-
-def _unpack(data: Any) -> Any:
-    return json.loads(inflate(bytes(data), LARGEST))

@@ -14,7 +14,8 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StateSnapshot
 
 from imagescope_agent.chat.migrations import migrate
-from imagescope_agent.chat.turns import Conversation, TurnTable, check_turn, found_verdicts, kept_state
+from imagescope_agent.chat.storage.kept import check_turn, found_verdicts, kept_state
+from imagescope_agent.chat.storage.turns import Conversation, TurnTable
 from imagescope_agent.records import sum_usage
 from imagescope_agent.state import Turn, Verdicts
 
