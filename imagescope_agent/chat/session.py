@@ -14,7 +14,7 @@ from imagescope_agent.chat.storage.turns import Conversation
 from imagescope_agent.chat.store import ConversationStore
 from imagescope_agent.chat.turn_runner import Progress, TurnRunner, run_config
 from imagescope_agent.checkpoints import reading
-from imagescope_agent.errors import BadInput, may_pass
+from imagescope_agent.errors import BadInput, ImageScopeError
 from imagescope_agent.nodes.chat.parse_message import check_message, check_reference
 from imagescope_agent.records import NoteDict, ResultDict
 from imagescope_agent.settings import Settings
@@ -205,8 +205,9 @@ class Session:
         try:
             await TurnRunner(self.store, self.thread, progress).finish(conversation)
         except Exception as error:
+            # a message that was given up has its note; one that stays is told about when the next is said
             given_up = (await self._conversation()).pending is None
-            if not given_up and not may_pass(error):
+            if not given_up and not isinstance(error, ImageScopeError):
                 raise
 
     async def _migrate(self, conversation: Conversation) -> None:

@@ -69,11 +69,7 @@ class ConversationStore:
 
     async def setup(self) -> None:
         """Create the tables of the turns, where they are not there."""
-        try:
-            await self.turns.all()
-        except Exception as error:
-            if not is_storage_error(error):
-                raise
+        if not await self.turns.is_there():
             self.require_writable()
             await self.turns.setup()
 

@@ -64,18 +64,15 @@ class TurnRunner:
 
         Raises:
             BackendUnavailable: a model does not answer now; the message stays pending.
+            BadInput: the turn was begun with a judge that must be named; the message stays pending.
             ImageScopeError: what else a model raises (`ModelFailed`, `Misconfigured`, ...); the message is given up,
                 and a note says why.
         """
         pending = conversation.pending or {}
         message = {name: pending.get(name) for name in ("query", "reference", "feedback")}
         standing = await self.store.state(conversation)
-        try:
-            judges = {*JUDGES, self.store.settings.judge or OWN_JUDGE}
-            settings = Settings.from_record(pending.get("settings"), judges=judges)
-        except ImageScopeError as error:
-            await self.give_up(conversation, message, error)
-            raise
+        judges = {*JUDGES, self.store.settings.judge or OWN_JUDGE}
+        settings = Settings.from_record(pending.get("settings"), judges=judges)
         return await self._run(conversation, standing, message, settings, None)
 
     async def give_up(self, conversation: Conversation, message: Mapping[str, Any], error: Exception) -> None:

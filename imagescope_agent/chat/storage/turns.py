@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from imagescope_agent.chat.storage.database import Database, Execute, create_tables
+from imagescope_agent.chat.storage.database import Database, Execute, create_tables, is_storage_error
 from imagescope_agent.chat.storage.kept import (
     bounded_verdicts,
     check_state,
@@ -73,6 +73,16 @@ class TurnTable:
             sqlite3.Error, psycopg.Error: they cannot be written.
         """
         await create_tables(self.database, TABLES)
+
+    async def is_there(self) -> bool:
+        """Whether the tables are."""
+        try:
+            await self.database.fetch("select 1 from imagescope_turns limit 1")
+        except Exception as error:
+            if not is_storage_error(error):
+                raise
+            return False
+        return True
 
     async def find(self, thread: str) -> Conversation | None:
         """A conversation, None where there is none of that thread_id."""
@@ -168,12 +178,12 @@ class TurnTable:
             "where thread = ? and number <= ? and number > ? order by number",
             thread, number, number - REMEMBERED,
         )  # fmt: skip
-        if not rows or rows[-1][2] is None:
+        if not rows or rows[-1][0] != number or rows[-1][2] is None:
             return None
         verdicts: Verdicts = {}
         for row in rows:
             verdicts = merge_verdicts(verdicts, unpack(row[3]) if row[3] is not None else {})
-        turn, kept = check_turn(unpack(rows[-1][1])), unpack(rows[-1][2])
+        turn, kept = check_turn(unpack(rows[-1][1])), dict(unpack(rows[-1][2]))
         known = {name: kept[name] for name in new_conversation() if name in kept}
         verdicts = bounded_verdicts(verdicts, known)
         last: Turn = {**turn, "results": []}  # they stand in the state once
