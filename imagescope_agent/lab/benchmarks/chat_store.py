@@ -21,7 +21,7 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image
 
-from imagescope_agent.chat import Chats, open_chats
+from imagescope_agent.chat import Chats, Session, open_chats
 from imagescope_agent.lab.benchmarks.machine import describe_machine, machine
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Asked, Scripted, ScriptedScorer
@@ -48,9 +48,9 @@ def run(
 
     Returns:
         {"bench", "machine", "variants": {"sqlite" and "postgresql": {"at": {turn: {"bytes", "seconds",
-        "cpu_seconds"}} of one turn there, "disk_bytes": of a turn on the mean, with pages and indexes,
-        "open_seconds", "list_seconds"}}, "ratios": {"VARIANT bytes", "VARIANT seconds" and "VARIANT cpu_seconds":
-        largest over smallest of the marks}}.
+        "cpu_seconds", "to_early"}} of one turn there, "disk_bytes": of a turn on the mean, with pages and indexes,
+        "open_seconds", "list_seconds"}}, "ratios": {"VARIANT bytes": largest over smallest of the marks, "VARIANT
+        seconds": largest "to_early": of processor time to that of a new conversation's turn at the same moment}}.
 
     Raises:
         BadInput: the store cannot be used.
@@ -65,11 +65,11 @@ def run(
         variants = {
             name: asyncio.run(_measure(services, place, turns, threads)) for name, place in stores.items()
         }
-    ratios = {
-        f"{name} {key}": round(_spread([each[key] for each in made["at"].values()]), 2)
-        for name, made in variants.items()
-        for key in ("bytes", "seconds", "cpu_seconds")
-    }
+    ratios: dict[str, float] = {}
+    for name, made in variants.items():
+        at = list(made["at"].values())
+        ratios[f"{name} bytes"] = round(max(e["bytes"] for e in at) / min(e["bytes"] for e in at), 2)
+        ratios[f"{name} seconds"] = max(each["to_early"] for each in at)
     return {"bench": "chat-store", "machine": machine(), "variants": variants, "ratios": ratios}
 
 
@@ -79,7 +79,7 @@ async def _measure(services: Services, place: str, turns: int, threads: int) -> 
         empty = await database.size()
         at = await _talk(chats, turns)
         grown = await database.size() - empty
-        await _fill(chats, threads - 1)
+        await _fill(chats, threads - len(await chats.list()))
     async with open_chats(services, store=place) as chats:
 
         async def open_long() -> int:
@@ -92,34 +92,52 @@ async def _measure(services: Services, place: str, turns: int, threads: int) -> 
             "at": at,
             "turns": turns,
             "threads": threads,
-            "disk_bytes": round(grown / turns),
+            "disk_bytes": round(grown / turns),  # the few turns beside the long conversation make it larger
             "open_seconds": await _timed(open_long, turns),
             "list_seconds": await _timed(list_all, threads),
         }
 
 
 async def _talk(chats: Chats, turns: int) -> dict[str, dict[str, float]]:
-    """The long conversation; bytes and seconds of a turn around each mark."""
-    session = await chats.create("long")
-    seconds, cpu = list[float](), list[float]()
+    """The long conversation; what a turn costs around each mark, and in a new conversation at the same time."""
+    session, marks = await chats.create("long"), [mark for mark in MARKS if mark <= turns]
+    await _say(await chats.create("warm"), 1)
+    spent: list[dict[str, float]] = []
+    early: dict[int, list[dict[str, float]]] = {mark: [] for mark in marks}
     for number in range(1, turns + 1):
-        wall, processor = time.perf_counter(), time.process_time()
-        await session.say(_message(number))
-        seconds.append(time.perf_counter() - wall)
-        cpu.append(time.process_time() - processor)
-    key, found = chats.store.key("long"), {}
-    for mark in (each for each in MARKS if each <= turns):
-        first = max(0, mark - WINDOW) if mark >= WINDOW else 0
+        spent.append(await _say(session, number))
+        for mark in marks:
+            if _first(mark) < number <= mark:
+                beside = await chats.get(f"beside-{mark}")
+                early[mark].append(await _say(beside, number - _first(mark)))
+    found = {}
+    for mark in marks:
         rows = await chats.store.turns.database.fetch(
             "select length(turn) + length(kept) + length(verdicts) from imagescope_turns "
-            "where thread = ? and number > ? and number <= ?", key, first, mark
+            "where thread = ? and number > ? and number <= ?", chats.store.key("long"), _first(mark), mark
         )  # fmt: skip
+        late, first = _median(spent[_first(mark) : mark]), _median(early[mark])
         found[str(mark)] = {
             "bytes": round(sum(size for (size,) in rows) / len(rows)),
-            "seconds": round(median(seconds[first:mark]), 4),
-            "cpu_seconds": round(median(cpu[first:mark]), 4),
+            **late,
+            "to_early": round(late["cpu_seconds"] / first["cpu_seconds"], 2),
         }
     return found
+
+
+def _first(mark: int) -> int:
+    """How many turns precede those that the figures at a mark are about."""
+    return mark - min(mark, WINDOW)
+
+
+async def _say(session: Session, number: int) -> dict[str, float]:
+    wall, processor = time.perf_counter(), time.process_time()
+    await session.say(_message(number))
+    return {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - processor}
+
+
+def _median(spent: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {key: round(median(each[key] for each in spent), 4) for key in ("seconds", "cpu_seconds")}
 
 
 async def _fill(chats: Chats, count: int) -> None:
@@ -137,10 +155,6 @@ async def _timed(work: Callable[[], Awaitable[int]], expected: int) -> float:
         if found != expected:
             raise AssertionError(f"{found} instead of {expected}")
     return round(median(seconds), 4)
-
-
-def _spread(values: Sequence[float]) -> float:
-    return max(values) / max(min(values), 1e-9)
 
 
 def _message(number: int) -> str:
@@ -234,11 +248,14 @@ def describe(made: Mapping[str, Any]) -> str:
         for turn, figures in row["at"].items():
             lines.append(
                 f"{name:<12} turn {turn:>5} {figures['bytes']:>10.0f} bytes {figures['seconds'] * 1e3:>8.1f} ms "
-                f"({figures['cpu_seconds'] * 1e3:.1f} of processor)"
+                f"({figures['cpu_seconds'] * 1e3:.1f} of processor, {figures['to_early']:.2f} x a new conversation's)"
             )
         lines.append(
             f"{name:<12} opens {row['turns']} turns in {row['open_seconds']:.3f} s, lists {row['threads']} "
             f"conversations in {row['list_seconds']:.3f} s, {row['disk_bytes']} bytes a turn on the disk"
         )
-    lines += [f"{name}: largest is {value:.2f} x smallest" for name, value in made["ratios"].items()]
+    lines += [
+        f"{name}: largest is {value:.2f} x what it is at the beginning"
+        for name, value in made["ratios"].items()
+    ]
     return "\n".join([*lines, describe_machine(made["machine"])])

@@ -7,9 +7,9 @@ from imagescope_agent.lab.benchmarks.chat_store import describe, run
 
 
 def test_bytes_of_a_turn_do_not_grow() -> None:
-    made = run(turns=20, threads=5, images=12)
+    made = run(turns=20, threads=8, images=12)
     row = made["variants"]["sqlite"]
-    assert set(row["at"]) == {"1", "10"} and row["threads"] == 5
+    assert set(row["at"]) == {"1", "10"} and row["threads"] == 8
     assert made["ratios"]["sqlite bytes"] <= 1.5
     assert all(figures["bytes"] <= 60_000 for figures in row["at"].values())
     assert row["disk_bytes"] <= 60_000
