@@ -57,6 +57,10 @@ class RequestFailed(RequestRefused, BackendUnavailable):
     exit_code = 3
 
 
+class ModelFailed(BackendUnavailable):
+    """A model raised what nothing is known about: asking a few times more may help, for ever it does not."""
+
+
 class UnusableModel(Misconfigured):
     """A local model cannot be loaded or run as configured: its folder, dtype, device, or this machine's memory."""
 

@@ -112,6 +112,7 @@ NoteKind = Literal[
     "cut off",
     "damaged",
     "drifted",  # the model described something else than was asked for
+    "given up",  # a message of a conversation whose turn failed for good
     "fallback",  # the model lacks an ability; another way was taken
     "other",  # a kind that a model or judge from another package made up
     "refused",  # the model does not answer this request
@@ -123,7 +124,7 @@ NoteKind = Literal[
 ]
 NOTE_KINDS: frozenset[str] = frozenset(get_args(NoteKind))
 #: Kinds that say nothing against an answer.
-NOT_DEGRADING: frozenset[str] = frozenset({"asked", "retried", "tie"})
+NOT_DEGRADING: frozenset[str] = frozenset({"asked", "given up", "retried", "tie"})
 
 
 #: The plain values of a `Note`: step, kind, detail. A model from any package may make one.

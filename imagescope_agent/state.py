@@ -190,7 +190,9 @@ class State(TypedDict, total=False):
     wordings: dict[str, str]  # how a predicate is asked for
     asked: list[str]
     question: ClarifyingQuestion | None
-    turns: list[Turn]
+    turns: int  # how many are finished; the turns themselves are kept outside the state
+    turn: Turn | None  # the last finished one
+    calls: int  # of models, by all finished turns
 
 
 SCHEMA = 2  # version of what a conversation keeps; see `chat.migrations`
@@ -200,7 +202,7 @@ REDUCED = tuple(name for name, kind in _KINDS.items() if get_origin(kind) is Ann
 #: Keys of a turn that are as long as its ranking.
 RANKED = ("candidates", "ranking_retrieve", "ranking_verify", "ranking", "results")
 #: Keys of a conversation that the first node of a turn leaves as they are.
-KEPT = ("schema", "intent", "facts", "pool", "wordings", "asked", "question", "turns")
+KEPT = ("schema", "intent", "facts", "pool", "wordings", "asked", "question", "turns", "turn", "calls")
 #: Keys of a conversation that a new topic resets.
 OF_TOPIC = ("liked", "rejected", "pool", "wordings", "asked", "question")
 
@@ -243,7 +245,9 @@ def new_conversation() -> dict[str, Any]:
         "asked": [],
         "question": None,
         "results": [],
-        "turns": [],
+        "turns": 0,
+        "turn": None,
+        "calls": 0,
     }
 
 

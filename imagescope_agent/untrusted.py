@@ -10,6 +10,7 @@ import re
 import sqlite3
 import stat
 import time
+import zlib
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -125,6 +126,26 @@ def parse_json(text: str | bytes, *, deepest: int = DEEPEST, most: int | None = 
         if not level:
             return value
     raise ValueError(f"nested more than {deepest} deep")
+
+
+def inflate(data: bytes, most: int) -> bytes:
+    """What zlib compressed.
+
+    Args:
+        data: the compressed bytes.
+        most: bytes that may come out.
+
+    Raises:
+        ValueError: it is damaged, cut off, or more than that.
+    """
+    unpacker = zlib.decompressobj()
+    try:
+        plain = unpacker.decompress(data, most + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    if len(plain) > most or not unpacker.eof:
+        raise ValueError("it is too large, or cut off")
+    return plain
 
 
 def _inside(value: Any) -> list[Any]:

@@ -6,7 +6,8 @@ import uuid
 from typing import Any
 
 from imagescope_agent.chat.chats import Chats
-from imagescope_agent.chat.session import Progress, Session
+from imagescope_agent.chat.session import Session
+from imagescope_agent.chat.turn_runner import Progress
 from imagescope_agent.errors import BadInput
 
 

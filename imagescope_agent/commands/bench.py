@@ -38,7 +38,7 @@ def _root(default: str) -> dict[str, Any]:
     return {"type": path, "help": f"drawn scenes (default: {default})"}
 
 
-BENCHES = {  # name of the bench and of its module in lab.benchmarks
+BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchmarks
     "verify": Bench(
         "candidates x questions on one chat model, four ways: seconds, forwards, agreement",
         {
@@ -103,6 +103,15 @@ BENCHES = {  # name of the bench and of its module in lab.benchmarks
             "--seed": _seed("pictures and dialogs"),
         },
     ),
+    "chat-store": Bench(
+        "what keeping a conversation costs at turns 1 to 500: bytes and seconds, opening, listing",
+        {
+            "--turns": _count(500, "of the long conversation"),
+            "--threads": _count(1000, "conversations that are listed"),
+            "--images": _count(60, "in the collection"),
+            "--store": {"metavar": "URL", "help": "an empty postgresql:// database, measured after SQLite"},
+        },
+    ),
     "overhead": Bench(
         "what checkpoints and traces cost a search, side by side with neither",
         {
@@ -127,7 +136,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run one benchmark, print the measurement, and write it where that was asked for."""
-    module: Any = importlib.import_module(f"imagescope_agent.lab.benchmarks.{args.bench}")
+    module: Any = importlib.import_module(f"imagescope_agent.lab.benchmarks.{args.bench.replace('-', '_')}")
     arguments = {name: getattr(args, name) for name in args.names}
     out = arguments.pop("out", None)
     if out is not None:

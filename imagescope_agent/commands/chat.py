@@ -53,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--prune", type=days, metavar="DAYS", help="forget the conversations not used for so many days"
     )
     parser.add_argument(
+        "--compact",
+        action="store_true",
+        help="shrink the store: convert what older versions kept, give free room back to the disk",
+    )
+    parser.add_argument(
         "--no-pictures", action="store_true", help="show no thumbnails in terminals that could show them"
     )
     add_turn_arguments(parser)
@@ -70,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         stack = AsyncExitStack()
         chats = runner.run(stack.enter_async_context(open_chats(services, store=args.store, **settings)))
         try:
-            if args.list or args.delete or args.prune is not None:
+            if args.list or args.delete or args.compact or args.prune is not None:
                 return manage_conversations(runner, chats, args)
             loop = ChatLoop(runner, args)
             opening = chats.get(args.thread, progress=loop.step) if args.thread else chats.create()
@@ -86,13 +91,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def manage_conversations(runner: asyncio.Runner, chats: Chats, args: argparse.Namespace) -> int:
-    """List or delete conversations, without a turn in any."""
+    """List, delete or shrink conversations, without a turn in any."""
     if args.delete:
         runner.run(chats.delete(args.delete))
         print(plain(f"forgotten: {args.delete}"))
     if args.prune is not None:
         gone = runner.run(chats.prune(args.prune))
         print(plain(f"forgotten: {', '.join(gone) or 'none'}"))
+    if args.compact:
+        converted, before, after = runner.run(chats.compact())
+        print(f"{converted} conversations converted; {before / 1e6:.2f} MB became {after / 1e6:.2f} MB")
     if args.list:
         rows = runner.run(chats.list())
         if args.json:

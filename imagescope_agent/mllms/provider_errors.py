@@ -12,6 +12,7 @@ from imagescope_agent.errors import (
     Exhausted,
     ImageScopeError,
     Misconfigured,
+    ModelFailed,
     RequestRefused,
     ServerFails,
     UnreadableReply,
@@ -84,7 +85,7 @@ def meaning(error: Exception, model: str) -> ImageScopeError:
         return Misconfigured(f"{model} is denied ({told}); mend its key, name or address")
     if kind is not None and issubclass(kind, BackendUnavailable):
         return BackendUnavailable(f"{model} does not answer ({told}); try again later: finished work is kept")
-    return BackendUnavailable(
+    return ModelFailed(
         f"{model} failed ({told}); see that it works by itself, or name another model in the profile"
     )
 

@@ -66,11 +66,9 @@ def require_answers(state: State) -> None:
         RequestRefused: every question was refused; says why the first was.
         UnreadableReply: the models sent no reply to any.
     """
-    noted = [note for note in state.get("notes", []) if note["step"] != JudgeTop.step]
-    before = [entry for turn in state.get("turns", []) for entry in turn["usage"]]
-    answered = any(entry["calls"] for entry in [*before, *state.get("usage", [])])
-    if answered:
+    if state.get("calls", 0) or any(entry["calls"] for entry in state.get("usage", [])):
         return
+    noted = [note for note in state.get("notes", []) if note["step"] != JudgeTop.step]
     for kind, error in (("refused", RequestRefused), ("unreadable", UnreadableReply)):
         if why := next((note["detail"] for note in noted if note["kind"] == kind), ""):
             raise error(f"no model answers anything: {why}")

@@ -75,6 +75,7 @@ def test_conversations_are_listed_and_forgotten(chat: Any) -> None:
     assert chat([], "--prune", "7")[1] == "forgotten: none\n"
     assert sorted(chat([], "--prune", "0")[1].split(": ")[1].split()) == ["one", "three,"]
     assert json.loads(chat([], "--list", "--json")[1]) == []
+    assert re.fullmatch(r"0 conversations converted; [\d.]+ MB became [\d.]+ MB\n", chat([], "--compact")[1])
 
 
 @pytest.mark.parametrize(

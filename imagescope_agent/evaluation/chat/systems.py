@@ -140,7 +140,7 @@ class SessionPlayer:
         await self.chats.delete(session.thread)
 
     async def _answer(self, session: Session, notes: Sequence[Any], usage: Sequence[Any]) -> SystemAnswer:
-        state = await session.state()
+        state = session.last
         return system_answer(state["ranking"], self.full_ranking(state), notes, usage)
 
 

@@ -132,10 +132,10 @@ class Choose:
 
 
 class AnswerTurn(Answer):
-    """Builds the results and appends the turn to the conversation."""
+    """Builds the results and the record of the turn."""
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return `ranking`, `results` and `turns` with this one."""
+        """Return `ranking`, `results`, `turn` with this one, and the counts of turns and calls."""
         update = await super().__call__(state, runtime)
         turn: Turn = {
             "message": state["message"],
@@ -146,7 +146,8 @@ class AnswerTurn(Answer):
             "notes": state["notes"],
             "usage": state["usage"],
         }
-        return {**update, "turns": [*state["turns"], turn]}
+        calls = state["calls"] + sum(entry["calls"] for entry in state["usage"])
+        return {**update, "turn": turn, "turns": state["turns"] + 1, "calls": calls}
 
 
 async def ask(state: State) -> dict[str, Any]:
@@ -213,7 +214,7 @@ def best_question(state: State, settings: Settings) -> ClarifyingQuestion | None
     belief, verdicts, asks = likely(state), state.get("verdicts", {}), questions(state)
     gains = {words: information(predicates, belief, verdicts) for words, predicates in asks.items()}
     if settings.clarify == "random":
-        chosen = Random(f"{settings.seed} {len(state['turns'])}").choice(list(asks)) if asks else ""
+        chosen = Random(f"{settings.seed} {state['turns']}").choice(list(asks)) if asks else ""
     else:
         chosen = max(gains, key=lambda words: gains[words], default="")
         chosen = chosen if gains.get(chosen, 0.0) >= WORTH else ""

@@ -205,9 +205,9 @@ def _instructions(facts: Sequence[Fact]) -> list[Instruction]:
 
 def _reset_topic(state: State) -> dict[str, Any]:
     """What a new topic resets; a reference that came with this message belongs to the new topic."""
-    turns = state["turns"]
+    last = state["turn"]
     cleared = {name: value for name, value in new_conversation().items() if name in OF_TOPIC}
-    if state["anchor"] is None or not turns or turns[-1]["reference"] != state["anchor"]:
+    if state["anchor"] is None or last is None or last["reference"] != state["anchor"]:
         return cleared
     return {**cleared, "anchor": None, "reference": None, "reference_caption": NO_REFERENCE}
 
