@@ -83,16 +83,17 @@ class Chats:
         """Every conversation, the last used one first.
 
         Returns:
-            {"thread", "turns": how many, "last": its last message, "at": when it was last used, ISO 8601}.
+            {"thread", "turns": how many, "first": its first message, "last": its last, "at": when it was last used,
+            ISO 8601}.
         """
         rows = []
         with reading(self.store.place):
             for thread in await self.store.threads():
                 snapshot = await self.store.graph.aget_state(Session(self.store, thread).config())
                 turns = check_state(snapshot.values).get("turns", [])
-                last = turns[-1]["message"] if turns else ""
+                first, last = (turns[0]["message"], turns[-1]["message"]) if turns else ("", "")
                 at = str(snapshot.created_at or "")
-                rows.append({"thread": thread, "turns": len(turns), "last": last, "at": at})
+                rows.append({"thread": thread, "turns": len(turns), "first": first, "last": last, "at": at})
         return sorted(rows, key=lambda row: (row["at"], row["thread"]), reverse=True)
 
     async def delete(self, thread: str) -> None:

@@ -40,6 +40,7 @@ HEADERS = {
     b"content-security-policy": POLICY.encode(),
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
+    b"cross-origin-resource-policy": b"same-origin",
 }
 #: Gradio serves the page alone: no files, no other interfaces, no error details.
 PAGE_ONLY: dict[str, Any] = {
@@ -53,9 +54,25 @@ PAGE_ONLY: dict[str, Any] = {
     "show_error": False,
 }
 
+GRACE = 3  # seconds that open pages, which never hang up by themselves, may delay the end of the server
 
-async def serve(chats: Chats, *, host: str = HOST, port: int = PORT, password: str | None = None) -> None:
+
+async def serve(
+    chats: Chats,
+    *,
+    host: str = HOST,
+    port: int = PORT,
+    password: str | None = None,
+    listening: Callable[[str], None] = lambda address: None,
+) -> None:
     """Serve the page until it is stopped.
+
+    Args:
+        chats: the conversations.
+        host: the address to listen on.
+        port: 0 for any that is free.
+        password: that visitors must give; None for no question.
+        listening: called once with the page's address, when a browser can open it.
 
     Raises:
         BadInput: another machine could reach it and there is no password, or the port is taken.
@@ -66,8 +83,18 @@ async def serve(chats: Chats, *, host: str = HOST, port: int = PORT, password: s
     import uvicorn
 
     # an address that a header claims is none: guesses of a password are counted by address
-    config = uvicorn.Config(app, host=host, port=port, log_level="error", proxy_headers=False)
-    server = uvicorn.Server(config)
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="error", proxy_headers=False, timeout_graceful_shutdown=GRACE
+    )
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                taken = self.servers[0].sockets[0].getsockname()[1]
+                listening(f"http://{f'[{host}]' if ':' in host else host}:{taken}")
+
+    server = Server(config)
     try:
         await server.serve()
     except SystemExit as error:  # uvicorn ends the process where it cannot listen
@@ -87,10 +114,12 @@ def make_app(chats: Chats, *, host: str = HOST, port: int = PORT, password: str 
         from starlette.middleware.trustedhost import TrustedHostMiddleware
     except ImportError as error:
         raise MissingExtra("the page needs an extra: pip install 'imagescope-agent[ui]'") from error
-    from imagescope_agent.chat.html import STYLE
+    from imagescope_agent.chat.html import COLOURS, STYLE
     from imagescope_agent.chat.page import Page
+    from imagescope_agent.chat.pictures import add_picture_routes
 
     app = FastAPI(openapi_url=None)
+    add_picture_routes(app, chats.services.collection)
     gradio.mount_gradio_app(
         app,
         Page(chats, apart=password is not None).blocks(),
@@ -100,7 +129,9 @@ def make_app(chats: Chats, *, host: str = HOST, port: int = PORT, password: str 
         auth=None if password is None else password_check(password),
         max_file_size=MAX_UPLOAD,
         css=STYLE,
-        theme=gradio.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        theme=gradio.themes.Soft(
+            font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+        ).set(**COLOURS),
         **PAGE_ONLY,
     )
     if is_loopback(host):  # a page elsewhere cannot reach this one under a name of its own

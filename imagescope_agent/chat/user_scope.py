@@ -25,7 +25,7 @@ class UserChats:
 
     async def create(self) -> Session:
         """A new conversation."""
-        return await self._chats.create(self._name())
+        return await self._chats.create(self._prefix + uuid.uuid4().hex[:12])
 
     async def open(self, thread: str | None, *, progress: Progress | None = None) -> Session:
         """As `Chats.open`.
@@ -41,11 +41,8 @@ class UserChats:
 
     async def branch(self, session: Session, turn: int | None) -> Session:
         """As `Session.branch`."""
-        return await session.branch(turn, thread=self._name())
+        return await session.branch(turn)  # its name begins as this one's, so it is the same user's
 
     async def list(self) -> list[dict[str, Any]]:
         """As `Chats.list`."""
         return [row for row in await self._chats.list() if row["thread"].startswith(self._prefix)]
-
-    def _name(self) -> str:
-        return self._prefix + uuid.uuid4().hex[:12]

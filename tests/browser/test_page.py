@@ -52,6 +52,9 @@ class Visitor:
     def names(self) -> list[str]:
         return [str(name) for name in self.tab.locator("#gallery .is-name").all_inner_texts()]
 
+    def titles(self) -> list[str]:
+        return [str(title) for title in self.tab.locator("ul[role=listbox] li").all_inner_texts()]
+
     def count(self, what: str) -> int:
         return int(self.tab.locator(what).count())
 
@@ -69,7 +72,7 @@ def test_a_conversation_from_upload_to_branch(served: Served, browser: Any, tmp_
     assert visitor.count("#talk .is-said img[src^='data:']") == 1
     assert visitor.count(".is-card[data-rank='1'] .is-yes") == 1
     assert visitor.count(".is-card[data-rank='2'] .is-no") == 1
-    assert visitor.count("#progress .is-chip") >= 6
+    assert visitor.count("#progress .is-step") >= 6
     assert [path.suffix for path in (folder / ".imagescope" / "uploads").iterdir()] == [".png"]
 
     visitor.tab.click(".is-question button >> text=No")
@@ -93,11 +96,11 @@ def test_a_conversation_from_upload_to_branch(served: Served, browser: Any, tmp_
     visitor.tab.reload()
     visitor.wait(4)
     assert visitor.names() == liked
-    visitor.tab.click("#undo")
+    visitor.tab.click("#talk button >> text=Undo")
     visitor.wait(3)
     assert visitor.names()[0] == "blue.png" and visitor.count(".is-heart") == 0
-    visitor.tab.click("#branch")
-    visitor.tab.wait_for_function("document.querySelector('#others input').value.length > 0")
+    visitor.tab.click("#talk .is-turns >> nth=2 >> text=Branch")
+    visitor.tab.wait_for_function("document.querySelector('#others input').value.startsWith('↳ branch')")
     visitor.wait(3)
     visitor.say("forget that, a white one")
     visitor.wait(4)
@@ -105,8 +108,10 @@ def test_a_conversation_from_upload_to_branch(served: Served, browser: Any, tmp_
     visitor.tab.click("#new")
     visitor.tab.wait_for_selector("#talk .is-empty")
     visitor.tab.click("#others input")
-    assert visitor.count("ul[role=listbox] li") == 2
-    visitor.tab.locator("ul[role=listbox] li", has_text="blue").click()
+    titles = [title.strip().split(" · ")[:2] for title in visitor.titles()]
+    branch, parent = ["↳ branch: forget that, a white one", "4 turns"], ["a red square", "3 turns"]
+    assert [title[-2:] for title in titles[1:]] == [parent, branch]
+    visitor.tab.locator("ul[role=listbox] li", has_text="3 turns").click()
     visitor.wait(3)
     assert visitor.names()[0] == "blue.png"
     assert visitor.abroad == []
@@ -119,11 +124,11 @@ def test_two_people_who_know_the_password_see_their_own_conversations(tmp_path: 
         one.wait(1)
         other = Visitor(browser, address, "open sesame")
         other.tab.click("#others input")
-        assert other.count("ul[role=listbox] li") == 0
+        assert other.count("ul[role=listbox] li") == 1, "a new one, and nobody else's"
         other.say("a blue square")
         other.wait(1)
         other.tab.click("#others input")
-        assert other.count("ul[role=listbox] li") == 1
+        assert other.count("ul[role=listbox] li") == 2
         one.tab.reload()
         one.wait(1)
         assert one.names()[0] == "red.png" and one.abroad == other.abroad == []

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
+import socket
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 
 import imagescope_agent.api  # noqa: F401 - first, or it would keep what a test below puts in place for a while
 from imagescope_agent import cli
@@ -15,6 +20,7 @@ from imagescope_agent.chat import html as views
 from imagescope_agent.chat.server import MAX_BODY, check_address
 from imagescope_agent.errors import BadInput
 from imagescope_agent.records import Reason
+from imagescope_agent.settings import Settings
 from tests.browser.conftest import Served, serving
 from tests.chat.talk import talking
 
@@ -165,8 +171,41 @@ def test_the_command_needs_a_password_for_other_machines(world: Any, capsys: Any
     assert "IMAGESCOPE_PASSWORD" in capsys.readouterr().err
     monkeypatch.setenv("IMAGESCOPE_PASSWORD", "open sesame")
     assert cli.main(["ui", str(world.folder), "--host", "0.0.0.0", "--port", "8123"]) == 0
+    announce = served.pop("listening")
     assert served == {"host": "0.0.0.0", "port": 8123, "password": "open sesame"}
+    assert capsys.readouterr().out == "", "nobody listens yet"
+    announce("http://0.0.0.0:8123")
     assert "http://0.0.0.0:8123" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_address_is_told_when_the_port_listens(world: Any, host: str) -> None:
+    from imagescope_agent.chat import Chats
+    from imagescope_agent.chat.server import serve
+
+    told: list[tuple[str, int]] = []
+
+    def listening(address: str) -> None:
+        parts = urlsplit(address)
+        with socket.create_connection((parts.hostname, parts.port), timeout=10):
+            told.append((parts.hostname or "", parts.port or 0))
+        signal.raise_signal(signal.SIGINT)  # as Ctrl-C
+
+    def page(port: int) -> None:
+        chats = Chats(talking(world), InMemorySaver(), Settings())
+        asyncio.run(serve(chats, host=host, port=port, listening=listening))
+
+    with pytest.raises(KeyboardInterrupt):
+        page(0)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
+        taken.bind((host, 0))
+        taken.listen()
+        with pytest.raises(BadInput, match="choose another with --port"):
+            page(taken.getsockname()[1])
+    assert len(told) == 1 and told[0][0] == host and told[0][1] > 0, (
+        "once, and nothing of a port that is taken"
+    )
 
 
 def test_an_open_question_has_no_yes_and_no_to_press() -> None:
