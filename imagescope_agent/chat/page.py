@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from imagescope_agent.chat import html as views
-from imagescope_agent.chat.access_control import browser_of
+from imagescope_agent.chat.access_control import browser_of, user_id
 from imagescope_agent.chat.chats import Chats
 from imagescope_agent.chat.session import Session
 from imagescope_agent.chat.thumbnails import data_uri, keep
@@ -34,10 +34,11 @@ class Page:
     Args:
         chats: the conversations.
         apart: each browser sees its own conversations only, for a page with several users.
+        named: these have names of their own: each sees their conversations in any browser.
     """
 
-    def __init__(self, chats: Chats, *, apart: bool = False) -> None:
-        self.chats, self.apart = chats, apart
+    def __init__(self, chats: Chats, *, apart: bool = False, named: bool = False) -> None:
+        self.chats, self.apart, self.named = chats, apart, named
         self._running: set[asyncio.Task[Any]] = set()
 
     def blocks(self) -> gr.Blocks:
@@ -106,6 +107,8 @@ class Page:
 
     def _user_chats(self, request: gr.Request) -> UserChats:
         """The conversations of the user who sent the request."""
+        if self.named:
+            return UserChats(self.chats, user_id(request.username or ""))
         return UserChats(self.chats, browser_of(dict(request.cookies)) if self.apart else None)
 
     async def opened(self, thread: str | None, request: gr.Request) -> AsyncIterator[Update]:

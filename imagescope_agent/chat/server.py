@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagescope_agent.chat.access_control import AccessControl, App, Receive, Scope, Send, refuse
+from imagescope_agent.chat.access_control import (
+    AccessControl,
+    App,
+    Receive,
+    Scope,
+    Send,
+    password_check,
+    refuse,
+)
 from imagescope_agent.errors import BadInput, MissingExtra
 from imagescope_agent.untrusted import parse_json
 
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before it is imported anywhere
 
+Password = str | Mapping[str, str] | None
 PASSWORD_VARIABLE = "IMAGESCOPE_PASSWORD"
 HOST, PORT = "127.0.0.1", 7860
 MAX_UPLOAD = 20 * 2**20  # bytes of one picture
@@ -62,7 +70,7 @@ async def serve(
     *,
     host: str = HOST,
     port: int = PORT,
-    password: str | None = None,
+    password: Password = None,
     listening: Callable[[str], None] = lambda address: None,
 ) -> None:
     """Serve the page until it is stopped.
@@ -71,7 +79,7 @@ async def serve(
         chats: the conversations.
         host: the address to listen on.
         port: 0 for any that is free.
-        password: that visitors must give; None for no question.
+        password: that visitors must give, one for all or one for each name; None for no question.
         listening: called once with the page's address, when a browser can open it.
 
     Raises:
@@ -101,8 +109,8 @@ async def serve(
         raise BadInput(f"cannot listen on {host}, port {port}; choose another with --port") from error
 
 
-def make_app(chats: Chats, *, host: str = HOST, port: int = PORT, password: str | None = None) -> FastAPI:
-    """The application: the page behind its middleware.
+def make_app(chats: Chats, *, host: str = HOST, port: int = PORT, password: Password = None) -> FastAPI:
+    """The application: the page behind its middleware; arguments as `serve`.
 
     Raises:
         MissingExtra: without the extra `ui`.
@@ -122,7 +130,7 @@ def make_app(chats: Chats, *, host: str = HOST, port: int = PORT, password: str 
     add_picture_routes(app, chats.services.collection)
     gradio.mount_gradio_app(
         app,
-        Page(chats, apart=password is not None).blocks(),
+        Page(chats, apart=password is not None, named=isinstance(password, Mapping)).blocks(),
         path="/",
         server_name=host,
         server_port=port,
@@ -269,7 +277,7 @@ def _with_headers(send: Send) -> Send:
     return sent
 
 
-def check_address(host: str, password: str | None) -> None:
+def check_address(host: str, password: Password) -> None:
     """Refuse an address that other machines can reach without a password.
 
     Raises:
@@ -278,7 +286,7 @@ def check_address(host: str, password: str | None) -> None:
     if not is_loopback(host) and not password:
         raise BadInput(
             f"at {host!r} other machines could see the collection; "
-            f"set a password in {PASSWORD_VARIABLE}, or leave --host out"
+            f"set a password in {PASSWORD_VARIABLE}, give --users, or leave --host out"
         )
 
 
@@ -290,10 +298,3 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def password_check(password: str) -> Callable[[str, str], bool]:
-    """Any user name, one password; compared in constant time."""
-    return lambda user, given: hmac.compare_digest(
-        given.encode("utf-8", "surrogatepass"), password.encode("utf-8", "surrogatepass")
-    )

@@ -1,4 +1,4 @@
-"""The conversations of one user of a shared page: their names begin with the id of the user's browser."""
+"""The conversations of one user of a shared page: their names begin with the id of the user, or of their browser."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from imagescope_agent.errors import BadInput
 
 
 class UserChats:
-    """The conversations that a browser may see and continue.
+    """The conversations that a user may see and continue.
 
     Args:
         chats: those of all users.
-        browser: an id that no other browser can send; None gives access to all.
+        user: an id that nobody else can send (`browser_of`, `user_id`); None gives access to all.
     """
 
-    def __init__(self, chats: Chats, browser: str | None) -> None:
-        if browser == "":
+    def __init__(self, chats: Chats, user: str | None) -> None:
+        if user == "":
             raise BadInput("this browser sends no cookie; allow this page's cookies and load it again")
-        self._chats, self._prefix = chats, "" if browser is None else f"{browser}-"
+        self._chats, self._prefix = chats, "" if user is None else f"{user}-"
 
     async def create(self) -> Session:
         """A new conversation."""

@@ -22,7 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen on (default: this machine only); others need IMAGESCOPE_PASSWORD",
+        help="address to listen on (default: this machine only); others need IMAGESCOPE_PASSWORD or --users",
+    )
+    parser.add_argument(
+        "--users",
+        type=Path,
+        metavar="FILE",
+        help="who may sign in, a line name:password each; every user sees their own conversations in any browser",
     )
     parser.add_argument(
         "--store", metavar="FILE|URL", help="where conversations are kept, as in `imagescope chat`"
@@ -38,10 +44,11 @@ def announce(address: str) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
     from imagescope_agent.chat import open_chats
+    from imagescope_agent.chat.access_control import read_users
     from imagescope_agent.chat.server import PASSWORD_VARIABLE, check_address, serve
     from imagescope_agent.services import open_services, profile_of
 
-    password = os.environ.get(PASSWORD_VARIABLE) or None
+    password = read_users(args.users) if args.users else os.environ.get(PASSWORD_VARIABLE) or None
     check_address(args.host, password)
     services = open_services(args.profile or profile_of(args.collection), args.collection)
     services = replace(services, settings={"k": VERIFIED, **services.settings})
