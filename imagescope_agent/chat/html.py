@@ -124,8 +124,10 @@ def gallery(
     more = f'<button data-more="{SHOWN}">Show more</button>' if len(cards) > SHOWN else ""
     notes = "".join(f"<li>{_text(note['step'])}: {_text(note['detail'])}</li>" for note in turn["notes"])
     told = f'<details class="is-notes"><summary>Notes</summary><ul>{notes}</ul></details>' if notes else ""
+    like = turn["reference"] and picture(turn["reference"])
+    image = f'<img src="{like}" alt="the reference">' if like else ""
     return (
-        f'<div class="is-wanted">Looking for <b>{_text(turn["request"])}</b></div>'
+        f'<div class="is-wanted">{image}<span>Looking for <b>{_text(turn["request"])}</b></span></div>'
         f'<div class="is-grid">{"".join(cards)}</div><div class="is-more">{more}</div>{told}'
     )
 
@@ -162,6 +164,12 @@ def head(count: int, folder: str, *, leave: bool) -> str:
     """The top of the page: how many images of which folder, and the way out where people sign in."""
     way_out = '<a href="logout">Sign out</a>' if leave else ""
     return f'<div class="is-head"><h1>ImageScope</h1><span>{count} images of {_text(folder)}</span>{way_out}</div>'
+
+
+def sign_in_words(*, named: bool) -> str:
+    """What the sign-in page says; it does not say by itself that an attempt came too soon."""
+    who = "Your name and your password." if named else "Any name, and the password of this page."
+    return f"{who} After three wrong ones each attempt must wait, at first a second, at last a minute."
 
 
 def address(name: str) -> str:

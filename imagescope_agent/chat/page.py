@@ -24,6 +24,7 @@ CONCURRENT_TURNS = 32  # models merge their requests into batches
 LISTED = 50  # conversations to choose from
 NEW = ("New conversation", "")  # the first of them
 EXAMPLE, EXAMPLES, SOUGHT = 60, 3, 100  # characters of one, how many, and among how many captions
+SAY, DIFFERENT = "Say what to look for …", "Say what should be different …"
 LIKE_IT = "one like this"  # the message of a picture without words
 Update = dict[Any, Any]  # component -> its new value
 
@@ -78,7 +79,7 @@ class Page:
                 show_label=False,
                 sources=["upload"],
                 file_types=["image"],
-                placeholder="Say what to look for …",
+                placeholder=SAY,
                 max_lines=6,
                 max_plain_text_length=100_000,
             )
@@ -181,7 +182,8 @@ class Page:
         """Make an image of the collection the reference of the next message; "" for none."""
         name = name if name in self.chats.services.collection else ""
         small = await asyncio.to_thread(self._picture, name) if name else ""
-        yield {self.brought: name, self.bringing: views.bringing(name, small)}
+        asked = gr.MultimodalTextbox(placeholder=DIFFERENT if name else SAY)
+        yield {self.brought: name, self.bringing: views.bringing(name, small), self.message: asked}
 
     async def begun(self, request: gr.Request) -> Update:
         """Clear the page; the new conversation is created with its first message."""
@@ -200,7 +202,8 @@ class Page:
             yield {self.progress: views.problem(str(error))}
             return
         saying = await asyncio.to_thread(views.conversation, turns, self._picture, saying=text, image=image)
-        yield {self.talk: saying, self.message: None, self.brought: "", self.bringing: ""}
+        cleared = gr.MultimodalTextbox(value=None, placeholder=SAY)
+        yield {self.talk: saying, self.message: cleared, self.brought: "", self.bringing: ""}
 
         async def say(step: Callable[[str], None]) -> None:
             await session.say(text, image, progress=step)

@@ -10,15 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagescope_agent.chat.access_control import (
-    AccessControl,
-    App,
-    Receive,
-    Scope,
-    Send,
-    password_check,
-    refuse,
-)
+from imagescope_agent.chat.access_control import AccessControl, App, Receive, Scope, Send, refuse
 from imagescope_agent.errors import BadInput, MissingExtra
 from imagescope_agent.untrusted import parse_json
 
@@ -122,7 +114,8 @@ def make_app(chats: Chats, *, host: str = HOST, port: int = PORT, password: Pass
         from starlette.middleware.trustedhost import TrustedHostMiddleware
     except ImportError as error:
         raise MissingExtra("the page needs an extra: pip install 'imagescope-agent[ui]'") from error
-    from imagescope_agent.chat.html import COLOURS, STYLE
+    from imagescope_agent.chat.access_control import password_check
+    from imagescope_agent.chat.html import COLOURS, STYLE, sign_in_words
     from imagescope_agent.chat.page import Page
     from imagescope_agent.chat.pictures import add_picture_routes
 
@@ -135,6 +128,7 @@ def make_app(chats: Chats, *, host: str = HOST, port: int = PORT, password: Pass
         server_name=host,
         server_port=port,
         auth=None if password is None else password_check(password),
+        auth_message=sign_in_words(named=isinstance(password, Mapping)),
         max_file_size=MAX_UPLOAD,
         css=STYLE,
         theme=gradio.themes.Soft(

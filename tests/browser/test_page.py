@@ -213,6 +213,7 @@ def test_users_with_a_name_each_see_their_conversations_in_any_browser(tmp_path:
         ben.tab.keyboard.press("Escape")
         ben.tab.click("#head >> text=Sign out")
         ben.tab.wait_for_selector("input[type=password]")
+        assert "each attempt must wait" in ben.tab.inner_text("body")
         ben.tab.fill("input[type=text], input:not([type]), input[autocomplete=username]", "anna")
         ben.tab.fill("input[type=password]", "a:b")
         ben.tab.click("button >> text=Login")
