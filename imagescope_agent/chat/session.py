@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from langgraph.types import Command, StateSnapshot
 
 from imagescope_agent.chat.migrations import is_current, migrate
 from imagescope_agent.chat.store import GRAPH, ConversationStore
-from imagescope_agent.chat.titles import branch_name
 from imagescope_agent.checkpoints import reading
 from imagescope_agent.errors import BadInput
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
@@ -135,7 +135,7 @@ class Session:
 
         Args:
             turn: after how many turns, 0 for an empty one; None for all.
-            thread: its name; None for one made from this one's, see `branch_name`.
+            thread: its name.
 
         Raises:
             BadInput: there is no such turn, or the name is taken.
@@ -144,7 +144,7 @@ class Session:
             snapshot = await self.settle()
             count = len(snapshot.values["turns"]) if turn is None else turn
             steps = [snapshot := await self._resting(snapshot, n) for n in range(count, -1, -1)]
-        other = await Session(self.store, check_name(thread or branch_name(self.thread))).create()
+        other = await Session(self.store, check_name(thread or uuid.uuid4().hex[:12])).create()
         for step in steps[-2::-1]:  # each turn once, so that the branch can be undone as well
             await self.store.graph.aupdate_state(other.config(), overwrite(step.values), as_node="answer")
         return other

@@ -36,7 +36,7 @@ def titled(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     known = {row["thread"] for row in rows}
     below: dict[str | None, list[Mapping[str, Any]]] = {}
     for row in rows:
-        parent = parent_of(row["thread"])
+        parent = _parent(row)
         below.setdefault(parent if parent in known else None, []).append(row)
 
     def listed(parent: str | None, depth: int) -> Iterator[tuple[str, str]]:
@@ -47,8 +47,14 @@ def titled(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return list(listed(None, 0))
 
 
+def _parent(row: Mapping[str, Any]) -> str | None:
+    """The name of the conversation that a branch left: as it was kept, else as its name tells."""
+    kept = row.get("parent")
+    return str(kept["thread"]) if kept else parent_of(row["thread"])
+
+
 def _title(row: Mapping[str, Any], depth: int) -> str:
-    branch = parent_of(row["thread"]) is not None
+    branch = _parent(row) is not None
     words = shorten(row["last"] if depth else row["first"], 40) or "nothing said yet"
     name = f"{_INDENT * max(0, depth - 1)}↳ branch: {words}" if branch else words
     count = f"{row['turns']} turn{'s' if row['turns'] != 1 else ''}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from imagescope_agent.chat.chats import Chats
 from imagescope_agent.chat.session import Progress, Session
+from imagescope_agent.chat.titles import branch_name
 from imagescope_agent.errors import BadInput
 
 
@@ -41,7 +42,9 @@ class UserChats:
 
     async def branch(self, session: Session, turn: int | None) -> Session:
         """As `Session.branch`."""
-        return await session.branch(turn)  # its name begins as this one's, so it is the same user's
+        return await session.branch(
+            turn, thread=branch_name(session.thread)
+        )  # begins as this one: the same user's
 
     async def list(self) -> list[dict[str, Any]]:
         """As `Chats.list`."""

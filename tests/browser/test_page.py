@@ -71,7 +71,7 @@ def test_a_conversation_from_upload_to_branch(served: Served, browser: Any, tmp_
 
     visitor.say("a red square", mine)
     visitor.wait(1)
-    assert visitor.names()[0] == "red.png" and visitor.count("#gallery img[src^='data:']") == 8
+    assert visitor.names()[0] == "red.png" and visitor.count("#gallery .is-card img[src^='data:']") == 8
     assert visitor.count("#talk .is-said img[src^='data:']") == 1
     assert visitor.count(".is-card[data-rank='1'] .is-yes") == 1
     assert visitor.count(".is-card[data-rank='2'] .is-no") == 1

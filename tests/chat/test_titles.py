@@ -10,6 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from imagescope_agent.chat import Chats
 from imagescope_agent.chat.session import check_name
 from imagescope_agent.chat.titles import branch_name, parent_of, titled
+from imagescope_agent.chat.user_scope import UserChats
 from imagescope_agent.settings import Settings
 from tests.chat.talk import talking
 
@@ -39,6 +40,10 @@ def test_a_branch_stands_below_what_it_left() -> None:
         (["↳ branch: a fish", "2 turns"], "gone.b000000"),
     ]
     assert all(title.endswith("03 Feb 2020") for title, _ in titled(rows))
+    kept = {**row("c", "a car", "a blue one"), "parent": {"thread": "a", "turn": 1}}
+    assert [thread for _, thread in titled([kept, *rows])][:2] == ["a", "c"], (
+        "told by what was kept, not by names"
+    )
 
 
 def test_a_branch_of_any_depth_has_a_name() -> None:
@@ -56,7 +61,7 @@ def test_the_list_knows_first_messages_and_branches(world: Any) -> None:
         chats = Chats(talking(world), InMemorySaver(), Settings())
         session = await chats.create("mine")
         await session.say("a red square")
-        branch = await session.branch()
+        branch = await UserChats(chats, None).branch(session, None)
         await branch.say("no, a blue one")
         rows = {row["thread"]: row for row in await chats.list()}
         assert parent_of(branch.thread) == "mine" and rows[branch.thread]["first"] == "a red square"
