@@ -78,11 +78,11 @@ def words(text: str) -> str:
     return text
 
 
-def add_turn_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the settings of a conversation's turns; `given` reads `TURN_SETTINGS` of them."""
+def add_turn_arguments(parser: argparse.ArgumentParser, *, k: int = 10) -> None:
+    """Declare the settings of a conversation's turns, `k` of them to show; `given` reads `TURN_SETTINGS`."""
     parser.add_argument("--profile", help="which models (default: the ones that made the index)")
     parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
-    parser.add_argument("-k", type=positive, help="how many results a turn (default: 10)")
+    parser.add_argument("-k", type=positive, help=f"how many results a turn (default: {k})")
     parser.add_argument("--budget", type=natural, metavar="CALLS", help="at most so many model calls a turn")
     parser.add_argument(
         "--token-budget",

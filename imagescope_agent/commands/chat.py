@@ -7,6 +7,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagescope_agent.commands import (
@@ -21,6 +22,7 @@ from imagescope_agent.commands import (
 )
 from imagescope_agent.commands.describe import describe_ranking
 from imagescope_agent.errors import BadInput, shorten
+from imagescope_agent.records import Reason, Result
 from imagescope_agent.state import said
 
 if TYPE_CHECKING:
@@ -28,10 +30,16 @@ if TYPE_CHECKING:
 
 LONGEST_TURN = 9  # digits
 SHOWN = 3  # thumbnails a turn
-HELP = (
-    "say what to look for, answer a question, or: /like N, /reject N (images like, or unlike, rank N), "
-    "/image FILE|ID (reference of the next message), /undo, /branch [TURN], /export, /help; end with Ctrl-D"
-)
+HINT = "say what to look for, answer a question, or /help for the commands; end with Ctrl-D"
+HELP = {  # every command
+    "/like N": "search for more like the image at rank N",
+    "/reject N": "never show the image at rank N again",
+    "/image FILE|ID": "the next message says what should be different from this picture; without a name: none",
+    "/undo": "undo the last turn, and show what stands",
+    "/branch [TURN]": "go on in a new conversation from after that turn, else from here",
+    "/export [FILE]": "write the conversation as JSON to a new file, else print it",
+    "/help": "list the commands",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +117,7 @@ def manage_conversations(runner: asyncio.Runner, chats: Chats, args: argparse.Na
             for row in rows:
                 print(
                     plain(
-                        f"{row['thread']}  {row['turns']} turns  {row['at'][:16]}  {shorten(row['last'], 60)}"
+                        f"{row['thread']}  {row['turns']} turns  {row['at'][:16]}  {shorten(row['first'], 60)}"
                     )
                 )
     return 0
@@ -148,7 +156,7 @@ class ChatLoop:
         if not (self.args.json or self.args.export):
             print(f"conversation {session.thread}")
         if self.watched:
-            print(HELP, file=sys.stderr)
+            print(HINT, file=sys.stderr)
 
     def take(self, line: str) -> None:
         """Handle a line, a message or a command; a line that cannot be used is reported and changes nothing."""
@@ -167,8 +175,7 @@ class ChatLoop:
         command, _, rest = line.partition(" ")
         rest = rest.strip()
         if command == "/undo":
-            left = self.runner.run(self.session.undo())
-            self._tell({"undone": True, "turns": len(left)}, f"undone; {len(left)} turns are left")
+            self._undo()
         elif command == "/branch":
             turn = _turn(rest) if rest else None
             self.begin(self.runner.run(self.session.branch(turn)))
@@ -177,9 +184,10 @@ class ChatLoop:
             self.image = self.session.reference(rest or None)
             self._tell({"image": self.image}, f"the next message goes with {rest!r}" if rest else "no image")
         elif command == "/export":
-            print_json(self.runner.run(self.session.export()))
+            self._export(rest)
         elif command == "/help":
-            print(HELP, file=sys.stderr)
+            width = max(map(len, HELP))
+            print("\n".join(f"{name:<{width}}  {what}" for name, what in HELP.items()), file=sys.stderr)
         else:
             turn_ = self.runner.run(self.session.say(line, self.image, progress=self.step))
             self.image = None
@@ -187,6 +195,30 @@ class ChatLoop:
                 print("\r\033[K", end="", file=sys.stderr)
             self._tell(dict(turn_), "\n".join(describe(dict(turn_))))
             self._show(dict(turn_))
+
+    def _undo(self) -> None:
+        """Undo the last turn, and show the one that stands."""
+        left = self.runner.run(self.session.undo())
+        stands = describe(dict(left[-1])) if left else ["nothing is looked for yet"]
+        text = "\n".join([f"undone; {len(left)} turn{'s' if len(left) != 1 else ''} left", *stands])
+        self._tell({"undone": True, "turns": len(left)}, text)
+
+    def _export(self, file: str) -> None:
+        """Write the conversation to a file that is not there yet, or print it.
+
+        Raises:
+            BadInput: there is such a file, or it cannot be written.
+        """
+        document = self.runner.run(self.session.export())
+        if not file:
+            print_json(document)
+            return
+        try:
+            with Path(file).expanduser().open("x", encoding="utf-8") as out:
+                out.write(json_text(document) + "\n")
+        except OSError as error:
+            raise BadInput(f"cannot write {file!r} ({error.strerror}); choose another name") from error
+        self._tell({"export": file}, f"written to {plain(file)}")
 
     def _show(self, turn: dict[str, Any]) -> None:
         """The best images, where the terminal can show them."""
@@ -213,12 +245,22 @@ class ChatLoop:
 
 
 def describe(turn: dict[str, Any]) -> list[str]:
-    """A turn in lines: the request, the ranking with short reasons, notes, the question."""
+    """A turn in lines: the request, the ranking with the reasons as the page words them, notes, the question."""
     lines = [f"looking for: {plain(turn['request'])}"]
-    lines += describe_ranking(turn["results"], turn["notes"], brief=True)
+    for hit in turn["results"]:
+        lines += [f"{hit['rank']:>4}  {plain(hit['id'])}", *map(_reason, Result.from_dict(hit).reasons)]
+    lines += describe_ranking((), turn["notes"])
     if turn["question"] is not None:
         lines.append(f"? {plain(turn['question']['text'])}")
     return lines
+
+
+def _reason(reason: Reason) -> str:
+    from imagescope_agent.chat.html import reason_words
+
+    mark, words, certainty = reason_words(reason)
+    told = f"{words} ({certainty})" if certainty else words
+    return f"      {mark:<2}{plain(told)}"
 
 
 def _turn(text: str) -> int:

@@ -23,7 +23,7 @@ from imagescope_agent.nodes.chat import parse_message
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval import collection
 from imagescope_agent.state import SCHEMA
-from tests.chat.talk import look_at, talking
+from tests.chat.talk import look_at, talking, think
 
 
 def play(services: Any, story: Callable[[Chats], Awaitable[Any]], **options: Any) -> Any:
@@ -167,6 +167,38 @@ def test_what_cannot_be_used_is_told_in_one_line_and_changes_nothing(
         assert await session.state() == before
 
     play(talking(world), story)
+
+
+def test_words_with_a_picture_say_what_to_change_in_it(world: Any, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def thinks(question: Any) -> str:
+        asked.append(question.text)
+        return str(think(question))
+
+    async def story(chats: Chats) -> None:
+        mine = tmp_path / "mine.png"
+        Image.new("RGB", (40, 40), (0, 0, 250)).save(mine)
+        session = await chats.create()
+        await session.say("a red square")
+        await session.reject(2)
+        away = (await session.state())["rejected"]
+        asked.clear()
+        turn = await session.say("the same, but light", "blue.png")
+        (told,) = [text for text in asked if "<instruction>the same, but light</instruction>" in text]
+        assert "a blue square" in told, "the picture's caption is what the words refer to"
+        state = await session.state()
+        assert state["anchor"] == turn["reference"] == "blue.png" and state["rejected"] == away
+        assert [fact["text"] for fact in state["facts"]] == ["it is light"], (
+            "a red square is no longer looked for"
+        )
+        assert "blue.png" not in [hit["id"] for hit in turn["results"]]
+        await session.say("not warm")
+        assert (await session.state())["anchor"] == "blue.png"
+        assert (await session.say("one like this", mine))["reference"] == str(mine)
+        assert len(await session.undo()) == 4 and (await session.state())["anchor"] == "blue.png"
+
+    play(talking(world, reasoner=world.role("reasoner", thinks)), story)
 
 
 def test_a_turn_checks_its_message_and_loads_its_reference_once(

@@ -13,7 +13,7 @@ from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.nodes.begin import check_query, find_reference
 from imagescope_agent.records import ResultDict
 from imagescope_agent.retrieval.protocols import Collection
-from imagescope_agent.state import KEPT, Feedback, State, new_conversation, new_turn, overwrite
+from imagescope_agent.state import KEPT, OF_TOPIC, Feedback, State, new_conversation, new_turn, overwrite
 
 _NUMBERED = r"(?:(?:number|no\.?|image|picture)\s*)?#?(\d{1,9})"
 _REST = r"(?:\s*$|\s*[.,;:!]+\s*|\s+(?=but\b|with\b|and\b))(.*)$"
@@ -76,6 +76,8 @@ class ParseMessage:
         if not isinstance(message, CheckedMessage) or not message.is_of(text, reference, feedback):
             message = check_message(text, reference, standing, self.collection, feedback=feedback)
         parsed = message.parsed
+        if message.reference and parsed.words:
+            standing.update(begun_anew())
         anchor = message.reference or standing["anchor"]
         changed = anchor != standing["anchor"]
         liked = [name for name in standing["liked"] if name not in parsed.rejected]
@@ -177,9 +179,18 @@ def plain_answer(text: str) -> str | None:
     return None if match is None else "Yes" if match[1] else "No"
 
 
+def begun_anew() -> dict[str, Any]:
+    """What a picture with words resets: they say how the wanted image differs from it, not from what was looked for.
+
+    What was rejected stays so.
+    """
+    reset = {*OF_TOPIC, "request", "intent", "facts"} - {"rejected"}
+    return {name: value for name, value in new_conversation().items() if name in reset}
+
+
 def has_words(state: State) -> bool:
     """Whether the turn's message has words that a model must interpret."""
-    return state["query"] != state["request"] or not state["turns"]
+    return state["query"] != state["request"] or is_first(state)
 
 
 def is_first(state: State) -> bool:
