@@ -26,7 +26,10 @@ _CANNOT = (
 )
 _UNSURE = (
     r"\b(?:not|never) (?:\w+ )?(?:sure|certain)\b|\bnot clear (?:if|whether|from|enough)\b|\bit(?: is|'s) not clear\b"
-    r"|\bun(?:sure|certain|clear)\b|\bnot enough (?:information|context|detail)"
+    r"|\bun(?:sure|certain|clear)\b|\b(?:not enough|more|insufficient|lack of) (?:information|context|detail|data)"
+    r"|\b(?:cannot|can't|could not) be (?:determined|told|answered|judged|said|known)\b"
+    r"|\btoo \w+ to (?:tell|say|judge)\b"
+    rf"|\b{_PICTURE} (?:is |was )?(?:not found|missing|(?:did not|didn't|failed to) load)\b"
     r"|\b(?:can ?not|can't|could not|couldn't) be (?:\w+ )?(?:sure|certain)\b"
     r"|\bi (?:do not|don't|did not|didn't) (?:have|see|get|find|receive) (?:the|your|any|an?) "
     rf"{_PICTURE}\b(?! (?:of|with))"
@@ -46,15 +49,27 @@ _REFUSES = (
 _NO_NOUN = rf"no (?:\w+ ){{0,2}}(?:{_PICTURE}|one can (?:say|tell)|answers?|reply|response)\b(?! (?:of|with|on|in)\b)"
 _HEDGES = (
     r"^(?:yes|no)\W+(?:but |only )*(?:if|unless|assuming|provided|(?:it |that )?depend\w*|maybe|perhaps)\b"
-    r"|\b(?:50|fifty)\W{0,2}(?:%|percent|50|fifty)|^no\W{0,2}\d|^no,? thank"
+    r"|\b(?:50|fifty)\W{0,2}(?:%|percent|50|fifty)|^no\W{0,2}\d+\b(?!\s?%)|^no,? thank"
+    r"|^(?:yes|no)\W+(?:it |that |there )?(?:could|might|may) be\b"
 )
 _MANNERS = (
-    rf"^yes\W+(?:please|sir|of course|certainly|sure)\W*$|^(?:yes|no)\W+(?:i'?m sorry|sorry|as an? ai)\b"
+    rf"^yes\W+(?:please|sir|of course|certainly|sure)\W*$"
+    r"|^(?:yes|no)\W+(?:i'?m sorry|sorry|as an? (?:ai|language)|as a large)\b"
     rf"|^yes\W+i (?:(?:can|could|do) )?(?:see|view|analy[sz]e|process|read|understand|describe|have) "
     rf"(?:the |an? |any |your |this |these )?{_PICTURE}\b(?! (?:of|with|that|shows?|contains?|depicts?))"
 )
+# what the model says of itself, not of what it sees: "Yes, I am ready"
+_ITSELF = (
+    r"^(?:yes|no)\W+(?:because |as |since |that )?"
+    r"i(?:'m|'d|'ll|'ve)?+\b(?! (?:(?:can|could|do|did|would|am|cannot|can't"
+    r"|could not|couldn't|don't|didn't|not|also|clearly|just|only|really|even|actually|definitely|quite|pretty) )*"
+    r"(?:see|saw|notice|find|found|spot|detect|observe|recogni[sz]e|identify|make out|think|believe|say|count|perceive"
+    r"|sure|certain|confident|positive)\b)"
+    r"|^(?:yes|no)\W+(?:n/?a|null|unknown|undefined|undecided|error|ok(?:ay)?|sure thing|thanks|hello|hi|understood"
+    r"|got it|go ahead|ask me anything|let's start)\W*$"
+)
 _UNSURE_ABROAD = (
-    r"\bno (?:lo |la |se )?s[eé]\b|\bno tengo\b|\bno estoy\b|\bnon (?:lo )?so\b"
+    r"\bno (?:lo |la |se )?s[eé]\b|\bno (?:tengo|estoy|puedo|se puede|entiendo)\b|\bnon (?:lo )?so\b"
     r"|\bahnung\b|\bwei(?:ß|ss) (?:es |ich )?nicht"
     r"|\bsais pas\b|\bn[aã]o sei\b|\bweet (?:het |ik )?niet\b"
 )
@@ -96,7 +111,7 @@ def non_answer(text: str, about: str = "") -> bool:
     first = re.split(r"[.!;](?:\s|$)|(?<=\?)", rest, maxsplit=1)[0]
     if first.endswith("?") or re.search(r"\b(?:what|which|how|would you|could you|do you)\b[^.!?]*\?$", flat):
         return True
-    if any(re.search(each, flat) for each in (_HEDGES, _MANNERS, _HELPS, _UNSURE, _UNSURE_ABROAD)):
+    if any(re.search(each, flat) for each in (_HEDGES, _MANNERS, _ITSELF, _HELPS, _UNSURE, _UNSURE_ABROAD)):
         return True
     if _takes_back(rest, "no" if label == "yes" else "yes"):
         return True

@@ -40,8 +40,7 @@ _VERB = re.compile(
     r"|by|would|does|most|clearly|definitely|for|with|comes|depicts)\b"
 )
 _NAMES = r"(?:\w{1,20}:)?(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad)"
-_MARKS = "*_`\"'([“”‘ "
-_PREFACE = re.compile(r"^(?:(?:the|my|final|short) ){0,3}(?:answer|verdict)\W{0,3}(?:is\b|[:=-])\W{0,4}")
+_PREFACE = re.compile(r"^(?:(?:the|my|final|short) ){0,3}(?:answer|verdict)\W{0,3}(?:is\b|[:=>-])\W{0,4}")
 _TAG = re.compile(
     rf"(?P<begin><{_NAMES}(?:\s[^<>]{{0,80}})?>|<\|{_NAMES}\|>|\[THINK\]|◁think▷|<\|begin_of_thought\|>"
     r"|<\|channel\|>(?!final)\w{1,20}[^<]{0,80}<\|message\|>|<\|channel>\s*\w{1,20})"
@@ -186,7 +185,8 @@ def first_choice(text: str, choices: Sequence[str], about: str = "") -> int | No
         choices: the labels.
         about: the question.
     """
-    start = _PREFACE.sub("", text.strip().lstrip(_MARKS).casefold()).lstrip(_MARKS)
+    marks = r"^[\W_]+" if all(choice.strip().isalpha() for choice in choices) else r"^[*_`\"'(\[“”‘\s]+"
+    start = re.sub(marks, "", _PREFACE.sub("", re.sub(marks, "", text.casefold())))
     found = None
     for index, choice in enumerate(choices):
         word = choice.strip().casefold()

@@ -36,14 +36,18 @@ Answer: yes or no|Answer: unknown|The answer is not clear|YES NO|No decision pos
 No evidence either way|No way!|No determination can be made|No signal|No wonder|No match found|Yes, please
 No, thank you|Yes, of course!|Yes man|Yes, I can see the image.|No, I don't have the picture
 No picture was shared|No data available|No one can tell|No. 1|Yes, what would you like to know?
-No, could you send it again?|No, it is impossible to tell"""
+No, could you send it again?|No, it is impossible to tell|No, no puedo|Yes, I am ready|No, I refuse|No, N/A
+Yes, understood|Yes, I understand the question.|Yes, could be|No, this cannot be determined|No, I need more context
+No, image not found|No, the photo is too blurry to tell|No, as a language model I have no eyes"""
 EITHER = """yes.|NO!|*No*|"No"|'Yes.'|(Yes)|[No]|`Yes`|_No_|Yes, there is a red car.|yes - the car is red
 Yes: it is red|Yes it is|Yes the car is red|No it is not|No the car is blue
 No cars are visible in the image|No people are present|No one is visible|No, no, no dog here|Answer: yes
 Answer: No|The answer is yes.|Final answer: **Yes**|**Answer:** Yes|No, the sign says "Yes"
 Yes, it is a sign with the word "no" on it|Yes clearly|No, not at all|No; blue|No (it is blue)
 Yes, there are two; one has no wheels|Yes, I can see an image of a car|Yes, please see the car on the left
-Yes, it has no roof"""
+Yes, it has no roof
+- Yes|✅ Yes|<answer>No</answer>|{"answer": "no"}|No (100%)|Yes, I'm certain
+No, I only see a cat|No, I can't find a dog"""
 
 
 def split(lines: str) -> list[str]:
