@@ -1,8 +1,8 @@
-"""Build a file of training triplets from an indexed collection; stopped or killed at any moment, the next call goes on.
+"""Build a file of training triplets from an indexed collection; killed at any moment, the next call goes on.
 
-Beside FILE lies FILE.journal while it is being built and after: what was built with what (its first line), then one line
-per pair, kept or dropped and why, in order of the pair's number. It is written a window of pairs at a time; FILE holds the
-triplets among them. A window that was cut off is run again, and the graph's checkpoints (FILE.runs) spare its model calls.
+Beside FILE lies FILE.journal: what is built with what (its first line), then one line per pair, kept or dropped and
+why, in order of the pairs' numbers. It is written a window of pairs at a time; FILE holds the triplets among them. A
+window that was cut off is run again, and the graph's checkpoints (FILE.runs) spare its model calls.
 """
 
 from __future__ import annotations

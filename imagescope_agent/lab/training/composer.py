@@ -103,11 +103,13 @@ class ComposerTrainer:
     @property
     def finished(self) -> bool:
         """Whether the last step is done, or the held-out triplets have not improved for long."""
-        return self.step >= self.plan.steps or self.progress.waited >= self.plan.patience
+        return self.step >= self.plan.steps or float(self.progress.waited) >= self.plan.patience
 
     def run(self) -> None:
-        """Train until `finished`."""
+        """Train until `finished`; weights no better than the mean of the vectors are never kept."""
         losses: list[float] = []
+        if self.progress.best < 0:
+            self.progress.best.fill_(sum(recall(self.combiner, self.held_out, (1, 10)).values()))
         while not self.finished:
             losses.append(self._advance())
             if self.step % self.plan.every == 0 or self.step == self.plan.steps:
@@ -126,7 +128,7 @@ class ComposerTrainer:
         self.combiner.train()
         loss = info_nce(self.combiner, self.scale["log"], batch, plan.distractors, rng)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         self.step += 1
         return float(loss.item())
@@ -170,7 +172,7 @@ def recall(combiner: Combiner, triplets: Vectorised, at: Sequence[int]) -> dict[
     if not len(triplets.target):
         return dict.fromkeys(at, 0.0)
     combiner.eval()
-    with torch.inference_mode():
+    with torch.no_grad():
         scores = combiner(triplets.images[triplets.reference], triplets.texts) @ triplets.images.T
     rows = torch.arange(len(scores))
     scores[rows, triplets.reference] = float("-inf")

@@ -59,8 +59,8 @@ def vectorised(collection: Collection, embedder: Embedder, triplets: Sequence[Tr
     most = max((len(each.distractors) for each in triplets), default=0)
     shown = [[row[name] for name in each.distractors] for each in triplets]
     return Vectorised(
-        images=torch.from_numpy(np.stack([collection.image_vector(name) for name in collection.ids])),
-        texts=torch.from_numpy(embedder.texts([each.text for each in triplets])),
+        images=torch.from_numpy(np.stack([collection.image_vector(name) for name in collection.ids])).float(),
+        texts=torch.from_numpy(embedder.texts([each.text for each in triplets])).float(),
         reference=torch.tensor([row[each.reference] for each in triplets]),
         target=torch.tensor([row[each.target] for each in triplets]),
         distractors=torch.tensor([[*each, *[-1] * (most - len(each))] for each in shown], dtype=torch.long),

@@ -133,7 +133,7 @@ def _given(record: Mapping[str, Any], place: str) -> Triplet:
     group: Any = record.get("img_set")
     others: Any = record.get("distractors", group.get("members", []) if isinstance(group, dict) else [])
     texts: Any = record.get("captions")
-    values = (
+    values: tuple[tuple[Any, Any, Any], ...] = (
         (record.get("reference"), record.get("text"), record.get("target")),
         (record.get("reference"), record.get("caption"), record.get("target_hard")),
         (record.get("candidate"), _joined(texts), record.get("target")),

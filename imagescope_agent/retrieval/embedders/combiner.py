@@ -60,7 +60,8 @@ class Combiner(nn.Module):
     def combine(self, image: Vectors, text: Vectors) -> Vectors:
         """As `forward`, for numpy arrays, without dropout."""
         self.eval()
-        rows: Vectors = self(torch.from_numpy(image), torch.from_numpy(text)).numpy()
+        given = (torch.from_numpy(np.asarray(each, dtype=np.float32)) for each in (image, text))
+        rows: Vectors = self(*given).numpy()
         return np.ascontiguousarray(rows, dtype=np.float32)
 
 
