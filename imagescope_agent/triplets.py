@@ -33,6 +33,7 @@ from imagescope_agent.untrusted import parse_json, read_file
 GRAPH = "imagescope_agent.graphs.triplets:build"
 WINDOW = 8  # pairs that are looked at together, so that models answer in batches
 MOST_USED = 4  # times that an image may be a target
+HOPELESS = 32  # pairs, none of whose proposals could be read, after which nothing better is expected
 ROUNDS = 8  # times that every image may be a reference before too few triplets are given up
 LARGEST = 2**30  # bytes of a journal
 FORMAT = 1
@@ -197,6 +198,7 @@ async def build_triplets(
                     )
                 )
                 journal.add(done)
+                _require_hope(journal, settings)
                 for number in range(first, first + WINDOW):
                     await saver.adelete_thread(_thread(journal.head, number))
                 if progress is not None:
@@ -206,6 +208,21 @@ async def build_triplets(
         with suppress(OSError):
             path.unlink(missing_ok=True)
     return journal.report()
+
+
+def _require_hope(journal: Journal, settings: Settings) -> None:
+    """Give up on an editor that does not propose anything.
+
+    Raises:
+        BadInput: it has not, so far.
+    """
+    hopeless = {pair["dropped"] for pair in journal.pairs} == {"unreadable"}
+    if hopeless and len(journal.pairs) >= HOPELESS:
+        budget = "" if settings.budget is None and settings.token_budget is None else " within its budget"
+        raise BadInput(
+            f"the editor proposed nothing that can be read{budget} for any of {len(journal.pairs)} pairs; name a model "
+            "for the role 'editor' in a profile of your own (--profile) that sees several pictures"
+        )
 
 
 def head_of(services: Services, settings: Settings) -> dict[str, Any]:

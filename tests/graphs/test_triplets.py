@@ -111,6 +111,17 @@ def test_unreadable_proposals_are_dropped_with_their_cost(models: Models, reply:
     assert sum(each["calls"] for each in state["usage"]) == 2
 
 
+def test_an_editor_that_cannot_propose_is_given_up(collection: Any, models: Models, tmp_path: Path) -> None:
+    models.services = replace(models.services, editor=Role("editor", Scripted("hm")))
+    for _ in range(2):  # the second call knows it from the journal
+        with pytest.raises(BadInput, match="the role 'editor'"):
+            build(collection, tmp_path / "t.jsonl", 60, models)
+    assert (
+        len((tmp_path / "t.jsonl.journal").read_text().splitlines())
+        <= 1 + triplets.HOPELESS + triplets.WINDOW
+    )
+
+
 @pytest.mark.parametrize("budget", range(6))
 def test_a_budget_of_calls_is_never_exceeded(models: Models, budget: int) -> None:
     models.wrong = 0.0
