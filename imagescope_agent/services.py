@@ -59,7 +59,8 @@ class Services:
     def weights(self) -> dict[str, str]:
         """The exact weights behind every role and the embedder."""
         roles = {role: weights_of(getattr(self, role)) for role in ROLES}
-        return {"embedder": self.embedder.weights, **roles}
+        composer = getattr(self.embedder, "composer", "")  # composed queries have vectors of its own
+        return {"embedder": self.embedder.weights, **({"composer": composer} if composer else {}), **roles}
 
 
 class LateEmbedder:
@@ -88,6 +89,11 @@ class LateEmbedder:
     def dimension(self) -> int:
         """As `Embedder.dimension`."""
         return self._opened().dimension
+
+    @property
+    def composer(self) -> str:
+        """Identifies a trained composer; "" without one."""
+        return str(getattr(self._opened(), "composer", ""))
 
     def images(self, images: Sequence[Image.Image]) -> Vectors:
         """As `Embedder.images`."""

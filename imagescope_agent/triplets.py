@@ -106,13 +106,16 @@ class Journal:
         used = Counter(each["target"] for each in self.triplets)
         return sorted(name for name, times in used.items() if times >= MOST_USED)
 
-    def add(self, window: Sequence[Mapping[str, Any]]) -> None:
-        """Write down a window of pairs."""
+    def add(self, window: Sequence[Mapping[str, Any]], count: int) -> None:
+        """Write down a window of pairs, and its triplets as far as no more than `count` are wanted."""
         with self.path.open("a", encoding="utf-8") as out:
             out.write(_lines(window))
             out.flush()
             os.fsync(out.fileno())
+        before = len(self.triplets)
         self.pairs += [dict(each) for each in window]
+        with self.file.open("a", encoding="utf-8") as out:
+            out.write(_lines(self.triplets[before:count]))
 
     def publish(self, count: int) -> None:
         """Write the file of triplets: the first `count`."""
@@ -184,6 +187,7 @@ async def build_triplets(
             f"{str(collection.folder)!r} holds {len(collection)} images; a band of neighbours needs at least {LEAST}"
         )
     journal = Journal(out, head_of(services, settings))
+    journal.publish(count)  # what a killed process left of it may be cut off
     graph = load_graph(GRAPH)(services)
     runs = out.with_name(f"{out.name}.runs")
     with recording(traces, services, settings) as recorders:
@@ -197,7 +201,7 @@ async def build_triplets(
                         for number in range(first, first + WINDOW)
                     )
                 )
-                journal.add(done)
+                journal.add(done, count)
                 _require_hope(journal, settings)
                 for number in range(first, first + WINDOW):
                     await saver.adelete_thread(_thread(journal.head, number))

@@ -63,7 +63,8 @@ def test_from_triplets_to_search_on_a_checkpoint(
     assert main([*search, "--profile", composed]) == 0
     found = json.loads(capsys.readouterr().out)
     assert "003.png" not in [each["id"] for each in found["results"]] and found["results"]
-    assert not found["notes"]
+    assert not found["notes"] and found["weights"]["embedder"] == card.weights
+    assert found["weights"]["composer"] == open_embedder(f"composer:{out}").composer  # type: ignore[attr-defined]
     make_clip(checkpoint, seed=1) if kind == "open_clip" else build_qwen3_vl(checkpoint, seed=1)
     with pytest.raises(Exception, match="other weights"):
         open_embedder(f"composer:{out}")

@@ -17,7 +17,7 @@ BOTH = Scene(things=(HOUSE, STAR), setting="night")
 
 @pytest.mark.parametrize("kind", COMPOSED_KINDS)
 def test_it_decides_as_the_ground_truth_does(kind: str) -> None:
-    rng, read, unread, said = Random(f"reading {kind}"), 0, 0, set()
+    rng, read, unread, said = Random(f"reading {kind}"), 0, 0, set[bool]()
     while read < 400:
         reference = random_scene(rng, count=rng.randint(1, 5))
         made = composed_query(reference, kind, rng)
