@@ -128,7 +128,7 @@ def _composers(
     file = place / f"triplets-{count}.jsonl"
     report = asyncio.run(build_triplets(services, file, count, progress=lambda each: None))
     agent = read_triplets(file, services.collection.ids)
-    true = _true_triplets(place, services, len(agent))
+    true = _true_triplets(services, len(agent))
     composers = {}
     for name, triplets in (("agent", agent), ("true", true)):
         folder = place / f"composer-{name}-{count}"
@@ -146,7 +146,7 @@ def _folder(services: Services) -> Path:
     return services.collection.folder.parent
 
 
-def _true_triplets(place: Path, services: Services, count: int) -> list[Triplet]:
+def _true_triplets(services: Services, count: int) -> list[Triplet]:
     """As many true triplets of the same images, with random images as distractors."""
     rng = Random(0)
     ids = list(services.collection.ids)
@@ -275,8 +275,11 @@ def describe(made: Mapping[str, Any]) -> str:
     """The measurement as Markdown tables."""
     columns = (*(f"R@{k}" for k in AT), "calls", "tokens", "queries")
     methods = [[name, *(f"{row[c]:g}" for c in columns)] for name, row in made["methods"].items()]
-    kinds = list(next(iter(made["kinds"].values()), {}))
-    by_kind = [[name, *(f"{row[kind]:.1f}" for kind in kinds)] for name, row in made["kinds"].items()]
+    kinds = sorted({kind for row in made["kinds"].values() for kind in row})
+    by_kind = [
+        [name, *(f"{row[kind]:.1f}" if kind in row else "" for kind in kinds)]
+        for name, row in made["kinds"].items()
+    ]
     checks = [
         [name, f"{row['kept']}", f"{100 * row['right']:.1f}", f"{row['unread']}"]
         for name, row in made["triplets"].items()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import re
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,11 @@ from imagescope_agent.cli import main
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.benchmarks.composition import CHECKS, describe, measure_triplets, run
 from imagescope_agent.lab.scenes.world import Scene, Thing
+from imagescope_agent.mllms.role import Role
+from imagescope_agent.mllms.scripted import Asked, Scripted, ScriptedScorer
+from imagescope_agent.profiles.profile import load_profile
+from imagescope_agent.services import open_embedder_of
+from tests.conftest import World
 
 HOUSE, STAR = (Thing(kind=kind, colour="red", size="small") for kind in ("house", "star"))
 SCENES = {
@@ -67,6 +73,71 @@ def test_the_table_names_every_way_and_check(files: tuple[Path, Path]) -> None:
     text = describe(made)
     assert "| mean of the vectors | 40 | 80.5 | 90 | 0 | 0 | 300 |" in text
     assert all(name in text for name in CHECKS) and "2 triplets of 6 pairs" in text
+
+
+PROFILE = """
+embedder = "package:mini/clip"
+[models.chat]
+mllm = "scripted"
+reply = "a picture"
+[roles]
+captioner = "chat"
+reasoner = "chat"
+verifier = "chat"
+judge = "chat"
+"""
+
+
+class Sure:
+    """An editor that names the first neighbour in words of its own, and a judge that knows what it meant."""
+
+    def __init__(self) -> None:
+        self.meant: dict[str, str] = {}
+
+    def edit(self, asked: Asked) -> str:
+        text = f"edit {len(self.meant)}"
+        self.meant[text] = asked.images[1]
+        return json.dumps({"target": "A", "type": "Modification", "text": text})
+
+    def judge(self, asked: Asked) -> list[float]:
+        found = re.search(r"edit \d+", asked.text)
+        assert found is not None and asked.choices is not None
+        target = self.meant[found[0]]
+        if asked.choices[0] == "Yes":
+            return [0.9, 0.1] if asked.images[1] == target else [0.1, 0.9]
+        labels = [label[0] for label in asked.labels if re.fullmatch("[A-Z]:", label)]
+        best = labels[asked.images[1:].index(target)]
+        return [0.9 if choice == best else 0.01 for choice in asked.choices]
+
+
+@pytest.mark.slow
+def test_all_ways_are_asked_the_same_queries(tmp_path: Path, world: World) -> None:
+    (tmp_path / "own.toml").write_text(PROFILE)
+    sure = Sure()
+    services = replace(
+        world.services(reasoner=world.role("reasoner", "hm")),
+        embedder=open_embedder_of(load_profile(str(tmp_path / "own.toml"))),
+        editor=Role("editor", Scripted(sure.edit)),
+        judge=Role("judge", ScriptedScorer(sure.judge)),
+    )
+    made = run(
+        root=tmp_path / "kept",
+        profile=str(tmp_path / "own.toml"),
+        train_images=80,
+        triplets=24,
+        seeds=(1,),
+        images=40,
+        queries=6,
+        words=2,
+        services=services,
+    )
+    assert json.loads(json.dumps(made)) == made and "composer, agent triplets" in describe(made)
+    methods = made["methods"]
+    assert [row["queries"] for row in methods.values()] == [6, 2, 6, 6]
+    assert [row["calls"] > 0 for row in methods.values()] == [False, True, False, False]
+    assert all(0 <= row["R@1"] <= row["R@10"] <= row["R@20"] <= 100 for row in methods.values())
+    checked = made["triplets"]["two orders, yes and no"]
+    assert checked["unread"] == checked["kept"] >= 24 and checked["right"] == 0
 
 
 def test_what_is_evaluated_is_not_trained_on(capsys: pytest.CaptureFixture[str]) -> None:
