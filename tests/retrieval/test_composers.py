@@ -13,6 +13,7 @@ from imagescope_agent.cli import main
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.retrieval.embedders import composer as composers
 from imagescope_agent.retrieval.embedders import open_embedder
+from imagescope_agent.services import open_services
 from tests.lab.training.hues import hues
 from tests.mllms.checkpoints import build_qwen3_vl
 
@@ -63,8 +64,11 @@ def test_from_triplets_to_search_on_a_checkpoint(
     assert main([*search, "--profile", composed]) == 0
     found = json.loads(capsys.readouterr().out)
     assert "003.png" not in [each["id"] for each in found["results"]] and found["results"]
-    assert not found["notes"] and found["weights"]["embedder"] == card.weights
-    assert found["weights"]["composer"] == open_embedder(f"composer:{out}").composer  # type: ignore[attr-defined]
+    assert not found["notes"]
+    weights = open_services(composed, pictures).weights
+    assert weights["embedder"] == card.weights
+    assert weights["composer"] == open_embedder(f"composer:{out}").composer  # type: ignore[attr-defined]
+    assert "composer" not in open_services(plain, pictures).weights
     make_clip(checkpoint, seed=1) if kind == "open_clip" else build_qwen3_vl(checkpoint, seed=1)
     with pytest.raises(Exception, match="other weights"):
         open_embedder(f"composer:{out}")
