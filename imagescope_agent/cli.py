@@ -35,7 +35,11 @@ COMMANDS = {  # name: (module, help), in the order of the help
     "eval": ("evaluate", "measure a graph on a data set"),
     "score": ("score", "metrics of a given run or submission file, without any model"),
     "compare": ("compare", "are runs on the same queries really different"),
-    "train": ("train", "train the models that ship with the package; measure what they can do"),
+    "triplets": (
+        "triplets",
+        "build training triplets for composed search from the images of an indexed folder",
+    ),
+    "train": ("train", "train a composer on triplets, or the models that ship; measure what they can do"),
     "doctor": ("doctor", "check a profile on this machine: every model loaded, asked, compared with itself"),
     "bench": ("bench", "measure ways of asking models, side by side"),
     "graphs": ("lists", "list the graphs, one line each"),

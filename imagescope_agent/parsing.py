@@ -21,6 +21,7 @@ MAX_FACTS = 64
 MAX_QUESTIONS = 8
 MAX_QUESTION = 300  # characters
 PER_STEP = 3  # predicates of one instruction; more repeat each other, and each is asked of every candidate
+NO_TARGET = "none"  # the answer where no edit leads to a candidate
 AGAIN = 3  # times that an instruction may be given; beyond it the model repeats itself
 
 
@@ -91,6 +92,14 @@ class ProposalAnswer(_Answer):
     """The reply to `propose`, and the schema a decoder can hold it to."""
 
     questions: list[_Line] = Field(min_length=1, max_length=MAX_QUESTIONS)
+
+
+class EditAnswer(_Answer):
+    """The reply to `edit`, and the schema a decoder can hold it to; without a target there are no words."""
+
+    target: Annotated[str, BeforeValidator(_clean), StringConstraints(min_length=1, max_length=20)]
+    type: Annotated[_Kind | None, BeforeValidator(_capital)] = None
+    text: _Line | None = None
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -211,6 +220,22 @@ def parse_json(reply: str, model: type[_Model]) -> _Model:
     if found is not None:
         return found
     raise UnreadableReply(misfit or broken or "there is no JSON object", reply=reply)
+
+
+def parse_edit(reply: str, labels: Sequence[str]) -> EditAnswer | None:
+    """The proposed edit in a reply that holds one JSON object with target, type and text; None for no target.
+
+    Raises:
+        UnreadableReply: there is no such object, or it names none of the labels.
+    """
+    answer = parse_json(reply, EditAnswer)
+    if answer.target.lower() == NO_TARGET:
+        return None
+    if answer.target not in labels:
+        raise UnreadableReply(f"target: {answer.target!r} is none of {', '.join(labels)}", reply=reply)
+    if answer.type is None or answer.text is None:
+        raise UnreadableReply("type and text are wanted for a target", reply=reply)
+    return answer
 
 
 def unique_predicates(

@@ -32,9 +32,11 @@ STEPS: dict[str, frozenset[str]] = {
     "fold": frozenset({"facts", "wanted", "reference", "question", "message"}),
     "propose": frozenset({"request", "known", "captions"}),
     "ask": frozenset({"request", "question"}),
+    "edit": frozenset({"labels", "opening", "described"}),
 }
-#: Values that a prompt may leave out: the atomic instructions, one a line, for models that read no long sentence.
-OPTIONAL = frozenset({"understood"})
+#: `understood`: the atomic instructions, one a line, for models that a sentence is too much for; `described`:
+#: captions, for models that write better about words than about pictures.
+OPTIONAL = frozenset({"understood", "described"})
 _EXAMPLE = re.compile(r"\[\[(.+?)\]\]")
 
 
@@ -59,6 +61,10 @@ class Prompt:
         found, wanted = set(template.get_identifiers()), STEPS[self.step]
         if not template.is_valid() or found | (wanted & OPTIONAL) != wanted:
             raise BadInput(f"prompt {self.step!r} must use exactly {_names(wanted)}, it uses {_names(found)}")
+
+    def uses(self, name: str) -> bool:
+        """Whether the words have this placeholder; they may do without one of `OPTIONAL`."""
+        return name in string.Template(f"{self.each}\n{self.text}").get_identifiers()
 
     def fill(self, **values: str) -> str:
         """The text with every placeholder replaced; a `$` inside a value stays as it is.

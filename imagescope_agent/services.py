@@ -17,7 +17,7 @@ from PIL import Image
 from imagescope_agent.errors import BadInput, ImageScopeError, require_process, shorten, suggest
 from imagescope_agent.mllms import MLLMS
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.profiles.profile import ROLES, Profile, is_local, load_profile
+from imagescope_agent.profiles.profile import EDITOR, ROLES, Profile, is_local, load_profile
 from imagescope_agent.redact import learn, redact
 from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval import manifest
@@ -41,6 +41,7 @@ class Services:
     Args:
         profile: name of the profile it was opened from.
         settings: the profile's defaults of `Settings`.
+        editor: proposes edits when triplets are built; None where the judge does.
     """
 
     embedder: Embedder
@@ -52,12 +53,14 @@ class Services:
     judge: Role
     profile: str = "custom"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    editor: Role | None = None
 
     @property
     def weights(self) -> dict[str, str]:
         """The exact weights behind every role and the embedder."""
         roles = {role: weights_of(getattr(self, role)) for role in ROLES}
-        return {"embedder": self.embedder.weights, **roles}
+        composer = getattr(self.embedder, "composer", "")  # composed queries have vectors of its own
+        return {"embedder": self.embedder.weights, **({"composer": composer} if composer else {}), **roles}
 
 
 class LateEmbedder:
@@ -87,6 +90,11 @@ class LateEmbedder:
         """As `Embedder.dimension`."""
         return self._opened().dimension
 
+    @property
+    def composer(self) -> str:
+        """Identifies a trained composer; "" without one."""
+        return str(getattr(self._opened(), "composer", ""))
+
     def images(self, images: Sequence[Image.Image]) -> Vectors:
         """As `Embedder.images`."""
         return self._opened().images(images)
@@ -115,19 +123,18 @@ def open_services(profile: str, collection: Path | str) -> Services:
         **open_roles(chosen),
         profile=chosen.name,
         settings=chosen.settings,
+        editor=_open_role(chosen, EDITOR) if EDITOR in chosen.roles else None,
     )
 
 
 def open_roles(profile: Profile) -> dict[str, Role]:
     """Every role of a profile; roles that name the same model share it, in the whole process."""
-    return {
-        role: Role(
-            role,
-            _model(json.dumps(profile.model(role), sort_keys=True)),
-            prompt_set=profile.prompt_set_of(role),
-        )
-        for role in ROLES
-    }
+    return {role: _open_role(profile, role) for role in ROLES}
+
+
+def _open_role(profile: Profile, role: str) -> Role:
+    model = _model(json.dumps(profile.model(role), sort_keys=True))
+    return Role(role, model, prompt_set=profile.prompt_set_of(role))
 
 
 def open_embedder_of(profile: Profile) -> LateEmbedder:

@@ -80,6 +80,21 @@ class ClarifyingQuestion(TypedDict):
     information: float
 
 
+class Proposal(TypedDict):
+    """An edit that leads from a reference to a target; `type` as of an `Instruction`."""
+
+    target: str
+    type: str
+    text: str
+
+
+class PairInput(TypedDict):
+    """What a run that builds a triplet is given: the number of its pair, and the images that were used often enough."""
+
+    pair: int
+    tired: NotRequired[list[str]]
+
+
 class Turn(TypedDict):
     """One finished turn of a conversation; `request` is all that was wanted by then, in one text."""
 
@@ -193,6 +208,15 @@ class State(TypedDict, total=False):
     turns: int  # how many are finished; the turns themselves are kept outside the state
     turn: Turn | None  # the last finished one
     calls: int  # of models, by all finished turns
+    # building a triplet only
+    pair: int
+    tired: list[str]
+    shown: list[str]  # neighbours of the reference that the editor chooses from
+    others: list[str]  # further neighbours that the judge could mistake for the target
+    proposal: Proposal | None
+    evidence: dict[str, Any]
+    dropped: str  # why there is no triplet
+    triplet: dict[str, Any] | None
 
 
 SCHEMA = 2  # version of what a conversation keeps; see `chat.migrations`

@@ -93,6 +93,36 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
             "--seed": _seed("the drawn scenes"),
         },
     ),
+    "composition": Bench(
+        "composed queries by vectors, in words and by trained composers; how right the agent's triplets are",
+        {
+            "--root": {
+                "type": path,
+                "help": "keep what is made here, for the next run (default: nothing is kept)",
+            },
+            "--profile": _profile("which models"),
+            "--train-seed": {
+                "type": natural,
+                "default": 101,
+                "help": "of what is learnt from (default: 101)",
+            },
+            "--train-images": _count(1500, "in that collection"),
+            "--triplets": _count(300, "built by the agent"),
+            "--seeds": {
+                "type": natural,
+                "nargs": "+",
+                "default": [3, 4, 5],
+                "help": "evaluated (default: 3 4 5)",
+            },
+            "--images": _count(1000, "in each evaluated collection"),
+            "--queries": _count(300, "asked of each, at most"),
+            "--words": {
+                "type": natural,
+                "default": 300,
+                "help": "of these, described in words too (default: 300)",
+            },
+        },
+    ),
     "turn": Bench(
         "a conversation's later turns beside its first: tokens, calls, rankings",
         {

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from imagescope_agent.commands import given, natural
+from imagescope_agent.commands import given, path, port
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("collection", type=Path, metavar="COLLECTION", help="a folder that was indexed")
+    parser.add_argument("collection", type=path, metavar="COLLECTION", help="a folder that was indexed")
     parser.add_argument("--graph", default="imagescope", help="which system (see `imagescope graphs`)")
     parser.add_argument("--profile", help="which models (default: the ones that made the index)")
     parser.add_argument(
-        "--http", type=natural, metavar="PORT", help="serve streamable HTTP on this machine (default: stdio)"
+        "--http", type=port, metavar="PORT", help="serve streamable HTTP on this machine (default: stdio)"
     )
 
 

@@ -5,27 +5,25 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from pathlib import Path
 
-from imagescope_agent.commands import natural, positive
+from imagescope_agent.commands import natural, path, port, positive
 
 KEY_VARIABLE = "IMAGESCOPE_API_KEY"
-MOST_PORT = 65535
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "collections", type=Path, nargs="+", metavar="COLLECTION", help="folders that were indexed"
+        "collections", type=path, nargs="+", metavar="COLLECTION", help="folders that were indexed"
     )
-    parser.add_argument("--port", type=natural, default=8000, help="(default: 8000)")
+    parser.add_argument("--port", type=port, default=8000, help="(default: 8000)")
     parser.add_argument(
         "--host",
         default="127.0.0.1",
         help=f"address to listen on (default: this machine only); others need {KEY_VARIABLE} or --keys",
     )
     parser.add_argument(
-        "--keys", type=Path, metavar="FILE", help='TOML file of an API key for each collection: name = "key"'
+        "--keys", type=path, metavar="FILE", help='TOML file of an API key for each collection: name = "key"'
     )
     parser.add_argument("--profile", help="which models (default: the ones that made each index)")
     parser.add_argument(
@@ -55,8 +53,6 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput("two of the folders have the same name; rename one of them")
     keys = read_keys(args.keys, os.environ.get(KEY_VARIABLE, ""), folders)
     check_address(args.host, keys, variable=KEY_VARIABLE)
-    if args.port > MOST_PORT:
-        raise BadInput(f"port is {args.port}; give one up to {MOST_PORT}")
     served = [
         ServedCollection.open(folder, profile=args.profile, key=keys[name])
         for name, folder in folders.items()

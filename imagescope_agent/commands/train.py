@@ -1,12 +1,13 @@
-"""`imagescope train`: the models that ship with the package, from nothing, and what they can do."""
+"""`imagescope train`: the models that ship with the package, a collection's composer, and what the models can do."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 from pathlib import Path
+from typing import Any
 
-from imagescope_agent.commands import natural, path, plain, positive, print_json, rate
+from imagescope_agent.commands import given, natural, path, plain, plain_lines, positive, print_json, rate
 
 WORK = Path(".training")
 SHIPPED = Path(__file__).parents[1] / "mini" / "mllm"
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("mini-mllm", "the chat model"),
         ("mini-talk", "the chat model that talks: mini-mllm taught further"),
         ("mini-clip", "the open_clip model"),
+        ("mini-edit", "the chat model that proposes edits for triplets: mini-mllm taught further"),
     ):
         model = actions.add_parser(name, help=summary)
         model.add_argument("--out", type=path, required=True, help="folder of the finished checkpoint")
@@ -28,9 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         model.add_argument(
             "--steps", type=positive, help="training steps (default: as for the shipped model)"
         )
-    for name in ("mini-mllm", "mini-talk"):
+    for name in ("mini-mllm", "mini-talk", "mini-edit"):
         _chat_arguments(actions.choices[name])
     _mllm_arguments(actions.choices["mini-mllm"])
+    _composer_arguments(
+        actions.add_parser(
+            "composer", help="composed search for a collection, from triplets; no chat model is asked"
+        )
+    )
     curves = actions.add_parser("curves", help="draw the curves of the trainings so far")
     curves.add_argument("--work", type=path, default=WORK)
     curves.add_argument("--out", type=path, default=Path("curves.svg"))
@@ -53,6 +60,29 @@ def _chat_arguments(model: argparse.ArgumentParser) -> None:
     model.add_argument("--rate", type=rate, help="peak of the learning rate")
 
 
+def _composer_arguments(composer: argparse.ArgumentParser) -> None:
+    composer.add_argument("collection", type=path, metavar="COLLECTION", help="an indexed folder")
+    composer.add_argument(
+        "--triplets",
+        type=path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="of `imagescope triplets`, CIRR, FashionIQ or LaSCo, about images of the collection",
+    )
+    composer.add_argument(
+        "--out",
+        type=path,
+        required=True,
+        metavar="DIR",
+        help='the composer; a profile then says embedder = "composer:DIR"',
+    )
+    composer.add_argument("--profile", help="whose embedder (default: the one that made the index)")
+    composer.add_argument("--steps", type=positive, help="training steps at most")
+    composer.add_argument("--batch", type=positive, help="triplets a step")
+    composer.add_argument("--seed", type=natural, help="of weights, batches and dropout (default: 0)")
+
+
 def _mllm_arguments(model: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--times", type=positive, default=1, help="so many times as many rows a step, for a GPU (default: 1)"
@@ -61,6 +91,8 @@ def _mllm_arguments(model: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, draw curves, or measure."""
+    if args.action == "composer":
+        return _composer(args)
     from imagescope_agent.lab.training import pipelines
     from imagescope_agent.lab.training.curves import plot_curves
     from imagescope_agent.lab.training.skill_eval import measure as skill_eval
@@ -79,16 +111,40 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _composer(args: argparse.Namespace) -> int:
+    from imagescope_agent.lab.training.composer import ComposerPlan, describe, train_composer
+    from imagescope_agent.lab.training.triplets import read_triplets
+    from imagescope_agent.profiles.profile import load_profile
+    from imagescope_agent.retrieval.collection import FolderCollection
+    from imagescope_agent.retrieval.embedders.composer import portable
+    from imagescope_agent.services import open_embedder_of, profile_of
+
+    profile = load_profile(args.profile or profile_of(args.collection))
+    collection = FolderCollection.open(args.collection, store=profile.store)
+    triplets = [each for file in args.triplets for each in read_triplets(file, collection.ids)]
+    card = train_composer(
+        collection,
+        open_embedder_of(profile),
+        portable(profile.embedder),
+        triplets,
+        args.out,
+        plan=ComposerPlan(**given(args, "steps", "batch", "seed")),
+        source=[file.name for file in args.triplets],
+    )
+    print(plain_lines(describe(card)))
+    return 0
+
+
 def _train_chat(args: argparse.Namespace) -> bool:
-    from imagescope_agent.lab.training import mini_talk, pipelines
+    from imagescope_agent.lab.training import mini_edit, mini_talk, pipelines
 
     time_limit = args.minutes * 60 if args.minutes else None
-    if args.action == "mini-talk":
-        start, steps = args.start or SHIPPED, args.steps or mini_talk.STEPS
-        peak_lr = args.rate or mini_talk.PEAK_LR
-        return mini_talk.train_mini_talk(
-            args.work, args.out, start=start, steps=steps, time_limit=time_limit, peak_lr=peak_lr
-        )
+    if args.action in ("mini-talk", "mini-edit"):
+        further: Any = mini_talk if args.action == "mini-talk" else mini_edit
+        teach = mini_talk.train_mini_talk if args.action == "mini-talk" else mini_edit.train_mini_edit
+        start, steps = args.start or SHIPPED, args.steps or further.STEPS
+        peak_lr = args.rate or further.PEAK_LR
+        return teach(args.work, args.out, start=start, steps=steps, time_limit=time_limit, peak_lr=peak_lr)
     return pipelines.train_mini_mllm(
         args.work,
         args.out,

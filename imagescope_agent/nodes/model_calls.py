@@ -37,6 +37,7 @@ async def ask_one(
     parse: Callable[[str], _Value],
     *,
     images: tuple[ImageRef, ...] = (),
+    labels: tuple[str, ...] = (),
     schema: type[BaseModel] | None = None,
     again: str = "",
 ) -> tuple[_Value, Reply]:
@@ -47,6 +48,7 @@ async def ask_one(
         text: the question.
         parse: reply text -> value, or UnreadableReply.
         images: shown before the text.
+        labels: the text before each image, if any.
         schema: what the reply is held to where the model can be.
         again: what was wrong with the reply before, when this asks a second time.
 
@@ -62,7 +64,7 @@ async def ask_one(
         text = f"{text}\n\n{load_prompt('again').fill(problem=again)}"
         if again.startswith(CUT_OFF):
             longest = MORE_ROOM * int(getattr(role.model, "max_tokens", None) or DEFAULT_MAX_TOKENS)
-    asked = [Request(text=text, images=images)]
+    asked = [Request(text=text, images=images, labels=labels)]
     reply = (await role.ask(asked, schema=schema, max_tokens=longest))[0]
     try:
         return parse(reply.text), reply

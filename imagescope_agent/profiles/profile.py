@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +18,11 @@ from imagescope_agent.settings import Settings
 from imagescope_agent.untrusted import read_file
 
 ROLES = ("captioner", "reasoner", "talker", "verifier", "judge")
+EDITOR = "editor"  # a further role that a profile may name: proposes edits when triplets are built, else the judge does
 KEYS = {"description", "prompt_set", "embedder", "store", "models", "roles", "settings"}
 PACKAGE = "imagescope_agent"
 LARGEST = 2**20  # bytes of a profile
+_PLACE = re.compile(r"([a-z_-]+:)?package:(.*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +34,7 @@ class Profile:
         embedder: as `retrieval.embedders.open_embedder` takes it.
         store: as `retrieval.stores.open_store` takes it; an index made with this profile keeps its vectors there.
         models: by name, the MLLM class ("mllm") and its arguments.
-        roles: role -> model name; all of `ROLES`. The reasoner talks where no talker is named.
+        roles: role -> model name; all of `ROLES`, and perhaps `EDITOR`. The reasoner talks where no talker is named.
         prompt_set: whose wording suits the models that name none of their own, None for the general one.
         prompt_sets: by name, the wording of the models that name their own.
         settings: defaults of `Settings`.
@@ -129,7 +132,7 @@ def _checked(name: str, content: bytes) -> Profile:
     _require_types(name, table)
     models, roles = table.get("models", {}), dict(table.get("roles", {}))
     roles.setdefault("talker", roles.get("reasoner"))
-    for role in ROLES:
+    for role in (*ROLES, *({EDITOR} & set(roles))):
         if roles.get(role) not in models:
             raise BadInput(
                 f"profile {name!r} names no known model for the role {role!r}; {suggest(role, models)}"
@@ -167,7 +170,7 @@ def _prompt_set(whose: str, value: object) -> str:
 
 
 def _place(value: Any) -> Any:
-    """A "package:..." path as a real one."""
-    if isinstance(value, str) and value.startswith("package:"):
-        return str(Path(str(files(PACKAGE))) / value.removeprefix("package:"))
+    """A "package:..." path, alone or after the kind of what opens it, as a real one."""
+    if isinstance(value, str) and (found := _PLACE.fullmatch(value)):
+        return f"{found[1] or ''}{Path(str(files(PACKAGE))) / found[2]}"
     return value

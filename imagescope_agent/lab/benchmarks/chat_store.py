@@ -49,8 +49,9 @@ def run(
     Returns:
         {"bench", "machine", "variants": {"sqlite" and "postgresql": {"at": {turn: {"bytes", "seconds",
         "cpu_seconds", "to_early"}} of one turn there, "disk_bytes": of a turn on the mean, with pages and indexes,
-        "open_seconds", "list_seconds" and both as "..._cpu_seconds"}}, "ratios": {"VARIANT bytes": largest over smallest of the marks, "VARIANT
-        seconds": largest "to_early": of processor time to that of a new conversation's turn at the same moment}}.
+        "open_seconds", "list_seconds" and both as "..._cpu_seconds"}}, "ratios": {"VARIANT bytes": largest over
+        smallest of the marks, "VARIANT seconds": largest "to_early": of processor time to that of a new
+        conversation's turn at the same moment}}.
 
     Raises:
         BadInput: the store cannot be used.

@@ -15,6 +15,7 @@ EMBEDDERS: dict[str, str] = {
     "open_clip": "imagescope_agent.retrieval.embedders.open_clip:open_model",
     "hf-hub": "imagescope_agent.retrieval.embedders.open_clip:open_from_hub",
     "multimodal": "imagescope_agent.retrieval.embedders.multimodal:open_model",
+    "composer": "imagescope_agent.retrieval.embedders.composer:open_model",
 }
 
 
@@ -22,9 +23,9 @@ def open_embedder(spec: str | Path, *, device: str | None = None) -> Embedder:
     """Load an embedder.
 
     Args:
-        spec: KIND:PLACE with a kind of `EMBEDDERS`: `multimodal:FOLDER`, `hf-hub:OWNER/REPO[@REVISION]`; only a place
-            is an open_clip model: a local folder, or open_clip's `NAME/PRETRAINED`; from another package
-            `module:attribute[:PLACE]`, an opener as those of the table.
+        spec: KIND:PLACE with a kind of `EMBEDDERS`: `multimodal:FOLDER`, `hf-hub:OWNER/REPO[@REVISION]`,
+            `composer:FOLDER` of a trained composer; only a place is an open_clip model: a local folder, or open_clip's
+            `NAME/PRETRAINED`; from another package `module:attribute[:PLACE]`, an opener as those of the table.
         device: "cuda" or "cpu"; CUDA where there is one when None.
 
     Raises:
