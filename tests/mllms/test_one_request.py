@@ -206,7 +206,11 @@ def test_a_date_says_when_to_ask_again() -> None:
     assert [retry_after(each) for each in ("3", "-1", "nan", "", "soon")] == [3, 0, 0, 0, 0]
 
 
-@pytest.mark.parametrize("wait", ["inf", "86400", format_datetime(datetime.now(UTC) + timedelta(days=1))])
+@pytest.mark.parametrize(
+    "wait",
+    ["inf", "86400", format_datetime(datetime.now(UTC) + timedelta(days=1))],
+    ids=["inf", "86400", "tomorrow"],
+)
 def test_a_wait_without_end_is_not_waited_for(wait: str) -> None:
     held = Raw(status=429, content={"error": "slow down"}, headers={"retry-after": wait})
     with FakeServer(quirk=lambda body: held) as server:
