@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from imagescope_agent.settings import Settings
 from imagescope_agent.untrusted import read_file
 
 ROLES = ("captioner", "reasoner", "talker", "verifier", "judge")
-KEYS = {"description", "prompt_set", "embedder", "store", "models", "roles", "settings"}
+KEYS = {"description", "prompt_set", "embedder", "store", "graph", "domain", "models", "roles", "settings"}
 PACKAGE = "imagescope_agent"
 LARGEST = 2**20  # bytes of a profile
 
@@ -29,6 +30,8 @@ class Profile:
     Args:
         name: the table's name, or the path of the user's own file.
         embedder: as `retrieval.embedders.open_embedder` takes it.
+        graph: what a search runs when the user names none.
+        domain: folder of what its embedder was trained on (see `retrieval.domain`), None where that is not known.
         store: as `retrieval.stores.open_store` takes it; an index made with this profile keeps its vectors there.
         models: by name, the MLLM class ("mllm") and its arguments.
         roles: role -> model name; all of `ROLES`. The reasoner talks where no talker is named.
@@ -42,6 +45,8 @@ class Profile:
     models: dict[str, dict[str, Any]]
     roles: dict[str, str]
     store: str = "faiss"
+    graph: str = "imagescope"
+    domain: str | None = None
     description: str = ""
     prompt_set: str | None = None
     prompt_sets: dict[str, str] = field(default_factory=dict)
@@ -75,7 +80,7 @@ def is_local(name: str) -> bool:
     Only such a profile may be chosen by a collection, which may be a stranger's.
     """
     return name in PROFILES and all(
-        options["mllm"] == "transformers" for options in load_profile(name).models.values()
+        options["mllm"] in ("transformers", "absent") for options in load_profile(name).models.values()
     )
 
 
@@ -96,7 +101,14 @@ def _require_types(name: str, table: Mapping[str, Any]) -> None:
     Raises:
         BadInput: one does not.
     """
-    texts = {"description": table, "prompt_set": table, "embedder": table, "store": table}
+    texts = {
+        "description": table,
+        "prompt_set": table,
+        "embedder": table,
+        "store": table,
+        "graph": table,
+        "domain": table,
+    }
     tables = {key: table.get(key, {}) for key in ("models", "roles", "settings")}
     for key, value in tables.items():
         if not isinstance(value, dict):
@@ -153,7 +165,9 @@ def _checked(name: str, content: bytes) -> Profile:
     if "prompt_set" in table:
         _prompt_set(f"profile {name!r}", table["prompt_set"])
     embedder = _place(table["embedder"])
+    domain = _place(table.get("domain"))
     changed = {"name": name, "models": located, "roles": roles, "embedder": embedder, "prompt_sets": worded}
+    changed["domain"] = domain
     return Profile(**{**table, **changed})
 
 
@@ -164,7 +178,9 @@ def _prompt_set(whose: str, value: object) -> str:
 
 
 def _place(value: Any) -> Any:
-    """A "package:..." path as a real one."""
-    if isinstance(value, str) and value.startswith("package:"):
-        return str(Path(str(files(PACKAGE))) / value.removeprefix("package:"))
-    return value
+    """A "package:..." path as a real one, also behind the kind of an embedder ("assembled:package:...")."""
+    if not isinstance(value, str) or not (
+        found := re.fullmatch(r"((?:\w+:)?)package:(.*)", value, re.DOTALL)
+    ):
+        return value
+    return found[1] + str(Path(str(files(PACKAGE))) / found[2])

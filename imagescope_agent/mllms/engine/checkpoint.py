@@ -24,9 +24,9 @@ from imagescope_agent.errors import BackendUnavailable, Misconfigured, RequestRe
 from imagescope_agent.mllms.engine.chat_template import images_then_text, transcript, turn_text
 from imagescope_agent.mllms.engine.config import ModelConfig
 from imagescope_agent.mllms.engine.conversation import refuse_on_error
+from imagescope_agent.mllms.engine.progress import without_progress_bars
 
-_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
-_CODE = ("*.py",)
+_FILES, _CODE = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"), ("*.py",)
 
 
 @dataclass(kw_only=True)
@@ -163,6 +163,7 @@ def open_checkpoint(config: ModelConfig, *, random: bool = False) -> Checkpoint:
         raise UnusableModel(f"cannot load the model {config.checkpoint!r}: {problem}") from error
 
 
+@without_progress_bars()
 def _load(
     config: ModelConfig, folder: Path, device: torch.device, dtype: torch.dtype, *, random: bool
 ) -> Checkpoint:
@@ -181,11 +182,10 @@ def _load(
             model = models.from_config(hf_config, **loading)
     else:
         model = models.from_pretrained(folder, config=hf_config, use_safetensors=True, **options, **loading)
-    model = model.to(device).eval()
     return Checkpoint(
         config=config,
         folder=folder,
-        model=model,
+        model=model.to(device).eval(),
         processor=processor,
         device=device,
         dtype=dtype,
