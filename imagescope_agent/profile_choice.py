@@ -56,7 +56,7 @@ def require_same_profile(place: Path, name: str) -> None:
         BadInput: another profile made it.
     """
     made_by = _made_by(place)
-    if made_by and made_by != name and Path(made_by).name != Path(name).name:
+    if made_by and made_by != name:
         raise BadInput(
             f"the index in {str(place)!r} was made with the profile {made_by!r}, not {name!r}; "
             "add --change-profile to caption and embed everything anew, or leave out --profile"
@@ -64,8 +64,8 @@ def require_same_profile(place: Path, name: str) -> None:
 
 
 def stored_name(name: str) -> str:
-    """A profile as an index names it: a name of the table, or the absolute path of a file."""
-    return name if name in PROFILES else str(Path(name).expanduser().resolve())
+    """A profile as an index names it: a name of the table, or that of a file without its path, which is private."""
+    return name if name in PROFILES else Path(name).name
 
 
 def _made_by(place: Path) -> str | None:
