@@ -25,7 +25,7 @@ from imagescope_agent.checkpoints import (
 from imagescope_agent.errors import BadInput
 from imagescope_agent.integrations.langchain import ImageRetriever, as_node, as_tool
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
-from imagescope_agent.profiles import PROFILES
+from imagescope_agent.profile_choice import choose_profile, require_same_profile, stored_name
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import NoteDict, note
@@ -36,7 +36,6 @@ from imagescope_agent.retrieval.index_report import IndexReport
 from imagescope_agent.retrieval.indexer import build, find_images
 from imagescope_agent.run_graph import Progress, judge_of, run_config, run_sync, streamed
 from imagescope_agent.services import (
-    DEFAULT_PROFILE,
     Services,
     open_embedder_of,
     open_roles,
@@ -57,7 +56,7 @@ class ImageScope:
 
     Args:
         services: what the graph is built with.
-        graph: a name of `imagescope graphs`, or "module:attribute".
+        graph: a name of `imagescope graphs`, or "module:attribute"; None for the profile's own.
         runs: SQLite file of the checkpoints; None is IMAGESCOPE_RUNS, else runs.sqlite beside the index; False: none.
         traces: SQLite file of the traces; None is IMAGESCOPE_TRACES ("off" for none), else traces.sqlite beside
             the index where checkpoints are kept; False keeps none.
@@ -74,13 +73,13 @@ class ImageScope:
         self,
         services: Services,
         *,
-        graph: str = "imagescope",
+        graph: str | None = None,
         runs: Path | str | bool | None = None,
         traces: Path | str | bool | None = None,
         **settings: Any,
     ) -> None:
-        self.services, self.graph = services, graph
-        load_graph(graph)
+        self.services, self.graph = services, graph or services.graph
+        load_graph(self.graph)
         self._given = settings
         self._settings({})
         named = os.environ.get(RUNS_VARIABLE) if runs is None or isinstance(runs, bool) else runs
@@ -92,20 +91,21 @@ class ImageScope:
 
     @classmethod
     def open(
-        cls, folder: Path | str, profile: str | None = None, graph: str = "imagescope", **options: Any
+        cls, folder: Path | str, profile: str | None = None, graph: str | None = None, **options: Any
     ) -> ImageScope:
         """Open an indexed folder; weights are read at the first search.
 
         Args:
             folder: the indexed folder, or the index where it lies elsewhere.
             profile: which models; None for those that made the index.
-            graph: which system.
+            graph: which system; None for the profile's own.
             options: `runs`, `traces`, and fields of `Settings`.
 
         Raises:
             BadInput: nothing is indexed there, or an unknown profile, graph, judge or setting.
         """
-        load_graph(graph)  # a misspelt name is told before anything is opened
+        if graph is not None:
+            load_graph(graph)  # a misspelt name is told before anything is opened
         return cls(open_services(profile or profile_of(folder), folder), graph=graph, **options)
 
     def search(
@@ -260,33 +260,43 @@ def index_folder(
     out: Path | str | None = None,
     only: Container[str] | None = None,
     exclude: Sequence[str] | None = None,
+    change_profile: bool = False,
     progress: bool | None = None,
 ) -> IndexReport:
     """Index a folder of images, or bring its index up to date; killed at any moment, the next call goes on.
 
     Args:
         folder: the images, at any depth.
-        profile: which models; "mini" when None.
+        profile: which models; when None the ones that made the index, in a new one what knows such pictures:
+            "mini" for drawn scenes, "photos" for photos where that is installed.
         out: where the index goes; FOLDER/.imagescope when None.
         only: ids to index, for a gallery that is a part of the folder; all of it when None.
         exclude: patterns of files and folders to skip, as in a .gitignore file; None for those the index was made with.
+        change_profile: make an index of another profile anew; until it is done, searches find the old one.
         progress: a bar on standard error; None shows it on a terminal only.
 
     Raises:
-        BadInput: no folder, no image in it, an unknown profile, or a disk that is full or read-only.
+        BadInput: no folder, no image in it, an unknown profile or another than made the index, or a disk that is full
+            or read-only.
         BackendUnavailable: a model failed; what was finished is kept.
     """
     folder, place = Path(folder), None if out is None else Path(out)
-    chosen = load_profile(profile or DEFAULT_PROFILE)
+    index = place if place is not None else folder / manifest.FOLDER_INDEX
+    if profile is not None:
+        load_profile(profile)  # a misspelt name is told first
     patterns = manifest.patterns_of(folder, place) if exclude is None else exclude
-    find_images(folder, place, only, patterns)  # refuses the folder before weights are loaded
+    found, _ = find_images(folder, place, only, patterns)  # refuses the folder before weights are loaded
+    chosen = load_profile(profile or choose_profile(folder, index, found))
+    name = stored_name(chosen.name)
+    if not change_profile:
+        require_same_profile(index, name)
     captioner = open_roles(chosen)["captioner"]
     prompt = load_prompt("caption", prompt_set=captioner.prompt_set).fill()
     return run_sync(
         build(
             *(folder, place, open_embedder_of(chosen), captioner, prompt),
             captioner_weights=weights_of(captioner),
-            profile=chosen.name if chosen.name in PROFILES else Path(chosen.name).name,
+            profile=name,
             store=chosen.store,
             only=only,
             exclude=exclude,

@@ -33,6 +33,10 @@ class RequestRefused(BadInput):
     """A model refuses one request (its picture, its length, an option); it may well answer others."""
 
 
+class NoModel(RequestRefused):
+    """The profile has no model for the role on purpose; a graph goes on without."""
+
+
 class BackendUnavailable(ImageScopeError):
     """A model does not answer; asking again later may help."""
 

@@ -114,6 +114,7 @@ NoteKind = Literal[
     "drifted",  # the model described something else than was asked for
     "given up",  # a message of a conversation whose turn failed for good
     "fallback",  # the model lacks an ability; another way was taken
+    "outside",  # the pictures or the query are unlike what the models were trained on
     "other",  # a kind that a model or judge from another package made up
     "refused",  # the model does not answer this request
     "repaired",

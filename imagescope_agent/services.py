@@ -22,6 +22,7 @@ from imagescope_agent.redact import learn, redact
 from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.embedders import open_embedder
 from imagescope_agent.retrieval.protocols import Composer, Embedder
 from imagescope_agent.retrieval.vectors import Vectors
@@ -42,6 +43,7 @@ class Services:
         profile: name of the profile it was opened from.
         settings: the profile's defaults of `Settings`.
         editor: proposes edits when triplets are built; None where the judge does.
+        graph: what a search runs when the user names none.
     """
 
     embedder: Embedder
@@ -54,6 +56,7 @@ class Services:
     profile: str = "custom"
     settings: Mapping[str, Any] = field(default_factory=dict)
     editor: Role | None = None
+    graph: str = "imagescope"
 
     @property
     def weights(self) -> dict[str, str]:
@@ -64,10 +67,16 @@ class Services:
 
 
 class LateEmbedder:
-    """An embedder that is opened, once, when it is first needed."""
+    """An embedder that is opened, once, when it is first needed.
 
-    def __init__(self, opener: Callable[[], Embedder]) -> None:
+    Args:
+        opener: opens it.
+        domain: folder of what it was trained on (see `retrieval.domain`), None where that is not known.
+    """
+
+    def __init__(self, opener: Callable[[], Embedder], domain: str | None = None) -> None:
         self._opener, self._lock, self._pid = opener, threading.Lock(), 0
+        self._domain = domain
 
     @cached_property
     def _embedder(self) -> Embedder:
@@ -79,6 +88,15 @@ class LateEmbedder:
             require_process(self._pid)
         with self._lock:  # searches in threads must not load the weights twice
             return self._embedder
+
+    @cached_property
+    def domain(self) -> Domain | None:
+        """What it was trained on, read from its folder.
+
+        Raises:
+            BadInput: the profile names a folder that holds nothing of the kind.
+        """
+        return None if self._domain is None else Domain.load(Path(self._domain))
 
     @property
     def weights(self) -> str:
@@ -124,6 +142,7 @@ def open_services(profile: str, collection: Path | str) -> Services:
         profile=chosen.name,
         settings=chosen.settings,
         editor=_open_role(chosen, EDITOR) if EDITOR in chosen.roles else None,
+        graph=chosen.graph,
     )
 
 
@@ -139,7 +158,7 @@ def _open_role(profile: Profile, role: str) -> Role:
 
 def open_embedder_of(profile: Profile) -> LateEmbedder:
     """The profile's embedder, shared in the whole process."""
-    return _embedder(profile.embedder)
+    return _embedder(profile.embedder, profile.domain)
 
 
 def weights_of(role: Role) -> str:
@@ -198,8 +217,8 @@ def _require_known(named: str, hosted: type[BaseChatModel], options: Mapping[str
 
 
 @cache
-def _embedder(spec: str) -> LateEmbedder:
-    return LateEmbedder(lambda: open_embedder(spec))
+def _embedder(spec: str, domain: str | None) -> LateEmbedder:
+    return LateEmbedder(lambda: open_embedder(spec), domain)
 
 
 def profile_of(folder: Path | str) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imagescope_agent.commands import given, natural, path, plain, plain_lines, positive, print_json, rate
+
+if TYPE_CHECKING:
+    from imagescope_agent.lab.training.photos.pipeline import Captioned
 
 WORK = Path(".training")
 SHIPPED = Path(__file__).parents[1] / "mini" / "mllm"
@@ -37,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         actions.add_parser(
             "composer", help="composed search for a collection, from triplets; no chat model is asked"
         )
+    )
+    _photos_arguments(
+        actions.add_parser("photos", help="the head of the photo embedder, from captioned photos")
+    )
+    _domain_arguments(
+        actions.add_parser("domain", help="what a profile's embedder was trained on, as a statistic")
     )
     curves = actions.add_parser("curves", help="draw the curves of the trainings so far")
     curves.add_argument("--work", type=path, default=WORK)
@@ -89,6 +98,45 @@ def _mllm_arguments(model: argparse.ArgumentParser) -> None:
     )
 
 
+def _photos_arguments(model: argparse.ArgumentParser) -> None:
+    model.add_argument(
+        "--data",
+        type=path,
+        action="append",
+        required=True,
+        metavar="DIR",
+        help="photos with captions in metadata.jsonl, as `imagescope eval folder` reads them; repeatable",
+    )
+    model.add_argument(
+        "--dev", type=path, metavar="DIR", help="such a folder to measure on and not to learn from"
+    )
+    model.add_argument("--out", type=path, required=True, help="folder of the finished head")
+    model.add_argument(
+        "--work", type=path, default=WORK, help=f"features, checkpoint, curve (default: {WORK})"
+    )
+    model.add_argument("--steps", type=positive, help="training steps (default: as for the shipped head)")
+    model.add_argument("--seed", type=natural, default=0, help="of everything that is drawn (default: 0)")
+
+
+def _domain_arguments(model: argparse.ArgumentParser) -> None:
+    model.add_argument("--profile", required=True, help="whose embedder")
+    model.add_argument(
+        "--data", type=path, required=True, metavar="DIR", help="pictures like the training pictures"
+    )
+    model.add_argument(
+        "--texts", type=path, nargs="+", required=True, metavar="FILE", help="texts like the training texts"
+    )
+    model.add_argument("--subject", required=True, help="what the pictures are, as in 'drawn scenes'")
+    model.add_argument(
+        "--other",
+        nargs=2,
+        required=True,
+        metavar=("SUBJECT", "PROFILE"),
+        help="which profile knows what looks otherwise",
+    )
+    model.add_argument("--out", type=path, required=True, help="folder of the statistic")
+
+
 def run(args: argparse.Namespace) -> int:
     """Train, draw curves, or measure."""
     if args.action == "composer":
@@ -103,6 +151,10 @@ def run(args: argparse.Namespace) -> int:
     elif args.action == "card":
         figures = asyncio.run(skill_eval.measure(args.profile, args.seed, args.scenes, args.queries))
         print_json(figures) if args.json else print(skill_eval.as_table(figures))
+    elif args.action == "domain":
+        _fit_domain(args)
+    elif args.action == "photos":
+        _train_photos(args)
     elif args.action == "mini-clip":
         pipelines.train_mini_clip(args.work, args.out, steps=args.steps or pipelines.CLIP_STEPS)
     else:
@@ -133,6 +185,39 @@ def _composer(args: argparse.Namespace) -> int:
     )
     print(plain_lines(describe(card)))
     return 0
+
+
+def _fit_domain(args: argparse.Namespace) -> None:
+    from imagescope_agent.lab.training.domain import fit_domain
+
+    texts = [line for file in args.texts for line in file.read_text(encoding="utf-8").splitlines()]
+    subject, other = args.subject, tuple(args.other)
+    found = fit_domain(args.data, texts, args.out, subject=subject, profile=args.profile, other=other)
+    print(f"{len(found.words)} words, limit {found.limit:.2f}: {args.out}")
+
+
+def _train_photos(args: argparse.Namespace) -> None:
+    from imagescope_agent.lab.training.photos.head import HeadPlan
+    from imagescope_agent.lab.training.photos.pipeline import train_photos
+
+    given = {"seed": args.seed} | ({"steps": args.steps} if args.steps else {})
+    data = [each for folder in args.data for each in _captioned(folder)]
+    dev = _captioned(args.dev) if args.dev else []
+    found = train_photos(data, args.out, work=args.work, dev=dev, plan=HeadPlan(**given))
+    figures = ", ".join(f"{name} {value:.1%}" for name, value in found.items())
+    print(f"finished: {args.out}" + (f"; on {args.dev}: {figures}" if figures else ""))
+
+
+def _captioned(folder: Path) -> list[Captioned]:
+    """The pictures of a folder with their captions."""
+    from imagescope_agent.evaluation.datasets import load
+    from imagescope_agent.lab.training.photos.pipeline import Captioned
+
+    captions: dict[str, list[str]] = {}
+    for query in load("folder", folder).queries:
+        if query.reference is None and "#" in query.qid:  # a caption, and no query of another kind
+            captions.setdefault(query.relevant[0], []).append(query.text)
+    return [Captioned(path=folder / name, captions=tuple(told)) for name, told in captions.items()]
 
 
 def _train_chat(args: argparse.Namespace) -> bool:

@@ -41,7 +41,11 @@ def open_system(
     scopes = {}
     for name, gallery in galleries.items():
         index_folder(
-            gallery.folder, profile=profile, out=gallery.index, only=frozenset(gallery.files.values())
+            gallery.folder,
+            profile=profile,
+            out=gallery.index,
+            only=frozenset(gallery.files.values()),
+            change_profile=True,  # a measurement names its models
         )
         scope = ImageScope.open(gallery.index, profile=profile, graph=graph, runs=False, **chosen)
         _require_all(gallery, scope)

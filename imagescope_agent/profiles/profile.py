@@ -19,7 +19,7 @@ from imagescope_agent.untrusted import read_file
 
 ROLES = ("captioner", "reasoner", "talker", "verifier", "judge")
 EDITOR = "editor"  # a further role that a profile may name: proposes edits when triplets are built, else the judge does
-KEYS = {"description", "prompt_set", "embedder", "store", "models", "roles", "settings"}
+KEYS = {"description", "prompt_set", "embedder", "store", "graph", "domain", "models", "roles", "settings"}
 PACKAGE = "imagescope_agent"
 LARGEST = 2**20  # bytes of a profile
 _PLACE = re.compile(r"([a-z_-]+:)?package:(.*)")
@@ -32,6 +32,8 @@ class Profile:
     Args:
         name: the table's name, or the path of the user's own file.
         embedder: as `retrieval.embedders.open_embedder` takes it.
+        graph: what a search runs when the user names none.
+        domain: folder of what its embedder was trained on (see `retrieval.domain`), None where that is not known.
         store: as `retrieval.stores.open_store` takes it; an index made with this profile keeps its vectors there.
         models: by name, the MLLM class ("mllm") and its arguments.
         roles: role -> model name; all of `ROLES`, and perhaps `EDITOR`. The reasoner talks where no talker is named.
@@ -45,6 +47,8 @@ class Profile:
     models: dict[str, dict[str, Any]]
     roles: dict[str, str]
     store: str = "faiss"
+    graph: str = "imagescope"
+    domain: str | None = None
     description: str = ""
     prompt_set: str | None = None
     prompt_sets: dict[str, str] = field(default_factory=dict)
@@ -78,7 +82,7 @@ def is_local(name: str) -> bool:
     Only such a profile may be chosen by a collection, which may be a stranger's.
     """
     return name in PROFILES and all(
-        options["mllm"] == "transformers" for options in load_profile(name).models.values()
+        options["mllm"] in ("transformers", "absent") for options in load_profile(name).models.values()
     )
 
 
@@ -99,7 +103,14 @@ def _require_types(name: str, table: Mapping[str, Any]) -> None:
     Raises:
         BadInput: one does not.
     """
-    texts = {"description": table, "prompt_set": table, "embedder": table, "store": table}
+    texts = {
+        "description": table,
+        "prompt_set": table,
+        "embedder": table,
+        "store": table,
+        "graph": table,
+        "domain": table,
+    }
     tables = {key: table.get(key, {}) for key in ("models", "roles", "settings")}
     for key, value in tables.items():
         if not isinstance(value, dict):
@@ -159,7 +170,9 @@ def _checked(name: str, content: bytes) -> Profile:
     if "prompt_set" in table:
         _prompt_set(f"profile {name!r}", table["prompt_set"])
     embedder = _place(table["embedder"])
+    domain = _place(table.get("domain"))
     changed = {"name": name, "models": located, "roles": roles, "embedder": embedder, "prompt_sets": worded}
+    changed["domain"] = domain
     return Profile(**{**table, **changed})
 
 

@@ -27,7 +27,16 @@ MODELS = [*BASE, "registry", "reply_reader", "mllms"]
 STATE = [*BASE, "settings", "state"]
 TOOLS = [*MODELS, *STATE, "non_answers", "run_budget", "prompting", "parsing", "judges", "retrieval"]
 SERVICES = [*TOOLS, "profiles", "services"]
-API = [*SERVICES, "results", "checkpoints", "traces", "run_graph", "integrations.langchain", "api"]
+API = [
+    *SERVICES,
+    "results",
+    "checkpoints",
+    "traces",
+    "profile_choice",
+    "run_graph",
+    "integrations.langchain",
+    "api",
+]
 LAB = ["lab", "lab.scenes", "lab.training", "lab.benchmarks", "lab.demo"]
 ALLOWED = {
     **{name: [] for name in ("redact", "html_templates", "plots", "thumbnails", "versions")},
@@ -51,6 +60,7 @@ ALLOWED = {
     "judges": TOOLS,
     "nodes": TOOLS,
     "services": SERVICES,
+    "profile_choice": SERVICES,
     "traces": [*SERVICES, "results"],
     "graphs": [*SERVICES, "nodes", "traces"],
     "api": API,

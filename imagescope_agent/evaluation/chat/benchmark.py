@@ -280,6 +280,9 @@ def _open(root: Path, profile: str) -> Services:
     from imagescope_agent.services import open_services
 
     index_folder(
-        root, profile=profile, only=frozenset(f"images/{path.name}" for path in (root / "images").glob("*"))
+        root,
+        profile=profile,
+        only=frozenset(f"images/{path.name}" for path in (root / "images").glob("*")),
+        change_profile=True,  # a measurement names its models
     )
     return open_services(profile, root)

@@ -28,6 +28,7 @@ from imagescope_agent.mllms.engine.chat_template import (
 from imagescope_agent.mllms.engine.checkpoint_files import hash_folder, locate
 from imagescope_agent.mllms.engine.config import ModelConfig
 from imagescope_agent.mllms.engine.conversation import Conversation, refuse_on_error
+from imagescope_agent.mllms.engine.progress import without_progress_bars
 
 
 @dataclass(kw_only=True)
@@ -182,6 +183,7 @@ def open_checkpoint(config: ModelConfig, *, random: bool = False) -> Checkpoint:
         raise UnusableModel(f"cannot load the model {config.checkpoint!r}: {problem}") from error
 
 
+@without_progress_bars()
 def _load(
     config: ModelConfig, folder: Path, device: torch.device, dtype: torch.dtype, *, random: bool
 ) -> Checkpoint:
@@ -200,11 +202,10 @@ def _load(
             model = models.from_config(hf_config, **loading)
     else:
         model = models.from_pretrained(folder, config=hf_config, use_safetensors=True, **options, **loading)
-    model = model.to(device).eval()
     return Checkpoint(
         config=config,
         folder=folder,
-        model=model,
+        model=model.to(device).eval(),
         processor=processor,
         device=device,
         dtype=dtype,

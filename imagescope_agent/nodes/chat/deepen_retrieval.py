@@ -12,6 +12,7 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.nodes.chat.dialogue_state import newest
 from imagescope_agent.nodes.model_calls import on_budget
+from imagescope_agent.nodes.retrieve import outside
 from imagescope_agent.nodes.verify import Verify, satisfies
 from imagescope_agent.records import NoteDict, StepUsage, spent
 from imagescope_agent.retrieval.protocols import Collection, Embedder
@@ -39,6 +40,7 @@ class RetrieveLiked:
         return {
             "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],
             "ranking_retrieve": known_first([name for name, _ in found], state),
+            "notes": outside(self.embedder, self.collection, state),
             "usage": [spent("retrieve", "embedder", {"seconds": time.perf_counter() - start})],
         }
 

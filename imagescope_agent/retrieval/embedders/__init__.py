@@ -14,6 +14,7 @@ from imagescope_agent.retrieval.protocols import Embedder
 EMBEDDERS: dict[str, str] = {
     "open_clip": "imagescope_agent.retrieval.embedders.open_clip:open_model",
     "hf-hub": "imagescope_agent.retrieval.embedders.open_clip:open_from_hub",
+    "assembled": "imagescope_agent.retrieval.embedders.assembled:open_model",
     "multimodal": "imagescope_agent.retrieval.embedders.multimodal:open_model",
     "composer": "imagescope_agent.retrieval.embedders.composer:open_model",
 }
@@ -24,8 +25,9 @@ def open_embedder(spec: str | Path, *, device: str | None = None) -> Embedder:
 
     Args:
         spec: KIND:PLACE with a kind of `EMBEDDERS`: `multimodal:FOLDER`, `hf-hub:OWNER/REPO[@REVISION]`,
-            `composer:FOLDER` of a trained composer; only a place is an open_clip model: a local folder, or open_clip's
-            `NAME/PRETRAINED`; from another package `module:attribute[:PLACE]`, an opener as those of the table.
+            `assembled:FOLDER` (a head on packaged backbones), `composer:FOLDER` (a trained composer); only a place is
+            an open_clip model: a local folder, or open_clip's `NAME/PRETRAINED`; from another package
+            `module:attribute[:PLACE]`, an opener as those of the table.
         device: "cuda" or "cpu"; CUDA where there is one when None.
 
     Raises:
