@@ -61,6 +61,7 @@ ALLOWED = {
     "nodes": TOOLS,
     "services": SERVICES,
     "profile_choice": SERVICES,
+    "indexing": [*SERVICES, "profile_choice", "run_graph"],
     "traces": [*SERVICES, "results"],
     "graphs": [*SERVICES, "nodes", "traces"],
     "api": API,
