@@ -139,7 +139,7 @@ def test_the_profile_is_published_with_the_index_or_not_at_all(
 ) -> None:
     from tests.conftest import ColourEmbedder
 
-    monkeypatch.setattr("imagescope_agent.api.open_embedder_of", lambda profile: ColourEmbedder())
+    monkeypatch.setattr("imagescope_agent.indexing.open_embedder_of", lambda profile: ColourEmbedder())
     (tmp_path / "own.toml").write_text(scripted_profile("hf-hub:x/y"))
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (8, 8), "red").save(tmp_path / "photos" / "red.png")
