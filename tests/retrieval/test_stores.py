@@ -272,12 +272,12 @@ def test_an_index_goes_to_another_store(stranger: Path) -> None:
     services = open_services(str(stranger / "npy.toml"), photos)
     query = services.embedder.texts(["blue"])
     found = services.collection.search(query, 0.3, 3)
-    report = index_folder(photos, profile=str(stranger / "npy.toml"), progress=False)
+    report = index_folder(photos, profile=str(stranger / "npy.toml"), change_profile=True, progress=False)
     assert report.new == 0 and not list(photos.rglob("*.faiss"))
     again = open_services(str(stranger / "npy.toml"), photos).collection.search(query, 0.3, 3)
     assert [name for name, _ in again] == [name for name, _ in found]
     np.testing.assert_allclose([s for _, s in again], [s for _, s in found], atol=1e-6)
-    index_folder(photos, profile=str(stranger / "plain.toml"), progress=False)
+    index_folder(photos, profile=str(stranger / "plain.toml"), change_profile=True, progress=False)
     assert {path.name: path.read_bytes() for path in photos.rglob("*.faiss")} == default
 
 
