@@ -15,7 +15,7 @@ from imagescope_agent.run_graph import run_sync
 from imagescope_agent.services import open_embedder_of, open_roles, weights_of
 
 
-def index_folder(
+def index_folder(  # every argument is told
     folder: Path | str,
     *,
     profile: str | None = None,

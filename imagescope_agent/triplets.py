@@ -156,7 +156,7 @@ class Journal:
         write_atomic(self.path, _lines(lines))
 
 
-async def build_triplets(
+async def build_triplets(  # the loop that a killed run goes on with, in one view
     services: Services,
     out: Path,
     count: int,

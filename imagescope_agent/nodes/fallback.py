@@ -48,7 +48,9 @@ class Asking(Protocol):
         ...
 
 
-def or_else(node: Asking, fallback: Callable[[State], Update], *, instead: str) -> Node:
+def or_else(
+    node: Asking, fallback: Callable[[State], Update], *, instead: str
+) -> Node:  # half of it says what falls back to what
     """The node, asked up to `Settings.attempts` times, and then `fallback`.
 
     Every unreadable answer leaves its cost and one note (kind "retried" when it was asked again, "unreadable"

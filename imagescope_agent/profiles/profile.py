@@ -132,7 +132,7 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _checked(name: str, content: bytes) -> Profile:
+def _checked(name: str, content: bytes) -> Profile:  # one check a key
     try:
         table = tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:

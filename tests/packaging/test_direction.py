@@ -34,6 +34,7 @@ API = [
     "traces",
     "profile_choice",
     "run_graph",
+    "indexing",
     "integrations.langchain",
     "api",
 ]

@@ -42,7 +42,7 @@ STAGE_1 = Settings(k=20, top_k=0, alpha=0)  # of ImageScope: retrieved, not veri
 STEPS = ("describe", "understand")  # what stage 1 asks
 
 
-def run(
+def run(  # half of it tells arguments and result
     *,
     root: Path | None = None,
     profile: str = "mini",

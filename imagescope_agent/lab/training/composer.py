@@ -180,7 +180,7 @@ def recall(combiner: Combiner, triplets: Vectorised, at: Sequence[int]) -> dict[
     return {k: float((ranks < k).float().mean()) for k in at}
 
 
-def train_composer(
+def train_composer(  # the loop that a killed training goes on with, in one view
     collection: Collection,
     embedder: Embedder,
     spec: str,

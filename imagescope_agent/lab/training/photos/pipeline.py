@@ -31,7 +31,7 @@ class Captioned:
     captions: tuple[str, ...]
 
 
-def train_photos(
+def train_photos(  # half of it tells the arguments
     data: Sequence[Captioned],
     out: Path,
     *,
