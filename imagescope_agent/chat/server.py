@@ -57,7 +57,7 @@ PAGE_ONLY: dict[str, Any] = {
 GRACE = 3  # seconds that open pages, which never hang up by themselves, may delay the end of the server
 
 
-async def serve(  # how long an open tab may hold a server up needs the server at hand
+async def serve(  # a third of it tells arguments and errors
     chats: Chats,
     *,
     host: str = HOST,
@@ -101,9 +101,9 @@ async def serve(  # how long an open tab may hold a server up needs the server a
         raise BadInput(f"cannot listen on {host}, port {port}; choose another with --port") from error
 
 
-def make_app(
+def make_app(  # what stands before what, in one view
     chats: Chats, *, host: str = HOST, port: int = PORT, password: Password = None
-) -> FastAPI:  # what stands before what is seen in one place
+) -> FastAPI:
     """The application: the page behind its middleware; arguments as `serve`.
 
     Raises:

@@ -48,9 +48,9 @@ class Asking(Protocol):
         ...
 
 
-def or_else(
+def or_else(  # half of it says what falls back to what
     node: Asking, fallback: Callable[[State], Update], *, instead: str
-) -> Node:  # half of it says what falls back to what
+) -> Node:
     """The node, asked up to `Settings.attempts` times, and then `fallback`.
 
     Every unreadable answer leaves its cost and one note (kind "retried" when it was asked again, "unreadable"
