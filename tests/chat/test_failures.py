@@ -50,7 +50,11 @@ class Sick:
             world,
             captioner=world.role("captioner", self._or("captioner", lambda asked: "a green square")),
             reasoner=world.role("reasoner", self._or("reasoner", think)),
-            verifier=world.role("verifier", scorer=self._or("verifier", look_at(world))),
+            verifier=world.role(
+                "verifier",
+                self._or("verifier", lambda asked: ""),
+                scorer=self._or("verifier", look_at(world)),
+            ),
             judge=world.role("judge", self._or("judge", lambda asked: "No: not quite")),
         )
 
