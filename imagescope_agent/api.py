@@ -194,7 +194,7 @@ class ImageScope:
         """
         kept = await self._kept(run)
         with reading(self._runs or run):
-            return str(kept.metadata.get("graph")), "results" in kept.checkpoint["channel_values"]
+            return str(kept.metadata.get("graph")), bool(kept.checkpoint["channel_values"].get("results"))
 
     async def _kept(self, run: str) -> CheckpointTuple:
         if self._runs is None or not self._runs.is_file():

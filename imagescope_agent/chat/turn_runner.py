@@ -20,7 +20,6 @@ from imagescope_agent.errors import (
     ImageScopeError,
     Misconfigured,
     ModelFailed,
-    RequestFailed,
     shorten,
 )
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
@@ -35,7 +34,7 @@ Progress = Callable[[str], None]
 
 
 #: A turn that fails like this is given up: the same message would fail again, and nothing else could be said.
-LASTING = (Misconfigured, ModelFailed, RequestFailed)
+LASTING = (Misconfigured, ModelFailed)
 
 
 class TurnRunner:

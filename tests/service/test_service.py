@@ -171,7 +171,7 @@ def test_a_client_that_hangs_up_frees_its_place(folder: Path) -> None:
 
 def test_killed_in_a_run_it_goes_on_after_a_restart(folder: Path) -> None:
     process, address = start(str(folder))
-    httpx.post(f"{address}/v1/threads", json={"thread": "survives"})
+    httpx.post(f"{address}/v1/threads", json={"thread": "survives"}, timeout=120)
     httpx.post(f"{address}/v1/threads/survives/say", json={"message": "a red car"}, timeout=120)
     slow = {
         "top_k": 24,
@@ -185,13 +185,13 @@ def test_killed_in_a_run_it_goes_on_after_a_restart(folder: Path) -> None:
     process.communicate()
     process, address = start(str(folder))
     try:
-        assert len(httpx.get(f"{address}/v1/threads/survives").json()["turns"]) == 1
-        run = httpx.get(f"{address}/v1/runs/cut-off").json()
+        assert len(httpx.get(f"{address}/v1/threads/survives", timeout=120).json()["turns"]) == 1
+        run = httpx.get(f"{address}/v1/runs/cut-off", timeout=120).json()
         assert (run["graph"], run["finished"]) == ("imagescope", False)
         resumed = httpx.post(f"{address}/v1/runs/cut-off/resume", timeout=300).json()
         whole = httpx.post(f"{address}/v1/search", json={**body, "run": "whole"}, timeout=300).json()
         assert ids(resumed) == ids(whole)
-        httpx.delete(f"{address}/v1/threads/survives")
+        httpx.delete(f"{address}/v1/threads/survives", timeout=120)
     finally:
         process.kill()
         process.communicate()
