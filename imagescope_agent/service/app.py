@@ -114,5 +114,5 @@ async def _answer_error(request: Request, error: Exception) -> JSONResponse:
     service: Service = request.app.state.service
     status_code, kind, message = told(error, service.collections)
     headers = {"Retry-After": str(RETRY_AFTER)} if status_code in (429, 503) else {}
-    service.metrics.finished(request.scope.get("path", "").split("/")[-1] or "/", kind)
+    service.metrics.finished(request, kind)
     return JSONResponse({"error": {"type": kind, "message": message}}, status_code, headers)
