@@ -136,8 +136,13 @@ class TurnRunner:
         verdicts = found_verdicts(standing["verdicts"], values.get("verdicts", {}))
         number = conversation.turns + 1
         await self.store.turns.finish(self.key, number, turn, kept_state(values), verdicts)
-        # the turn is over; checkpoints that a kill leaves behind here are deleted before the next one begins
-        await self.store.saver.adelete_thread(self.key)
+        try:
+            await self.store.saver.adelete_thread(self.key)
+        except (
+            Exception
+        ) as error:  # the turn is kept; what is left of it is deleted before the next one begins
+            if not is_storage_error(error):
+                raise
         return turn
 
     async def _head(self, config: RunnableConfig, turns: int) -> StateSnapshot | None:

@@ -115,10 +115,10 @@ def mean_usage(usages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Means per answered query of numbers and of dicts of numbers (calls by role, seconds by step)."""
     means: dict[str, Any] = {}
     for key in dict.fromkeys(key for usage in usages for key in usage):
-        values = [usage[key] for usage in usages if key in usage]
-        if isinstance(values[0], Mapping):
-            sums = sum_by_name(item for value in values for item in value.items())
+        values = [usage[key] for usage in usages if usage.get(key) is not None]
+        if values and isinstance(values[0], Mapping):
+            sums = sum_by_name(item for value in values for item in value.items() if item[1] is not None)
             means[key] = {name: total / len(usages) for name, total in sums.items()}
-        elif isinstance(values[0], int | float):
+        elif values and isinstance(values[0], int | float):
             means[key] = sum(values) / len(usages)
     return means
