@@ -15,11 +15,11 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from imagescope_agent.atomic_write import TEMPORARY_PATTERN, write_atomic
+from imagescope_agent.common.atomic_write import TEMPORARY_PATTERN, write_atomic
+from imagescope_agent.common.process_lock import hold_file
+from imagescope_agent.common.redact import redact_values
+from imagescope_agent.common.untrusted import open_file, parse_json, read_file
 from imagescope_agent.errors import BadInput
-from imagescope_agent.process_lock import hold_file
-from imagescope_agent.redact import redact_values
-from imagescope_agent.untrusted import open_file, parse_json, read_file
 
 RUN = "run.json"
 PER_QUERY = "per_query.jsonl"

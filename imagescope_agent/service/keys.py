@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from imagescope_agent.chat.server import is_loopback
+from imagescope_agent.common.redact import learn
+from imagescope_agent.common.untrusted import read_file
 from imagescope_agent.errors import BadInput, suggest
-from imagescope_agent.redact import learn
-from imagescope_agent.untrusted import read_file
 
 MOST_BYTES = 2**20  # of a key file
 SHORTEST = 8  # characters of a key

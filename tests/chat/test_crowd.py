@@ -73,8 +73,8 @@ def test_the_place_of_a_dead_process_is_passed(tmp_path: Path) -> None:
 def test_a_queue_whose_folder_goes_away_while_one_joins_is_joined_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, gone = tmp_path / "t.waiting", []
-
+    folder = tmp_path / "t.waiting"
+    gone: list[Path] = []
     list_folder = os.listdir
 
     def listed(path: Path) -> list[str]:

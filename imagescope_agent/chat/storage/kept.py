@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from imagescope_agent.common.untrusted import inflate
 from imagescope_agent.state import Turn, Verdicts, new_conversation
-from imagescope_agent.untrusted import inflate
 
 FEW_VERDICTS, MOST_VERDICTS = 500, 2000
 LARGEST = 16 * 2**20  # bytes of JSON of one value

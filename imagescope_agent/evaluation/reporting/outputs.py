@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.common.atomic_write import write_atomic
+from imagescope_agent.common.versions import installed_versions
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import aggregate, trec
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
 from imagescope_agent.evaluation.reporting import report, tables
 from imagescope_agent.evaluation.run_store import METRICS
 from imagescope_agent.records import sum_by_name
-from imagescope_agent.versions import installed_versions
 
 #: Keys of run.json that metrics.json repeats.
 IDENTITY_KEYS = (

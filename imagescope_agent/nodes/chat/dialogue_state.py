@@ -12,8 +12,8 @@ from imagescope_agent.nodes.chat.parse_message import plain_answer
 from imagescope_agent.nodes.drift import drift
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.understand import Predicates
-from imagescope_agent.parsing import FoldAnswer, parse_fold, unique_predicates
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt
+from imagescope_agent.replies.parsing import FoldAnswer, parse_fold, unique_predicates
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from imagescope_agent.errors import BadInput, ImageScopeError
-from imagescope_agent.results import SearchResult
-from imagescope_agent.run_graph import Progress
+from imagescope_agent.runs.results import SearchResult
+from imagescope_agent.runs.run_graph import Progress
 from imagescope_agent.service import pictures
 from imagescope_agent.service.collections import ServedCollection
 from imagescope_agent.service.context import KeyDep, Service, ServiceDep

@@ -13,7 +13,7 @@ from imagescope_agent.lab.training.mini_edit import EDIT
 from imagescope_agent.lab.training.tokenizer import EDIT_TOKENS
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.nodes.triplets.propose import OPENINGS
-from imagescope_agent.parsing import NO_TARGET, parse_edit
+from imagescope_agent.replies.parsing import NO_TARGET, parse_edit
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "imagescope_agent" / "mini" / "mllm"

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.training.photos.features import Features, caption_features, picture_features
 from imagescope_agent.lab.training.photos.head import Head, HeadPlan, HeadTrainer, Pairs, recall

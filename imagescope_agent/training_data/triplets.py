@@ -19,17 +19,17 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 
-from imagescope_agent.atomic_write import write_atomic
-from imagescope_agent.checkpoints import open_checkpoints
+from imagescope_agent.common.atomic_write import write_atomic
+from imagescope_agent.common.process_lock import hold_file
+from imagescope_agent.common.untrusted import parse_json, read_file
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.batch import together
 from imagescope_agent.nodes.triplets.pair import LEAST
-from imagescope_agent.process_lock import hold_file
 from imagescope_agent.registry import load_graph
+from imagescope_agent.runs.checkpoints import open_checkpoints
 from imagescope_agent.services import Services, weights_of
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces.instrument import recording
-from imagescope_agent.untrusted import parse_json, read_file
 
 GRAPH = "imagescope_agent.graphs.triplets:build"
 WINDOW = 8  # pairs that are looked at together, so that models answer in batches
