@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from imagescope_agent.cli import main
+from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.retrieval.embedders import composer as composers
 from imagescope_agent.retrieval.embedders import open_embedder
@@ -77,3 +78,29 @@ def test_from_triplets_to_search_on_a_checkpoint(
 def test_a_composer_of_the_package_may_be_named_in_a_profile(tmp_path: Path) -> None:
     chosen = load_profile(profile(tmp_path, "shipped", "composer:package:mini/clip"))
     assert chosen.embedder.startswith("composer:/") and chosen.embedder.endswith("/mini/clip")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "own_module:opener",
+        "own_module:opener:package:mini/clip",
+        "package:own_module:opener",
+        "composer:package:mini/clip",
+        "own_module:package:opener",
+        "open_clip:package:../../elsewhere",
+        "package:../../elsewhere",
+    ],
+)
+def test_a_strangers_card_names_no_code_and_no_folder_outside_the_package(
+    spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = tmp_path / "ran"
+    module = f"open({str(ran)!r}, 'w').close()\ndef opener(place, *, device=None):\n    raise SystemExit\n"
+    (tmp_path / "own_module.py").write_text(module)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    card = composers.ComposerCard(embedder=spec, weights="0", dimension=4, hidden=4)
+    composers.write_card(tmp_path, card)
+    with pytest.raises((BadInput, BackendUnavailable)):
+        open_embedder(f"composer:{tmp_path}")
+    assert not ran.exists()

@@ -135,10 +135,18 @@ def write_card(folder: Path, card: ComposerCard) -> None:
 
 
 def located(place: str) -> Path:
-    """The folder of a place that may begin with `package:`."""
-    if place.startswith(PACKAGE):
-        return Path(str(files("imagescope_agent"))) / place.removeprefix(PACKAGE)
-    return Path(place).expanduser()
+    """The folder of a place that may begin with `package:`.
+
+    Raises:
+        BadInput: it leaves the package.
+    """
+    if not place.startswith(PACKAGE):
+        return Path(place).expanduser()
+    root = Path(str(files("imagescope_agent")))
+    folder = root / place.removeprefix(PACKAGE)
+    if not folder.resolve().is_relative_to(root.resolve()):
+        raise BadInput(f"{shorten(place, 80)!r} lies outside the package; name a folder by its own path")
+    return folder
 
 
 def portable(spec: str) -> str:
@@ -156,12 +164,12 @@ def _open_plain(folder: Path, spec: str, device: str | None) -> Embedder:
     """The embedder that a card names; a card may be a stranger's, so it names a kind of ours and no code."""
     from imagescope_agent.retrieval.embedders import EMBEDDERS, open_embedder
 
-    kind, _, place = spec.rpartition(PACKAGE) if PACKAGE in spec else spec.partition(":")
-    if PACKAGE in spec:
-        spec = f"{kind}{located(PACKAGE + place)}"
-    elif place and (kind not in EMBEDDERS or kind == "composer"):
+    kind, colon, place = spec.partition(":")
+    if f"{kind}:" == PACKAGE:
+        return open_embedder(located(spec), device=device)
+    if colon and not Path(spec).is_dir() and (kind not in EMBEDDERS or kind == "composer"):
         raise BadInput(
             f"the composer in {str(folder)!r} names the embedder {shorten(spec, 80)!r}, which is of no kind of ours; "
             "train one on your embedder (`imagescope train composer`)"
         )
-    return open_embedder(spec, device=device)
+    return open_embedder(f"{kind}:{located(place)}" if place.startswith(PACKAGE) else spec, device=device)
