@@ -55,6 +55,10 @@ class ServerFails(Exhausted):
     """Every attempt ended in HTTP 5xx: the server is there, and what it was asked may be the reason."""
 
 
+class GatewayFails(ServerFails):
+    """Every attempt ended in HTTP 502 or 504: a gateway answers, and the server behind it may be away."""
+
+
 class RequestFailed(RequestRefused, BackendUnavailable):
     """One request is not answered at any attempt, while the model answers others; asking again later may help."""
 

@@ -287,3 +287,9 @@ class Result:
             "reasons": [reason.sentence for reason in self.reasons],
             "evidence": [reason.to_dict() for reason in self.reasons],
         }
+
+
+def complete_order(order: list[str], ids: list[str]) -> list[str]:
+    """A permutation of `ids` that follows `order`: unknown and repeated names go, missing ones come last."""
+    known = [name for name in dict.fromkeys(order) if name in set(ids)]
+    return known + [name for name in ids if name not in set(known)]

@@ -19,10 +19,12 @@ from imagescope_agent.errors import BadInput
 
 DEEPEST = 64  # JSON of ours is nested ten deep at most
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # a Path has one slash of two
-#: Tables of searches, conversations and traces, which may be kept in one file, and columns that they have.
-_SHARED: Mapping[str, Set[str]] = {
+#: Tables of searches and conversations, and of traces, which may be kept in one file, and columns that they have.
+CHECKPOINT_TABLES: Mapping[str, Set[str]] = {
     "checkpoints": {"thread_id", "checkpoint_id"},
     "writes": {"thread_id", "task_id"},
+}
+TRACE_TABLES: Mapping[str, Set[str]] = {
     "runs": {"id", "thread", "turn", "about"},
     "events": {"seq", "run", "kind", "data"},
 }
@@ -199,7 +201,7 @@ def require_own_tables(base: sqlite3.Connection, own: Mapping[str, Set[str]], *,
     """
     query = "select name from sqlite_schema where type = 'table' and name not like 'sqlite\\_%' escape '\\'"
     found = {str(name) for (name,) in base.execute(query)}
-    ours = {**_SHARED, **own}
+    ours = {**CHECKPOINT_TABLES, **TRACE_TABLES, **own}
     if (there or found - ours.keys()) and not found >= own.keys():
         raise NotOurs("it is a database of something else" if found else "it holds nothing")
     for table in ours.keys() & found:

@@ -108,9 +108,12 @@ _GRADED = re.compile(
 _LABEL = re.compile(
     r"\b(?:grades?|scor(?:es?|ed)|rat(?:ed?|ings?)|marks?)\b(?:\W+[A-Za-z]+){0,4}\W*$", re.IGNORECASE
 )
-_NOT_WHOLE = re.compile(
-    r"\s*(?:%|percent|per cent|stars?\b|(?:-|–|—|to|or|and|/)\s*\d|\.\d|e\d)", re.IGNORECASE
+_NOT_WHOLE = re.compile(r"[^\S\n]*(?:%|percent|per cent|stars?\b|\.\d|e\d)", re.IGNORECASE)
+_RANGE = re.compile(
+    r"[^\S\n]*(?:-|–|—|to|or|and|/)[^\S\n]*(?P<other>\d+)(?P<counts>[^\S\n]+[a-z])?", re.IGNORECASE
 )
+# what may come after a grade that the reply begins with; numbers line by line are several grades
+_ENDS = re.compile(r"[^\S\n]*[*_]*[^\S\n]*(?:$|\n(?!\W*\d+\W*(?:\n|$))|[^\w\s]|because\b|since\b|as\b)")
 
 
 def parse_grade(reply: str) -> float:
@@ -125,7 +128,7 @@ def parse_grade(reply: str) -> float:
         raise UnreadableReply("a grade must be a whole number from 0 to 10", reply=reply)
     grade, most = int(match["grade"]), int(match["most"] or 10)
     fraction = match["point"] is not None and int(match["point"][1:]) != 0
-    odd = match["sign"] or fraction or (not match["most"] and _NOT_WHOLE.match(text, match.end()))
+    odd = match["sign"] or fraction or (not match["most"] and _goes_on(text, match.end(), grade))
     if odd or most not in (5, 10, 20, 100) or grade > most:
         raise UnreadableReply("a grade must be a whole number from 0 to 10", reply=reply)
     return grade / most
@@ -138,10 +141,16 @@ def _the_grade(text: str) -> re.Match[str] | None:
     if labelled or not numbers:
         return labelled[0] if labelled else None
     first = numbers[0]
-    begins = not re.search(r"\w", text[: first.start()]) and re.match(
-        r"[\s*_]*(?:$|[^\w\s]|because\b|since\b|as\b)", text[first.end() :]
-    )
+    begins = not re.search(r"\w", text[: first.start()]) and _ENDS.match(text, first.end())
     return first if begins or len(numbers) == 1 else None
+
+
+def _goes_on(text: str, end: int, grade: int) -> bool:
+    """Whether a number is part of something else: a share, a range; "8 - 2 dogs" is a grade and a sentence."""
+    if _NOT_WHOLE.match(text, end):
+        return True
+    other = _RANGE.match(text, end)
+    return other is not None and (other["counts"] is None or int(other["other"]) >= grade)
 
 
 def parse_grades(reply: str, count: int) -> list[float]:

@@ -10,6 +10,7 @@ from typing import Any
 from imagescope_agent.errors import (
     BackendUnavailable,
     Exhausted,
+    GatewayFails,
     ImageScopeError,
     Misconfigured,
     ModelFailed,
@@ -21,6 +22,8 @@ from imagescope_agent.errors import (
 from imagescope_agent.mllms.protocols import UnusableLabels
 from imagescope_agent.replies.reader import clean
 
+#: HTTP statuses by which a gateway says that what lies behind it gives no answer.
+GATEWAY = frozenset({502, 504})
 _AGAIN = frozenset({408, 409, 425, 429})
 _DENIED = frozenset({401, 402, 403, 404, 405, 407, 410})
 _DEPTH = 5  # causes behind an exception that are looked at
@@ -104,10 +107,12 @@ def reached(error: BackendUnavailable) -> bool:
     Of an error that nothing foreign is behind, whoever raised it says that it is away.
     """
     if isinstance(error, Misconfigured | Exhausted) or error.__cause__ is None:
-        return isinstance(error, ServerFails)
+        return isinstance(error, ServerFails) and not isinstance(error, GatewayFails)
     chain = list(_chain(error.__cause__))
     names = [_flat(type(each).__name__) for each in chain]
-    outside = any(isinstance(each, TimeoutError | ConnectionError) for each in chain)
+    outside = any(
+        isinstance(each, TimeoutError | ConnectionError) or _status(each) in GATEWAY for each in chain
+    )
     return not outside and not _named(names, f"{_UNREACHED} {_BUSY}")
 
 

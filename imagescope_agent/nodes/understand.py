@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -29,6 +30,7 @@ from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Instruction, Predicate, State, plain_intent
 
 UNKNOWN_REFERENCE = "an image"
+UNMENTIONED = "asks about what the query does not mention"
 
 
 class Describe:
@@ -85,7 +87,8 @@ class Understand:
         require_call(state, settings := current(runtime))
         text = self.prompt.fill(instruction=state["query"], reference=state["reference_caption"])
         reasoner = on_budget(self.reasoner, state, settings)
-        intent, reply = await ask_one(reasoner, text, parse_intent, schema=IntentAnswer, again=again)
+        parse = partial(parse_intent, told=state["query"])
+        intent, reply = await ask_one(reasoner, text, parse, schema=IntentAnswer, again=again)
         known = reference_words(state)
         if problem := await drift(intent, state["query"], known, self.prompt.examples, self.embedder):
             raise reply.unusable(problem, text)
@@ -123,7 +126,8 @@ class Predicates:
         """The reply for these instructions, predicate by predicate; errors as above.
 
         A predicate that copies the prompt's example, has a placeholder, or asks about what nobody mentioned is left
-        out, with a note.
+        out, with a note. Where all are of the last sort when asked again, they are kept, with a note: other words may
+        mean the same.
         """
         require_call(state, settings := current(runtime))
         text = self.prompt.fill(steps=steps_text(steps))
@@ -131,12 +135,15 @@ class Predicates:
         found, reply = await ask_one(reasoner, text, parse_predicates, schema=PredicatesAnswer, again=again)
         problems = [strayed(each["question"], steps, state, self.prompt.examples) for each in found]
         kept = [each for each, problem in zip(found, problems, strict=True) if not problem]
+        why = next(filter(None, problems), "")
+        left = f"{len(found) - len(kept)} of {len(found)} predicates were left out: {why}"
+        if not kept and again:
+            kept = [each for each, problem in zip(found, problems, strict=True) if problem == UNMENTIONED]
+            left = f"{kept[0]['question']!r} {UNMENTIONED}, and is checked all the same" if kept else left
         if not kept:
             raise reply.unusable(f"{found[0]['question']!r} {problems[0]}", text)
-        if left := len(found) - len(kept):
-            why = next(filter(None, problems))
-            detail = f"{left} of {len(found)} predicates were left out: {why}"
-            reply.notes.append(note(self.step, "drifted", detail))
+        if why:
+            reply.notes.append(note(self.step, "drifted", left))
         return kept, reply
 
 
@@ -145,23 +152,19 @@ def strayed(question: str, steps: Sequence[Instruction], state: State, examples:
     told = " ".join(step["text"] for step in steps)
     if copies(question, told, examples):
         return "is the example, not the request"
-    if _PLACEHOLDER.search(question):
+    caption = state.get("reference_caption", "")
+    everything = " ".join([told, state.get("query", ""), *_described(state), caption])
+    if any(each[0].lower() not in everything.lower() for each in _PLACEHOLDER.finditer(question)):
         return "has a placeholder where a thing should be"
     if refuses(question):
         return "is a refusal"
-    caption = state.get("reference_caption", "")
-    everything = " ".join([told, state.get("query", ""), *_described(state), caption])
     known = caption != UNKNOWN_REFERENCE
-    return (
-        "asks about what the query does not mention"
-        if strayed_words(question, everything, known=known)
-        else ""
-    )
+    return UNMENTIONED if strayed_words(question, everything, known=known) else ""
 
 
 _PLACEHOLDER = re.compile(
     r"[<\[{][^<>\[\]{}]*[>\]}]|\.\.\.|…|_{2,}|\b(?:[XYZ]|TODO|TBD|foo|bar)\b|\b(?:object|thing|item) [A-Z1-9]\b"
-    r"|^\W*(?:question|q)\s*\d*\W*$",
+    r"|^\W*(?i:question|q)\s*\d*\W*$",
 )
 
 

@@ -19,7 +19,12 @@ _HELPS = (
     r"\b(?:happy|glad|pleased|delighted|love|like|ready|here|able|can|could|will|going) (?:to )?(?:be )?"
     rf"(?:help|assist)\b|{_PLEASE}"
 )
-_OFFERS = rf"\b(?:i|we)\b[^.!?]{{0,30}}(?:{_HELPS})|{_PLEASE}"
+# where a sentence of the model's own begins; what a sign says in the middle of a caption is no refusal
+_BEGINS = (
+    r"(?:^(?:\w+: ?)?|[.!?;]\W+|, ?)(?:(?:so|but|and|then|well|hi|hello|sorry|unfortunately|however|since|because|as"
+    r"|although|it (?:seems|appears|looks)(?: like| that)?)\W+){0,3}"
+)
+_OFFERS = rf"{_BEGINS}(?:(?:i|we)\b[^.!?]{{0,30}}(?:{_HELPS})|(?:{_PLEASE}))"
 _CANNOT = (
     r"(?:can ?not|can't|could not|couldn't|unable to|not able to|impossible to|hard to|difficult to|don't|do not)"
     " "
@@ -39,18 +44,21 @@ _UNSURE = (
 )
 _REFUSES = (
     r"^\W*(?:i'?m |i am )?(?:so |very |terribly )?(?:sorry|afraid)\b|^\W*(?:i |my )?apologi[sz]"
-    r"|^\W*as an? (?:ai|language)\b|\bi(?:'m| am) (?:just |only )?an? (?:ai|language model|text)\b"
-    r"|\bi (?:must|have to) (?:decline|refuse)\b|\bi(?: am|'m) (?:unable|not able) to\b"
-    r"|\bi (?:can ?not|can't|won't|will not)\b|\bi do(?: not|n't) (?:see|have|know)\b"
-    rf"|\b(?:no|without an?|missing) {_PICTURE} (?:\w+ ){{0,3}}{_GIVEN}\b"
-    rf"|\b{_PICTURE} (?:was|were|is|has|have|could|did|can|failed)(?: ?not|n't| to) (?:been? )?(?:load|{_GIVEN}|open)"
+    r"|^\W*as an? (?:ai|language)\b"
+    rf"|{_BEGINS}(?:i(?:'m| am) (?:just |only )?an? (?:ai|language model|text)\b"
+    r"|i (?:must|have to) (?:decline|refuse)\b|i(?: am|'m) (?:unable|not able) to\b"
+    r"|i (?:can ?not|can't|won't|will not)\b|i do(?: not|n't) (?:see|have|know)\b"
+    rf"|(?:(?:there (?:is|was)|(?:i|we) (?:can )?(?:see|find|have|got)) )?(?:no|without an?|missing) {_PICTURE} "
+    rf"(?:\w+ ){{0,3}}{_GIVEN}\b"
+    rf"|(?:(?:the|your|this|that|an?|any|no) )?(?:\w+ )?{_PICTURE} (?:was|were|is|has|have|could|did|can|failed)"
+    rf"(?: ?not|n't| to) (?:be(?:en)? )?(?:load|{_GIVEN}|open))"
     rf"|^\W*there (?:is|was) no {_PICTURE}\W*$"
 )
 _NO_NOUN = rf"no (?:\w+ ){{0,2}}(?:{_PICTURE}|one can (?:say|tell)|answers?|reply|response)\b(?! (?:of|with|on|in)\b)"
 _HEDGES = (
     r"^(?:yes|no)\W+(?:but |only )*(?:if|unless|assuming|provided|(?:it |that )?depend\w*|maybe|perhaps)\b"
-    r"|\b(?:50|fifty)\W{0,2}(?:%|percent|50|fifty)|^no\W{0,2}\d+\b(?!\s?%)|^no,? thank"
-    r"|^(?:yes|no)\W+(?:it |that |there )?(?:could|might|may) be\b"
+    r"|\b(?:50|fifty)\W{0,2}(?:%|percent|50|fifty)|^no\W{0,2}\d+\b(?!\s?%| [a-z]{3,})|^no,? thank"
+    r"|^(?:yes|no)\W+(?:it |that |there )?(?:could|might|may) be\b(?! (?:an?|the|some|one|two|seen)\b)"
 )
 _MANNERS = (
     rf"^yes\W+(?:please|sir|of course|certainly|sure)\W*$"
@@ -62,9 +70,10 @@ _MANNERS = (
 _ITSELF = (
     r"^(?:yes|no)\W+(?:because |as |since |that )?"
     r"i(?:'m|'d|'ll|'ve)?+\b(?! (?:(?:can|could|do|did|would|am|cannot|can't"
-    r"|could not|couldn't|don't|didn't|not|also|clearly|just|only|really|even|actually|definitely|quite|pretty) )*"
+    r"|could not|couldn't|don't|didn't|have|had|not|also|clearly|just|only|really|even|actually|definitely|quite"
+    r"|pretty) )*"
     r"(?:see|saw|notice|find|found|spot|detect|observe|recogni[sz]e|identify|make out|think|believe|say|count|perceive"
-    r"|sure|certain|confident|positive)\b)"
+    r"|look(?:ed)?|check(?:ed)?|examined|counted|sure|certain|confident|positive)\b)"
     r"|^(?:yes|no)\W+(?:n/?a|null|unknown|undefined|undecided|error|ok(?:ay)?|sure thing|thanks|hello|hi|understood"
     r"|got it|go ahead|ask me anything|let's start)\W*$"
 )
@@ -88,6 +97,7 @@ _COMMON = frozenset(
 _QUOTES = re.compile(
     r"\b(?:says?|said|saying|reads?|reading|words?|letters?|text|spells?|written|labell?ed)\W+$"
 )
+_QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)")
 _EMPTY = frozenset(
     "yes no ok okay sure none null n/a na nan true false unknown nothing undefined caption description".split()  # noqa: SIM905
     + "image picture photo hello hi thanks thank you answer".split()  # noqa: SIM905
@@ -125,7 +135,7 @@ def non_answer(text: str, about: str = "") -> bool:
 
 def refuses(text: str) -> bool:
     """Whether a description is a refusal, an offer of help, or a request for the picture."""
-    flat = _flat(text)[:400]
+    flat = _QUOTED.sub('"..."', _flat(text)[:400])
     return bool(re.search(_REFUSES, flat) or re.search(_OFFERS, flat))
 
 

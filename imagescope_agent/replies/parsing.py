@@ -105,15 +105,19 @@ class EditAnswer(_Answer):
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def parse_intent(reply: str) -> state.Intent:
+def parse_intent(reply: str, told: str = "") -> state.Intent:
     """The intent in a reply that holds one JSON object with steps, core, enhanced and full.
+
+    Args:
+        reply: the model's.
+        told: the request, whose own words are never a refusal.
 
     Raises:
         UnreadableReply: there is no such object, or its steps contradict or repeat each other.
     """
     answer = parse_json(reply, IntentAnswer)
     _check_steps(answer.steps, reply)
-    _check_texts((answer.core, answer.enhanced, answer.full), reply)
+    _check_texts((answer.core, answer.enhanced, answer.full), reply, told)
     steps: list[state.Instruction] = [{"type": step.type, "text": step.text} for step in answer.steps]
     return {"steps": steps, "core": answer.core, "enhanced": answer.enhanced, "full": answer.full}
 
@@ -185,7 +189,10 @@ def parse_caption(reply: str) -> str:
         UnreadableReply: the reply holds no word, or describes nothing: a refusal, JSON, endless repetition.
     """
     plain = without_thoughts(reply)
-    text = " ".join(plain.split()).strip("\"'` ")
+    text = " ".join(plain.split()).strip("` ")
+    text = (
+        text.strip("\"' ") if text.startswith(('"', "'")) else text
+    )  # a quote at its end alone is the caption's
     if not re.search(r"\w", text):
         raise UnreadableReply("a caption must hold words", reply=reply)
     if problem := says_nothing(plain):
@@ -281,17 +288,11 @@ def _check_steps(steps: Sequence[StepAnswer], reply: str) -> None:
             raise UnreadableReply(f"steps: {text!r} is given {times} times", reply=reply)
 
 
-def _check_texts(texts: Sequence[str], reply: str) -> None:
-    """Refuse descriptions that are refusals."""
-    if found := next(filter(refuses, texts), ""):
+def _check_texts(texts: Sequence[str], reply: str, told: str = "") -> None:
+    """Refuse descriptions that are refusals, in other words than those of the request."""
+    if found := next((text for text in texts if refuses(text) and _flat(text) not in _flat(told)), ""):
         raise UnreadableReply(f"{found!r} describes nothing that could be searched for", reply=reply)
 
 
 def _flat(text: str) -> str:
     return " ".join(text.lower().split()).rstrip(".")
-
-
-def complete_order(order: list[str], ids: list[str]) -> list[str]:
-    """A permutation of `ids` that follows `order`: unknown and repeated names go, missing ones come last."""
-    known = [name for name in dict.fromkeys(order) if name in set(ids)]
-    return known + [name for name in ids if name not in set(known)]

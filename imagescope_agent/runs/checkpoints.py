@@ -20,6 +20,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from imagescope_agent.common.redact import redact
 from imagescope_agent.common.untrusted import (
+    CHECKPOINT_TABLES,
     local_path,
     require_own_tables,
     require_tables_only,
@@ -28,7 +29,6 @@ from imagescope_agent.common.untrusted import (
 from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra, shorten
 
 FILE = "runs.sqlite"
-TABLES = {"checkpoints": {"thread_id", "checkpoint_id"}, "writes": {"thread_id", "task_id"}}
 LIMIT_VARIABLE = "IMAGESCOPE_RUNS_MB"
 LIMIT = 512  # megabytes of finished searches; the oldest make room
 MOST = 10**9  # megabytes
@@ -138,7 +138,7 @@ def _look_at(path: Path) -> None:
             raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), str(each))
     with closing(sqlite3.connect(path, timeout=PATIENCE)) as base:
         require_tables_only(base)
-        require_own_tables(base, TABLES)
+        require_own_tables(base, CHECKPOINT_TABLES)
         base.execute(
             "pragma auto_vacuum=incremental"
         )  # of a new file: it can be cut when a connection is closed

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.common.untrusted import (
+    TRACE_TABLES,
     beside,
     connect_for_reading,
     local_path,
@@ -29,7 +30,6 @@ FILE = "traces.sqlite"
 VARIABLE = "IMAGESCOPE_TRACES"
 LARGEST = 256 * 1024 * 1024  # bytes; the oldest runs make room
 LOCK_TIMEOUT = 5.0  # seconds to wait for another process that is writing
-_TABLES = {"runs": {"id", "thread", "turn", "about"}, "events": {"seq", "run", "kind", "data"}}
 MOST_EVENTS = 20_000  # of a run
 OFF = ("off", "0", "false", "no")
 
@@ -81,7 +81,7 @@ class TraceStore:
             else:
                 self._base = connect_for_reading(path, LOCK_TIMEOUT)
             require_tables_only(self._base)
-            require_own_tables(self._base, _TABLES, there=reading)
+            require_own_tables(self._base, TRACE_TABLES, there=reading)
             if not reading:
                 # survives a killed process; only a power cut may lose the last events
                 use_write_ahead_log(self._base, LOCK_TIMEOUT)

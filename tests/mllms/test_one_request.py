@@ -22,6 +22,7 @@ from imagescope_agent.errors import (
     Exhausted,
     Misconfigured,
     RequestFailed,
+    ServerFails,
     UnreadableReply,
     UnusableModel,
     may_pass,
@@ -174,6 +175,23 @@ def test_an_answer_of_an_earlier_batch_tells_that_the_model_works(
         assert not isinstance(caught.value, RequestFailed)
 
 
+@pytest.mark.parametrize("fault", ["502", "504"])
+def test_a_gateway_before_a_server_that_went_away_does_not_keep_it_alive(fault: str) -> None:
+    broken: list[bool] = []
+    with (
+        FakeServer(quirk=lambda body: FAILS[fault] if broken else None) as server,
+        pytest.raises(BackendUnavailable) as caught,
+    ):
+        earlier(endpoint(server), lambda: broken.append(True))
+    assert not isinstance(caught.value, RequestFailed)
+
+
+class BadGateway(Exception):
+    """As other packages' clients tell it."""
+
+    status_code = 502
+
+
 def test_an_answer_of_an_earlier_batch_does_not_keep_a_dead_server_alive() -> None:
     with FakeServer() as server, pytest.raises(BackendUnavailable) as caught:
         earlier(endpoint(server), server.stop)
@@ -182,7 +200,12 @@ def test_an_answer_of_an_earlier_batch_does_not_keep_a_dead_server_alive() -> No
 
 @pytest.mark.parametrize(
     ("error", "works"),
-    [(KeyError("choices"), True), (RuntimeError("odd"), True), (ConnectionError("no"), False)],
+    [
+        (KeyError("choices"), True),
+        (RuntimeError("odd"), True),
+        (ConnectionError("no"), False),
+        (BadGateway("bad gateway"), False),
+    ],
 )
 def test_a_strange_model_that_answered_before_works_while_it_can_be_reached(
     error: Exception, works: bool
@@ -326,6 +349,10 @@ def test_why_no_picture_is_taken_is_said_in_the_servers_words() -> None:
         ({"base_resp": {"status_code": 1004, "status_msg": "login fail"}}, Misconfigured),
         ({"error": {"type": "authentication_error", "message": "who are you"}}, Misconfigured),
         ({"success": False, "message": "boom"}, BackendUnavailable),
+        ({"error": {"message": "insufficient GPU memory for the batch"}}, ServerFails),
+        ({"error": {"message": "load balancer: dialog init failed"}}, ServerFails),
+        ({"error": {"message": "Insufficient Balance"}}, Misconfigured),
+        ({"success": False, "message": "your account balance is not enough"}, Misconfigured),
         ({"choices": []}, UnreadableReply),
     ],
     ids=repr,

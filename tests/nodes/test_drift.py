@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from imagescope_agent.nodes.drift import content_words, copied, drift, repeated
+from imagescope_agent.nodes.understand import strayed
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import NOT_DEGRADING
 from imagescope_agent.registry import load_graph
@@ -228,6 +229,31 @@ def test_predicates_that_copy_the_example_are_left_out_and_counted(world: World)
     told_of = intent("a kitchen without an oven", ("Removal", "there is no oven"))
     state = run(world, "imagescope", "a kitchen without an oven", reasoner=thinks(world, told_of, oven[1:]))
     assert state["predicates"] == oven[1:] and not [n for n in state["notes"] if n["step"] == "predicates"]
+
+
+def test_a_synonym_is_asked_for_in_the_querys_words_and_checked_when_it_comes_again(world: World) -> None:
+    sofa = [{"question": "Is there a sofa?", "expected": "Yes"}]
+    state = run(world, "imagescope", "a couch", reasoner=thinks(world, intent("a couch"), sofa))
+    assert state["predicates"] == sofa
+    told = [(each["kind"], each["detail"]) for each in state["notes"] if each["step"] == "predicates"]
+    assert [kind for kind, _ in told] == ["retried", "drifted"] and "does not mention" in told[1][1]
+    assert "checked all the same" in told[1][1]
+
+
+@pytest.mark.parametrize(
+    ("query", "question", "kept"),
+    [
+        ("a sign with the letter X", "Is there a letter X?", True),
+        ("a Model X on a street", "Is it a Model X?", True),
+        ('a card that says "Wait..."', 'Does it say "Wait..."?', True),
+        ("a sign with a letter", "Is there a letter X?", False),
+        ("a red square", "Is there a square...?", False),
+        ("a red square", "question 1", False),
+    ],
+)
+def test_a_placeholder_is_one_unless_it_was_told(query: str, question: str, kept: bool) -> None:
+    told: Any = {"query": query, "intent": intent(query), "reference_caption": ""}
+    assert bool(strayed(question, told["intent"]["steps"], told, ())) is not kept
 
 
 @pytest.mark.parametrize(

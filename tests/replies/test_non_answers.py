@@ -13,7 +13,7 @@ from imagescope_agent.judges.replies import parse_grade, parse_order
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.nodes.drift import _english, content_words, strayed_words
-from imagescope_agent.replies.non_answers import says_nothing
+from imagescope_agent.replies.non_answers import refuses, says_nothing
 from imagescope_agent.replies.parsing import parse_caption, parse_intent, parse_predicates, parse_yes_no
 from imagescope_agent.replies.reader import first_choice
 
@@ -38,6 +38,7 @@ No, thank you|Yes, of course!|Yes man|Yes, I can see the image.|No, I don't have
 No picture was shared|No data available|No one can tell|No. 1|Yes, what would you like to know?
 No, could you send it again?|No, it is impossible to tell|No, no puedo|Yes, I am ready|No, I refuse|No, N/A
 Yes, understood|Yes, I understand the question.|Yes, could be|No, this cannot be determined|No, I need more context
+Yes, I have the picture|Yes, it may be|No 5|No, I have no eyes
 No, image not found|No, the photo is too blurry to tell|No, as a language model I have no eyes"""
 EITHER = """yes.|NO!|*No*|"No"|'Yes.'|(Yes)|[No]|`Yes`|_No_|Yes, there is a red car.|yes - the car is red
 Yes: it is red|Yes it is|Yes the car is red|No it is not|No the car is blue
@@ -45,7 +46,8 @@ No cars are visible in the image|No people are present|No one is visible|No, no,
 Answer: No|The answer is yes.|Final answer: **Yes**|**Answer:** Yes|No, the sign says "Yes"
 Yes, it is a sign with the word "no" on it|Yes clearly|No, not at all|No; blue|No (it is blue)
 Yes, there are two; one has no wheels|Yes, I can see an image of a car|Yes, please see the car on the left
-Yes, it has no roof
+Yes, it has no roof|Yes, it could be a dog.|Yes. I looked closely: two dogs.|Yes, I have found it
+No 2 dogs are visible|No, 2 dogs are there|No. 2 cars stand on the left|Yes, I've checked: it is red
 - Yes|✅ Yes|<answer>No</answer>|{"answer": "no"}|No (100%)|Yes, I'm certain
 No, I only see a cat|No, I can't find a dog"""
 
@@ -110,9 +112,40 @@ def test_a_caption_that_describes_nothing_is_none(text: str) -> None:
         parse_caption(text)
 
 
-@pytest.mark.parametrize("text", ["A man is happy to help a woman.", 'a sign that says "sorry"', "house"])
+REFUSALS = """Unfortunately, I cannot see the image.|The image is missing, so I can't describe it.
+It seems the image was not provided|Hello! How can I help you today?|No image was attached to your message.
+Caption: I'm sorry, I cannot|Sure! Please upload the photo.|I see no image attached.|Your photo could not be loaded.
+There is no image provided, please share it|Could you please share the picture?|I would be happy to help; let me know
+Well, I won't do that.|This is a text-only chat. I am unable to view pictures."""
+CAPTIONS = """A man is happy to help a woman.|a sign that says "sorry"|house|a sign that reads 'Please share the road'
+a banner with the words I will not be silent|a phone screen showing no image found|a poster saying “I can’t breathe”
+a browser whose image could not be loaded|a child at a desk who is able to help|a T-shirt that says let me know
+a clerk who says please provide your passport|two people, one ready to help the other|a mug reading "I am an AI"
+a dog that can not find its ball"""
+
+
+@pytest.mark.parametrize("text", split(REFUSALS))
+def test_a_refusal_is_no_caption_and_no_description(text: str) -> None:
+    assert refuses(text)
+
+
+@pytest.mark.parametrize("text", split(CAPTIONS))
 def test_a_caption_is_kept(text: str) -> None:
-    assert parse_caption(text) == text.strip('"') or not says_nothing(text)
+    assert parse_caption(text) == text
+    assert not says_nothing(text)
+
+
+def test_the_words_of_the_request_are_no_refusal() -> None:
+    asked = "please share pictures of dogs"
+    intent = {
+        "steps": [{"type": "Addition", "text": "dogs"}],
+        "core": asked,
+        "enhanced": asked,
+        "full": asked,
+    }
+    assert parse_intent(json.dumps(intent), asked)["core"] == asked
+    with pytest.raises(UnreadableReply, match="nothing that could be searched"):
+        parse_intent(json.dumps(intent), "dogs on a beach")
 
 
 GRADES: dict[str, float | None] = {
@@ -128,6 +161,13 @@ GRADES: dict[str, float | None] = {
     "Step 1: look. Grade 5": 0.5,
     "8/10": 0.8,
     "4 stars": None,
+    "8\nThe image shows 2 dogs": 0.8,
+    "**8**\n\nIt has 3 of the 4 things.": 0.8,
+    "8 - 2 dogs and a cat are there": 0.8,
+    "7 - 8 points": None,
+    "8-7": None,
+    "8\n7\n6": None,
+    "2 to 3 dogs": None,
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagescope_agent import records
 from imagescope_agent.errors import UnreadableReply
 from imagescope_agent.replies import parsing
 from imagescope_agent.replies.parsing import parse_proposal
@@ -107,7 +108,7 @@ def test_captions_are_one_line_with_words() -> None:
 
 @given(st.lists(st.text(max_size=3)), st.lists(st.text(max_size=3), unique=True))
 def test_a_completed_order_is_a_permutation_that_follows(order: list[str], ids: list[str]) -> None:
-    complete = parsing.complete_order(order, ids)
+    complete = records.complete_order(order, ids)
     assert sorted(complete) == sorted(ids)
     known = [name for name in dict.fromkeys(order) if name in ids]
     assert complete[: len(known)] == known

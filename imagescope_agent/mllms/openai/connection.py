@@ -18,6 +18,7 @@ import httpx
 
 from imagescope_agent.errors import (
     Exhausted,
+    GatewayFails,
     Misconfigured,
     RequestRefused,
     ServerFails,
@@ -26,15 +27,14 @@ from imagescope_agent.errors import (
 )
 from imagescope_agent.mllms.openai.address import Address
 from imagescope_agent.mllms.openai.rate_limit import Gate, retry_after
-from imagescope_agent.mllms.openai.responses import error_of, written
+from imagescope_agent.mllms.openai.responses import SPENT, error_of, written
+from imagescope_agent.mllms.provider_errors import GATEWAY
 
 _AGAIN = frozenset({408, 409, 425, 429})  # and every 5xx
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _HOPS = 5
 _LONGEST_WAIT = 30.0
 _ALL_WAITS = 60.0  # seconds that a request is held back in all by a server that is asked too much
-# 429 of what no waiting mends
-_SPENT = re.compile(r"insufficient[ _]?(?:quota|funds|credit|balance)|out of credits?|credit balance", re.I)
 _TOO_LARGE = re.compile(r"too (?:large|long|big)|request size|reduce the (?:length|size|number)", re.I)
 _LONGEST_INTEGER = 18  # digits; what is longer counts nothing, and Python refuses to read thousands of them
 
@@ -93,7 +93,7 @@ class Server:
         Raises:
             RequestRefused: it refuses this request.
             UnreadableReply: it answers something else than a JSON object.
-            ServerFails: HTTP 5xx at all attempts.
+            ServerFails: HTTP 5xx at all attempts (GatewayFails: 502 or 504).
             Misconfigured: it refuses the key, the model or the address.
             Exhausted: no answer after all attempts, or none within `patience`.
         """
@@ -171,7 +171,8 @@ class Server:
                 if held:
                     door.gate.hold(wait)
                 await asyncio.sleep(wait)
-        kind = ServerFails if (failed.status or 0) >= 500 else Exhausted
+        gateway, status = failed.status in GATEWAY, failed.status or 0
+        kind = GatewayFails if gateway else ServerFails if status >= 500 else Exhausted
         raise kind(
             f"the server {self.address.url} does not answer ({failed}, tried {sent} times); "
             "see that it runs, then start again: finished work is kept"
@@ -243,7 +244,7 @@ class Server:
     def _refuse(self, status: int, text: str, response: httpx.Response) -> None:
         """Raise what the status means."""
         url, told = self.address.url, self._shown(text)
-        if status in (403, 429) and _SPENT.search(f"{text} {response.text[:2000]}"):
+        if status in (403, 429) and SPENT.search(f"{text} {response.text[:2000]}"):
             raise Misconfigured(
                 f"the server {url} has no credit left for this key (HTTP {status}: {told}); mend the account, "
                 "or set IMAGESCOPE_ENDPOINT_KEY to another"

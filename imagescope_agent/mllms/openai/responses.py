@@ -11,6 +11,14 @@ from typing import Any
 
 from imagescope_agent.errors import RequestRefused, UnreadableReply, shorten
 
+#: What no waiting mends, even where the status asks for it.
+SPENT = re.compile(
+    r"insufficient[ _]?(?:quota|funds|credits?|(?:account )?balance)|out of credits?|credit balance"
+    r"|(?:balance|credits?) (?:is |are )?(?:insufficient|exhausted|too low|not enough|negative|used up)"
+    r"|payment required|requires more credits|top up your",
+    re.I,
+)
+
 #: The share of what the server listed for the first token that the labels must hold, together, to be believed:
 #: below it the answer was about to begin with something else, and how the rest is divided says nothing.
 LEAST_SHARE = 0.5
@@ -75,7 +83,7 @@ def error_of(answer: Any) -> ServerError | None:
     if "choices" not in answer and _is_error(answer):
         return ServerError(status=_status(answer), text=_told(answer))
     if isinstance(choice, dict) and choice.get("finish_reason") == "error":
-        return ServerError(status=502, text="the reply ended in an error")
+        return ServerError(status=500, text="the reply ended in an error")
     return None
 
 
@@ -241,12 +249,12 @@ _ERRORS = frozenset({"error", "failed", "fail", "failure"})
 _MEANT = tuple(
     (status, re.compile(words))
     for status, words in (
-        (402, r"insufficient|out of credit|payment|balance"),
+        (402, SPENT.pattern),
         (429, r"rate.?limit|too many|quota|throttl"),
         (400, r"filter|policy|safety|moderat"),
         (
             401,
-            r"authenti|unauthori[sz]|api.?(?:secret.?)?key|log.?in fail|credential|invalid token|token expired",
+            r"authenti|unauthori[sz]|api.?(?:secret.?)?key|\blog.?in fail|credential|invalid token|token expired",
         ),
         (403, r"permission|forbidden|access denied|not allowed to"),
         (404, r"not.?found|does not exist|no such model|unknown model"),
