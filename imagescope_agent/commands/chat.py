@@ -256,7 +256,7 @@ def describe(turn: dict[str, Any]) -> list[str]:
 
 
 def _reason(reason: Reason) -> str:
-    from imagescope_agent.chat.html import reason_words
+    from imagescope_agent.chat.web.html import reason_words
 
     mark, words, certainty = reason_words(reason)
     told = f"{words} ({certainty})" if certainty else words

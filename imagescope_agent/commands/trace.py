@@ -58,7 +58,7 @@ def _show(args: argparse.Namespace, trace: Trace, other: Trace | None) -> int:
 
     shown = trace if other is None else Comparison(other, trace)
     if args.html:
-        from imagescope_agent.traces.page import render, render_comparison
+        from imagescope_agent.traces.pages.page import render, render_comparison
 
         page = render(shown) if isinstance(shown, Trace) else render_comparison(shown)
         args.html.parent.mkdir(parents=True, exist_ok=True)

@@ -43,8 +43,8 @@ def announce(address: str) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
     from imagescope_agent.chat import open_chats
-    from imagescope_agent.chat.access_control import read_users
-    from imagescope_agent.chat.server import PASSWORD_VARIABLE, check_address, serve
+    from imagescope_agent.chat.web.access_control import read_users
+    from imagescope_agent.chat.web.server import PASSWORD_VARIABLE, check_address, serve
     from imagescope_agent.services import open_services, profile_of
 
     password = read_users(args.users) if args.users else os.environ.get(PASSWORD_VARIABLE) or None

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from imagescope_agent.chat import open_chats
-from imagescope_agent.chat.server import is_loopback
+from imagescope_agent.chat.web.server import is_loopback
 from imagescope_agent.common.versions import installed_versions
 from imagescope_agent.errors import BadInput, ImageScopeError
 from imagescope_agent.service.admission import RETRY_AFTER, AdmissionQueue, ClientGone

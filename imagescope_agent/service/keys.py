@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from imagescope_agent.chat.server import is_loopback
+from imagescope_agent.chat.web.server import is_loopback
 from imagescope_agent.common.redact import learn
 from imagescope_agent.common.untrusted import read_file
 from imagescope_agent.errors import BadInput, suggest

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from imagescope_agent.chat import open_chats
-from imagescope_agent.chat.access_control import read_users
-from imagescope_agent.chat.server import Password, serve
+from imagescope_agent.chat.web.access_control import read_users
+from imagescope_agent.chat.web.server import Password, serve
 from tests.chat.talk import talking
 from tests.conftest import World
 

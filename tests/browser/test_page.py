@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imagescope_agent.chat.html import SHOWN
+from imagescope_agent.chat.web.html import SHOWN
 from tests.browser.conftest import Served, serving
 
 PATIENCE = 120_000  # milliseconds; machines that run tests may be busy

@@ -17,9 +17,9 @@ from PIL import Image
 
 import imagescope_agent.api  # noqa: F401 - first, or it would keep what a test below puts in place for a while
 from imagescope_agent import cli
-from imagescope_agent.chat import html as views
-from imagescope_agent.chat.pictures import large, original
-from imagescope_agent.chat.server import MAX_BODY, check_address
+from imagescope_agent.chat.web import html as views
+from imagescope_agent.chat.web.pictures import large, original
+from imagescope_agent.chat.web.server import MAX_BODY, check_address
 from imagescope_agent.errors import BadInput
 from imagescope_agent.records import Reason
 from imagescope_agent.retrieval.images import ImageProblem
@@ -207,7 +207,7 @@ def test_the_command_needs_a_password_for_other_machines(world: Any, capsys: Any
     async def serve(chats: Any, **given: Any) -> None:
         served.update(given)
 
-    monkeypatch.setattr("imagescope_agent.chat.server.serve", serve)
+    monkeypatch.setattr("imagescope_agent.chat.web.server.serve", serve)
     monkeypatch.setattr("imagescope_agent.services.open_services", lambda *args: talking(world))
     assert cli.main(["ui", str(world.folder), "--host", "0.0.0.0"]) == 2
     assert "IMAGESCOPE_PASSWORD" in capsys.readouterr().err
@@ -224,7 +224,7 @@ def test_the_command_needs_a_password_for_other_machines(world: Any, capsys: Any
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_the_address_is_told_when_the_port_listens(world: Any, host: str) -> None:
     from imagescope_agent.chat import Chats
-    from imagescope_agent.chat.server import serve
+    from imagescope_agent.chat.web.server import serve
 
     told: list[tuple[str, int]] = []
 

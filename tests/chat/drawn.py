@@ -191,7 +191,7 @@ def _digest(path: Path) -> str:
 
 async def main(world: DrawnWorld, port: int) -> None:
     from imagescope_agent.chat import open_chats
-    from imagescope_agent.chat.server import serve
+    from imagescope_agent.chat.web.server import serve
 
     async with open_chats(world.services) as chats:
         await serve(chats, port=port)

@@ -13,7 +13,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from PIL import Image
 
 from imagescope_agent.chat import Chats
-from imagescope_agent.chat.access_control import (
+from imagescope_agent.chat.thumbnails import UPLOADS, data_uri, keep
+from imagescope_agent.chat.web.access_control import (
     BROWSER,
     AccessControl,
     SignInLimiter,
@@ -24,8 +25,7 @@ from imagescope_agent.chat.access_control import (
     read_users,
     user_id,
 )
-from imagescope_agent.chat.thumbnails import UPLOADS, data_uri, keep
-from imagescope_agent.chat.user_scope import UserChats
+from imagescope_agent.chat.web.user_scope import UserChats
 from imagescope_agent.errors import BadInput
 from imagescope_agent.settings import Settings
 from tests.chat.talk import talking
@@ -264,7 +264,7 @@ def test_uploads_are_bounded_and_lead_nowhere_else(
 
 @pytest.mark.parametrize("depth", [1_200, 2_000, 5_000, 100_000])
 def test_a_message_names_no_file_however_deep(depth: int, tmp_path: Path) -> None:
-    from imagescope_agent.chat.server import RequestLimits
+    from imagescope_agent.chat.web.server import RequestLimits
 
     guard = RequestLimits(_app, uploads=tmp_path)
     deep = '{"a":' * depth + '{"path": "/etc/passwd"}' + "}" * depth
@@ -283,16 +283,16 @@ def test_a_message_names_no_file_however_deep(depth: int, tmp_path: Path) -> Non
 
 
 def test_uploads_that_wait_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from imagescope_agent.chat.server import RequestLimits
+    from imagescope_agent.chat.web.server import RequestLimits
 
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a").write_bytes(b"x" * 1000)
     guard = RequestLimits(_app, uploads=tmp_path)
     form = {"content_type": "multipart/form-data", "content_length": "500"}
-    monkeypatch.setattr("imagescope_agent.chat.server.MAX_WAITING", 1600)
+    monkeypatch.setattr("imagescope_agent.chat.web.server.MAX_WAITING", 1600)
     assert asked(guard, "POST", "/gradio_api/upload", **form)[0] == 200  # type: ignore[arg-type]
     (tmp_path / "sub" / "b").write_bytes(b"x" * 200)
     assert asked(guard, "POST", "/gradio_api/upload", **form)[0] == 507  # type: ignore[arg-type]
-    monkeypatch.setattr("imagescope_agent.chat.server.MAX_WAITING", 10**9)
-    monkeypatch.setattr("imagescope_agent.chat.server.MAX_FILES", 2)
+    monkeypatch.setattr("imagescope_agent.chat.web.server.MAX_WAITING", 10**9)
+    monkeypatch.setattr("imagescope_agent.chat.web.server.MAX_FILES", 2)
     assert asked(guard, "POST", "/gradio_api/upload", **form)[0] == 507  # type: ignore[arg-type]

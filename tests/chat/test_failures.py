@@ -186,8 +186,8 @@ def test_a_reference_that_is_deleted_before_its_turn_ends_gives_the_message_up(
 
 def test_the_page_does_not_offer_to_say_again_what_is_kept(world: Any) -> None:
     pytest.importorskip("gradio", reason="pip install 'imagescope-agent[ui]'")
-    from imagescope_agent.chat.page import WAITING, Page
-    from imagescope_agent.chat.user_scope import UserChats
+    from imagescope_agent.chat.web.page import WAITING, Page
+    from imagescope_agent.chat.web.user_scope import UserChats
 
     async def story() -> list[str]:
         sick = Sick(world, "fold")

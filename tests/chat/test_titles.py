@@ -10,7 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from imagescope_agent.chat import Chats
 from imagescope_agent.chat.session import check_name
 from imagescope_agent.chat.titles import branch_name, parent_of, titled
-from imagescope_agent.chat.user_scope import UserChats
+from imagescope_agent.chat.web.user_scope import UserChats
 from imagescope_agent.settings import Settings
 from tests.chat.talk import talking
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.budget import Budget, BudgetedRole
+from imagescope_agent.mllms.engine.backends.shared_prefix import SharedPrefixBackend
 from imagescope_agent.mllms.engine.conversation import MessageParser
-from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.registry import load_graph

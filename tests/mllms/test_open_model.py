@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from imagescope_agent.errors import BackendUnavailable, BadInput, UnusableModel
+from imagescope_agent.mllms.engine.backends.shared_prefix import SharedPrefixBackend
 from imagescope_agent.mllms.engine.checkpoint import open_checkpoint
 from imagescope_agent.mllms.engine.conversation import Conversation
 from imagescope_agent.mllms.engine.families.base import PreparedBatch
 from imagescope_agent.mllms.engine.families.qwen_vl import QwenVL
-from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.registry import load_graph

@@ -9,11 +9,11 @@ import torch
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from imagescope_agent.errors import BadInput
+from imagescope_agent.mllms.engine.backends.generate import GenerateBackend
+from imagescope_agent.mllms.engine.backends.shared_prefix import SharedPrefixBackend
 from imagescope_agent.mllms.engine.config import EngineConfig
 from imagescope_agent.mllms.engine.conversation import ImageInput
 from imagescope_agent.mllms.engine.engine import open_backend
-from imagescope_agent.mllms.engine.generate_backend import GenerateBackend
-from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
 from imagescope_agent.mllms.protocols import UnusableLabels
 from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat

@@ -103,7 +103,7 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     monkeypatch.setattr(
         "imagescope_agent.lab.scenes.make.make_world", lambda out, seed, count: out.mkdir(parents=True)
     )
-    monkeypatch.setattr("imagescope_agent.chat.server.serve", _not_served)
+    monkeypatch.setattr("imagescope_agent.chat.web.server.serve", _not_served)
     assert made.run("index", "photos", "--profile", "mine.toml")[0] == 0
     assert made.run("search", "photos", "a red square", "--profile", "mine.toml")[0] == 0
     assert (

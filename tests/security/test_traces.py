@@ -19,7 +19,7 @@ from imagescope_agent import cli
 from imagescope_agent.api import ImageScope
 from imagescope_agent.errors import BadInput
 from imagescope_agent.traces.packing import LARGEST_EVENT, Unpacker, pack
-from imagescope_agent.traces.page import render
+from imagescope_agent.traces.pages.page import render
 from imagescope_agent.traces.store import TraceStore
 from imagescope_agent.traces.trace import Trace
 from tests.chat.talk import talking
@@ -116,7 +116,7 @@ def test_a_small_blob_takes_no_gigabytes(bomb: str, tmp_path: Path) -> None:
         base.execute("update events set data = ? where kind = 'end'", (BOMBS[bomb],))
     code = (
         "import resource, sys\nfrom imagescope_agent import cli\n"
-        "import imagescope_agent.traces.trace, imagescope_agent.traces.page\n"
+        "import imagescope_agent.traces.trace, imagescope_agent.traces.pages.page\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         f"codes = [cli.main(['trace', *w, '--store', {str(tmp_path / 't')!r}]) for w in ([], ['--last'])]\n"
         "print(*codes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from imagescope_agent.traces.compare import Comparison
-from imagescope_agent.traces.page import render, render_comparison
+from imagescope_agent.traces.pages.page import render, render_comparison
 from tests.traces import runs
 
 SIZES = {"desktop": {"width": 1200, "height": 900}, "phone": {"width": 390, "height": 844}}

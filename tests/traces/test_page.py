@@ -8,8 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from imagescope_agent.traces.compare import Comparison
-from imagescope_agent.traces.page import render, render_comparison, story
-from imagescope_agent.traces.page_data import bump_chart, ring, timeline
+from imagescope_agent.traces.pages.page import render, render_comparison, story
+from imagescope_agent.traces.pages.page_data import bump_chart, ring, timeline
 from imagescope_agent.traces.trace import Trace
 from tests.traces import runs
 

@@ -20,11 +20,11 @@ from imagescope_agent.lab.benchmarks.random_model import flops_per_token, matmul
 from imagescope_agent.lab.scenes.draw import draw
 from imagescope_agent.lab.scenes.questions import random_question
 from imagescope_agent.lab.scenes.world import random_scene
+from imagescope_agent.mllms.engine.backends.generate import GenerateBackend
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.config import EngineConfig
 from imagescope_agent.mllms.engine.conversation import MessageParser
 from imagescope_agent.mllms.engine.engine import Engine
-from imagescope_agent.mllms.engine.generate_backend import GenerateBackend
 from imagescope_agent.mllms.engine.request_queue import Job
 from imagescope_agent.mllms.engine.structured_output import GrammarCache
 from imagescope_agent.mllms.role import ImageRef, Request, Role, first_choice

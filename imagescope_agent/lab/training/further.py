@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from imagescope_agent.lab.training.architecture import grow_chat_model, save_chat_model
 from imagescope_agent.lab.training.data.batch import PackedBatch
 from imagescope_agent.lab.training.data.mixture import TrainingPlan
 from imagescope_agent.lab.training.data.packing import Packer, RowTurns
 from imagescope_agent.lab.training.data.turn import NO_IMAGES, TrainingTurn
+from imagescope_agent.lab.training.network.architecture import grow_chat_model, save_chat_model
 from imagescope_agent.lab.training.trainer import Trainer, train
 
 _ROWS_PER_BATCH = 6

@@ -25,7 +25,7 @@ from imagescope_agent.lab.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.lab.scenes.world import Scene, random_scene
 from imagescope_agent.lab.training.checkpoint import load_checkpoint, save_checkpoint
 from imagescope_agent.lab.training.curves import MetricsLog, learning_rate
-from imagescope_agent.lab.training.image_grid import IMAGE_SIDE, PATCH
+from imagescope_agent.lab.training.network.image_grid import IMAGE_SIDE, PATCH
 
 CONTEXT = 56  # tokens: the caption of six things, with room
 PAD, START, END = "<|pad|>", "<|start|>", "<|end|>"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from imagescope_agent.lab.training.data.edit_turns import edit_turn
 from imagescope_agent.lab.training.further import Lesson
-from imagescope_agent.lab.training.tokenizer import EDIT_TOKENS
+from imagescope_agent.lab.training.network.tokenizer import EDIT_TOKENS
 
 EDIT = Lesson(
     name="edit", seed="edits", tokens=EDIT_TOKENS, turns=((edit_turn, 24, 1.0),), steps=600, peak_lr=8e-4

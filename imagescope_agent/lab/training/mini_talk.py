@@ -8,7 +8,7 @@ from imagescope_agent.lab.training.data.dialogue_turns import (
     state_update_turn,
 )
 from imagescope_agent.lab.training.further import Lesson
-from imagescope_agent.lab.training.tokenizer import JSON_TOKENS
+from imagescope_agent.lab.training.network.tokenizer import JSON_TOKENS
 
 TALK = Lesson(
     name="talk",

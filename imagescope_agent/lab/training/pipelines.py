@@ -15,12 +15,6 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
 
-from imagescope_agent.lab.training.architecture import (
-    chat_model,
-    grow_chat_model,
-    save_chat_model,
-    vision_config,
-)
 from imagescope_agent.lab.training.data.image_pool import (
     composed_group_scenes,
     make_shard,
@@ -35,7 +29,13 @@ from imagescope_agent.lab.training.mini_clip import (
     train_clip,
     train_clip_tokenizer,
 )
-from imagescope_agent.lab.training.tokenizer import JSON_TOKENS, train_tokenizer
+from imagescope_agent.lab.training.network.architecture import (
+    chat_model,
+    grow_chat_model,
+    save_chat_model,
+    vision_config,
+)
+from imagescope_agent.lab.training.network.tokenizer import JSON_TOKENS, train_tokenizer
 from imagescope_agent.lab.training.trainer import Trainer, train
 from imagescope_agent.lab.training.vision_pretraining import train_vision
 

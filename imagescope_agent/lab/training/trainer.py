@@ -14,14 +14,14 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
 
-from imagescope_agent.lab.training.attention_supervision import SUPERVISED_HEADS, AttentionSupervision
-from imagescope_agent.lab.training.auxiliary_heads import AUXILIARY_HEADS, FORMER_HEAD_NAMES
 from imagescope_agent.lab.training.checkpoint import load_checkpoint, save_checkpoint
 from imagescope_agent.lab.training.curves import MetricsLog, learning_rate
 from imagescope_agent.lab.training.data.batch import DeviceBatch, PackedBatch, on_device
 from imagescope_agent.lab.training.data.image_pool import ImagePool
 from imagescope_agent.lab.training.data.mixture import TrainingPlan
 from imagescope_agent.lab.training.data.packing import TURN_KINDS, Packer
+from imagescope_agent.lab.training.network.attention_supervision import SUPERVISED_HEADS, AttentionSupervision
+from imagescope_agent.lab.training.network.auxiliary_heads import AUXILIARY_HEADS, FORMER_HEAD_NAMES
 from imagescope_agent.lab.training.vision_pretraining import patch_states
 
 _LOSS_WEIGHTS = {"caption": 1.0, "verdict": 1.0, "judge": 0.4, "text": 3.0, "talk": 3.0, "grade": 0.3, "best": 1.0,

@@ -20,7 +20,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel, a
 from imagescope_agent.lab.scenes.world import COLOURS, KINDS, SETTINGS, SIZES, Scene
 from imagescope_agent.lab.training.checkpoint import load_checkpoint, save_checkpoint
 from imagescope_agent.lab.training.curves import MetricsLog, learning_rate
-from imagescope_agent.lab.training.image_grid import GRID, MERGE, patch_centres, patches
+from imagescope_agent.lab.training.network.image_grid import GRID, MERGE, patch_centres, patches
 
 _CLASSES = {
     "kind": len(KINDS) + 1,

@@ -18,12 +18,12 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.engine.backend import Backend
+from imagescope_agent.mllms.engine.backends.base import Backend
+from imagescope_agent.mllms.engine.backends.prefix_batching import forward_rows, pack
+from imagescope_agent.mllms.engine.backends.shared_prefix import SharedPrefixBackend
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.conversation import Conversation
-from imagescope_agent.mllms.engine.prefix_batching import forward_rows, pack
 from imagescope_agent.mllms.engine.recovery import does_not_fit
-from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
 from imagescope_agent.mllms.protocols import Attention
 from imagescope_agent.records import Usage
 

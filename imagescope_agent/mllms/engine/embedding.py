@@ -6,10 +6,10 @@ import time
 from collections.abc import Sequence
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.engine.backend import Backend
+from imagescope_agent.mllms.engine.backends.base import Backend
+from imagescope_agent.mllms.engine.backends.shared_prefix import SharedPrefixBackend
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.conversation import Conversation
-from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
 from imagescope_agent.mllms.protocols import Embedding
 from imagescope_agent.records import Usage
 

@@ -16,7 +16,9 @@ import torch
 from langchain_core.messages import BaseMessage
 
 from imagescope_agent.errors import BadInput, require_process
-from imagescope_agent.mllms.engine.backend import Backend
+from imagescope_agent.mllms.engine.backends.base import Backend
+from imagescope_agent.mllms.engine.backends.generate import GenerateBackend
+from imagescope_agent.mllms.engine.backends.shared_prefix import SharedPrefixBackend
 from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderCache
 from imagescope_agent.mllms.engine.cache.encoder_disk_cache import EncoderDiskCache
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint, open_checkpoint
@@ -24,10 +26,8 @@ from imagescope_agent.mllms.engine.config import EngineConfig, ModelConfig
 from imagescope_agent.mllms.engine.conversation import Conversation, MessageParser
 from imagescope_agent.mllms.engine.families import FAMILIES
 from imagescope_agent.mllms.engine.families.base import FamilyAdapter
-from imagescope_agent.mllms.engine.generate_backend import GenerateBackend
 from imagescope_agent.mllms.engine.model_runner import ModelRunner
 from imagescope_agent.mllms.engine.request_queue import ControlTask, EngineStats, Job, RequestQueue
-from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
 from imagescope_agent.mllms.engine.structured_output import GrammarCache
 from imagescope_agent.mllms.protocols import UnusableLabels
 from imagescope_agent.registry import resolve

@@ -14,7 +14,7 @@ from imagescope_agent.service.collections import ServedCollection, Unknown
 from imagescope_agent.service.context import CollectionDep, ServiceDep
 from imagescope_agent.service.routes.search import answer
 from imagescope_agent.service.schemas import Name, SearchResponse
-from imagescope_agent.traces.page import render
+from imagescope_agent.traces.pages.page import render
 from imagescope_agent.traces.store import find_run
 from imagescope_agent.traces.trace import Trace
 

@@ -8,7 +8,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from imagescope_agent.lab.training.data.image_pool import make_shard
-from imagescope_agent.lab.training.tokenizer import train_tokenizer
+from imagescope_agent.lab.training.network.tokenizer import train_tokenizer
 from tests.lab.training.samples import few_group_scenes, few_single_scenes
 
 

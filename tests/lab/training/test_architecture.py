@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, PreTrainedTokenizerFast
 
-from imagescope_agent.lab.training import architecture
-from imagescope_agent.lab.training.architecture import chat_model, grow_chat_model, save_chat_model
+from imagescope_agent.lab.training.network import architecture
+from imagescope_agent.lab.training.network.architecture import chat_model, grow_chat_model, save_chat_model
 
 
 def test_a_grown_model_computes_what_the_saved_one_does(

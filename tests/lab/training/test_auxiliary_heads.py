@@ -8,9 +8,9 @@ from torch import nn
 
 from imagescope_agent.lab.scenes.conditions import Pattern
 from imagescope_agent.lab.scenes.world import Scene
-from imagescope_agent.lab.training.auxiliary_heads import BinaryHead, CountHead
 from imagescope_agent.lab.training.data.packed_row import PackedMention, RowBuilder
 from imagescope_agent.lab.training.data.targets import auxiliary_targets
+from imagescope_agent.lab.training.network.auxiliary_heads import BinaryHead, CountHead
 from tests.lab.training.samples import BOAT, HOUSE, SCENE
 
 

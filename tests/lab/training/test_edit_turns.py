@@ -10,7 +10,7 @@ from random import Random
 from imagescope_agent.lab.training.data.edit_turns import edit_turn
 from imagescope_agent.lab.training.further import teach
 from imagescope_agent.lab.training.mini_edit import EDIT
-from imagescope_agent.lab.training.tokenizer import EDIT_TOKENS
+from imagescope_agent.lab.training.network.tokenizer import EDIT_TOKENS
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.nodes.triplets.propose import OPENINGS
 from imagescope_agent.replies.parsing import NO_TARGET, parse_edit

@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
 
-from imagescope_agent.lab.training.architecture import vision_config
 from imagescope_agent.lab.training.data.image_pool import open_shard
 from imagescope_agent.lab.training.mini_clip import (
     clip_config,
@@ -22,6 +21,7 @@ from imagescope_agent.lab.training.mini_clip import (
     train_clip,
     train_clip_tokenizer,
 )
+from imagescope_agent.lab.training.network.architecture import vision_config
 
 
 def test_it_starts_from_the_vision_tower_trains_and_opens(pool: Path, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerFast
 
-from imagescope_agent.lab.training.architecture import chat_model, save_chat_model
 from imagescope_agent.lab.training.data.dialogue_turns import (
     question_proposal_turn,
     question_wording_turn,
@@ -20,6 +19,7 @@ from imagescope_agent.lab.training.data.packing import Packer
 from imagescope_agent.lab.training.further import Lesson, teach
 from imagescope_agent.lab.training.mini_edit import EDIT
 from imagescope_agent.lab.training.mini_talk import TALK
+from imagescope_agent.lab.training.network.architecture import chat_model, save_chat_model
 
 FEW_TURNS = ((state_update_turn, 2, 1.0), (question_wording_turn, 7, 0.5), (question_proposal_turn, 2, 1.0))
 FEW = replace(TALK, turns=FEW_TURNS)

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from imagescope_agent.lab.scenes.world import random_scene
 from imagescope_agent.lab.training.data.image_turns import text_judge_turns
 from imagescope_agent.lab.training.data.understanding_turns import understanding_turns
-from imagescope_agent.lab.training.tokenizer import JSON_TOKENS
+from imagescope_agent.lab.training.network.tokenizer import JSON_TOKENS
 
 
 def test_yes_and_no_are_single_tokens_and_answers_round_trip(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -12,8 +12,6 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedTokenizerFast
 
 from imagescope_agent.lab.scenes.world import random_scene
-from imagescope_agent.lab.training.architecture import chat_model, save_chat_model
-from imagescope_agent.lab.training.auxiliary_heads import FORMER_HEAD_NAMES
 from imagescope_agent.lab.training.data.batch import on_device
 from imagescope_agent.lab.training.data.comparison_turns import listwise_turns
 from imagescope_agent.lab.training.data.dialogue_turns import question_wording_turn
@@ -22,7 +20,9 @@ from imagescope_agent.lab.training.data.image_turns import caption_turn, verdict
 from imagescope_agent.lab.training.data.mixture import TrainingPlan
 from imagescope_agent.lab.training.data.packing import Packer
 from imagescope_agent.lab.training.data.turn import NO_IMAGES, ImageContext
-from imagescope_agent.lab.training.tokenizer import JSON_TOKENS
+from imagescope_agent.lab.training.network.architecture import chat_model, save_chat_model
+from imagescope_agent.lab.training.network.auxiliary_heads import FORMER_HEAD_NAMES
+from imagescope_agent.lab.training.network.tokenizer import JSON_TOKENS
 from imagescope_agent.lab.training.trainer import StepDataset, Trainer, train
 from tests.lab.training.samples import SmallMixture, hard_candidates
 

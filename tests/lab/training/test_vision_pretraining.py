@@ -11,9 +11,9 @@ from transformers import PreTrainedTokenizerFast
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
 
 from imagescope_agent.lab.scenes.world import Scene, Thing, random_scene
-from imagescope_agent.lab.training.architecture import chat_processor, vision_config
 from imagescope_agent.lab.training.data.image_pool import open_shard, small_image
-from imagescope_agent.lab.training.image_grid import GRID, centre_token, covered_tokens, patches
+from imagescope_agent.lab.training.network.architecture import chat_processor, vision_config
+from imagescope_agent.lab.training.network.image_grid import GRID, centre_token, covered_tokens, patches
 from imagescope_agent.lab.training.vision_pretraining import dense_labels, patch_states, train_vision
 from tests.lab.training.samples import BOAT, HOUSE, SCENE
 

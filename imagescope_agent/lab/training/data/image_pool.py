@@ -23,7 +23,7 @@ from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, compose
 from imagescope_agent.lab.scenes.draw import draw
 from imagescope_agent.lab.scenes.queries import SceneQuery
 from imagescope_agent.lab.scenes.world import Scene, Thing, random_scene
-from imagescope_agent.lab.training.image_grid import IMAGE_SIDE
+from imagescope_agent.lab.training.network.image_grid import IMAGE_SIDE
 
 QUERIES_PER_GROUP = 3
 IMAGES_PER_GROUP = 1 + 2 * QUERIES_PER_GROUP

@@ -46,7 +46,7 @@ from imagescope_agent.lab.training.data.understanding_turns import (
     random_query,
     understand_turn,
 )
-from imagescope_agent.lab.training.image_grid import IMAGE_SIDE
+from imagescope_agent.lab.training.network.image_grid import IMAGE_SIDE
 
 #: The fields of `TrainingPlan` that count rows of a step, or candidates in them.
 _ROW_COUNTS = ("single_images", "image_pairs", "text_queries", "dialogs", "proposals", "candidates")

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from imagescope_agent.lab.scenes.conditions import Pattern
 from imagescope_agent.lab.scenes.world import Scene, Thing
-from imagescope_agent.lab.training.image_grid import IMAGE_TOKENS, TOKEN_GRID, centre_token, covered_tokens
+from imagescope_agent.lab.training.network.image_grid import (
+    IMAGE_TOKENS,
+    TOKEN_GRID,
+    centre_token,
+    covered_tokens,
+)
 
 IGNORE = -100
 SINK = 0  # the column (first token of a row) to attend to where nothing matches

@@ -20,7 +20,7 @@ from imagescope_agent.lab.training.data.copy_alignment import copy_sources, next
 from imagescope_agent.lab.training.data.packed_row import IGNORE, PackedGrade, PackedMention, RowBuilder
 from imagescope_agent.lab.training.data.targets import attention_targets, auxiliary_targets
 from imagescope_agent.lab.training.data.turn import CandidateText, ImageContext, TextMention, TrainingTurn
-from imagescope_agent.lab.training.image_grid import IMAGE_TOKENS
+from imagescope_agent.lab.training.network.image_grid import IMAGE_TOKENS
 
 #: Groups of answer tokens in the loss: kinds of turn, then the first token of a judgement and the grades in answers.
 TURN_KINDS = ("caption", "verdict", "judge", "text", "talk", "grade", "best", "order", "grades", "chain",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from cachetools import LRUCache
 
-from imagescope_agent.mllms.engine.prefix_batching import PackedRow
+from imagescope_agent.mllms.engine.backends.prefix_batching import PackedRow
 
 #: Keys and values of a prefix, layer by layer, each (2, heads, tokens, width).
 PrefixKV = tuple[torch.Tensor, ...]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from imagescope_agent.chat.html import PICTURES
 from imagescope_agent.chat.thumbnails import UPLOADS, find_shown, load_indexed
+from imagescope_agent.chat.web.html import PICTURES
 from imagescope_agent.errors import ImageScopeError
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.images import ImageProblem

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 from imagescope_agent.traces.compare import Comparison
-from imagescope_agent.traces.page import render, render_comparison
+from imagescope_agent.traces.pages.page import render, render_comparison
 from imagescope_agent.traces.trace import Trace
 
 HEIGHT = 640  # pixels

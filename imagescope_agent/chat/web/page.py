@@ -11,13 +11,13 @@ from typing import Any
 
 import gradio as gr
 
-from imagescope_agent.chat import html as views
-from imagescope_agent.chat.access_control import browser_of, user_id
 from imagescope_agent.chat.chats import Chats
 from imagescope_agent.chat.session import Session
 from imagescope_agent.chat.thumbnails import data_uri, keep
 from imagescope_agent.chat.titles import titled
-from imagescope_agent.chat.user_scope import UserChats
+from imagescope_agent.chat.web import html as views
+from imagescope_agent.chat.web.access_control import browser_of, user_id
+from imagescope_agent.chat.web.user_scope import UserChats
 from imagescope_agent.errors import ImageScopeError, shorten
 
 CONCURRENT_TURNS = 32  # models merge their requests into batches

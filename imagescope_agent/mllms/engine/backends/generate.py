@@ -10,7 +10,7 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 from typing_extensions import override
 
-from imagescope_agent.mllms.engine.backend import Backend
+from imagescope_agent.mllms.engine.backends.base import Backend
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint, to_device
 from imagescope_agent.mllms.engine.config import EngineConfig
 from imagescope_agent.mllms.engine.conversation import Conversation

@@ -14,9 +14,9 @@ from imagescope_agent.common.html_templates import html_environment
 from imagescope_agent.common.thumbnails import to_data_uri
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.images import ImageProblem, digest, open_image
-from imagescope_agent.traces import page_data as view
 from imagescope_agent.traces.compare import Comparison
 from imagescope_agent.traces.explain import explain
+from imagescope_agent.traces.pages import page_data as view
 from imagescope_agent.traces.trace import Trace
 
 THUMBNAIL = 96  # pixels, longest side
@@ -152,6 +152,6 @@ def _moment(trace: Trace) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = html_environment("imagescope_agent.traces")
+    environment = html_environment("imagescope_agent.traces.pages")
     environment.globals["shade"] = view.shade
     return environment

@@ -9,7 +9,14 @@ import torch
 from typing_extensions import override
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.engine.backend import Backend
+from imagescope_agent.mllms.engine.backends.base import Backend
+from imagescope_agent.mllms.engine.backends.prefix_batching import (
+    PackedRow,
+    batches,
+    forward_rows,
+    pack,
+    split,
+)
 from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderOutput
 from imagescope_agent.mllms.engine.cache.prefix_cache import PrefixCache, fill
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
@@ -18,7 +25,6 @@ from imagescope_agent.mllms.engine.conversation import Conversation
 from imagescope_agent.mllms.engine.decode import Decoder, Generation
 from imagescope_agent.mllms.engine.families.base import FamilyAdapter, PreparedBatch, Prompt
 from imagescope_agent.mllms.engine.model_runner import ModelRunner
-from imagescope_agent.mllms.engine.prefix_batching import PackedRow, batches, forward_rows, pack, split
 from imagescope_agent.mllms.engine.recovery import (
     does_not_fit,
     out_of_memory_note,

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagescope_agent.chat.access_control import AccessControl, App, Receive, Scope, Send, refuse
+from imagescope_agent.chat.web.access_control import AccessControl, App, Receive, Scope, Send, refuse
 from imagescope_agent.common.untrusted import parse_json, real_path
 from imagescope_agent.errors import BadInput, MissingExtra
 
@@ -116,10 +116,10 @@ def make_app(  # what stands before what, in one view
         from starlette.middleware.trustedhost import TrustedHostMiddleware
     except ImportError as error:
         raise MissingExtra("the page needs an extra: pip install 'imagescope-agent[ui]'") from error
-    from imagescope_agent.chat.access_control import password_check
-    from imagescope_agent.chat.html import COLOURS, STYLE, sign_in_words
-    from imagescope_agent.chat.page import Page
-    from imagescope_agent.chat.pictures import add_picture_routes
+    from imagescope_agent.chat.web.access_control import password_check
+    from imagescope_agent.chat.web.html import COLOURS, STYLE, sign_in_words
+    from imagescope_agent.chat.web.page import Page
+    from imagescope_agent.chat.web.pictures import add_picture_routes
 
     app = FastAPI(openapi_url=None)
     add_picture_routes(app, chats.services.collection)

@@ -18,7 +18,7 @@ from transformers import (
 from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLVisionConfig
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
 
-from imagescope_agent.lab.training.image_grid import GRID, IMAGE_SIDE, MERGE, PATCH
+from imagescope_agent.lab.training.network.image_grid import GRID, IMAGE_SIDE, MERGE, PATCH
 
 TEXT_LAYERS = 7  # the auxiliary heads and attention supervision refer to them by number
 

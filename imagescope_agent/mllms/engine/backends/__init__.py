@@ -1,0 +1,1 @@
+"""Inference backends: how the engine thread scores and decodes."""

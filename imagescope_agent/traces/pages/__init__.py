@@ -1,0 +1,1 @@
+"""Traces as HTML pages and in notebooks."""
