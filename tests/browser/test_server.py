@@ -259,6 +259,12 @@ def test_an_open_question_has_no_yes_and_no_to_press() -> None:
         "information": 1.0,
     }
     buttons = ['data-say="yes"', 'data-say="no"', 'data-say="skip"']
-    assert [each in views._question(closed, open_question=True) for each in buttons] == [True, True, True]
-    assert [each in views._question(open_, open_question=True) for each in buttons] == [False, False, True]
-    assert not any(each in views._question(closed, open_question=False) for each in buttons)
+
+    def offered(question: Any, *, waiting: bool = True) -> list[bool]:
+        turn: Any = {"message": "a cat", "reference": None, "results": [], "question": question}
+        shown = views.conversation([turn], str, waiting=waiting)
+        return [each in shown for each in buttons]
+
+    assert offered(closed) == [True, True, True]
+    assert offered(open_) == [False, False, True]
+    assert not any(offered(closed, waiting=False))

@@ -60,7 +60,7 @@ class Page:
                     self._conversation()
                 with gr.Column(elem_id="found", min_width=0):
                     self.gallery = gr.HTML(elem_id="gallery", js_on_load=views.SCRIPT)
-            self.large = gr.HTML(views.LARGE, elem_id="large", js_on_load=views.SCRIPT)
+            self.large = gr.HTML(views.large(), elem_id="large", js_on_load=views.SCRIPT)
             self._wire(page)
         return page
 
