@@ -1,11 +1,18 @@
-"""Names to things: a visible table for what ships, "module:attribute" for others, entry points for graphs."""
+"""Names to things: a visible table for what ships, "module:attribute" for others, entry points for graphs.
+
+A module that is not installed is looked for in the current folder, which Python itself leaves out for a command. The
+folder becomes importable only when its user names a module in it, and comes last: nothing there hides a package.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
 import inspect
+import os
+import sys
 from collections.abc import Callable, Mapping
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from typing import Any
 
@@ -61,6 +68,7 @@ def graphs() -> dict[str, str]:
 
 def _load(target: str, *, kind: str) -> Any:
     module, _, attribute = target.partition(":")
+    _reach(module)
     try:
         found = importlib.import_module(module)
         for part in attribute.split("."):
@@ -71,10 +79,21 @@ def _load(target: str, *, kind: str) -> Any:
 
 
 def _is_module(name: str) -> bool:
+    _reach(name)
     try:
         return find_spec(name) is not None
     except (ImportError, ValueError):
         return False
+
+
+def _reach(module: str) -> None:
+    """Make the current folder importable if a module lies there and nowhere else."""
+    top = module.partition(".")[0]
+    try:
+        if top and find_spec(top) is None and PathFinder.find_spec(top, [here := os.getcwd()]) is not None:
+            sys.path.append(here)
+    except (ImportError, ValueError, OSError):  # no name of a module, or the folder is gone
+        return
 
 
 def _is_judge(found: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.judges import JUDGES
 from imagescope_agent.mllms import MLLMS
-from imagescope_agent.registry import graphs, load_graph, resolve
+from imagescope_agent.registry import graphs, load_graph, resolve, resolve_opener
 
 
 @pytest.mark.parametrize("name", ["imagescope", "retrieve"])
@@ -29,6 +30,40 @@ def test_a_strangers_module_needs_no_line_of_ours(tmp_path: Path, monkeypatch: A
     (tmp_path / "stranger.py").write_text("class Box:\n    thing = 5\n")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     assert resolve("stranger:Box.thing", {}) == 5
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, which a command cannot import from."""
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in ("", os.getcwd())])
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_module_of_the_current_folder_is_found_with_what_it_imports(own_folder: Path) -> None:
+    (own_folder / "my_models").mkdir()
+    (own_folder / "my_models" / "__init__.py").write_text("from my_words import WORD\n")
+    (own_folder / "my_words.py").write_text("WORD = 5\n")
+    (own_folder / "my_embedder.py").write_text("def opener(place):\n    return place\n")
+    assert resolve("my_models:WORD", {}) == 5
+    opener, place = resolve_opener("my_embedder:opener:here", {}, kind="embedder")
+    assert opener(place) == "here"
+
+
+def test_nothing_in_the_current_folder_hides_a_package_or_is_imported_unnamed(own_folder: Path) -> None:
+    (own_folder / "json.py").write_text("raise SystemExit('the wrong one')\n")
+    (own_folder / "not_installed.py").write_text("raise SystemExit('unasked')\n")
+    before = list(sys.path)
+    assert resolve("json:loads", {})("5") == 5
+    assert resolve("pairwise", JUDGES).__doc__
+    assert sys.path == before and "not_installed" not in sys.modules
+
+
+def test_a_current_folder_that_is_gone_is_no_traceback(own_folder: Path) -> None:
+    own_folder.rmdir()
+    with pytest.raises(BadInput, match="No module named"):
+        resolve("no_such_module:judge", {})
 
 
 @pytest.mark.parametrize(

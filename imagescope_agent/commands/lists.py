@@ -10,8 +10,17 @@ from importlib.resources import files
 from imagescope_agent.commands import path, plain
 
 
+OWN = {  # of each list: what else may be named
+    "graphs": "Any other: the entry point of a package (group imagescope_agent.graphs), or MODULE:ATTRIBUTE.",
+    "judges": "Any other: MODULE:ATTRIBUTE.",
+    "profiles": "Your own: a file that ends in .toml; its models, embedder and store may be MODULE:ATTRIBUTE.",
+}
+WHERE = " The module is installed, or lies in the current folder."
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the one argument of `graphs`."""
+    parser.epilog = OWN[parser.prog.split()[-1]] + WHERE
     if parser.prog.endswith("graphs"):
         parser.add_argument("--draw", type=path, metavar="DIR", help="write a picture of each into DIR")
 

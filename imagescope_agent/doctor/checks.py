@@ -13,6 +13,7 @@ from imagescope_agent.doctor.report import DoctorReport, Finding
 from imagescope_agent.errors import ImageScopeError, RequestRefused, UnreadableReply, shorten
 from imagescope_agent.lab.benchmarks.machine import machine, peak_memory
 from imagescope_agent.lab.benchmarks.verify import LABELS, make_requests
+from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.openai.endpoint import Endpoint
 from imagescope_agent.mllms.protocols import SchemaWriter
 from imagescope_agent.mllms.role import Request, Role
@@ -83,6 +84,9 @@ class _Findings:
     async def model(self, role: Role, names: Sequence[str], prompt_set: str | None) -> None:
         """Every check that the role's model can be put to, with what the roles that share it need."""
         model = role.model
+        if isinstance(model, Absent):
+            self._add(role.name, "no chat model", True, "the profile names none: it ranks by the embedder")
+            return
         if isinstance(model, TransformersChat) and not await self._try(
             role.name, "loads", lambda: _loads(model)
         ):

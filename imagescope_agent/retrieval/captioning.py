@@ -57,3 +57,8 @@ def no_caption(name: str, problem: ImageScopeError | None) -> dict[str, str]:
     why = f" ({problem})" if problem is not None else ""
     detail = f"{name!r} got no caption; it is found by its picture alone{why}"
     return note("caption", kind, detail)
+
+
+def one_line(text: str) -> str:
+    """A caption without the line breaks that a model may have put in."""
+    return " ".join(text.split())

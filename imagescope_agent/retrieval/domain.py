@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ import numpy as np
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.records import NoteDict, note
-from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.retrieval.vectors import Vectors
 
 FORMAT = 1
@@ -84,8 +84,7 @@ class Domain:
         """
         if weights != self.weights:
             return []
-        step = max(1, -(-len(collection.ids) // SAMPLE))
-        some = [collection.image_vector(name) for name in collection.ids[::step]] if once else []
+        some = [collection.image_vector(name) for name in sample(collection.ids)] if once else []
         said = [self.of_folder(np.stack(some)) if some else "", self.of_query(text)]
         return [note("retrieve", "outside", each) for each in said if each]
 
@@ -197,6 +196,17 @@ def fit(
         variance=np.append(kept, rest).astype(np.float32),
     )  # fmt: skip
     return Domain(**{**vars(found), "limit": float(np.quantile(found.distances(check), QUANTILE))})
+
+
+def said_of(embedder: Embedder, vectors: Vectors) -> str:
+    """What is to be said of pictures by the vectors an embedder gave them; "" where they are of its kind."""
+    domain: Domain | None = getattr(embedder, "domain", None)
+    return domain.of_folder(vectors) if domain is not None and domain.weights == embedder.weights else ""
+
+
+def sample(names: Sequence[str]) -> Sequence[str]:
+    """At most `SAMPLE` of the names, spread over all of them."""
+    return names[:: max(1, -(-len(names) // SAMPLE))]
 
 
 def words_of(text: str) -> list[str]:

@@ -186,11 +186,13 @@ class IndexCache:
             for name, key, caption in self._db.execute(query):
                 yield Entry(id=name, key=key, caption=caption)
 
-    def vectors(self, column: str) -> Iterator[npt.NDArray[np.float32]]:
-        """Vectors of all files in order of id, in chunks of (n, d); `column` is "image" or "words"."""
+    def vectors(self, column: str, ids: Sequence[str] = ()) -> Iterator[npt.NDArray[np.float32]]:
+        """Vectors of all files, or of some hundred, by id, in chunks of (n, d); `column` is "image" or "words"."""
         column = {"image": "image", "words": "words"}[column]
+        some = f"WHERE id IN ({', '.join('?' * len(ids))})" if ids else ""
         with storing(self._out):
-            rows = self._db.execute(f"SELECT {column} FROM files JOIN contents USING (key) ORDER BY id")
+            query = f"SELECT {column} FROM files JOIN contents USING (key) {some} ORDER BY id"
+            rows = self._db.execute(query, list(ids))
             while chunk := rows.fetchmany(_CHUNK):
                 try:
                     yield np.stack([np.frombuffer(blob, dtype=np.float32) for (blob,) in chunk])

@@ -18,8 +18,8 @@ from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.records import note, total_usage
 from imagescope_agent.retrieval import manifest
-from imagescope_agent.retrieval.captioning import caption_images, no_caption, require_some
-from imagescope_agent.retrieval.domain import Domain
+from imagescope_agent.retrieval.captioning import caption_images, no_caption, one_line, require_some
+from imagescope_agent.retrieval.domain import said_of, sample
 from imagescope_agent.retrieval.images import (
     ImageFile,
     ImageProblem,
@@ -35,7 +35,7 @@ from imagescope_agent.retrieval.index_report import IndexReport
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Embedder, Space, StoreBackend
 from imagescope_agent.retrieval.spaces import still_valid
 from imagescope_agent.retrieval.stores import open_store, tidy
-from imagescope_agent.retrieval.vectors import checked
+from imagescope_agent.retrieval.vectors import Vectors, checked
 
 BATCH = 32
 
@@ -190,7 +190,7 @@ class _IndexRun:
                 spaces, notes = still_valid(self.out, content, self.backend)
                 self.notes += notes
                 manifest.write(self.out, replace(content, spaces=spaces))
-                self.notes += self._foreign(content)
+                self.notes += self._foreign(entries)
             finally:
                 with suppress(OSError, BadInput):  # must not hide the first error
                     tidy(self.out, self.store)
@@ -210,13 +210,16 @@ class _IndexRun:
             seconds=seconds,
         )
 
-    def _foreign(self, content: manifest.Manifest) -> list[dict[str, str]]:
+    def _foreign(self, entries: Sequence[manifest.Entry]) -> list[dict[str, str]]:
         """A note where the pictures are unlike what the embedder was trained on."""
-        domain: Domain | None = getattr(self.embedder, "domain", None)
-        if domain is None or domain.weights != content.embedder:
-            return []
-        said = domain.of_folder(np.concatenate(list(self.cache.vectors("image"))))
+        some = self.cache.vectors("image", sample([entry.id for entry in entries]))
+        said = said_of(self.embedder, np.concatenate(list(some)))
         return [note("index", "outside", said)] if said else []
+
+    def _tell_early(self, vectors: Vectors) -> None:
+        """Say that the first pictures look foreign before hours are spent on the others."""
+        if self.new <= self.batch and not self.bar.disable and (said := said_of(self.embedder, vectors)):
+            self.bar.write(said, file=self.bar.fp)
 
     def _vectors(self, entries: Sequence[manifest.Entry], name: str, column: str) -> dict[str, Any]:
         space = Space(name=name, dimension=self.embedder.dimension, weights=self.embedder.weights)
@@ -256,6 +259,7 @@ class _IndexRun:
             given = self.embedder.images([picture.image for picture in pictures])
             images = checked(given, size, names, "picture")
             words = checked(self.embedder.texts(captions), size, names, "caption")
+            self._tell_early(images)
         for row, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
             # without a caption both vectors are the image's, so that its score is the plain cosine
             text = words[row] if caption else images[row]
@@ -279,7 +283,7 @@ class _IndexRun:
             replies = await caption_images(self.captioner, requests)
             require_some(replies, before=self.cache.any_caption())
             for picture, reply in zip(asked, replies, strict=True):
-                captions[picture.key] = _one_line(reply.text)
+                captions[picture.key] = one_line(reply.text)
                 problems[picture.key] = reply.problem
                 self.notes += [{**note, "step": "caption"} for note in reply.notes]
             self.usage = total_usage([self.usage, *(reply.usage for reply in replies)])
@@ -289,10 +293,6 @@ class _IndexRun:
             if captions.get(file.key) == ""
         ]
         return [captions[picture.key] or "" for picture in pictures]
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _no_images(folder: Path, skipped: Sequence[Skipped]) -> BadInput:

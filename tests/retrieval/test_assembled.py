@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from imagescope_agent.retrieval.embedders import open_embedder
 from imagescope_agent.retrieval.embedders.assembled import assemble, cache_folder, identity
 from imagescope_agent.retrieval.embedders.backbones import TEXT, VISION
 from imagescope_agent.retrieval.embedders.open_clip import OpenClipEmbedder
+from imagescope_agent.retrieval.embedders.open_clip_folder import checkpoint_hash
 
 VISION_NAME, TEXT_NAME = "efficientnet-lite2", "all-minilm-l6-v2"
 TEXTS = ["a dog in the snow", "two people", "a very long walk along the beach at sunset with a red kite"]
@@ -88,8 +91,6 @@ def test_vectors_are_the_heads_maps_of_the_backbones_features(head: Path, tmp_pa
 
 
 def test_the_folder_is_open_clips_and_can_be_moved(head: Path, tmp_path: Path) -> None:
-    import shutil
-
     moved = tmp_path / "elsewhere"
     shutil.copytree(assemble(head), moved)
     texts = open_embedder(f"assembled:{head}").texts(TEXTS)
@@ -99,11 +100,24 @@ def test_the_folder_is_open_clips_and_can_be_moved(head: Path, tmp_path: Path) -
         OpenClipEmbedder(moved)
 
 
+@pytest.mark.parametrize("spaces", [{"separators": (",", ":")}, {"indent": 4}])
+def test_an_own_tower_counts_however_the_configuration_is_written(
+    head: Path, tmp_path: Path, spaces: dict[str, Any]
+) -> None:
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(assemble(head), moved)
+    config = moved / "open_clip_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()), **spaces))
+    before = checkpoint_hash(moved)
+    (moved / "config.json").write_text((moved / "config.json").read_text() + " ")
+    assert checkpoint_hash(moved) != before
+    config.write_text("no JSON")
+    assert checkpoint_hash(moved) != before  # whoever opens it is told; nobody gets a traceback
+
+
 def test_a_damaged_cache_is_written_anew(
     head: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     whole = assemble(head)
     monkeypatch.setenv("IMAGESCOPE_CACHE", str(tmp_path))
     shutil.copytree(whole, tmp_path / "embedders" / whole.name)

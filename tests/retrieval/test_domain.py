@@ -14,9 +14,12 @@ from PIL import Image
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.scenes.make import make_world
+from imagescope_agent.mllms.role import Role
+from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.records import NOT_DEGRADING
 from imagescope_agent.registry import load_graph
+from imagescope_agent.retrieval.collection import build
 from imagescope_agent.retrieval.domain import Domain, fit
 from imagescope_agent.retrieval.vectors import unit_rows
 from imagescope_agent.services import open_embedder_of
@@ -82,6 +85,44 @@ def test_vectors_of_other_weights_are_not_judged(world: Any) -> None:
     compiled = load_graph("retrieve")(world.services())
     state = asyncio.run(compiled.ainvoke({"query": "a guy on a surfboard", "reference": None}))
     assert not state["notes"]
+
+
+class Boats:
+    """An embedder whose pictures are all of another kind than it was trained on."""
+
+    weights, dimension = "w", 64
+
+    def __init__(self) -> None:
+        self.domain = made()
+
+    def images(self, images: list[Image.Image]) -> np.ndarray:
+        return kind(len(images), 1, seed=images[0].width)
+
+    def texts(self, texts: list[str]) -> np.ndarray:
+        return kind(len(texts), 1)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_foreign_folder_is_told_at_once_and_in_the_report(
+    shown: bool, pictures: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a terminal the first batch is enough; the report looks at a sample, however large the folder is."""
+    looked_at: list[int] = []
+    of_folder = Domain.of_folder
+
+    def counted(self: Domain, vectors: np.ndarray) -> str:
+        looked_at.append(len(vectors))
+        return of_folder(self, vectors)
+
+    monkeypatch.setattr(Domain, "of_folder", counted)
+    monkeypatch.setattr("imagescope_agent.retrieval.domain.SAMPLE", 10)
+    role = Role("captioner", Scripted(lambda asked: "a boat"))
+    report = asyncio.run(
+        build(pictures(40), None, Boats(), role, "?", captioner_weights="x", batch=16, progress=shown)
+    )
+    assert [each["kind"] for each in report.notes] == ["outside"]
+    assert looked_at == ([16, 10] if shown else [10])
+    assert ("pictures look unlike the boats" in capsys.readouterr().err) is shown
 
 
 def test_a_damaged_domain_is_told(tmp_path: Path) -> None:

@@ -78,13 +78,22 @@ def refuse_code(folder: Path, config: object) -> None:
 def checkpoint_hash(folder: Path) -> str:
     """sha256 over everything that decides the vectors: configuration, weights, tokenizer, an own text tower's."""
     whole = hashlib.sha256()
-    own = b'"hf_model_name": "."' in (folder / CONFIG).read_bytes()
+    own = _has_own_tower(folder)
     for name in (CONFIG, WEIGHTS, TOKENIZER, *([TOWER] if own else [])):
         path = folder / name
         if path.is_file():
             with path.open("rb") as file:
                 whole.update(name.encode() + hashlib.file_digest(file, "sha256").digest())
     return whole.hexdigest()
+
+
+def _has_own_tower(folder: Path) -> bool:
+    """Whether the text tower is described by the folder's own files; False where the configuration is no JSON."""
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return False
+    return any(key == "hf_model_name" and is_own(value) for key, value in _items(config))
 
 
 def damaged(folder: Path, why: str) -> BadInput:

@@ -39,6 +39,21 @@ def test_a_missing_model_is_a_finding(tmp_path: Path) -> None:
     assert [finding.ok for finding in report.findings] == [False, False] and report.exit_code in (2, 3)
 
 
+def test_roles_without_a_chat_model_are_no_failure(tmp_path: Path) -> None:
+    report = check(profile(tmp_path, 'mllm = "absent"', embedder="package:mini/clip"))
+    (embedder, roles) = report.findings
+    assert report.ok and report.exit_code == 0 and embedder.what == "embedder"
+    assert (roles.check, roles.ok) == ("no chat model", True) and "ranks by the embedder" in roles.detail
+
+
+def test_an_absent_model_in_one_role_leaves_the_checks_of_the_others(tmp_path: Path) -> None:
+    place = Path(profile(tmp_path, 'mllm = "transformers"\ncheckpoint = "/nowhere/model"'))
+    text = place.read_text().replace("[roles]", '[models.none]\nmllm = "absent"\n\n[roles]\ntalker = "none"')
+    place.write_text(text.replace('judge = "one"', 'judge = "none"'))
+    found = {finding.what: finding.ok for finding in check(str(place)).findings}
+    assert found == {"embedder": False, "captioner reasoner verifier": False, "talker judge": True}
+
+
 def test_an_unknown_profile_is_bad_input() -> None:
     with pytest.raises(BadInput):
         check("nobody")

@@ -12,10 +12,13 @@ from PIL import Image
 
 from imagescope_agent import cli
 from imagescope_agent.errors import BadInput
+from imagescope_agent.lab.training.photos import features
 from imagescope_agent.lab.training.photos import head as head_module
 from imagescope_agent.lab.training.photos.features import FeatureStore
 from imagescope_agent.lab.training.photos.head import HeadPlan, HeadTrainer, Pairs, recall
 from imagescope_agent.retrieval.embedders import open_embedder
+from imagescope_agent.retrieval.embedders.backbones import VISION
+from imagescope_agent.retrieval.images import digest
 from tests.conftest import PALETTE
 
 PLAN = HeadPlan(embed_dim=16, steps=60, batch=64, classes=8, peak_lr=1e-2)
@@ -78,6 +81,24 @@ def test_features_are_computed_once(tmp_path: Path) -> None:
     store.add(["a"], np.full((1, 3), 0.5, np.float32))
     assert FeatureStore(tmp_path / "features.sqlite").missing(["a", "b"]) == ["b"]
     assert store.rows(["a", "a"]).tolist() == [[0.5] * 3] * 2
+
+
+def test_each_picture_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone, hashed = VISION["efficientnet-lite2"], list[Path]()
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for number, path in enumerate(paths):
+        Image.new("RGB", (8, 8), (number % 3, 0, 0)).save(path)  # the first and the last are copies
+
+    def hash_once(path: Path) -> str:
+        hashed.append(path)
+        return digest(path)
+
+    monkeypatch.setattr(features, "digest", hash_once)
+    monkeypatch.setattr(
+        features, "_trunk", lambda _: lambda images: np.stack([np.asarray(each)[0, 0, :1] for each in images])
+    )
+    rows, kept = features.picture_features(paths, backbone, tmp_path / "work")
+    assert hashed == paths == kept and rows[:, 0].tolist() == [0, 1, 2, 0]
 
 
 @pytest.mark.slow

@@ -57,8 +57,8 @@ def picture_features(
         MissingExtra, BadInput: as `Backbone.find`.
     """
     store = FeatureStore(work / f"pictures-{backbone.identity[:16]}.sqlite")
-    keys = {digest(path): path for path in paths}
-    by_path = {path: key for key, path in keys.items()} | {path: digest(path) for path in paths}
+    by_path = {path: digest(path) for path in paths}
+    keys = {key: path for path, key in by_path.items()}
     todo, unreadable = store.missing(by_path.values()), set[str]()
     encode = _trunk(backbone) if todo else None
     for chunk in _chunks(todo, "picture"):
