@@ -23,14 +23,12 @@ from imagescope_agent.records import NoteDict, note
 from imagescope_agent.registry import load_graph, resolve
 from imagescope_agent.runs.checkpoints import (
     FILE,
-    limit,
-    make_room,
     open_checkpoints,
-    open_where_writable,
     reading,
 )
 from imagescope_agent.runs.results import SearchResult, to_result
 from imagescope_agent.runs.run_graph import Progress, judge_of, run_config, run_sync, streamed
+from imagescope_agent.runs.step_saver import RunStore
 from imagescope_agent.services import (
     Services,
     open_services,
@@ -77,9 +75,10 @@ class ImageScope:
         self._given = settings
         self._settings({})
         named = os.environ.get(RUNS_VARIABLE) if runs is None or isinstance(runs, bool) else runs
-        self._runs_named = bool(named)  # else a search without checkpoints is better than none
         kept = local_path(os.path.expanduser(named)) if named else beside(services.collection.location, FILE)
         self._runs = None if runs is False else kept
+        # a search without checkpoints is better than none, unless its user named a place for them
+        self._run_store = RunStore(self._runs, required=bool(named))
         unwanted = runs is False and traces is None and not os.environ.get(VARIABLE)
         self.traces = None if unwanted else place(services.collection.location, traces)
 
@@ -214,10 +213,9 @@ class ImageScope:
         config = run_config(run, graph=self.graph, profile=self.services.profile, settings=recorded)
         with recording(self.traces, self.services, settings) as recorders:
             config["callbacks"] = [*recorders]
-            async with open_where_writable(self._runs, required=self._runs_named) as (saver, problem):
+            async with self._run_store.keeping(run) as (saver, problem):
                 graph, options = self.compiled, dict[str, Any]()
                 if saver is not None:
-                    await make_room(saver, limit(), keep=run)
                     # shares the nodes; concurrent runs do not meet
                     graph = graph.copy({"checkpointer": saver})
                     # "sync": the result of a step is on disk before the next one starts, so a kill loses one step

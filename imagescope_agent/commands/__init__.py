@@ -58,6 +58,17 @@ def rate(text: str) -> float:
     return number
 
 
+def per_second(text: str) -> float:
+    """An argument that is a number from 0 to 1,000."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0.0 <= number <= 1000.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1000")
+    return number
+
+
 def fraction(text: str) -> float:
     """An argument between 0 and 1."""
     try:

@@ -11,7 +11,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from imagescope_agent.commands import natural, path, plain, positive, print_json
+from imagescope_agent.commands import natural, path, per_second, plain, positive, print_json
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,35 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
             "--threads": _count(1000, "conversations that are listed"),
             "--images": _count(60, "in the collection"),
             "--store": {"metavar": "URL", "help": "an empty postgresql:// database, measured after SQLite"},
+        },
+    ),
+    "floor": Bench(
+        "what a search, an index and a cold start cost over the models' own work",
+        {
+            "--root": _root("drawn and indexed first"),
+            "--images": _count(200, "how many are drawn"),
+            "--queries": _count(6, "asked in each repeat"),
+            "--repeats": _count(3, "the median counts"),
+            "--indexed": _count(64, "images that are indexed"),
+            "--together": _count(16, "searches that arrive at once"),
+            "--row": {"action": "append", "metavar": "NAME", "help": "only these (default: all)"},
+            "--seed": _seed("the drawn scenes"),
+        },
+    ),
+    "load": Bench(
+        "searches that arrive at random times: seconds, and the slowest over its fair share",
+        {
+            "--root": _root("drawn and indexed first"),
+            "--profile": _profile("which models"),
+            "--graph": {"default": "imagescope", "help": "which system (default: imagescope)"},
+            "--images": _count(64, "how many are drawn"),
+            "--searches": _count(16, "how many arrive", metavar="N"),
+            "--rate": {
+                "type": per_second,
+                "default": 0.0,
+                "help": "arrivals a second on average; 0 for all at once (default: 0)",
+            },
+            "--seed": _seed("the drawn scenes and the times"),
         },
     ),
     "overhead": Bench(

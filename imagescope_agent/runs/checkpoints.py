@@ -8,7 +8,7 @@ import os
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -56,18 +56,12 @@ async def open_checkpoints(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
         ReadOnly: the file cannot be written.
         BadInput: it is no such store.
     """
-    try:
+    with explained(path):
         await asyncio.to_thread(_look_at, path)
         async with aiosqlite.connect(path, timeout=PATIENCE) as connection:
-            saver = AsyncSqliteSaver(connection, serde=_plain())
+            saver = AsyncSqliteSaver(connection, serde=plain_serializer())
             await saver.setup()
             yield saver
-    except OSError as error:
-        raise ReadOnly(_unusable(path, error)) from error
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "")
-        kind = ReadOnly if name.startswith(TAKES_NOTHING) else BadInput
-        raise kind(_unusable(path, error)) from error
 
 
 @asynccontextmanager
@@ -93,7 +87,7 @@ async def open_readable(path: Path, problem: ReadOnly) -> AsyncIterator[AsyncSql
         ) as connection:
             await connection.execute_fetchall("pragma trusted_schema=off")
             await asyncio.to_thread(_require_tables_only, path, how)
-            yield AsyncSqliteSaver(connection, serde=_plain())
+            yield AsyncSqliteSaver(connection, serde=plain_serializer())
     except (sqlite3.Error, OSError) as error:
         raise BadInput(_unusable(path, error)) from error
 
@@ -103,28 +97,6 @@ def _require_tables_only(path: Path, how: str) -> None:
         require_tables_only(base)
 
 
-@asynccontextmanager
-async def open_where_writable(
-    path: Path | None, *, required: bool
-) -> AsyncIterator[tuple[AsyncSqliteSaver | None, str]]:
-    """As `open_checkpoints`; None where `path` is None, and None and the reason where it is read-only.
-
-    Raises:
-        ReadOnly: the file cannot be written and is `required`.
-        BadInput: it is no such store.
-    """
-    async with AsyncExitStack() as stack:
-        saver, problem = None, ""
-        if path is not None:
-            try:
-                saver = await stack.enter_async_context(open_checkpoints(path))
-            except ReadOnly as error:
-                if required:
-                    raise
-                problem = str(error)
-        yield saver, problem
-
-
 def _look_at(path: Path) -> None:
     """Find out whether a store may be opened before a connection with a thread of its own is.
 
@@ -132,10 +104,28 @@ def _look_at(path: Path) -> None:
         OSError: the place is read-only.
         sqlite3.Error: it is no store of ours.
     """
+    require_writable(path)
+    require_store(path)
+
+
+def require_writable(path: Path) -> None:
+    """Make the folder of a store, and make sure that the store can be written.
+
+    Raises:
+        OSError: the place is read-only.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     for each in (path.parent, path):
         if each.exists() and not os.access(each, os.W_OK, effective_ids=True):
             raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), str(each))
+
+
+def require_store(path: Path) -> None:
+    """Make sure that a file is a store of ours or new, and can be read while it is written.
+
+    Raises:
+        sqlite3.Error: it is not.
+    """
     with closing(sqlite3.connect(path, timeout=PATIENCE)) as base:
         require_tables_only(base)
         require_own_tables(base, CHECKPOINT_TABLES)
@@ -143,6 +133,24 @@ def _look_at(path: Path) -> None:
             "pragma auto_vacuum=incremental"
         )  # of a new file: it can be cut when a connection is closed
         use_write_ahead_log(base, PATIENCE)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn errors of a store's file into one line.
+
+    Raises:
+        ReadOnly: the file cannot be written.
+        BadInput: it is no such store.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ReadOnly(_unusable(path, error)) from error
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "")
+        kind = ReadOnly if name.startswith(TAKES_NOTHING) else BadInput
+        raise kind(_unusable(path, error)) from error
 
 
 @contextmanager
@@ -182,7 +190,7 @@ async def open_store(place: Path | str) -> AsyncIterator[BaseCheckpointSaver[Any
             "sessions in PostgreSQL need an extra: pip install 'imagescope-agent[postgres]'"
         ) from error
     try:
-        async with AsyncPostgresSaver.from_conn_string(str(place), serde=_plain()) as database:
+        async with AsyncPostgresSaver.from_conn_string(str(place), serde=plain_serializer()) as database:
             await _setup(database)
             yield database
     except psycopg.OperationalError as error:
@@ -229,41 +237,8 @@ def limit() -> int:
     return int(megabytes * 1e6)
 
 
-async def make_room(saver: AsyncSqliteSaver, largest: int, *, keep: str = "") -> int:
-    """Forget the oldest eighth of the threads, and again, until the others take no more than `largest` bytes.
-
-    Args:
-        saver: the store.
-        largest: bytes.
-        keep: a thread that stays whatever its age.
-
-    Returns:
-        How many were forgotten.
-    """
-    forgotten = 0
-    while await _used(saver) > largest:
-        # ids of checkpoints rise with time
-        found = await saver.conn.execute_fetchall(
-            "select thread_id from checkpoints group by thread_id order by max(checkpoint_id)"
-        )
-        threads = [str(row[0]) for row in found if row[0] != keep]
-        for thread in threads[: max(1, len(threads) // 8)]:
-            await saver.adelete_thread(thread)
-            forgotten += 1
-        if not threads:
-            break
-    return forgotten
-
-
-async def _used(saver: AsyncSqliteSaver) -> int:
-    pages, free, size = [
-        next(iter(await saver.conn.execute_fetchall(f"pragma {name}")))[0]
-        for name in ("page_count", "freelist_count", "page_size")
-    ]
-    return int((pages - free) * size)
-
-
-def _plain() -> JsonPlusSerializer:
+def plain_serializer() -> JsonPlusSerializer:
+    """Reads back plain values only."""
     return JsonPlusSerializer(allowed_msgpack_modules=[])
 
 

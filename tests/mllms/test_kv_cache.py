@@ -28,6 +28,16 @@ def test_appending_joining_and_dropping_rows_equals_concatenation(seed: int) -> 
             keys = torch.cat([padded(keys, length), padded(joined[..., :3], length)])
             values = torch.cat([padded(values, length), padded(joined, length)])
             rows += 2
+        if rng.random() < 0.1 and keys.shape[2] > 4:  # guessed tokens are dropped, at the end or anywhere
+            keys, values = keys[:, :, :-2], values[:, :, :-2]
+            appendable.crop(2)
+            length = keys.shape[2]
+            kept = torch.tensor([sorted(rng.sample(range(length), length - 1)) for _ in range(rows)])
+            appendable.select(kept)
+            keys, values = (
+                torch.stack([row[:, places] for row, places in zip(each, kept, strict=True)])
+                for each in (keys, values)
+            )
         token = torch.randn(rows, 2, 1, 3), torch.randn(rows, 2, 1, 4)
         keys, values = torch.cat([keys, token[0]], dim=2), torch.cat([values, token[1]], dim=2)
         shown = appendable.update(*token)

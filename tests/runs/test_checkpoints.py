@@ -11,7 +11,8 @@ from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.runs.checkpoints import limit, make_room, open_checkpoints
+from imagescope_agent.runs.checkpoints import limit, open_checkpoints
+from imagescope_agent.runs.step_saver import RunStore, make_room
 
 
 class State(TypedDict, total=False):
@@ -24,13 +25,14 @@ async def fill(path: Path, largest: int, keep: str = "") -> list[str]:
     graph.add_node("say", lambda state: {"text": state["text"] * 2})
     graph.add_edge(START, "say")
     graph.add_edge("say", END)
-    async with open_checkpoints(path) as saver:
+    async with RunStore(path, required=True).keeping(keep) as (saver, _):
+        assert saver is not None
         built = graph.compile(checkpointer=saver)
         for number in range(20):
             config: Any = {"configurable": {"thread_id": f"t{number:02}"}}
             await built.ainvoke({"text": f"{number}" * 5_000}, config)
         await make_room(saver, largest, keep=keep)
-        return sorted({each.config["configurable"]["thread_id"] async for each in saver.alist(None)})
+        return sorted(saver.threads())
 
 
 def test_the_oldest_make_room(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ class EngineConfig(BaseModel):
         batch_tokens: tokens of one forward, padding included.
         row_tokens: length up to which questions about one image are packed into one row.
         rows: replies decoded at the same time.
+        draft_tokens: tokens of one forward of all running replies, up to which next tokens are guessed and verified in
+            it (see `speculation`); replies are the same for any value, 0 for none.
         vision_cache: bytes of encoder outputs held in memory.
         prefix_cache: bytes of the keys and values of image prefixes held in memory, so that a later question prefills
             only its suffix: 0.2 MB an image for the mini model, 150 MB for one of 8B parameters; 0 for none.
@@ -50,6 +52,7 @@ class EngineConfig(BaseModel):
     batch_tokens: int = 8192
     row_tokens: int = 1024
     rows: int = 64
+    draft_tokens: int = 64
     vision_cache: int = 256 * 2**20
     prefix_cache: int = 0
     feature_folder: str = ""

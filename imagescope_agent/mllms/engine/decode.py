@@ -1,52 +1,41 @@
-"""Continuous batching for greedy decoding: rows join and leave one running batch."""
+"""Continuous batching for greedy decoding: rows join and leave one running batch, next tokens are guessed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import torch
 
 from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderOutput
-from imagescope_agent.mllms.engine.cache.kv_cache import compact_order, make_appendable
+from imagescope_agent.mllms.engine.cache.kv_cache import SPARE, compact_order, make_appendable
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.families.base import Prompt
+from imagescope_agent.mllms.engine.generation import Generation
 from imagescope_agent.mllms.engine.model_runner import ModelRunner
-from imagescope_agent.mllms.engine.request_queue import GenerateOutput, Job
-from imagescope_agent.mllms.engine.structured_output import GrammarMask
-
-
-@dataclass(kw_only=True, eq=False)
-class Generation:
-    """A running reply.
-
-    Attributes:
-        job: that asked for it.
-        max_tokens: longest reply that the context has room for.
-        prompt_tokens: of its prompt.
-        image_prefills: images of its prompt that were encoded for it.
-        grammar: mask of its schema, None without one.
-        ids: tokens so far.
-    """
-
-    job: Job
-    max_tokens: int
-    prompt_tokens: int
-    image_prefills: int
-    grammar: GrammarMask | None = None
-    ids: list[int] = field(default_factory=list)
+from imagescope_agent.mllms.engine.request_queue import GenerateOutput
+from imagescope_agent.mllms.engine.speculation import ReplyHistory
 
 
 class Decoder:
     """The running batch, left-padded, with its KV cache.
 
+    Tokens of a draft that were not chosen stay in the cache behind the mask; where all rows have such tokens at their
+    end these are dropped, and where they make up much of the cache it is packed anew.
+
+    Args:
+        checkpoint: whose tokenizer and stop tokens count.
+        runner: of its model.
+        draft_tokens: see `EngineConfig`.
+
     Attributes:
         replies: of the rows, in their order.
     """
 
-    def __init__(self, checkpoint: Checkpoint, runner: ModelRunner) -> None:
+    def __init__(self, checkpoint: Checkpoint, runner: ModelRunner, draft_tokens: int = 0) -> None:
+        self._draft_tokens, self._history = draft_tokens, ReplyHistory()
         self._tokenizer = checkpoint.tokenizer
         self._stop_ids = checkpoint.stop_ids
         self._runner = runner
@@ -79,23 +68,30 @@ class Decoder:
         self.replies = [*self.replies, *replies]
 
     def step(self) -> list[tuple[Generation, GenerateOutput]]:
-        """Decode one token of every reply; returns those that ended, in the order of their rows."""
+        """Decode the next tokens of every reply, at least one; returns those that ended, in the order of their rows."""
         ended: list[tuple[Generation, GenerateOutput]] = []
         rows: list[int] = []
-        tokens = self._choose()
-        for row, (reply, token) in enumerate(zip(self.replies, tokens, strict=True)):
-            if (output := self._append(reply, token)) is None:
+        kept: list[int] = []
+        for row, (reply, tokens) in enumerate(zip(self.replies, self._choose(), strict=True)):
+            right, output = self._accept(reply, tokens)
+            kept.append(right)
+            if output is None:
                 rows.append(row)
             else:
                 ended.append((reply, output))
+                if self._draft_tokens:
+                    self._history.add(reply.job.schema, reply.ids)
         if not rows:
             self.clear()
             return ended
+        drafted = any(reply.drafted for reply in self.replies)
+        if drafted:
+            self._discard(kept)
         if ended:
-            order = compact_order(rows)
-            self._keep(order)
-            tokens = [tokens[row] for row in order]
-        self._forward(tokens)
+            self._keep(compact_order(rows))
+        if drafted:
+            self._drop_discarded()
+        self._forward(self._drafts())
         return ended
 
     def _prefill(
@@ -121,31 +117,66 @@ class Decoder:
         following = self._runner.tensor(np.asarray([prompt.next_position for prompt in prompts]))
         return mask, following, self._runner.logits(hidden)
 
-    def _forward(self, tokens: Sequence[int]) -> None:
-        rows = len(tokens)
-        self._valid = torch.nn.functional.pad(self._valid, (0, 1), value=True)
+    def _drafts(self) -> list[list[int]]:
+        """For each row, the tokens that may follow its last one."""
+        most = self._draft_tokens // len(self.replies) - 1
+        return [reply.guess(self._history, most) for reply in self.replies]
+
+    def _forward(self, drafts: Sequence[list[int]]) -> None:
+        """Forward the last token of every row and the tokens after it."""
+        rows, width = len(drafts), 1 + max(map(len, drafts))
+        ids = np.full((rows, width), self._runner.pad, dtype=np.int64)
+        valid = np.zeros((rows, width), dtype=bool)
+        for row, (reply, draft) in enumerate(zip(self.replies, drafts, strict=True)):
+            reply.draft, reply.drafted = draft, width - 1
+            ids[row, : 1 + len(draft)] = [reply.ids[-1], *draft]
+            valid[row, : 1 + len(draft)] = True
+        given = self._runner.tensor(valid)
+        mask = torch.cat(
+            [self._valid[:, None].expand(-1, width, -1), given[:, None].expand(-1, width, -1)], dim=2
+        )
+        mask[:, :, -width:] &= torch.ones(width, width, dtype=torch.bool, device=mask.device).tril()
+        positions = self._positions[:, None] + torch.arange(width, device=mask.device)
+        self._valid = torch.cat([self._valid, given], dim=1)
         hidden = self._runner.hidden(
-            self._runner.tensor(np.asarray(tokens, dtype=np.int64)).view(rows, 1),
-            self._positions.view(1, rows, 1).expand(self._runner.axes, rows, 1),
-            self._valid[:, None, None],
+            self._runner.tensor(ids),
+            positions.expand(self._runner.axes, rows, width),
+            mask[:, None],
             cache=self._cache,
-            read=_ends(self._valid[:, :1]),
+            read=given.nonzero().T,
         )
         self._positions = self._positions + 1
         self._logits = self._runner.logits(hidden)
 
-    def _choose(self) -> list[int]:
-        for row, reply in enumerate(self.replies):
+    def _choose(self) -> list[list[int]]:
+        """For each row, the tokens chosen after the reply and after each token of its draft."""
+        ends = list(accumulate(1 + len(reply.draft) for reply in self.replies))
+        starts = [0, *ends[:-1]]
+        for reply, start, end in zip(self.replies, starts, ends, strict=True):
             if reply.grammar is not None:
-                reply.grammar.apply(self._logits[row])
+                reply.grammar.apply(self._logits[start:end], reply.draft)
         chosen: list[int] = self._logits.argmax(dim=-1).tolist()
-        return chosen
+        return [chosen[start:end] for start, end in zip(starts, ends, strict=True)]
+
+    def _accept(self, reply: Generation, tokens: Sequence[int]) -> tuple[int, GenerateOutput | None]:
+        """Append tokens up to the first that the draft did not foresee.
+
+        Returns:
+            How many tokens of the draft were right, and the output once a token ends the reply.
+        """
+        for kept, token in enumerate(tokens):
+            output = self._append(reply, token)
+            if output is not None or kept == len(reply.draft) or reply.draft[kept] != token:
+                break
+        return kept, output
 
     def _append(self, reply: Generation, token: int) -> GenerateOutput | None:
         """Append a token; returns the output if it ends the reply."""
         stopped = token in self._stop_ids
         if not stopped:
             reply.ids.append(token)
+            if reply.lookup is not None:
+                reply.lookup.extend((token,))
             if reply.grammar is not None:
                 stopped = reply.grammar.advance(token)
         cut = self._stream(reply, last=stopped or len(reply.ids) >= reply.max_tokens)
@@ -191,6 +222,29 @@ class Decoder:
         self._valid = self._valid[:, empty:]
         for layer in self._cache.layers:
             layer.keep(rows, empty)
+
+    def _discard(self, kept: Sequence[int]) -> None:
+        """Hide the tokens of the drafts after the first `kept` of each row."""
+        right = self._runner.tensor(np.asarray(kept))
+        wrong = self._runner.tensor(np.asarray([reply.drafted for reply in self.replies])) - right
+        from_end = torch.arange(self._valid.shape[1], 0, -1, device=wrong.device)
+        self._valid = self._valid & (from_end > wrong[:, None])
+        self._positions = self._positions + right
+
+    def _drop_discarded(self) -> None:
+        """Drop columns at the end that no row needs; pack the rows where many columns are of no use to any of them."""
+        counts = self._valid.sum(dim=1)
+        length, longest = self._valid.shape[1], int(counts.max())
+        index = torch.arange(1, length + 1, device=self._valid.device)
+        if empty := length - int((self._valid * index).max()):
+            self._valid = self._valid[:, : length - empty]
+            for layer in self._cache.layers:
+                layer.crop(empty)
+        if length - empty > longest + SPARE:
+            index = self._valid.int().argsort(dim=1, stable=True)[:, -longest:]
+            self._valid = self._valid.gather(1, index)
+            for layer in self._cache.layers:
+                layer.select(index)
 
 
 def causal_mask(valid: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -66,15 +67,39 @@ class GrammarMask:
         self.done = False
         self._bitmask = llguidance.numpy.allocate_token_bitmask(1, vocabulary)
 
-    def apply(self, logits: torch.Tensor) -> None:
-        """Set the logits of tokens that cannot come next to -inf, in place: (vocabulary,).
+    def apply(self, logits: torch.Tensor, draft: Sequence[int] = ()) -> None:
+        """Set the logits of tokens that cannot come next to -inf, in place.
 
         `llguidance.numpy.apply_token_bitmask_inplace` takes four times as long for 151,936 tokens (3.1 against 0.8 ms),
         and needs logits of the CPU.
+
+        Args:
+            logits: (1 + tokens of the draft, vocabulary), after the reply and after each token of the draft.
+            draft: tokens that may come next, as `allowed` returns them.
         """
+        consumed = 0
+        for index in range(len(logits)):
+            self._mask(logits[index])
+            if index == len(draft) or not self._matcher.consume_token(draft[index]):
+                break
+            consumed += 1
+            if self._matcher.is_stopped():
+                break  # nothing follows
+        if consumed:
+            self._matcher.rollback(consumed)
+
+    def _mask(self, logits: torch.Tensor) -> None:
         llguidance.numpy.fill_next_token_bitmask(self._matcher, self._bitmask, 0)
         bits = np.unpackbits(self._bitmask.view(np.uint8), bitorder="little")[: logits.shape[-1]]
         logits[~torch.from_numpy(bits.astype(bool)).to(logits.device)] = -torch.inf
+
+    def forced(self, most: int) -> list[int]:
+        """At most `most` tokens that the grammar leaves no choice about, in the tokenizer's own splitting."""
+        return list(self._matcher.compute_ff_tokens())[:most]
+
+    def allowed(self, draft: Sequence[int]) -> list[int]:
+        """The beginning of a draft that the grammar takes."""
+        return list(draft[: self._matcher.validate_tokens(list(draft))])
 
     def advance(self, token: int) -> bool:
         """Accept the chosen token; returns whether the reply is complete."""

@@ -186,5 +186,5 @@ class _GrammarProcessor(LogitsProcessor):
                 scores[row] = -torch.inf
                 scores[row, self._end] = 0.0
             else:
-                grammar.apply(scores[row])
+                grammar.apply(scores[row : row + 1])
         return scores

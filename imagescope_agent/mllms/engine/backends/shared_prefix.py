@@ -22,8 +22,9 @@ from imagescope_agent.mllms.engine.cache.prefix_cache import PrefixCache, fill
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.config import EngineConfig
 from imagescope_agent.mllms.engine.conversation import Conversation
-from imagescope_agent.mllms.engine.decode import Decoder, Generation
+from imagescope_agent.mllms.engine.decode import Decoder
 from imagescope_agent.mllms.engine.families.base import FamilyAdapter, PreparedBatch, Prompt
+from imagescope_agent.mllms.engine.generation import Generation
 from imagescope_agent.mllms.engine.model_runner import ModelRunner
 from imagescope_agent.mllms.engine.recovery import (
     does_not_fit,
@@ -61,7 +62,7 @@ class SharedPrefixBackend(Backend):
         self._context = checkpoint.context
         self.grammars = grammars
         self._config = config
-        self._decoder = Decoder(checkpoint, runner)
+        self._decoder = Decoder(checkpoint, runner, config.draft_tokens)
         use_prefixes = config.share_prefix and config.prefix_cache
         self._prefixes = PrefixCache(config.prefix_cache) if use_prefixes else None
         self._batch_tokens, self._rows = config.batch_tokens, config.rows
@@ -192,6 +193,7 @@ class SharedPrefixBackend(Backend):
                 max_tokens=max(1, min(job.max_tokens, self._context - len(prompt.ids))),
                 prompt_tokens=len(prompt.ids),
                 image_prefills=encoded,
+                text_ids=prompt.ids[prompt.prefix :].tolist(),
                 grammar=None if job.schema is None else self.grammars.start(job.schema),
             )
             for (job, prompt), encoded in zip(requests, prefills, strict=True)

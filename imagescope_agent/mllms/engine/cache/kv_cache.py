@@ -65,6 +65,19 @@ class AppendableLayer(DynamicLayer):
         self._first += empty
         self._set_views(len(order))
 
+    def crop(self, count: int) -> None:
+        """Drop the last `count` tokens of every row."""
+        self._end -= count
+        self._set_views(len(self.views[0]))
+
+    def select(self, index: torch.Tensor) -> None:
+        """Keep these tokens of each row: (rows, kept) indices, in order."""
+        for block, view in zip(self._blocks, self.views, strict=True):
+            places = index[:, None, :, None].expand(-1, view.shape[1], -1, view.shape[3])
+            block[: len(view), :, self._end - index.shape[1] : self._end] = view.gather(2, places)
+        self._first = self._end - index.shape[1]
+        self._set_views(len(index))
+
     def _allocate(self, rows: int, before: int, after: int) -> None:
         """Copy into new blocks with capacity for so many rows, and for tokens before and after."""
         blocks = []

@@ -1,0 +1,88 @@
+"""What a search, an index and a cold start would cost without anything around the models."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from imagescope_agent.mllms.engine.backend import Backend
+from imagescope_agent.mllms.engine.conversation import Conversation
+from imagescope_agent.mllms.engine.request_queue import Job
+from imagescope_agent.mllms.request import Request
+from imagescope_agent.mllms.transformers_chat import TransformersChat
+from imagescope_agent.prompting import load_prompt
+from imagescope_agent.retrieval.captioning import CAPTION_TOKENS
+from imagescope_agent.retrieval.images import load
+from imagescope_agent.retrieval.indexer import BATCH
+from imagescope_agent.retrieval.protocols import Embedder
+from imagescope_agent.services import Services
+
+#: A search with an open_clip folder and a FAISS file, nothing else: folder, file of vectors, query.
+SEARCH = """
+import json, sys, faiss, numpy as np, open_clip, torch
+from tokenizers import Tokenizer
+folder, vectors, query = sys.argv[1:]
+model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{folder}", precision="fp32", pretrained_text=False)
+words = Tokenizer.from_file(f"{folder}/tokenizer.json")
+start, end, pad = (words.token_to_id(f"<|{name}|>") for name in ("start", "end", "pad"))
+ids = [start, *words.encode(query, add_special_tokens=False).ids, end]
+length = json.load(open(f"{folder}/open_clip_config.json"))["model_cfg"]["text_cfg"]["context_length"]
+index = faiss.read_index(vectors)
+with torch.inference_mode():
+    text = model.eval().encode_text(torch.tensor([ids + [pad] * (length - len(ids))])).numpy()
+print(index.search(text / np.linalg.norm(text), 10))
+"""
+
+
+def search(embedder: Embedder, index: Any, text: str) -> list[int]:
+    """The ten rows of a FAISS index nearest to a text: its vector, and one search."""
+    best: list[int] = index.search(embedder.texts([text]), 10)[1][0].tolist()
+    return best
+
+
+def index(services: Services, files: list[Path]) -> int:
+    """Caption and embed files in batches on the models directly; returns how many captions were written."""
+    model = services.captioner.model
+    assert isinstance(model, TransformersChat)
+    prompt = load_prompt("caption", prompt_set=services.captioner.prompt_set).fill()
+    written = 0
+    for start in range(0, len(files), BATCH):
+        pictures = [load(file) for file in files[start : start + BATCH]]
+        services.embedder.images([picture.image for picture in pictures])
+        asked = [Request(text=prompt, images=(picture.ref(),)).messages() for picture in pictures]
+
+        def caption(
+            backend: Backend, conversations: list[Conversation], asked: list[Any] = asked
+        ) -> list[str]:
+            jobs = [Job(messages=each, caller=None, max_tokens=CAPTION_TOKENS) for each in asked]
+            for job, conversation in zip(jobs, conversations, strict=True):
+                job.conversation = conversation
+            backend.admit(jobs)
+            while backend.running:
+                backend.step()
+            return [job.future.result().text for job in jobs]
+
+        captions = model.engine().run_task(caption, asked).result()
+        services.embedder.texts(captions)
+        written += len(captions)
+    return written
+
+
+def seconds_of(command: list[str]) -> tuple[float, float]:
+    """Seconds of a command that must succeed: by the clock, and of the processor."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{command[:4]} ended with {process.returncode}")
+    return time.perf_counter() - start, used.ru_utime + used.ru_stime
+
+
+def python(*arguments: str) -> list[str]:
+    """The command of a fresh interpreter."""
+    return [sys.executable, *arguments]

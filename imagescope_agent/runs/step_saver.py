@@ -1,0 +1,221 @@
+"""Checkpoints of searches through one open connection: what a step wrote and its checkpoint are one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
+from langgraph.checkpoint.sqlite import SqliteSaver
+
+from imagescope_agent.runs.checkpoints import (
+    PATIENCE,
+    ReadOnly,
+    explained,
+    limit,
+    plain_serializer,
+    require_store,
+    require_writable,
+)
+
+LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
+AGAIN = 0.01  # seconds until a store is asked again while another process writes
+
+
+class StepSaver(SqliteSaver):
+    """Checkpoints in an open SQLite database, for concurrent runs in any event loop.
+
+    What the tasks of a step wrote is held in memory until the step's checkpoint is written with it, or `flush`. A kill
+    loses one step; a power cut may undo the last ones, and never harms the file.
+
+    Args:
+        path: of the database; its schema is checked by the caller.
+    """
+
+    def __init__(self, path: Path) -> None:
+        base = sqlite3.connect(path, timeout=PATIENCE, check_same_thread=False, isolation_level=None)
+        weakref.finalize(self, base.close)
+        super().__init__(base, serde=plain_serializer())
+        self.setup()
+        base.execute("pragma trusted_schema=off")
+        base.execute("pragma synchronous=normal")
+        base.execute("pragma busy_timeout=0")  # it is waited for without blocking the event loop
+        self._waiting: defaultdict[str, list[Callable[[], object]]] = defaultdict(list)
+
+    @contextmanager
+    def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:
+        """A cursor inside the transaction of whoever holds the lock."""
+        cursor = self.conn.cursor()
+        try:
+            yield cursor
+        finally:
+            cursor.close()
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """As `BaseCheckpointSaver.aget_tuple`."""
+        await self.flush(_thread(config))
+        with self.lock:
+            return self.get_tuple(config)
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """As `BaseCheckpointSaver.aput`, with everything that the step wrote."""
+        saved: list[RunnableConfig] = []
+        put = self.put
+        self._waiting[_thread(config)].append(
+            lambda: saved.append(put(config, checkpoint, metadata, new_versions))
+        )
+        await self.flush(_thread(config))
+        return saved[-1]
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """As `BaseCheckpointSaver.aput_writes`, when the step ends."""
+        put = self.put_writes
+        self._waiting[_thread(config)].append(lambda: put(config, writes, task_id, task_path))
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """As `BaseCheckpointSaver.adelete_thread`."""
+        await self._transaction([lambda: self.delete_thread(thread_id)])
+
+    async def flush(self, thread: str) -> None:
+        """Write what waits for a checkpoint of the thread, as after an error."""
+        if waiting := self._waiting.pop(thread, []):
+            await self._transaction(waiting)
+
+    async def _transaction(self, writes: Sequence[Callable[[], object]]) -> None:
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with self.lock:
+                    self.conn.execute("begin immediate")
+                    try:
+                        for write in writes:
+                            write()
+                        self.conn.execute("commit")
+                    except BaseException:
+                        if self.conn.in_transaction:  # a full disk has already rolled it back
+                            self.conn.execute("rollback")
+                        raise
+            except sqlite3.OperationalError as error:
+                if not error.sqlite_errorname.startswith(LOCKED) or time.monotonic() > end:
+                    raise
+                await asyncio.sleep(AGAIN)
+            else:
+                return
+
+    def threads(self) -> list[str]:
+        """The threads, those that were written last at the end."""
+        # ids of checkpoints rise with time
+        query = "select thread_id from checkpoints group by thread_id order by max(checkpoint_id)"
+        with self.lock:
+            return [str(row[0]) for row in self.conn.execute(query)]
+
+    def used(self) -> int:
+        """Bytes of what is kept."""
+        with self.lock:
+            pages, free, size = (
+                self.conn.execute(f"pragma {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return int((pages - free) * size)
+
+
+async def make_room(saver: StepSaver, largest: int, *, keep: str = "") -> int:
+    """Forget the oldest eighth of the threads, and again, until the others take no more than `largest` bytes.
+
+    Args:
+        saver: the store.
+        largest: bytes.
+        keep: a thread that stays whatever its age.
+
+    Returns:
+        How many were forgotten.
+    """
+    forgotten = 0
+    while saver.used() > largest:
+        threads = [name for name in saver.threads() if name != keep]
+        for thread in threads[: max(1, len(threads) // 8)]:
+            await saver.adelete_thread(thread)
+            forgotten += 1
+        if not threads:
+            break
+    return forgotten
+
+
+class RunStore:
+    """The file that searches are kept in, opened once, and anew when it was replaced.
+
+    Args:
+        path: the SQLite file; None keeps nothing.
+        required: whether a place that takes nothing is an error.
+    """
+
+    def __init__(self, path: Path | None, *, required: bool) -> None:
+        self._path, self._required = path, required
+        self._lock = threading.Lock()
+        self._saver: StepSaver | None = None
+        self._opened: tuple[int, ...] = ()
+
+    @asynccontextmanager
+    async def keeping(self, run: str) -> AsyncIterator[tuple[StepSaver | None, str]]:
+        """The checkpoints to keep a run in; None where nothing is kept, and the reason where the place is read-only.
+
+        Raises:
+            ReadOnly: the file cannot be written and is `required`.
+            BadInput: it is no such store.
+        """
+        if self._path is None:
+            yield None, ""
+            return
+        try:
+            saver = self._open(self._path)
+        except ReadOnly as error:
+            if self._required:
+                raise
+            yield None, str(error)
+            return
+        with explained(self._path):
+            await make_room(saver, limit(), keep=run)
+            try:
+                yield saver, ""
+            finally:
+                await saver.flush(run)
+
+    def _open(self, path: Path) -> StepSaver:
+        with explained(path), self._lock:
+            require_writable(path)
+            if self._saver is None or self._opened != _identity(path):
+                require_store(path)
+                self._saver = StepSaver(path)
+                self._opened = _identity(path)
+            return self._saver
+
+
+def _thread(config: RunnableConfig) -> str:
+    return str(config["configurable"]["thread_id"])
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """What tells a file from another of the same name, and a process from one that was forked from it."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
+    return found.st_dev, found.st_ino, os.getpid()
