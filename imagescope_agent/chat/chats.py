@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -66,6 +67,12 @@ class Chats:
     ) -> None:
         self.services = services
         self.store = ConversationStore(services, saver, settings, place, read_only)
+
+    def about(self, services: Services) -> Chats:
+        """The same conversations about an index of the collection that was published since."""
+        newer = copy.copy(self)
+        newer.services, newer.store = services, self.store.about(services)
+        return newer
 
     async def create(self, thread: str | None = None) -> Session:
         """A new conversation.
@@ -141,11 +148,19 @@ class Chats:
                 )
             await self.store.delete(thread)
 
+    async def _delete_unused(self, thread: str, before: datetime) -> bool:
+        """Delete a conversation unless it was used, or deleted, while its lock was awaited."""
+        self.store.require_writable()
+        async with self.store.turn(check_name(thread)):
+            rows = [row for row in await self.list() if row["thread"] == thread]
+            if not rows or datetime.fromisoformat(rows[0]["at"]) >= before:
+                return False
+            await self.store.delete(thread)
+            return True
+
     async def prune(self, days: float) -> Sequence[str]:
         """Delete the conversations that were not used for so many days; their names."""
         before = datetime.now(UTC) - timedelta(days=days)
         with reading(self.store.place):
             old = [row["thread"] for row in await self.list() if datetime.fromisoformat(row["at"]) < before]
-        for thread in old:
-            await self.delete(thread)
-        return old
+        return [thread for thread in old if await self._delete_unused(thread, before)]

@@ -10,15 +10,16 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from imagescope_agent.errors import BackendUnavailable, BadInput
 
 LOCK_TIMEOUT = 300.0  # seconds to wait for a turn of another process
 _PAUSE = 0.02
+_Value = TypeVar("_Value")
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -142,21 +143,26 @@ async def database_lock(saver: Any, name: str, *, timeout: float = LOCK_TIMEOUT)
     """
     digest = hashlib.sha256(name.encode()).digest()
     key, queue = int.from_bytes(digest[:8], "big", signed=True), DatabaseQueue(saver, digest[8:12])
+    held = False
 
     async def attempt() -> bool:
-        if await queue.is_first() and await _fetch(saver, "SELECT pg_try_advisory_lock(%s) AS found", key):
-            return True
-        await queue.join()
-        return False
+        nonlocal held
+        if await queue.is_first():
+            held = bool(await _fetch(saver, "SELECT pg_try_advisory_lock(%s) AS found", key))
+        if not held:
+            await queue.join()
+        return held
 
     try:
-        await _until(attempt, name, timeout)
-    finally:
-        await queue.leave()
-    try:
+        try:
+            # cancelled in a statement, it would not be known whether the session holds the lock, and for ever
+            await _until(lambda: _settled(attempt()), name, timeout)
+        finally:
+            await _settled(queue.leave())
         yield
     finally:
-        await _fetch(saver, "SELECT pg_advisory_unlock(%s) AS found", key)
+        if held:
+            await _settled(_fetch(saver, "SELECT pg_advisory_unlock(%s) AS found", key))
 
 
 class DatabaseQueue:
@@ -202,6 +208,19 @@ async def _fetch(saver: Any, sql: str, *values: Any) -> Any:
         cursor = await saver.conn.execute(sql, values)
         row = await cursor.fetchone()
     return row["found"]
+
+
+async def _settled(work: Coroutine[Any, Any, _Value]) -> _Value:
+    """The value of something that is done to its end, whether or not the task that awaits it is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # the cancellation is what is told
+        raise
 
 
 async def _until(attempt: Callable[[], Awaitable[bool]], name: str, timeout: float) -> None:

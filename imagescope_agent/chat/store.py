@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import os
 import sqlite3
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
@@ -62,7 +64,15 @@ class ConversationStore:
         self._place = str(place)
         self.place = self._place or "this process"
         self._prefix = _prefix(self._place, services.collection.location)
-        self._locks: dict[str, asyncio.Lock] = {}
+        # a lock lives as long as somebody holds or awaits it
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def about(self, services: Services) -> ConversationStore:
+        """The same conversations with an index that was published since: one store, one lock for each of them."""
+        newer = copy.copy(self)
+        newer.services, newer.graph = services, load_graph(GRAPH)(services, checkpointer=self.saver)
+        newer.older = Older(self.saver, newer.graph, self.turns)
+        return newer
 
     def key(self, thread: str) -> str:
         """The thread_id of a conversation; other collections may use the same store."""
@@ -160,7 +170,8 @@ class ConversationStore:
         Raises:
             BackendUnavailable: another process holds it for too long.
         """
-        async with self._locks.setdefault(thread, asyncio.Lock()):
+        local = self._locks.setdefault(thread, asyncio.Lock())
+        async with local:
             if not self._place:
                 yield
                 return

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import signal
+from collections.abc import Callable
 
-from imagescope_agent.commands import path, plain, words
+from imagescope_agent.commands import path, plain, plain_lines, words
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,19 +31,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "several times; the index keeps the patterns until others are given, '' for none",
     )
     parser.add_argument("--out", type=path, help="where to keep the index (default: FOLDER/.imagescope)")
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="go on and keep the index current until Ctrl-C: a line for each image that comes, goes or changes",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Index the folder and say what was done and what was skipped."""
     from imagescope_agent.api import index_folder
 
-    report = index_folder(
-        args.folder,
-        profile=args.profile,
-        out=args.out,
-        exclude=args.exclude,
-        change_profile=args.change_profile,
-    )
-    for line in str(report).split("\n"):
-        print(plain(line))
+    def index() -> None:
+        report = index_folder(
+            args.folder,
+            profile=args.profile,
+            out=args.out,
+            exclude=args.exclude,
+            change_profile=args.change_profile,
+        )
+        print(plain_lines(str(report)), flush=True)
+
+    if args.watch:
+        return _watch(args, index)
+    index()
+    return 0
+
+
+def _watch(args: argparse.Namespace, index: Callable[[], None]) -> int:
+    """Keep the index current until the process is told to stop, which is how it ends well."""
+    from imagescope_agent.ingest.watch import watch
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def tell(line: str) -> None:
+        print(plain(line), flush=True)
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        for _ in watch(args.folder, args.out, index, tell):
+            args.exclude, args.change_profile = None, False  # the index keeps what was given
+    except KeyboardInterrupt:
+        tell("stopped; the index is whole")
     return 0

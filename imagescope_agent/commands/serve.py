@@ -36,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", type=positive, default=300, help="seconds that a request may take (default: 300)"
     )
+    parser.add_argument(
+        "--ui",
+        action="store_true",
+        help="the page of `imagescope ui` too, under /ui/NAME; a collection's key is its password",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
         from imagescope_agent.service.app import create_app, listen
         from imagescope_agent.service.collections import ServedCollection, served_name
         from imagescope_agent.service.keys import check_address, check_separate, read_keys
+        from imagescope_agent.service.page import place_of
     except ImportError as error:
         raise MissingExtra("serving needs an extra: pip install 'imagescope-agent[serve]'") from error
     folders = {served_name(folder): folder for folder in args.collections}
@@ -67,10 +73,13 @@ def run(args: argparse.Namespace) -> int:
         waiting=args.waiting,
         timeout=args.timeout,
         chats=args.store,
+        ui=args.ui,
     )
 
     def ready(address: str) -> None:
         print(f"{address}  (stop with Ctrl-C)", flush=True)
+        for name in folders if args.ui else ():
+            print(address.removesuffix("/docs") + place_of(name) + "/", flush=True)
 
     asyncio.run(listen(app, host=args.host, port=args.port, ready=ready))
     return 0

@@ -42,6 +42,15 @@ class AdmissionQueue:
         self._slots, self._most = asyncio.Semaphore(running), running + waiting
         self.timeout, self.admitted = timeout, 0
 
+    def require_room(self) -> None:
+        """Make sure that one more request may wait.
+
+        Raises:
+            TooBusy: too many wait.
+        """
+        if self.admitted >= self._most:
+            raise TooBusy(f"{self.admitted} requests run or wait; try again in {RETRY_AFTER} seconds")
+
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
         """Wait for a slot and hold it.
@@ -49,8 +58,7 @@ class AdmissionQueue:
         Raises:
             TooBusy: too many wait.
         """
-        if self.admitted >= self._most:
-            raise TooBusy(f"{self.admitted} requests run or wait; try again in {RETRY_AFTER} seconds")
+        self.require_room()
         self.admitted += 1
         try:
             async with self._slots:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -21,7 +22,9 @@ from imagescope_agent.service.collections import Collections, ServedCollection
 from imagescope_agent.service.context import Service
 from imagescope_agent.service.limits import BodyLimit
 from imagescope_agent.service.metrics import Metrics
+from imagescope_agent.service.page import mount_page, require_extra
 from imagescope_agent.service.problems import told
+from imagescope_agent.service.reload import keep_current
 from imagescope_agent.service.routes import images, rerank, runs, search, status, threads
 
 ROUTERS = (status.router, search.router, rerank.router, threads.router, images.router, runs.router)
@@ -38,6 +41,7 @@ def create_app(
     waiting: int = 64,
     timeout: float = 300.0,
     chats: str | None = None,
+    ui: bool = False,
 ) -> FastAPI:
     """The service as an ASGI application.
 
@@ -49,20 +53,24 @@ def create_app(
         waiting: how many more may wait; the next one is answered 429.
         timeout: seconds that a request may take.
         chats: where conversations are kept, as in `imagescope chat --store`.
+        ui: whether each collection has its web page, under /ui/NAME.
 
     Raises:
         BadInput: no collections, or two of the same name.
+        MissingExtra: the page is wanted without the extra `ui`.
     """
     if not served:
         raise BadInput("there is nothing to serve; name at least one indexed folder")
+    if ui:
+        require_extra()
     queue = AdmissionQueue(running, waiting, timeout)
     service = Service(collections=Collections([*served]), queue=queue, metrics=Metrics(queue))
     version = installed_versions(["imagescope-agent"]).get("imagescope-agent", "0")
-    app = FastAPI(title="ImageScope Agent", version=version, lifespan=_open_chats(service, chats))
+    app = FastAPI(title="ImageScope Agent", version=version, lifespan=_lifespan(service, chats, host, ui))
     app.state.service = service
     for router in ROUTERS:
         app.include_router(router)
-    for kind in (ImageScopeError, ClientGone, RequestValidationError, HTTPException):
+    for kind in (ImageScopeError, ClientGone, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer_error)
     app.add_middleware(BodyLimit, most=BODY)
     if is_loopback(host):
@@ -70,19 +78,25 @@ def create_app(
     return app
 
 
-def _open_chats(
-    service: Service, place: str | None
+def _lifespan(
+    service: Service, place: str | None, host: str, ui: bool
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Keeps the conversations of all collections open while the service runs."""
+    """Keeps the conversations of all collections open while the service runs, and their indices current."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             for each in service.collections.by_name.values():
                 each.chats = await stack.enter_async_context(open_chats(each.services, store=place))
+                if ui:
+                    await mount_page(app, each, host, stack)
+            current = asyncio.ensure_future(keep_current(service))
             service.ready = True
-            yield
-            service.ready = False
+            try:
+                yield
+            finally:
+                service.ready = False
+                current.cancel()
 
     return lifespan
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imagescope_agent.api import ImageScope
 from imagescope_agent.chat.chats import Chats
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.judges import JUDGES
 from imagescope_agent.registry import graphs
+from imagescope_agent.retrieval import manifest
 from imagescope_agent.services import Services, open_services, profile_of
+
+if TYPE_CHECKING:
+    from imagescope_agent.chat.page import Page
 
 
 class Unknown(BadInput):
@@ -36,12 +40,20 @@ class ServedCollection:
 
     Attributes:
         chats: its conversations, open while the service runs.
+        profile: which models were asked for; None for those that made the index.
+        stamp: changes when the index is published anew; "" for one that is served as it is.
+        problem: why a newer index is not served; "" where the newest one is.
+        page: the web page, None where there is none.
     """
 
     name: str
     services: Services
     key: str = field(default="", repr=False)
+    profile: str | None = None
+    stamp: str = ""
+    problem: str = ""
     chats: Chats | None = field(default=None, repr=False)
+    page: Page | None = field(default=None, repr=False)
     _scopes: dict[str, ImageScope] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -51,8 +63,29 @@ class ServedCollection:
         Raises:
             BadInput: nothing is indexed there, or an unknown profile.
         """
+        stamp = _stamp(manifest.find(folder))  # before it is read: what is published meanwhile is a change
         services = open_services(profile or profile_of(folder), folder)
-        return cls(name=served_name(folder), services=services, key=key)
+        return cls(name=served_name(folder), services=services, key=key, profile=profile, stamp=stamp)
+
+    def stamp_now(self) -> str:
+        """The stamp of the index as it is on disk; "" where it cannot be seen."""
+        try:
+            return _stamp(self.services.collection.location)
+        except OSError:
+            return ""
+
+    def reopened(self) -> ServedCollection:
+        """The same collection with the index as it is on disk now; its conversations are not open.
+
+        Raises:
+            BadInput: it cannot be used.
+            OSError: it cannot be read.
+        """
+        place = self.services.collection.location
+        stamp = self.stamp_now()
+        services = open_services(self.profile or profile_of(place), place)
+        services.collection.takes_files = self.services.collection.takes_files
+        return replace(self, services=services, stamp=stamp, problem="", chats=None, page=None, _scopes={})
 
     def scope(self, graph: str | None = None) -> ImageScope:
         """Searches with a graph by name, the profile's own when None; code of the caller's choice is never imported.
@@ -99,6 +132,12 @@ class ServedCollection:
             str(each) for each in (collection.folder, collection.location, collection.location.resolve())
         }
         return sorted(places, key=len, reverse=True)
+
+
+def _stamp(index: Path) -> str:
+    """Changes when another manifest takes the place of this one."""
+    status = (index / manifest.MANIFEST).stat()
+    return f"{status.st_ino}:{status.st_mtime_ns}:{status.st_size}"
 
 
 def served_name(folder: Path) -> str:

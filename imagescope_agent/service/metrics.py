@@ -33,6 +33,9 @@ class Metrics:
         self._notes = Counter(
             "imagescope_notes_total", "Notes of results", ["step", "kind"], registry=self.registry
         )
+        self._reloads = Counter(
+            "imagescope_reloads_total", "Newer indices", ["outcome"], registry=self.registry
+        )
         waiting = Gauge("imagescope_requests_admitted", "Requests that run or wait", registry=self.registry)
         waiting.set_function(lambda: queue.admitted)
 
@@ -43,6 +46,10 @@ class Metrics:
         """
         route = getattr(request.scope.get("route"), "path", "other")
         self._requests.labels(route, outcome).inc()
+
+    def reloaded(self, outcome: str) -> None:
+        """Count a newer index: "ok", or "failed" where the one before stays in use."""
+        self._reloads.labels(outcome).inc()
 
     def searched(self, usage: Mapping[str, Any], notes: list[Mapping[str, str]]) -> None:
         """Count what a search cost and which of its answers were degraded."""

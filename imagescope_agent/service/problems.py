@@ -35,4 +35,4 @@ def told(error: Exception, collections: Collections) -> tuple[int, str, str]:
     for kind, status_code, name in STATUS:
         if isinstance(error, kind):
             return status_code, name, " ".join(collections.public(str(error)).split())
-    raise error
+    return 500, "internal", "the service failed at this request; its own log says why"

@@ -111,6 +111,7 @@ class SayRequest(_Request):
 
     message: Text
     image: str | None = Field(default=None, description=f"a new reference: {IMAGE}")
+    begin: bool = Field(default=False, description="begin the conversation where there is none of that name")
 
 
 class RankRequest(_Request):

@@ -85,6 +85,75 @@ def test_conversations_that_were_not_used_for_long_can_go(world: Any, store: str
     asyncio.run(story())
 
 
+def test_a_conversation_used_again_at_the_last_moment_stays(world: Any, store: str) -> None:
+    async def story() -> tuple[Any, list[str]]:
+        async with open_chats(talking(world), store=store) as chats:
+            session = await chats.create("busy")
+            await session.say("a red square")
+            async with chats.store.turn("busy"):  # a turn runs while the conversation is found to be old
+                pruning = asyncio.create_task(chats.prune(0))
+                await asyncio.sleep(0.1)
+                key = chats.store.key("busy")
+                await chats.store.turns._update(key, "about = ?", '{"at": "9999-01-01T00:00:00+00:00"}')
+            return await pruning, [row["thread"] for row in await chats.list()]
+
+    assert asyncio.run(story()) == ([], ["busy"])
+
+
+def test_a_branch_has_the_turns_that_it_names_or_is_not_begun(world: Any, store: str) -> None:
+    async def story() -> list[str]:
+        async with open_chats(talking(world), store=store) as chats:
+            session = await chats.create("one")
+            await session.say("a red square")
+            turns, copy = chats.store.turns, chats.store.turns.copy
+
+            async def late(*given: Any) -> bool:
+                await session.undo()  # between the look at the conversation and the copy
+                return await copy(*given)
+
+            turns.copy = late  # type: ignore[method-assign]
+            with pytest.raises(BadInput, match="taken back"):
+                await session.branch(1, thread="other")
+            return [row["thread"] for row in await chats.list()]
+
+    assert asyncio.run(story()) == ["one"]
+
+
+def test_locks_of_conversations_are_not_kept(world: Any, store: str) -> None:
+    async def story() -> int:
+        async with open_chats(talking(world), store=store) as chats:
+            for number in range(5):
+                await chats.create(f"n{number}")
+            return len(chats.store._locks)
+
+    assert asyncio.run(story()) == 0
+
+
+def test_a_cancelled_wait_leaves_no_lock_behind(world: Any, store: str) -> None:
+    """Whenever a turn is cancelled, another connection can hold the conversation afterwards."""
+
+    async def story() -> None:
+        async with (
+            open_chats(talking(world), store=store) as mine,
+            open_chats(talking(world), store=store) as yours,
+        ):
+
+            async def hold() -> None:
+                async with mine.store.turn("t"):
+                    await asyncio.sleep(60)
+
+            for steps in range(12):
+                task = asyncio.create_task(hold())
+                for _ in range(steps):  # cancelled after so many steps of the event loop
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait({task})
+                async with asyncio.timeout(20), yours.store.turn("t"):
+                    pass
+
+    asyncio.run(story())
+
+
 def test_a_turn_of_another_process_is_waited_for_and_then_told_in_one_line(tmp_path: Path) -> None:
     async def story() -> list[str]:
         order = []

@@ -22,6 +22,7 @@ from imagescope_agent.chat.storage.kept import (
     unpack,
     without_turn,
 )
+from imagescope_agent.errors import BadInput
 from imagescope_agent.records import NoteDict
 from imagescope_agent.state import Turn, Verdicts, merge_verdicts, new_conversation
 
@@ -137,7 +138,11 @@ class TurnTable:
             await _touch(execute, thread, number - 1, {**last, "at": _now()})
 
     async def copy(self, thread: str, number: int, other: str, about: Mapping[str, Any]) -> bool:
-        """Begin a conversation with the first turns of another; False where there is one of that name."""
+        """Begin a conversation with the first turns of another; False where there is one of that name.
+
+        Raises:
+            BadInput: one of these turns was taken back meanwhile; nothing is begun.
+        """
         async with self.database.transaction() as execute:
             if not await _create(execute, other, about):
                 return False
@@ -146,6 +151,9 @@ class TurnTable:
                 "from imagescope_turns where thread = ? and number <= ?",
                 other, thread, number,
             )  # fmt: skip
+            copied = await execute("select count(*) from imagescope_turns where thread = ?", other)
+            if copied[0][0] != number:
+                raise BadInput(f"turn {number} was taken back just now; look at the conversation again")
             await _touch(execute, other, number, {**await _messages(execute, other, number), "at": _now()})
         return True
 

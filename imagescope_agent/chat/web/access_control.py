@@ -130,7 +130,9 @@ class AccessControl:
             await self.app(scope, receive, send)
             return
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        cookies, path = cookies_of(headers.get(b"cookie", "")), scope["path"]
+        # below the place that the page has in another application
+        path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
+        cookies = cookies_of(headers.get(b"cookie", ""))
         if path.rstrip("/") in CLOSED:
             await refuse(send, 404, "there is no such page")
         elif scope["method"] not in READING and is_foreign(headers):

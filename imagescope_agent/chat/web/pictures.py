@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 
-def add_picture_routes(app: FastAPI, collection: FolderCollection) -> None:
+def add_picture_routes(app: FastAPI, shown: Callable[[], FolderCollection]) -> None:
     """Serve what the page shows and nothing else, behind the same access control.
+
+    `shown` gives the collection of the page, which may be one that was indexed anew since.
 
     An image is encoded anew; `?download=1` gives its file as it was indexed, which no browser opens by itself.
     """
@@ -30,16 +33,16 @@ def add_picture_routes(app: FastAPI, collection: FolderCollection) -> None:
 
     async def picture(request: Request) -> Response:
         name = str(request.path_params["name"])
-        return await answer(name if name in collection else "", "download" in request.query_params)
+        return await answer(name if name in shown() else "", "download" in request.query_params)
 
     async def upload(request: Request) -> Response:
-        name = collection.location.resolve() / UPLOADS / str(request.path_params["name"])
+        name = shown().location.resolve() / UPLOADS / str(request.path_params["name"])
         return await answer(str(name), "download" in request.query_params)
 
     async def answer(name: str, download: bool) -> Response:
         read = original if download else large
         try:
-            content = await asyncio.to_thread(read, name, collection)
+            content = await asyncio.to_thread(read, name, shown())
         except (ImageScopeError, OSError, ValueError, RuntimeError):
             return Response("there is no such picture\n", 404, media_type="text/plain")
         if not download:

@@ -122,10 +122,12 @@ def make_app(  # what stands before what, in one view
     from imagescope_agent.chat.web.pictures import add_picture_routes
 
     app = FastAPI(openapi_url=None)
-    add_picture_routes(app, chats.services.collection)
+    page = Page(chats, apart=password is not None, named=isinstance(password, Mapping))
+    app.state.page = page
+    add_picture_routes(app, lambda: page.chats.services.collection)
     gradio.mount_gradio_app(
         app,
-        Page(chats, apart=password is not None, named=isinstance(password, Mapping)).blocks(),
+        page.blocks(),
         path="/",
         server_name=host,
         server_port=port,

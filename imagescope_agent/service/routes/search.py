@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from imagescope_agent.errors import BadInput, ImageScopeError
@@ -27,6 +27,7 @@ from imagescope_agent.service.schemas import (
     SearchRequest,
     SearchResponse,
 )
+from imagescope_agent.service.streaming import Emit, streamed
 
 router = APIRouter(prefix="/v1", tags=["search"])
 RANKINGS = ("ranking_retrieve", "ranking_verify", "ranking")  # what a step may change, shown when it ends
@@ -56,42 +57,30 @@ async def batch(asked: BatchRequest, request: Request, service: ServiceDep, key:
     return await service.run(request, all_of_them())
 
 
-@router.post("/search/stream", response_class=EventSourceResponse)
+def _require_allowed(asked: SearchRequest, service: ServiceDep, key: KeyDep) -> None:
+    """Refuse a stream by its status, before it begins."""
+    service.collections.find(asked.collection, key)
+    service.queue.require_room()
+
+
+@router.post("/search/stream", response_class=EventSourceResponse, dependencies=[Depends(_require_allowed)])
 async def stream(
     asked: SearchRequest, request: Request, service: ServiceDep, key: KeyDep
 ) -> AsyncIterator[ServerSentEvent]:
     """As /v1/search, told as server-sent events: `run`, `step` as each ends, then `result` or `error`."""
-    service.collections.find(asked.collection, key)
-    run = asked.run or uuid.uuid4().hex
-    events: asyncio.Queue[ServerSentEvent] = asyncio.Queue()
-    yield ServerSentEvent(event="run", data={"run": run})
+    asked = asked.model_copy(update={"run": asked.run or uuid.uuid4().hex})
 
-    def progress(step: str, update: Mapping[str, Any]) -> None:
-        shown = {name: update[name][:SHOWN] for name in RANKINGS if update.get(name)}
-        events.put_nowait(ServerSentEvent(event="step", data={"step": step, **shown}))
+    async def work(emit: Emit) -> tuple[str, dict[str, Any]]:
+        def progress(step: str, update: Mapping[str, Any]) -> None:
+            shown = {name: update[name][:SHOWN] for name in RANKINGS if update.get(name)}
+            emit("step", {"step": step, **shown})
 
-    async def work() -> None:
-        try:
-            found = await service.run(
-                request,
-                searched(service, key, asked.model_copy(update={"run": run}), progress),
-            )
-            events.put_nowait(ServerSentEvent(event="result", data=found.model_dump(mode="json")))
-        except ImageScopeError as error:
-            _, kind, message = told(error, service.collections)
-            events.put_nowait(ServerSentEvent(event="error", data={"type": kind, "message": message}))
+        found = await searched(service, key, asked, progress)
+        return "result", found.model_dump(mode="json")
 
-    task = asyncio.ensure_future(work())
-    try:
-        while not (task.done() and events.empty()):
-            next_event = asyncio.ensure_future(events.get())
-            await asyncio.wait({task, next_event}, return_when=asyncio.FIRST_COMPLETED)
-            if next_event.done():
-                yield next_event.result()
-            else:
-                next_event.cancel()
-    finally:
-        task.cancel()
+    yield ServerSentEvent(event="run", data={"run": asked.run})
+    async for event in streamed(service, request, work):
+        yield event
 
 
 async def searched(

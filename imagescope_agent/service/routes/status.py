@@ -37,7 +37,12 @@ async def metrics(service: ServiceDep) -> Response:
 async def collections(service: ServiceDep, key: KeyDep) -> dict[str, Any]:
     """The collections that the key opens, and what may be asked of them."""
     found = [
-        {"name": each.name, "images": len(each.services.collection), "profile": each.services.profile}
+        {
+            "name": each.name,
+            "images": len(each.services.collection),
+            "profile": each.services.profile,
+            "problem": each.public(each.problem),
+        }
         for each in service.collections.visible(key)
     ]
     return {"collections": found, "graphs": [*graphs()], "judges": [*JUDGES]}

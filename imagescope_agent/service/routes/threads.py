@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from imagescope_agent.chat.chats import Chats
 from imagescope_agent.chat.session import Session, check_name
+from imagescope_agent.chat.turn_runner import Progress
 from imagescope_agent.errors import BackendUnavailable
 from imagescope_agent.service import pictures
 from imagescope_agent.service.collections import ServedCollection, Unknown
@@ -21,6 +24,7 @@ from imagescope_agent.service.schemas import (
     ThreadRequest,
     ThreadResponse,
 )
+from imagescope_agent.service.streaming import Emit, streamed
 
 router = APIRouter(prefix="/v1/threads", tags=["conversations"])
 
@@ -56,13 +60,38 @@ async def say(
     served: CollectionDep, thread: str, asked: SayRequest, request: Request, service: ServiceDep
 ) -> dict[str, Any]:
     """Run one turn: anything in words, an answer, "like 3", with a new reference or not."""
-    session = await _found(served, thread)
+    return await service.run(request, _said(served, thread, asked))
 
-    async def turn() -> dict[str, Any]:
-        image = await asyncio.to_thread(pictures.reference, asked.image, served.services.collection)
-        return _turn(served, await session.say(asked.message, image))
 
-    return await service.run(request, turn())
+async def _require_there(served: CollectionDep, thread: str, asked: SayRequest, service: ServiceDep) -> None:
+    """Refuse a stream by its status, before it begins."""
+    service.queue.require_room()
+    if not asked.begin:
+        await _found(served, thread)
+
+
+@router.post(
+    "/{thread}/say/stream", response_class=EventSourceResponse, dependencies=[Depends(_require_there)]
+)
+async def say_stream(
+    served: CollectionDep, thread: str, asked: SayRequest, request: Request, service: ServiceDep
+) -> AsyncIterator[ServerSentEvent]:
+    """As `say`, told as server-sent events: `step` as each ends, then `turn` or `error`."""
+
+    async def work(emit: Emit) -> tuple[str, dict[str, Any]]:
+        return "turn", await _said(served, thread, asked, lambda step: emit("step", {"step": step}))
+
+    async for event in streamed(service, request, work):
+        yield event
+
+
+async def _said(
+    served: ServedCollection, thread: str, asked: SayRequest, progress: Progress | None = None
+) -> dict[str, Any]:
+    chats = _chats(served)
+    session = await (chats.get(thread) if asked.begin else _found(served, thread))
+    image = await asyncio.to_thread(pictures.reference, asked.image, served.services.collection)
+    return _turn(served, await session.say(asked.message, image, progress=progress))
 
 
 @router.post("/{thread}/like")
