@@ -31,6 +31,11 @@ async def caption_images(captioner: Role, requests: Sequence[Request]) -> list[R
     return [_description(reply) for reply in replies]
 
 
+def one_line(text: str) -> str:
+    """A caption as it is kept."""
+    return " ".join(text.split())
+
+
 def _description(reply: Reply) -> Reply:
     problem = says_nothing(reply.text) if reply.text else ""
     return replace(reply, text="", problem=reply.unusable(problem)) if problem else reply
