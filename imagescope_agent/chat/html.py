@@ -21,6 +21,7 @@ STEPS = {  # node -> its label in the progress
     "describe": "reference described",
     "understand": "understood",
     "fold": "folded in",
+    "filter": "filter read",
     "retrieve": "searched",
     "predicates": "checks chosen",
     "verify": "verified",
@@ -112,6 +113,11 @@ def gallery(
     if turn is None:
         cards = [_sample(name, picture(name), folder) for name in samples]
         return f'<div class="is-wanted">Some of the pictures</div><div class="is-grid">{"".join(cards)}</div>'
+    if not turn["results"] and turn.get("where"):
+        return (
+            f'<div class="is-empty"><h2>No picture matches</h2><p>{_filter(turn)}</p><p>Remove the filter, '
+            "or say another one.</p></div>"
+        )
     if not turn["results"]:
         return (
             '<div class="is-empty"><h2>Nothing is left to show</h2><p>Every picture was rejected. '
@@ -127,9 +133,17 @@ def gallery(
     like = turn["reference"] and picture(turn["reference"])
     image = f'<img src="{like}" alt="the reference">' if like else ""
     return (
-        f'<div class="is-wanted">{image}<span>Looking for <b>{_text(turn["request"])}</b></span></div>'
+        f'<div class="is-wanted">{image}<span>Looking for <b>{_text(turn["request"])}</b>{_filter(turn)}</span></div>'
         f'<div class="is-grid">{"".join(cards)}</div><div class="is-more">{more}</div>{told}'
     )
+
+
+def _filter(turn: Turn) -> str:
+    """The filter of a turn, with a button that removes it; "" without one."""
+    if not (where := turn.get("where")):
+        return ""
+    remove = '<button data-say="/where" aria-label="remove the filter">✕</button>'
+    return f' only where <code class="is-filter">{_text(where)}</code> {remove}'
 
 
 def progress(done: Sequence[str], *, working: bool, seconds: float = 0.0) -> str:

@@ -46,12 +46,10 @@ class FolderCollection:
         folder: the images.
         location: the folder of the index.
         ids: relative POSIX paths, sorted.
-        captions: id -> caption, "" where the captioner gave none.
-        uncaptioned: ids whose caption is not made yet.
-        fields: what images may be filtered by.
+        captions: id -> caption, "" where the captioner gave none or (`uncaptioned`) was not asked yet.
         skipped: what the indexer left out, and why.
-        spaces: the vector spaces by name.
-        embedder_weights, captioner_weights: what the index was made with.
+        spaces, fields: the vector spaces by name, and what images may be filtered by.
+        embedder_weights, captioner_weights, captions_wanted: as the index was made (see `manifest.Manifest`).
         takes_files: whether a reference may be any image file of this machine; a graph server sets it to False.
         merges_copies: whether files of equal content count as one image; not in the evaluation, as published protocols.
     """
@@ -185,12 +183,7 @@ class FolderCollection:
         return picture
 
     def reference(self, name: str) -> LoadedImage:
-        """The image of an id, or of a file elsewhere where `takes_files`; read again only if the file may have changed.
-
-        Raises:
-            BadInput: neither an id nor such a file.
-            ImageProblem: as `picture`; the file is no image.
-        """
+        """See `protocols.Collection`; read again only if the file may have changed."""
         if name in self or not self.takes_files:
             return self.picture(name)
         return self._loaded.get(Path(name), lambda: load(Path(name)))
@@ -207,16 +200,14 @@ class FolderCollection:
             for name in self._ids_of.get(each.key, ())
             if name in self.uncaptioned
         }
-        told = {name: each.words for name, each in new.items() if each.caption}
         if isinstance(self._vectors, UpdatableStore):
-            self._vectors.update(CAPTION, told)
+            self._vectors.update(CAPTION, {name: each.words for name, each in new.items() if each.caption})
         self.captions |= {name: each.caption for name, each in new.items()}
         self.uncaptioned -= new.keys()
 
-    @property
-    def field_kinds(self) -> Mapping[str, str]:
+    def describe_fields(self) -> Mapping[str, str]:
         """See `protocols.Collection`."""
-        return self.fields.kinds
+        return self.fields.describe()
 
     def matching(self, where: str) -> npt.NDArray[np.bool_]:
         """See `protocols.Collection`."""

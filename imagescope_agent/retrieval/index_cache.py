@@ -26,26 +26,14 @@ from imagescope_agent.common.untrusted import (
     require_tables_only,
 )
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval.index_rows import Content, File, digest_of, is_vector, row_of
+from imagescope_agent.retrieval import index_rows
+from imagescope_agent.retrieval.index_rows import Content, File
 from imagescope_agent.retrieval.lazy_captions import FoundCaption
 from imagescope_agent.retrieval.manifest import MANIFEST, Entry, require_ours
 from imagescope_agent.retrieval.vectors import Vectors
 
 JOURNAL = "journal.sqlite"
-_VERSION = 2
-_FIELDS = "CREATE TABLE IF NOT EXISTS fields (key TEXT PRIMARY KEY, value TEXT NOT NULL)"
-_TABLES = {
-    "recipe": {"name"},
-    "contents": {"key", "caption"},
-    "files": {"id", "stamp", "key"},
-}
 _CHUNK = 1024
-_SCHEMA = (
-    "CREATE TABLE recipe (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE contents (key TEXT PRIMARY KEY, caption TEXT, image BLOB, words BLOB, digest TEXT)",
-    "CREATE TABLE files (id TEXT PRIMARY KEY, stamp TEXT NOT NULL, key TEXT NOT NULL)",
-    f"PRAGMA user_version = {_VERSION}",
-)
 
 
 class IndexBusy(BadInput):
@@ -116,8 +104,10 @@ class IndexCache:
         first: list[tuple[str, int]] = []
         with storing(self._out), self._transaction():
             for row, key, caption, image, words, kept in self._db.execute(query):
-                found = digest_of(key, caption, image, words)
-                whole = found is not None and all(is_vector(blob, dimension) for blob in (image, words))
+                found = index_rows.digest_of(key, caption, image, words)
+                whole = found is not None and all(
+                    index_rows.is_vector(blob, dimension) for blob in (image, words)
+                )
                 if not whole or kept not in (None, found):
                     damaged.append((row,))
                 elif kept is None:
@@ -164,11 +154,11 @@ class IndexCache:
                 if (image := self.image(each.key)) is None:
                     continue
                 words = each.words if each.caption else image
-                row = row_of(Content(key=each.key, caption=each.caption, image=image, words=words))
+                row = index_rows.row_of(Content(key=each.key, caption=each.caption, image=image, words=words))
                 query = (
                     "UPDATE contents SET caption = ?, words = ?, digest = ? WHERE key = ? AND caption IS NULL"
                 )
-                self._db.execute(query, (each.caption, row[-1], digest_of(*row), each.key))
+                self._db.execute(query, (each.caption, row[-1], index_rows.digest_of(*row), each.key))
 
     def any_caption(self) -> bool:
         """Whether any content has a caption that is not empty."""
@@ -181,7 +171,7 @@ class IndexCache:
         with storing(self._out), self._transaction():
             self._db.executemany(
                 "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?)",
-                [(*row, digest_of(*row)) for row in map(row_of, contents)],
+                [(*row, index_rows.digest_of(*row)) for row in map(index_rows.row_of, contents)],
             )
             self._db.executemany(
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?)", [(f.id, f.stamp, f.key) for f in files]
@@ -232,7 +222,7 @@ class IndexCache:
 
     def _require_ours(self) -> None:
         try:
-            require_own_tables(self._db, _TABLES)
+            require_own_tables(self._db, index_rows.TABLES)
         except NotOurs as error:
             raise BadInput(
                 f"{str(self._out / JOURNAL)!r} is somebody else's; choose another folder with --out"
@@ -241,14 +231,14 @@ class IndexCache:
     def _prepare(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == 0:
-            for statement in _SCHEMA:
+            for statement in index_rows.SCHEMA:
                 self._db.execute(statement)
         elif version == 1:
             self._db.execute("ALTER TABLE contents ADD COLUMN digest TEXT")
-            self._db.execute(f"PRAGMA user_version = {_VERSION}")
-        elif version != _VERSION:
+            self._db.execute(f"PRAGMA user_version = {index_rows.VERSION}")
+        elif version != index_rows.VERSION:
             raise _damaged(self._out)
-        self._db.execute(_FIELDS)  # of a later date, and nothing in it is missed
+        self._db.execute(index_rows.FIELDS)  # of a later date, and nothing in it is missed
 
     def _any_files(self) -> bool:
         try:

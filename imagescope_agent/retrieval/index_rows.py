@@ -1,4 +1,4 @@
-"""Rows of the index cache: what is kept of a content, and how damage to it is seen."""
+"""Tables and rows of the index cache: what is kept of a content, and how damage to it is seen."""
 
 from __future__ import annotations
 
@@ -8,6 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from imagescope_agent.retrieval.vectors import Vectors, fits
+
+VERSION = 2
+FIELDS = "CREATE TABLE IF NOT EXISTS fields (key TEXT PRIMARY KEY, value TEXT NOT NULL)"
+TABLES = {
+    "recipe": {"name"},
+    "contents": {"key", "caption"},
+    "files": {"id", "stamp", "key"},
+}
+SCHEMA = (
+    "CREATE TABLE recipe (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE contents (key TEXT PRIMARY KEY, caption TEXT, image BLOB, words BLOB, digest TEXT)",
+    "CREATE TABLE files (id TEXT PRIMARY KEY, stamp TEXT NOT NULL, key TEXT NOT NULL)",
+    f"PRAGMA user_version = {VERSION}",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,13 +15,7 @@ from imagescope_agent.errors import BadInput, ImageScopeError
 from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.records import note, total_usage
-from imagescope_agent.retrieval import manifest
-from imagescope_agent.retrieval.captioning import (
-    caption_images,
-    no_caption,
-    one_line,
-    require_some,
-)
+from imagescope_agent.retrieval import captioning, manifest
 from imagescope_agent.retrieval.images import (
     ImageFile,
     ImageProblem,
@@ -76,7 +70,7 @@ async def build(  # over forty lines for its arguments
         store: where the vectors go, as `stores.open_store` takes it.
         only: ids to index, for a gallery that is a part of the folder; None is all of it.
         exclude: patterns of what to leave out (see `Excluded`), which the index keeps; None is those it has.
-        captions: "all" images get one now, "lazy": those that searches reach, "none"; None is as the index was made.
+        captions: which images get one (see `captioning.captions_wanted`).
         batch: images that are captioned and embedded at once; memory grows with it and not with the folder.
         progress: a bar on standard error; None shows it on a terminal only.
 
@@ -90,17 +84,16 @@ async def build(  # over forty lines for its arguments
         manifest.patterns_of(folder, out) if exclude is None else tuple(p for p in exclude if p.strip())
     )
     found, skipped = find_images(folder, out, only, patterns)
-    if captions not in (None, *manifest.CAPTIONS):
-        raise BadInput(f"captions is {captions!r}; give one of {', '.join(manifest.CAPTIONS)}")
     out, backend = out if out is not None else folder / manifest.FOLDER_INDEX, open_store(store)
     if out.absolute().is_relative_to(folder.absolute()):  # else the user chose the place
         manifest.require_no_way_out(out, folder)
+    captions = captioning.captions_wanted(out, captions)
     manifest.folder_as_stored(folder, out)  # a name that cannot be kept is told before any model is asked
     hidden = None if progress is None else not progress
     with IndexCache(out) as cache, tqdm(total=len(found), unit="image", disable=hidden) as bar:
         index_run = _IndexRun(
             *(folder, out, cache, embedder, captioner, captioner_weights, profile, store, backend),
-            *(prompt, batch, bar, skipped, patterns, captions or manifest.captions_of(out)),
+            *(prompt, batch, bar, skipped, patterns, captions),
         )
         await index_run.process(found)
         index_run.publish()
@@ -283,15 +276,15 @@ class _IndexRun:
         problems: dict[str, ImageScopeError | None] = {}
         if asked:
             requests = [Request(text=self.prompt, images=(picture.ref(),)) for picture in asked]
-            replies = await caption_images(self.captioner, requests)
-            require_some(replies, before=self.cache.any_caption())
+            replies = await captioning.caption_images(self.captioner, requests)
+            captioning.require_some(replies, before=self.cache.any_caption())
             for picture, reply in zip(asked, replies, strict=True):
-                captions[picture.key] = one_line(reply.text)
+                captions[picture.key] = captioning.one_line(reply.text)
                 problems[picture.key] = reply.problem
                 self.notes += [{**note, "step": "caption"} for note in reply.notes]
             self.usage = total_usage([self.usage, *(reply.usage for reply in replies)])
         self.notes += [
-            no_caption(file.id, problems.get(file.key))
+            captioning.no_caption(file.id, problems.get(file.key))
             for file in self._files
             if captions.get(file.key) == ""
         ]

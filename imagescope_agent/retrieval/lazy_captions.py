@@ -7,6 +7,7 @@ the first caption of a content stays. It is read when a collection is opened.
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -50,7 +51,9 @@ def recipe_of(embedder: str, captioner: str, prompt: str | None = None) -> str:
     )
 
 
-def found_captions(location: Path, recipe: str, dimension: int) -> list[FoundCaption]:
+def found_captions(
+    location: Path, recipe: str, dimension: int, *, keys: Sequence[str] | None = None
+) -> list[FoundCaption]:
     """The captions that searches made.
 
     Rows that do not match their digest are left out: their captions are made again.
@@ -59,6 +62,7 @@ def found_captions(location: Path, recipe: str, dimension: int) -> list[FoundCap
         location: the folder of the index.
         recipe: what made them, or the beginning of it.
         dimension: of the vectors.
+        keys: of which contents; None for all.
 
     Raises:
         BadInput: the file is damaged, or something else bears its name.
@@ -71,7 +75,9 @@ def found_captions(location: Path, recipe: str, dimension: int) -> list[FoundCap
             require_tables_only(base)
             require_own_tables(base, _TABLES, there=True)
             query = "SELECT key, caption, words, digest FROM captions WHERE substr(recipe, 1, ?) = ?"
-            rows = list(base.execute(query, (len(recipe), recipe)))
+            some = "" if keys is None else " AND key IN (SELECT value FROM json_each(?))"
+            given = () if keys is None else (json.dumps(keys),)
+            rows = list(base.execute(query + some, (len(recipe), recipe, *given)))
     except sqlite3.Error as error:
         raise BadInput(
             f"{str(location / FILE)!r} is damaged ({error}); delete it, its captions are made again when needed"

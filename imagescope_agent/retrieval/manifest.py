@@ -277,14 +277,6 @@ def patterns_of(folder: Path, out: Path | None) -> tuple[str, ...]:
         return ()
 
 
-def captions_of(out: Path) -> str:
-    """Which images of an index get a caption; all where there is no readable index."""
-    try:
-        return read(out).captions if (out / MANIFEST).is_file() else CAPTIONS[0]
-    except (OSError, BadInput):
-        return CAPTIONS[0]
-
-
 def damaged(out: Path, why: str) -> BadInput:
     """The error for an index that cannot be used as it is."""
     return BadInput(

@@ -173,6 +173,8 @@ class StoreBackend(Protocol):
 class Collection(Protocol):
     """A collection as the nodes of a graph see it: ids, captions, images, and search over its vectors.
 
+    Methods that take an id raise BadInput where the collection has none of that name.
+
     Attributes:
         takes_files: whether a reference may be an image file outside the collection.
         merges_copies: whether files of one content are one image: found once, left out together.
@@ -208,11 +210,7 @@ class Collection(Protocol):
         """The id of the image whose content has this hash (the first of equal ones), "" when there is none."""
 
     def key(self, name: str) -> str:
-        """The sha256 of an image's content.
-
-        Raises:
-            BadInput: no such id.
-        """
+        """The sha256 of an image's content."""
 
     def require_weights(self, weights: str, space: str = IMAGE) -> None:
         """Check that queries embedded with these weights may be compared with the vectors of a space.
@@ -222,11 +220,7 @@ class Collection(Protocol):
         """
 
     def caption(self, name: str) -> str:
-        """The caption of an image, "" where there is none.
-
-        Raises:
-            BadInput: no such id.
-        """
+        """The caption of an image, "" where there is none."""
 
     @property
     def uncaptioned(self) -> Set[str]:
@@ -235,9 +229,8 @@ class Collection(Protocol):
     def add_captions(self, found: Iterable[FoundCaption]) -> None:
         """Use captions that were made since, for search too where the store takes them; what has one keeps it."""
 
-    @property
-    def field_kinds(self) -> Mapping[str, str]:
-        """What images may be filtered by, and the kind of each."""
+    def describe_fields(self) -> Mapping[str, str]:
+        """The fields that say something of some image, in words for a model; none without dates, places or own ones."""
 
     def matching(self, where: str) -> npt.NDArray[np.bool_]:
         """Whether each image matches a filter (see `metadata.where`): (n,), in order of ids.
@@ -263,11 +256,7 @@ class Collection(Protocol):
         """
 
     def image_vector(self, name: str) -> Vectors:
-        """The image's vector, (d,) float32, unit length.
-
-        Raises:
-            BadInput: no such id.
-        """
+        """The image's vector, (d,) float32, unit length."""
 
     def search(
         self,

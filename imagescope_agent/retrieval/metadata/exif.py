@@ -22,6 +22,7 @@ FIELDS: dict[str, Kind] = {
     "lat": "number",
     "lon": "number",
 }
+MEASURES = ("width", "height", "bytes")  # every image has them
 _SIDEWAYS = range(5, 9)  # EXIF orientations that swap width and height
 _STAMP = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)\0*", re.ASCII)
 _DATES = (ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from cachetools import LRUCache
 
-from imagescope_agent.errors import BadInput, suggest
+from imagescope_agent.errors import BadInput, shorten, suggest
 from imagescope_agent.retrieval.metadata import exif
 from imagescope_agent.retrieval.metadata.kinds import Kind, normal
 from imagescope_agent.retrieval.metadata.mask import Mask, mask_of
@@ -20,6 +20,7 @@ from imagescope_agent.retrieval.metadata.where import parse_where
 
 #: Fields of every index, from the ids and captions.
 ALWAYS: dict[str, Kind] = {"id": "text", "folder": "text", "name": "text", "caption": "text"}
+SHOWN_WORDS = 12  # values of a text that a model is shown
 KEPT_MASKS = 16  # filters of which the images are remembered: those of a conversation's turns are the same
 
 
@@ -84,6 +85,20 @@ class Fields:
         values = {name: self._table.column(name).value(row) for name in self._table.kinds}
         return {name: value for name, value in values.items() if value is not None}
 
+    def describe(self) -> dict[str, str]:
+        """What a filter may name, in words for a model: each field that says something of some image.
+
+        None where the images have neither dates nor cameras nor places nor fields of the user's.
+        """
+        told = {name for name in (self._table.kinds if self._table else ()) if name not in exif.MEASURES}
+        known = [name for name in sorted(told) if self.column(name).known.any()]
+        folders = len(self.column("folder").words) > 1
+        return (
+            {name: _range(self.column(name)) for name in (*known, *(("folder",) if folders else ()))}
+            if known
+            else {}
+        )
+
     def _unknown(self, name: str) -> BadInput:
         if self._table is None:
             which = "has no" if name in exif.FIELDS else "may have a"
@@ -95,6 +110,18 @@ class Fields:
             f"there is no field {name!r}; {suggest(name, self.kinds)} (own fields stand in metadata.jsonl, "
             "metadata.csv or metadata.parquet beside the images)"
         )
+
+
+def _range(column: Column) -> str:
+    """The kind of a field and what its values are like."""
+    if column.kind in ("text", "list"):
+        said = ", ".join(repr(shorten(word, 40)) for word in column.words[:SHOWN_WORDS])
+        return f"{column.kind}, such as {said}"
+    if column.kind == "boolean":
+        return "true or false"
+    rows = np.flatnonzero(column.known)
+    first, last = (rows[pick(column.values[rows])] for pick in (np.argmin, np.argmax))
+    return f"{column.kind}, from {column.value(first)} to {column.value(last)}"
 
 
 def _part(image: str, name: str) -> str:
