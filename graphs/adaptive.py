@@ -54,9 +54,9 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     }.items():
         graph.add_node(name, node, retry_policy=RETRY_TRANSIENT)
     graph.add_node("begin", Begin(images))
-    graph.add_node("retrieve", Retrieve(embedder, images))
+    graph.add_node("retrieve", Retrieve(embedder, images, services.captions))
     graph.add_node("reflect", Reformulate())
-    graph.add_node("retrieve_more", RetrieveMore(embedder, images))
+    graph.add_node("retrieve_more", RetrieveMore(embedder, images, services.captions))
     graph.add_node("answer", Answer(services.collection))
 
     graph.add_edge(START, "begin")

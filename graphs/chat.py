@@ -21,6 +21,7 @@ from imagescope_agent.nodes.chat.dialogue_state import (
     message_as_fact,
     standing_predicates,
 )
+from imagescope_agent.nodes.chat.filter_message import FilterMessage
 from imagescope_agent.nodes.chat.parse_message import ParseMessage, has_words, is_first
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
 from imagescope_agent.nodes.selective_judge import SelectiveJudge
@@ -34,16 +35,16 @@ from imagescope_agent.traces.instrument import served
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query": message, "reference": id, path or None} -> `State` with the turn's answer."""
     images, talker, embedder = services.collection, services.talker, services.embedder
-    describe = Describe(services.captioner, images)
     understand = Understand(services.reasoner, embedder)
     fold, check = UpdateDialogueState(talker, embedder), VerifyNewFacts(services.reasoner)
     propose, word = Propose(talker, images), Word(talker)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=MessageInput)
     for name, node in {
-        "describe": or_else(describe, unknown_reference, instead="no caption"),
+        "describe": or_else(Describe(services.captioner, images), unknown_reference, instead="no caption"),
         "understand": or_else(understand, query_as_intent, instead="the query"),
         "fold": or_else(fold, message_as_fact, instead="the message's own words"),
+        "filter": or_else(FilterMessage(talker, images), lambda state: {}, instead="the filter that stands"),
         "predicates": or_else(check, standing_predicates, instead="the standing ones"),
         "verify": VerifyDeeper(services.verifier, images),
         "judge": SelectiveJudge(services.judge, images),
@@ -53,7 +54,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     }.items():
         graph.add_node(name, node, retry_policy=RETRY_TRANSIENT)
     graph.add_node("begin", ParseMessage(images))
-    graph.add_node("retrieve", RetrieveLiked(embedder, images))
+    graph.add_node("retrieve", RetrieveLiked(embedder, images, services.captions))
     graph.add_node("further", go_further)
     graph.add_node("choose", Choose())
     graph.add_node("answer", AnswerTurn(services.collection))
@@ -62,13 +63,12 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_edge(START, "begin")
     graph.add_conditional_edges("begin", after_begin)
     graph.add_conditional_edges("describe", after_describe)
-    for before, after in (("understand", "retrieve"), ("further", "verify"), ("ask", "begin")):
-        graph.add_edge(before, after)
-    for before, after in pairwise(("fold", "retrieve", "predicates", "verify")):
+    found = ("fold", "filter", "retrieve", "predicates", "verify")
+    answered = ("judge", "propose", "word", "survey", "choose", "answer")
+    aside = (("understand", "filter"), ("further", "verify"), ("ask", "begin"))
+    for before, after in (*pairwise(found), *pairwise(answered), *aside):
         graph.add_edge(before, after)
     graph.add_conditional_edges("verify", after_verify)
-    for before, after in pairwise(("judge", "propose", "word", "survey", "choose", "answer")):
-        graph.add_edge(before, after)
     graph.add_conditional_edges("answer", after_answer)
     return graph.compile(checkpointer=checkpointer, name="chat")
 

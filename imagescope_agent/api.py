@@ -193,7 +193,9 @@ class ImageScope:
         """
         kept = await self._kept(run)
         with reading(self._runs or run):
-            return str(kept.metadata.get("graph")), bool(kept.checkpoint["channel_values"].get("results"))
+            values = kept.checkpoint["channel_values"]
+            unmatched = any(each["kind"] == "unmatched" for each in values.get("notes", ()))
+            return str(kept.metadata.get("graph")), bool(values.get("results")) or unmatched
 
     async def _kept(self, run: str) -> CheckpointTuple:
         if self._runs is None or not self._runs.is_file():

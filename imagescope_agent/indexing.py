@@ -23,6 +23,7 @@ def index_folder(  # every argument is told
     only: Container[str] | None = None,
     exclude: Sequence[str] | None = None,
     change_profile: bool = False,
+    captions: str | None = None,
     progress: bool | None = None,
 ) -> IndexReport:
     """Index a folder of images, or bring its index up to date; killed at any moment, the next call goes on.
@@ -35,6 +36,8 @@ def index_folder(  # every argument is told
         only: ids to index, for a gallery that is a part of the folder; all of it when None.
         exclude: patterns of files and folders to skip, as in a .gitignore file; None for those the index was made with.
         change_profile: make an index of another profile anew; until it is done, searches find the old one.
+        captions: "all" images get one now, "lazy": those that searches reach, "none": the rest are found by their
+            pictures alone; None is as the index was made, all in a new one.
         progress: a bar on standard error; None shows it on a terminal only.
 
     Raises:
@@ -62,6 +65,7 @@ def index_folder(  # every argument is told
             store=chosen.store,
             only=only,
             exclude=exclude,
+            captions=captions,
             progress=progress,
         )
     )

@@ -32,8 +32,11 @@ STEPS: dict[str, frozenset[str]] = {
     "fold": frozenset({"facts", "wanted", "reference", "question", "message"}),
     "propose": frozenset({"request", "known", "captions"}),
     "ask": frozenset({"request", "question"}),
+    "filter": frozenset({"today", "fields", "standing", "message"}),
     "edit": frozenset({"labels", "opening", "described"}),
 }
+#: Steps that models of a prompt set were not taught; a graph does without.
+NOT_ASKED: dict[str, frozenset[str]] = {"mini": frozenset({"filter"})}
 #: `understood`: the atomic instructions, one a line, for models that a sentence is too much for; `described`:
 #: captions, for models that write better about words than about pictures.
 OPTIONAL = frozenset({"understood", "described"})
@@ -111,6 +114,11 @@ def load_prompt(step: str, *, prompt_set: str | None = None) -> Prompt:
             each, _, text = _EXAMPLE.sub(r"\1", written).rpartition("\n---\n")
             return Prompt(step=step, text=text.strip(), each=each.strip(), examples=examples)
     raise BadInput(f"the prompt file {step}.md is missing; install the package again")
+
+
+def is_asked(step: str, prompt_set: str | None) -> bool:
+    """Whether models of a prompt set can do a step at all; without a set they can."""
+    return step not in NOT_ASKED.get(prompt_set or "", ())
 
 
 def steps_text(steps: Iterable[Mapping[str, object]]) -> str:

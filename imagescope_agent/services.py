@@ -22,6 +22,7 @@ from imagescope_agent.mllms.role import Role
 from imagescope_agent.profiles.profile import EDITOR, ROLES, Profile, is_local, load_profile
 from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval import manifest
+from imagescope_agent.retrieval.caption_on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.embedders import open_embedder
@@ -44,6 +45,7 @@ class Services:
         settings: the profile's defaults of `Settings`.
         editor: proposes edits when triplets are built; None where the judge does.
         graph: what a search runs when the user names none.
+        captions: makes the captions of images that searches reach; None where the index has them, or wants none.
     """
 
     embedder: Embedder
@@ -57,6 +59,7 @@ class Services:
     settings: Mapping[str, Any] = field(default_factory=dict)
     editor: Role | None = None
     graph: str = "imagescope"
+    captions: CaptionOnDemand | None = None
 
     @property
     def weights(self) -> dict[str, str]:
@@ -135,15 +138,27 @@ def open_services(profile: str, collection: Path | str) -> Services:
         BadInput: an unknown profile, or no usable index.
     """
     chosen = load_profile(profile)
+    embedder, roles = open_embedder_of(chosen), open_roles(chosen)
+    images = FolderCollection.open(collection, store=chosen.store)
     return Services(
-        embedder=open_embedder_of(chosen),
-        collection=FolderCollection.open(collection, store=chosen.store),
-        **open_roles(chosen),
+        embedder=embedder,
+        collection=images,
+        captions=_captions_on_demand(roles["captioner"], embedder, images),
+        **roles,
         profile=chosen.name,
         settings=chosen.settings,
         editor=_open_role(chosen, EDITOR) if EDITOR in chosen.roles else None,
         graph=chosen.graph,
     )
+
+
+def _captions_on_demand(
+    captioner: Role, embedder: Embedder, collection: FolderCollection
+) -> CaptionOnDemand | None:
+    """What makes captions when searches want them: only the captioner that the index names."""
+    weights = weights_of(captioner)
+    wanted = collection.captions_wanted == "lazy" and collection.captioner_weights == weights
+    return CaptionOnDemand(captioner, embedder, collection, collection.location, weights) if wanted else None
 
 
 def open_roles(profile: Profile) -> dict[str, Role]:

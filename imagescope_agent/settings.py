@@ -36,6 +36,7 @@ class Settings:
         shrink: the share of the candidates that each rejection leaves, the best of them, from 0 to 1.
         clarify: how a conversation chooses what to ask the user: "information" (what should narrow the search
             most), "random", or "never".
+        where: a filter; only images that match it are found (see `retrieval.metadata.where`); "" for all.
 
     Raises:
         BadInput: a value of the wrong type or out of range.
@@ -55,6 +56,7 @@ class Settings:
     penalty: float = 0.1
     shrink: float = 0.9
     clarify: str = "information"
+    where: str = ""
 
     def __post_init__(self) -> None:
         _check_whole(self, "k", least=1)
@@ -74,6 +76,8 @@ class Settings:
             raise BadInput(f"judge is {self.judge!r}; give the name of a judge")
         if self.clarify not in CLARIFY:
             raise BadInput(f"clarify is {self.clarify!r}; give one of {', '.join(CLARIFY)}")
+        if not isinstance(self.where, str):
+            raise BadInput(f"where is {self.where!r}; give a filter as text")
 
     @classmethod
     def load(cls, file: Mapping[str, Any] | None = None, /, **given: Any) -> Settings:
@@ -113,8 +117,8 @@ class Settings:
         return settings
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as plain values, ready for `load` or for a record of the run."""
-        return asdict(self)
+        """The settings as plain values, ready for `load` or for a record of the run; no filter is unwritten."""
+        return {name: value for name, value in asdict(self).items() if name != "where" or value}
 
 
 def current(runtime: Any) -> Settings:

@@ -105,6 +105,7 @@ class Turn(TypedDict):
     question: ClarifyingQuestion | None
     notes: list[NoteDict]
     usage: list[StepUsage]
+    where: NotRequired[str]
 
 
 Verdicts = dict[str, dict[str, float]]
@@ -199,6 +200,7 @@ class State(TypedDict, total=False):
     anchor: str | None  # the standing reference
     request: str
     facts: list[Fact]
+    where: str  # a filter that stands until it is removed
     liked: list[str]
     rejected: list[str]
     pool: list[str]  # predicates that may be asked for
@@ -262,6 +264,7 @@ def new_conversation() -> dict[str, Any]:
         "reference_caption": "",
         "intent": plain_intent(""),
         "facts": [],
+        "where": "",
         "liked": [],
         "rejected": [],
         "pool": [],

@@ -98,7 +98,14 @@ class Session:
                 conversation = await self._conversation()
             state = await self.store.state(conversation)
             collection = self.store.services.collection
-            checked = check_message(message, image, state, collection, feedback=feedback)  # type: ignore[arg-type]
+            checked = check_message(
+                message,
+                image,
+                state,  # type: ignore[arg-type]
+                collection,
+                feedback=feedback,
+                where=self.store.settings.where,
+            )
             turn, self.last = await runner.begin(conversation, state, checked)
             return turn
 

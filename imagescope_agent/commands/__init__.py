@@ -14,7 +14,21 @@ from imagescope_agent.errors import BadInput, shorten
 
 MOST = 2**32 - 1  # of any whole number: what every library takes for a seed
 _UNSEEN = re.compile(r"[^\x20-\x7e\n]")
-TURN_SETTINGS = ("judge", "k", "budget", "token_budget", "seed")  # settings of every turn of a conversation
+TURN_SETTINGS = (
+    "judge",
+    "k",
+    "where",
+    "budget",
+    "token_budget",
+    "seed",
+)  # settings of every turn of a conversation
+
+
+WHERE = (
+    "find only images that match, as \"date >= 2024-01-01 and folder = 'Rome'\": and, or, not, parentheses; "
+    "= != < <= > >=, in ('a', 'b'), like 'IMG%%', contains, is missing; fields id, folder, name, caption, width, "
+    "height, bytes, date, camera, lat, lon, and those of your metadata.jsonl, .csv or .parquet"
+)
 
 
 def version() -> str:
@@ -94,6 +108,7 @@ def add_turn_arguments(parser: argparse.ArgumentParser, *, k: int = 10) -> None:
     parser.add_argument("--profile", help="which models (default: the ones that made the index)")
     parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
     parser.add_argument("-k", type=positive, help=f"how many results a turn (default: {k})")
+    parser.add_argument("--where", type=words, metavar="FILTER", help=WHERE)
     parser.add_argument("--budget", type=natural, metavar="CALLS", help="at most so many model calls a turn")
     parser.add_argument(
         "--token-budget",

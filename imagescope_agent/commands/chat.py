@@ -34,6 +34,7 @@ HINT = "say what to look for, answer a question, or /help for the commands; end 
 HELP = {  # every command
     "/like N": "search for more like the image at rank N",
     "/reject N": "never show the image at rank N again",
+    "/where [FILTER]": "find only images that match, as date >= 2024-01-01 and folder = 'Rome'; alone: all again",
     "/image FILE|ID": "the next message says what should be different from this picture; without a name: none",
     "/undo": "undo the last turn, and show what stands",
     "/branch [TURN]": "go on in a new conversation from after that turn, else from here",
@@ -247,6 +248,8 @@ class ChatLoop:
 def describe(turn: dict[str, Any]) -> list[str]:
     """A turn in lines: the request, the ranking with the reasons as the page words them, notes, the question."""
     lines = [f"looking for: {plain(turn['request'])}"]
+    if where := turn.get("where"):
+        lines.append(f"only where: {plain(where)}")
     for hit in turn["results"]:
         lines += [f"{hit['rank']:>4}  {plain(hit['id'])}", *map(_reason, Result.from_dict(hit).reasons)]
     lines += describe_ranking((), turn["notes"])

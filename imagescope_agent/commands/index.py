@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from imagescope_agent.commands import path, plain, plain_lines, words
 
+CAPTIONS = ("all", "lazy", "none")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -30,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave out files and folders as a .gitignore file does ('*.gif', 'drafts/', '2019/**/raw'); may be given "
         "several times; the index keeps the patterns until others are given, '' for none",
     )
+    parser.add_argument(
+        "--captions",
+        choices=CAPTIONS,
+        help="which images get a caption: all now, those that searches reach (lazy), none; the rest are found by their "
+        "pictures alone, and a later --captions all goes on (default: as the index was made; in a new one all)",
+    )
     parser.add_argument("--out", type=path, help="where to keep the index (default: FOLDER/.imagescope)")
     parser.add_argument(
         "--watch",
@@ -49,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
             out=args.out,
             exclude=args.exclude,
             change_profile=args.change_profile,
+            captions=args.captions,
         )
         print(plain_lines(str(report)), flush=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from imagescope_agent.commands import given, natural, path, positive, print_json, words
+from imagescope_agent.commands import WHERE, given, natural, path, positive, print_json, words
 from imagescope_agent.commands.describe import describe_cost, describe_ranking
 
 
@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("collection", type=path, metavar="COLLECTION", help="a folder that was indexed")
     parser.add_argument("text", type=words, help="what to look for, or what to change in the reference image")
     parser.add_argument("--image", metavar="FILE|ID", help="reference: a file, or an image of the collection")
+    parser.add_argument("--where", type=words, metavar="FILTER", help=WHERE)
     parser.add_argument("--graph", help="which system (see `imagescope graphs`; default: the profile's own)")
     parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
     parser.add_argument("--profile", help="which models (default: the ones that made the index)")
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Search and print the ranking with its reasons."""
     from imagescope_agent.api import ImageScope
 
-    settings = given(args, "profile", "judge", "budget", "token_budget", "seed")
+    settings = given(args, "profile", "judge", "where", "budget", "token_budget", "seed")
     scope = ImageScope.open(args.collection, graph=args.graph, **settings)
     result = scope.search(args.text, image=args.image, k=args.k).to_dict()
     if args.json:

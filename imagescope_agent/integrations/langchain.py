@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,13 +12,15 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import ConfigDict, Field
 
+from imagescope_agent.retrieval.metadata.where import both
 from imagescope_agent.runs.results import Hit, SearchResult
 from imagescope_agent.services import Services
 
 NAME = "search_images"
 DESCRIPTION = (
     "Search a collection of images with a sentence, or with a reference image and what to change in it. "
-    "Returns the best images with the reasons for their ranks."
+    "Returns the best images with the reasons for their ranks. "
+    "`where` filters: date >= 2024-01-01 and folder = 'Rome'; leave it out to search all images."
 )
 
 
@@ -77,12 +79,12 @@ def as_tool(
     The answer names the ids, captions and reasons; its artifact is the `SearchResult`.
     """
 
-    async def asearch(text: str, reference: str | None = None) -> tuple[str, SearchResult]:
-        found = await scope.asearch(text, image=_known(scope, reference), **settings)
+    async def asearch(text: str, reference: str | None = None, where: str = "") -> tuple[str, SearchResult]:
+        found = await scope.asearch(text, image=_known(scope, reference), **_chosen(settings, where))
         return describe(scope, found), found
 
-    def search(text: str, reference: str | None = None) -> tuple[str, SearchResult]:
-        found = scope.search(text, image=_known(scope, reference), **settings)
+    def search(text: str, reference: str | None = None, where: str = "") -> tuple[str, SearchResult]:
+        found = scope.search(text, image=_known(scope, reference), **_chosen(settings, where))
         return describe(scope, found), found
 
     return StructuredTool.from_function(
@@ -93,6 +95,11 @@ def as_tool(
         response_format="content_and_artifact",
         handle_tool_error=True,
     )
+
+
+def _chosen(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The settings with a filter that a model asks for, which narrows that of its owner."""
+    return {**settings, "where": both(settings.get("where", ""), where)} if where.strip() else dict(settings)
 
 
 def as_node(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 from mcp.server.mcpserver import Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -27,6 +27,7 @@ SHOWN = 4  # pictures of a search that are shown
 INSTRUCTIONS = (
     "Find images with language in one collection. Ids that a tool returns name images in the others."
 )
+FILTER = "find only images that match, as: date >= 2024-01-01 and folder = 'Rome'; leave it out for all"
 
 Id = Annotated[str, Field(description="id of an image, as a search returns it")]
 
@@ -55,11 +56,13 @@ class Tools:
         text: Annotated[str, Field(description="what to look for, or what to change in the reference")],
         reference: Annotated[str | None, Field(description="id of a reference image")] = None,
         k: Annotated[int, Field(ge=1, le=50, description="how many results")] = 5,
+        where: Annotated[str, Field(description=FILTER)] = "",
     ) -> list[str | Image]:
         """Search the collection; returns the ranking with its reasons, and the first pictures."""
         try:
             image = None if reference is None else self._id(reference)
-            found = await self.scope.asearch(text, image=image, k=k)
+            chosen: dict[str, Any] = {"where": where} if where.strip() else {}
+            found = await self.scope.asearch(text, image=image, k=k, **chosen)
         except ImageScopeError as error:
             raise ToolError(self._public(error)) from error
         pictures = [self._shown(hit.id) for hit in found.results[:SHOWN]]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from imagescope_agent.errors import RequestRefused, UnreadableReply
 from imagescope_agent.nodes.judge import JudgeTop
+from imagescope_agent.nodes.standing_filter import nothing_matches, standing_filter
 from imagescope_agent.records import Reason, Result
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
@@ -29,12 +31,15 @@ class Answer:
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `ranking` (every retrieved image) and `results`: k times {rank, id, scores, reasons}.
 
+        Where a filter leaves nothing, a note says so.
+
         Raises:
             RequestRefused: models were asked, and refused everything.
         """
         require_answers(state)
         ranking = state["ranking"] or state["ranking_verify"] or state["ranking_retrieve"]
-        wanted = ranking[: current(runtime).k]
+        settings = current(runtime)
+        wanted = ranking[: settings.k]
         retrieved = {candidate["id"]: candidate["retrieve"] for candidate in state["candidates"]}
         results = [
             Result(
@@ -49,7 +54,10 @@ class Answer:
             ).to_dict()
             for rank, name in enumerate(wanted, start=1)
         ]
-        return {"ranking": ranking, "results": results}
+        update: dict[str, Any] = {"ranking": ranking, "results": results}
+        if not results and (where := standing_filter(state, settings)):
+            update["notes"] = [await asyncio.to_thread(nothing_matches, where, self.collection)]
+        return update
 
     def _copies(self, name: str) -> list[Reason]:
         others = [other for other in self.collection.copies(name) if other != name]

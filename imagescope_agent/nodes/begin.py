@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import unicodedata
 from pathlib import Path
 from typing import Any
+
+from langgraph.runtime import Runtime
 
 from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput, shorten, suggest
 from imagescope_agent.retrieval.images import digest
 from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import RepeatedSearchInput, new_turn, overwrite, said
 
 MAX_QUERY = 8_000
@@ -21,12 +25,15 @@ class Begin:
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
 
-    async def __call__(self, state: RepeatedSearchInput) -> dict[str, Any]:
+    async def __call__(self, state: RepeatedSearchInput, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return every key of a turn, empty, and the reference as `find_reference` gives it.
 
         Raises:
-            BadInput: an empty or too long query, a reference that is not there, or rejected images that are no list.
+            BadInput: an empty or too long query, a reference that is not there, rejected images that are no list, or
+                a filter that cannot be used.
         """
+        if where := current(runtime).where:
+            await asyncio.to_thread(self.collection.matching, where)
         check_rejected(state.get("rejected", []))
         return {
             **overwrite(new_turn()),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from langgraph.runtime import Runtime
 
-from imagescope_agent.records import NoteDict, spent
+from imagescope_agent.nodes.standing_filter import standing_filter
+from imagescope_agent.records import NoteDict, StepUsage, spent
+from imagescope_agent.retrieval.caption_on_demand import CaptionOnDemand, missing_captions
 from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.retrieval.vectors import Vectors
@@ -20,18 +23,24 @@ from imagescope_agent.state import State
 class Retrieve:
     """Retrieves by the mean over the descriptions d of (1-tau)*cos(d, image) + tau*cos(d, caption)."""
 
-    def __init__(self, embedder: Embedder, collection: Collection) -> None:
-        self.embedder, self.collection = embedder, collection
+    def __init__(
+        self, embedder: Embedder, collection: Collection, captions: CaptionOnDemand | None = None
+    ) -> None:
+        self.embedder, self.collection, self.captions = embedder, collection, captions
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `candidates` and `ranking_retrieve`: the max(top_k, k) best images."""
-        reference = state.get("reference")
-        found = await asyncio.to_thread(self._search, descriptions(state), reference, current(runtime))
-        return {**found, "notes": outside(self.embedder, self.collection, state)}
+        settings = current(runtime)
 
-    def _search(self, texts: list[str], reference: str | None, settings: Settings) -> dict[str, Any]:
+        def search() -> dict[str, Any]:
+            return self._search(descriptions(state), state, settings)
+
+        found = await with_captions(search, self.captions, self.collection, settings)
+        return {**found, "notes": [*found["notes"], *outside(self.embedder, self.collection, state)]}
+
+    def _search(self, texts: list[str], state: State, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
-        return _ranked(self.collection, self.embedder, self.embedder.texts(texts), reference, settings, start)
+        return _ranked(self.collection, self.embedder, self.embedder.texts(texts), state, settings, start)
 
 
 class RetrievePlain:
@@ -50,14 +59,14 @@ class RetrievePlain:
         Raises:
             ImageProblem: the reference cannot be read.
         """
-        text, reference = state["query"], state.get("reference")
-        found = await asyncio.to_thread(self._search, text, reference, current(runtime))
-        return {**found, "notes": outside(self.embedder, self.collection, state)}
+        settings = current(runtime)
+        found = await with_captions(lambda: self._search(state, settings), None, self.collection, settings)
+        return {**found, "notes": [*found["notes"], *outside(self.embedder, self.collection, state)]}
 
-    def _search(self, text: str, reference: str | None, settings: Settings) -> dict[str, Any]:
+    def _search(self, state: State, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
-        vectors = self._query(text, reference)
-        return _ranked(self.collection, self.embedder, vectors, reference, settings, start)
+        vectors = self._query(state["query"], state.get("reference"))
+        return _ranked(self.collection, self.embedder, vectors, state, settings, start)
 
     def _query(self, text: str, reference: str | None) -> Vectors:
         if reference is None:
@@ -84,6 +93,30 @@ def descriptions(state: State) -> list[str]:
     return [intent["core"], intent["enhanced"], intent["full"], *own]
 
 
+async def with_captions(
+    search: Callable[[], dict[str, Any]],
+    captions: CaptionOnDemand | None,
+    collection: Collection,
+    settings: Settings,
+) -> dict[str, Any]:
+    """What a search returns, with `notes`; done again where the images that it reached got captions first.
+
+    The first `top_k` images are captioned, those that a graph verifies or judges. A run with a budget keeps it for its
+    answer: images that have no caption are then found by their pictures alone, as everywhere.
+    """
+    found = await asyncio.to_thread(search)
+    notes, usage = list[NoteDict](), list[StepUsage]()
+    if captions is not None and settings.budget is None and settings.token_budget is None:
+        made = await captions(found["ranking_retrieve"][: settings.top_k])
+        notes += made.notes
+        usage = [spent(captions.step, captions.captioner.name, *made.usage)] if made.usage else []
+        if made.count:
+            usage += found["usage"]
+            found = await asyncio.to_thread(search)
+    notes += missing_captions(found["ranking_retrieve"][: settings.top_k], collection)
+    return {**found, "notes": notes, "usage": [*usage, *found["usage"]]}
+
+
 def outside(embedder: Embedder, collection: Collection, state: State) -> list[NoteDict]:
     """Notes where the collection (once in a conversation) or the query is unlike what the embedder was trained on."""
     domain: Domain | None = getattr(embedder, "domain", None)
@@ -96,15 +129,19 @@ def _ranked(
     collection: Collection,
     embedder: Embedder,
     vectors: Vectors,
-    reference: str | None,
+    state: State,
     settings: Settings,
     start: float,
 ) -> dict[str, Any]:
     collection.require_weights(embedder.weights)
+    reference = state.get("reference")
     exclude = [reference] if reference is not None and not settings.keep_reference else []
     most = max(settings.top_k, settings.k)
     found = collection.search(
-        vectors, settings.tau, most, exclude=collection.alike(exclude), once=collection.merges_copies
+        *(vectors, settings.tau, most),
+        exclude=collection.alike(exclude),
+        once=collection.merges_copies,
+        where=standing_filter(state, settings),
     )
     return {
         "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],

@@ -52,7 +52,10 @@ class Describe:
         reference = state.get("reference")
         if reference is None:
             return {"reference_caption": NO_REFERENCE}
-        if reference in self.collection:
+        if (
+            reference in self.collection
+            and self.collection.named(reference) not in self.collection.uncaptioned
+        ):
             return {"reference_caption": self.collection.caption(reference) or UNKNOWN_REFERENCE}
         require_call(state, settings := current(runtime))
         captioner = on_budget(self.captioner, state, settings)

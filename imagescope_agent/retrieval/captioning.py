@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from imagescope_agent.errors import ImageScopeError, RequestRefused
+from imagescope_agent.errors import BadInput, ImageScopeError, RequestRefused
 from imagescope_agent.mllms.role import Reply, Request, Role
 from imagescope_agent.records import NoteKind, note, total_usage
 from imagescope_agent.replies.non_answers import says_nothing
+from imagescope_agent.retrieval import manifest
 
 CAPTION_TOKENS = 96
 LONGER = 8  # times as many for a captioner that reasons before it answers, once it was cut off
@@ -29,6 +31,28 @@ async def caption_images(captioner: Role, requests: Sequence[Request]) -> list[R
     for i, reply in zip(cut, longer, strict=True):
         replies[i] = replace(reply, usage=total_usage([replies[i].usage, reply.usage]))
     return [_description(reply) for reply in replies]
+
+
+def captions_wanted(out: Path, wanted: str | None) -> str:
+    """Which images of an index get a caption: those that are wanted, else as it was made, else all.
+
+    Raises:
+        BadInput: something else than one of `manifest.CAPTIONS` is wanted.
+    """
+    if wanted not in (None, *manifest.CAPTIONS):
+        raise BadInput(f"captions is {wanted!r}; give one of {', '.join(manifest.CAPTIONS)}")
+    if wanted is not None:
+        return wanted
+    try:
+        made = (out / manifest.MANIFEST).is_file()
+        return manifest.read(out).captions if made else manifest.CAPTIONS[0]
+    except (OSError, BadInput):
+        return manifest.CAPTIONS[0]
+
+
+def one_line(text: str) -> str:
+    """A caption as it is kept."""
+    return " ".join(text.split())
 
 
 def _description(reply: Reply) -> Reply:

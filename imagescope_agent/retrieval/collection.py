@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-import threading
+import inspect
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from cachetools import LRUCache
 
 from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.mllms.role import ImageRef
 from imagescope_agent.retrieval import manifest
-from imagescope_agent.retrieval.images import ImageProblem, LoadedImage, Skipped, inside, load, stamp
+from imagescope_agent.retrieval.file_cache import FileCache
+from imagescope_agent.retrieval.images import ImageProblem, LoadedImage, Skipped, inside, load
 from imagescope_agent.retrieval.indexer import build
+from imagescope_agent.retrieval.lazy_captions import FoundCaption, found_captions, recipe_of
 from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Manifest
-from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Space, SpaceQuery, VectorStore
+from imagescope_agent.retrieval.metadata.fields import Fields, rows_once
+from imagescope_agent.retrieval.metadata.table import FieldTable
+from imagescope_agent.retrieval.protocols import (
+    CAPTION,
+    IMAGE,
+    Space,
+    SpaceQuery,
+    UpdatableStore,
+    VectorStore,
+)
 from imagescope_agent.retrieval.stores import find_space, open_vectors, require_fitting
-from imagescope_agent.retrieval.vectors import Vectors
+from imagescope_agent.retrieval.vectors import Vectors, mean_vector
 
 __all__ = ["FolderCollection", "build"]
 
-_Value = TypeVar("_Value")
-_FileKey = tuple[str, str]  # path and stamp
 REFS = 64 * 2**20  # bytes held of images as a model is shown them: reading and coding one takes milliseconds
 FILES = 4  # reference images outside the collection that are held: several steps of a turn use one
 
@@ -40,10 +46,10 @@ class FolderCollection:
         folder: the images.
         location: the folder of the index.
         ids: relative POSIX paths, sorted.
-        captions: id -> caption, "" where the captioner gave none.
+        captions: id -> caption, "" where the captioner gave none or (`uncaptioned`) was not asked yet.
         skipped: what the indexer left out, and why.
-        spaces: the vector spaces by name.
-        embedder_weights, captioner_weights: what the index was made with.
+        spaces, fields: the vector spaces by name, and what images may be filtered by.
+        embedder_weights, captioner_weights, captions_wanted: as the index was made (see `manifest.Manifest`).
         takes_files: whether a reference may be any image file of this machine; a graph server sets it to False.
         merges_copies: whether files of equal content count as one image; not in the evaluation, as published protocols.
     """
@@ -51,20 +57,24 @@ class FolderCollection:
     takes_files = True
     merges_copies = True
 
-    def __init__(self, location: Path, content: Manifest, vectors: VectorStore) -> None:
+    def __init__(
+        self, location: Path, content: Manifest, vectors: VectorStore, table: FieldTable | None = None
+    ) -> None:
         self.location = location
         self.folder = real_path(location / content.folder)
         self.ids = content.ids
-        self.captions = {entry.id: entry.caption for entry in content.entries}
+        self.captions = {entry.id: entry.caption or "" for entry in content.entries}
+        self.uncaptioned = {entry.id for entry in content.entries if entry.caption is None}
+        self.captions_wanted = content.captions
+        self.fields = Fields(self.folder, self.ids, self.captions, table)
         self.skipped: tuple[Skipped, ...] = content.skipped
         self.embedder_weights, self.captioner_weights = content.embedder, content.captioner
         self.dimension = content.dimension
         self.spaces: dict[str, Space] = {space.name: space for space in content.all_spaces}
         self._keys = {entry.id: entry.key for entry in content.entries}
         self._rows = {name: row for row, name in enumerate(self.ids)}
-        self._refs: LRUCache[_FileKey, ImageRef] = LRUCache(REFS, getsizeof=lambda ref: len(ref.data))
-        self._files: LRUCache[_FileKey, LoadedImage] = LRUCache(FILES)
-        self._lock = threading.Lock()
+        self._refs = FileCache[ImageRef](REFS, size=lambda ref: len(ref.data))
+        self._loaded = FileCache[LoadedImage](FILES)
         self._vectors = vectors
 
     @classmethod
@@ -173,33 +183,35 @@ class FolderCollection:
         return picture
 
     def reference(self, name: str) -> LoadedImage:
-        """The image of an id, or of a file elsewhere where `takes_files`; read again only if the file may have changed.
-
-        Raises:
-            BadInput: neither an id nor such a file.
-            ImageProblem: as `picture`; the file is no image.
-        """
+        """See `protocols.Collection`; read again only if the file may have changed."""
         if name in self or not self.takes_files:
             return self.picture(name)
-        return self._cached(self._files, Path(name), lambda: load(Path(name)))
+        return self._loaded.get(Path(name), lambda: load(Path(name)))
 
     def image_ref(self, name: str) -> ImageRef:
         """The image as a chat model is shown it (see `LoadedImage.ref`), cached; raises as `picture`."""
-        return self._cached(self._refs, self.path(name), lambda: self.picture(name).ref())
+        return self._refs.get(self.path(name), lambda: self.picture(name).ref())
 
-    def _cached(self, cache: LRUCache[_FileKey, _Value], path: Path, make: Callable[[], _Value]) -> _Value:
-        """What is made of a file, made again only when the file may have changed; nothing larger than the cache."""
-        try:
-            key = str(path), stamp(path.stat())
-        except (OSError, ValueError):
-            return make()  # says what is wrong
-        with self._lock:
-            found = cache.get(key)
-        if found is None:
-            found = make()
-            with self._lock, suppress(ValueError):
-                cache[key] = found
-        return found
+    def add_captions(self, found: Iterable[FoundCaption]) -> None:
+        """See `protocols.Collection`."""
+        new = {
+            name: each
+            for each in found
+            for name in self._ids_of.get(each.key, ())
+            if name in self.uncaptioned
+        }
+        if isinstance(self._vectors, UpdatableStore):
+            self._vectors.update(CAPTION, {name: each.words for name, each in new.items() if each.caption})
+        self.captions |= {name: each.caption for name, each in new.items()}
+        self.uncaptioned -= new.keys()
+
+    def describe_fields(self) -> Mapping[str, str]:
+        """See `protocols.Collection`."""
+        return self.fields.describe()
+
+    def matching(self, where: str) -> npt.NDArray[np.bool_]:
+        """See `protocols.Collection`."""
+        return self.fields.matching(where)
 
     def image_vector(self, name: str) -> Vectors:
         """See `protocols.Collection`."""
@@ -213,9 +225,10 @@ class FolderCollection:
         exclude: Iterable[str] = (),
         include: Iterable[str] = (),
         once: bool = False,
+        where: str = "",
     ) -> list[tuple[str, float]]:
         """See `protocols.Collection`."""
-        query = self._mean(query_vectors)
+        query = mean_vector(query_vectors, self.dimension)
         if k < 1:
             raise BadInput(f"k is {k}; ask for at least one image")
         if not 0 <= tau <= 1:
@@ -223,7 +236,7 @@ class FolderCollection:
         # the mean over descriptions of a cosine is the product with their mean: one pass over each space
         image = SpaceQuery(space=IMAGE, vector=query, weight=1 - tau)
         caption = SpaceQuery(space=CAPTION, vector=query, weight=tau)
-        return self.search_spaces([image, caption], k, exclude, include, once)
+        return self.search_spaces([image, caption], k, exclude, include, once, where)
 
     def search_spaces(
         self,
@@ -232,15 +245,38 @@ class FolderCollection:
         exclude: Iterable[str] = (),
         include: Iterable[str] = (),
         once: bool = False,
+        where: str = "",
     ) -> list[tuple[str, float]]:
         """See `protocols.Collection`."""
         if k < 1 or not queries:
             raise BadInput(f"k is {k} for {len(queries)} queries; ask for at least one image with one query")
         require_fitting(queries, self.spaces)
         out = {self.ids[self._row(name)] for name in exclude if name in self}
+        if where:
+            allowed = self._allowed(where, once)
+            copies = (
+                each for name in include for each in (self.copies(name) if once else (self.named(name),))
+            )
+            too = {each for each in copies if each is not None and allowed[self._rows[each]]} - out
+            return self._vectors.search(queries, k, exclude=out, include=too, allowed=allowed)
         also = (self.copies(name)[0] if once else name for name in include if name in self)
         too = {self.ids[self._row(name)] for name in also} - out
         return self._vectors.search(queries, k, exclude=out | self._repeated if once else out, include=too)
+
+    def _allowed(self, where: str, once: bool) -> npt.NDArray[np.bool_]:
+        """The rows that match a filter; with `once`, of equal contents the first that does."""
+        if "allowed" not in inspect.signature(self._vectors.search).parameters:
+            raise BadInput(
+                f"the store {type(self._vectors).__name__} does not filter; search without a filter"
+            )
+        allowed = self.fields.matching(where)
+        return rows_once(self._contents, allowed) if once and self._repeated else allowed
+
+    @cached_property
+    def _contents(self) -> npt.NDArray[np.int64]:
+        """The same number for images of the same content: (n,)."""
+        numbers = {key: number for number, key in enumerate(self._ids_of)}
+        return np.array([numbers[self._keys[name]] for name in self.ids], dtype=np.int64)
 
     @cached_property
     def _repeated(self) -> set[str]:
@@ -250,19 +286,15 @@ class FolderCollection:
     @classmethod
     def _read(cls, location: Path, store: str) -> FolderCollection:
         content = manifest.read(location)
-        return cls(location, content, open_vectors(location, content, store=store))
+        table = FieldTable(location, content.fields, len(content.entries)) if content.fields else None
+        collection = cls(location, content, open_vectors(location, content, store=store), table)
+        if collection.uncaptioned:
+            recipe = recipe_of(content.embedder, content.captioner)
+            collection.add_captions(found_captions(location, recipe, content.dimension))
+        return collection
 
     def _row(self, name: str) -> int:
         found = self.named(name)
         if found is None:
             raise BadInput(f"there is no image {name!r} in {str(self.folder)!r}; {suggest(name, self.ids)}")
         return self._rows[found]
-
-    def _mean(self, query_vectors: npt.ArrayLike) -> Vectors:
-        rows = np.atleast_2d(np.asarray(query_vectors, dtype=np.float64))
-        if rows.ndim != 2 or rows.shape[1] != self.dimension or not len(rows):
-            raise BadInput(f"query vectors are {rows.shape}; the index needs (m, {self.dimension})")
-        if not np.isfinite(rows).all():
-            raise BadInput("a query vector holds a value that is not finite; check the embedding model")
-        mean: Vectors = rows.mean(axis=0).astype(np.float32)
-        return mean

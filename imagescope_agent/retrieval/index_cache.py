@@ -1,59 +1,39 @@
 """Index cache: captions and vectors by content hash in one SQLite file, so that a killed indexer resumes.
 
-`contents` maps the sha256 of a file to its caption and vectors, `files` a file to its sha256 and its stamp (size and
-times): a file that was moved, copied or touched needs no model. Readers of a collection do not open it (see
-manifest.py). It is locked while open: one indexer at a time.
+`contents` maps the sha256 of a file to its caption (null until the captioner is asked) and vectors, `fields` to what
+the file says of itself, `files` a file to its sha256 and its stamp (size and times): a file that was moved, copied or
+touched needs no model. Readers of a collection do not open it (see manifest.py). It is locked while open: one indexer
+at a time.
 """
 
 from __future__ import annotations
 
-import hashlib
+import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from imagescope_agent.common.untrusted import NotOurs, beside, require_own_tables, require_tables_only
+from imagescope_agent.common.untrusted import (
+    NotOurs,
+    beside,
+    parse_json,
+    require_own_tables,
+    require_tables_only,
+)
 from imagescope_agent.errors import BadInput
+from imagescope_agent.retrieval import index_rows
+from imagescope_agent.retrieval.index_rows import Content, File
+from imagescope_agent.retrieval.lazy_captions import FoundCaption
 from imagescope_agent.retrieval.manifest import MANIFEST, Entry, require_ours
-from imagescope_agent.retrieval.vectors import fits
+from imagescope_agent.retrieval.vectors import Vectors
 
 JOURNAL = "journal.sqlite"
-_VERSION = 2
-_TABLES = {"recipe": {"name"}, "contents": {"key", "caption"}, "files": {"id", "stamp", "key"}}
 _CHUNK = 1024
-_SCHEMA = (
-    "CREATE TABLE recipe (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE contents (key TEXT PRIMARY KEY, caption TEXT, image BLOB, words BLOB, digest TEXT)",
-    "CREATE TABLE files (id TEXT PRIMARY KEY, stamp TEXT NOT NULL, key TEXT NOT NULL)",
-    f"PRAGMA user_version = {_VERSION}",
-)
-
-Vector = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Content:
-    """Caption and vectors of one content; vectors are (d,) float32, unit length."""
-
-    key: str
-    caption: str
-    image: Vector
-    words: Vector
-
-
-@dataclass(frozen=True, kw_only=True)
-class File:
-    """A file as it was when it was indexed."""
-
-    id: str
-    stamp: str
-    key: str
 
 
 class IndexBusy(BadInput):
@@ -124,8 +104,10 @@ class IndexCache:
         first: list[tuple[str, int]] = []
         with storing(self._out), self._transaction():
             for row, key, caption, image, words, kept in self._db.execute(query):
-                found = _digest(key, caption, image, words)
-                whole = found is not None and all(_is_vector(blob, dimension) for blob in (image, words))
+                found = index_rows.digest_of(key, caption, image, words)
+                whole = found is not None and all(
+                    index_rows.is_vector(blob, dimension) for blob in (image, words)
+                )
                 if not whole or kept not in (None, found):
                     damaged.append((row,))
                 elif kept is None:
@@ -153,6 +135,31 @@ class IndexCache:
             row = self._db.execute("SELECT caption FROM contents WHERE key = ?", (key,)).fetchone()
             return row[0] if row else None
 
+    def image(self, key: str) -> Vectors | None:
+        """The image vector of this content, None where there is none."""
+        with storing(self._out):
+            row = self._db.execute("SELECT image FROM contents WHERE key = ?", (key,)).fetchone()
+            return np.frombuffer(row[0], dtype=np.float32) if row and row[0] is not None else None
+
+    def uncaptioned(self) -> set[str]:
+        """The contents with vectors of which the captioner was not asked yet."""
+        with storing(self._out):
+            query = "SELECT key FROM contents WHERE caption IS NULL AND image IS NOT NULL"
+            return {key for (key,) in self._db.execute(query)}
+
+    def add_captions(self, found: Iterable[FoundCaption]) -> None:
+        """Give captions that were made elsewhere to contents without one."""
+        with storing(self._out), self._transaction():
+            for each in found:
+                if (image := self.image(each.key)) is None:
+                    continue
+                words = each.words if each.caption else image
+                row = index_rows.row_of(Content(key=each.key, caption=each.caption, image=image, words=words))
+                query = (
+                    "UPDATE contents SET caption = ?, words = ?, digest = ? WHERE key = ? AND caption IS NULL"
+                )
+                self._db.execute(query, (each.caption, row[-1], index_rows.digest_of(*row), each.key))
+
     def any_caption(self) -> bool:
         """Whether any content has a caption that is not empty."""
         with storing(self._out):
@@ -164,7 +171,7 @@ class IndexCache:
         with storing(self._out), self._transaction():
             self._db.executemany(
                 "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?)",
-                [(*row, _digest(*row)) for row in map(_row, contents)],
+                [(*row, index_rows.digest_of(*row)) for row in map(index_rows.row_of, contents)],
             )
             self._db.executemany(
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?)", [(f.id, f.stamp, f.key) for f in files]
@@ -176,8 +183,24 @@ class IndexCache:
             rows = self._db.execute("SELECT rowid, id FROM files")
             gone = [(row,) for row, name in rows if name not in ids]
             self._db.executemany("DELETE FROM files WHERE rowid = ?", gone)
-            self._db.execute("DELETE FROM contents WHERE key NOT IN (SELECT key FROM files)")
+            for table in ("contents", "fields"):
+                self._db.execute(f"DELETE FROM {table} WHERE key NOT IN (SELECT key FROM files)")
             return len(gone)
+
+    def file_fields(self) -> dict[str, Any]:
+        """What was kept by `record_fields`, by content; a damaged row is left out."""
+        found: dict[str, Any] = {}
+        with storing(self._out):
+            for key, text in self._db.execute("SELECT key, value FROM fields"):
+                with suppress(ValueError):
+                    found[key] = parse_json(str(text), deepest=1)
+        return found
+
+    def record_fields(self, fields: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep what files say of themselves, by content, in one transaction."""
+        rows = [(key, json.dumps(value)) for key, value in fields.items()]
+        with storing(self._out), self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO fields VALUES (?, ?)", rows)
 
     def entries(self) -> Iterator[Entry]:
         """All files in order of id."""
@@ -186,7 +209,7 @@ class IndexCache:
             for name, key, caption in self._db.execute(query):
                 yield Entry(id=name, key=key, caption=caption)
 
-    def vectors(self, column: str, ids: Sequence[str] = ()) -> Iterator[npt.NDArray[np.float32]]:
+    def vectors(self, column: str, ids: Sequence[str] = ()) -> Iterator[Vectors]:
         """Vectors of all files, or of some hundred, by id, in chunks of (n, d); `column` is "image" or "words"."""
         column = {"image": "image", "words": "words"}[column]
         some = f"WHERE id IN ({', '.join('?' * len(ids))})" if ids else ""
@@ -201,7 +224,7 @@ class IndexCache:
 
     def _require_ours(self) -> None:
         try:
-            require_own_tables(self._db, _TABLES)
+            require_own_tables(self._db, index_rows.TABLES)
         except NotOurs as error:
             raise BadInput(
                 f"{str(self._out / JOURNAL)!r} is somebody else's; choose another folder with --out"
@@ -210,13 +233,14 @@ class IndexCache:
     def _prepare(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == 0:
-            for statement in _SCHEMA:
+            for statement in index_rows.SCHEMA:
                 self._db.execute(statement)
         elif version == 1:
             self._db.execute("ALTER TABLE contents ADD COLUMN digest TEXT")
-            self._db.execute(f"PRAGMA user_version = {_VERSION}")
-        elif version != _VERSION:
+            self._db.execute(f"PRAGMA user_version = {index_rows.VERSION}")
+        elif version != index_rows.VERSION:
             raise _damaged(self._out)
+        self._db.execute(index_rows.FIELDS)  # of a later date, and nothing in it is missed
 
     def _any_files(self) -> bool:
         try:
@@ -243,28 +267,6 @@ class IndexCache:
             if self._db.in_transaction:  # a full disk has already rolled it back
                 self._db.execute("ROLLBACK")
             raise
-
-
-def _row(content: Content) -> tuple[str, str, bytes, bytes]:
-    vectors = (np.asarray(each, dtype=np.float32).tobytes() for each in (content.image, content.words))
-    image, words = vectors
-    return content.key, content.caption, image, words
-
-
-def _digest(key: object, caption: object, image: object, words: object) -> str | None:
-    """A hash over a row of `contents`; None where a value is of another type than it was written with."""
-    if not isinstance(key, str) or not isinstance(caption, str):
-        return None
-    if not isinstance(image, bytes) or not isinstance(words, bytes):
-        return None
-    whole = hashlib.sha256()
-    for part in (key.encode(), caption.encode("utf-8", "surrogatepass"), image, words):
-        whole.update(len(part).to_bytes(8, "big") + part)
-    return whole.hexdigest()
-
-
-def _is_vector(blob: bytes, dimension: int) -> bool:
-    return len(blob) == 4 * dimension and fits(np.frombuffer(blob, dtype=np.float32), dimension)
 
 
 @contextmanager

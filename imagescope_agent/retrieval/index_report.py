@@ -13,7 +13,8 @@ class IndexReport:
     """Counts, notes and cost of one run of the indexer.
 
     `new` images were captioned and embedded, `copies` have the content of another image and cost no model,
-    `unchanged` were done before, `removed` are gone from the folder or no longer readable.
+    `unchanged` were done before, `removed` are gone from the folder or no longer readable. `captioned` of those that
+    were done before got their caption now, and `uncaptioned` have none yet, by the user's wish.
     """
 
     folder: str
@@ -27,6 +28,8 @@ class IndexReport:
     notes: tuple[dict[str, str], ...]
     usage: dict[str, Any]
     seconds: float
+    captioned: int = 0
+    uncaptioned: int = 0
 
     def __str__(self) -> str:
         """A summary, then one line for each file that was skipped."""
@@ -34,6 +37,8 @@ class IndexReport:
             f"{self.images} images indexed in {self.index}: {self.new} new, {self.copies} copies, "
             f"{self.unchanged} unchanged, {self.removed} removed, {len(self.skipped)} skipped"
         ]
+        if self.captioned or self.uncaptioned:
+            lines.append(f"{self.captioned} captions added later, {self.uncaptioned} images without one yet")
         lines += [f"skipped {item.id!r}: {item.reason}" for item in self.skipped]
         lines += [f"{note['kind']}: {note['detail']}" for note in self.notes]
         return "\n".join(line.replace("\n", "\\n") for line in lines)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Container, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from imagescope_agent.errors import BadInput, ImageScopeError
 from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.records import note, total_usage
-from imagescope_agent.retrieval import manifest
-from imagescope_agent.retrieval.captioning import caption_images, no_caption, one_line, require_some
-from imagescope_agent.retrieval.domain import said_of, sample
+from imagescope_agent.retrieval import captioning, manifest
+from imagescope_agent.retrieval.domain import said_of
 from imagescope_agent.retrieval.images import (
     ImageFile,
     ImageProblem,
@@ -30,11 +27,13 @@ from imagescope_agent.retrieval.images import (
     load,
     scan,
 )
-from imagescope_agent.retrieval.index_cache import Content, File, IndexCache, storing
+from imagescope_agent.retrieval.index_cache import IndexCache
 from imagescope_agent.retrieval.index_report import IndexReport
-from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Embedder, Space, StoreBackend
-from imagescope_agent.retrieval.spaces import still_valid
-from imagescope_agent.retrieval.stores import open_store, tidy
+from imagescope_agent.retrieval.index_rows import Content, File
+from imagescope_agent.retrieval.lazy_captions import found_captions, recipe_of
+from imagescope_agent.retrieval.protocols import Embedder, StoreBackend
+from imagescope_agent.retrieval.publishing import publish
+from imagescope_agent.retrieval.stores import open_store
 from imagescope_agent.retrieval.vectors import Vectors, checked
 
 BATCH = 32
@@ -52,6 +51,7 @@ async def build(  # over forty lines for its arguments
     store: str = manifest.DEFAULT_STORE,
     only: Container[str] | None = None,
     exclude: Sequence[str] | None = None,
+    captions: str | None = None,
     batch: int = BATCH,
     progress: bool | None = None,
 ) -> IndexReport:
@@ -71,6 +71,7 @@ async def build(  # over forty lines for its arguments
         store: where the vectors go, as `stores.open_store` takes it.
         only: ids to index, for a gallery that is a part of the folder; None is all of it.
         exclude: patterns of what to leave out (see `Excluded`), which the index keeps; None is those it has.
+        captions: which images get one (see `captioning.captions_wanted`).
         batch: images that are captioned and embedded at once; memory grows with it and not with the folder.
         progress: a bar on standard error; None shows it on a terminal only.
 
@@ -87,16 +88,17 @@ async def build(  # over forty lines for its arguments
     out, backend = out if out is not None else folder / manifest.FOLDER_INDEX, open_store(store)
     if out.absolute().is_relative_to(folder.absolute()):  # else the user chose the place
         manifest.require_no_way_out(out, folder)
+    captions = captioning.captions_wanted(out, captions)
     manifest.folder_as_stored(folder, out)  # a name that cannot be kept is told before any model is asked
     hidden = None if progress is None else not progress
     with IndexCache(out) as cache, tqdm(total=len(found), unit="image", disable=hidden) as bar:
         index_run = _IndexRun(
             *(folder, out, cache, embedder, captioner, captioner_weights, profile, store, backend),
-            *(prompt, batch, bar, skipped, patterns),
+            *(prompt, batch, bar, skipped, patterns, captions),
         )
         await index_run.process(found)
         index_run.publish()
-    return index_run.report(time.monotonic() - started)
+        return index_run.report(time.monotonic() - started)
 
 
 def find_images(
@@ -135,10 +137,13 @@ class _IndexRun:
     bar: tqdm[Any]
     skipped: list[Skipped]
     patterns: tuple[str, ...]
+    captions: str
     good: set[str] = field(default_factory=set)
     new: int = 0
     unchanged: int = 0
     removed: int = 0
+    captioned: int = 0
+    waiting: set[str] = field(default_factory=set)  # contents whose caption is still to be made
     notes: list[dict[str, str]] = field(default_factory=list)
     usage: dict[str, Any] = field(default_factory=lambda: total_usage([]))
     _pictures: dict[str, LoadedImage] = field(default_factory=dict)
@@ -150,7 +155,10 @@ class _IndexRun:
         if damaged := self.cache.forget_damaged(self.embedder.dimension):
             detail = f"{damaged} contents of the journal were damaged; they are computed anew"
             self.notes.append(note("index", "damaged", detail))
+        by_searches = recipe_of(self.embedder.weights, self.captioner_weights, self.prompt)
+        self.cache.add_captions(found_captions(self.out, by_searches, self.embedder.dimension))
         before = self.cache.files()
+        self.waiting = self.cache.uncaptioned() if self.captions == manifest.CAPTIONS[0] else set()
         for item in found:
             try:
                 self._take(item, before.get(item.id))
@@ -171,29 +179,15 @@ class _IndexRun:
         if not self.good:
             raise _no_images(self.folder, self.skipped)
         self.removed = self.cache.keep_only(self.good)
-        with storing(self.out):
-            try:
-                entries = tuple(self.cache.entries())
-                content = manifest.Manifest(
-                    folder=manifest.folder_as_stored(self.folder, self.out),
-                    embedder=self.embedder.weights,
-                    captioner=self.captioner_weights,
-                    dimension=self.embedder.dimension,
-                    image_vectors=self._vectors(entries, IMAGE, "image"),
-                    caption_vectors=self._vectors(entries, CAPTION, "words"),
-                    entries=entries,
-                    skipped=tuple(self.skipped),
-                    exclude=self.patterns,
-                    profile=self.profile,
-                    store=self.store,
-                )
-                spaces, notes = still_valid(self.out, content, self.backend)
-                self.notes += notes
-                manifest.write(self.out, replace(content, spaces=spaces))
-                self.notes += self._foreign(entries)
-            finally:
-                with suppress(OSError, BadInput):  # must not hide the first error
-                    tidy(self.out, self.store)
+        self.notes += publish(
+            *(self.folder, self.out, self.cache, self.embedder, self.backend),
+            captioner=self.captioner_weights,
+            skipped=tuple(self.skipped),
+            exclude=self.patterns,
+            profile=self.profile,
+            store=self.store,
+            captions=self.captions,
+        )
 
     def report(self, seconds: float) -> IndexReport:
         return IndexReport(
@@ -208,40 +202,29 @@ class _IndexRun:
             notes=tuple(self.notes),
             usage={"step": "caption", "role": self.captioner.name, **self.usage},
             seconds=seconds,
+            captioned=self.captioned,
+            uncaptioned=0 if self.captions == manifest.CAPTIONS[0] else len(self.cache.uncaptioned()),
         )
-
-    def _foreign(self, entries: Sequence[manifest.Entry]) -> list[dict[str, str]]:
-        """A note where the pictures are unlike what the embedder was trained on."""
-        some = self.cache.vectors("image", sample([entry.id for entry in entries]))
-        said = said_of(self.embedder, np.concatenate(list(some)))
-        return [note("index", "outside", said)] if said else []
-
-    def _tell_early(self, vectors: Vectors) -> None:
-        """Say that the first pictures look foreign before hours are spent on the others."""
-        if self.new <= self.batch and not self.bar.disable and (said := said_of(self.embedder, vectors)):
-            self.bar.write(said, file=self.bar.fp)
-
-    def _vectors(self, entries: Sequence[manifest.Entry], name: str, column: str) -> dict[str, Any]:
-        space = Space(name=name, dimension=self.embedder.dimension, weights=self.embedder.weights)
-        ids = [entry.id for entry in entries]
-        return self.backend.write(self.out, ids, space, self.cache.vectors(column))
 
     def _take(self, item: ImageFile, before: File | None) -> None:
         """Add a file to the batch; content that is cached or in the batch already needs no model."""
-        if before is not None and before.stamp == item.stamp:
+        if before is not None and before.stamp == item.stamp and before.key not in self.waiting:
             self.unchanged += 1
             self.good.add(item.id)
             return
         path = inside(self.folder, item.id)
         key = digest(path)
-        if key not in self._pictures and not self.cache.done(key):
+        late = key in self.waiting
+        if key not in self._pictures and (late or not self.cache.done(key)):
             picture = load(path)
             key = picture.key
             self._pictures[key] = picture
             if picture.share < 1:
                 detail = f"{item.id!r} was cut off; {picture.share:.0%} of it is there"
                 self.notes.append(note("load", "cut off", detail))
-            self.new += 1
+            self.new += not late
+            self.captioned += late
+            self.unchanged += late
         elif before is not None and before.key == key:
             self.unchanged += 1
         self._files.append(File(id=item.id, stamp=item.stamp, key=key))
@@ -253,42 +236,62 @@ class _IndexRun:
             return
         pictures = list(self._pictures.values())
         captions = await self._captions(pictures)
-        contents = []
-        if pictures:
-            names, size = self._names(pictures), self.embedder.dimension
-            given = self.embedder.images([picture.image for picture in pictures])
-            images = checked(given, size, names, "picture")
-            words = checked(self.embedder.texts(captions), size, names, "caption")
-            self._tell_early(images)
-        for row, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
-            # without a caption both vectors are the image's, so that its score is the plain cosine
-            text = words[row] if caption else images[row]
-            contents.append(Content(key=picture.key, caption=caption, image=images[row], words=text))
+        images, words = self._embedded(pictures, captions)
+        contents = [
+            Content(key=picture.key, caption=caption, image=image, words=text if caption else image)
+            for picture, caption, image, text in zip(pictures, captions, images, words, strict=True)
+        ]
         self.cache.record(contents, self._files)
+        self.waiting -= self._pictures.keys()
         self._pictures, self._files = {}, []
+
+    def _tell_early(self, vectors: Vectors) -> None:
+        """Say that the first pictures look foreign before hours are spent on the others."""
+        if self.new <= self.batch and not self.bar.disable and (said := said_of(self.embedder, vectors)):
+            self.bar.write(said, file=self.bar.fp)
+
+    def _embedded(
+        self, pictures: Sequence[LoadedImage], captions: Sequence[str | None]
+    ) -> tuple[Sequence[Vectors], Sequence[Vectors]]:
+        """The vectors of pictures, those that have one already keep it, and of captions, where there is any."""
+        kept = {picture.key: self.cache.image(picture.key) for picture in pictures}
+        new = [picture for picture in pictures if kept[picture.key] is None]
+        size = self.embedder.dimension
+        if new:
+            given = self.embedder.images([picture.image for picture in new])
+            rows = checked(given, size, self._names(new), "picture")
+            self._tell_early(rows)
+            kept |= {picture.key: row for picture, row in zip(new, rows, strict=True)}
+        images = [row for picture in pictures if (row := kept[picture.key]) is not None]
+        if not any(captions):
+            return images, images
+        given = self.embedder.texts([caption or "" for caption in captions])
+        return images, list(checked(given, size, self._names(pictures), "caption"))
 
     def _names(self, pictures: Sequence[LoadedImage]) -> list[str]:
         """An id for each picture."""
         ids = {file.key: file.id for file in reversed(self._files)}
         return [ids.get(picture.key, picture.key) for picture in pictures]
 
-    async def _captions(self, pictures: Sequence[LoadedImage]) -> list[str]:
+    async def _captions(self, pictures: Sequence[LoadedImage]) -> Sequence[str | None]:
         captions = {picture.key: self.cache.caption(picture.key) for picture in pictures}
         if isinstance(self.captioner.model, Absent):
             return ["" for _ in pictures]
+        if self.captions != manifest.CAPTIONS[0]:
+            return [captions[picture.key] for picture in pictures]
         asked = [picture for picture in pictures if captions[picture.key] is None]
         problems: dict[str, ImageScopeError | None] = {}
         if asked:
             requests = [Request(text=self.prompt, images=(picture.ref(),)) for picture in asked]
-            replies = await caption_images(self.captioner, requests)
-            require_some(replies, before=self.cache.any_caption())
+            replies = await captioning.caption_images(self.captioner, requests)
+            captioning.require_some(replies, before=self.cache.any_caption())
             for picture, reply in zip(asked, replies, strict=True):
-                captions[picture.key] = one_line(reply.text)
+                captions[picture.key] = captioning.one_line(reply.text)
                 problems[picture.key] = reply.problem
                 self.notes += [{**note, "step": "caption"} for note in reply.notes]
             self.usage = total_usage([self.usage, *(reply.usage for reply in replies)])
         self.notes += [
-            no_caption(file.id, problems.get(file.key))
+            captioning.no_caption(file.id, problems.get(file.key))
             for file in self._files
             if captions.get(file.key) == ""
         ]

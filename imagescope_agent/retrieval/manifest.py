@@ -2,6 +2,7 @@
 
     imagescope.json      which images (sorted by id), captions, weights, and what the store keeps of each vector space
     *.faiss              in the default store (see `stores.faiss_flat`), a file for each space
+    fields.*             what images may be filtered by (see `metadata.table`)
 
 Vectors are written under new names and the manifest is replaced last, so a process killed anywhere leaves the previous
 index whole. The same images, captions and weights give the same bytes.
@@ -14,7 +15,7 @@ import json
 import os
 import re
 import stat
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -33,10 +34,16 @@ PER_BYTE = 16  # bytes that it may have beyond for each one of vectors: an image
 DEFAULT_STORE = "faiss"
 MOST_SPACES = 64
 SPACE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+CAPTIONS = (
+    "all",
+    "lazy",
+    "none",
+)  # which images get a caption: all when indexed, those that searches reach, none
 PARTIAL = re.compile(rf"{re.escape(MANIFEST)}{TEMPORARY_PATTERN}")
 #: Files that may lie in the folder of an index: its own, and those of searches and conversations.
 _OURS = re.compile(
-    rf"(?:journal|runs|traces|chats)\.sqlite.*|uploads|profile|{re.escape(MANIFEST)}.*"
+    rf"(?:journal|runs|traces|chats|captions)\.sqlite.*|uploads|profile|{re.escape(MANIFEST)}.*"
+    r"|fields\.[0-9a-f]{16}\.safetensors.*"
     rf"|{SPACE_NAME.pattern}\.[0-9a-f]{{16}}\.faiss.*"
 )
 _VECTORS = re.compile(rf"journal\.sqlite|{SPACE_NAME.pattern}\.[0-9a-f]{{16}}\.faiss")
@@ -45,11 +52,14 @@ _KEY = re.compile(r"(?:[0-9a-f]{64})?")
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """An indexed image: relative POSIX path, sha256 of the file, caption ("" when there is none)."""
+    """An indexed image: relative POSIX path, sha256 of the file, caption.
+
+    The caption is "" where the captioner gave none, and None where it was not asked yet.
+    """
 
     id: str
     key: str
-    caption: str
+    caption: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +75,8 @@ class Manifest:
         exclude: patterns of what was left out (see `scanning.Excluded`).
         store: the kind of vector store, as `stores.open_store` takes it.
         spaces: further vector spaces.
+        captions: which images get a caption: one of `CAPTIONS`.
+        fields: what `metadata.table.write_fields` returned; {} in an index of before there were fields.
     """
 
     folder: str
@@ -79,6 +91,8 @@ class Manifest:
     profile: str = ""
     store: str = DEFAULT_STORE
     spaces: tuple[StoredSpace, ...] = ()
+    captions: str = CAPTIONS[0]
+    fields: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -105,6 +119,8 @@ def _checked(found: Manifest) -> Manifest:
     texts = (found.folder, found.embedder, found.captioner, found.profile, found.store, *found.exclude)
     if not all(isinstance(text, str) for text in texts) or "\0" in found.folder:
         raise ValueError("a name is no text")
+    if found.captions not in CAPTIONS or not isinstance(found.fields, dict):
+        raise ValueError("no known captions or fields")
     spaces = [space.name for space in found.all_spaces]
     if len(set(spaces)) < len(spaces) or len(spaces) > MOST_SPACES:
         raise ValueError("spaces of one name, or too many")
@@ -121,7 +137,7 @@ def _checked(found: Manifest) -> Manifest:
 
 def _is_valid(entry: Entry) -> bool:
     """Whether an entry names a file below the folder."""
-    if not all(isinstance(text, str) for text in (entry.id, entry.key, entry.caption)):
+    if not all(isinstance(text, str) for text in (entry.id, entry.key, entry.caption or "")):
         return False
     path = PurePosixPath(entry.id)
     below = not path.is_absolute() and ".." not in path.parts and "\0" not in entry.id and bool(path.parts)
@@ -163,7 +179,8 @@ def write(out: Path, manifest: Manifest) -> None:
         OSError: the disk is full or read-only; the index before is untouched.
     """
     content: dict[str, Any] = {"format": FORMAT, **asdict(manifest)}
-    defaults = {"profile": "", "store": DEFAULT_STORE, "spaces": ()}  # unwritten, as in earlier versions
+    # unwritten, as in earlier versions
+    defaults = {"profile": "", "store": DEFAULT_STORE, "spaces": (), "captions": CAPTIONS[0], "fields": {}}
     content = {key: value for key, value in content.items() if key not in defaults or value != defaults[key]}
     content["checksum"] = _checksum(content)
     text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"

@@ -139,7 +139,7 @@ def _rows(folder: Path, entries: Sequence[Entry], embedder: Embedder, of: str) -
         names = [entry.id for entry in seen]
         rows |= dict(zip(names, checked(given, embedder.dimension, names, "picture"), strict=True))
     if told:
-        given = embedder.texts([entry.caption for entry in told])
+        given = embedder.texts([entry.caption or "" for entry in told])
         names = [entry.id for entry in told]
         rows |= dict(zip(names, checked(given, embedder.dimension, names, "caption"), strict=True))
     return [rows[entry.id] for entry in entries]

@@ -71,3 +71,18 @@ def _trouble(row: Vectors) -> str:
     if not np.isfinite(row).all():
         return "not all of it is finite"
     return f"{len(row)} numbers, length {np.linalg.norm(row.astype(np.float64)):.3g}"
+
+
+def mean_vector(rows: npt.ArrayLike, dimension: int) -> Vectors:
+    """The mean of query vectors, (m, d) or (d,), as one (d,) float32.
+
+    Raises:
+        BadInput: they are of another shape, or hold something that is no number.
+    """
+    given = np.atleast_2d(np.asarray(rows, dtype=np.float64))
+    if given.ndim != 2 or given.shape[1] != dimension or not len(given):
+        raise BadInput(f"query vectors are {given.shape}; the index needs (m, {dimension})")
+    if not np.isfinite(given).all():
+        raise BadInput("a query vector holds a value that is not finite; check the embedding model")
+    mean: Vectors = given.mean(axis=0).astype(np.float32)
+    return mean

@@ -18,7 +18,7 @@ from imagescope_agent.retrieval import manifest
 from imagescope_agent.services import Services, open_services, profile_of
 
 if TYPE_CHECKING:
-    from imagescope_agent.chat.page import Page
+    from imagescope_agent.chat.web.page import Page
 
 
 class Unknown(BadInput):

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from fastapi import FastAPI
 
-from imagescope_agent.chat.server import make_app
+from imagescope_agent.chat.web.server import make_app
 from imagescope_agent.errors import MissingExtra
 from imagescope_agent.service.collections import ServedCollection
 

@@ -31,6 +31,9 @@ class SearchRequest(_Request):
         default=None, description="a name of `imagescope graphs`; the profile's own when left out"
     )
     k: int | None = Field(default=None, ge=1, le=1000, description="how many results")
+    where: str | None = Field(
+        default=None, max_length=2000, description="a filter: date >= 2024-01-01 and folder = 'Rome'"
+    )
     rejected: list[str] = Field(default=[], max_length=1000, description="ids that are not it (graph cotrr)")
     settings: dict[str, Any] = Field(default={}, description="fields of Settings, as judge, top_k or budget")
     run: Name | None = Field(

@@ -26,6 +26,7 @@ STEPS = {  # node -> its label in the progress
     "describe": "reference described",
     "understand": "understood",
     "fold": "folded in",
+    "filter": "filter read",
     "retrieve": "searched",
     "predicates": "checks chosen",
     "verify": "verified",
@@ -113,8 +114,9 @@ def gallery(
     """
     if turn is None:
         return _render("samples", [_shown(name, picture, folder) for name in samples])
+    where = turn.get("where", "")
     if not turn["results"]:
-        return _render("nothing_left")
+        return _render("nothing_left", where)
     cards = [
         {
             **_shown(hit["id"], picture, folder),
@@ -127,7 +129,7 @@ def gallery(
     ]
     reference = picture(turn["reference"]) if turn["reference"] else ""
     more = SHOWN if len(cards) > SHOWN else 0
-    return _render("gallery", turn["request"], reference, cards, turn["notes"], more)
+    return _render("gallery", turn["request"], reference, cards, turn["notes"], more, where)
 
 
 def progress(done: Sequence[str], *, working: bool, seconds: float = 0.0) -> str:

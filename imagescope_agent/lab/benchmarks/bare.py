@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.mllms.engine.backend import Backend
+from imagescope_agent.mllms.engine.backends.base import Backend
 from imagescope_agent.mllms.engine.conversation import Conversation
 from imagescope_agent.mllms.engine.request_queue import Job
 from imagescope_agent.mllms.request import Request

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from langgraph.runtime import Runtime
+
 from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.prompting import NO_REFERENCE
 from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.settings import Settings
 from imagescope_agent.state import State
 
 
@@ -16,12 +19,12 @@ class BeginRound:
     def __init__(self, collection: Collection) -> None:
         self.begin = Begin(collection)
 
-    async def __call__(self, state: State) -> dict[str, Any]:
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return every key of a turn, empty, and the `reference_caption`.
 
         Raises:
-            BadInput: an empty or too long query.
+            BadInput: an empty or too long query, or a filter that cannot be used.
         """
         intent = state.get("intent")
-        cleared = await self.begin({"query": state["query"], "reference": state.get("reference")})
+        cleared = await self.begin({"query": state["query"], "reference": state.get("reference")}, runtime)
         return {**cleared, "reference_caption": (intent["core"] if intent else "") or NO_REFERENCE}

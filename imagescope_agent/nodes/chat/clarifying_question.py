@@ -14,6 +14,7 @@ from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.chat.belief import beliefs, entropy, information
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
+from imagescope_agent.nodes.standing_filter import standing_filter
 from imagescope_agent.nodes.verify import Verify
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import NoteDict, StepUsage
@@ -143,9 +144,11 @@ class AnswerTurn(Answer):
             "request": state["request"],
             "results": update["results"],
             "question": state["question"],
-            "notes": state["notes"],
+            "notes": [*state["notes"], *update.get("notes", [])],
             "usage": state["usage"],
         }
+        if where := standing_filter(state, current(runtime)):
+            turn["where"] = where
         calls = state["calls"] + sum(entry["calls"] for entry in state["usage"])
         return {**update, "turn": turn, "turns": state["turns"] + 1, "calls": calls}
 

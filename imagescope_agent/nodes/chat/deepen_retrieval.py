@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,9 +11,11 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.nodes.chat.dialogue_state import newest
 from imagescope_agent.nodes.model_calls import on_budget
-from imagescope_agent.nodes.retrieve import outside
+from imagescope_agent.nodes.retrieve import outside, with_captions
+from imagescope_agent.nodes.standing_filter import standing_filter
 from imagescope_agent.nodes.verify import Verify, satisfies
 from imagescope_agent.records import NoteDict, StepUsage, spent
+from imagescope_agent.retrieval.caption_on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
@@ -30,19 +31,26 @@ class RetrieveLiked:
     they were found: they are asked only what is new. New ones are tried where too few fit.
     """
 
-    def __init__(self, embedder: Embedder, collection: Collection) -> None:
-        self.embedder, self.collection = embedder, collection
+    def __init__(
+        self, embedder: Embedder, collection: Collection, captions: CaptionOnDemand | None = None
+    ) -> None:
+        self.embedder, self.collection, self.captions = embedder, collection, captions
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `candidates` and `ranking_retrieve`: see `search`."""
-        start = time.perf_counter()
-        found = await asyncio.to_thread(self.search, state, current(runtime))
-        return {
-            "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],
-            "ranking_retrieve": known_first([name for name, _ in found], state),
-            "notes": outside(self.embedder, self.collection, state),
-            "usage": [spent("retrieve", "embedder", {"seconds": time.perf_counter() - start})],
-        }
+        settings = current(runtime)
+
+        def search() -> dict[str, Any]:
+            start = time.perf_counter()
+            found = self.search(state, settings)
+            return {
+                "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],
+                "ranking_retrieve": known_first([name for name, _ in found], state),
+                "usage": [spent("retrieve", "embedder", {"seconds": time.perf_counter() - start})],
+            }
+
+        found = await with_captions(search, self.captions, self.collection, settings)
+        return {**found, "notes": [*found["notes"], *outside(self.embedder, self.collection, state)]}
 
     def search(self, state: State, settings: Settings) -> list[tuple[str, float]]:
         """The best images with their scores, as the search alone ranks them.
@@ -62,7 +70,10 @@ class RetrieveLiked:
         most = max(BATCHES * settings.top_k, settings.k) + len(verdicts)
         fits = known_to_fit(verdicts, newest(state["facts"]))
         out, once = self.collection.alike(exclude), self.collection.merges_copies
-        return self.collection.search(rows, settings.tau, most, exclude=out, include=fits, once=once)
+        where = standing_filter(state, settings)
+        return self.collection.search(
+            *(rows, settings.tau, most), exclude=out, include=fits, once=once, where=where
+        )
 
 
 class VerifyDeeper(Verify):

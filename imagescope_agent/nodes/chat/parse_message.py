@@ -13,12 +13,22 @@ from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.nodes.begin import check_query, find_reference
 from imagescope_agent.records import ResultDict
 from imagescope_agent.retrieval.protocols import Collection
-from imagescope_agent.state import KEPT, OF_TOPIC, Feedback, State, new_conversation, new_turn, overwrite
+from imagescope_agent.state import (
+    KEPT,
+    OF_TOPIC,
+    Feedback,
+    State,
+    new_conversation,
+    new_turn,
+    overwrite,
+    said,
+)
 
 _NUMBERED = r"(?:(?:number|no\.?|image|picture)\s*)?#?(\d{1,9})"
 _REST = r"(?:\s*$|\s*[.,;:!]+\s*|\s+(?=but\b|with\b|and\b))(.*)$"
 _LIKE = re.compile(rf"/?(?:i\s+)?like\s+(?:{_NUMBERED}|(?:that|this)(?:\s+one)?){_REST}", re.I | re.S)
 _REJECT = re.compile(rf"/?(?:reject|not)\s+(?:{_NUMBERED}|(?:that|this)(?:\s+one)?){_REST}", re.I | re.S)
+_WHERE = re.compile(r"/where\b[ \t]*([^\n]*)(?:\n(.*))?", re.I | re.S)
 _UNSURE = re.compile(r"\W*(?:i\s+)?(?:skip|don'?t\s+know|do\s+not\s+know|no\s+idea|not\s+sure)\W*", re.I)
 _PLAIN = re.compile(r"\W*(?:(yes|yeah|yep|yup|sure)|(no|nope|nah))\W*(?:please\W*)?", re.I)
 
@@ -28,11 +38,15 @@ PARSED = "parsed_message"  # key of `configurable` for a message that the caller
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedMessage:
-    """A message by its parts: the images it likes or rejects, and the remaining words."""
+    """A message by its parts: the images it likes or rejects, its filter, and the remaining words.
+
+    `where` is None where the standing filter is kept, "" where it is removed.
+    """
 
     words: str
     liked: list[str]
     rejected: list[str]
+    where: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +103,7 @@ class ParseMessage:
             "message": message.query,
             "query": parsed.words or standing["request"],
             "reference": anchor,
+            "where": standing["where"] if parsed.where is None else parsed.where,
             "request": standing["request"] or parsed.words,
             "anchor": anchor,
             "reference_caption": "" if changed else standing["reference_caption"],
@@ -104,6 +119,7 @@ def check_message(
     collection: Collection,
     *,
     feedback: Feedback | None = None,
+    where: str = "",
 ) -> CheckedMessage:
     """Check a message and resolve its reference.
 
@@ -113,13 +129,16 @@ def check_message(
         state: the conversation so far; ranks refer to its last results.
         collection: the images; where it takes files, the reference may be another one.
         feedback: a like or rejection given by rank; the text is then shown and not parsed.
+        where: the filter of the turn's settings.
 
     Raises:
         BadInput: no, too long or invalid text; an unknown command; a rank that was not shown; a reference that
-            is not there or is no image.
+            is not there or is no image; a filter that cannot be used.
     """
     query, shown = check_query(text), state.get("results", [])
     parsed = read_message(query, shown) if feedback is None else apply_feedback(feedback, shown)
+    for each in filter(None, (where, parsed.where)):
+        collection.matching(each)
     found = check_reference(reference, collection)
     if not parsed.words and not state.get("request"):
         raise BadInput("nothing is looked for yet; say what to look for")
@@ -155,7 +174,7 @@ def apply_feedback(feedback: Feedback, shown: list[ResultDict]) -> ParsedMessage
 
 
 def read_message(text: str, shown: list[ResultDict]) -> ParsedMessage:
-    """Parse "like 3", "reject 2", "not that one, ..." and "skip" in a message.
+    """Parse "like 3", "reject 2", "not that one, ...", "/where FILTER" (words below it) and "skip" in a message.
 
     Args:
         text: the message.
@@ -168,8 +187,12 @@ def read_message(text: str, shown: list[ResultDict]) -> ParsedMessage:
         return ParsedMessage(words=_rest(match[2]), liked=[_at_rank(_number(match[1]), shown)], rejected=[])
     if match := _REJECT.fullmatch(text):
         return ParsedMessage(words=_rest(match[2]), liked=[], rejected=[_at_rank(_number(match[1]), shown)])
+    if match := _WHERE.fullmatch(text):
+        return ParsedMessage(words=said(match[2] or ""), liked=[], rejected=[], where=match[1].strip())
     if text.startswith("/"):
-        raise BadInput(f"there is no command {shorten(text, 40)!r}; there is /like N and /reject N")
+        raise BadInput(
+            f"there is no command {shorten(text, 40)!r}; there is /like N, /reject N and /where FILTER"
+        )
     return ParsedMessage(words="" if _UNSURE.fullmatch(text) else text, liked=[], rejected=[])
 
 
@@ -177,6 +200,12 @@ def plain_answer(text: str) -> str | None:
     """ "Yes" or "No" where the message is nothing else; else None."""
     match = _PLAIN.fullmatch(text)
     return None if match is None else "Yes" if match[1] else "No"
+
+
+def answers_only(text: str) -> bool:
+    """Whether a message is a command, or no more than yes, no or "skip"."""
+    command = any(pattern.fullmatch(text) for pattern in (_LIKE, _REJECT, _WHERE, _UNSURE))
+    return command or plain_answer(text) is not None
 
 
 def begun_anew() -> dict[str, Any]:

@@ -16,6 +16,7 @@ from imagescope_agent.errors import BadInput, shorten, suggest
 from imagescope_agent.registry import resolve_opener
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Manifest
+from imagescope_agent.retrieval.metadata.table import tidy_fields
 from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoreBackend, VectorStore
 
 STORES: dict[str, str] = {
@@ -122,6 +123,7 @@ def tidy(location: Path, store: str = DEFAULT_STORE) -> None:
     for path in location.iterdir():
         if manifest.PARTIAL.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
             path.unlink(missing_ok=True)
+    tidy_fields(location, current.fields if current is not None else {})
     for name in {*STORES, store}:
         ours = current.all_spaces if current is not None and current.store == name else ()
         with suppress(BadInput):  # what this machine cannot open has left nothing on it

@@ -48,13 +48,21 @@ class FaissFlatStore:
         *,
         exclude: Set[str] = frozenset(),
         include: Set[str] = frozenset(),
+        allowed: npt.NDArray[np.bool_] | None = None,
     ) -> list[tuple[str, float]]:
-        """As `VectorStore.search`, exactly: every vector is compared."""
-        scores = np.sum([query.weight * self._products(query) for query in queries], axis=0)
-        order = np.argsort(-scores, kind="stable")  # rows are in order of id
+        """As `VectorStore.search`, exactly: every allowed vector is compared."""
+        chosen = None if allowed is None else _selected(allowed)
+        scores = np.sum([query.weight * self._products(query, chosen) for query in queries], axis=0)
+        # rows are in order of id
+        if allowed is None:
+            order = np.argsort(-scores, kind="stable")
+        else:
+            rows = np.flatnonzero(allowed)
+            order = rows[np.argsort(-scores[rows], kind="stable")]
         out = {self._rows[name] for name in exclude}
         best = [row for row in order[: k + len(out)].tolist() if row not in out][:k]
         too = {self._rows[name] for name in include} - out - set(best)
+        too = too if allowed is None else {row for row in too if allowed[row]}
         best += sorted(too, key=lambda row: (-scores[row], row))
         return [(self._ids[row], float(scores[row])) for row in best]
 
@@ -62,15 +70,23 @@ class FaissFlatStore:
         """As `VectorStore.vector`."""
         return np.asarray(self._indices[space].reconstruct(self._rows[name]), dtype=np.float32)
 
-    def _products(self, query: SpaceQuery) -> npt.NDArray[np.float64]:
-        """Inner products of a query with every row: (n,), in order of rows.
+    def update(self, space: str, vectors: Mapping[str, Vectors]) -> None:
+        """As `UpdatableStore.update`."""
+        index = self._indices[space]
+        rows = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(index.ntotal, index.d)
+        for name, vector in vectors.items():
+            rows[self._rows[name]] = vector
+
+    def _products(self, query: SpaceQuery, chosen: Any = None) -> npt.NDArray[np.float64]:
+        """Inner products of a query with every row, or with those that `chosen` selects: (n,), in order of rows.
 
         A range search without bound visits each row by the same code, so that equal rows get equal scores: a
         matrix product does not promise that.
         """
         index = self._indices[query.space]
-        _, products, rows = index.range_search(query.vector[None], -float(np.finfo(np.float32).max))
-        scores = np.empty(index.ntotal, dtype=np.float64)
+        least = -float(np.finfo(np.float32).max)
+        _, products, rows = index.range_search(query.vector[None], least, params=chosen)
+        scores = np.zeros(index.ntotal, dtype=np.float64)
         scores[rows] = products
         return scores
 
@@ -102,6 +118,12 @@ class FaissFlatBackend:
         for path in location.iterdir():
             if _OURS.fullmatch(path.name) and path.name not in keep and stat.S_ISREG(path.lstat().st_mode):
                 path.unlink(missing_ok=True)
+
+
+def _selected(allowed: npt.NDArray[np.bool_]) -> Any:
+    """Restricts a search to rows; each is compared by the code that compares all, so its score is the same."""
+    library: Any = faiss  # its annotations leave out what it takes from Python
+    return library.SearchParameters(sel=library.IDSelectorBitmap(np.packbits(allowed, bitorder="little")))
 
 
 def open_backend(place: str) -> FaissFlatBackend:

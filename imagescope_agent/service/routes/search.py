@@ -93,6 +93,8 @@ async def searched(
         raise BadInput(f"{sorted(unknown)[0]} is no setting; give it beside `settings`")
     if asked.k is not None:
         settings["k"] = asked.k
+    if asked.where is not None:
+        settings["where"] = asked.where
     image = await asyncio.to_thread(pictures.reference, asked.image, served.services.collection)
     scope = served.scope(asked.graph)
     if asked.run is not None:
