@@ -50,13 +50,19 @@ class Services:
     talker: Role
     verifier: Role
     judge: Role
+    classifier: Role | None = None
     profile: str = "custom"
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def dialogue_acts(self) -> Role:
+        """Who tells what a message does: the classifier, or the talker where there is none."""
+        return self.classifier or self.talker
+
+    @property
     def weights(self) -> dict[str, str]:
         """The exact weights behind every role and the embedder."""
-        roles = {role: weights_of(getattr(self, role)) for role in ROLES}
+        roles = {role: weights_of(getattr(self, role) or self.talker) for role in ROLES}
         return {"embedder": self.embedder.weights, **roles}
 
 

@@ -75,8 +75,18 @@ class ClarifyingQuestion(TypedDict):
     information: float
 
 
+class MessagePart(TypedDict):
+    """A part of a message and what it does, one of `dialogue_acts.ACTS`."""
+
+    text: str
+    act: str
+
+
 class Turn(TypedDict):
-    """One finished turn of a conversation; `request` is all that was wanted by then, in one text."""
+    """One finished turn of a conversation; `request` is all that was wanted by then, as a person would say it.
+
+    `remarks` say what was made of the message and how far the results fit, a sentence each.
+    """
 
     message: str
     reference: str | None
@@ -85,6 +95,7 @@ class Turn(TypedDict):
     question: ClarifyingQuestion | None
     notes: list[NoteDict]
     usage: list[StepUsage]
+    remarks: NotRequired[list[str]]
 
 
 Verdicts = dict[str, dict[str, float]]
@@ -176,8 +187,11 @@ class State(TypedDict, total=False):
     schema: int
     message: str
     feedback: Feedback | None  # of the message that is being parsed
+    acts: list[MessagePart]  # what the parts of the message do
+    remarks: list[str]  # what is said about the message
     anchor: str | None  # the standing reference
     request: str
+    offset: int  # how many of the ranking were shown before the results, by requests to see more
     facts: list[Fact]
     liked: list[str]
     rejected: list[str]
@@ -195,9 +209,24 @@ REDUCED = tuple(name for name, kind in _KINDS.items() if get_origin(kind) is Ann
 #: Keys of a turn that are as long as its ranking.
 RANKED = ("candidates", "ranking_retrieve", "ranking_verify", "ranking", "results")
 #: Keys of a conversation that the first node of a turn leaves as they are.
-KEPT = ("schema", "intent", "facts", "pool", "wordings", "asked", "question", "turns")
+KEPT = ("schema", "intent", "facts", "pool", "wordings", "asked", "question", "offset", "turns")
+#: Keys of a turn that stand until a message changes what is wanted.
+FOUND = (
+    "candidates",
+    "predicates",
+    "reflections",
+    "matches",
+    "unverified",
+    "judgement",
+    "ranking_retrieve",
+    "ranking_verify",
+    "ranking",
+    "results",
+)
 #: Keys of a conversation that a new topic resets.
 OF_TOPIC = ("liked", "rejected", "pool", "wordings", "asked", "question")
+#: Keys of a conversation that a new reference picture resets.
+OF_PICTURE = ("intent", "facts", "request", "pool", "wordings", "asked", "question")
 
 
 def new_turn() -> dict[str, Any]:
@@ -210,6 +239,8 @@ def new_turn() -> dict[str, Any]:
         "reflections": 0,
         "matches": {},
         "unverified": {},
+        "acts": [],
+        "remarks": [],
         "judgement": {"order": [], "scores": {}, "reasons": {}},
         "ranking_retrieve": [],
         "ranking_verify": [],
@@ -237,6 +268,7 @@ def new_conversation() -> dict[str, Any]:
         "wordings": {},
         "asked": [],
         "question": None,
+        "offset": 0,
         "results": [],
         "turns": [],
     }

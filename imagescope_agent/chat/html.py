@@ -15,6 +15,7 @@ from imagescope_agent.state import ClarifyingQuestion, Turn
 ToDataUri = Callable[[str], str]  # image id or path -> `data:` URI, "" where there is none
 
 STEPS = {  # node -> its label in the progress
+    "read": "read",
     "describe": "reference described",
     "understand": "understood",
     "fold": "folded in",
@@ -103,8 +104,9 @@ def _said(text: str, picture: str, number: int) -> str:
 
 def _answered(turn: Turn, *, open_question: bool) -> str:
     found = len(turn["results"])
-    best = f"{found} found, {_text(turn['results'][0]['id'])} first" if found else "Nothing found"
-    reply = f'<div class="is-reply is-found"><span>{best}</span></div>'
+    best = f"{found} found, {turn['results'][0]['id']} first" if found else "Nothing found"
+    said = _text("\n".join(turn.get("remarks", [])) or best)
+    reply = f'<div class="is-reply is-found"><span>{said}</span></div>'
     question = turn["question"]
     return reply if question is None else reply + _question(question, open_question=open_question)
 

@@ -104,6 +104,21 @@ BENCHES = {  # name of the bench and of its module in lab.benchmarks
             "--seed": _seed("pictures and dialogs"),
         },
     ),
+    "understanding": Bench(
+        "what conversations make of messages: invented facts, lost wishes, changes by idle words",
+        {
+            "--profile": _profile("which models"),
+            "--images": _count(100, "how many are drawn"),
+            "--data": {
+                "type": Path,
+                "metavar": "FILE",
+                "help": "JSON lines of conversations (default: some are made)",
+            },
+            "--conversations": _count(40, "how many are made"),
+            "--rounds": _count(5, "messages of each"),
+            "--seed": _seed("pictures and conversations"),
+        },
+    ),
     "overhead": Bench(
         "what checkpoints and traces cost a search, side by side with neither",
         {

@@ -205,8 +205,9 @@ class ChatLoop:
 
 def describe(turn: dict[str, Any]) -> list[str]:
     """A turn in lines: the request, the ranking with short reasons, notes, the question."""
-    lines = [f"looking for: {plain(turn['request'])}"]
+    lines = [f"looking for: {plain(turn['request'])}"] if turn["request"] else []
     lines += describe_ranking(turn["results"], turn["notes"], brief=True)
+    lines += [plain(remark) for remark in turn.get("remarks", [])]
     if turn["question"] is not None:
         lines.append(f"? {plain(turn['question']['text'])}")
     return lines

@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, summary in (
         ("mini-mllm", "the chat model"),
         ("mini-talk", "the chat model that talks: mini-mllm taught further"),
+        ("mini-acts", "the classifier of what messages do, from nothing"),
         ("mini-clip", "the open_clip model"),
     ):
         model = actions.add_parser(name, help=summary)
@@ -28,8 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         model.add_argument(
             "--steps", type=positive, help="training steps (default: as for the shipped model)"
         )
+    for name in ("mini-mllm", "mini-talk", "mini-acts"):
+        _limits(actions.choices[name])
     for name in ("mini-mllm", "mini-talk"):
-        _chat_arguments(actions.choices[name])
+        _start(actions.choices[name])
     _mllm_arguments(actions.choices["mini-mllm"])
     curves = actions.add_parser("curves", help="draw the curves of the trainings so far")
     curves.add_argument("--work", type=Path, default=WORK)
@@ -42,15 +45,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     card.add_argument("--json", action="store_true")
 
 
-def _chat_arguments(model: argparse.ArgumentParser) -> None:
+def _limits(model: argparse.ArgumentParser) -> None:
     model.add_argument("--minutes", type=positive, help="stop then; run again to go on")
+    model.add_argument("--rate", type=float, help="peak of the learning rate")
+
+
+def _start(model: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--start",
         type=Path,
         metavar="CHECKPOINT",
         help="go on from a finished checkpoint (default: mini-mllm from nothing, mini-talk from the one that ships)",
     )
-    model.add_argument("--rate", type=float, help="peak of the learning rate")
 
 
 def _mllm_arguments(model: argparse.ArgumentParser) -> None:
@@ -80,9 +86,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train_chat(args: argparse.Namespace) -> bool:
-    from imagescope_agent.lab.training import mini_talk, pipelines
+    from imagescope_agent.lab.training import mini_acts, mini_talk, pipelines
 
     time_limit = args.minutes * 60 if args.minutes else None
+    if args.action == "mini-acts":
+        steps, peak_lr = args.steps or mini_acts.STEPS, args.rate or mini_acts.PEAK_LR
+        return mini_acts.train_mini_acts(
+            args.work, args.out, steps=steps, time_limit=time_limit, peak_lr=peak_lr
+        )
     if args.action == "mini-talk":
         start, steps = args.start or SHIPPED, args.steps or mini_talk.STEPS
         peak_lr = args.rate or mini_talk.PEAK_LR

@@ -34,7 +34,8 @@ class Answer:
         """
         require_answers(state)
         ranking = state["ranking"] or state["ranking_verify"] or state["ranking_retrieve"]
-        wanted = ranking[: current(runtime).k]
+        start = state.get("offset", 0)
+        wanted = ranking[start : start + current(runtime).k]
         retrieved = {candidate["id"]: candidate["retrieve"] for candidate in state["candidates"]}
         results = [
             Result(
@@ -47,7 +48,7 @@ class Answer:
                 },
                 reasons=(*_reasons(state, name), *self._copies(name)),
             ).to_dict()
-            for rank, name in enumerate(wanted, start=1)
+            for rank, name in enumerate(wanted, start=start + 1)
         ]
         return {"ranking": ranking, "results": results}
 

@@ -16,7 +16,7 @@ from imagescope_agent.prompting import prompt_sets
 from imagescope_agent.settings import Settings
 from imagescope_agent.untrusted import read_file
 
-ROLES = ("captioner", "reasoner", "talker", "verifier", "judge")
+ROLES = ("captioner", "reasoner", "talker", "classifier", "verifier", "judge")
 KEYS = {"description", "prompt_set", "embedder", "store", "models", "roles", "settings"}
 PACKAGE = "imagescope_agent"
 LARGEST = 2**20  # bytes of a profile
@@ -31,7 +31,8 @@ class Profile:
         embedder: as `retrieval.embedders.open_embedder` takes it.
         store: as `retrieval.stores.open_store` takes it; an index made with this profile keeps its vectors there.
         models: by name, the MLLM class ("mllm") and its arguments.
-        roles: role -> model name; all of `ROLES`. The reasoner talks where no talker is named.
+        roles: role -> model name; all of `ROLES`. The reasoner talks where no talker is named, and the
+            talker classifies where no classifier is.
         prompt_set: whose wording suits the models that name none of their own, None for the general one.
         prompt_sets: by name, the wording of the models that name their own.
         settings: defaults of `Settings`.
@@ -129,6 +130,7 @@ def _checked(name: str, content: bytes) -> Profile:
     _require_types(name, table)
     models, roles = table.get("models", {}), dict(table.get("roles", {}))
     roles.setdefault("talker", roles.get("reasoner"))
+    roles.setdefault("classifier", roles["talker"])
     for role in ROLES:
         if roles.get(role) not in models:
             raise BadInput(

@@ -22,6 +22,7 @@ BASE = [
     "thumbnails",
     "versions",
     "records",
+    "dialogue_acts",
 ]
 MODELS = [*BASE, "registry", "reply_reader", "mllms"]
 STATE = [*BASE, "settings", "state"]
@@ -30,7 +31,7 @@ SERVICES = [*TOOLS, "profiles", "services"]
 API = [*SERVICES, "results", "checkpoints", "traces", "api"]
 LAB = ["lab", "lab.scenes", "lab.training", "lab.benchmarks", "lab.demo"]
 ALLOWED = {
-    **{name: [] for name in ("redact", "html_templates", "plots", "thumbnails", "versions")},
+    **{name: [] for name in ("dialogue_acts", "redact", "html_templates", "plots", "thumbnails", "versions")},
     "errors": ["redact"],
     "untrusted": ["errors", "redact"],
     "atomic_write": ["untrusted"],
@@ -60,7 +61,7 @@ ALLOWED = {
     "lab.scenes": BASE,
     "lab.training": [*API, "lab.scenes"],
     "lab.demo": [*API, "lab.scenes"],
-    "lab.benchmarks": [*API, "chat", "evaluation", "lab", "lab.scenes"],
+    "lab.benchmarks": [*API, "nodes", "chat", "evaluation", "lab", "lab.scenes"],
     "doctor": [*API, "lab.benchmarks"],
     "commands": [*API, *LAB, "chat", "diagram", "doctor", "evaluation"],
     "cli": [*BASE, "commands"],

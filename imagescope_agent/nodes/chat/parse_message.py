@@ -12,7 +12,17 @@ from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.nodes.begin import check_query, find_reference
 from imagescope_agent.records import ResultDict
 from imagescope_agent.retrieval.protocols import Collection
-from imagescope_agent.state import KEPT, Feedback, State, new_conversation, new_turn, overwrite
+from imagescope_agent.state import (
+    FOUND,
+    KEPT,
+    OF_PICTURE,
+    Feedback,
+    MessagePart,
+    State,
+    new_conversation,
+    new_turn,
+    overwrite,
+)
 
 _NUMBERED = r"(?:(?:number|no\.?|image|picture)\s*)?#?(\d{1,9})"
 _REST = r"(?:\s*$|\s*[.,;:!]+\s*|\s+(?=but\b|with\b|and\b))(.*)$"
@@ -77,10 +87,18 @@ class ParseMessage:
         parsed = message.parsed
         anchor = message.reference or standing["anchor"]
         changed = anchor != standing["anchor"]
+        if changed:  # a new picture is what the message is about: a search of its own
+            standing.update({name: new_conversation()[name] for name in OF_PICTURE})
         liked = [name for name in standing["liked"] if name not in parsed.rejected]
         rejected = [name for name in standing["rejected"] if name not in parsed.liked]
+        acts = (
+            []
+            if parsed.words or parsed.liked or parsed.rejected
+            else [MessagePart(text=message.query, act="skip")]
+        )
         return {
-            **overwrite(new_turn()),
+            **overwrite({**new_turn(), **({} if parsed.liked or parsed.rejected else found_so_far(state))}),
+            "acts": acts,
             **{name: standing[name] for name in KEPT},
             "feedback": None,
             "message": message.query,
@@ -89,9 +107,16 @@ class ParseMessage:
             "request": standing["request"] or parsed.words,
             "anchor": anchor,
             "reference_caption": "" if changed else standing["reference_caption"],
+            "offset": 0 if parsed.liked or parsed.rejected else standing["offset"],
             "liked": list(dict.fromkeys([*liked, *parsed.liked])),
             "rejected": list(dict.fromkeys([*rejected, *parsed.rejected])),
         }
+
+
+def found_so_far(state: State) -> dict[str, Any]:
+    """What the turn before found, which stands until the message is known to change what is wanted."""
+    empty = new_turn()
+    return {name: state.get(name, empty[name]) for name in FOUND}
 
 
 def check_message(
@@ -177,7 +202,7 @@ def plain_answer(text: str) -> str | None:
 
 def has_words(state: State) -> bool:
     """Whether the turn's message has words that a model must interpret."""
-    return state["query"] != state["request"] or not state["turns"]
+    return state["query"] != state["request"] or is_first(state)
 
 
 def is_first(state: State) -> bool:
@@ -189,14 +214,17 @@ def _rest(text: str) -> str:
     return re.sub(r"^but\s+", "", text.strip(), flags=re.I)
 
 
-def _number(digits: str | None) -> int:
-    """The rank that is named; "that one" is the first."""
-    return 1 if digits is None else int(digits)
+def _number(digits: str | None) -> int | None:
+    """The rank that is named; None for "that one", the first that is shown."""
+    return None if digits is None else int(digits)
 
 
-def _at_rank(number: int, shown: list[ResultDict]) -> str:
+def _at_rank(number: int | None, shown: list[ResultDict]) -> str:
     if not shown:
         raise BadInput("there are no results yet to like or reject; say what to look for")
-    if not 1 <= number <= len(shown):
-        raise BadInput(f"there is no rank {number} in the last results; give a rank from 1 to {len(shown)}")
-    return str(shown[number - 1]["id"])
+    ids = {hit["rank"]: str(hit["id"]) for hit in shown}
+    number = min(ids) if number is None else number
+    if number not in ids:
+        least, most = min(ids), max(ids)
+        raise BadInput(f"there is no rank {number} in the last results; give a rank from {least} to {most}")
+    return ids[number]

@@ -123,7 +123,7 @@ def question_proposal_example(rng: Random) -> tuple[TrainingTurn, frozenset[str]
     rng.shuffle(scenes)
     known = [step.condition.question() for step in facts]
     asked = [
-        _random_condition(scene, facts, rng) for scene in rng.choices(scenes, k=rng.choice(_KNOWN_COUNTS))
+        random_condition(scene, facts, rng) for scene in rng.choices(scenes, k=rng.choice(_KNOWN_COUNTS))
     ]
     known += [condition.question() for condition in asked]
     prompt = fill_prompt(
@@ -203,7 +203,7 @@ def _size_known(pattern: Pattern, known: Sequence[str]) -> bool:
     return any(Exists(Pattern(pattern.kind, pattern.colour, size)).question() in known for size in SIZES)
 
 
-def _random_condition(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> Condition:
+def random_condition(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> Condition:
     """A condition of one of the types that are proposed, half of the patterns those of a wanted thing."""
     wanted = _wanted_patterns(facts)
     thing = rng.choice(scene.things)
@@ -229,7 +229,7 @@ def question_wording_turn(rng: Random) -> TrainingTurn:
     scene = random_scene(rng)
     facts = accumulated_steps(scene, rng)
     condition = rng.choice(
-        [*(s.condition for s in facts), *(_random_condition(scene, facts, rng) for _ in range(4))]
+        [*(s.condition for s in facts), *(random_condition(scene, facts, rng) for _ in range(4))]
     )
     prompt = fill_prompt("ask", request=describe_steps(facts), question=condition.question())
     return TrainingTurn(prompt=prompt, answer=user_question(condition, facts), kind="talk")
