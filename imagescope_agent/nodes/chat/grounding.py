@@ -20,7 +20,10 @@ MISSPELT = 0.75  # ratio of common letters above which a word is the other, miss
 PHRASE = 4  # words of the longest phrase that is compared
 CAPTIONS = 500  # whose words count as those that name what can be seen
 NEAR = 5  # words before a thing in which a negation excludes it
-_NEGATION = re.compile(r"no|not|none|nothing|without|never|\w+n't|minus|sans")
+_NEGATION = re.compile(
+    r"no|not|none|nothing|without|never|\w+n't|minus|except|exclud\w+|avoid|omit|ban|remove"
+)
+_LEFT_OUT = re.compile(r"\b(?:leave|take|cut|rule|filter) out\b")
 _PHRASE = re.compile(r"\b(an?)\s+(?=([^.,;:!?]+))")
 _FORM = frozenset(["exactly", "thing", "things", "scene", "setting", "visible", "present"])
 _NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -113,7 +116,7 @@ def is_negated(text: str, message: str) -> bool:
     """Whether a message excludes what a text names: a negation stands shortly before it, in the same clause."""
     named = Grounding([text])
     for clause in re.split(r"[.,;:!?]|\b(?:but|and|instead|rather|only)\b", message.lower()):
-        words = re.findall(r"[\w']+", clause)
+        words = re.findall(r"[\w']+", _LEFT_OUT.sub("without", clause))
         for place, word in enumerate(words):
             if word not in FUNCTION and not named.ungrounded(word) and len(word) > 1:
                 before = words[max(0, place - NEAR) : place]
