@@ -74,7 +74,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
 
 
 def after_verify(state: State) -> Literal["reflect", "judge"]:
-    """Reflect while nobody satisfies every predicate, a bounded number of times, and not on an empty purse."""
+    """Reflect while nobody satisfies every predicate, at most `REFLECTIONS` times, and not once the budget is spent."""
     spent = any(note["kind"] == "budget" for note in state["notes"])
     further = state["reflections"] < REFLECTIONS and not spent
     return "reflect" if further and unsatisfied(state) else "judge"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import uuid
-from collections.abc import Container, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
+from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.graph.state import CompiledStateGraph
 
 from imagescope_agent.checkpoints import (
@@ -24,33 +23,26 @@ from imagescope_agent.checkpoints import (
     reading,
 )
 from imagescope_agent.errors import BadInput
+from imagescope_agent.indexing import index_folder
+from imagescope_agent.integrations.langchain import ImageRetriever, as_node, as_tool
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
-from imagescope_agent.profiles import PROFILES
-from imagescope_agent.profiles.profile import load_profile
-from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.registry import load_graph, resolve
 from imagescope_agent.results import SearchResult, to_result
-from imagescope_agent.retrieval import manifest
-from imagescope_agent.retrieval.index_report import IndexReport
-from imagescope_agent.retrieval.indexer import build, find_images
+from imagescope_agent.run_graph import Progress, judge_of, run_config, run_sync, streamed
 from imagescope_agent.services import (
-    DEFAULT_PROFILE,
     Services,
-    open_embedder_of,
-    open_roles,
     open_services,
     profile_of,
-    weights_of,
 )
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces.instrument import recording
 from imagescope_agent.traces.store import VARIABLE, place
-from imagescope_agent.untrusted import beside
+from imagescope_agent.untrusted import beside, local_path
+
+__all__ = ["ImageScope", "index_folder"]
 
 RUNS_VARIABLE = "IMAGESCOPE_RUNS"
-
-_Value = TypeVar("_Value")
 
 
 class ImageScope:
@@ -58,7 +50,7 @@ class ImageScope:
 
     Args:
         services: what the graph is built with.
-        graph: a name of `imagescope graphs`, or "module:attribute".
+        graph: a name of `imagescope graphs`, or "module:attribute"; None for the profile's own.
         runs: SQLite file of the checkpoints; None is IMAGESCOPE_RUNS, else runs.sqlite beside the index; False: none.
         traces: SQLite file of the traces; None is IMAGESCOPE_TRACES ("off" for none), else traces.sqlite beside
             the index where checkpoints are kept; False keeps none.
@@ -75,38 +67,39 @@ class ImageScope:
         self,
         services: Services,
         *,
-        graph: str = "imagescope",
+        graph: str | None = None,
         runs: Path | str | bool | None = None,
         traces: Path | str | bool | None = None,
         **settings: Any,
     ) -> None:
-        self.services, self.graph = services, graph
-        load_graph(graph)
+        self.services, self.graph = services, graph or services.graph
+        load_graph(self.graph)
         self._given = settings
         self._settings({})
         named = os.environ.get(RUNS_VARIABLE) if runs is None or isinstance(runs, bool) else runs
         self._runs_named = bool(named)  # else a search without checkpoints is better than none
-        kept = Path(named).expanduser() if named else beside(services.collection.location, FILE)
+        kept = local_path(os.path.expanduser(named)) if named else beside(services.collection.location, FILE)
         self._runs = None if runs is False else kept
         unwanted = runs is False and traces is None and not os.environ.get(VARIABLE)
         self.traces = None if unwanted else place(services.collection.location, traces)
 
     @classmethod
     def open(
-        cls, folder: Path | str, profile: str | None = None, graph: str = "imagescope", **options: Any
+        cls, folder: Path | str, profile: str | None = None, graph: str | None = None, **options: Any
     ) -> ImageScope:
         """Open an indexed folder; weights are read at the first search.
 
         Args:
             folder: the indexed folder, or the index where it lies elsewhere.
             profile: which models; None for those that made the index.
-            graph: which system.
+            graph: which system; None for the profile's own.
             options: `runs`, `traces`, and fields of `Settings`.
 
         Raises:
             BadInput: nothing is indexed there, or an unknown profile, graph, judge or setting.
         """
-        load_graph(graph)  # a misspelt name is told before anything is opened
+        if graph is not None:
+            load_graph(graph)  # a misspelt name is told before anything is opened
         return cls(open_services(profile or profile_of(folder), folder), graph=graph, **options)
 
     def search(
@@ -135,22 +128,38 @@ class ImageScope:
         *,
         run: str | None = None,
         rejected: Sequence[str] = (),
+        progress: Progress | None = None,
         **settings: Any,
     ) -> SearchResult:
-        """As `search`, inside an event loop; `run` is the id to keep it under, a new one when None."""
+        """As `search`, inside an event loop; `run` is the id to keep it under, a new one when None.
+
+        `progress` is called with the name of each step and what it changed in the state, when it is done.
+        """
         chosen = self._settings(settings if k is None else {**settings, "k": k})
         query: dict[str, Any] = {"query": text, "reference": None if image is None else str(image)}
         if rejected:
             query["rejected"] = self._rejected(rejected)
-        return await self._run(query, run or uuid.uuid4().hex, chosen)
+        return await self._run(query, run or uuid.uuid4().hex, chosen, progress)
+
+    def as_retriever(self, **settings: Any) -> ImageRetriever:
+        """The collection as a LangChain retriever: documents with caption, id, path, scores and reasons."""
+        return ImageRetriever(scope=self, settings=settings)
+
+    def as_tool(self, **options: Any) -> BaseTool:
+        """The collection as a LangChain tool; options as in `integrations.langchain.as_tool`."""
+        return as_tool(self, **options)
+
+    def as_node(self, **options: Any) -> Callable[[Any], Awaitable[dict[str, Any]]]:
+        """The search as a node of another LangGraph; options as in `integrations.langchain.as_node`."""
+        return as_node(self, **options)
 
     @cached_property
-    def _compiled(self) -> CompiledStateGraph[Any, Any, Any, Any]:
+    def compiled(self) -> CompiledStateGraph[Any, Any, Any, Any]:
         """The graph, compiled once; it holds no state of a run and belongs to no event loop."""
         return load_graph(self.graph)(self.services)  # type: ignore[no-any-return]
 
     def _rejected(self, ids: Sequence[str]) -> list[str]:
-        if "rejected" not in self._compiled.get_input_jsonschema()["properties"]:
+        if "rejected" not in self.compiled.get_input_jsonschema()["properties"]:
             raise BadInput(
                 f"the graph {self.graph!r} takes no rejected images; choose 'cotrr' or a conversation"
             )
@@ -166,14 +175,8 @@ class ImageScope:
 
     async def aresume(self, run: str) -> SearchResult:
         """As `resume`, for use inside an event loop."""
-        if self._runs is None or not self._runs.is_file():
-            raise BadInput(f"there is no run {run!r}: no runs are kept here; search again")
-        async with open_checkpoints(self._runs) as saver:
-            with reading(self._runs):
-                kept = await saver.aget_tuple(_config(run))
-        if kept is None:
-            raise BadInput(f"there is no run {run!r} in {str(self._runs)!r}; search again")
-        with reading(self._runs):
+        kept = await self._kept(run)
+        with reading(self._runs or run):
             metadata: Mapping[str, Any] = kept.metadata
             for name, ours in (("graph", self.graph), ("profile", self.services.profile)):
                 if (made_by := metadata.get(name)) != ours:
@@ -183,22 +186,43 @@ class ImageScope:
             judges = {*JUDGES, self._settings({}).judge or OWN_JUDGE}
             return await self._run(None, run, Settings.from_record(metadata.get("settings"), judges=judges))
 
-    async def _run(self, query: dict[str, Any] | None, run: str, settings: Settings) -> SearchResult:
+    async def afind(self, run: str) -> tuple[str, bool]:
+        """The graph of a kept run of any graph, and whether it is finished; no model is asked.
+
+        Raises:
+            BadInput: no such run is kept here.
+        """
+        kept = await self._kept(run)
+        with reading(self._runs or run):
+            return str(kept.metadata.get("graph")), "results" in kept.checkpoint["channel_values"]
+
+    async def _kept(self, run: str) -> CheckpointTuple:
+        if self._runs is None or not self._runs.is_file():
+            raise BadInput(f"there is no run {run!r}: no runs are kept here; search again")
+        async with open_checkpoints(self._runs) as saver:
+            with reading(self._runs):
+                kept = await saver.aget_tuple(run_config(run))
+        if kept is None:
+            raise BadInput(f"there is no run {run!r} in {str(self._runs)!r}; search again")
+        return kept
+
+    async def _run(
+        self, query: dict[str, Any] | None, run: str, settings: Settings, progress: Progress | None = None
+    ) -> SearchResult:
         self.services.collection.require_weights(self.services.embedder.weights)  # before any model is asked
         recorded = json.dumps(settings.to_dict())
-        config = _config(run, graph=self.graph, profile=self.services.profile, settings=recorded)
+        config = run_config(run, graph=self.graph, profile=self.services.profile, settings=recorded)
         with recording(self.traces, self.services, settings) as recorders:
             config["callbacks"] = [*recorders]
             async with open_where_writable(self._runs, required=self._runs_named) as (saver, problem):
-                graph, options = self._compiled, dict[str, Any]()
+                graph, options = self.compiled, dict[str, Any]()
                 if saver is not None:
                     await make_room(saver, limit(), keep=run)
-                    graph = graph.copy(
-                        {"checkpointer": saver}
-                    )  # shares the nodes; concurrent runs do not meet
+                    # shares the nodes; concurrent runs do not meet
+                    graph = graph.copy({"checkpointer": saver})
                     # "sync": the result of a step is on disk before the next one starts, so a kill loses one step
                     options = {"durability": "sync"}
-                state = await graph.ainvoke(query, config, context=settings, **options)
+                state = await streamed(graph, query, config, progress, context=settings, **options)
         notes: list[NoteDict] = []
         if problem:
             notes.append(note("run", "skipped", f"the run is not kept: {problem}"))
@@ -221,66 +245,3 @@ class ImageScope:
         if settings.judge is not None:
             resolve(settings.judge, JUDGES, kind="judge")
         return settings
-
-
-def judge_of(graph: Any, settings: Settings) -> str:
-    """Who judges in a compiled graph: whom the settings name, else the graph's own (its metadata's "judge")."""
-    metadata = (graph.config or {}).get("metadata", {})
-    return settings.judge or str(metadata.get("judge", OWN_JUDGE))
-
-
-def index_folder(
-    folder: Path | str,
-    *,
-    profile: str | None = None,
-    out: Path | str | None = None,
-    only: Container[str] | None = None,
-    exclude: Sequence[str] | None = None,
-    progress: bool | None = None,
-) -> IndexReport:
-    """Index a folder of images, or bring its index up to date; killed at any moment, the next call goes on.
-
-    Args:
-        folder: the images, at any depth.
-        profile: which models; "mini" when None.
-        out: where the index goes; FOLDER/.imagescope when None.
-        only: ids to index, for a gallery that is a part of the folder; all of it when None.
-        exclude: patterns of files and folders to skip, as in a .gitignore file; None for those the index was made with.
-        progress: a bar on standard error; None shows it on a terminal only.
-
-    Raises:
-        BadInput: no folder, no image in it, an unknown profile, or a disk that is full or read-only.
-        BackendUnavailable: a model failed; what was finished is kept.
-    """
-    folder, place = Path(folder), None if out is None else Path(out)
-    chosen = load_profile(profile or DEFAULT_PROFILE)
-    name = chosen.name if chosen.name in PROFILES else Path(chosen.name).name
-    patterns = manifest.patterns_of(folder, place) if exclude is None else exclude
-    find_images(folder, place, only, patterns)  # refuses the folder before weights are loaded
-    captioner = open_roles(chosen)["captioner"]
-    prompt = load_prompt("caption", prompt_set=captioner.prompt_set).fill()
-    return run_sync(
-        build(
-            *(folder, place, open_embedder_of(chosen), captioner, prompt),
-            captioner_weights=weights_of(captioner),
-            profile=name,
-            store=chosen.store,
-            only=only,
-            exclude=exclude,
-            progress=progress,
-        )
-    )
-
-
-def run_sync(work: Coroutine[Any, Any, _Value]) -> _Value:
-    """Run a coroutine to its end, also where an event loop is already running (a notebook)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(asyncio.run, work).result()
-
-
-def _config(run: str, **metadata: str) -> RunnableConfig:
-    return {"configurable": {"thread_id": run}, "metadata": metadata}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from imagescope_agent.untrusted import create_file
+from imagescope_agent.untrusted import create_file, real_path
 
 #: How the names of unfinished files end; whoever owns a folder may remove those that a killed process left there.
 TEMPORARY_SUFFIX = ".tmp"
@@ -46,6 +47,25 @@ def write_atomic(
         raise
     if durable:
         _sync_folder(path.parent)
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write what the user asked for where the user said: a file as by `write_atomic`, through links, or a device.
+
+    Raises:
+        OSError: the disk is full or read-only, links lead in a circle, nobody reads a pipe.
+    """
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        regular = True
+    if regular:
+        write_atomic(real_path(path), content)
+        return
+    handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    os.set_blocking(handle, True)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
 
 
 def _sync_folder(folder: Path) -> None:

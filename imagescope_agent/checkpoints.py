@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import random
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
@@ -19,16 +20,24 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra, shorten
 from imagescope_agent.redact import redact
-from imagescope_agent.untrusted import require_tables_only, use_write_ahead_log
+from imagescope_agent.untrusted import (
+    local_path,
+    require_own_tables,
+    require_tables_only,
+    use_write_ahead_log,
+)
 
 FILE = "runs.sqlite"
+TABLES = {"checkpoints": {"thread_id", "checkpoint_id"}, "writes": {"thread_id", "task_id"}}
 LIMIT_VARIABLE = "IMAGESCOPE_RUNS_MB"
 LIMIT = 512  # megabytes of finished searches; the oldest make room
+MOST = 10**9  # megabytes
 PATIENCE = 30.0  # seconds to wait for another process that is writing
 POSTGRES = ("postgresql://", "postgres://")
 SETUP_LOCK = 0x696D6167  # any number that is always the same: whoever makes the tables holds it
 
 
+TAKES_NOTHING = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR_WRITE")
 #: What values of a wrong kind cause where they are used.
 DAMAGE = (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
@@ -57,8 +66,41 @@ async def open_checkpoints(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
         raise ReadOnly(_unusable(path, error)) from error
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
-        kind = ReadOnly if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")) else BadInput
+        kind = ReadOnly if name.startswith(TAKES_NOTHING) else BadInput
         raise kind(_unusable(path, error)) from error
+
+
+@asynccontextmanager
+async def open_readable(path: Path, problem: ReadOnly) -> AsyncIterator[AsyncSqliteSaver]:
+    """A checkpoint store in one SQLite file that nothing can be written into: what it holds can be read.
+
+    Args:
+        path: the file.
+        problem: why it cannot be written.
+
+    Raises:
+        ReadOnly: there is no such file; the problem as given.
+        BadInput: it is no such store.
+    """
+    if not path.is_file():
+        raise problem
+    try:
+        # beside a file that was closed well there is no log to read, and none can be made
+        log = path.with_name(f"{path.name}-wal")
+        how = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
+        async with aiosqlite.connect(
+            f"{path.resolve().as_uri()}?{how}", uri=True, timeout=PATIENCE
+        ) as connection:
+            await connection.execute_fetchall("pragma trusted_schema=off")
+            await asyncio.to_thread(_require_tables_only, path, how)
+            yield AsyncSqliteSaver(connection, serde=_plain())
+    except (sqlite3.Error, OSError) as error:
+        raise BadInput(_unusable(path, error)) from error
+
+
+def _require_tables_only(path: Path, how: str) -> None:
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True)) as base:
+        require_tables_only(base)
 
 
 @asynccontextmanager
@@ -96,6 +138,10 @@ def _look_at(path: Path) -> None:
             raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), str(each))
     with closing(sqlite3.connect(path, timeout=PATIENCE)) as base:
         require_tables_only(base)
+        require_own_tables(base, TABLES)
+        base.execute(
+            "pragma auto_vacuum=incremental"
+        )  # of a new file: it can be cut when a connection is closed
         use_write_ahead_log(base, PATIENCE)
 
 
@@ -125,7 +171,7 @@ async def open_store(place: Path | str) -> AsyncIterator[BaseCheckpointSaver[Any
         MissingExtra: PostgreSQL without the extra `postgres`.
     """
     if not str(place).startswith(POSTGRES):
-        async with open_checkpoints(Path(place)) as saver:
+        async with open_checkpoints(local_path(str(place))) as saver:
             yield saver
         return
     try:
@@ -137,10 +183,7 @@ async def open_store(place: Path | str) -> AsyncIterator[BaseCheckpointSaver[Any
         ) from error
     try:
         async with AsyncPostgresSaver.from_conn_string(str(place), serde=_plain()) as database:
-            # two processes that make the same tables at once would trip over each other
-            await database.conn.execute("SELECT pg_advisory_lock(%s)", (SETUP_LOCK,))  # type: ignore[union-attr]
-            await database.setup()
-            await database.conn.execute("SELECT pg_advisory_unlock(%s)", (SETUP_LOCK,))  # type: ignore[union-attr]
+            await _setup(database)
             yield database
     except psycopg.OperationalError as error:
         server = urlsplit(str(place)).hostname or "this machine"  # never the URL: it may hold a password
@@ -149,6 +192,22 @@ async def open_store(place: Path | str) -> AsyncIterator[BaseCheckpointSaver[Any
         ) from error
     except psycopg.Error as error:
         raise BadInput(f"PostgreSQL refuses to keep the session: {error}; name another database") from error
+
+
+async def _setup(database: Any) -> None:
+    """Make the tables; processes that do it at once would trip over each other, so one after the other does.
+
+    Nobody waits inside a statement: making an index waits for all statements that run, and both would wait for ever.
+    """
+    while True:
+        cursor = await database.conn.execute("SELECT pg_try_advisory_lock(%s) AS held", (SETUP_LOCK,))
+        if (await cursor.fetchone())["held"]:
+            break
+        await asyncio.sleep(random.uniform(0.01, 0.1))
+    try:
+        await database.setup()
+    finally:
+        await database.conn.execute("SELECT pg_advisory_unlock(%s)", (SETUP_LOCK,))
 
 
 def limit() -> int:
@@ -162,8 +221,11 @@ def limit() -> int:
         megabytes = float(told)
     except ValueError:
         megabytes = 0.0
-    if not megabytes > 0:
-        raise BadInput(f"{LIMIT_VARIABLE} is {told!r}; give the megabytes that searches may take, above 0")
+    if not 0 < megabytes <= MOST:
+        raise BadInput(
+            f"{LIMIT_VARIABLE} is {shorten(told, 40)!r}; give the megabytes that searches may take, "
+            f"above 0 and at most {MOST}"
+        )
     return int(megabytes * 1e6)
 
 

@@ -16,6 +16,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from imagescope_agent.errors import BadInput, ImageScopeError
@@ -27,12 +28,18 @@ COMMANDS = {  # name: (module, help), in the order of the help
     "search": ("search", "rank the images of an indexed folder for a text, or a text and an image"),
     "chat": ("chat", "look for an image in a conversation, one turn a line; nothing that was said is lost"),
     "ui": ("ui", "the conversation as a web page on this machine"),
+    "serve": ("serve", "search, conversations and reranking over HTTP, for other programs"),
+    "mcp": ("mcp", "a collection as tools for agents, over the Model Context Protocol"),
     "trace": ("trace", "show what a run did, why its ranking is what it is, and what it cost"),
     "scenes": ("scenes", "draw scenes, with queries and dialogs whose right answers are known"),
     "eval": ("evaluate", "measure a graph on a data set"),
     "score": ("score", "metrics of a given run or submission file, without any model"),
     "compare": ("compare", "are runs on the same queries really different"),
-    "train": ("train", "train the models that ship with the package; measure what they can do"),
+    "triplets": (
+        "triplets",
+        "build training triplets for composed search from the images of an indexed folder",
+    ),
+    "train": ("train", "train a composer on triplets, or the models that ship; measure what they can do"),
     "doctor": ("doctor", "check a profile on this machine: every model loaded, asked, compared with itself"),
     "bench": ("bench", "measure ways of asking models, side by side"),
     "graphs": ("lists", "list the graphs, one line each"),
@@ -48,7 +55,13 @@ DISK_PROBLEMS = {
     errno.EPERM: "not permitted: choose a folder you may read and write",
     errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
     errno.ENOTDIR: "a part of the path is a file: choose another folder",
+    errno.EEXIST: "there is something else of that name: choose another",
+    errno.EISDIR: "it is a folder: choose another name",
+    errno.ELOOP: "links that lead in a circle: choose another path",
+    errno.EINVAL: "not a regular file or a usable name: choose another",
 }
+#: Options of which an empty value says something: no patterns.
+MAY_BE_EMPTY = ("exclude", "text")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -86,7 +99,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    _require_values(parser, args)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a file name may hold bytes the terminal cannot show
@@ -105,10 +120,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.errno not in DISK_PROBLEMS:
+        if error.errno is None:
             raise
-        where = f"{error.filename!r}: " if error.filename else ""
-        return _complain(where + DISK_PROBLEMS[error.errno], BadInput.exit_code)
+        where = error.filename2 or error.filename
+        problem = DISK_PROBLEMS.get(error.errno, f"{error.strerror}: choose another file or folder")
+        return _complain((f"{where!r}: " if where else "") + problem, BadInput.exit_code)
+
+
+def _require_values(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse an argument without a value, as from a variable of a script that is not set, and what is no text."""
+    for name, value in vars(args).items():
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, str) and not each.strip() and name not in MAY_BE_EMPTY:
+                parser.error(f"argument {name.replace('_', '-')}: an empty value; give one, or leave it out")
+            if isinstance(each, str | Path) and not _is_text(str(each)):
+                parser.error(f"{str(each)!a} is not valid UTF-8 text; give the file or folder another name")
+
+
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _complain(message: str, code: int) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 import networkx
 from langchain_core.runnables.graph import Graph
 
+from imagescope_agent.atomic_write import write_atomic
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.profiles.profile import ROLES
@@ -25,6 +26,8 @@ MAX_WIDTH = 1000  # pixels; longer graphs are drawn downwards
 GAP, NODE_THICKNESS, END_RADIUS = 26, 34, 9  # between nodes, of a node, of the dots that begin and end
 PAGE = "README.md"
 ENDS = ("__start__", "__end__")
+#: Graphs that answer no query, so that they are no entry points.
+AGENTS = {"triplets": "imagescope_agent.graphs.triplets:build"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +56,8 @@ def render_all() -> dict[str, str]:
         "Made from the compiled graphs by `imagescope graphs --draw docs/graphs`. A dashed arrow is taken only",
         "sometimes; an arc on the left (or above) skips steps, one on the right (or below) goes back.", "",
     ]  # fmt: skip
-    for name, target in sorted(graphs().items()):
-        found[f"{name}.svg"] = render_svg(name, compiled_graph(name).get_graph())
+    for name, target in sorted({**graphs(), **AGENTS}.items()):
+        found[f"{name}.svg"] = render_svg(name, compiled_graph(AGENTS.get(name, name)).get_graph())
         module = importlib.import_module(target.partition(":")[0])
         page += [f"## {name}", "", (module.__doc__ or "").strip(), "", f"![{name}]({name}.svg)", ""]
     return {**found, PAGE: "\n".join(page)}
@@ -65,7 +68,7 @@ def write_all(folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, content in render_all().items():
-        (folder / name).write_text(content, encoding="utf-8")
+        write_atomic(folder / name, content)
         files.append(folder / name)
     return files
 

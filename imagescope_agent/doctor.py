@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from imagescope_agent.errors import ImageScopeError, UnreadableReply
+from imagescope_agent.doctor_report import DoctorReport, Finding
+from imagescope_agent.errors import ImageScopeError, RequestRefused, UnreadableReply, shorten
 from imagescope_agent.lab.benchmarks.machine import machine, peak_memory
 from imagescope_agent.lab.benchmarks.verify import LABELS, make_requests
 from imagescope_agent.mllms.openai.endpoint import Endpoint
 from imagescope_agent.mllms.protocols import SchemaWriter
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
+from imagescope_agent.parsing import parse_json
 from imagescope_agent.profiles.profile import ROLES, Profile, load_profile
 from imagescope_agent.services import open_embedder_of, open_roles
 
@@ -26,60 +25,6 @@ from imagescope_agent.services import open_embedder_of, open_roles
 PICTURES = {"captioner": 1, "verifier": 1, "judge": 2}
 
 _CLOSE = {"float32": 1e-3, "bfloat16": 5e-2, "float16": 2e-2}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One check of one model.
-
-    Attributes:
-        what: "embedder" or the roles that share the model.
-        check: what was tried.
-        ok: whether it holds; a model that lacks an optional power is ok and says so.
-        detail: the figure, or what is wrong and how to mend it.
-    """
-
-    what: str
-    check: str
-    ok: bool
-    detail: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class DoctorReport:
-    """All findings about a profile.
-
-    Attributes:
-        exit_code: 0 when everything holds, else that of the first failure.
-    """
-
-    profile: str
-    machine: dict[str, Any]
-    findings: list[Finding] = field(default_factory=list)
-    exit_code: int = 0
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything holds."""
-        return all(finding.ok for finding in self.findings)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values."""
-        return {
-            "profile": self.profile,
-            "ok": self.ok,
-            "machine": self.machine,
-            "checks": [vars(finding) for finding in self.findings],
-        }
-
-    def table(self) -> str:
-        """As text, one check a line."""
-        rows = [("ok" if each.ok else "FAILS", each.what, each.check, each.detail) for each in self.findings]
-        widths = [max(len(row[column]) for row in rows) for column in range(3)] if rows else []
-        return "\n".join(
-            "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
-            for row in rows
-        )
 
 
 class SchemaProbe(BaseModel):
@@ -153,7 +98,7 @@ class _Findings:
         if not await self._try(role.name, "answers a question", lambda: _answers(role, requests[0])):
             return
         await self._try(role.name, "label probabilities", lambda: _labels(role, requests))
-        if isinstance(model, SchemaWriter):
+        if isinstance(model, SchemaWriter) or {"reasoner", "talker"} & {*names}:
             await self._try(role.name, "JSON by schema", lambda: _schema(role))
         if isinstance(model, TransformersChat):
             await self._try(role.name, "batch = one by one", lambda: _batch(role, model, requests))
@@ -167,8 +112,9 @@ class _Findings:
         if not await self._try(role.name, "sees pictures", lambda: _sees(role, names, request)):
             return False
         model = role.model
-        if isinstance(model, Endpoint) and any(PICTURES[name] > 1 for name in names):
-            await self._try(role.name, "two pictures in a request", lambda: _sees_two(model))
+        several = any(PICTURES[name] > 1 for name in names) and not isinstance(model, TransformersChat)
+        if several:
+            await self._try(role.name, "two pictures in a request", lambda: _sees_two(role, request))
         return True
 
     async def _try(self, what: str, name: str, tried: Callable[[], Awaitable[tuple[bool, str]]]) -> bool:
@@ -217,29 +163,42 @@ async def _sees(role: Role, names: Sequence[str], request: Request) -> tuple[boo
     if local or (isinstance(model, Endpoint) and not await model.asees(1)):
         return False, f"it does not see pictures; name another model for {', '.join(names)} in the profile"
     asked = [request, Request(text=request.text)]
-    shown, told = [(await role.ask([each], max_tokens=16))[0].usage["prompt_tokens"] for each in asked]
+    shown, told = [(await role.ask([each]))[0].usage["prompt_tokens"] for each in asked]
     if told and shown <= told:
         return True, "taken, but counted as no tokens; make sure that the model looks at them"
     return True, f"{shown - told} tokens for a picture" if told else "taken"
 
 
-async def _sees_two(model: Endpoint) -> tuple[bool, str]:
-    if await model.asees(2):
+async def _sees_two(role: Role, request: Request) -> tuple[bool, str]:
+    model = role.model
+    two = Request(text=request.text, images=(request.images * 2)[:2])
+    try:
+        taken = await model.asees(2) if isinstance(model, Endpoint) else bool(await role.ask([two]))
+    except (RequestRefused, UnreadableReply):
+        taken = False
+    if taken:
         return True, "taken"
     return True, (
-        "the server takes one picture a request; judges that compare pictures side by side "
+        "the model takes one picture a request; judges that compare pictures side by side "
         "or with a reference cannot be asked, and their notes say so"
     )
 
 
 async def _answers(role: Role, request: Request) -> tuple[bool, str]:
     start = time.perf_counter()
-    reply = (await role.ask([request], max_tokens=16))[0]
-    return True, f"{request.text!r}: {reply.text!r}, {time.perf_counter() - start:.2f} s"
+    reply = (await role.ask([request]))[0]
+    said = f"{request.text!r}: {shorten(reply.text)!r}, {time.perf_counter() - start:.2f} s"
+    return bool(reply.text), said if reply.text else f"{said}: no answer; {reply.cut or 'name another model'}"
 
 
 async def _labels(role: Role, requests: list[Request]) -> tuple[bool, str]:
     choice = await role.choose(requests, LABELS)
+    if all(max(row) - min(row) < 1e-9 for row in choice.probabilities):
+        why = next((note["detail"] for note in choice.notes if note["kind"] == "unreadable"), "all are even")
+        return (
+            False,
+            f"none of {len(requests)} answers says Yes or No ({why}); name another model in the profile",
+        )
     detail = "; ".join(note["detail"] for note in choice.notes)
     if isinstance(role.model, TransformersChat):
         tokenizer = role.model.engine().checkpoint.tokenizer
@@ -252,13 +211,14 @@ async def _schema(role: Role) -> tuple[bool, str]:
     reply = (await role.ask([Request(text="Name a thing and a number.")], schema=SchemaProbe, max_tokens=64))[
         0
     ]
-    if reply.notes:
-        return True, reply.notes[0]["detail"]
+    noted = "; ".join(note["detail"] for note in reply.notes)
     try:
-        SchemaProbe.model_validate_json(reply.text)
-    except ValidationError as error:
-        raise UnreadableReply("not of the schema", prompt="", reply=reply.text) from error
-    return True, json.dumps(json.loads(reply.text))
+        found = parse_json(reply.text, SchemaProbe)
+    except UnreadableReply:
+        if noted:
+            return True, noted
+        raise
+    return True, "; ".join(filter(None, [found.model_dump_json(), noted]))
 
 
 async def _batch(role: Role, model: TransformersChat, requests: list[Request]) -> tuple[bool, str]:

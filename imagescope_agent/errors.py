@@ -33,6 +33,10 @@ class RequestRefused(BadInput):
     """A model refuses one request (its picture, its length, an option); it may well answer others."""
 
 
+class NoModel(RequestRefused):
+    """The profile has no model for the role on purpose; a graph goes on without."""
+
+
 class BackendUnavailable(ImageScopeError):
     """A model does not answer; asking again later may help."""
 
@@ -41,6 +45,24 @@ class BackendUnavailable(ImageScopeError):
 
 class Misconfigured(BackendUnavailable):
     """A model does not answer because of its key, name or address; asking again does not help."""
+
+
+class Exhausted(BackendUnavailable):
+    """A model does not answer after as many attempts as are of use; another at once does not help."""
+
+
+class ServerFails(Exhausted):
+    """Every attempt ended in HTTP 5xx: the server is there, and what it was asked may be the reason."""
+
+
+class RequestFailed(RequestRefused, BackendUnavailable):
+    """One request is not answered at any attempt, while the model answers others; asking again later may help."""
+
+    exit_code = 3
+
+
+class ModelFailed(BackendUnavailable):
+    """A model raised what nothing is known about: asking a few times more may help, for ever it does not."""
 
 
 class UnusableModel(Misconfigured):
@@ -79,7 +101,8 @@ class BudgetSpent(ImageScopeError):
 
 def may_pass(error: BaseException) -> bool:
     """Whether what failed may succeed when it is tried again: for retry policies."""
-    return isinstance(error, BackendUnavailable) and not isinstance(error, Misconfigured)
+    lasting = isinstance(error, Misconfigured | Exhausted | RequestFailed)
+    return isinstance(error, BackendUnavailable) and not lasting
 
 
 def require_process(pid: int) -> None:

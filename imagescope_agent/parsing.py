@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from imagescope_agent import state
 from imagescope_agent.errors import UnreadableReply
+from imagescope_agent.non_answers import refuses, says_nothing
 from imagescope_agent.records import NoteDict, note
-from imagescope_agent.reply_reader import clean, json_objects, without_thoughts
+from imagescope_agent.reply_reader import clean, first_choice, placed_objects, without_thoughts
 
 MAX_STEPS = 16
 MAX_PREDICATES = 16
@@ -20,6 +21,7 @@ MAX_FACTS = 64
 MAX_QUESTIONS = 8
 MAX_QUESTION = 300  # characters
 PER_STEP = 3  # predicates of one instruction; more repeat each other, and each is asked of every candidate
+NO_TARGET = "none"  # the answer where no edit leads to a candidate
 AGAIN = 3  # times that an instruction may be given; beyond it the model repeats itself
 
 
@@ -92,6 +94,14 @@ class ProposalAnswer(_Answer):
     questions: list[_Line] = Field(min_length=1, max_length=MAX_QUESTIONS)
 
 
+class EditAnswer(_Answer):
+    """The reply to `edit`, and the schema a decoder can hold it to; without a target there are no words."""
+
+    target: Annotated[str, BeforeValidator(_clean), StringConstraints(min_length=1, max_length=20)]
+    type: Annotated[_Kind | None, BeforeValidator(_capital)] = None
+    text: _Line | None = None
+
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -103,6 +113,7 @@ def parse_intent(reply: str) -> state.Intent:
     """
     answer = parse_json(reply, IntentAnswer)
     _check_steps(answer.steps, reply)
+    _check_texts((answer.core, answer.enhanced, answer.full), reply)
     steps: list[state.Instruction] = [{"type": step.type, "text": step.text} for step in answer.steps]
     return {"steps": steps, "core": answer.core, "enhanced": answer.enhanced, "full": answer.full}
 
@@ -125,6 +136,7 @@ def parse_fold(reply: str) -> FoldAnswer:
     """
     answer = parse_json(reply, FoldAnswer)
     _check_steps(answer.steps, reply)
+    _check_texts((answer.core, answer.enhanced, answer.full), reply)
     return answer
 
 
@@ -156,24 +168,28 @@ def parse_yes_no(reply: str) -> tuple[bool, str]:
     """A reply that starts with Yes or No, and the words after it.
 
     Raises:
-        UnreadableReply: it starts with neither.
+        UnreadableReply: it starts with neither, or answers nothing: "No idea", "Yes and no".
     """
-    text = without_thoughts(reply).strip()
-    match = re.match(r"[\W_]*(yes|no)\b[\s\W_]*", text, flags=re.IGNORECASE)
-    if match is None:
+    text = re.sub(r"^[\W_]+", "", without_thoughts(reply))
+    place = first_choice(text, ("Yes", "No"))
+    match = re.search(r"\b(?:yes|no)(?![^\W_])[\s\W_]*", text, flags=re.IGNORECASE)
+    if place is None or match is None:
         raise UnreadableReply("an answer must start with Yes or No", reply=reply)
-    return match[1].lower() == "yes", text[match.end() :].strip()
+    return place == 0, text[match.end() :].strip()
 
 
 def parse_caption(reply: str) -> str:
     """A description on one line.
 
     Raises:
-        UnreadableReply: the reply holds no word.
+        UnreadableReply: the reply holds no word, or describes nothing: a refusal, JSON, endless repetition.
     """
-    text = " ".join(without_thoughts(reply).split()).strip("\"'` ")
+    plain = without_thoughts(reply)
+    text = " ".join(plain.split()).strip("\"'` ")
     if not re.search(r"\w", text):
         raise UnreadableReply("a caption must hold words", reply=reply)
+    if problem := says_nothing(plain):
+        raise UnreadableReply(f"a caption must describe the picture: {problem}", reply=reply)
     return text
 
 
@@ -181,20 +197,45 @@ def parse_json(reply: str, model: type[_Model]) -> _Model:
     """The first JSON object in the reply, checked by `model`; words around it (a code fence) are ignored.
 
     Raises:
-        UnreadableReply: there is no JSON object, or it does not fit.
+        UnreadableReply: there is no JSON object, it does not fit, or several differ.
     """
     broken = misfit = ""
-    for value in json_objects(without_thoughts(reply)):
+    found: _Model | None = None
+    end = 0
+    for value, after in placed_objects(without_thoughts(reply)):
         if isinstance(value, ValueError):
             broken = broken or f"the JSON is broken ({value})"
             continue
+        if found is not None and after <= end:
+            continue  # a part of what was found
         try:
-            return model.model_validate(value)
+            fits = model.model_validate(value)
+            if found is not None and fits != found:
+                raise UnreadableReply("there are several JSON objects, and they differ", reply=reply)
+            found, end = fits, after
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "the object"
             misfit = misfit or f"{where}: {first['msg']}"
+    if found is not None:
+        return found
     raise UnreadableReply(misfit or broken or "there is no JSON object", reply=reply)
+
+
+def parse_edit(reply: str, labels: Sequence[str]) -> EditAnswer | None:
+    """The proposed edit in a reply that holds one JSON object with target, type and text; None for no target.
+
+    Raises:
+        UnreadableReply: there is no such object, or it names none of the labels.
+    """
+    answer = parse_json(reply, EditAnswer)
+    if answer.target.lower() == NO_TARGET:
+        return None
+    if answer.target not in labels:
+        raise UnreadableReply(f"target: {answer.target!r} is none of {', '.join(labels)}", reply=reply)
+    if answer.type is None or answer.text is None:
+        raise UnreadableReply("type and text are wanted for a target", reply=reply)
+    return answer
 
 
 def unique_predicates(
@@ -222,17 +263,28 @@ def unique_predicates(
     return found[:most], notes
 
 
+def contradiction(steps: Iterable[tuple[str, str]]) -> str:
+    """Which of the instructions (type, text) is both added and removed, as a problem; empty when none is."""
+    kinds: dict[str, set[str]] = {}
+    for kind, text in steps:
+        kinds.setdefault(_flat(text), set()).add(kind)
+    both = [text for text, found in kinds.items() if {"Addition", "Removal"} <= found]
+    return f"{both[0]!r} is both added and removed" if both else ""
+
+
 def _check_steps(steps: Sequence[StepAnswer], reply: str) -> None:
     """Refuse instructions that no one gives: the same to be added and removed, or one over and over."""
-    kinds: dict[str, set[str]] = {}
-    for step in steps:
-        kinds.setdefault(_flat(step.text), set()).add(step.type)
-    for text, found in kinds.items():
-        if {"Addition", "Removal"} <= found:
-            raise UnreadableReply(f"steps: {text!r} is both added and removed", reply=reply)
+    if problem := contradiction((step.type, step.text) for step in steps):
+        raise UnreadableReply(f"steps: {problem}", reply=reply)
     for text, times in Counter(_flat(step.text) for step in steps).items():
         if times > AGAIN:
             raise UnreadableReply(f"steps: {text!r} is given {times} times", reply=reply)
+
+
+def _check_texts(texts: Sequence[str], reply: str) -> None:
+    """Refuse descriptions that are refusals."""
+    if found := next(filter(refuses, texts), ""):
+        raise UnreadableReply(f"{found!r} describes nothing that could be searched for", reply=reply)
 
 
 def _flat(text: str) -> str:

@@ -33,10 +33,12 @@ STEPS: dict[str, frozenset[str]] = {
     "fold": frozenset({"facts", "wanted", "reference", "question", "message"}),
     "propose": frozenset({"request", "known", "captions"}),
     "ask": frozenset({"request", "question"}),
+    "edit": frozenset({"labels", "opening", "described"}),
 }
-#: The atomic instructions, one a line, for models that a sentence is too much for; all that is wanted, and the whole
+#: `understood`: the atomic instructions, one a line, for models that a sentence is too much for; `described`: captions,
+#: for models that write better about words than about pictures; `standing`, `whole`: all that is wanted, and the whole
 #: message, which a small classifier does without.
-OPTIONAL = frozenset({"understood", "standing", "whole"})
+OPTIONAL = frozenset({"understood", "described", "standing", "whole"})
 NEGATED = re.compile(
     r"\b(?:no|not|none|nothing|never|without|remove\w*|absent|missing|exclud\w*)\b|n't\b", re.I
 )
@@ -66,6 +68,10 @@ class Prompt:
         found, wanted = set(template.get_identifiers()), STEPS[self.step]
         if not template.is_valid() or found | (wanted & OPTIONAL) != wanted:
             raise BadInput(f"prompt {self.step!r} must use exactly {_names(wanted)}, it uses {_names(found)}")
+
+    def uses(self, name: str) -> bool:
+        """Whether the words have this placeholder; they may do without one of `OPTIONAL`."""
+        return name in string.Template(f"{self.each}\n{self.text}").get_identifiers()
 
     def fill(self, **values: str) -> str:
         """The text with every placeholder replaced; a `$` inside a value stays as it is.

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NotRequired, Self, cast, get_args
+from typing import Any, Literal, NotRequired, Self, TypeVar, cast, get_args
 
 from typing_extensions import TypedDict
+
+_Number = TypeVar("_Number", int, float)
 
 
 class UsageDict(TypedDict):
@@ -89,6 +91,14 @@ def token_counts(parts: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     }
 
 
+def sum_by_name(amounts: Iterable[tuple[str, _Number]]) -> dict[str, _Number]:
+    """The sum of the amounts of each name, names in the order of their first."""
+    sums: dict[str, _Number] = {}
+    for name, amount in amounts:
+        sums[name] = sums[name] + amount if name in sums else amount
+    return sums
+
+
 def spent(step: str, role: str, *parts: Mapping[str, Any]) -> StepUsage:
     """The usage of a node, summed over its model calls (`Reply.usage`, `Choice.usage`)."""
     return {"step": step, "role": role, **sum_usage(parts).to_dict()}
@@ -102,7 +112,9 @@ NoteKind = Literal[
     "cut off",
     "damaged",
     "drifted",  # the model described something else than was asked for
+    "given up",  # a message of a conversation whose turn failed for good
     "fallback",  # the model lacks an ability; another way was taken
+    "outside",  # the pictures or the query are unlike what the models were trained on
     "other",  # a kind that a model or judge from another package made up
     "refused",  # the model does not answer this request
     "repaired",
@@ -113,7 +125,7 @@ NoteKind = Literal[
 ]
 NOTE_KINDS: frozenset[str] = frozenset(get_args(NoteKind))
 #: Kinds that say nothing against an answer.
-NOT_DEGRADING: frozenset[str] = frozenset({"asked", "retried", "tie"})
+NOT_DEGRADING: frozenset[str] = frozenset({"asked", "given up", "retried", "tie"})
 
 
 #: The plain values of a `Note`: step, kind, detail. A model from any package may make one.

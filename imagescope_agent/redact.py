@@ -40,16 +40,8 @@ _NAMED = re.compile(
     r"(?:(\\*[\"'])(?!\[secret\])[^\"'\\]+|(?!null\b|none\b|true\b|false\b|\[secret\])[^\s\"'\\,;}&<>]{4,})"
 )
 _PARAMETER = re.compile(r"(?i)([?&](?:key|token|sig|signature|auth|code|pass|pwd|password)=)[^\s&#\"'\\<>]+")
-_WORDS = (
-    "key",
-    "token",
-    "secret",
-    "passw",
-    "passphrase",
-    "authorization",
-    "credential",
-    "cookie",
-)  # of _NAME
+#: The words of `_NAME`.
+_WORDS = ("key", "token", "secret", "passw", "passphrase", "authorization", "credential", "cookie")
 _known: set[str] = set()
 
 

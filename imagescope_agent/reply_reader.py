@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from imagescope_agent.non_answers import names_several, non_answer
+
 MOST = 200_000  # characters of a reply that are read; nothing that is asked for is as long
 OBJECTS = 64  # places where the JSON object of a reply may begin
 TOKENS = 10**12  # a count of tokens beyond it is no count
@@ -32,7 +34,13 @@ _KEPT_BACK = frozenset(
 _ENDINGS = ("finish_reason", "stop_reason", "stopReason", "finishReason", "done_reason", "reason")
 _NO_TEXT = {code: None for code in [*range(32), *range(127, 160)] if chr(code) not in "\t\n\r\x85"}
 
+# what may follow a label that is a word of its own, "A" or "I"
+_VERB = re.compile(
+    r"\s+(?:is|has|shows?|fits?|matches|satisfies|contains?|wins?|looks?|seems?|best|better|because|since|as|over|than"
+    r"|by|would|does|most|clearly|definitely|for|with|comes|depicts)\b"
+)
 _NAMES = r"(?:\w{1,20}:)?(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad)"
+_PREFACE = re.compile(r"^(?:(?:the|my|final|short) ){0,3}(?:answer|verdict)\W{0,3}(?:is\b|[:=>-])\W{0,4}")
 _TAG = re.compile(
     rf"(?P<begin><{_NAMES}(?:\s[^<>]{{0,80}})?>|<\|{_NAMES}\|>|\[THINK\]|◁think▷|<\|begin_of_thought\|>"
     r"|<\|channel\|>(?!final)\w{1,20}[^<]{0,80}<\|message\|>|<\|channel>\s*\w{1,20})"
@@ -141,17 +149,22 @@ def without_thoughts(text: str) -> str:
 
 def json_objects(text: str) -> Iterator[Any]:
     """The JSON objects in a text in the order they begin, nested ones too; the ValueError where one is broken."""
-    decoder = json.JSONDecoder(parse_constant=_no_constant, strict=False)
+    return (value for value, _ in placed_objects(text))
+
+
+def placed_objects(text: str) -> Iterator[tuple[Any, int]]:
+    """As `json_objects`, each with the place after its end; an object that names a key twice is broken."""
+    decoder = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_each_once, strict=False)
     start = text.find("{")
     for _ in range(OBJECTS):
         if start < 0:
             return
         try:
-            yield decoder.raw_decode(text, start)[0]
+            yield decoder.raw_decode(text, start)
         except RecursionError:
-            yield ValueError("it is nested too deep")
+            yield ValueError("it is nested too deep"), start
         except ValueError as error:  # also of a number with more digits than Python reads
-            yield error
+            yield error, start
         start = text.find("{", start + 1)
 
 
@@ -162,16 +175,33 @@ def count(value: object) -> int:
     return int(value) if 0 <= value < TOKENS else 0
 
 
-def first_choice(text: str, choices: Sequence[str]) -> int | None:
-    """The choice that `text` begins with as a whole word, in any case; the longest such, None if none."""
-    start = text.strip().lstrip("*\"'([").casefold()
+def first_choice(text: str, choices: Sequence[str], about: str = "") -> int | None:
+    """The choice that `text` begins with as a whole word, in any case, also after "Answer:"; the longest such.
+
+    None if there is none, if another is named beside it, or if what follows shows that nothing is answered.
+
+    Args:
+        text: the reply.
+        choices: the labels.
+        about: the question.
+    """
+    marks = r"^[\W_]+" if all(choice.strip().isalpha() for choice in choices) else r"^[*_`\"'(\[“”‘\s]+"
+    start = re.sub(marks, "", _PREFACE.sub("", re.sub(marks, "", text.casefold())))
     found = None
     for index, choice in enumerate(choices):
         word = choice.strip().casefold()
         rest = start[len(word) :]
         longer = found is None or len(word) > len(choices[found].strip())
-        if longer and start.startswith(word) and not rest[:1].isalnum():
+        whole = not rest[:1].isalnum() and not re.match(r"[-'’_]\w", rest)
+        if longer and start.startswith(word) and whole:
             found = index
+    if found is None:
+        return None
+    word = choices[found].strip().casefold()
+    rest, others = start[len(word) :], [each for place, each in enumerate(choices) if place != found]
+    article = word in ("a", "i") and re.match(r"\s+(?!and\b|or\b)[a-z]", rest) and not re.match(_VERB, rest)
+    if names_several(rest, others) or article or (word in ("yes", "no") and non_answer(start, about)):
+        return None
     return found
 
 
@@ -209,6 +239,14 @@ def _thought_apart(message: object) -> bool:
     apart = isinstance(more, Mapping) and any(more.get(name) for name in ("reasoning_content", "reasoning"))
     content = getattr(message, "content", None)
     return apart or (isinstance(content, list) and bool(content))
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands in it twice")
+    return found
 
 
 def _no_constant(name: str) -> Any:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.records import NoteDict, Reason, Result, ResultDict, StepUsage, token_counts
+from imagescope_agent.records import (
+    NoteDict,
+    Reason,
+    Result,
+    ResultDict,
+    StepUsage,
+    sum_by_name,
+    token_counts,
+)
 from imagescope_agent.state import Intent, Predicate
 from imagescope_agent.thumbnails import to_data_uri
 
@@ -82,14 +89,18 @@ class SearchResult:
 
     def _repr_html_(self) -> str:
         """The ranking as a notebook shows it: pictures, ranks, reasons; notes and cost below."""
-        hits = "".join(_figure(hit) for hit in self.results)
-        notes = "".join(f"<p>{escape(note['step'])}: {escape(note['detail'])}</p>" for note in self.notes)
-        calls = sum(self.usage["calls"].values())
-        seconds = sum(self.usage["seconds"].values())
+        from imagescope_agent.html_templates import html_environment  # only notebooks need it
+
         return (
-            f'<div><p><b>{escape(self.query)}</b></p><div style="display:flex;flex-wrap:wrap;gap:12px">{hits}</div>'
-            f"{notes}<p><small>{escape(self.graph)}, judge {escape(self.judge)}: {calls} questions to a model, "
-            f"{seconds:.1f} s; run {escape(self.run)}</small></p></div>"
+            html_environment("imagescope_agent")
+            .get_template("results.html.j2")
+            .render(
+                result=self,
+                pictures={hit.id: _picture(hit) for hit in self.results},
+                width=THUMBNAIL,
+                calls=sum(self.usage["calls"].values()),
+                seconds=sum(self.usage["seconds"].values()),
+            )
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -108,33 +119,24 @@ class SearchResult:
         }
 
 
-def _figure(hit: Hit) -> str:
-    """A hit as HTML; without its picture where the file is gone."""
+def _picture(hit: Hit) -> str:
+    """The image of a hit as a data URI, "" where the file is gone."""
     from imagescope_agent.retrieval.images import ImageProblem, open_image
 
     try:
-        image = open_image(Path(hit.path))
+        return to_data_uri(open_image(Path(hit.path)), THUMBNAIL)
     except ImageProblem:
-        shown = ""
-    else:
-        shown = f'<img src="{to_data_uri(image, THUMBNAIL)}" alt="{escape(hit.id)}"><br>'
-    reasons = "<br>".join(escape(reason) for reason in hit.reasons)
-    return (
-        f'<div style="width:{THUMBNAIL}px;overflow-wrap:anywhere">{shown}'
-        f"<b>{hit.rank}.</b> {escape(hit.id)}<br><small>{reasons}</small></div>"
-    )
+        return ""
 
 
 def total(usage: Iterable[StepUsage]) -> dict[str, Any]:
     """The cost of a run: model calls by role, tokens, image prefills, seconds by step."""
-    calls: dict[str, int] = {}
-    seconds: dict[str, float] = {}
     entries = list(usage)
-    for entry in entries:
-        if entry["calls"]:
-            calls[entry["role"]] = calls.get(entry["role"], 0) + entry["calls"]
-        seconds[entry["step"]] = seconds.get(entry["step"], 0.0) + entry["seconds"]
-    return {"calls": calls, **token_counts(entries), "seconds": seconds}
+    return {
+        "calls": sum_by_name((entry["role"], entry["calls"]) for entry in entries if entry["calls"]),
+        **token_counts(entries),
+        "seconds": sum_by_name((entry["step"], entry["seconds"]) for entry in entries),
+    }
 
 
 def _hit(values: ResultDict, path: str) -> Hit:

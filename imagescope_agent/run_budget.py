@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from imagescope_agent.errors import BudgetSpent
-from imagescope_agent.records import sum_usage
+from imagescope_agent.records import StepUsage, sum_usage
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import State
 
 
-def remaining(state: State, settings: Settings) -> int | None:
-    """How many model calls the run may still make; None without a limit."""
+def remaining(state: State, settings: Settings, used: Sequence[StepUsage] = ()) -> int | None:
+    """How many model calls the run may still make; None without a limit.
+
+    Args:
+        state: with the usage of the finished steps.
+        settings: hold the budget.
+        used: by the step that is running.
+    """
     if settings.budget is None:
         return None
-    return max(0, settings.budget - sum_usage(state.get("usage", [])).calls)
+    return max(0, settings.budget - sum_usage([*state.get("usage", []), *used]).calls)
 
 
 def tokens_left(state: State, settings: Settings) -> int | None:

@@ -14,14 +14,15 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from PIL import Image
 
-from imagescope_agent.errors import BadInput, ImageScopeError, require_process, shorten
+from imagescope_agent.errors import BadInput, ImageScopeError, require_process, shorten, suggest
 from imagescope_agent.mllms import MLLMS
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.profiles.profile import ROLES, Profile, is_local, load_profile
+from imagescope_agent.profiles.profile import EDITOR, ROLES, Profile, is_local, load_profile
 from imagescope_agent.redact import learn, redact
 from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.embedders import open_embedder
 from imagescope_agent.retrieval.protocols import Composer, Embedder
 from imagescope_agent.retrieval.vectors import Vectors
@@ -41,6 +42,8 @@ class Services:
     Args:
         profile: name of the profile it was opened from.
         settings: the profile's defaults of `Settings`.
+        editor: proposes edits when triplets are built; None where the judge does.
+        graph: what a search runs when the user names none.
     """
 
     embedder: Embedder
@@ -53,6 +56,8 @@ class Services:
     classifier: Role | None = None
     profile: str = "custom"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    editor: Role | None = None
+    graph: str = "imagescope"
 
     @property
     def dialogue_acts(self) -> Role:
@@ -63,14 +68,21 @@ class Services:
     def weights(self) -> dict[str, str]:
         """The exact weights behind every role and the embedder."""
         roles = {role: weights_of(getattr(self, role) or self.talker) for role in ROLES}
-        return {"embedder": self.embedder.weights, **roles}
+        composer = getattr(self.embedder, "composer", "")  # composed queries have vectors of its own
+        return {"embedder": self.embedder.weights, **({"composer": composer} if composer else {}), **roles}
 
 
 class LateEmbedder:
-    """An embedder that is opened, once, when it is first needed."""
+    """An embedder that is opened, once, when it is first needed.
 
-    def __init__(self, opener: Callable[[], Embedder]) -> None:
+    Args:
+        opener: opens it.
+        domain: folder of what it was trained on (see `retrieval.domain`), None where that is not known.
+    """
+
+    def __init__(self, opener: Callable[[], Embedder], domain: str | None = None) -> None:
         self._opener, self._lock, self._pid = opener, threading.Lock(), 0
+        self._domain = domain
 
     @cached_property
     def _embedder(self) -> Embedder:
@@ -83,6 +95,15 @@ class LateEmbedder:
         with self._lock:  # searches in threads must not load the weights twice
             return self._embedder
 
+    @cached_property
+    def domain(self) -> Domain | None:
+        """What it was trained on, read from its folder.
+
+        Raises:
+            BadInput: the profile names a folder that holds nothing of the kind.
+        """
+        return None if self._domain is None else Domain.load(Path(self._domain))
+
     @property
     def weights(self) -> str:
         """As `Embedder.weights`."""
@@ -92,6 +113,11 @@ class LateEmbedder:
     def dimension(self) -> int:
         """As `Embedder.dimension`."""
         return self._opened().dimension
+
+    @property
+    def composer(self) -> str:
+        """Identifies a trained composer; "" without one."""
+        return str(getattr(self._opened(), "composer", ""))
 
     def images(self, images: Sequence[Image.Image]) -> Vectors:
         """As `Embedder.images`."""
@@ -121,24 +147,24 @@ def open_services(profile: str, collection: Path | str) -> Services:
         **open_roles(chosen),
         profile=chosen.name,
         settings=chosen.settings,
+        editor=_open_role(chosen, EDITOR) if EDITOR in chosen.roles else None,
+        graph=chosen.graph,
     )
 
 
 def open_roles(profile: Profile) -> dict[str, Role]:
     """Every role of a profile; roles that name the same model share it, in the whole process."""
-    return {
-        role: Role(
-            role,
-            _model(json.dumps(profile.model(role), sort_keys=True)),
-            prompt_set=profile.prompt_set_of(role),
-        )
-        for role in ROLES
-    }
+    return {role: _open_role(profile, role) for role in ROLES}
+
+
+def _open_role(profile: Profile, role: str) -> Role:
+    model = _model(json.dumps(profile.model(role), sort_keys=True))
+    return Role(role, model, prompt_set=profile.prompt_set_of(role))
 
 
 def open_embedder_of(profile: Profile) -> LateEmbedder:
     """The profile's embedder, shared in the whole process."""
-    return _embedder(profile.embedder)
+    return _embedder(profile.embedder, profile.domain)
 
 
 def weights_of(role: Role) -> str:
@@ -166,7 +192,10 @@ def serve_from_environment() -> Services:
 def _model(options: str) -> BaseChatModel:
     arguments = json.loads(options)
     learn(arguments)
-    hosted = resolve(arguments.pop("mllm"), MLLMS, kind="model class")
+    named = arguments.pop("mllm")
+    hosted = resolve(named, MLLMS, kind="model class")
+    if named in MLLMS:  # a class of somebody else may take what it does not declare
+        _require_known(named, hosted, arguments)
     try:
         model: BaseChatModel = hosted(**arguments)
     except ImageScopeError:
@@ -178,9 +207,24 @@ def _model(options: str) -> BaseChatModel:
     return model
 
 
+def _require_known(named: str, hosted: type[BaseChatModel], options: Mapping[str, Any]) -> None:
+    """Make sure that a model class has every option: a misspelt one would be ignored.
+
+    Raises:
+        BadInput: it has not.
+    """
+    fields = hosted.model_fields
+    known = {word for name, field in fields.items() for word in (name, field.alias) if word}
+    own = known - BaseChatModel.model_fields.keys()
+    if unknown := next((name for name in options if name not in known), None):
+        raise BadInput(
+            f"a model of the class {named!r} has no option {unknown!r}; {suggest(unknown, own)} (mend the profile)"
+        )
+
+
 @cache
-def _embedder(spec: str) -> LateEmbedder:
-    return LateEmbedder(lambda: open_embedder(spec))
+def _embedder(spec: str, domain: str | None) -> LateEmbedder:
+    return LateEmbedder(lambda: open_embedder(spec), domain)
 
 
 def profile_of(folder: Path | str) -> str:

@@ -11,6 +11,7 @@ from imagescope_agent.errors import BadInput, shorten, suggest
 from imagescope_agent.untrusted import parse_json
 
 PREFIX = "IMAGESCOPE_"
+MOST = 2**63 - 1  # of any whole number
 CLARIFY = ("information", "random", "never")
 
 
@@ -125,6 +126,8 @@ def _check_whole(settings: Settings, name: str, *, least: int) -> None:
     value = getattr(settings, name)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise BadInput(f"{name} is {value!r}; give a whole number of at least {least}")
+    if value > MOST:
+        raise BadInput(f"{name} is above {MOST}; give a smaller number")
 
 
 def _check_share(settings: Settings, name: str) -> None:

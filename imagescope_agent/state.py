@@ -28,6 +28,11 @@ class Intent(TypedDict):
     full: str
 
 
+def plain_intent(text: str) -> Intent:
+    """An intent whose three descriptions are the same text, without instructions."""
+    return {"steps": [], "core": text, "enhanced": text, "full": text}
+
+
 class Predicate(TypedDict):
     """A question about a candidate and the answer ("Yes" or "No") that speaks for it."""
 
@@ -82,11 +87,23 @@ class MessagePart(TypedDict):
     act: str
 
 
-class Turn(TypedDict):
-    """One finished turn of a conversation; `request` is all that was wanted by then, as a person would say it.
+class Proposal(TypedDict):
+    """An edit that leads from a reference to a target; `type` as of an `Instruction`."""
 
-    `remarks` say what was made of the message and how far the results fit, a sentence each.
-    """
+    target: str
+    type: str
+    text: str
+
+
+class PairInput(TypedDict):
+    """What a run that builds a triplet is given: the number of its pair, and the images that were used often enough."""
+
+    pair: int
+    tired: NotRequired[list[str]]
+
+
+class Turn(TypedDict):
+    """One finished turn of a conversation; `request` is all that was wanted by then, as a person would say it."""
 
     message: str
     reference: str | None
@@ -95,7 +112,7 @@ class Turn(TypedDict):
     question: ClarifyingQuestion | None
     notes: list[NoteDict]
     usage: list[StepUsage]
-    remarks: NotRequired[list[str]]
+    remarks: NotRequired[list[str]]  # what was made of the message, and how far the results fit
 
 
 Verdicts = dict[str, dict[str, float]]
@@ -199,7 +216,18 @@ class State(TypedDict, total=False):
     wordings: dict[str, str]  # how a predicate is asked for
     asked: list[str]
     question: ClarifyingQuestion | None
-    turns: list[Turn]
+    turns: int  # how many are finished; the turns themselves are kept outside the state
+    turn: Turn | None  # the last finished one
+    calls: int  # of models, by all finished turns
+    # building a triplet only
+    pair: int
+    tired: list[str]
+    shown: list[str]  # neighbours of the reference that the editor chooses from
+    others: list[str]  # further neighbours that the judge could mistake for the target
+    proposal: Proposal | None
+    evidence: dict[str, Any]
+    dropped: str  # why there is no triplet
+    triplet: dict[str, Any] | None
 
 
 SCHEMA = 2  # version of what a conversation keeps; see `chat.migrations`
@@ -209,31 +237,16 @@ REDUCED = tuple(name for name, kind in _KINDS.items() if get_origin(kind) is Ann
 #: Keys of a turn that are as long as its ranking.
 RANKED = ("candidates", "ranking_retrieve", "ranking_verify", "ranking", "results")
 #: Keys of a conversation that the first node of a turn leaves as they are.
-KEPT = ("schema", "intent", "facts", "pool", "wordings", "asked", "question", "offset", "turns")
-#: Keys of a turn that stand until a message changes what is wanted.
-FOUND = (
-    "candidates",
-    "predicates",
-    "reflections",
-    "matches",
-    "unverified",
-    "judgement",
-    "ranking_retrieve",
-    "ranking_verify",
-    "ranking",
-    "results",
-)
+KEPT = ("schema", "intent", "facts", "pool", "wordings", "asked", "question", "turns", "turn", "calls")
 #: Keys of a conversation that a new topic resets.
 OF_TOPIC = ("liked", "rejected", "pool", "wordings", "asked", "question")
-#: Keys of a conversation that a new reference picture resets.
-OF_PICTURE = ("intent", "facts", "request", "pool", "wordings", "asked", "question")
 
 
 def new_turn() -> dict[str, Any]:
     """What belongs to one turn, as it is at its beginning."""
     return {
         "reference_caption": "",
-        "intent": {"steps": [], "core": "", "enhanced": "", "full": ""},
+        "intent": plain_intent(""),
         "candidates": [],
         "predicates": [],
         "reflections": 0,
@@ -260,7 +273,7 @@ def new_conversation() -> dict[str, Any]:
         "anchor": None,
         "request": "",
         "reference_caption": "",
-        "intent": {"steps": [], "core": "", "enhanced": "", "full": ""},
+        "intent": plain_intent(""),
         "facts": [],
         "liked": [],
         "rejected": [],
@@ -270,14 +283,14 @@ def new_conversation() -> dict[str, Any]:
         "question": None,
         "offset": 0,
         "results": [],
-        "turns": [],
+        "turns": 0,
+        "turn": None,
+        "calls": 0,
     }
 
 
 def overwrite(values: Mapping[str, Any]) -> dict[str, Any]:
     """An update that sets exactly these values, also of keys with a reducer."""
-    from langgraph.types import (
-        Overwrite,  # here, since every command imports this module and only graphs need it
-    )
+    from langgraph.types import Overwrite  # every command imports this module, and only graphs need it
 
     return {name: Overwrite(value) if name in REDUCED else value for name, value in values.items()}

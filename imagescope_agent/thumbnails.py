@@ -15,8 +15,13 @@ def thumbnail(image: Image.Image, side: int) -> Image.Image:
     return small
 
 
-def to_data_uri(image: Image.Image, side: int) -> str:
-    """The thumbnail of an RGB image as a WebP `data:` URI."""
+def encode_thumbnail(image: Image.Image, side: int) -> bytes:
+    """The thumbnail of an RGB image as WebP."""
     buffer = io.BytesIO()
     thumbnail(image, side).save(buffer, "WEBP", quality=80, method=2)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return buffer.getvalue()
+
+
+def to_data_uri(image: Image.Image, side: int) -> str:
+    """The thumbnail of an RGB image as a WebP `data:` URI."""
+    return "data:image/webp;base64," + base64.b64encode(encode_thumbnail(image, side)).decode("ascii")

@@ -303,7 +303,9 @@ def test_a_result_names_the_weights_behind_it(make: Any) -> None:
 def test_a_folder_without_images_is_told_before_any_weights_are_read(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imagescope_agent.api.open_roles", lambda profile: pytest.fail("weights were read"))
+    monkeypatch.setattr(
+        "imagescope_agent.indexing.open_roles", lambda profile: pytest.fail("weights were read")
+    )
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInput, match=r"there is no image in .*; give a folder"):
         index_folder(tmp_path / "empty")

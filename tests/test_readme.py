@@ -7,6 +7,7 @@ import ast
 import importlib
 import io
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -85,6 +86,32 @@ def test_paths_in_the_text_are_there(page: str) -> None:
     starts = r"imagescope_agent|tests|graphs|prompts|docs|notebooks"
     for path in re.findall(rf"`((?:{starts})/[\w./]*)`|\b(tests/[\w/]+\.py)", PAGES[page]):
         assert (ROOT / "".join(path)).exists(), path
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.count("/") < 2])
+def test_names_in_the_text_are_there(page: str) -> None:
+    """Files and folders stand in the repository or the package, other names in some line of the code."""
+    for name in re.findall(r"`([^`\s]+)`", PAGES[page]):
+        if re.fullmatch(r"[\w/]+(/|\.(py|toml|json))", name):
+            assert (ROOT / name).exists() or any(PACKAGE.rglob(name.rstrip("/"))), name
+        elif re.fullmatch(r"[a-z_]+(\.\w+)+", name) and not name.endswith(".jsonl"):
+            pkgutil.resolve_name(f"imagescope_agent.{name.removeprefix('imagescope_agent.')}")
+        elif re.fullmatch(r"[A-Z]\w{3,}", name):
+            assert re.search(rf"\b{name}\b", code()), name
+
+
+@cache
+def code() -> str:
+    """All Python of the package and its tests but this file."""
+    files = [*PACKAGE.rglob("*.py"), *(ROOT / "graphs").glob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    return "\n".join(file.read_text(encoding="utf-8") for file in files if file != Path(__file__))
+
+
+def test_the_tests_that_hold_a_promise_are_there() -> None:
+    file = ""
+    for path, name in re.findall(r"(tests/[\w/]+\.py)|::(\w+)", PAGES["docs/security.md"]):
+        file = path or file
+        assert not name or f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{name}"
 
 
 @cache
@@ -278,7 +305,8 @@ def test_the_readmes_commands_run(demo: Path, tmp_path: Path, monkeypatch: pytes
     lines = [line for block in blocks(README, "sh") for line in block.splitlines()]
     for line in lines:
         words = shlex.split(line, comments=True)
-        if words[0] == "imagescope" and words[1] != "ui":  # tests/lab/test_screenshots.py serves the page
+        # tests/lab/test_screenshots.py serves the page, tests/service and tests/integrations the others
+        if words[0] == "imagescope" and words[1] not in ("ui", "serve", "mcp"):
             monkeypatch.setattr(sys, "stdin", io.StringIO("a boat\n"))
             assert cli.main(words[1:]) == 0, line
     assert (tmp_path / "trace.html").is_file()

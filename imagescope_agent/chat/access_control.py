@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from ipaddress import IPv6Address, ip_address
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from imagescope_agent.errors import BadInput
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -28,6 +32,46 @@ OPEN = re.compile(
     r"/|/(?:static|assets|svelte)/.*|/(?:gradio_api/)?theme\.css|/(?:favicon\.ico|robots\.txt|manifest\.json)"
 )
 CLOSED = ("/openapi.json", "/docs", "/redoc")  # FastAPI's own pages
+
+
+def read_users(file: Path) -> dict[str, str]:
+    """The password of each user: lines "name:password"; empty ones and those that begin with "#" are left out.
+
+    Raises:
+        BadInput: the file cannot be read, a line is no such line, a name comes twice, or there is none.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read the users in {str(file)!r}; give a text file") from error
+    users: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        name, _, password = (part.strip() for part in line.partition(":"))
+        if not line.strip() or line.startswith("#"):
+            continue
+        if not name or not password or name in users:
+            raise BadInput(f"line {number} of {str(file)!r} must be name:password, with a name of its own")
+        users[name] = password
+    if not users:
+        raise BadInput(f"there is no user in {str(file)!r}; write name:password, a line each")
+    return users
+
+
+def password_check(known: str | Mapping[str, str]) -> Callable[[str, str], bool]:
+    """Whether a name and a password belong together; passwords are compared in constant time.
+
+    Args:
+        known: one password with any name, or the password of each name.
+    """
+    nobody = secrets.token_hex(32)  # what an unknown name is compared with
+
+    def right(user: str, given: str) -> bool:
+        expected = known if isinstance(known, str) else known.get(user, nobody)
+        return hmac.compare_digest(
+            given.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass")
+        )
+
+    return right
 
 
 class SignInLimiter:
@@ -128,6 +172,11 @@ def browser_of(cookies: dict[str, str]) -> str:
     """A short id of the browser that sends these cookies, a hash of its secret cookie; "" for none."""
     given = cookies.get(BROWSER, "")
     return hashlib.sha256(given.encode()).hexdigest()[:12] if _BROWSER_ID.fullmatch(given) else ""
+
+
+def user_id(name: str) -> str:
+    """A short id of a user with a password of their own, whatever browser they use; no browser has that id."""
+    return f"u{hashlib.sha256(name.encode()).hexdigest()[:11]}"
 
 
 def is_foreign(headers: dict[bytes, str]) -> bool:

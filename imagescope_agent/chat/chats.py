@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from imagescope_agent.chat.session import Progress, Session, check_name, check_state
+from imagescope_agent.chat.session import Session, check_name
 from imagescope_agent.chat.store import FILE, ConversationStore
-from imagescope_agent.checkpoints import open_store, reading
+from imagescope_agent.chat.turn_runner import Progress
+from imagescope_agent.checkpoints import ReadOnly, open_readable, open_store, reading
 from imagescope_agent.errors import BadInput
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
@@ -27,7 +28,7 @@ CHATS_VARIABLE = "IMAGESCOPE_CHATS"
 async def open_chats(
     services: Services, *, store: Path | str | None = None, **settings: Any
 ) -> AsyncIterator[Chats]:
-    """Open the conversations about a collection.
+    """Open the conversations about a collection; in a place that takes nothing, for reading.
 
     Args:
         services: what the graph is built with.
@@ -40,18 +41,31 @@ async def open_chats(
         BackendUnavailable: the database does not answer.
     """
     place = store or os.environ.get(CHATS_VARIABLE) or beside(services.collection.location, FILE)
-    async with open_store(place) as saver:
-        yield Chats(services, saver, Settings.load(services.settings, **settings), place)
+    loaded, read_only = Settings.load(services.settings, **settings), ""
+    async with AsyncExitStack() as stack:
+        try:
+            saver = await stack.enter_async_context(open_store(place))
+        except ReadOnly as error:
+            saver, read_only = await stack.enter_async_context(open_readable(Path(place), error)), str(error)
+        chats = Chats(services, saver, loaded, place, read_only)
+        await chats.store.setup()
+        yield chats
+        await chats.store.close()
 
 
 class Chats:
     """All conversations about one collection in one store; made by `open_chats`, arguments as `ConversationStore`."""
 
     def __init__(
-        self, services: Services, saver: BaseCheckpointSaver[Any], settings: Settings, place: Path | str = ""
+        self,
+        services: Services,
+        saver: BaseCheckpointSaver[Any],
+        settings: Settings,
+        place: Path | str = "",
+        read_only: str = "",
     ) -> None:
         self.services = services
-        self.store = ConversationStore(services, saver, settings, place)
+        self.store = ConversationStore(services, saver, settings, place, read_only)
 
     async def create(self, thread: str | None = None) -> Session:
         """A new conversation.
@@ -62,38 +76,56 @@ class Chats:
         return await Session(self.store, check_name(thread or uuid.uuid4().hex[:12])).create()
 
     async def open(self, thread: str, *, progress: Progress | None = None) -> Session:
-        """An existing conversation; an interrupted last turn is finished first.
+        """An existing conversation; an interrupted last turn is finished first, where the models answer.
 
         Raises:
             BadInput: there is none of that name, or another profile or a newer version made it.
-            BackendUnavailable: a model does not answer; opening it again goes on from there.
         """
         session = Session(self.store, check_name(thread))
-        async with self.store.turn(thread):
-            await session.settle(progress)
+        await session.settle(progress)
         return session
 
     async def get(self, thread: str, *, progress: Progress | None = None) -> Session:
         """As `open`, or `create` where there is none of that name."""
-        if not await self.store.exists(check_name(thread)):
-            return await self.create(thread)
+        if await self.store.find(check_name(thread)) is None:
+            try:
+                return await self.create(thread)
+            except BadInput:
+                if await self.store.find(thread) is None:  # else another process was faster
+                    raise
         return await self.open(thread, progress=progress)
 
     async def list(self) -> list[dict[str, Any]]:
         """Every conversation, the last used one first.
 
         Returns:
-            {"thread", "turns": how many, "last": its last message, "at": when it was last used, ISO 8601}.
+            {"thread", "turns": how many, "first" and "last": messages, "at": when it was last used, ISO 8601,
+            "parent": {"thread", "turn"} that it was branched from, or None}.
         """
-        rows = []
-        with reading(self.store.place):
-            for thread in await self.store.threads():
-                snapshot = await self.store.graph.aget_state(Session(self.store, thread).config())
-                turns = check_state(snapshot.values).get("turns", [])
-                last = turns[-1]["message"] if turns else ""
-                at = str(snapshot.created_at or "")
-                rows.append({"thread": thread, "turns": len(turns), "last": last, "at": at})
-        return sorted(rows, key=lambda row: (row["at"], row["thread"]), reverse=True)
+        return [
+            {
+                "thread": thread,
+                "turns": each.turns,
+                **{name: str(each.about.get(name, "")) for name in ("first", "last", "at")},
+                "parent": each.about.get("parent"),
+            }
+            for thread, each in await self.store.all()
+        ]
+
+    async def compact(self) -> tuple[int, int, int]:
+        """Convert the conversations of older versions, and give free room back to the disk.
+
+        Returns:
+            How many were converted, and the bytes of the store before and after.
+        """
+        self.store.require_writable()
+        database = self.store.turns.database
+        before = await database.size(free=True)
+        older = [thread for thread, _ in await self.store.all_older()]
+        for thread in older:
+            await self.store.find(thread)
+        await database.shrink()
+        return len(older), before, await database.size(free=True)
 
     async def delete(self, thread: str) -> None:
         """Delete a conversation.
@@ -101,6 +133,7 @@ class Chats:
         Raises:
             BadInput: there is none of that name.
         """
+        self.store.require_writable()
         async with self.store.turn(check_name(thread)):
             if not await self.store.exists(thread):
                 raise BadInput(
@@ -111,7 +144,8 @@ class Chats:
     async def prune(self, days: float) -> Sequence[str]:
         """Delete the conversations that were not used for so many days; their names."""
         before = datetime.now(UTC) - timedelta(days=days)
-        old = [row["thread"] for row in await self.list() if datetime.fromisoformat(row["at"]) < before]
+        with reading(self.store.place):
+            old = [row["thread"] for row in await self.list() if datetime.fromisoformat(row["at"]) < before]
         for thread in old:
             await self.delete(thread)
         return old

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from html import escape
+from pathlib import Path
+from urllib.parse import quote
 
+from imagescope_agent.chat.thumbnails import UPLOADS
 from imagescope_agent.records import Reason, Result, ResultDict
 from imagescope_agent.state import ClarifyingQuestion, Turn
 
@@ -29,6 +32,29 @@ STEPS = {  # node -> its label in the progress
 }
 _MARK = {"matches": ("yes", "✓"), "fails": ("no", "✗"), "unknown": ("open", "?")}
 ANSWERS = (("Yes", "yes"), ("No", "no"), ("Skip", "skip"))
+_LABEL = '<span class="is-label">{}</span>'  # beside its sign where there is room
+SHOWN = 6  # images at first, and with each "Show more": full rows of two and of three
+PICTURES = "pictures"  # where the large images are, relative to the page; uploads are under `UPLOADS`
+STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")  # of every part that has buttons
+
+#: Where the theme's text and the edges of fields are too pale to be read (WCAG 2.2, level AA).
+COLOURS = {
+    "body_text_color_subdued": "#566072",
+    "body_text_color_subdued_dark": "#a9b3c2",
+    "input_border_color": "#858d9b",
+    "input_border_color_dark": "#788294",
+    "input_placeholder_color": "#656e7e",
+    "input_placeholder_color_dark": "#9aa4b4",
+}
+#: The window in which an image is shown large; `SCRIPT` fills it.
+LARGE = """<dialog aria-labelledby="large-title"><div class="is-top"><h2 id="large-title"></h2>
+<div class="is-answers"><button data-close aria-label="Close">✕ Close</button></div></div><img alt="">
+<div class="is-answers"><button data-step="-1" aria-label="Previous picture">‹ Previous</button>
+<button data-step="1" aria-label="Next picture">Next ›</button>
+<button data-rate="like">♥ Like</button><button data-rate="reject">✕ Not this</button>
+<button data-do="bring">Like this, but …</button><a data-download download>Download</a>
+<button data-copy data-label="Copy path" aria-live="polite">Copy path</button></div></dialog>"""
 
 
 def conversation(
@@ -38,6 +64,7 @@ def conversation(
     saying: str = "",
     image: str | None = None,
     waiting: bool = True,
+    examples: Sequence[str] = (),
 ) -> str:
     """The messages and answers, the last turn last.
 
@@ -47,49 +74,75 @@ def conversation(
         saying: the message of a turn that is running.
         image: the reference of that turn.
         waiting: whether the last question may still be answered.
+        examples: messages to begin with.
     """
     if not turns and not saying:
-        return (
-            '<div class="is-empty">Say what to look for, or bring a picture and say what should be different.'
-            "<br>Like and reject what is found, answer the questions, or just go on describing.</div>"
-        )
+        return _welcome(examples)
     said: list[str] = []
     before: str | None = None
     for number, turn in enumerate(turns, 1):
         brought = turn["reference"] if turn["reference"] != before else None
         before = turn["reference"]
         last = number == len(turns)
-        said.append(_said(turn["message"], picture(brought) if brought else "", number))
+        said.append(_said(turn["message"], brought, picture, number))
+        said.append(_turn_buttons(number, last=last) if not saying else "")
         said.append(_answered(turn, open_question=last and waiting and not saying))
     if saying:
-        said.append(_said(saying, picture(image) if image else "", len(turns) + 1))
+        said.append(_said(saying, image, picture, len(turns) + 1))
         said.append('<div class="is-reply"><span class="is-dots"><i></i><i></i><i></i></span></div>')
-    return f'<div class="is-talk">{"".join(said)}</div>'
+    return f'<div class="is-talk" role="log">{"".join(said)}</div>'
 
 
-def gallery(turn: Turn | None, picture: ToDataUri, *, liked: Sequence[str] = ()) -> str:
-    """The ranked images, each with its verified predicates and the judge's reason."""
+def gallery(
+    turn: Turn | None,
+    picture: ToDataUri,
+    *,
+    liked: Sequence[str] = (),
+    folder: Path | None = None,
+    samples: Sequence[str] = (),
+) -> str:
+    """The ranked images, each with its verified predicates and the judge's reason; the first `SHOWN` are visible.
+
+    Args:
+        turn: the last one; None before the first.
+        picture: gives the thumbnails.
+        liked: the ids of the liked ones.
+        folder: of the images, where the reader may know their paths.
+        samples: ids to show before the first turn.
+    """
     if turn is None:
-        return '<div class="is-empty">What is found will be shown here.</div>'
+        cards = [_sample(name, picture(name), folder) for name in samples]
+        return f'<div class="is-wanted">Some of the pictures</div><div class="is-grid">{"".join(cards)}</div>'
     if not turn["results"]:
-        return '<div class="is-empty">Nothing is left that was not rejected.</div>'
-    cards = [_card(hit, picture(hit["id"]), hit["id"] in liked) for hit in turn["results"]]
+        return (
+            '<div class="is-empty"><h2>Nothing is left to show</h2><p>Every picture was rejected. '
+            "Undo the last turn, or begin a new conversation.</p></div>"
+        )
+    cards = [
+        _card(hit, picture(hit["id"]), hit["id"] in liked, folder=folder, hidden=place >= SHOWN)
+        for place, hit in enumerate(turn["results"])
+    ]
+    more = f'<button data-more="{SHOWN}">Show more</button>' if len(cards) > SHOWN else ""
     notes = "".join(f"<li>{_text(note['step'])}: {_text(note['detail'])}</li>" for note in turn["notes"])
     told = f'<details class="is-notes"><summary>Notes</summary><ul>{notes}</ul></details>' if notes else ""
+    like = turn["reference"] and picture(turn["reference"])
+    image = f'<img src="{like}" alt="the reference">' if like else ""
     return (
-        f'<div class="is-wanted">Looking for <b>{_text(turn["request"])}</b></div>'
-        f'<div class="is-grid">{"".join(cards)}</div>{told}'
+        f'<div class="is-wanted">{image}<span>Looking for <b>{_text(turn["request"])}</b></span></div>'
+        f'<div class="is-grid">{"".join(cards)}</div><div class="is-more">{more}</div>{told}'
     )
 
 
 def progress(done: Sequence[str], *, working: bool, seconds: float = 0.0) -> str:
-    """The finished steps of a turn, and whether it is still running."""
-    chips = "".join(f'<span class="is-chip">✓ {STEPS[name]}</span>' for name in done if name in STEPS)
+    """The finished steps of a turn in one line, each named once, and whether it is still running."""
+    names = [STEPS[name] for name in dict.fromkeys(done) if name in STEPS]
+    steps = "".join(f'<span class="is-step">✓ {name}</span>' for name in names)
     if working:
-        chips += '<span class="is-chip is-now">working …</span>'
+        steps += '<span class="is-now">working …</span>'
     elif done:
-        chips += f'<span class="is-time">{seconds:.1f} s</span>'
-    return f'<div class="is-steps" role="status">{chips}</div>'
+        steps += f'<span class="is-time">{seconds:.1f} s</span>'
+    short = " is-short" if len(names) <= 3 else ""
+    return f'<div class="is-steps{short}" role="status">{steps}</div>'
 
 
 def problem(text: str) -> str:
@@ -97,8 +150,65 @@ def problem(text: str) -> str:
     return f'<div class="is-problem" role="alert">{_text(" ".join(text.split()))}</div>'
 
 
-def _said(text: str, picture: str, number: int) -> str:
-    image = f'<img src="{picture}" alt="the picture that came with the message">' if picture else ""
+def bringing(name: str, picture: str) -> str:
+    """The image that the next message is about, with a button that leaves it out; nothing without one."""
+    if not name:
+        return ""
+    image = f'<img src="{picture}" alt="">' if picture else ""
+    return (
+        f'<div class="is-brought">{image}<span>Like <b>{_text(name)}</b>, but …</span>'
+        '<button data-do="bring" data-name="" aria-label="without this picture">✕</button></div>'
+    )
+
+
+def head(count: int, folder: str, *, leave: bool) -> str:
+    """The top of the page: how many images of which folder, and the way out where people sign in."""
+    way_out = '<a href="logout">Sign out</a>' if leave else ""
+    return f'<div class="is-head"><h1>ImageScope</h1><span>{count} images of {_text(folder)}</span>{way_out}</div>'
+
+
+def sign_in_words(*, named: bool) -> str:
+    """What the sign-in page says; it does not say by itself that an attempt came too soon."""
+    who = "Your name and your password." if named else "Any name, and the password of this page."
+    return f"{who} After three wrong ones each attempt must wait, at first a second, at last a minute."
+
+
+def address(name: str) -> str:
+    """Where a large image is: relative to the page, by its id or, of an upload, by its file's name."""
+    place, name = (UPLOADS, Path(name).name) if Path(name).is_absolute() else (PICTURES, name)
+    return f"{place}/{quote(name, errors='replace')}"
+
+
+def reason_words(reason: Reason) -> tuple[str, str, str]:
+    """A reason for a reader: its mark ("" for none), its words, and how certain they are ("" for not known)."""
+    if not reason.is_verdict:
+        return "", reason.sentence, ""
+    chance = "unknown" if reason.probability is None else f"{round(reason.probability, 2):.0%}"
+    return _MARK[reason.kind][1], reason.question, f"wanted {reason.expected.lower()}, {chance}"
+
+
+def _welcome(examples: Sequence[str]) -> str:
+    buttons = "".join(f'<button data-say="{_text(each)}">{_text(each)}</button>' for each in examples)
+    tried = f'<p>For example:</p><div class="is-examples">{buttons}</div>' if buttons else ""
+    return (
+        '<div class="is-empty"><h2>Which picture do you look for?</h2><p>Describe it, or bring a picture and say '
+        f"what should be different. Then like, reject, answer, or go on describing.</p>{tried}</div>"
+    )
+
+
+def _turn_buttons(number: int, *, last: bool) -> str:
+    undo = '<button data-do="undo">Undo</button>' if last else ""
+    branch = f'<button data-do="branch" data-turn="{number}" title="Go on from here in a new conversation">'
+    return f'<div class="is-turns">{undo}{branch}Branch</button></div>'
+
+
+def _said(text: str, brought: str | None, picture: ToDataUri, number: int) -> str:
+    image = ""
+    if brought and (small := picture(brought)):
+        name = _text(Path(brought).name)
+        alt = "the picture that came with the message"
+        link = f'href="{_text(address(brought))}" data-open data-name="{name}"'
+        image = f'<a {link}><img src="{small}" alt="{alt}"></a>'
     return f'<div class="is-said" data-turn="{number}">{image}<span>{_text(text)}</span></div>'
 
 
@@ -118,32 +228,50 @@ def _question(question: ClarifyingQuestion, *, open_question: bool) -> str:
     return f'<div class="is-reply is-question"><span>{_text(question["text"])}</span>{choice}</div>'
 
 
-def _card(hit: ResultDict, picture: str, liked: bool) -> str:
+def _card(
+    hit: ResultDict, picture: str, liked: bool, *, folder: Path | None = None, hidden: bool = False
+) -> str:
     rank, name = int(hit["rank"]), _text(hit["id"])
-    shown = (
-        f'<img src="{picture}" alt="{name}">' if picture else '<div class="is-gone">the file is gone</div>'
-    )
     reasons = "".join(map(_reason, Result.from_dict(hit).reasons))
     heart = '<span class="is-heart" title="liked">♥</span>' if liked else ""
+    like = f'<button data-say="like {rank}">♥ {_LABEL.format("Like")}</button>'
+    reject = f'<button data-say="reject {rank}">✕ {_LABEL.format("Not this")}</button>'
     return (
-        f'<figure class="is-card" data-rank="{rank}"><div class="is-shot">{shown}'
-        f'<span class="is-rank">{rank}</span>{heart}</div>'
+        f'<figure class="is-card" data-rank="{rank}"{" hidden" if hidden else ""}><div class="is-shot">'
+        f'{_shot(hit["id"], picture, folder)}<span class="is-rank">{rank}</span>{heart}</div>'
         f'<figcaption><div class="is-name" title="{name}">{name}</div><ul class="is-why">{reasons}</ul>'
-        f'<div class="is-answers"><button data-say="like {rank}">♥ Like</button>'
-        f'<button data-say="reject {rank}">✕ Not this</button></div></figcaption></figure>'
+        f'<div class="is-answers">{like}{reject}{_bring(hit["id"])}</div></figcaption></figure>'
     )
+
+
+def _sample(name: str, picture: str, folder: Path | None) -> str:
+    return (
+        f'<figure class="is-card"><div class="is-shot">{_shot(name, picture, folder)}</div><figcaption>'
+        f'<div class="is-name" title="{_text(name)}">{_text(name)}</div>'
+        f'<div class="is-answers">{_bring(name)}</div></figcaption></figure>'
+    )
+
+
+def _shot(name: str, picture: str, folder: Path | None) -> str:
+    """A thumbnail that opens large; without script it is a plain link."""
+    if not picture:
+        return '<div class="is-gone">the file is gone</div>'
+    path = f' data-path="{_text(str(folder / name))}"' if folder else f' data-path="{_text(name)}"'
+    link = f'href="{_text(address(name))}" data-open data-name="{_text(name)}"{path}'
+    return f'<a {link}><img src="{picture}" alt="{_text(name)}"></a>'
+
+
+def _bring(name: str) -> str:
+    label = _LABEL.format("Like this, but …")
+    return f'<button data-do="bring" data-name="{_text(name)}">✎ {label}</button>'
 
 
 def _reason(reason: Reason) -> str:
-    if not reason.is_verdict:
-        return f'<li class="is-judge">{_text(reason.sentence)}</li>'
-    kind, mark = _MARK[reason.kind]
-    wanted = _text(reason.expected.lower())
-    chance = " unknown" if reason.probability is None else f" {round(reason.probability, 2):.0%}"
-    return (
-        f'<li class="is-{kind}"><b>{mark}</b><span>{_text(reason.question)} '
-        f"<small>wanted {wanted},{chance}</small></span></li>"
-    )
+    mark, words, certainty = reason_words(reason)
+    if not mark:
+        return f'<li class="is-judge">{_text(words)}</li>'
+    kind = _MARK[reason.kind][0]
+    return f'<li class="is-{kind}"><b>{mark}</b><span>{_text(words)} <small>{_text(certainty)}</small></span></li>'
 
 
 def _text(text: str) -> str:
@@ -152,72 +280,3 @@ def _text(text: str) -> str:
     return escape(
         "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in readable)
     )
-
-
-#: Sends the message of a clicked button.
-CLICK = """
-element.addEventListener('click', event => {
-  const button = event.target.closest('button[data-say]');
-  if (button) trigger('click', {say: button.dataset.say});
-});
-"""
-
-STYLE = """
-.gradio-container { max-width: 1480px !important; margin: 0 auto; }
-.is-bar { align-items: center; } .is-bar button { align-self: center; }
-#head { padding: 4px 2px 0; } #head h1 { font-size: 20px; font-weight: 650; margin: 0; }
-#head p { margin: 0; color: var(--body-text-color-subdued); font-size: 13px; }
-#talk { border: 1px solid var(--border-color-primary); border-radius: 14px;
-  background: var(--background-fill-primary); }
-#talk, #gallery { padding: 12px; }
-.is-empty { color: var(--body-text-color-subdued); text-align: center; padding: 56px 20px; line-height: 1.6; }
-.is-talk { display: flex; flex-direction: column; gap: 8px; }
-.is-said, .is-reply { max-width: 86%; padding: 8px 12px; border-radius: 14px; overflow-wrap: anywhere;
-  line-height: 1.4; }
-.is-said { align-self: flex-end; background: var(--primary-500); color: white; border-bottom-right-radius: 4px; }
-.is-said span { color: white !important; }
-.is-said img { display: block; max-width: 150px; max-height: 150px; border-radius: 8px; margin-bottom: 6px; }
-.is-said span, .is-reply span { white-space: pre-wrap; }
-.is-reply { align-self: flex-start; background: var(--background-fill-secondary); border-bottom-left-radius: 4px;
-  border: 1px solid var(--border-color-primary); font-size: 14px; }
-.is-found { padding: 2px 10px; color: var(--body-text-color-subdued); border: none; font-size: 13px; }
-.is-question { border-color: var(--primary-400); font-size: 15px; }
-.is-answers { display: flex; gap: 6px; margin-top: 8px; flex-wrap: wrap; }
-.is-answers button { border: 1px solid var(--border-color-primary); border-radius: 999px; padding: 3px 12px;
-  background: var(--background-fill-primary); color: var(--body-text-color); font-size: 13px; font-weight: 500;
-  cursor: pointer; margin: 0; box-shadow: none; white-space: nowrap; }
-.is-answers button:hover { border-color: var(--primary-500); color: var(--primary-600); }
-.is-answers button:focus-visible { outline: 2px solid var(--primary-500); }
-.is-wanted { margin: 0 2px 10px; overflow-wrap: anywhere; }
-.is-grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); gap: 12px; }
-.is-card { margin: 0; border: 1px solid var(--border-color-primary); border-radius: 14px; overflow: hidden;
-  background: var(--background-fill-primary); display: flex; flex-direction: column; }
-.is-shot { position: relative; background: var(--background-fill-secondary); aspect-ratio: 4 / 3; }
-.is-shot img { width: 100%; height: 100%; object-fit: contain; display: block; }
-.is-gone { display: grid; place-items: center; height: 100%; color: var(--body-text-color-subdued); }
-.is-rank { position: absolute; top: 8px; left: 8px; min-width: 26px; text-align: center; padding: 1px 7px;
-  border-radius: 999px; background: rgba(17, 24, 39, .78); color: white; font-size: 13px; font-weight: 600; }
-.is-heart { position: absolute; top: 6px; right: 10px; color: #e11d48; font-size: 20px; text-shadow: 0 0 3px white; }
-.is-card figcaption { padding: 8px 10px 10px; display: flex; flex-direction: column; flex: 1; }
-.is-name { font-size: 12px; color: var(--body-text-color-subdued); white-space: nowrap; overflow: hidden;
-  text-overflow: ellipsis; }
-.is-why { list-style: none; margin: 4px 0 0; padding: 0; font-size: 13px; flex: 1; }
-.is-why li { display: flex; gap: 6px; margin: 3px 0; overflow-wrap: anywhere; line-height: 1.3; }
-.is-why small { color: var(--body-text-color-subdued); white-space: nowrap; }
-.is-yes b { color: #15803d; } .is-no b { color: #b91c1c; } .is-open b { color: #a16207; }
-.dark .is-yes b { color: #4ade80; } .dark .is-no b { color: #f87171; } .dark .is-open b { color: #facc15; }
-.is-why .is-judge { color: var(--body-text-color-subdued); display: block; }
-.is-steps { display: flex; flex-wrap: wrap; gap: 6px; min-height: 26px; align-items: center; }
-.is-chip { font-size: 12px; padding: 2px 9px; border-radius: 999px; color: var(--body-text-color-subdued);
-  border: 1px solid var(--border-color-primary); }
-.is-now { border-color: var(--primary-500); color: var(--primary-600); animation: is-pulse 1.2s infinite; }
-.is-time { font-size: 12px; color: var(--body-text-color-subdued); }
-.is-problem { border: 1px solid #dc2626; color: #b91c1c; border-radius: 10px; padding: 6px 12px; }
-.dark .is-problem { color: #fca5a5; }
-.is-notes { margin-top: 12px; font-size: 13px; color: var(--body-text-color-subdued); }
-.is-dots i { display: inline-block; width: 6px; height: 6px; margin: 0 2px; border-radius: 50%;
-  background: var(--body-text-color-subdued); animation: is-pulse 1s infinite; }
-.is-dots i:nth-child(2) { animation-delay: .2s; } .is-dots i:nth-child(3) { animation-delay: .4s; }
-@keyframes is-pulse { 50% { opacity: .35; } }
-@media (prefers-reduced-motion: reduce) { .is-now, .is-dots i { animation: none; } }
-"""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagescope_agent.chat.access_control import AccessControl, App, Receive, Scope, Send, refuse
 from imagescope_agent.errors import BadInput, MissingExtra
-from imagescope_agent.untrusted import parse_json
+from imagescope_agent.untrusted import parse_json, real_path
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before it is imported anywhere
 
+Password = str | Mapping[str, str] | None
 PASSWORD_VARIABLE = "IMAGESCOPE_PASSWORD"
 HOST, PORT = "127.0.0.1", 7860
 MAX_UPLOAD = 20 * 2**20  # bytes of one picture
@@ -40,6 +40,7 @@ HEADERS = {
     b"content-security-policy": POLICY.encode(),
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
+    b"cross-origin-resource-policy": b"same-origin",
 }
 #: Gradio serves the page alone: no files, no other interfaces, no error details.
 PAGE_ONLY: dict[str, Any] = {
@@ -53,9 +54,25 @@ PAGE_ONLY: dict[str, Any] = {
     "show_error": False,
 }
 
+GRACE = 3  # seconds that open pages, which never hang up by themselves, may delay the end of the server
 
-async def serve(chats: Chats, *, host: str = HOST, port: int = PORT, password: str | None = None) -> None:
+
+async def serve(  # a third of it tells arguments and errors
+    chats: Chats,
+    *,
+    host: str = HOST,
+    port: int = PORT,
+    password: Password = None,
+    listening: Callable[[str], None] = lambda address: None,
+) -> None:
     """Serve the page until it is stopped.
+
+    Args:
+        chats: the conversations.
+        host: the address to listen on.
+        port: 0 for any that is free.
+        password: that visitors must give, one for all or one for each name; None for no question.
+        listening: called once with the page's address, when a browser can open it.
 
     Raises:
         BadInput: another machine could reach it and there is no password, or the port is taken.
@@ -66,16 +83,28 @@ async def serve(chats: Chats, *, host: str = HOST, port: int = PORT, password: s
     import uvicorn
 
     # an address that a header claims is none: guesses of a password are counted by address
-    config = uvicorn.Config(app, host=host, port=port, log_level="error", proxy_headers=False)
-    server = uvicorn.Server(config)
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="error", proxy_headers=False, timeout_graceful_shutdown=GRACE
+    )
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                taken = self.servers[0].sockets[0].getsockname()[1]
+                listening(f"http://{f'[{host}]' if ':' in host else host}:{taken}")
+
+    server = Server(config)
     try:
         await server.serve()
     except SystemExit as error:  # uvicorn ends the process where it cannot listen
         raise BadInput(f"cannot listen on {host}, port {port}; choose another with --port") from error
 
 
-def make_app(chats: Chats, *, host: str = HOST, port: int = PORT, password: str | None = None) -> FastAPI:
-    """The application: the page behind its middleware.
+def make_app(  # what stands before what, in one view
+    chats: Chats, *, host: str = HOST, port: int = PORT, password: Password = None
+) -> FastAPI:
+    """The application: the page behind its middleware; arguments as `serve`.
 
     Raises:
         MissingExtra: without the extra `ui`.
@@ -87,20 +116,26 @@ def make_app(chats: Chats, *, host: str = HOST, port: int = PORT, password: str 
         from starlette.middleware.trustedhost import TrustedHostMiddleware
     except ImportError as error:
         raise MissingExtra("the page needs an extra: pip install 'imagescope-agent[ui]'") from error
-    from imagescope_agent.chat.html import STYLE
+    from imagescope_agent.chat.access_control import password_check
+    from imagescope_agent.chat.html import COLOURS, STYLE, sign_in_words
     from imagescope_agent.chat.page import Page
+    from imagescope_agent.chat.pictures import add_picture_routes
 
     app = FastAPI(openapi_url=None)
+    add_picture_routes(app, chats.services.collection)
     gradio.mount_gradio_app(
         app,
-        Page(chats, apart=password is not None).blocks(),
+        Page(chats, apart=password is not None, named=isinstance(password, Mapping)).blocks(),
         path="/",
         server_name=host,
         server_port=port,
         auth=None if password is None else password_check(password),
+        auth_message=sign_in_words(named=isinstance(password, Mapping)),
         max_file_size=MAX_UPLOAD,
         css=STYLE,
-        theme=gradio.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        theme=gradio.themes.Soft(
+            font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+        ).set(**COLOURS),
         **PAGE_ONLY,
     )
     if is_loopback(host):  # a page elsewhere cannot reach this one under a name of its own
@@ -130,7 +165,7 @@ class RequestLimits:
     """
 
     def __init__(self, app: App, uploads: Path) -> None:
-        self.app, self.uploads, self._coming = app, uploads.resolve(), 0
+        self.app, self.uploads, self._coming = app, real_path(uploads), 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -176,7 +211,7 @@ class RequestLimits:
 
     def _uploaded(self, path: object) -> bool:
         try:
-            return isinstance(path, str) and Path(path).resolve().is_relative_to(self.uploads)
+            return isinstance(path, str) and real_path(Path(path)).is_relative_to(self.uploads)
         except (OSError, ValueError):
             return False
 
@@ -238,7 +273,7 @@ def _with_headers(send: Send) -> Send:
     return sent
 
 
-def check_address(host: str, password: str | None) -> None:
+def check_address(host: str, password: Password) -> None:
     """Refuse an address that other machines can reach without a password.
 
     Raises:
@@ -247,7 +282,7 @@ def check_address(host: str, password: str | None) -> None:
     if not is_loopback(host) and not password:
         raise BadInput(
             f"at {host!r} other machines could see the collection; "
-            f"set a password in {PASSWORD_VARIABLE}, or leave --host out"
+            f"set a password in {PASSWORD_VARIABLE}, give --users, or leave --host out"
         )
 
 
@@ -259,10 +294,3 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def password_check(password: str) -> Callable[[str, str], bool]:
-    """Any user name, one password; compared in constant time."""
-    return lambda user, given: hmac.compare_digest(
-        given.encode("utf-8", "surrogatepass"), password.encode("utf-8", "surrogatepass")
-    )

@@ -16,6 +16,7 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.images import ImageProblem, load
 from imagescope_agent.thumbnails import thumbnail, to_data_uri
+from imagescope_agent.untrusted import real_path
 
 SIDE = 320  # pixels, longest side on the page
 UPLOADS = "uploads"  # beside the index: a conversation outlives the browser's temporary files
@@ -30,14 +31,23 @@ def data_uri(name: str, collection: FolderCollection, *, side: int = SIDE) -> st
     Encoded anew from pixels. A conversation is untrusted and cannot make the page show other files of this machine.
     """
     try:
-        if name in collection:
-            path, key = collection.path(name), collection.key(name)
-        else:
-            path, key = _uploaded(name, collection), ""
+        path, key = find_shown(name, collection)
         stamp = path.stat()
         return _encoded(path, side, key, (stamp.st_mtime_ns, stamp.st_size))
     except (ImageProblem, OSError, ValueError, RuntimeError):
         return ""
+
+
+def find_shown(name: str, collection: FolderCollection) -> tuple[Path, str]:
+    """The file of an image that the page may show, and the sha256 that its content must have; "" for any.
+
+    Raises:
+        ImageProblem: it is gone, or neither of the collection nor an upload.
+        OSError, ValueError: no file has that name.
+    """
+    if name in collection:
+        return collection.path(name), collection.key(name)
+    return _uploaded(name, collection), ""
 
 
 def keep(upload: Path, collection: FolderCollection) -> str:
@@ -62,7 +72,7 @@ def keep(upload: Path, collection: FolderCollection) -> str:
 
 
 def _uploaded(name: str, collection: FolderCollection) -> Path:
-    folder = collection.location.resolve() / UPLOADS
+    folder = real_path(collection.location) / UPLOADS
     path = Path(name).resolve(strict=True)
     if not path.is_relative_to(folder):
         raise ImageProblem(name, "it was not uploaded")
@@ -71,10 +81,10 @@ def _uploaded(name: str, collection: FolderCollection) -> Path:
 
 @lru_cache(maxsize=2048)
 def _encoded(path: Path, side: int, key: str, stamp: tuple[int, int]) -> str:
-    return to_data_uri(_load_indexed(path, key), side)
+    return to_data_uri(load_indexed(path, key), side)
 
 
-def _load_indexed(path: Path, key: str) -> Image.Image:
+def load_indexed(path: Path, key: str) -> Image.Image:
     """The pixels of a file.
 
     Args:
@@ -107,7 +117,7 @@ def terminal_picture(path: Path, protocol: str, *, rows: int = 6, key: str = "")
         ImageProblem: it cannot be used.
     """
     buffer = io.BytesIO()
-    thumbnail(_load_indexed(path, key), 32 * rows).save(buffer, "PNG")
+    thumbnail(load_indexed(path, key), 32 * rows).save(buffer, "PNG")
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     if protocol == "iterm":
         return f"\033]1337;File=inline=1;height={rows}:{data}\a"

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from pathlib import Path
 from typing import Any
 
+from imagescope_agent.errors import BadInput, shorten
+from imagescope_agent.untrusted import local_path
 from imagescope_agent.versions import installed_versions
 
+MOST = 2**32 - 1  # of any whole number: what every library takes for a seed
 _UNSEEN = re.compile(r"[^\x20-\x7e\n]")
 TURN_SETTINGS = ("judge", "k", "budget", "token_budget", "seed")  # settings of every turn of a conversation
 
@@ -16,6 +20,14 @@ TURN_SETTINGS = ("judge", "k", "budget", "token_budget", "seed")  # settings of 
 def version() -> str:
     """The installed version, or `unknown` in a checkout that was never installed."""
     return installed_versions(["imagescope-agent"]).get("imagescope-agent", "unknown")
+
+
+def path(text: str) -> Path:
+    """An argument that names a file or a folder."""
+    try:
+        return local_path(text)
+    except BadInput as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def positive(text: str) -> int:
@@ -26,6 +38,24 @@ def positive(text: str) -> int:
 def natural(text: str) -> int:
     """An argument that is a whole number of at least 0."""
     return _whole(text, least=0)
+
+
+def days(text: str) -> int:
+    """An argument that is a number of days; a century is as good as for ever."""
+    return _whole(text, least=0, most=36_525)
+
+
+def port(text: str) -> int:
+    """An argument that is a TCP port."""
+    return _whole(text, least=0, most=65_535)
+
+
+def rate(text: str) -> float:
+    """An argument that is a number above 0 and at most 1."""
+    number = fraction(text)
+    if not number:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
 
 
 def fraction(text: str) -> float:
@@ -48,11 +78,11 @@ def words(text: str) -> str:
     return text
 
 
-def add_turn_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the settings of a conversation's turns; `given` reads `TURN_SETTINGS` of them."""
+def add_turn_arguments(parser: argparse.ArgumentParser, *, k: int = 10) -> None:
+    """Declare the settings of a conversation's turns, `k` of them to show; `given` reads `TURN_SETTINGS`."""
     parser.add_argument("--profile", help="which models (default: the ones that made the index)")
     parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
-    parser.add_argument("-k", type=positive, help="how many results a turn (default: 10)")
+    parser.add_argument("-k", type=positive, help=f"how many results a turn (default: {k})")
     parser.add_argument("--budget", type=natural, metavar="CALLS", help="at most so many model calls a turn")
     parser.add_argument(
         "--token-budget",
@@ -93,11 +123,14 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     return _UNSEEN.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
 
 
-def _whole(text: str, *, least: int) -> int:
+def _whole(text: str, *, least: int, most: int = MOST) -> int:
     try:
         number = int(text)
     except ValueError:
         number = least - 1
-    if number < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+    if not least <= number <= most:
+        upper = f" and at most {most}" if number > most or most < MOST else ""
+        raise argparse.ArgumentTypeError(
+            f"{shorten(text, 40)!r} is not a whole number of at least {least}{upper}"
+        )
     return number

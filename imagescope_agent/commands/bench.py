@@ -9,10 +9,9 @@ from __future__ import annotations
 import argparse
 import importlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from imagescope_agent.commands import natural, plain, positive, print_json
+from imagescope_agent.commands import natural, path, plain, positive, print_json
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,10 @@ def _profile(whose: str) -> dict[str, Any]:
 
 
 def _root(default: str) -> dict[str, Any]:
-    return {"type": Path, "help": f"drawn scenes (default: {default})"}
+    return {"type": path, "help": f"drawn scenes (default: {default})"}
 
 
-BENCHES = {  # name of the bench and of its module in lab.benchmarks
+BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchmarks
     "verify": Bench(
         "candidates x questions on one chat model, four ways: seconds, forwards, agreement",
         {
@@ -73,7 +72,7 @@ BENCHES = {  # name of the bench and of its module in lab.benchmarks
             "--budget": {"type": natural, "metavar": "CALLS", "help": "at most so many calls a query"},
             "--seed": _seed("scenes and orders"),
             "--out": {
-                "type": Path,
+                "type": path,
                 "metavar": "DIR",
                 "help": "write the table, the plot and the figures here",
             },
@@ -94,6 +93,36 @@ BENCHES = {  # name of the bench and of its module in lab.benchmarks
             "--seed": _seed("the drawn scenes"),
         },
     ),
+    "composition": Bench(
+        "composed queries by vectors, in words and by trained composers; how right the agent's triplets are",
+        {
+            "--root": {
+                "type": path,
+                "help": "keep what is made here, for the next run (default: nothing is kept)",
+            },
+            "--profile": _profile("which models"),
+            "--train-seed": {
+                "type": natural,
+                "default": 101,
+                "help": "of what is learnt from (default: 101)",
+            },
+            "--train-images": _count(1500, "in that collection"),
+            "--triplets": _count(300, "built by the agent"),
+            "--seeds": {
+                "type": natural,
+                "nargs": "+",
+                "default": [3, 4, 5],
+                "help": "evaluated (default: 3 4 5)",
+            },
+            "--images": _count(1000, "in each evaluated collection"),
+            "--queries": _count(300, "asked of each, at most"),
+            "--words": {
+                "type": natural,
+                "default": 300,
+                "help": "of these, described in words too (default: 300)",
+            },
+        },
+    ),
     "turn": Bench(
         "a conversation's later turns beside its first: tokens, calls, rankings",
         {
@@ -110,13 +139,22 @@ BENCHES = {  # name of the bench and of its module in lab.benchmarks
             "--profile": _profile("which models"),
             "--images": _count(100, "how many are drawn"),
             "--data": {
-                "type": Path,
+                "type": path,
                 "metavar": "FILE",
                 "help": "JSON lines of conversations (default: some are made)",
             },
             "--conversations": _count(40, "how many are made"),
             "--rounds": _count(5, "messages of each"),
             "--seed": _seed("pictures and conversations"),
+        },
+    ),
+    "chat-store": Bench(
+        "what keeping a conversation costs at turns 1 to 500: bytes and seconds, opening, listing",
+        {
+            "--turns": _count(500, "of the long conversation"),
+            "--threads": _count(1000, "conversations that are listed"),
+            "--images": _count(60, "in the collection"),
+            "--store": {"metavar": "URL", "help": "an empty postgresql:// database, measured after SQLite"},
         },
     ),
     "overhead": Bench(
@@ -143,9 +181,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run one benchmark, print the measurement, and write it where that was asked for."""
-    module: Any = importlib.import_module(f"imagescope_agent.lab.benchmarks.{args.bench}")
+    module: Any = importlib.import_module(f"imagescope_agent.lab.benchmarks.{args.bench.replace('-', '_')}")
     arguments = {name: getattr(args, name) for name in args.names}
     out = arguments.pop("out", None)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)  # an unusable one is told before anything is measured
     measured = module.run(**arguments)
     if out is not None:
         module.write(measured, out)

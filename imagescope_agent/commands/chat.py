@@ -13,29 +13,38 @@ from typing import TYPE_CHECKING, Any
 from imagescope_agent.commands import (
     TURN_SETTINGS,
     add_turn_arguments,
+    days,
     given,
     json_text,
-    natural,
+    path,
     plain,
     print_json,
 )
 from imagescope_agent.commands.describe import describe_ranking
 from imagescope_agent.errors import BadInput, shorten
+from imagescope_agent.records import Reason, Result
 from imagescope_agent.state import said
 
 if TYPE_CHECKING:
     from imagescope_agent.chat import Chats, Session
 
+LONGEST_TURN = 9  # digits
 SHOWN = 3  # thumbnails a turn
-HELP = (
-    "say what to look for, answer a question, or: /like N, /reject N (images like, or unlike, rank N), "
-    "/image FILE|ID (reference of the next message), /undo, /branch [TURN], /export, /help; end with Ctrl-D"
-)
+HINT = "say what to look for, answer a question, or /help for the commands; end with Ctrl-D"
+HELP = {  # every command
+    "/like N": "search for more like the image at rank N",
+    "/reject N": "never show the image at rank N again",
+    "/image FILE|ID": "the next message says what should be different from this picture; without a name: none",
+    "/undo": "undo the last turn, and show what stands",
+    "/branch [TURN]": "go on in a new conversation from after that turn, else from here",
+    "/export [FILE]": "write the conversation as JSON to a new file, else print it",
+    "/help": "list the commands",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("collection", type=Path, metavar="COLLECTION", help="a folder that was indexed")
+    parser.add_argument("collection", type=path, metavar="COLLECTION", help="a folder that was indexed")
     parser.add_argument(
         "--thread", metavar="ID", help="go on with this conversation, or begin it (default: a new one)"
     )
@@ -49,7 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="list the conversations, the last used one first")
     parser.add_argument("--delete", metavar="ID", help="forget a conversation")
     parser.add_argument(
-        "--prune", type=natural, metavar="DAYS", help="forget the conversations not used for so many days"
+        "--prune", type=days, metavar="DAYS", help="forget the conversations not used for so many days"
+    )
+    parser.add_argument(
+        "--compact",
+        action="store_true",
+        help="shrink the store: convert what older versions kept, give free room back to the disk",
     )
     parser.add_argument(
         "--no-pictures", action="store_true", help="show no thumbnails in terminals that could show them"
@@ -69,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         stack = AsyncExitStack()
         chats = runner.run(stack.enter_async_context(open_chats(services, store=args.store, **settings)))
         try:
-            if args.list or args.delete or args.prune is not None:
+            if args.list or args.delete or args.compact or args.prune is not None:
                 return manage_conversations(runner, chats, args)
             loop = ChatLoop(runner, args)
             opening = chats.get(args.thread, progress=loop.step) if args.thread else chats.create()
@@ -85,13 +99,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def manage_conversations(runner: asyncio.Runner, chats: Chats, args: argparse.Namespace) -> int:
-    """List or delete conversations, without a turn in any."""
+    """List, delete or shrink conversations, without a turn in any."""
     if args.delete:
         runner.run(chats.delete(args.delete))
-        print(f"forgotten: {args.delete}")
+        print(plain(f"forgotten: {args.delete}"))
     if args.prune is not None:
         gone = runner.run(chats.prune(args.prune))
         print(plain(f"forgotten: {', '.join(gone) or 'none'}"))
+    if args.compact:
+        converted, before, after = runner.run(chats.compact())
+        print(f"{converted} conversations converted; {before / 1e6:.2f} MB became {after / 1e6:.2f} MB")
     if args.list:
         rows = runner.run(chats.list())
         if args.json:
@@ -100,7 +117,7 @@ def manage_conversations(runner: asyncio.Runner, chats: Chats, args: argparse.Na
             for row in rows:
                 print(
                     plain(
-                        f"{row['thread']}  {row['turns']} turns  {row['at'][:16]}  {shorten(row['last'], 60)}"
+                        f"{row['thread']}  {row['turns']} turns  {row['at'][:16]}  {shorten(row['first'], 60)}"
                     )
                 )
     return 0
@@ -139,7 +156,7 @@ class ChatLoop:
         if not (self.args.json or self.args.export):
             print(f"conversation {session.thread}")
         if self.watched:
-            print(HELP, file=sys.stderr)
+            print(HINT, file=sys.stderr)
 
     def take(self, line: str) -> None:
         """Handle a line, a message or a command; a line that cannot be used is reported and changes nothing."""
@@ -158,8 +175,7 @@ class ChatLoop:
         command, _, rest = line.partition(" ")
         rest = rest.strip()
         if command == "/undo":
-            left = self.runner.run(self.session.undo())
-            self._tell({"undone": True, "turns": len(left)}, f"undone; {len(left)} turns are left")
+            self._undo()
         elif command == "/branch":
             turn = _turn(rest) if rest else None
             self.begin(self.runner.run(self.session.branch(turn)))
@@ -168,9 +184,10 @@ class ChatLoop:
             self.image = self.session.reference(rest or None)
             self._tell({"image": self.image}, f"the next message goes with {rest!r}" if rest else "no image")
         elif command == "/export":
-            print_json(self.runner.run(self.session.export()))
+            self._export(rest)
         elif command == "/help":
-            print(HELP, file=sys.stderr)
+            width = max(map(len, HELP))
+            print("\n".join(f"{name:<{width}}  {what}" for name, what in HELP.items()), file=sys.stderr)
         else:
             turn_ = self.runner.run(self.session.say(line, self.image, progress=self.step))
             self.image = None
@@ -178,6 +195,30 @@ class ChatLoop:
                 print("\r\033[K", end="", file=sys.stderr)
             self._tell(dict(turn_), "\n".join(describe(dict(turn_))))
             self._show(dict(turn_))
+
+    def _undo(self) -> None:
+        """Undo the last turn, and show the one that stands."""
+        left = self.runner.run(self.session.undo())
+        stands = describe(dict(left[-1])) if left else ["nothing is looked for yet"]
+        text = "\n".join([f"undone; {len(left)} turn{'s' if len(left) != 1 else ''} left", *stands])
+        self._tell({"undone": True, "turns": len(left)}, text)
+
+    def _export(self, file: str) -> None:
+        """Write the conversation to a file that is not there yet, or print it.
+
+        Raises:
+            BadInput: there is such a file, or it cannot be written.
+        """
+        document = self.runner.run(self.session.export())
+        if not file:
+            print_json(document)
+            return
+        try:
+            with Path(file).expanduser().open("x", encoding="utf-8") as out:
+                out.write(json_text(document) + "\n")
+        except OSError as error:
+            raise BadInput(f"cannot write {file!r} ({error.strerror}); choose another name") from error
+        self._tell({"export": file}, f"written to {plain(file)}")
 
     def _show(self, turn: dict[str, Any]) -> None:
         """The best images, where the terminal can show them."""
@@ -204,16 +245,26 @@ class ChatLoop:
 
 
 def describe(turn: dict[str, Any]) -> list[str]:
-    """A turn in lines: the request, the ranking with short reasons, notes, the question."""
+    """A turn in lines: the request, the ranking with the reasons as the page words them, notes, the question."""
     lines = [f"looking for: {plain(turn['request'])}"] if turn["request"] else []
-    lines += describe_ranking(turn["results"], turn["notes"], brief=True)
+    for hit in turn["results"]:
+        lines += [f"{hit['rank']:>4}  {plain(hit['id'])}", *map(_reason, Result.from_dict(hit).reasons)]
+    lines += describe_ranking((), turn["notes"])
     lines += [plain(remark) for remark in turn.get("remarks", [])]
     if turn["question"] is not None:
         lines.append(f"? {plain(turn['question']['text'])}")
     return lines
 
 
+def _reason(reason: Reason) -> str:
+    from imagescope_agent.chat.html import reason_words
+
+    mark, words, certainty = reason_words(reason)
+    told = f"{words} ({certainty})" if certainty else words
+    return f"      {mark:<2}{plain(told)}"
+
+
 def _turn(text: str) -> int:
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > LONGEST_TURN:
         raise BadInput(f"{shorten(text, 40)!r} is no turn; give a number: /branch 2")
     return int(text)

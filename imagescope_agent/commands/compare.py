@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from imagescope_agent.commands import natural, plain_lines, print_json
+from imagescope_agent.commands import natural, path, plain_lines, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "runs",
-        type=Path,
+        type=path,
         nargs="+",
         metavar="RUN",
         help="a run's folder, or a folder of runs, one a seed; the first is the baseline",

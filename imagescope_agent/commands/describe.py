@@ -6,30 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imagescope_agent.commands import plain
-from imagescope_agent.errors import shorten
 
 
-def describe_ranking(
-    hits: Sequence[Mapping[str, Any]], notes: Sequence[Mapping[str, str]], *, brief: bool = False
-) -> list[str]:
+def describe_ranking(hits: Sequence[Mapping[str, Any]], notes: Sequence[Mapping[str, str]]) -> list[str]:
     """A ranking and its notes in lines.
 
     Args:
         hits: "rank", "id", "scores" and "reasons" of each image, best first.
         notes: "step" and "detail" of each.
-        brief: a line per image with shortened reasons, instead of its scores and a line per reason.
     """
     width = max((len(plain(hit["id"])) for hit in hits), default=0)
     lines = []
     for hit in hits:
-        if brief:
-            about = plain("; ".join(shorten(reason, 80) for reason in hit["reasons"]))
-        else:
-            scores = [f"{stage} {value:.3f}" for stage, value in hit["scores"].items() if value is not None]
-            about = "  ".join(scores)
-        lines.append(f"{hit['rank']:>4}  {plain(hit['id']):<{width}}  {about}".rstrip())
-        if not brief:
-            lines += [f"        {plain(reason)}" for reason in hit["reasons"]]
+        scores = [f"{stage} {value:.3f}" for stage, value in hit["scores"].items() if value is not None]
+        lines.append(f"{hit['rank']:>4}  {plain(hit['id']):<{width}}  {'  '.join(scores)}".rstrip())
+        lines += [f"        {plain(reason)}" for reason in hit["reasons"]]
     return lines + [f"note: {plain(note['step'])}: {plain(note['detail'])}" for note in notes]
 
 

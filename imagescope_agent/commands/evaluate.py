@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
-from imagescope_agent.commands import fraction, natural, plain, plain_lines, positive, print_json
+from imagescope_agent.commands import fraction, natural, path, plain, plain_lines, positive, print_json
 from imagescope_agent.errors import BadInput
 
 DEGRADED = 4
@@ -20,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DATASET",
         help="scenes, chat (dialogs held by several systems), or another data set with its files at --root",
     )
-    parser.add_argument("--root", type=Path, help="where the data set lies")
+    parser.add_argument("--root", type=path, help="where the data set lies")
     parser.add_argument("--split", help="which split (default: the data set's first)")
     parser.add_argument("--graph", default="imagescope", help="which system (see `imagescope graphs`)")
     parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
@@ -31,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--pool",
-        type=Path,
+        type=path,
         nargs="+",
         metavar="RUN",
         help="chat only: play nothing, put finished runs of several seeds together (all or some --players)",
@@ -40,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=positive, help="draw so many queries; the gallery stays whole")
     parser.add_argument("--seed", type=natural, default=0, help="of the run and of the draw (default: 0)")
     parser.add_argument(
-        "--out", type=Path, help="folder of this run; the same command goes on where it stopped"
+        "--out", type=path, help="folder of this run; the same command goes on where it stopped"
     )
     parser.add_argument(
         "--max-degraded", type=fraction, metavar="SHARE", help="exit 4 above this share of queries"
@@ -75,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(metrics)
     else:
         print(plain_lines(markdown(metrics)))
-        print(f"report: {args.out / 'report.html'}")
+        print(plain(f"report: {args.out / 'report.html'}"))
     return 0 if args.max_degraded is None or share_degraded(metrics) <= args.max_degraded else DEGRADED
 
 
@@ -115,7 +114,7 @@ def _chat(args: argparse.Namespace) -> int:
         print_json(found)
     else:
         print(plain_lines(markdown(found)))
-        print(f"plot: {args.out / 'chat.svg'}")
+        print(plain(f"plot: {args.out / 'chat.svg'}"))
     return 0
 
 

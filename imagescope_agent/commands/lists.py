@@ -6,13 +6,14 @@ import argparse
 import importlib
 import tomllib
 from importlib.resources import files
-from pathlib import Path
+
+from imagescope_agent.commands import path, plain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the one argument of `graphs`."""
     if parser.prog.endswith("graphs"):
-        parser.add_argument("--draw", type=Path, metavar="DIR", help="write a picture of each into DIR")
+        parser.add_argument("--draw", type=path, metavar="DIR", help="write a picture of each into DIR")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -20,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     if getattr(args, "draw", None):
         from imagescope_agent.diagram import write_all
 
-        print("\n".join(str(file) for file in write_all(args.draw)))
+        print("\n".join(plain(str(file)) for file in write_all(args.draw)))
         return 0
     found = {"graphs": _graphs, "judges": _judges, "profiles": _profiles}[args.command]()
     width = max(map(len, found), default=0)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from pathlib import Path
 
-from imagescope_agent.commands import natural, positive
+from imagescope_agent.commands import natural, path, plain, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     make = actions.add_parser("make", help="draw a collection")
     make.add_argument("--seed", type=natural, default=0, help="decides every pixel and word (default: 0)")
     make.add_argument("--count", type=positive, default=1000, help="how many images (default: 1000)")
-    make.add_argument("--out", type=Path, required=True, help="folder for images/ and the .jsonl files")
+    make.add_argument("--out", type=path, required=True, help="folder for images/ and the .jsonl files")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,5 +28,5 @@ def run(args: argparse.Namespace) -> int:
         if fresh:  # half a world looks like a whole one
             shutil.rmtree(args.out, ignore_errors=True)
         raise
-    print(f"drew {args.count} images of seed {args.seed} in {args.out}")
+    print(plain(f"drew {args.count} images of seed {args.seed} in {args.out}"))
     return 0

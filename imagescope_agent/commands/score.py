@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from imagescope_agent.commands import plain_lines, print_json
+from imagescope_agent.commands import path, plain_lines, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("dataset", metavar="DATASET", help="as in `imagescope eval`")
     parser.add_argument(
-        "--root", type=Path, required=True, help="where the data set lies; images are not needed"
+        "--root", type=path, required=True, help="where the data set lies; images are not needed"
     )
     parser.add_argument("--split", help="the split that the run was made for")
     parser.add_argument(
-        "--run", dest="file", type=Path, required=True, help="a TREC run or an official submission"
+        "--run", dest="file", type=path, required=True, help="a TREC run or an official submission"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 

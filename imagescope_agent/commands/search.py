@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from imagescope_agent.commands import given, natural, positive, print_json, words
+from imagescope_agent.commands import given, natural, path, positive, print_json, words
 from imagescope_agent.commands.describe import describe_cost, describe_ranking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("collection", type=Path, metavar="COLLECTION", help="a folder that was indexed")
+    parser.add_argument("collection", type=path, metavar="COLLECTION", help="a folder that was indexed")
     parser.add_argument("text", type=words, help="what to look for, or what to change in the reference image")
     parser.add_argument("--image", metavar="FILE|ID", help="reference: a file, or an image of the collection")
-    parser.add_argument("--graph", default="imagescope", help="which system (see `imagescope graphs`)")
+    parser.add_argument("--graph", help="which system (see `imagescope graphs`; default: the profile's own)")
     parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
     parser.add_argument("--profile", help="which models (default: the ones that made the index)")
     parser.add_argument("-k", type=positive, default=10, help="how many results (default: 10)")

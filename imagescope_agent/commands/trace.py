@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagescope_agent.commands import plain, print_json
+from imagescope_agent.atomic_write import write_output
+from imagescope_agent.commands import path, plain, print_json
 from imagescope_agent.commands.describe import describe_cost
 from imagescope_agent.errors import BadInput
+from imagescope_agent.records import sum_usage
 
 if TYPE_CHECKING:
     from imagescope_agent.traces.trace import Trace
@@ -21,11 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("which", nargs="?", metavar="RUN", help="a run, as `search --json` names it")
     parser.add_argument("--last", action="store_true", help="the newest run")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+    parser.add_argument("--html", type=path, metavar="FILE", help="write a self-contained page")
     parser.add_argument("--compare", metavar="OTHER", help="what moved since the run OTHER, and why")
     parser.add_argument("--why", nargs=2, metavar=("A", "B"), help="why image A stands above image B")
     parser.add_argument(
-        "--store", type=Path, help="an indexed folder, or a file of traces (default: the last)"
+        "--store", type=path, help="an indexed folder, or a file of traces (default: the last)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -61,12 +62,12 @@ def _show(args: argparse.Namespace, trace: Trace, other: Trace | None) -> int:
 
         page = render(shown) if isinstance(shown, Trace) else render_comparison(shown)
         args.html.parent.mkdir(parents=True, exist_ok=True)
-        args.html.write_text(page, encoding="utf-8", errors="replace")
+        write_output(args.html, page.encode("utf-8", "replace"))
     if args.json:
         print_json(shown.to_dict())
         return 0
     if isinstance(shown, Comparison):
-        lines = shown.text.splitlines()
+        lines = shown.text.split("\n")
     else:
         lines = list(explain(trace, *args.why).sentences) if args.why else describe(trace)
     print("\n".join(plain(line) for line in lines))
@@ -84,12 +85,9 @@ def describe(trace: Trace) -> list[str]:
     for step in trace.steps:
         seconds = "cut off" if step.ended is None else f"{step.ended - step.started:8.3f} s"
         calls = [call for call in trace.calls if call.span == step.number]
-        asked = sum(int(call.usage.get("calls", 0)) for call in calls)
-        tokens = sum(
-            int(c.usage.get("prompt_tokens", 0)) + int(c.usage.get("completion_tokens", 0)) for c in calls
-        )
+        spent = sum_usage(call.usage for call in calls)
         again = f" (attempt {step.attempt})" if step.attempt > 1 else ""
-        cost = f"  {asked} calls, {tokens} tokens" if calls else ""
+        cost = f"  {spent.calls} calls, {spent.tokens} tokens" if calls else ""
         lines.append(f"  {step.node + again:<22} {seconds}{cost}{'  ' + step.error if step.error else ''}")
     for node, ranking in trace.stages:
         more = f" and {len(ranking) - SHOWN} more" if len(ranking) > SHOWN else ""

@@ -1,18 +1,22 @@
-"""`imagescope train`: the models that ship with the package, from nothing, and what they can do."""
+"""`imagescope train`: the models that ship with the package, a collection's composer, and what the models can do."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from imagescope_agent.commands import natural, positive, print_json
+from imagescope_agent.commands import given, natural, path, plain, plain_lines, positive, print_json, rate
+
+if TYPE_CHECKING:
+    from imagescope_agent.lab.training.photos.pipeline import Captioned
 
 WORK = Path(".training")
 SHIPPED = Path(__file__).parents[1] / "mini" / "mllm"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:  # a declaration a line
     """Declare the arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="WHAT")
     for name, summary in (
@@ -20,23 +24,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("mini-talk", "the chat model that talks: mini-mllm taught further"),
         ("mini-acts", "the classifier of what messages do, from nothing"),
         ("mini-clip", "the open_clip model"),
+        ("mini-edit", "the chat model that proposes edits for triplets: mini-mllm taught further"),
     ):
         model = actions.add_parser(name, help=summary)
-        model.add_argument("--out", type=Path, required=True, help="folder of the finished checkpoint")
+        model.add_argument("--out", type=path, required=True, help="folder of the finished checkpoint")
         model.add_argument(
-            "--work", type=Path, default=WORK, help=f"what is kept in between (default: {WORK})"
+            "--work", type=path, default=WORK, help=f"what is kept in between (default: {WORK})"
         )
         model.add_argument(
             "--steps", type=positive, help="training steps (default: as for the shipped model)"
         )
-    for name in ("mini-mllm", "mini-talk", "mini-acts"):
+    for name in ("mini-mllm", "mini-talk", "mini-acts", "mini-edit"):
         _limits(actions.choices[name])
-    for name in ("mini-mllm", "mini-talk"):
+    for name in ("mini-mllm", "mini-talk", "mini-edit"):
         _start(actions.choices[name])
     _mllm_arguments(actions.choices["mini-mllm"])
+    _composer_arguments(
+        actions.add_parser(
+            "composer", help="composed search for a collection, from triplets; no chat model is asked"
+        )
+    )
+    _photos_arguments(
+        actions.add_parser("photos", help="the head of the photo embedder, from captioned photos")
+    )
+    _domain_arguments(
+        actions.add_parser("domain", help="what a profile's embedder was trained on, as a statistic")
+    )
     curves = actions.add_parser("curves", help="draw the curves of the trainings so far")
-    curves.add_argument("--work", type=Path, default=WORK)
-    curves.add_argument("--out", type=Path, default=Path("curves.svg"))
+    curves.add_argument("--work", type=path, default=WORK)
+    curves.add_argument("--out", type=path, default=Path("curves.svg"))
     card = actions.add_parser("card", help="accuracy per skill on scenes never trained on")
     card.add_argument("--profile", default="mini")
     card.add_argument("--seed", type=natural, default=1)
@@ -47,16 +63,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _limits(model: argparse.ArgumentParser) -> None:
     model.add_argument("--minutes", type=positive, help="stop then; run again to go on")
-    model.add_argument("--rate", type=float, help="peak of the learning rate")
+    model.add_argument("--rate", type=rate, help="peak of the learning rate")
 
 
 def _start(model: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--start",
-        type=Path,
+        type=path,
         metavar="CHECKPOINT",
         help="go on from a finished checkpoint (default: mini-mllm from nothing, mini-talk from the one that ships)",
     )
+
+
+def _composer_arguments(composer: argparse.ArgumentParser) -> None:
+    composer.add_argument("collection", type=path, metavar="COLLECTION", help="an indexed folder")
+    composer.add_argument(
+        "--triplets",
+        type=path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="of `imagescope triplets`, CIRR, FashionIQ or LaSCo, about images of the collection",
+    )
+    composer.add_argument(
+        "--out",
+        type=path,
+        required=True,
+        metavar="DIR",
+        help='the composer; a profile then says embedder = "composer:DIR"',
+    )
+    composer.add_argument("--profile", help="whose embedder (default: the one that made the index)")
+    composer.add_argument("--steps", type=positive, help="training steps at most")
+    composer.add_argument("--batch", type=positive, help="triplets a step")
+    composer.add_argument("--seed", type=natural, help="of weights, batches and dropout (default: 0)")
 
 
 def _mllm_arguments(model: argparse.ArgumentParser) -> None:
@@ -65,28 +104,130 @@ def _mllm_arguments(model: argparse.ArgumentParser) -> None:
     )
 
 
+def _photos_arguments(model: argparse.ArgumentParser) -> None:
+    model.add_argument(
+        "--data",
+        type=path,
+        action="append",
+        required=True,
+        metavar="DIR",
+        help="photos with captions in metadata.jsonl, as `imagescope eval folder` reads them; repeatable",
+    )
+    model.add_argument(
+        "--dev", type=path, metavar="DIR", help="such a folder to measure on and not to learn from"
+    )
+    model.add_argument("--out", type=path, required=True, help="folder of the finished head")
+    model.add_argument(
+        "--work", type=path, default=WORK, help=f"features, checkpoint, curve (default: {WORK})"
+    )
+    model.add_argument("--steps", type=positive, help="training steps (default: as for the shipped head)")
+    model.add_argument("--seed", type=natural, default=0, help="of everything that is drawn (default: 0)")
+
+
+def _domain_arguments(model: argparse.ArgumentParser) -> None:
+    model.add_argument("--profile", required=True, help="whose embedder")
+    model.add_argument(
+        "--data", type=path, required=True, metavar="DIR", help="pictures like the training pictures"
+    )
+    model.add_argument(
+        "--texts", type=path, nargs="+", required=True, metavar="FILE", help="texts like the training texts"
+    )
+    model.add_argument("--subject", required=True, help="what the pictures are, as in 'drawn scenes'")
+    model.add_argument(
+        "--other",
+        nargs=2,
+        required=True,
+        metavar=("SUBJECT", "PROFILE"),
+        help="which profile knows what looks otherwise",
+    )
+    model.add_argument("--out", type=path, required=True, help="folder of the statistic")
+
+
 def run(args: argparse.Namespace) -> int:
     """Train, draw curves, or measure."""
+    if args.action == "composer":
+        return _composer(args)
     from imagescope_agent.lab.training import pipelines
     from imagescope_agent.lab.training.curves import plot_curves
     from imagescope_agent.lab.training.skill_eval import measure as skill_eval
 
     if args.action == "curves":
         plot_curves(args.work, args.out)
-        print(f"drew {args.out}")
+        print(plain(f"drew {args.out}"))
     elif args.action == "card":
         figures = asyncio.run(skill_eval.measure(args.profile, args.seed, args.scenes, args.queries))
         print_json(figures) if args.json else print(skill_eval.as_table(figures))
+    elif args.action == "domain":
+        _fit_domain(args)
+    elif args.action == "photos":
+        _train_photos(args)
     elif args.action == "mini-clip":
         pipelines.train_mini_clip(args.work, args.out, steps=args.steps or pipelines.CLIP_STEPS)
     else:
         done = _train_chat(args)
-        print(f"{'finished' if done else 'stopped early; run again to go on'}: {args.out}")
+        print(plain(f"{'finished' if done else 'stopped early; run again to go on'}: {args.out}"))
     return 0
 
 
+def _composer(args: argparse.Namespace) -> int:
+    from imagescope_agent.lab.training.composer import ComposerPlan, describe, train_composer
+    from imagescope_agent.lab.training.triplets import read_triplets
+    from imagescope_agent.profiles.profile import load_profile
+    from imagescope_agent.retrieval.collection import FolderCollection
+    from imagescope_agent.retrieval.embedders.composer import portable
+    from imagescope_agent.services import open_embedder_of, profile_of
+
+    profile = load_profile(args.profile or profile_of(args.collection))
+    collection = FolderCollection.open(args.collection, store=profile.store)
+    triplets = [each for file in args.triplets for each in read_triplets(file, collection.ids)]
+    card = train_composer(
+        collection,
+        open_embedder_of(profile),
+        portable(profile.embedder),
+        triplets,
+        args.out,
+        plan=ComposerPlan(**given(args, "steps", "batch", "seed")),
+        source=[file.name for file in args.triplets],
+    )
+    print(plain_lines(describe(card)))
+    return 0
+
+
+def _fit_domain(args: argparse.Namespace) -> None:
+    from imagescope_agent.lab.training.domain import fit_domain
+
+    texts = [line for file in args.texts for line in file.read_text(encoding="utf-8").splitlines()]
+    subject, other = args.subject, tuple(args.other)
+    found = fit_domain(args.data, texts, args.out, subject=subject, profile=args.profile, other=other)
+    print(f"{len(found.words)} words, limit {found.limit:.2f}: {args.out}")
+
+
+def _train_photos(args: argparse.Namespace) -> None:
+    from imagescope_agent.lab.training.photos.head import HeadPlan
+    from imagescope_agent.lab.training.photos.pipeline import train_photos
+
+    given = {"seed": args.seed} | ({"steps": args.steps} if args.steps else {})
+    data = [each for folder in args.data for each in _captioned(folder)]
+    dev = _captioned(args.dev) if args.dev else []
+    found = train_photos(data, args.out, work=args.work, dev=dev, plan=HeadPlan(**given))
+    figures = ", ".join(f"{name} {value:.1%}" for name, value in found.items())
+    print(f"finished: {args.out}" + (f"; on {args.dev}: {figures}" if figures else ""))
+
+
+def _captioned(folder: Path) -> list[Captioned]:
+    """The pictures of a folder with their captions."""
+    from imagescope_agent.evaluation.datasets import load
+    from imagescope_agent.lab.training.photos.pipeline import Captioned
+
+    captions: dict[str, list[str]] = {}
+    for query in load("folder", folder).queries:
+        if query.reference is None and "#" in query.qid:  # a caption, and no query of another kind
+            captions.setdefault(query.relevant[0], []).append(query.text)
+    return [Captioned(path=folder / name, captions=tuple(told)) for name, told in captions.items()]
+
+
 def _train_chat(args: argparse.Namespace) -> bool:
-    from imagescope_agent.lab.training import mini_acts, mini_talk, pipelines
+    from imagescope_agent.lab.training import mini_acts, mini_edit, mini_talk, pipelines
 
     time_limit = args.minutes * 60 if args.minutes else None
     if args.action == "mini-acts":
@@ -94,12 +235,12 @@ def _train_chat(args: argparse.Namespace) -> bool:
         return mini_acts.train_mini_acts(
             args.work, args.out, steps=steps, time_limit=time_limit, peak_lr=peak_lr
         )
-    if args.action == "mini-talk":
-        start, steps = args.start or SHIPPED, args.steps or mini_talk.STEPS
-        peak_lr = args.rate or mini_talk.PEAK_LR
-        return mini_talk.train_mini_talk(
-            args.work, args.out, start=start, steps=steps, time_limit=time_limit, peak_lr=peak_lr
-        )
+    if args.action in ("mini-talk", "mini-edit"):
+        further: Any = mini_talk if args.action == "mini-talk" else mini_edit
+        teach = mini_talk.train_mini_talk if args.action == "mini-talk" else mini_edit.train_mini_edit
+        start, steps = args.start or SHIPPED, args.steps or further.STEPS
+        peak_lr = args.rate or further.PEAK_LR
+        return teach(args.work, args.out, start=start, steps=steps, time_limit=time_limit, peak_lr=peak_lr)
     return pipelines.train_mini_mllm(
         args.work,
         args.out,

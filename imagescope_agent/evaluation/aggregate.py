@@ -73,7 +73,7 @@ MEASURES: dict[str, Measure] = {
     "mAP": lambda relevance, k: metrics.average_precision_at_k(relevance.rel, relevance.n_relevant, k),
     "nDCG": lambda relevance, k: metrics.ndcg_at_k(relevance.rel, relevance.n_relevant, k),
     "R_subset": lambda relevance, k: metrics.hit_at_k(relevance.members, k),
-    "MRR": lambda relevance, k: np.nan_to_num(1.0 / relevance.rank),
+    "MRR": lambda relevance, k: metrics.reciprocal_rank(relevance.rank),
 }
 
 

@@ -72,9 +72,7 @@ def compare(
         raise BadInput("compare needs at least two runs: name their folders")
     runs = [open_run(Path(folder), stage) for folder in run_dirs]
     _require_same_rules(runs)
-    for name in measures:
-        if name not in runs[0].measures:
-            raise BadInput(f"the runs have no measure {name!r}; {suggest(name, runs[0].measures)}")
+    _require_measures(runs[0], measures)
     with reading(", ".join(run.name for run in runs)):
         rows = [row for run in runs[1:] for row in _rows(runs[0], run, seed, measures)]
     for row, adjusted in zip(rows, significance.holm([row["p"] for row in rows]), strict=True):
@@ -86,6 +84,12 @@ def compare(
         "failed": {run.name: run.failed for run in runs},
         "rows": rows,
     }
+
+
+def _require_measures(run: ComparedRun, names: Sequence[str]) -> None:
+    for name in names:
+        if name not in run.measures:
+            raise BadInput(f"the runs have no measure {name!r}; {suggest(name, run.measures)}")
 
 
 def _require_same_rules(runs: Sequence[ComparedRun]) -> None:

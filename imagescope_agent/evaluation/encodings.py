@@ -7,6 +7,8 @@ import io
 from pathlib import Path
 from typing import BinaryIO
 
+from imagescope_agent.untrusted import open_file
+
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
@@ -33,13 +35,14 @@ def open_utf8(path: Path) -> BinaryIO:
         UnicodeDecodeError: as `decoded`; a file without a mark is not looked through.
         OSError: it cannot be read.
     """
-    file = path.open("rb")
+    file = open_file(path, follow=True)
     encoding = _encoding(file.read(_LONGEST))
     if encoding in ("utf-8", "utf-8-sig"):
         file.seek(len(codecs.BOM_UTF8) if encoding == "utf-8-sig" else 0)
         return file
     with file:
-        return io.BytesIO(decoded(path.read_bytes()).encode("utf-8"))
+        file.seek(0)
+        return io.BytesIO(decoded(file.read()).encode("utf-8"))
 
 
 def _encoding(head: bytes) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.api import run_sync
+from imagescope_agent.checkpoints import reading
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import datasets
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
@@ -18,35 +18,35 @@ from imagescope_agent.evaluation.reporting import outputs
 from imagescope_agent.evaluation.run_store import RunStore
 from imagescope_agent.evaluation.runner import System, answer_queries, sample
 from imagescope_agent.redact import redact_values
+from imagescope_agent.run_graph import run_sync
 
 #: Queries in flight: models merge their requests into batches.
 CONCURRENCY = 32
 
 
-def evaluate(
+def evaluate(  # every argument is told
     dataset: str, *, root: Path | str, out: Path | str, split: str | None = None, graph: str = "imagescope",
     judge: str | None = None, profile: str = "mini", limit: int | None = None, seed: int = 0,
     concurrency: int = CONCURRENCY, progress: bool = True, system: System | None = None, **settings: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Send every query of a data set to a system and write all outputs; the same call resumes a stopped run.
 
+    Returns the content of metrics.json.
+
     Args:
         dataset: a name of `datasets.DATASETS`.
         root: where it lies; `imagescope eval DATASET --check` says what is expected there.
         out: folder of the run; it may hold only this run.
         split: one of the data set's splits; its first when None.
-        graph: the system's name.
-        judge: the judge's name; the settings' default when None.
+        graph: the name of the system.
+        judge: its name; that of the settings when None.
         profile: which models.
         limit: draw so many queries (dialogs) by `seed`; all when None. The gallery stays whole.
         seed: of the run, of the draw, and of the world that `scenes` makes.
         concurrency: queries asked at the same time.
-        progress: show a bar with the time left, on a terminal.
+        progress: a bar with the time left, on a terminal.
         system: answers instead of `graph`; for other systems and tests.
         settings: more fields of `Settings`.
-
-    Returns:
-        The content of metrics.json.
 
     Raises:
         BadInput: something is missing or malformed, or `out` holds another run.
@@ -62,7 +62,9 @@ def evaluate(
     })  # fmt: skip
     with contextlib.closing(RunStore(Path(out), identity)) as store:
         work = answer_queries(benchmark, queries, system, store, concurrency=concurrency, progress=progress)
-        return outputs.write_all(Path(out), identity, benchmark, queries, run_sync(work), galleries)
+        records = run_sync(work)
+        with reading(out):  # what was answered before may be a stranger's
+            return outputs.write_all(Path(out), identity, benchmark, queries, records, galleries)
 
 
 def _load(
@@ -71,9 +73,7 @@ def _load(
     """The data set, the queries that are sampled from it, and the galleries they search."""
     if limit is not None and limit < 1:
         raise BadInput(f"--limit {limit}: give at least 1")
-    datasets.find(dataset).required_files(
-        root, split=split
-    )  # an unknown split is told before anything is drawn
+    datasets.find(dataset).required_files(root, split=split)  # refuses an unknown split before any drawing
     if prepare := getattr(datasets.find(dataset), "prepare", None):
         prepare(root, seed=seed)
     benchmark = datasets.load(dataset, root, split=split)

@@ -41,7 +41,11 @@ def open_system(
     scopes = {}
     for name, gallery in galleries.items():
         index_folder(
-            gallery.folder, profile=profile, out=gallery.index, only=frozenset(gallery.files.values())
+            gallery.folder,
+            profile=profile,
+            out=gallery.index,
+            only=frozenset(gallery.files.values()),
+            change_profile=True,  # a measurement names its models
         )
         scope = ImageScope.open(gallery.index, profile=profile, graph=graph, runs=False, **chosen)
         _require_all(gallery, scope)
@@ -74,14 +78,13 @@ class GraphSystem:
             for name, gallery in galleries.items()
         }
         self._depth = {name: benchmark.depth or len(gallery.files) for name, gallery in galleries.items()}
-        from imagescope_agent.api import judge_of
+        from imagescope_agent.run_graph import judge_of
 
         first = next(iter(scopes.values()))
-        graph = load_graph(first.graph)(first.services)
-        self._stages = [stage for stage in STAGES if stage in graph.nodes]
+        self._stages = [stage for stage in STAGES if stage in first.compiled.nodes]
         chosen = Settings.load(first.services.settings, **settings)
         self.identity = {
-            "judge": judge_of(graph, chosen),
+            "judge": judge_of(first.compiled, chosen),
             "settings": {name: value for name, value in chosen.to_dict().items() if name != "k"},
             "weights": dict(first.services.weights),
         }

@@ -46,10 +46,13 @@ def average_precision_at_k(rel: Bools, n_relevant: Ints, k: int) -> Floats:
     return _divide((precision * head).sum(axis=1), np.minimum(n_relevant, k))
 
 
-def reciprocal_rank(rel: Bools) -> Floats:
-    """RR = 1 / rank of the first relevant image, 0 when none is ranked; its mean is MRR."""
-    first = rel.argmax(axis=1) if rel.shape[1] else np.zeros(len(rel), dtype=np.int64)
-    return np.where(rel.any(axis=1), 1.0 / (first + 1.0), 0.0)
+def reciprocal_rank(rank: Floats) -> Floats:
+    """RR = 1 / rank of the first relevant image, 0 when none is ranked; its mean is MRR.
+
+    Args:
+        rank: (n_queries,), 1-based; nan = not ranked.
+    """
+    return np.nan_to_num(1.0 / rank)
 
 
 def ndcg_at_k(rel: Bools, n_relevant: Ints, k: int) -> Floats:

@@ -13,17 +13,26 @@ import re
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import IO, Any
 
 from imagescope_agent.atomic_write import TEMPORARY_PATTERN, write_atomic
 from imagescope_agent.errors import BadInput
 from imagescope_agent.redact import redact_values
-from imagescope_agent.untrusted import parse_json
+from imagescope_agent.untrusted import open_file, parse_json, read_file
 
 RUN = "run.json"
 PER_QUERY = "per_query.jsonl"
 METRICS = "metrics.json"
 SAID = ("failed", "notes")  # of a record: what models and servers said
+LARGEST = 2**24  # bytes of run.json
+LONGEST = 2**26  # bytes of a line of per_query.jsonl
+HUGE = 1e15  # no figure of a query is as large
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **{"text": str, "reference": (str, NoneType), "group": (str, NoneType), "failed": (str, NoneType)},
+    **{"turn": int, "degraded": bool, "subsets": list, "stages": dict, "values": dict, "usage": dict},
+    "notes": list,
+}
 _UNFINISHED = re.compile(r"[\w.-]+" + TEMPORARY_PATTERN)
 
 
@@ -47,7 +56,7 @@ class RunStore:
         self._lock = _lock_folder(out)
         try:
             self._resume(out, json.loads(json.dumps(identity)))
-        except BadInput:
+        except BaseException:
             self.close()
             raise
 
@@ -136,11 +145,13 @@ def read_identity(path: Path) -> dict[str, Any]:
         BadInput: missing or damaged.
     """
     try:
-        identity = parse_json(path.read_text(encoding="utf-8"))
+        identity = parse_json(read_file(path, LARGEST, follow=True))
     except FileNotFoundError:
         raise BadInput(f"{path}: missing; name a folder that `imagescope eval` wrote") from None
     except ValueError:
         raise BadInput(f"{path}: damaged; start again in an empty folder") from None
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror or error}; name another folder") from None
     if not isinstance(identity, dict):
         raise BadInput(f"{path}: damaged; start again in an empty folder")
     return identity
@@ -152,19 +163,52 @@ def read_records(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
     Raises:
         BadInput: a line is damaged.
     """
-    if not path.exists():
-        return
     names: dict[str, str] = {}  # interned: a large run repeats few names ten million times
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                record = parse_json(line)
+    try:
+        with open_file(path, follow=True) as file:
+            for number, line in enumerate(iter(lambda: file.readline(LONGEST), b""), start=1):
+                try:
+                    record = _checked(parse_json(line))
+                except (ValueError, KeyError, TypeError, AttributeError):
+                    raise _damaged(path, number, "not a record of a query") from None
                 for ranking in record["stages"].values():
                     ranking[:] = [names.setdefault(image, image) for image in ranking]
-                record["qid"]
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise _damaged(path, number, "not a record of a query") from None
-            yield number, record
+                yield number, record
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror or error}; name another folder") from None
+
+
+def _checked(record: dict[str, Any]) -> dict[str, Any]:
+    """A record whose fields, as far as they are there, hold what `runner.answer_record` puts into them.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: one does not.
+    """
+    held = {name: kinds for name, kinds in _KINDS.items() if name in record}
+    right = isinstance(record["qid"], str) and all(isinstance(record[n], kinds) for n, kinds in held.items())
+    texts = [*record["stages"].values(), record.get("subsets") or []]
+    right = right and all(isinstance(t, list) and all(isinstance(x, str) for x in t) for t in texts)
+    scores = [score for values in record.get("values", {}).values() for score in values.values()]
+    counts = [part for count in record.get("usage", {}).values() for part in _inner(count)]
+    right = right and all(score is None or _is_number(score) for score in scores)
+    right = right and all(map(_is_number, counts))
+    notes = [text for item in record.get("notes", []) for text in (item["kind"], *item.values())]
+    if not right or not all(isinstance(text, str) for text in notes):
+        raise ValueError("a value of another kind")
+    return record
+
+
+def _inner(count: Any) -> list[Any]:
+    """The figures of a field of usage; a field that is a text is none."""
+    if isinstance(count, dict):
+        return list(count.values())
+    return [] if count is None or isinstance(count, str | bool) else [count]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < HUGE
 
 
 def _damaged(path: Path, line: int, why: str) -> BadInput:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
 RESAMPLES = 10_000
 #: Numbers drawn at a time, so that memory does not grow with the number of queries.
 _CHUNK = 4_000_000

@@ -17,10 +17,11 @@ from imagescope_agent.records import NoteDict
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A candidate image as the model gets it."""
+    """A candidate image as the model gets it, and the text that comes with it, if any."""
 
     id: str
     image: ImageRef
+    text: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

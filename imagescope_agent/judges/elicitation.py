@@ -83,17 +83,24 @@ async def best(
     session: JudgeSession, items: Sequence[int], *, rounds: int = 1, rng: Random | None = None
 ) -> int:
     """The best of up to 26 items, by more than half of `rounds` presentations; else the earliest of them."""
+    found = await votes(session, items, rounds=rounds, rng=rng)
+    session.compared += 1
+    for item in items:
+        if found.count(item) * 2 > len(found):
+            return item
+    session.ties += 1
+    return min(items)
+
+
+async def votes(
+    session: JudgeSession, items: Sequence[int], *, rounds: int, rng: Random | None = None
+) -> list[int | None]:
+    """The best of up to 26 items in each of `rounds` presentations, in one batch; None without one best answer."""
     shown = presentations(items, rounds, rng)
     rows = await session.choose(
         [_which(session, each) for each in shown], LABELS[: len(items)], cost=len(shown)
     )
-    votes = [_top(each, row) for each, row in zip(shown, rows, strict=True) if row is not None]
-    session.compared += 1
-    for item in items:
-        if votes.count(item) * 2 > len(shown):
-            return item
-    session.ties += 1
-    return min(items)
+    return [None if row is None else _top(each, row) for each, row in zip(shown, rows, strict=True)]
 
 
 async def first_token(session: JudgeSession, items: Sequence[int]) -> dict[int, float]:

@@ -27,9 +27,8 @@ class Icr(Strategy):
         read = await session.attend(requests)
         if read is None:
             return list(session.items), {}
-        empty, real = (
-            attention.pictures[-len(session.items) :] for attention in read
-        )  # without the reference
+        # the pictures' last ones: the reference comes before the candidates
+        empty, real = (attention.pictures[-len(session.items) :] for attention in read)
         if any(len(one) != len(other) for one, other in zip(empty, real, strict=True)):
             session.add_note("unreadable", "the model read the same pictures as different numbers of tokens")
             return list(session.items), {}

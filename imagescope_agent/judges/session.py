@@ -14,6 +14,7 @@ from imagescope_agent.judges.base import (
     Task,
     blank_image,
     fitting,
+    said_after,
     too_many,
     without_blank,
 )
@@ -41,9 +42,8 @@ class JudgeSession:
         self.reasons: dict[str, list[str]] = {}
         self.compared = self.ties = 0
         self._reserved = self._unasked = 0
-        self._without_blank = self._all_refused = (
-            False  # blank reference images are left out; every request was refused, so no more are sent
-        )
+        self._without_blank = False  # blank reference images are left out
+        self._all_refused = False  # every request was refused; no more are sent
         self._refused: list[tuple[Request, str]] = []  # refused requests, and why
         self._tokens_spent = False  # a request exceeded the tokens that are left; no more are sent
 
@@ -61,11 +61,12 @@ class JudgeSession:
     def request(self, step: str, items: Sequence[int], under: Sequence[str] = (), **values: str) -> Request:
         """The request of a step about some items, with their labels in `under`, if any."""
         text, each = self.task.words(step, **values)
+        after = [each + said_after(self.candidates[item].text) for item in items]
         request = Request(
             text=text,
             images=self.pictures(items),
             labels=labelled(under) if under else (),
-            after=("", *[each] * len(items)) if each else (),
+            after=("", *after) if any(after) else (),
         )
         bare = without_blank(request) if self._without_blank else None
         return bare or fitting(self.task.model, request)
@@ -196,39 +197,33 @@ class JudgeSession:
 
     async def attend(self, requests: Sequence[Request]) -> list[Attention] | None:
         """The model's attention in each request; None where the budget does not allow all of them."""
-        if not self.reserve(1, cost=len(requests)):
-            return None
-        try:
-            found = await self.task.model.attend(requests)
-        except BudgetSpent:
-            self._count_unasked(1)
-            return None
-        except (RequestRefused, UnreadableReply) as error:
-            self._note_failure(error)
-            return None
-        self.usage += [each.usage for each in found]
+        found = await self._send_whole(requests, self.task.model.attend)
+        self.usage += [each.usage for each in found or ()]
         return found
 
     async def embed(self, requests: Sequence[Request]) -> Embedding | None:
         """Embeddings of the requests; None where the budget does not allow all of them."""
+        found = await self._send_whole(requests, self.task.model.embed)
+        if found is not None:
+            self.usage.append(found.usage)
+        return found
+
+    async def _send_whole(
+        self, requests: Sequence[Request], send: Callable[[Sequence[Request]], Awaitable[_Value]]
+    ) -> _Value | None:
+        """Send requests that are of use only together; None, with a note, where not asked, refused or unreadable."""
         if not self.reserve(1, cost=len(requests)):
             return None
         try:
-            found = await self.task.model.embed(requests)
+            return await send(requests)
         except BudgetSpent:
             self._count_unasked(1)
-            return None
         except (RequestRefused, UnreadableReply) as error:
-            self._note_failure(error)
-            return None
-        self.usage.append(found.usage)
-        return found
-
-    def _note_failure(self, error: RequestRefused | UnreadableReply) -> None:
-        refused = isinstance(error, RequestRefused)
-        self.add_note("refused" if refused else "unreadable", f"{error}; the order stays")
-        if isinstance(error, UnreadableReply) and error.usage:
-            self.usage.append(error.usage)
+            refused = isinstance(error, RequestRefused)
+            self.add_note("refused" if refused else "unreadable", f"{error}; the order stays")
+            if isinstance(error, UnreadableReply) and error.usage:
+                self.usage.append(error.usage)
+        return None
 
     def add_note(self, kind: NoteKind, detail: str) -> None:
         """Add a note."""

@@ -5,5 +5,6 @@ from __future__ import annotations
 MLLMS = {
     "transformers": "imagescope_agent.mllms.transformers_chat:TransformersChat",
     "endpoint": "imagescope_agent.mllms.openai.endpoint:Endpoint",
+    "absent": "imagescope_agent.mllms.absent:Absent",
     "scripted": "imagescope_agent.mllms.scripted:Scripted",
 }

@@ -47,6 +47,7 @@ def sound_choice(given: object, requests: int, choices: int) -> Choice:
         usage=sound_usage(getattr(given, "usage", None), requests - len(refused)),
         notes=notes,
         refused=refused,
+        failed=frozenset(_items(getattr(given, "failed", None)) or ()) & frozenset(refused),
     )
 
 
@@ -104,13 +105,14 @@ def sound_notes(given: object) -> list[dict[str, str]]:
 
 def joined(parts: Sequence[Choice]) -> Choice:
     """Consecutive choices as one; notes that say the same are said once."""
-    starts = accumulate((len(part.probabilities) for part in parts), initial=0)
-    numbered = zip(starts, parts, strict=False)
+    starts = list(accumulate((len(part.probabilities) for part in parts), initial=0))
+    numbered = list(zip(starts, parts, strict=False))
     return Choice(
         probabilities=[row for part in parts for row in part.probabilities],
         usage=total_usage([part.usage for part in parts]),
         notes=list({tuple(note.items()): note for part in parts for note in part.notes}.values()),
         refused={start + row: why for start, part in numbered for row, why in part.refused.items()},
+        failed=frozenset(start + row for start, part in numbered for row in part.failed),
     )
 
 

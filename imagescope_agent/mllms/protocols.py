@@ -24,12 +24,14 @@ class Choice:
         usage: calls, prompt_tokens, completion_tokens, image_prefills, seconds.
         notes: fallbacks.
         refused: reasons of refused requests by row; such a row is uniform and carries no information.
+        failed: those of the refused rows that may be answered at another time.
     """
 
     probabilities: list[list[float]]
     usage: dict[str, Any]
     notes: list[dict[str, str]] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
+    failed: frozenset[int] = frozenset()
 
 
 @runtime_checkable

@@ -9,9 +9,12 @@ from typing import Any
 
 from imagescope_agent.errors import (
     BackendUnavailable,
+    Exhausted,
     ImageScopeError,
     Misconfigured,
+    ModelFailed,
     RequestRefused,
+    ServerFails,
     UnreadableReply,
     shorten,
 )
@@ -30,6 +33,7 @@ _AWAY = (
     "timeout timedout deadline connect transport network unavailable servererror protocolerror notready "
     "internalfailure readerror writeerror chunkedencoding gaierror"
 )
+_UNREACHED = "timeout timedout deadline connect transport network gaierror"
 _GARBLED = "decodeerror outputparser validationerror responseparsing responsevalidation"
 _KEYS = (
     "authentic permission accessdenied unauthor forbidden unrecognizedclient expiredtoken apikey credential "
@@ -71,19 +75,40 @@ def meaning(error: Exception, model: str) -> ImageScopeError:
     told = shorten(f"{type(error).__name__}: {_words(error)}", 200)
     if kind is None and isinstance(error, ValueError):
         kind = RequestRefused  # what a client, or a local processor, says of something that it cannot take
-    if kind is RequestRefused:
+    if kind is not None and issubclass(kind, RequestRefused):
         return RequestRefused(
             f"{model} does not take the request ({told}); mend its options in the profile, or name another model"
         )
-    if kind is UnreadableReply:
+    if kind is not None and issubclass(kind, UnreadableReply):
         return UnreadableReply(f"{model} gave a reply that its own package cannot read ({told})")
-    if kind is Misconfigured:
+    if kind is not None and issubclass(kind, Misconfigured):
         return Misconfigured(f"{model} is denied ({told}); mend its key, name or address")
-    if kind is BackendUnavailable:
+    if kind is not None and issubclass(kind, BackendUnavailable):
         return BackendUnavailable(f"{model} does not answer ({told}); try again later: finished work is kept")
-    return BackendUnavailable(
+    return ModelFailed(
         f"{model} failed ({told}); see that it works by itself, or name another model in the profile"
     )
+
+
+def timed_out(error: BaseException) -> bool:
+    """Whether a request was given up because no answer came: another attempt would take as long."""
+    return any(
+        isinstance(each, TimeoutError) or _named([_flat(type(each).__name__)], "timeout timedout deadline")
+        for each in _chain(error)
+    )
+
+
+def reached(error: BackendUnavailable) -> bool:
+    """Whether a request came to the model and failed there: no connection, time-out, denial or limit is to blame.
+
+    Of an error that nothing foreign is behind, whoever raised it says that it is away.
+    """
+    if isinstance(error, Misconfigured | Exhausted) or error.__cause__ is None:
+        return isinstance(error, ServerFails)
+    chain = list(_chain(error.__cause__))
+    names = [_flat(type(each).__name__) for each in chain]
+    outside = any(isinstance(each, TimeoutError | ConnectionError) for each in chain)
+    return not outside and not _named(names, f"{_UNREACHED} {_BUSY}")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

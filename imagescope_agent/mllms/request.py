@@ -9,7 +9,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from imagescope_agent.errors import ImageScopeError, RequestRefused, UnreadableReply
+from imagescope_agent.errors import ImageScopeError, RequestFailed, RequestRefused, UnreadableReply
 from imagescope_agent.mllms.output_validation import sound_notes
 from imagescope_agent.mllms.protocols import Choice
 from imagescope_agent.redact import hide_known
@@ -121,7 +121,7 @@ def chosen(choice: Choice) -> Choice:
         RequestRefused: there are some, and every one was refused.
     """
     if choice.probabilities and len(choice.refused) == len(choice.probabilities):
-        raise RequestRefused(choice.refused[0])
+        raise (RequestFailed if 0 in choice.failed else RequestRefused)(choice.refused[0])
     return choice
 
 

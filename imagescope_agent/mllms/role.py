@@ -15,8 +15,9 @@ from langchain_core.runnables.config import (
 )
 from pydantic import BaseModel
 
-from imagescope_agent.errors import BadInput, RequestRefused, UnreadableReply, shorten
+from imagescope_agent.errors import BadInput, RequestFailed, RequestRefused, UnreadableReply, shorten
 from imagescope_agent.mllms.batch import CALLER, one_caller, together
+from imagescope_agent.mllms.liveness import answer_of
 from imagescope_agent.mllms.output_validation import (
     joined,
     sound_attention,
@@ -106,7 +107,7 @@ class Role:
         schema: type[BaseModel] | None = None,
         max_tokens: int | None = None,
     ) -> list[Reply]:
-        """The answers to the first requests; to all of them, unless the role is on a budget (`Bounded`).
+        """The answers to the first requests; to all of them, unless the role is on a budget (`BudgetedRole`).
 
         Args:
             requests: what to ask.
@@ -144,7 +145,7 @@ class Role:
         *,
         max_tokens: int | None = None,
     ) -> Choice:
-        """Probabilities for the first requests; for all of them, unless the role is on a budget (`Bounded`).
+        """Probabilities for the first requests; for all of them, unless the role is on a budget (`BudgetedRole`).
 
         Raises:
             BackendUnavailable: the model does not answer.
@@ -205,12 +206,14 @@ class Role:
     async def _reply(self, request: Request, options: Mapping[str, Any]) -> Reply:
         """One reply; a request that is refused, or answered with nothing that can be read, says so."""
         try:
-            with as_ours(self.model):
-                message = await self.model.ainvoke(request.messages(), self._named(request), **options)
+            message = await answer_of(
+                self.model, lambda: self.model.ainvoke(request.messages(), self._named(request), **options)
+            )
         except RequestRefused as error:
             return Reply(text="", usage=total_usage([]), problem=error)
         except UnreadableReply as error:
-            return Reply(text="", usage=sound_usage(error.usage, 1), problem=error)
+            calls = 0 if error.usage.get("calls") == 0 else 1  # 0: of a server that sent no reply at all
+            return Reply(text="", usage=sound_usage(error.usage, calls), problem=error)
         limit = options.get("max_tokens") or getattr(self.model, "max_tokens", None)
         return read_reply(message, request, limit)
 
@@ -228,12 +231,16 @@ class Role:
         """A scorer's rows. A batch that is refused as a whole is halved until it shows which request is to blame."""
         even = [1 / len(choices)] * len(choices)
         try:
-            with as_ours(model):
-                given = await model.ascore([request.messages() for request in requests], choices)
+            given = await answer_of(
+                self.model, lambda: model.ascore([request.messages() for request in requests], choices)
+            )
             return sound_choice(given, len(requests), len(choices))
         except RequestRefused as error:
             if len(requests) == 1:
-                return Choice(probabilities=[even], usage=total_usage([]), refused={0: str(error)})
+                failed = frozenset({0} if isinstance(error, RequestFailed) else ())
+                return Choice(
+                    probabilities=[even], usage=total_usage([]), refused={0: str(error)}, failed=failed
+                )
         except UnreadableReply as error:
             if len(requests) == 1:
                 usage = sound_usage(error.usage, 1)
@@ -271,9 +278,10 @@ class Role:
         replies = await self.ask_some(requests, (), max_tokens=max_tokens)
         rows: list[list[float]] = []
         refused: dict[int, str] = {}
-        for place, reply in enumerate(replies):
+        failed = frozenset(i for i, reply in enumerate(replies) if isinstance(reply.problem, RequestFailed))
+        for place, (request, reply) in enumerate(zip(requests, replies, strict=True)):
             notes += reply.notes
-            index = None if reply.problem else first_choice(reply.text, choices)
+            index = None if reply.problem else first_choice(reply.text, choices, request.text)
             if index is not None:
                 rows.append([float(index == column) for column in range(len(choices))])
                 continue
@@ -284,7 +292,7 @@ class Role:
                 problem = reply.problem or reply.cut or f"not one of {list(choices)!r}"
                 notes.append(self._note("unreadable", f"{problem}: {shorten(reply.text)!r}"))
         usage = total_usage([reply.usage for reply in replies])
-        return Choice(probabilities=rows, usage=usage, notes=notes, refused=refused)
+        return Choice(probabilities=rows, usage=usage, notes=notes, refused=refused, failed=failed)
 
     def _note(self, kind: NoteKind, detail: str) -> NoteDict:
         return note(self.name, kind, detail)

@@ -25,7 +25,7 @@ from imagescope_agent.mllms.engine.request_queue import GenerateOutput, Job, Sco
 from imagescope_agent.mllms.protocols import Attention, Choice, Embedding
 from imagescope_agent.mllms.role import CALLER
 from imagescope_agent.mllms.schema import json_schema
-from imagescope_agent.records import total_usage
+from imagescope_agent.records import Usage
 
 
 class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
@@ -121,7 +121,7 @@ class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
             BackendUnavailable: the weights cannot be loaded.
         """
         engine = await self._aengine()
-        task = engine.run_task(lambda backend, parsed: backend.count_tokens(parsed), messages)
+        task = engine.run_task(lambda backend, parsed: backend.count_valid(parsed), messages)
         return await asyncio.wrap_future(task)
 
     async def aattention(self, messages: list[BaseMessage]) -> Attention:
@@ -251,16 +251,16 @@ def _choice(outputs: Sequence[ScoreOutput | BaseException], choices: int, second
         if not (scored and isinstance(error, RequestRefused)):
             raise error
     even = [1 / choices] * choices
-    usage = {
-        "calls": len(scored),
-        "prompt_tokens": sum(each.prompt_tokens for each in scored.values()),
-        "image_prefills": sum(each.image_prefills for each in scored.values()),
-        "seconds": seconds,
-    }
+    usage = Usage(
+        calls=len(scored),
+        prompt_tokens=sum(each.prompt_tokens for each in scored.values()),
+        image_prefills=sum(each.image_prefills for each in scored.values()),
+        seconds=seconds,
+    )
     notes = {tuple(note.items()): note for each in scored.values() for note in each.notes}
     return Choice(
         probabilities=[scored[row].probabilities if row in scored else even for row in range(len(outputs))],
-        usage=total_usage([usage]),
+        usage={**usage.to_dict()},
         notes=list(notes.values()),
         refused={row: str(error) for row, error in failed.items()},
     )

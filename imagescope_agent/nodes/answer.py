@@ -6,7 +6,7 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from imagescope_agent.errors import RequestRefused
+from imagescope_agent.errors import RequestRefused, UnreadableReply
 from imagescope_agent.nodes.judge import JudgeTop
 from imagescope_agent.records import Reason, Result
 from imagescope_agent.retrieval.protocols import Collection
@@ -65,12 +65,14 @@ def require_answers(state: State) -> None:
 
     Raises:
         RequestRefused: every question was refused; says why the first was.
+        UnreadableReply: the models sent no reply to any.
     """
-    refused = [note for note in state.get("notes", []) if note["kind"] == "refused"]
-    before = [entry for turn in state.get("turns", []) for entry in turn["usage"]]
-    answered = any(entry["calls"] for entry in [*before, *state.get("usage", [])])
-    if not answered and any(note["step"] != JudgeTop.step for note in refused):
-        raise RequestRefused(f"no model answers anything: {refused[0]['detail']}")
+    if state.get("calls", 0) or any(entry["calls"] for entry in state.get("usage", [])):
+        return
+    noted = [note for note in state.get("notes", []) if note["step"] != JudgeTop.step]
+    for kind, error in (("refused", RequestRefused), ("unreadable", UnreadableReply)):
+        if why := next((note["detail"] for note in noted if note["kind"] == kind), ""):
+            raise error(f"no model answers anything: {why}")
 
 
 def _share(state: State, name: str) -> float | None:

@@ -10,6 +10,7 @@ from imagescope_agent.errors import BadInput, shorten, suggest
 from imagescope_agent.retrieval.images import digest
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.state import RepeatedSearchInput, new_turn, overwrite, said
+from imagescope_agent.untrusted import real_path
 
 MAX_QUERY = 8_000
 
@@ -89,7 +90,7 @@ def find_reference(reference: object, collection: Collection) -> str | None:
             f"there is no reference image {shorten(name)!r}: give an id of the collection or a file; "
             f"{suggest(name, collection.ids)}"
         )
-    root = collection.folder.resolve()
+    root = real_path(collection.folder)
     inner = path.relative_to(root).as_posix() if path.is_relative_to(root) else ""
     return collection.named(inner) or collection.id_of(digest(path)) or str(path)
 
@@ -98,7 +99,7 @@ def _file(name: str) -> Path | None:
     """The file of this name, in whatever Unicode form it is written on the disk."""
     for form in dict.fromkeys((name, *(unicodedata.normalize(each, name) for each in ("NFC", "NFD")))):
         try:
-            path = Path(form).expanduser().resolve()
+            path = real_path(Path(form).expanduser())
             if path.is_file():
                 return path
         except (OSError, ValueError, RuntimeError):

@@ -8,15 +8,14 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.drift import drift
-from imagescope_agent.nodes.model_calls import ask_one, on_budget, unusable
+from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.understand import reference_words
 from imagescope_agent.parsing import parse_caption
 from imagescope_agent.prompting import load_prompt
-from imagescope_agent.records import at_step, spent
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Intent, State
+from imagescope_agent.state import State, plain_intent
 
 
 class DescribeTarget:
@@ -41,21 +40,12 @@ class DescribeTarget:
             BudgetSpent: the reasoner may not be asked.
         """
         if state.get("reference") is None:
-            return {"intent": same_at_every_grain(state["query"])}
+            return {"intent": plain_intent(state["query"])}
         require_call(state, settings := current(runtime))
         text = self.prompt.fill(instruction=state["query"], reference=state["reference_caption"])
         reasoner = on_budget(self.reasoner, state, settings)
         described, reply = await ask_one(reasoner, text, parse_caption, again=again)
-        intent, known = same_at_every_grain(described), reference_words(state)
+        intent, known = plain_intent(described), reference_words(state)
         if problem := await drift(intent, state["query"], known, self.prompt.examples, self.embedder):
-            raise unusable(problem, text, reply)
-        return {
-            "intent": intent,
-            "notes": at_step(self.step, reply.notes),
-            "usage": [spent(self.step, self.role, reply.usage)],
-        }
-
-
-def same_at_every_grain(text: str) -> Intent:
-    """An intent whose three descriptions are the same text."""
-    return {"steps": [], "core": text, "enhanced": text, "full": text}
+            raise reply.unusable(problem, text)
+        return {"intent": intent, **account(self, reply)}

@@ -12,6 +12,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from imagescope_agent.non_answers import AGAIN, endless
+from imagescope_agent.parsing import contradiction
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import Intent
 
@@ -19,7 +21,6 @@ FOUND = (
     1 / 3
 )  # of the words that should be found again; less is another subject, or another way to say the same
 ALIKE = 0.9  # cosine above which other words say the same
-AGAIN = 5  # times that a phrase stands side by side; a list of things may name one thrice
 
 _FUNCTION = """
     a an the this that these those it its there here he she they them his her their i me my you your we our
@@ -39,6 +40,20 @@ _FOREIGN = """
     o os um uma com sem e da em
     het een met zonder op niet och ett med utan det
 """
+_NUMBERS = frozenset("two three four five six seven eigh nine ten many seve coun numb".split())  # noqa: SIM905
+_PRONOUNS = "its|they|them|these|those|he|she"
+#: Stems of what anything may be or have.
+_GENERIC = frozenset("colo diff kind type sing pair part piec shad styl vers".split())  # noqa: SIM905
+_UNRELATED = (
+    "a red car on a street",
+    "a dog in the grass",
+    "a plate of food on a table",
+    "people in a room",
+    "a boat on the water",
+    "a blue shirt",
+    "a house with trees",
+    "a bird in the sky",
+)
 FUNCTION, FOREIGN = frozenset(_FUNCTION.split()), frozenset(_FOREIGN.split())
 
 
@@ -61,27 +76,32 @@ async def drift(
     return f"the answer has nothing to do with the request (likeness {alike:.2f})" if alike < ALIKE else ""
 
 
+async def doubtful(intent: Intent, query: str, embedder: Embedder | None) -> str:
+    """Why the intent of a query in another language may have lost it, for a note; empty where nothing says so.
+
+    Words of two languages cannot be compared, so the vectors must do: the answer should be nearer to the query than
+    texts about anything else are on average.
+    """
+    if embedder is None or _english(query) or content_words(query) & content_words(intent["full"]):
+        return ""
+    vectors = await asyncio.to_thread(embedder.texts, [query, intent["full"], *_UNRELATED])
+    alike, *others = (vectors[1:] @ vectors[0]).tolist()
+    if alike >= sum(others) / len(others) - 1e-6:
+        return ""
+    return f"{intent['full']!r} is no nearer to the request than any other text; make sure that it is meant"
+
+
 def repeated(intent: Intent) -> str:
     """Repetition in the intent, as a problem; empty when there is none."""
     texts = [_flat(step["text"]) for step in intent["steps"]]
     if texts and max(Counter(texts).values()) >= AGAIN:
         return f"one instruction is given {max(Counter(texts).values())} times"
-    kinds = {
-        kind: {_flat(s["text"]) for s in intent["steps"] if s["type"] == kind}
-        for kind in ("Addition", "Removal")
-    }
-    if both := kinds["Addition"] & kinds["Removal"]:
-        return f"{min(both)!r} is to be added and removed"
+    if problem := contradiction((step["type"], step["text"]) for step in intent["steps"]):
+        return problem
     for text in (intent["core"], intent["enhanced"], intent["full"], *texts):
         if phrase := endless(text):
             return f"{phrase!r} is said again and again"
     return ""
-
-
-def endless(text: str) -> str:
-    """A phrase that stands `AGAIN` times or more side by side in a text; empty when none does."""
-    match = re.search(rf"\b(\w(?:.{{0,80}}?\w)?)(?:\W+\1\b){{{AGAIN - 1},}}", _flat(text))
-    return match[1] if match else ""
 
 
 def copied(intent: Intent, request: str, examples: Sequence[str]) -> str:
@@ -117,6 +137,25 @@ def strange(intent: Intent, query: str, known: str) -> bool:
     return len(found) < FOUND * len(wanted)
 
 
+def strayed_words(text: str, told: str, *, known: bool = True) -> bool:
+    """Whether an English question names a thing, and nothing that was told.
+
+    What "it" or "they" are like may be said in other words, and so may a number; what "it" is or has was told, too.
+
+    Args:
+        text: the question.
+        told: the request, and what is known of the reference.
+        known: whether that tells what "it" is.
+    """
+    if about := re.match(rf"\W*\w+ (?:(it|this|that)|{_PRONOUNS})\b(.*)", text.lower()):
+        if not (known and about[1] and re.search(r"\ban? \w", about[2])):
+            return False
+        if content_words(about[2]) <= _GENERIC:
+            return False
+    words = {word for word in content_words(text) if not word.isdigit()} - _NUMBERS
+    return bool(words) and _english(told) and not words & content_words(told)
+
+
 def content_words(text: str) -> set[str]:
     """The stems of the words that name what is seen."""
     return {_stem(word) for word in re.findall(r"[^\W_]{2,}", text.lower()) if word not in FUNCTION}
@@ -128,8 +167,12 @@ def _likeness(embedder: Embedder, full: str, query: str, known: str) -> float:
 
 
 def _english(text: str) -> bool:
-    """Whether nothing says that the text is in another language."""
-    return text.isascii() and not FOREIGN & set(re.findall(r"\w+", text.lower()))
+    """Whether the text is not mostly in another language; a name, a sign or a single word of one does not count."""
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    if sum(not word.isascii() for word in words) * 2 > len(words):
+        return False
+    foreign = sum(word in FOREIGN for word in words)
+    return foreign <= sum(word in FUNCTION - FOREIGN for word in words) or foreign * 8 <= len(words)
 
 
 def _flat(text: str) -> str:

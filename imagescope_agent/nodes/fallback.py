@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from langgraph.runtime import Runtime
 from langgraph.types import RetryPolicy
 
-from imagescope_agent.errors import BudgetSpent, RequestRefused, UnreadableReply, may_pass
+from imagescope_agent.errors import BudgetSpent, NoModel, RequestRefused, UnreadableReply, may_pass
 from imagescope_agent.records import NoteDict, NoteKind, StepUsage, note, spent
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State
@@ -48,11 +48,14 @@ class Asking(Protocol):
         ...
 
 
-def or_else(node: Asking, fallback: Callable[[State], Update], *, instead: str) -> Node:
+def or_else(  # half of it says what falls back to what
+    node: Asking, fallback: Callable[[State], Update], *, instead: str
+) -> Node:
     """The node, asked up to `Settings.attempts` times, and then `fallback`.
 
     Every unreadable answer leaves its cost and one note (kind "retried" when it was asked again, "unreadable"
-    for the last); a refused question is not asked again and leaves a note of kind "refused", a step the budget
+    for the last); a refused question is not asked again and leaves a note of kind "refused" ("fallback"
+    where the profile has no model), a step the budget
     forbids one of kind "budget". All other errors pass.
 
     Args:
@@ -77,7 +80,8 @@ def or_else(node: Asking, fallback: Callable[[State], Update], *, instead: str) 
                 kind: NoteKind = "unreadable" if attempt == attempts else "retried"
                 notes.append(note(node.step, kind, f"{error}{ending}"))
             except RequestRefused as error:
-                notes.append(note(node.step, "refused", f"{error}; went on with {instead}"))
+                absent: NoteKind = "fallback" if isinstance(error, NoModel) else "refused"
+                notes.append(note(node.step, absent, f"{error}; went on with {instead}"))
                 break
             except BudgetSpent as error:
                 notes.append(note(node.step, "budget", f"{error}; went on with {instead}"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -11,7 +11,9 @@ from imagescope_agent.errors import UnreadableReply
 from imagescope_agent.mllms.budget import DEFAULT_MAX_TOKENS, Budget, BudgetedRole
 from imagescope_agent.mllms.request import CUT_OFF
 from imagescope_agent.mllms.role import ImageRef, Reply, Request, Role
+from imagescope_agent.nodes.fallback import Asking
 from imagescope_agent.prompting import load_prompt
+from imagescope_agent.records import NoteDict, at_step, spent
 from imagescope_agent.run_budget import remaining, tokens_left
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import State
@@ -35,6 +37,7 @@ async def ask_one(
     parse: Callable[[str], _Value],
     *,
     images: tuple[ImageRef, ...] = (),
+    labels: tuple[str, ...] = (),
     schema: type[BaseModel] | None = None,
     again: str = "",
 ) -> tuple[_Value, Reply]:
@@ -45,6 +48,7 @@ async def ask_one(
         text: the question.
         parse: reply text -> value, or UnreadableReply.
         images: shown before the text.
+        labels: the text before each image, if any.
         schema: what the reply is held to where the model can be.
         again: what was wrong with the reply before, when this asks a second time.
 
@@ -60,14 +64,17 @@ async def ask_one(
         text = f"{text}\n\n{load_prompt('again').fill(problem=again)}"
         if again.startswith(CUT_OFF):
             longest = MORE_ROOM * int(getattr(role.model, "max_tokens", None) or DEFAULT_MAX_TOKENS)
-    asked = [Request(text=text, images=images)]
+    asked = [Request(text=text, images=images, labels=labels)]
     reply = (await role.ask(asked, schema=schema, max_tokens=longest))[0]
     try:
         return parse(reply.text), reply
     except UnreadableReply as error:
-        raise unusable(error.problem, text, reply) from error
+        raise reply.unusable(error.problem, text) from error
 
 
-def unusable(problem: str, text: str, reply: Reply) -> UnreadableReply:
-    """The error of a reply to `text` that cannot be used, with what it cost."""
-    return reply.unusable(problem, text)
+def account(node: Asking, *replies: Reply, notes: Sequence[NoteDict] = ()) -> dict[str, Any]:
+    """The update of `notes` and `usage` for replies, with further notes."""
+    return {
+        "notes": [*(each for reply in replies for each in at_step(node.step, reply.notes)), *notes],
+        "usage": [spent(node.step, node.role, *(reply.usage for reply in replies))],
+    }

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from langgraph.runtime import Runtime
 
-from imagescope_agent.records import spent
+from imagescope_agent.records import NoteDict, spent
+from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.retrieval.vectors import Vectors
 from imagescope_agent.settings import Settings, current
@@ -17,16 +18,16 @@ from imagescope_agent.state import State
 
 
 class Retrieve:
-    """Retrieves by the mean over three descriptions d of (1-tau)*cos(d, image) + tau*cos(d, caption)."""
+    """Retrieves by the mean over the descriptions d of (1-tau)*cos(d, image) + tau*cos(d, caption)."""
 
     def __init__(self, embedder: Embedder, collection: Collection) -> None:
         self.embedder, self.collection = embedder, collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `candidates` and `ranking_retrieve`: the max(top_k, k) best images."""
-        intent = state["intent"]
-        texts = [intent["core"], intent["enhanced"], intent["full"]]
-        return await asyncio.to_thread(self._search, texts, state.get("reference"), current(runtime))
+        reference = state.get("reference")
+        found = await asyncio.to_thread(self._search, descriptions(state), reference, current(runtime))
+        return {**found, "notes": outside(self.embedder, self.collection, state)}
 
     def _search(self, texts: list[str], reference: str | None, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
@@ -49,7 +50,9 @@ class RetrievePlain:
         Raises:
             ImageProblem: the reference cannot be read.
         """
-        return await asyncio.to_thread(self._search, state["query"], state.get("reference"), current(runtime))
+        text, reference = state["query"], state.get("reference")
+        found = await asyncio.to_thread(self._search, text, reference, current(runtime))
+        return {**found, "notes": outside(self.embedder, self.collection, state)}
 
     def _search(self, text: str, reference: str | None, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
@@ -69,6 +72,24 @@ class RetrievePlain:
         if reference in self.collection:
             return self.collection.image_vector(reference)
         return self.embedder.images([self.collection.reference(reference).image])
+
+
+def descriptions(state: State) -> list[str]:
+    """The texts that describe the target: three of the intent, and the query's own words where they describe it.
+
+    With a reference the words say what to change; without one they are never lost, whatever a model made of them.
+    """
+    intent = state["intent"]
+    own = [state["query"]] if state.get("reference") is None else []
+    return [intent["core"], intent["enhanced"], intent["full"], *own]
+
+
+def outside(embedder: Embedder, collection: Collection, state: State) -> list[NoteDict]:
+    """Notes where the collection (once in a conversation) or the query is unlike what the embedder was trained on."""
+    domain: Domain | None = getattr(embedder, "domain", None)
+    if domain is None:
+        return []
+    return domain.notes(collection, state["query"], embedder.weights, once=not state.get("turns"))
 
 
 def _ranked(

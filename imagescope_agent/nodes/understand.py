@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Reply, Role
-from imagescope_agent.nodes.drift import copies, drift
-from imagescope_agent.nodes.fallback import Asking
+from imagescope_agent.nodes.drift import copies, doubtful, drift, strayed_words
 from imagescope_agent.nodes.image_refs import reference_ref
-from imagescope_agent.nodes.model_calls import ask_one, on_budget, unusable
+from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
+from imagescope_agent.non_answers import refuses
 from imagescope_agent.parsing import (
     IntentAnswer,
     PredicatesAnswer,
@@ -21,11 +22,11 @@ from imagescope_agent.parsing import (
     unique_predicates,
 )
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
-from imagescope_agent.records import NoteDict, at_step, note, spent
+from imagescope_agent.records import note
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Instruction, Predicate, State
+from imagescope_agent.state import Instruction, Predicate, State, plain_intent
 
 UNKNOWN_REFERENCE = "an image"
 
@@ -87,8 +88,10 @@ class Understand:
         intent, reply = await ask_one(reasoner, text, parse_intent, schema=IntentAnswer, again=again)
         known = reference_words(state)
         if problem := await drift(intent, state["query"], known, self.prompt.examples, self.embedder):
-            raise unusable(problem, text, reply)
-        return {"intent": intent, **account(self, reply)}
+            raise reply.unusable(problem, text)
+        doubt = await doubtful(intent, state["query"], self.embedder)
+        notes = [note(self.step, "drifted", doubt)] if doubt else []
+        return {"intent": intent, **account(self, reply, notes=notes)}
 
 
 class Predicates:
@@ -112,41 +115,64 @@ class Predicates:
             return {"predicates": []}
         found, reply = await self.ask(steps, state, runtime, again)
         predicates, notes = unique_predicates(found, len(steps))
-        return {"predicates": predicates, **account(self, reply, notes)}
+        return {"predicates": predicates, **account(self, reply, notes=notes)}
 
     async def ask(
         self, steps: list[Instruction], state: State, runtime: Runtime[Settings], again: str
     ) -> tuple[list[Predicate], Reply]:
         """The reply for these instructions, predicate by predicate; errors as above.
 
-        A predicate that copies the prompt's example is left out, with a note.
+        A predicate that copies the prompt's example, has a placeholder, or asks about what nobody mentioned is left
+        out, with a note.
         """
         require_call(state, settings := current(runtime))
         text = self.prompt.fill(steps=steps_text(steps))
         reasoner = on_budget(self.reasoner, state, settings)
         found, reply = await ask_one(reasoner, text, parse_predicates, schema=PredicatesAnswer, again=again)
-        asked, examples = " ".join(step["text"] for step in steps), self.prompt.examples
-        kept = [each for each in found if not copies(each["question"], asked, examples)]
+        problems = [strayed(each["question"], steps, state, self.prompt.examples) for each in found]
+        kept = [each for each, problem in zip(found, problems, strict=True) if not problem]
         if not kept:
-            raise unusable(f"{found[0]['question']!r} is the example, not the request", text, reply)
+            raise reply.unusable(f"{found[0]['question']!r} {problems[0]}", text)
         if left := len(found) - len(kept):
-            detail = f"{left} of {len(found)} predicates copy the example and were left out"
+            why = next(filter(None, problems))
+            detail = f"{left} of {len(found)} predicates were left out: {why}"
             reply.notes.append(note(self.step, "drifted", detail))
         return kept, reply
+
+
+def strayed(question: str, steps: Sequence[Instruction], state: State, examples: Sequence[str]) -> str:
+    """What is wrong with a question about the instructions; empty when it asks about what was said."""
+    told = " ".join(step["text"] for step in steps)
+    if copies(question, told, examples):
+        return "is the example, not the request"
+    if _PLACEHOLDER.search(question):
+        return "has a placeholder where a thing should be"
+    if refuses(question):
+        return "is a refusal"
+    caption = state.get("reference_caption", "")
+    everything = " ".join([told, state.get("query", ""), *_described(state), caption])
+    known = caption != UNKNOWN_REFERENCE
+    return (
+        "asks about what the query does not mention"
+        if strayed_words(question, everything, known=known)
+        else ""
+    )
+
+
+_PLACEHOLDER = re.compile(
+    r"[<\[{][^<>\[\]{}]*[>\]}]|\.\.\.|…|_{2,}|\b(?:[XYZ]|TODO|TBD|foo|bar)\b|\b(?:object|thing|item) [A-Z1-9]\b"
+    r"|^\W*(?:question|q)\s*\d*\W*$",
+)
+
+
+def _described(state: State) -> list[str]:
+    return [str(text) for name, text in state["intent"].items() if name != "steps"]
 
 
 def reference_words(state: State) -> str:
     """The caption of the reference; empty without one."""
     caption = state["reference_caption"]
     return "" if caption == NO_REFERENCE else caption
-
-
-def account(node: Asking, reply: Reply, notes: Sequence[NoteDict] = ()) -> dict[str, Any]:
-    """The update of `notes` and `usage` for a reply, with further notes."""
-    return {
-        "notes": [*at_step(node.step, reply.notes), *notes],
-        "usage": [spent(node.step, node.role, reply.usage)],
-    }
 
 
 def unknown_reference(state: State) -> dict[str, Any]:
@@ -156,8 +182,7 @@ def unknown_reference(state: State) -> dict[str, Any]:
 
 def query_as_intent(state: State) -> dict[str, Any]:
     """Fallback: the query is every description; without atomic instructions nothing is verified."""
-    query = state["query"]
-    return {"intent": {"steps": [], "core": query, "enhanced": query, "full": query}}
+    return {"intent": plain_intent(state["query"])}
 
 
 def no_predicates(state: State) -> dict[str, Any]:

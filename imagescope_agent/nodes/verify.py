@@ -8,7 +8,7 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from imagescope_agent.errors import RequestRefused
+from imagescope_agent.errors import RequestFailed, RequestRefused
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.nodes.image_refs import candidate_refs
 from imagescope_agent.nodes.model_calls import on_budget
@@ -29,6 +29,7 @@ class VerifyOutput:
     Args:
         unasked: candidates, in order, whose questions there were not tokens enough for.
         refused: candidates about whose picture the model was not to be asked, or not everything, and why.
+        failed: those of them that may be answered at another time.
     """
 
     verdicts: Verdicts = field(default_factory=dict)
@@ -36,6 +37,7 @@ class VerifyOutput:
     usage: list[StepUsage] = field(default_factory=list)
     unasked: tuple[str, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
+    failed: frozenset[str] = frozenset()
 
 
 class Verify:
@@ -75,7 +77,7 @@ class Verify:
             if name not in found.unasked
         }
         unverified = {name: why for name, why in found.refused.items() if not asked[name]}
-        require_some(unverified, asked)
+        require_some(unverified, asked, found.failed)
         answers = {name: told for name, told in asked.items() if name not in unverified}
         matches = {name: count_matches(answers[name], predicates) for name in answers}
         return {
@@ -107,6 +109,7 @@ class Verify:
                 if first in found.refused
             },
             unasked=tuple(name for name, first in representatives.items() if first in found.unasked),
+            failed=frozenset(name for name, first in representatives.items() if first in found.failed),
         )
 
     def _representatives(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -143,6 +146,7 @@ class Verify:
             usage=[spent(self.step, self.role, choice.usage)],
             unasked=tuple(name for name in refs if name not in verdicts and name not in refused),
             refused=refused,
+            failed=frozenset(pairs[place][0] for place in choice.failed),
         )
 
     def _refusals(self, refused: Mapping[str, str], verdicts: Verdicts) -> list[NoteDict]:
@@ -189,16 +193,25 @@ def not_verified(left: int, total: int, step: str = Verify.step) -> list[NoteDic
     return [note(step, "budget", f"{left} of {total} candidates were not verified")] if left else []
 
 
-def require_some(unverified: Mapping[str, str], asked: Iterable[str]) -> None:
+def require_some(
+    unverified: Mapping[str, str], asked: Iterable[str], failed: frozenset[str] = frozenset()
+) -> None:
     """Make sure that not every one of several candidates was refused, as by a model that takes no images.
+
+    Args:
+        unverified: why, by candidate.
+        asked: all candidates.
+        failed: those of the unverified that may be answered at another time.
 
     Raises:
         RequestRefused: there are several candidates, and every one was refused.
+        RequestFailed: the same, and one of them may be answered at another time.
     """
     if len(unverified) > 1 and len(unverified) == len(set(asked)):
-        raise RequestRefused(
-            f"the verifier refuses all {len(unverified)} candidates: {next(iter(unverified.values()))}"
-        )
+        why = next(iter(unverified.values()))
+        if failed:
+            raise RequestFailed(f"the verifier answers about none of {len(unverified)} candidates: {why}")
+        raise RequestRefused(f"the verifier refuses all {len(unverified)} candidates: {why}")
 
 
 def count_matches(answers: dict[str, float], predicates: list[Predicate]) -> int:

@@ -70,7 +70,7 @@ class VerifyAdaptive(Verify):
         questions = [predicate["question"] for predicate in predicates]
         known = {name: answers for name, answers in verification.known.items() if answers}
         unverified = {name: why for name, why in verification.refused.items() if name not in known}
-        require_some(unverified, {*known, *unverified})
+        require_some(unverified, {*known, *unverified}, verification.failed)
         return {
             "verdicts": verification.new,
             "matches": {name: count_matches(answers, predicates) for name, answers in known.items()},
@@ -171,6 +171,7 @@ class _AdaptiveVerification:
         for name in names:
             self._record_answers(name, state.get("verdicts", {}).get(name, {}))
         self.refused: dict[str, str] = {}
+        self.failed: frozenset[str] = frozenset()
         self._skip_refused({name: why for name, why in state.get("unverified", {}).items() if name in names})
 
     def next(self, at_once: int, left: int | None) -> dict[str, list[str]]:
@@ -192,6 +193,7 @@ class _AdaptiveVerification:
             self.new.setdefault(name, {}).update(answers)
             self._record_answers(name, answers)
         self._skip_refused(found.refused)
+        self.failed |= found.failed
         for name in wanted:
             if name not in found.verdicts and name not in found.unasked and name not in found.refused:
                 self._settle(name, -self.fusion.full)

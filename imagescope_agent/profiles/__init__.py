@@ -4,6 +4,7 @@ from __future__ import annotations
 
 PROFILES: dict[str, str] = {
     "mini": "mini.toml",
+    "photos": "photos.toml",
     "laptop": "laptop.toml",
     "gpu": "gpu.toml",
     "paper": "paper.toml",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +18,11 @@ from imagescope_agent.settings import Settings
 from imagescope_agent.untrusted import read_file
 
 ROLES = ("captioner", "reasoner", "talker", "classifier", "verifier", "judge")
-KEYS = {"description", "prompt_set", "embedder", "store", "models", "roles", "settings"}
+EDITOR = "editor"  # a further role that a profile may name: proposes edits when triplets are built, else the judge does
+KEYS = {"description", "prompt_set", "embedder", "store", "graph", "domain", "models", "roles", "settings"}
 PACKAGE = "imagescope_agent"
 LARGEST = 2**20  # bytes of a profile
+_PLACE = re.compile(r"([a-z_-]+:)?package:(.*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +32,12 @@ class Profile:
     Args:
         name: the table's name, or the path of the user's own file.
         embedder: as `retrieval.embedders.open_embedder` takes it.
+        graph: what a search runs when the user names none.
+        domain: folder of what its embedder was trained on (see `retrieval.domain`), None where that is not known.
         store: as `retrieval.stores.open_store` takes it; an index made with this profile keeps its vectors there.
         models: by name, the MLLM class ("mllm") and its arguments.
-        roles: role -> model name; all of `ROLES`. The reasoner talks where no talker is named, and the
-            talker classifies where no classifier is.
+        roles: role -> model name; all of `ROLES`, and perhaps `EDITOR`. The reasoner talks where no talker is
+            named, and the talker classifies where no classifier is.
         prompt_set: whose wording suits the models that name none of their own, None for the general one.
         prompt_sets: by name, the wording of the models that name their own.
         settings: defaults of `Settings`.
@@ -43,6 +48,8 @@ class Profile:
     models: dict[str, dict[str, Any]]
     roles: dict[str, str]
     store: str = "faiss"
+    graph: str = "imagescope"
+    domain: str | None = None
     description: str = ""
     prompt_set: str | None = None
     prompt_sets: dict[str, str] = field(default_factory=dict)
@@ -76,7 +83,7 @@ def is_local(name: str) -> bool:
     Only such a profile may be chosen by a collection, which may be a stranger's.
     """
     return name in PROFILES and all(
-        options["mllm"] == "transformers" for options in load_profile(name).models.values()
+        options["mllm"] in ("transformers", "absent") for options in load_profile(name).models.values()
     )
 
 
@@ -97,7 +104,14 @@ def _require_types(name: str, table: Mapping[str, Any]) -> None:
     Raises:
         BadInput: one does not.
     """
-    texts = {"description": table, "prompt_set": table, "embedder": table, "store": table}
+    texts = {
+        "description": table,
+        "prompt_set": table,
+        "embedder": table,
+        "store": table,
+        "graph": table,
+        "domain": table,
+    }
     tables = {key: table.get(key, {}) for key in ("models", "roles", "settings")}
     for key, value in tables.items():
         if not isinstance(value, dict):
@@ -119,7 +133,7 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _checked(name: str, content: bytes) -> Profile:
+def _checked(name: str, content: bytes) -> Profile:  # one check a key
     try:
         table = tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -131,11 +145,14 @@ def _checked(name: str, content: bytes) -> Profile:
     models, roles = table.get("models", {}), dict(table.get("roles", {}))
     roles.setdefault("talker", roles.get("reasoner"))
     roles.setdefault("classifier", roles["talker"])
-    for role in ROLES:
+    for role in (*ROLES, *({EDITOR} & set(roles))):
         if roles.get(role) not in models:
             raise BadInput(
                 f"profile {name!r} names no known model for the role {role!r}; {suggest(role, models)}"
             )
+    for role in roles:
+        if role not in ROLES:
+            raise BadInput(f"profile {name!r} has an unknown role {role!r}; {suggest(role, ROLES)}")
     for model, options in models.items():
         if not isinstance(options, dict) or not isinstance(options.get("mllm"), str):
             raise BadInput(
@@ -155,7 +172,9 @@ def _checked(name: str, content: bytes) -> Profile:
     if "prompt_set" in table:
         _prompt_set(f"profile {name!r}", table["prompt_set"])
     embedder = _place(table["embedder"])
+    domain = _place(table.get("domain"))
     changed = {"name": name, "models": located, "roles": roles, "embedder": embedder, "prompt_sets": worded}
+    changed["domain"] = domain
     return Profile(**{**table, **changed})
 
 
@@ -166,7 +185,7 @@ def _prompt_set(whose: str, value: object) -> str:
 
 
 def _place(value: Any) -> Any:
-    """A "package:..." path as a real one."""
-    if isinstance(value, str) and value.startswith("package:"):
-        return str(Path(str(files(PACKAGE))) / value.removeprefix("package:"))
+    """A "package:..." path, alone or after the kind of what opens it, as a real one."""
+    if isinstance(value, str) and (found := _PLACE.fullmatch(value)):
+        return f"{found[1] or ''}{Path(str(files(PACKAGE))) / found[2]}"
     return value

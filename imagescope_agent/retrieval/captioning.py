@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from imagescope_agent.errors import ImageScopeError, RequestRefused
 from imagescope_agent.mllms.role import Reply, Request, Role
+from imagescope_agent.non_answers import says_nothing
 from imagescope_agent.records import NoteKind, note, total_usage
 
 CAPTION_TOKENS = 96
@@ -15,6 +16,8 @@ LONGER = 8  # times as many for a captioner that reasons before it answers, once
 
 async def caption_images(captioner: Role, requests: Sequence[Request]) -> list[Reply]:
     """One reply per image; those cut off by the token limit before any text are asked once more with a larger limit.
+
+    A reply that describes nothing (a refusal, "Yes", JSON, endless repetition) has no text, and a problem.
 
     Raises:
         BackendUnavailable: the captioner does not answer.
@@ -25,7 +28,12 @@ async def caption_images(captioner: Role, requests: Sequence[Request]) -> list[R
     longer = await captioner.ask_some(asked, (), max_tokens=LONGER * CAPTION_TOKENS)
     for i, reply in zip(cut, longer, strict=True):
         replies[i] = replace(reply, usage=total_usage([replies[i].usage, reply.usage]))
-    return replies
+    return [_description(reply) for reply in replies]
+
+
+def _description(reply: Reply) -> Reply:
+    problem = says_nothing(reply.text) if reply.text else ""
+    return replace(reply, text="", problem=reply.unusable(problem)) if problem else reply
 
 
 def require_some(replies: Sequence[Reply], *, before: bool) -> None:

@@ -23,6 +23,7 @@ from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Manifest
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Space, SpaceQuery, VectorStore
 from imagescope_agent.retrieval.stores import find_space, open_vectors, require_fitting
 from imagescope_agent.retrieval.vectors import Vectors
+from imagescope_agent.untrusted import real_path
 
 __all__ = ["FolderCollection", "build"]
 
@@ -52,7 +53,7 @@ class FolderCollection:
 
     def __init__(self, location: Path, content: Manifest, vectors: VectorStore) -> None:
         self.location = location
-        self.folder = (location / content.folder).resolve()
+        self.folder = real_path(location / content.folder)
         self.ids = content.ids
         self.captions = {entry.id: entry.caption for entry in content.entries}
         self.skipped: tuple[Skipped, ...] = content.skipped
@@ -94,11 +95,7 @@ class FolderCollection:
         return collection
 
     def require_weights(self, weights: str, space: str = IMAGE) -> None:
-        """Check that queries embedded with these weights may be compared with the vectors of a space.
-
-        Raises:
-            BadInput: the vectors were made with others, or there is no such space.
-        """
+        """See `protocols.Collection`."""
         if weights != (made := find_space(space, self.spaces).weights):
             what = "" if space in (IMAGE, CAPTION) else f"the space {space!r} of "
             raise BadInput(
@@ -114,7 +111,7 @@ class FolderCollection:
         return isinstance(name, str) and self.named(name) is not None
 
     def named(self, name: str) -> str | None:
-        """The id that a name stands for, in whatever Unicode form it is written; None when there is none."""
+        """See `protocols.Collection`."""
         if name in self._rows:
             return name
         return self._ids_by_form.get(unicodedata.normalize("NFC", name))
@@ -124,12 +121,12 @@ class FolderCollection:
         return {unicodedata.normalize("NFC", name): name for name in reversed(self.ids)}
 
     def copies(self, name: str) -> tuple[str, ...]:
-        """Every id of an image's content, itself among them, in order; none for what is not in the collection."""
+        """See `protocols.Collection`."""
         found = self.named(name)
         return () if found is None else self._ids_of[self._keys[found]]
 
     def alike(self, names: Iterable[str]) -> set[str]:
-        """Ids and, where `merges_copies`, those of the same contents."""
+        """See `protocols.Collection`."""
         known = [name for name in names if name in self]
         if self.merges_copies:
             return {copy for name in known for copy in self.copies(name)}
@@ -143,15 +140,11 @@ class FolderCollection:
         return {key: tuple(names) for key, names in found.items()}
 
     def id_of(self, key: str) -> str:
-        """The id of the image whose content has this hash (the first of equal ones), "" when there is none."""
+        """See `protocols.Collection`."""
         return self._ids_of.get(key, ("",))[0]
 
     def key(self, name: str) -> str:
-        """The sha256 of an image's content.
-
-        Raises:
-            BadInput: no such id.
-        """
+        """See `protocols.Collection`."""
         return self._keys[self.ids[self._row(name)]]
 
     def path(self, name: str) -> Path:
@@ -164,11 +157,7 @@ class FolderCollection:
         return inside(self.folder, self.ids[self._row(name)])
 
     def caption(self, name: str) -> str:
-        """The caption of an image, "" where there is none.
-
-        Raises:
-            BadInput: no such id.
-        """
+        """See `protocols.Collection`."""
         return self.captions[self.ids[self._row(name)]]
 
     def picture(self, name: str) -> LoadedImage:
@@ -213,11 +202,7 @@ class FolderCollection:
         return found
 
     def image_vector(self, name: str) -> Vectors:
-        """The image's vector, (d,) float32, unit length.
-
-        Raises:
-            BadInput: no such id.
-        """
+        """See `protocols.Collection`."""
         return self._vectors.vector(IMAGE, self.ids[self._row(name)])
 
     def search(
@@ -229,19 +214,7 @@ class FolderCollection:
         include: Iterable[str] = (),
         once: bool = False,
     ) -> list[tuple[str, float]]:
-        """The k best images, exactly: (id, score), best first, equal scores in order of id.
-
-        Args:
-            query_vectors: (m, d) or (d,), unit length: the descriptions, each of the same weight.
-            tau: the captions' share of the score, 0..1.
-            k: at least 1; more than the collection holds gives all of it.
-            exclude: ids to leave out.
-            include: ids to return too, however low they score.
-            once: of equal contents only the first id, so that k different pictures are found.
-
-        Raises:
-            BadInput: k, tau or a vector is out of range.
-        """
+        """See `protocols.Collection`."""
         query = self._mean(query_vectors)
         if k < 1:
             raise BadInput(f"k is {k}; ask for at least one image")
@@ -260,11 +233,7 @@ class FolderCollection:
         include: Iterable[str] = (),
         once: bool = False,
     ) -> list[tuple[str, float]]:
-        """As `search`, by the weighted sum of inner products in any of the collection's spaces.
-
-        Raises:
-            BadInput: k, a weight or a vector is out of range, or there is no such space.
-        """
+        """See `protocols.Collection`."""
         if k < 1 or not queries:
             raise BadInput(f"k is {k} for {len(queries)} queries; ask for at least one image with one query")
         require_fitting(queries, self.spaces)

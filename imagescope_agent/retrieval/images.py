@@ -13,6 +13,7 @@ from imagescope_agent.mllms.role import ImageRef
 from imagescope_agent.retrieval.imaging.decode import MAX_PIXELS, ImageProblem, decode
 from imagescope_agent.retrieval.imaging.formats import FORMATS
 from imagescope_agent.retrieval.imaging.scanning import ImageFile, Skipped, scan, stamp
+from imagescope_agent.untrusted import real_path
 
 __all__ = [
     "FORMATS", "MAX_PIXELS", "MAX_SIDE", "ImageFile", "ImageProblem", "LoadedImage", "Skipped", "digest", "inside",
@@ -92,7 +93,7 @@ def inside(folder: Path, name: str) -> Path:
     Raises:
         ImageProblem: the name leads outside the folder, or nowhere.
     """
-    root = folder.resolve()
+    root = real_path(folder)
     try:
         target = (root / name).resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:

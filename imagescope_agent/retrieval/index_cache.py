@@ -21,10 +21,11 @@ import numpy.typing as npt
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.manifest import MANIFEST, Entry, require_ours
 from imagescope_agent.retrieval.vectors import fits
-from imagescope_agent.untrusted import beside, require_tables_only
+from imagescope_agent.untrusted import NotOurs, beside, require_own_tables, require_tables_only
 
 JOURNAL = "journal.sqlite"
 _VERSION = 2
+_TABLES = {"recipe": {"name"}, "contents": {"key", "caption"}, "files": {"id", "stamp", "key"}}
 _CHUNK = 1024
 _SCHEMA = (
     "CREATE TABLE recipe (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -80,6 +81,7 @@ class IndexCache:
     def __enter__(self) -> IndexCache:
         try:
             with storing(self._out):
+                self._require_ours()  # before anything is written
                 # the lock is the database's own: held until closed, released by the system when killed
                 self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
                 # no wait for the disk at each batch: a power cut may undo the last ones, never harm the file
@@ -195,13 +197,17 @@ class IndexCache:
                 except ValueError as error:  # blobs of unequal or odd length
                     raise _damaged(self._out) from error
 
+    def _require_ours(self) -> None:
+        try:
+            require_own_tables(self._db, _TABLES)
+        except NotOurs as error:
+            raise BadInput(
+                f"{str(self._out / JOURNAL)!r} is somebody else's; choose another folder with --out"
+            ) from error
+
     def _prepare(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == 0:
-            if self._db.execute("SELECT 1 FROM sqlite_schema").fetchone():
-                raise BadInput(
-                    f"{str(self._out / JOURNAL)!r} is somebody else's; choose another folder with --out"
-                )
             for statement in _SCHEMA:
                 self._db.execute(statement)
         elif version == 1:

@@ -36,4 +36,4 @@ class IndexReport:
         ]
         lines += [f"skipped {item.id!r}: {item.reason}" for item in self.skipped]
         lines += [f"{note['kind']}: {note['detail']}" for note in self.notes]
-        return "\n".join(lines)
+        return "\n".join(line.replace("\n", "\\n") for line in lines)

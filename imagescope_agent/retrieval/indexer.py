@@ -10,13 +10,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from imagescope_agent.errors import BadInput, ImageScopeError
+from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.records import note, total_usage
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.captioning import caption_images, no_caption, require_some
+from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.images import (
     ImageFile,
     ImageProblem,
@@ -84,6 +87,7 @@ async def build(  # over forty lines for its arguments
     out, backend = out if out is not None else folder / manifest.FOLDER_INDEX, open_store(store)
     if out.absolute().is_relative_to(folder.absolute()):  # else the user chose the place
         manifest.require_no_way_out(out, folder)
+    manifest.folder_as_stored(folder, out)  # a name that cannot be kept is told before any model is asked
     hidden = None if progress is None else not progress
     with IndexCache(out) as cache, tqdm(total=len(found), unit="image", disable=hidden) as bar:
         index_run = _IndexRun(
@@ -186,6 +190,7 @@ class _IndexRun:
                 spaces, notes = still_valid(self.out, content, self.backend)
                 self.notes += notes
                 manifest.write(self.out, replace(content, spaces=spaces))
+                self.notes += self._foreign(content)
             finally:
                 with suppress(OSError, BadInput):  # must not hide the first error
                     tidy(self.out, self.store)
@@ -204,6 +209,14 @@ class _IndexRun:
             usage={"step": "caption", "role": self.captioner.name, **self.usage},
             seconds=seconds,
         )
+
+    def _foreign(self, content: manifest.Manifest) -> list[dict[str, str]]:
+        """A note where the pictures are unlike what the embedder was trained on."""
+        domain: Domain | None = getattr(self.embedder, "domain", None)
+        if domain is None or domain.weights != content.embedder:
+            return []
+        said = domain.of_folder(np.concatenate(list(self.cache.vectors("image"))))
+        return [note("index", "outside", said)] if said else []
 
     def _vectors(self, entries: Sequence[manifest.Entry], name: str, column: str) -> dict[str, Any]:
         space = Space(name=name, dimension=self.embedder.dimension, weights=self.embedder.weights)
@@ -257,6 +270,8 @@ class _IndexRun:
 
     async def _captions(self, pictures: Sequence[LoadedImage]) -> list[str]:
         captions = {picture.key: self.cache.caption(picture.key) for picture in pictures}
+        if isinstance(self.captioner.model, Absent):
+            return ["" for _ in pictures]
         asked = [picture for picture in pictures if captions[picture.key] is None]
         problems: dict[str, ImageScopeError | None] = {}
         if asked:

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,12 +22,14 @@ from imagescope_agent.atomic_write import TEMPORARY_PATTERN, write_atomic
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.images import Skipped
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, StoredSpace
-from imagescope_agent.untrusted import parse_json, read_file
+from imagescope_agent.untrusted import parse_json, read_file, real_path
 
 FORMAT = 1
 MANIFEST = "imagescope.json"  # a name that no data set uses
 FOLDER_INDEX = ".imagescope"
 LARGEST = 2**30  # bytes of a manifest: a few million images
+SMALL = 16 * 2**20  # bytes that a manifest may have whatever lies beside it
+PER_BYTE = 16  # bytes that it may have beyond for each one of vectors: an image has 512 of them at least
 DEFAULT_STORE = "faiss"
 MOST_SPACES = 64
 SPACE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -36,6 +39,7 @@ _OURS = re.compile(
     rf"(?:journal|runs|traces|chats)\.sqlite.*|uploads|profile|{re.escape(MANIFEST)}.*"
     rf"|{SPACE_NAME.pattern}\.[0-9a-f]{{16}}\.faiss.*"
 )
+_VECTORS = re.compile(rf"journal\.sqlite|{SPACE_NAME.pattern}\.[0-9a-f]{{16}}\.faiss")
 _KEY = re.compile(r"(?:[0-9a-f]{64})?")
 
 
@@ -136,9 +140,20 @@ def _is_valid_space(space: StoredSpace) -> bool:
 
 
 def folder_as_stored(folder: Path, out: Path) -> str:
-    """The folder of images as the manifest names it: relative when both move together."""
-    here, there = out.resolve(), folder.resolve()
-    return Path(os.path.relpath(there, here)).as_posix() if here.is_relative_to(there) else str(there)
+    """The folder of images as the manifest names it: relative when both move together.
+
+    Raises:
+        BadInput: its name is no text.
+    """
+    here, there = real_path(out), real_path(folder)
+    name = Path(os.path.relpath(there, here)).as_posix() if here.is_relative_to(there) else str(there)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(
+            f"the name of the folder {name!a} is not valid UTF-8; rename it, or keep the index inside it"
+        ) from error
+    return name
 
 
 def write(out: Path, manifest: Manifest) -> None:
@@ -184,9 +199,9 @@ def require_no_way_out(index: Path, folder: Path) -> None:
     Raises:
         BadInput: it is.
     """
-    if index != folder and index.is_symlink() and not index.resolve().is_relative_to(folder.resolve()):
+    if index != folder and index.is_symlink() and not real_path(index).is_relative_to(real_path(folder)):
         raise BadInput(
-            f"{str(index)!r} is a link to {os.fspath(index.resolve())!r}; "
+            f"{str(index)!r} is a link to {os.fspath(real_path(index))!r}; "
             "where that is what you want, name the index itself (--out of `imagescope index`)"
         )
 
@@ -212,7 +227,7 @@ def read(out: Path) -> Manifest:
         BadInput: it is damaged or of another version.
     """
     try:
-        content = parse_json(read_file(out / MANIFEST, LARGEST))
+        content = parse_json(read_file(out / MANIFEST, _most_bytes(out)))
         found, version = content.pop("checksum"), content.pop("format")
         if version != FORMAT:
             raise damaged(out, f"its format is {version!r}, not {FORMAT}")
@@ -227,6 +242,13 @@ def read(out: Path) -> Manifest:
         raise damaged(out, f"{MANIFEST} is unreadable ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(out, f"{MANIFEST} is not what was written") from error
+
+
+def _most_bytes(out: Path) -> int:
+    """How large the manifest may be: about as many images as there are vectors for, here or in the journal."""
+    found = [item.stat(follow_symlinks=False) for item in os.scandir(out) if _VECTORS.fullmatch(item.name)]
+    kept = sum(min(each.st_size, 512 * each.st_blocks) for each in found if stat.S_ISREG(each.st_mode))
+    return min(LARGEST, SMALL + PER_BYTE * kept)
 
 
 def patterns_of(folder: Path, out: Path | None) -> tuple[str, ...]:

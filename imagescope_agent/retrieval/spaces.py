@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ from imagescope_agent.retrieval.manifest import DEFAULT_STORE, SPACE_NAME, Entry
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Embedder, Space, StoreBackend, StoredSpace
 from imagescope_agent.retrieval.stores import open_backend_of, tidy
 from imagescope_agent.retrieval.vectors import Vectors, checked
+from imagescope_agent.untrusted import real_path
 
 BATCH = 32
 
@@ -53,27 +54,36 @@ def add_space(
             another indexer at work, or a disk that is full or read-only.
         BackendUnavailable: the embedder failed.
     """
-    if not SPACE_NAME.fullmatch(name) or name in (IMAGE, CAPTION):
-        raise BadInput(
-            f"{name!r} cannot name a new space; take small letters, and neither {IMAGE!r} nor {CAPTION!r}"
-        )
+    _require_space_name(name)
     if of not in ("images", "captions"):
         raise BadInput(f"a space is made of 'images' or 'captions', not of {of!r}")
     out = manifest.find(Path(folder))
-    with IndexCache(out), storing(out):  # which keeps indexers away
+    with IndexCache(out), storing(out), _tidying(out, store):  # the cache keeps indexers away
         content = manifest.read(out)
         backend = open_backend_of(out, content, store=store)
         space = Space(name=name, dimension=embedder.dimension, weights=embedder.weights)
         others = tuple(each for each in content.spaces if each.name != name)
-        try:
-            rows = _embedded((out / content.folder).resolve(), content.entries, embedder, of, batch)
-            kept = backend.write(out, content.ids, space, rows)
-            stored = StoredSpace(**vars(space), kept=kept)
-            manifest.write(out, replace(content, spaces=(*others, stored)))
-        finally:
-            with suppress(OSError, BadInput):  # tidying must not hide what went wrong
-                tidy(out, store)
+        rows = _embedded(real_path(out / content.folder), content.entries, embedder, of, batch)
+        stored = StoredSpace(**vars(space), kept=backend.write(out, content.ids, space, rows))
+        manifest.write(out, replace(content, spaces=(*others, stored)))
     return space
+
+
+def _require_space_name(name: str) -> None:
+    if not SPACE_NAME.fullmatch(name) or name in (IMAGE, CAPTION):
+        raise BadInput(
+            f"{name!r} cannot name a new space; take small letters, and neither {IMAGE!r} nor {CAPTION!r}"
+        )
+
+
+@contextmanager
+def _tidying(out: Path, store: str) -> Iterator[None]:
+    """Remove in the end what the index does not name."""
+    try:
+        yield
+    finally:
+        with suppress(OSError, BadInput):  # tidying must not hide what went wrong
+            tidy(out, store)
 
 
 def still_valid(

@@ -75,7 +75,7 @@ class Comparison:
         for move in self.moves:
             ranks = f"{move.before or 'not ranked'} -> {move.after or 'not ranked'}"
             lines.append(f"{move.id}: {ranks}" + (f". {' '.join(move.reasons)}" if move.reasons else ""))
-        return "\n".join(lines)
+        return "\n".join(line.replace("\n", "\\n") for line in lines)
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain values."""

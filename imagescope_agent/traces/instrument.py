@@ -20,8 +20,9 @@ from imagescope_agent.retrieval.images import ImageProblem, digest
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.services import Services, serve_from_environment
 from imagescope_agent.settings import Settings
+from imagescope_agent.traces.known_places import remember
 from imagescope_agent.traces.record import Recorder
-from imagescope_agent.traces.store import OFF, TraceStore, place, remember
+from imagescope_agent.traces.store import OFF, TraceStore, place
 
 SPANS = "IMAGESCOPE_OTEL"
 Graph = CompiledStateGraph[Any, Any, Any, Any]

@@ -94,9 +94,8 @@ class SpanExporter:
         if "error" in data:
             root.set_status(Status(StatusCode.ERROR, data["error"]))
         root.end()
-        context.attach(
-            self._outside.pop(run)
-        )  # nodes that shared the caller's context attached their spans to it
+        # nodes that shared the caller's context attached their spans to it
+        context.attach(self._outside.pop(run))
 
     def _call(self, run: str, data: Mapping[str, Any]) -> None:
         started, usage = data["started"], data["usage"]

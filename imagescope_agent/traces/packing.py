@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from imagescope_agent.redact import redact
-from imagescope_agent.untrusted import parse_json
+from imagescope_agent.untrusted import inflate, parse_json
 
 LARGEST_EVENT = 16 * 2**20  # bytes of JSON
 LARGEST_TRACE = 64 * 2**20  # bytes of JSON of all events that are read together
@@ -53,14 +53,8 @@ class Unpacker:
         """
         if not isinstance(data, bytes):
             raise ValueError("an event is no bytes")
-        unpacker = zlib.decompressobj()
-        try:
-            plain = unpacker.decompress(data, min(LARGEST_EVENT, self._left) + 1)
-        except zlib.error as error:
-            raise ValueError(str(error)) from error
+        plain = inflate(data, min(LARGEST_EVENT, self._left))
         self._left -= len(plain)
-        if unpacker.unconsumed_tail or self._left < 0 or len(plain) > LARGEST_EVENT:
-            raise ValueError("an event is too large")
         event = parse_json(plain, most=self._values)
         if not isinstance(event, dict):
             raise ValueError("an event is no object")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment
+from jinja2 import Environment, TemplateError
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.html_templates import html_environment
@@ -32,9 +32,14 @@ class Thumbnails:
 
 
 def render(trace: Trace) -> str:
-    """The run as an HTML page."""
+    """The run as an HTML page.
+
+    Raises:
+        ValueError and what else values of a wrong kind cause: the trace is damaged.
+    """
     names, rows = trace.ranking, view.matrix(trace)
-    return _environment().get_template("page.html.j2").render(
+    return _page(
+        "page.html.j2",
         trace=trace,
         story=story(trace),
         started=_moment(trace),
@@ -55,10 +60,11 @@ def render(trace: Trace) -> str:
 
 
 def render_comparison(comparison: Comparison) -> str:
-    """Two runs side by side as an HTML page."""
+    """Two runs side by side as an HTML page; raises as `render`."""
     both = (comparison.before, comparison.after)
     stages = [(title, trace.ranking) for title, trace in zip(("first run", "second run"), both, strict=True)]
-    return _environment().get_template("compare.html.j2").render(
+    return _page(
+        "compare.html.j2",
         comparison=comparison,
         both=both,
         started=[_moment(trace) for trace in both],
@@ -131,6 +137,13 @@ def thumbnails(trace: Trace, names: Iterable[str | None]) -> Thumbnails:
         places[name] = len(pictures)
         pictures.append(to_data_uri(picture, THUMBNAIL))
     return Thumbnails(pictures=pictures, places=places)
+
+
+def _page(template: str, **values: Any) -> str:
+    try:
+        return _environment().get_template(template).render(values)
+    except TemplateError as error:  # Jinja's word for a value that is not there, or of another kind
+        raise ValueError(str(error)) from error
 
 
 def _moment(trace: Trace) -> str:

@@ -153,15 +153,15 @@ def _last_moment(trace: Trace) -> float:
 
 def _call(call: ModelCall) -> dict[str, Any]:
     """A call with its questions grouped by text: a prompt asked about many images is shown once."""
-    usage, shown = call.usage, call.questions[:MOST_ANSWERS]
+    shown = call.questions[:MOST_ANSWERS]
     asked: dict[str, list[Any]] = {}
     for question in shown:
         asked.setdefault(question.text, []).append(question)
     return {
         "call": call,
-        "asked": int(usage.get("calls", len(call.questions))),
-        "tokens": int(usage.get("prompt_tokens", 0)) + int(usage.get("completion_tokens", 0)),
-        "prefills": int(usage.get("image_prefills", 0)),
+        "asked": int(call.usage.get("calls", len(call.questions))),
+        "tokens": call.cost.tokens,
+        "prefills": call.cost.image_prefills,
         "prompts": asked,
         "left_out": len(call.questions) - len(shown),
     }

@@ -8,20 +8,28 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from imagescope_agent.errors import BadInput, shorten, suggest
+from imagescope_agent.traces.known_places import known_places
 from imagescope_agent.traces.packing import Unpacker, clean, moment, pack, status_of
-from imagescope_agent.untrusted import beside, require_tables_only, use_write_ahead_log
+from imagescope_agent.untrusted import (
+    beside,
+    connect_for_reading,
+    local_path,
+    require_own_tables,
+    require_tables_only,
+    use_write_ahead_log,
+)
 
 FILE = "traces.sqlite"
 VARIABLE = "IMAGESCOPE_TRACES"
 LARGEST = 256 * 1024 * 1024  # bytes; the oldest runs make room
 LOCK_TIMEOUT = 5.0  # seconds to wait for another process that is writing
-KNOWN_PLACES = 50
+_TABLES = {"runs": {"id", "thread", "turn", "about"}, "events": {"seq", "run", "kind", "data"}}
 MOST_EVENTS = 20_000  # of a run
 OFF = ("off", "0", "false", "no")
 
@@ -56,29 +64,36 @@ class TraceStore:
     Args:
         path: the SQLite file.
         largest: bytes it may hold.
+        reading: traces that are there are only read; nothing is created or written.
 
     Raises:
         BadInput: the file cannot be written, or is no such store.
     """
 
-    def __init__(self, path: Path, *, largest: int = LARGEST) -> None:
+    def __init__(self, path: Path, *, largest: int = LARGEST, reading: bool = False) -> None:
         self.path, self._largest, self._lock = path, largest, threading.Lock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._base = sqlite3.connect(
-                path, timeout=LOCK_TIMEOUT, check_same_thread=False, isolation_level=None
-            )
+            if not reading:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._base = sqlite3.connect(
+                    path, timeout=LOCK_TIMEOUT, check_same_thread=False, isolation_level=None
+                )
+            else:
+                self._base = connect_for_reading(path, LOCK_TIMEOUT)
             require_tables_only(self._base)
-            # survives a killed process; only a power cut may lose the last events
-            use_write_ahead_log(self._base, LOCK_TIMEOUT)
-            self._base.execute("pragma synchronous=off")
-            self._base.executescript(_SCHEMA)
+            require_own_tables(self._base, _TABLES, there=reading)
+            if not reading:
+                # survives a killed process; only a power cut may lose the last events
+                use_write_ahead_log(self._base, LOCK_TIMEOUT)
+                self._base.execute("pragma synchronous=off")
+                self._base.executescript(_SCHEMA)
             weakref.finalize(self, self._base.close)  # of a store that lives as long as a served graph
         except (OSError, sqlite3.Error) as error:
             if hasattr(self, "_base"):
                 self._base.close()
             raise BadInput(
-                f"cannot keep traces in {str(path)!r}: {error}; name another file with {VARIABLE}, or off"
+                f"cannot {'read' if reading else 'keep'} traces in {str(path)!r}: {error}; "
+                f"name another file with {'--store' if reading else f'{VARIABLE}, or off'}"
             ) from error
 
     def close(self) -> None:
@@ -223,30 +238,7 @@ def place(index: Path, given: Path | str | bool | None = None) -> Path | None:
     named = os.environ.get(VARIABLE) if given is None or given is True else given
     if str(named).lower() in OFF:
         return None
-    return Path(named).expanduser() if named else beside(index, FILE)
-
-
-def remember(path: Path) -> None:
-    """Record where traces were written last, for `imagescope trace`, which is not given a collection."""
-    file = _known_places_file()
-    places = known_places()
-    if places and places[0] == path.absolute():
-        return
-    kept = [str(path.absolute()), *(str(each) for each in places if each != path.absolute())]
-    with suppress(OSError):  # a home that cannot be written only means that --store must be given
-        file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_suffix(f".{os.getpid()}")
-        fresh.write_text("\n".join(kept[:KNOWN_PLACES]) + "\n", encoding="utf-8")
-        fresh.replace(file)
-
-
-def known_places() -> list[Path]:
-    """Known files with traces of this user, the last written first."""
-    try:
-        lines = _known_places_file().read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return []
-    return [Path(line) for line in lines if Path(line).is_file()]
+    return local_path(os.path.expanduser(str(named))) if named else beside(index, FILE)
 
 
 def open_existing(path: Path) -> TraceStore:
@@ -257,7 +249,7 @@ def open_existing(path: Path) -> TraceStore:
     """
     for candidate in (path, path / FILE, path / ".imagescope" / FILE):
         if candidate.is_file():
-            return TraceStore(candidate)
+            return TraceStore(candidate, reading=True)
     raise BadInput(f"there are no traces in {str(path)!r}; search first, or name another place with --store")
 
 
@@ -290,9 +282,4 @@ def default_place() -> Path:
 
 def _configured() -> Path | None:
     named = os.environ.get(VARIABLE, "")
-    return None if not named or named.lower() in OFF else Path(named).expanduser()
-
-
-def _known_places_file() -> Path:
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(home) / "imagescope" / "traces"
+    return None if not named or named.lower() in OFF else local_path(os.path.expanduser(named))

@@ -10,9 +10,10 @@ from typing import Any
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.judges import OWN_JUDGE
-from imagescope_agent.records import token_counts
+from imagescope_agent.records import Usage, sum_by_name, token_counts
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.images import inside
+from imagescope_agent.untrusted import real_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,11 @@ class ModelCall:
     usage: dict[str, Any]
     cached: bool
     error: str
+
+    @property
+    def cost(self) -> Usage:
+        """`usage` as a record; what is missing is 0."""
+        return Usage.from_dict(self.usage)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,15 +133,14 @@ class Trace:
         """As `SearchResult.usage`: calls by role, tokens, prefills, seconds by step; of finished steps."""
         finished = {step.number for step in self.steps if step.ended is not None and not step.error}
         kept = [call for call in self.calls if call.span in finished and not call.error]
-        calls: dict[str, int] = {}
-        for call in kept:
-            calls[call.role] = calls.get(call.role, 0) + int(call.usage.get("calls", 0))
-        seconds: dict[str, float] = {}
-        for step in self.steps:
-            if step.ended is not None:
-                seconds[step.node] = seconds.get(step.node, 0.0) + step.ended - step.started
+        calls = sum_by_name((call.role, call.cost.calls) for call in kept)
+        ended = ((step.node, step.ended - step.started) for step in self.steps if step.ended is not None)
         sums = token_counts(call.usage for call in kept)
-        return {"calls": {role: n for role, n in calls.items() if n}, **sums, "seconds": seconds}
+        return {
+            "calls": {role: n for role, n in calls.items() if n},
+            **sums,
+            "seconds": sum_by_name(ended),
+        }
 
     @cached_property
     def stages(self) -> list[tuple[str, list[str]]]:
@@ -237,7 +242,7 @@ def _keys_beside(store: Path, folder: str) -> dict[str, str]:
         content = manifest.read(store.parent)
     except BadInput:
         return {}
-    ours = (store.parent / content.folder).resolve() == Path(folder).resolve()
+    ours = real_path(store.parent / content.folder) == real_path(Path(folder))
     return {entry.id: entry.key for entry in content.entries} if ours else {}
 
 

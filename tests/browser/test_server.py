@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
+import socket
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from PIL import Image
 
 import imagescope_agent.api  # noqa: F401 - first, or it would keep what a test below puts in place for a while
 from imagescope_agent import cli
 from imagescope_agent.chat import html as views
+from imagescope_agent.chat.pictures import large, original
 from imagescope_agent.chat.server import MAX_BODY, check_address
 from imagescope_agent.errors import BadInput
 from imagescope_agent.records import Reason
+from imagescope_agent.retrieval.images import ImageProblem
+from imagescope_agent.settings import Settings
 from tests.browser.conftest import Served, serving
 from tests.chat.talk import talking
 
@@ -70,6 +79,42 @@ def test_foreign_names_and_large_requests_are_refused(served: Served) -> None:
 
 
 @pytest.mark.slow
+def test_pictures_are_those_of_the_collection_and_uploads(served: Served) -> None:
+    address, folder = served
+    status, _, headers = ask(address, "/pictures/red.png")
+    assert status == 200 and headers["content-type"] == "image/webp"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    status, _, headers = ask(address, "/pictures/red.png?download=1")
+    assert status == 200 and headers["content-type"] == "application/octet-stream"
+    assert (
+        headers["content-disposition"].startswith("attachment")
+        and headers["x-content-type-options"] == "nosniff"
+    )
+    hidden, uploads = folder / "hidden.png", folder / ".imagescope" / "uploads"
+    uploads.mkdir(exist_ok=True)
+    Image.new("RGB", (8, 8), "red").save(hidden)  # beside the indexed ones, and not indexed
+    (uploads / "link.png").symlink_to(hidden)
+    (folder / ".imagescope" / "inside.png").write_bytes(hidden.read_bytes())
+    for name in ("hidden.png", str(hidden), "../hidden.png", "..%2fhidden.png", "/etc/passwd", "%00", "", "none.png",
+                 ".imagescope/inside.png"):  # fmt: skip
+        for more in ("", "?download=1"):
+            assert ask(address, f"/pictures/{name}{more}")[0] in (400, 404), name
+    for name in ("link.png", "..%2finside.png", "../inside.png", "%2e%2e/inside.png", "", ".", "none.png"):
+        for more in ("", "?download=1"):
+            assert ask(address, f"/uploads/{name}{more}")[0] in (400, 404), name
+    for path in (hidden, uploads / "link.png", folder / ".imagescope" / "inside.png"):
+        path.unlink()
+
+
+def test_a_picture_that_changed_since_is_not_served(world: Any) -> None:
+    assert original("red.png", world.collection) == (world.folder / "red.png").read_bytes()
+    (world.folder / "blue.png").write_bytes((world.folder / "red.png").read_bytes())
+    for read in (large, original):
+        with pytest.raises(ImageProblem, match="changed since"):
+            read("blue.png", world.collection)
+
+
+@pytest.mark.slow
 def test_a_message_cannot_name_a_file_that_was_not_uploaded(served: Served) -> None:
     address, folder = served
     config = json.loads(ask(address, "/config")[1])
@@ -97,6 +142,9 @@ def test_a_password_is_asked_for(tmp_path: Path) -> None:
         assert ask(address, "/config", Cookie=cookie)[0] == 200
         for path in ("startup-events", "app_id", "user", "token", "info", "queue/status", "heartbeat/x"):
             assert ask(address, f"/gradio_api/{path}")[0] == 401, path
+        for path in ("/pictures/red.png", "/pictures/red.png?download=1", "/uploads/x.png"):
+            assert ask(address, path)[0] == 401, path
+        assert ask(address, "/pictures/red.png", Cookie=cookie)[0] == 200
         for path in ("/openapi.json", "/docs", "/redoc"):
             assert ask(address, path)[0] == ask(address, path, Cookie=cookie)[0] == 404
         guesses = [ask(address, "/login", b"username=me&password=guess", **form)[0] for _ in range(20)]
@@ -165,8 +213,41 @@ def test_the_command_needs_a_password_for_other_machines(world: Any, capsys: Any
     assert "IMAGESCOPE_PASSWORD" in capsys.readouterr().err
     monkeypatch.setenv("IMAGESCOPE_PASSWORD", "open sesame")
     assert cli.main(["ui", str(world.folder), "--host", "0.0.0.0", "--port", "8123"]) == 0
+    announce = served.pop("listening")
     assert served == {"host": "0.0.0.0", "port": 8123, "password": "open sesame"}
+    assert capsys.readouterr().out == "", "nobody listens yet"
+    announce("http://0.0.0.0:8123")
     assert "http://0.0.0.0:8123" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_address_is_told_when_the_port_listens(world: Any, host: str) -> None:
+    from imagescope_agent.chat import Chats
+    from imagescope_agent.chat.server import serve
+
+    told: list[tuple[str, int]] = []
+
+    def listening(address: str) -> None:
+        parts = urlsplit(address)
+        with socket.create_connection((parts.hostname, parts.port), timeout=10):
+            told.append((parts.hostname or "", parts.port or 0))
+        signal.raise_signal(signal.SIGINT)  # as Ctrl-C
+
+    def page(port: int) -> None:
+        chats = Chats(talking(world), InMemorySaver(), Settings())
+        asyncio.run(serve(chats, host=host, port=port, listening=listening))
+
+    with pytest.raises(KeyboardInterrupt):
+        page(0)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
+        taken.bind((host, 0))
+        taken.listen()
+        with pytest.raises(BadInput, match="choose another with --port"):
+            page(taken.getsockname()[1])
+    assert len(told) == 1 and told[0][0] == host and told[0][1] > 0, (
+        "once, and nothing of a port that is taken"
+    )
 
 
 def test_an_open_question_has_no_yes_and_no_to_press() -> None:

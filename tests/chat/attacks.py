@@ -83,7 +83,7 @@ def play(attack: Attack | None, folder: Path, *, obedient: bool) -> dict[str, An
         await session.say(said, progress=nodes.append)
         answer = f"yes. {attack.order}" if attack and attack.channel == "answer" else "yes, it is warm"
         await session.say(answer, progress=nodes.append)
-        return await session.state()
+        return session.last
 
     state = asyncio.run(talk())
     asked = [*reasoner.model.asked, *verifier.model.asked]
@@ -93,7 +93,7 @@ def play(attack: Attack | None, folder: Path, *, obedient: bool) -> dict[str, An
         "ranking": [PUSHED if each == name else each for each in state["ranking"]],
         "liked": state["liked"],
         "rejected": state["rejected"],
-        "turns": len(state["turns"]),
+        "turns": state["turns"],
     }
 
 

@@ -40,6 +40,8 @@ async def _converse(world: World, store: str, thread: str, report: Path) -> None
 
     services = talking(world, verifier=world.role("verifier", scorer=look))
     async with open_chats(services, store=store) as chats:
+        if (conversation := await chats.store.find(thread)) is not None:
+            known.update((await chats.store.state(conversation))["verdicts"])
         kept = await chats.store.saver.aget_tuple({"configurable": {"thread_id": chats.store.key(thread)}})
         if kept is not None:
             known.update(kept.checkpoint["channel_values"].get("verdicts", {}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from imagescope_agent.chat.access_control import (
     address_of,
     browser_of,
     is_foreign,
+    password_check,
+    read_users,
+    user_id,
 )
 from imagescope_agent.chat.thumbnails import UPLOADS, data_uri, keep
 from imagescope_agent.chat.user_scope import UserChats
@@ -167,6 +171,25 @@ def test_the_page_names_a_browser_once() -> None:
     name = cookie.partition(";")[0]
     assert browser_of(dict([name.split("=")])) and "set-cookie" not in asked(gate, "GET", "/", cookie=name)[1]
     assert "set-cookie" not in asked(gate, "GET", "/assets/x")[1]
+
+
+def test_a_name_has_one_password(tmp_path: Path) -> None:
+    file = tmp_path / "users"
+    file.write_text("# who may\n\nanna: open sesame \nben:a:b\n")
+    users = read_users(file)
+    assert users == {"anna": "open sesame", "ben": "a:b"}
+    right, shared = password_check(users), password_check("open sesame")
+    assert right("anna", "open sesame") and right("ben", "a:b")
+    for name, given in (("ben", "open sesame"), ("anna", "a:b"), ("carl", ""), ("", ""), ("anna", "\ud800")):
+        assert not right(name, given)
+    assert shared("whoever", "open sesame") and not shared("anna", "a:b")
+    assert user_id("anna") != user_id("ben") and not re.fullmatch("[0-9a-f]{12}", user_id("anna"))
+    for wrong in ("", "# nobody", "anna", "anna:", ":x", "anna:x\nanna:y"):
+        file.write_text(wrong)
+        with pytest.raises(BadInput, match="name:password"):
+            read_users(file)
+    with pytest.raises(BadInput, match="cannot read"):
+        read_users(tmp_path)
 
 
 def test_conversations_of_two_browsers_are_kept_apart(world: Any) -> None:

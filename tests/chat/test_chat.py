@@ -12,16 +12,18 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from langgraph.types import Overwrite
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 from PIL import Image
 
 from imagescope_agent.chat import Chats, open_chats
 from imagescope_agent.chat import migrations as schema
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.nodes.chat import parse_message
+from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval import collection
 from imagescope_agent.state import SCHEMA
-from tests.chat.talk import look_at, talking
+from tests.chat.talk import look_at, talking, think
 
 
 def play(services: Any, story: Callable[[Chats], Awaitable[Any]], **options: Any) -> Any:
@@ -70,8 +72,9 @@ def test_a_later_turn_asks_only_what_is_new_and_ranks_as_if_all_were_asked(world
         assert "verify" not in calls(again) and "fold" not in calls(again)
         assert verified <= 8  # one new question, about images that were not surveyed
         afresh = await session.branch(1)
-        config = afresh.config()
-        await chats.store.graph.aupdate_state(config, {"verdicts": Overwrite({})}, as_node="answer")
+        async with chats.store.turns.database.transaction() as execute:
+            key = chats.store.key(afresh.thread)
+            await execute("update imagescope_turns set verdicts = null where thread = ?", key)
         repeated = await afresh.say("it is warm")
         assert calls(repeated)["verify"] == 16
         assert [hit["id"] for hit in repeated["results"]] == [hit["id"] for hit in turn["results"]]
@@ -100,8 +103,8 @@ def test_a_question_interrupts_and_may_be_ignored(world: Any) -> None:
     async def story(chats: Chats) -> None:
         session = await chats.create()
         await session.say("a red square")
-        waiting = await chats.store.graph.aget_state(session.config())
-        assert waiting.next == ("ask",) and waiting.interrupts[0].value["question"]["asks"] == "Is it light?"
+        assert (await session.state())["question"]["asks"] == "Is it light?"
+        assert await chats.store.saver.aget_tuple(session.config()) is None  # nothing runs between turns
         turn = await session.say("a blue square")
         assert "Is it light?" not in [fact["text"] for fact in (await session.state())["facts"]]
         assert turn["question"] is None or turn["question"]["asks"] != "Is it light?"
@@ -111,6 +114,21 @@ def test_a_question_interrupts_and_may_be_ignored(world: Any) -> None:
     assert quiet["question"] is None and "propose" not in calls(quiet)
     random = play(talking(world), _one_turn, store=world.folder / "random.sqlite", clarify="random")
     assert random["question"] is not None
+
+
+def test_a_graph_server_is_interrupted_and_resumed_with_the_next_message(world: Any) -> None:
+    graph = load_graph("chat")(talking(world), checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "served"}}
+
+    async def story() -> None:
+        await graph.ainvoke({"query": "a red square"}, config)
+        waiting = await graph.aget_state(config)
+        assert waiting.next == ("ask",) and waiting.interrupts[0].value["question"]["asks"] == "Is it light?"
+        state = await graph.ainvoke(Command(resume="no"), config)
+        assert state["turns"] == 2 and state["facts"][1]["type"] == "Removal"
+        assert state["turn"]["message"] == "no"
+
+    asyncio.run(story())
 
 
 async def _one_turn(chats: Chats) -> Any:
@@ -151,6 +169,38 @@ def test_what_cannot_be_used_is_told_in_one_line_and_changes_nothing(
     play(talking(world), story)
 
 
+def test_words_with_a_picture_say_what_to_change_in_it(world: Any, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def thinks(question: Any) -> str:
+        asked.append(question.text)
+        return str(think(question))
+
+    async def story(chats: Chats) -> None:
+        mine = tmp_path / "mine.png"
+        Image.new("RGB", (40, 40), (0, 0, 250)).save(mine)
+        session = await chats.create()
+        await session.say("a red square")
+        await session.reject(2)
+        away = (await session.state())["rejected"]
+        asked.clear()
+        turn = await session.say("the same, but light", "blue.png")
+        (told,) = [text for text in asked if "<instruction>the same, but light</instruction>" in text]
+        assert "a blue square" in told, "the picture's caption is what the words refer to"
+        state = await session.state()
+        assert state["anchor"] == turn["reference"] == "blue.png" and state["rejected"] == away
+        assert [fact["text"] for fact in state["facts"]] == ["it is light"], (
+            "a red square is no longer looked for"
+        )
+        assert "blue.png" not in [hit["id"] for hit in turn["results"]]
+        await session.say("not warm")
+        assert (await session.state())["anchor"] == "blue.png"
+        assert (await session.say("one like this", mine))["reference"] == str(mine)
+        assert len(await session.undo()) == 4 and (await session.state())["anchor"] == "blue.png"
+
+    play(talking(world, reasoner=world.role("reasoner", thinks)), story)
+
+
 def test_a_turn_checks_its_message_and_loads_its_reference_once(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,9 +232,9 @@ def test_a_turn_checks_its_message_and_loads_its_reference_once(
         state = await session.state()
         assert (state["message"], state["anchor"]) == ("and large", str(mine))
         given = {"query": "  and light ", "reference": str(mine)}  # as a graph server runs it
-        await chats.store.graph.ainvoke(given, session.config(), context=chats.store.settings)
+        served = await chats.store.graph.ainvoke(given, session.config(), context=chats.store.settings)
         assert counted == {"load": 2, "check_query": 3, "find_reference": 3}
-        assert (await session.state())["message"] == "and light"
+        assert served["message"] == "and light"
 
     play(talking(world), story)
 
@@ -217,7 +267,9 @@ def test_a_conversation_of_the_first_version_goes_on(world: Any) -> None:
     async def story(chats: Chats) -> None:
         session = await chats.create("old")
         await session.say("a red square")
-        await chats.store.graph.aupdate_state(session.config(), {"schema": 1}, as_node="answer")
+        state = await session.state()
+        del state["wordings"]
+        await chats.store.turns.replace(chats.store.key("old"), 1, {**state, "schema": 1})
         turn = await (await chats.open("old")).say("a blue square")
         assert first(turn) == "blue.png" and (await session.state())["schema"] == SCHEMA
 

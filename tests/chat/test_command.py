@@ -15,6 +15,7 @@ from PIL import Image
 
 from imagescope_agent import cli
 from imagescope_agent.chat.thumbnails import terminal_picture, terminal_protocol
+from imagescope_agent.commands import chat as chat_command
 from tests.chat.talk import talking
 
 
@@ -53,6 +54,38 @@ def test_json_is_one_object_a_turn_and_a_branch_goes_its_own_way(chat: Any) -> N
     assert len(json.loads(out)["turns"]) == 1
 
 
+def test_reasons_read_as_on_the_page(chat: Any) -> None:
+    _, out, _ = chat(["a red square"], "-k", "2")
+    assert "   1  red.png\n      ✓ Is it red? (wanted yes, 90%)\n" in out
+    assert "      ✗ Is it red? (wanted yes, 10%)\n" in out and "P(Yes)" not in out
+
+
+def test_what_stands_after_an_undo_is_shown(chat: Any) -> None:
+    _, out, _ = chat(["a red square", "no, a blue one", "/undo", "/undo"], "-k", "1")
+    after = out.partition("undone; 1 turn left\n")[2]
+    assert (
+        after.startswith("looking for: a red square\n   1  red.png\n") and "? Tell me: is it light?" in after
+    )
+    assert after.endswith("undone; 0 turns left\nnothing is looked for yet\n")
+
+
+def test_an_export_goes_to_a_new_file_only(chat: Any, tmp_path: Path) -> None:
+    file, there = tmp_path / "talk.json", tmp_path / "there.json"
+    there.write_text("mine")
+    code, out, err = chat(["a red square", f"/export {file}", f"/export {there}", f"/export {tmp_path}/no/x"])
+    assert code == 2 and f"written to {file}" in out and len(err.splitlines()) == 2
+    assert [turn["message"] for turn in json.loads(file.read_text())["turns"]] == ["a red square"]
+    assert there.read_text() == "mine" and "choose another name" in err
+
+
+def test_help_lists_every_command(chat: Any) -> None:
+    _, _, err = chat(["/help"])
+    listed = {line.split()[0] for line in err.splitlines()}
+    source = Path(chat_command.__file__).read_text()
+    taken = set(re.findall(r'command == "(/\w+)"', source)) | {"/like", "/reject"}
+    assert listed == taken and len(taken) == 7
+
+
 def test_what_cannot_be_used_is_one_line_each_and_the_rest_goes_on(chat: Any) -> None:
     code, out, err = chat(
         ["/like 1", "", "/fly", "/undo", "/branch x", "/image none.png", "a red square", "a" * 10_000]
@@ -75,6 +108,7 @@ def test_conversations_are_listed_and_forgotten(chat: Any) -> None:
     assert chat([], "--prune", "7")[1] == "forgotten: none\n"
     assert sorted(chat([], "--prune", "0")[1].split(": ")[1].split()) == ["one", "three,"]
     assert json.loads(chat([], "--list", "--json")[1]) == []
+    assert re.fullmatch(r"0 conversations converted; [\d.]+ MB became [\d.]+ MB\n", chat([], "--compact")[1])
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,9 @@ def test_one_certain_yes_ends_it_and_nobody_judges(world: Any) -> None:
 
 
 def test_a_contrary_verifier_sends_the_retrieved_back(world: Any) -> None:
-    state = run(services(world, "blue", expected="No", text="a red or blue thing"), certain=3)
+    state = run(
+        services(world, "blue", expected="No", text="a red or blue thing"), "a red or blue thing", certain=3
+    )
     assert state["ranking_retrieve"][:2] == ["blue.png", "red.png"]
     assert state["ranking"][0] == "red.png"
 
@@ -143,7 +145,7 @@ def test_a_judge_is_asked_only_about_those_who_are_nearly_even(world: Any) -> No
     judge = world.role(
         "judge", scorer=lambda asked: [0.1, 0.9] if "B" in (asked.choices or ()) else [0.5, 0.5]
     )
-    state = run(even(world, judge), alpha=3, certain=8)
+    state = run(even(world, judge), "a thing", alpha=3, certain=8)
     assert set(state["judgement"]["order"]) < set(ALL)
     assert len(state["judgement"]["order"]) == 3
     assert calls(state)["judge"] == 6  # three pairs in both orders
@@ -157,10 +159,10 @@ def test_the_judge_moves_the_better_of_two_to_the_front(world: Any) -> None:
         labels = [label.rstrip(":") for label in asked.labels[1:]]
         return [0.98 if labels.index(choice) == names.index(order[0]) else 0.02 for choice in asked.choices]
 
-    state = run(even(world, world.role("judge", scorer=prefers_last)), certain=8)
+    state = run(even(world, world.role("judge", scorer=prefers_last)), "a thing", certain=8)
     top = state["judgement"]["order"]
     assert top == sorted(top, reverse=True)
-    named = run(even(world, world.role("judge", "No")), certain=8, judge="pairwise")
+    named = run(even(world, world.role("judge", "No")), "a thing", certain=8, judge="pairwise")
     assert calls(named)["judge"] == 3
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imagescope_agent.errors import RequestRefused
+from imagescope_agent.errors import RequestRefused, UnreadableReply
 from imagescope_agent.mllms.openai.endpoint import Endpoint
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.registry import load_graph
@@ -70,3 +70,19 @@ def test_a_filter_that_refuses_one_picture(world: World) -> None:
 def test_a_server_that_refuses_everything_says_what_to_mend(world: World) -> None:
     with pytest.raises(RequestRefused, match="no model answers anything"):
         run(world, lambda body: None if text(body) == "Say Yes." else refuse("not today"))
+
+
+NOTHING: list[Any] = [{"choices": []}, {"choices": None}, {"object": "chat.completion"}]
+
+
+@pytest.mark.parametrize("nothing", NOTHING, ids=repr)
+def test_a_server_that_sends_no_reply_to_anything_ends_the_run(world: World, nothing: Any) -> None:
+    with pytest.raises(UnreadableReply, match=r"no model answers anything: .*no chat completion") as caught:
+        run(world, lambda body: Raw(content=nothing))
+    assert caught.value.exit_code == 3 and "\n" not in str(caught.value)
+
+
+def test_a_server_that_sends_no_reply_to_the_judge_costs_the_judge(world: World) -> None:
+    state, _ = run(world, lambda body: Raw(content=NOTHING[0]) if len(pictures(body)) > 1 else None)
+    assert sorted(state["ranking"]) == ALL and len(state["matches"]) == 8
+    assert ("judge", "unreadable") in kinds(state)

@@ -43,7 +43,7 @@ def test_some_photos_through_every_step(tmp_path: Path) -> None:
     for name in names:
         (tmp_path / "photos").mkdir(exist_ok=True)
         shutil.copy(PHOTOS / name, tmp_path / "photos" / name)
-    assert index_folder(tmp_path / "photos", progress=False).images == len(names)
+    assert index_folder(tmp_path / "photos", profile="mini", progress=False).images == len(names)
     scope = ImageScope.open(tmp_path / "photos")
     for reference in (None, names[2]):
         result = scope.search("the same with a red boat", image=reference, k=len(names))

@@ -55,10 +55,11 @@ def test_a_choice_that_was_not_weighed_gets_what_is_left() -> None:
         assert choice.probabilities[0] == pytest.approx([0.97 / 0.98, 0.01 / 0.98], abs=1e-6)
 
 
-def test_none_of_the_choices_weighed_is_noted() -> None:
+def test_where_none_of_the_choices_is_weighed_the_text_is_read() -> None:
     with FakeServer(weights={"Well": 0.9}) as server:
         choice = asyncio.run(Role("v", endpoint(server)).choose([Request(text="Is it?")], ["Yes", "No"]))
-        assert choice.probabilities == [[0.5, 0.5]] and choice.notes[0]["kind"] == "unreadable"
+        assert choice.probabilities == [[1.0, 0.0]] and choice.notes[0]["kind"] == "fallback"
+        assert "none of the answers" in choice.notes[0]["detail"]
 
 
 def test_schema_is_sent_and_followed() -> None:

@@ -82,10 +82,13 @@ def test_it_weighs_labels_and_keeps_to_schemas(model: Endpoint) -> None:
     assert Fruit.model_validate_json(reply.text) and not reply.response_metadata["notes"]
 
 
+ASKED = "Is red a colour? Answer Yes or No."  # asked plainly, this model begins with other words
+
+
 def test_a_prompt_over_the_context_is_refused_alone(model: Endpoint) -> None:
     with pytest.raises(RequestRefused, match=r"HTTP 400.*context"):
         ask(model, "word " * 4000)
-    asked = [Request(text="Is it red?").messages(), Request(text="word " * 4000).messages()]
+    asked = [Request(text=ASKED).messages(), Request(text="word " * 4000).messages()]
     choice = asyncio.run(model.ascore(asked, ["Yes", "No"]))
     assert (
         list(choice.refused) == [1] and "context" in choice.refused[1] and asyncio.run(model.without()) == []
@@ -108,9 +111,7 @@ def test_pictures_are_told_to_be_unseen_and_words_go_on(model: Endpoint) -> None
     with pytest.raises(RequestRefused, match="does not see pictures"):
         asyncio.run(model.ainvoke(shown.messages()))
     assert model.images_per_request == 0
-    choice = asyncio.run(
-        model.ascore([shown.messages(), Request(text="Is it red?").messages()], ["Yes", "No"])
-    )
+    choice = asyncio.run(model.ascore([shown.messages(), Request(text=ASKED).messages()], ["Yes", "No"]))
     assert list(choice.refused) == [0]
 
 

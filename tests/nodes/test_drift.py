@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imagescope_agent.nodes.drift import content_words, copied, drift, endless, repeated
+from imagescope_agent.nodes.drift import content_words, copied, drift, repeated
+from imagescope_agent.non_answers import endless
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import NOT_DEGRADING
 from imagescope_agent.registry import load_graph
@@ -227,3 +228,23 @@ def test_predicates_that_copy_the_example_are_left_out_and_counted(world: World)
     told_of = intent("a kitchen without an oven", ("Removal", "there is no oven"))
     state = run(world, "imagescope", "a kitchen without an oven", reasoner=thinks(world, told_of, oven[1:]))
     assert state["predicates"] == oven[1:] and not [n for n in state["notes"] if n["step"] == "predicates"]
+
+
+@pytest.mark.parametrize(
+    ("query", "full", "told"),
+    [
+        ("un cuadrado en la playa", "a purple oven", True),
+        ("un cuadrado en la playa", "a square on the beach", False),
+        ("красный дом", "an orange oven", True),
+        ("a square on the sand", "a square on the sand, purple", False),  # its words are found again
+    ],
+)
+def test_a_translation_that_looks_like_something_else_is_noted_and_searched(
+    world: World, query: str, full: str, told: bool
+) -> None:
+    predicates = [{"question": "Is it there?", "expected": "Yes"}]
+    state = run(world, "imagescope", query, reasoner=thinks(world, intent(full), predicates))
+    assert state["intent"]["full"] == full
+    notes = [note for note in state["notes"] if note["step"] == "understand"]
+    assert [note["kind"] for note in notes] == ["drifted"] * told
+    assert not told or (full in notes[0]["detail"] and "no nearer" in notes[0]["detail"])

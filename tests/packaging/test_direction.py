@@ -26,9 +26,19 @@ BASE = [
 ]
 MODELS = [*BASE, "registry", "reply_reader", "mllms"]
 STATE = [*BASE, "settings", "state"]
-TOOLS = [*MODELS, *STATE, "run_budget", "prompting", "parsing", "judges", "retrieval"]
+TOOLS = [*MODELS, *STATE, "non_answers", "run_budget", "prompting", "parsing", "judges", "retrieval"]
 SERVICES = [*TOOLS, "profiles", "services"]
-API = [*SERVICES, "results", "checkpoints", "traces", "api"]
+API = [
+    *SERVICES,
+    "results",
+    "checkpoints",
+    "traces",
+    "profile_choice",
+    "run_graph",
+    "indexing",
+    "integrations.langchain",
+    "api",
+]
 LAB = ["lab", "lab.scenes", "lab.training", "lab.benchmarks", "lab.demo"]
 ALLOWED = {
     **{name: [] for name in ("dialogue_acts", "redact", "html_templates", "plots", "thumbnails", "versions")},
@@ -38,8 +48,8 @@ ALLOWED = {
     "settings": BASE,
     "state": BASE,
     "registry": BASE,
-    "reply_reader": [],
-    "parsing": [*BASE, "reply_reader", "state"],
+    "reply_reader": ["non_answers"],
+    "parsing": [*BASE, "non_answers", "reply_reader", "state"],
     "prompting": BASE,
     "records": ["errors"],
     "run_budget": STATE,
@@ -52,18 +62,40 @@ ALLOWED = {
     "judges": TOOLS,
     "nodes": TOOLS,
     "services": SERVICES,
+    "profile_choice": SERVICES,
+    "indexing": [*SERVICES, "profile_choice", "run_graph"],
     "traces": [*SERVICES, "results"],
     "graphs": [*SERVICES, "nodes", "traces"],
     "api": API,
     "chat": [*API, "nodes"],
+    "run_graph": [*STATE, "judges"],
+    "client": ["errors"],
+    "non_answers": [],
+    "doctor_report": BASE,
+    "integrations.langchain": [*SERVICES, "results"],
+    "integrations": API,
+    "rerank": API,
+    "service": [*API, "rerank", "chat"],
+    "triplets": [*API, "nodes"],
     "evaluation": [*API, "chat", "nodes", "lab.scenes"],
     "lab": API,
     "lab.scenes": BASE,
-    "lab.training": [*API, "lab.scenes"],
+    "lab.training": [*API, "lab.scenes", "nodes"],
     "lab.demo": [*API, "lab.scenes"],
-    "lab.benchmarks": [*API, "nodes", "chat", "evaluation", "lab", "lab.scenes"],
-    "doctor": [*API, "lab.benchmarks"],
-    "commands": [*API, *LAB, "chat", "diagram", "doctor", "evaluation"],
+    "lab.benchmarks": [*API, "chat", "evaluation", "lab", "lab.scenes", "lab.training", "nodes", "triplets"],
+    "doctor": [*API, "doctor_report", "lab.benchmarks"],
+    "commands": [
+        *API,
+        *LAB,
+        "chat",
+        "service",
+        "integrations",
+        "rerank",
+        "diagram",
+        "doctor",
+        "evaluation",
+        "triplets",
+    ],
     "cli": [*BASE, "commands"],
     "__init__": API,
 }
@@ -80,7 +112,7 @@ def part(file: Path) -> str:
 def part_of(module: str) -> str:
     """The part that a module's dotted name belongs to; the lab has several."""
     names = module.split(".")
-    room = ".".join(names[1:3]) if names[1] == "lab" else names[1]
+    room = ".".join(names[1:3]) if names[1] in ("lab", "integrations") else names[1]
     return room if room in ALLOWED else names[1]
 
 

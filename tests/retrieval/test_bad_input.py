@@ -12,19 +12,8 @@ from typing import Any
 import pytest
 
 from imagescope_agent import cli
+from tests.scripted_profile import scripted_profile
 from tests.security.strangers import written_before
-
-PROFILE = """
-embedder = {embedder!r}
-[models.fake]
-mllm = "scripted"
-reply = "No"
-[roles]
-captioner = "fake"
-reasoner = "fake"
-verifier = "fake"
-judge = "fake"
-"""
 
 Told = Callable[..., str]
 
@@ -52,7 +41,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> Told:
 def profile(tmp_path: Path, clip_folder: Path) -> Path:
     """A real embedder, scripted chat models."""
     path = tmp_path / "fake.toml"
-    path.write_text(PROFILE.format(embedder=str(clip_folder)))
+    path.write_text(scripted_profile(clip_folder))
     return path
 
 
@@ -149,7 +138,7 @@ def test_an_index_of_other_weights_asks_no_model(
     told: Told, indexed: Path, profile: Path, make_clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "other.toml"
-    other.write_text(PROFILE.format(embedder=str(make_clip(tmp_path / "other", seed=5))))
+    other.write_text(scripted_profile(make_clip(tmp_path / "other", seed=5)))
     monkeypatch.setattr("imagescope_agent.mllms.role.Role.ask", lambda *_, **__: pytest.fail("asked"))
     for graph in ("imagescope", "retrieve"):
         line = told("search", indexed, "a boat", "--profile", other, "--graph", graph)

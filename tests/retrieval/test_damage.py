@@ -14,6 +14,7 @@ from imagescope_agent import cli
 from imagescope_agent.retrieval.images import MAX_SIDE, ImageProblem, load
 from tests.retrieval.makers import encoded, photo
 from tests.retrieval.mutations import mutants
+from tests.scripted_profile import scripted_profile
 
 MUTATIONS = int(os.environ.get("MUTATIONS", "500"))
 
@@ -78,19 +79,6 @@ def test_damaged_files_give_a_picture_or_a_reason_and_print_nothing(
     assert capfd.readouterr() == ("", "")
 
 
-PROFILE = """
-embedder = {embedder!r}
-[models.fake]
-mllm = "scripted"
-reply = "a thing"
-[roles]
-captioner = "fake"
-reasoner = "fake"
-verifier = "fake"
-judge = "fake"
-"""
-
-
 def test_a_folder_of_damaged_files_is_indexed_and_each_is_named_once(
     tmp_path: Path, clip_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,7 +86,7 @@ def test_a_folder_of_damaged_files_is_indexed_and_each_is_named_once(
 
     folder, profile = tmp_path / "folder", tmp_path / "fake.toml"
     folder.mkdir()
-    profile.write_text(PROFILE.format(embedder=str(clip_folder)))
+    profile.write_text(scripted_profile(clip_folder, reply="a thing"))
     for number, (_, data) in enumerate(mutants(60, seed=1)):
         (folder / f"{number:02d}.jpg").write_bytes(data)
     whole = encoded(photo(), "JPEG")
@@ -110,3 +98,72 @@ def test_a_folder_of_damaged_files_is_indexed_and_each_is_named_once(
     assert sorted([*collection.ids, *skipped]) == sorted(path.name for path in folder.glob("*.jpg"))
     assert all(said.count(f"skipped {name!r}: ") == 1 for name in skipped) and skipped
     assert said.count("cut off: 'cut.jpg' was cut off; ") == 1
+
+
+def ending_in(colour: tuple[int, int, int]) -> Image.Image:
+    """A picture whose lower half is of one colour."""
+    samples = np.asarray(photo()).copy()
+    samples[len(samples) // 2 :] = colour
+    return Image.fromarray(samples)
+
+
+GREYS = [(128, 128, 128), (64, 64, 64), (0, 0, 0), (255, 255, 255)]
+
+
+@pytest.mark.parametrize("colour", GREYS)
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"restart_marker_blocks": 1}),
+        ("PNG", {}),
+        ("BMP", {}),
+        ("TIFF", {}),
+        ("PPM", {}),
+    ],
+)
+def test_a_picture_that_ends_in_one_colour_was_not_cut_off(
+    kept, colour: tuple[int, int, int], form: str, options: Any
+) -> None:
+    whole = encoded(ending_in(colour), form, **options)
+    assert load(kept(whole)).share == 1.0
+    assert load(kept(whole[:-3])).share > 0.9
+    stored = encoded(ending_in(colour), "PNG", compress_level=0)
+    assert 0.7 < load(kept(stored[: len(stored) * 3 // 4])).share < 0.8
+
+
+@pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 1}, {"restart_marker_rows": 1}])
+def test_a_jpeg_that_was_cut_off_between_two_blocks_was_cut_off(kept, options: Any) -> None:
+    whole = encoded(photo(), "JPEG", **options)
+    start, shares = whole.index(b"\xff\xda"), []
+    for cut in range(start + (len(whole) - start) * 3 // 4, len(whole) - 8):
+        if options and not (whole[cut] == 0xFF and 0xD0 <= whole[cut + 1] <= 0xD7):
+            continue
+        shares.append(load(kept(whole[:cut])).share)
+        if len(shares) == 40:
+            break
+    assert shares and max(shares) < 1 and min(shares) > 0.5
+
+
+def test_a_coarse_jpeg_was_cut_off(kept) -> None:
+    whole = encoded(photo(), "JPEG", progressive=True)
+    assert 0.5 <= load(kept(whole[: len(whole) // 2])).share < 0.9
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [("AVIF", {}), ("WEBP", {}), ("WEBP", {"lossless": True}), ("TIFF", {"compression": "tiff_lzw"}),
+     ("TIFF", {"compression": "jpeg"}), ("TIFF", {"compression": "tiff_adobe_deflate"}), ("ICO", {}), ("JPEG", {}),
+     ("GIF", {}), ("PNG", {}), ("BMP", {})],
+)  # fmt: skip
+def test_what_was_cut_off_too_early_is_told(kept, form: str, options: Any) -> None:
+    whole = encoded(photo().resize((64, 48)), form, **options)
+    assert load(kept(whole)).share == 1.0
+    told = 0
+    for cut in (1, 2, 8, len(whole) // 4, len(whole) // 2, len(whole) * 7 // 8, len(whole) - 36):
+        try:
+            load(kept(whole[:-cut]))
+        except ImageProblem as problem:
+            assert "truncated" in problem.reason or "of it is there" in problem.reason, (cut, problem.reason)
+            told += 1
+    assert told

@@ -15,44 +15,12 @@ from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.embedders import open_embedder
 from imagescope_agent.services import open_embedder_of
-
-STRANGER = '''
-import numpy as np
-
-class Mean:
-    """Mean colour of an image; texts name a colour."""
-    dimension = 3
-    def __init__(self, place, device):
-        self.weights = f"mean-colour {place}"
-    def images(self, images):
-        return self._unit([np.asarray(image, dtype=np.float32).mean((0, 1)) + 1 for image in images])
-    def texts(self, texts):
-        return self._unit([[1 + 99 * (name in text) for name in ("red", "green", "blue")] for text in texts])
-    def _unit(self, rows):
-        rows = np.asarray(rows, dtype=np.float32).reshape(-1, 3)
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-def open_model(place, *, device=None):
-    return Mean(place, device)
-
-def open_nothing(place, *, device=None):
-    return place
-'''
-PROFILE = """
-embedder = "stranger_embedder:open_model:v1"
-[models.chat]
-mllm = "scripted"
-[roles]
-captioner = "chat"
-reasoner = "chat"
-verifier = "chat"
-judge = "chat"
-"""
+from tests.scripted_profile import MEAN_COLOUR, scripted_profile
 
 
 @pytest.fixture
 def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    (tmp_path / "stranger_embedder.py").write_text(STRANGER)
+    (tmp_path / "stranger_embedder.py").write_text(MEAN_COLOUR)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
     sys.modules.pop("stranger_embedder", None)
@@ -64,7 +32,7 @@ def test_a_package_from_outside_indexes_and_searches(stranger: Path) -> None:
     for name in ("red", "green", "blue"):
         Image.new("RGB", (32, 32), name).save(photos / f"{name}.png")
     profile = stranger / "own.toml"
-    profile.write_text(PROFILE)
+    profile.write_text(scripted_profile("stranger_embedder:open_model:v1"))
     index_folder(photos, profile=str(profile), progress=False)
     collection = FolderCollection.open(photos)
     embedder = open_embedder_of(load_profile(str(profile)))

@@ -12,7 +12,7 @@ from imagescope_agent import cli
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.images import scan
-from tests.retrieval.test_damage import PROFILE
+from tests.scripted_profile import scripted_profile
 
 KNOWN = (
     "@eaDir/a.jpg/SYNOFILE_THUMB_M.jpg", "#recycle/a.jpg", "lost+found/a.jpg", ".thumbnails/a.jpg", ".Trash-1000/a.jpg",
@@ -81,7 +81,7 @@ def test_the_index_keeps_the_patterns(
     tmp_path: Path, clip_folder: Path, draw: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     profile, folder = tmp_path / "fake.toml", tmp_path / "folder"
-    profile.write_text(PROFILE.format(embedder=str(clip_folder)))
+    profile.write_text(scripted_profile(clip_folder))
     for number, name in enumerate(("a.png", "b.png", "old/c.png", "old/d.png")):
         draw(folder / name, number)
 
@@ -97,3 +97,16 @@ def test_the_index_keeps_the_patterns(
     assert cli.main(["index", str(folder), "--profile", str(profile), "--exclude", "*"]) == 2
     assert "there is no image in" in capsys.readouterr().err
     assert indexed() == ["a.png", "b.png", "old/c.png", "old/d.png"]
+
+
+def test_folders_that_repeat_take_no_time(tmp_path: Path) -> None:
+    deep = "a/" * 60
+    files(tmp_path, f"{deep}x.png")
+    pattern = "a/" + "**/a/" * 40
+    assert ids(tmp_path, pattern + "b", "**/" + "*/**/" * 60 + "y") == [f"{deep}x.png"]
+    assert ids(tmp_path, "/" + "**/a/" * 40 + "**/x.png") == []
+
+
+def test_more_patterns_than_anybody_needs(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="too many"):
+        scan(tmp_path, exclude=["x"] * 100_000)

@@ -314,3 +314,77 @@ def test_a_png_with_texts_and_a_large_profile_keeps_its_colours(shown) -> None:
     large = profile(SRGB, order="bgr") + bytes(3_000_000)
     png = with_chunks(encoded(flat(RED), "PNG"), chunk(b"iCCP", b"a\0\0" + zlib.compress(large)))
     assert near(shown(png), (0, 0, 255))
+
+
+def tiff(values: np.ndarray, *, white_is_zero: bool) -> bytes:
+    """An uncompressed grey TIFF, little-endian, of one strip."""
+    kind = 3 if values.dtype.kind == "f" else 2 if values.dtype.kind == "i" else 1
+    tags = [(256, 3, values.shape[1]), (257, 3, values.shape[0]), (258, 3, 8 * values.itemsize), (259, 3, 1),
+            (262, 3, 0 if white_is_zero else 1), (273, 4, 8), (277, 3, 1), (278, 3, values.shape[0]),
+            (279, 4, values.nbytes), (339, 3, kind)]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, form, 1, value) for tag, form, value in tags)
+    data = values.tobytes()
+    return (
+        b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+    )
+
+
+@pytest.mark.parametrize("kind", ["u1", "<u2", "<f4"])
+def test_a_tiff_whose_zero_is_white(shown, kind: str) -> None:
+    ramp = np.linspace(0, {1: 255, 2: 65535, 4: 2**24}[np.dtype(kind).itemsize], 64).astype(kind)
+    values = np.tile(ramp, (16, 1))
+    black = np.asarray(shown(tiff(values, white_is_zero=False)))[8, :, 0].astype(int)
+    white = np.asarray(shown(tiff(values, white_is_zero=True)))[8, :, 0].astype(int)
+    assert black[0] < 8 and black[-1] > 247
+    np.testing.assert_allclose(white, 255 - black, atol=1)
+
+
+def grey_png(values: np.ndarray, bits: int, transparent: int | None) -> bytes:
+    """A grey PNG of any number of bits; rows are packed."""
+    height, width = values.shape
+    rows = []
+    for row in values:
+        if bits == 16:
+            packed = row.astype(">u2").tobytes()
+        else:
+            text = "".join(f"{value:0{bits}b}" for value in row)
+            packed = int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8), "big")
+        rows.append(b"\0" + packed)
+    parts = [chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0))]
+    parts += [] if transparent is None else [chunk(b"tRNS", struct.pack(">H", transparent))]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        [*parts, chunk(b"IDAT", zlib.compress(b"".join(rows))), chunk(b"IEND", b"")]
+    )
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_a_transparent_grey_of_a_png(shown, bits: int) -> None:
+    most = 2**bits - 1
+    values = np.zeros((16, 16), dtype=int)
+    values[:, 8:] = most
+    plain = np.asarray(shown(grey_png(values, bits, None)))[8, :, 0]
+    assert plain[2] == 0 and plain[12] == 255
+    dark = np.asarray(shown(grey_png(values, bits, 0)))[8, :, 0]
+    assert dark[2] != 0, "what was black is transparent"
+    assert dark[12] == 255, "what is white is drawn"
+    light = np.asarray(shown(grey_png(values, bits, most)))[8, :, 0]
+    assert light[2] == 0 and light[12] == 255
+    if bits == 16:
+        values[:, :8] = 1
+        near = np.asarray(shown(grey_png(values, bits, 0)))[8, :, 0]
+        assert near[2] == 0, "only that very sample is transparent"
+
+
+def test_a_transparent_colour_of_a_png_of_16_bits(shown) -> None:
+    red, blue = (65535, 0, 0), (0, 0, 65535)
+    row = b"\0" + b"".join(struct.pack(">HHH", *colour) for colour in [red] * 8 + [blue] * 8)
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        [
+            chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 16, 2, 0, 0, 0)),
+            chunk(b"tRNS", struct.pack(">HHH", *red)),
+            chunk(b"IDAT", zlib.compress(row * 16)),
+            chunk(b"IEND", b""),
+        ]
+    )
+    image = np.asarray(shown(data))
+    assert tuple(image[8, 12]) == (0, 0, 255) and tuple(image[8, 2]) == (255, 255, 255)

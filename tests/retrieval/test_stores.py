@@ -21,6 +21,7 @@ from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoreBackend
 from imagescope_agent.retrieval.spaces import add_space
 from imagescope_agent.retrieval.stores import STORES, open_store
 from imagescope_agent.services import open_services
+from tests.scripted_profile import MEAN_COLOUR, scripted_profile
 
 OLDER = Path(__file__).parents[1] / "older" / "index"
 IDS = tuple(f"{row:03d}.png" for row in range(40))
@@ -220,43 +221,20 @@ def open_backend(place):
 def open_nothing(place):
     return place
 """
-EMBEDDER = """
-import numpy as np
 
-class Mean:
-    dimension = 3
-    weights = "mean-colour"
-    def images(self, images):
-        return self._unit([np.asarray(image, dtype=np.float32).mean((0, 1)) + 1 for image in images])
-    def texts(self, texts):
-        return self._unit([[1 + 99 * (name in text) for name in ("red", "green", "blue")] for text in texts])
-    def _unit(self, rows):
-        rows = np.asarray(rows, dtype=np.float32).reshape(-1, 3)
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
-def open_model(place, *, device=None):
-    return Mean()
-"""
-PROFILE = """
-embedder = "stranger_embedder_of_stores:open_model"
-{store}
-[models.chat]
-mllm = "scripted"
-[roles]
-captioner = "chat"
-reasoner = "chat"
-verifier = "chat"
-judge = "chat"
-"""
+def own(store: str | None = None) -> str:
+    """A profile that names this store, or none."""
+    return scripted_profile("stranger_embedder_of_stores:open_model", store=store)
 
 
 @pytest.fixture
 def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "stranger_store.py").write_text(STRANGER)
-    (tmp_path / "stranger_embedder_of_stores.py").write_text(EMBEDDER)
-    (tmp_path / "npy.toml").write_text(PROFILE.format(store='store = "stranger_store:open_backend:v1"'))
-    (tmp_path / "faiss.toml").write_text(PROFILE.format(store='store = "faiss"'))
-    (tmp_path / "plain.toml").write_text(PROFILE.format(store=""))
+    (tmp_path / "stranger_embedder_of_stores.py").write_text(MEAN_COLOUR)
+    (tmp_path / "npy.toml").write_text(own("stranger_store:open_backend:v1"))
+    (tmp_path / "faiss.toml").write_text(own("faiss"))
+    (tmp_path / "plain.toml").write_text(own())
     (tmp_path / "photos").mkdir()
     for name in ("red", "green", "blue"):
         Image.new("RGB", (32, 32), name).save(tmp_path / "photos" / f"{name}.png")
@@ -294,12 +272,12 @@ def test_an_index_goes_to_another_store(stranger: Path) -> None:
     services = open_services(str(stranger / "npy.toml"), photos)
     query = services.embedder.texts(["blue"])
     found = services.collection.search(query, 0.3, 3)
-    report = index_folder(photos, profile=str(stranger / "npy.toml"), progress=False)
+    report = index_folder(photos, profile=str(stranger / "npy.toml"), change_profile=True, progress=False)
     assert report.new == 0 and not list(photos.rglob("*.faiss"))
     again = open_services(str(stranger / "npy.toml"), photos).collection.search(query, 0.3, 3)
     assert [name for name, _ in again] == [name for name, _ in found]
     np.testing.assert_allclose([s for _, s in again], [s for _, s in found], atol=1e-6)
-    index_folder(photos, profile=str(stranger / "plain.toml"), progress=False)
+    index_folder(photos, profile=str(stranger / "plain.toml"), change_profile=True, progress=False)
     assert {path.name: path.read_bytes() for path in photos.rglob("*.faiss")} == default
 
 
@@ -328,7 +306,7 @@ def test_an_index_names_no_code_that_its_user_has_not_named(stranger: Path) -> N
 def test_what_is_no_store_is_told(stranger: Path, spec: str, told: str) -> None:
     with pytest.raises(BadInput, match=told):
         open_store(spec)
-    (stranger / "bad.toml").write_text(PROFILE.format(store=f'store = "{spec}"'))
+    (stranger / "bad.toml").write_text(own(spec))
     with pytest.raises(BadInput, match=told):
         index_folder(stranger / "photos", profile=str(stranger / "bad.toml"), progress=False)
     assert not (stranger / "photos" / ".imagescope").exists()

@@ -15,22 +15,11 @@ from PIL import Image
 
 from imagescope_agent import cli
 from tests.conftest import PALETTE, ColourEmbedder
+from tests.scripted_profile import scripted_profile
 from tests.security.strangers import snapshot
 
 CODES = (0, 2, 3, 4, 130)
-PROFILE = """
-embedder = "colours"
-[models.fake]
-mllm = "scripted"
-reply = "No"
-[roles]
-captioner = "fake"
-reasoner = "fake"
-verifier = "fake"
-judge = "fake"
-[settings]
-top_k = 4
-"""
+PROFILE = scripted_profile("colours", settings="top_k = 4")
 
 
 def count(usual: int) -> int:

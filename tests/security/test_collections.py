@@ -22,6 +22,7 @@ from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.index_cache import IndexCache
 from imagescope_agent.retrieval.stores import tidy
 from imagescope_agent.services import profile_of
+from tests.scripted_profile import scripted_profile
 from tests.security.strangers import database, rewritten, snapshot, written_before
 
 PICKED = "was called"
@@ -133,26 +134,13 @@ def test_an_index_of_an_earlier_version_opens_and_ranks_as_before(world: Any) ->
     assert before.rankings == now.rankings and [h.scores for h in before] == [h.scores for h in now]
 
 
-PROFILE = """
-embedder = {embedder!r}
-[models.fake]
-mllm = "scripted"
-reply = "No"
-[roles]
-captioner = "fake"
-reasoner = "fake"
-verifier = "fake"
-judge = "fake"
-"""
-
-
 def test_the_profile_is_published_with_the_index_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tests.conftest import ColourEmbedder
 
-    monkeypatch.setattr("imagescope_agent.api.open_embedder_of", lambda profile: ColourEmbedder())
-    (tmp_path / "own.toml").write_text(PROFILE.format(embedder="hf-hub:x/y"))
+    monkeypatch.setattr("imagescope_agent.indexing.open_embedder_of", lambda profile: ColourEmbedder())
+    (tmp_path / "own.toml").write_text(scripted_profile("hf-hub:x/y"))
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (8, 8), "red").save(tmp_path / "photos" / "red.png")
     index_folder(tmp_path / "photos", profile=str(tmp_path / "own.toml"))

@@ -205,10 +205,11 @@ def test_a_cut_off_conversation_names_no_code(world: Any) -> None:
     with pytest.raises(BackendUnavailable):
         asyncio.run(talk(verifier=world.role("verifier", scorer=down)))
 
-    def named(content: dict[str, Any]) -> None:
-        content["settings"] = json.dumps({**json.loads(content["settings"]), "judge": "os:system"})
-
-    edit(world.collection.location / "chats.sqlite", named)
+    with database(world.collection.location / "chats.sqlite") as base:
+        ((text,),) = base.execute("select pending from imagescope_conversations").fetchall()
+        pending = json.loads(text)
+        pending["settings"] = json.dumps({**json.loads(pending["settings"]), "judge": "os:system"})
+        base.execute("update imagescope_conversations set pending = ?", (json.dumps(pending),))
     with pytest.raises(BadInput, match="name it yourself"):
         asyncio.run(talk())
 
@@ -236,7 +237,23 @@ def test_damaged_settings_of_a_kept_run_are_told(settings: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_kept_values_of_a_wrong_kind_are_told(world: Any) -> None:
+@pytest.mark.parametrize(
+    ("damage", "read_by"),
+    [
+        ("update imagescope_conversations set about = '[]'", ("list", "say")),
+        ("update imagescope_conversations set notes = '7'", ("list", "say")),
+        ("update imagescope_conversations set pending = '[[]]'", ("list", "say")),
+        ("update imagescope_conversations set turns = 'x'", ("list", "say")),
+        ("update imagescope_conversations set turns = 7", ("say",)),
+        ("update imagescope_turns set turn = x'92c0c0'", ("say",)),
+        ("update imagescope_turns set turn = 'text'", ("say",)),
+        ("update imagescope_turns set turn = kept", ("say",)),
+        ("update imagescope_turns set kept = x'789c'", ("say",)),
+        ("update imagescope_turns set kept = zeroblob(100)", ("say",)),
+        ("update imagescope_turns set verdicts = turn", ("say",)),
+    ],
+)
+def test_kept_values_of_a_wrong_kind_are_told(world: Any, damage: str, read_by: tuple[str, ...]) -> None:
     made(world)
     chats = world.collection.location / "chats.sqlite"
 
@@ -249,8 +266,8 @@ def test_kept_values_of_a_wrong_kind_are_told(world: Any) -> None:
     good = asyncio.run(read("list"))
     assert [row["thread"] for row in good] == ["mine"]
     with database(chats) as base:
-        base.execute("update checkpoints set checkpoint = x'92c0c0', metadata = cast(metadata as text)")
-    for what in ("list", "say"):
+        base.execute(damage)
+    for what in read_by:
         with pytest.raises(BadInput) as caught:
             asyncio.run(read(what))
         assert "\n" not in str(caught.value)

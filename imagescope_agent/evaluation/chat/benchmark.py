@@ -21,12 +21,12 @@ from imagescope_agent.evaluation.datasets.base import Benchmark
 from imagescope_agent.evaluation.evaluate import evaluate
 from imagescope_agent.evaluation.metrics import Floats
 from imagescope_agent.evaluation.reporting.tables import markdown_table
-from imagescope_agent.evaluation.run_store import PER_QUERY
+from imagescope_agent.evaluation.run_store import LARGEST, PER_QUERY, read_records
 from imagescope_agent.evaluation.significance import bootstrap_interval, holm, permutation_test
 from imagescope_agent.plots import line_plot
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
-from imagescope_agent.untrusted import parse_json
+from imagescope_agent.untrusted import parse_json, read_file
 
 CUTOFF = 10
 CONCURRENT_DIALOGS = 64  # at a time: the model decodes the replies of all of them in one batch
@@ -126,7 +126,7 @@ def _read_run(run: Path) -> dict[str, Any]:
     """The content of chat.json, and that of ranks.json under "ranks"."""
     try:
         found, ranks = (
-            parse_json((run / name).read_text(encoding="utf-8")) for name in ("chat.json", "ranks.json")
+            parse_json(read_file(run / name, LARGEST, follow=True)) for name in ("chat.json", "ranks.json")
         )
         return {**found, "failed": found["failed"], "ranks": ranks}
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -142,7 +142,7 @@ def _without_details(usage: Mapping[str, Any]) -> dict[str, float]:
 
 def read_ranks(run: Path, worst: int) -> Floats:
     """1-based ranks of the targets, (n_dialogs, n_rounds); a failed round counts as the worst rank."""
-    records = [parse_json(line) for line in (run / PER_QUERY).read_text(encoding="utf-8").splitlines()]
+    records = [record for _, record in read_records(run / PER_QUERY)]
     index: dict[str, int] = {}
     rows = [index.setdefault(record["group"], len(index)) for record in records]
     ranks = np.full((len(index), 1 + max(record["turn"] for record in records)), float(max(worst, 1)))
@@ -280,6 +280,9 @@ def _open(root: Path, profile: str) -> Services:
     from imagescope_agent.services import open_services
 
     index_folder(
-        root, profile=profile, only=frozenset(f"images/{path.name}" for path in (root / "images").glob("*"))
+        root,
+        profile=profile,
+        only=frozenset(f"images/{path.name}" for path in (root / "images").glob("*")),
+        change_profile=True,  # a measurement names its models
     )
     return open_services(profile, root)

@@ -64,7 +64,7 @@ class SessionAdapter:
             return unread.pop(query.turn)
 
     def _rounds_played(self, group: str) -> int:
-        return len(self._carried.get(group, {}).get("turns", []))
+        return int(self._carried.get(group, {}).get("turns", 0))
 
     async def _play_round(self, query: BenchmarkQuery) -> dict[str, Any]:
         """One turn on a new thread that starts from the carried state, so that a failed turn changes nothing."""
@@ -84,6 +84,4 @@ class SessionAdapter:
 
 
 def _carry_over(state: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in state.items() if name not in RANKED and name[0] != "_"}
-    kept["turns"] = [{**turn, "results": []} for turn in state["turns"]]
-    return overwrite(kept)
+    return overwrite({name: value for name, value in state.items() if name not in RANKED and name[0] != "_"})

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.errors import BadInput
+from imagescope_agent.evaluation.encodings import decoded
 from imagescope_agent.lab.scenes.conditions import NUMBERS, PLURALS, SETTING_PHRASE, Pattern, stands
 from imagescope_agent.lab.scenes.language import SETTING_WORDS, SIZE_WORDS, SYNONYMS, join
 from imagescope_agent.lab.scenes.world import COLOURS, KINDS, RELATIONS, SETTINGS, Scene, Thing
-from imagescope_agent.untrusted import parse_json
+from imagescope_agent.untrusted import parse_json, read_file
 
 SKIP = "skip"
 _KIND = {
@@ -194,6 +195,9 @@ class _QuestionParser:
         self.pattern, self.number, self.least = Pattern(), None, 0
 
 
+LARGEST = 2**30  # bytes of scenes.jsonl
+
+
 def read_scenes(root: Path) -> dict[str, Scene]:
     """The scene graphs of a drawn world by image.
 
@@ -202,10 +206,10 @@ def read_scenes(root: Path) -> dict[str, Scene]:
     """
     path = root / "scenes.jsonl"
     try:
-        return dict(_scenes(path.read_text(encoding="utf-8-sig").splitlines()))
+        return dict(_scenes(decoded(read_file(path, LARGEST, follow=True)).splitlines()))
     except FileNotFoundError:
         raise BadInput(f"{path}: missing; draw the world anew with `imagescope scenes make`") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"{path}: malformed ({error}); draw the world anew") from error
 
 

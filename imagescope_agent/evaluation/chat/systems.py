@@ -15,9 +15,14 @@ from typing import Any, Protocol
 from langgraph.checkpoint.memory import InMemorySaver
 
 from imagescope_agent.chat import Chats, Session
-from imagescope_agent.errors import ImageScopeError
+from imagescope_agent.errors import BadInput, ImageScopeError
 from imagescope_agent.evaluation.chat.simulated_user import SimulatedUser, read_scenes
-from imagescope_agent.evaluation.datasets.annotations import read_jsonl, require_field, require_strings
+from imagescope_agent.evaluation.datasets.annotations import (
+    read_id,
+    read_jsonl,
+    require_field,
+    require_strings,
+)
 from imagescope_agent.evaluation.datasets.base import BenchmarkQuery
 from imagescope_agent.evaluation.runner import SystemAnswer
 from imagescope_agent.lab.scenes.world import Scene
@@ -61,11 +66,11 @@ def read_dialogs(root: Path) -> dict[str, DrawnDialog]:
     dialogs = {}
     for number, record in read_jsonl(path):
         place = f"{path}, line {number}"
-        name = str(require_field(record, "qid", (str, int), place))
-        scene = scenes[require_field(record, "target", str, place)]
-        dialogs[name] = DrawnDialog(
-            name=name, rounds=tuple(require_strings(record, "dialog", place)), scene=scene
-        )
+        name, target = read_id(record, "qid", place), require_field(record, "target", str, place)
+        if target not in scenes:
+            raise BadInput(f"{place}: the image {target!r} does not exist")
+        rounds = tuple(require_strings(record, "dialog", place))
+        dialogs[name] = DrawnDialog(name=name, rounds=rounds, scene=scenes[target])
     return dialogs
 
 
@@ -135,7 +140,7 @@ class SessionPlayer:
         await self.chats.delete(session.thread)
 
     async def _answer(self, session: Session, notes: Sequence[Any], usage: Sequence[Any]) -> SystemAnswer:
-        state = await session.state()
+        state = session.last
         return system_answer(state["ranking"], self.full_ranking(state), notes, usage)
 
 

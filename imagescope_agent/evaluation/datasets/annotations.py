@@ -10,18 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.errors import BadInput
+from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.evaluation.encodings import decoded
+from imagescope_agent.untrusted import parse_json, read_file
+
+LARGEST = 2**30  # bytes of an annotation file
+LONGEST_ID = 200  # characters
+_SURROGATE = re.compile(r"\\u[dD][89abAB]|\\u[dD][c-fC-F]")  # as JSON escapes it, paired or not
 
 
 def read_text(path: Path) -> str:
     """The file's text.
 
     Raises:
-        BadInput: it is missing, unreadable, or neither UTF-8 nor UTF-16 with its mark.
+        BadInput: it is missing, no regular file, unreadable, or neither UTF-8 nor UTF-16 with its mark.
     """
     try:
-        return decoded(path.read_bytes())
+        return decoded(read_file(path, LARGEST, follow=True))
     except FileNotFoundError:
         raise BadInput(
             f"{path}: missing; `imagescope eval DATASET --root DIR --check` says where to obtain it"
@@ -41,7 +46,7 @@ def read_json(path: Path) -> Any:
     """
     text = read_text(path)
     try:
-        return json.loads(text, **_STRICT)
+        return _parsed(text)
     except json.JSONDecodeError as error:
         raise BadInput(
             f"{path}, line {error.lineno}: not valid JSON ({error.msg}); the file may be cut off"
@@ -49,7 +54,7 @@ def read_json(path: Path) -> Any:
     except _NotStrict as error:
         line = _line_of_error(text, error)
         raise BadInput(f"{path}, line {line}: {error}; obtain the file again") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadInput(f"{path}, line 1: not valid JSON ({error}); obtain the file again") from None
 
 
@@ -64,8 +69,10 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
+            record = _parsed(line)
+        except _NotStrict as error:
+            raise BadInput(f"{path}, line {number}: {error}; mend that line") from None
+        except ValueError:
             raise BadInput(f"{path}, line {number}: not valid JSON; the line may be cut off") from None
         if not isinstance(record, dict):
             raise BadInput(f"{path}, line {number}: expected a JSON object, not {type(record).__name__}")
@@ -171,6 +178,21 @@ def require_field(record: dict[str, Any], key: str, kind: type | tuple[type, ...
     return value
 
 
+def read_id(record: dict[str, Any], key: str, place: object) -> str:
+    """`record[key]` as an id: a text or a whole number.
+
+    Raises:
+        BadInput: the field is missing, empty, too long, or of another type.
+    """
+    found = str(require_field(record, key, (str, int), place)) if record.get(key) is not True else ""
+    if isinstance(record[key], bool) or not found.strip() or len(found) > LONGEST_ID:
+        raise BadInput(
+            f"{place}: the field {key!r} is {shorten(repr(record[key]), 40)}; "
+            f"give a text of at most {LONGEST_ID} characters, or a whole number"
+        )
+    return found
+
+
 def require_strings(
     record: dict[str, Any], key: str, place: object, *, length: int | None = None
 ) -> list[str]:
@@ -198,6 +220,25 @@ def require_unique(ids: Iterable[tuple[object, str]]) -> None:
         if name in seen:
             raise BadInput(f"{place}: the id {name!r} occurs twice")
         seen.add(name)
+
+
+def _parsed(text: str) -> Any:
+    """What JSON says, where every reader would understand the same.
+
+    Raises:
+        _NotStrict: it has a key twice, a number that is none, or half of a character.
+        ValueError: it is no JSON, or too deep.
+    """
+    value = parse_json(text, **_STRICT)
+    if _SURROGATE.search(text):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = f"\\u{ord(error.object[error.start]):04x}"
+            raise _NotStrict(
+                f"{half} is half of a character", re.compile(re.escape(half), re.IGNORECASE)
+            ) from None
+    return value
 
 
 class _NotStrict(ValueError):

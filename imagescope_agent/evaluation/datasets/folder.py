@@ -23,6 +23,7 @@ from unicodedata import normalize
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.datasets.annotations import (
+    read_id,
     read_jsonl,
     require_field,
     require_strings,
@@ -122,7 +123,7 @@ def _queries(path: Path, images: Mapping[str, str]) -> Iterator[BenchmarkQuery]:
             _captions(record, number, place) if "captions" in record else _asked(record, number, place)
         ):
             query = _spelled(query, images, forms)
-            for image in (*query.relevant, *([query.reference] if query.reference else [])):
+            for image in (*query.relevant, *([] if query.reference is None else [query.reference])):
                 if image not in images:
                     raise BadInput(f"{place}: the image {image!r} is not in the folder")
             if not said(query.text):
@@ -158,9 +159,9 @@ def _asked(record: dict[str, Any], line: int, place: str) -> Iterator[BenchmarkQ
     if not relevant or reference in relevant:
         raise BadInput(f"{place}: a query needs at least one relevant image, and none may be its reference")
     yield BenchmarkQuery(
-        qid=str(record.get("qid", line)),
+        qid=str(line) if record.get("qid") is None else read_id(record, "qid", place),
         text=require_field(record, "query", str, place),
         reference=reference,
         relevant=tuple(dict.fromkeys(relevant)),
-        subsets=(str(record["kind"]),) if record.get("kind") else (),
+        subsets=() if record.get("kind") in (None, "") else (read_id(record, "kind", place),),
     )

@@ -19,6 +19,7 @@ from typing import Any
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.datasets.annotations import (
+    read_id,
     read_jsonl,
     require_field,
     require_strings,
@@ -118,7 +119,8 @@ def _queries(path: Path, images: Mapping[str, str]) -> Iterator[BenchmarkQuery]:
     seen: list[tuple[object, str]] = []
     for number, record in read_jsonl(path):
         place = f"{path}, line {number}"
-        seen.append((place, str(require_field(record, "qid", (str, int), place))))
+        record["qid"] = read_id(record, "qid", place)
+        seen.append((place, record["qid"]))
         make = _dialog if path.name == "chat.jsonl" else _query
         for query in make(record, path.stem, place):
             for image in (*query.relevant, *([query.reference] if query.reference else [])):
@@ -134,7 +136,7 @@ def _query(record: dict[str, Any], kind: str, place: str) -> Iterator[BenchmarkQ
     if not targets or reference in targets:
         raise BadInput(f"{place}: a query needs at least one target, and none may be its reference")
     yield BenchmarkQuery(
-        qid=str(record["qid"]),
+        qid=record["qid"],
         text=require_field(record, "text", str, place),
         reference=reference,
         relevant=tuple(targets),
@@ -152,7 +154,7 @@ def _dialog(record: dict[str, Any], kind: str, place: str) -> Iterator[Benchmark
             relevant=(target,),
             target=target,
             subsets=(kind, f"round {turn}"),
-            group=str(record["qid"]),
+            group=record["qid"],
             turn=turn,
             said=dialog[turn],
         )

@@ -14,6 +14,7 @@ from imagescope_agent.evaluation import aggregate, trec
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
 from imagescope_agent.evaluation.reporting import report, tables
 from imagescope_agent.evaluation.run_store import METRICS
+from imagescope_agent.records import sum_by_name
 from imagescope_agent.versions import installed_versions
 
 #: Keys of run.json that metrics.json repeats.
@@ -112,19 +113,12 @@ def table_of(
 
 def mean_usage(usages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Means per answered query of numbers and of dicts of numbers (calls by role, seconds by step)."""
-    count = max(1, len(usages))
-    totals: dict[str, Any] = {}
-    for usage in usages:
-        for key, value in usage.items():
-            if isinstance(value, Mapping):
-                inner = totals.setdefault(key, {})
-                for name, number in value.items():
-                    inner[name] = inner.get(name, 0) + number
-            elif isinstance(value, int | float):
-                totals[key] = totals.get(key, 0) + value
-    return {
-        key: {name: number / count for name, number in total.items()}
-        if isinstance(total, dict)
-        else total / count
-        for key, total in totals.items()
-    }
+    means: dict[str, Any] = {}
+    for key in dict.fromkeys(key for usage in usages for key in usage):
+        values = [usage[key] for usage in usages if key in usage]
+        if isinstance(values[0], Mapping):
+            sums = sum_by_name(item for value in values for item in value.items())
+            means[key] = {name: total / len(usages) for name, total in sums.items()}
+        elif isinstance(values[0], int | float):
+            means[key] = sum(values) / len(usages)
+    return means

@@ -62,7 +62,7 @@ def latex(metrics: Mapping[str, Any]) -> str:
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, text_columns: int = 1) -> str:
     """A Markdown table; the first columns are text, the others are numbers."""
-    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in (head, *rows)]
+    cells = [[str(cell).replace("|", "\\|").replace("\n", "\\n") for cell in row] for row in (head, *rows)]
     rule = ["---"] * text_columns + ["---:"] * (len(head) - text_columns)
     return "\n".join("| " + " | ".join(row) + " |" for row in (cells[0], rule, *cells[1:])) + "\n"
 

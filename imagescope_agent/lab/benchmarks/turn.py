@@ -14,6 +14,7 @@ from langgraph.types import Overwrite
 
 from imagescope_agent.api import index_folder
 from imagescope_agent.chat import Chats, Session
+from imagescope_agent.chat.turn_runner import run_config
 from imagescope_agent.evaluation.chat.simulated_user import SimulatedUser
 from imagescope_agent.evaluation.chat.systems import DrawnDialog, read_dialogs
 from imagescope_agent.lab.benchmarks.machine import machine, peak_memory
@@ -21,6 +22,7 @@ from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.records import total_usage
 from imagescope_agent.services import Services, open_services
 from imagescope_agent.settings import Settings
+from imagescope_agent.state import overwrite
 
 BEFORE_VERIFY = ("describe", "understand", "fold", "retrieve", "predicates")  # steps that need no verdict
 COUNTED = ("calls", "prompt_tokens", "completion_tokens", "image_prefills", "seconds")
@@ -107,20 +109,19 @@ async def _run_dialog(
         question = turn["question"]
         message = user.answer(question["text"]) if question is not None else next(rounds)
         turn = await session.say(message)
-        afresh, repeated = await _verify_without_verdicts(chats, session)
+        repeated = await _verify_without_verdicts(chats, session)
         costs["follow_up"].append(_cost(turn["usage"]))
-        costs["afresh"].append(_cost(repeated))
-        same.append(await _ranking(session) == await _ranking(afresh))
-        await chats.delete(afresh.thread)
+        costs["afresh"].append(_cost(repeated["usage"]))
+        same.append(session.last["ranking"] == repeated["ranking"])
     await chats.delete(session.thread)
 
 
-async def _verify_without_verdicts(chats: Chats, session: Session) -> tuple[Session, list[Any]]:
-    """A branch that verifies the last turn's candidates without any known verdict, and the turn's usage."""
-    state, afresh = await session.state(), await session.branch()
+async def _verify_without_verdicts(chats: Chats, session: Session) -> dict[str, Any]:
+    """The state after the last turn's candidates are verified once more without any known verdict."""
+    state, turns, config = session.last, await session.turns(), run_config(chats.store, "afresh")
     before = [entry for entry in state["usage"] if entry["step"] in BEFORE_VERIFY]
-    question = state["turns"][-2]["question"]
     cleared = {
+        **overwrite(state),
         "verdicts": Overwrite({}),
         "matches": {},
         "reflections": 0,
@@ -128,13 +129,15 @@ async def _verify_without_verdicts(chats: Chats, session: Session) -> tuple[Sess
         "ranking": [],
         "notes": Overwrite([]),
         "usage": Overwrite(before),
-        "turns": state["turns"][:-1],
-        "question": question,
+        "turns": len(turns) - 1,
+        "turn": turns[-2],
+        "question": turns[-2]["question"],
         "asked": [each for each in state["asked"] if not _asks(state, each)],
     }
-    config = await chats.store.graph.aupdate_state(afresh.config(), cleared, as_node="predicates")
-    repeated = await chats.store.graph.ainvoke(None, config, context=chats.store.settings)
-    return afresh, list(repeated["usage"])
+    await chats.store.graph.aupdate_state(config, cleared, as_node="predicates")
+    repeated: dict[str, Any] = await chats.store.graph.ainvoke(None, config, context=chats.store.settings)
+    await chats.store.saver.adelete_thread(chats.store.key("afresh"))
+    return repeated
 
 
 def _asks(state: Any, predicate: str) -> bool:
@@ -142,10 +145,6 @@ def _asks(state: Any, predicate: str) -> bool:
     return state["question"] is not None and state["question"]["text"] == state["wordings"].get(
         predicate, predicate
     )
-
-
-async def _ranking(session: Session) -> list[str]:
-    return list((await session.state())["ranking"])
 
 
 def _cost(usage: Sequence[Any]) -> dict[str, float]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import wraps
 from random import Random
 from statistics import median
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 import torch
 
 from imagescope_agent.errors import BadInput
+from imagescope_agent.lab.benchmarks.forward_counts import ForwardCounts, counting
 from imagescope_agent.lab.benchmarks.machine import describe_machine, machine, peak_memory
 from imagescope_agent.lab.benchmarks.random_model import flops_per_token, matmul_flops, random_chat
 from imagescope_agent.lab.scenes.draw import draw
@@ -39,16 +38,6 @@ COLUMNS = (
     "agreement",
 )
 _BATCH = 16  # requests of one plain batch
-
-
-@dataclass(kw_only=True)
-class ForwardCounts:
-    """Forward passes of the language model, their tokens, and images and patches of the vision tower."""
-
-    forwards: int = 0
-    tokens: int = 0
-    image_prefills: int = 0
-    patches: int = 0
 
 
 @dataclass(kw_only=True)
@@ -196,42 +185,12 @@ def _repeat(chat: TransformersChat, variants: dict[str, Variant], repeats: int) 
 
 def _measure(chat: TransformersChat, variant: Variant) -> None:
     variant.prepare()
-    with _counting(chat.engine().checkpoint) as counts:
+    with counting(chat.engine().checkpoint) as counts:
         wall, cpu = time.perf_counter(), time.process_time()
         variant.verdicts = variant.answer()
         variant.seconds.append(time.perf_counter() - wall)
         variant.cpu.append(time.process_time() - cpu)
     variant.counts = counts
-
-
-@contextmanager
-def _counting(checkpoint: Checkpoint) -> Iterator[ForwardCounts]:
-    """Count what passes through the language model and the vision tower, whichever way they are called."""
-    counts = ForwardCounts()
-    inner = checkpoint.model.model
-    plain = getattr(inner, "get_image_features", None)
-
-    def forward(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
-        counts.forwards += 1
-        counts.tokens += int(kwargs["inputs_embeds"].shape[0] * kwargs["inputs_embeds"].shape[1])
-
-    @wraps(plain or forward)  # transformers reads its signature
-    def see(*args: Any, **kwargs: Any) -> Any:
-        made = plain(*args, **kwargs)  # type: ignore[misc]
-        pooled = getattr(made, "pooler_output", made)
-        counts.image_prefills += len(pooled)
-        counts.patches += len(args[0] if args else kwargs["pixel_values"])
-        return made
-
-    handle = checkpoint.language_model.register_forward_pre_hook(forward, with_kwargs=True)
-    if plain is not None:
-        inner.get_image_features = see
-    try:
-        yield counts
-    finally:
-        handle.remove()
-        if plain is not None:
-            del inner.get_image_features
 
 
 def _figures(checkpoint: Checkpoint, variants: dict[str, Variant]) -> dict[str, Any]:

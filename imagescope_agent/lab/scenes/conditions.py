@@ -82,37 +82,34 @@ class Condition(Protocol):
 
 
 @dataclass(frozen=True)
-class Exists:
-    """At least one thing matches."""
+class _OfPattern:
+    """A condition whose question asks whether some thing matches."""
 
     pattern: Pattern
+
+    def words(self) -> str:
+        return self.pattern.words()
+
+    def question(self) -> str:
+        return f"Is there {self.words()}?"
+
+
+class Exists(_OfPattern):
+    """At least one thing matches."""
+
     expected = "Yes"
 
     def holds(self, scene: Scene) -> bool:
         return bool(self.pattern.among(scene))
 
-    def words(self) -> str:
-        return self.pattern.words()
 
-    def question(self) -> str:
-        return f"Is there {self.words()}?"
-
-
-@dataclass(frozen=True)
-class Absent:
+class Absent(_OfPattern):
     """No thing matches; its question asks whether one exists, and the expected answer is No."""
 
-    pattern: Pattern
     expected = "No"
 
     def holds(self, scene: Scene) -> bool:
         return not self.pattern.among(scene)
-
-    def words(self) -> str:
-        return self.pattern.words()
-
-    def question(self) -> str:
-        return f"Is there {self.words()}?"
 
 
 @dataclass(frozen=True)
@@ -158,37 +155,34 @@ class Related:
 
 
 @dataclass(frozen=True)
-class InSetting:
-    """The scene has this setting."""
+class _OfSetting:
+    """A condition whose question asks whether the scene has a setting."""
 
     name: str
+
+    def words(self) -> str:
+        return f"the scene {SETTING_PHRASE[self.name]}"
+
+    def question(self) -> str:
+        return f"Is {self.words()}?"
+
+
+class InSetting(_OfSetting):
+    """The scene has this setting."""
+
     expected = "Yes"
 
     def holds(self, scene: Scene) -> bool:
         return scene.setting == self.name
 
-    def words(self) -> str:
-        return f"the scene {SETTING_PHRASE[self.name]}"
 
-    def question(self) -> str:
-        return f"Is {self.words()}?"
-
-
-@dataclass(frozen=True)
-class NotInSetting:
+class NotInSetting(_OfSetting):
     """The scene has another setting; its question asks for this one, and the expected answer is No."""
 
-    name: str
     expected = "No"
 
     def holds(self, scene: Scene) -> bool:
         return scene.setting != self.name
-
-    def words(self) -> str:
-        return f"the scene {SETTING_PHRASE[self.name]}"
-
-    def question(self) -> str:
-        return f"Is {self.words()}?"
 
 
 def stands(first: Thing, relation: str, second: Thing) -> bool:

@@ -48,9 +48,8 @@ def make_world(out: Path, seed: int, count: int) -> None:
 
 def _composed_groups(rng: Random, count: int) -> _Dataset:
     """Scenes in random order, and pairs (index of the reference, composed query), the five kinds in turn."""
-    wanted = min(
-        max(_LEAST, round(_SHARE * count)), 3 * count // 8
-    )  # a group of three queries takes seven images
+    # a group of three queries takes seven images
+    wanted = min(max(_LEAST, round(_SHARE * count)), 3 * count // 8)
     scenes: list[Scene] = []
     queries: list[tuple[int, SceneQuery]] = []
     while len(queries) < wanted:

@@ -129,9 +129,8 @@ def _relation(scene: Scene, wanted: bool, rng: Random) -> SceneQuestion | None:
 
 
 def _count(scene: Scene, wanted: bool, rng: Random) -> SceneQuestion | None:
-    candidates = dict.fromkeys(
-        _random_pattern(scene, rng) for _ in range(4)
-    )  # a set's order differs between processes
+    # no set: its order differs between processes
+    candidates = dict.fromkeys(_random_pattern(scene, rng) for _ in range(4))
     many = [pattern for pattern in candidates if len(pattern.among(scene)) > 1]
     pattern = (
         rng.choice(many)

@@ -36,7 +36,7 @@ CHAT_TEMPLATE = (
 )
 
 
-def train_mini_acts(
+def train_mini_acts(  # the loop of the training reads as one
     work: Path, target: Path, *, steps: int = STEPS, time_limit: float | None = None, peak_lr: float = PEAK_LR
 ) -> bool:
     """Train the classifier; resumes from the checkpoint in the working folder.

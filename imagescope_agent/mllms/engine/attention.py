@@ -25,7 +25,7 @@ from imagescope_agent.mllms.engine.prefix_batching import forward_rows, pack
 from imagescope_agent.mllms.engine.recovery import does_not_fit
 from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
 from imagescope_agent.mllms.protocols import Attention
-from imagescope_agent.records import total_usage
+from imagescope_agent.records import Usage
 
 KERNEL = "imagescope_recording"
 _CURRENT = threading.local()
@@ -84,14 +84,14 @@ def read_attention(checkpoint: Checkpoint, backend: Backend, conversation: Conve
         raise does_not_fit("question") from error
     if not recorder.layers:
         raise unreadable
-    usage = {
-        "calls": 1,
-        "prompt_tokens": len(prompt.ids),
-        "image_prefills": len(prepared.encoded),
-        "seconds": time.perf_counter() - start,
-    }
+    usage = Usage(
+        calls=1,
+        prompt_tokens=len(prompt.ids),
+        image_prefills=len(prepared.encoded),
+        seconds=time.perf_counter() - start,
+    )
     images = [each.tolist() for each in recorder.total.cpu().split(sizes)]
-    return Attention(pictures=images, usage=total_usage([usage]))
+    return Attention(pictures=images, usage={**usage.to_dict()})
 
 
 @contextmanager

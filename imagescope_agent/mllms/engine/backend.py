@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from imagescope_agent.errors import RequestRefused
 from imagescope_agent.mllms.engine.conversation import Conversation
@@ -33,40 +33,41 @@ class Backend(ABC):
         return []
 
     @abstractmethod
-    def score(self, jobs: list[Job], conversations: list[Conversation]) -> None:
+    def score(self, jobs: list[Job]) -> None:
         """Label probabilities for all jobs."""
 
     @abstractmethod
-    def admit(self, jobs: list[Job], conversations: list[Conversation]) -> list[Job]:
+    def admit(self, jobs: list[Job]) -> list[Job]:
         """Start decoding replies, whose schemas compile; returns the jobs to be queued again."""
 
     def step(self) -> list[Job]:
         """Decode the next token of the running replies; returns the jobs to be queued again."""
         return []
 
-    @abstractmethod
-    def abort(self, jobs: list[Job]) -> None:
+    def abort(self, jobs: list[Job]) -> None:  # noqa: B027 - nothing is left running
         """Drop the running replies if these failed jobs are among them."""
 
-    @abstractmethod
-    def count_tokens(self, conversations: list[Conversation]) -> list[int]:
-        """Length of each prompt with its images, 0 where it will be refused; nothing passes the model."""
+    def clear_caches(self) -> None:  # noqa: B027 - there are none
+        """Empty the caches in memory."""
 
     @abstractmethod
     def stats(self) -> EngineStats:
         """Work done so far."""
 
     @abstractmethod
-    def clear_caches(self) -> None:
-        """Empty the caches in memory."""
+    def count_tokens(self, conversation: Conversation) -> int:
+        """Length of the prompt with its images; nothing passes the model.
 
+        Raises:
+            RequestRefused: an image cannot be decoded, or the model takes no such conversation.
+        """
 
-def count_valid(count: Callable[[Conversation], int], conversations: Sequence[Conversation]) -> list[int]:
-    """Length of each prompt, 0 where it will be refused and so costs nothing."""
-    counts = []
-    for conversation in conversations:
-        try:
-            counts.append(count(conversation))
-        except RequestRefused:
-            counts.append(0)
-    return counts
+    def count_valid(self, conversations: Sequence[Conversation]) -> list[int]:
+        """Length of each prompt, 0 where it will be refused and so costs nothing."""
+        counts = []
+        for conversation in conversations:
+            try:
+                counts.append(self.count_tokens(conversation))
+            except RequestRefused:
+                counts.append(0)
+        return counts

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -20,13 +17,18 @@ from transformers import (
     AutoTokenizer,
 )
 
-from imagescope_agent.errors import BackendUnavailable, Misconfigured, RequestRefused, UnusableModel, shorten
-from imagescope_agent.mllms.engine.chat_template import images_then_text, transcript, turn_text
+from imagescope_agent.errors import RequestRefused, UnusableModel, shorten
+from imagescope_agent.mllms.engine.chat_template import (
+    control_tokens,
+    images_then_text,
+    to_chat,
+    transcript,
+    turn_text,
+)
+from imagescope_agent.mllms.engine.checkpoint_files import hash_folder, locate
 from imagescope_agent.mllms.engine.config import ModelConfig
-from imagescope_agent.mllms.engine.conversation import refuse_on_error
-
-_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
-_CODE = ("*.py",)
+from imagescope_agent.mllms.engine.conversation import Conversation, refuse_on_error
+from imagescope_agent.mllms.engine.progress import without_progress_bars
 
 
 @dataclass(kw_only=True)
@@ -96,6 +98,24 @@ class Checkpoint:
                 f"{tokens} tokens were asked, more than the model's {self.context}; ask something shorter"
             )
 
+    @cached_property
+    def control_tokens(self) -> list[str]:
+        """Of the tokenizer, see `chat_template.control_tokens`."""
+        return control_tokens(self.tokenizer)
+
+    def prompt_inputs(self, conversations: Sequence[Conversation]) -> Any:
+        """`apply_template` for conversations; control tokens inside their texts are escaped.
+
+        Raises:
+            RequestRefused: an image cannot be decoded; or as `apply_template`.
+        """
+        images = [[image.pixels() for image in each.images] for each in conversations]
+        chats = [
+            to_chat(each.turns, pixels, self.control_tokens)
+            for each, pixels in zip(conversations, images, strict=True)
+        ]
+        return self.apply_template(chats, images)
+
     def apply_template(self, chats: list[Any], images: list[list[Any]]) -> Any:
         """Model inputs of some chats by the checkpoint's own processor, left-padded.
 
@@ -163,6 +183,7 @@ def open_checkpoint(config: ModelConfig, *, random: bool = False) -> Checkpoint:
         raise UnusableModel(f"cannot load the model {config.checkpoint!r}: {problem}") from error
 
 
+@without_progress_bars()
 def _load(
     config: ModelConfig, folder: Path, device: torch.device, dtype: torch.dtype, *, random: bool
 ) -> Checkpoint:
@@ -181,67 +202,16 @@ def _load(
             model = models.from_config(hf_config, **loading)
     else:
         model = models.from_pretrained(folder, config=hf_config, use_safetensors=True, **options, **loading)
-    model = model.to(device).eval()
     return Checkpoint(
         config=config,
         folder=folder,
-        model=model,
+        model=model.to(device).eval(),
         processor=processor,
         device=device,
         dtype=dtype,
         has_vision=has_vision,
         stop_ids=_stop_ids(model, tokenizer),
     )
-
-
-def locate(config: ModelConfig) -> Path:
-    """The folder that holds the checkpoint, downloading it from the hub when it is not a folder.
-
-    Raises:
-        UnusableModel: neither a folder with a config.json nor a hub id.
-        Misconfigured: the hub refuses it, or cannot be reached.
-        BackendUnavailable: the hub is busy, or the download failed.
-    """
-    folder = Path(config.checkpoint).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise UnusableModel(
-                f"{config.checkpoint!r} holds no config.json; name a Hugging Face model folder"
-            )
-        return folder
-    if folder.is_absolute() or config.checkpoint.startswith((".", "~")) or config.checkpoint.count("/") != 1:
-        raise UnusableModel(f"there is no model folder {config.checkpoint!r}; name a folder or a hub id")
-    try:
-        patterns = [*_FILES, *(_CODE if config.trust_remote_code else ())]
-        return Path(snapshot_download(config.checkpoint, revision=config.revision, allow_patterns=patterns))
-    except LocalEntryNotFoundError as error:
-        raise Misconfigured(
-            f"the model {config.checkpoint!r} is not on this machine and the hub cannot be reached; "
-            "download it first, or choose another profile"
-        ) from error
-    except HFValidationError as error:
-        raise UnusableModel(f"{config.checkpoint!r} is no hub id; name a folder or a hub id") from error
-    except HfHubHTTPError as error:
-        transient = error.response.status_code in (408, 429) or error.response.status_code >= 500
-        raise (BackendUnavailable if transient else Misconfigured)(
-            f"the hub does not give the model {config.checkpoint!r}: {shorten(str(error), 120)}; "
-            "check its id and revision, and for a gated one accept its terms and set HF_TOKEN"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise BackendUnavailable(
-            f"cannot fetch the model {config.checkpoint!r}: {shorten(str(error), 160)}; "
-            "check its id and revision, and that this machine has room for it"
-        ) from error
-
-
-def hash_folder(folder: Path) -> str:
-    """SHA-256 over the names and contents of a checkpoint's files, 16 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for path in sorted({path for pattern in _FILES for path in folder.glob(pattern)}):
-        digest.update(path.name.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:16]
 
 
 def pick_device(name: str) -> torch.device:

@@ -90,6 +90,9 @@ class Conversation:
         return tuple(image.key for image in self.images)
 
 
+EMPTY = Conversation((), ())
+
+
 class MessageParser:
     """Parses messages; an image that occurs many times in one batch is hashed once."""
 

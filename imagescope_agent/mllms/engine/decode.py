@@ -107,11 +107,8 @@ class Decoder:
         valid = np.zeros((len(prompts), length), dtype=bool)
         for row, prompt in enumerate(prompts):
             start = length - len(prompt.ids)
-            ids[row, start:], positions[:, row, start:], valid[row, start:] = (
-                prompt.ids,
-                prompt.positions,
-                True,
-            )
+            ids[row, start:], positions[:, row, start:] = prompt.ids, prompt.positions
+            valid[row, start:] = True
         mask = self._runner.tensor(valid)
         hidden = self._runner.hidden(
             self._runner.tensor(ids),
@@ -170,15 +167,13 @@ class Decoder:
         if job.on_text is None and not job.stop:
             return None
         text = self._text(reply.ids)
-        found = [index for stop in job.stop if (index := text.find(stop)) >= 0]
-        cut = text[: min(found)] if found else None
+        cut = job.cut(text)
         if job.on_text is not None:
             shown = text if cut is None else cut
-            if not (last or found):
+            if not last and cut is None:
                 # hold back what may be the beginning of a stop text or part of a character
-                shown = shown[: len(shown) - max((len(stop) - 1 for stop in job.stop), default=0)].rstrip(
-                    "\ufffd"
-                )
+                held = max((len(stop) - 1 for stop in job.stop), default=0)
+                shown = shown[: len(shown) - held].rstrip("\ufffd")
             if len(shown) > job.streamed:
                 job.on_text(shown[job.streamed :])
                 job.streamed = len(shown)

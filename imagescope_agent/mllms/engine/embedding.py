@@ -11,7 +11,7 @@ from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.conversation import Conversation
 from imagescope_agent.mllms.engine.shared_prefix_backend import SharedPrefixBackend
 from imagescope_agent.mllms.protocols import Embedding
-from imagescope_agent.records import total_usage
+from imagescope_agent.records import Usage
 
 
 def embed_conversations(
@@ -35,10 +35,10 @@ def embed_conversations(
     for _, (hidden, answers) in backend.forward(rows, prepared.features):
         for vector, indices in zip(hidden.float().tolist(), answers, strict=True):
             vectors.update((index, vector) for index in indices)
-    usage = {
-        "calls": len(prompts),
-        "prompt_tokens": sum(row.length for row in rows),
-        "image_prefills": len(prepared.encoded),
-        "seconds": time.perf_counter() - start,
-    }
-    return Embedding(vectors=[vectors[index] for index in range(len(prompts))], usage=total_usage([usage]))
+    usage = Usage(
+        calls=len(prompts),
+        prompt_tokens=sum(row.length for row in rows),
+        image_prefills=len(prepared.encoded),
+        seconds=time.perf_counter() - start,
+    )
+    return Embedding(vectors=[vectors[index] for index in range(len(prompts))], usage={**usage.to_dict()})

@@ -156,28 +156,26 @@ class Engine:
         except BaseException as error:  # noqa: BLE001 - the caller would wait for ever
             task.future.set_exception(error)
 
-    def _parse(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Conversation]]:
-        """The jobs whose messages and schemas can be used, and their conversations."""
+    def _parse(self, jobs: Sequence[Job]) -> list[Job]:
+        """The jobs whose messages and schemas can be used, with their conversations."""
         parser = MessageParser()
         valid: list[Job] = []
-        conversations: list[Conversation] = []
         for job in jobs:
             try:
-                conversation = parser.parse(job.messages)
+                job.conversation = parser.parse(job.messages)
                 if job.schema is not None:
                     self.backend.grammars.compile(job.schema)
             except BadInput as error:
                 job.future.set_exception(error)
             else:
                 valid.append(job)
-                conversations.append(conversation)
-        return valid, conversations
+        return valid
 
     def _score(self, jobs: list[Job]) -> None:
-        self.backend.score(*self._parse(jobs))
+        self.backend.score(self._parse(jobs))
 
     def _admit(self, jobs: list[Job]) -> None:
-        self._queue.put(self.backend.admit(*self._parse(jobs)))
+        self._queue.put(self.backend.admit(self._parse(jobs)))
 
     def _step(self, jobs: list[Job]) -> None:
         self._queue.put(self.backend.step())

@@ -10,17 +10,13 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 from typing_extensions import override
 
-from imagescope_agent.mllms.engine.backend import Backend, count_valid
-from imagescope_agent.mllms.engine.chat_template import control_tokens, to_chat
+from imagescope_agent.mllms.engine.backend import Backend
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint, to_device
 from imagescope_agent.mllms.engine.config import EngineConfig
 from imagescope_agent.mllms.engine.conversation import Conversation
 from imagescope_agent.mllms.engine.recovery import out_of_memory_note, prepare_valid, run_splitting
 from imagescope_agent.mllms.engine.request_queue import EngineStats, GenerateOutput, Job, ScoreOutput
 from imagescope_agent.mllms.engine.structured_output import GrammarCache, GrammarMask
-
-#: Jobs with their conversations.
-Batch = list[tuple[Job, Conversation]]
 
 
 class GenerateBackend(Backend):
@@ -29,7 +25,6 @@ class GenerateBackend(Backend):
     def __init__(self, checkpoint: Checkpoint, grammars: GrammarCache, config: EngineConfig) -> None:
         self._checkpoint = checkpoint
         self.grammars = grammars
-        self._control_tokens = control_tokens(checkpoint.tokenizer)
         self._rows = config.rows
         self._forwards = self._prefills = 0
         self._unshared = {
@@ -50,31 +45,20 @@ class GenerateBackend(Backend):
         return self._rows
 
     @override
-    def count_tokens(self, conversations: list[Conversation]) -> list[int]:
-        def count(conversation: Conversation) -> int:
-            return int(self._apply_template([conversation])["input_ids"].shape[1])
-
-        return count_valid(count, conversations)
+    def count_tokens(self, conversation: Conversation) -> int:
+        return int(self._checkpoint.prompt_inputs([conversation])["input_ids"].shape[1])
 
     @override
     def stats(self) -> EngineStats:
         return EngineStats(forwards=self._forwards, tokens=0, image_prefills=self._prefills)
 
     @override
-    def abort(self, jobs: list[Job]) -> None:
-        pass  # nothing is left running
+    def score(self, jobs: list[Job]) -> None:
+        self._serve(self.score_batch, jobs, (self._unshared,))
 
     @override
-    def clear_caches(self) -> None:
-        pass  # there are none
-
-    @override
-    def score(self, jobs: list[Job], conversations: list[Conversation]) -> None:
-        self._serve(self.score_batch, jobs, conversations, (self._unshared,))
-
-    @override
-    def admit(self, jobs: list[Job], conversations: list[Conversation]) -> list[Job]:
-        self._serve(self.generate_batch, jobs, conversations, ())  # to the end: nothing is left running
+    def admit(self, jobs: list[Job]) -> list[Job]:
+        self._serve(self.generate_batch, jobs, ())  # to the end: nothing is left running
         return []
 
     def score_batch(self, jobs: Sequence[Job], inputs: dict[str, torch.Tensor]) -> list[ScoreOutput]:
@@ -125,31 +109,23 @@ class GenerateBackend(Backend):
         Raises:
             RequestRefused: an image cannot be decoded, or the processor does not take a conversation.
         """
-        inputs = self._apply_template(conversations)
+        inputs = self._checkpoint.prompt_inputs(conversations)
         self._checkpoint.check_length(inputs["input_ids"].shape[1])
         return to_device(self._checkpoint, inputs)
-
-    def _apply_template(self, conversations: Sequence[Conversation]) -> Any:
-        images = [[image.pixels() for image in each.images] for each in conversations]
-        chats = [
-            to_chat(each.turns, pixels, self._control_tokens)
-            for each, pixels in zip(conversations, images, strict=True)
-        ]
-        return self._checkpoint.apply_template(chats, images)
 
     def _output(self, job: Job, row: list[int], length: int) -> GenerateOutput:
         ends = [index for index, token in enumerate(row) if token in self._checkpoint.stop_ids]
         stop = min([*ends, len(row)])
         ids = row[: min(stop, job.max_tokens)]
         text = str(self._checkpoint.tokenizer.decode(ids, skip_special_tokens=True))
-        found = [index for each in job.stop if (index := text.find(each)) >= 0]
-        text = text[: min(found)] if found else text
+        cut = job.cut(text)
+        text = text if cut is None else cut
         if job.on_text is not None and text:
             job.on_text(text)
         ended = bool(ends and stop < job.max_tokens)
         return GenerateOutput(
             text=text,
-            finish_reason="stop" if ended or found else "length",
+            finish_reason="stop" if ended or cut is not None else "length",
             prompt_tokens=length,
             completion_tokens=len(ids) + ended,
             image_prefills=0,
@@ -159,33 +135,29 @@ class GenerateBackend(Backend):
         self,
         serve: Callable[[Sequence[Job], dict[str, torch.Tensor]], Sequence[Any]],
         jobs: list[Job],
-        conversations: list[Conversation],
         notes: tuple[dict[str, str], ...],
     ) -> None:
-        def run(batch: Batch) -> None:
-            valid, inputs = prepare_valid(
-                [job for job, _ in batch], [each for _, each in batch], self.inputs, key=lambda each: each
-            )
+        def run(batch: list[Job]) -> None:
+            valid, inputs = prepare_valid(batch, self.inputs, key=lambda each: each)
             if inputs is None:
                 return
-            images = {id(job): len(each.images) for job, each in batch}
             outputs = serve(valid, inputs)
             self._forwards += 1
-            self._prefills += sum(images[id(job)] for job in valid)
             for job, output in zip(valid, outputs, strict=True):
-                job.future.set_result(replace(output, image_prefills=images[id(job)], notes=notes))
+                images = len(job.conversation.images)
+                self._prefills += images
+                job.future.set_result(replace(output, image_prefills=images, notes=notes))
 
-        def shrink(batch: Batch) -> None:
+        def shrink(batch: list[Job]) -> None:
             nonlocal notes
             self._rows = len(batch) // 2
             notes = (*notes, out_of_memory_note(f"batches now hold {self._rows} requests"))
 
-        batches = [list(zip(jobs, conversations, strict=True))] if jobs else []
-        for _ in run_splitting(batches, run, split=_halves, on_split=shrink, unit="question"):
+        for _ in run_splitting([jobs] if jobs else [], run, split=_halves, on_split=shrink, unit="question"):
             pass
 
 
-def _halves(batch: Batch) -> list[Batch]:
+def _halves(batch: list[Job]) -> list[list[Job]]:
     middle = len(batch) // 2
     return [batch[:middle], batch[middle:]] if middle else []
 

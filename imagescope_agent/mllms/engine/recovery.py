@@ -63,7 +63,6 @@ def out_of_memory_note(consequence: str) -> dict[str, str]:
 
 def prepare_valid(
     jobs: Sequence[Job],
-    conversations: Sequence[Conversation],
     prepare: Callable[[Sequence[Conversation]], _Output],
     *,
     key: Callable[[Conversation], Hashable],
@@ -71,8 +70,7 @@ def prepare_valid(
     """Prepare a batch; where that is refused, without the jobs that are to blame, whose futures get the error.
 
     Args:
-        jobs: of the conversations.
-        conversations: to prepare.
+        jobs: whose conversations.
         prepare: a batch of conversations, or raises BadInput.
         key: conversations with the same key are refused together, and tried once.
 
@@ -80,22 +78,22 @@ def prepare_valid(
         The jobs that are left, and what `prepare` returned for them; None without any.
     """
     try:
-        return list(jobs), prepare(conversations) if jobs else None
+        return list(jobs), prepare([job.conversation for job in jobs]) if jobs else None
     except BadInput as error:
         if len(jobs) == 1:
             jobs[0].future.set_exception(error)
             return [], None
     errors: dict[Hashable, BadInput | None] = {}
-    valid: list[tuple[Job, Conversation]] = []
-    for job, conversation in zip(jobs, conversations, strict=True):
-        name = key(conversation)
+    valid: list[Job] = []
+    for job in jobs:
+        name = key(job.conversation)
         if name not in errors:
-            errors[name] = _error_of(prepare, conversation)
+            errors[name] = _error_of(prepare, job.conversation)
         if (error_of := errors[name]) is None:
-            valid.append((job, conversation))
+            valid.append(job)
         else:
             job.future.set_exception(error_of)
-    return [job for job, _ in valid], prepare([each for _, each in valid]) if valid else None
+    return valid, prepare([job.conversation for job in valid]) if valid else None
 
 
 def _error_of(

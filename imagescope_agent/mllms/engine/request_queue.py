@@ -11,6 +11,8 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
+from imagescope_agent.mllms.engine.conversation import EMPTY, Conversation
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOutput:
@@ -57,6 +59,7 @@ class Job:
         on_text: called on the engine thread with each new piece of the reply.
         streamed: characters passed to `on_text` so far.
         notes: fallbacks so far.
+        conversation: the parsed messages; set by the engine thread.
         future: of a `ScoreOutput` or a `GenerateOutput`.
     """
 
@@ -69,7 +72,13 @@ class Job:
     on_text: Callable[[str], None] | None = None
     streamed: int = 0
     notes: tuple[dict[str, str], ...] = ()
+    conversation: Conversation = EMPTY
     future: Future[Any] = field(default_factory=Future)
+
+    def cut(self, text: str) -> str | None:
+        """The text before the first of its stop texts, None where there is none."""
+        found = [index for stop in self.stop if (index := text.find(stop)) >= 0]
+        return text[: min(found)] if found else None
 
 
 @dataclass(kw_only=True, eq=False)

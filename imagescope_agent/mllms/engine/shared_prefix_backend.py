@@ -9,7 +9,7 @@ import torch
 from typing_extensions import override
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.engine.backend import Backend, count_valid
+from imagescope_agent.mllms.engine.backend import Backend
 from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderOutput
 from imagescope_agent.mllms.engine.cache.prefix_cache import PrefixCache, fill
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
@@ -78,8 +78,8 @@ class SharedPrefixBackend(Backend):
         )
 
     @override
-    def count_tokens(self, conversations: list[Conversation]) -> list[int]:
-        return count_valid(self.family.count_tokens, conversations)
+    def count_tokens(self, conversation: Conversation) -> int:
+        return self.family.count_tokens(conversation)
 
     @override
     def abort(self, jobs: list[Job]) -> None:
@@ -93,8 +93,8 @@ class SharedPrefixBackend(Backend):
             self._prefixes.clear()
 
     @override
-    def score(self, jobs: list[Job], conversations: list[Conversation]) -> None:
-        requests, features, prefills = self._prepare(jobs, conversations)
+    def score(self, jobs: list[Job]) -> None:
+        requests, features, prefills = self._prepare(jobs)
         rows = self.pack([prompt for _, prompt in requests])
         if self._prefixes:
             self._prefixes.look_up(rows)
@@ -176,8 +176,8 @@ class SharedPrefixBackend(Backend):
                         requests[index][0].future.set_result(output)
 
     @override
-    def admit(self, jobs: list[Job], conversations: list[Conversation]) -> list[Job]:
-        requests, features, prefills = self._prepare(jobs, conversations)
+    def admit(self, jobs: list[Job]) -> list[Job]:
+        requests, features, prefills = self._prepare(jobs)
         if not requests:
             return []
         replies = [
@@ -219,12 +219,10 @@ class SharedPrefixBackend(Backend):
         return jobs
 
     def _prepare(
-        self, jobs: Sequence[Job], conversations: Sequence[Conversation]
+        self, jobs: Sequence[Job]
     ) -> tuple[list[tuple[Job, Prompt]], Mapping[str, EncoderOutput], list[int]]:
         """The valid jobs with their prompts, the image features, and how many images were encoded for each job."""
-        valid, prepared = prepare_valid(
-            jobs, conversations, self.family.prepare, key=lambda each: each.image_keys
-        )
+        valid, prepared = prepare_valid(jobs, self.family.prepare, key=lambda each: each.image_keys)
         requests: list[tuple[Job, Prompt]] = []
         prefills: list[int] = []
         batch = prepared or PreparedBatch(prompts=(), features={}, encoded=frozenset())

@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import random
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,37 +17,40 @@ from typing import Any
 import httpx
 
 from imagescope_agent.errors import (
-    BackendUnavailable,
+    Exhausted,
     Misconfigured,
     RequestRefused,
+    ServerFails,
     UnreadableReply,
     shorten,
 )
 from imagescope_agent.mllms.openai.address import Address
+from imagescope_agent.mllms.openai.rate_limit import Gate, retry_after
 from imagescope_agent.mllms.openai.responses import error_of, written
 
 _AGAIN = frozenset({408, 409, 425, 429})  # and every 5xx
 _MOVED = frozenset({301, 302, 303, 307, 308})
-_FAILS = frozenset({500, 501})  # said of a request that the server cannot serve, too
 _HOPS = 5
 _LONGEST_WAIT = 30.0
+_ALL_WAITS = 60.0  # seconds that a request is held back in all by a server that is asked too much
+# 429 of what no waiting mends
+_SPENT = re.compile(r"insufficient[ _]?(?:quota|funds|credit|balance)|out of credits?|credit balance", re.I)
+_TOO_LARGE = re.compile(r"too (?:large|long|big)|request size|reduce the (?:length|size|number)", re.I)
 _LONGEST_INTEGER = 18  # digits; what is longer counts nothing, and Python refuses to read thousands of them
 
 
-class ServerFails(BackendUnavailable):
-    """Every attempt ended in HTTP 500: the server is there, and what it was asked may be the reason."""
-
-
 class Denied(Misconfigured):
-    """HTTP 403 or 404: mostly the key or the model, with some servers the content of one request."""
+    """HTTP 402 to 405: mostly the key or the model, with some servers the content of one request."""
 
 
 class _Again(Exception):
     """An attempt that failed in a way that passes."""
 
-    def __init__(self, problem: str, wait: float = 0.0, status: int | None = None) -> None:
+    def __init__(
+        self, problem: str, wait: float = 0.0, status: int | None = None, *, slow: bool = False
+    ) -> None:
         super().__init__(problem)
-        self.wait, self.status = wait, status
+        self.wait, self.status, self.slow = wait, status, slow
 
 
 @dataclass(kw_only=True)
@@ -54,7 +58,7 @@ class _Door:
     """Connections of one event loop, and how many requests use them."""
 
     client: httpx.AsyncClient
-    gate: asyncio.Semaphore
+    gate: Gate
     requests: int = 0
 
 
@@ -79,17 +83,21 @@ class Server:
         self._pause = pause
         self._doors: dict[asyncio.AbstractEventLoop, _Door] = {}
 
-    async def ask(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def ask(self, body: Mapping[str, Any], *, attempts: int | None = None) -> dict[str, Any]:
         """The server's answer to a chat completion.
+
+        Args:
+            body: the request.
+            attempts: how often it is sent; None for as often as usual.
 
         Raises:
             RequestRefused: it refuses this request.
             UnreadableReply: it answers something else than a JSON object.
-            ServerFails: HTTP 500 at all attempts.
+            ServerFails: HTTP 5xx at all attempts.
             Misconfigured: it refuses the key, the model or the address.
-            BackendUnavailable: no answer after all attempts.
+            Exhausted: no answer after all attempts, or none within `patience`.
         """
-        answer = await self._send("POST", "/chat/completions", body)
+        answer = await self._send("POST", "/chat/completions", body, attempts or self._attempts)
         if not isinstance(answer, dict):
             raise UnreadableReply(
                 "the server's answer is no chat completion", reply=self._shown(repr(answer))
@@ -110,7 +118,7 @@ class Server:
             BackendUnavailable: it does not answer.
         """
         try:
-            answer = await self._send("GET", "/models", None)
+            answer = await self._send("GET", "/models", None, self._attempts)
         except (RequestRefused, UnreadableReply):
             answer = None
         listed = answer.get("data") if isinstance(answer, dict) else None
@@ -132,7 +140,7 @@ class Server:
         if loop not in self._doors:
             patience = httpx.Timeout(self._patience, connect=10.0)
             client = httpx.AsyncClient(headers=self.address.headers, timeout=patience, verify=_certificates())
-            self._doors[loop] = _Door(client=client, gate=asyncio.Semaphore(self._concurrency))
+            self._doors[loop] = _Door(client=client, gate=Gate(self._concurrency))
         door = self._doors[loop]
         door.requests += 1
         try:
@@ -143,20 +151,29 @@ class Server:
                 del self._doors[loop]
                 await asyncio.shield(door.client.aclose())
 
-    async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
-        failed = _Again("never sent")
+    async def _send(self, method: str, path: str, body: Mapping[str, Any] | None, attempts: int) -> Any:
+        """The answer; being asked to wait is no attempt, but all waits together are bounded."""
+        sent = counted = 0
+        waited = 0.0
         async with self._door() as door:
-            for attempt in range(self._attempts):
+            while True:
                 try:
                     return await self._once(door, method, path, body)
                 except _Again as again:
                     failed = again
-                wait = max(self._pause * 2**attempt * random.uniform(0.75, 1.25), failed.wait)
-                if attempt + 1 < self._attempts:
-                    await asyncio.sleep(min(wait, _LONGEST_WAIT))
-        kind = ServerFails if failed.status in _FAILS else BackendUnavailable
+                held = failed.status == 429 and sent < 2 * self._attempts
+                wait = min(self._pause * 2**sent, _LONGEST_WAIT) * random.uniform(0.75, 1.25)
+                wait = max(wait, failed.wait)
+                sent, counted = sent + 1, counted + (not held)
+                if failed.slow or counted >= attempts or waited + wait > _ALL_WAITS:
+                    break
+                waited += wait
+                if held:
+                    door.gate.hold(wait)
+                await asyncio.sleep(wait)
+        kind = ServerFails if (failed.status or 0) >= 500 else Exhausted
         raise kind(
-            f"the server {self.address.url} does not answer ({failed}, tried {self._attempts} times); "
+            f"the server {self.address.url} does not answer ({failed}, tried {sent} times); "
             "see that it runs, then start again: finished work is kept"
         )
 
@@ -168,11 +185,17 @@ class Server:
                 )
         except (httpx.TransportError, TimeoutError) as error:
             told = shorten(self.address.hide(str(error)), 80)
-            raise _Again(told or type(error).__name__) from error
+            slow = isinstance(error, TimeoutError | httpx.ReadTimeout | httpx.WriteTimeout)
+            raise _Again(told or type(error).__name__, slow=slow) from error
         except httpx.DecodingError as error:
             raise UnreadableReply("the server's answer is badly compressed") from error
         if not response.is_success:
             self._refuse(response.status_code, response.text, response)
+        if response.status_code == 202:
+            raise _Again(
+                f"HTTP 202: {self._shown(response.text)}",
+                _wait(response),
+            )
         answer = self._json(response)
         if (problem := error_of(answer)) is not None:
             self._refuse(problem.status, problem.text, response)
@@ -195,21 +218,48 @@ class Server:
         try:
             return json.loads(response.content, parse_int=_integer)
         except json.JSONDecodeError as error:
-            raise _Again("an answer that is not JSON") from error
+            raise self._not_json(response) from error
         except (ValueError, RecursionError) as error:  # not UTF-8, or nested beyond reason
             raise UnreadableReply(
                 "the server's answer is no JSON in UTF-8", reply=self._shown(response.text)
             ) from error
 
+    def _not_json(self, response: httpx.Response) -> Exception:
+        """What an answer means that is not JSON: a page of a wrong address, a stream nobody asked for, a cut one."""
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        begins = response.text.lstrip()[:200].lower()
+        if kind in ("text/html", "application/xhtml+xml") or begins.startswith(("<!doctype", "<html")):
+            return Denied(
+                f"the server {self.address.url} answers with a page of {kind or 'HTML'}, as a wrong address does; "
+                "set IMAGESCOPE_ENDPOINT to its /v1"
+            )
+        if "stream" in kind or "ndjson" in kind or "jsonl" in kind or begins.startswith(("data:", "event:")):
+            return UnreadableReply(
+                f"the server answers with a stream ({kind or 'no content type'}) where one JSON object is asked for",
+                reply=self._shown(response.text),
+            )
+        return _Again(f"an answer that is not JSON but {kind or 'of no content type'}")
+
     def _refuse(self, status: int, text: str, response: httpx.Response) -> None:
         """Raise what the status means."""
         url, told = self.address.url, self._shown(text)
+        if status in (403, 429) and _SPENT.search(f"{text} {response.text[:2000]}"):
+            raise Misconfigured(
+                f"the server {url} has no credit left for this key (HTTP {status}: {told}); mend the account, "
+                "or set IMAGESCOPE_ENDPOINT_KEY to another"
+            )
+        if status == 429 and _TOO_LARGE.search(text):
+            raise RequestRefused(
+                f"the server {url} refuses the request (HTTP 429: {told}); ask for less at once"
+            )
         if status in _AGAIN or status >= 500:
             raise _Again(
-                f"HTTP {status}" + (f": {shorten(told, 80)}" if told else ""), _retry_after(response), status
+                f"HTTP {status}" + (f": {shorten(told, 80)}" if told else ""),
+                _wait(response),
+                status,
             )
         if status == 401 or status == 402:
-            raise Misconfigured(
+            raise (Denied if status == 402 else Misconfigured)(
                 f"the server {url} refuses the key (HTTP {status}: {told}); set IMAGESCOPE_ENDPOINT_KEY"
             )
         if status == 403:
@@ -242,8 +292,5 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= _LONGEST_INTEGER else math.inf
 
 
-def _retry_after(response: httpx.Response) -> float:
-    try:
-        return max(0.0, float(response.headers.get("retry-after", 0)))
-    except ValueError:
-        return 0.0  # a date: the pause of our own will do
+def _wait(response: httpx.Response) -> float:
+    return retry_after(response.headers.get("retry-after", ""))

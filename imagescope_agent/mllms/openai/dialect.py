@@ -14,7 +14,7 @@ TOP_LOGPROBS = (20, 10, 5, 2, 0)
 LEVELS: dict[str, tuple[Any, ...]] = {
     "top_logprobs": TOP_LOGPROBS,
     "schema": ("full", "bare", "none"),
-    "shortest": (1, 16),
+    "shortest": (1, 16, 256),
     "limit": ("max_tokens", "max_completion_tokens", ""),
     "temperature": (True, False),
     "seed": (True, False),
@@ -35,7 +35,20 @@ _WORDS = {
         "strict",
     ),
     "limit": ("max_tokens", "max_completion_tokens", "max_new_tokens"),
-    "shortest": ("minimum", "at least", "below"),
+    "shortest": (
+        "minimum",
+        "at least",
+        "below",
+        "greater",
+        "higher",
+        "increase",
+        "too small",
+        "too low",
+        "too short",
+        ">=",
+        "finish the message",
+        "limit was reached",
+    ),
     "temperature": ("temperature", "sampling"),
     "seed": ("seed",),
     "stop": ("stop",),
@@ -47,7 +60,7 @@ class Question:
     """What a server is asked, whatever its dialect.
 
     Attributes:
-        messages: of `outgoing.wire_messages`.
+        messages: of `messages.wire_messages`.
         limit: tokens of the reply.
         weigh: whether the probabilities of the first token are wanted.
         format: the `response_format` that holds the reply to a schema; None for free text.
@@ -148,9 +161,7 @@ class Dialect:
         if not self.limit:
             found.append("the server refuses max_tokens; its replies are as long as it likes")
         if question.limit < self.shortest:
-            found.append(
-                f"the server refuses replies of {question.limit} tokens; {self.shortest} are allowed"
-            )
+            found.append(f"the server refuses shorter replies: {self.shortest} are allowed")
         if not self.temperature:
             found.append("the server refuses temperature 0; its replies may differ from time to time")
         return found + [

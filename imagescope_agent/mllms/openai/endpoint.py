@@ -16,9 +16,10 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, model_validator
 
-from imagescope_agent.errors import BackendUnavailable, RequestRefused, UnreadableReply
+from imagescope_agent.errors import BackendUnavailable, RequestFailed, RequestRefused, UnreadableReply
+from imagescope_agent.mllms.liveness import answer_of
 from imagescope_agent.mllms.openai.address import Address, split_login
-from imagescope_agent.mllms.openai.connection import Server, ServerFails
+from imagescope_agent.mllms.openai.connection import Server
 from imagescope_agent.mllms.openai.dialect import TOP_LOGPROBS, Dialect, Question
 from imagescope_agent.mllms.openai.messages import pictures_in, wire_messages
 from imagescope_agent.mllms.openai.negotiation import Negotiator
@@ -43,7 +44,7 @@ _LARGER = 4  # times the limit under which a reply that was cut off is asked for
 class Endpoint(BaseChatModel):
     """Asks a server; what it refuses or silently ignores is found out, remembered and noted.
 
-    Control tokens in what is asked (<|im_end|> and the like) are broken up by a space: see `outgoing.plain`.
+    Control tokens in what is asked (<|im_end|> and the like) are broken up by a space: see `messages.plain`.
 
     Attributes:
         url: of the server's /v1; IMAGESCOPE_ENDPOINT by default. User and password in it go to `login`.
@@ -169,7 +170,7 @@ class Endpoint(BaseChatModel):
         A choice that the server does not weigh gets what the others leave over, at most the least of them.
 
         Raises:
-            UnusableLabels: the server gives no logprobs, or the choices begin alike.
+            UnusableLabels: the server gives no logprobs, the choices begin alike, or no reply begins with one.
             BackendUnavailable: it does not answer.
         """
         if not (await self.powers()).logprobs:
@@ -181,6 +182,8 @@ class Endpoint(BaseChatModel):
         if answers and not any(first_token_weights(answer) for answer, _ in answers.values()):
             raise UnusableLabels("the server gives no logprobs for these questions")
         rows = {row: first_token_probabilities(answer, choices) for row, (answer, _) in answers.items()}
+        if rows and not any(rows.values()):
+            raise UnusableLabels("the server's first token is none of the answers")
         remarks = dict.fromkeys(remark for _, remarks in answers.values() for remark in remarks)
         notes = [_note("fallback", remark) for remark in remarks]
         if unheard := sum(row is None for row in rows.values()):
@@ -193,14 +196,15 @@ class Endpoint(BaseChatModel):
             usage=_usage([answer for answer, _ in answers.values()], len(messages), start),
             notes=notes,
             refused={row: str(each) for row, each in enumerate(outcomes) if isinstance(each, Exception)},
+            failed=frozenset(row for row, each in enumerate(outcomes) if isinstance(each, RequestFailed)),
         )
 
     async def _ask_all(
         self, messages: Sequence[Sequence[BaseMessage]]
     ) -> list[tuple[dict[str, Any], list[str]] | Exception]:
-        """All answers, or why there is none; when the server fails for good the others are called off.
+        """All answers, or why there is none; when the server answers nothing at all the others are called off.
 
-        HTTP 500 is of the request where other requests were answered.
+        A request that is not answered fails alone where the server answers others.
         """
         negotiator = await self.negotiator()
         asking = [asyncio.ensure_future(self._weighed(negotiator, each)) for each in messages]
@@ -210,20 +214,20 @@ class Endpoint(BaseChatModel):
             for each in asking:
                 each.cancel()
             await asyncio.gather(*asking, return_exceptions=True)
-        failed = next((each for each in outcomes if isinstance(each, ServerFails)), None)
-        if failed is not None and all(isinstance(each, Exception) for each in outcomes):
-            raise failed
         return outcomes
 
     async def _weighed(
         self, negotiator: Negotiator, messages: Sequence[BaseMessage]
     ) -> tuple[dict[str, Any], list[str]] | Exception:
-        try:
+        async def ask() -> tuple[dict[str, Any], list[str]]:
             answer, remarks = await negotiator.asked(_question(messages, 1, weigh=True))
             written(answer)
-        except (RequestRefused, UnreadableReply, ServerFails) as error:
+            return answer, remarks
+
+        try:
+            return await answer_of(self, ask)
+        except (RequestRefused, UnreadableReply) as error:
             return error
-        return answer, remarks
 
     def _generate(
         self,
@@ -256,9 +260,8 @@ class Endpoint(BaseChatModel):
             options=options,
         )
         reading = Reading(negotiator, whole=kwargs.get("response_format") is not None)
-        reply = await reading.read(
-            question, larger=0 if kwargs.get("max_tokens") else _LARGER * question.limit
-        )
+        larger = 0 if kwargs.get("max_tokens") else _LARGER * question.limit
+        reply = await reading.read(question, larger=larger)
         notes += [_note("fallback", detail) for detail in reading.remarks]
         message = AIMessage(
             content=reply.text,

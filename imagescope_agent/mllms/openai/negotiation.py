@@ -10,21 +10,23 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from PIL import Image
 
-from imagescope_agent.errors import RequestRefused, UnreadableReply
-from imagescope_agent.mllms.openai.connection import Denied, ServerFails
+from imagescope_agent.errors import RequestRefused, ServerFails, UnreadableReply, shorten
+from imagescope_agent.mllms.liveness import SMALL_TALK
+from imagescope_agent.mllms.openai.connection import Denied
 from imagescope_agent.mllms.openai.dialect import Dialect, Question
 from imagescope_agent.mllms.protocols import UnusableLabels
 
-SMALL_TALK = "Say Yes."
 _SHORT = 16  # tokens of a reply to small talk, for models that go on and on
+_TWICE = 2  # attempts of a request that only finds something out
 _ROUNDS = 4  # times that one request is sent again under what was learnt
 
 #: What may be said of one request, not of the server.
@@ -32,6 +34,14 @@ _REFUSALS = (RequestRefused, ServerFails, Denied)
 
 
 _PLAINEST = Dialect(limit="", temperature=False)
+
+
+class Sender(Protocol):
+    """Sends a request (`connection.Server.ask`)."""
+
+    async def __call__(self, body: Mapping[str, Any], *, attempts: int | None = None) -> dict[str, Any]:
+        """The server's answer."""
+        ...
 
 
 class Negotiator:
@@ -43,12 +53,11 @@ class Negotiator:
         wanted: the dialect to begin with.
     """
 
-    def __init__(
-        self, ask: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]], model: str, wanted: Dialect
-    ) -> None:
+    def __init__(self, ask: Sender, model: str, wanted: Dialect) -> None:
         self._ask, self._model, self.wanted = ask, model, wanted
         self.dialect = wanted
         self.pictures: int | None = None  # the most that a request may hold; None while no limit was met
+        self._unseen = ""  # what the server says against pictures
         self._proven: set[str] = set()
         self._seen = 0  # the most pictures that an answered request held
         self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Lock]] = (
@@ -106,7 +115,7 @@ class Negotiator:
             raise RequestRefused(
                 f"the server takes {most} a request, not {question.pictures}"
                 if self.pictures
-                else "the server does not see pictures; name a model that does for this role"
+                else f"the server does not see pictures{self._unseen}; name a model that does for this role"
             )
 
     async def _learnt(self, question: Question, error: Exception) -> bool:
@@ -114,7 +123,7 @@ class Negotiator:
         dialect = self.dialect
         if self.pictures is not None and question.pictures > self.pictures:
             return True
-        if not isinstance(error, RequestRefused) and not await self._greets():
+        if not isinstance(error, RequestRefused) and not await self.greets():
             raise error  # it refuses everybody
         if dialect.shape(question) in self._proven:
             return False
@@ -132,6 +141,7 @@ class Negotiator:
             if isinstance(error, ServerFails) and await self._refusal(dialect, unseen) is not None:
                 return False  # it fails without the pictures, too
             self.pictures = await self._most(alike, dialect)
+            self._unseen = f" ({shorten(_sentence(str(error)), 160)})"
             return True
         for probe in (words, alike) if question.pictures else (words,):
             if (softened := await self._softened(probe, refusal)) is not None:
@@ -139,7 +149,7 @@ class Negotiator:
                 return True
         return False
 
-    async def _greets(self) -> bool:
+    async def greets(self) -> bool:
         """Whether the smallest question is answered, if need be without any option."""
         if await self._refusal(self.dialect, greeting()) is None:
             return True
@@ -180,12 +190,19 @@ class Negotiator:
     async def _refusal(self, dialect: Dialect, question: Question) -> Exception | None:
         """What the server has against the question; None when it takes it, whatever it answers."""
         try:
-            await self._ask(dialect.body(self._model, question))
+            await self._ask(dialect.body(self._model, question), attempts=_TWICE)
         except UnreadableReply:
             return None
         except _REFUSALS as error:
             return error
         return None
+
+
+def _sentence(refusal: str) -> str:
+    """What the server said, out of the message that is made of it."""
+    return re.sub(
+        r"^the server \S+ (?:refuses the request|does not answer) \(|; (?:mend|see) .*$", "", refusal
+    )
 
 
 def _own(error: Exception) -> Exception:

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from imagescope_agent.errors import BackendUnavailable, BadInput, Misconfigured, UnreadableReply, shorten
+from imagescope_agent.errors import (
+    BackendUnavailable,
+    BadInput,
+    Misconfigured,
+    ServerFails,
+    UnreadableReply,
+    shorten,
+)
 from imagescope_agent.mllms.openai.connection import Server
 from imagescope_agent.mllms.openai.dialect import Question
 from imagescope_agent.mllms.openai.negotiation import Negotiator, greeting
@@ -89,4 +96,8 @@ async def _permitted(negotiator: Negotiator, question: Question) -> dict[str, An
         answer, _ = await negotiator.asked(question)
     except (BadInput, UnreadableReply, UnusableLabels):
         return {}  # a server that refuses the option does not have the power
+    except ServerFails:
+        if not await negotiator.greets():
+            raise
+        return {}
     return answer

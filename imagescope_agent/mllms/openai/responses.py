@@ -70,7 +70,9 @@ def error_of(answer: Any) -> ServerError | None:
     for holder in (answer, choice if isinstance(choice, dict) else {}):
         if error := holder.get("error"):
             return ServerError(status=_status(error), text=_told(error))
-    if "choices" not in answer and (answer.get("object") == "error" or _code(answer) is not None):
+    if isinstance(told := answer.get("base_resp"), dict) and told.get("status_code"):
+        return ServerError(status=_status(told), text=_told(told))
+    if "choices" not in answer and _is_error(answer):
         return ServerError(status=_status(answer), text=_told(answer))
     if isinstance(choice, dict) and choice.get("finish_reason") == "error":
         return ServerError(status=502, text="the reply ended in an error")
@@ -115,14 +117,14 @@ def first_token_probabilities(answer: Mapping[str, Any], choices: Sequence[str])
 
     A token speaks for the choice that it is the beginning of, and for no other. A choice that was not weighed
     gets what the weighed tokens leave over, at most the least of them. They say too little where the choices
-    hold less than `LEAST_SHARE` of the listed tokens that are more than white space.
+    hold less than `LEAST_SHARE` of the listed tokens, white space included: what follows it is not weighed.
     """
     weights = first_token_weights(answer)
     mass = [0.0] * len(choices)
     spoken_of = 0.0
     for token, weight in weights:
         text = token.strip().strip("▁Ġ").casefold()
-        spoken_of += weight if text else 0.0
+        spoken_of += weight if text or token.isspace() else 0.0
         spoken = [
             place for place, choice in enumerate(choices) if text and choice.casefold().startswith(text)
         ]
@@ -185,7 +187,7 @@ def _joined(content: Any) -> str | None:
 
 def _strange(answer: Mapping[str, Any]) -> UnreadableReply:
     read, wrote = token_counts(answer)
-    usage = {"calls": 1, "prompt_tokens": read, "completion_tokens": wrote}
+    usage = {"calls": int(bool(answer.get("choices"))), "prompt_tokens": read, "completion_tokens": wrote}
     return UnreadableReply("the server's answer is no chat completion", reply=_repr(answer), usage=usage)
 
 
@@ -217,6 +219,13 @@ def _code(error: Mapping[str, Any]) -> int | None:
     return None
 
 
+def _is_error(answer: Mapping[str, Any]) -> bool:
+    """Whether an answer without a reply says that something failed."""
+    failed = any(answer.get(name) is False for name in ("success", "ok"))
+    named = any(str(answer.get(name, "")).casefold() in _ERRORS for name in ("object", "status", "type"))
+    return failed or named or bool(answer.get("detail") or answer.get("errors")) or _code(answer) is not None
+
+
 def _status(error: Any) -> int:
     """What the status would have been; 500 where nothing tells."""
     if isinstance(error, dict) and (code := _code(error)) is not None:
@@ -224,13 +233,30 @@ def _status(error: Any) -> int:
     words = _told(error).casefold()
     if isinstance(error, dict):
         words += f" {error.get('type', '')} {error.get('code', '')}".casefold()
-    if re.search(r"rate.?limit|too many|quota", words):
-        return 429
-    if re.search(r"filter|policy|safety|moderat|invalid.?request|bad.?request|unsupported", words):
-        return 400
-    return 500
+    return next((status for status, meant in _MEANT if meant.search(words)), 500)
+
+
+_ERRORS = frozenset({"error", "failed", "fail", "failure"})
+# what an error is about, by its words; the first that fits counts
+_MEANT = tuple(
+    (status, re.compile(words))
+    for status, words in (
+        (402, r"insufficient|out of credit|payment|balance"),
+        (429, r"rate.?limit|too many|quota|throttl"),
+        (400, r"filter|policy|safety|moderat"),
+        (
+            401,
+            r"authenti|unauthori[sz]|api.?(?:secret.?)?key|log.?in fail|credential|invalid token|token expired",
+        ),
+        (403, r"permission|forbidden|access denied|not allowed to"),
+        (404, r"not.?found|does not exist|no such model|unknown model"),
+        (400, r"invalid.?request|bad.?request|unsupported|not supported|validation|too (?:large|long)"),
+    )
+)
 
 
 def _told(error: Any) -> str:
-    told = error.get("message") or error.get("detail") if isinstance(error, dict) else error
+    told = error
+    if isinstance(error, dict):
+        told = next(filter(None, map(error.get, ("message", "detail", "status_msg", "msg", "errors"))), None)
     return shorten(told if isinstance(told, str) else _repr(error), 400)

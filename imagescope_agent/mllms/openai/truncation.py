@@ -72,7 +72,8 @@ class Reading:
             self.remarks = list(dict.fromkeys([*self.remarks, *remarks]))
             return written(answer)
         except UnreadableReply as error:
-            error.usage = {**error.usage, **self._usage}
+            none = error.usage.get("calls") == 0  # no reply came at all, beside those before
+            error.usage = {**error.usage, **self._usage, **({"calls": self.calls} if none else {})}
             raise
 
     @property

@@ -16,11 +16,11 @@ from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.chat.answer_words import fit_remarks, request_words
 from imagescope_agent.nodes.chat.belief import beliefs, entropy, information
 from imagescope_agent.nodes.chat.read_message import has_act, is_idle
-from imagescope_agent.nodes.model_calls import ask_one, on_budget
+from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.verify import Verify
 from imagescope_agent.parsing import ProposalAnswer, parse_proposal, parse_question
 from imagescope_agent.prompting import load_prompt
-from imagescope_agent.records import NoteDict, StepUsage, at_step, spent
+from imagescope_agent.records import NoteDict, StepUsage
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import remaining, require_call
 from imagescope_agent.settings import Settings, current
@@ -68,11 +68,7 @@ class Propose:
         )
         talker = on_budget(self.talker, state, settings)
         found, reply = await ask_one(talker, text, parse_proposal, schema=ProposalAnswer, again=again)
-        return {
-            "pool": list(dict.fromkeys([*state["pool"], *found])),
-            "notes": at_step(self.step, reply.notes),
-            "usage": [spent(self.step, self.role, reply.usage)],
-        }
+        return {"pool": list(dict.fromkeys([*state["pool"], *found])), **account(self, reply)}
 
 
 class Word:
@@ -99,13 +95,10 @@ class Word:
         new, talker = new[: remaining(state, settings)], on_budget(self.talker, state, settings)
         texts = [self.prompt.fill(request=state["request"], question=predicate) for predicate in new]
         worded = await together(ask_one(talker, text, parse_question, again=again) for text in texts)
+        wordings = dict(zip(new, (words for words, _ in worded), strict=True))
         return {
-            "wordings": {
-                **state["wordings"],
-                **dict(zip(new, (words for words, _ in worded), strict=True)),
-            },
-            "notes": [note for _, reply in worded for note in at_step(self.step, reply.notes)],
-            "usage": [spent(self.step, self.role, *(reply.usage for _, reply in worded))],
+            "wordings": {**state["wordings"], **wordings},
+            **account(self, *(reply for _, reply in worded)),
         }
 
 
@@ -119,14 +112,14 @@ class Survey(Verify):
         settings, belief = current(runtime), likely(state)
         known: Verdicts = {name: dict(state.get("verdicts", {}).get(name, {})) for name in belief}
         open_ = [name for name in belief if name not in state.get("unverified", {})]
-        budget, verifier = remaining(state, settings), on_budget(self.verifier, state, settings)
+        verifier = on_budget(self.verifier, state, settings)
         notes: list[NoteDict] = []
         usage: list[StepUsage] = []
         for predicates in questions(state).values() if settings.clarify == "information" else ():
             if not needs_questions({**state, "verdicts": known}, settings):
                 break
             for predicate in predicates:
-                left = None if budget is None else budget - sum(entry["calls"] for entry in usage)
+                left = remaining(state, settings, usage)
                 found, short = await self._ask_question(predicate, open_, known, left, verifier)
                 open_ = [name for name in open_ if name not in found.refused]
                 notes += [*found.notes, *short]
@@ -149,10 +142,10 @@ class Choose:
 
 
 class AnswerTurn(Answer):
-    """Builds the results and appends the turn to the conversation."""
+    """Builds the results and the record of the turn."""
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return `ranking`, `results` and `turns` with this one."""
+        """Return `ranking`, `results`, `turn` with this one, and the counts of turns and calls."""
         update = await super().__call__(state, runtime)
         turn: Turn = {
             "message": state["message"],
@@ -164,7 +157,8 @@ class AnswerTurn(Answer):
             "usage": state["usage"],
             "remarks": [*state["remarks"], *fit_remarks(state, update["results"])],
         }
-        return {**update, "turns": [*state["turns"], turn]}
+        calls = state["calls"] + sum(entry["calls"] for entry in state["usage"])
+        return {**update, "turn": turn, "turns": state["turns"] + 1, "calls": calls}
 
 
 async def ask(state: State) -> dict[str, Any]:
@@ -256,7 +250,7 @@ def best_question(state: State, settings: Settings) -> ClarifyingQuestion | None
     belief, verdicts, asks = likely(state), state.get("verdicts", {}), questions(state)
     gains = {words: information(predicates, belief, verdicts) for words, predicates in asks.items()}
     if settings.clarify == "random":
-        chosen = Random(f"{settings.seed} {len(state['turns'])}").choice(list(asks)) if asks else ""
+        chosen = Random(f"{settings.seed} {state['turns']}").choice(list(asks)) if asks else ""
     else:
         chosen = max(gains, key=lambda words: gains[words], default="")
         chosen = chosen if gains.get(chosen, 0.0) >= WORTH else ""

@@ -12,6 +12,7 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.nodes.chat.dialogue_state import newest
 from imagescope_agent.nodes.model_calls import on_budget
+from imagescope_agent.nodes.retrieve import outside
 from imagescope_agent.nodes.verify import Verify, satisfies
 from imagescope_agent.records import NoteDict, StepUsage, spent
 from imagescope_agent.retrieval.protocols import Collection, Embedder
@@ -39,6 +40,7 @@ class RetrieveLiked:
         return {
             "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],
             "ranking_retrieve": known_first([name for name, _ in found], state),
+            "notes": outside(self.embedder, self.collection, state),
             "usage": [spent("retrieve", "embedder", {"seconds": time.perf_counter() - start})],
         }
 
@@ -74,7 +76,7 @@ class VerifyDeeper(Verify):
         """Return the new `verdicts`, `matches` and `ranking_verify`, in which what fits comes first."""
         if not state["reflections"]:
             return await super().__call__(state, runtime)
-        settings, budget = current(runtime), remaining(state, current(runtime))
+        settings = current(runtime)
         verifier = on_budget(self.verifier, state, settings)
         until = tried(state, settings)
         window = state["ranking_retrieve"][until - settings.top_k : until]
@@ -88,7 +90,7 @@ class VerifyDeeper(Verify):
         notes: list[NoteDict] = []
         usage: list[StepUsage] = []
         for predicate in hardest_first(state, self.depth(state, settings)):
-            left = None if budget is None else budget - sum(entry["calls"] for entry in usage)
+            left = remaining(state, settings, usage)
             found, short = await self._ask_question(predicate["question"], fits, known, left, verifier)
             notes += [*found.notes, *short]
             usage += found.usage

@@ -13,11 +13,11 @@ from imagescope_agent.nodes.chat.grounding import substitutes, words_of
 from imagescope_agent.nodes.chat.parse_message import plain_answer
 from imagescope_agent.nodes.chat.read_message import has_act
 from imagescope_agent.nodes.drift import drift
-from imagescope_agent.nodes.model_calls import ask_one, on_budget, unusable
-from imagescope_agent.nodes.understand import Predicates, account
+from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
+from imagescope_agent.nodes.understand import Predicates
 from imagescope_agent.parsing import FoldAnswer, parse_fold, unique_predicates
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, request_text
-from imagescope_agent.records import at_step, note, spent
+from imagescope_agent.records import note
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
@@ -79,14 +79,13 @@ class UpdateDialogueState:
         update, reply = await ask_one(talker, text, parse_fold, schema=FoldAnswer, again=again)
         intent, known = as_intent(update), " ".join(said.values())
         if problem := await drift(intent, message, known, self.prompt.examples, self.embedder):
-            raise unusable(problem, text, reply)
+            raise reply.unusable(problem, text)
         update.drop = [shown[number - 1] + 1 for number in update.drop if 1 <= number <= len(shown)]
         grounded = await ground(update, state, message, self.embedder, words_of(self.images))
         return {
             **apply_update(state, grounded.update),
             "remarks": [*state.get("remarks", []), *grounded.remarks],
-            "notes": [*at_step(self.step, reply.notes), *grounded.notes],
-            "usage": [spent(self.step, self.role, reply.usage)],
+            **account(self, reply, notes=grounded.notes),
         }
 
 
@@ -111,7 +110,6 @@ def shown_facts(facts: Sequence[Fact]) -> list[int]:
 
 def apply_update(state: State, update: FoldAnswer) -> dict[str, Any]:
     """The dialogue state after a message; kept facts stay unchanged, so that their verdicts can be reused."""
-    steps: list[Instruction] = [{"type": step.type, "text": step.text} for step in update.steps]
     grains = (update.core, update.enhanced, update.full)
     if answered := answered_predicate(state):
         return _after_answer(state, answered, update, grains)
@@ -123,7 +121,8 @@ def apply_update(state: State, update: FoldAnswer) -> dict[str, Any]:
     if not new_topic and question and not question.get("also") and update.answer in ("Yes", "No"):
         kept = _with_answer(kept, {"question": question["asks"], "expected": update.answer})
     left = _reset_topic(state) if new_topic else {}
-    return {**left, **_with_intent(kept, steps, grains, left.get("reference", state["reference"]))}
+    steps, reference = as_intent(update)["steps"], left.get("reference", state["reference"])
+    return {**left, **_with_intent(kept, steps, grains, reference)}
 
 
 def answered_predicate(state: State) -> Predicate | None:
@@ -180,8 +179,7 @@ class VerifyNewFacts(Predicates):
         new, context = _new_steps(state), state["facts"][:1]
         if not new or not state["ranking_retrieve"]:
             return _with_predicates(state, [])
-        before: list[Instruction] = [{"type": fact["type"], "text": fact["text"]} for fact in context]
-        found, reply = await self.ask([*before, *new], state, runtime, again)
+        found, reply = await self.ask([*_instructions(context), *new], state, runtime, again)
         own = without_context(found, context, len(new))
         kept = [each for each in own if not substitutes(each["question"], [step["text"] for step in new])]
         predicates, notes = unique_predicates(kept, len(new))
@@ -190,7 +188,7 @@ class VerifyNewFacts(Predicates):
             for each in own
             if each not in kept
         ]
-        return {**account(self, reply, notes), **_with_predicates(state, predicates)}
+        return {**account(self, reply, notes=notes), **_with_predicates(state, predicates)}
 
 
 def without_context(found: list[Predicate], context: list[Fact], new: int) -> list[Predicate]:
@@ -227,19 +225,22 @@ def _with_intent(
     kept: list[Fact], steps: list[Instruction], grains: tuple[str, str, str], reference: str | None
 ) -> dict[str, Any]:
     """The intent after a message; a reference's description cannot stand for what to change in it."""
-    standing: list[Instruction] = [{"type": fact["type"], "text": fact["text"]} for fact in kept]
-    every = [*standing, *steps]
+    every = [*_instructions(kept), *steps]
     core, enhanced, full = grains
     request = full if reference is None or not every else request_text(every)
     intent = {"steps": every, "core": core, "enhanced": enhanced, "full": full}
     return {"facts": kept, "intent": intent, "request": request, "query": request}
 
 
+def _instructions(facts: Sequence[Fact]) -> list[Instruction]:
+    return [{"type": fact["type"], "text": fact["text"]} for fact in facts]
+
+
 def _reset_topic(state: State) -> dict[str, Any]:
     """What a new topic resets; a reference that came with this message belongs to the new topic."""
-    turns = state["turns"]
+    last = state["turn"]
     cleared = {name: value for name, value in new_conversation().items() if name in OF_TOPIC}
-    if state["anchor"] is None or not turns or turns[-1]["reference"] != state["anchor"]:
+    if state["anchor"] is None or last is None or last["reference"] != state["anchor"]:
         return cleared
     return {**cleared, "anchor": None, "reference": None, "reference_caption": NO_REFERENCE}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,8 @@ from imagescope_agent.nodes.begin import check_query, find_reference
 from imagescope_agent.records import ResultDict
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.state import (
-    FOUND,
     KEPT,
-    OF_PICTURE,
+    OF_TOPIC,
     Feedback,
     MessagePart,
     State,
@@ -32,6 +32,12 @@ _UNSURE = re.compile(r"\W*(?:i\s+)?(?:skip|don'?t\s+know|do\s+not\s+know|no\s+id
 _PLAIN = re.compile(r"\W*(?:(yes|yeah|yep|yup|sure)|(no|nope|nah))\W*(?:please\W*)?", re.I)
 
 
+#: Keys of a turn that stand until a message changes what is wanted.
+FOUND = tuple(
+    name
+    for name in new_turn()
+    if name not in ("reference_caption", "intent", "acts", "remarks", "notes", "usage")
+)
 PARSED = "parsed_message"  # key of `configurable` for a message that the caller has checked already
 
 
@@ -85,10 +91,10 @@ class ParseMessage:
         if not isinstance(message, CheckedMessage) or not message.is_of(text, reference, feedback):
             message = check_message(text, reference, standing, self.collection, feedback=feedback)
         parsed = message.parsed
+        if message.reference and parsed.words:
+            standing.update(begun_anew())
         anchor = message.reference or standing["anchor"]
         changed = anchor != standing["anchor"]
-        if changed:  # a new picture is what the message is about: a search of its own
-            standing.update({name: new_conversation()[name] for name in OF_PICTURE})
         liked = [name for name in standing["liked"] if name not in parsed.rejected]
         rejected = [name for name in standing["rejected"] if name not in parsed.liked]
         acts = (
@@ -96,8 +102,9 @@ class ParseMessage:
             if parsed.words or parsed.liked or parsed.rejected
             else [MessagePart(text=message.query, act="skip")]
         )
+        searched_anew = bool(message.reference or parsed.liked or parsed.rejected)
         return {
-            **overwrite({**new_turn(), **({} if parsed.liked or parsed.rejected else found_so_far(state))}),
+            **overwrite({**new_turn(), **({} if searched_anew else found_so_far(state))}),
             "acts": acts,
             **{name: standing[name] for name in KEPT},
             "feedback": None,
@@ -107,7 +114,7 @@ class ParseMessage:
             "request": standing["request"] or parsed.words,
             "anchor": anchor,
             "reference_caption": "" if changed else standing["reference_caption"],
-            "offset": 0 if parsed.liked or parsed.rejected else standing["offset"],
+            "offset": 0 if searched_anew else standing["offset"],
             "liked": list(dict.fromkeys([*liked, *parsed.liked])),
             "rejected": list(dict.fromkeys([*rejected, *parsed.rejected])),
         }
@@ -166,7 +173,8 @@ def apply_feedback(feedback: Feedback, shown: list[ResultDict]) -> ParsedMessage
     Raises:
         BadInput: it is neither, or the rank was not shown.
     """
-    kind, rank = feedback.get("kind"), feedback.get("rank")
+    given: Any = feedback  # a client's own, of any type
+    kind, rank = (given.get("kind"), given.get("rank")) if isinstance(given, Mapping) else (None, None)
     if kind not in ("like", "reject") or type(rank) is not int:
         raise BadInput(f'the feedback is {shorten(repr(feedback), 60)}; give {{"kind": "like", "rank": 1}}')
     image = _at_rank(rank, shown)
@@ -198,6 +206,15 @@ def plain_answer(text: str) -> str | None:
     """ "Yes" or "No" where the message is nothing else; else None."""
     match = _PLAIN.fullmatch(text)
     return None if match is None else "Yes" if match[1] else "No"
+
+
+def begun_anew() -> dict[str, Any]:
+    """What a picture with words resets: they say how the wanted image differs from it, not from what was looked for.
+
+    What was rejected stays so.
+    """
+    reset = {*OF_TOPIC, "request", "intent", "facts"} - {"rejected"}
+    return {name: value for name, value in new_conversation().items() if name in reset}
 
 
 def has_words(state: State) -> bool:

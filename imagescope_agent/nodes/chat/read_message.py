@@ -10,13 +10,13 @@ from langgraph.runtime import Runtime
 from imagescope_agent.dialogue_acts import ACTS, LABELS, SAYING, split_message
 from imagescope_agent.errors import shorten
 from imagescope_agent.mllms.role import Request, Role
-from imagescope_agent.nodes.chat.parse_message import is_first, plain_answer
+from imagescope_agent.nodes.chat.parse_message import FOUND, is_first, plain_answer
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import load_prompt, request_text
 from imagescope_agent.records import at_step, spent
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import FOUND, MessagePart, State, new_turn
+from imagescope_agent.state import MessagePart, State, new_turn
 
 NOTHING = "nothing yet"  # is wanted
 SURE = 0.9  # probability from which a first message is taken for something else than a search

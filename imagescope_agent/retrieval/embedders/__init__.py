@@ -14,7 +14,9 @@ from imagescope_agent.retrieval.protocols import Embedder
 EMBEDDERS: dict[str, str] = {
     "open_clip": "imagescope_agent.retrieval.embedders.open_clip:open_model",
     "hf-hub": "imagescope_agent.retrieval.embedders.open_clip:open_from_hub",
+    "assembled": "imagescope_agent.retrieval.embedders.assembled:open_model",
     "multimodal": "imagescope_agent.retrieval.embedders.multimodal:open_model",
+    "composer": "imagescope_agent.retrieval.embedders.composer:open_model",
 }
 
 
@@ -22,8 +24,9 @@ def open_embedder(spec: str | Path, *, device: str | None = None) -> Embedder:
     """Load an embedder.
 
     Args:
-        spec: KIND:PLACE with a kind of `EMBEDDERS`: `multimodal:FOLDER`, `hf-hub:OWNER/REPO[@REVISION]`; only a place
-            is an open_clip model: a local folder, or open_clip's `NAME/PRETRAINED`; from another package
+        spec: KIND:PLACE with a kind of `EMBEDDERS`: `multimodal:FOLDER`, `hf-hub:OWNER/REPO[@REVISION]`,
+            `assembled:FOLDER` (a head on packaged backbones), `composer:FOLDER` (a trained composer); only a place is
+            an open_clip model: a local folder, or open_clip's `NAME/PRETRAINED`; from another package
             `module:attribute[:PLACE]`, an opener as those of the table.
         device: "cuda" or "cpu"; CUDA where there is one when None.
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from imagescope_agent.mllms.engine.chat_template import control_tokens, escape_control_tokens
+from imagescope_agent.mllms.engine.chat_template import escape_control_tokens
 from imagescope_agent.mllms.engine.checkpoint import open_checkpoint, to_device
 from imagescope_agent.mllms.engine.config import ModelConfig
 from imagescope_agent.mllms.engine.conversation import pad_to_aspect_limit
@@ -43,7 +43,7 @@ class MultimodalEmbedder:
 
     def __init__(self, config: ModelConfig, *, instruction: str = INSTRUCTION, batch: int = BATCH) -> None:
         self._checkpoint = open_checkpoint(config)
-        self._special = control_tokens(self._checkpoint.tokenizer)
+        self._special = self._checkpoint.control_tokens
         self._instruction = instruction
         self._batch = batch
         self.dimension = int(self._checkpoint.model.config.get_text_config().hidden_size)

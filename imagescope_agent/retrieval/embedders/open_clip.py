@@ -12,6 +12,7 @@ When the vocabulary of tokenizer.json holds <|pad|>, <|start|> and <|end|> it is
 the largest id, since open_clip's text tower pools there, and every id below `text_cfg.vocab_size`; lower
 casing and the like belong to the tokenizer's normaliser, and it adds no special tokens itself. Without these
 tokens, or without the file, open_clip chooses the tokenizer (`text_cfg.hf_tokenizer_name`, else CLIP's own).
+A Hugging Face text tower whose `text_cfg.hf_model_name` is "." is described by the folder's config.json.
 
 Only safetensors are ever read, and no code that a folder brings or names is ever run.
 """
@@ -32,6 +33,7 @@ from imagescope_agent.retrieval.embedders.open_clip_folder import (
     WEIGHTS,
     checkpoint_hash,
     damaged,
+    is_own,
     read_config,
 )
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
@@ -70,7 +72,11 @@ class OpenClipEmbedder:
         self._batch = batch
         try:
             self._model, _, self._preprocess = open_clip.create_model_and_transforms(
-                f"local-dir:{folder}", precision="fp32", device=self._device, pretrained_text=False
+                f"local-dir:{folder}",
+                precision="fp32",
+                device=self._device,
+                pretrained_text=False,
+                **_own_tower(folder, config["text_cfg"]),
             )
             self._tokenize = _tokenizer(folder, config["text_cfg"])
         except BadInput:
@@ -149,6 +155,13 @@ def middle(image: Image.Image) -> Image.Image:
         return image
     left, top = (max(0, (side - long) // 2) for side in image.size)
     return image.crop((left, top, image.width - left, image.height - top))
+
+
+def _own_tower(folder: Path, text_cfg: dict[str, Any]) -> dict[str, Any]:
+    """The override of a text tower's place, which open_clip would look for in the working directory."""
+    if not is_own(text_cfg.get("hf_model_name")):
+        return {}
+    return {"text_cfg": {**text_cfg, "hf_model_name": str(folder), "hf_model_pretrained": False}}
 
 
 def _tokenizer(folder: Path, text_cfg: dict[str, Any]) -> Callable[[list[str]], Any]:

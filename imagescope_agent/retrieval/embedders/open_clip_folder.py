@@ -13,6 +13,7 @@ from imagescope_agent.errors import BadInput
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
 TOKENIZER = "tokenizer.json"
+TOWER = "config.json"  # of a Hugging Face text tower whose files lie in the folder
 
 #: What a configuration may tell a tokenizer; the rest of what transformers takes names files and code.
 _TOKENIZER_OPTIONS = frozenset(
@@ -52,8 +53,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(folder, f"{CONFIG} has no usable model_cfg") from error
     for name in {value for key, value in _items(config) if key == "hf_model_name" and isinstance(value, str)}:
-        _refuse_coded_tower(folder, name)
+        if is_own(name) and not (folder / TOWER).is_file():
+            raise damaged(folder, f"{TOWER} of its text tower is missing")
+        _refuse_coded_tower(folder, str(folder) if is_own(name) else name)
     return model
+
+
+def is_own(name: object) -> bool:
+    """Whether a text tower's name means the files of the folder itself."""
+    return name == "."
 
 
 def refuse_code(folder: Path, config: object) -> None:
@@ -68,9 +76,10 @@ def refuse_code(folder: Path, config: object) -> None:
 
 
 def checkpoint_hash(folder: Path) -> str:
-    """sha256 over everything that decides the vectors: configuration, weights, tokenizer."""
+    """sha256 over everything that decides the vectors: configuration, weights, tokenizer, an own text tower's."""
     whole = hashlib.sha256()
-    for name in (CONFIG, WEIGHTS, TOKENIZER):
+    own = b'"hf_model_name": "."' in (folder / CONFIG).read_bytes()
+    for name in (CONFIG, WEIGHTS, TOKENIZER, *([TOWER] if own else [])):
         path = folder / name
         if path.is_file():
             with path.open("rb") as file:

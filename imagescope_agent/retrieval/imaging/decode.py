@@ -10,9 +10,10 @@ from PIL import ExifTags, Image
 from PIL.ImageFile import ImageFile
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval.imaging.formats import NotAPicture, open_lazily, quiet
+from imagescope_agent.retrieval.imaging.formats import NotAPicture, is_foreign, open_lazily, quiet
 from imagescope_agent.retrieval.imaging.rendering import best_frame, eight_bit, flatten, in_srgb, main_page
 from imagescope_agent.retrieval.imaging.repair import LEAST_SHARE, reduce, repair
+from imagescope_agent.retrieval.imaging.truncation import is_cut_off
 
 MAX_PIXELS = 80_000_000  # below Pillow's own limit; 240 MB as RGB
 MAX_REDUCED = 1_000_000_000  # of a JPEG whose rows are decoded one after the other, at an eighth of its size
@@ -92,6 +93,8 @@ def _repaired(
         repaired = None
     if repaired is not None:
         raise ImageProblem(path, f"broken: only {repaired.share:.0%} of it is there") from error
+    if is_cut_off(file) and not (isinstance(error, NotAPicture) and is_foreign(file)):
+        raise ImageProblem(path, "broken: truncated, its end was cut off", mend="obtain it again") from error
     if isinstance(error, NotAPicture):
         raise ImageProblem(path, str(error)) from error
     raise ImageProblem(path, f"broken ({type(error).__name__})") from error

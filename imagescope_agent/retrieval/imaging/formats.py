@@ -55,6 +55,8 @@ _TEXTS = (
 )
 
 
+_LEVELS = {"1": 1, "L;2": 3, "L;4": 15}  # of grey PNG files of few bits
+
 _QUIET = threading.Lock()  # warnings are switched off for the whole process, so one thread at a time may
 
 
@@ -98,9 +100,23 @@ def open_lazily(file: IO[bytes]) -> ImageFile:
             return JpegImageFile(file)
         if is_heif(head):
             return _heif(file)
-        return Image.open(file, formats=FORMATS)
+        image: ImageFile = Image.open(file, formats=FORMATS)
+        _scale_transparency(image)
+        return image
     except (UnidentifiedImageError, SyntaxError) as error:
         raise NotAPicture(describe(head)) from error
+
+
+def _scale_transparency(image: ImageFile) -> None:
+    """Let the transparent sample of a PNG be one of the samples that Pillow makes of the file's."""
+    sample, tile = image.info.get("transparency"), image.tile[0] if image.tile else None
+    if image.format != "PNG" or tile is None:
+        return
+    coding = tile[3] if isinstance(tile[3], str) else str((tile[3] or ("",))[0])
+    if isinstance(sample, int) and coding in _LEVELS:
+        image.info["transparency"] = sample * 255 // _LEVELS[coding]
+    elif isinstance(sample, tuple) and coding.endswith(";16B"):
+        image.info["transparency"] = tuple(each >> 8 for each in sample)
 
 
 def is_picture(path: Path) -> bool:
@@ -129,6 +145,14 @@ def is_heif(head: bytes) -> bool:
     return (
         head[4:8] == b"ftyp" and not _brands(head) & {b"avif", b"avis"} and bool(_brands(head) & set(_HEIF))
     )
+
+
+def is_foreign(file: IO[bytes]) -> bool:
+    """Whether a file is an ISO media file, or RIFF, of a kind that this Pillow does not read even when it is whole."""
+    head = _head(file)
+    if head[4:8] == b"ftyp":
+        return "AVIF" not in FORMATS or not _brands(head) & {b"avif", b"avis"}
+    return head.startswith(b"RIFF") and head[8:12] != b"WEBP"
 
 
 def describe(head: bytes) -> str:

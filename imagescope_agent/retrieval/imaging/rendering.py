@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 from PIL.ImageFile import ImageFile
 
 Floats = npt.NDArray[np.float32]
@@ -78,10 +78,16 @@ def _clearness(image: Image.Image) -> float:
 
 def eight_bit(image: Image.Image) -> Image.Image:
     """RGB, RGBA, L, or with a colour profile CMYK or LAB: palettes opened, other samples brought to 0..255."""
-    if image.mode.startswith("I;16"):
-        return _from_16_bit(np.asarray(image))
-    if image.mode in ("I", "F"):  # of no fixed range: stretch it
-        return _stretched(np.asarray(image))
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        values = np.asarray(image)
+        # samples of more than 16 bits have no fixed range: stretch them
+        shown = _from_16_bit(values) if image.mode.startswith("I;16") else _stretched(values)
+        shown = ImageOps.invert(shown) if _white_is_zero(image) else shown
+        sample = image.info.get("transparency")
+        if isinstance(sample, int):
+            shown = shown.convert("RGBA")
+            shown.putalpha(Image.fromarray(np.where(values == sample, 0, 255).astype(np.uint8)))
+        return shown
     if image.mode == "La":
         image = image.convert("LA")
     if image.has_transparency_data:
@@ -92,6 +98,12 @@ def eight_bit(image: Image.Image) -> Image.Image:
     if image.mode == "LAB" or (image.mode == "CMYK" and image.info.get("icc_profile")):
         return image
     return image if image.mode == "L" else image.convert("RGB")
+
+
+def _white_is_zero(image: Image.Image) -> bool:
+    """Whether a TIFF says so; Pillow heeds that for samples of up to 8 bits only."""
+    tags = getattr(image, "tag_v2", None)
+    return tags is not None and tags.get(262) == 0
 
 
 def _from_16_bit(values: npt.NDArray[Any]) -> Image.Image:

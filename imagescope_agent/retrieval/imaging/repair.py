@@ -18,9 +18,11 @@ MOST = 512 * 2**20  # bytes of a file that is repaired in memory
 LEAST_SHARE = 0.5  # of the pixels of a file that was cut off: with fewer it is no picture any more
 MAX_PROFILE = 16 * 2**20  # bytes of a colour profile, unpacked
 
-_END = b"\xff\xd9"  # of a JPEG
+_START, _SCAN, _END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"  # of a JPEG
 _JUNK = b"\x55" * 64  # reads as picture data where some is missing, is passed over where none is
-_GREY = 128
+#: The same where the data was cut off before a restart marker, whichever is expected there.
+_MORE = _JUNK + b"".join(bytes((0xFF, 0xD0 + number)) + _JUNK for number in range(8))
+_GREY, _OTHER_GREY = 128, 64
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _SIZES = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"acTL": 8, b"fcTL": 26}  # chunks of the picture, of one size
 _KEPT = (*_SIZES, b"tRNS", b"eXIf", b"fdAT")
@@ -28,7 +30,7 @@ _KEPT = (*_SIZES, b"tRNS", b"eXIf", b"fdAT")
 
 @dataclass(frozen=True, kw_only=True)
 class Repaired:
-    """A decoded image, and the share of its pixels that the file holds."""
+    """A decoded image, and the share of its pixels that the file holds; one that is there coarsely counts half."""
 
     image: ImageFile
     share: float = 1.0
@@ -105,14 +107,41 @@ def _unpacked(body: bytes) -> bytes | None:
 def _jpeg(data: bytes, max_side: int | None, max_pixels: int) -> Repaired:
     """Decode with an end marker appended; libjpeg fills missing data with exact grey."""
     body = data.rstrip(b"\xff")
-    image, other = (open_lazily(io.BytesIO(body + more + _END)) for more in (b"", _JUNK))
+    image, other = (open_lazily(io.BytesIO(body + more + _END)) for more in (b"", _MORE))
+    height, unit = image.height, 8 * max(layer[2] for layer in image.layer)  # type: ignore[attr-defined]
     for each in (image, other):
         reduce(each, max_side, max_pixels)
         each.load()
-    pixels = np.asarray(image)
-    if np.array_equal(pixels, np.asarray(other)):
-        return Repaired(image=image)  # junk makes no difference: nothing but the end was missing
-    return Repaired(image=image, share=_share_unlike(pixels, _GREY))
+    rows = max(1, unit * image.height // height)  # that are decoded at once
+    share = _share_before_difference(np.asarray(image), np.asarray(other), rows)
+    return Repaired(image=image, share=(1 + share) / 2 if _first_scan_is_whole(body) else share)
+
+
+def _share_before_difference(one: np.ndarray, other: np.ndarray, block: int) -> float:
+    """The share of pixels before two pictures differ, block by block: there the data ends; 1 where they are equal.
+
+    Args:
+        one: (rows, columns) or (rows, columns, bands).
+        other: of the same shape.
+        block: rows of a block.
+    """
+    unlike = one != other
+    unlike = unlike.any(axis=2) if unlike.ndim == 3 else unlike
+    if not unlike.any():
+        return 1.0
+    # upsampled colours reach into the row above
+    first = min(int(unlike.any(axis=1).argmax()) + 1, len(unlike) - 1) // block * block
+    band = unlike[first : first + block]
+    column = int(band.any(axis=0).argmax())
+    return float((first * unlike.shape[1] + column * len(band)) / unlike.size)
+
+
+def _first_scan_is_whole(data: bytes) -> bool:
+    """Whether a second scan of a JPEG begins: the first one, of a coarse or a grey picture, is there then."""
+    place = len(_START)
+    while data[place : place + 1] == b"\xff" and data[place + 1 : place + 2] != _SCAN[1:]:
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return data.find(_SCAN, place + 2) >= 0
 
 
 def _rows(file: IO[bytes], max_pixels: int, profile: bytes | None) -> Repaired | None:
@@ -122,26 +151,35 @@ def _rows(file: IO[bytes], max_pixels: int, profile: bytes | None) -> Repaired |
         return None
     if profile is not None:
         image.info["icc_profile"] = profile
-    image.im = Image.new(image.mode, image.size, _ground(image.mode)).im
+    if not _breaks_off(image, _GREY):
+        return Repaired(image=image)
+    other = open_lazily(file)
+    _breaks_off(other, _OTHER_GREY)
+    missing = np.asarray(image) != np.asarray(other)  # what shows through
+    share = 1 - float((missing.any(axis=2) if missing.ndim == 3 else missing).mean())
+    return Repaired(image=image, share=share)
+
+
+def _breaks_off(image: ImageFile, grey: int) -> bool:
+    """Decode an image onto a grey; whether its data ends early.
+
+    Raises:
+        Exception: whatever else a decoder makes of it.
+    """
+    image.im = Image.new(image.mode, image.size, _ground(image.mode, grey)).im
     try:
         image.load()
     except OSError as error:
         if "truncated" not in str(error) or image.info.get("interlace"):
             raise
         image.tile = []
-        share = _share_unlike(np.asarray(image), _ground(image.mode))
-        return Repaired(image=image, share=share)
-    return Repaired(image=image)
+        return True
+    return False
 
 
-def _ground(mode: str) -> tuple[int, ...] | int:
-    """Grey, which few pixels of a picture are exactly; the first colour of a palette."""
+def _ground(mode: str, grey: int) -> tuple[int, ...] | int:
+    """The grey as a pixel; black and white, or colours of a palette, where there is none."""
     bands = len(Image.Image.getbands(Image.new(mode, (1, 1))))
     if bands > 1:
-        return (_GREY,) * bands
-    return _GREY if mode == "L" else 0
-
-
-def _share_unlike(pixels: np.ndarray, ground: tuple[int, ...] | int) -> float:
-    unlike = pixels != np.asarray(ground)
-    return float((unlike.any(axis=2) if unlike.ndim == 3 else unlike).mean())
+        return (grey,) * bands
+    return grey if mode == "L" else {_GREY: 0, _OTHER_GREY: 255 if mode == "1" else 1}[grey]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagescope_agent.errors import BadInput
+from imagescope_agent.untrusted import real_path
 
 #: Names, in lower case, of what systems and programs create among images: thumbnails, trash, resource forks.
 LEFT_OUT = frozenset(
@@ -19,6 +20,7 @@ LEFT_OUT = frozenset(
      "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r")
 )  # fmt: skip
 LONGEST_PATTERN = 512
+MOST_PATTERNS = 1000  # an index, which may be a stranger's, names some, too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +46,14 @@ class Excluded:
     inside or in front a pattern is about the path from the folder of images: "2019/*.png", "/drafts", "a/**/b".
 
     Raises:
-        BadInput: a pattern that is too long, or begins with "!".
+        BadInput: a pattern that is too long, or begins with "!"; too many of them.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
+        if len(patterns) > MOST_PATTERNS:
+            raise BadInput(
+                f"{len(patterns)} patterns are too many to leave out; give at most {MOST_PATTERNS}"
+            )
         self._rules = [_rule(pattern) for pattern in patterns if pattern.strip()]
 
     def __call__(self, relative: Path, *, folder: bool) -> bool:
@@ -75,12 +81,12 @@ def scan(
     try:
         if not folder.is_dir():
             raise BadInput(f"there is no folder {str(folder)!r}; give a folder of images")
-        root = folder.resolve()
+        root = real_path(folder)
     except OSError as error:
         raise BadInput(f"cannot open {str(folder)!r}: {error.strerror}; give a folder of images") from error
     found: list[ImageFile] = []
     skipped: list[Skipped] = []
-    for item in _walk(root, ignore.resolve() if ignore else None, excluded):
+    for item in _walk(root, real_path(ignore) if ignore else None, excluded):
         if isinstance(item, ImageFile):
             found.append(item)
         else:
@@ -162,9 +168,20 @@ def _rule(pattern: str) -> tuple[_Parts, bool]:
 
 
 def _match(parts: _Parts, names: Sequence[str]) -> bool:
-    if not parts:
-        return not names
-    first, rest = parts[0], parts[1:]
-    if first is None:
-        return any(_match(rest, names[skipped:]) for skipped in range(len(names) + 1))
-    return bool(names) and first.match(names[0]) is not None and _match(rest, names[1:])
+    """Whether a pattern describes a whole path: all ways at once, so in time of at most parts x names."""
+    reached = _passing(parts, {0})  # how many parts may have been used up so far
+    for name in names:
+        used: set[int] = set()
+        for place in reached - {len(parts)}:
+            part = parts[place]
+            if part is None:
+                used.add(place)
+            elif part.match(name):
+                used.add(place + 1)
+        reached = _passing(parts, used)
+    return len(parts) in reached
+
+
+def _passing(parts: _Parts, places: set[int]) -> set[int]:
+    """These places and those behind a "**", which may stand for no folder; there are never two in a row."""
+    return places | {place + 1 for place in places if place < len(parts) and parts[place] is None}

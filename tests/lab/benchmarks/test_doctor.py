@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 
-from imagescope_agent.doctor import DoctorReport, Finding, check
+from imagescope_agent.doctor import check
+from imagescope_agent.doctor_report import DoctorReport, Finding
 from imagescope_agent.errors import BadInput
 from tests.mllms import quirks
 from tests.mllms.server import FakeServer, Quirk
@@ -93,3 +98,70 @@ def test_roles_that_show_no_picture_are_asked_in_words(tmp_path: Path) -> None:
         assert [finding.what for finding in report.findings if not finding.ok] == ["embedder"], report.table()
         assert not any(quirks.pictures(body) for body in words.bodies)
         assert {len(quirks.pictures(body)) for body in eyes.bodies} == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "check_name"), [("", "answers a question"), ("No image was provided.", "label probabilities")]
+)
+def test_a_model_that_never_answers_readably_fails(text: str, check_name: str, tmp_path: Path) -> None:
+    with FakeServer(lambda body: text, weights={"<think>": 0.99}) as server:
+        options = f'mllm = "endpoint"\nurl = "{server.url}"\nattempts = 2\npause = 0.01'
+        report = check(profile(tmp_path, options))
+    found = {finding.check: finding for finding in report.findings}
+    assert not found[check_name].ok and not report.ok
+
+
+class Stranger(BaseChatModel):
+    """A chat model as other packages write them: it knows nothing of labels, schemas or this package's errors."""
+
+    fails: str = ""
+
+    @property
+    def _llm_type(self) -> str:
+        return "stranger"
+
+    def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
+        shown = any(not isinstance(part, str) and part["type"] == "image" for part in messages[-1].content)
+        if self.fails == "always":
+            raise KeyError("choices")
+        if self.fails == "limited":
+            raise RateLimitError("Error code: 429 - slow down")
+        if self.fails == "pictures" and shown:
+            raise BadRequestError("Error code: 400 - this model does not take pictures")
+        asks = "name a thing" in messages[-1].text.lower()
+        text = "It is hard to say." if self.fails == "labels" else "Yes, it is."
+        return ChatResult(
+            generations=[
+                ChatGeneration(
+                    message=AIMessage(content='{"word": "house", "number": 3}' if asks else text),
+                )
+            ]
+        )
+
+
+class RateLimitError(Exception):
+    """As clients of servers name it."""
+
+
+class BadRequestError(Exception):
+    """As clients of servers name it."""
+
+
+@pytest.mark.parametrize(
+    ("fails", "failing", "told"),
+    [
+        ("", [], "answers are read as text"),
+        ("pictures", ["sees pictures"], "does not take pictures"),
+        ("labels", ["label probabilities"], "It is hard to say."),
+        ("limited", ["sees pictures", "answers a question"], "RateLimitError"),
+        ("always", ["sees pictures", "answers a question"], "KeyError"),
+    ],
+)
+def test_a_model_of_another_package_is_asked_as_any_other(
+    fails: str, failing: list[str], told: str, tmp_path: Path
+) -> None:
+    report = check(profile(tmp_path, f'mllm = "{__name__}:Stranger"\nfails = "{fails}"'))
+    found = {finding.check: finding for finding in report.findings if finding.what != "embedder"}
+    assert [name for name, finding in found.items() if not finding.ok] == failing, report.table()
+    assert any(told in finding.detail for finding in found.values()), report.table()
+    assert all("\n" not in finding.detail for finding in found.values())

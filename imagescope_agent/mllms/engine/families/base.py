@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderCache, EncoderOutput
-from imagescope_agent.mllms.engine.chat_template import control_tokens
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.conversation import Conversation
 
@@ -88,7 +87,6 @@ class FamilyAdapter(ABC):
         self.checkpoint = checkpoint
         self.cache = cache
         self.batch_tokens = batch_tokens
-        self.control_tokens = control_tokens(checkpoint.tokenizer)
         self.encoded_images = 0
 
     def prepare(self, conversations: Sequence[Conversation]) -> PreparedBatch:

@@ -6,7 +6,6 @@ import hashlib
 import inspect
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,6 @@ from typing_extensions import override
 
 from imagescope_agent.errors import RequestRefused
 from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderCache, EncoderOutput
-from imagescope_agent.mllms.engine.chat_template import to_chat
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint, to_device
 from imagescope_agent.mllms.engine.conversation import Conversation
 from imagescope_agent.mllms.engine.families.base import FamilyAdapter, Prompt, text_positions
@@ -39,7 +37,7 @@ class ImageTokenAdapter(FamilyAdapter):
     @override
     def encode(self, inputs: Mapping[str, Conversation]) -> Iterable[tuple[str, EncoderOutput]]:
         for key, conversation in inputs.items():
-            processed = self._process(conversation)
+            processed = self.checkpoint.prompt_inputs([conversation])
             options = to_device(self.checkpoint, processed, only=self._encoder_options)
             output = self.checkpoint.model.model.get_image_features(**options, return_dict=True).pooler_output
             parts = [output] if isinstance(output, torch.Tensor) else list(output)
@@ -72,13 +70,7 @@ class ImageTokenAdapter(FamilyAdapter):
         return [self._token_ids(each).count(self.image_token) for each in alone]
 
     def _tokenize(self, conversation: Conversation) -> tuple[int, ...]:
-        return tuple(self._process(conversation)["input_ids"][0].tolist())
-
-    def _process(self, conversation: Conversation) -> Any:
-        images = [image.pixels() for image in conversation.images]
-        return self.checkpoint.apply_template(
-            [to_chat(conversation.turns, images, self.control_tokens)], [images]
-        )
+        return tuple(self.checkpoint.prompt_inputs([conversation])["input_ids"][0].tolist())
 
 
 def _key(conversation: Conversation) -> str:

@@ -19,9 +19,7 @@ from imagescope_agent.mllms.engine.conversation import Conversation, ImageInput,
 from imagescope_agent.mllms.engine.families.base import FamilyAdapter, Prompt, text_positions
 
 _PROCESSOR_BATCH = 32  # images given to the processor at once
-_PATCHES_PER_TOKEN = (
-    4  # patches of one forward of the vision encoder, relative to tokens of the language model
-)
+_PATCHES_PER_TOKEN = 4  # patches in one forward of the vision encoder, by tokens in one of the language model
 _ADVICE = "ask it differently, or of another model"
 
 
@@ -102,7 +100,7 @@ class QwenVL(FamilyAdapter):
         return np.indices((time, height // self._merge, width // self._merge)).reshape(3, -1)
 
     def _apply_template(self, turns: tuple[Turn, ...]) -> tuple[int, ...]:
-        chat = to_chat(turns, (), self.control_tokens)
+        chat = to_chat(turns, (), self.checkpoint.control_tokens)
         with refuse_on_error("the model's chat template does not take this request", advice=_ADVICE):
             text = self.checkpoint.processor.apply_chat_template(
                 chat, tokenize=False, add_generation_prompt=True

@@ -1,0 +1,67 @@
+"""Index a folder of images with the models of a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from pathlib import Path
+
+from imagescope_agent.profile_choice import choose_profile, require_same_profile, stored_name
+from imagescope_agent.profiles.profile import load_profile
+from imagescope_agent.prompting import load_prompt
+from imagescope_agent.retrieval import manifest
+from imagescope_agent.retrieval.index_report import IndexReport
+from imagescope_agent.retrieval.indexer import build, find_images
+from imagescope_agent.run_graph import run_sync
+from imagescope_agent.services import open_embedder_of, open_roles, weights_of
+
+
+def index_folder(  # every argument is told
+    folder: Path | str,
+    *,
+    profile: str | None = None,
+    out: Path | str | None = None,
+    only: Container[str] | None = None,
+    exclude: Sequence[str] | None = None,
+    change_profile: bool = False,
+    progress: bool | None = None,
+) -> IndexReport:
+    """Index a folder of images, or bring its index up to date; killed at any moment, the next call goes on.
+
+    Args:
+        folder: the images, at any depth.
+        profile: which models; when None the ones that made the index, in a new one what knows such pictures:
+            "mini" for drawn scenes, "photos" for photos where that is installed.
+        out: where the index goes; FOLDER/.imagescope when None.
+        only: ids to index, for a gallery that is a part of the folder; all of it when None.
+        exclude: patterns of files and folders to skip, as in a .gitignore file; None for those the index was made with.
+        change_profile: make an index of another profile anew; until it is done, searches find the old one.
+        progress: a bar on standard error; None shows it on a terminal only.
+
+    Raises:
+        BadInput: no folder, no image in it, an unknown profile or another than made the index, or a disk that is full
+            or read-only.
+        BackendUnavailable: a model failed; what was finished is kept.
+    """
+    folder, place = Path(folder), None if out is None else Path(out)
+    index = place if place is not None else folder / manifest.FOLDER_INDEX
+    if profile is not None:
+        load_profile(profile)  # a misspelt name is told first
+    patterns = manifest.patterns_of(folder, place) if exclude is None else exclude
+    found, _ = find_images(folder, place, only, patterns)  # refuses the folder before weights are loaded
+    chosen = load_profile(profile or choose_profile(folder, index, found))
+    name = stored_name(chosen.name)
+    if not change_profile:
+        require_same_profile(index, name)
+    captioner = open_roles(chosen)["captioner"]
+    prompt = load_prompt("caption", prompt_set=captioner.prompt_set).fill()
+    return run_sync(
+        build(
+            *(folder, place, open_embedder_of(chosen), captioner, prompt),
+            captioner_weights=weights_of(captioner),
+            profile=name,
+            store=chosen.store,
+            only=only,
+            exclude=exclude,
+            progress=progress,
+        )
+    )

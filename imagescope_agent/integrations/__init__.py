@@ -1,0 +1,1 @@
+"""Collections inside other frameworks: LangChain, LangGraph, the Model Context Protocol."""

@@ -1,0 +1,130 @@
+"""A collection as a LangChain retriever, a LangChain tool, and a node of somebody else's LangGraph."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.tools import BaseTool, StructuredTool, ToolException
+from pydantic import ConfigDict, Field
+
+from imagescope_agent.results import Hit, SearchResult
+from imagescope_agent.services import Services
+
+NAME = "search_images"
+DESCRIPTION = (
+    "Search a collection of images with a sentence, or with a reference image and what to change in it. "
+    "Returns the best images with the reasons for their ranks."
+)
+
+
+class Searcher(Protocol):
+    """What searches: an `ImageScope`."""
+
+    services: Services
+
+    def search(self, text: str, image: Path | str | None = None, **settings: Any) -> SearchResult:
+        """As `ImageScope.search`."""
+        ...
+
+    async def asearch(self, text: str, image: Path | str | None = None, **settings: Any) -> SearchResult:
+        """As `ImageScope.asearch`."""
+        ...
+
+
+class ImageRetriever(BaseRetriever):
+    """Images as documents: the caption is the content; id, path, rank, scores, reasons and run are metadata.
+
+    Args:
+        scope: an `ImageScope`.
+        settings: fields of `Settings` for every search, as k.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    scope: Any  # a `Searcher`
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **settings: Any
+    ) -> list[Document]:
+        return to_documents(self.scope, self.scope.search(query, **{**self.settings, **settings}))
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **settings: Any
+    ) -> list[Document]:
+        return to_documents(self.scope, await self.scope.asearch(query, **{**self.settings, **settings}))
+
+
+def to_documents(scope: Searcher, found: SearchResult) -> list[Document]:
+    """The hits of a search, best first."""
+    return [_document(scope, hit, found.run) for hit in found]
+
+
+def _document(scope: Searcher, hit: Hit, run: str) -> Document:
+    metadata = {**hit.to_dict(), "run": run, "source": hit.path}
+    return Document(page_content=scope.services.collection.caption(hit.id), id=hit.id, metadata=metadata)
+
+
+def as_tool(
+    scope: Searcher, *, name: str = NAME, description: str = DESCRIPTION, **settings: Any
+) -> BaseTool:
+    """A tool that an agent calls with a text and, if it likes, the id of a reference image; answers with text.
+
+    The answer names the ids, captions and reasons; its artifact is the `SearchResult`.
+    """
+
+    async def asearch(text: str, reference: str | None = None) -> tuple[str, SearchResult]:
+        found = await scope.asearch(text, image=_known(scope, reference), **settings)
+        return describe(scope, found), found
+
+    def search(text: str, reference: str | None = None) -> tuple[str, SearchResult]:
+        found = scope.search(text, image=_known(scope, reference), **settings)
+        return describe(scope, found), found
+
+    return StructuredTool.from_function(
+        func=search,
+        coroutine=asearch,
+        name=name,
+        description=description,
+        response_format="content_and_artifact",
+        handle_tool_error=True,
+    )
+
+
+def as_node(
+    scope: Searcher, *, query: str = "query", results: str = "results", **settings: Any
+) -> Callable[[Any], Awaitable[dict[str, Any]]]:
+    """A node of another LangGraph: reads the text under `query`, writes the hits as plain values under `results`."""
+
+    async def search_images(state: Any) -> dict[str, Any]:
+        found = await scope.asearch(str(state[query]), **settings)
+        return {results: [hit.to_dict() for hit in found]}
+
+    return search_images
+
+
+def describe(scope: Searcher, found: SearchResult) -> str:
+    """A ranking in lines, for a model: rank, id, caption, reasons; then the notes."""
+    lines = [
+        f"{hit.rank}. {hit.id}: {scope.services.collection.caption(hit.id)}"
+        + (f" ({'; '.join(hit.reasons)})" if hit.reasons else "")
+        for hit in found
+    ]
+    return "\n".join([*lines, *(f"note: {each['step']}: {each['detail']}" for each in found.notes)])
+
+
+def _known(scope: Searcher, reference: str | None) -> str | None:
+    """The id of a reference; a model may not name a file of this machine.
+
+    Raises:
+        ToolException: it is no id of the collection.
+    """
+    if not reference:
+        return None
+    if (found := scope.services.collection.named(reference)) is None:
+        raise ToolException(f"there is no image {reference[:80]!r}; give an id that a search returned")
+    return found

@@ -1,0 +1,45 @@
+"""The statistic of what a profile's embedder was trained on (`retrieval.domain`), from pictures of that kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from imagescope_agent.profiles.profile import load_profile
+from imagescope_agent.retrieval.domain import Domain, fit
+from imagescope_agent.retrieval.images import load, scan
+from imagescope_agent.services import open_embedder_of
+
+BATCH = 32
+
+
+def fit_domain(
+    folder: Path, texts: Iterable[str], out: Path, *, subject: str, profile: str, other: tuple[str, str]
+) -> Domain:
+    """Fit and write the domain of a folder's pictures and of texts.
+
+    Args:
+        folder: pictures like the training pictures.
+        texts: like the training texts.
+        out: folder of the domain.
+        subject: what the pictures are, in words.
+        profile: whose embedder is judged.
+        other: subject and profile for what looks otherwise.
+
+    Raises:
+        BadInput: there are too few pictures, or one cannot be read.
+    """
+    embedder = open_embedder_of(load_profile(profile))
+    found, _ = scan(folder)
+    chunks = [found[start : start + BATCH] for start in range(0, len(found), BATCH)]
+    rows = [
+        embedder.images([load(folder / item.id).image for item in chunk])
+        for chunk in tqdm(chunks, disable=None)
+    ]
+    vectors = np.concatenate(rows) if rows else np.zeros((0, embedder.dimension), np.float32)
+    domain = fit(vectors, texts, subject=subject, profile=profile, weights=embedder.weights, other=other)
+    domain.save(out)
+    return domain

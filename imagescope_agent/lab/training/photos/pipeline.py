@@ -1,0 +1,121 @@
+"""`imagescope train photos`: features, head, and what it was trained on; every stage goes on after a kill."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.errors import BadInput
+from imagescope_agent.lab.training.photos.features import Features, caption_features, picture_features
+from imagescope_agent.lab.training.photos.head import Head, HeadPlan, HeadTrainer, Pairs, recall
+from imagescope_agent.retrieval.domain import fit
+from imagescope_agent.retrieval.embedders.assembled import FORMAT, HEAD, TABLE, identity
+from imagescope_agent.retrieval.embedders.backbones import TEXT, VISION, TextBackbone, VisionBackbone
+
+VISION_NAME, TEXT_NAME = "efficientnet-lite2", "all-minilm-l6-v2"
+LEAST = 32  # pictures with captions
+OTHER = ("drawn scenes", "mini")  # what looks otherwise, and the profile for it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Captioned:
+    """A picture and what people say of it."""
+
+    path: Path
+    captions: tuple[str, ...]
+
+
+def train_photos(  # half of it tells the arguments
+    data: Sequence[Captioned],
+    out: Path,
+    *,
+    work: Path,
+    dev: Sequence[Captioned] = (),
+    plan: HeadPlan | None = None,
+) -> dict[str, float]:
+    """Train a head and write its folder.
+
+    Args:
+        data: to learn from.
+        out: folder of the finished head (see `embedders.assembled`).
+        work: folder of features, checkpoint and curve.
+        dev: pictures that are not learned from; their recall is in the curve.
+        plan: how; the shipped head's plan when None.
+
+    Returns:
+        R@1, R@5 and R@10 on `dev`; nothing where there is none.
+
+    Raises:
+        BadInput: too few captioned pictures, or the checkpoint in `work` is of another plan or other data.
+        MissingExtra: a backbone is not installed.
+    """
+    plan = plan or HeadPlan()
+    if len(data) < LEAST:
+        raise BadInput(f"{len(data)} pictures with captions are too few to learn from; give {LEAST} or more")
+    vision, text = VISION[VISION_NAME], TEXT[TEXT_NAME]
+    pairs = make_pairs(data, vision, text, work)
+    held_out = make_pairs(dev, vision, text, work) if dev else None
+    place = work / f"photos-{plan.seed}"
+    _require_same(place, {"plan": vars(plan), "pictures": len(pairs.pictures), "captions": len(pairs.texts)})
+    trainer = HeadTrainer(pairs, class_pairs(vision, text, work), plan, place)
+    head = trainer.train(held_out)
+    write_head(head, out)
+    with torch.inference_mode():
+        vectors = head.pictures(torch.from_numpy(pairs.pictures)).numpy()
+    texts = [caption for each in data for caption in each.captions]
+    fit(vectors, texts, subject="photos", profile="photos", weights=identity(out), other=OTHER).save(
+        out / "domain"
+    )
+    return recall(head, held_out) if held_out else {}
+
+
+def make_pairs(data: Sequence[Captioned], vision: VisionBackbone, text: TextBackbone, work: Path) -> Pairs:
+    """The features of captioned pictures; what cannot be read is left out."""
+    pictures, kept = picture_features([each.path for each in data], vision, work)
+    rows = {path: row for row, path in enumerate(kept)}
+    told = [(caption, rows[each.path]) for each in data if each.path in rows for caption in each.captions]
+    texts = caption_features([caption for caption, _ in told], text, work)
+    return Pairs(pictures=pictures, texts=texts, owners=[owner for _, owner in told])
+
+
+def class_pairs(vision: VisionBackbone, text: TextBackbone, work: Path) -> tuple[Features, Features]:
+    """The classifier's weights and the names of its classes, as features."""
+    from timm.data.imagenet_info import ImageNetInfo
+
+    _, classifier = vision.tensors()
+    names = ImageNetInfo()
+    said = [f"a photo of a {_first_name(names, number)}" for number in range(len(classifier))]
+    weights: Features = classifier.float().numpy()
+    return weights, caption_features(said, text, work)
+
+
+def write_head(head: Head, out: Path) -> None:
+    """Write a head's folder in 16 bits."""
+    out.mkdir(parents=True, exist_ok=True)
+    part = out / f"{HEAD}.part"
+    save_file({name: each.half().contiguous() for name, each in head.maps().items()}, part)
+    part.replace(out / HEAD)
+    size = head.visual.out_features
+    table = {"format": FORMAT, "vision": VISION_NAME, "text": TEXT_NAME, "embed_dim": size}
+    write_atomic(out / TABLE, json.dumps(table, indent=1) + "\n")
+
+
+def _first_name(names: object, number: int) -> str:
+    described: str = names.index_to_description(number)  # type: ignore[attr-defined]
+    return described.partition(",")[0]
+
+
+def _require_same(place: Path, what: dict[str, object]) -> None:
+    """Refuse to go on with a checkpoint of another training."""
+    file = place / "training.json"
+    now = json.dumps(what, sort_keys=True)
+    if file.is_file() and file.read_text(encoding="utf-8") != now:
+        raise BadInput(f"{str(place)!r} holds another training; remove it, or name another --work")
+    place.mkdir(parents=True, exist_ok=True)
+    write_atomic(file, now)

@@ -1,0 +1,211 @@
+"""What an embedder was trained on, as a small statistic: tells the pictures and queries that lie outside.
+
+A domain is a folder:
+
+    domain.safetensors  "mean" (d,), "axes" (r, d) principal directions, "variance" (r + 1,) along each and, last, along
+                        any other, "limit" (1,) the distance that few pictures of the kind exceed
+    domain.json         {"format": 1, "subject": "drawn scenes", "profile": "mini", "weights": of the
+                        embedder, "other": ["photos", "photos"], subject and profile for what looks otherwise}
+    words.txt           the words of the training texts, a line each, sorted
+
+The distance is Mahalanobis distance with the covariance of probabilistic PCA (Tipping and Bishop, 1999).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from imagescope_agent.errors import BadInput
+from imagescope_agent.records import NoteDict, note
+from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.retrieval.vectors import Vectors
+
+FORMAT = 1
+STATISTIC, TABLE, WORDS = "domain.safetensors", "domain.json", "words.txt"
+AXES = 48
+QUANTILE = 0.99  # of pictures of the kind that lie within the limit
+OUTSIDE = 0.5  # share of a folder's pictures above which they are said to be of another kind
+UNKNOWN = 1 / 3  # share of a query's words above which it is said to be about something else
+SAMPLE = 200  # pictures of a collection that are looked at
+OFTEN = 2  # times that a word must have been seen to be known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """Pictures and words of one kind.
+
+    Args:
+        subject: what the training pictures are, in words.
+        profile: whose models know them.
+        weights: the embedder whose vectors it judges.
+        other: subject and profile for what looks otherwise.
+        words: of the training texts.
+        mean, axes, variance, limit: as in the file.
+    """
+
+    subject: str
+    profile: str
+    weights: str
+    other: tuple[str, str]
+    words: frozenset[str]
+    mean: Vectors
+    axes: Vectors
+    variance: Vectors
+    limit: float
+
+    def distances(self, vectors: Vectors) -> Vectors:
+        """(n, d) vectors of pictures -> (n,) distances from the training pictures."""
+        off = vectors - self.mean
+        along = off @ self.axes.T
+        rest = np.maximum((off**2).sum(axis=1) - (along**2).sum(axis=1), 0)
+        squared = (along**2 / self.variance[:-1]).sum(axis=1) + rest / self.variance[-1]
+        found: Vectors = np.sqrt(squared).astype(np.float32)
+        return found
+
+    def outside(self, vectors: Vectors) -> float:
+        """The share of pictures that are unlike the training pictures, 0 to 1."""
+        return float((self.distances(vectors) > self.limit).mean()) if len(vectors) else 0.0
+
+    def notes(self, collection: Collection, text: str, weights: str, *, once: bool = True) -> list[NoteDict]:
+        """Notes on a collection and a query that are not of the kind; none for vectors of other weights.
+
+        Args:
+            collection: some of its pictures are looked at.
+            text: the query.
+            weights: of the embedder in use.
+            once: say what is to be said of the collection; it was said before otherwise.
+        """
+        if weights != self.weights:
+            return []
+        step = max(1, -(-len(collection.ids) // SAMPLE))
+        some = [collection.image_vector(name) for name in collection.ids[::step]] if once else []
+        said = [self.of_folder(np.stack(some)) if some else "", self.of_query(text)]
+        return [note("retrieve", "outside", each) for each in said if each]
+
+    def unknown(self, text: str) -> list[str]:
+        """The words of a text that the training texts do not hold, where they are too many; none otherwise."""
+        said = list(dict.fromkeys(words_of(text)))
+        strange = [word for word in said if word not in self.words]
+        return strange if len(strange) > UNKNOWN * len(said) else []
+
+    def of_folder(self, vectors: Vectors) -> str:
+        """What is to be said of a folder's pictures; "" where they are of the kind."""
+        share = self.outside(vectors)
+        if share <= OUTSIDE:
+            return ""
+        return f"{share:.0%} of the pictures look unlike the {self.subject} that the profile {self._advice}"
+
+    def of_query(self, text: str) -> str:
+        """What is to be said of a query; "" where its words are known."""
+        shown = ", ".join(repr(word) for word in self.unknown(text)[:5])
+        return f"{shown}: no words of the {self.subject} that the profile {self._advice}" if shown else ""
+
+    @property
+    def _advice(self) -> str:
+        subject, profile = self.other
+        return f"{self.profile!r} knows; for {subject} use --profile {profile}"
+
+    @classmethod
+    def load(cls, folder: Path) -> Domain:
+        """Read a folder.
+
+        Raises:
+            BadInput: a file is missing or damaged.
+        """
+        from safetensors.numpy import load_file
+
+        try:
+            table = json.loads((folder / TABLE).read_text(encoding="utf-8"))
+            found = {name: each.astype(np.float32) for name, each in load_file(folder / STATISTIC).items()}
+            words = frozenset((folder / WORDS).read_text(encoding="utf-8").split())
+            if table["format"] != FORMAT or len(found["variance"]) != len(found["axes"]) + 1:
+                raise ValueError
+            return cls(
+                subject=str(table["subject"]),
+                weights=str(table["weights"]),
+                profile=str(table["profile"]),
+                other=(str(table["other"][0]), str(table["other"][1])),
+                words=words,
+                mean=found["mean"],
+                axes=found["axes"],
+                variance=found["variance"],
+                limit=float(found["limit"][0]),
+            )
+        except Exception as error:  # safetensors raises an error of its own
+            raise BadInput(f"the domain in {str(folder)!r} is missing or damaged; install it anew") from error
+
+    def save(self, folder: Path) -> None:
+        """Write a folder."""
+        from safetensors.numpy import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        halves = {"mean": self.mean, "axes": self.axes}
+        tensors: dict[str, np.ndarray] = {
+            name: np.ascontiguousarray(each, np.float16) for name, each in halves.items()
+        }
+        tensors |= {"variance": self.variance, "limit": np.asarray([self.limit], np.float32)}
+        save_file(tensors, folder / STATISTIC)
+        table = {
+            "format": FORMAT,
+            "subject": self.subject,
+            "profile": self.profile,
+            "weights": self.weights,
+            "other": list(self.other),
+        }
+        (folder / TABLE).write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+        (folder / WORDS).write_text("\n".join(sorted(self.words)) + "\n", encoding="utf-8")
+
+
+def fit(
+    vectors: Vectors,
+    texts: Iterable[str],
+    *,
+    subject: str,
+    profile: str,
+    weights: str,
+    other: tuple[str, str],
+) -> Domain:
+    """The domain of (n, d) vectors of training pictures and of their texts.
+
+    The covariance is of one half of the pictures, the limit of the other.
+
+    Raises:
+        BadInput: there are too few pictures.
+    """
+    size = vectors.shape[1]
+    learn, check = vectors[::2].astype(np.float64), vectors[1::2]
+    axes = min(AXES, size - 1, len(check) // 2)
+    if axes < 1:
+        raise BadInput(f"{len(vectors)} pictures are too few for a statistic; give hundreds of them")
+    mean = learn.mean(axis=0)
+    variances, directions = np.linalg.eigh(np.cov(learn - mean, rowvar=False))
+    rest = float(variances[:-axes].mean()) + 1e-9
+    kept = np.maximum(variances[::-1][:axes], rest)
+    seen = Counter(word for text in texts for word in set(words_of(text)))
+    found = Domain(
+        subject=subject, profile=profile, weights=weights, other=other, limit=np.inf,
+        words=frozenset(word for word, count in seen.items() if count >= OFTEN),
+        mean=mean.astype(np.float16).astype(np.float32),
+        axes=directions[:, ::-1][:, :axes].T.astype(np.float16).astype(np.float32),
+        variance=np.append(kept, rest).astype(np.float32),
+    )  # fmt: skip
+    return Domain(**{**vars(found), "limit": float(np.quantile(found.distances(check), QUANTILE))})
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, of three letters or more, in lower case and without the endings of English."""
+    return [_stem(word) for word in re.findall(r"[^\W\d_]{3,}", text.lower())]
+
+
+def _stem(word: str) -> str:
+    for ending in ("ing", "es", "ed", "s", "e"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word.removesuffix(ending)
+    return word

@@ -1,0 +1,57 @@
+"""Run a compiled graph: its configuration, its steps as they end, its judge; with or without an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from langchain_core.runnables import RunnableConfig
+
+from imagescope_agent.judges import OWN_JUDGE
+from imagescope_agent.settings import Settings
+
+#: Called with the name of each step and what it changed in the state, when it is done.
+Progress = Callable[[str, Mapping[str, Any]], None]
+
+_Value = TypeVar("_Value")
+
+
+async def streamed(
+    graph: Any,
+    query: dict[str, Any] | None,
+    config: RunnableConfig,
+    progress: Progress | None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Run a graph to its end and return its state; tells each step as it ends."""
+    state: dict[str, Any] = {}
+    async for mode, chunk in graph.astream(query, config, stream_mode=["updates", "values"], **options):
+        if mode == "values":
+            state = chunk
+        elif progress is not None:
+            for step, update in chunk.items():
+                progress(step, update if isinstance(update, dict) else {})
+    return state
+
+
+def judge_of(graph: Any, settings: Settings) -> str:
+    """Who judges in a compiled graph: whom the settings name, else the graph's own (its metadata's "judge")."""
+    metadata = (graph.config or {}).get("metadata", {})
+    return settings.judge or str(metadata.get("judge", OWN_JUDGE))
+
+
+def run_sync(work: Coroutine[Any, Any, _Value]) -> _Value:
+    """Run a coroutine to its end, also where an event loop is already running (a notebook)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+def run_config(run: str, **metadata: str) -> RunnableConfig:
+    """The configuration of a run under an id, with what is kept beside it."""
+    return {"configurable": {"thread_id": run}, "metadata": metadata}

@@ -1,0 +1,118 @@
+"""The HTTP service: its routes together, one way to answer errors, limits in front."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from imagescope_agent.chat import open_chats
+from imagescope_agent.chat.server import is_loopback
+from imagescope_agent.errors import BadInput, ImageScopeError
+from imagescope_agent.service.admission import RETRY_AFTER, AdmissionQueue, ClientGone
+from imagescope_agent.service.collections import Collections, ServedCollection
+from imagescope_agent.service.context import Service
+from imagescope_agent.service.limits import BodyLimit
+from imagescope_agent.service.metrics import Metrics
+from imagescope_agent.service.problems import told
+from imagescope_agent.service.routes import images, rerank, runs, search, status, threads
+from imagescope_agent.versions import installed_versions
+
+ROUTERS = (status.router, search.router, rerank.router, threads.router, images.router, runs.router)
+HOST = "127.0.0.1"
+LOCAL = ["127.0.0.1", "localhost", "[::1]"]
+BODY = 32 * 2**20  # bytes of a request
+
+
+def create_app(
+    served: Sequence[ServedCollection],
+    *,
+    host: str = HOST,
+    running: int = 2,
+    waiting: int = 64,
+    timeout: float = 300.0,
+    chats: str | None = None,
+) -> FastAPI:
+    """The service as an ASGI application.
+
+    Args:
+        served: its collections, at least one.
+        host: the address it listens on; on this machine only, requests that name another host are refused, so that
+            no web page reaches the service by a name of its own.
+        running: how many requests ask models at a time.
+        waiting: how many more may wait; the next one is answered 429.
+        timeout: seconds that a request may take.
+        chats: where conversations are kept, as in `imagescope chat --store`.
+
+    Raises:
+        BadInput: no collections, or two of the same name.
+    """
+    if not served:
+        raise BadInput("there is nothing to serve; name at least one indexed folder")
+    queue = AdmissionQueue(running, waiting, timeout)
+    service = Service(collections=Collections([*served]), queue=queue, metrics=Metrics(queue))
+    version = installed_versions(["imagescope-agent"]).get("imagescope-agent", "0")
+    app = FastAPI(title="ImageScope Agent", version=version, lifespan=_open_chats(service, chats))
+    app.state.service = service
+    for router in ROUTERS:
+        app.include_router(router)
+    for kind in (ImageScopeError, ClientGone, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _answer_error)
+    app.add_middleware(BodyLimit, most=BODY)
+    if is_loopback(host):
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL, host])
+    return app
+
+
+def _open_chats(
+    service: Service, place: str | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Keeps the conversations of all collections open while the service runs."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for each in service.collections.by_name.values():
+                each.chats = await stack.enter_async_context(open_chats(each.services, store=place))
+            service.ready = True
+            yield
+            service.ready = False
+
+    return lifespan
+
+
+async def listen(app: FastAPI, *, host: str = HOST, port: int = 8000, ready: Callable[[str], None]) -> None:
+    """Serve until the process is told to stop; `ready` gets the address once the port listens.
+
+    Raises:
+        BadInput: the port is taken.
+    """
+    import uvicorn
+
+    config = uvicorn.Config(app, host=host, port=port, log_level="error", timeout_graceful_shutdown=5)
+    try:
+        listening = config.bind_socket()
+    except SystemExit as error:  # which is how it says that the port is taken
+        raise BadInput(f"cannot listen on {host}, port {port}; choose another with --port") from error
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready(f"http://{host}:{listening.getsockname()[1]}/docs")
+
+    await Server(config).serve(sockets=[listening])
+
+
+async def _answer_error(request: Request, error: Exception) -> JSONResponse:
+    """One line, without what is inside this machine."""
+    service: Service = request.app.state.service
+    status_code, kind, message = told(error, service.collections)
+    headers = {"Retry-After": str(RETRY_AFTER)} if status_code in (429, 503) else {}
+    service.metrics.finished(request.scope.get("path", "").split("/")[-1] or "/", kind)
+    return JSONResponse({"error": {"type": kind, "message": message}}, status_code, headers)

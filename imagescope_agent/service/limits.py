@@ -1,0 +1,60 @@
+"""ASGI middleware in front of a service: bounds the size of a body before anything reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class BodyLimit:
+    """Refuses bodies of more than `most` bytes with 413, whether their length was told or not."""
+
+    def __init__(self, app: App, *, most: int) -> None:
+        self.app, self.most = app, most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        length = dict(scope["headers"]).get(b"content-length", b"")
+        if length and not (length.isdigit() and len(length) < 12 and int(length) <= self.most):
+            await self._refuse(send)
+            return
+        read, over, begun = 0, False, False
+
+        async def received() -> Message:
+            nonlocal read, over
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self.most:
+                over = True
+                return {"type": "http.disconnect"}  # whoever reads the body stops here
+            return message
+
+        async def sent(message: Message) -> None:
+            nonlocal begun
+            if over and not begun:
+                return  # the answer to half a body; ours is sent instead
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, received, sent)
+        finally:
+            if over and not begun:
+                await self._refuse(send)
+
+    async def _refuse(self, send: Send) -> None:
+        message = f"a request may have {self.most // 2**20} MiB; send fewer or smaller pictures"
+        body = json.dumps({"error": {"type": "too_large", "message": message}}).encode()
+        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,55 @@
+"""Prometheus metrics of a service: searches, seconds by step, calls and tokens, the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from imagescope_agent.service.admission import AdmissionQueue
+
+BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)  # seconds
+
+
+class Metrics:
+    """Counts what a service does; one registry per service, so that two in a process do not mix."""
+
+    def __init__(self, queue: AdmissionQueue) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "imagescope_requests_total", "Finished requests", ["operation", "outcome"], registry=self.registry
+        )
+        self._seconds = Histogram(
+            "imagescope_step_seconds",
+            "Seconds a step took",
+            ["step"],
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self._calls = Counter("imagescope_model_calls_total", "Model calls", ["role"], registry=self.registry)
+        self._tokens = Counter("imagescope_tokens_total", "Tokens", ["kind"], registry=self.registry)
+        self._notes = Counter(
+            "imagescope_notes_total", "Notes of results", ["step", "kind"], registry=self.registry
+        )
+        waiting = Gauge("imagescope_requests_admitted", "Requests that run or wait", registry=self.registry)
+        waiting.set_function(lambda: queue.admitted)
+
+    def finished(self, operation: str, outcome: str) -> None:
+        """Count a request, by how it ended: "ok" or the type of its error."""
+        self._requests.labels(operation, outcome).inc()
+
+    def searched(self, usage: Mapping[str, Any], notes: list[Mapping[str, str]]) -> None:
+        """Count what a search cost and which of its answers were degraded."""
+        for step, seconds in usage.get("seconds", {}).items():
+            self._seconds.labels(step).observe(seconds)
+        for role, calls in usage.get("calls", {}).items():
+            self._calls.labels(role).inc(calls)
+        for kind in ("prompt_tokens", "completion_tokens", "image_prefills"):
+            self._tokens.labels(kind).inc(usage.get(kind, 0))
+        for each in notes:
+            self._notes.labels(each["step"], each["kind"]).inc()
+
+    def text(self) -> bytes:
+        """All metrics in the text format of Prometheus."""
+        return generate_latest(self.registry)

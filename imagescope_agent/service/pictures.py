@@ -1,0 +1,99 @@
+"""Images in requests: ids and data URIs; addresses are never fetched and files of this machine never opened."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import tempfile
+from pathlib import Path
+
+from imagescope_agent.chat.thumbnails import keep
+from imagescope_agent.errors import BadInput
+from imagescope_agent.mllms.role import ImageRef
+from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.images import ImageProblem, load
+from imagescope_agent.service.collections import Unknown
+
+MOST_BYTES = 20 * 2**20  # of one picture
+_DATA_URI = re.compile(r"data:[\w.+/-]*(?:;[\w=.+-]+)*;base64,", re.ASCII)
+
+
+def reference(given: str | None, collection: FolderCollection) -> str | None:
+    """A reference image as a search takes it: an id, or the path under which an upload is kept beside the index.
+
+    Raises:
+        BadInput: it is neither an id nor a data URI of an image.
+    """
+    if given is None:
+        return None
+    if not is_data_uri(given):
+        return known(given, collection)
+    with tempfile.NamedTemporaryFile(suffix=".upload") as file:
+        file.write(data_of(given))
+        file.flush()
+        try:
+            return keep(Path(file.name), collection)
+        except ImageProblem as problem:
+            raise _no_image(problem) from problem
+
+
+def shown(given: str, collection: FolderCollection | None) -> ImageRef:
+    """An image as a model is shown it.
+
+    Raises:
+        BadInput: as `reference`.
+        ImageProblem: the file of the id is gone.
+    """
+    if not is_data_uri(given):
+        if collection is None:
+            raise BadInput("images are data URIs here; name a collection for ids of its images")
+        return collection.image_ref(known(given, collection))
+    with tempfile.NamedTemporaryFile(suffix=".upload") as file:
+        file.write(data_of(given))
+        file.flush()
+        try:
+            return load(Path(file.name)).ref()
+        except ImageProblem as problem:
+            raise _no_image(problem) from problem
+
+
+def known(name: str, collection: FolderCollection) -> str:
+    """The id that a name stands for.
+
+    Raises:
+        Unknown: there is none; an address or a path is not one.
+    """
+    found = collection.named(name)
+    if found is None:
+        raise Unknown(
+            f"there is no image {name[:80]!r} in the collection; give an id of it, or a data URI "
+            "(addresses are not fetched)"
+        )
+    return found
+
+
+def is_data_uri(given: str) -> bool:
+    """Whether a string is the beginning of a data URI."""
+    return given[:5].lower() == "data:"
+
+
+def data_of(uri: str) -> bytes:
+    """The bytes of a data URI.
+
+    Raises:
+        BadInput: it is not in base64, or too large.
+    """
+    head = _DATA_URI.match(uri)
+    if head is None:
+        raise BadInput("a data URI must be in base64: data:image/png;base64,...")
+    if (len(uri) - head.end()) * 3 // 4 > MOST_BYTES:
+        raise BadInput(f"a picture may have {MOST_BYTES // 2**20} MiB; send a smaller one")
+    try:
+        return base64.b64decode(uri[head.end() :], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadInput(f"a data URI is no base64: {error}") from error
+
+
+def _no_image(problem: ImageProblem) -> BadInput:
+    return BadInput(f"the picture that was sent cannot be used: {problem.reason}; send another file")

@@ -1,0 +1,150 @@
+"""Searches: one, several, or one whose steps are told as they end."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from imagescope_agent.errors import BadInput, ImageScopeError
+from imagescope_agent.results import SearchResult
+from imagescope_agent.run_graph import Progress
+from imagescope_agent.service import pictures
+from imagescope_agent.service.collections import ServedCollection
+from imagescope_agent.service.context import KeyDep, Service, ServiceDep
+from imagescope_agent.service.problems import told
+from imagescope_agent.service.schemas import (
+    BatchItem,
+    BatchRequest,
+    BatchResponse,
+    Hit,
+    Problem,
+    SearchRequest,
+    SearchResponse,
+)
+
+router = APIRouter(prefix="/v1", tags=["search"])
+RANKINGS = ("ranking_retrieve", "ranking_verify", "ranking")  # what a step may change, shown when it ends
+SHOWN = 10  # ids of a ranking in an event
+
+
+@router.post("/search")
+async def search(asked: SearchRequest, request: Request, service: ServiceDep, key: KeyDep) -> SearchResponse:
+    """Rank a collection's images for a text, or for a reference and what to change in it."""
+    return await service.run(request, "search", searched(service, key, asked))
+
+
+@router.post("/search/batch")
+async def batch(asked: BatchRequest, request: Request, service: ServiceDep, key: KeyDep) -> BatchResponse:
+    """Several searches; one that fails costs none of the others."""
+
+    async def each(one: SearchRequest) -> BatchItem:
+        try:
+            return BatchItem(result=await searched(service, key, one))
+        except ImageScopeError as error:
+            _, kind, message = told(error, service.collections)
+            return BatchItem(error=Problem(type=kind, message=message))
+
+    async def all_of_them() -> BatchResponse:
+        return BatchResponse(results=[await each(one) for one in asked.searches])
+
+    return await service.run(request, "search/batch", all_of_them())
+
+
+@router.post("/search/stream", response_class=EventSourceResponse)
+async def stream(
+    asked: SearchRequest, request: Request, service: ServiceDep, key: KeyDep
+) -> AsyncIterator[ServerSentEvent]:
+    """As /v1/search, told as server-sent events: `run`, `step` as each ends, then `result` or `error`."""
+    service.collections.find(asked.collection, key)
+    run = asked.run or uuid.uuid4().hex
+    events: asyncio.Queue[ServerSentEvent] = asyncio.Queue()
+    yield ServerSentEvent(event="run", data={"run": run})
+
+    def progress(step: str, update: Mapping[str, Any]) -> None:
+        shown = {name: update[name][:SHOWN] for name in RANKINGS if update.get(name)}
+        events.put_nowait(ServerSentEvent(event="step", data={"step": step, **shown}))
+
+    async def work() -> None:
+        try:
+            found = await service.run(
+                request,
+                "search/stream",
+                searched(service, key, asked.model_copy(update={"run": run}), progress),
+            )
+            events.put_nowait(ServerSentEvent(event="result", data=found.model_dump(mode="json")))
+        except ImageScopeError as error:
+            _, kind, message = told(error, service.collections)
+            events.put_nowait(ServerSentEvent(event="error", data={"type": kind, "message": message}))
+
+    task = asyncio.ensure_future(work())
+    try:
+        while not (task.done() and events.empty()):
+            next_event = asyncio.ensure_future(events.get())
+            await asyncio.wait({task, next_event}, return_when=asyncio.FIRST_COMPLETED)
+            if next_event.done():
+                yield next_event.result()
+            else:
+                next_event.cancel()
+    finally:
+        task.cancel()
+
+
+async def searched(
+    service: Service, key: str, asked: SearchRequest, progress: Progress | None = None
+) -> SearchResponse:
+    """Run one search of a request."""
+    served = service.collections.find(asked.collection, key)
+    settings = served.check_settings(asked.settings)
+    if unknown := {"text", "image", "run", "rejected", "progress", "k"} & settings.keys():
+        raise BadInput(f"{sorted(unknown)[0]} is no setting; give it beside `settings`")
+    if asked.k is not None:
+        settings["k"] = asked.k
+    image = await asyncio.to_thread(pictures.reference, asked.image, served.services.collection)
+    scope = served.scope(asked.graph)
+    if asked.run is not None:
+        await _require_new(scope, asked.run)
+    found = await scope.asearch(
+        asked.text, image=image, run=asked.run, rejected=asked.rejected, progress=progress, **settings
+    )
+    service.metrics.searched(found.usage, [dict(each) for each in found.notes])
+    return answer(found, served)
+
+
+async def _require_new(scope: Any, run: str) -> None:
+    try:
+        await scope.afind(run)
+    except BadInput:
+        return
+    raise BadInput(
+        f"there is a run {run!r} already; finish it with POST /v1/runs/{run}/resume, or choose another id"
+    )
+
+
+def answer(found: SearchResult, served: ServedCollection) -> SearchResponse:
+    """A search result as the service gives it: addresses of images in the place of paths."""
+    values = found.to_dict()
+    hits = [
+        Hit(
+            rank=hit["rank"],
+            id=hit["id"],
+            url=image_url(hit["id"], served.name),
+            scores=hit["scores"],
+            reasons=hit["reasons"],
+        )
+        for hit in values["results"]
+    ]
+    notes = [{**each, "detail": served.public(each["detail"])} for each in values["notes"]]
+    return SearchResponse.model_validate(
+        {**values, "results": hits, "notes": notes, "collection": served.name}
+    )
+
+
+def image_url(name: str, collection: str) -> str:
+    """Where the service gives an image."""
+    return f"/v1/images/{quote(name)}?collection={quote(collection, safe='')}"

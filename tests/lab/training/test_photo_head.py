@@ -1,0 +1,117 @@
+"""The photo head learns from features, goes on after a kill, and refuses another training's checkpoint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from imagescope_agent import cli
+from imagescope_agent.errors import BadInput
+from imagescope_agent.lab.training.photos import head as head_module
+from imagescope_agent.lab.training.photos.features import FeatureStore
+from imagescope_agent.lab.training.photos.head import HeadPlan, HeadTrainer, Pairs, recall
+from imagescope_agent.retrieval.embedders import open_embedder
+from tests.conftest import PALETTE
+
+PLAN = HeadPlan(embed_dim=16, steps=60, batch=64, classes=8, peak_lr=1e-2)
+
+
+def pairs(count: int, seed: int, mixing: int = 9) -> Pairs:
+    """Pictures and captions that are two views of one hidden vector."""
+    hidden = np.random.default_rng(seed).normal(size=(count, 6))
+    views = [
+        np.random.default_rng(mixing + each).normal(size=(6, width)) for each, width in ((0, 40), (1, 20))
+    ]
+    pictures, texts = ((hidden @ view).astype(np.float32) for view in views)
+    return Pairs(
+        pictures=pictures, texts=np.repeat(texts, 2, axis=0), owners=np.repeat(np.arange(count), 2).tolist()
+    )
+
+
+def weights(trainer: HeadTrainer) -> list[torch.Tensor]:
+    return [each.detach().clone() for each in trainer.head.parameters()]
+
+
+def test_it_finds_pictures_it_never_saw(tmp_path: Path) -> None:
+    dev = pairs(100, 2)
+    trainer = HeadTrainer(pairs(400, 1), None, PLAN, tmp_path / "a")
+    before = recall(trainer.head, dev)
+    assert recall(trainer.train(dev), dev)["R@1"] > before["R@1"] + 0.4
+    curve = [json.loads(line) for line in (tmp_path / "a" / "curve.jsonl").read_text().splitlines()]
+    assert curve[-1]["step"] == PLAN.steps and set(curve[-1]) == {"step", "loss", "R@1", "R@5", "R@10"}
+
+
+def test_after_a_kill_the_same_head_comes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head_module, "SAVE_EVERY", 20)
+    data = pairs(200, 1)
+    classes = (data.pictures[:10], data.texts[:10])
+    whole = HeadTrainer(data, classes, PLAN, tmp_path / "whole")
+    whole.train()
+    cut = HeadTrainer(data, classes, PLAN, tmp_path / "cut")
+    take, taken = cut._take_step, 0
+
+    def killed() -> float:
+        nonlocal taken
+        taken += 1
+        if taken > 33:
+            raise KeyboardInterrupt
+        return take()
+
+    monkeypatch.setattr(cut, "_take_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        cut.train()
+    again = HeadTrainer(data, classes, PLAN, tmp_path / "cut")
+    assert again.step == 20
+    again.train()
+    for one, other in zip(weights(whole), weights(again), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_features_are_computed_once(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path / "features.sqlite")
+    assert store.missing(["a", "b", "a"]) == ["a", "b"]
+    store.add(["a"], np.full((1, 3), 0.5, np.float32))
+    assert FeatureStore(tmp_path / "features.sqlite").missing(["a", "b"]) == ["b"]
+    assert store.rows(["a", "a"]).tolist() == [[0.5] * 3] * 2
+
+
+@pytest.mark.slow
+def test_the_command_trains_a_head_that_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("IMAGESCOPE_CACHE", str(tmp_path / "cache"))
+    photos, lines = tmp_path / "photos", []
+    photos.mkdir()
+    for number in range(5):
+        for name, colour in PALETTE.items():
+            Image.new("RGB", (40 + number, 40), colour).save(photos / f"{name}{number}.png")
+            lines.append(
+                {"file_name": f"{name}{number}.png", "captions": [f"a {name} wall", f"something {name}"]}
+            )
+    (photos / "broken.png").write_bytes((photos / "red0.png").read_bytes()[:50])
+    (photos / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    command = [
+        "train",
+        "photos",
+        "--data",
+        str(photos),
+        "--work",
+        str(tmp_path / "work"),
+        "--out",
+        str(tmp_path / "head"),
+    ]
+    assert cli.main([*command, "--dev", str(photos), "--steps", "20"]) == 0
+    assert "R@10" in capsys.readouterr().out
+    embedder = open_embedder(f"assembled:{tmp_path / 'head'}")
+    found = (
+        embedder.texts(["a red wall"])
+        @ embedder.images([Image.new("RGB", (40, 40), c) for c in PALETTE.values()]).T
+    )
+    assert embedder.dimension == 512 and list(PALETTE)[int(found.argmax())] == "red"
+    assert cli.main([*command, "--steps", "30"]) == BadInput.exit_code
+    assert "holds another training" in capsys.readouterr().err

@@ -1,0 +1,111 @@
+"""What lies outside of a model's training pictures and words is noticed, and what lies inside is not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imagescope_agent.errors import BadInput
+from imagescope_agent.lab.scenes.make import make_world
+from imagescope_agent.profiles.profile import load_profile
+from imagescope_agent.records import NOT_DEGRADING
+from imagescope_agent.registry import load_graph
+from imagescope_agent.retrieval.domain import Domain, fit
+from imagescope_agent.retrieval.vectors import unit_rows
+from imagescope_agent.services import open_embedder_of
+
+SHARED = os.environ.get("IMAGESCOPE_SHARED")  # read before tests are shielded from such settings
+PHOTOS = (Path(SHARED) if SHARED else Path(__file__).parents[2].parent / "shared") / "data" / "photos"
+TEXTS = ["a red boat at sunset", "two boats", "a red house at sunset", "the houses"] * 2
+#: Written by hand; nothing of the drawn world.
+EVERYDAY = [
+    "a guy on a surfboard but not wearing a wetsuit", "grandma's birthday cake", "somebody repairing a bicycle",
+    "a plate of spaghetti", "the airport at night", "children playing football", "a kitchen without a fridge",
+]  # fmt: skip
+DRAWN = [
+    "a red house and a black boat",
+    "show me a small purple flower, at sunset",
+    "two yellow stars in the snow",
+]
+
+
+def kind(count: int, at: int, *, seed: int = 0) -> np.ndarray:
+    """Vectors around one direction."""
+    rng = np.random.default_rng(seed)
+    return unit_rows((np.eye(64)[at] * 8 + rng.normal(size=(count, 64))).astype(np.float32))
+
+
+def made(weights: str = "w") -> Domain:
+    return fit(
+        kind(600, 0), TEXTS, subject="boats", profile="ours", weights=weights, other=("photos", "theirs")
+    )
+
+
+def test_pictures_of_the_kind_are_inside_and_others_outside(tmp_path: Path) -> None:
+    made().save(tmp_path)
+    domain = Domain.load(tmp_path)
+    assert domain.outside(kind(500, 0, seed=1)) <= 0.04
+    assert domain.outside(kind(500, 1)) == 1.0
+    assert domain.of_folder(kind(50, 0, seed=2)) == ""
+    said = domain.of_folder(kind(50, 1))
+    assert "unlike the boats that the profile 'ours' knows; for photos use --profile theirs" in said
+
+
+def test_words_of_the_kind_are_known_in_every_form() -> None:
+    domain = made()
+    assert domain.of_query("the red house, two BOATS") == "" == domain.of_query("")
+    assert domain.unknown("a guy on a surfboard") == ["guy", "surfboard"]
+
+
+@pytest.mark.parametrize("graph", ["retrieve", "imagescope", "adaptive", "cotrr", "chat"])
+def test_every_graph_notes_it_and_says_it_of_the_collection_once(world: Any, graph: str) -> None:
+    world.embedder.domain = replace(
+        made("colours-1"), mean=np.full(8, -9, np.float32), axes=np.eye(8, dtype=np.float32)[:2]
+    )
+    world.embedder.domain = replace(world.embedder.domain, variance=np.ones(3, np.float32))
+    compiled = load_graph(graph)(world.services())
+    state = asyncio.run(compiled.ainvoke({"query": "a guy on a surfboard", "reference": None}))
+    told = [note for note in state["notes"] if note["kind"] == "outside"]
+    assert [note["step"] for note in told] == ["retrieve", "retrieve"] and "outside" not in NOT_DEGRADING
+    assert "100% of the pictures" in told[0]["detail"] and "'surfboard'" in told[1]["detail"]
+
+
+def test_vectors_of_other_weights_are_not_judged(world: Any) -> None:
+    world.embedder.domain = replace(made("other weights"))
+    compiled = load_graph("retrieve")(world.services())
+    state = asyncio.run(compiled.ainvoke({"query": "a guy on a surfboard", "reference": None}))
+    assert not state["notes"]
+
+
+def test_a_damaged_domain_is_told(tmp_path: Path) -> None:
+    made().save(tmp_path)
+    (tmp_path / "domain.safetensors").write_bytes(b"nothing")
+    with pytest.raises(BadInput, match="missing or damaged"):
+        Domain.load(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_domain_of_mini_knows_drawn_scenes_and_their_words(tmp_path: Path) -> None:
+    make_world(tmp_path / "world", 77, 60)
+    embedder = open_embedder_of(load_profile("mini"))
+    paths = sorted((tmp_path / "world" / "images").iterdir())
+    drawn = embedder.images([Image.open(path).convert("RGB") for path in paths])
+    domain = embedder.domain
+    assert domain is not None and domain.weights == embedder.weights
+    assert domain.outside(drawn) <= 0.1
+    assert not any(map(domain.unknown, DRAWN)) and all(map(domain.unknown, EVERYDAY))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PHOTOS.is_dir(), reason=f"no photographs in {PHOTOS}: set IMAGESCOPE_SHARED")
+def test_photos_are_outside_of_what_mini_knows() -> None:
+    embedder = open_embedder_of(load_profile("mini"))
+    photos = embedder.images([Image.open(path).convert("RGB") for path in sorted(PHOTOS.glob("*.jpg"))])
+    assert embedder.domain is not None and embedder.domain.outside(photos) >= 0.98

@@ -1,0 +1,192 @@
+"""A real service process: search, stream, uploads, conversations, runs, images, limits."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from imagescope_agent.api import ImageScope
+from tests.service.conftest import Serving, start
+
+
+def data_uri(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def ids(answer: dict[str, Any]) -> list[str]:
+    return [hit["id"] for hit in answer["results"]]
+
+
+def test_a_search_is_that_of_python_with_addresses_in_the_place_of_paths(serving: Serving) -> None:
+    answer = serving.post("/v1/search", text="a red car", k=5)
+    ours = ImageScope.open(serving.folder).search("a red car", k=5)
+    assert ids(answer) == [hit.id for hit in ours]
+    assert answer["usage"]["calls"] == ours.usage["calls"]
+    assert [hit["reasons"] for hit in answer["results"]] == [hit.reasons for hit in ours]
+    assert str(serving.folder) not in json.dumps(answer)
+    picture = serving.client.get(answer["results"][0]["url"])
+    assert picture.headers["content-type"] == "image/png"
+    small = serving.client.get(answer["results"][0]["url"] + "&side=32")
+    assert small.headers["content-type"] == "image/webp" and len(small.content) < len(picture.content)
+
+
+def test_every_step_is_told_as_it_ends(serving: Serving) -> None:
+    events: list[tuple[str, dict[str, Any]]] = []
+    with serving.client.stream("POST", "/v1/search/stream", json={"text": "a house", "k": 3}) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        kind = ""
+        for line in answer.iter_lines():
+            if line.startswith("event: "):
+                kind = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                events.append((kind, json.loads(line.removeprefix("data: "))))
+    assert [kind for kind, _ in events if kind != "step"] == ["run", "result"]
+    steps = [data["step"] for kind, data in events if kind == "step"]
+    assert steps[0] == "begin" and steps[-1] == "answer" and "verify" in steps
+    assert events[-1][1]["run"] == events[0][1]["run"]
+    assert ids(events[-1][1]) == ids(serving.post("/v1/search", text="a house", k=3))
+
+
+def test_an_error_of_a_stream_is_its_last_event(serving: Serving) -> None:
+    answer = serving.client.post("/v1/search/stream", json={"text": "a house", "graph": "none"})
+    assert "event: error" in answer.text and "there is no graph 'none'" in answer.text
+
+
+def test_references_are_ids_or_uploads(serving: Serving) -> None:
+    name = "000003.png"
+    by_id = serving.post("/v1/search", text="the same at night", image=name, k=5)
+    by_upload = serving.post(
+        "/v1/search", text="the same at night", image=data_uri(serving.folder / name), k=5
+    )
+    assert ids(by_id) == ids(by_upload)
+    assert name not in ids(by_upload)  # a picture of the collection that is sent is known to be it
+
+
+def test_one_wrong_search_of_a_batch_costs_no_other(serving: Serving) -> None:
+    answer = serving.post(
+        "/v1/search/batch", searches=[{"text": "a red car", "k": 2}, {"text": ""}, {"text": "a tree", "k": 2}]
+    )
+    assert [each["error"] and each["error"]["type"] for each in answer["results"]] == [
+        None,
+        "bad_input",
+        None,
+    ]
+    assert ids(answer["results"][2]["result"]) == ids(serving.post("/v1/search", text="a tree", k=2))
+
+
+def test_a_conversation_over_http(serving: Serving) -> None:
+    serving.post("/v1/threads", thread="talk")
+    first = serving.post("/v1/threads/talk/say", message="a red car")
+    assert first["results"] and str(serving.folder) not in json.dumps(first)
+    serving.post("/v1/threads/talk/reject", rank=1)
+    assert first["results"][0]["id"] not in ids(serving.client.get("/v1/threads/talk").json()["turns"][-1])
+    branch = serving.post("/v1/threads/talk/branch", turn=1)
+    assert [turn["message"] for turn in branch["turns"]] == ["a red car"]
+    assert len(serving.post("/v1/threads/talk/undo")["turns"]) == 1
+    assert {"talk", branch["thread"]} <= {
+        row["thread"] for row in serving.client.get("/v1/threads").json()["threads"]
+    }
+    assert serving.client.delete("/v1/threads/talk").status_code == 204
+    assert serving.client.get("/v1/threads/talk").status_code == 404
+
+
+def test_a_run_is_kept_with_its_trace(serving: Serving) -> None:
+    answer = serving.post("/v1/search", text="a red car", k=2, run="kept-1")
+    kept = serving.client.get("/v1/runs/kept-1").json()
+    assert kept["finished"] and kept["result"]["results"] == answer["results"]
+    page = serving.client.get("/v1/runs/kept-1/trace")
+    assert page.headers["content-type"].startswith("text/html") and "a red car" in page.text
+    assert str(serving.folder) not in page.text
+    assert serving.client.post("/v1/search", json={"text": "a tree", "run": "kept-1"}).status_code == 400
+    assert serving.client.get("/v1/runs/none").status_code == 404
+
+
+def test_metrics_count_what_was_done(serving: Serving) -> None:
+    serving.post("/v1/search", text="a red car", k=2)
+    text = serving.client.get("/metrics").text
+    assert 'imagescope_requests_total{operation="search",outcome="ok"}' in text
+    assert 'imagescope_model_calls_total{role="verifier"}' in text
+    assert "red car" not in text
+
+
+def test_the_document_of_the_interface_has_examples(serving: Serving) -> None:
+    document = serving.client.get("/openapi.json").json()
+    assert document["components"]["schemas"]["SearchRequest"]["examples"]
+    assert "/v1/rerank" in document["paths"]
+
+
+def test_64_clients_at_once(serving: Serving) -> None:
+    def client(number: int) -> int:
+        return serving.client.post(
+            "/v1/search", json={"text": f"a tree {number % 4}", "graph": "retrieve"}
+        ).status_code
+
+    with ThreadPoolExecutor(64) as pool:
+        assert set(pool.map(client, range(64))) == {200}
+
+
+def test_too_many_are_told_to_come_back(folder: Path) -> None:
+    process, address = start(str(folder), "--running", "1", "--waiting", "1")
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            answers = [
+                *pool.map(
+                    lambda _: httpx.post(f"{address}/v1/search", json={"text": "a red car"}, timeout=120),
+                    range(6),
+                )
+            ]
+        codes = sorted(answer.status_code for answer in answers)
+        assert codes[0] == 200 and codes[-1] == 429 and set(codes) == {200, 429}
+        assert all(answer.headers["retry-after"] for answer in answers if answer.status_code == 429)
+        assert httpx.post(f"{address}/v1/search", json={"text": "a tree"}, timeout=120).status_code == 200
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_client_that_hangs_up_frees_its_place(folder: Path) -> None:
+    process, address = start(str(folder), "--running", "1", "--waiting", "0")
+    try:
+        httpx.post(f"{address}/v1/search", json={"text": "a car"}, timeout=120)  # weights are loaded
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(
+                f"{address}/v1/search", json={"text": "a red car", "settings": {"top_k": 24}}, timeout=0.05
+            )
+        for _ in range(100):
+            if "imagescope_requests_admitted 0.0" in httpx.get(f"{address}/metrics").text:
+                break
+            time.sleep(0.1)
+        assert httpx.post(f"{address}/v1/search", json={"text": "a tree"}, timeout=120).status_code == 200
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_killed_in_a_run_it_goes_on_after_a_restart(folder: Path) -> None:
+    process, address = start(str(folder))
+    httpx.post(f"{address}/v1/threads", json={"thread": "survives"})
+    httpx.post(f"{address}/v1/threads/survives/say", json={"message": "a red car"}, timeout=120)
+    body = {"text": "a red car and a tree", "run": "cut-off", "graph": "cotrr"}
+    with httpx.stream("POST", f"{address}/v1/search/stream", json=body, timeout=120) as answer:
+        next(line for line in answer.iter_lines() if line == "event: step")
+        process.kill()
+    process.communicate()
+    process, address = start(str(folder))
+    try:
+        assert len(httpx.get(f"{address}/v1/threads/survives").json()["turns"]) == 1
+        run = httpx.get(f"{address}/v1/runs/cut-off").json()
+        assert (run["graph"], run["finished"]) == ("cotrr", False)
+        resumed = httpx.post(f"{address}/v1/runs/cut-off/resume", timeout=120).json()
+        whole = httpx.post(f"{address}/v1/search", json={**body, "run": "whole"}, timeout=120).json()
+        assert ids(resumed) == ids(whole)
+        httpx.delete(f"{address}/v1/threads/survives")
+    finally:
+        process.kill()
+        process.communicate()
