@@ -7,7 +7,6 @@ window that was cut off is run again, and the graph's checkpoints (FILE.runs) sp
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import os
@@ -23,6 +22,7 @@ from langchain_core.runnables import RunnableConfig
 from imagescope_agent.atomic_write import write_atomic
 from imagescope_agent.checkpoints import open_checkpoints
 from imagescope_agent.errors import BadInput
+from imagescope_agent.mllms.batch import together
 from imagescope_agent.nodes.triplets.pair import LEAST
 from imagescope_agent.registry import load_graph
 from imagescope_agent.services import Services, weights_of
@@ -195,11 +195,9 @@ async def build_triplets(  # the loop that a killed run goes on with, in one vie
             compiled = graph.copy({"checkpointer": saver})
             while len(journal.triplets) < count and len(journal.pairs) < ROUNDS * len(collection):
                 first, tired = len(journal.pairs), journal.tired
-                done = await asyncio.gather(
-                    *(
-                        _pair(compiled, saver, settings, journal.head, number, tired, recorders)
-                        for number in range(first, first + WINDOW)
-                    )
+                done = await together(  # where one fails, none goes on writing behind the closed store
+                    _pair(compiled, saver, settings, journal.head, number, tired, recorders)
+                    for number in range(first, first + WINDOW)
                 )
                 journal.add(done, count)
                 _require_hope(journal, settings)

@@ -15,7 +15,14 @@ from imagescope_agent.chat.storage.kept import found_verdicts, kept_state
 from imagescope_agent.chat.storage.older import AT_REST
 from imagescope_agent.chat.storage.turns import Conversation
 from imagescope_agent.chat.store import GRAPH, ConversationStore
-from imagescope_agent.errors import BackendUnavailable, ImageScopeError, Misconfigured, ModelFailed, shorten
+from imagescope_agent.errors import (
+    BackendUnavailable,
+    ImageScopeError,
+    Misconfigured,
+    ModelFailed,
+    RequestFailed,
+    shorten,
+)
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
 from imagescope_agent.nodes.chat.parse_message import PARSED, CheckedMessage
 from imagescope_agent.records import NoteDict, note
@@ -25,6 +32,10 @@ from imagescope_agent.traces.instrument import recording
 from imagescope_agent.traces.store import place
 
 Progress = Callable[[str], None]
+
+
+#: A turn that fails like this is given up: the same message would fail again, and nothing else could be said.
+LASTING = (Misconfigured, ModelFailed, RequestFailed)
 
 
 class TurnRunner:
@@ -107,9 +118,7 @@ class TurnRunner:
             if head is None or head.next not in AT_REST:
                 raise ImageScopeError(f"the turn did not end; it stopped before {head and head.next}")
         except Exception as error:
-            later = isinstance(error, BackendUnavailable) and not isinstance(
-                error, Misconfigured | ModelFailed
-            )
+            later = isinstance(error, BackendUnavailable) and not isinstance(error, LASTING)
             if not later and not is_storage_error(error):
                 await self.give_up(conversation, message, error)
             raise

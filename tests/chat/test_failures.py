@@ -109,7 +109,11 @@ def test_a_model_that_fails_in_a_step(world: Any, tmp_path: Path, step: str, fai
             assert len(await session.undo()) == 1
 
     asyncio.run(story())
-    if failure in ("401", "404", "a stranger's", "away"):
+    if failure in (
+        "401",
+        "404",
+        "away",
+    ):  # what else a model raises costs one answer, while it answers others
         assert any(failed)
 
 

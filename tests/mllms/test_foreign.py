@@ -15,6 +15,7 @@ from imagescope_agent.errors import (
     BackendUnavailable,
     ImageScopeError,
     Misconfigured,
+    ModelFailed,
     RequestRefused,
     UnreadableReply,
     may_pass,
@@ -91,10 +92,10 @@ DENIED = {"Error": {"Code": "AccessDeniedException"}, "ResponseMetadata": {"HTTP
         (json.JSONDecodeError("no JSON", "<html>", 0), UnreadableReply),
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), UnreadableReply),
         (invalid(), UnreadableReply),
-        (KeyError("choices"), BackendUnavailable),
-        (TypeError("'NoneType' object is not subscriptable"), BackendUnavailable),
-        (RuntimeError("two\nlines"), BackendUnavailable),
-        (AssertionError(), BackendUnavailable),
+        (KeyError("choices"), ModelFailed),
+        (TypeError("'NoneType' object is not subscriptable"), ModelFailed),
+        (RuntimeError("two\nlines"), ModelFailed),
+        (AssertionError(), ModelFailed),
     ],
     ids=lambda each: each.__name__ if isinstance(each, type) else type(each).__name__,
 )
@@ -103,7 +104,7 @@ def test_an_exception_is_told_as_what_it_means(error: Exception, kind: type[Imag
     assert type(found) is kind
     assert "ChatStranger" in str(found) and type(error).__name__ in str(found)
     assert "\n" not in str(found)
-    assert may_pass(found) == (kind is BackendUnavailable)
+    assert may_pass(found) == (kind in (BackendUnavailable, ModelFailed))
 
 
 def test_openai_s_own_exceptions() -> None:

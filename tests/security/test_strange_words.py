@@ -397,10 +397,10 @@ def test_crafted_traces_make_no_traceback(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "nearest"),
     [
-        ('reply = "No"', 'reply = "No"\nrepli = "No"', "reply"),
-        ('mllm = "scripted"\nreply = "No"', 'mllm = "endpoint"\nmax_token = 5', "max_tokens"),
-        ('mllm = "scripted"\nreply = "No"', 'mllm = "endpoint"\nbase_url = "http://127.0.0.1:9"', "url"),
-        ('mllm = "scripted"\nreply = "No"', 'mllm = "transformers"\nchekpoint = "x"', "checkpoint"),
+        ("reply = 'No'", "reply = 'No'\nrepli = 'No'", "reply"),
+        ("mllm = \"scripted\"\nreply = 'No'", 'mllm = "endpoint"\nmax_token = 5', "max_tokens"),
+        ("mllm = \"scripted\"\nreply = 'No'", 'mllm = "endpoint"\nbase_url = "http://127.0.0.1:9"', "url"),
+        ("mllm = \"scripted\"\nreply = 'No'", 'mllm = "transformers"\nchekpoint = "x"', "checkpoint"),
         ("[settings]", "[settings]\ntop = 4", "top_k"),
         ('judge = "fake"', 'judge = "fake"\nverifer = "fake"', "verifier"),
     ],
@@ -409,5 +409,6 @@ def test_a_misspelt_option_of_a_profile_is_named(sandbox: Sandbox, old: str, new
     text = sandbox.profile.read_text()
     assert old in text
     (sandbox.named / "other.toml").write_text(text.replace(old, new))
-    for words in (["search", "photos", "red"], ["index", "photos"], ["chat", "photos", "--list"]):
+    indexing = ["index", "photos", "--change-profile"]
+    for words in (["search", "photos", "red"], indexing, ["chat", "photos", "--list"]):
         assert nearest in refused(sandbox, *words, "--profile", "other.toml")

@@ -173,7 +173,12 @@ def test_killed_in_a_run_it_goes_on_after_a_restart(folder: Path) -> None:
     process, address = start(str(folder))
     httpx.post(f"{address}/v1/threads", json={"thread": "survives"})
     httpx.post(f"{address}/v1/threads/survives/say", json={"message": "a red car"}, timeout=120)
-    body = {"text": "a red car and a tree", "run": "cut-off", "graph": "cotrr"}
+    slow = {
+        "top_k": 24,
+        "alpha": 24,
+        "judge": "prp-allpair",
+    }  # hundreds of questions, long after the first step
+    body = {"text": "a red car and a tree", "run": "cut-off", "graph": "imagescope", "settings": slow}
     with httpx.stream("POST", f"{address}/v1/search/stream", json=body, timeout=120) as answer:
         next(line for line in answer.iter_lines() if line == "event: step")
         process.kill()
@@ -182,9 +187,9 @@ def test_killed_in_a_run_it_goes_on_after_a_restart(folder: Path) -> None:
     try:
         assert len(httpx.get(f"{address}/v1/threads/survives").json()["turns"]) == 1
         run = httpx.get(f"{address}/v1/runs/cut-off").json()
-        assert (run["graph"], run["finished"]) == ("cotrr", False)
-        resumed = httpx.post(f"{address}/v1/runs/cut-off/resume", timeout=120).json()
-        whole = httpx.post(f"{address}/v1/search", json={**body, "run": "whole"}, timeout=120).json()
+        assert (run["graph"], run["finished"]) == ("imagescope", False)
+        resumed = httpx.post(f"{address}/v1/runs/cut-off/resume", timeout=300).json()
+        whole = httpx.post(f"{address}/v1/search", json={**body, "run": "whole"}, timeout=300).json()
         assert ids(resumed) == ids(whole)
         httpx.delete(f"{address}/v1/threads/survives")
     finally:

@@ -90,10 +90,11 @@ def test_a_dialog_that_goes_on_after_a_stop_is_told_again_what_was_said(world: A
 
 
 def test_a_turn_that_fails_leaves_no_trace(world: Any) -> None:
-    down = [True]
+    down, gone = [True], [False]
 
     def reasoner(asked: Any) -> str:
-        if down[0] and "is it orange" in asked.text:
+        gone[0] = down[0] and (gone[0] or "is it orange" in asked.text)  # from then on it answers nothing
+        if gone[0]:
             raise BackendUnavailable("down; start it")
         return ""
 
