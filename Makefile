@@ -16,7 +16,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 NEWEST ?= $(shell for v in 3.13 3.12; do for p in python$$v $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$v.*/bin/python$$v; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && { echo $$p; exit; }; done; done)
 NEWEST_VENV  := .venv-newest
-NEWEST_TESTS ?= tests/security tests/packaging tests/test_api.py tests/test_untrusted.py tests/chat/test_access_control.py
+NEWEST_TESTS ?= tests/security tests/packaging tests/test_api.py tests/common/test_untrusted.py tests/chat/test_access_control.py
 TORCH   ?=
 WORKERS ?= 2
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         UnreadableReply,
     )
     from imagescope_agent.registry import load_graph
-    from imagescope_agent.results import SearchResult
+    from imagescope_agent.runs.results import SearchResult
     from imagescope_agent.settings import Settings
 
 __all__ = [
@@ -31,7 +31,12 @@ __all__ = [
     "load_graph",
 ]
 
-_HOMES = {"ImageScope": "api", "SearchResult": "results", "Settings": "settings", "load_graph": "registry"}
+_HOMES = {
+    "ImageScope": "api",
+    "SearchResult": "runs.results",
+    "Settings": "settings",
+    "load_graph": "registry",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,14 @@ from langchain_core.tools import BaseTool
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.graph.state import CompiledStateGraph
 
-from imagescope_agent.checkpoints import (
+from imagescope_agent.common.untrusted import beside, local_path
+from imagescope_agent.errors import BadInput
+from imagescope_agent.indexing import index_folder
+from imagescope_agent.integrations.langchain import ImageRetriever, as_node, as_tool
+from imagescope_agent.judges import JUDGES, OWN_JUDGE
+from imagescope_agent.records import NoteDict, note
+from imagescope_agent.registry import load_graph, resolve
+from imagescope_agent.runs.checkpoints import (
     FILE,
     limit,
     make_room,
@@ -22,14 +29,8 @@ from imagescope_agent.checkpoints import (
     open_where_writable,
     reading,
 )
-from imagescope_agent.errors import BadInput
-from imagescope_agent.indexing import index_folder
-from imagescope_agent.integrations.langchain import ImageRetriever, as_node, as_tool
-from imagescope_agent.judges import JUDGES, OWN_JUDGE
-from imagescope_agent.records import NoteDict, note
-from imagescope_agent.registry import load_graph, resolve
-from imagescope_agent.results import SearchResult, to_result
-from imagescope_agent.run_graph import Progress, judge_of, run_config, run_sync, streamed
+from imagescope_agent.runs.results import SearchResult, to_result
+from imagescope_agent.runs.run_graph import Progress, judge_of, run_config, run_sync, streamed
 from imagescope_agent.services import (
     Services,
     open_services,
@@ -38,7 +39,6 @@ from imagescope_agent.services import (
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces.instrument import recording
 from imagescope_agent.traces.store import VARIABLE, place
-from imagescope_agent.untrusted import beside, local_path
 
 __all__ = ["ImageScope", "index_folder"]
 
@@ -194,7 +194,7 @@ class ImageScope:
         """
         kept = await self._kept(run)
         with reading(self._runs or run):
-            return str(kept.metadata.get("graph")), "results" in kept.checkpoint["channel_values"]
+            return str(kept.metadata.get("graph")), bool(kept.checkpoint["channel_values"].get("results"))
 
     async def _kept(self, run: str) -> CheckpointTuple:
         if self._runs is None or not self._runs.is_file():

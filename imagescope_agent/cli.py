@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from imagescope_agent.common.redact import redact
 from imagescope_agent.errors import BadInput, ImageScopeError
-from imagescope_agent.redact import redact
 
 COMMANDS = {  # name: (module, help), in the order of the help
     "demo": ("demo", "draw a collection, index it, search it, and write a page with pictures"),

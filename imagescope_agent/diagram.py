@@ -15,7 +15,7 @@ from typing import Any
 import networkx
 from langchain_core.runnables.graph import Graph
 
-from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.profiles.profile import ROLES

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from imagescope_agent.redact import redact
+from imagescope_agent.common.redact import redact
 
 
 class ImageScopeError(Exception):

@@ -11,7 +11,7 @@ from imagescope_agent.prompting import load_prompt
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.index_report import IndexReport
 from imagescope_agent.retrieval.indexer import build, find_images
-from imagescope_agent.run_graph import run_sync
+from imagescope_agent.runs.run_graph import run_sync
 from imagescope_agent.services import open_embedder_of, open_roles, weights_of
 
 

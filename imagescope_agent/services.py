@@ -14,11 +14,12 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from PIL import Image
 
+from imagescope_agent.common.redact import learn, redact
+from imagescope_agent.common.untrusted import read_file
 from imagescope_agent.errors import BadInput, ImageScopeError, require_process, shorten, suggest
 from imagescope_agent.mllms import MLLMS
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.profiles.profile import EDITOR, ROLES, Profile, is_local, load_profile
-from imagescope_agent.redact import learn, redact
 from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.collection import FolderCollection
@@ -26,7 +27,6 @@ from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.embedders import open_embedder
 from imagescope_agent.retrieval.protocols import Composer, Embedder
 from imagescope_agent.retrieval.vectors import Vectors
-from imagescope_agent.untrusted import read_file
 
 COLLECTION_VARIABLE = "IMAGESCOPE_COLLECTION"
 PROFILE_VARIABLE = "IMAGESCOPE_PROFILE"

@@ -7,8 +7,8 @@ from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from imagescope_agent.common.untrusted import parse_json
 from imagescope_agent.errors import BadInput, shorten, suggest
-from imagescope_agent.untrusted import parse_json
 
 PREFIX = "IMAGESCOPE_"
 MOST = 2**63 - 1  # of any whole number

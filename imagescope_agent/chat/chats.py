@@ -15,11 +15,11 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from imagescope_agent.chat.session import Session, check_name
 from imagescope_agent.chat.store import FILE, ConversationStore
 from imagescope_agent.chat.turn_runner import Progress
-from imagescope_agent.checkpoints import ReadOnly, open_readable, open_store, reading
+from imagescope_agent.common.untrusted import beside
 from imagescope_agent.errors import BadInput
+from imagescope_agent.runs.checkpoints import ReadOnly, open_readable, open_store, reading
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
-from imagescope_agent.untrusted import beside
 
 CHATS_VARIABLE = "IMAGESCOPE_CHATS"
 

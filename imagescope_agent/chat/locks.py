@@ -47,6 +47,9 @@ async def file_lock(folder: Path, name: str, *, timeout: float = LOCK_TIMEOUT) -
                 held.append(handle)
             else:
                 queue.join()
+        except FileNotFoundError as error:  # the last one in the queue took its folder away at this moment
+            if not folder.is_dir():
+                raise _unusable(path, error) from error
         except OSError as error:
             raise _unusable(path, error) from error
         return bool(held)

@@ -24,6 +24,7 @@ CONCURRENT_TURNS = 32  # models merge their requests into batches
 LISTED = 50  # conversations to choose from
 NEW = ("New conversation", "")  # the first of them
 EXAMPLE, EXAMPLES, SOUGHT = 60, 3, 100  # characters of one, how many, and among how many captions
+WAITING = "What you said is kept: it is answered first when you say more or open the conversation again."
 SAY, DIFFERENT = "Say what to look for …", "Say what should be different …"
 LIKE_IT = "one like this"  # the message of a picture without words
 Update = dict[Any, Any]  # component -> its new value
@@ -240,8 +241,13 @@ class Page:
             told = views.progress(done, working=False, seconds=time.monotonic() - start)
             yield {**await self._view(own, session()), self.progress: told}
             return
-        given = {self.message: {"text": text, "files": []}} if text else {}
-        yield {**await self._view(own, session()), **given, self.progress: views.problem(str(error))}
+        current, told = session(), str(error)
+        given: Update = {}
+        if text and current is not None and await current.pending() is not None:
+            told = f"{told} {WAITING}"  # said again, it would be answered twice
+        elif text:
+            given = {self.message: {"text": text, "files": []}}
+        yield {**await self._view(own, current), **given, self.progress: views.problem(told)}
 
     async def _view(self, own: UserChats, session: Session | None) -> Update:
         """Everything the page shows of a conversation."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagescope_agent.chat.access_control import AccessControl, App, Receive, Scope, Send, refuse
+from imagescope_agent.common.untrusted import parse_json, real_path
 from imagescope_agent.errors import BadInput, MissingExtra
-from imagescope_agent.untrusted import parse_json, real_path
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

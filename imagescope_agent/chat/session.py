@@ -13,10 +13,10 @@ from imagescope_agent.chat.migrations import is_current
 from imagescope_agent.chat.storage.turns import Conversation
 from imagescope_agent.chat.store import ConversationStore
 from imagescope_agent.chat.turn_runner import Progress, TurnRunner, run_config
-from imagescope_agent.checkpoints import reading
 from imagescope_agent.errors import BadInput, ImageScopeError
 from imagescope_agent.nodes.chat.parse_message import check_message, check_reference
 from imagescope_agent.records import NoteDict, ResultDict
+from imagescope_agent.runs.checkpoints import reading
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Feedback, Turn
 

@@ -18,13 +18,13 @@ from imagescope_agent.chat.migrations import is_current, migrate
 from imagescope_agent.chat.storage.database import database_of, is_storage_error
 from imagescope_agent.chat.storage.older import Older
 from imagescope_agent.chat.storage.turns import TABLES, Conversation, TurnTable
-from imagescope_agent.checkpoints import POSTGRES, ReadOnly, reading
+from imagescope_agent.common.redact import redact
+from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput
-from imagescope_agent.redact import redact
 from imagescope_agent.registry import load_graph
+from imagescope_agent.runs.checkpoints import POSTGRES, ReadOnly, reading
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
-from imagescope_agent.untrusted import real_path
 
 FILE = "chats.sqlite"
 GRAPH = "chat"

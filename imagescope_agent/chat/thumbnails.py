@@ -11,12 +11,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.common.atomic_write import write_atomic
+from imagescope_agent.common.thumbnails import thumbnail, to_data_uri
+from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.images import ImageProblem, load
-from imagescope_agent.thumbnails import thumbnail, to_data_uri
-from imagescope_agent.untrusted import real_path
 
 SIDE = 320  # pixels, longest side on the page
 UPLOADS = "uploads"  # beside the index: a conversation outlives the browser's temporary files

@@ -20,7 +20,6 @@ from imagescope_agent.errors import (
     ImageScopeError,
     Misconfigured,
     ModelFailed,
-    RequestFailed,
     shorten,
 )
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
@@ -35,7 +34,7 @@ Progress = Callable[[str], None]
 
 
 #: A turn that fails like this is given up: the same message would fail again, and nothing else could be said.
-LASTING = (Misconfigured, ModelFailed, RequestFailed)
+LASTING = (Misconfigured, ModelFailed)
 
 
 class TurnRunner:
@@ -137,8 +136,13 @@ class TurnRunner:
         verdicts = found_verdicts(standing["verdicts"], values.get("verdicts", {}))
         number = conversation.turns + 1
         await self.store.turns.finish(self.key, number, turn, kept_state(values), verdicts)
-        # the turn is over; checkpoints that a kill leaves behind here are deleted before the next one begins
-        await self.store.saver.adelete_thread(self.key)
+        try:
+            await self.store.saver.adelete_thread(self.key)
+        except (
+            Exception
+        ) as error:  # the turn is kept; what is left of it is deleted before the next one begins
+            if not is_storage_error(error):
+                raise
         return turn
 
     async def _head(self, config: RunnableConfig, turns: int) -> StateSnapshot | None:

@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from imagescope_agent.common.untrusted import local_path
+from imagescope_agent.common.versions import installed_versions
 from imagescope_agent.errors import BadInput, shorten
-from imagescope_agent.untrusted import local_path
-from imagescope_agent.versions import installed_versions
 
 MOST = 2**32 - 1  # of any whole number: what every library takes for a seed
 _UNSEEN = re.compile(r"[^\x20-\x7e\n]")

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check and print the findings; the exit code is that of the first failure."""
-    from imagescope_agent.doctor import check
+    from imagescope_agent.doctor.checks import check
 
     report = check(args.profile)
     if args.json:

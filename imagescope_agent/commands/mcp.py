@@ -10,7 +10,7 @@ from imagescope_agent.commands import given, path, port
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("collection", type=path, metavar="COLLECTION", help="a folder that was indexed")
-    parser.add_argument("--graph", default="imagescope", help="which system (see `imagescope graphs`)")
+    parser.add_argument("--graph", help="which system (see `imagescope graphs`; default: the profile's own)")
     parser.add_argument("--profile", help="which models (default: the ones that made the index)")
     parser.add_argument(
         "--http", type=port, metavar="PORT", help="serve streamable HTTP on this machine (default: stdio)"

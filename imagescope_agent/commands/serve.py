@@ -40,12 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
+    from imagescope_agent.api import RUNS_VARIABLE
     from imagescope_agent.errors import BadInput, MissingExtra
+    from imagescope_agent.traces.store import VARIABLE as TRACES_VARIABLE
 
     try:
         from imagescope_agent.service.app import create_app, listen
         from imagescope_agent.service.collections import ServedCollection, served_name
-        from imagescope_agent.service.keys import check_address, read_keys
+        from imagescope_agent.service.keys import check_address, check_separate, read_keys
     except ImportError as error:
         raise MissingExtra("serving needs an extra: pip install 'imagescope-agent[serve]'") from error
     folders = {served_name(folder): folder for folder in args.collections}
@@ -53,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput("two of the folders have the same name; rename one of them")
     keys = read_keys(args.keys, os.environ.get(KEY_VARIABLE, ""), folders)
     check_address(args.host, keys, variable=KEY_VARIABLE)
+    check_separate(keys, (name for name in (RUNS_VARIABLE, TRACES_VARIABLE) if os.environ.get(name)))
     served = [
         ServedCollection.open(folder, profile=args.profile, key=keys[name])
         for name, folder in folders.items()

@@ -6,9 +6,9 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from imagescope_agent.atomic_write import write_output
 from imagescope_agent.commands import path, plain, print_json
 from imagescope_agent.commands.describe import describe_cost
+from imagescope_agent.common.atomic_write import write_output
 from imagescope_agent.errors import BadInput
 from imagescope_agent.records import sum_usage
 
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show a run; list the newest ones when none is named."""
-    from imagescope_agent.checkpoints import reading
+    from imagescope_agent.runs.checkpoints import reading
     from imagescope_agent.traces.store import find_run
     from imagescope_agent.traces.trace import Trace
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from imagescope_agent.commands import given, natural, path, plain, plain_lines, positive, print_json, rate
 
@@ -71,7 +71,7 @@ def _start(model: argparse.ArgumentParser) -> None:
         "--start",
         type=path,
         metavar="CHECKPOINT",
-        help="go on from a finished checkpoint (default: mini-mllm from nothing, mini-talk from the one that ships)",
+        help="go on from a finished checkpoint (default: mini-mllm from nothing, the others from the one that ships)",
     )
 
 
@@ -227,7 +227,10 @@ def _captioned(folder: Path) -> list[Captioned]:
 
 
 def _train_chat(args: argparse.Namespace) -> bool:
-    from imagescope_agent.lab.training import mini_acts, mini_edit, mini_talk, pipelines
+    from imagescope_agent.lab.training import mini_acts, pipelines
+    from imagescope_agent.lab.training.further import teach
+    from imagescope_agent.lab.training.mini_edit import EDIT
+    from imagescope_agent.lab.training.mini_talk import TALK
 
     time_limit = args.minutes * 60 if args.minutes else None
     if args.action == "mini-acts":
@@ -235,12 +238,9 @@ def _train_chat(args: argparse.Namespace) -> bool:
         return mini_acts.train_mini_acts(
             args.work, args.out, steps=steps, time_limit=time_limit, peak_lr=peak_lr
         )
-    if args.action in ("mini-talk", "mini-edit"):
-        further: Any = mini_talk if args.action == "mini-talk" else mini_edit
-        teach = mini_talk.train_mini_talk if args.action == "mini-talk" else mini_edit.train_mini_edit
-        start, steps = args.start or SHIPPED, args.steps or further.STEPS
-        peak_lr = args.rate or further.PEAK_LR
-        return teach(args.work, args.out, start=start, steps=steps, time_limit=time_limit, peak_lr=peak_lr)
+    if lesson := {"mini-talk": TALK, "mini-edit": EDIT}.get(args.action):
+        start, limits = args.start or SHIPPED, {"steps": args.steps, "peak_lr": args.rate}
+        return teach(lesson, args.work, args.out, start=start, time_limit=time_limit, **limits)
     return pipelines.train_mini_mllm(
         args.work,
         args.out,

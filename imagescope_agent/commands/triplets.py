@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from imagescope_agent.commands import given, natural, path, plain, positive
 
 if TYPE_CHECKING:
-    from imagescope_agent.triplets import TripletReport
+    from imagescope_agent.training_data.triplets import TripletReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Build the triplets and say how many there are and why pairs were dropped."""
     from imagescope_agent.services import open_services, profile_of
     from imagescope_agent.settings import Settings
-    from imagescope_agent.triplets import build_triplets
+    from imagescope_agent.training_data.triplets import build_triplets
 
     services = open_services(args.profile or profile_of(args.collection), args.collection)
     settings = Settings.load(services.settings, **given(args, "seed", "budget", "token_budget"))

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from imagescope_agent.checkpoints import reading
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.evaluation import aggregate, significance
 from imagescope_agent.evaluation.datasets.base import BenchmarkQuery
 from imagescope_agent.evaluation.metrics import Floats
 from imagescope_agent.evaluation.reporting import tables
 from imagescope_agent.evaluation.run_store import METRICS, PER_QUERY, RUN, read_identity, read_records
+from imagescope_agent.runs.checkpoints import reading
 
 #: Keys of run.json that must agree before two runs may be compared.
 MUST_AGREE = ("dataset", "split", "protocol", "gallery")

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import BinaryIO
 
-from imagescope_agent.untrusted import open_file
+from imagescope_agent.common.untrusted import open_file
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

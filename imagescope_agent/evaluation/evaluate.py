@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.checkpoints import reading
+from imagescope_agent.common.redact import redact_values
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import datasets
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
@@ -17,8 +17,8 @@ from imagescope_agent.evaluation.graph_system import open_system
 from imagescope_agent.evaluation.reporting import outputs
 from imagescope_agent.evaluation.run_store import RunStore
 from imagescope_agent.evaluation.runner import System, answer_queries, sample
-from imagescope_agent.redact import redact_values
-from imagescope_agent.run_graph import run_sync
+from imagescope_agent.runs.checkpoints import reading
+from imagescope_agent.runs.run_graph import run_sync
 
 #: Queries in flight: models merge their requests into batches.
 CONCURRENCY = 32

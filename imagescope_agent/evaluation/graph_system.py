@@ -10,7 +10,7 @@ from imagescope_agent.evaluation.chat.session_adapter import CONVERSATIONAL_GRAP
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
 from imagescope_agent.evaluation.runner import SystemAnswer
 from imagescope_agent.registry import load_graph
-from imagescope_agent.results import total
+from imagescope_agent.runs.results import total
 from imagescope_agent.settings import Settings
 
 #: Stages whose ranking is scored where the graph has a node of that name; "final" is the ranking that is returned.
@@ -78,7 +78,7 @@ class GraphSystem:
             for name, gallery in galleries.items()
         }
         self._depth = {name: benchmark.depth or len(gallery.files) for name, gallery in galleries.items()}
-        from imagescope_agent.run_graph import judge_of
+        from imagescope_agent.runs.run_graph import judge_of
 
         first = next(iter(scopes.values()))
         self._stages = [stage for stage in STAGES if stage in first.compiled.nodes]

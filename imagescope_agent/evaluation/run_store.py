@@ -6,7 +6,6 @@ cuts off: no answer is lost and no query is sent twice.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -14,12 +13,13 @@ import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import NoneType
-from typing import IO, Any
+from typing import Any
 
-from imagescope_agent.atomic_write import TEMPORARY_PATTERN, write_atomic
+from imagescope_agent.common.atomic_write import TEMPORARY_PATTERN, write_atomic
+from imagescope_agent.common.process_lock import hold_file
+from imagescope_agent.common.redact import redact_values
+from imagescope_agent.common.untrusted import open_file, parse_json, read_file
 from imagescope_agent.errors import BadInput
-from imagescope_agent.redact import redact_values
-from imagescope_agent.untrusted import open_file, parse_json, read_file
 
 RUN = "run.json"
 PER_QUERY = "per_query.jsonl"
@@ -53,7 +53,9 @@ class RunStore:
         out.mkdir(parents=True, exist_ok=True)
         self.path = out / PER_QUERY
         self.records: dict[str, dict[str, Any]] = {}
-        self._lock = _lock_folder(out)
+        self._lock = hold_file(
+            out / ".lock", f"another evaluation is writing to {str(out)!r}: wait for it, or choose --out"
+        )
         try:
             self._resume(out, json.loads(json.dumps(identity)))
         except BaseException:
@@ -112,19 +114,6 @@ class RunStore:
             whole = data.rfind(b"\n") + 1
             if whole < len(data):
                 file.truncate(whole)
-
-
-def _lock_folder(out: Path) -> IO[str]:
-    """An exclusive lock, which the system releases when this process ends, however it ends."""
-    file = os.fdopen(_no_link(str(out / ".lock"), os.O_WRONLY | os.O_CREAT), "w", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise BadInput(
-            f"another evaluation is writing to {str(out)!r}: wait for it, or choose --out"
-        ) from None
-    return file
 
 
 def _no_link(path: str, flags: int) -> int:

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.encodings import open_utf8
 from imagescope_agent.evaluation.tsv import Bytes, Floats, IdCodes, Ints, decimals, pad, split

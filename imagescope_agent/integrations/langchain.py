@@ -12,7 +12,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import ConfigDict, Field
 
-from imagescope_agent.results import Hit, SearchResult
+from imagescope_agent.runs.results import Hit, SearchResult
 from imagescope_agent.services import Services
 
 NAME = "search_images"

@@ -10,6 +10,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
 from imagescope_agent.api import ImageScope
+from imagescope_agent.common.thumbnails import encode_thumbnail
 from imagescope_agent.errors import ImageScopeError
 from imagescope_agent.integrations.langchain import describe
 from imagescope_agent.judges import elicitation
@@ -17,7 +18,6 @@ from imagescope_agent.judges.base import Candidate, Task
 from imagescope_agent.judges.session import JudgeSession
 from imagescope_agent.mllms.role import Request
 from imagescope_agent.prompting import load_prompt
-from imagescope_agent.thumbnails import encode_thumbnail
 from imagescope_agent.traces.explain import explain as explained
 from imagescope_agent.traces.store import find_run
 from imagescope_agent.traces.trace import Trace

@@ -16,8 +16,8 @@ from imagescope_agent.judges.base import (
     without_blank,
 )
 from imagescope_agent.mllms.role import Reply, Request
-from imagescope_agent.parsing import parse_yes_no
 from imagescope_agent.records import NoteDict, at_step, note
+from imagescope_agent.replies.parsing import parse_yes_no
 
 
 async def judge(task: Task, candidates: Sequence[Candidate]) -> Judgement:

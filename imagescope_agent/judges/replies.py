@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagescope_agent.errors import UnreadableReply
-from imagescope_agent.parsing import parse_json
-from imagescope_agent.reply_reader import without_thoughts
+from imagescope_agent.replies.parsing import parse_json
+from imagescope_agent.replies.reader import without_thoughts
 
 _MOST = 64  # candidates in one question
 _GRADE = 200  # characters within which a grade stands

@@ -19,7 +19,7 @@ from imagescope_agent.errors import (
     shorten,
 )
 from imagescope_agent.mllms.protocols import UnusableLabels
-from imagescope_agent.reply_reader import clean
+from imagescope_agent.replies.reader import clean
 
 _AGAIN = frozenset({408, 409, 425, 429})
 _DENIED = frozenset({401, 402, 403, 404, 405, 407, 410})

@@ -9,11 +9,11 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage
 
+from imagescope_agent.common.redact import hide_known
 from imagescope_agent.errors import ImageScopeError, RequestFailed, RequestRefused, UnreadableReply
 from imagescope_agent.mllms.output_validation import sound_notes
 from imagescope_agent.mllms.protocols import Choice
-from imagescope_agent.redact import hide_known
-from imagescope_agent.reply_reader import count, metadata, said
+from imagescope_agent.replies.reader import count, metadata, said
 
 #: Beginning of the problem of a reply that was truncated.
 CUT_OFF = "the reply was cut off at max_tokens"

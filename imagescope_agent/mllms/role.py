@@ -38,7 +38,7 @@ from imagescope_agent.mllms.protocols import (
 from imagescope_agent.mllms.provider_errors import as_ours
 from imagescope_agent.mllms.request import ImageRef, Reply, Request, answered, chosen, read_reply
 from imagescope_agent.records import NoteDict, NoteKind, note, total_usage
-from imagescope_agent.reply_reader import first_choice
+from imagescope_agent.replies.reader import first_choice
 
 __all__ = ["CALLER", "SCORED", "Choice", "ImageRef", "Reply", "Request", "Role", "first_choice"]
 

@@ -6,11 +6,11 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput, shorten, suggest
 from imagescope_agent.retrieval.images import digest
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.state import RepeatedSearchInput, new_turn, overwrite, said
-from imagescope_agent.untrusted import real_path
 
 MAX_QUERY = 8_000
 

@@ -12,8 +12,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from imagescope_agent.non_answers import AGAIN, endless
-from imagescope_agent.parsing import contradiction
+from imagescope_agent.replies.non_answers import AGAIN, endless
+from imagescope_agent.replies.parsing import contradiction
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import Intent
 

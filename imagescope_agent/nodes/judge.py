@@ -14,10 +14,10 @@ from imagescope_agent.mllms.budget import BudgetedRole
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.image_refs import candidate_refs, reference_ref
 from imagescope_agent.nodes.model_calls import on_budget
-from imagescope_agent.parsing import complete_order
 from imagescope_agent.prompting import steps_text
 from imagescope_agent.records import NoteDict, NoteKind, at_step, note, spent
 from imagescope_agent.registry import resolve
+from imagescope_agent.replies.parsing import complete_order
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current

@@ -12,8 +12,10 @@ from imagescope_agent.mllms.role import Reply, Role
 from imagescope_agent.nodes.drift import copies, doubtful, drift, strayed_words
 from imagescope_agent.nodes.image_refs import reference_ref
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
-from imagescope_agent.non_answers import refuses
-from imagescope_agent.parsing import (
+from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
+from imagescope_agent.records import note
+from imagescope_agent.replies.non_answers import refuses
+from imagescope_agent.replies.parsing import (
     IntentAnswer,
     PredicatesAnswer,
     parse_caption,
@@ -21,8 +23,6 @@ from imagescope_agent.parsing import (
     parse_predicates,
     unique_predicates,
 )
-from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
-from imagescope_agent.records import note
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current

@@ -11,11 +11,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from imagescope_agent.common.untrusted import read_file
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.profiles import PROFILES
 from imagescope_agent.prompting import prompt_sets
 from imagescope_agent.settings import Settings
-from imagescope_agent.untrusted import read_file
 
 ROLES = ("captioner", "reasoner", "talker", "classifier", "verifier", "judge")
 EDITOR = "editor"  # a further role that a profile may name: proposes edits when triplets are built, else the judge does

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from imagescope_agent.errors import ImageScopeError, RequestRefused
 from imagescope_agent.mllms.role import Reply, Request, Role
-from imagescope_agent.non_answers import says_nothing
 from imagescope_agent.records import NoteKind, note, total_usage
+from imagescope_agent.replies.non_answers import says_nothing
 
 CAPTION_TOKENS = 96
 LONGER = 8  # times as many for a captioner that reasons before it answers, once it was cut off

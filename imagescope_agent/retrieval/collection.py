@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from cachetools import LRUCache
 
+from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.mllms.role import ImageRef
 from imagescope_agent.retrieval import manifest
@@ -23,7 +24,6 @@ from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Manifest
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Space, SpaceQuery, VectorStore
 from imagescope_agent.retrieval.stores import find_space, open_vectors, require_fitting
 from imagescope_agent.retrieval.vectors import Vectors
-from imagescope_agent.untrusted import real_path
 
 __all__ = ["FolderCollection", "build"]
 

@@ -32,7 +32,7 @@ STATISTIC, TABLE, WORDS = "domain.safetensors", "domain.json", "words.txt"
 AXES = 48
 QUANTILE = 0.99  # of pictures of the kind that lie within the limit
 OUTSIDE = 0.5  # share of a folder's pictures above which they are said to be of another kind
-UNKNOWN = 1 / 3  # share of a query's words above which it is said to be about something else
+UNKNOWN = 1 / 3  # share of a query's words from which on it is said to be about something else
 SAMPLE = 200  # pictures of a collection that are looked at
 OFTEN = 2  # times that a word must have been seen to be known
 
@@ -93,7 +93,7 @@ class Domain:
         """The words of a text that the training texts do not hold, where they are too many; none otherwise."""
         said = list(dict.fromkeys(words_of(text)))
         strange = [word for word in said if word not in self.words]
-        return strange if len(strange) > UNKNOWN * len(said) else []
+        return strange if strange and len(strange) >= UNKNOWN * len(said) else []
 
     def of_folder(self, vectors: Vectors) -> str:
         """What is to be said of a folder's pictures; "" where they are of the kind."""

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.mllms.role import ImageRef
 from imagescope_agent.retrieval.imaging.decode import MAX_PIXELS, ImageProblem, decode
 from imagescope_agent.retrieval.imaging.formats import FORMATS
 from imagescope_agent.retrieval.imaging.scanning import ImageFile, Skipped, scan, stamp
-from imagescope_agent.untrusted import real_path
 
 __all__ = [
     "FORMATS", "MAX_PIXELS", "MAX_SIDE", "ImageFile", "ImageProblem", "LoadedImage", "Skipped", "digest", "inside",

@@ -18,10 +18,10 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
+from imagescope_agent.common.untrusted import NotOurs, beside, require_own_tables, require_tables_only
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.manifest import MANIFEST, Entry, require_ours
 from imagescope_agent.retrieval.vectors import fits
-from imagescope_agent.untrusted import NotOurs, beside, require_own_tables, require_tables_only
 
 JOURNAL = "journal.sqlite"
 _VERSION = 2

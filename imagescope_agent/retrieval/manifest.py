@@ -18,11 +18,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from imagescope_agent.atomic_write import TEMPORARY_PATTERN, write_atomic
+from imagescope_agent.common.atomic_write import TEMPORARY_PATTERN, write_atomic
+from imagescope_agent.common.untrusted import parse_json, read_file, real_path
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.images import Skipped
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, StoredSpace
-from imagescope_agent.untrusted import parse_json, read_file, real_path
 
 FORMAT = 1
 MANIFEST = "imagescope.json"  # a name that no data set uses

@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.images import ImageProblem, LoadedImage, inside, load
@@ -23,7 +24,6 @@ from imagescope_agent.retrieval.manifest import DEFAULT_STORE, SPACE_NAME, Entry
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Embedder, Space, StoreBackend, StoredSpace
 from imagescope_agent.retrieval.stores import open_backend_of, tidy
 from imagescope_agent.retrieval.vectors import Vectors, checked
-from imagescope_agent.untrusted import real_path
 
 BATCH = 32
 

@@ -14,6 +14,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from imagescope_agent.chat import open_chats
 from imagescope_agent.chat.server import is_loopback
+from imagescope_agent.common.versions import installed_versions
 from imagescope_agent.errors import BadInput, ImageScopeError
 from imagescope_agent.service.admission import RETRY_AFTER, AdmissionQueue, ClientGone
 from imagescope_agent.service.collections import Collections, ServedCollection
@@ -22,7 +23,6 @@ from imagescope_agent.service.limits import BodyLimit
 from imagescope_agent.service.metrics import Metrics
 from imagescope_agent.service.problems import told
 from imagescope_agent.service.routes import images, rerank, runs, search, status, threads
-from imagescope_agent.versions import installed_versions
 
 ROUTERS = (status.router, search.router, rerank.router, threads.router, images.router, runs.router)
 HOST = "127.0.0.1"
@@ -114,5 +114,5 @@ async def _answer_error(request: Request, error: Exception) -> JSONResponse:
     service: Service = request.app.state.service
     status_code, kind, message = told(error, service.collections)
     headers = {"Retry-After": str(RETRY_AFTER)} if status_code in (429, 503) else {}
-    service.metrics.finished(request.scope.get("path", "").split("/")[-1] or "/", kind)
+    service.metrics.finished(request, kind)
     return JSONResponse({"error": {"type": kind, "message": message}}, status_code, headers)

@@ -54,13 +54,14 @@ class ServedCollection:
         services = open_services(profile or profile_of(folder), folder)
         return cls(name=served_name(folder), services=services, key=key)
 
-    def scope(self, graph: str) -> ImageScope:
-        """Searches with a graph by name; code of the caller's choice is never imported.
+    def scope(self, graph: str | None = None) -> ImageScope:
+        """Searches with a graph by name, the profile's own when None; code of the caller's choice is never imported.
 
         Raises:
             BadInput: there is no graph of that name.
         """
-        if graph not in (names := graphs()):
+        graph = graph or self.services.graph
+        if graph not in (names := graphs()) and graph != self.services.graph:
             raise BadInput(f"there is no graph {graph!r}; {suggest(graph, names)}")
         if graph not in self._scopes:
             self._scopes[graph] = ImageScope(self.services, graph=graph)

@@ -24,10 +24,10 @@ class Service:
     metrics: Metrics
     ready: bool = False
 
-    async def run(self, request: Request, operation: str, work: Coroutine[Any, Any, _Value]) -> _Value:
+    async def run(self, request: Request, work: Coroutine[Any, Any, _Value]) -> _Value:
         """Do something that asks models: in the queue, within the time limit, while the client is there."""
         found = await while_connected(request, self.queue.run(work))
-        self.metrics.finished(operation, "ok")
+        self.metrics.finished(request, "ok")
         return found
 
 

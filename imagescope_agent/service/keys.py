@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from imagescope_agent.chat.server import is_loopback
+from imagescope_agent.common.redact import learn
+from imagescope_agent.common.untrusted import read_file
 from imagescope_agent.errors import BadInput, suggest
-from imagescope_agent.redact import learn
-from imagescope_agent.untrusted import read_file
 
 MOST_BYTES = 2**20  # of a key file
 SHORTEST = 8  # characters of a key
@@ -65,3 +65,17 @@ def check_address(host: str, keys: Mapping[str, str], *, variable: str) -> None:
             f"at {host!r} other machines could see {without[0]!r}; set a key in {variable} or --keys, "
             "or leave --host out"
         )
+
+
+def check_separate(keys: Mapping[str, str], shared: Iterable[str]) -> None:
+    """Refuse to keep the runs of collections with different keys in one file: whoever opens one could read all.
+
+    Args:
+        keys: by collection.
+        shared: variables that name such a file.
+
+    Raises:
+        BadInput: there are both.
+    """
+    if len(set(keys.values())) > 1 and (named := next(iter(shared), None)):
+        raise BadInput(f"collections with different keys would share what {named} names; unset it")

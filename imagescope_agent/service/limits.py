@@ -6,6 +6,8 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from starlette.requests import ClientDisconnect
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -48,13 +50,19 @@ class BodyLimit:
 
         try:
             await self.app(scope, received, sent)
-        finally:
-            if over and not begun:
-                await self._refuse(send)
+        except ClientDisconnect:  # which is what the end of the body looks like to whoever reads it
+            if not over:
+                raise
+        if over and not begun:
+            await self._refuse(send)
 
     async def _refuse(self, send: Send) -> None:
         message = f"a request may have {self.most // 2**20} MiB; send fewer or smaller pictures"
         body = json.dumps({"error": {"type": "too_large", "message": message}}).encode()
-        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),  # whole, though the connection is closed in a body
+            (b"connection", b"close"),
+        ]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
         await send({"type": "http.response.body", "body": body})

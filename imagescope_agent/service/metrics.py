@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.requests import Request
 
 from imagescope_agent.service.admission import AdmissionQueue
 
@@ -18,7 +19,7 @@ class Metrics:
     def __init__(self, queue: AdmissionQueue) -> None:
         self.registry = CollectorRegistry()
         self._requests = Counter(
-            "imagescope_requests_total", "Finished requests", ["operation", "outcome"], registry=self.registry
+            "imagescope_requests_total", "Finished requests", ["route", "outcome"], registry=self.registry
         )
         self._seconds = Histogram(
             "imagescope_step_seconds",
@@ -35,9 +36,13 @@ class Metrics:
         waiting = Gauge("imagescope_requests_admitted", "Requests that run or wait", registry=self.registry)
         waiting.set_function(lambda: queue.admitted)
 
-    def finished(self, operation: str, outcome: str) -> None:
-        """Count a request, by how it ended: "ok" or the type of its error."""
-        self._requests.labels(operation, outcome).inc()
+    def finished(self, request: Request, outcome: str) -> None:
+        """Count a request by its route and by how it ended: "ok" or the type of its error.
+
+        Never by its path, which names images and has no end of values.
+        """
+        route = getattr(request.scope.get("route"), "path", "other")
+        self._requests.labels(route, outcome).inc()
 
     def searched(self, usage: Mapping[str, Any], notes: list[Mapping[str, str]]) -> None:
         """Count what a search cost and which of its answers were degraded."""

@@ -27,7 +27,9 @@ class SearchRequest(_Request):
     collection: str | None = Field(
         default=None, description="which collection; may be left out where there is one"
     )
-    graph: str = Field(default="imagescope", description="a name of `imagescope graphs`")
+    graph: str | None = Field(
+        default=None, description="a name of `imagescope graphs`; the profile's own when left out"
+    )
     k: int | None = Field(default=None, ge=1, le=1000, description="how many results")
     rejected: list[str] = Field(default=[], max_length=1000, description="ids that are not it (graph cotrr)")
     settings: dict[str, Any] = Field(default={}, description="fields of Settings, as judge, top_k or budget")

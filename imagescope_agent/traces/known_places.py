@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from imagescope_agent.untrusted import read_file
+from imagescope_agent.common.untrusted import read_file
 
 KNOWN_PLACES = 50
 LARGEST_LIST = 2**20  # bytes of the list of places

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from imagescope_agent.common.redact import redact
 from imagescope_agent.errors import MissingExtra
-from imagescope_agent.redact import redact
 
 try:
     from opentelemetry import context, trace

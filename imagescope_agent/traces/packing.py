@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from imagescope_agent.redact import redact
-from imagescope_agent.untrusted import inflate, parse_json
+from imagescope_agent.common.redact import redact
+from imagescope_agent.common.untrusted import inflate, parse_json
 
 LARGEST_EVENT = 16 * 2**20  # bytes of JSON
 LARGEST_TRACE = 64 * 2**20  # bytes of JSON of all events that are read together

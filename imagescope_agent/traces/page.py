@@ -10,10 +10,10 @@ from typing import Any
 
 from jinja2 import Environment, TemplateError
 
+from imagescope_agent.common.html_templates import html_environment
+from imagescope_agent.common.thumbnails import to_data_uri
 from imagescope_agent.errors import BadInput
-from imagescope_agent.html_templates import html_environment
 from imagescope_agent.retrieval.images import ImageProblem, digest, open_image
-from imagescope_agent.thumbnails import to_data_uri
 from imagescope_agent.traces import page_data as view
 from imagescope_agent.traces.compare import Comparison
 from imagescope_agent.traces.explain import explain

@@ -19,7 +19,7 @@ from langgraph.types import Command
 from imagescope_agent.errors import ImageScopeError
 from imagescope_agent.mllms.role import SCORED
 from imagescope_agent.records import NoteDict, note
-from imagescope_agent.reply_reader import content_text, count, metadata, said
+from imagescope_agent.replies.reader import content_text, count, metadata, said
 from imagescope_agent.traces.serialize import cut, pack_questions, plain_update, read_messages, versions
 
 MOST_KEYS = 1_000  # of a ranking

@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from langgraph.types import Overwrite
 
-from imagescope_agent.versions import installed_versions
+from imagescope_agent.common.versions import installed_versions
 
 LONGEST = 20_000  # characters of one text
 MOST_QUESTIONS = 20_000  # of one call

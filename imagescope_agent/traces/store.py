@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.errors import BadInput, shorten, suggest
-from imagescope_agent.traces.known_places import known_places
-from imagescope_agent.traces.packing import Unpacker, clean, moment, pack, status_of
-from imagescope_agent.untrusted import (
+from imagescope_agent.common.untrusted import (
     beside,
     connect_for_reading,
     local_path,
@@ -24,6 +21,9 @@ from imagescope_agent.untrusted import (
     require_tables_only,
     use_write_ahead_log,
 )
+from imagescope_agent.errors import BadInput, shorten, suggest
+from imagescope_agent.traces.known_places import known_places
+from imagescope_agent.traces.packing import Unpacker, clean, moment, pack, status_of
 
 FILE = "traces.sqlite"
 VARIABLE = "IMAGESCOPE_TRACES"

@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput
 from imagescope_agent.judges import OWN_JUDGE
 from imagescope_agent.records import Usage, sum_by_name, token_counts
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.images import inside
-from imagescope_agent.untrusted import real_path
 
 
 @dataclass(frozen=True, kw_only=True)

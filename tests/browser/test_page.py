@@ -114,7 +114,7 @@ def test_a_conversation_from_upload_to_branch(served: Served, browser: Any, tmp_
     titles = [title.strip().split(" · ")[:2] for title in visitor.titles()]
     branch, parent = ["↳ branch: forget that, a white one", "4 turns"], ["a red square", "3 turns"]
     assert [title[-2:] for title in titles[1:3]] == [parent, branch]  # those of other tests follow
-    visitor.tab.locator("ul[role=listbox] li", has_text="3 turns").click()
+    visitor.tab.locator("ul[role=listbox] li", has_text="3 turns").first.click()
     visitor.wait(3)
     assert visitor.names()[0] == "blue.png"
     assert visitor.abroad == []

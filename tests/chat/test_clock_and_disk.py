@@ -17,8 +17,8 @@ import pytest
 from langgraph.checkpoint.base import id as ids
 
 from imagescope_agent.chat import open_chats
-from imagescope_agent.checkpoints import ReadOnly
 from imagescope_agent.errors import BackendUnavailable, BadInput
+from imagescope_agent.runs.checkpoints import ReadOnly
 from tests.chat.talk import look_at, talking, think
 
 CLOCKS = int(os.environ.get("CLOCKS", "6"))

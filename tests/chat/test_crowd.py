@@ -68,3 +68,35 @@ def test_the_place_of_a_dead_process_is_passed(tmp_path: Path) -> None:
             assert not list(tmp_path.glob("t.waiting/0*"))
 
     asyncio.run(story())
+
+
+def test_a_queue_whose_folder_goes_away_while_one_joins_is_joined_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "t.waiting"
+    gone: list[Path] = []
+    list_folder = os.listdir
+
+    def listed(path: Path) -> list[str]:
+        if path == folder and folder.is_dir() and not gone:
+            folder.rmdir()  # as the last one that waits does when it leaves
+            gone.append(path)
+        return list_folder(path)
+
+    async def story() -> list[str]:
+        order: list[str] = []
+
+        async def second() -> None:
+            async with file_lock(tmp_path, "t", timeout=30):
+                order.append("second")
+
+        async with file_lock(tmp_path, "t"):
+            monkeypatch.setattr("imagescope_agent.chat.locks.os.listdir", listed)
+            waiting = asyncio.create_task(second())
+            await asyncio.sleep(0.1)
+            monkeypatch.undo()
+            order.append("first")
+        await waiting
+        return order
+
+    assert asyncio.run(story()) == ["first", "second"] and gone

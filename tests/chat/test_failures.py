@@ -50,7 +50,11 @@ class Sick:
             world,
             captioner=world.role("captioner", self._or("captioner", lambda asked: "a green square")),
             reasoner=world.role("reasoner", self._or("reasoner", think)),
-            verifier=world.role("verifier", scorer=self._or("verifier", look_at(world))),
+            verifier=world.role(
+                "verifier",
+                self._or("verifier", lambda asked: ""),
+                scorer=self._or("verifier", look_at(world)),
+            ),
             judge=world.role("judge", self._or("judge", lambda asked: "No: not quite")),
         )
 
@@ -178,3 +182,24 @@ def test_a_reference_that_is_deleted_before_its_turn_ends_gives_the_message_up(
             )
 
     asyncio.run(story())
+
+
+def test_the_page_does_not_offer_to_say_again_what_is_kept(world: Any) -> None:
+    pytest.importorskip("gradio", reason="pip install 'imagescope-agent[ui]'")
+    from imagescope_agent.chat.page import WAITING, Page
+    from imagescope_agent.chat.user_scope import UserChats
+
+    async def story() -> list[str]:
+        sick = Sick(world, "fold")
+        async with open_chats(sick.services) as chats:
+            await (await chats.create("t")).say("a red square")
+            page, own = Page(chats), UserChats(chats, None)
+            page.blocks()
+            sick.failure = FAILURES["away"]
+            *_, last = [update async for update in page._turn(own, "t", "it is warm")]
+            sick.failure = None
+            assert page.message not in last and WAITING.split(":")[0] in str(last[page.progress])
+            await chats.open("t")  # answers it
+            return [turn["message"] for turn in await (await chats.open("t")).turns()]
+
+    assert asyncio.run(story()) == ["a red square", "it is warm"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,30 @@ def test_a_kill_between_the_end_of_a_turn_and_the_end_of_its_checkpoints(
 
     asyncio.run(killed())
     asyncio.run(after())
+
+
+def test_a_turn_that_is_kept_was_said_whatever_happens_to_its_checkpoints(
+    world: Any, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> list[str]:
+        async with open_chats(talking(world), store=store) as chats:
+            session = await chats.create("t")
+            saver, delete, calls = chats.store.saver, chats.store.saver.adelete_thread, []
+
+            async def locked_at_the_end(thread: str) -> None:
+                calls.append(thread)
+                if len(calls) == 2:  # the first one precedes the turn
+                    raise sqlite3.OperationalError("database is locked")
+                await delete(thread)
+
+            monkeypatch.setattr(saver, "adelete_thread", locked_at_the_end)
+            turn = await session.say("a red square")
+            assert turn["message"] == "a red square" and await session.pending() is None
+            await session.say("it is warm")
+            assert await checkpoints(chats) == 0
+            return [each["message"] for each in await session.turns()]
+
+    assert asyncio.run(story()) == ["a red square", "it is warm"]
 
 
 def test_undo_and_branches_reach_as_far_back_as_is_kept(

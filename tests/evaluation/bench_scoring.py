@@ -23,7 +23,7 @@ import numpy as np
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
 from imagescope_agent.evaluation.reporting import outputs
 from imagescope_agent.evaluation.runner import SystemAnswer, answer_record
-from imagescope_agent.run_graph import run_sync
+from imagescope_agent.runs.run_graph import run_sync
 
 IMAGES = 123_403
 DIMENSION = 512

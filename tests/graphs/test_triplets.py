@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from imagescope_agent import triplets
 from imagescope_agent.cli import main
+from imagescope_agent.common.process_lock import hold_file
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.lab.training.triplets import read_triplets
 from imagescope_agent.mllms.role import Role
@@ -20,7 +21,8 @@ from imagescope_agent.mllms.scripted import Asked, Scripted, ScriptedScorer
 from imagescope_agent.registry import load_graph
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces.store import TraceStore
-from imagescope_agent.triplets import GRAPH, MOST_USED, build_triplets
+from imagescope_agent.training_data import triplets
+from imagescope_agent.training_data.triplets import GRAPH, MOST_USED, build_triplets
 from tests.crashes import KILLS, script
 from tests.graphs.triplet_models import Models, build
 from tests.lab.training.hues import COUNT, hues
@@ -182,6 +184,16 @@ def test_a_model_that_fails_loses_nothing(collection: Any, tmp_path: Path) -> No
     assert (again.kept, again.calls) == (whole.kept, whole.calls)
     assert build(collection, out, 10).kept == whole.kept  # fewer are cut from what there is
     assert len(out.read_text().splitlines()) == 10
+
+
+def test_two_processes_do_not_build_one_file(collection: Any, tmp_path: Path) -> None:
+    out = tmp_path / "t.jsonl"
+    with (
+        closing(hold_file(tmp_path / "t.jsonl.lock", "")),
+        pytest.raises(BadInput, match="another process builds"),
+    ):
+        build(collection, out)
+    assert build(collection, out).kept and out.is_file()
 
 
 @pytest.mark.slow

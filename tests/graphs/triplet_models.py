@@ -19,7 +19,7 @@ from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Asked, Scripted, ScriptedScorer
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
-from imagescope_agent.triplets import build_triplets
+from imagescope_agent.training_data.triplets import build_triplets
 from tests.crashes import killed, undisturbed
 from tests.lab.training.hues import COUNT, Hues, hues
 

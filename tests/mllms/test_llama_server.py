@@ -14,7 +14,7 @@ import httpx
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
-from imagescope_agent.doctor import check
+from imagescope_agent.doctor.checks import check
 from imagescope_agent.errors import RequestRefused
 from imagescope_agent.mllms.openai.endpoint import Endpoint
 from imagescope_agent.mllms.openai.messages import plain

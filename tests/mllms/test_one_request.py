@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field, SecretStr
 
-from imagescope_agent.doctor import SchemaProbe
+from imagescope_agent.doctor.checks import SchemaProbe
 from imagescope_agent.errors import (
     BackendUnavailable,
     Exhausted,

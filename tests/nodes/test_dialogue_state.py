@@ -19,7 +19,7 @@ from imagescope_agent.nodes.chat.dialogue_state import (
     shown_facts,
     without_context,
 )
-from imagescope_agent.parsing import FoldAnswer
+from imagescope_agent.replies.parsing import FoldAnswer
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Fact, Predicate, State
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from imagescope_agent.nodes.drift import content_words, copied, drift, repeated
-from imagescope_agent.non_answers import endless
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import NOT_DEGRADING
 from imagescope_agent.registry import load_graph
+from imagescope_agent.replies.non_answers import endless
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Intent
 from tests.conftest import World

@@ -12,7 +12,7 @@ import pytest
 
 from imagescope_agent.nodes.chat.dialogue_state import UpdateDialogueState, VerifyNewFacts
 from imagescope_agent.nodes.chat.grounding import Grounding, excludes, same_thing_counted, substitutes
-from imagescope_agent.parsing import FoldAnswer
+from imagescope_agent.replies.parsing import FoldAnswer
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Fact, State
 

@@ -12,49 +12,25 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 # each part of the package may import the parts on its right, its own files, and nothing else of ours
-BASE = [
-    "errors",
-    "redact",
-    "untrusted",
-    "atomic_write",
-    "html_templates",
-    "plots",
-    "thumbnails",
-    "versions",
-    "records",
-    "dialogue_acts",
-]
-MODELS = [*BASE, "registry", "reply_reader", "mllms"]
+BASE = ["common", "errors", "records", "dialogue_acts"]
+MODELS = [*BASE, "registry", "replies", "mllms"]
 STATE = [*BASE, "settings", "state"]
-TOOLS = [*MODELS, *STATE, "non_answers", "run_budget", "prompting", "parsing", "judges", "retrieval"]
+TOOLS = [*MODELS, *STATE, "run_budget", "prompting", "judges", "retrieval"]
 SERVICES = [*TOOLS, "profiles", "services"]
-API = [
-    *SERVICES,
-    "results",
-    "checkpoints",
-    "traces",
-    "profile_choice",
-    "run_graph",
-    "indexing",
-    "integrations.langchain",
-    "api",
-]
+API = [*SERVICES, "runs", "traces", "profile_choice", "indexing", "integrations.langchain", "api"]
 LAB = ["lab", "lab.scenes", "lab.training", "lab.benchmarks", "lab.demo"]
 ALLOWED = {
-    **{name: [] for name in ("dialogue_acts", "redact", "html_templates", "plots", "thumbnails", "versions")},
-    "errors": ["redact"],
-    "untrusted": ["errors", "redact"],
-    "atomic_write": ["untrusted"],
+    "common": ["errors"],
+    "dialogue_acts": [],
+    "errors": ["common"],
     "settings": BASE,
     "state": BASE,
     "registry": BASE,
-    "reply_reader": ["non_answers"],
-    "parsing": [*BASE, "non_answers", "reply_reader", "state"],
+    "replies": [*BASE, "state"],
     "prompting": BASE,
     "records": ["errors"],
     "run_budget": STATE,
-    "results": [*STATE, "retrieval"],
-    "checkpoints": BASE,
+    "runs": TOOLS,
     "diagram": [*SERVICES, "nodes"],
     "mllms": MODELS,
     "profiles": [*BASE, "registry", "settings", "mllms", "prompting"],
@@ -63,27 +39,24 @@ ALLOWED = {
     "nodes": TOOLS,
     "services": SERVICES,
     "profile_choice": SERVICES,
-    "indexing": [*SERVICES, "profile_choice", "run_graph"],
-    "traces": [*SERVICES, "results"],
+    "indexing": [*SERVICES, "profile_choice", "runs"],
+    "traces": [*SERVICES, "runs"],
     "graphs": [*SERVICES, "nodes", "traces"],
     "api": API,
     "chat": [*API, "nodes"],
-    "run_graph": [*STATE, "judges"],
     "client": ["errors"],
-    "non_answers": [],
-    "doctor_report": BASE,
-    "integrations.langchain": [*SERVICES, "results"],
+    "integrations.langchain": [*SERVICES, "runs"],
     "integrations": API,
     "rerank": API,
     "service": [*API, "rerank", "chat"],
-    "triplets": [*API, "nodes"],
+    "training_data": [*API, "nodes"],
     "evaluation": [*API, "chat", "nodes", "lab.scenes"],
     "lab": API,
     "lab.scenes": BASE,
     "lab.training": [*API, "lab.scenes", "nodes"],
     "lab.demo": [*API, "lab.scenes"],
-    "lab.benchmarks": [*API, "chat", "evaluation", "lab", "lab.scenes", "lab.training", "nodes", "triplets"],
-    "doctor": [*API, "doctor_report", "lab.benchmarks"],
+    "lab.benchmarks": [*API, "chat", "evaluation", *LAB, "nodes", "training_data"],
+    "doctor": [*API, "lab.benchmarks"],
     "commands": [
         *API,
         *LAB,
@@ -94,7 +67,7 @@ ALLOWED = {
         "diagram",
         "doctor",
         "evaluation",
-        "triplets",
+        "training_data",
     ],
     "cli": [*BASE, "commands"],
     "__init__": API,

@@ -13,11 +13,11 @@ import pytest
 from imagescope_agent import cli
 from imagescope_agent.api import ImageScope
 from imagescope_agent.chat import open_chats
+from imagescope_agent.common.redact import HIDDEN, learn, redact, redact_values
 from imagescope_agent.errors import BackendUnavailable, BadInput, UnreadableReply
 from imagescope_agent.evaluation.run_store import RunStore
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.scripted import Scripted
-from imagescope_agent.redact import HIDDEN, learn, redact, redact_values
 from imagescope_agent.services import weights_of
 from tests.chat.talk import talking, think
 from tests.security.strangers import snapshot

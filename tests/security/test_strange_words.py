@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from imagescope_agent import cli
-from imagescope_agent.checkpoints import open_store
 from imagescope_agent.errors import BadInput
+from imagescope_agent.runs.checkpoints import open_store
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces.store import TraceStore
 from tests.security.sandbox import Sandbox
@@ -221,7 +221,7 @@ def test_a_page_that_cannot_be_written_leaves_the_one_before(
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("imagescope_agent.atomic_write.os.fsync", full)
+    monkeypatch.setattr("imagescope_agent.common.atomic_write.os.fsync", full)
     assert "full" in refused(sandbox, *words)
     assert (sandbox.named / "page.html").read_bytes() == before
 

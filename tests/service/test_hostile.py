@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def test_too_large_a_body_is_not_read(serving: Serving) -> None:
             "/v1/search", content=unending(), headers={"content-type": "application/json"}
         )
         assert told.status_code == 413
-    except httpx.WriteError:
+    except httpx.TransportError:
         pass  # the connection was closed in the middle of the body
     assert serving.client.get("/healthz").status_code == 200
 
@@ -128,24 +129,36 @@ def test_another_host_name_is_refused(serving: Serving) -> None:
 
 
 def test_each_collection_has_its_own_key(folder: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    other.symlink_to(folder)  # two names of one folder would be one collection: a copy of its index is enough
+    other = shutil.copytree(folder, tmp_path / "other")
     keys = tmp_path / "keys.toml"
-    keys.write_text('images = "first-key-1"\n')
-    process, address = start(str(folder), "--keys", str(keys))
+    keys.write_text('images = "first-key-1"\nother = "second-key-2"\n')
+    process, address = start(str(folder), str(other), "--keys", str(keys))
     try:
-        url = f"{address}/v1/search"
-        body = {"text": "a car", "graph": "retrieve"}
-        assert httpx.post(url, json=body).status_code == 401
-        assert httpx.post(url, json=body, headers={"x-api-key": "wrong"}).status_code == 401
-        right = httpx.post(url, json=body, headers={"authorization": "Bearer first-key-1"}, timeout=120)
-        assert right.status_code == 200 and "first-key-1" not in right.text
-        assert httpx.get(f"{address}/v1/collections").json()["collections"] == []
-        assert httpx.get(f"{address}/v1/images/000001.png").status_code == 401
-        assert httpx.get(f"{address}/v1/threads").status_code == 401
+        first, second = ({"authorization": f"Bearer {key}"} for key in ("first-key-1", "second-key-2"))
+        with httpx.Client(base_url=address, timeout=120) as client:
+            body = {"text": "a car", "graph": "retrieve", "collection": "images", "run": "own"}
+            for wrong in ({}, {"x-api-key": "wrong"}, second):
+                assert client.post("/v1/search", json=body, headers=wrong).status_code == 401
+                assert client.get("/v1/images/000001.png?collection=images", headers=wrong).status_code == 401
+                assert client.get("/v1/threads?collection=images", headers=wrong).status_code == 401
+            right = client.post("/v1/search", json=body, headers=first)
+            assert right.status_code == 200 and "first-key-1" not in right.text
+            assert client.get("/v1/runs/own?collection=images", headers=first).status_code == 200
+            assert client.get("/v1/runs/own?collection=other", headers=second).status_code == 404
+            seen = client.get("/v1/collections", headers=second).json()["collections"]
+            assert [each["name"] for each in seen] == ["other"]
+            assert client.get("/v1/collections").json()["collections"] == []
     finally:
         process.kill()
         process.communicate()
+
+
+def test_collections_with_different_keys_share_no_file_of_runs(folder: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(folder, tmp_path / "other")
+    keys = tmp_path / "keys.toml"
+    keys.write_text('images = "first-key-1"\nother = "second-key-2"\n')
+    with pytest.raises(AssertionError, match="IMAGESCOPE_RUNS"):
+        start(str(folder), str(other), "--keys", str(keys), IMAGESCOPE_RUNS=str(tmp_path / "runs.sqlite"))
 
 
 @pytest.mark.parametrize(

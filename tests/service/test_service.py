@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ import httpx
 import pytest
 
 from imagescope_agent.api import ImageScope
+from imagescope_agent.client import Client
+from imagescope_agent.errors import BadInput
+from imagescope_agent.service.collections import ServedCollection
+from tests.conftest import World
 from tests.service.conftest import Serving, start
 
 
@@ -97,6 +102,19 @@ def test_a_conversation_over_http(serving: Serving) -> None:
     assert serving.client.get("/v1/threads/talk").status_code == 404
 
 
+def test_the_client_talks_and_shows_pictures(serving: Serving) -> None:
+    with Client(serving.address) as client:
+        turn = client.say("by-client", "a red car")
+        assert len(client.say("by-client", "and a tree")["results"]) > 0
+        name = turn["results"][0]["id"]
+        assert client.image(name) == serving.client.get(f"/v1/images/{name}").content
+        with pytest.raises(BadInput, match="no image"):
+            client.image("none.png")
+        sent = client.search("the same at night", (serving.folder / name).read_bytes(), k=2)
+        assert ids(sent) == ids(client.search("the same at night", name, k=2))
+    assert len(serving.client.get("/v1/threads/by-client").json()["turns"]) == 2
+
+
 def test_a_run_is_kept_with_its_trace(serving: Serving) -> None:
     answer = serving.post("/v1/search", text="a red car", k=2, run="kept-1")
     kept = serving.client.get("/v1/runs/kept-1").json()
@@ -111,9 +129,25 @@ def test_a_run_is_kept_with_its_trace(serving: Serving) -> None:
 def test_metrics_count_what_was_done(serving: Serving) -> None:
     serving.post("/v1/search", text="a red car", k=2)
     text = serving.client.get("/metrics").text
-    assert 'imagescope_requests_total{operation="search",outcome="ok"}' in text
+    assert 'imagescope_requests_total{outcome="ok",route="/v1/search"}' in text
     assert 'imagescope_model_calls_total{role="verifier"}' in text
     assert "red car" not in text
+
+
+def test_metrics_name_no_picture_and_do_not_grow_with_what_is_asked_for(serving: Serving) -> None:
+    for number in range(3):
+        assert serving.client.get(f"/v1/images/secret-{number}.png").status_code == 404
+        assert serving.client.get(f"/nowhere-{number}").status_code == 404
+    text = serving.client.get("/metrics").text
+    assert "secret" not in text and "nowhere" not in text
+    assert 'outcome="not_found",route="/v1/images/{name:path}"' in text
+
+
+def test_without_a_graph_it_is_that_of_the_profile(world: World) -> None:
+    services = replace(world.services(), graph="retrieve")
+    served = ServedCollection(name="world", services=services)
+    assert served.scope().graph == served.scope("retrieve").graph == ImageScope(services).graph == "retrieve"
+    assert served.scope("imagescope").graph == "imagescope"
 
 
 def test_the_document_of_the_interface_has_examples(serving: Serving) -> None:
@@ -171,7 +205,7 @@ def test_a_client_that_hangs_up_frees_its_place(folder: Path) -> None:
 
 def test_killed_in_a_run_it_goes_on_after_a_restart(folder: Path) -> None:
     process, address = start(str(folder))
-    httpx.post(f"{address}/v1/threads", json={"thread": "survives"})
+    httpx.post(f"{address}/v1/threads", json={"thread": "survives"}, timeout=120)
     httpx.post(f"{address}/v1/threads/survives/say", json={"message": "a red car"}, timeout=120)
     slow = {
         "top_k": 24,
@@ -185,13 +219,13 @@ def test_killed_in_a_run_it_goes_on_after_a_restart(folder: Path) -> None:
     process.communicate()
     process, address = start(str(folder))
     try:
-        assert len(httpx.get(f"{address}/v1/threads/survives").json()["turns"]) == 1
-        run = httpx.get(f"{address}/v1/runs/cut-off").json()
+        assert len(httpx.get(f"{address}/v1/threads/survives", timeout=120).json()["turns"]) == 1
+        run = httpx.get(f"{address}/v1/runs/cut-off", timeout=120).json()
         assert (run["graph"], run["finished"]) == ("imagescope", False)
         resumed = httpx.post(f"{address}/v1/runs/cut-off/resume", timeout=300).json()
         whole = httpx.post(f"{address}/v1/search", json={**body, "run": "whole"}, timeout=300).json()
         assert ids(resumed) == ids(whole)
-        httpx.delete(f"{address}/v1/threads/survives")
+        httpx.delete(f"{address}/v1/threads/survives", timeout=120)
     finally:
         process.kill()
         process.communicate()

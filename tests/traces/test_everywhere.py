@@ -13,7 +13,7 @@ import pytest
 from imagescope_agent.chat import open_chats
 from imagescope_agent.errors import BadInput
 from imagescope_agent.registry import load_graph
-from imagescope_agent.results import total
+from imagescope_agent.runs.results import total
 from imagescope_agent.traces.instrument import served, traced
 from imagescope_agent.traces.store import TraceStore
 from imagescope_agent.traces.trace import Trace

@@ -12,8 +12,8 @@ import networkx
 import pytest
 
 from imagescope_agent.cli import main
+from imagescope_agent.common.redact import redact
 from imagescope_agent.errors import BadInput
-from imagescope_agent.redact import redact
 from imagescope_agent.traces.explain import explain
 from imagescope_agent.traces.graph import to_networkx
 from imagescope_agent.traces.pairwise import cycles

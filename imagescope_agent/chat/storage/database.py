@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from imagescope_agent.checkpoints import SETUP_LOCK
+from imagescope_agent.runs.checkpoints import SETUP_LOCK
 
 Rows = list[tuple[Any, ...]]
 Execute = Callable[..., Awaitable[Rows]]  # (statement, *values) -> rows

@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from imagescope_agent.common.untrusted import inflate
 from imagescope_agent.state import Turn, Verdicts, new_conversation, new_turn
-from imagescope_agent.untrusted import inflate
 
 FEW_VERDICTS, MOST_VERDICTS = 500, 2000
 SHOWABLE = 200  # images of a ranking that are kept, for turns that go on showing it

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from imagescope_agent.atomic_write import write_atomic
-from imagescope_agent.checkpoints import reading
+from imagescope_agent.common.atomic_write import write_atomic
+from imagescope_agent.common.plots import line_plot
+from imagescope_agent.common.untrusted import parse_json, read_file
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.evaluation import datasets, metrics
 from imagescope_agent.evaluation.chat.systems import PLAYERS, DialogSystem, DrawnDialog, read_dialogs
@@ -23,10 +24,9 @@ from imagescope_agent.evaluation.metrics import Floats
 from imagescope_agent.evaluation.reporting.tables import markdown_table
 from imagescope_agent.evaluation.run_store import LARGEST, PER_QUERY, read_records
 from imagescope_agent.evaluation.significance import bootstrap_interval, holm, permutation_test
-from imagescope_agent.plots import line_plot
+from imagescope_agent.runs.checkpoints import reading
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
-from imagescope_agent.untrusted import parse_json, read_file
 
 CUTOFF = 10
 CONCURRENT_DIALOGS = 64  # at a time: the model decodes the replies of all of them in one batch

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imagescope_agent.common.untrusted import parse_json, read_file
 from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.evaluation.encodings import decoded
-from imagescope_agent.untrusted import parse_json, read_file
 
 LARGEST = 2**30  # bytes of an annotation file
 LONGEST_ID = 200  # characters

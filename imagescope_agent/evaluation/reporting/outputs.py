@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.common.atomic_write import write_atomic
+from imagescope_agent.common.versions import installed_versions
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import aggregate, trec
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
 from imagescope_agent.evaluation.reporting import report, tables
 from imagescope_agent.evaluation.run_store import METRICS
 from imagescope_agent.records import sum_by_name
-from imagescope_agent.versions import installed_versions
 
 #: Keys of run.json that metrics.json repeats.
 IDENTITY_KEYS = (
@@ -115,10 +115,10 @@ def mean_usage(usages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Means per answered query of numbers and of dicts of numbers (calls by role, seconds by step)."""
     means: dict[str, Any] = {}
     for key in dict.fromkeys(key for usage in usages for key in usage):
-        values = [usage[key] for usage in usages if key in usage]
-        if isinstance(values[0], Mapping):
-            sums = sum_by_name(item for value in values for item in value.items())
+        values = [usage[key] for usage in usages if usage.get(key) is not None]
+        if values and isinstance(values[0], Mapping):
+            sums = sum_by_name(item for value in values for item in value.items() if item[1] is not None)
             means[key] = {name: total / len(usages) for name, total in sums.items()}
-        elif isinstance(values[0], int | float):
+        elif values and isinstance(values[0], int | float):
             means[key] = sum(values) / len(usages)
     return means

@@ -9,11 +9,11 @@ from typing import Any
 
 import jinja2
 
+from imagescope_agent.common.html_templates import html_environment
+from imagescope_agent.common.thumbnails import to_data_uri
 from imagescope_agent.errors import ImageScopeError
 from imagescope_agent.evaluation.datasets.base import BenchmarkQuery, Gallery
 from imagescope_agent.evaluation.reporting import published, tables
-from imagescope_agent.html_templates import html_environment
-from imagescope_agent.thumbnails import to_data_uri
 
 CASES = 6  # of the best and of the worst
 FAILURES = 20

@@ -34,7 +34,7 @@ from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.embedders.composer import ComposedEmbedder, portable, read_card
 from imagescope_agent.services import Services, open_services
 from imagescope_agent.settings import Settings
-from imagescope_agent.triplets import build_triplets
+from imagescope_agent.training_data.triplets import build_triplets
 
 AT = (1, 10, 20)
 PLAIN = Settings(k=20, top_k=20)

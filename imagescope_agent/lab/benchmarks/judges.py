@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.common.atomic_write import write_atomic
+from imagescope_agent.common.plots import Point, scatter_plot
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.benchmarks import judges_drawn, judges_simulated
-from imagescope_agent.plots import Point, scatter_plot
 
 COSTS = {"calls": "calls a query", "prompt_tokens": "prompt tokens a query", "seconds": "seconds a query"}
 

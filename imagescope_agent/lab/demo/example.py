@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imagescope_agent.records import NoteDict, Reason
-    from imagescope_agent.results import SearchResult
+    from imagescope_agent.runs.results import SearchResult
     from imagescope_agent.state import Intent, Predicate
 
 ROW_LENGTH = 8  # thumbnails in a row

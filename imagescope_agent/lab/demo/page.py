@@ -7,10 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.html_templates import html_environment
+from imagescope_agent.common.html_templates import html_environment
+from imagescope_agent.common.thumbnails import to_data_uri
 from imagescope_agent.lab.demo.example import Example
 from imagescope_agent.retrieval.images import open_image
-from imagescope_agent.thumbnails import to_data_uri
 
 THUMBNAIL = 160  # pixels, longest side
 

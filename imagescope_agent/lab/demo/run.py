@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.lab.demo.example import DemoQuery, Example, build_example
 
 SEED, COUNT, PROFILE = 7, 120, "mini"

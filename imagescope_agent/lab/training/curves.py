@@ -6,9 +6,9 @@ import json
 import math
 from pathlib import Path
 
-from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.common.atomic_write import write_atomic
+from imagescope_agent.common.plots import Point, line_plot
 from imagescope_agent.errors import BadInput
-from imagescope_agent.plots import Point, line_plot
 
 _NOT_SHARES = ("step", "seconds", "norm", "loss")  # all other metrics are plotted between 0 and 1
 

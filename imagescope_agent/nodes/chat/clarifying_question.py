@@ -18,9 +18,9 @@ from imagescope_agent.nodes.chat.belief import beliefs, entropy, information
 from imagescope_agent.nodes.chat.read_message import has_act, is_idle
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.verify import Verify
-from imagescope_agent.parsing import ProposalAnswer, parse_proposal, parse_question
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import NoteDict, StepUsage
+from imagescope_agent.replies.parsing import ProposalAnswer, parse_proposal, parse_question
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import remaining, require_call
 from imagescope_agent.settings import Settings, current

@@ -15,9 +15,9 @@ from imagescope_agent.nodes.chat.read_message import has_act
 from imagescope_agent.nodes.drift import drift
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.understand import Predicates
-from imagescope_agent.parsing import FoldAnswer, parse_fold, unique_predicates
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, request_text
 from imagescope_agent.records import note
+from imagescope_agent.replies.parsing import FoldAnswer, parse_fold, unique_predicates
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current

@@ -14,9 +14,9 @@ from imagescope_agent.nodes.chat.grounding import (
     same_thing_counted,
 )
 from imagescope_agent.nodes.chat.read_message import has_act
-from imagescope_agent.parsing import FoldAnswer, StepAnswer
 from imagescope_agent.prompting import NEGATED, NO_REFERENCE, request_text
 from imagescope_agent.records import NoteDict, note
+from imagescope_agent.replies.parsing import FoldAnswer, StepAnswer
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import Fact, State
 

@@ -93,7 +93,8 @@ def assemble(head: Path) -> Path:
         ) from error
     try:
         _write(head, part)
-        shutil.rmtree(place, ignore_errors=True)  # what is damaged
+        if not _is_whole(place):  # nobody finished it meanwhile: it is damaged, or not there
+            shutil.rmtree(place, ignore_errors=True)
         with suppress(OSError):  # another process was faster: its files are the same
             part.rename(place)
     finally:

@@ -12,10 +12,10 @@ from safetensors.torch import load, save
 from torch import nn
 from torch.nn import functional
 
-from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.common.atomic_write import write_atomic
+from imagescope_agent.common.untrusted import read_file
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.vectors import Vectors
-from imagescope_agent.untrusted import read_file
 
 WEIGHTS = "composer.safetensors"
 LARGEST = 2**28  # bytes of the weights

@@ -17,11 +17,11 @@ from typing import Any
 
 from PIL import Image
 
-from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.common.atomic_write import write_atomic
+from imagescope_agent.common.untrusted import parse_json, read_file
 from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
-from imagescope_agent.untrusted import parse_json, read_file
 
 CARD = "composer.json"
 FORMAT = 1

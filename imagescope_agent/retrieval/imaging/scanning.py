@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput
-from imagescope_agent.untrusted import real_path
 
 #: Names, in lower case, of what systems and programs create among images: thumbnails, trash, resource forks.
 LEFT_OUT = frozenset(

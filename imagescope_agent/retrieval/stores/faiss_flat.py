@@ -18,11 +18,11 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from imagescope_agent.atomic_write import TEMPORARY_PATTERN, write_atomic
+from imagescope_agent.common.atomic_write import TEMPORARY_PATTERN, write_atomic
+from imagescope_agent.common.untrusted import read_file
 from imagescope_agent.retrieval.manifest import SPACE_NAME, damaged
 from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoredSpace
 from imagescope_agent.retrieval.vectors import Vectors
-from imagescope_agent.untrusted import read_file
 
 _FILE = re.compile(rf"{SPACE_NAME.pattern}\.[0-9a-f]{{16}}\.faiss")
 _OURS = re.compile(rf"{_FILE.pattern}(?:{TEMPORARY_PATTERN})?")

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from imagescope_agent.common.thumbnails import encode_thumbnail
 from imagescope_agent.retrieval.images import ImageProblem
 from imagescope_agent.service.collections import ServedCollection, Unknown
 from imagescope_agent.service.context import CollectionDep
 from imagescope_agent.service.pictures import known
-from imagescope_agent.thumbnails import encode_thumbnail
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
 MEDIA = {b"\x89PNG": "image/png", b"\xff\xd8": "image/jpeg", b"RIFF": "image/webp"}  # by first bytes

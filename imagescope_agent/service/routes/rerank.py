@@ -25,7 +25,7 @@ SHOWN = 200  # characters of a document that is sent back
 @router.post("/v2/rerank", include_in_schema=False)
 async def rerank(asked: RerankRequest, request: Request, service: ServiceDep, key: KeyDep) -> RerankResponse:
     """Order documents by how well they answer a query; a score does not depend on the other documents."""
-    return await service.run(request, "rerank", _reranked(service, key, asked))
+    return await service.run(request, _reranked(service, key, asked))
 
 
 async def _reranked(service: Service, key: str, asked: RerankRequest) -> RerankResponse:

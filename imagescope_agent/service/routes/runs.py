@@ -33,7 +33,7 @@ async def run(served: CollectionDep, run: Name) -> dict[str, Any]:
 async def resume(served: CollectionDep, run: Name, request: Request, service: ServiceDep) -> SearchResponse:
     """Finish a run that was cut off; its finished steps are not repeated."""
     scope, _ = await _found(served, run)
-    return answer(await service.run(request, "runs/resume", scope.aresume(run)), served)
+    return answer(await service.run(request, scope.aresume(run)), served)
 
 
 @router.get("/{run}/trace", response_class=HTMLResponse)

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from imagescope_agent.errors import BadInput, ImageScopeError
-from imagescope_agent.results import SearchResult
-from imagescope_agent.run_graph import Progress
+from imagescope_agent.runs.results import SearchResult
+from imagescope_agent.runs.run_graph import Progress
 from imagescope_agent.service import pictures
 from imagescope_agent.service.collections import ServedCollection
 from imagescope_agent.service.context import KeyDep, Service, ServiceDep
@@ -36,7 +36,7 @@ SHOWN = 10  # ids of a ranking in an event
 @router.post("/search")
 async def search(asked: SearchRequest, request: Request, service: ServiceDep, key: KeyDep) -> SearchResponse:
     """Rank a collection's images for a text, or for a reference and what to change in it."""
-    return await service.run(request, "search", searched(service, key, asked))
+    return await service.run(request, searched(service, key, asked))
 
 
 @router.post("/search/batch")
@@ -53,7 +53,7 @@ async def batch(asked: BatchRequest, request: Request, service: ServiceDep, key:
     async def all_of_them() -> BatchResponse:
         return BatchResponse(results=[await each(one) for one in asked.searches])
 
-    return await service.run(request, "search/batch", all_of_them())
+    return await service.run(request, all_of_them())
 
 
 @router.post("/search/stream", response_class=EventSourceResponse)
@@ -74,7 +74,6 @@ async def stream(
         try:
             found = await service.run(
                 request,
-                "search/stream",
                 searched(service, key, asked.model_copy(update={"run": run}), progress),
             )
             events.put_nowait(ServerSentEvent(event="result", data=found.model_dump(mode="json")))

@@ -62,7 +62,7 @@ async def say(
         image = await asyncio.to_thread(pictures.reference, asked.image, served.services.collection)
         return _turn(served, await session.say(asked.message, image))
 
-    return await service.run(request, "threads/say", turn())
+    return await service.run(request, turn())
 
 
 @router.post("/{thread}/like")
@@ -71,7 +71,7 @@ async def like(
 ) -> dict[str, Any]:
     """Search for more like the image at a rank of the last results."""
     session = await _found(served, thread)
-    return _turn(served, await service.run(request, "threads/like", session.like(asked.rank)))
+    return _turn(served, await service.run(request, session.like(asked.rank)))
 
 
 @router.post("/{thread}/reject")
@@ -80,7 +80,7 @@ async def reject(
 ) -> dict[str, Any]:
     """Never show the image at a rank of the last results again."""
     session = await _found(served, thread)
-    return _turn(served, await service.run(request, "threads/reject", session.reject(asked.rank)))
+    return _turn(served, await service.run(request, session.reject(asked.rank)))
 
 
 @router.post("/{thread}/undo")

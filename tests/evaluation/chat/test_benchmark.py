@@ -151,7 +151,7 @@ def test_every_player_plays_and_a_run_that_was_stopped_goes_on(tmp_path: Path) -
     assert '"kind": "asked"' in asked and '"failed": null' in asked
 
     verifier: Any = world.services.verifier.model
-    scorer, left = verifier.scorer, [150]
+    scorer, reply, left = verifier.scorer, verifier.reply, [60]
 
     def tired(question: Any) -> Any:
         left[0] -= 1
@@ -159,10 +159,15 @@ def test_every_player_plays_and_a_run_that_was_stopped_goes_on(tmp_path: Path) -
             raise BackendUnavailable("the model is away")
         return scorer(question)
 
-    verifier.scorer = tired
+    def silent(question: Any) -> Any:
+        if left[0] < 0:
+            raise BackendUnavailable("the model is away")
+        return reply(question) if callable(reply) else reply
+
+    verifier.scorer, verifier.reply = tired, silent
     with pytest.raises(BackendUnavailable):
         benchmark.evaluate_chat(out=tmp_path / "stopped", players=["ours"], **told)
-    verifier.scorer = scorer
+    verifier.scorer, verifier.reply = scorer, reply
     resumed = benchmark.evaluate_chat(out=tmp_path / "stopped", players=["ours"], **told)
     assert resumed["players"]["ours"] == whole["players"]["ours"]
     svg = (tmp_path / "whole" / "chat.svg").read_text()

@@ -8,8 +8,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from imagescope_agent.doctor import check
-from imagescope_agent.doctor_report import DoctorReport, Finding
+from imagescope_agent.doctor.checks import check
+from imagescope_agent.doctor.report import DoctorReport, Finding
 from imagescope_agent.errors import BadInput
 from tests.mllms import quirks
 from tests.mllms.server import FakeServer, Quirk

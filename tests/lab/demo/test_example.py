@@ -15,7 +15,7 @@ from imagescope_agent.lab.demo.example import DemoQuery, Example, build_example
 from imagescope_agent.lab.demo.page import render
 from imagescope_agent.lab.demo.run import choose, most_changed
 from imagescope_agent.records import Reason
-from imagescope_agent.results import Hit, SearchResult
+from imagescope_agent.runs.results import Hit, SearchResult
 
 USAGE = {
     "calls": {"reasoner": 2, "verifier": 8},

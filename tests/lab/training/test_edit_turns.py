@@ -8,11 +8,12 @@ from pathlib import Path
 from random import Random
 
 from imagescope_agent.lab.training.data.edit_turns import edit_turn
-from imagescope_agent.lab.training.mini_edit import EditData, train_mini_edit
+from imagescope_agent.lab.training.further import teach
+from imagescope_agent.lab.training.mini_edit import EDIT
 from imagescope_agent.lab.training.tokenizer import EDIT_TOKENS
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.nodes.triplets.propose import OPENINGS
-from imagescope_agent.parsing import NO_TARGET, parse_edit
+from imagescope_agent.replies.parsing import NO_TARGET, parse_edit
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "imagescope_agent" / "mini" / "mllm"
@@ -37,9 +38,8 @@ def test_answers_are_read_as_the_graph_reads_them() -> None:
     assert min(found.values()) > 15
 
 
-def test_a_step_always_has_the_same_turns_and_a_checkpoint_can_be_asked(tmp_path: Path) -> None:
-    done = train_mini_edit(tmp_path / "work", tmp_path / "made", start=SHIPPED, steps=1, time_limit=0.0)
-    assert done and EditData.pool is None
+def test_a_taught_checkpoint_has_the_tokens_and_can_be_asked(tmp_path: Path) -> None:
+    assert teach(EDIT, tmp_path / "work", tmp_path / "made", start=SHIPPED, steps=1, time_limit=0.0)
     vocabulary = json.loads((tmp_path / "made" / "tokenizer.json").read_text())["added_tokens"]
     assert set(EDIT_TOKENS) <= {each["content"] for each in vocabulary} | {'"}'}
     model = TransformersChat(checkpoint=str(tmp_path / "made"), max_tokens=4)

@@ -115,3 +115,8 @@ def test_the_command_trains_a_head_that_opens(
     assert embedder.dimension == 512 and list(PALETTE)[int(found.argmax())] == "red"
     assert cli.main([*command, "--steps", "30"]) == BadInput.exit_code
     assert "holds another training" in capsys.readouterr().err
+    for photo in photos.glob("*.png"):  # as many pictures, with other colours
+        if photo.name != "broken.png":
+            Image.new("RGB", (40, 40), (9, 9, len(photo.name))).save(photo)
+    assert cli.main([*command, "--steps", "20"]) == BadInput.exit_code
+    assert "holds another training" in capsys.readouterr().err

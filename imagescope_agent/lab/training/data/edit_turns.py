@@ -13,7 +13,7 @@ from imagescope_agent.lab.scenes.queries import SceneQuery, kind_colour_patterns
 from imagescope_agent.lab.scenes.world import Scene, random_scene
 from imagescope_agent.lab.training.data.turn import TrainingTurn, compact_json, fill_prompt
 from imagescope_agent.nodes.triplets.propose import ANY_OPENING, OPENINGS, described
-from imagescope_agent.parsing import NO_TARGET
+from imagescope_agent.replies.parsing import NO_TARGET
 
 _CANDIDATES = (1, 2, 3, 3)  # how many are shown
 _UNREACHABLE = 0.12  # share of turns in which no candidate is the target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.training.photos.features import Features, caption_features, picture_features
 from imagescope_agent.lab.training.photos.head import Head, HeadPlan, HeadTrainer, Pairs, recall
@@ -62,7 +63,7 @@ def train_photos(  # half of it tells the arguments
     pairs = make_pairs(data, vision, text, work)
     held_out = make_pairs(dev, vision, text, work) if dev else None
     place = work / f"photos-{plan.seed}"
-    _require_same(place, {"plan": vars(plan), "pictures": len(pairs.pictures), "captions": len(pairs.texts)})
+    _require_same(place, {"plan": vars(plan), "data": _digest(pairs)})
     trainer = HeadTrainer(pairs, class_pairs(vision, text, work), plan, place)
     head = trainer.train(held_out)
     write_head(head, out)
@@ -109,6 +110,13 @@ def write_head(head: Head, out: Path) -> None:
 def _first_name(names: object, number: int) -> str:
     described: str = names.index_to_description(number)  # type: ignore[attr-defined]
     return described.partition(",")[0]
+
+
+def _digest(pairs: Pairs) -> str:
+    """What tells the features of other pictures or captions apart."""
+    return hashlib.sha256(
+        pairs.pictures.tobytes() + pairs.texts.tobytes() + repr(pairs.owners).encode()
+    ).hexdigest()
 
 
 def _require_same(place: Path, what: dict[str, object]) -> None:

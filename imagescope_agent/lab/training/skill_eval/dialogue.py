@@ -13,7 +13,7 @@ from imagescope_agent.lab.training.data.dialogue_turns import (
 )
 from imagescope_agent.lab.training.data.turn import TrainingTurn
 from imagescope_agent.mllms.role import Reply, Request, Role
-from imagescope_agent.parsing import FoldAnswer, ProposalAnswer, parse_fold, parse_proposal
+from imagescope_agent.replies.parsing import FoldAnswer, ProposalAnswer, parse_fold, parse_proposal
 
 
 async def dialogue_accuracy(talker: Role, seed: int, count: int) -> dict[str, float]:

@@ -23,8 +23,8 @@ from imagescope_agent.lab.training.data.turn import plain_steps
 from imagescope_agent.lab.training.skill_eval.comparison import Accuracies, comparison_accuracy, rendered
 from imagescope_agent.lab.training.skill_eval.dialogue import dialogue_accuracy
 from imagescope_agent.mllms.role import Request, Role
-from imagescope_agent.parsing import parse_intent, parse_predicates, parse_yes_no
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
+from imagescope_agent.replies.parsing import parse_intent, parse_predicates, parse_yes_no
 
 _BATCH = 256
 _COLOURED_THING = re.compile(rf"\b({'|'.join(COLOURS)}) ({'|'.join([*KINDS, *PLURALS.values()])})\b")

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from imagescope_agent.atomic_write import TEMPORARY_SUFFIX, write_atomic
+from imagescope_agent.common.atomic_write import TEMPORARY_SUFFIX, write_atomic
 
 _STALE = 3600.0  # seconds after which an unfinished file is removed
 

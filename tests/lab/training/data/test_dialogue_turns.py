@@ -20,7 +20,7 @@ from imagescope_agent.lab.training.data.dialogue_turns import (
     state_update_turn,
     user_question,
 )
-from imagescope_agent.parsing import parse_fold, parse_proposal, parse_question
+from imagescope_agent.replies.parsing import parse_fold, parse_proposal, parse_question
 
 SEEDS = range(60)
 BOAT = Pattern("boat", "blue")

@@ -12,23 +12,24 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 
-from imagescope_agent.atomic_write import write_atomic
-from imagescope_agent.checkpoints import open_checkpoints
+from imagescope_agent.common.atomic_write import write_atomic
+from imagescope_agent.common.process_lock import hold_file
+from imagescope_agent.common.untrusted import parse_json, read_file
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.batch import together
 from imagescope_agent.nodes.triplets.pair import LEAST
 from imagescope_agent.registry import load_graph
+from imagescope_agent.runs.checkpoints import open_checkpoints
 from imagescope_agent.services import Services, weights_of
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces.instrument import recording
-from imagescope_agent.untrusted import parse_json, read_file
 
 GRAPH = "imagescope_agent.graphs.triplets:build"
 WINDOW = 8  # pairs that are looked at together, so that models answer in batches
@@ -156,7 +157,7 @@ class Journal:
         write_atomic(self.path, _lines(lines))
 
 
-async def build_triplets(  # the loop that a killed run goes on with, in one view
+async def build_triplets(
     services: Services,
     out: Path,
     count: int,
@@ -176,7 +177,8 @@ async def build_triplets(  # the loop that a killed run goes on with, in one vie
         progress: called after every window.
 
     Raises:
-        BadInput: too few images for a band, an index of other weights, or a file that belongs to other work.
+        BadInput: too few images for a band, an index of other weights, a file that belongs to other work, or one that
+            another process writes.
         BackendUnavailable: a model does not answer; the same call goes on.
     """
     settings = settings or Settings.load(services.settings)
@@ -186,6 +188,17 @@ async def build_triplets(  # the loop that a killed run goes on with, in one vie
         raise BadInput(
             f"{str(collection.folder)!r} holds {len(collection)} images; a band of neighbours needs at least {LEAST}"
         )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    busy = f"another process builds triplets into {str(out)!r}; wait for it, or name another file with --out"
+    with closing(hold_file(out.with_name(f"{out.name}.lock"), busy)):
+        return await _build(services, out, count, settings, traces, progress)
+
+
+async def _build(
+    services: Services, out: Path, count: int, settings: Settings, traces: Path | None, progress: Progress | None,
+) -> TripletReport:  # fmt: skip
+    """The loop that a killed run goes on with."""
+    collection = services.collection
     journal = Journal(out, head_of(services, settings))
     journal.publish(count)  # what a killed process left of it may be cut off
     graph = load_graph(GRAPH)(services)
@@ -238,6 +251,7 @@ def head_of(services: Services, settings: Settings) -> dict[str, Any]:
         "embedder": services.embedder.weights,
         "editor": weights_of(editor),
         "judge": weights_of(services.judge),
+        "reasoner": weights_of(services.reasoner),
         "seed": settings.seed,
         "budgets": [settings.budget, settings.token_budget, settings.attempts],
     }

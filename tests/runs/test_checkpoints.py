@@ -10,8 +10,8 @@ import pytest
 from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
-from imagescope_agent.checkpoints import limit, make_room, open_checkpoints
 from imagescope_agent.errors import BadInput
+from imagescope_agent.runs.checkpoints import limit, make_room, open_checkpoints
 
 
 class State(TypedDict, total=False):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imagescope_agent.untrusted import create_file, parse_json, read_file
+from imagescope_agent.common.untrusted import create_file, parse_json, read_file
 
 DEPTHS = (65, 500, 999, 1_200, 5_000, 50_000, 200_000)
 

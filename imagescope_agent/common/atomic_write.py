@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from imagescope_agent.untrusted import create_file, real_path
+from imagescope_agent.common.untrusted import create_file, real_path
 
 #: How the names of unfinished files end; whoever owns a folder may remove those that a killed process left there.
 TEMPORARY_SUFFIX = ".tmp"

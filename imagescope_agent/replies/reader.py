@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from imagescope_agent.non_answers import names_several, non_answer
+from imagescope_agent.replies.non_answers import names_several, non_answer
 
 MOST = 200_000  # characters of a reply that are read; nothing that is asked for is as long
 OBJECTS = 64  # places where the JSON object of a reply may begin

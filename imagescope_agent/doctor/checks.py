@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from imagescope_agent.doctor_report import DoctorReport, Finding
+from imagescope_agent.doctor.report import DoctorReport, Finding
 from imagescope_agent.errors import ImageScopeError, RequestRefused, UnreadableReply, shorten
 from imagescope_agent.lab.benchmarks.machine import machine, peak_memory
 from imagescope_agent.lab.benchmarks.verify import LABELS, make_requests
@@ -17,8 +17,8 @@ from imagescope_agent.mllms.openai.endpoint import Endpoint
 from imagescope_agent.mllms.protocols import SchemaWriter
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
-from imagescope_agent.parsing import parse_json
 from imagescope_agent.profiles.profile import ROLES, Profile, load_profile
+from imagescope_agent.replies.parsing import parse_json
 from imagescope_agent.services import open_embedder_of, open_roles
 
 #: How many pictures each role is shown at once; the others are asked in words alone.

@@ -18,14 +18,14 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra, shorten
-from imagescope_agent.redact import redact
-from imagescope_agent.untrusted import (
+from imagescope_agent.common.redact import redact
+from imagescope_agent.common.untrusted import (
     local_path,
     require_own_tables,
     require_tables_only,
     use_write_ahead_log,
 )
+from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra, shorten
 
 FILE = "runs.sqlite"
 TABLES = {"checkpoints": {"thread_id", "checkpoint_id"}, "writes": {"thread_id", "task_id"}}

@@ -13,9 +13,9 @@ from imagescope_agent.judges.replies import parse_grade, parse_order
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.nodes.drift import _english, content_words, strayed_words
-from imagescope_agent.non_answers import says_nothing
-from imagescope_agent.parsing import parse_caption, parse_intent, parse_predicates, parse_yes_no
-from imagescope_agent.reply_reader import first_choice
+from imagescope_agent.replies.non_answers import says_nothing
+from imagescope_agent.replies.parsing import parse_caption, parse_intent, parse_predicates, parse_yes_no
+from imagescope_agent.replies.reader import first_choice
 
 NONE = """No image was provided, so I cannot tell.|No idea.|Yes and no|Yes/No|No problem!|Yes, I'd be happy to help
 Not sure|No answer can be given|Yes or No|No way to tell|No, I can’t tell|Yes, please upload the image.|No. 5|no-one

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from imagescope_agent.results import Hit, SearchResult
+from imagescope_agent.runs.results import Hit, SearchResult
 
 EVIL = "<script>alert(1)</script>"
 

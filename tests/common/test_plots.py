@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from imagescope_agent.plots import HEIGHT, WIDTH, line_plot, scatter_plot
+from imagescope_agent.common.plots import HEIGHT, WIDTH, line_plot, scatter_plot
 
 SVG = "{http://www.w3.org/2000/svg}"
 

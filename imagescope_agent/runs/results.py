@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from imagescope_agent.common.thumbnails import to_data_uri
 from imagescope_agent.records import (
     NoteDict,
     Reason,
@@ -17,7 +18,6 @@ from imagescope_agent.records import (
     token_counts,
 )
 from imagescope_agent.state import Intent, Predicate
-from imagescope_agent.thumbnails import to_data_uri
 
 THUMBNAIL = 160  # pixels, longest side, in a notebook
 
@@ -89,10 +89,10 @@ class SearchResult:
 
     def _repr_html_(self) -> str:
         """The ranking as a notebook shows it: pictures, ranks, reasons; notes and cost below."""
-        from imagescope_agent.html_templates import html_environment  # only notebooks need it
+        from imagescope_agent.common.html_templates import html_environment  # only notebooks need it
 
         return (
-            html_environment("imagescope_agent")
+            html_environment("imagescope_agent.runs")
             .get_template("results.html.j2")
             .render(
                 result=self,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
-from imagescope_agent.reply_reader import TOKENS, count, json_objects, said, without_thoughts
+from imagescope_agent.replies.reader import TOKENS, count, json_objects, said, without_thoughts
 
 
 class Odd:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from imagescope_agent.atomic_write import write_atomic
+from imagescope_agent.common.atomic_write import write_atomic
 
 
 @pytest.mark.parametrize("content", ["ä\n", "ä\n".encode(), ["ä", "\n"]])

@@ -11,9 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from imagescope_agent import state
 from imagescope_agent.errors import UnreadableReply
-from imagescope_agent.non_answers import refuses, says_nothing
 from imagescope_agent.records import NoteDict, note
-from imagescope_agent.reply_reader import clean, first_choice, placed_objects, without_thoughts
+from imagescope_agent.replies.non_answers import refuses, says_nothing
+from imagescope_agent.replies.reader import clean, first_choice, placed_objects, without_thoughts
 
 MAX_STEPS = 16
 MAX_PREDICATES = 16

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagescope_agent import parsing
 from imagescope_agent.errors import UnreadableReply
-from imagescope_agent.parsing import parse_proposal
+from imagescope_agent.replies import parsing
+from imagescope_agent.replies.parsing import parse_proposal
 
 INTENT = {
     "steps": [{"type": "Addition", "text": "a red boat"}],

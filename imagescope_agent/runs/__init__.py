@@ -1,0 +1,1 @@
+"""One run of a graph: invoking it, its checkpoints, what it returns."""

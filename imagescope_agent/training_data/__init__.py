@@ -1,0 +1,1 @@
+"""Training data that agents build from unlabelled images."""
