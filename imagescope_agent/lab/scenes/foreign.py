@@ -231,7 +231,7 @@ def foreign(rng: Random) -> str:
 
 def nonsense(rng: Random) -> str:
     """Something that means nothing in any language."""
-    made = (_mashed, _letters, _syllables, _signs, _particles)
+    made = (_mashed, _letters, _syllables, _signs, _particles, _drawn_out)
     return " ".join(rng.choice(made)(rng) for _ in range(rng.choice((1, 1, 1, 2))))
 
 
@@ -259,3 +259,11 @@ def _signs(rng: Random) -> str:
 
 def _particles(rng: Random) -> str:
     return " ".join(rng.choices(_PARTICLES, k=rng.randint(2, 5)))
+
+
+def _drawn_out(rng: Random) -> str:
+    """Letters or digits said again and again: "brrrr", "uuuu", "7 7"."""
+    sign = rng.choice("abcdefghijklmnopqrstuvwxyz0123456789")
+    if sign.isdigit():
+        return " ".join([sign] * rng.randint(2, 4))
+    return rng.choice(("", "", rng.choice("abghpst"))) + sign * rng.randint(3, 7) + rng.choice(("", "", "h"))

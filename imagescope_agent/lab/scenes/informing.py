@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
-from imagescope_agent.lab.scenes import phrases
+from imagescope_agent.lab.scenes import phrases, revising
 from imagescope_agent.lab.scenes.conditions import (
     NUMBERS,
-    PLURALS,
     Absent,
     Count,
     Exists,
@@ -19,11 +18,12 @@ from imagescope_agent.lab.scenes.conditions import (
     Related,
     stands,
 )
-from imagescope_agent.lab.scenes.language import SETTING_WORDS, join, reworded, with_article
+from imagescope_agent.lab.scenes.language import join, reworded, with_article
 from imagescope_agent.lab.scenes.messages import ANSWERS, UserMessage, random_message
+from imagescope_agent.lab.scenes.noun_phrases import slots, spread
 from imagescope_agent.lab.scenes.queries import QueryStep
-from imagescope_agent.lab.scenes.text_queries import RELATION_WORDS, TEXT_KINDS, text_query
-from imagescope_agent.lab.scenes.world import COLOURS, KINDS, RELATIONS, SETTINGS, Scene, random_scene
+from imagescope_agent.lab.scenes.text_queries import RELATION_WORDS
+from imagescope_agent.lab.scenes.world import COLOURS, KINDS, RELATIONS, Scene
 
 _OPEN_QUESTION = re.compile(r"((?:what colours? .*|where is it|how many .*|is the .* large or small)\?) (.*)")
 
@@ -77,12 +77,6 @@ def _asked(update: UserMessage) -> str:
     return f"Does the picture you are looking for show {words}?"
 
 
-def _slots(pattern: Pattern, rng: Random) -> dict[str, str]:
-    words = reworded(pattern, rng)
-    many = " ".join(filter(None, (pattern.size, pattern.colour, PLURALS[pattern.kind or "thing"])))
-    return {"x": with_article(words), "bare": words, "many": many}
-
-
 def _exists(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMessage | None:
     patterns = []
     for thing in rng.sample(scene.things, min(len(scene.things), rng.choice((1, 1, 1, 2)))):
@@ -94,9 +88,12 @@ def _exists(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMessag
     steps = tuple(QueryStep("Addition", Exists(pattern)) for pattern in dict.fromkeys(patterns))
     if any(step in facts for step in steps):
         return None
-    known = [_slots(pattern, rng) for pattern in dict.fromkeys(patterns)]
-    slots = {"x": join([each["x"] for each in known])}
-    return UserMessage(message=rng.choice(phrases.EXISTS).format(**slots), steps=steps)
+    forms = phrases.EXISTS if len(steps) == 1 else [each for each in phrases.EXISTS if "{bare}" not in each]
+    known = [slots(pattern, rng) for pattern in dict.fromkeys(patterns)]
+    if rng.random() < 0.35:
+        known = [{**each, "x": spread(pattern, rng)} for each, pattern in zip(known, patterns, strict=False)]
+    filled = {**known[0], "x": join([each["x"] for each in known])}
+    return UserMessage(message=rng.choice(forms).format(**filled), steps=steps)
 
 
 def _absent(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMessage | None:
@@ -109,33 +106,8 @@ def _absent(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMessag
     ]
     if step in facts or (not meant and pattern.among(scene)):
         return None
-    message = rng.choice(phrases.ABSENT).format(**_slots(pattern, rng))
+    message = rng.choice(phrases.ABSENT).format(**slots(pattern, rng))
     return UserMessage(message=message, steps=(step,), drop=tuple(meant))
-
-
-def _wanted_after_all(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMessage | None:
-    """What was excluded is wanted after all."""
-    excluded = [(n, f.condition.pattern) for n, f in enumerate(facts, 1) if isinstance(f.condition, Absent)]
-    if not excluded:
-        return None
-    number, pattern = rng.choice(excluded)
-    message = rng.choice(phrases.EXISTS).format(**_slots(pattern, rng)) + rng.choice(
-        (" after all", " after all", "")
-    )
-    return UserMessage(message=message, steps=(QueryStep("Addition", Exists(pattern)),), drop=(number,))
-
-
-def _within(pattern: Pattern, other: Pattern) -> bool:
-    return pattern.kind == other.kind and other.colour in (None, pattern.colour)
-
-
-def _place(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMessage | None:
-    known = [(n, f.condition.name) for n, f in enumerate(facts, 1) if isinstance(f.condition, InSetting)]
-    name = scene.setting if not known else rng.choice([s for s in SETTINGS if s not in {k for _, k in known}])
-    forms = phrases.PLACE_CORRECTIONS if known else phrases.PLACES
-    message = rng.choice(forms).format(place=rng.choice(SETTING_WORDS[name]))
-    step = QueryStep("Addition", InSetting(name))
-    return UserMessage(message=message, steps=(step,), drop=tuple(number for number, _ in known))
 
 
 def _count(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMessage | None:
@@ -161,84 +133,43 @@ def _relation(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMess
     other = rng.choice(others)
     one, two = Pattern(first.kind, first.colour), Pattern(other.kind, other.colour)
     step = QueryStep("Addition", Related(one, side, two))
-    slots = {
-        **_slots(one, rng),
-        "y": with_article(reworded(two, rng)),
-        "side": rng.choice(RELATION_WORDS[side]),
-    }
-    return (
-        None
-        if step in facts
-        else UserMessage(message=rng.choice(phrases.RELATIONS).format(**slots), steps=(step,))
+    if step in facts:
+        return None
+    sides = {"y": with_article(reworded(two, rng)), "side": rng.choice(RELATION_WORDS[side])}
+    message = rng.choice(phrases.RELATIONS).format(**slots(one, rng), **sides)
+    return UserMessage(message=message, steps=(step,))
+
+
+def _within(pattern: Pattern, other: Pattern) -> bool:
+    return pattern.kind == other.kind and other.colour in (None, pattern.colour)
+
+
+def _both(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMessage | None:
+    """Two additions, or one with an exclusion, in one message."""
+    found = [rng.choice(pair)(scene, facts, rng) for pair in ((_exists, revising.place), (_absent, _exists))]
+    said = [update for update in found if update is not None and not update.drop]
+    if len(said) < 2 or any(step in said[0].steps for step in said[1].steps):
+        return None
+    first, second = said
+    message = (
+        first.message.rstrip("?") + rng.choice((", ", ", and ", " and ", ", but ", "; ")) + second.message
     )
-
-
-def _colour_correction(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMessage | None:
-    known = [
-        (number, fact.condition.pattern)
-        for number, fact in enumerate(facts, 1)
-        if isinstance(fact.condition, Exists)
-        and fact.condition.pattern.colour
-        and fact.condition.pattern.kind
-    ]
-    if not known:
-        return None
-    last = rng.random() < 0.3
-    number, old = known[-1] if last else rng.choice(known)
-    if sum(pattern.kind == old.kind for _, pattern in known) > 1:
-        return None
-    colour = rng.choice([each for each in COLOURS if each != old.colour])
-    forms = phrases.LAST_CORRECTIONS if last else phrases.COLOUR_CORRECTIONS
-    slots = {
-        "kind": reworded(Pattern(old.kind), rng),
-        "colour": colour,
-        "a_colour": with_article(colour),
-        "old": old.colour,
-    }
-    step = QueryStep("Addition", Exists(Pattern(old.kind, colour, old.size)))
-    return UserMessage(message=rng.choice(forms).format(**slots), steps=(step,), drop=(number,))
-
-
-def _withdrawal(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMessage | None:
-    things = [
-        (n, f.condition.pattern) for n, f in enumerate(facts, 1) if isinstance(f.condition, Exists | Absent)
-    ]
-    once = [(n, p) for n, p in things if p.kind and sum(p.kind == other.kind for _, other in things) == 1]
-    places = [(n, f.condition.name) for n, f in enumerate(facts, 1) if isinstance(f.condition, InSetting)]
-    if places and rng.random() < 0.2:
-        number, name = rng.choice(places)[0], rng.choice(("place", "setting", "background", "surroundings"))
-    elif once:
-        number, pattern = rng.choice(once)
-        name = reworded(Pattern(pattern.kind, pattern.colour if rng.random() < 0.3 else None), rng)
-    else:
-        return None
-    return UserMessage(message=rng.choice(phrases.WITHDRAWALS).format(name=name), drop=(number,))
-
-
-def _new_topic(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMessage | None:
-    query = text_query(random_scene(rng), rng.choice(TEXT_KINDS), rng)
-    if query is None or rng.random() < 0.5:
-        return None
-    words = rng.choice(phrases.RESTARTS)
-    return UserMessage(
-        message=f"{words}{rng.choice((', ', ': ', '. '))}{query.text}", steps=query.steps, new=True
-    )
+    return UserMessage(message=message, steps=(*first.steps, *second.steps))
 
 
 _Generator = Callable[[Scene, Sequence[QueryStep], Random], UserMessage | None]
-_GENERATORS: tuple[_Generator, ...] = (
-    _exists,
-    _exists,
-    _absent,
-    _absent,
-    _wanted_after_all,
-    _place,
-    _place,
-    _count,
-    _relation,
-    _colour_correction,
-    _colour_correction,
-    _withdrawal,
-    _withdrawal,
-    _new_topic,
+_WEIGHTED: tuple[tuple[_Generator, int], ...] = (
+    (_exists, 6),
+    (_absent, 4),
+    (_both, 2),
+    (_count, 1),
+    (_relation, 2),
+    (revising.wanted_after_all, 1),
+    (revising.place, 3),
+    (revising.refinement, 2),
+    (revising.colour_correction, 4),
+    (revising.count_correction, 3),
+    (revising.withdrawal, 4),
+    (revising.new_topic, 1),
 )
+_GENERATORS = [generator for generator, weight in _WEIGHTED for _ in range(weight)]

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from imagescope_agent.lab.scenes import phrases
+from imagescope_agent.lab.scenes import changing_phrases, idle_phrases, phrases
+from imagescope_agent.lab.scenes.conditions import Absent, Exists, Pattern
 from imagescope_agent.lab.scenes.foreign import foreign, nonsense
 from imagescope_agent.lab.scenes.informing import act_of, saying
-from imagescope_agent.lab.scenes.language import with_article
 from imagescope_agent.lab.scenes.messages import UserMessage
 from imagescope_agent.lab.scenes.queries import QueryStep
 from imagescope_agent.lab.scenes.world import COLOURS, Scene
@@ -67,7 +67,7 @@ def idle(question: str, rng: Random) -> Utterance:
     """A message that says nothing of what is wanted: no idea, more, an aside, another language, nonsense."""
     if rng.random() < 0.03:
         return Utterance(
-            pieces=((rng.choice(phrases.RESTARTS), "withdrawal"),), update=UserMessage(message="")
+            pieces=((rng.choice(changing_phrases.RESTARTS), "withdrawal"),), update=UserMessage(message="")
         )
     pieces = [_idle_piece(rng)]
     if rng.random() < 0.2:
@@ -78,29 +78,32 @@ def idle(question: str, rng: Random) -> Utterance:
     return Utterance(pieces=tuple(joined), update=UserMessage(message=""), question=question)
 
 
-def stranger_wish(rng: Random) -> str:
+def stranger_wish(rng: Random) -> UserMessage:
     """A wish for what the drawn world lacks."""
-    noun = rng.choice(phrases.STRANGERS)
-    if rng.random() < 0.5:
-        noun = f"{rng.choice((*phrases.STRANGE_COLOURS, *COLOURS))} {noun}"
-    forms = phrases.EXISTS if rng.random() < 0.8 else phrases.ABSENT
-    return rng.choice(forms).format(x=with_article(noun), bare=noun, many=f"{noun}s")
+    colour = rng.choice((*phrases.STRANGE_COLOURS, *COLOURS)) if rng.random() < 0.5 else None
+    pattern = Pattern(rng.choice(phrases.STRANGERS), colour)
+    slots = {"x": pattern.words(), "bare": pattern.bare, "many": f"{pattern.bare}s"}
+    if rng.random() < 0.8:
+        step, forms = QueryStep("Addition", Exists(pattern)), phrases.EXISTS
+    else:
+        step, forms = QueryStep("Removal", Absent(pattern)), phrases.ABSENT
+    return UserMessage(message=rng.choice(forms).format(**slots), steps=(step,))
 
 
 def polite(message: str, act: str, rng: Random) -> list[Piece]:
     """The message with what people put around it, in other letters, sometimes misspelt."""
     before, after = "", ""
     if rng.random() < 0.2:
-        before = rng.choice(phrases.OPENINGS)
+        before = rng.choice(idle_phrases.OPENINGS)
     if rng.random() < 0.12:
-        message, after = message.rstrip(".!") or message, rng.choice(phrases.CLOSINGS)
+        message, after = message.rstrip(".!") or message, rng.choice(idle_phrases.CLOSINGS)
     if rng.random() < 0.25 and not before:
         message = message[:1].upper() + message[1:]
     if rng.random() < 0.15 and message[-1].isalnum() and not after:
         message += rng.choice(("!", ".", ".", "..."))
     if rng.random() < 0.03:
         message = message.upper()
-    message = misspelt(message, rng) if rng.random() < 0.12 else message
+    message = misspelt(message, rng) if rng.random() < 0.2 else message
     return [(words, what) for words, what in ((before, "aside"), (message, act), (after, "aside")) if words]
 
 
@@ -113,13 +116,14 @@ def misspelt(message: str, rng: Random) -> str:
     place = rng.choice(long)
     word, at = words[place], rng.randrange(1, len(words[place]) - 1)
     swapped = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
-    words[place] = rng.choice((swapped, word[:at] + word[at + 1 :], word[:at] + word[at] + word[at:]))
+    near = word[:at] + rng.choice("abcdefghijklmnopqrstuvwxyz") + word[at + 1 :]
+    words[place] = rng.choice((swapped, word[:at] + word[at + 1 :], word[:at] + word[at] + word[at:], near))
     return " ".join(words)
 
 
 def _beside(asked: str, rng: Random) -> Piece:
     """What stands beside an informing piece; beside an answer no other answer does."""
-    choices = [(phrases.ASIDES, "aside"), (phrases.SKIPS, "skip")]
+    choices = [(idle_phrases.ASIDES, "aside"), (idle_phrases.SKIPS, "skip")]
     words, act = rng.choice(choices[: 1 if asked else 2])
     return rng.choice(words), act
 
@@ -127,11 +131,11 @@ def _beside(asked: str, rng: Random) -> Piece:
 def _idle_piece(rng: Random) -> Piece:
     kind = rng.random()
     if kind < 0.35:
-        return rng.choice(phrases.SKIPS), "skip"
+        return rng.choice(idle_phrases.SKIPS), "skip"
     if kind < 0.5:
-        return rng.choice(phrases.MORES), "more"
+        return rng.choice(idle_phrases.MORES), "more"
     if kind < 0.7:
-        return rng.choice(phrases.ASIDES), "aside"
+        return rng.choice(idle_phrases.ASIDES), "aside"
     return (foreign(rng) if kind < 0.87 else nonsense(rng)), "unclear"
 
 

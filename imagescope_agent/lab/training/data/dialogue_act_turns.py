@@ -23,9 +23,9 @@ def dialogue_act_turns(rng: Random) -> list[TrainingTurn]:
     """For each part of a message as people write them, at most two parts, its dialogue act."""
     scene = random_scene(rng)
     facts = accumulated_steps(scene, rng) if rng.random() < 0.85 else []
-    said = utterance(scene, facts, _pending_question(scene, facts, rng) if facts else "", rng)
+    said = utterance(scene, facts, pending_question(scene, facts, rng) if facts else "", rng)
     if rng.random() < 0.2:
-        wish = stranger_wish(rng) if facts or rng.random() < 0.3 else random_query(rng)[0].text
+        wish = stranger_wish(rng).message if facts or rng.random() < 0.3 else random_query(rng)[0].text
         said = replace(said, pieces=tuple(polite(wish, "wish", rng)))
     message = said.text.strip()
     standing = request_text(plain_steps(facts)) or "nothing yet"
@@ -56,7 +56,7 @@ def labelled_parts(message: str, said: Utterance) -> list[tuple[str, Act]]:
     return labelled
 
 
-def _pending_question(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> str:
+def pending_question(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> str:
     """A question that may be pending, none in a third of the cases."""
     if rng.random() < 0.33:
         return ""
