@@ -11,7 +11,7 @@ from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.chat.grounded_update import ground
 from imagescope_agent.nodes.chat.grounding import substitutes, words_of
 from imagescope_agent.nodes.chat.parse_message import plain_answer
-from imagescope_agent.nodes.chat.read_message import has_act
+from imagescope_agent.nodes.chat.read_message import has_act, remarks
 from imagescope_agent.nodes.drift import drift
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.understand import Predicates
@@ -27,6 +27,7 @@ from imagescope_agent.state import (
     Fact,
     Instruction,
     Intent,
+    MessagePart,
     Predicate,
     State,
     new_conversation,
@@ -82,11 +83,23 @@ class UpdateDialogueState:
             raise reply.unusable(problem, text)
         update.drop = [shown[number - 1] + 1 for number in update.drop if 1 <= number <= len(shown)]
         grounded = await ground(update, state, message, self.embedder, words_of(self.images))
+        if not grounded.understood and not answered:
+            return {**not_understood(state, message), **account(self, reply, notes=grounded.notes)}
         return {
             **apply_update(state, grounded.update),
             "remarks": [*state.get("remarks", []), *grounded.remarks],
             **account(self, reply, notes=grounded.notes),
         }
+
+
+def not_understood(state: State, message: str) -> dict[str, Any]:
+    """The update for a message in which nothing was found: the request stands, and the user is told."""
+    acts: list[MessagePart] = [{"text": message, "act": "unclear"}]
+    return {
+        "acts": acts,
+        "query": state["request"],
+        "remarks": [*state.get("remarks", []), *remarks(acts)],
+    }
 
 
 def _as_worded(state: State, question: ClarifyingQuestion) -> str:

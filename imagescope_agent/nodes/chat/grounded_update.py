@@ -6,13 +6,9 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from imagescope_agent.nodes.chat.grounding import (
-    Grounding,
-    excludes,
-    is_negated,
-    noun_phrases,
-    same_thing_counted,
-)
+from imagescope_agent.nodes.chat.coverage import with_passed_over
+from imagescope_agent.nodes.chat.grounding import Grounding, excludes, same_thing_counted
+from imagescope_agent.nodes.chat.polarity import is_negated
 from imagescope_agent.nodes.chat.read_message import has_act
 from imagescope_agent.prompting import NEGATED, NO_REFERENCE, request_text
 from imagescope_agent.records import NoteDict, note
@@ -32,9 +28,11 @@ class GroundedUpdate:
         update: what may be applied.
         notes: what was left out.
         remarks: what the user is told, a sentence each.
+        understood: whether anything was found in the message; the update changes nothing where it was not.
     """
 
     update: FoldAnswer
+    understood: bool = True
     notes: list[NoteDict] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
@@ -64,17 +62,17 @@ async def ground(
     steps = await _grounded_steps(found, Grounding(told, embedder), facts, dropped)
     if not _answered(state):
         found.update.answer = "None"
-    replaced = Grounding([facts[number - 1]["text"] for number in dropped], embedder)
-    if not steps and dropped and has_act(state, "correction") and _says_more(heard, replaced, vocabulary):
-        steps = [StepAnswer(type="Addition", text=_noted(found, message))]
-    if not steps and not dropped and has_act(state, "wish", "correction") and found.update.answer == "None":
-        steps = _own_words(found, facts, message)
     if has_act(state, "withdrawal") and not has_act(state, "wish", "correction", "answer") and dropped:
         steps = []
     steps = _with_polarity(found, steps, message)
     if not has_act(state, "withdrawal"):
-        known = [*(step.text for step in steps), *(fact["text"] for fact in facts), *told[1:]]
-        steps += await passed_over(message, known, embedder, vocabulary)
+        known = [*(fact["text"] for fact in facts), *told[1:]]
+        steps = await with_passed_over(steps, message, known, embedder, vocabulary)
+    replaced = Grounding([facts[number - 1]["text"] for number in dropped], embedder)
+    half = dropped and has_act(state, "correction") and _says_more(heard, replaced, vocabulary)
+    if not steps and (half or not dropped) and found.update.answer == "None" and found.update.topic == "same":
+        dropped, steps = [], _own_words(found, state, message) if update.steps else []
+        found.understood = bool(steps) or _repeats(state["facts"], message)
     found.update.steps = steps
     found.update.drop = sorted({*dropped, *_contradicted(found, facts, steps, dropped)})
     _describe(found, state, facts, [message, *told])
@@ -211,33 +209,20 @@ def _with_polarity(found: GroundedUpdate, steps: Sequence[StepAnswer], message: 
     return turned
 
 
-async def passed_over(
-    message: str, known: Sequence[str], embedder: Embedder | None, vocabulary: Collection[str]
-) -> list[StepAnswer]:
-    """The things that a message names in words of the collection's descriptions and that nothing known covers."""
-    grounding, found = Grounding(known, embedder), list[StepAnswer]()
-    for phrase in noun_phrases(message):
-        words = Grounding([phrase]).stems
-        if words and words <= set(vocabulary) and not await grounding.holds(phrase):
-            kind = "Removal" if is_negated(phrase, message) else "Addition"
-            found.append(StepAnswer(type=kind, text=phrase))  # type: ignore[arg-type]
-    return found
+def _repeats(facts: Sequence[Fact], message: str) -> bool:
+    """Whether a message says again what stands."""
+    return any(not Grounding([fact["text"]]).ungrounded(message) for fact in facts)
 
 
-def _own_words(found: GroundedUpdate, facts: Sequence[Fact], message: str) -> list[StepAnswer]:
-    """The message as one instruction, where the talker found none in it."""
-    if any(not Grounding([fact["text"]]).ungrounded(message) for fact in facts):
-        return []  # it repeats what stands
-    text = _noted(found, message)
-    return [StepAnswer(type="Removal" if NEGATED.search(text) else "Addition", text=text)]
-
-
-def _noted(found: GroundedUpdate, message: str) -> str:
-    """The message's own words, with a note that no instruction was found in them."""
+def _own_words(found: GroundedUpdate, state: State, message: str) -> list[StepAnswer]:
+    """The message as one instruction, where nothing that the talker found in it is grounded."""
+    if not has_act(state, "wish", "correction") or _repeats(state["facts"], message):
+        return []
+    text = message.strip(" .,;!?")[:400]
     found.notes.append(
         note(STEP, "fallback", "no instruction was found in the message; its own words were taken")
     )
-    return message.strip(" .,;!?")[:400]
+    return [StepAnswer(type="Removal" if NEGATED.search(text) else "Addition", text=text)]
 
 
 def _contradicted(

@@ -19,12 +19,6 @@ SAME = 0.94  # cosine above which two phrases say the same; measured: synonyms f
 MISSPELT = 0.75  # ratio of common letters above which a word is the other, misspelt
 PHRASE = 4  # words of the longest phrase that is compared
 CAPTIONS = 500  # whose words count as those that name what can be seen
-NEAR = 5  # words before a thing in which a negation excludes it
-_NEGATION = re.compile(
-    r"no|not|none|nothing|without|never|\w+n't|minus|except|exclud\w+|avoid|omit|ban|remove"
-)
-_LEFT_OUT = re.compile(r"\b(?:leave|take|cut|rule|filter) out\b")
-_PHRASE = re.compile(r"\b(an?)\s+(?=([^.,;:!?]+))")
 _FORM = frozenset(["exactly", "thing", "things", "scene", "setting", "visible", "present"])
 _NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
@@ -96,32 +90,6 @@ def same_thing_counted(first: str, second: str) -> bool:
     counting = content_words(" ".join(_NUMBERS))
     same = content_words(first) - counting == content_words(second) - counting
     return same and numbers[0] != numbers[1]
-
-
-def noun_phrases(message: str) -> list[str]:
-    """The phrases of a message from an article or number to the next word without content: "a small white cat"."""
-    found = []
-    for match in _PHRASE.finditer(message.lower()):
-        words: list[str] = []
-        for word in match[2].split():
-            if word in FUNCTION or len(words) == PHRASE:
-                break
-            words.append(word)
-        if words:
-            found.append(" ".join(["an" if words[0][0] in "aeiou" else "a", *words]))
-    return found
-
-
-def is_negated(text: str, message: str) -> bool:
-    """Whether a message excludes what a text names: a negation stands shortly before it, in the same clause."""
-    named = Grounding([text])
-    for clause in re.split(r"[.,;:!?]|\b(?:but|and|instead|rather|only)\b", message.lower()):
-        words = re.findall(r"[\w']+", _LEFT_OUT.sub("without", clause))
-        for place, word in enumerate(words):
-            if word not in FUNCTION and not named.ungrounded(word) and len(word) > 1:
-                before = words[max(0, place - NEAR) : place]
-                return any(_NEGATION.fullmatch(each) for each in before)
-    return False
 
 
 def words_of(images: Images | None) -> frozenset[str]:
