@@ -29,6 +29,7 @@ STEPS: dict[str, frozenset[str]] = {
     "grades": frozenset({"instruction", "understood", "count"}),
     "cotrr": frozenset({"instruction", "understood", "count"}),
     "target": frozenset({"instruction", "reference"}),
+    "acts": frozenset({"standing", "question", "whole", "part"}),
     "fold": frozenset({"facts", "wanted", "reference", "question", "message"}),
     "propose": frozenset({"request", "known", "captions"}),
     "ask": frozenset({"request", "question"}),
@@ -37,9 +38,15 @@ STEPS: dict[str, frozenset[str]] = {
 }
 #: Steps that models of a prompt set were not taught; a graph does without.
 NOT_ASKED: dict[str, frozenset[str]] = {"mini": frozenset({"filter"})}
-#: `understood`: the atomic instructions, one a line, for models that a sentence is too much for; `described`:
-#: captions, for models that write better about words than about pictures.
-OPTIONAL = frozenset({"understood", "described"})
+#: `understood`: the atomic instructions, one a line, for models that a sentence is too much for; `described`: captions,
+#: for models that write better about words than about pictures; `standing`, `whole`: all that is wanted, and the whole
+#: message, which a small classifier does without.
+OPTIONAL = frozenset({"understood", "described", "standing", "whole"})
+NEGATED = re.compile(
+    r"\b(?:no|not|none|nothing|never|without|remove\w*|absent|missing|exclud\w*)\b|n't\b", re.I
+)
+_THERE_IS = re.compile(r"^there (?:is|are) ", re.I)
+_ANSWERED = re.compile(r"(?:Is|Are) (?:there )?(.+)\? (Yes|No)")
 _EXAMPLE = re.compile(r"\[\[(.+?)\]\]")
 
 
@@ -124,6 +131,23 @@ def is_asked(step: str, prompt_set: str | None) -> bool:
 def steps_text(steps: Iterable[Mapping[str, object]]) -> str:
     """Atomic instructions (`type`, `text`) as prompts show them: one "Type: words" a line."""
     return "\n".join(f"{step['type']}: {step['text']}" for step in steps)
+
+
+def request_text(steps: Iterable[Mapping[str, object]]) -> str:
+    """Atomic instructions as a person would say them: "a red boat, at night, without a heart"."""
+    return ", ".join(dict.fromkeys(_spoken(str(step["type"]), str(step["text"])) for step in steps))
+
+
+def _spoken(kind: str, text: str) -> str:
+    text = text.strip().rstrip(".")
+    if answered := _ANSWERED.fullmatch(text):
+        text, kind = answered[1], "Addition" if answered[2] == "Yes" else "Removal"
+    place = text.removeprefix("the scene ")
+    if kind != "Removal":
+        return place
+    if NEGATED.search(text):
+        return text
+    return f"not {place}" if place != text else f"without {_THERE_IS.sub('', text)}"
 
 
 def prompt_sets() -> list[str]:

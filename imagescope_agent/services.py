@@ -55,6 +55,7 @@ class Services:
     talker: Role
     verifier: Role
     judge: Role
+    classifier: Role | None = None
     profile: str = "custom"
     settings: Mapping[str, Any] = field(default_factory=dict)
     editor: Role | None = None
@@ -62,9 +63,14 @@ class Services:
     captions: CaptionOnDemand | None = None
 
     @property
+    def dialogue_acts(self) -> Role:
+        """Who tells what a message does: the classifier, or the talker where there is none."""
+        return self.classifier or self.talker
+
+    @property
     def weights(self) -> dict[str, str]:
         """The exact weights behind every role and the embedder."""
-        roles = {role: weights_of(getattr(self, role)) for role in ROLES}
+        roles = {role: weights_of(getattr(self, role) or self.talker) for role in ROLES}
         composer = getattr(self.embedder, "composer", "")  # composed queries have vectors of its own
         return {"embedder": self.embedder.weights, **({"composer": composer} if composer else {}), **roles}
 

@@ -80,6 +80,13 @@ class ClarifyingQuestion(TypedDict):
     information: float
 
 
+class MessagePart(TypedDict):
+    """A part of a message and what it does, one of `dialogue_acts.ACTS`."""
+
+    text: str
+    act: str
+
+
 class Proposal(TypedDict):
     """An edit that leads from a reference to a target; `type` as of an `Instruction`."""
 
@@ -96,7 +103,7 @@ class PairInput(TypedDict):
 
 
 class Turn(TypedDict):
-    """One finished turn of a conversation; `request` is all that was wanted by then, in one text."""
+    """One finished turn of a conversation; `request` is all that was wanted by then, as a person would say it."""
 
     message: str
     reference: str | None
@@ -106,6 +113,7 @@ class Turn(TypedDict):
     notes: list[NoteDict]
     usage: list[StepUsage]
     where: NotRequired[str]
+    remarks: NotRequired[list[str]]  # what was made of the message, and how far the results fit
 
 
 Verdicts = dict[str, dict[str, float]]
@@ -197,8 +205,11 @@ class State(TypedDict, total=False):
     schema: int
     message: str
     feedback: Feedback | None  # of the message that is being parsed
+    acts: list[MessagePart]  # what the parts of the message do
+    remarks: list[str]  # what is said about the message
     anchor: str | None  # the standing reference
     request: str
+    offset: int  # how many of the ranking were shown before the results, by requests to see more
     facts: list[Fact]
     where: str  # a filter that stands until it is removed
     liked: list[str]
@@ -243,6 +254,8 @@ def new_turn() -> dict[str, Any]:
         "reflections": 0,
         "matches": {},
         "unverified": {},
+        "acts": [],
+        "remarks": [],
         "judgement": {"order": [], "scores": {}, "reasons": {}},
         "ranking_retrieve": [],
         "ranking_verify": [],
@@ -271,6 +284,7 @@ def new_conversation() -> dict[str, Any]:
         "wordings": {},
         "asked": [],
         "question": None,
+        "offset": 0,
         "results": [],
         "turns": 0,
         "turn": None,

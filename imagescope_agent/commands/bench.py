@@ -133,6 +133,21 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
             "--seed": _seed("pictures and dialogs"),
         },
     ),
+    "understanding": Bench(
+        "what conversations make of messages: invented facts, lost wishes, changes by idle words",
+        {
+            "--profile": _profile("which models"),
+            "--images": _count(100, "how many are drawn"),
+            "--data": {
+                "type": path,
+                "metavar": "FILE",
+                "help": "JSON lines of conversations (default: some are made)",
+            },
+            "--conversations": _count(40, "how many are made"),
+            "--rounds": _count(5, "messages of each"),
+            "--seed": _seed("pictures and conversations"),
+        },
+    ),
     "chat-store": Bench(
         "what keeping a conversation costs at turns 1 to 500: bytes and seconds, opening, listing",
         {

@@ -247,12 +247,13 @@ class ChatLoop:
 
 def describe(turn: dict[str, Any]) -> list[str]:
     """A turn in lines: the request, the ranking with the reasons as the page words them, notes, the question."""
-    lines = [f"looking for: {plain(turn['request'])}"]
+    lines = [f"looking for: {plain(turn['request'])}"] if turn["request"] else []
     if where := turn.get("where"):
         lines.append(f"only where: {plain(where)}")
     for hit in turn["results"]:
         lines += [f"{hit['rank']:>4}  {plain(hit['id'])}", *map(_reason, Result.from_dict(hit).reasons)]
     lines += describe_ranking((), turn["notes"])
+    lines += [plain(remark) for remark in turn.get("remarks", [])]
     if turn["question"] is not None:
         lines.append(f"? {plain(turn['question']['text'])}")
     return lines

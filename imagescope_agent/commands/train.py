@@ -16,12 +16,13 @@ WORK = Path(".training")
 SHIPPED = Path(__file__).parents[1] / "mini" / "mllm"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:  # a declaration a line
     """Declare the arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="WHAT")
     for name, summary in (
         ("mini-mllm", "the chat model"),
         ("mini-talk", "the chat model that talks: mini-mllm taught further"),
+        ("mini-acts", "the classifier of what messages do, from nothing"),
         ("mini-clip", "the open_clip model"),
         ("mini-edit", "the chat model that proposes edits for triplets: mini-mllm taught further"),
     ):
@@ -33,8 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         model.add_argument(
             "--steps", type=positive, help="training steps (default: as for the shipped model)"
         )
+    for name in ("mini-mllm", "mini-talk", "mini-acts", "mini-edit"):
+        _limits(actions.choices[name])
     for name in ("mini-mllm", "mini-talk", "mini-edit"):
-        _chat_arguments(actions.choices[name])
+        _start(actions.choices[name])
     _mllm_arguments(actions.choices["mini-mllm"])
     _composer_arguments(
         actions.add_parser(
@@ -58,15 +61,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     card.add_argument("--json", action="store_true")
 
 
-def _chat_arguments(model: argparse.ArgumentParser) -> None:
+def _limits(model: argparse.ArgumentParser) -> None:
     model.add_argument("--minutes", type=positive, help="stop then; run again to go on")
+    model.add_argument("--rate", type=rate, help="peak of the learning rate")
+
+
+def _start(model: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--start",
         type=path,
         metavar="CHECKPOINT",
         help="go on from a finished checkpoint (default: mini-mllm from nothing, the others from the one that ships)",
     )
-    model.add_argument("--rate", type=rate, help="peak of the learning rate")
 
 
 def _composer_arguments(composer: argparse.ArgumentParser) -> None:
@@ -221,12 +227,17 @@ def _captioned(folder: Path) -> list[Captioned]:
 
 
 def _train_chat(args: argparse.Namespace) -> bool:
-    from imagescope_agent.lab.training import pipelines
+    from imagescope_agent.lab.training import mini_acts, pipelines
     from imagescope_agent.lab.training.further import teach
     from imagescope_agent.lab.training.mini_edit import EDIT
     from imagescope_agent.lab.training.mini_talk import TALK
 
     time_limit = args.minutes * 60 if args.minutes else None
+    if args.action == "mini-acts":
+        steps, peak_lr = args.steps or mini_acts.STEPS, args.rate or mini_acts.PEAK_LR
+        return mini_acts.train_mini_acts(
+            args.work, args.out, steps=steps, time_limit=time_limit, peak_lr=peak_lr
+        )
     if lesson := {"mini-talk": TALK, "mini-edit": EDIT}.get(args.action):
         start, limits = args.start or SHIPPED, {"steps": args.steps, "peak_lr": args.rate}
         return teach(lesson, args.work, args.out, start=start, time_limit=time_limit, **limits)

@@ -38,8 +38,8 @@ class Answer:
         """
         require_answers(state)
         ranking = state["ranking"] or state["ranking_verify"] or state["ranking_retrieve"]
-        settings = current(runtime)
-        wanted = ranking[: settings.k]
+        settings, start = current(runtime), state.get("offset", 0)
+        wanted = ranking[start : start + settings.k]
         retrieved = {candidate["id"]: candidate["retrieve"] for candidate in state["candidates"]}
         results = [
             Result(
@@ -52,7 +52,7 @@ class Answer:
                 },
                 reasons=(*_reasons(state, name), *self._copies(name)),
             ).to_dict()
-            for rank, name in enumerate(wanted, start=1)
+            for rank, name in enumerate(wanted, start=start + 1)
         ]
         update: dict[str, Any] = {"ranking": ranking, "results": results}
         if not results and (where := standing_filter(state, settings)):

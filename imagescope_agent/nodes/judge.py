@@ -20,7 +20,9 @@ from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import State
+from imagescope_agent.state import Instruction, State
+
+SHOWN = 16  # instructions that a judge is shown of a long conversation
 
 
 class JudgeTop:
@@ -113,7 +115,17 @@ def _understood(state: State) -> str:
     """The instructions, one a line; the full description where there are none."""
     if "intent" not in state:
         return ""
-    return steps_text(state["intent"]["steps"]) or f"Wanted: {state['intent']['full']}"
+    return steps_text(bounded(state["intent"]["steps"])) or f"Wanted: {state['intent']['full']}"
+
+
+def bounded(steps: list[Instruction]) -> list[Instruction]:
+    """At most `SHOWN` instructions, the newest, and one that names every other thing that must not be there."""
+    if len(steps) <= SHOWN:
+        return steps
+    old, new = steps[: -SHOWN + 1], steps[-SHOWN + 1 :]
+    excluded = ", ".join(step["text"].rstrip(".") for step in old if step["type"] == "Removal")
+    first: list[Instruction] = [{"type": "Removal", "text": excluded}] if excluded else []
+    return [*first, *new]
 
 
 def _unfinished(task: Task, candidates: list[Candidate], kind: NoteKind, error: ImageScopeError) -> Judgement:

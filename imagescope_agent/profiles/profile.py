@@ -17,7 +17,7 @@ from imagescope_agent.profiles import PROFILES
 from imagescope_agent.prompting import prompt_sets
 from imagescope_agent.settings import Settings
 
-ROLES = ("captioner", "reasoner", "talker", "verifier", "judge")
+ROLES = ("captioner", "reasoner", "talker", "classifier", "verifier", "judge")
 EDITOR = "editor"  # a further role that a profile may name: proposes edits when triplets are built, else the judge does
 KEYS = {"description", "prompt_set", "embedder", "store", "graph", "domain", "models", "roles", "settings"}
 PACKAGE = "imagescope_agent"
@@ -36,7 +36,8 @@ class Profile:
         domain: folder of what its embedder was trained on (see `retrieval.domain`), None where that is not known.
         store: as `retrieval.stores.open_store` takes it; an index made with this profile keeps its vectors there.
         models: by name, the MLLM class ("mllm") and its arguments.
-        roles: role -> model name; all of `ROLES`, and perhaps `EDITOR`. The reasoner talks where no talker is named.
+        roles: role -> model name; all of `ROLES`, and perhaps `EDITOR`. The reasoner talks where no talker is
+            named, and the talker classifies where no classifier is.
         prompt_set: whose wording suits the models that name none of their own, None for the general one.
         prompt_sets: by name, the wording of the models that name their own.
         settings: defaults of `Settings`.
@@ -143,6 +144,7 @@ def _checked(name: str, content: bytes) -> Profile:  # one check a key
     _require_types(name, table)
     models, roles = table.get("models", {}), dict(table.get("roles", {}))
     roles.setdefault("talker", roles.get("reasoner"))
+    roles.setdefault("classifier", roles["talker"])
     for role in (*ROLES, *({EDITOR} & set(roles))):
         if roles.get(role) not in models:
             raise BadInput(

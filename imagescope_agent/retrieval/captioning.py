@@ -50,11 +50,6 @@ def captions_wanted(out: Path, wanted: str | None) -> str:
         return manifest.CAPTIONS[0]
 
 
-def one_line(text: str) -> str:
-    """A caption as it is kept."""
-    return " ".join(text.split())
-
-
 def _description(reply: Reply) -> Reply:
     problem = says_nothing(reply.text) if reply.text else ""
     return replace(reply, text="", problem=reply.unusable(problem)) if problem else reply

@@ -80,6 +80,8 @@ class DrawnWorld:
 
 def think(asked: Any) -> str:
     """Answer every step of the reasoner."""
+    if "What does this part of the message do?" in asked.text:
+        return act(asked.text)
     return {
         "IntentAnswer": understand,
         "PredicatesAnswer": check,
@@ -87,6 +89,15 @@ def think(asked: Any) -> str:
         "ProposalAnswer": propose,
         None: lambda text: re.search(r"about the wanted image: (.*)", text)[1],  # type: ignore[index]
     }[(asked.options or {}).get("response_format")](asked.text)
+
+
+def act(text: str) -> str:
+    """The label of a dialogue act: an answer where a question is pending, no idea, else a wish."""
+    message = re.search(r"^Part of it: <part>(.*)</part>$", text, flags=re.M | re.S)[1]  # type: ignore[index]
+    asked = re.search(r"<question>(.*)</question>", text)[1]  # type: ignore[index]
+    if message.startswith("no, ") or "forget" in message:
+        return "C" if message.startswith("no, ") else "D"
+    return "B" if asked == "none" or "?" in message or message.startswith(("and", "also", "with")) else "A"
 
 
 def understand(text: str) -> str:

@@ -113,7 +113,7 @@ def test_a_mixed_profile_asks_each_model_in_its_words(
         outside = {"query": "a red square", "reference": None}  # type: ignore[dict-item]
     made = load_graph(graph)(services)
     asyncio.run(made.ainvoke(outside, thread, context=Settings(top_k=4, attempts=1)))
-    thinking = ["understand", "predicates", "target", "fold", "propose", "ask"]
+    thinking = ["acts", "understand", "predicates", "target", "fold", "propose", "ask"]
     looking = ["caption", "verify", "evaluate", "grade", "best", "order", "grades", "cotrr"]
     asked = [[each.text for each in model.asked] for model in models]
     assert asked[0] and asked[1]

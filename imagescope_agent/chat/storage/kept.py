@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from imagescope_agent.common.untrusted import inflate
-from imagescope_agent.state import Turn, Verdicts, new_conversation
+from imagescope_agent.state import Turn, Verdicts, new_conversation, new_turn
 
 FEW_VERDICTS, MOST_VERDICTS = 500, 2000
+SHOWABLE = 200  # images of a ranking that are kept, for turns that go on showing it
 LARGEST = 16 * 2**20  # bytes of JSON of one value
 #: Keys of a conversation that the last turn gives.
 OF_TURN = ("results", "turns", "turn")
+#: Keys of a turn that go on where the next one changes nothing; a part of `parse_message.FOUND`.
+OF_RANKING = ("candidates", "predicates", "matches", "unverified", "judgement", "ranking")
 
 
 def found_verdicts(before: Verdicts, after: Verdicts) -> Verdicts:
@@ -48,7 +51,42 @@ def bounded_verdicts(verdicts: Verdicts, kept: Mapping[str, Any]) -> Verdicts:
 
 def kept_state(values: Mapping[str, Any]) -> dict[str, Any]:
     """What the next turn needs of the state after a turn, beside the turn itself and the verdicts."""
-    return without_turn({name: values[name] for name in new_conversation() if name in values})
+    kept = {name: values[name] for name in new_conversation() if name in values}
+    return without_turn({**kept, **found_ranking(values)})
+
+
+def found_ranking(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a turn found, for a next one that changes nothing of it: of the first `SHOWABLE` images of its ranking.
+
+    The rankings of the stages before are not kept; only the final one is shown.
+    """
+    found = {**_nothing_found(), **{name: values[name] for name in OF_RANKING if name in values}}
+    ranking, judged = found["ranking"][:SHOWABLE], found["judgement"]
+    names = set(ranking)
+    return {
+        "predicates": found["predicates"],
+        "ranking": ranking,
+        "candidates": [each for each in found["candidates"] if each["id"] in names],
+        **{kind: _of(names, found[kind]) for kind in ("matches", "unverified")},
+        "judgement": {
+            "order": [name for name in judged["order"] if name in names],
+            **{kind: _of(names, judged[kind]) for kind in ("scores", "reasons")},
+        },
+    }
+
+
+def _nothing_found() -> dict[str, Any]:
+    return {name: empty for name, empty in new_turn().items() if name in OF_RANKING}
+
+
+def _of(names: set[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in names}
+
+
+def known_state(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what was kept, the keys that the state has; what an older version did not keep is empty."""
+    empty = {**new_conversation(), **_nothing_found()}
+    return {name: kept.get(name, value) for name, value in empty.items()}
 
 
 def check_turn(turn: Any) -> Turn:
@@ -78,7 +116,7 @@ def check_state(values: dict[str, Any]) -> dict[str, Any]:
     Raises:
         TypeError: one does not; the store is untrusted.
     """
-    for name, empty in new_conversation().items():
+    for name, empty in {**new_conversation(), **_nothing_found()}.items():
         value = values.get(name, empty)
         if not isinstance(value, type(empty)) and not (empty is None and isinstance(value, str | dict)):
             raise TypeError(f"{name} is {type(value).__name__}")

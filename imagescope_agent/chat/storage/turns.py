@@ -17,6 +17,7 @@ from imagescope_agent.chat.storage.kept import (
     bounded_verdicts,
     check_state,
     check_turn,
+    known_state,
     pack,
     to_text,
     unpack,
@@ -192,11 +193,11 @@ class TurnTable:
         for row in rows:
             verdicts = merge_verdicts(verdicts, unpack(row[3]) if row[3] is not None else {})
         turn, kept = check_turn(unpack(rows[-1][1])), dict(unpack(rows[-1][2]))
-        known = {name: kept[name] for name in new_conversation() if name in kept}
+        known = known_state(kept)
         verdicts = bounded_verdicts(verdicts, known)
         last: Turn = {**turn, "results": []}  # they stand in the state once
         known |= {"results": turn["results"], "turns": number, "turn": last}
-        return check_state({**new_conversation(), **known, "verdicts": verdicts})
+        return check_state({**known, "verdicts": verdicts})
 
     async def reachable(self, thread: str, number: int) -> bool:
         """Whether a conversation can go on from after this turn."""

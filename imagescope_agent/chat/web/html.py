@@ -23,6 +23,7 @@ from imagescope_agent.state import Turn
 ToDataUri = Callable[[str], str]  # image id or path -> `data:` URI, "" where there is none
 
 STEPS = {  # node -> its label in the progress
+    "read": "read",
     "describe": "reference described",
     "understand": "understood",
     "fold": "folded in",
@@ -83,7 +84,7 @@ def conversation(
             {
                 "message": turn["message"],
                 "brought": brought,
-                "found": _found(turn),
+                "found": "\n".join(turn.get("remarks", [])) or _found(turn),
                 "question": turn["question"],
                 "answers": (),
             }

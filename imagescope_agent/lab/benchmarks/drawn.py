@@ -55,6 +55,6 @@ def _inside(name: str) -> str:
 def clear_caches(services: Services) -> None:
     """Clear the prefix and vision feature caches of the local models."""
     for role in ROLES:
-        model = getattr(services, role).model
+        model = (getattr(services, role) or services.talker).model
         if isinstance(model, TransformersChat):
             model.clear_caches()

@@ -281,5 +281,17 @@ _GENERATORS: tuple[_Generator, ...] = (
 )
 
 
+#: Answers to a question that was asked.
+ANSWERS: tuple[_Generator, ...] = (
+    _colour_answer,
+    _size_answer,
+    _setting_answer,
+    _count_answer,
+    _yes_no_answer,
+    _yes_no_answer,
+    _yes_no_answer,
+)
+
+
 def _random_pattern(thing: Thing, rng: Random) -> Pattern:
     return Pattern(thing.kind, thing.colour, thing.size if rng.random() < 0.3 else None)

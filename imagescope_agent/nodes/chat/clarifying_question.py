@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from random import Random
 from typing import Any
 
@@ -12,7 +13,9 @@ from imagescope_agent.errors import shorten
 from imagescope_agent.mllms.batch import together
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.answer import Answer
+from imagescope_agent.nodes.chat.answer_words import fit_remarks, request_words
 from imagescope_agent.nodes.chat.belief import beliefs, entropy, information
+from imagescope_agent.nodes.chat.read_message import has_act, is_idle
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.standing_filter import standing_filter
 from imagescope_agent.nodes.verify import Verify
@@ -29,6 +32,12 @@ DESCRIBED = 8  # likely images whose captions the talker is shown
 WORTH = 0.1  # bits below which an answer is not worth a question
 ENOUGH = 0.4  # of the missing bits, but of one bit at most: with less a better question is looked for
 LIKELIHOOD = 0.9  # that the wanted image is among those that are surveyed
+
+
+KNOWN = 24  # questions that the talker is shown as known or asked, the newest
+_PRONOUN = re.compile(r"\b(?:it|they|them)\b", re.I)
+_PICTURE = re.compile(r"\b(?:does|should|must|can|will) it (?:show|have|contain|include)|\bin it\b", re.I)
+_SUBJECT = re.compile(r"(?:Is|Are) (the [a-z]+)\b", re.I)
 
 
 class Propose:
@@ -52,10 +61,10 @@ class Propose:
         if len(captions) < 2 or not needs_questions(state, settings):
             return {}
         require_call(state, settings)
-        known = [*state["asked"], *(predicate["question"] for predicate in state["predicates"])]
+        known = [*(predicate["question"] for predicate in state["predicates"]), *state["asked"]]
         text = self.prompt.fill(
             request=state["request"],
-            known="\n".join(dict.fromkeys(known)) or "none",
+            known="\n".join(list(dict.fromkeys(known))[-KNOWN:]) or "none",
             captions="\n".join(shorten(caption, 400) for caption in captions),
         )
         talker = on_budget(self.talker, state, settings)
@@ -127,9 +136,10 @@ class Choose:
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `question`, None when none would help, and `asked` with what it asks for."""
         settings = current(runtime)
+        state = reopened(state) if has_act(state, "unclear", "aside") and is_idle(state) else state
         chosen = None if settings.clarify == "never" else best_question(state, settings)
         asked = [chosen["asks"], *chosen["also"]] if chosen else []
-        return {"question": chosen, "asked": [*state["asked"], *asked]}
+        return {"question": chosen, "asked": [*state["asked"], *asked], "wordings": state["wordings"]}
 
 
 class AnswerTurn(Answer):
@@ -141,11 +151,12 @@ class AnswerTurn(Answer):
         turn: Turn = {
             "message": state["message"],
             "reference": state["anchor"],
-            "request": state["request"],
+            "request": request_words(state),
             "results": update["results"],
             "question": state["question"],
             "notes": [*state["notes"], *update.get("notes", [])],
             "usage": state["usage"],
+            "remarks": [*state["remarks"], *fit_remarks(state, update["results"])],
         }
         if where := standing_filter(state, current(runtime)):
             turn["where"] = where
@@ -162,6 +173,31 @@ async def ask(state: State) -> dict[str, Any]:
         name: message.get(name, empty)
         for name, empty in (("query", ""), ("reference", None), ("feedback", None))
     }
+
+
+def reopened(state: State) -> State:
+    """The state in which the pending question may be asked again, in the words of its predicates."""
+    question = state["question"]
+    if question is None:
+        return state
+    again = [question["asks"], *question.get("also", [])]
+    asked = [each for each in state["asked"] if each not in again]
+    return {
+        **state,
+        "asked": asked,
+        "wordings": {**state["wordings"], **dict(zip(again, again, strict=True))},
+    }
+
+
+def named(words: str, predicate: str) -> str:
+    """A question that says what it is about: a pronoun is replaced by the predicate's subject.
+
+    Where the predicate has none it is asked itself: "Where is it?" leaves open which of two things is meant.
+    """
+    if not _PRONOUN.search(words) or _PICTURE.search(words) or _PRONOUN.search(predicate):
+        return words
+    subject = _SUBJECT.match(predicate)
+    return _PRONOUN.sub(subject[1], words, count=1) if subject else predicate
 
 
 def unasked(state: State) -> list[str]:
@@ -224,4 +260,6 @@ def best_question(state: State, settings: Settings) -> ClarifyingQuestion | None
     if not chosen:
         return None
     first, *others = asks[chosen]
-    return {"text": chosen, "asks": first, "also": others, "information": gains[chosen]}
+    if (text := named(chosen, first)) == first != chosen:
+        others = []  # it is asked by itself
+    return {"text": text, "asks": first, "also": others, "information": gains[chosen]}

@@ -141,6 +141,14 @@ async def go_further(state: State) -> dict[str, Any]:
     return {"reflections": state["reflections"] + 1}
 
 
+async def show_more(state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+    """Move on to the next results of the ranking; makes no model call."""
+    offset = state["offset"] + current(runtime).k
+    if offset >= len(state["ranking"]):
+        return {"remarks": [*state["remarks"], "These are all that were found."]}
+    return {"offset": offset, "remarks": [*state["remarks"], "Here are the next ones."]}
+
+
 def too_few_fit(state: State, settings: Settings) -> bool:
     """Whether more images should be tried: fewer fit every predicate than are shown, and there are more to try.
 

@@ -8,16 +8,30 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Role
+from imagescope_agent.nodes.chat.grounded_update import ground
+from imagescope_agent.nodes.chat.grounding import substitutes, words_of
 from imagescope_agent.nodes.chat.parse_message import plain_answer
+from imagescope_agent.nodes.chat.read_message import has_act, remarks
 from imagescope_agent.nodes.drift import drift
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.understand import Predicates
-from imagescope_agent.prompting import NO_REFERENCE, load_prompt
+from imagescope_agent.prompting import NO_REFERENCE, load_prompt, request_text
+from imagescope_agent.records import note
 from imagescope_agent.replies.parsing import FoldAnswer, parse_fold, unique_predicates
-from imagescope_agent.retrieval.protocols import Embedder
+from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import OF_TOPIC, Fact, Instruction, Intent, Predicate, State, new_conversation
+from imagescope_agent.state import (
+    OF_TOPIC,
+    ClarifyingQuestion,
+    Fact,
+    Instruction,
+    Intent,
+    MessagePart,
+    Predicate,
+    State,
+    new_conversation,
+)
 
 SHOWN = 8  # facts that a model is shown of a long conversation; the others stand, and are checked like these
 
@@ -28,12 +42,15 @@ class UpdateDialogueState:
     Args:
         talker: who is asked.
         embedder: tells other words from another subject; None for taking any words.
+        images: whose captions tell which words name what can be seen; None where that is not known.
     """
 
     step = "fold"
 
-    def __init__(self, talker: Role, embedder: Embedder | None = None) -> None:
-        self.talker, self.role, self.embedder = talker, talker.name, embedder
+    def __init__(
+        self, talker: Role, embedder: Embedder | None = None, images: Collection | None = None
+    ) -> None:
+        self.talker, self.role, self.embedder, self.images = talker, talker.name, embedder, images
         self.prompt = load_prompt("fold", prompt_set=talker.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
@@ -49,13 +66,14 @@ class UpdateDialogueState:
             f"{number}. {fact['type']}: {fact['text']}"
             for number, fact in enumerate((state["facts"][place] for place in shown), 1)
         ]
-        question, answered = state["question"], answered_predicate(state)
+        answered = answered_predicate(state)
+        question = state["question"] if has_act(state, "answer") else None
         message = in_words(answered) if answered else state["query"]
         said = {
             "facts": "\n".join(lines) or "none",
             "wanted": state["intent"]["full"],
             "reference": state["reference_caption"],
-            "question": "none" if answered or not question else question["text"],
+            "question": "none" if answered or not question else _as_worded(state, question),
         }
         text = self.prompt.fill(**said, message=message)
         talker = on_budget(self.talker, state, settings)
@@ -64,7 +82,29 @@ class UpdateDialogueState:
         if problem := await drift(intent, message, known, self.prompt.examples, self.embedder):
             raise reply.unusable(problem, text)
         update.drop = [shown[number - 1] + 1 for number in update.drop if 1 <= number <= len(shown)]
-        return {**apply_update(state, update), **account(self, reply)}
+        grounded = await ground(update, state, message, self.embedder, words_of(self.images))
+        if not grounded.understood and not answered:
+            return {**not_understood(state, message), **account(self, reply, notes=grounded.notes)}
+        return {
+            **apply_update(state, grounded.update),
+            "remarks": [*state.get("remarks", []), *grounded.remarks],
+            **account(self, reply, notes=grounded.notes),
+        }
+
+
+def not_understood(state: State, message: str) -> dict[str, Any]:
+    """The update for a message in which nothing was found: the request stands, and the user is told."""
+    acts: list[MessagePart] = [{"text": message, "act": "unclear"}]
+    return {
+        "acts": acts,
+        "query": state["request"],
+        "remarks": [*state.get("remarks", []), *remarks(acts)],
+    }
+
+
+def _as_worded(state: State, question: ClarifyingQuestion) -> str:
+    """A question as the talker itself worded it."""
+    return state.get("wordings", {}).get(question["asks"], question["text"])
 
 
 def as_intent(update: FoldAnswer) -> Intent:
@@ -153,7 +193,14 @@ class VerifyNewFacts(Predicates):
         if not new or not state["ranking_retrieve"]:
             return _with_predicates(state, [])
         found, reply = await self.ask([*_instructions(context), *new], state, runtime, again)
-        predicates, notes = unique_predicates(without_context(found, context, len(new)), len(new))
+        own = without_context(found, context, len(new))
+        kept = [each for each in own if not substitutes(each["question"], [step["text"] for step in new])]
+        predicates, notes = unique_predicates(kept, len(new))
+        notes += [
+            note(self.step, "drifted", f"{each['question']!r} asks for something else and was left out")
+            for each in own
+            if each not in kept
+        ]
         return {**account(self, reply, notes=notes), **_with_predicates(state, predicates)}
 
 
@@ -193,8 +240,7 @@ def _with_intent(
     """The intent after a message; a reference's description cannot stand for what to change in it."""
     every = [*_instructions(kept), *steps]
     core, enhanced, full = grains
-    words = [step["text"].rstrip(".") for step in every]
-    request = full if reference is None or not words else "; ".join(words)
+    request = full if reference is None or not every else request_text(every)
     intent = {"steps": every, "core": core, "enhanced": enhanced, "full": full}
     return {"facts": kept, "intent": intent, "request": request, "query": request}
 

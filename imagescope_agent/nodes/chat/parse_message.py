@@ -17,6 +17,7 @@ from imagescope_agent.state import (
     KEPT,
     OF_TOPIC,
     Feedback,
+    MessagePart,
     State,
     new_conversation,
     new_turn,
@@ -33,6 +34,12 @@ _UNSURE = re.compile(r"\W*(?:i\s+)?(?:skip|don'?t\s+know|do\s+not\s+know|no\s+id
 _PLAIN = re.compile(r"\W*(?:(yes|yeah|yep|yup|sure)|(no|nope|nah))\W*(?:please\W*)?", re.I)
 
 
+#: Keys of a turn that stand until a message changes what is wanted.
+FOUND = tuple(
+    name
+    for name in new_turn()
+    if name not in ("reference_caption", "intent", "acts", "remarks", "notes", "usage")
+)
 PARSED = "parsed_message"  # key of `configurable` for a message that the caller has checked already
 
 
@@ -96,8 +103,12 @@ class ParseMessage:
         changed = anchor != standing["anchor"]
         liked = [name for name in standing["liked"] if name not in parsed.rejected]
         rejected = [name for name in standing["rejected"] if name not in parsed.liked]
+        told = bool(parsed.liked or parsed.rejected or parsed.where is not None)
+        acts = [] if parsed.words or told else [MessagePart(text=message.query, act="skip")]
+        searched_anew = bool(message.reference or told)
         return {
-            **overwrite(new_turn()),
+            **overwrite({**new_turn(), **({} if searched_anew else found_so_far(state))}),
+            "acts": acts,
             **{name: standing[name] for name in KEPT},
             "feedback": None,
             "message": message.query,
@@ -107,9 +118,16 @@ class ParseMessage:
             "request": standing["request"] or parsed.words,
             "anchor": anchor,
             "reference_caption": "" if changed else standing["reference_caption"],
+            "offset": 0 if searched_anew else standing["offset"],
             "liked": list(dict.fromkeys([*liked, *parsed.liked])),
             "rejected": list(dict.fromkeys([*rejected, *parsed.rejected])),
         }
+
+
+def found_so_far(state: State) -> dict[str, Any]:
+    """What the turn before found, which stands until the message is known to change what is wanted."""
+    empty = new_turn()
+    return {name: state.get(name, empty[name]) for name in FOUND}
 
 
 def check_message(
@@ -231,14 +249,17 @@ def _rest(text: str) -> str:
     return re.sub(r"^but\s+", "", text.strip(), flags=re.I)
 
 
-def _number(digits: str | None) -> int:
-    """The rank that is named; "that one" is the first."""
-    return 1 if digits is None else int(digits)
+def _number(digits: str | None) -> int | None:
+    """The rank that is named; None for "that one", the first that is shown."""
+    return None if digits is None else int(digits)
 
 
-def _at_rank(number: int, shown: list[ResultDict]) -> str:
+def _at_rank(number: int | None, shown: list[ResultDict]) -> str:
     if not shown:
         raise BadInput("there are no results yet to like or reject; say what to look for")
-    if not 1 <= number <= len(shown):
-        raise BadInput(f"there is no rank {number} in the last results; give a rank from 1 to {len(shown)}")
-    return str(shown[number - 1]["id"])
+    ids = {hit["rank"]: str(hit["id"]) for hit in shown}
+    number = min(ids) if number is None else number
+    if number not in ids:
+        least, most = min(ids), max(ids)
+        raise BadInput(f"there is no rank {number} in the last results; give a rank from {least} to {most}")
+    return ids[number]

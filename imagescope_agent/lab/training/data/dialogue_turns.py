@@ -18,7 +18,7 @@ from imagescope_agent.lab.scenes.conditions import (
     Related,
 )
 from imagescope_agent.lab.scenes.language import caption, join
-from imagescope_agent.lab.scenes.messages import accumulated_steps, random_message
+from imagescope_agent.lab.scenes.messages import UserMessage, accumulated_steps, random_message
 from imagescope_agent.lab.scenes.queries import QueryStep
 from imagescope_agent.lab.scenes.world import COLOURS, SIZES, Scene, random_scene
 from imagescope_agent.lab.training.data.turn import TrainingTurn, compact_json, fill_prompt, plain_steps
@@ -40,6 +40,14 @@ def state_update_turn(rng: Random) -> TrainingTurn:
     scene = random_scene(rng)
     facts = accumulated_steps(scene, rng)
     update = random_message(scene, facts, rng)
+    asked, message = yes_no_question(update.asked) if update.asked else "none", update.message
+    if (open_question := _OPEN_QUESTION.fullmatch(message)) and rng.random() < 0.5:
+        asked, message = open_question[1].capitalize(), open_question[2]
+    return update_turn(facts, update, asked, message)
+
+
+def update_turn(facts: Sequence[QueryStep], update: UserMessage, asked: str, message: str) -> TrainingTurn:
+    """The turn of a message, while `asked` is pending, or "none" is, and of what it means."""
     kept = [] if update.new else [step for number, step in enumerate(facts, 1) if number not in update.drop]
     after = [*kept, *update.steps]
     reply = {
@@ -53,9 +61,6 @@ def state_update_turn(rng: Random) -> TrainingTurn:
         "enhanced": describe_steps([step for step in after if not isinstance(step.condition, InSetting)]),
         "full": describe_steps(after),
     }
-    asked, message = yes_no_question(update.asked) if update.asked else "none", update.message
-    if (open_question := _OPEN_QUESTION.fullmatch(message)) and rng.random() < 0.5:
-        asked, message = open_question[1].capitalize(), open_question[2]
     prompt = fill_prompt(
         "fold",
         facts="\n".join(f"{n}. {step.type}: {step.condition.words()}" for n, step in enumerate(facts, 1)),
@@ -91,7 +96,7 @@ def visible_conditions(steps: Iterable[QueryStep]) -> list[Condition]:
 
 
 def _is_visible(step: QueryStep) -> bool:
-    return not isinstance(step.condition, Absent | NotInSetting)
+    return step.type != "Removal" and not isinstance(step.condition, Absent | NotInSetting)
 
 
 def _is_implied(pattern: Pattern, existing: Iterable[Pattern], within: Iterable[Pattern]) -> bool:
@@ -123,7 +128,7 @@ def question_proposal_example(rng: Random) -> tuple[TrainingTurn, frozenset[str]
     rng.shuffle(scenes)
     known = [step.condition.question() for step in facts]
     asked = [
-        _random_condition(scene, facts, rng) for scene in rng.choices(scenes, k=rng.choice(_KNOWN_COUNTS))
+        random_condition(scene, facts, rng) for scene in rng.choices(scenes, k=rng.choice(_KNOWN_COUNTS))
     ]
     known += [condition.question() for condition in asked]
     prompt = fill_prompt(
@@ -203,7 +208,7 @@ def _size_known(pattern: Pattern, known: Sequence[str]) -> bool:
     return any(Exists(Pattern(pattern.kind, pattern.colour, size)).question() in known for size in SIZES)
 
 
-def _random_condition(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> Condition:
+def random_condition(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> Condition:
     """A condition of one of the types that are proposed, half of the patterns those of a wanted thing."""
     wanted = _wanted_patterns(facts)
     thing = rng.choice(scene.things)
@@ -229,7 +234,7 @@ def question_wording_turn(rng: Random) -> TrainingTurn:
     scene = random_scene(rng)
     facts = accumulated_steps(scene, rng)
     condition = rng.choice(
-        [*(s.condition for s in facts), *(_random_condition(scene, facts, rng) for _ in range(4))]
+        [*(s.condition for s in facts), *(random_condition(scene, facts, rng) for _ in range(4))]
     )
     prompt = fill_prompt("ask", request=describe_steps(facts), question=condition.question())
     return TrainingTurn(prompt=prompt, answer=user_question(condition, facts), kind="talk")

@@ -1,0 +1,40 @@
+"""Dialogue acts: what a part of a user's message does, and how a message is split into parts."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, get_args
+
+Act = Literal["answer", "wish", "correction", "withdrawal", "skip", "more", "aside", "unclear"]
+#: In the order of their labels: A is an answer, B a wish, ...
+ACTS: tuple[Act, ...] = get_args(Act)
+LABELS: tuple[str, ...] = tuple("ABCDEFGH")
+#: Acts that say what the wanted picture is like.
+SAYING: frozenset[str] = frozenset({"answer", "wish", "correction", "withdrawal"})
+MAX_PARTS = 6
+
+_END = re.compile(r"[.!?;:]+(?=\s)|\n+|\s+[-\u2013\u2014]\s+|,(?=\s)")
+_MARKS = " \t\r\n,;:-\u2013\u2014"
+_CLAUSE = 3  # words of a clause that is read by itself; fewer beside a comma belong to what is beside them
+_REPLY = 14  # words that answer a question which stands before them in the same message
+
+
+def split_message(message: str) -> list[str]:
+    """The sentences and longer clauses of a message, at most `MAX_PARTS`; the last part is all that is left.
+
+    A question with its answer ("is there a cat? no") is one part.
+    """
+    parts: list[str] = []
+    start = 0
+    for match in _END.finditer(message):
+        part, rest = message[start : match.end()].strip(_MARKS), message[match.end() :]
+        short = min(len(part.split()), len(rest.split())) < _CLAUSE
+        if ("?" in match[0] and len(rest.split()) <= _REPLY) or ("," in match[0] and short):
+            continue
+        if re.search(r"\w", part) and len(parts) < MAX_PARTS - 1:
+            parts.append(part)
+            start = match.end()
+    last = message[start:].strip(_MARKS)
+    if last and (re.search(r"\w", last) or not parts):
+        parts.append(last)
+    return parts or [message]

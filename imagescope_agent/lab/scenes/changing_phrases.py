@@ -1,0 +1,135 @@
+"""Phrases of messages that correct, refine or take back what was said before; slots as in `phrases`."""
+
+from __future__ import annotations
+
+from imagescope_agent.lab.scenes.phrases import phrases
+
+COLOUR_CORRECTIONS = phrases("""
+the {kind} is really {colour} | in fact the {kind} is {colour} | hold on, the {kind} is {colour}
+that {kind} is {colour} | that {kind} was in fact {colour} | it's {a_colour} {kind}
+it was {a_colour} {kind} | it was {a_colour} {kind}, not {an_old} one | {a_colour} {kind}, not {an_old} one
+{an_old} {kind}? no, {colour} | {a_colour} {kind} rather than {an_old} one
+the {kind} is {colour} rather than {old} | the {kind} was never {old}, it is {colour}
+I don't mean {an_old} {kind}, I mean {a_colour} one | the {kind} is not {old}, it is {colour}
+did I say {old}? the {kind} is {colour} | {a_colour} {kind} in place of the {old} one
+the colour of the {kind} is {colour} | the {kind}'s colour is {colour} | for the {kind}: {colour}
+colour of the {kind}: {colour} | the {kind} in {colour} please | paint the {kind} {colour}
+switch the {kind} to {colour} | give the {kind} the colour {colour} | have the {kind} in {colour}
+now {a_colour} {kind} | I want the {kind} {colour} now | the {kind} is wrong, it was {colour}
+that's not right, the {kind} is {colour} | you got the {kind} wrong: it's {colour}
+excuse me, the {kind} was {colour} | apologies, {a_colour} {kind} | my bad, {a_colour} {kind}
+oops, {a_colour} {kind} | err, the {kind} was {colour} | I misspoke, the {kind} is {colour}
+I mixed that up, the {kind} is {colour} | looking back, the {kind} was {colour}
+thinking about it, the {kind} was {colour} | the {old} {kind} is {colour}
+the {kind} was meant to be {colour} | the {kind} should have been {colour}
+the {old} {kind} was {colour} actually | that {kind} I mentioned was {colour}
+the {kind} turned out {colour} | {old} is wrong, the {kind} is {colour}
+with {old} I was wrong, the {kind} is {colour} | the {kind}: not {old}, {colour}
+the {kind}, I now think, was {colour} | no, the {kind} is {colour} | make the {kind} {colour}
+the {kind} is {colour}, not {old} | no, {a_colour} {kind} | {a_colour} {kind} instead of the {old} one
+the {kind} should be {colour} | actually, the {kind} is {colour} | sorry, I meant {a_colour} {kind}
+sorry, the {kind} was {colour} | I was wrong, the {kind} is {colour} | not {old} but {colour}
+oh wait, the {kind} was {colour} | wait, {colour}, not {old} | I meant {colour}, not {old}
+change the {kind} to {colour} | turn the {kind} {colour} | on second thought, {a_colour} {kind}
+rather {a_colour} {kind} | the {kind} must be {colour} instead | could the {kind} be {colour} instead
+no no, {a_colour} {kind} | correction: the {kind} is {colour} | I said {old} but it is {colour}
+it wasn't {old}, it was {colour} | the {old} {kind} should be {colour} | let the {kind} be {colour}
+my mistake, {a_colour} {kind} | replace the {old} {kind} with {a_colour} one
+swap the {old} {kind} for {a_colour} one | I'd rather have the {kind} {colour}
+""")
+
+LAST_CORRECTIONS = phrases("""
+{colour}, I mean | I mean {colour} | oops, {colour} | {a_colour} one instead
+not {an_old} one, {a_colour} one | better {colour} | in {colour}, not {old} | {colour} rather than {old}
+that one was {colour} | hm, rather {colour} | it should be {colour} | it was {colour}, I think
+no, the {colour} one | no, {a_colour} one | not {old}, {colour} | make it {colour} | {colour} instead
+rather {colour} | I meant {colour} | sorry, {colour} | actually {colour} | no wait, {colour}
+it is {colour}, not {old} | no, {colour} | wait, I meant {a_colour} one
+""")
+
+PLACE_CORRECTIONS = phrases("""
+wrong place, {place} | that's the wrong place, {place} | the setting is wrong: {place}
+the place should be {place} | the setting should have been {place} | the setting changes: {place}
+{place}, not {old} | not {old} but {place} | not {old}, {place} | {place} rather than {old}
+{place} instead of {old} | no longer {old}, but {place} | it isn't {old}, it's {place}
+it wasn't {old}, it was {place} | it was {place} rather | hold on, {place} | oops, {place}
+I mixed that up, it was {place} | I now think it was {place} | in fact it was {place}
+thinking again, {place} | change the setting to {place} | change of place: {place} | now {place}
+now make it {place} | then {place} instead | this time {place} | I want it {place} now
+I'd rather have it {place} | the background is not right, it is {place} | it's supposed to be {place}
+it was supposed to be {place} | it should have been {place} | {old} was a mistake, it is {place}
+forget {old}, make it {place} | from {old} to {place} | the setting I gave is wrong, {place}
+I gave the wrong setting, it is {place} | the light was different, {place} | no, {place} | make it {place}
+it is {place} | {place} instead | rather {place} | sorry, {place} | actually, it is {place}
+I meant {place} | no wait, it was {place} | on second thought, {place} | I was wrong, it is {place}
+not there, {place} | change it to {place} | the same, but {place} | but {place} | oh, it was {place}
+correction: {place} | let it be {place} instead | better {place}
+""")
+
+COUNT_CORRECTIONS = phrases("""
+no, {n} | {n}, not {old} | rather {n} | I meant {n} | {n} instead | actually {n} | not {old} but {n}
+not {old}, {n} | it was {n} | there were {n}, not {old} | I miscounted, {n} | I counted again: {n}
+better {n} | correction: {n} | let it be {n} | change it to {n} | the number is wrong, {n} | {n} now
+on second thought {n} | wait, {n} | no wait, {n} | hm, it was {n} | I was wrong, {n} | no, {number}
+{number}, not {old_number} | {number} instead | no, there were {number} of them | it was {number} of them
+I meant {number} | {number} rather than {old_number} | there are {n}, I was wrong
+I think it was {n} after all | oh, {n} | make it {number} instead of {old_number}
+""")
+
+REFINEMENTS = phrases("""
+the {kind} is {colour} | the {kind} was {colour} | that {kind} is {colour} | the {kind} should be {colour}
+I think the {kind} is {colour} | I think the {kind} was {colour} | the {kind} is {a_colour} one
+make the {kind} {colour} | it is {a_colour} {kind} | it was {a_colour} {kind}
+the {kind} had {a_colour} colour | {a_colour} one, the {kind} | the colour of the {kind} is {colour}
+by the way, the {kind} is {colour} | and the {kind} is {colour} | the {kind} must be {colour}
+the {kind} looked {colour} | {a_colour} {kind}, I mean | I mean {a_colour} {kind}
+""")
+
+#: For what was excluded.
+AFTER_ALL = phrases("""
+{x} after all | {x} is fine after all | {x} may be there after all | I do want {x} | {x} is ok now
+now I do want {x} | bring back the {bare} | the {bare} can come back | {x} would be all right
+{x} is allowed | let {x} in again | there was {x} after all | I was wrong, there is {x} | yes, {x} is good
+I take it back, with {x} | with {x} again
+""")
+
+WITHDRAWALS = phrases("""
+the {name} is not necessary | the {name} isn't needed any longer | the {name} is no longer needed
+I no longer need the {name} | the {name} was a mistake | the {name} was a mistake, drop it
+I should not have mentioned the {name} | delete what I said about the {name} | undo the {name}
+undo what I said about the {name} | cross out the {name} | leave the {name} open
+the {name} can be anything | the {name} may be left out | you can drop the {name} | you can skip the {name}
+the {name} may or may not be there | with or without the {name} | with the {name} or without it
+the {name} doesn't matter any more | the {name} makes no difference | the {name} is not a must
+the {name} is not required | the {name} is no condition | the {name} is not essential
+the {name} was not important | I was unsure about the {name}, leave it
+I'm not sure about the {name} any more, drop it | about the {name}: forget it
+as for the {name}, never mind | regarding the {name}, ignore it | don't bother about the {name}
+don't look for the {name} | no need to look for the {name} | stop looking for the {name}
+don't insist on the {name} | it need not have the {name} | it does not need the {name}
+I changed my mind about the {name} | let go of the {name} | let's drop the {name} | let's forget the {name}
+the {name}? forget it | the {name}? never mind | the {name}? not important | enough of the {name}
+withdraw the {name} | retract the {name} | ignore that {name} | please disregard the {name}
+drop that {name} | that {name} is not important | that {name} isn't important | that {name} can go
+on second thought, no need for the {name} | we don't need the {name} | we don't need that {name}
+the {name} is unnecessary | the {name} is superfluous | the {name} would not be needed
+the {name} is not that important | the {name} does not matter | never mind the {name} | forget the {name}
+I do not need the {name} | drop the {name} | forget about the {name} | ignore the {name}
+the {name} is not important | the {name} isn't important any more | scrap the {name}
+I take back the {name} | take back what I said about the {name} | cancel the {name}
+remove the condition about the {name} | you can forget the {name} | the {name} is not needed
+I don't care about the {name} any more | leave the {name} aside | the {name} can go | no need for the {name}
+it does not have to have the {name} | the {name} is optional | without caring about the {name}
+I was wrong about the {name}, forget it | disregard the {name} | the {name} doesn't have to be there
+I no longer want the {name}
+""")
+
+RESTARTS = phrases("""
+new topic | back to the start | from the beginning | all over again | forget all of it | forget all that
+let's begin anew | a new one | another picture now | now for another picture | throw all that away
+never mind all that | let's look for something else | I want something else | different picture
+different search | fresh start | clear it all | forget that | forget it all | something else | new search
+start again | start over | let us start over | forget everything | all new | scrap all that
+now something different | clear everything | begin again | another search | let me try something else
+reset
+""")

@@ -1,0 +1,65 @@
+"""What a turn says about its results: how far they fit, what is missing, where verdicts and judge disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imagescope_agent.prompting import request_text
+from imagescope_agent.records import Reason, Result, ResultDict
+from imagescope_agent.state import State
+
+SURE = 0.5  # a judge's score from which it says that the image fits
+
+
+def request_words(state: State) -> str:
+    """All that is wanted, with what must not be there as such."""
+    if state["reference"] is not None:
+        return state["request"]
+    excluded = request_text(fact for fact in state["facts"] if fact["type"] == "Removal")
+    return ", ".join(filter(None, [state["request"], excluded]))
+
+
+def fit_remarks(state: State, results: Sequence[ResultDict]) -> list[str]:
+    """How many of the results fit everything; where none does, what the first one lacks."""
+    if not state["intent"]["full"]:
+        return []
+    if not results:
+        return ["Nothing was found."]
+    hits = [Result.from_dict(hit) for hit in results]
+    checked = [hit for hit in hits if any(reason.is_verdict for reason in hit.reasons)]
+    if not checked:
+        return [f"{_pictures(len(hits))} found; none was checked."]
+    fits = [hit for hit in checked if all(r.kind == "matches" for r in hit.reasons if r.is_verdict)]
+    if fits:
+        said = [f"{_pictures(len(fits))} {'fits' if len(fits) == 1 else 'fit'} everything that was said."]
+    else:
+        said = [f"Nothing fits everything; these come closest, missing: {missing(checked[0])}."]
+    return said + _disagreement(state, hits[0])
+
+
+def missing(hit: Result) -> str:
+    """What was wanted that an image does not show, or was found though it was excluded."""
+    failed = [reason for reason in hit.reasons if reason.is_verdict and reason.kind != "matches"]
+    return request_text([_instruction(reason) for reason in failed])
+
+
+def _instruction(reason: Reason) -> dict[str, str]:
+    return {"type": "Addition", "text": f"{reason.question} {reason.expected}"}
+
+
+def _disagreement(state: State, hit: Result) -> list[str]:
+    """A sentence where the verdicts about the first result and the judge contradict each other."""
+    score = state["judgement"]["scores"].get(hit.id)
+    verdicts = [reason for reason in hit.reasons if reason.is_verdict]
+    if score is None or not verdicts or state["judgement"]["order"][:1] != [hit.id]:
+        return []
+    fits = all(reason.kind == "matches" for reason in verdicts)
+    if fits == (score >= SURE):
+        return []
+    told = "passes every check, but compared as a whole it was found not to fit"
+    other = "fails a check, but compared as a whole it was found to fit"
+    return [f"The first picture {told if fits else other}: look at it yourself."]
+
+
+def _pictures(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count} pictures"

@@ -1,0 +1,60 @@
+"""The first message of a conversation, without what neither it nor the reference gives the ground for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from imagescope_agent.mllms.role import Role
+from imagescope_agent.nodes.chat.coverage import with_passed_over
+from imagescope_agent.nodes.chat.grounded_update import described
+from imagescope_agent.nodes.chat.grounding import Grounding, words_of
+from imagescope_agent.nodes.understand import Understand, reference_words
+from imagescope_agent.records import note
+from imagescope_agent.replies.parsing import StepAnswer
+from imagescope_agent.retrieval.protocols import Collection, Embedder
+from imagescope_agent.settings import Settings
+from imagescope_agent.state import Instruction, Intent, State
+
+
+class UnderstandFirst(Understand):
+    """As `Understand`, without instructions that neither the query nor the reference gives the ground for.
+
+    Args:
+        reasoner, embedder: as `Understand`.
+        images: as `UpdateDialogueState`.
+    """
+
+    def __init__(
+        self, reasoner: Role, embedder: Embedder | None = None, images: Collection | None = None
+    ) -> None:
+        super().__init__(reasoner, embedder)
+        self.images = images
+
+    async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
+        """Return `intent`; errors as `Understand`."""
+        update = await super().__call__(state, runtime, again)
+        intent, query = update["intent"], state["query"]
+        grounding = Grounding([query, reference_words(state)], self.embedder)
+        held = [step for step in intent["steps"] if await grounding.holds(step["text"])]
+        steps = await self._complete(held, query) if held else []
+        if steps == intent["steps"]:
+            return update
+        notes = [
+            note(self.step, "drifted", f"{step['text']!r} is not in the message and was left out")
+            for step in intent["steps"]
+            if step not in held
+        ]
+        steps = steps or [Instruction(type="Addition", text=query)]
+        full = described(steps)
+        changed: Intent = {"steps": steps, "core": full, "enhanced": full, "full": full}
+        return {**update, "intent": changed, "notes": [*update["notes"], *notes]}
+
+    async def _complete(self, steps: Sequence[Instruction], query: str) -> list[Instruction]:
+        """Each step once, with what the query names and they lack."""
+        given = [StepAnswer(**step) for step in steps]  # type: ignore[arg-type]
+        once = [step for place, step in enumerate(given) if step not in given[:place]]
+        held = await with_passed_over(once, query, [], self.embedder, words_of(self.images))
+        return [{"type": step.type, "text": step.text} for step in held]

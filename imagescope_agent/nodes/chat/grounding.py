@@ -1,0 +1,124 @@
+"""Grounding without a model: is what a model makes of a message in the message?
+
+A word is grounded where the message has it: the same stem, a misspelling of it, or a word or phrase that the embedder
+takes for the same ("a kitten", "a cat"; "after dark", "at night").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Collection, Iterable, Sequence
+from difflib import SequenceMatcher
+
+from imagescope_agent.nodes.drift import FUNCTION, content_words
+from imagescope_agent.retrieval.protocols import Collection as Images
+from imagescope_agent.retrieval.protocols import Embedder
+
+SAME = 0.94  # cosine above which two phrases say the same; measured: synonyms from 0.944, other words up to 0.934
+MISSPELT = 0.75  # ratio of common letters above which a word is the other, misspelt
+PHRASE = 4  # words of the longest phrase that is compared
+CAPTIONS = 500  # whose words count as those that name what can be seen
+_FORM = frozenset(["exactly", "thing", "things", "scene", "setting", "visible", "present"])
+_NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+
+
+class Grounding:
+    """What a message, and whatever else was told with it, can give the ground for.
+
+    Args:
+        told: the message, the question that it answers, what it corrects.
+        embedder: compares phrases; None compares letters alone.
+    """
+
+    def __init__(self, told: Iterable[str], embedder: Embedder | None = None) -> None:
+        self.told, self.embedder = " \n ".join(told), embedder
+        self.words = [word for word in _words(self.told) if word not in FUNCTION]
+        self.stems = content_words(self.told) | _numbers(self.told)
+
+    async def holds(self, text: str) -> bool:
+        """Whether every word of a text that names something is grounded."""
+        open_ = self.ungrounded(text)
+        if not open_ or self.embedder is None:
+            return not open_
+        return await asyncio.to_thread(self.says_the_same, text, open_)
+
+    def ungrounded(self, text: str) -> list[str]:
+        """The words of a text that the message does not have."""
+        words = [word for word in _words(text) if word not in FUNCTION and word not in _FORM]
+        missing = [
+            word for word in words if not content_words(word) <= self.stems and not self._misspelt(word)
+        ]
+        return missing + sorted(_numbers(text) - self.stems)
+
+    def _misspelt(self, word: str) -> bool:
+        return any(
+            word[0] == other[0] and SequenceMatcher(None, word, other).ratio() >= MISSPELT
+            for other in self.words
+            if len(word) > 3 and len(other) > 2
+        )
+
+    def says_the_same(self, text: str, open_: Sequence[str]) -> bool:
+        """Whether the embedder takes what is open, word by word or as a whole, for something that was told."""
+        assert self.embedder is not None
+        sources = [*dict.fromkeys([*(f"a {word}" for word in self.words), *_phrases(self.told)])]
+        if not sources:
+            return False
+        targets = [*(f"a {word}" for word in open_), text.removeprefix("the scene ")]
+        vectors = self.embedder.texts([*targets, *sources])
+        best = (vectors[: len(targets)] @ vectors[len(targets) :].T).max(axis=1)
+        return bool(best[-1] >= SAME or (best[:-1] >= SAME).all())
+
+
+def substitutes(question: str, steps: Collection[str]) -> bool:
+    """Whether a predicate asks for something else than its instructions: other words instead of theirs."""
+    told, asked = Grounding(steps), Grounding([question])
+    return bool(told.ungrounded(question)) and all(asked.ungrounded(step) for step in steps)
+
+
+def excludes(removal: str, addition: str) -> bool:
+    """Whether what must not be there covers what must: "a house" and "a red house"."""
+    general, special = content_words(removal), content_words(addition)
+    return bool(general) and general <= special and "scene" not in removal and "scene" not in addition
+
+
+def same_thing_counted(first: str, second: str) -> bool:
+    """Whether two instructions give one thing different numbers: "exactly two cars", "exactly three cars"."""
+    numbers = _numbers(first), _numbers(second)
+    if not all(numbers) or not (first.startswith("exactly ") and second.startswith("exactly ")):
+        return False
+    counting = content_words(" ".join(_NUMBERS))
+    same = content_words(first) - counting == content_words(second) - counting
+    return same and numbers[0] != numbers[1]
+
+
+def words_of(images: Images | None) -> frozenset[str]:
+    """The stems of the words in the first captions of a collection; none where there is no collection."""
+    if images is None:
+        return frozenset()
+    captions = (images.caption(name) for name in images.ids[:CAPTIONS])
+    return frozenset(stem for caption in captions for stem in content_words(caption))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]{2,}", text.lower())
+
+
+def _numbers(text: str) -> set[str]:
+    """The numbers in a text, in words; "no" and "one" are no numbers where nothing is counted."""
+    digits = [_NUMBERS[int(digit)] for digit in re.findall(r"\b\d\b", text)]
+    named = {word for word in [*digits, *_words(text)] if word in _NUMBERS[2:]}
+    counted = (
+        {"one"} if re.search(r"\bexactly one\b|\b(?:only|just|single) one\b|\b1\b", text.lower()) else set()
+    )
+    return named | counted
+
+
+def _phrases(text: str) -> list[str]:
+    """The phrases of up to `PHRASE` words in the lines of a text that name something."""
+    found: list[str] = []
+    for line in re.split(r"[\n.,;:!?]", text.lower()):
+        words = re.findall(r"[^\W_]+", line)
+        spans = [words[a : a + n] for n in range(1, PHRASE + 1) for a in range(len(words) - n + 1)]
+        found += [" ".join(span) for span in spans if any(word not in FUNCTION for word in span)]
+    return found

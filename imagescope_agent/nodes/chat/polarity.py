@@ -1,0 +1,44 @@
+"""Whether a message wants what it names or excludes it, by the words around it in the same clause."""
+
+from __future__ import annotations
+
+import re
+
+from imagescope_agent.nodes.chat.grounding import Grounding
+from imagescope_agent.nodes.drift import FUNCTION, content_words
+
+NEAR = 5  # words before a thing in which a negation excludes it
+_NEGATION = re.compile(
+    r"no|not|none|nothing|nowhere|never|without|neither|nor|\w+n't|cannot|minus|except|exclud\w+|avoid|omit|ban|remove"
+    r"|refuse|hate|dislike|detest|erase|eliminate|discard|lacks?|lacking|devoid"
+)
+#: "leave the boats out", "keep any boat away".
+_KEPT_OUT = re.compile(
+    r"\b(?:leave|take|cut|rule|filter|keep|throw|kick)\b((?:\s+[\w']+){0,4}?)\s+(?:out|away|off)\b"
+)
+#: "boats? no", "boats? none of them".
+_ASKED = re.compile(r"\s*\?\s*(?:no|none|never|not|nope)\b")
+#: What is said of a thing that must not be there, after it.
+_EXCLUDED = re.compile(
+    r"\b(?:unwanted|banned|excluded|forbidden|prohibited|taboo|no-go|(?:is|are) out$"
+    r"|(?:must|should|shall|has to|have to|needs? to) (?:go|vanish|disappear|stay (?:away|out)))\b"
+)
+#: A negation that negates nothing: "do not forget the boat".
+_AFFIRMED = re.compile(
+    r"\b(?:do not|don't|never|not to) (?:forget|miss|overlook)\b|\bnot (?:only|just|sure)\b"
+    r"|\bno (?:doubt|matter|idea|problem)\b|\bwithout (?:a )?doubt\b"
+)
+_CLAUSE = re.compile(r"[.,;:!?]|\b(?:but|and|instead|rather|only)\b")
+
+
+def is_negated(text: str, message: str) -> bool:
+    """Whether a message excludes what a text names: before it stands a negation, or after it that it must go."""
+    named = Grounding([text])
+    told = _ASKED.sub(" unwanted", _AFFIRMED.sub(" ", message.lower()))
+    for clause in _CLAUSE.split(_KEPT_OUT.sub(r"without\1", told)):
+        words = re.findall(r"[\w'-]+", clause)
+        for place, word in enumerate(words):
+            if word not in FUNCTION and content_words(word) and not named.ungrounded(word):
+                before, after = words[max(0, place - NEAR) : place], " ".join(words[place + 1 :])
+                return any(_NEGATION.fullmatch(each) for each in before) or bool(_EXCLUDED.search(after))
+    return False

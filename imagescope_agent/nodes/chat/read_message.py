@@ -1,0 +1,134 @@
+"""What was said: the dialogue act of each part of a message, before anything changes the dialogue state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from imagescope_agent.dialogue_acts import ACTS, LABELS, SAYING, split_message
+from imagescope_agent.errors import shorten
+from imagescope_agent.mllms.role import Request, Role
+from imagescope_agent.nodes.chat.parse_message import FOUND, has_words, is_first, plain_answer
+from imagescope_agent.nodes.model_calls import on_budget
+from imagescope_agent.prompting import load_prompt, request_text
+from imagescope_agent.records import at_step, spent
+from imagescope_agent.run_budget import require_call
+from imagescope_agent.settings import Settings, current
+from imagescope_agent.state import MessagePart, State, new_turn
+
+NOTHING = "nothing yet"  # is wanted
+SURE = 0.9  # probability from which a first message is taken for something else than a search
+_IDLE = {
+    "skip": "Then that stays open.",
+    "aside": "That says nothing about a picture, so nothing was changed.",
+}
+
+
+class ReadMessage:
+    """Reads each part of a message as a dialogue act, by label probabilities, all parts in one batch.
+
+    Args:
+        classifier: the role that is asked.
+    """
+
+    step = "acts"
+
+    def __init__(self, classifier: Role) -> None:
+        self.classifier, self.role = classifier, classifier.name
+        self.prompt = load_prompt("acts", prompt_set=classifier.prompt_set)
+
+    async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
+        """Return `acts`, `remarks` and the `query`, which holds only what says something of the wanted picture.
+
+        Nothing for a message without words, and for one whose acts are known.
+
+        Raises:
+            RequestRefused: the model refuses every part.
+            BudgetSpent: the classifier may not be asked.
+        """
+        if state["acts"] or not has_words(state):
+            return {}
+        question, message = state["question"], state["query"]
+        if question is not None and not question.get("also") and plain_answer(message):
+            return {**anew(), "acts": [{"text": message, "act": "answer"}]}
+        require_call(state, settings := current(runtime))
+        parts = split_message(message)
+        values = {
+            "standing": request_text(state["facts"]) or NOTHING,
+            "question": question["text"] if question else "none",
+            "whole": message,
+        }
+        asked = [Request(text=self.prompt.fill(**values, part=part)) for part in parts]
+        classifier = on_budget(self.classifier, state, settings)
+        choice = await classifier.choose(asked, LABELS, max_tokens=4)
+        acts: list[MessagePart] = [
+            {"text": part, "act": act_of(row, state)}
+            for part, row in zip(parts, choice.probabilities, strict=False)
+        ]
+        return {
+            **understood(state, acts),
+            "notes": at_step(self.step, choice.notes),
+            "usage": [spent(self.step, self.role, choice.usage)],
+        }
+
+
+def act_of(row: Sequence[float], state: State) -> str:
+    """The act of a row of probabilities; what cannot be told says something, as every message did before.
+
+    A first message is a search unless the classifier is sure that it is not.
+    """
+    best = max(range(len(row)), key=lambda place: row[place])
+    if len(set(row)) == 1:
+        return "answer" if state["question"] else "wish"
+    if is_first(state) and ACTS[best] not in SAYING and row[best] < SURE:
+        return "wish"
+    if ACTS[best] == "answer" and state["question"] is None:
+        return "wish"
+    return ACTS[best]
+
+
+def understood(state: State, acts: list[MessagePart]) -> dict[str, Any]:
+    """The update for a message with these acts: what is left to be interpreted, and what is said about the rest."""
+    said = [part["text"] for part in acts if part["act"] in SAYING]
+    words = state["query"] if len(said) == len(acts) else ", ".join(said)
+    request = "" if is_first(state) and not said else state["request"]
+    kept = {} if not said else anew()
+    return {**kept, "acts": acts, "query": words or request, "request": request, "remarks": remarks(acts)}
+
+
+def remarks(acts: Sequence[MessagePart]) -> list[str]:
+    """What is said about the parts that change nothing."""
+    found = {part["act"] for part in acts}
+    unclear = [part["text"] for part in acts if part["act"] == "unclear"]
+    said = [f'I did not understand "{shorten(text, 60)}".' for text in unclear]
+    if found <= {"unclear"} and unclear:
+        said.append(
+            "Nothing was changed. Say in other words what the picture shows, or what it must not show."
+        )
+    elif not found & SAYING:
+        said += [_IDLE[act] for act in ("aside", "skip") if act in found and "more" not in found]
+    return said
+
+
+def as_it_was_said(state: State) -> dict[str, Any]:
+    """Fallback without a model: the whole message says something, and may answer the question."""
+    return {**anew(), "acts": [{"text": state["query"], "act": "answer" if state["question"] else "wish"}]}
+
+
+def anew() -> dict[str, Any]:
+    """Nothing found yet, since the message changes what is wanted."""
+    empty = new_turn()
+    return {"offset": 0, **{name: empty[name] for name in FOUND}}
+
+
+def has_act(state: State, *acts: str) -> bool:
+    """Whether a part of the message does one of these."""
+    return any(part["act"] in acts for part in state.get("acts", []))
+
+
+def is_idle(state: State) -> bool:
+    """Whether the message was read and changes nothing."""
+    acts = state.get("acts", [])
+    return bool(acts) and not any(part["act"] in SAYING for part in acts)
