@@ -24,7 +24,7 @@ from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.domain import Domain
-from imagescope_agent.retrieval.embedders import open_embedder
+from imagescope_agent.retrieval.embedders import identify, open_embedder
 from imagescope_agent.retrieval.protocols import Composer, Embedder
 from imagescope_agent.retrieval.vectors import Vectors
 
@@ -58,7 +58,7 @@ class Services:
     editor: Role | None = None
     graph: str = "imagescope"
 
-    @property
+    @cached_property
     def weights(self) -> dict[str, str]:
         """The exact weights behind every role and the embedder."""
         roles = {role: weights_of(getattr(self, role)) for role in ROLES}
@@ -72,11 +72,21 @@ class LateEmbedder:
     Args:
         opener: opens it.
         domain: folder of what it was trained on (see `retrieval.domain`), None where that is not known.
+        identity: its weights and dimension where they are known without opening it, else None.
     """
 
-    def __init__(self, opener: Callable[[], Embedder], domain: str | None = None) -> None:
+    def __init__(
+        self,
+        opener: Callable[[], Embedder],
+        domain: str | None = None,
+        identity: Callable[[], tuple[str, int] | None] = lambda: None,
+    ) -> None:
         self._opener, self._lock, self._pid = opener, threading.Lock(), 0
-        self._domain = domain
+        self._domain, self._identify = domain, identity
+
+    @cached_property
+    def _identity(self) -> tuple[str, int]:
+        return self._identify() or (self._opened().weights, self._opened().dimension)
 
     @cached_property
     def _embedder(self) -> Embedder:
@@ -101,12 +111,12 @@ class LateEmbedder:
     @property
     def weights(self) -> str:
         """As `Embedder.weights`."""
-        return self._opened().weights
+        return self._identity[0]
 
     @property
     def dimension(self) -> int:
         """As `Embedder.dimension`."""
-        return self._opened().dimension
+        return self._identity[1]
 
     @property
     def composer(self) -> str:
@@ -218,7 +228,7 @@ def _require_known(named: str, hosted: type[BaseChatModel], options: Mapping[str
 
 @cache
 def _embedder(spec: str, domain: str | None) -> LateEmbedder:
-    return LateEmbedder(lambda: open_embedder(spec), domain)
+    return LateEmbedder(lambda: open_embedder(spec), domain, lambda: identify(spec))
 
 
 def profile_of(folder: Path | str) -> str:

@@ -34,8 +34,10 @@ from imagescope_agent.retrieval.embedders.open_clip_folder import (
     checkpoint_hash,
     damaged,
     is_own,
+    needs_transformers,
     read_config,
 )
+from imagescope_agent.retrieval.embedders.open_clip_import import import_open_clip
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 
 BATCH = 32
@@ -62,10 +64,10 @@ class OpenClipEmbedder:
     """
 
     def __init__(self, folder: Path, *, device: str | None = None, batch: int = BATCH) -> None:
-        import open_clip
         import torch
 
         config = read_config(folder)
+        open_clip = import_open_clip(transformers=needs_transformers(config))
         self.weights = checkpoint_hash(folder)
         self._torch = torch
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
