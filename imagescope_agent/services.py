@@ -25,7 +25,7 @@ from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.caption_on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.domain import Domain
-from imagescope_agent.retrieval.embedders import open_embedder
+from imagescope_agent.retrieval.embedders import identify, open_embedder
 from imagescope_agent.retrieval.protocols import Composer, Embedder
 from imagescope_agent.retrieval.vectors import Vectors
 
@@ -67,7 +67,7 @@ class Services:
         """Who tells what a message does: the classifier, or the talker where there is none."""
         return self.classifier or self.talker
 
-    @property
+    @cached_property
     def weights(self) -> dict[str, str]:
         """The exact weights behind every role and the embedder."""
         roles = {role: weights_of(getattr(self, role) or self.talker) for role in ROLES}
@@ -81,11 +81,21 @@ class LateEmbedder:
     Args:
         opener: opens it.
         domain: folder of what it was trained on (see `retrieval.domain`), None where that is not known.
+        identity: its weights and dimension where they are known without opening it, else None.
     """
 
-    def __init__(self, opener: Callable[[], Embedder], domain: str | None = None) -> None:
+    def __init__(
+        self,
+        opener: Callable[[], Embedder],
+        domain: str | None = None,
+        identity: Callable[[], tuple[str, int] | None] = lambda: None,
+    ) -> None:
         self._opener, self._lock, self._pid = opener, threading.Lock(), 0
-        self._domain = domain
+        self._domain, self._identify = domain, identity
+
+    @cached_property
+    def _identity(self) -> tuple[str, int]:
+        return self._identify() or (self._opened().weights, self._opened().dimension)
 
     @cached_property
     def _embedder(self) -> Embedder:
@@ -110,12 +120,12 @@ class LateEmbedder:
     @property
     def weights(self) -> str:
         """As `Embedder.weights`."""
-        return self._opened().weights
+        return self._identity[0]
 
     @property
     def dimension(self) -> int:
         """As `Embedder.dimension`."""
-        return self._opened().dimension
+        return self._identity[1]
 
     @property
     def composer(self) -> str:
@@ -239,7 +249,7 @@ def _require_known(named: str, hosted: type[BaseChatModel], options: Mapping[str
 
 @cache
 def _embedder(spec: str, domain: str | None) -> LateEmbedder:
-    return LateEmbedder(lambda: open_embedder(spec), domain)
+    return LateEmbedder(lambda: open_embedder(spec), domain, lambda: identify(spec))
 
 
 def profile_of(folder: Path | str) -> str:

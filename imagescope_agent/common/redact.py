@@ -43,6 +43,7 @@ _PARAMETER = re.compile(r"(?i)([?&](?:key|token|sig|signature|auth|code|pass|pwd
 #: The words of `_NAME`.
 _WORDS = ("key", "token", "secret", "passw", "passphrase", "authorization", "credential", "cookie")
 _known: set[str] = set()
+_LAST: list[tuple[Any, tuple[str, ...]]] = [(None, ())]  # where secrets were looked for last, and those found
 
 
 def learn(options: Any) -> None:
@@ -97,8 +98,18 @@ def redact_values(value: Any) -> Any:
     return value
 
 
-def _secrets() -> list[str]:
+def _secrets() -> tuple[str, ...]:
     """Everything that must not show up, in each form it may have; the longest first."""
+    # a copy of the variables as the system gives them compares a hundred times as fast as reading them one by one
+    seen = dict(getattr(os.environ, "_data", os.environ)), frozenset(_known)
+    last, found = _LAST[-1]
+    if last != seen:
+        found = _collect()
+        _LAST[:] = [(seen, found)]
+    return found
+
+
+def _collect() -> tuple[str, ...]:
     found = set(_known)
     for name, value in os.environ.items():
         shortest = _SHORTEST_OF_OURS if name.startswith(OURS) else _SHORTEST
@@ -106,7 +117,7 @@ def _secrets() -> list[str]:
             found |= _forms(value)
         elif name.startswith(OURS) and "@" in value:
             found |= _login_forms(value)
-    return sorted(found, key=len, reverse=True)
+    return tuple(sorted(found, key=len, reverse=True))
 
 
 def _is_secret(value: str, shortest: int) -> bool:

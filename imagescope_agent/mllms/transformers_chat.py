@@ -1,4 +1,7 @@
-"""LangChain chat model that runs a Hugging Face checkpoint in this process, on CUDA or CPU."""
+"""LangChain chat model that runs a Hugging Face checkpoint in this process, on CUDA or CPU.
+
+The engine, and with it transformers, is imported at the first request: a search that asks no chat model needs neither.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
@@ -17,15 +20,16 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from imagescope_agent.errors import BadInput, RequestRefused
-from imagescope_agent.mllms.engine.attention import read_attention
+from imagescope_agent.mllms.engine.checkpoint_files import hash_of
 from imagescope_agent.mllms.engine.config import EngineConfig, ModelConfig
-from imagescope_agent.mllms.engine.embedding import embed_conversations
-from imagescope_agent.mllms.engine.engine import Engine, open_engine
 from imagescope_agent.mllms.engine.request_queue import GenerateOutput, Job, ScoreOutput
 from imagescope_agent.mllms.protocols import Attention, Choice, Embedding
 from imagescope_agent.mllms.role import CALLER
 from imagescope_agent.mllms.schema import json_schema
 from imagescope_agent.records import Usage
+
+if TYPE_CHECKING:
+    from imagescope_agent.mllms.engine.engine import Engine
 
 
 class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
@@ -53,12 +57,12 @@ class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
 
     @property
     def weights(self) -> str:
-        """Hash of the checkpoint; loads it at the first call.
+        """Hash of the checkpoint's files; its weights are not loaded.
 
         Raises:
-            BackendUnavailable: it cannot be loaded.
+            BackendUnavailable: there are no such files.
         """
-        return self.engine().checkpoint.weights
+        return hash_of(ModelConfig(**self._options(ModelConfig)))
 
     def engine(self) -> Engine:
         """The engine; loads the weights at the first call.
@@ -67,6 +71,8 @@ class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
             BackendUnavailable: they cannot be loaded.
         """
         if self._engine is None:
+            from imagescope_agent.mllms.engine.engine import open_engine
+
             self._engine = open_engine(
                 ModelConfig(**self._options(ModelConfig)), EngineConfig(**self._options(EngineConfig))
             )
@@ -131,6 +137,8 @@ class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
             BadInput: the conversation is refused, or the model's attention cannot be read.
             BackendUnavailable: the weights cannot be loaded.
         """
+        from imagescope_agent.mllms.engine.attention import read_attention
+
         engine = await self._aengine()
         task = engine.run_task(
             lambda backend, parsed: read_attention(engine.checkpoint, backend, parsed[0]), [messages]
@@ -144,6 +152,8 @@ class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
             BadInput: a conversation is refused, or the model's hidden states cannot be read.
             BackendUnavailable: the weights cannot be loaded.
         """
+        from imagescope_agent.mllms.engine.embedding import embed_conversations
+
         engine = await self._aengine()
         task = engine.run_task(
             lambda backend, parsed: embed_conversations(engine.checkpoint, backend, parsed), messages

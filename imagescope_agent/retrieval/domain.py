@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -84,9 +85,17 @@ class Domain:
         """
         if weights != self.weights:
             return []
-        some = [collection.image_vector(name) for name in sample(collection.ids)] if once else []
-        said = [self.of_folder(np.stack(some)) if some else "", self.of_query(text)]
+        said = [self._of_collection(collection) if once else "", self.of_query(text)]
         return [note("retrieve", "outside", each) for each in said if each]
+
+    def _of_collection(self, collection: Collection) -> str:
+        """As `of_folder`, of a sample; found once for an opened collection, whose vectors do not change."""
+        known = _FOUND.setdefault(collection, {})
+        key = self.profile, self.weights
+        if key not in known:
+            some = [collection.image_vector(name) for name in sample(collection.ids)]
+            known[key] = self.of_folder(np.stack(some)) if some else ""
+        return known[key]
 
     def unknown(self, text: str) -> list[str]:
         """The words of a text that the training texts do not hold, where they are too many; none otherwise."""
@@ -160,6 +169,10 @@ class Domain:
         }
         (folder / TABLE).write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
         (folder / WORDS).write_text("\n".join(sorted(self.words)) + "\n", encoding="utf-8")
+
+
+#: What was found of collections that are open, by the domain's profile and weights.
+_FOUND: WeakKeyDictionary[Collection, dict[tuple[str, str], str]] = WeakKeyDictionary()
 
 
 def fit(

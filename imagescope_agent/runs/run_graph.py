@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
@@ -17,6 +19,8 @@ Progress = Callable[[str, Mapping[str, Any]], None]
 
 _Value = TypeVar("_Value")
 
+THREADS = 8  # for what blocks: embedding, decoding pictures
+
 
 async def streamed(
     graph: Any,
@@ -27,10 +31,14 @@ async def streamed(
 ) -> dict[str, Any]:
     """Run a graph to its end and return its state; tells each step as it ends."""
     state: dict[str, Any] = {}
+    if progress is None:
+        async for values in graph.astream(query, config, stream_mode="values", **options):
+            state = values
+        return state
     async for mode, chunk in graph.astream(query, config, stream_mode=["updates", "values"], **options):
         if mode == "values":
             state = chunk
-        elif progress is not None:
+        else:
             for step, update in chunk.items():
                 progress(step, update if isinstance(update, dict) else {})
     return state
@@ -47,9 +55,27 @@ def run_sync(work: Coroutine[Any, Any, _Value]) -> _Value:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
+        return asyncio.run(_with_kept_threads(work))
     with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(asyncio.run, work).result()
+        return thread.submit(asyncio.run, _with_kept_threads(work)).result()
+
+
+class _KeptThreads(ThreadPoolExecutor):
+    """Threads that outlive the event loop of one run: each has threads of torch behind it once it has embedded."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Called when an event loop ends; the threads stay."""
+
+
+@cache
+def _threads(pid: int) -> _KeptThreads:
+    """The threads of this process; those of the process that it was forked from do not run in it."""
+    return _KeptThreads(THREADS, thread_name_prefix="imagescope-run")
+
+
+async def _with_kept_threads(work: Coroutine[Any, Any, _Value]) -> _Value:
+    asyncio.get_running_loop().set_default_executor(_threads(os.getpid()))
+    return await work
 
 
 def run_config(run: str, **metadata: str) -> RunnableConfig:

@@ -38,6 +38,10 @@ class StepSaver(SqliteSaver):
     What the tasks of a step wrote is held in memory until the step's checkpoint is written with it, or `flush`. A kill
     loses one step; a power cut may undo the last ones, and never harms the file.
 
+    Every method raises:
+        ReadOnly: the file can no longer be written.
+        BadInput: it is damaged, or another process writes for too long.
+
     Args:
         path: of the database; its schema is checked by the caller.
     """
@@ -45,6 +49,7 @@ class StepSaver(SqliteSaver):
     def __init__(self, path: Path) -> None:
         base = sqlite3.connect(path, timeout=PATIENCE, check_same_thread=False, isolation_level=None)
         weakref.finalize(self, base.close)
+        self._path = path
         super().__init__(base, serde=plain_serializer())
         self.setup()
         base.execute("pragma trusted_schema=off")
@@ -64,7 +69,7 @@ class StepSaver(SqliteSaver):
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """As `BaseCheckpointSaver.aget_tuple`."""
         await self.flush(_thread(config))
-        with self.lock:
+        with explained(self._path), self.lock:
             return self.get_tuple(config)
 
     async def aput(
@@ -97,7 +102,8 @@ class StepSaver(SqliteSaver):
     async def flush(self, thread: str) -> None:
         """Write what waits for a checkpoint of the thread, as after an error."""
         if waiting := self._waiting.pop(thread, []):
-            await self._transaction(waiting)
+            with explained(self._path):
+                await self._transaction(waiting)
 
     async def _transaction(self, writes: Sequence[Callable[[], object]]) -> None:
         end = time.monotonic() + PATIENCE
@@ -193,10 +199,10 @@ class RunStore:
             return
         with explained(self._path):
             await make_room(saver, limit(), keep=run)
-            try:
-                yield saver, ""
-            finally:
-                await saver.flush(run)
+        try:
+            yield saver, ""
+        finally:
+            await saver.flush(run)
 
     def _open(self, path: Path) -> StepSaver:
         with explained(path), self._lock:

@@ -21,6 +21,7 @@ from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.services import Services, serve_from_environment
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces.known_places import remember
+from imagescope_agent.traces.open_stores import open_store
 from imagescope_agent.traces.record import Recorder
 from imagescope_agent.traces.store import OFF, TraceStore, place
 
@@ -52,21 +53,13 @@ def recording(
     """
     about, names = partial(_about, services, settings), _names(services.collection)
     recorders: list[Recorder | Unrecorded] = list(_spans(about))
-    store = None
     if path is not None:
         try:
-            store = TraceStore(path)
+            recorders.append(Recorder(open_store(path), about=about, **names))
         except BadInput as error:
             _log.warning("%s", error)  # a search is worth more than its trace
             recorders.append(Unrecorded(str(error)))
-        else:
-            remember(path)
-            recorders.append(Recorder(store, about=about, **names))
-    try:
-        yield recorders
-    finally:
-        if store is not None:
-            store.close()
+    yield recorders
 
 
 def traced(graph: Graph, services: Services, path: Path | str | None = None) -> Graph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -53,6 +54,16 @@ def locate(config: ModelConfig) -> Path:
             f"cannot fetch the model {config.checkpoint!r}: {shorten(str(error), 160)}; "
             "check its id and revision, and that this machine has room for it"
         ) from error
+
+
+@cache
+def hash_of(config: ModelConfig) -> str:
+    """`hash_folder` of a checkpoint, computed once in a process.
+
+    Raises:
+        UnusableModel, Misconfigured, BackendUnavailable: as `locate`.
+    """
+    return hash_folder(locate(config))
 
 
 def hash_folder(folder: Path) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.registry import resolve_opener
+from imagescope_agent.registry import resolve, resolve_opener
 from imagescope_agent.retrieval.protocols import Embedder
 
 EMBEDDERS: dict[str, str] = {
@@ -18,6 +18,22 @@ EMBEDDERS: dict[str, str] = {
     "multimodal": "imagescope_agent.retrieval.embedders.multimodal:open_model",
     "composer": "imagescope_agent.retrieval.embedders.composer:open_model",
 }
+
+
+#: What says an embedder's `weights` and `dimension` without opening it, `(place) -> (weights, dimension) or None`.
+IDENTITIES: dict[str, str] = {
+    "open_clip": "imagescope_agent.retrieval.embedders.open_clip_folder:identify",
+}
+
+
+def identify(spec: str | Path) -> tuple[str, int] | None:
+    """`weights` and `dimension` of an embedder (see `open_embedder`), None where it must be opened to know them.
+
+    Raises:
+        BadInput: the embedder is damaged.
+    """
+    kind, place = _split(spec)
+    return resolve(IDENTITIES[kind], {}, kind="embedder")(place) if kind in IDENTITIES else None
 
 
 def open_embedder(spec: str | Path, *, device: str | None = None) -> Embedder:
@@ -34,9 +50,7 @@ def open_embedder(spec: str | Path, *, device: str | None = None) -> Embedder:
         BadInput: there is no such folder, model or opener, or it is damaged.
         BackendUnavailable: the weights are on a hub that cannot be reached, or are of another kind.
     """
-    text = str(spec)
-    if ":" not in text or Path(text).is_dir():
-        text = f"open_clip:{text}"
+    text = ":".join(_split(spec))
     opener, place = resolve_opener(text, EMBEDDERS, kind="embedder")
     embedder = opener(place, device=device)
     if not isinstance(embedder, Embedder):
@@ -44,3 +58,10 @@ def open_embedder(spec: str | Path, *, device: str | None = None) -> Embedder:
             f"{text!r} opens a {type(embedder).__name__}, which is no Embedder; see retrieval.protocols"
         )
     return embedder
+
+
+def _split(spec: str | Path) -> tuple[str, str]:
+    """The kind and the place."""
+    text = str(spec)
+    kind, _, place = text.partition(":")
+    return ("open_clip", text) if not place or Path(text).is_dir() else (kind, place)

@@ -19,7 +19,8 @@ Only safetensors are ever read, and no code that a folder brings or names is eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,14 @@ from imagescope_agent.retrieval.embedders.open_clip_folder import (
     checkpoint_hash,
     damaged,
     is_own,
+    needs_transformers,
     read_config,
 )
+from imagescope_agent.retrieval.embedders.open_clip_import import import_open_clip
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 
 BATCH = 32
+FEW = 4  # texts of a query: its own words and three descriptions
 WIDEST = 64  # sides of a picture, longer to shorter, that is embedded whole
 
 
@@ -62,10 +66,10 @@ class OpenClipEmbedder:
     """
 
     def __init__(self, folder: Path, *, device: str | None = None, batch: int = BATCH) -> None:
-        import open_clip
         import torch
 
         config = read_config(folder)
+        open_clip = import_open_clip(transformers=needs_transformers(config))
         self.weights = checkpoint_hash(folder)
         self._torch = torch
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -104,11 +108,28 @@ class OpenClipEmbedder:
         Raises:
             BackendUnavailable: the model gave something that is not a number.
         """
-        rows = [
-            self._unit(self._model.encode_text, list(self._tokenize(list(chunk))))
-            for chunk in _chunks(texts, self._batch)
-        ]
+        with self._few_threads(len(texts)):
+            rows = [
+                self._unit(self._model.encode_text, list(self._tokenize(list(chunk))))
+                for chunk in _chunks(texts, self._batch)
+            ]
         return np.concatenate(rows) if rows else np.zeros((0, self.dimension), np.float32)
+
+    @contextmanager
+    def _few_threads(self, count: int) -> Iterator[None]:
+        """One thread for a few texts: others would wait longer, at the cost of a core, than they work.
+
+        The number of threads belongs to the calling thread; only what starts in this moment takes it over.
+        """
+        before = self._torch.get_num_threads()
+        if count > FEW or before == 1:
+            yield
+            return
+        self._torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            self._torch.set_num_threads(before)
 
     def _unit(self, encode: Callable[..., Any], inputs: list[Any]) -> Vectors:
         with self._torch.inference_mode():

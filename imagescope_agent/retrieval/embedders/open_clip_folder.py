@@ -59,6 +59,23 @@ def read_config(folder: Path) -> dict[str, Any]:
     return model
 
 
+def needs_transformers(config: dict[str, Any]) -> bool:
+    """Whether a `model_cfg` names a text tower, or a text decoder, that open_clip builds with transformers."""
+    return any(key.startswith("hf_") or key == "multimodal_cfg" for key, _ in _items(config))
+
+
+def identify(place: str) -> tuple[str, int] | None:
+    """`Embedder.weights` and `dimension` of a local folder, without opening the model; None for another place.
+
+    Raises:
+        BadInput: as `read_config`.
+    """
+    folder = Path(place)
+    if not folder.is_dir():
+        return None
+    return checkpoint_hash(folder), int(read_config(folder)["embed_dim"])
+
+
 def is_own(name: object) -> bool:
     """Whether a text tower's name means the files of the folder itself."""
     return name == "."
