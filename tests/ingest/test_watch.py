@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -68,7 +67,7 @@ def test_the_index_follows_the_folder(watching: subprocess.Popen[str], folder: P
     assert len(FolderCollection.open(folder)) == 1 + len(NAMES)  # the index of before stays
     draw(folder / "first.png", "red")
     until(watching, "slow.png -> first.png")
-    watching.send_signal(signal.SIGINT)
+    watching.terminate()
     assert "stopped" in watching.communicate(timeout=60)[0]
     assert watching.returncode == 0
 
