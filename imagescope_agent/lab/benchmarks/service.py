@@ -56,11 +56,13 @@ def run(
         seed: of the scenes.
 
     Returns:
-        {"bench", "machine", "images", "latency": {graph: {"direct", "served": median seconds, "added": median of
-        paired differences, "share": of the direct one, "cpu": processor seconds a search in this process, in the
-        service and in this one as its client, which other load on the machine changes less}}, "clients": {"clients", "searches", "failed", "mean": of the
-        fastest and the slowest client, "ratio"}, "memory": {"searches", "mb": at each look, "growth": MB from the
-        second look to the last}, "rerank": {"documents", "same_order", "largest_difference"}}.
+        {"bench", "machine", "images",
+        "latency": {graph: {"searches", "direct", "served": median seconds, "added": median of paired differences,
+        "share": of the direct one, "cpu": processor seconds a search, directly, of the service and of its client,
+        which other load on the machine changes less}},
+        "clients": {"clients", "searches", "failed", "mean": seconds of the fastest and the slowest client, "ratio"},
+        "memory": {"searches", "mb": at each look, "growth": MB from the second look to the last},
+        "rerank": {"documents", "same_order", "largest_difference"}}.
 
     Raises:
         BackendUnavailable: the service does not start.
