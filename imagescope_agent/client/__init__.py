@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from imagescope_agent.client.calls import ROUTES, Calls, place_of
-from imagescope_agent.client.wire import Event, EventReader, Image, Json, json_of, require_success
+from imagescope_agent.client.wire import Event, EventReader, Image, Json, json_of, require_success, sent
 
 __all__ = ["ROUTES", "AsyncClient", "Client", "Event", "Image"]
 
@@ -28,7 +28,7 @@ class Client(Calls[Json, bytes, Iterator[Event]]):
 
     def _ask(self, route: str, body: Any, query: Any, parts: Mapping[str, str]) -> httpx.Response:
         with self._connected():
-            response = self._http.request(*place_of(route, parts), json=body, params=query)
+            response = self._http.request(*place_of(route, parts), params=query, **sent(body))
         require_success(response)
         return response
 
@@ -40,7 +40,7 @@ class Client(Calls[Json, bytes, Iterator[Event]]):
 
     def _events(self, route: str, body: Any = None, query: Any = None, **parts: str) -> Iterator[Event]:
         reader, place = EventReader(), place_of(route, parts)
-        with self._connected(), self._http.stream(*place, json=body, params=query) as response:
+        with self._connected(), self._http.stream(*place, params=query, **sent(body)) as response:
             if not response.is_success:
                 response.read()
             require_success(response)
@@ -64,7 +64,7 @@ class AsyncClient(Calls[Coroutine[Any, Any, Json], Coroutine[Any, Any, bytes], A
 
     async def _ask(self, route: str, body: Any, query: Any, parts: Mapping[str, str]) -> httpx.Response:
         with self._connected():
-            response = await self._http.request(*place_of(route, parts), json=body, params=query)
+            response = await self._http.request(*place_of(route, parts), params=query, **sent(body))
         require_success(response)
         return response
 
@@ -79,7 +79,7 @@ class AsyncClient(Calls[Coroutine[Any, Any, Json], Coroutine[Any, Any, bytes], A
     ) -> AsyncIterator[Event]:
         reader, place = EventReader(), place_of(route, parts)
         with self._connected():
-            async with self._http.stream(*place, json=body, params=query) as response:
+            async with self._http.stream(*place, params=query, **sent(body)) as response:
                 if not response.is_success:
                     await response.aread()
                 require_success(response)

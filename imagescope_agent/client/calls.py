@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from imagescope_agent.client.wire import Image, Json, picture, search_body
+from imagescope_agent.client.wire import Image, Json, content_of, picture, search_body
 from imagescope_agent.errors import BackendUnavailable
 
 TIMEOUT = 330.0  # seconds: a little longer than the service takes at most unless told otherwise
@@ -32,6 +32,7 @@ ROUTES: dict[str, tuple[str, str]] = {
     "undo": ("POST", "/v1/threads/{thread}/undo"),
     "branch": ("POST", "/v1/threads/{thread}/branch"),
     "image": ("GET", "/v1/images/{name}"),
+    "upload": ("POST", "/v1/uploads"),
     "run": ("GET", "/v1/runs/{run}"),
     "resume": ("POST", "/v1/runs/{run}/resume"),
     "trace": ("GET", "/v1/runs/{run}/trace"),
@@ -130,6 +131,10 @@ class Calls(Generic[_Object, _Content, _Events]):
         """An image of the collection, its longest side at most 1024 pixels; a thumbnail of `side` pixels."""
         size = {} if side is None else {"side": str(side)}
         return self._content("image", {**self._named, **size}, name=name)
+
+    def upload(self, image: Path | bytes) -> _Object:
+        """Keep a picture with the service; {"id"} stands wherever a call takes an image."""
+        return self._object("upload", content_of(image), self._named)
 
     def run(self, run: str) -> _Object:
         """A kept run: whether it is finished, and its result."""

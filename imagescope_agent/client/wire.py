@@ -26,11 +26,24 @@ def picture(image: Image | None) -> str | None:
     """
     if image is None or isinstance(image, str):
         return image
+    return "data:application/octet-stream;base64," + base64.b64encode(content_of(image)).decode("ascii")
+
+
+def content_of(image: Path | bytes) -> bytes:
+    """The bytes of a picture.
+
+    Raises:
+        BadInput: the file cannot be read.
+    """
     try:
-        data = image if isinstance(image, bytes) else image.read_bytes()
+        return image if isinstance(image, bytes) else image.read_bytes()
     except OSError as error:
         raise BadInput(f"cannot read {str(image)!r}: {error.strerror}; give another file") from error
-    return "data:application/octet-stream;base64," + base64.b64encode(data).decode("ascii")
+
+
+def sent(body: Any) -> dict[str, Any]:
+    """How httpx is given a body: bytes as they are, anything else as JSON."""
+    return {"content": body} if isinstance(body, bytes) else {"json": body}
 
 
 def search_body(text: str, image: Image | None, settings: Mapping[str, Any]) -> Json:

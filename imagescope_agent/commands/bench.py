@@ -186,6 +186,17 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
             "--seed": _seed("the drawn scenes and the times"),
         },
     ),
+    "service": Bench(
+        "a service process beside direct calls: latency, clients at once, memory, reranking",
+        {
+            "--images": _count(100, "drawn, indexed and reranked"),
+            "--searches": _count(30, "pairs of a direct and a served one, for each graph"),
+            "--clients": _count(64, "at once"),
+            "--rounds": _count(3, "searches of each client"),
+            "--memory": _count(2000, "searches while the memory is watched"),
+            "--seed": _seed("the scenes"),
+        },
+    ),
     "overhead": Bench(
         "what checkpoints and traces cost a search, side by side with neither",
         {

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 
-from imagescope_agent.commands import path, plain, plain_lines, words
+from imagescope_agent.commands import path, plain, plain_lines, positive, words
+from imagescope_agent.errors import BadInput
+
+#: How files end that pictures are fetched from.
+SOURCES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".txt")
 
 CAPTIONS = ("all", "lazy", "none")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("folder", type=path, metavar="FOLDER", help="images, at any depth")
+    parser.add_argument(
+        "folder",
+        type=_folder_or_source,
+        metavar="FOLDER|SOURCE",
+        help="images, at any depth; or an address (https://, s3://, ...), an archive (zip, tar), or a .txt of "
+        "addresses, whose pictures are fetched first (extra `remote`)",
+    )
+    parser.add_argument(
+        "--into",
+        type=path,
+        metavar="DIR",
+        help="where fetched pictures go (default: a folder here, named as the source)",
+    )
+    parser.add_argument(
+        "--most-gb", type=positive, default=100, help="fetch at most so much in all (default: 100)"
+    )
     parser.add_argument(
         "--profile",
         help="which models: a name of `imagescope profiles` or your own .toml file (default: the ones that made the "
@@ -50,6 +71,11 @@ def run(args: argparse.Namespace) -> int:
     """Index the folder and say what was done and what was skipped."""
     from imagescope_agent.api import index_folder
 
+    if isinstance(args.folder, str):
+        args.folder = _fetched(args)
+    elif args.into is not None:
+        raise BadInput("--into is for pictures from elsewhere; leave it out")
+
     def index() -> None:
         report = index_folder(
             args.folder,
@@ -65,6 +91,24 @@ def run(args: argparse.Namespace) -> int:
         return _watch(args, index)
     index()
     return 0
+
+
+def _folder_or_source(text: str) -> Path | str:
+    """An argument that names a folder of this machine, or (as text) a source that pictures are fetched from."""
+    elsewhere = "://" in text or "::" in text or PurePosixPath(text).suffix.lower() in SOURCES
+    return text if elsewhere and not os.path.isdir(text) else path(text)
+
+
+def _fetched(args: argparse.Namespace) -> Path:
+    """The folder with the pictures of a source."""
+    from imagescope_agent.ingest.copying import Limits
+    from imagescope_agent.ingest.sources import fetch, folder_for
+
+    if args.watch:
+        raise BadInput("a source is not watched; index it again from time to time")
+    folder: Path = args.into or folder_for(args.folder)
+    print(plain_lines(str(fetch(args.folder, folder, Limits(bytes=args.most_gb * 2**30)))), flush=True)
+    return folder
 
 
 def _watch(args: argparse.Namespace, index: Callable[[], None]) -> int:

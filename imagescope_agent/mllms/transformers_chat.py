@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 from imagescope_agent.errors import BadInput, RequestRefused
 from imagescope_agent.mllms.engine.checkpoint_files import hash_of
 from imagescope_agent.mllms.engine.config import EngineConfig, ModelConfig
-from imagescope_agent.mllms.engine.request_queue import GenerateOutput, Job, ScoreOutput
+from imagescope_agent.mllms.engine.request_queue import EngineStats, GenerateOutput, Job, ScoreOutput
 from imagescope_agent.mllms.protocols import Attention, Choice, Embedding
 from imagescope_agent.mllms.role import CALLER
 from imagescope_agent.mllms.schema import json_schema
@@ -77,6 +77,10 @@ class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
                 ModelConfig(**self._options(ModelConfig)), EngineConfig(**self._options(EngineConfig))
             )
         return self._engine
+
+    def stats(self) -> EngineStats | None:
+        """What the engine did so far; None before the weights are loaded."""
+        return None if self._engine is None else self._engine.stats()
 
     def clear_caches(self) -> None:
         """Empty the engine's caches in memory; files in `feature_folder` stay."""

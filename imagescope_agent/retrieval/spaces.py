@@ -7,7 +7,7 @@ are the same; otherwise it is left out, with a note, until `add_space` makes it 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -57,16 +57,41 @@ def add_space(
     _require_space_name(name)
     if of not in ("images", "captions"):
         raise BadInput(f"a space is made of 'images' or 'captions', not of {of!r}")
+    manifest.find(Path(folder))  # told before the weights are read
+    space = Space(name=name, dimension=embedder.dimension, weights=embedder.weights)
+    put_space(
+        folder, space, lambda place, entries: _embedded(place, entries, embedder, of, batch), store=store
+    )
+    return space
+
+
+def put_space(
+    folder: Path | str,
+    space: Space,
+    rows: Callable[[Path, Sequence[Entry]], Iterator[Vectors]],
+    *,
+    store: str = DEFAULT_STORE,
+) -> None:
+    """Publish a space of an indexed collection, as `add_space`, of vectors that are made or known.
+
+    Args:
+        folder: the indexed folder or the folder of the index.
+        space: its name, dimension and weights.
+        rows: (folder of the images, entries) -> vectors (n, d) in order of the entries, in chunks.
+        store: the store of the user's own profile.
+
+    Raises:
+        BadInput: as `add_space`.
+    """
+    _require_space_name(space.name)
     out = manifest.find(Path(folder))
     with IndexCache(out), storing(out), _tidying(out, store):  # the cache keeps indexers away
         content = manifest.read(out)
         backend = open_backend_of(out, content, store=store)
-        space = Space(name=name, dimension=embedder.dimension, weights=embedder.weights)
-        others = tuple(each for each in content.spaces if each.name != name)
-        rows = _embedded(real_path(out / content.folder), content.entries, embedder, of, batch)
-        stored = StoredSpace(**vars(space), kept=backend.write(out, content.ids, space, rows))
+        others = tuple(each for each in content.spaces if each.name != space.name)
+        made = rows(real_path(out / content.folder), content.entries)
+        stored = StoredSpace(**vars(space), kept=backend.write(out, content.ids, space, made))
         manifest.write(out, replace(content, spaces=(*others, stored)))
-    return space
 
 
 def _require_space_name(name: str) -> None:

@@ -25,9 +25,17 @@ from imagescope_agent.service.metrics import Metrics
 from imagescope_agent.service.page import mount_page, require_extra
 from imagescope_agent.service.problems import told
 from imagescope_agent.service.reload import keep_current
-from imagescope_agent.service.routes import images, rerank, runs, search, status, threads
+from imagescope_agent.service.routes import images, rerank, runs, search, status, threads, uploads
 
-ROUTERS = (status.router, search.router, rerank.router, threads.router, images.router, runs.router)
+ROUTERS = (
+    status.router,
+    search.router,
+    rerank.router,
+    threads.router,
+    images.router,
+    uploads.router,
+    runs.router,
+)
 HOST = "127.0.0.1"
 LOCAL = ["127.0.0.1", "localhost", "[::1]"]
 BODY = 32 * 2**20  # bytes of a request
@@ -65,6 +73,7 @@ def create_app(
         require_extra()
     queue = AdmissionQueue(running, waiting, timeout)
     service = Service(collections=Collections([*served]), queue=queue, metrics=Metrics(queue))
+    service.metrics.watch_models(service.collections.models)
     version = installed_versions(["imagescope-agent"]).get("imagescope-agent", "0")
     app = FastAPI(title="ImageScope Agent", version=version, lifespan=_lifespan(service, chats, host, ui))
     app.state.service = service

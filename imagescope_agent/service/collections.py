@@ -13,6 +13,7 @@ from imagescope_agent.api import ImageScope
 from imagescope_agent.chat.chats import Chats
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.judges import JUDGES
+from imagescope_agent.profiles.profile import ROLES
 from imagescope_agent.registry import graphs
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.services import Services, open_services, profile_of
@@ -94,9 +95,11 @@ class ServedCollection:
             BadInput: there is no graph of that name.
         """
         graph = graph or self.services.graph
-        if graph not in (names := graphs()) and graph != self.services.graph:
-            raise BadInput(f"there is no graph {graph!r}; {suggest(graph, names)}")
-        if graph not in self._scopes:
+        if (
+            graph not in self._scopes
+        ):  # looking for the graphs there are takes longer than a search in vectors
+            if graph != self.services.graph and graph not in (names := graphs()):
+                raise BadInput(f"there is no graph {graph!r}; {suggest(graph, names)}")
             self._scopes[graph] = ImageScope(self.services, graph=graph)
         return self._scopes[graph]
 
@@ -179,6 +182,10 @@ class Collections:
     def visible(self, key: str) -> list[ServedCollection]:
         """The collections that a key opens."""
         return [each for each in self.by_name.values() if _opens(key, each.key)]
+
+    def models(self) -> list[object]:
+        """The model of every role of every collection."""
+        return [getattr(each.services, role).model for each in self.by_name.values() for role in ROLES]
 
     def public(self, message: str) -> str:
         """A message without where the collections lie on this machine."""

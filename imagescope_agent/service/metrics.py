@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 from starlette.requests import Request
 
 from imagescope_agent.service.admission import AdmissionQueue
@@ -39,6 +41,10 @@ class Metrics:
         waiting = Gauge("imagescope_requests_admitted", "Requests that run or wait", registry=self.registry)
         waiting.set_function(lambda: queue.admitted)
 
+    def watch_models(self, models: Callable[[], Iterable[object]]) -> None:
+        """Count what the models in this process did, where they tell it; asked when the metrics are."""
+        self.registry.register(_Engines(models))
+
     def finished(self, request: Request, outcome: str) -> None:
         """Count a request by its route and by how it ended: "ok" or the type of its error.
 
@@ -65,3 +71,25 @@ class Metrics:
     def text(self) -> bytes:
         """All metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
+
+
+class _Engines(Collector):
+    """What hosted models encoded, and what their caches spared."""
+
+    def __init__(self, models: Callable[[], Iterable[object]]) -> None:
+        self._models = models
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The counters as they are now."""
+        every = {id(model): model for model in self._models()}.values()
+        told = [found for model in every if (found := getattr(model, "stats", lambda: None)()) is not None]
+        yield CounterMetricFamily(
+            "imagescope_encoder_cache_hits",
+            "Images that needed no vision encoder",
+            value=sum(each.cache_hits for each in told),
+        )
+        yield CounterMetricFamily(
+            "imagescope_encoded_images",
+            "Images that the vision encoders read",
+            value=sum(each.image_prefills for each in told),
+        )

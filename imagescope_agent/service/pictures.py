@@ -8,7 +8,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from imagescope_agent.chat.thumbnails import keep
+from imagescope_agent.chat.thumbnails import UPLOADS, keep
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.role import ImageRef
 from imagescope_agent.retrieval.collection import FolderCollection
@@ -16,6 +16,8 @@ from imagescope_agent.retrieval.images import ImageProblem, load
 from imagescope_agent.service.collections import Unknown
 
 MOST_BYTES = 20 * 2**20  # of one picture
+UPLOAD = "upload:"  # how the id of an upload begins
+_UPLOADED = re.compile(rf"{UPLOAD}([0-9a-f]{{64}}\.(?:png|jpg))", re.ASCII)
 _DATA_URI = re.compile(r"data:[\w.+/-]*(?:;[\w=.+-]+)*;base64,", re.ASCII)
 
 
@@ -27,15 +29,47 @@ def reference(given: str | None, collection: FolderCollection) -> str | None:
     """
     if given is None:
         return None
+    if (uploaded := _uploaded(given, collection)) is not None:
+        return str(uploaded)
     if not is_data_uri(given):
         return known(given, collection)
+    return _keep(data_of(given), collection)
+
+
+def kept(data: bytes, collection: FolderCollection) -> str:
+    """The id of a picture that was sent: of the image that it is, else "upload:NAME" of the file that is kept.
+
+    Raises:
+        BadInput: it is no image, too large, or no more uploads are kept.
+    """
+    if len(data) > MOST_BYTES:
+        raise BadInput(f"a picture may have {MOST_BYTES // 2**20} MiB; send a smaller one")
+    found = _keep(data, collection)
+    return found if found in collection else UPLOAD + Path(found).name
+
+
+def _keep(data: bytes, collection: FolderCollection) -> str:
     with tempfile.NamedTemporaryFile(suffix=".upload") as file:
-        file.write(data_of(given))
+        file.write(data)
         file.flush()
         try:
             return keep(Path(file.name), collection)
         except ImageProblem as problem:
             raise _no_image(problem) from problem
+
+
+def _uploaded(given: str, collection: FolderCollection) -> Path | None:
+    """The file of an upload that is kept; None for any other name.
+
+    Raises:
+        Unknown: it is kept no more.
+    """
+    if (name := _UPLOADED.fullmatch(given)) is None:
+        return None
+    path = collection.location / UPLOADS / name[1]
+    if not path.is_file() or path.is_symlink():
+        raise Unknown(f"there is no upload {given!r}; send the picture again with POST /v1/uploads")
+    return path
 
 
 def shown(given: str, collection: FolderCollection | None) -> ImageRef:
@@ -45,6 +79,8 @@ def shown(given: str, collection: FolderCollection | None) -> ImageRef:
         BadInput: as `reference`.
         ImageProblem: the file of the id is gone.
     """
+    if collection is not None and (uploaded := _uploaded(given, collection)) is not None:
+        return load(uploaded).ref()
     if not is_data_uri(given):
         if collection is None:
             raise BadInput("images are data URIs here; name a collection for ids of its images")

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Text = Annotated[str, Field(max_length=8000)]
-IMAGE = "the id of an image of the collection, or a data URI (data:image/png;base64,...); never an address"
+IMAGE = "the id of an image or of an upload, or a data URI (data:image/png;base64,...); never an address"
 
 
 class _Request(BaseModel):
@@ -97,6 +97,13 @@ class BatchResponse(BaseModel):
     """The results in the order of the searches."""
 
     results: list[BatchItem]
+
+
+class UploadResponse(BaseModel):
+    """A picture that is kept: the id of the image of the collection that it is, else one of its own."""
+
+    id: str
+    collection: str
 
 
 class ThreadRequest(_Request):

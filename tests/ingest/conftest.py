@@ -10,6 +10,7 @@ from PIL import Image
 
 from imagescope_agent.api import index_folder
 from imagescope_agent.lab.scenes.make import make_world
+from imagescope_agent.retrieval.collection import FolderCollection
 
 NAMES = [f"{number:06d}.png" for number in range(4)]
 
@@ -31,3 +32,7 @@ def draw(file: Path, colour: str) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (64, 64), colour).save(file)
     return file
+
+
+def ids(folder: Path) -> list[str]:
+    return list(FolderCollection.open(folder).ids)

@@ -9,12 +9,7 @@ import pytest
 
 from imagescope_agent import cli
 from imagescope_agent.api import index_folder
-from imagescope_agent.retrieval.collection import FolderCollection
-from tests.ingest.conftest import NAMES, draw
-
-
-def ids(folder: Path) -> list[str]:
-    return list(FolderCollection.open(folder).ids)
+from tests.ingest.conftest import NAMES, draw, ids
 
 
 def run(*words: object) -> int:

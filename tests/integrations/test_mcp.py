@@ -6,7 +6,10 @@ import asyncio
 import base64
 import io
 import re
+import socket
+import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -74,3 +77,34 @@ def test_other_files_are_not_reached(folder: Path, name: str) -> None:
 
     for answer in asked(folder, ask):
         assert answer.is_error and "there is no image" in answer.content[0].text
+
+
+def test_streamable_http(folder: Path) -> None:
+    http = pytest.importorskip("mcp.client.streamable_http")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "imagescope_agent.cli", "mcp", str(folder), "--http", str(port)]
+
+    async def ask() -> Any:
+        until = time.monotonic() + 120
+        while True:
+            try:
+                async with (
+                    http.streamable_http_client(f"http://127.0.0.1:{port}/mcp") as streams,
+                    client.ClientSession(streams[0], streams[1]) as session,
+                ):
+                    await session.initialize()
+                    return await session.call_tool("search", {"text": "a red car", "k": 2})
+            except Exception:
+                if process.poll() is not None or time.monotonic() > until:
+                    raise
+                await asyncio.sleep(0.5)
+
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            found = asyncio.run(ask())
+        finally:
+            process.kill()
+    assert len(re.findall(r"^\d+\. ", found.content[0].text, re.MULTILINE)) == 2
+    assert [block.type for block in found.content].count("image") == 2

@@ -56,7 +56,7 @@ ALLOWED = {
     "lab.scenes": BASE,
     "lab.training": [*API, "lab.scenes", "nodes"],
     "lab.demo": [*API, "lab.scenes"],
-    "lab.benchmarks": [*API, "chat", "evaluation", *LAB, "nodes", "training_data"],
+    "lab.benchmarks": [*API, "chat", "client", "evaluation", *LAB, "nodes", "training_data"],
     "doctor": [*API, "lab.benchmarks"],
     "commands": [
         *API,

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from imagescope_agent.client import ROUTES, AsyncClient, Client
 from imagescope_agent.client.calls import Calls
 from imagescope_agent.client.wire import EventReader
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from tests.service.conftest import Serving
+
+
+def picture(folder: Path) -> bytes:
+    """A picture that is not in the collection."""
+    buffer = io.BytesIO()
+    with Image.open(folder / "000001.png") as image:
+        image.rotate(90).save(buffer, "PNG")
+    return buffer.getvalue()
+
 
 #: What each method is asked, in this order.
 CALLS: list[tuple[str, Callable[[Any, Path], Any]]] = [
@@ -41,6 +52,7 @@ CALLS: list[tuple[str, Callable[[Any, Path], Any]]] = [
     ("branch", lambda client, folder: client.branch("first", 1, "third")),
     ("threads", lambda client, folder: client.threads()),
     ("image", lambda client, folder: client.image("000001.png", side=32)),
+    ("upload", lambda client, folder: client.upload(picture(folder))),
     ("delete_thread", lambda client, folder: client.delete_thread("first")),
     ("metrics", lambda client, folder: client.metrics()),
 ]
@@ -151,3 +163,24 @@ def test_no_service_is_told() -> None:
         pytest.raises(BackendUnavailable, match="running"),
     ):
         list(client.stream("a car"))
+
+
+def test_an_upload_stands_wherever_an_image_does(serving: Serving) -> None:
+    new = picture(serving.folder)
+    with Client(serving.address) as client:
+        upload = client.upload(new)["id"]
+        assert upload.startswith("upload:") and client.upload(new)["id"] == upload
+        assert client.upload(serving.folder / "000003.png")["id"] == "000003.png"  # it is in the collection
+        by_id = client.search("the same at night", upload, k=3, graph="retrieve")["results"]
+        assert by_id == client.search("the same at night", new, k=3, graph="retrieve")["results"]
+        scores = [each["relevance_score"] for each in client.rerank("a car", [upload, new])["results"]]
+        assert scores[0] == pytest.approx(scores[1], abs=1e-3)
+        with pytest.raises(BadInput, match="send the picture again"):
+            client.search("the same", "upload:" + "0" * 64 + ".png")
+        with pytest.raises(BadInput, match="cannot be used"):
+            client.upload(b"no picture")
+        with pytest.raises(BadInput, match="MiB"):
+            client.upload(b" " * (21 * 2**20))
+        for name in ("upload:../imagescope.json", "upload:/etc/passwd", f"upload:{'0' * 64}.png/../x"):
+            with pytest.raises(BadInput, match="no image"):
+                client.search("the same", name)

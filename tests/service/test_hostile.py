@@ -20,6 +20,9 @@ ROUTES = [
     "/v1/threads",
     "/v1/threads/x/say",
     "/v1/threads/x/like",
+    "/v1/threads/x/say/stream",
+    "/v1/search/stream",
+    "/v1/uploads",
 ]
 MANY = 200  # malformed requests
 

@@ -131,6 +131,13 @@ def test_metrics_count_what_was_done(serving: Serving) -> None:
     text = serving.client.get("/metrics").text
     assert 'imagescope_requests_total{outcome="ok",route="/v1/search"}' in text
     assert 'imagescope_model_calls_total{role="verifier"}' in text
+    counted = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert float(counted["imagescope_encoded_images_total"]) > 0
+    serving.post("/v1/search", text="a red car", k=2, settings={"seed": 7})
+    again = serving.client.get("/metrics").text
+    counted_again = dict(line.rsplit(" ", 1) for line in again.splitlines() if not line.startswith("#"))
+    hits = "imagescope_encoder_cache_hits_total"
+    assert float(counted_again[hits]) > float(counted[hits])
     assert "red car" not in text
 
 

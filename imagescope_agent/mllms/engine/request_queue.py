@@ -38,11 +38,15 @@ class GenerateOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineStats:
-    """Work of an engine since it was opened: forwards, their tokens (padding included), encoded images."""
+    """Work of an engine since it was opened: forwards, their tokens (padding included), encoded images.
+
+    `cache_hits` counts the images that were in the encoder cache.
+    """
 
     forwards: int
     tokens: int
     image_prefills: int
+    cache_hits: int = 0
 
 
 @dataclass(kw_only=True, eq=False)

@@ -95,7 +95,9 @@ async def searched(
         settings["k"] = asked.k
     if asked.where is not None:
         settings["where"] = asked.where
-    image = await asyncio.to_thread(pictures.reference, asked.image, served.services.collection)
+    image = None
+    if asked.image is not None:
+        image = await asyncio.to_thread(pictures.reference, asked.image, served.services.collection)
     scope = served.scope(asked.graph)
     if asked.run is not None:
         await _require_new(scope, asked.run)

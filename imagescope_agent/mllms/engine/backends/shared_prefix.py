@@ -81,7 +81,10 @@ class SharedPrefixBackend(Backend):
     def stats(self) -> EngineStats:
         runner = self.runner
         return EngineStats(
-            forwards=runner.forwards, tokens=runner.tokens, image_prefills=self.family.encoded_images
+            forwards=runner.forwards,
+            tokens=runner.tokens,
+            image_prefills=self.family.encoded_images,
+            cache_hits=self.family.cache.hits,
         )
 
     @override

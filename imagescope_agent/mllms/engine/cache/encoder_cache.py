@@ -44,10 +44,14 @@ class EncoderOutput:
 
 
 class EncoderCache:
-    """Least recently used encoder outputs: at most `max_bytes` in memory (0: none), more in `disk`."""
+    """Least recently used encoder outputs: at most `max_bytes` in memory (0: none), more in `disk`.
+
+    Attributes:
+        hits: how many outputs needed no encoder so far.
+    """
 
     def __init__(self, max_bytes: int, disk: EncoderDiskCache | None = None) -> None:
-        self.disk = disk
+        self.disk, self.hits = disk, 0
         self._memory: LRUCache[str, EncoderOutput] = LRUCache(max_bytes, getsizeof=lambda each: each.nbytes)
 
     def __len__(self) -> int:
@@ -88,6 +92,7 @@ class EncoderCache:
             encode: outputs by key for some of the inputs.
         """
         found = {key: hit for key in inputs if (hit := self.get(key, device)) is not None}
+        self.hits += len(found)
         missing = {key: each for key, each in inputs.items() if key not in found}
         for key, output in encode(missing):
             self.put(key, output)

@@ -1,0 +1,54 @@
+"""`imagescope vectors`: vectors that exist already into an index, and those of an index into files."""
+
+from __future__ import annotations
+
+import argparse
+
+from imagescope_agent.commands import path, plain, plain_lines
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="WHAT")
+    about = "a folder of clip-retrieval, or vectors.npy with ids.txt"
+    bring = actions.add_parser("import", help=about, description=f"index with vectors that exist: {about}")
+    bring.add_argument("collection", type=path, metavar="FOLDER", help="the images, indexed or not")
+    bring.add_argument("source", type=path, metavar="VECTORS", help=about)
+    bring.add_argument(
+        "--space",
+        metavar="NAME",
+        help="a space of their own (default: those that the profile's embedder would make)",
+    )
+    bring.add_argument(
+        "--embedder",
+        metavar="KIND:PLACE",
+        help="what made the vectors of that space, so that queries can be embedded for it",
+    )
+    bring.add_argument("--profile", help="which models (default: as in `imagescope index`)")
+    write = actions.add_parser(
+        "export", help="the vectors of an index as files", description="write vectors to files"
+    )
+    write.add_argument("collection", type=path, metavar="COLLECTION", help="a folder that was indexed")
+    write.add_argument("out", type=path, metavar="DIR", help="a new folder")
+    write.add_argument("--space", default="image", help="which vectors (default: image)")
+    write.add_argument("--format", choices=("npy", "clip-retrieval"), default="npy", help="(default: npy)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Import or export, and say what was done."""
+    from imagescope_agent.errors import BadInput
+    from imagescope_agent.ingest.vectors import export_vectors, import_space, import_vectors
+
+    if args.action == "export":
+        count = export_vectors(args.collection, args.out, space=args.space, form=args.format)
+        print(plain(f"{count} vectors of the space {args.space!r} written to {args.out}"))
+        return 0
+    if args.space is None:
+        if args.embedder is not None:
+            raise BadInput("--embedder is for --space; the main vectors are those of the profile's embedder")
+        done, report = import_vectors(args.collection, args.source, profile=args.profile)
+        print(plain_lines(str(report)))
+    else:
+        done = import_space(args.collection, args.source, args.space, embedder=args.embedder)
+    print(f"{done.used} vectors imported, {done.foreign} of no image here")
+    return 0
