@@ -113,16 +113,8 @@ def gallery(
     if turn is None:
         cards = [_sample(name, picture(name), folder) for name in samples]
         return f'<div class="is-wanted">Some of the pictures</div><div class="is-grid">{"".join(cards)}</div>'
-    if not turn["results"] and turn.get("where"):
-        return (
-            f'<div class="is-empty"><h2>No picture matches</h2><p>{_filter(turn)}</p><p>Remove the filter, '
-            "or say another one.</p></div>"
-        )
     if not turn["results"]:
-        return (
-            '<div class="is-empty"><h2>Nothing is left to show</h2><p>Every picture was rejected. '
-            "Undo the last turn, or begin a new conversation.</p></div>"
-        )
+        return _nothing(turn)
     cards = [
         _card(hit, picture(hit["id"]), hit["id"] in liked, folder=folder, hidden=place >= SHOWN)
         for place, hit in enumerate(turn["results"])
@@ -136,6 +128,16 @@ def gallery(
         f'<div class="is-wanted">{image}<span>Looking for <b>{_text(turn["request"])}</b>{_filter(turn)}</span></div>'
         f'<div class="is-grid">{"".join(cards)}</div><div class="is-more">{more}</div>{told}'
     )
+
+
+def _nothing(turn: Turn) -> str:
+    """What is shown where there is no result: nothing matches the filter, or all was rejected."""
+    if turn.get("where"):
+        head, told = "No picture matches", f"{_filter(turn)}</p><p>Remove the filter, or say another one."
+    else:
+        head = "Nothing is left to show"
+        told = "Every picture was rejected. Undo the last turn, or begin a new conversation."
+    return f'<div class="is-empty"><h2>{head}</h2><p>{told}</p></div>'
 
 
 def _filter(turn: Turn) -> str:

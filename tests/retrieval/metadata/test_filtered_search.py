@@ -39,9 +39,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @given(
-    some.integers(0, 2**32 - 1), some.floats(0, 1), some.integers(1, 310), some.sets(some.integers(0, 299), max_size=9)
+    some.integers(0, 2**32 - 1),
+    some.floats(0, 1),
+    some.integers(1, 310),
+    some.sets(some.integers(0, 299), max_size=9),
 )
-def test_a_filtered_search_is_the_whole_one_restricted(store: Any, seed: int, share: float, k: int, out: set[int]) -> None:
+def test_a_filtered_search_is_the_whole_one_restricted(
+    store: Any, seed: int, share: float, k: int, out: set[int]
+) -> None:
     rng = np.random.default_rng(seed)
     query = [SpaceQuery(space="image", vector=rng.standard_normal(33).astype(np.float32), weight=1.0)]
     allowed = rng.random(300) < share

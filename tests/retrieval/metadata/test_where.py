@@ -37,7 +37,14 @@ def day(text: str) -> int:
     return found[0]
 
 
-DATES = ["2023-12-31T23:59:59", "2024-01-01", "2024-06-15T12:30:00", None, "2025-01-01", "2024-12-31T23:59:59"]
+DATES = [
+    "2023-12-31T23:59:59",
+    "2024-01-01",
+    "2024-06-15T12:30:00",
+    None,
+    "2025-01-01",
+    "2024-12-31T23:59:59",
+]
 TABLE = Table(
     n=column_of("number", [1.0, 2.0, None, -3.5, 2.0, 10.0]),
     t=column_of("text", ["Rome", "rome/old", None, "Málaga", "O'Hare", "100%"]),
@@ -187,7 +194,9 @@ def written(expression: Any, sql: bool) -> str:
     if operator == "missing":
         return f"{name} is {'null' if sql else 'missing'}"
     quoted = f"'{value}'" if isinstance(value, str) else str(value)
-    return f"coalesce({name} {SQL.get(operator, 'like')} {quoted}, 0)" if sql else f"{name} {operator} {quoted}"
+    return (
+        f"coalesce({name} {SQL.get(operator, 'like')} {quoted}, 0)" if sql else f"{name} {operator} {quoted}"
+    )
 
 
 @given(expressions, some.lists(some.tuples(some.sampled_from(NUMBERS), some.sampled_from(TEXTS)), min_size=1))
