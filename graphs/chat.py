@@ -1,7 +1,7 @@
 """Chat-IR: a conversation that keeps what was said, checks only what is new, and asks what would help most.
 
 One run per turn on a thread. Beside ImageScope's calls 1 talker, for folding (2 where images have fields to filter by),
-and 1 reasoner; a question 1 talker to propose, 1 to word each proposal, at most 20 verifier for each. Asking interrupts.
+and 1 reasoner; a question 1 talker to propose, 1 to word each proposal, at most 20 verifier each. Asking interrupts.
 """
 
 from __future__ import annotations
