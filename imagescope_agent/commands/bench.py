@@ -197,6 +197,30 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
             "--seed": _seed("the scenes"),
         },
     ),
+    "filters": Bench(
+        "a filtered search beside the same one without, over made-up vectors: seconds, and whether it is exact",
+        {
+            "--images": _count(1_000_000, "with a vector in each of two spaces"),
+            "--dimension": _count(64, "numbers of a vector"),
+            "-k": _count(20, "results of a search"),
+            "--repeats": _count(5, "queries; the median counts"),
+            "--seed": _seed("vectors and fields"),
+        },
+    ),
+    "indexing": Bench(
+        "indexing without captions beside the bare encoder, and what is found with captions that searches make",
+        {
+            "--profile": _profile("which models"),
+            "--images": _count(1000, "how many are drawn"),
+            "--queries": {
+                "type": natural,
+                "default": 60,
+                "help": "asked of each index, 0: none (default: 60)",
+            },
+            "--repeats": _count(3, "of loop and indexing in turn; the fastest counts"),
+            "--seed": _seed("the drawn scenes"),
+        },
+    ),
     "overhead": Bench(
         "what checkpoints and traces cost a search, side by side with neither",
         {

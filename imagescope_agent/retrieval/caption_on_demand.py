@@ -54,6 +54,8 @@ class CaptionOnDemand:
     async def __call__(self, names: Sequence[str]) -> MadeCaptions:
         """Caption those of these images that have no caption yet; a captioner that fails leaves a note."""
         before = sum(name in self.collection.uncaptioned for name in names)
+        if not before:
+            return MadeCaptions()
         lacking = await asyncio.to_thread(self._from_others, names)
         try:
             made = await self._made(lacking) if lacking else MadeCaptions()

@@ -38,7 +38,9 @@ class IndexReport:
             f"{self.unchanged} unchanged, {self.removed} removed, {len(self.skipped)} skipped"
         ]
         if self.captioned or self.uncaptioned:
-            lines.append(f"{self.captioned} captions added later, {self.uncaptioned} images without one yet")
+            lines.append(
+                f"{self.captioned} captions added later, {self.uncaptioned} pictures without one yet"
+            )
         lines += [f"skipped {item.id!r}: {item.reason}" for item in self.skipped]
         lines += [f"{note['kind']}: {note['detail']}" for note in self.notes]
         return "\n".join(line.replace("\n", "\\n") for line in lines)

@@ -49,23 +49,8 @@ def publish(
     with storing(out):
         try:
             entries = tuple(cache.entries())
-            columns, notes = gather(
-                folder, [entry.id for entry in entries], _of_files(folder, entries, cache)
-            )
-            vectors = {
-                name: _written(out, cache, embedder, backend, entries, name, column)
-                for name, column in ((IMAGE, "image"), (CAPTION, "words"))
-            }
-            content = Manifest(
-                folder=manifest.folder_as_stored(folder, out),
-                embedder=embedder.weights,
-                dimension=embedder.dimension,
-                image_vectors=vectors[IMAGE],
-                caption_vectors=vectors[CAPTION],
-                entries=entries,
-                fields=write_fields(out, columns),
-                **about,
-            )
+            content, notes = _content(folder, out, cache, embedder, backend, entries)
+            content = replace(content, **about)
             spaces, lost = still_valid(out, content, backend)
             manifest.write(out, replace(content, spaces=spaces))
             with suppress(sqlite3.Error):  # a caption that stays there too does no harm
@@ -74,6 +59,34 @@ def publish(
         finally:
             with suppress(OSError, BadInput):  # must not hide the first error
                 tidy(out, about["store"])
+
+
+def _content(
+    folder: Path,
+    out: Path,
+    cache: IndexCache,
+    embedder: Embedder,
+    backend: StoreBackend,
+    entries: tuple[Entry, ...],
+) -> tuple[Manifest, list[NoteDict]]:
+    """The manifest over what is written here, and notes on fields that cannot be used."""
+    columns, notes = gather(folder, [entry.id for entry in entries], _of_files(folder, entries, cache))
+    image, caption = (
+        _written(out, cache, embedder, backend, entries, name, column)
+        for name, column in ((IMAGE, "image"), (CAPTION, "words"))
+    )
+    content = Manifest(
+        folder=manifest.folder_as_stored(folder, out),
+        embedder=embedder.weights,
+        captioner="",
+        dimension=embedder.dimension,
+        image_vectors=image,
+        caption_vectors=caption,
+        entries=entries,
+        skipped=(),
+        fields=write_fields(out, columns),
+    )
+    return content, notes
 
 
 def _written(

@@ -19,6 +19,8 @@ LEFT_OUT = frozenset(
      "$recycle.bin", "recycler", "system volume information", "network trash folder", "temporary items",
      "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r")
 )  # fmt: skip
+#: Files with the user's own fields of the images beside them (see `metadata.own_fields`).
+FIELD_FILES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 LONGEST_PATTERN = 512
 MOST_PATTERNS = 1000  # an index, which may be a stranger's, names some, too
 
@@ -70,9 +72,9 @@ def scan(
 ) -> tuple[list[ImageFile], list[Skipped]]:
     """All files below a folder that may be images, and the skipped ones with reasons; both by id.
 
-    Hidden files and folders (a leading dot), those of LEFT_OUT, what a pattern of `exclude` matches (see `Excluded`)
-    and the folder `ignore` are passed over silently. A link to a file is followed when it stays inside the folder; a
-    link to a folder never is, since what it shows is found in its own place, so there are no loops.
+    Hidden files and folders (a leading dot), those of LEFT_OUT, FIELD_FILES, what a pattern of `exclude` matches (see
+    `Excluded`) and the folder `ignore` are passed over silently. A link to a file is followed when it stays inside the
+    folder; a link to a folder never is, since what it shows is found in its own place, so there are no loops.
 
     Raises:
         BadInput: `folder` is missing or no folder, or an unusable pattern.
@@ -107,6 +109,8 @@ def _walk(root: Path, ignore: Path | None, excluded: Excluded) -> Iterator[Image
             path = Path(entry.path)
             folder = not entry.is_symlink() and entry.is_dir(follow_symlinks=False)
             if entry.name.startswith(".") or entry.name.lower() in LEFT_OUT or path == ignore:
+                continue
+            if entry.name in FIELD_FILES and not folder:
                 continue
             if excluded(path.relative_to(root), folder=folder):
                 continue

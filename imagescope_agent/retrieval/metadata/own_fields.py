@@ -17,11 +17,11 @@ from typing import Any
 from imagescope_agent.common.untrusted import open_file, parse_json
 from imagescope_agent.errors import MissingExtra, shorten
 from imagescope_agent.retrieval.images import ImageProblem, inside
+from imagescope_agent.retrieval.imaging.scanning import FIELD_FILES
 from imagescope_agent.retrieval.metadata.kinds import Kind, Value, kind_of, kind_of_text, normal
 from imagescope_agent.retrieval.metadata.table import LONGEST_NAME, MOST_FIELDS
 
 KEY = "file_name"
-FILES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 LONGEST_LINE = 2**20  # characters
 TOLD = 20  # problems that are told one by one
 
@@ -66,7 +66,7 @@ def read_own_fields(folder: Path, ids: Sequence[str]) -> OwnFields:
     """
     found, known = OwnFields(), {normal(name): name for name in reversed(ids)}
     for parent in sorted({str(PurePosixPath(name).parent) for name in ids} | {"."}):
-        for name in FILES:
+        for name in FIELD_FILES:
             relative = str(PurePosixPath(parent) / name)
             if (folder / relative).is_file():
                 _read_file(folder, relative, known, found)

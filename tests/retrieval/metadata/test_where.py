@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -212,3 +213,11 @@ def test_filters_match_what_sqlite_finds(expression: Any, table: list[tuple[Any,
     mask = mask_of(parse_where(written(expression, sql=False)), columns)
     assert [row for (row,) in found] == mask.nonzero()[0].tolist()
     base.close()
+
+
+def test_the_filters_of_the_documentation_can_be_read() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "filters.md").read_text(encoding="utf-8")
+    language = page.partition("## The language")[2].split("```")[1]
+    lines = language.strip().splitlines()
+    assert len(lines) > 5 and all(parse_where(line) for line in lines)
+    assert where.EXAMPLE in lines
