@@ -16,7 +16,7 @@ from langgraph.runtime import Runtime
 from imagescope_agent.nodes.chat import clarifying_question as clarify
 from imagescope_agent.nodes.chat import deepen_retrieval as deeper
 from imagescope_agent.nodes.chat import dialogue_state as dialogue
-from imagescope_agent.nodes.chat.first_message import UnderstandFirst
+from imagescope_agent.nodes.chat.first_message import UnderstandFirst, picture_alone
 from imagescope_agent.nodes.chat.parse_message import ParseMessage, has_words, is_first
 from imagescope_agent.nodes.chat.read_message import ReadMessage, as_it_was_said, has_act, is_idle
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
@@ -27,7 +27,7 @@ from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import MessageInput, State
 from imagescope_agent.traces.instrument import served
 
-Route = Literal["describe", "understand", "fold", "retrieve", "more", "propose", "answer"]
+Route = Literal["describe", "alike", "understand", "fold", "retrieve", "more", "propose", "answer"]
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
@@ -53,7 +53,8 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     }.items():
         graph.add_node(name, node, retry_policy=RETRY_TRANSIENT)
     for name, plain in {
-        "begin": ParseMessage(images), "more": deeper.show_more, "retrieve": deeper.RetrieveLiked(embedder, images),
+        "begin": ParseMessage(images), "alike": picture_alone,
+        "more": deeper.show_more, "retrieve": deeper.RetrieveLiked(embedder, images),
         "further": deeper.go_further, "choose": clarify.Choose(), "ask": clarify.ask,
         "answer": clarify.AnswerTurn(images),
     }.items():  # fmt: skip
@@ -63,8 +64,8 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     for before, route in (("begin", after_begin), ("read", after_read), ("describe", after_read),
                           ("verify", after_verify), ("answer", after_answer)):  # fmt: skip
         graph.add_conditional_edges(before, route)
-    for path in (("ask", "begin"), ("understand", "retrieve"), ("further", "verify"), ("more", "propose"),
-                 ("fold", "retrieve", "predicates", "verify"),
+    for path in (("ask", "begin"), ("understand", "retrieve"), ("alike", "retrieve"), ("further", "verify"),
+                 ("more", "propose"), ("fold", "retrieve", "predicates", "verify"),
                  ("judge", "propose", "word", "survey", "choose", "answer")):  # fmt: skip
         for before, after in pairwise(path):
             graph.add_edge(before, after)
@@ -78,6 +79,8 @@ def after_begin(state: State) -> Literal["read", Route]:
 
 def after_read(state: State) -> Route:
     """What changes nothing keeps the results; a first message is understood, later ones are folded in."""
+    if is_idle(state) and is_first(state) and state["reference"]:
+        return "alike" if state["reference_caption"] else "describe"
     if is_idle(state) and (state["ranking"] or is_first(state)):
         return "answer" if is_first(state) else "more" if has_act(state, "more") else "propose"
     if not state["reference_caption"]:
