@@ -138,6 +138,25 @@ def test_a_withdrawal_drops_the_fact_that_it_names(world: Any) -> None:
     assert texts(update) == ["a red star"]
 
 
+@pytest.mark.parametrize(
+    ("message", "act"), [("how deep is the ocean", "wish"), ("the car is rather so-so", "correction")]
+)
+def test_a_message_in_which_nothing_is_found_changes_nothing_and_is_told(
+    world: Any, message: str, act: str
+) -> None:
+    update = fold(world, message, act, core="a blue car", enhanced="a blue car")
+    assert "facts" not in update and "intent" not in update
+    assert update["remarks"][0] == f'I did not understand "{message}".'
+    assert update["acts"] == [{"text": message, "act": "unclear"}], (
+        "so that the question comes in other words"
+    )
+
+
+def test_what_stands_and_is_said_again_was_understood(world: Any) -> None:
+    update = fold(world, "a blue car", "wish")
+    assert texts(update) == ["a blue car"] and update["remarks"] == []
+
+
 def test_a_predicate_about_something_else_is_left_out(world: Any) -> None:
     asked = ("Is there a blue car?", "Is there an orange boat?")
     answer = json.dumps({"predicates": [{"question": each, "expected": "Yes"} for each in asked]})
