@@ -92,7 +92,7 @@ def fold(
     state: Any = {
         "query": message, "acts": [{"text": message, "act": act}], "facts": list(facts), "question": question,
         "intent": {"steps": [], **PLAIN}, "reference": None, "reference_caption": "a blank image", "usage": [],
-        "turns": 0, "turn": None, "calls": 0, "remarks": [], "anchor": None,
+        "turns": 0, "turn": None, "calls": 0, "remarks": [], "anchor": None, "request": "a blue car",
     }  # fmt: skip
     node = UpdateDialogueState(world.role("talker", given.model_dump_json()))
     return asyncio.run(node(cast(State, state), cast(Any, SimpleNamespace(context=Settings()))))
