@@ -17,7 +17,7 @@ from imagescope_agent.nodes.chat import clarifying_question as clarify
 from imagescope_agent.nodes.chat import deepen_retrieval as deeper
 from imagescope_agent.nodes.chat import dialogue_state as dialogue
 from imagescope_agent.nodes.chat.filter_message import FilterMessage
-from imagescope_agent.nodes.chat.first_message import UnderstandFirst
+from imagescope_agent.nodes.chat.first_message import UnderstandFirst, picture_alone
 from imagescope_agent.nodes.chat.parse_message import ParseMessage, has_words, is_first
 from imagescope_agent.nodes.chat.read_message import ReadMessage, as_it_was_said, has_act, is_idle
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
@@ -28,17 +28,17 @@ from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import MessageInput, State
 from imagescope_agent.traces.instrument import served
 
-Route = Literal["understand", "fold", "retrieve"]
+Route = Literal["alike", "understand", "fold", "retrieve"]
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query": message, "reference": id, path or None} -> `State` with the answer."""
     images, talker, embedder = services.collection, services.talker, services.embedder
-    describe, read = Describe(services.captioner, images), ReadMessage(services.dialogue_acts)
-    understand = UnderstandFirst(services.reasoner, embedder, images)
-    retrieve = deeper.RetrieveLiked(embedder, images, services.captions)
+    describe, answer = Describe(services.captioner, images), clarify.AnswerTurn(images)
+    read, check = ReadMessage(services.dialogue_acts), dialogue.VerifyNewFacts(services.reasoner)
+    understand, word = UnderstandFirst(services.reasoner, embedder, images), clarify.Word(talker)
     fold, propose = dialogue.UpdateDialogueState(talker, embedder, images), clarify.Propose(talker, images)
-    check, word = dialogue.VerifyNewFacts(services.reasoner), clarify.Word(talker)
+    retrieve = deeper.RetrieveLiked(embedder, images, services.captions)
     graph = StateGraph(State, context_schema=Settings, input_schema=MessageInput)
     for name, node in {
         "read": or_else(read, as_it_was_said, instead="the message as an answer or a wish"),
@@ -55,17 +55,17 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     }.items():
         graph.add_node(name, node, retry_policy=RETRY_TRANSIENT)
     for name, plain in {
-        "begin": ParseMessage(images), "more": deeper.show_more, "retrieve": retrieve, "further": deeper.go_further,
-        "choose": clarify.Choose(), "ask": clarify.ask, "answer": clarify.AnswerTurn(images),
+        "begin": ParseMessage(images), "alike": picture_alone, "more": deeper.show_more, "ask": clarify.ask,
+        "retrieve": retrieve, "further": deeper.go_further, "choose": clarify.Choose(), "answer": answer,
     }.items():  # fmt: skip
         graph.add_node(name, plain)  # type: ignore[call-overload]
     for before, route in (("read", after_read), ("describe", after_describe),
                           ("verify", after_verify), ("answer", after_answer)):  # fmt: skip
         graph.add_conditional_edges(before, route)
-    found, start = ("fold", "filter", "retrieve", "predicates", "verify"), (START, "begin", "read")
+    start, aside = (START, "begin", "read"), (("ask", "begin"), ("understand", "filter"), ("more", "propose"))
+    found = ("fold", "filter", "retrieve", "predicates", "verify")
     answered = ("judge", "propose", "word", "survey", "choose", "answer")
-    aside = (("ask", "begin"), ("understand", "filter"), ("further", "verify"), ("more", "propose"))
-    for path in (start, found, answered, *aside):
+    for path in (start, found, answered, ("alike", "retrieve"), ("further", "verify"), *aside):
         for before, after in pairwise(path):
             graph.add_edge(before, after)
     return graph.compile(checkpointer=checkpointer, name="chat")
@@ -73,14 +73,16 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
 
 def after_read(state: State) -> Literal["more", "propose", "answer", "describe", Route]:
     """What changes nothing keeps the results; a new reference is described."""
-    if is_idle(state) and (state["ranking"] or is_first(state)):
+    if is_idle(state) and ((is_first(state) and not state["reference"]) or state["ranking"]):
         return "answer" if is_first(state) else "more" if has_act(state, "more") else "propose"
     return "describe" if not state["reference_caption"] else after_describe(state)
 
 
 def after_describe(state: State) -> Route:
     """A first message is understood, later ones are folded in; a like or a rejection changes nothing else."""
-    return "retrieve" if not has_words(state) else "understand" if is_first(state) else "fold"
+    if is_first(state):
+        return "alike" if is_idle(state) else "understand"
+    return "fold" if has_words(state) else "retrieve"
 
 
 def after_verify(state: State, runtime: Runtime[Settings]) -> Literal["further", "judge"]:

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # a declaration a l
         )
     for name in ("mini-mllm", "mini-talk", "mini-acts", "mini-edit"):
         _limits(actions.choices[name])
-    for name in ("mini-mllm", "mini-talk", "mini-edit"):
+    for name in ("mini-mllm", "mini-talk", "mini-acts", "mini-edit"):
         _start(actions.choices[name])
     _mllm_arguments(actions.choices["mini-mllm"])
     _composer_arguments(
@@ -71,7 +71,7 @@ def _start(model: argparse.ArgumentParser) -> None:
         "--start",
         type=path,
         metavar="CHECKPOINT",
-        help="go on from a finished checkpoint (default: mini-mllm from nothing, the others from the one that ships)",
+        help="go on from a finished checkpoint (default: mini-mllm, mini-acts from nothing, others from mini-mllm)",
     )
 
 
@@ -236,7 +236,7 @@ def _train_chat(args: argparse.Namespace) -> bool:
     if args.action == "mini-acts":
         steps, peak_lr = args.steps or mini_acts.STEPS, args.rate or mini_acts.PEAK_LR
         return mini_acts.train_mini_acts(
-            args.work, args.out, steps=steps, time_limit=time_limit, peak_lr=peak_lr
+            args.work, args.out, start=args.start, steps=steps, time_limit=time_limit, peak_lr=peak_lr
         )
     if lesson := {"mini-talk": TALK, "mini-edit": EDIT}.get(args.action):
         start, limits = args.start or SHIPPED, {"steps": args.steps, "peak_lr": args.rate}

@@ -121,3 +121,31 @@ def test_a_first_message_that_says_nothing_finds_nothing_and_the_next_one_is_the
         assert turn["results"] and turn["request"] != ""
 
     asyncio.run(hold())
+
+
+@pytest.mark.parametrize("message", ["like this", "one like this, please", "thanks", "blubb"])
+def test_a_picture_beside_idle_words_is_what_is_looked_for(world: Any, message: str) -> None:
+    async def hold() -> None:
+        session = await chats(world).create()
+        turn = await session.say(message, "blue.png")
+        assert turn["results"] and turn["request"] == "like this picture"
+        assert "These are like the picture you sent." in turn["remarks"]
+        assert not any("nothing was changed" in each.lower() for each in turn["remarks"])
+        state = await session.state()
+        assert state["facts"] == [] and state["intent"]["full"] == "a blue square"
+        turn = await session.say("it is red")
+        assert [fact["text"] for fact in (await session.state())["facts"]] == ["it is red"]
+        assert turn["reference"] == "blue.png"
+
+    asyncio.run(hold())
+
+
+def test_like_this_beside_a_picture_means_the_picture_and_no_result(world: Any) -> None:
+    async def hold() -> None:
+        session = await chats(world).create()
+        await session.say("it is red")
+        await session.say("like this, but light", "blue.png")
+        state = await session.state()
+        assert state["liked"] == [] and [fact["text"] for fact in state["facts"]] == ["it is light"]
+
+    asyncio.run(hold())

@@ -92,7 +92,7 @@ def fold(
     state: Any = {
         "query": message, "acts": [{"text": message, "act": act}], "facts": list(facts), "question": question,
         "intent": {"steps": [], **PLAIN}, "reference": None, "reference_caption": "a blank image", "usage": [],
-        "turns": 0, "turn": None, "calls": 0, "remarks": [], "anchor": None,
+        "turns": 0, "turn": None, "calls": 0, "remarks": [], "anchor": None, "request": "a blue car",
     }  # fmt: skip
     node = UpdateDialogueState(world.role("talker", given.model_dump_json()))
     return asyncio.run(node(cast(State, state), cast(Any, SimpleNamespace(context=Settings()))))
@@ -136,6 +136,25 @@ def test_a_withdrawal_drops_the_fact_that_it_names(world: Any) -> None:
     star: Fact = {"type": "Addition", "text": "a red star", "predicates": []}
     update = fold(world, "never mind the car", "withdrawal", facts=(CAR, star), drop=[2], topic="new")
     assert texts(update) == ["a red star"]
+
+
+@pytest.mark.parametrize(
+    ("message", "act"), [("how deep is the ocean", "wish"), ("the car is rather so-so", "correction")]
+)
+def test_a_message_in_which_nothing_is_found_changes_nothing_and_is_told(
+    world: Any, message: str, act: str
+) -> None:
+    update = fold(world, message, act, core="a blue car", enhanced="a blue car")
+    assert "facts" not in update and "intent" not in update
+    assert update["remarks"][0] == f'I did not understand "{message}".'
+    assert update["acts"] == [{"text": message, "act": "unclear"}], (
+        "so that the question comes in other words"
+    )
+
+
+def test_what_stands_and_is_said_again_was_understood(world: Any) -> None:
+    update = fold(world, "a blue car", "wish")
+    assert texts(update) == ["a blue car"] and update["remarks"] == []
 
 
 def test_a_predicate_about_something_else_is_left_out(world: Any) -> None:

@@ -18,6 +18,7 @@ from imagescope_agent.chat import Chats
 from imagescope_agent.lab.scenes.conversations import conversation
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.nodes.chat.grounding import Grounding
+from imagescope_agent.records import sum_by_name
 from imagescope_agent.services import Services, open_services
 from imagescope_agent.settings import Settings
 
@@ -45,7 +46,7 @@ def run(
 
     Returns:
         {"turns", "invented", "lost", "ignored": pending questions passed over, "answered": of these, by nobody, "idle",
-        "changed": of these, "sorts": the same by sort, "failures": the first ones}.
+        "changed": of these, "sorts": the same by sort, "spent": calls and prompt tokens by step, "failures"}.
     """
     rng = Random(f"understanding {seed}")
     talks = (
@@ -65,22 +66,28 @@ async def measure(services: Services, talks: Sequence[Mapping[str, Any]]) -> dic
     chats = Chats(services, InMemorySaver(), Settings(k=10))
     counts: Counter[str] = Counter()
     sorts: dict[str, Counter[str]] = {}
+    spent: list[Mapping[str, Any]] = []
     failures: list[dict[str, Any]] = []
     for talk in talks:
         session = await chats.create()
         for turn in talk["turns"]:
             before = await session.state()
-            await session.say(turn["say"])
+            told = await session.say(turn["say"])
+            spent += told["usage"]
             after = await session.state()
             found = judge(turn, before, after, services)
             counts.update(found)
             sorts.setdefault(turn["sort"], Counter()).update(found)
             if any(found[name] for name in ("invented", "lost", "answered", "changed")):
-                failures.append({**turn, "found": dict(found), **_shown(before, after)})
+                failures.append({**turn, "found": dict(found), **_shown(before, after, told)})
         await chats.delete(session.thread)
     return {
         **{name: counts[name] for name in COUNTED},
         "sorts": {name: dict(found) for name, found in sorts.items()},
+        "spent": {
+            kind: sum_by_name((entry["step"], entry[kind]) for entry in spent if entry["calls"])
+            for kind in ("calls", "prompt_tokens")
+        },
         "failures": failures,
     }
 
@@ -135,7 +142,12 @@ def describe(measurement: Mapping[str, Any]) -> str:
     rows = [*sorted(measurement["sorts"].items()), ("all", measurement)]
     head = f"{'sort of message':28}" + "".join(f"{name:>10}" for name in COUNTED)
     lines = [f"{name[:28]:28}" + "".join(f"{row.get(each, 0):>10}" for each in COUNTED) for name, row in rows]
-    return "\n".join([head, *lines])
+    turns = max(1, measurement["turns"])
+    cost = [
+        f"{step} {calls / turns:.2f} calls, {measurement['spent']['prompt_tokens'][step] / turns:.0f} tokens"
+        for step, calls in measurement["spent"]["calls"].items()
+    ]
+    return "\n".join([head, *lines, f"a turn: {'; '.join(cost)}"])
 
 
 def _standing(state: State) -> tuple[Any, ...]:
@@ -159,12 +171,11 @@ def _grounds(ground: str, text: str, services: Services) -> bool:
     return not missing or grounding.says_the_same(text, missing)
 
 
-def _shown(before: State, after: State) -> dict[str, Any]:
+def _shown(before: State, after: State, told: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "before": [f"{f['type']}: {f['text']}" for f in before.get("facts", [])],
         "after": [f"{f['type']}: {f['text']}" for f in after["facts"]],
         "asked": (before.get("question") or {}).get("text"),
-        "acts": after.get("acts"),
-        "notes": [each["detail"] for each in after["notes"]],
-        "remarks": after.get("remarks"),
+        "notes": [each["detail"] for each in told["notes"]],
+        "remarks": told.get("remarks"),
     }

@@ -37,13 +37,20 @@ CHAT_TEMPLATE = (
 
 
 def train_mini_acts(  # the loop of the training reads as one
-    work: Path, target: Path, *, steps: int = STEPS, time_limit: float | None = None, peak_lr: float = PEAK_LR
+    work: Path,
+    target: Path,
+    *,
+    start: Path | None = None,
+    steps: int = STEPS,
+    time_limit: float | None = None,
+    peak_lr: float = PEAK_LR,
 ) -> bool:
     """Train the classifier; resumes from the checkpoint in the working folder.
 
     Args:
         work: folder of the tokenizer, checkpoints and curve.
         target: folder of the finished model.
+        start: a finished classifier to go on from; None begins from nothing.
         steps: in all.
         time_limit: seconds after which to save a checkpoint and stop.
         peak_lr: of the learning rate.
@@ -52,9 +59,8 @@ def train_mini_acts(  # the loop of the training reads as one
         Whether the last step was reached; the model is written either way.
     """
     folder = work / "acts"
-    tokenizer = _tokenizer(folder)
     torch.manual_seed(0)
-    model = Qwen3ForCausalLM(acts_config(tokenizer))
+    tokenizer, model = _begun(start, folder)
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak_lr, betas=(0.9, 0.98), weight_decay=0.05)
     step = load_checkpoint(folder, {"model": model}, optimizer)
     examples = ActExamples()
@@ -79,6 +85,16 @@ def train_mini_acts(  # the loop of the training reads as one
             break
     save_classifier(model, tokenizer, target)
     return step >= steps
+
+
+def _begun(start: Path | None, folder: Path) -> tuple[PreTrainedTokenizerFast, Qwen3ForCausalLM]:
+    """The tokenizer, with its dropout of merges, and the model before the first step."""
+    if start is None:
+        tokenizer = _tokenizer(folder)
+        return tokenizer, Qwen3ForCausalLM(acts_config(tokenizer))
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(start)
+    tokenizer.backend_tokenizer.model.dropout = DROPOUT
+    return tokenizer, Qwen3ForCausalLM.from_pretrained(start, dtype=torch.float32)
 
 
 def acts_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3Config:

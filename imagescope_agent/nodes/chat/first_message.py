@@ -11,12 +11,15 @@ from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.chat.coverage import with_passed_over
 from imagescope_agent.nodes.chat.grounded_update import described
 from imagescope_agent.nodes.chat.grounding import Grounding, words_of
+from imagescope_agent.nodes.chat.read_message import misunderstood
 from imagescope_agent.nodes.understand import Understand, reference_words
 from imagescope_agent.records import note
 from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import Instruction, Intent, State
+from imagescope_agent.state import Instruction, Intent, State, plain_intent
+
+ALIKE = "like this picture"  # the request where nothing is to be changed
 
 
 class UnderstandFirst(Understand):
@@ -58,3 +61,14 @@ class UnderstandFirst(Understand):
         once = [step for place, step in enumerate(given) if step not in given[:place]]
         held = await with_passed_over(once, query, [], self.embedder, words_of(self.images))
         return [{"type": step.type, "text": step.text} for step in held]
+
+
+async def picture_alone(state: State) -> dict[str, Any]:
+    """The intent of a picture whose message changes nothing in it: its caption; makes no model call."""
+    unclear = [part["text"] for part in state["acts"] if part["act"] == "unclear"]
+    return {
+        "intent": plain_intent(state["reference_caption"]),
+        "request": ALIKE,
+        "query": ALIKE,
+        "remarks": [*map(misunderstood, unclear), "These are like the picture you sent."],
+    }

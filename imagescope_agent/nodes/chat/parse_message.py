@@ -30,6 +30,13 @@ _REST = r"(?:\s*$|\s*[.,;:!]+\s*|\s+(?=but\b|with\b|and\b))(.*)$"
 _LIKE = re.compile(rf"/?(?:i\s+)?like\s+(?:{_NUMBERED}|(?:that|this)(?:\s+one)?){_REST}", re.I | re.S)
 _REJECT = re.compile(rf"/?(?:reject|not)\s+(?:{_NUMBERED}|(?:that|this)(?:\s+one)?){_REST}", re.I | re.S)
 _WHERE = re.compile(r"/where\b[ \t]*([^\n]*)(?:\n(.*))?", re.I | re.S)
+#: A message beside a picture that says nothing but that it is the picture that is meant.
+_SAME = re.compile(
+    r"\W*(?:(?:one|some|something|more|others|pictures?|images?|photos?|just|exactly|the same)\s+)*"
+    r"(?:like|as|similar to)\s+(?:this|that|these|it|the (?:picture|image|photo))"
+    r"(?:\s+(?:one|picture|image|photo))?\W*(?:please\W*)?",
+    re.I,
+)
 _UNSURE = re.compile(r"\W*(?:i\s+)?(?:skip|don'?t\s+know|do\s+not\s+know|no\s+idea|not\s+sure)\W*", re.I)
 _PLAIN = re.compile(r"\W*(?:(yes|yeah|yep|yup|sure)|(no|nope|nah))\W*(?:please\W*)?", re.I)
 
@@ -104,7 +111,11 @@ class ParseMessage:
         liked = [name for name in standing["liked"] if name not in parsed.rejected]
         rejected = [name for name in standing["rejected"] if name not in parsed.liked]
         told = bool(parsed.liked or parsed.rejected or parsed.where is not None)
-        acts = [] if parsed.words or told else [MessagePart(text=message.query, act="skip")]
+        acts: list[MessagePart] = []
+        if message.reference and _SAME.fullmatch(parsed.words):
+            acts = [{"text": parsed.words, "act": "aside"}]
+        elif not (parsed.words or told):
+            acts = [{"text": message.query, "act": "skip"}]
         searched_anew = bool(message.reference or told)
         return {
             **overwrite({**new_turn(), **({} if searched_anew else found_so_far(state))}),
@@ -154,7 +165,12 @@ def check_message(
             is not there or is no image; a filter that cannot be used.
     """
     query, shown = check_query(text), state.get("results", [])
-    parsed = read_message(query, shown) if feedback is None else apply_feedback(feedback, shown)
+    if feedback is not None:
+        parsed = apply_feedback(feedback, shown)
+    elif reference is not None and not query.startswith("/"):
+        parsed = beside_picture(query)
+    else:
+        parsed = read_message(query, shown)
     for each in filter(None, (where, parsed.where)):
         collection.matching(each)
     found = check_reference(reference, collection)
@@ -212,6 +228,13 @@ def read_message(text: str, shown: list[ResultDict]) -> ParsedMessage:
             f"there is no command {shorten(text, 40)!r}; there is /like N, /reject N and /where FILTER"
         )
     return ParsedMessage(words="" if _UNSURE.fullmatch(text) else text, liked=[], rejected=[])
+
+
+def beside_picture(text: str) -> ParsedMessage:
+    """The words beside a picture: "like this" is about the picture, and so is the rest of "like this, but ..."."""
+    match = _LIKE.fullmatch(text)
+    words = (_rest(match[2]) or text) if match and match[1] is None else text
+    return ParsedMessage(words=words, liked=[], rejected=[])
 
 
 def plain_answer(text: str) -> str | None:

@@ -102,7 +102,7 @@ def remarks(acts: Sequence[MessagePart]) -> list[str]:
     """What is said about the parts that change nothing."""
     found = {part["act"] for part in acts}
     unclear = [part["text"] for part in acts if part["act"] == "unclear"]
-    said = [f'I did not understand "{shorten(text, 60)}".' for text in unclear]
+    said = [*map(misunderstood, unclear)]
     if found <= {"unclear"} and unclear:
         said.append(
             "Nothing was changed. Say in other words what the picture shows, or what it must not show."
@@ -110,6 +110,11 @@ def remarks(acts: Sequence[MessagePart]) -> list[str]:
     elif not found & SAYING:
         said += [_IDLE[act] for act in ("aside", "skip") if act in found and "more" not in found]
     return said
+
+
+def misunderstood(text: str) -> str:
+    """What is said about a part that was not understood."""
+    return f'I did not understand "{shorten(text, 60)}".'
 
 
 def as_it_was_said(state: State) -> dict[str, Any]:

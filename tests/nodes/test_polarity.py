@@ -1,0 +1,43 @@
+"""What a message excludes is told by the words before and after the thing, in the same clause."""
+
+from __future__ import annotations
+
+import pytest
+
+from imagescope_agent.nodes.chat.polarity import is_negated
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "without a lantern",
+        "keep any lantern out of it",
+        "I can't stand lanterns",
+        "I cannot have lanterns there",
+        "lanterns? none at all",
+        "lanterns must disappear",
+        "lanterns are forbidden",
+        "nowhere a lantern",
+        "a wagon, but leave the lanterns out",
+        "the lantern is out",
+    ],
+)
+def test_what_must_not_be_there_is_excluded(message: str) -> None:
+    assert is_negated("a lantern", message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "do not forget the lantern",
+        "no idea, but a lantern",
+        "not only a lantern",
+        "I'd like lanterns, no wagons",
+        "lanterns are out at sea",
+        "without doubt a lantern",
+        "no wagon but a lantern",
+        "a lantern must stay",
+    ],
+)
+def test_a_negation_of_something_else_excludes_nothing(message: str) -> None:
+    assert not is_negated("a lantern", message)
