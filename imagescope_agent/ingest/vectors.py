@@ -26,8 +26,9 @@ from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.embedders import open_embedder
 from imagescope_agent.retrieval.images import digest, load
-from imagescope_agent.retrieval.index_cache import Content, IndexCache
+from imagescope_agent.retrieval.index_cache import IndexCache
 from imagescope_agent.retrieval.index_report import IndexReport
+from imagescope_agent.retrieval.index_rows import Content
 from imagescope_agent.retrieval.indexer import find_images
 from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Entry
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Embedder, Space
