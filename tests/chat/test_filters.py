@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from imagescope_agent.chat import Chats, html, open_chats
+from imagescope_agent.chat import Chats, open_chats
+from imagescope_agent.chat.web import html
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.collection import FolderCollection
 from tests.chat.talk import talking, think

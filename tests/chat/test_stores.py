@@ -111,7 +111,7 @@ def test_a_branch_has_the_turns_that_it_names_or_is_not_begun(world: Any, store:
                 await session.undo()  # between the look at the conversation and the copy
                 return await copy(*given)
 
-            turns.copy = late  # type: ignore[method-assign]
+            turns.copy = late  # type: ignore[method-assign, assignment]
             with pytest.raises(BadInput, match="taken back"):
                 await session.branch(1, thread="other")
             return [row["thread"] for row in await chats.list()]
