@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 
 from imagescope_agent.chat.migrations import is_current
-from imagescope_agent.chat.storage.turns import Conversation
+from imagescope_agent.chat.storage.tables import Conversation
 from imagescope_agent.chat.store import ConversationStore
 from imagescope_agent.chat.turn_runner import Progress, TurnRunner, run_config
 from imagescope_agent.errors import BadInput, ImageScopeError

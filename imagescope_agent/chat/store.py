@@ -19,7 +19,8 @@ from imagescope_agent.chat.locks import database_lock, file_lock
 from imagescope_agent.chat.migrations import is_current, migrate
 from imagescope_agent.chat.storage.database import database_of, is_storage_error
 from imagescope_agent.chat.storage.older import Older
-from imagescope_agent.chat.storage.turns import TABLES, Conversation, TurnTable
+from imagescope_agent.chat.storage.tables import TABLES, Conversation
+from imagescope_agent.chat.storage.turns import TurnTable
 from imagescope_agent.common.redact import redact
 from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput

@@ -13,7 +13,7 @@ from langgraph.types import StateSnapshot
 from imagescope_agent.chat.storage.database import is_storage_error
 from imagescope_agent.chat.storage.kept import found_verdicts, kept_state
 from imagescope_agent.chat.storage.older import AT_REST
-from imagescope_agent.chat.storage.turns import Conversation
+from imagescope_agent.chat.storage.tables import Conversation
 from imagescope_agent.chat.store import GRAPH, ConversationStore
 from imagescope_agent.errors import (
     BackendUnavailable,

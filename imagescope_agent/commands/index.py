@@ -17,7 +17,7 @@ SOURCES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".txt")
 CAPTIONS = ("all", "lazy", "none")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:  # over forty lines for one call an option
     """Declare the arguments."""
     parser.add_argument(
         "folder",

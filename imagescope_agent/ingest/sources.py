@@ -48,7 +48,9 @@ class FetchReport:
         return "\n".join([head, *(f"left out {item.id!r}: {item.reason}" for item in self.skipped)])
 
 
-def fetch(source: str, folder: Path, limits: Limits | None = None) -> FetchReport:
+def fetch(  # over forty lines for its docstring
+    source: str, folder: Path, limits: Limits | None = None
+) -> FetchReport:
     """Bring a folder up to date with a source.
 
     Args:

@@ -168,11 +168,10 @@ class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
         return self._engine if self._engine is not None else await asyncio.to_thread(self.engine)
 
     def _job(self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]) -> Job:
-        limit = options.get("max_tokens") or self.max_tokens
         return Job(
             messages=messages,
             caller=CALLER.get() or object(),
-            max_tokens=int(limit),
+            max_tokens=int(options.get("max_tokens") or self.max_tokens),
             schema=_schema(options.get("response_format")),
             stop=tuple(stop or ()),
         )
@@ -280,9 +279,7 @@ def _choice(outputs: Sequence[ScoreOutput | BaseException], choices: int, second
     )
 
 
-def _put_threadsafe(
-    loop: asyncio.AbstractEventLoop, pieces: asyncio.Queue[str | None], piece: str | None
-) -> None:
+def _put_threadsafe(loop: asyncio.AbstractEventLoop, pieces: asyncio.Queue[Any], piece: str | None) -> None:
     if not loop.is_closed():  # the caller may be gone
         loop.call_soon_threadsafe(pieces.put_nowait, piece)
 

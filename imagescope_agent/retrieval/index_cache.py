@@ -2,8 +2,7 @@
 
 `contents` maps the sha256 of a file to its caption (null until the captioner is asked) and vectors, `fields` to what
 the file says of itself, `files` a file to its sha256 and its stamp (size and times): a file that was moved, copied or
-touched needs no model. Readers of a collection do not open it (see manifest.py). It is locked while open: one indexer
-at a time.
+touched needs no model. Readers of a collection do not open it (see manifest.py). An open one is locked: one indexer.
 """
 
 from __future__ import annotations
@@ -33,6 +32,7 @@ from imagescope_agent.retrieval.manifest import MANIFEST, Entry, require_ours
 from imagescope_agent.retrieval.vectors import Vectors
 
 JOURNAL = "journal.sqlite"
+_VECTORS = {"image": "image", "words": "words"}  # columns
 _CHUNK = 1024
 
 
@@ -198,7 +198,7 @@ class IndexCache:
 
     def record_fields(self, fields: Mapping[str, Mapping[str, Any]]) -> None:
         """Keep what files say of themselves, by content, in one transaction."""
-        rows = [(key, json.dumps(value)) for key, value in fields.items()]
+        rows = ((key, json.dumps(value)) for key, value in fields.items())
         with storing(self._out), self._transaction():
             self._db.executemany("INSERT OR REPLACE INTO fields VALUES (?, ?)", rows)
 
@@ -211,11 +211,10 @@ class IndexCache:
 
     def vectors(self, column: str, ids: Sequence[str] = ()) -> Iterator[Vectors]:
         """Vectors of all files, or of some hundred, by id, in chunks of (n, d); `column` is "image" or "words"."""
-        column = {"image": "image", "words": "words"}[column]
         some = f"WHERE id IN ({', '.join('?' * len(ids))})" if ids else ""
         with storing(self._out):
-            query = f"SELECT {column} FROM files JOIN contents USING (key) {some} ORDER BY id"
-            rows = self._db.execute(query, list(ids))
+            query = f"SELECT {_VECTORS[column]} FROM files JOIN contents USING (key) {some} ORDER BY id"
+            rows = self._db.execute(query, ids)
             while chunk := rows.fetchmany(_CHUNK):
                 try:
                     yield np.stack([np.frombuffer(blob, dtype=np.float32) for (blob,) in chunk])

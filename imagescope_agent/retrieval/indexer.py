@@ -81,20 +81,17 @@ async def build(  # over forty lines for its arguments
         BackendUnavailable: a model failed; what was finished is kept.
     """
     started = time.monotonic()
-    patterns = (
-        manifest.patterns_of(folder, out) if exclude is None else tuple(p for p in exclude if p.strip())
-    )
+    patterns = tuple(filter(str.strip, manifest.patterns_of(folder, out) if exclude is None else exclude))
     found, skipped = find_images(folder, out, only, patterns)
     out, backend = out if out is not None else folder / manifest.FOLDER_INDEX, open_store(store)
     if out.absolute().is_relative_to(folder.absolute()):  # else the user chose the place
         manifest.require_no_way_out(out, folder)
-    captions = captioning.captions_wanted(out, captions)
     manifest.folder_as_stored(folder, out)  # a name that cannot be kept is told before any model is asked
     hidden = None if progress is None else not progress
     with IndexCache(out) as cache, tqdm(total=len(found), unit="image", disable=hidden) as bar:
         index_run = _IndexRun(
             *(folder, out, cache, embedder, captioner, captioner_weights, profile, store, backend),
-            *(prompt, batch, bar, skipped, patterns, captions),
+            *(prompt, batch, bar, skipped, patterns, captioning.captions_wanted(out, captions)),
         )
         await index_run.process(found)
         index_run.publish()

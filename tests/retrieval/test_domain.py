@@ -118,7 +118,9 @@ def test_a_foreign_folder_is_told_at_once_and_in_the_report(
     monkeypatch.setattr("imagescope_agent.retrieval.domain.SAMPLE", 10)
     role = Role("captioner", Scripted(lambda asked: "a boat"))
     report = asyncio.run(
-        build(pictures(40), None, cast(Any, Boats()), role, "?", captioner_weights="x", batch=16, progress=shown)
+        build(
+            pictures(40), None, cast(Any, Boats()), role, "?", captioner_weights="x", batch=16, progress=shown
+        )
     )
     assert [each["kind"] for each in report.notes] == ["outside"]
     assert looked_at == ([16, 10] if shown else [10])

@@ -15,7 +15,8 @@ from langgraph.types import StateSnapshot
 
 from imagescope_agent.chat.migrations import migrate
 from imagescope_agent.chat.storage.kept import check_turn, found_verdicts, kept_state
-from imagescope_agent.chat.storage.turns import Conversation, TurnTable
+from imagescope_agent.chat.storage.tables import Conversation
+from imagescope_agent.chat.storage.turns import TurnTable
 from imagescope_agent.records import sum_usage
 from imagescope_agent.state import Turn, Verdicts
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,43 +22,15 @@ from imagescope_agent.chat.storage.kept import (
     unpack,
     without_turn,
 )
+from imagescope_agent.chat.storage.tables import TABLES, Conversation
 from imagescope_agent.errors import BadInput
 from imagescope_agent.records import NoteDict
 from imagescope_agent.state import Turn, Verdicts, merge_verdicts, new_conversation
 
-TABLES = (
-    """create table if not exists imagescope_conversations (
-    thread text primary key, used bigint not null, turns bigint not null, about text not null,
-    pending text, notes text)""",
-    "create index if not exists imagescope_conversations_used on imagescope_conversations (used)",
-    """create table if not exists imagescope_turns (
-    thread text not null, number bigint not null, turn blob not null, kept blob, verdicts blob,
-    primary key (thread, number))""",
-)
 REMEMBERED = 64  # turns whose verdicts the next turn knows; what is older is asked again where it matters
 REACH = 1000  # turns that undo and branches reach back
 REACH_BYTES = 16 * 2**20  # of what the turns after these need, by conversation
 MOST_NOTES = 10  # that wait for the next turn
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conversation:
-    """A row of the table of conversations.
-
-    Attributes:
-        thread: its thread_id.
-        turns: how many are finished.
-        about: "profile", "first" and "last" message, "at" (when it was last used, ISO 8601), and "parent" with the
-            "thread" and "turn" that it was branched from, or None.
-        pending: the message whose turn has not ended, as the graph is given it, and the "settings" of that turn.
-        notes: on messages that were given up since the last turn.
-    """
-
-    thread: str
-    turns: int
-    about: dict[str, Any]
-    pending: dict[str, Any] | None
-    notes: list[NoteDict]
 
 
 class TurnTable:

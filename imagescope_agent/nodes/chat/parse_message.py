@@ -111,15 +111,10 @@ class ParseMessage:
         liked = [name for name in standing["liked"] if name not in parsed.rejected]
         rejected = [name for name in standing["rejected"] if name not in parsed.liked]
         told = bool(parsed.liked or parsed.rejected or parsed.where is not None)
-        acts: list[MessagePart] = []
-        if message.reference and _SAME.fullmatch(parsed.words):
-            acts = [{"text": parsed.words, "act": "aside"}]
-        elif not (parsed.words or told):
-            acts = [{"text": message.query, "act": "skip"}]
         searched_anew = bool(message.reference or told)
         return {
             **overwrite({**new_turn(), **({} if searched_anew else found_so_far(state))}),
-            "acts": acts,
+            "acts": known_acts(message, told=told),
             **{name: standing[name] for name in KEPT},
             "feedback": None,
             "message": message.query,
@@ -133,6 +128,13 @@ class ParseMessage:
             "liked": list(dict.fromkeys([*liked, *parsed.liked])),
             "rejected": list(dict.fromkeys([*rejected, *parsed.rejected])),
         }
+
+
+def known_acts(message: CheckedMessage, *, told: bool) -> list[MessagePart]:
+    """The acts of a message that no model must read: "like this" beside a picture, and one without words."""
+    if message.reference and _SAME.fullmatch(message.parsed.words):
+        return [{"text": message.parsed.words, "act": "aside"}]
+    return [] if message.parsed.words or told else [{"text": message.query, "act": "skip"}]
 
 
 def found_so_far(state: State) -> dict[str, Any]:
