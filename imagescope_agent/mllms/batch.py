@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 _Value = TypeVar("_Value")
 
-#: The batch of requests that the current task belongs to; the engine's queue takes callers in turn.
+#: The search or, outside of one, the batch of requests that the current task belongs to; the engine serves callers in
+#: turn.
 CALLER: ContextVar[object | None] = ContextVar("imagescope_caller", default=None)
 
 
@@ -27,8 +28,8 @@ async def together(coroutines: Iterable[Coroutine[Any, Any, _Value]]) -> list[_V
 
 @contextmanager
 def one_caller() -> Iterator[None]:
-    """Requests made inside have the same `CALLER`."""
-    token = CALLER.set(object())
+    """Requests made inside have the same `CALLER`, that of around where there is one."""
+    token = CALLER.set(CALLER.get() or object())
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from langchain_core.runnables import RunnableConfig
 
 from imagescope_agent.judges import OWN_JUDGE
+from imagescope_agent.mllms.batch import one_caller
 from imagescope_agent.settings import Settings
 
 #: Called with the name of each step and what it changed in the state, when it is done.
@@ -29,7 +30,21 @@ async def streamed(
     progress: Progress | None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Run a graph to its end and return its state; tells each step as it ends."""
+    """Run a graph to its end and return its state; tells each step as it ends.
+
+    All its requests are one caller's, so that a run that asks much gets no larger share of a model than others.
+    """
+    with one_caller():
+        return await _streamed(graph, query, config, progress, **options)
+
+
+async def _streamed(
+    graph: Any,
+    query: dict[str, Any] | None,
+    config: RunnableConfig,
+    progress: Progress | None,
+    **options: Any,
+) -> dict[str, Any]:
     state: dict[str, Any] = {}
     if progress is None:
         async for values in graph.astream(query, config, stream_mode="values", **options):

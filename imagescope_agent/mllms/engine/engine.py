@@ -24,6 +24,7 @@ from imagescope_agent.mllms.engine.cache.encoder_disk_cache import EncoderDiskCa
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint, open_checkpoint
 from imagescope_agent.mllms.engine.config import EngineConfig, ModelConfig
 from imagescope_agent.mllms.engine.conversation import Conversation, MessageParser
+from imagescope_agent.mllms.engine.fair_shares import FairShares
 from imagescope_agent.mllms.engine.families import FAMILIES
 from imagescope_agent.mllms.engine.families.base import FamilyAdapter
 from imagescope_agent.mllms.engine.model_runner import ModelRunner
@@ -109,17 +110,21 @@ class Engine:
         self._thread.join(timeout=10)
 
     def _loop(self) -> None:
-        backend, queue = self.backend, self._queue
+        backend, queue, shares = self.backend, self._queue, FairShares()
         with torch.inference_mode():
             while self._wait():
                 for task in queue.take_tasks():
                     self._run(task)
-                if jobs := queue.take_to_score(backend.score_slots):
-                    self._guard(self._score, jobs)
                 if jobs := queue.take_to_generate(backend.free_slots):
                     self._guard(self._admit, jobs)
-                if backend.running:
-                    self._guard(self._step, backend.running)
+                work = shares.next(scoring=queue.to_score, decoding=bool(backend.running))
+                start, jobs = time.perf_counter(), backend.running
+                if work == "score":
+                    self._guard(self._score, jobs := queue.take_to_score(backend.score_slots))
+                elif work == "decode":
+                    self._guard(self._step, jobs)
+                if work is not None:
+                    shares.spent(work, time.perf_counter() - start, len({job.caller for job in jobs}))
         left: list[ControlTask | Job] = [
             *queue.take_tasks(),
             *queue.take_to_score(10**9),

@@ -130,6 +130,11 @@ class RequestQueue:
     def __bool__(self) -> bool:
         return bool(self._to_score or self._to_generate or self._tasks)
 
+    @property
+    def to_score(self) -> bool:
+        """Whether jobs wait that ask for label probabilities."""
+        return bool(self._to_score)
+
     def take_tasks(self) -> list[ControlTask]:
         """All waiting control tasks that were not cancelled."""
         with self.changed:

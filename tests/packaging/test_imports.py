@@ -1,0 +1,73 @@
+"""What asks no chat model imports nothing that chat models need."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+SCRIPT = """
+import json, sys
+from imagescope_agent.cli import main
+try:
+    code = main(sys.argv[1:])
+except SystemExit as ended:
+    code = ended.code
+print(json.dumps([code, sorted({name.split(".")[0] for name in sys.modules})]), file=sys.stderr)
+"""
+
+
+def imported(*arguments: str) -> set[str]:
+    """The packages that a command has imported when it is done."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, names = json.loads(done.stderr.splitlines()[-1])
+    assert code == 0, done.stderr
+    return set(names)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("pictures")
+    for number, colour in enumerate(("red", "green", "blue")):
+        Image.new("RGB", (64, 64), colour).save(place / f"{number}.png")
+    assert "transformers" in imported("index", str(place), "--profile", "mini")  # it captions
+    return place
+
+
+def test_help_imports_no_model() -> None:
+    assert not imported("--help") & {"torch", "transformers", "open_clip", "langgraph", "faiss"}
+
+
+def test_a_search_without_a_chat_model_imports_no_transformers(folder: Path) -> None:
+    names = imported("search", str(folder), "a red square", "--graph", "retrieve")
+    assert "open_clip" in names and "transformers" not in names
+
+
+def test_an_index_that_finds_nothing_new_opens_no_model(folder: Path) -> None:
+    assert not imported("index", str(folder)) & {"transformers", "open_clip"}
+
+
+def test_a_text_tower_of_hugging_face_is_there_when_it_is_needed_later() -> None:
+    script = """
+from imagescope_agent.retrieval.embedders.open_clip_import import import_open_clip
+import sys
+lean = import_open_clip(transformers=False)
+assert lean.hf_model.transformers is None and "transformers" not in sys.modules
+whole = import_open_clip(transformers=True)
+assert whole is lean and whole.hf_model.transformers is sys.modules["transformers"]
+assert whole.model.HFTextEncoder is whole.hf_model.HFTextEncoder
+import_open_clip(transformers=False)
+import transformers
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
