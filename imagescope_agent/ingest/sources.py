@@ -48,7 +48,9 @@ class FetchReport:
         return "\n".join([head, *(f"left out {item.id!r}: {item.reason}" for item in self.skipped)])
 
 
-def fetch(source: str, folder: Path, limits: Limits | None = None) -> FetchReport:
+def fetch(  # a third of it tells arguments and errors
+    source: str, folder: Path, limits: Limits | None = None
+) -> FetchReport:
     """Bring a folder up to date with a source.
 
     Args:
@@ -84,7 +86,7 @@ def fetch(source: str, folder: Path, limits: Limits | None = None) -> FetchRepor
                     skipped.append(Skipped(id=name, reason=reason))
                 else:
                     fetched[name] = wanted[name].version
-        finally:
+        finally:  # what is there is known to the next run
             _keep_state(folder, source, {**known, **fetched})
     gone = known.keys() - wanted.keys()
     for name in gone:
