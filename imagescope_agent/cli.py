@@ -25,8 +25,8 @@ from imagescope_agent.errors import BadInput, ImageScopeError
 COMMANDS = {  # name: (module, help), in the order of the help
     "demo": ("demo", "draw a collection, index it, search it, and write a page with pictures"),
     "index": ("index", "index a folder of images: recursive, resumable, incremental"),
-    "add": ("files", "index single files of an indexed folder"),
-    "remove": ("files", "take files out of an index; the pictures stay"),
+    "add": ("add", "index single files of an indexed folder"),
+    "remove": ("remove", "take files out of an index; the pictures stay"),
     "vectors": ("vectors", "bring vectors that exist into an index, or write those of an index to files"),
     "search": ("search", "rank the images of an indexed folder for a text, or a text and an image"),
     "chat": ("chat", "look for an image in a conversation, one turn a line; nothing that was said is lost"),

@@ -26,15 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # over forty lines 
         help="images, at any depth; or an address (https://, s3://, ...), an archive (zip, tar), or a .txt of "
         "addresses, whose pictures are fetched first (extra `remote`)",
     )
-    parser.add_argument(
-        "--into",
-        type=path,
-        metavar="DIR",
-        help="where fetched pictures go (default: a folder here, named as the source)",
-    )
-    parser.add_argument(
-        "--most-gb", type=positive, default=100, help="fetch at most so much in all (default: 100)"
-    )
+    _add_source_arguments(parser)
     parser.add_argument(
         "--profile",
         help="which models: a name of `imagescope profiles` or your own .toml file (default: the ones that made the "
@@ -91,6 +83,18 @@ def run(args: argparse.Namespace) -> int:
         return _watch(args, index)
     index()
     return 0
+
+
+def _add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--into",
+        type=path,
+        metavar="DIR",
+        help="where fetched pictures go (default: a folder here, named as the source)",
+    )
+    parser.add_argument(
+        "--most-gb", type=positive, default=100, help="fetch at most so much in all (default: 100)"
+    )
 
 
 def _folder_or_source(text: str) -> Path | str:

@@ -48,7 +48,7 @@ class FetchReport:
         return "\n".join([head, *(f"left out {item.id!r}: {item.reason}" for item in self.skipped)])
 
 
-def fetch(  # over forty lines for its docstring
+def fetch(  # a third of it tells arguments and errors
     source: str, folder: Path, limits: Limits | None = None
 ) -> FetchReport:
     """Bring a folder up to date with a source.
@@ -86,7 +86,7 @@ def fetch(  # over forty lines for its docstring
                     skipped.append(Skipped(id=name, reason=reason))
                 else:
                     fetched[name] = wanted[name].version
-        finally:
+        finally:  # what is there is known to the next run
             _keep_state(folder, source, {**known, **fetched})
     gone = known.keys() - wanted.keys()
     for name in gone:

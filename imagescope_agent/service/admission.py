@@ -12,7 +12,6 @@ from starlette.requests import Request
 from imagescope_agent.errors import ImageScopeError
 
 RETRY_AFTER = 2  # seconds, told to a client that finds the queue full
-POLL = 0.1  # seconds between two looks whether the client is still there
 
 _Value = TypeVar("_Value")
 
@@ -105,5 +104,6 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, _Value]) -
 
 
 async def _gone(request: Request) -> None:
-    while not await request.is_disconnected():
-        await asyncio.sleep(POLL)
+    """Return when the client hangs up; the body of the request was read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -41,7 +41,7 @@ LOCAL = ["127.0.0.1", "localhost", "[::1]"]
 BODY = 32 * 2**20  # bytes of a request
 
 
-def create_app(  # over forty lines for its docstring
+def create_app(  # half of it tells arguments
     served: Sequence[ServedCollection],
     *,
     host: str = HOST,

@@ -28,9 +28,10 @@ async def reload(service: Service, name: str) -> None:
         return
     try:
         newer = await asyncio.to_thread(served.reopened)
-    except (ImageScopeError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 (whatever is wrong with the newer index, the one in use serves on)
         # not tried again before it changes again
-        served.stamp, served.problem = stamp, f"the index of before is served: {error}"
+        why = str(error) if isinstance(error, ImageScopeError | OSError) else type(error).__name__
+        served.stamp, served.problem = stamp, f"the index of before is served: {why}"
         service.metrics.reloaded("failed")
         return
     if served.chats is not None:

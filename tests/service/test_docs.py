@@ -12,8 +12,13 @@ import pytest
 
 from tests.service.conftest import Serving
 
-PAGE = Path(__file__).parents[2] / "docs" / "service.md"
-LINES = re.findall(r"^curl .*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "service.md"]
+LINES = [
+    line
+    for page in PAGES
+    for line in re.findall(r"^curl .*$", page.read_text(encoding="utf-8"), re.MULTILINE)
+]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

@@ -1,4 +1,4 @@
-"""One query, one ranking: from Python, the command line, HTTP, MCP, LangChain and the client."""
+"""One query, one ranking: from Python, the command line, HTTP, MCP, LangChain, the client, and the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from imagescope_agent.api import ImageScope
+from imagescope_agent.chat import open_chats
 from imagescope_agent.client import AsyncClient, Client
+from imagescope_agent.services import open_services
 from tests.service.conftest import Serving
 
 QUERIES: list[tuple[str, str | None]] = [("a red car", None), ("the same, but at night", "000003.png")]
@@ -99,3 +101,59 @@ def test_every_way_gives_the_same_ranking(
 ) -> None:
     found = way(serving, text, image)
     assert len(found) == K and found == python(serving, text, image)
+
+
+def said_in_python(serving: Serving, text: str, image: str | None) -> list[str]:
+    async def story() -> list[str]:
+        async with open_chats(open_services("mini", serving.folder)) as chats:
+            return [hit["id"] for hit in (await (await chats.create()).say(text, image))["results"]]
+
+    return asyncio.run(story())
+
+
+def said_over_http(serving: Serving, text: str, image: str | None) -> list[str]:
+    with Client(serving.address) as client:
+        thread = client.create_thread()["thread"]
+        return [hit["id"] for hit in client.say(thread, text, image)["results"]]
+
+
+def said_in_a_stream(serving: Serving, text: str, image: str | None) -> list[str]:
+    with Client(serving.address) as client:
+        *_, (_, turn) = client.say_stream(client.create_thread()["thread"], text, image)
+    return [hit["id"] for hit in turn["results"]]
+
+
+def said_on_the_command_line(serving: Serving, text: str, image: str | None) -> list[str]:
+    command = [sys.executable, "-m", "imagescope_agent.cli", "chat", str(serving.folder), "--json"]
+    lines = f"/image {image}\n{text}\n" if image else f"{text}\n"
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, check=True)
+    return [hit["id"] for hit in json.loads(done.stdout.strip().splitlines()[-1])["results"]]
+
+
+def said_on_the_page(serving: Serving, text: str, image: str | None) -> list[str]:
+    pytest.importorskip("gradio", reason="pip install 'imagescope-agent[ui]'")
+    from imagescope_agent.chat.page import Page
+
+    async def story() -> list[str]:
+        async with open_chats(open_services("mini", serving.folder)) as chats:
+            page = Page(chats)
+            page.blocks()
+            nobody: Any = None  # who asks is of no importance where all conversations are shown
+            async for _ in page.said({"text": text}, None, image or "", nobody):
+                pass
+            newest = (await chats.list())[0]["thread"]
+            return [hit["id"] for hit in (await (await chats.open(newest)).turns())[-1]["results"]]
+
+    return asyncio.run(story())
+
+
+TALKS = [said_over_http, said_in_a_stream, said_on_the_command_line, said_on_the_page]
+
+
+@pytest.mark.parametrize("way", TALKS)
+@pytest.mark.parametrize(("text", "image"), QUERIES)
+def test_a_turn_is_the_same_wherever_it_is_said(
+    serving: Serving, way: Callable[[Serving, str, str | None], list[str]], text: str, image: str | None
+) -> None:
+    found = way(serving, text, image)
+    assert found and found == said_in_python(serving, text, image)

@@ -170,15 +170,6 @@ class TurnTable:
         known |= {"results": turn["results"], "turns": number, "turn": last}
         return check_state({**known, "verdicts": verdicts})
 
-    async def reachable(self, thread: str, number: int) -> bool:
-        """Whether a conversation can go on from after this turn."""
-        rows = await self.database.fetch(
-            "select 1 from imagescope_turns where thread = ? and number = ? and kept is not null",
-            thread,
-            number,
-        )
-        return number == 0 or bool(rows)
-
     async def replace(self, thread: str, number: int, kept: Mapping[str, Any]) -> None:
         """Write what the turn after this one needs anew: it was migrated."""
         async with self.database.transaction() as execute:

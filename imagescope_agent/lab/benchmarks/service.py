@@ -36,7 +36,7 @@ LOOKS = 10  # looks at the memory
 QUERY = "a red car"
 
 
-def run(  # over forty lines for its docstring
+def run(  # half of it tells arguments and result
     *,
     images: int = 100,
     searches: int = 30,
