@@ -34,8 +34,9 @@ def run(
 
     Returns:
         {"bench", "machine", "images", "queries", "seconds", "cpu_seconds": {"loop", "index"}, "speed": of the loop's by
-        processor time, which others on the machine do not change, "captions": how many the searches made, "recall": {"none", "first", "again", "reindexed", "all"}: R@1 of `adaptive` without
-        captions, while searches make them, asked again, after indexing again, and with all}.
+        processor time, which others on the machine do not change, "captions": how many the searches made, "recall":
+        {"none", "first", "again", "reindexed", "all"}: R@1 of `adaptive` without captions, while searches make them,
+        asked again, after indexing again, and with all}.
 
     Raises:
         BackendUnavailable: a model cannot be loaded.
@@ -120,7 +121,7 @@ def describe(made: Mapping[str, Any]) -> str:
     """The measurement as text."""
     seconds, cpu = made["seconds"], made["cpu_seconds"]
     lines = [
-        f"{made['images']} drawn pictures: read and embedded in {cpu['loop']} s of the processor ({seconds['loop']} s), "
+        f"{made['images']} drawn pictures: read and embedded in {cpu['loop']} s of CPU time ({seconds['loop']} s), "
         f"indexed without captions in {cpu['index']} s ({seconds['index']} s): {made['speed']:.1%} of the loop's speed",
     ]
     if recall := made.get("recall"):
