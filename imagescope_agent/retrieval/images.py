@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from imagescope_agent.retrieval.imaging.scanning import ImageFile, Skipped, scan
 
 __all__ = [
     "FORMATS", "MAX_PIXELS", "MAX_SIDE", "ImageFile", "ImageProblem", "LoadedImage", "Skipped", "digest", "inside",
-    "load", "open_image", "scan", "stamp",
+    "load", "load_new", "open_image", "scan", "stamp",
 ]  # fmt: skip
 
 MAX_SIDE = 1024  # as models are shown it; the original is released at once
@@ -65,13 +66,22 @@ def load(path: Path, *, max_pixels: int = MAX_PIXELS) -> LoadedImage:
         ImageProblem: as `open_image`.
     """
     with _opened(path) as file:
-        try:
-            key = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
-        except OSError as error:
-            raise ImageProblem(path, f"unreadable ({error.strerror})") from error
-        image, share = decode(path, file, max_pixels, MAX_SIDE)
-        return LoadedImage(image=image, key=key, share=share)
+        return _loaded(path, file, _digest(path, file), max_pixels)
+
+
+def load_new(path: Path, known: Callable[[str], bool]) -> LoadedImage | str:
+    """As `load`, but of a file whose content is known already only its sha256.
+
+    Args:
+        path: the file.
+        known: whether content of this sha256 needs no decoding.
+
+    Raises:
+        ImageProblem: as `open_image`.
+    """
+    with _opened(path) as file:
+        key = _digest(path, file)
+        return key if known(key) else _loaded(path, file, key, MAX_PIXELS)
 
 
 def digest(path: Path) -> str:
@@ -81,10 +91,21 @@ def digest(path: Path) -> str:
         ImageProblem: the file cannot be read.
     """
     with _opened(path) as file:
-        try:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise ImageProblem(path, f"unreadable ({error.strerror})") from error
+        return _digest(path, file)
+
+
+def _digest(path: Path, file: io.BufferedReader) -> str:
+    try:
+        key = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+    except OSError as error:
+        raise ImageProblem(path, f"unreadable ({error.strerror})") from error
+    return key
+
+
+def _loaded(path: Path, file: io.BufferedReader, key: str, max_pixels: int) -> LoadedImage:
+    image, share = decode(path, file, max_pixels, MAX_SIDE)
+    return LoadedImage(image=image, key=key, share=share)
 
 
 def inside(folder: Path, name: str) -> Path:

@@ -22,9 +22,8 @@ from imagescope_agent.retrieval.images import (
     ImageProblem,
     LoadedImage,
     Skipped,
-    digest,
     inside,
-    load,
+    load_new,
     scan,
 )
 from imagescope_agent.retrieval.index_cache import IndexCache
@@ -209,16 +208,14 @@ class _IndexRun:
             self.unchanged += 1
             self.good.add(item.id)
             return
-        path = inside(self.folder, item.id)
-        key = digest(path)
-        late = key in self.waiting
-        if key not in self._pictures and (late or not self.cache.done(key)):
-            picture = load(path)
-            key = picture.key
+        picture = load_new(inside(self.folder, item.id), self._has)
+        key = picture if isinstance(picture, str) else picture.key
+        if isinstance(picture, LoadedImage):
             self._pictures[key] = picture
             if picture.share < 1:
                 detail = f"{item.id!r} was cut off; {picture.share:.0%} of it is there"
                 self.notes.append(note("load", "cut off", detail))
+            late = key in self.waiting
             self.new += not late
             self.captioned += late
             self.unchanged += late
@@ -226,6 +223,10 @@ class _IndexRun:
             self.unchanged += 1
         self._files.append(File(id=item.id, stamp=item.stamp, key=key))
         self.good.add(item.id)
+
+    def _has(self, key: str) -> bool:
+        """Whether this content needs no model: it is done, or in the batch already."""
+        return key in self._pictures or (key not in self.waiting and self.cache.done(key))
 
     async def _finish(self) -> None:
         """Caption and embed the batch and store it."""

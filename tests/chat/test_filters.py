@@ -12,6 +12,7 @@ import pytest
 from imagescope_agent.chat import Chats, open_chats
 from imagescope_agent.chat.web import html
 from imagescope_agent.errors import BadInput
+from imagescope_agent.nodes.chat.filter_message import FilterMessage
 from imagescope_agent.retrieval.collection import FolderCollection
 from tests.chat.talk import talking, think
 from tests.retrieval.metadata.test_fields import index
@@ -184,8 +185,6 @@ def test_no_model_is_asked_where_fields_say_nothing(world: Any) -> None:
 
 
 def test_a_prompt_set_may_leave_the_step_out(owned: Any) -> None:
-    from imagescope_agent.nodes.chat.filter_message import FilterMessage
-
     assert FilterMessage(owned.role("talker"), owned.collection).asked
     mini = type(owned.role("talker"))("talker", owned.role("talker").model, prompt_set="mini")
     assert not FilterMessage(mini, owned.collection).asked

@@ -125,7 +125,9 @@ def _look(root: Path, path: Path) -> ImageFile | Skipped:
     try:
         path.name.encode("utf-8")
         str(path.relative_to(root)).encode("utf-8")
-        target = path.resolve(strict=True)
+        target = (
+            path.resolve(strict=True) if path.is_symlink() else path
+        )  # root and folders are followed already
         status = target.stat()
     except UnicodeEncodeError:
         return Skipped(id=name, reason="its name is not valid UTF-8")

@@ -43,7 +43,7 @@ def read_file_fields(path: Path) -> dict[str, Value]:
         try:
             image = open_lazily(file)
             width, height = image.size
-            exif = image.getexif()
+            exif = Image.Image.getexif(image)  # the PNG reader's own decodes all of the image first
             turned = exif.get(ExifTags.Base.Orientation) in _SIDEWAYS
             size = (height, width) if turned else (width, height)
             found |= {"width": float(size[0]), "height": float(size[1])}

@@ -246,6 +246,8 @@ def test_an_index_of_before_says_which_command_adds_fields(world: World) -> None
     for name in ("date", "owner"):
         with pytest.raises(BadInput, match=rf"field '{name}'.*imagescope index {world.folder}"):
             found(world.folder, f"{name} is missing")
+    assert index(world.folder).unchanged == 8
+    assert len(found(world.folder, "date is missing and width = 32")) == 8
 
 
 def damage(location: Path, how: Callable[[bytes], bytes]) -> None:

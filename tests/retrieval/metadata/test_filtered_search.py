@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from imagescope_agent.api import ImageScope
-from imagescope_agent.errors import BadInput
+from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.mllms.scripted import Asked
 from imagescope_agent.records import NOT_DEGRADING
 from imagescope_agent.registry import load_graph
@@ -22,7 +21,11 @@ from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.metadata.fields import rows_once
 from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoredSpace
 from imagescope_agent.retrieval.stores.faiss_flat import FaissFlatBackend
+from imagescope_agent.traces.store import find_run
+from imagescope_agent.traces.trace import Trace
 from tests.conftest import World
+from tests.profiles.test_prompt_sets import think
+from tests.retrieval.metadata.test_fields import index
 
 GRAPHS = ["adaptive", "chat", "cotrr", "imagescope", "imagescope_chat", "mra", "retrieve"]
 
@@ -62,8 +65,6 @@ def test_of_equal_pictures_the_first_that_matches_is_found(world: World) -> None
     place.mkdir()
     for name in ("red.png", "blue.png"):
         shutil.copy(world.folder / name, place / name)
-    from tests.retrieval.metadata.test_fields import index
-
     index(world.folder)
     collection = FolderCollection.open(world.folder)
     query = world.embedder.texts(["red"])
@@ -91,21 +92,10 @@ def test_a_store_that_does_not_filter_says_so(world: World) -> None:
         world.collection.search(query, 0.0, 1, where="width = 1")
 
 
-def reply(asked: Asked) -> str:
-    """Good answers to the questions of every graph."""
-    form = (asked.options or {}).get("response_format")
-    told = {"core": "a red square", "enhanced": "a red square", "full": "a red square"}
-    if form in ("IntentAnswer", "FoldAnswer"):
-        return json.dumps({"steps": [{"type": "Addition", "text": "a red square"}], **told})
-    if form == "PredicatesAnswer":
-        return json.dumps({"predicates": [{"question": "Is it red?", "expected": "Yes"}]})
-    return "Yes"
-
-
 def served(world: World) -> Any:
     names = ("captioner", "reasoner", "judge")
-    roles = {name: world.role(name, reply) for name in names}
-    return world.services(**roles, verifier=world.role("verifier", reply, lambda asked: [0.7, 0.3]))
+    roles = {name: world.role(name, think) for name in names}
+    return world.services(**roles, verifier=world.role("verifier", think, lambda asked: [0.7, 0.3]))
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
@@ -150,8 +140,6 @@ def test_a_run_that_is_resumed_keeps_its_filter(world: World) -> None:
         asked.append(question.text)
         raise ConnectionError("away")
 
-    from imagescope_agent.errors import BackendUnavailable
-
     failing = ImageScope(world.services(reasoner=world.role("reasoner", broken)), graph="imagescope")
     with pytest.raises(BackendUnavailable):
         asyncio.run(failing.asearch("a red square", run="cut", where="name like 'b%'"))
@@ -167,9 +155,6 @@ def test_a_finished_run_without_a_match_is_finished(world: World) -> None:
 
 
 def test_the_trace_shows_the_filter(world: World) -> None:
-    from imagescope_agent.traces.store import find_run
-    from imagescope_agent.traces.trace import Trace
-
     scope = ImageScope(served(world), graph="retrieve")
     found = scope.search("red", where="name like 'b%'")
     about = Trace(*find_run(found.run, scope.traces)).to_dict()
@@ -183,7 +168,7 @@ def test_a_graph_server_takes_the_filter_as_context(world: World) -> None:
     assert "where" in json.dumps(graph.get_context_jsonschema())
 
 
-def test_the_environment_sets_a_filter(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_environment_sets_a_filter(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGESCOPE_WHERE", "name = 'blue.png'")
     found = ImageScope(served(world), graph="retrieve").search("red")
     assert [hit.id for hit in found] == ["blue.png"]
