@@ -132,7 +132,7 @@ def said_on_the_command_line(serving: Serving, text: str, image: str | None) -> 
 
 def said_on_the_page(serving: Serving, text: str, image: str | None) -> list[str]:
     pytest.importorskip("gradio", reason="pip install 'imagescope-agent[ui]'")
-    from imagescope_agent.chat.page import Page
+    from imagescope_agent.chat.web.page import Page
 
     async def story() -> list[str]:
         async with open_chats(open_services("mini", serving.folder)) as chats:
