@@ -54,6 +54,7 @@ async def build(  # over forty lines for its arguments
     exclude: Sequence[str] | None = None,
     batch: int = BATCH,
     progress: bool | None = None,
+    scanned: tuple[list[ImageFile], list[Skipped]] | None = None,
 ) -> IndexReport:
     """Index a folder, or update its index; after a kill the next run resumes.
 
@@ -73,6 +74,7 @@ async def build(  # over forty lines for its arguments
         exclude: patterns of what to leave out (see `Excluded`), which the index keeps; None is those it has.
         batch: images that are captioned and embedded at once; memory grows with it and not with the folder.
         progress: a bar on standard error; None shows it on a terminal only.
+        scanned: what `find_images` found with the same arguments; None finds it.
 
     Raises:
         BadInput: no folder, no image in it, another indexer uses it, or a disk that is full or read-only.
@@ -83,7 +85,7 @@ async def build(  # over forty lines for its arguments
     patterns = (
         manifest.patterns_of(folder, out) if exclude is None else tuple(p for p in exclude if p.strip())
     )
-    found, skipped = find_images(folder, out, only, patterns)
+    found, skipped = scanned or find_images(folder, out, only, patterns)
     out, backend = out if out is not None else folder / manifest.FOLDER_INDEX, open_store(store)
     if out.absolute().is_relative_to(folder.absolute()):  # else the user chose the place
         manifest.require_no_way_out(out, folder)
