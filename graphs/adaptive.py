@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
 
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
@@ -29,7 +30,7 @@ from imagescope_agent.nodes.understand import (
 )
 from imagescope_agent.nodes.verify_adaptive import VerifyAdaptive
 from imagescope_agent.services import Services
-from imagescope_agent.settings import Settings
+from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import SearchInput, State
 from imagescope_agent.traces.instrument import served
 
@@ -73,10 +74,16 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     return graph.compile(checkpointer=checkpointer, name="adaptive").with_config(metadata={"judge": JUDGE})
 
 
-def after_verify(state: State) -> Literal["reflect", "judge"]:
-    """Reflect while nobody satisfies every predicate, at most `REFLECTIONS` times, and not once the budget is spent."""
+def after_verify(state: State, runtime: Runtime[Settings]) -> Literal["reflect", "judge"]:
+    """Reflect while nobody satisfies every predicate, at most `REFLECTIONS` times, and not once the budget is spent.
+
+    Nor where everything was asked already about `top_k` candidates: to verify others too would cost more than the
+    published procedure, and what is missing in all of them was searched for by the first descriptions.
+    """
     spent = any(note["kind"] == "budget" for note in state["notes"])
     further = state["reflections"] < REFLECTIONS and not spent
+    asked = sum(entry["calls"] for entry in state["usage"] if entry["step"] == "verify")
+    further = further and asked < current(runtime).top_k * len(state["predicates"])
     return "reflect" if further and unsatisfied(state) else "judge"
 
 

@@ -50,8 +50,8 @@ def index_folder(  # every argument is told
     if profile is not None:
         load_profile(profile)  # a misspelt name is told first
     patterns = manifest.patterns_of(folder, place) if exclude is None else exclude
-    found, _ = find_images(folder, place, only, patterns)  # refuses the folder before weights are loaded
-    chosen = load_profile(profile or choose_profile(folder, index, found))
+    scanned = find_images(folder, place, only, patterns)  # refuses the folder before weights are loaded
+    chosen = load_profile(profile or choose_profile(folder, index, scanned[0]))
     name = stored_name(chosen.name)
     if not change_profile:
         require_same_profile(index, name)
@@ -67,5 +67,6 @@ def index_folder(  # every argument is told
             exclude=exclude,
             captions=captions,
             progress=progress,
+            scanned=scanned,
         )
     )

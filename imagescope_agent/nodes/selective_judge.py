@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -10,6 +11,7 @@ from langgraph.runtime import Runtime
 from imagescope_agent.judges import OWN_JUDGE
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.judge import JudgeTop
+from imagescope_agent.nodes.reformulate import unsatisfied
 from imagescope_agent.nodes.score_fusion import EVEN, FUSION, ScoreFusion
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
@@ -23,6 +25,8 @@ class SelectiveJudge(JudgeTop):
         model: who is asked.
         collection: where the pictures are.
         judge: who judges when the settings name nobody.
+        otherwise: who does so when no candidate satisfies every predicate: then the most has been verified, and a
+            comparison of the best of them is worth no more than in the published procedure.
         fusion: what the stages' scores weigh.
         sure: the chance of the first to be better than another, above which the other is not compared with it.
     """
@@ -33,10 +37,12 @@ class SelectiveJudge(JudgeTop):
         collection: Collection,
         *,
         judge: str = OWN_JUDGE,
+        otherwise: str = OWN_JUDGE,
         fusion: ScoreFusion = FUSION,
         sure: float = 0.9,
     ) -> None:
         super().__init__(model, collection, judge=judge)
+        self.otherwise = otherwise
         self.fusion, self.margin = fusion, math.log(sure / (1 - sure))
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -52,6 +58,8 @@ class SelectiveJudge(JudgeTop):
         ]
         if len(rivals) < 2:
             return {"ranking": ranking}
+        if unsatisfied(state) and settings.judge is None:
+            settings = replace(settings, judge=self.otherwise)
         update = await self.judged(state, settings, ranking, len(rivals))
         if "judgement" in update:
             weighed = self._weighed(update["judgement"], scores)

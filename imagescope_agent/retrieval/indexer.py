@@ -53,6 +53,7 @@ async def build(  # over forty lines for its arguments
     captions: str | None = None,
     batch: int = BATCH,
     progress: bool | None = None,
+    scanned: tuple[list[ImageFile], list[Skipped]] | None = None,
 ) -> IndexReport:
     """Index a folder, or update its index; after a kill the next run resumes.
 
@@ -73,6 +74,7 @@ async def build(  # over forty lines for its arguments
         captions: which images get one (see `captioning.captions_wanted`).
         batch: images that are captioned and embedded at once; memory grows with it and not with the folder.
         progress: a bar on standard error; None shows it on a terminal only.
+        scanned: what `find_images` found with the same arguments; None finds it.
 
     Raises:
         BadInput: no folder, no image in it, another indexer uses it, or a disk that is full or read-only.
@@ -81,7 +83,7 @@ async def build(  # over forty lines for its arguments
     """
     started = time.monotonic()
     patterns = tuple(filter(str.strip, manifest.patterns_of(folder, out) if exclude is None else exclude))
-    found, skipped = find_images(folder, out, only, patterns)
+    found, skipped = scanned or find_images(folder, out, only, patterns)
     out, backend = out if out is not None else folder / manifest.FOLDER_INDEX, open_store(store)
     if out.absolute().is_relative_to(folder.absolute()):  # else the user chose the place
         manifest.require_no_way_out(out, folder)

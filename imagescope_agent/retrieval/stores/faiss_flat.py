@@ -22,10 +22,18 @@ from imagescope_agent.common.atomic_write import TEMPORARY_PATTERN, write_atomic
 from imagescope_agent.common.untrusted import read_file
 from imagescope_agent.retrieval.manifest import SPACE_NAME, damaged
 from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoredSpace
+from imagescope_agent.retrieval.stores.mixtures import Mixtures
 from imagescope_agent.retrieval.vectors import Vectors
 
 _FILE = re.compile(rf"{SPACE_NAME.pattern}\.[0-9a-f]{{16}}\.faiss")
 _OURS = re.compile(rf"{_FILE.pattern}(?:{TEMPORARY_PATTERN})?")
+MANY = (
+    10_000  # rows from which on one pass over a mixture is faster than one over each space and a little more
+)
+FEW = 4  # a mixture is used where at most one row in so many is wanted
+ROUNDING = (
+    1e-4  # by how much the product with a mixture may differ from the sum of products, for weights of sum 1
+)
 _FLAT, _HEADER = b"IxFI", 1024  # how FAISS marks an IndexFlatIP, and room for what comes before the rows
 
 
@@ -39,6 +47,7 @@ class FaissFlatStore:
 
     def __init__(self, ids: Sequence[str], indices: Mapping[str, faiss.IndexFlatIP]) -> None:
         self._ids, self._indices = ids, indices
+        self._mixtures = Mixtures(indices)
         self._rows = {name: row for row, name in enumerate(ids)}
 
     def search(
@@ -50,14 +59,12 @@ class FaissFlatStore:
         include: Set[str] = frozenset(),
         allowed: npt.NDArray[np.bool_] | None = None,
     ) -> list[tuple[str, float]]:
-        """As `VectorStore.search`, exactly: every allowed vector is compared."""
-        chosen = None if allowed is None else _selected(allowed)
-        scores = np.sum([query.weight * self._products(query, chosen) for query in queries], axis=0)
-        # rows are in order of id
+        """As `VectorStore.search`, exactly: every allowed vector is compared; rows are in order of id."""
         if allowed is None:
+            scores = self._scores(queries, k + len(exclude), [self._rows[name] for name in include])
             order = np.argsort(-scores, kind="stable")
         else:
-            rows = np.flatnonzero(allowed)
+            scores, rows = self._sums(queries, allowed), np.flatnonzero(allowed)
             order = rows[np.argsort(-scores[rows], kind="stable")]
         out = {self._rows[name] for name in exclude}
         best = [row for row in order[: k + len(out)].tolist() if row not in out][:k]
@@ -65,6 +72,34 @@ class FaissFlatStore:
         too = too if allowed is None else {row for row in too if allowed[row]}
         best += sorted(too, key=lambda row: (-scores[row], row))
         return [(self._ids[row], float(scores[row])) for row in best]
+
+    def _scores(
+        self, queries: Sequence[SpaceQuery], most: int, too: Sequence[int]
+    ) -> npt.NDArray[np.float64]:
+        """The score of every row, in order of rows; exact for the `most` best and the rows `too`.
+
+        Rows that a mixture of the spaces leaves a chance to be among the best are compared in every space.
+        """
+        pays = len(self._ids) >= max(MANY, FEW * most)
+        mixture = self._mixtures.find(queries) if pays else None
+        if mixture is None:
+            return self._sums(queries)
+        scores = _products(*mixture)
+        slack = ROUNDING * sum(abs(query.weight) for query in queries)
+        close = scores >= np.partition(scores, -most)[-most] - 2 * slack
+        close[list(too)] = True
+        scores[close] = self._sums(queries, close)[close]
+        return scores
+
+    def _sums(
+        self, queries: Sequence[SpaceQuery], chosen: npt.NDArray[np.bool_] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """The weighted sums of inner products, of all rows or of the chosen ones: (n,)."""
+        parts = [
+            query.weight * _products(self._indices[query.space], query.vector, chosen) for query in queries
+        ]
+        found: npt.NDArray[np.float64] = np.sum(parts, axis=0)
+        return found
 
     def vector(self, space: str, name: str) -> Vectors:
         """As `VectorStore.vector`."""
@@ -76,19 +111,7 @@ class FaissFlatStore:
         rows = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(index.ntotal, index.d)
         for name, vector in vectors.items():
             rows[self._rows[name]] = vector
-
-    def _products(self, query: SpaceQuery, chosen: Any = None) -> npt.NDArray[np.float64]:
-        """Inner products of a query with every row, or with those that `chosen` selects: (n,), in order of rows.
-
-        A range search without bound visits each row by the same code, so that equal rows get equal scores: a
-        matrix product does not promise that.
-        """
-        index = self._indices[query.space]
-        least = -float(np.finfo(np.float32).max)
-        _, products, rows = index.range_search(query.vector[None], least, params=chosen)
-        scores = np.zeros(index.ntotal, dtype=np.float64)
-        scores[rows] = products
-        return scores
+        self._mixtures.clear()
 
 
 class FaissFlatBackend:
@@ -120,10 +143,23 @@ class FaissFlatBackend:
                 path.unlink(missing_ok=True)
 
 
-def _selected(allowed: npt.NDArray[np.bool_]) -> Any:
-    """Restricts a search to rows; each is compared by the code that compares all, so its score is the same."""
+def _products(
+    index: faiss.IndexFlatIP, vector: Vectors, chosen: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.float64]:
+    """Inner products of a vector with every row, or with the chosen ones, else 0: (n,), in order of rows.
+
+    A range search without bound visits each row by the same code, so that equal rows get equal scores: a
+    matrix product does not promise that.
+    """
     library: Any = faiss  # its annotations leave out what it takes from Python
-    return library.SearchParameters(sel=library.IDSelectorBitmap(np.packbits(allowed, bitorder="little")))
+    only = {}
+    if chosen is not None:
+        selector = library.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
+        only = {"params": library.SearchParameters(sel=selector)}
+    _, products, rows = index.range_search(vector[None], -float(np.finfo(np.float32).max), **only)
+    scores = np.zeros(index.ntotal, dtype=np.float64)
+    scores[rows] = products
+    return scores
 
 
 def open_backend(place: str) -> FaissFlatBackend:
