@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -13,6 +15,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+DISCARDED, PATIENCE = 4, 10.0  # times the limit, and seconds, that the rest of a refused body may take
 
 
 class BodyLimit:
@@ -28,7 +31,7 @@ class BodyLimit:
             return
         length = dict(scope["headers"]).get(b"content-length", b"")
         if length and not (length.isdigit() and len(length) < 12 and int(length) <= self.most):
-            await self._refuse(send)
+            await self._refuse(receive, send)
             return
         read, over, begun = 0, False, False
 
@@ -54,9 +57,10 @@ class BodyLimit:
             if not over:
                 raise
         if over and not begun:
-            await self._refuse(send)
+            await self._refuse(receive, send)
 
-    async def _refuse(self, send: Send) -> None:
+    async def _refuse(self, receive: Receive, send: Send) -> None:
+        await self._discard(receive)
         message = f"a request may have {self.most // 2**20} MiB; send fewer or smaller pictures"
         body = json.dumps({"error": {"type": "too_large", "message": message}}).encode()
         headers = [
@@ -66,3 +70,14 @@ class BodyLimit:
         ]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    async def _discard(self, receive: Receive) -> None:
+        """Take the rest of a body, where it ends soon: who is still sending when the connection ends sees no answer."""
+        read = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while read <= DISCARDED * self.most:
+                    message = await receive()
+                    read += len(message.get("body", b""))
+                    if message["type"] != "http.request" or not message.get("more_body"):
+                        return

@@ -100,7 +100,9 @@ def test_a_conversation_used_again_at_the_last_moment_stays(world: Any, store: s
     assert asyncio.run(story()) == ([], ["busy"])
 
 
-def test_a_branch_has_the_turns_that_it_names_or_is_not_begun(world: Any, store: str) -> None:
+def test_a_branch_has_the_turns_that_it_names_or_is_not_begun(
+    world: Any, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def story() -> list[str]:
         async with open_chats(talking(world), store=store) as chats:
             session = await chats.create("one")
@@ -111,7 +113,7 @@ def test_a_branch_has_the_turns_that_it_names_or_is_not_begun(world: Any, store:
                 await session.undo()  # between the look at the conversation and the copy
                 return await copy(*given)
 
-            turns.copy = late  # type: ignore[method-assign, assignment]
+            monkeypatch.setattr(turns, "copy", late)
             with pytest.raises(BadInput, match="taken back"):
                 await session.branch(1, thread="other")
             return [row["thread"] for row in await chats.list()]
