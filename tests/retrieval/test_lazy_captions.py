@@ -84,8 +84,10 @@ def test_a_search_says_that_captions_are_missing_and_is_not_degraded(bare: World
 
 def test_what_a_search_reaches_is_captioned_once_and_kept(bare: World) -> None:
     given = services(bare)
+    assert not bare.collection.matching("caption contains 'square'").any()
     first = search(bare, given, top_k=3, k=3)
     assert first.usage["calls"]["captioner"] == 3
+    assert bare.collection.matching("caption contains 'square'").sum() == 3
     assert len(bare.collection.uncaptioned) == 5 and bare.collection.caption("red.png") == "a red square"
     again = search(bare, given, top_k=3, k=3)
     assert "captioner" not in again.usage["calls"] and not [

@@ -58,8 +58,7 @@ class Fields:
             if found is None:
                 found = mask_of(parse_where(where), self)
                 found.setflags(write=False)
-                if "caption" not in where:  # captions may be added while the collection is open
-                    self._masks[where] = found
+                self._masks[where] = found
         return found
 
     def column(self, name: str) -> Column:
@@ -68,15 +67,24 @@ class Fields:
         Raises:
             BadInput: there is none; names those that there are.
         """
-        if name == "caption":
-            return column_of("text", [normal(self._captions[each]) or None for each in self._ids])
         if name in ALWAYS:
-            if name not in self._own:
-                self._own[name] = column_of("text", [normal(_part(each, name)) for each in self._ids])
-            return self._own[name]
+            if (found := self._own.get(name)) is None:
+                captions = name == "caption"
+                texts = (
+                    self._captions[each] or None if captions else _part(each, name) for each in self._ids
+                )
+                found = column_of("text", [None if text is None else normal(text) for text in texts])
+                self._own[name] = found
+            return found
         if name not in self.kinds or self._table is None:
             raise self._unknown(name)
         return self._table.column(name)
+
+    def captions_changed(self) -> None:
+        """Forget what was made of the captions; they may be added while the collection is open."""
+        with self._lock:
+            self._own.pop("caption", None)
+            self._masks.clear()
 
     def of(self, row: int) -> dict[str, Any]:
         """What the index keeps of one image, as JSON values; missing fields are left out."""
