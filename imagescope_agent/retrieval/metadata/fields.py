@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from imagescope_agent.retrieval.metadata.where import parse_where
 
 #: Fields of every index, from the ids and captions.
 ALWAYS: dict[str, Kind] = {"id": "text", "folder": "text", "name": "text", "caption": "text"}
+_PLAIN = re.compile(r"[^\W\d][\w.]*")  # names that a filter needs not put in backticks
 SHOWN_WORDS = 12  # values of a text that a model is shown
 KEPT_MASKS = 16  # filters of which the images are remembered: those of a conversation's turns are the same
 
@@ -100,12 +102,9 @@ class Fields:
         """
         told = {name for name in (self._table.kinds if self._table else ()) if name not in exif.MEASURES}
         known = [name for name in sorted(told) if self.column(name).known.any()]
-        folders = len(self.column("folder").words) > 1
-        return (
-            {name: _range(self.column(name)) for name in (*known, *(("folder",) if folders else ()))}
-            if known
-            else {}
-        )
+        if known and len(self.column("folder").words) > 1:
+            known.append("folder")
+        return {name if _PLAIN.fullmatch(name) else f"`{name}`": _range(self.column(name)) for name in known}
 
     def _unknown(self, name: str) -> BadInput:
         if self._table is None:
