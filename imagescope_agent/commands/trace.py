@@ -80,6 +80,7 @@ def describe(trace: Trace) -> list[str]:
     """A trace in lines: the run, its notes, its steps with their calls, the rankings, the cost."""
     started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(trace.head["started"]))
     lines = [f"run {trace.id}  {started}  {trace.head['graph']}  {trace.status}", f"query: {trace.query}"]
+    lines += [f"only where: {trace.where}"] if trace.where else []
     lines += [f"error: {trace.error}"] if trace.error else []
     lines += [f"note: {note['step']}: {note['detail']}" for note in trace.notes]
     for step in trace.steps:

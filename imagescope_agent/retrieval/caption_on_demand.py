@@ -95,7 +95,9 @@ class CaptionOnDemand:
             for name, reply, caption in zip(refs, replies, captions, strict=True)
             if not caption
         ]
-        notes += await asyncio.to_thread(self._keep, list(refs), captions)
+        later = (isinstance(reply.problem, BackendUnavailable) for reply in replies)  # may be answered yet
+        made = {name: caption for name, caption, wait in zip(refs, captions, later, strict=True) if not wait}
+        notes += await asyncio.to_thread(self._keep, list(made), list(made.values()))
         return MadeCaptions(0, notes, [reply.usage for reply in replies])
 
     def _keep(self, names: Sequence[str], captions: Sequence[str]) -> list[NoteDict]:

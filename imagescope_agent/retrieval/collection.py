@@ -194,16 +194,13 @@ class FolderCollection:
 
     def add_captions(self, found: Iterable[FoundCaption]) -> None:
         """See `protocols.Collection`."""
-        new = {
-            name: each
-            for each in found
-            for name in self._ids_of.get(each.key, ())
-            if name in self.uncaptioned
-        }
+        pairs = ((name, each) for each in found for name in self._ids_of.get(each.key, ()))
+        new = {name: each for name, each in pairs if name in self.uncaptioned}
         if isinstance(self._vectors, UpdatableStore):
             self._vectors.update(CAPTION, {name: each.words for name, each in new.items() if each.caption})
         self.captions |= {name: each.caption for name, each in new.items()}
         self.uncaptioned -= new.keys()
+        self.fields.captions_changed()
 
     def describe_fields(self) -> Mapping[str, str]:
         """See `protocols.Collection`."""

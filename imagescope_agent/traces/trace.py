@@ -14,6 +14,7 @@ from imagescope_agent.judges import OWN_JUDGE
 from imagescope_agent.records import Usage, sum_by_name, token_counts
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.images import inside
+from imagescope_agent.retrieval.metadata.where import both
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,12 @@ class Trace:
         """Name of the judge as far as it is known, "" where no judge ran."""
         named = (self.head.get("settings") or {}).get("judge") or self.head.get("judge")
         return str(named or (OWN_JUDGE if self.judgement["order"] else ""))
+
+    @property
+    def where(self) -> str:
+        """The filter of the run, "" for none: that of its settings, and the one that stood in the conversation."""
+        stood = [str(step.update["where"]) for step in self.steps if "where" in step.update]
+        return both(str((self.head.get("settings") or {}).get("where", "")), stood[-1] if stood else "")
 
     @cached_property
     def status(self) -> str:

@@ -49,7 +49,10 @@ def filtering(answers: dict[str, Any]) -> Callable[[Any], str]:
 @pytest.fixture
 def owned(world: Any) -> Any:
     """The coloured pictures, some of which have an owner."""
-    rows = [json.dumps({"file_name": f"{name}.png", "owner": owner}) for name, owner in OWN.items()]
+    rows = [
+        json.dumps({"file_name": f"{name}.png", "owner": owner, "shot by": owner})
+        for name, owner in OWN.items()
+    ]
     (world.folder / "metadata.jsonl").write_text("\n".join(rows))
     index(world.folder)
     world.collection = FolderCollection.open(world.folder)
@@ -146,6 +149,7 @@ def test_a_model_makes_a_filter_of_what_is_said(owned: Any) -> None:
         session = await chats.create()
         turn: Any = await session.say("a red square, only from Ann")
         assert names(turn) == {"red.png", "orange.png"} and turn["where"] == "owner = 'Ann'"
+        assert "- `shot by`: text" in asked[0]
         assert "owner: text, such as 'Ann', 'Bo'" in asked[0] and "Today is 20" in asked[0]
         turn = await session.say("no, a blue one")
         assert names(turn) == {"red.png", "orange.png"} and "<filter>owner = 'Ann'</filter>" in asked[1]

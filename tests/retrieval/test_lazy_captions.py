@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from imagescope_agent.api import ImageScope
-from imagescope_agent.errors import BackendUnavailable, BadInput
+from imagescope_agent.errors import BackendUnavailable, BadInput, RequestFailed
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Asked, Scripted
 from imagescope_agent.records import NOT_DEGRADING
@@ -84,8 +84,10 @@ def test_a_search_says_that_captions_are_missing_and_is_not_degraded(bare: World
 
 def test_what_a_search_reaches_is_captioned_once_and_kept(bare: World) -> None:
     given = services(bare)
+    assert not bare.collection.matching("caption contains 'square'").any()
     first = search(bare, given, top_k=3, k=3)
     assert first.usage["calls"]["captioner"] == 3
+    assert bare.collection.matching("caption contains 'square'").sum() == 3
     assert len(bare.collection.uncaptioned) == 5 and bare.collection.caption("red.png") == "a red square"
     again = search(bare, given, top_k=3, k=3)
     assert "captioner" not in again.usage["calls"] and not [
@@ -166,6 +168,22 @@ def test_a_picture_that_gets_no_caption_is_not_asked_for_again(bare: World) -> N
     assert sum("got no caption" in note["detail"] for note in first.notes) == 8
     assert "captioner" not in again.usage["calls"] and bare.collection.caption("red.png") == ""
     assert first[0].id == again[0].id == "red.png"
+
+
+def test_a_picture_that_may_be_answered_later_is_asked_for_again(bare: World) -> None:
+    count = [0]
+
+    def overloaded(asked: Asked) -> str:
+        count[0] += 1
+        if bare.colour(asked) == "red":
+            raise RequestFailed("this one timed out")
+        return "a square"
+
+    given = services(bare, overloaded)
+    search(bare, given)
+    assert bare.collection.uncaptioned == {"red.png"} and count == [8]
+    search(bare, given)
+    assert count == [9]
 
 
 def test_where_nothing_may_be_written_captions_are_used_and_told(

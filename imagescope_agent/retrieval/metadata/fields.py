@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from imagescope_agent.retrieval.metadata.where import parse_where
 
 #: Fields of every index, from the ids and captions.
 ALWAYS: dict[str, Kind] = {"id": "text", "folder": "text", "name": "text", "caption": "text"}
+_PLAIN = re.compile(r"[^\W\d][\w.]*")  # names that a filter needs not put in backticks
 SHOWN_WORDS = 12  # values of a text that a model is shown
 KEPT_MASKS = 16  # filters of which the images are remembered: those of a conversation's turns are the same
 
@@ -58,8 +60,7 @@ class Fields:
             if found is None:
                 found = mask_of(parse_where(where), self)
                 found.setflags(write=False)
-                if "caption" not in where:  # captions may be added while the collection is open
-                    self._masks[where] = found
+                self._masks[where] = found
         return found
 
     def column(self, name: str) -> Column:
@@ -68,15 +69,24 @@ class Fields:
         Raises:
             BadInput: there is none; names those that there are.
         """
-        if name == "caption":
-            return column_of("text", [normal(self._captions[each]) or None for each in self._ids])
         if name in ALWAYS:
-            if name not in self._own:
-                self._own[name] = column_of("text", [normal(_part(each, name)) for each in self._ids])
-            return self._own[name]
+            if (found := self._own.get(name)) is None:
+                captions = name == "caption"
+                texts = (
+                    self._captions[each] or None if captions else _part(each, name) for each in self._ids
+                )
+                found = column_of("text", [None if text is None else normal(text) for text in texts])
+                self._own[name] = found
+            return found
         if name not in self.kinds or self._table is None:
             raise self._unknown(name)
         return self._table.column(name)
+
+    def captions_changed(self) -> None:
+        """Forget what was made of the captions; they may be added while the collection is open."""
+        with self._lock:
+            self._own.pop("caption", None)
+            self._masks.clear()
 
     def of(self, row: int) -> dict[str, Any]:
         """What the index keeps of one image, as JSON values; missing fields are left out."""
@@ -92,12 +102,9 @@ class Fields:
         """
         told = {name for name in (self._table.kinds if self._table else ()) if name not in exif.MEASURES}
         known = [name for name in sorted(told) if self.column(name).known.any()]
-        folders = len(self.column("folder").words) > 1
-        return (
-            {name: _range(self.column(name)) for name in (*known, *(("folder",) if folders else ()))}
-            if known
-            else {}
-        )
+        if known and len(self.column("folder").words) > 1:
+            known.append("folder")
+        return {name if _PLAIN.fullmatch(name) else f"`{name}`": _range(self.column(name)) for name in known}
 
     def _unknown(self, name: str) -> BadInput:
         if self._table is None:

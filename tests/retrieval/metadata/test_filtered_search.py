@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from imagescope_agent.api import ImageScope
+from imagescope_agent.commands.trace import describe
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.mllms.scripted import Asked
 from imagescope_agent.records import NOT_DEGRADING
@@ -155,10 +156,13 @@ def test_a_finished_run_without_a_match_is_finished(world: World) -> None:
 
 
 def test_the_trace_shows_the_filter(world: World) -> None:
-    scope = ImageScope(served(world), graph="retrieve")
-    found = scope.search("red", where="name like 'b%'")
-    about = Trace(*find_run(found.run, scope.traces)).to_dict()
-    assert "name like 'b%'" in json.dumps(about)
+    scope = ImageScope(served(world), graph="chat", clarify="never")
+    found = scope.search("/where width = 32\na red square", where="name like 'b%'")
+    trace = Trace(*find_run(found.run, scope.traces))
+    assert trace.where == "(name like 'b%') and (width = 32)"
+    assert f"only where: {trace.where}" in describe(trace)
+    plain = scope.search("a red square")
+    assert "only where" not in "".join(describe(Trace(*find_run(plain.run, scope.traces))))
 
 
 def test_a_graph_server_takes_the_filter_as_context(world: World) -> None:
