@@ -186,7 +186,8 @@ def _refused(random: Random, form: str, text: str) -> Shape:
 def _failed(random: Random, form: str, text: str) -> Shape:
     status = random.choice([429, 500, 503, 524])
     errors = [
-        StatusError("busy", status), TimeoutError(), ConnectionError("reset"), KeyError("choices"), RuntimeError("x\ny"),
+        StatusError("busy", status), TimeoutError(), ConnectionError("reset"), KeyError("choices"),
+        RuntimeError("x\ny"),
         ValueError("absolute aspect ratio must be smaller than 200"), TypeError("'NoneType' is not subscriptable"),
         ValueError({"message": "rate limit", "code": 429}), json.JSONDecodeError("no JSON", "<html>", 0),
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), AssertionError(), NotImplementedError("images"),
