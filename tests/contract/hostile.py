@@ -8,16 +8,8 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
-from pydantic import BaseModel, ConfigDict, PrivateAttr
-
 from imagescope_agent.errors import BackendUnavailable, RequestRefused, UnreadableReply, may_pass
-from imagescope_agent.mllms.protocols import Choice, UnusableLabels
 from imagescope_agent.mllms.provider_errors import meaning
-from imagescope_agent.mllms.scripted import read_asked
 
 #: What a reply is read as.
 JSON_FORMS: tuple[str, ...] = (
@@ -28,14 +20,18 @@ JSON_FORMS: tuple[str, ...] = (
     "OrderAnswer",
     "GradesAnswer",
 )
+
 JSON_FORMS += ("CotrrAnswer",)
+
 COLOURS = ("red", "green", "blue", "yellow")
+
 GARBAGE = (
     "perhaps", "{", "}{", "[1, 2", "null", "[]", "{}", '{"a": NaN}', '{"steps": Infinity}', "<b>Error</b>", "\\u0000",
     '{"steps": [{"type": "Addition"}]}', '{"order": {"1": 2}}', '{"predicates": "Is it red?"}', '{"core": 1.5e300}',
     '"core"', "-inf", "maybe {so} and {so}", '{"order": [1.5e300]}', "ｙｅｓ", "1e999", "[" * 3000, '{"a":' * 3000,
     '{"n": ' + "9" * 6000 + "}", "9" * 6000, " " * 5000 + "x", '{"core": "\\ud800"}', "<tool_call>x</tool_call>",
 )  # fmt: skip
+
 SILENCE: tuple[str, ...] = (
     "",
     " \n ",
@@ -45,17 +41,21 @@ SILENCE: tuple[str, ...] = (
     "<thinking>a</thinking>",
     "</think>",
 )
+
 SILENCE += ("<|channel|>analysis<|message|>Yes, I think", "[THINK]{}", "◁think▷No◁/think▷")
+
 THOUGHTS: tuple[str, ...] = (
     "<think>%s</think>",
     "<thinking>\n%s\n</thinking>\n",
     "%s</think>",
     "<reasoning>%s</reasoning>",
 )
+
 THOUGHTS += (
     "<|channel|>analysis<|message|>%s<|end|><|start|>assistant<|channel|>final<|message|>",
     "[THINK]%s[/THINK]",
 )
+
 USAGES: tuple[Any, ...] = (
     None, "many", [1], 7, {"input_tokens": "7"}, {"input_tokens": float("nan"), "output_tokens": 10**40},
     {"input_tokens": -3, "output_tokens": float("inf")}, {"input_tokens": None}, {"output_tokens": [1]}, True,
@@ -180,13 +180,14 @@ def _filtered(random: Random, form: str, text: str) -> Shape:
 
 def _refused(random: Random, form: str, text: str) -> Shape:
     status = random.choice([400, 413, 422])
-    return Shape(kind="refused", error=_Status("no such picture", status), status=status, lost=True)
+    return Shape(kind="refused", error=StatusError("no such picture", status), status=status, lost=True)
 
 
 def _failed(random: Random, form: str, text: str) -> Shape:
     status = random.choice([429, 500, 503, 524])
     errors = [
-        _Status("busy", status), TimeoutError(), ConnectionError("reset"), KeyError("choices"), RuntimeError("x\ny"),
+        StatusError("busy", status), TimeoutError(), ConnectionError("reset"), KeyError("choices"),
+        RuntimeError("x\ny"),
         ValueError("absolute aspect ratio must be smaller than 200"), TypeError("'NoneType' is not subscriptable"),
         ValueError({"message": "rate limit", "code": 429}), json.JSONDecodeError("no JSON", "<html>", 0),
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), AssertionError(), NotImplementedError("images"),
@@ -197,7 +198,7 @@ def _failed(random: Random, form: str, text: str) -> Shape:
     return Shape(kind="failed", error=error, status=status, lost=not may_pass(meaning(error, "")))
 
 
-class _Status(Exception):
+class StatusError(Exception):
     """As the clients of servers raise it."""
 
     def __init__(self, message: str, status: int) -> None:
@@ -209,129 +210,6 @@ _KINDS: tuple[Callable[[Random, str, str], Shape], ...] = (
     _garbage, _silence, _nothing, _thoughts, _fence, _parts, _odd_parts, _cut, _usage, _marks, _filtered, _refused,
     _refused, _failed,
 )  # fmt: skip
-
-
-def row(random: Random, choices: int) -> Any:
-    """What a scorer gives for one question."""
-    kinds: list[Any] = [[], None, "Yes", [-1.0, 2.0], [1.0], [[0.5], [0.5]], ["0.5", "0.5"], {}]
-    kinds += [[value] * choices for value in (float("nan"), 0.0, 1e308, 10**400, True, 0.4 / choices, None)]
-    return random.choice(kinds)
-
-
-def sound_row(random: Random, choices: int) -> list[float]:
-    weights = [random.random() + 0.01 for _ in range(choices)]
-    return [weight / sum(weights) for weight in weights]
-
-
-class Stranger(BaseChatModel):
-    """A chat model of somebody else's, that answers in shapes drawn from a seed.
-
-    Args:
-        seed: of what it answers.
-        share: of good replies.
-        schemas: whether it claims to follow schemas.
-
-    Attributes:
-        lost: kinds of trouble that nothing can be read in, as they were given.
-    """
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    seed: int
-    share: float = 0.6
-    schemas: bool = True
-    _random: Random = PrivateAttr(default_factory=Random)
-    _lost: list[str] = PrivateAttr(default_factory=list)
-
-    def model_post_init(self, context: Any) -> None:
-        """Draw from the seed."""
-        super().model_post_init(context)
-        self._random.seed(self.seed)
-
-    @property
-    def lost(self) -> list[str]:
-        return self._lost
-
-    @property
-    def _llm_type(self) -> str:
-        return "stranger"
-
-    def schema_kwargs(self, schema: type[BaseModel]) -> dict[str, Any]:
-        return {"response_format": schema.__name__} if self.schemas else {}
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        made = shape(self._random, str(kwargs.get("response_format") or _form(messages)), self.share)
-        if made.lost:
-            self._lost.append(made.kind)
-        if made.error is not None:
-            self._begin_again(made.error)
-            raise made.error
-        message = AIMessage(content="")
-        for name, value in (("content", made.content), ("usage_metadata", made.usage)):
-            object.__setattr__(message, name, value)
-        about: Any = {"finish_reason": made.finish, "notes": self._random.choice(["x", None, [3], [{}]])}
-        object.__setattr__(message, "response_metadata", about)
-        return ChatResult.model_construct(
-            generations=[ChatGeneration.model_construct(message=message, text="", generation_info=None)],
-            llm_output=None,
-        )
-
-    def _begin_again(self, error: Exception) -> None:
-        """After what may pass a step is done anew, and what was lost in it before is asked for again."""
-        if may_pass(meaning(error, "")):
-            self._lost.clear()
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return self._generate(messages, stop, **kwargs)
-
-
-class StrangeScorer(Stranger):
-    """A stranger that claims to give probabilities."""
-
-    async def ascore(self, messages: list[list[BaseMessage]], choices: Any) -> Any:
-        random = self._random
-        drawn = random.random()
-        if drawn < 0.05:
-            raise UnusableLabels("no such tokens")
-        if drawn < 0.15:
-            errors = [_Status("no", 400), ValueError("picture"), _Status("busy", 429), KeyError("logprobs")]
-            error = random.choice(errors)
-            self._begin_again(error)
-            raise error
-        sound = [random.random() < self.share for _ in messages]
-        rows = [(sound_row if each else row)(random, len(choices)) for each in sound]
-        if not all(sound[1:]):  # the first may be refused instead
-            self._lost.append("row")
-        usage: Any = random.choice(
-            [{"calls": 3, "prompt_tokens": float("nan")}, None, "many", {"seconds": "x"}]
-        )
-        if drawn < 0.25:
-            return random.choice([None, rows, Choice(probabilities=rows[1:], usage=usage), "Yes"])
-        refused: Any = {0: "filtered", 99: "x", "a": 1} if drawn < 0.35 else random.choice([{}, None])
-        notes = random.choice([[], None, "x", [{"kind": 3}]])
-        return Choice(probabilities=rows, usage=usage, notes=notes, refused=refused)  # type: ignore[arg-type]
-
-
-def _form(messages: list[BaseMessage]) -> str:
-    """What a model that is told no schema is asked for, by the keys that the prompt names."""
-    text = read_asked(messages).text
-    keys = {"IntentAnswer": '"enhanced"', "PredicatesAnswer": '"predicates"', "ProposalAnswer": '"questions"'}
-    keys |= {"CotrrAnswer": '"evaluations"', "GradesAnswer": '"grades"', "OrderAnswer": '"order"'}
-    if '"drop"' in text:
-        return "FoldAnswer"
-    return next((form for form, key in keys.items() if key in text), "")
 
 
 def over_http(made: Shape) -> tuple[int, Any]:

@@ -25,7 +25,8 @@ from imagescope_agent.registry import load_graph
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 from tests.conftest import PALETTE, World
-from tests.contract.hostile import Stranger, StrangeScorer, logprobs, over_http, shape, spoiled
+from tests.contract.hostile import logprobs, over_http, shape, spoiled
+from tests.contract.hostile_models import Stranger, StrangeScorer
 from tests.mllms.server import FakeServer, Raw
 
 LARGE = os.environ.get("IMAGESCOPE_HOSTILE")

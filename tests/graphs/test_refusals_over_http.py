@@ -15,7 +15,7 @@ from imagescope_agent.registry import load_graph
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 from tests.conftest import PALETTE, World
-from tests.graphs.test_refusals import thinker
+from tests.graphs.refusing_models import thinker
 from tests.mllms.quirks import most_pictures, pictures, refuse, text
 from tests.mllms.scripted_bodies import answering
 from tests.mllms.server import FakeServer, Quirk, Raw

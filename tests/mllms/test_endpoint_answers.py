@@ -2,116 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import gzip
 import json
 import math
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from imagescope_agent.errors import (
-    BackendUnavailable,
-    Misconfigured,
     RequestRefused,
     UnreadableReply,
 )
-from imagescope_agent.mllms.openai.endpoint import Endpoint
-from imagescope_agent.mllms.openai.responses import error_of, first_token_probabilities, token_counts, written
+from imagescope_agent.mllms.openai.responses import first_token_probabilities, token_counts, written
 from imagescope_agent.mllms.role import Request, Role
 from tests.mllms import quirks
+from tests.mllms.scripted_answers import Script, completion
 from tests.mllms.server import FakeServer, Raw
 from tests.mllms.test_endpoint_dialect import Whole, details, endpoint, run, score, write
-
-FAULTS: list[Any] = [
-    {"error": {"code": 429, "message": "slow down"}},
-    {"error": {"code": "502", "message": "upstream"}},
-    {"error": {"type": "rate_limit_error", "message": "slow down"}},
-    {"error": "overloaded"},
-    {"object": "error", "message": "busy", "code": 503},
-    {"choices": [{"error": {"code": 502, "message": "upstream"}, "message": {"content": ""}}]},
-    {"choices": [{"finish_reason": "error", "message": {"content": "half"}}]},
-]
-
-
-class Script:
-    """Answers that are given in turn, to what is no small question; the usual one afterwards."""
-
-    def __init__(self, *answers: Any) -> None:
-        self.left = list(answers)
-
-    def __call__(self, body: dict[str, Any]) -> Raw | None:
-        if not self.left or quirks.text(body) == "Say Yes.":
-            return None
-        answer = self.left.pop(0)
-        return answer if isinstance(answer, Raw) else Raw(content=answer)
-
-
-def completion(content: Any = "Yes", finish: Any = "stop", **message: Any) -> dict[str, Any]:
-    choice = {"message": {"role": "assistant", "content": content, **message}, "finish_reason": finish}
-    return {"choices": [choice], "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: json.dumps(fault)[:50])
-def test_an_error_in_http_200_is_tried_again(fault: Any) -> None:
-    with FakeServer(quirk=Script(fault)) as server:
-        assert write(endpoint(server)).text == "Yes, it is." and len(server.asked) == 2
-    with FakeServer(quirk=lambda body: Raw(content=fault)) as server, pytest.raises(BackendUnavailable):
-        write(endpoint(server))
-
-
-@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529, 599])
-def test_a_passing_status_is_tried_again(status: int) -> None:
-    with FakeServer(faults=[status]) as server:
-        assert write(endpoint(server)).text == "Yes, it is." and len(server.asked) == 2
-
-
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        ({"code": 401, "message": "who?"}, Misconfigured),
-        ({"code": 400, "message": "no"}, RequestRefused),
-        ({"code": "content_filter", "message": "no"}, RequestRefused),
-    ],
-)
-def test_an_error_in_http_200_means_what_its_status_means(error: Any, kind: type[Exception]) -> None:
-    with FakeServer(quirk=Script({"error": error})) as server, pytest.raises(kind):
-        write(endpoint(server))
-
-
-def test_no_error_is_no_error() -> None:
-    assert error_of({"error": None, "choices": []}) is None and error_of([1]) is None
-    with FakeServer(quirk=Script({**completion("a"), "error": None})) as server:
-        assert write(endpoint(server)).text == "a"
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_followed_on_the_same_host_with_the_same_request(status: int) -> None:
-    with FakeServer(key="k") as target:
-
-        def moved(body: dict[str, Any]) -> Raw:
-            return Raw(status=status, headers={"location": f"{target.url}/chat/completions"})
-
-        with FakeServer(quirk=moved, key="k") as server:
-            model = endpoint(server, model="m", key=SecretStr("k"))
-            assert write(model).text == "Yes, it is." and target.asked[-1] == server.asked[-1]
-
-
-@pytest.mark.parametrize(
-    ("location", "told"),
-    [
-        ("http://user:pass@elsewhere.example/v1", "'http://elsewhere.example/v1'; set IMAGESCOPE_ENDPOINT"),
-        ("", "redirects"),
-        ("/v1/chat/completions", "without end"),
-    ],
-)
-def test_other_redirects_are_named(location: str, told: str) -> None:
-    raw = Raw(status=308, headers={"location": location})
-    with FakeServer(quirk=lambda body: raw) as server, pytest.raises(Misconfigured, match=told) as caught:
-        write(endpoint(server, model="m"))
-    assert "pass" not in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -231,38 +138,6 @@ def test_thoughts_without_an_answer_and_refusals_are_told() -> None:
             write(endpoint(server))
 
 
-@pytest.mark.parametrize(
-    ("names", "chats"), [(("embed", "whisper", "chat"), "chat"), (("chat", "embed"), "chat"), (("a",), "a")]
-)
-def test_the_first_model_that_chats_is_taken(names: tuple[str, ...], chats: str) -> None:
-    def only(body: dict[str, Any]) -> Raw | None:
-        return None if body["model"] == chats else quirks.refuse(f"{body['model']} does not chat")
-
-    with FakeServer(quirk=only, models=names) as server:
-        model = endpoint(server)
-        assert write(model).text and model.model == chats
-
-
-def test_models_of_which_none_chats_are_listed() -> None:
-    told = r"IMAGESCOPE_ENDPOINT_MODEL.*'embed-1', 'embed-2'"
-    with (
-        FakeServer(quirk=lambda body: quirks.refuse(), models=("embed-1", "embed-2")) as server,
-        pytest.raises(Misconfigured, match=told),
-    ):
-        write(endpoint(server))
-
-
-@pytest.mark.parametrize(
-    "listed", [[], {"data": None}, {"data": "x"}, {"data": [1, {"id": 5}]}, {"data": []}, "x", None]
-)
-def test_a_list_of_models_that_is_none_asks_for_a_name(listed: Any) -> None:
-    with (
-        FakeServer(models=listed) as server,
-        pytest.raises(BackendUnavailable, match="IMAGESCOPE_ENDPOINT_MODEL"),
-    ):
-        write(endpoint(server))
-
-
 def top(*entries: Any) -> dict[str, Any]:
     return {"choices": [{"logprobs": {"content": [{"top_logprobs": list(entries)}]}}]}
 
@@ -309,53 +184,3 @@ def test_a_server_that_weighs_only_small_talk_is_read_as_text() -> None:
     ) as server:
         choice = run(Role("v", endpoint(server)).choose([Request(text="Is it?")], ["Yes", "No"]))
         assert choice.probabilities == [[1.0, 0.0]] and "no logprobs for these questions" in details(choice)
-
-
-def test_a_login_in_the_address_is_used_and_never_shown() -> None:
-    basic = base64.b64encode(b"me:s3cr@t!").decode()
-
-    def echo(body: dict[str, Any]) -> Raw:
-        return quirks.refuse(f"denied for me with s3cr@t! or s3cr%40t%21 or {basic}", 401)
-
-    with FakeServer() as server:
-        url = server.url.replace("://", "://me:s3cr%40t!@")
-        model = Endpoint(url=url, key=SecretStr(""), pause=0.01)
-        assert write(model).text and server.headers[-1]["authorization"] == f"Basic {basic}"
-        server.quirk = echo
-        with pytest.raises(Misconfigured) as caught:
-            write(model)
-        shown = [
-            str(caught.value),
-            model.weights,
-            repr(model),
-            str(model),
-            str(model.model_dump()),
-            model.to_json(),
-        ]
-        assert not any(secret in str(each) for each in shown for secret in ("s3cr", basic))
-        assert "[hidden]" in str(caught.value)
-    with pytest.raises(BackendUnavailable) as caught_too:
-        asyncio.run(Endpoint(url="http://me:s3cret@127.0.0.1:9/v1", attempts=1).ainvoke("q"))
-    assert "s3cret" not in str(caught_too.value)
-
-
-@pytest.mark.parametrize("status", [200, 400, 500])
-def test_a_key_that_the_server_repeats_is_hidden(status: int) -> None:
-    told = Raw(status=status, content={"detail": "key sk-verysecret is over its quota"})
-    with FakeServer(quirk=lambda body: told) as server:
-        with pytest.raises((BackendUnavailable, RequestRefused, UnreadableReply)) as caught:
-            write(endpoint(server, model="m", key=SecretStr("sk-verysecret")))
-        assert "sk-verysecret" not in str(caught.value) and "sk-verysecret" not in str(vars(caught.value))
-
-
-@pytest.mark.parametrize(
-    "url", ["localhost:8000", "ftp://host/v1", "http://", "http://[::1", "nonsense", "http://me:pw12@[::1"]
-)
-def test_an_address_that_is_none_is_named(url: str) -> None:
-    with pytest.raises(BackendUnavailable, match="no address of a server; set IMAGESCOPE_ENDPOINT"):
-        asyncio.run(Endpoint(url=url, model="m", attempts=1).ainvoke("q"))
-
-
-def test_a_key_that_no_header_can_hold_is_named() -> None:
-    with pytest.raises(BackendUnavailable, match="IMAGESCOPE_ENDPOINT_KEY"):
-        asyncio.run(Endpoint(url="http://127.0.0.1:9/v1", key=SecretStr("k\né")).ainvoke("q"))

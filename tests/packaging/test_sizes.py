@@ -1,20 +1,45 @@
-"""Files of the package stay within 300 lines and functions within 40, unless a comment beside them says why."""
+"""Files stay within 300 lines, functions of the package within 40, unless a comment beside them says why."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FILES = [*(ROOT / "imagescope_agent").rglob("*.py"), *(ROOT / "graphs").glob("*.py")]
 FILE, FUNCTION = 300, 40
+#: Files of tests that may be longer, and why.
+LONG_TESTS = {
+    "tests/chat/test_chat.py": "to be split",
+    "tests/retrieval/test_index.py": "to be split",
+    "tests/test_api.py": "to be split",
+}
+
+
+def long_files(files: Iterable[Path]) -> set[str]:
+    """Those of more than 300 lines, by their path in the repository."""
+    return {
+        file.relative_to(ROOT).as_posix()
+        for file in files
+        if len(file.read_text(encoding="utf-8").splitlines()) > FILE
+    }
+
+
+def reason(name: str) -> str:
+    """What the comment on the first lines of a file says, empty without one."""
+    first = (ROOT / name).read_text(encoding="utf-8").splitlines()[:5]
+    return next((line.removeprefix("# ") for line in first if line.startswith("# ")), "")
 
 
 def test_no_file_is_long() -> None:
-    sizes = {
-        str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines()) for file in FILES
-    }
-    assert {name: size for name, size in sizes.items() if size > FILE} == {}
+    assert long_files(FILES) == set()
+
+
+def test_no_file_of_tests_is_long_without_a_reason() -> None:
+    long = long_files((ROOT / "tests").rglob("*.py"))
+    assert {name for name in long if not reason(name)} - set(LONG_TESTS) == set()
+    assert set(LONG_TESTS) <= long, "what is short again needs no exception"
 
 
 def test_no_function_is_long_without_a_reason_beside_it() -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from imagescope_agent.retrieval.embedders.open_clip import OpenClipEmbedder
 from imagescope_agent.retrieval.embedders.open_clip_folder import CONFIG, TOKENIZER, WEIGHTS
+from imagescope_agent.retrieval.images import load, open_image
 
 MODEL = {
     "embed_dim": 64,
@@ -123,3 +124,14 @@ class CountingEmbedder:
         matrix = np.asarray(rows, dtype=np.float64).reshape(-1, 48) + 1e-3
         unit: np.ndarray = (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
         return unit
+
+
+@pytest.fixture
+def shown(tmp_path: Path):
+    def open_bytes(data: bytes) -> Image.Image:
+        (tmp_path / "x").write_bytes(data)
+        image, small = open_image(tmp_path / "x"), load(tmp_path / "x").image
+        assert image.mode == small.mode == "RGB" and not image.info
+        return image
+
+    return open_bytes

@@ -95,3 +95,15 @@ def in_space(image: Image.Image, icc: bytes) -> Image.Image:
     made = ImageCms.profileToProfile(image, ImageCms.createProfile("sRGB"), space, outputMode="RGB")
     assert made is not None
     return made
+
+
+RED, GREY = (255, 0, 0), (200, 80, 60)
+
+
+def near(image: Image.Image, colour: tuple[int, ...], by: int = 6) -> bool:
+    middle = np.asarray(image)[image.height // 2, image.width // 2].astype(int)
+    return bool(np.abs(middle - np.asarray(colour)).max() <= by)
+
+
+def flat(colour: tuple[int, ...], mode: str = "RGB") -> Image.Image:
+    return Image.new(mode, (16, 16), colour)

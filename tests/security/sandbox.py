@@ -106,3 +106,17 @@ def copied(source: Path, target: Path) -> None:
         else:
             path.unlink()
     shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+
+
+OWN = ("--profile", "mine.toml")
+
+
+def refused(sandbox: Sandbox, *words: str, said: str = "") -> str:
+    """The one line of a command that is refused and leaves everything as it was."""
+    before = snapshot(sandbox.named)
+    told = sandbox.run(*words, said=said)
+    sandbox.check(words, *told)
+    assert told[0] == 2, (words, told)
+    after = {name: what for name, what in snapshot(sandbox.named).items() if ".sqlite" not in name}
+    assert after == {name: what for name, what in before.items() if ".sqlite" not in name}
+    return told[2]

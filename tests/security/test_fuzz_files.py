@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.security.drawn import changed, value
 from tests.security.sandbox import Sandbox, copied, count, damage
-from tests.security.test_fuzz_commands import changed, value
 
 FILES = ("imagescope.json", "*.faiss", "journal.sqlite", "runs.sqlite", "traces.sqlite", "chats.sqlite")
 USES = (
