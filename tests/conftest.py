@@ -18,7 +18,7 @@ os.environ.update(
 import asyncio
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
+
+from imagescope_agent.api import ImageScope
+from tests.api_models import think
 
 settings.register_profile("loaded", deadline=None)  # a busy machine is no failure
 settings.load_profile("loaded")
@@ -131,3 +134,21 @@ def browser() -> Iterator[Any]:
         opened = driver.chromium.launch(executable_path=program, args=flags)
         yield opened
         opened.close()
+
+
+@pytest.fixture
+def make(world: Any) -> Callable[..., ImageScope]:
+    """An opened world whose verifier knows the colours and whose judge says No."""
+
+    def scorer(asked: Any) -> list[float]:
+        return [0.9, 0.1] if world.colour(asked) in asked.text else [0.1, 0.9]
+
+    def opened(*, judge: Any = "No: not quite", reasoner: Any = think, **options: Any) -> ImageScope:
+        services = world.services(
+            reasoner=world.role("reasoner", reasoner),
+            verifier=world.role("verifier", scorer=scorer),
+            judge=world.role("judge", judge),
+        )
+        return ImageScope(services, **options)
+
+    return opened

@@ -11,12 +11,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from imagescope_agent.errors import BadInput, ImageScopeError
+from imagescope_agent.errors import ImageScopeError
 from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.records import note, total_usage
 from imagescope_agent.retrieval import captioning, manifest
 from imagescope_agent.retrieval.domain import said_of
+from imagescope_agent.retrieval.image_files import find_images, no_images
 from imagescope_agent.retrieval.images import (
     ImageFile,
     ImageProblem,
@@ -24,7 +25,6 @@ from imagescope_agent.retrieval.images import (
     Skipped,
     inside,
     load_new,
-    scan,
 )
 from imagescope_agent.retrieval.index_cache import IndexCache
 from imagescope_agent.retrieval.index_report import IndexReport
@@ -99,24 +99,6 @@ async def build(  # over forty lines for its arguments
         return index_run.report(time.monotonic() - started)
 
 
-def find_images(
-    folder: Path, out: Path | None, only: Container[str] | None = None, exclude: Sequence[str] = ()
-) -> tuple[list[ImageFile], list[Skipped]]:
-    """The files that would be indexed and what is left out, by id; arguments as in `build`.
-
-    Raises:
-        BadInput: no folder, or nothing in it that could be an image.
-    """
-    place = out if out is not None else folder / manifest.FOLDER_INDEX
-    found, skipped = scan(folder, ignore=place, exclude=exclude)
-    if only is not None:
-        found = [item for item in found if item.id in only]
-        skipped = [item for item in skipped if item.id in only]
-    if not found:
-        raise _no_images(folder, skipped)
-    return found, skipped
-
-
 @dataclass
 class _IndexRun:
     """One run over the folder."""
@@ -175,7 +157,7 @@ class _IndexRun:
             BadInput: no image could be read.
         """
         if not self.good:
-            raise _no_images(self.folder, self.skipped)
+            raise no_images(self.folder, self.skipped)
         self.removed = self.cache.keep_only(self.good)
         self.notes += publish(
             *(self.folder, self.out, self.cache, self.embedder, self.backend),
@@ -296,8 +278,3 @@ class _IndexRun:
             if captions.get(file.key) == ""
         ]
         return [captions[picture.key] or "" for picture in pictures]
-
-
-def _no_images(folder: Path, skipped: Sequence[Skipped]) -> BadInput:
-    seen = f" ({len(skipped)} files skipped, {skipped[0].id!r}: {skipped[0].reason})" if skipped else ""
-    return BadInput(f"there is no image in {str(folder)!r}{seen}; give a folder of png, jpg, webp, ... files")

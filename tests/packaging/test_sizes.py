@@ -10,11 +10,7 @@ ROOT = Path(__file__).parents[2]
 FILES = [*(ROOT / "imagescope_agent").rglob("*.py"), *(ROOT / "graphs").glob("*.py")]
 FILE, FUNCTION = 300, 40
 #: Files of tests that may be longer, and why.
-LONG_TESTS = {
-    "tests/chat/test_chat.py": "to be split",
-    "tests/retrieval/test_index.py": "to be split",
-    "tests/test_api.py": "to be split",
-}
+LONG_TESTS: dict[str, str] = {}
 
 
 def long_files(files: Iterable[Path]) -> set[str]:

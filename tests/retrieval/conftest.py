@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,9 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imagescope_agent.mllms.role import Role
+from imagescope_agent.mllms.scripted import Scripted
+from imagescope_agent.retrieval.collection import build
 from imagescope_agent.retrieval.embedders.open_clip import OpenClipEmbedder
 from imagescope_agent.retrieval.embedders.open_clip_folder import CONFIG, TOKENIZER, WEIGHTS
 from imagescope_agent.retrieval.images import load, open_image
+from imagescope_agent.retrieval.index_report import IndexReport
+from tests.retrieval.index_runs import Index, describe
 
 MODEL = {
     "embed_dim": 64,
@@ -135,3 +141,18 @@ def shown(tmp_path: Path):
         return image
 
     return open_bytes
+
+
+@pytest.fixture
+def index(grey: Any) -> Index:
+    """Run the indexer with scripted captions and grey-level vectors; `models` keeps both for counting."""
+
+    def run(folder: Path, out: Path | None = None, **options: Any) -> IndexReport:
+        run.embedder = options.pop("embedder", None) or grey()  # type: ignore[attr-defined]
+        run.captioner = Scripted(options.pop("reply", describe))  # type: ignore[attr-defined]
+        role = Role("captioner", run.captioner)  # type: ignore[attr-defined]
+        prompt = options.pop("prompt", "Describe the picture.")
+        options.setdefault("captioner_weights", "script-1")
+        return asyncio.run(build(folder, out, run.embedder, role, prompt, **options))  # type: ignore[attr-defined]
+
+    return run

@@ -8,7 +8,8 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.dialogue_acts import ACTS, LABELS, SAYING, split_message
-from imagescope_agent.errors import shorten
+from imagescope_agent.errors import NoModel, shorten
+from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.nodes.chat.parse_message import FOUND, has_words, is_first, plain_answer
 from imagescope_agent.nodes.model_calls import on_budget
@@ -45,6 +46,7 @@ class ReadMessage:
         Nothing for a message without words, and for one whose acts are known.
 
         Raises:
+            NoModel: there is none on purpose.
             RequestRefused: the model refuses every part.
             BudgetSpent: the classifier may not be asked.
         """
@@ -53,6 +55,8 @@ class ReadMessage:
         question, message = state["question"], state["query"]
         if question is not None and not question.get("also") and plain_answer(message):
             return {**anew(), "acts": [{"text": message, "act": "answer"}]}
+        if isinstance(self.classifier.model, Absent):
+            raise NoModel("the profile has no chat model that reads messages")
         require_call(state, settings := current(runtime))
         parts = split_message(message)
         values = {

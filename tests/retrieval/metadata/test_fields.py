@@ -2,58 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
-import hashlib
 import json
-import sqlite3
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
-from safetensors.numpy import save
 
 from imagescope_agent.errors import BadInput, MissingExtra
-from imagescope_agent.mllms.role import Role
-from imagescope_agent.mllms.scripted import Scripted
-from imagescope_agent.retrieval import manifest
-from imagescope_agent.retrieval.collection import FolderCollection
-from imagescope_agent.retrieval.index_cache import JOURNAL
-from imagescope_agent.retrieval.index_report import IndexReport
-from imagescope_agent.retrieval.indexer import build
 from imagescope_agent.retrieval.metadata import own_fields
-from tests.conftest import PALETTE, ColourEmbedder, World
-
-COLOURS = list(PALETTE)
-
-
-def index(folder: Path, **options: Any) -> IndexReport:
-    captioner = Role("captioner", Scripted("a square"))
-    work = build(
-        folder, None, ColourEmbedder(), captioner, "describe", captioner_weights="scripted", **options
-    )
-    return asyncio.run(work)
-
-
-def found(folder: Path, where: str) -> list[str]:
-    collection = FolderCollection.open(folder)
-    return [name for name, hit in zip(collection.ids, collection.matching(where), strict=True) if hit]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Pictures of one colour each: 0.jpg, 1.jpg and trip/2.jpg to trip/4.jpg."""
-    for number, name in enumerate(COLOURS[:5]):
-        place = tmp_path / ("trip" if number > 1 else "") / f"{number}.jpg"
-        place.parent.mkdir(exist_ok=True)
-        Image.new("RGB", (40 + number, 20), PALETTE[name]).save(place)
-    return tmp_path
+from tests.retrieval.metadata.fields import found, index
 
 
 def photo(path: Path, **tags: Any) -> None:
@@ -236,70 +198,3 @@ def test_new_metadata_costs_no_model(folder: Path) -> None:
     assert (first.new, again.new, again.unchanged) == (5, 0, 5) and not again.usage["calls"]
     assert found(folder, "owner = 'Ann'") == ["0.jpg", "trip/2.jpg"]
     assert len(list((folder / ".imagescope").glob("fields.*"))) == 1, "the columns of before are gone"
-
-
-def test_an_index_of_before_says_which_command_adds_fields(world: World) -> None:
-    location = world.folder / ".imagescope"
-    content = manifest.read(location)
-    manifest.write(location, replace(content, fields={}))
-    assert found(world.folder, "name = 'red.png'") == ["red.png"]
-    for name in ("date", "owner"):
-        with pytest.raises(BadInput, match=rf"field '{name}'.*imagescope index {world.folder}"):
-            found(world.folder, f"{name} is missing")
-    assert index(world.folder).unchanged == 8
-    assert len(found(world.folder, "date is missing and width = 32")) == 8
-
-
-def damage(location: Path, how: Callable[[bytes], bytes]) -> None:
-    (file,) = location.glob("fields.*.safetensors")
-    file.write_bytes(how(file.read_bytes()))
-
-
-@pytest.mark.parametrize(
-    "how",
-    [lambda data: data[:-1], lambda data: b"", lambda data: data[:-8] + bytes(8), lambda data: b"x" * 500],
-)
-def test_damaged_fields_are_told_and_nothing_else_is_lost(
-    world: World, how: Callable[[bytes], bytes]
-) -> None:
-    damage(world.folder / ".imagescope", how)
-    with pytest.raises(BadInput, match=r"damaged.*imagescope index"):
-        found(world.folder, "width = 32")
-
-
-def test_fields_of_a_stranger_are_checked(world: World) -> None:
-    """A file with a right checksum and wrong content."""
-    location = world.folder / ".imagescope"
-    content = manifest.read(location)
-    count = len(content.entries)
-    bad: dict[str, dict[str, Any]] = {
-        "short": {"0.values": np.zeros(count - 1)},
-        "type": {"0.values": np.zeros(count, dtype=np.int16)},
-        "codes": {"0.values": np.full(count, 9, dtype=np.int32), "0.words": np.zeros(1, dtype=np.uint8),
-                  "0.ends": np.array([0, 1])},
-        "bytes": {"0.values": np.zeros(count, dtype=np.int32), "0.words": np.full(1, 255, dtype=np.uint8),
-                  "0.ends": np.array([0, 1])},
-    }  # fmt: skip
-    for name, arrays in bad.items():
-        kind = "number" if name in ("short", "type") else "text"
-        data = save(arrays, metadata={"fields": json.dumps([["f", kind]])})
-        sha = hashlib.sha256(data).hexdigest()
-        file = f"fields.{sha[:16]}.safetensors"
-        (location / file).write_bytes(data)
-        manifest.write(location, replace(content, fields={"file": file, "sha256": sha}))
-        with pytest.raises(BadInput, match="damaged"):
-            found(world.folder, "f is missing")
-    manifest.write(location, replace(content, fields={"file": "../../etc/passwd", "sha256": ""}))
-    with pytest.raises(BadInput, match="names no file of fields"):
-        FolderCollection.open(world.folder)
-
-
-def test_damaged_facts_in_the_journal_are_read_again(folder: Path) -> None:
-    index(folder)
-    base = sqlite3.connect(folder / ".imagescope" / JOURNAL)
-    base.execute("update fields set value = ? where rowid = 1", ('{"width": "wide"}',))
-    base.execute("update fields set value = ? where rowid = 2", ("nonsense",))
-    base.commit()
-    base.close()
-    index(folder)
-    assert len(found(folder, "width >= 40 and height = 20")) == 5
