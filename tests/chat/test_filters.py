@@ -15,7 +15,7 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.nodes.chat.filter_message import FilterMessage
 from imagescope_agent.retrieval.collection import FolderCollection
 from tests.chat.talk import talking, think
-from tests.retrieval.metadata.test_fields import index
+from tests.retrieval.metadata.fields import index
 
 OWN = {"red": "Ann", "orange": "Ann", "blue": "Bo", "purple": "Bo"}
 

@@ -26,7 +26,7 @@ from imagescope_agent.traces.store import find_run
 from imagescope_agent.traces.trace import Trace
 from tests.conftest import World
 from tests.profiles.test_prompt_sets import think
-from tests.retrieval.metadata.test_fields import index
+from tests.retrieval.metadata.fields import index
 
 GRAPHS = ["adaptive", "chat", "cotrr", "imagescope", "imagescope_chat", "mra", "retrieve"]
 
