@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.common.untrusted import parse_json, read_file
@@ -104,7 +105,9 @@ def fetch(  # a third of it tells arguments and errors
 
 def folder_for(source: str) -> Path:
     """Where the pictures of a source go when nothing else is said: a folder of its name here."""
-    name = re.split(r"[?#]", source)[0].rstrip("/").rsplit("/", 1)[-1]
+    split = urlsplit(source.rsplit("::", 1)[-1])
+    # never the part of an address that may hold a password
+    name = (split.path.rstrip("/") or split.netloc.rsplit("@", 1)[-1]).rsplit("/", 1)[-1]
     stem = re.sub(r"(?:\.tar)?\.[A-Za-z0-9]{1,4}$", "", name)
     return Path(re.sub(r"[^\w.-]", "_", stem).strip(".") or "pictures")
 

@@ -120,7 +120,7 @@ def test_a_folder_with_other_content_is_left_alone(tmp_path: Path, bucket: Any) 
 def test_the_folder_has_the_name_of_the_source() -> None:
     named = {
         "s3://bucket/photos/": "photos", "https://h/a/My%20pics.tar.gz?x=1": "My_20pics", "x/y.zip": "y", "s3://b": "b",
-        "list.txt": "list",
+        "list.txt": "list", "s3://key:hunter22@bucket/": "bucket", "zip://a::https://u:hunter22@h/b.zip?c#d": "b",
     }  # fmt: skip
     assert {source: str(folder_for(source)) for source in named} == named
 

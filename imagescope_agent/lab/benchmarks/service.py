@@ -105,7 +105,7 @@ def _service(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def _latency(scope: ImageScope, client: Client, pid: int, queries: Sequence[DrawnQuery]) -> dict[str, Any]:
     """The same searches directly and served, in turns first."""
-    cpu = {"direct": 0.0, "client": 0.0}
+    cpu = {"direct": 0.0, "service": 0.0, "client": 0.0}
 
     def timed(name: str, search: Callable[[], object]) -> float:
         start, spent = time.perf_counter(), time.process_time()
@@ -117,12 +117,15 @@ def _latency(scope: ImageScope, client: Client, pid: int, queries: Sequence[Draw
         return timed("direct", lambda: scope.search(query.text, image=query.reference))
 
     def served(query: DrawnQuery) -> float:
-        return timed("client", lambda: client.search(query.text, query.reference, graph=scope.graph))
+        before = _processor(pid)
+        seconds = timed("client", lambda: client.search(query.text, query.reference, graph=scope.graph))
+        cpu["service"] += _processor(pid) - before
+        return seconds
 
     for query in queries:  # weights are loaded, and both processes have seen the same pictures
         direct(query), served(query)
-    cpu.update(direct=0.0, client=0.0)
-    pairs, before = list[tuple[float, float]](), _processor(pid)
+    cpu.update(dict.fromkeys(cpu, 0.0))
+    pairs = list[tuple[float, float]]()
     for number, query in enumerate(queries):
         if number % 2:
             after = served(query)
@@ -137,11 +140,7 @@ def _latency(scope: ImageScope, client: Client, pid: int, queries: Sequence[Draw
         "served": round(median(two for _, two in pairs), 4),
         "added": round(added, 4),
         "share": round(added / base, 3),
-        "cpu": {
-            "direct": round(cpu["direct"] / len(pairs), 4),
-            "service": round((_processor(pid) - before) / len(pairs), 4),
-            "client": round(cpu["client"] / len(pairs), 4),
-        },
+        "cpu": {name: round(seconds / len(pairs), 4) for name, seconds in cpu.items()},
     }
 
 
