@@ -18,7 +18,7 @@ from imagescope_agent.nodes.chat import deepen_retrieval as deeper
 from imagescope_agent.nodes.chat import dialogue_state as dialogue
 from imagescope_agent.nodes.chat.first_message import UnderstandFirst, picture_alone
 from imagescope_agent.nodes.chat.parse_message import ParseMessage, has_words, is_first
-from imagescope_agent.nodes.chat.read_message import ReadMessage, as_it_was_said, has_act, is_idle
+from imagescope_agent.nodes.chat.read_message import ReadMessage, after_idle, as_it_was_said
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
 from imagescope_agent.nodes.selective_judge import SelectiveJudge
 from imagescope_agent.nodes.understand import Describe, query_as_intent, unknown_reference
@@ -53,10 +53,9 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     }.items():
         graph.add_node(name, node, retry_policy=RETRY_TRANSIENT)
     for name, plain in {
-        "begin": ParseMessage(images), "alike": picture_alone,
-        "more": deeper.show_more, "retrieve": deeper.RetrieveLiked(embedder, images),
-        "further": deeper.go_further, "choose": clarify.Choose(), "ask": clarify.ask,
-        "answer": clarify.AnswerTurn(images),
+        "begin": ParseMessage(images), "alike": picture_alone, "more": deeper.show_more,
+        "retrieve": deeper.RetrieveLiked(embedder, images), "further": deeper.go_further,
+        "choose": clarify.Choose(), "ask": clarify.ask, "answer": clarify.AnswerTurn(images),
     }.items():  # fmt: skip
         graph.add_node(name, plain)  # type: ignore[call-overload]
 
@@ -79,10 +78,8 @@ def after_begin(state: State) -> Literal["read", Route]:
 
 def after_read(state: State) -> Route:
     """What changes nothing keeps the results; a first message is understood, later ones are folded in."""
-    if is_idle(state) and is_first(state) and state["reference"]:
-        return "alike" if state["reference_caption"] else "describe"
-    if is_idle(state) and (state["ranking"] or is_first(state)):
-        return "answer" if is_first(state) else "more" if has_act(state, "more") else "propose"
+    if idle := after_idle(state):
+        return idle
     if not state["reference_caption"]:
         return "describe"
     return "retrieve" if not has_words(state) else "understand" if is_first(state) else "fold"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from langgraph.runtime import Runtime
 
@@ -133,3 +133,17 @@ def is_idle(state: State) -> bool:
     """Whether the message was read and changes nothing."""
     acts = state.get("acts", [])
     return bool(acts) and not any(part["act"] in SAYING for part in acts)
+
+
+def after_idle(state: State) -> Literal["describe", "alike", "answer", "more", "propose"] | None:
+    """What follows a message that changes nothing; None where there is something to search for.
+
+    Beside a new picture it is the picture that is looked for; otherwise what was found stands.
+    """
+    if not is_idle(state):
+        return None
+    if is_first(state):
+        return "answer" if not state["reference"] else "alike" if state["reference_caption"] else "describe"
+    if state["ranking"]:
+        return "more" if has_act(state, "more") else "propose"
+    return None
