@@ -72,6 +72,17 @@ def test_a_word_that_the_embedder_takes_for_the_same_is_grounded() -> None:
     assert not held("a cat", "a kitten", embedder=Apart())
 
 
+def test_vectors_that_are_alike_ground_no_number_and_no_word_that_describes_nothing() -> None:
+    class Alike(Twins):
+        def texts(self, texts: list[str]) -> Any:
+            return np.ones((len(texts), 1))
+
+    assert not held("three lanterns", "four lanterns", embedder=Alike())
+    known = frozenset({"lant"})
+    assert asyncio.run(Grounding(["a lamp"], Alike(), known).holds("a lantern"))
+    assert not asyncio.run(Grounding(["a lamp"], Alike(), known).holds("a gounk"))
+
+
 def test_a_predicate_that_puts_other_words_in_place_is_told() -> None:
     assert substitutes("Is there an orange wagon?", ["a crimson wagon"])
     assert not substitutes("Is there a wagon?", ["a crimson wagon"])

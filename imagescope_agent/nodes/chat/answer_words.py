@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from imagescope_agent.nodes.drift import content_words
 from imagescope_agent.prompting import request_text
 from imagescope_agent.records import Reason, Result, ResultDict
 from imagescope_agent.state import State
@@ -15,7 +16,12 @@ def request_words(state: State) -> str:
     """All that is wanted, with what must not be there as such."""
     if state["reference"] is not None:
         return state["request"]
-    excluded = request_text(fact for fact in state["facts"] if fact["type"] == "Removal")
+    said = content_words(state["request"])
+    excluded = request_text(
+        fact
+        for fact in state["facts"]
+        if fact["type"] == "Removal" and not content_words(fact["text"]) <= said
+    )
     return ", ".join(filter(None, [state["request"], excluded]))
 
 

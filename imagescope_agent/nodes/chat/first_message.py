@@ -40,7 +40,8 @@ class UnderstandFirst(Understand):
         """Return `intent`; errors as `Understand`."""
         update = await super().__call__(state, runtime, again)
         intent, query = update["intent"], state["query"]
-        grounding = Grounding([query, reference_words(state)], self.embedder)
+        words = words_of(self.images)
+        grounding = Grounding([query, reference_words(state)], self.embedder, words)
         held = [step for step in intent["steps"] if await grounding.holds(step["text"])]
         steps = await self._complete(held, query) if held else []
         if steps == intent["steps"]:

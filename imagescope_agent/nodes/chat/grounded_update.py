@@ -59,7 +59,7 @@ async def ground(
     facts = state["facts"] if _same_topic(found, state, heard) else []
     dropped = _drops(found, facts, state, heard)
     told += [facts[number - 1]["text"] for number in dropped]
-    steps = await _grounded_steps(found, Grounding(told, embedder), facts, dropped)
+    steps = await _grounded_steps(found, Grounding(told, embedder, vocabulary), facts, dropped)
     if not _answered(state):
         found.update.answer = "None"
     if has_act(state, "withdrawal") and not has_act(state, "wish", "correction", "answer") and dropped:

@@ -29,10 +29,17 @@ class Grounding:
     Args:
         told: the message, the question that it answers, what it corrects.
         embedder: compares phrases; None compares letters alone.
+        vocabulary: stems of the words that describe the collection, none where they are not known; another word for
+            what was told is one of them, and a word that nobody uses has a vector like any other.
     """
 
-    def __init__(self, told: Iterable[str], embedder: Embedder | None = None) -> None:
-        self.told, self.embedder = " \n ".join(told), embedder
+    def __init__(
+        self,
+        told: Iterable[str],
+        embedder: Embedder | None = None,
+        vocabulary: Collection[str] = frozenset(),
+    ) -> None:
+        self.told, self.embedder, self.vocabulary = " \n ".join(told), embedder, vocabulary
         self.words = [word for word in _words(self.told) if word not in FUNCTION]
         self.stems = content_words(self.told) | _numbers(self.told)
 
@@ -41,6 +48,8 @@ class Grounding:
         open_ = self.ungrounded(text)
         if not open_ or self.embedder is None:
             return not open_
+        if self.vocabulary and not content_words(" ".join(open_)) <= set(self.vocabulary):
+            return False
         return await asyncio.to_thread(self.says_the_same, text, open_)
 
     def ungrounded(self, text: str) -> list[str]:
@@ -61,6 +70,8 @@ class Grounding:
     def says_the_same(self, text: str, open_: Sequence[str]) -> bool:
         """Whether the embedder takes what is open, word by word or as a whole, for something that was told."""
         assert self.embedder is not None
+        if _numbers(text) - self.stems:  # vectors of "three stars" and "four stars" are alike
+            return False
         sources = [*dict.fromkeys([*(f"a {word}" for word in self.words), *_phrases(self.told)])]
         if not sources:
             return False
