@@ -20,7 +20,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from imagescope_agent.api import ImageScope, index_folder
+from imagescope_agent.api import ImageScope
 from imagescope_agent.client import Client
 from imagescope_agent.errors import BackendUnavailable, ImageScopeError
 from imagescope_agent.judges import JUDGES
@@ -70,7 +70,9 @@ def run(  # half of it tells arguments and result
     with TemporaryDirectory() as place:
         make_world(Path(place), seed, images)
         folder = Path(place) / "images"
-        index_folder(folder, profile="mini", progress=False)
+        # not here: this process would have seen all pictures, and the service none
+        index = [sys.executable, "-m", "imagescope_agent.cli", "index", str(folder), "--profile", "mini"]
+        subprocess.run(index, check=True, stdout=subprocess.DEVNULL)
         scope = ImageScope.open(folder)
         queries = read_queries(Path(place), min(searches, images // 2))
         with _service(folder) as (process, address), Client(address) as client:
