@@ -9,7 +9,6 @@ from importlib.resources import files
 
 from imagescope_agent.commands import path, plain
 
-
 OWN = {  # of each list: what else may be named
     "graphs": "Any other: the entry point of a package (group imagescope_agent.graphs), or MODULE:ATTRIBUTE.",
     "judges": "Any other: MODULE:ATTRIBUTE.",
