@@ -19,6 +19,7 @@ from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLVisionCon
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
 
 from imagescope_agent.lab.training.network.image_grid import GRID, IMAGE_SIDE, MERGE, PATCH
+from imagescope_agent.mllms.engine.progress import without_progress_bars
 
 TEXT_LAYERS = 7  # the auxiliary heads and attention supervision refer to them by number
 
@@ -116,7 +117,8 @@ def grow_chat_model(
     identity.
     """
     tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
-    saved = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    with without_progress_bars():
+        saved = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
     layers = len(saved.model.language_model.layers)
     model = saved if layers == TEXT_LAYERS else _with_more_layers(saved, tokenizer)
     new = [piece for piece in pieces if piece not in tokenizer.get_vocab()]
