@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +22,7 @@ from imagescope_agent.records import NOT_DEGRADING
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.collection import build
 from imagescope_agent.retrieval.domain import Domain, fit
-from imagescope_agent.retrieval.vectors import unit_rows
+from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 from imagescope_agent.services import open_embedder_of
 
 SHARED = os.environ.get("IMAGESCOPE_SHARED")  # read before tests are shielded from such settings
@@ -95,10 +96,10 @@ class Boats:
     def __init__(self) -> None:
         self.domain = made()
 
-    def images(self, images: list[Image.Image]) -> np.ndarray:
+    def images(self, images: Sequence[Image.Image]) -> Vectors:
         return kind(len(images), 1, seed=images[0].width)
 
-    def texts(self, texts: list[str]) -> np.ndarray:
+    def texts(self, texts: Sequence[str]) -> Vectors:
         return kind(len(texts), 1)
 
 

@@ -22,7 +22,8 @@ class Peaks:
     ids = tuple(f"{number}.jpg" for number in range(len(EVERYDAY)))
 
     def image_vector(self, name: str) -> np.ndarray:
-        return np.eye(len(EVERYDAY), dtype=np.float32)[int(name.partition(".")[0])]
+        vector: np.ndarray = np.eye(len(EVERYDAY), dtype=np.float32)[int(name.partition(".")[0])]
+        return vector
 
     def texts(self, texts: Any) -> np.ndarray:
         strength = np.where(np.arange(len(texts)) % 3 == 0, 1.0, 0.0) * (1 + np.arange(len(texts)))
