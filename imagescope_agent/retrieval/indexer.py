@@ -68,8 +68,7 @@ async def build(  # over forty lines for its arguments
         captioner: describes an image in a sentence.
         prompt: of the captioner.
         captioner_weights: identifies the captioner's weights; other weights or another prompt mean new captions.
-        profile: name of the profile, stored in the index.
-        store: where the vectors go, as `stores.open_store` takes it.
+        profile, store: name of the profile, kept in the index; where the vectors go (see `stores.open_store`).
         only: ids to index, for a gallery that is a part of the folder; None is all of it.
         exclude: patterns of what to leave out (see `Excluded`), which the index keeps; None is those it has.
         batch: images that are captioned and embedded at once; memory grows with it and not with the folder.
@@ -90,8 +89,8 @@ async def build(  # over forty lines for its arguments
     if out.absolute().is_relative_to(folder.absolute()):  # else the user chose the place
         manifest.require_no_way_out(out, folder)
     manifest.folder_as_stored(folder, out)  # a name that cannot be kept is told before any model is asked
-    hidden = None if progress is None else not progress
-    with IndexCache(out) as cache, tqdm(total=len(found), unit="image", disable=hidden) as bar:
+    bar_options: dict[str, Any] = {"unit": "image", "disable": None if progress is None else not progress}
+    with IndexCache(out) as cache, tqdm(total=len(found), **bar_options) as bar:
         index_run = _IndexRun(
             *(folder, out, cache, embedder, captioner, captioner_weights, profile, store, backend),
             *(prompt, batch, bar, skipped, patterns),
@@ -281,7 +280,7 @@ class _IndexRun:
             replies = await caption_images(self.captioner, requests)
             require_some(replies, before=self.cache.any_caption())
             for picture, reply in zip(asked, replies, strict=True):
-                captions[picture.key] = _one_line(reply.text)
+                captions[picture.key] = " ".join(reply.text.split())
                 problems[picture.key] = reply.problem
                 self.notes += [{**note, "step": "caption"} for note in reply.notes]
             self.usage = total_usage([self.usage, *(reply.usage for reply in replies)])
@@ -291,10 +290,6 @@ class _IndexRun:
             if captions.get(file.key) == ""
         ]
         return [captions[picture.key] or "" for picture in pictures]
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _no_images(folder: Path, skipped: Sequence[Skipped]) -> BadInput:
