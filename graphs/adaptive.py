@@ -35,6 +35,7 @@ from imagescope_agent.state import SearchInput, State
 from imagescope_agent.traces.instrument import served
 
 REFLECTIONS = 1  # how often a search that satisfies nobody is widened
+MOST = 0.75  # share of the questions about `top_k` candidates, beyond which it is not widened
 JUDGE = "affordable"
 
 
@@ -77,13 +78,13 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
 def after_verify(state: State, runtime: Runtime[Settings]) -> Literal["reflect", "judge"]:
     """Reflect while nobody satisfies every predicate, at most `REFLECTIONS` times, and not once the budget is spent.
 
-    Nor where everything was asked already about `top_k` candidates: to verify others too would cost more than the
-    published procedure, and what is missing in all of them was searched for by the first descriptions.
+    Nor once most of what the published procedure asks was asked: to verify others too would cost more than that, and
+    what nearly all candidates lack is hardly there.
     """
     spent = any(note["kind"] == "budget" for note in state["notes"])
     further = state["reflections"] < REFLECTIONS and not spent
     asked = sum(entry["calls"] for entry in state["usage"] if entry["step"] == "verify")
-    further = further and asked < current(runtime).top_k * len(state["predicates"])
+    further = further and asked <= MOST * current(runtime).top_k * len(state["predicates"])
     return "reflect" if further and unsatisfied(state) else "judge"
 
 

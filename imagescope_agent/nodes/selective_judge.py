@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -25,8 +24,8 @@ class SelectiveJudge(JudgeTop):
         model: who is asked.
         collection: where the pictures are.
         judge: who judges when the settings name nobody.
-        otherwise: who does so when no candidate satisfies every predicate: then the most has been verified, and a
-            comparison of the best of them is worth no more than in the published procedure.
+        unsatisfied: candidates that are compared at most when none satisfies every predicate: then most of them have
+            been verified, and to compare many would cost more than in the published procedure.
         fusion: what the stages' scores weigh.
         sure: the chance of the first to be better than another, above which the other is not compared with it.
     """
@@ -37,12 +36,12 @@ class SelectiveJudge(JudgeTop):
         collection: Collection,
         *,
         judge: str = OWN_JUDGE,
-        otherwise: str = OWN_JUDGE,
         fusion: ScoreFusion = FUSION,
         sure: float = 0.9,
+        unsatisfied: int = 2,
     ) -> None:
         super().__init__(model, collection, judge=judge)
-        self.otherwise = otherwise
+        self.unsatisfied = unsatisfied
         self.fusion, self.margin = fusion, math.log(sure / (1 - sure))
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -58,9 +57,8 @@ class SelectiveJudge(JudgeTop):
         ]
         if len(rivals) < 2:
             return {"ranking": ranking}
-        if unsatisfied(state) and settings.judge is None:
-            settings = replace(settings, judge=self.otherwise)
-        update = await self.judged(state, settings, ranking, len(rivals))
+        most = self.unsatisfied if unsatisfied(state) else len(rivals)
+        update = await self.judged(state, settings, ranking, min(most, len(rivals)))
         if "judgement" in update:
             weighed = self._weighed(update["judgement"], scores)
             update["ranking"] = [*weighed, *(name for name in ranking if name not in weighed)]
