@@ -68,7 +68,8 @@ async def build(  # over forty lines for its arguments
         captioner: describes an image in a sentence.
         prompt: of the captioner.
         captioner_weights: identifies the captioner's weights; other weights or another prompt mean new captions.
-        profile, store: name of the profile, kept in the index; where the vectors go (see `stores.open_store`).
+        profile: name of the profile, stored in the index.
+        store: where the vectors go, as `stores.open_store` takes it.
         only: ids to index, for a gallery that is a part of the folder; None is all of it.
         exclude: patterns of what to leave out (see `Excluded`), which the index keeps; None is those it has.
         batch: images that are captioned and embedded at once; memory grows with it and not with the folder.
