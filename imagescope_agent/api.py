@@ -36,6 +36,7 @@ from imagescope_agent.services import (
 )
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces.instrument import recording
+from imagescope_agent.traces.open_store import OpenStore
 from imagescope_agent.traces.store import VARIABLE, place
 
 __all__ = ["ImageScope", "index_folder"]
@@ -80,6 +81,7 @@ class ImageScope:
         # a search without checkpoints is better than none, unless its user named a place for them
         self._run_store = RunStore(self._runs, required=bool(named))
         unwanted = runs is False and traces is None and not os.environ.get(VARIABLE)
+        self._trace_store = OpenStore()
         self.traces = None if unwanted else place(services.collection.location, traces)
 
     @classmethod
@@ -213,7 +215,7 @@ class ImageScope:
         self.services.collection.require_weights(self.services.embedder.weights)  # before any model is asked
         recorded = json.dumps(settings.to_dict())
         config = run_config(run, graph=self.graph, profile=self.services.profile, settings=recorded)
-        with recording(self.traces, self.services, settings) as recorders:
+        with recording(self.traces, self.services, settings, self._trace_store) as recorders:
             config["callbacks"] = [*recorders]
             async with self._run_store.keeping(run) as (saver, problem):
                 graph, options = self.compiled, dict[str, Any]()

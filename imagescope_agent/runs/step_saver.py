@@ -133,6 +133,11 @@ class StepSaver(SqliteSaver):
         with self.lock:
             return [str(row[0]) for row in self.conn.execute(query)]
 
+    def schema_version(self) -> int:
+        """Changes whenever tables, triggers or views do."""
+        with self.lock:
+            return int(self.conn.execute("pragma schema_version").fetchone()[0])
+
     def used(self) -> int:
         """Bytes of what is kept."""
         with self.lock:
@@ -166,7 +171,7 @@ async def make_room(saver: StepSaver, largest: int, *, keep: str = "") -> int:
 
 
 class RunStore:
-    """The file that searches are kept in, opened once, and anew when it was replaced.
+    """The file that searches are kept in, opened once, and anew when it was replaced or given another schema.
 
     Args:
         path: the SQLite file; None keeps nothing.
@@ -207,10 +212,10 @@ class RunStore:
     def _open(self, path: Path) -> StepSaver:
         with explained(path), self._lock:
             require_writable(path)
-            if self._saver is None or self._opened != _identity(path):
+            if self._saver is None or self._opened != (*_identity(path), self._saver.schema_version()):
                 require_store(path)
                 self._saver = StepSaver(path)
-                self._opened = _identity(path)
+                self._opened = *_identity(path), self._saver.schema_version()
             return self._saver
 
 

@@ -21,7 +21,7 @@ from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.services import Services, serve_from_environment
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces.known_places import remember
-from imagescope_agent.traces.open_stores import open_store
+from imagescope_agent.traces.open_store import OpenStore
 from imagescope_agent.traces.record import Recorder
 from imagescope_agent.traces.store import OFF, TraceStore, place
 
@@ -44,18 +44,18 @@ class Unrecorded(BaseCallbackHandler):
 
 @contextmanager
 def recording(
-    path: Path | None, services: Services, settings: Settings
+    path: Path | None, services: Services, settings: Settings, store: OpenStore | None = None
 ) -> Iterator[list[Recorder | Unrecorded]]:
     """The callbacks of a run: a recorder that writes to `path`, one that makes spans where IMAGESCOPE_OTEL is set.
 
     Works with any graph: `graph.ainvoke(query, {"callbacks": recorders}, context=settings)`. A store that cannot be
-    written costs the trace, not the run: `notes()` says so.
+    written costs the trace, not the run: `notes()` says so. It is closed at the end, unless `store` keeps it open.
     """
     about, names = partial(_about, services, settings), _names(services.collection)
     recorders: list[Recorder | Unrecorded] = list(_spans(about))
     if path is not None:
         try:
-            recorders.append(Recorder(open_store(path), about=about, **names))
+            recorders.append(Recorder((store or OpenStore()).open(path), about=about, **names))
         except BadInput as error:
             _log.warning("%s", error)  # a search is worth more than its trace
             recorders.append(Unrecorded(str(error)))

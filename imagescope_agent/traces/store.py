@@ -100,6 +100,14 @@ class TraceStore:
         """Close the file."""
         self._base.close()
 
+    def schema_version(self) -> int:
+        """Changes whenever tables, triggers or views do; -1 where that cannot be read."""
+        try:
+            with self._lock:
+                return int(self._base.execute("pragma schema_version").fetchone()[0])
+        except sqlite3.Error:
+            return -1
+
     def start(self, thread: str, *, graph: str, query: str, about: Mapping[str, Any]) -> str:
         """Begin the trace of a turn on a thread; returns its id, "THREAD.TURN"."""
         with self._lock:

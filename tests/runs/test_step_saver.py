@@ -180,8 +180,24 @@ def test_a_later_search_opens_no_database(
     first = statements(tmp_path, lambda: scope.search("a red square"), monkeypatch)
     assert first.count("open") == 3  # runs are looked at first
     later = statements(tmp_path, lambda: scope.search("a blue square"), monkeypatch)
-    assert later == []
+    assert "open" not in later and "create" not in later
     with closing(sqlite3.connect(tmp_path / "runs")) as base:
         assert base.execute("select count(distinct thread_id) from checkpoints").fetchone() == (2,)
     with closing(sqlite3.connect(tmp_path / "traces")) as base:
         assert base.execute("select count(*) from runs").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("name", ["runs", "traces"])
+def test_a_schema_that_changed_meanwhile_is_checked(world: Any, tmp_path: Path, name: str) -> None:
+    scope = ImageScope(talking(world), graph="retrieve", runs=tmp_path / "runs", traces=tmp_path / "traces")
+    scope.search("a red square")
+    table = {"runs": "checkpoints", "traces": "events"}[name]
+    with closing(sqlite3.connect(tmp_path / name)) as base:
+        base.execute(f"create trigger t after insert on {table} begin delete from {table}; end")
+    if name == "traces":
+        assert [(note["step"], note["kind"]) for note in scope.search("a red square").notes] == [
+            ("trace", "skipped")
+        ]
+        return
+    with pytest.raises(BadInput, match="trigger"):
+        scope.search("a red square")

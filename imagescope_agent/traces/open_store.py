@@ -1,0 +1,45 @@
+"""A store of traces that stays open between runs."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from imagescope_agent.traces.known_places import remember
+from imagescope_agent.traces.store import TraceStore
+
+
+class OpenStore:
+    """Opens a store once, and anew when its file was replaced or given another schema, which is then checked."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._store: TraceStore | None = None
+        self._opened: tuple[object, ...] = ()
+
+    def open(self, path: Path) -> TraceStore:
+        """The store in a file; it stays open.
+
+        Raises:
+            BadInput: as `TraceStore`.
+        """
+        with self._lock:
+            if self._store is None or self._opened != _identity(path, self._store):
+                self._store = TraceStore(path)
+                self._opened = _identity(path, self._store)
+                remember(path)
+            return self._store
+
+
+def _identity(path: Path, store: TraceStore) -> tuple[object, ...]:
+    """What tells a file from another of the same name, and this process from one that it was forked from."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    # a file that may no longer be written is opened anew, which says so
+    writable = os.access(path, os.W_OK, effective_ids=True) and os.access(
+        path.parent, os.W_OK, effective_ids=True
+    )
+    return path, found.st_dev, found.st_ino, os.getpid(), writable, store.schema_version()
