@@ -73,7 +73,7 @@ def test_a_file_with_the_content_of_an_indexed_image_is_that_image(world: Any, t
 
 
 def thinks(asked: Any) -> str:
-    if asked.options["response_format"] == "IntentAnswer":
+    if (asked.options or {}).get("response_format") == "IntentAnswer":
         step = {"type": "Addition", "text": "red"}
         return json.dumps({"steps": [step], "core": "red", "enhanced": "red", "full": "red"})
     return json.dumps({"predicates": [{"question": "Is it red?", "expected": "Yes"}]})

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from imagescope_agent.api import index_folder
-from imagescope_agent.retrieval import images, indexer
+from imagescope_agent.retrieval import image_files, images
 from tests.scripted_profile import MEAN_COLOUR, scripted_profile
 
 
@@ -27,7 +27,7 @@ def test_a_folder_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.Mon
         seen.append(options["exclude"])
         return scan(*given, **options)
 
-    monkeypatch.setattr(indexer, "scan", watched)
+    monkeypatch.setattr(image_files, "scan", watched)
     assert index_folder(folder, profile=str(own), exclude=["b*"], progress=False).new == 2
     assert index_folder(folder, profile=str(own), progress=False).unchanged == 2
     assert seen == [["b*"], ("b*",)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from imagescope_agent import cli
+from imagescope_agent import cli, services
 from imagescope_agent.api import ImageScope, index_folder
 from imagescope_agent.errors import BadInput, MissingExtra
 from imagescope_agent.lab.scenes.make import make_world
@@ -41,6 +42,8 @@ def test_pictures_that_nothing_knows_are_indexed_by_mini_and_a_note_says_so(
     def missing(*_: Any, **__: Any) -> None:
         raise MissingExtra("not installed")
 
+    # what an earlier test opened is not used
+    monkeypatch.setattr("imagescope_agent.services._embedder", cache(services._embedder.__wrapped__))
     monkeypatch.setattr("imagescope_agent.retrieval.embedders.assembled.open_model", missing)
     for number in range(3):
         Image.effect_mandelbrot((200, 150), (-2 - number / 9, -1, 1, 1), 40).convert("RGB").save(

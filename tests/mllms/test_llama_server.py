@@ -141,9 +141,9 @@ def test_the_doctor_asks_each_role_what_it_needs(served: str, tmp_path: Path) ->
     report = check(profile(tmp_path, served, "eyes"))
     found = {(each.what, each.check): each for each in report.findings}
     assert [each.what for each in report.findings if not each.ok] == ["embedder"], report.table()
-    assert not any(what == "reasoner talker" and "pictures" in tried for what, tried in found)
-    assert "heeds ['logprobs', 'schema']" in found["reasoner talker", "answers the probe"].detail
-    assert found["reasoner talker", "JSON by schema"].ok
+    assert not any(what == "reasoner talker classifier" and "pictures" in tried for what, tried in found)
+    assert "heeds ['logprobs', 'schema']" in found["reasoner talker classifier", "answers the probe"].detail
+    assert found["reasoner talker classifier", "JSON by schema"].ok
 
 
 def test_the_doctor_fails_a_model_without_eyes_in_a_role_that_shows_pictures(

@@ -63,7 +63,15 @@ def test_a_trace_tells_the_whole_run_and_agrees_with_the_result_to_the_token(mak
     verified = next(call for call in trace.calls if call.role == "verifier")
     assert set(verified.images) == set(world.collection.ids)
     assert trace.head["settings"]["top_k"] == 20
-    assert set(trace.head["weights"]) == {"embedder", "captioner", "reasoner", "talker", "verifier", "judge"}
+    assert set(trace.head["weights"]) == {
+        "embedder",
+        "captioner",
+        "reasoner",
+        "talker",
+        "classifier",
+        "verifier",
+        "judge",
+    }
     why = explain(trace, "blue.png", "red.png")
     assert why.stage == "verify"
     assert "Is it blue?" in why.text

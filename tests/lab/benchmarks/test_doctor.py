@@ -51,7 +51,7 @@ def test_an_absent_model_in_one_role_leaves_the_checks_of_the_others(tmp_path: P
     text = place.read_text().replace("[roles]", '[models.none]\nmllm = "absent"\n\n[roles]\ntalker = "none"')
     place.write_text(text.replace('judge = "one"', 'judge = "none"'))
     found = {finding.what: finding.ok for finding in check(str(place)).findings}
-    assert found == {"embedder": False, "captioner reasoner verifier": False, "talker judge": True}
+    assert found == {"embedder": False, "captioner reasoner verifier": False, "talker classifier judge": True}
 
 
 def test_an_unknown_profile_is_bad_input() -> None:
