@@ -11,7 +11,7 @@ from tests.crashes import script
 @pytest.mark.slow
 def test_killed_at_20_random_moments_of_indexing_500_images(pictures: Any, tmp_path: Path) -> None:
     result = script("tests.retrieval.crashes", "kill", pictures(500), tmp_path, 2026, 20)
-    assert result["killed"] == 20 and result["resumed"] >= 10, result
+    assert result["killed"] >= 20 and result["resumed"] >= 10, result
 
 
 def test_dying_before_every_single_write(pictures: Any, tmp_path: Path) -> None:
