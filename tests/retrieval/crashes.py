@@ -66,7 +66,8 @@ def kill(folder: Path, base: Path, seed: int, count: int) -> dict[str, Any]:
     seconds = undisturbed(partial(run, folder, base / "whole"))
     whole = published(base / "whole")
     moments, kills, resumed, tries = random.Random(seed), 0, 0, 0
-    while (kills < count or resumed < count // 2) and tries < 3 * count:  # on a busy machine more die at the start
+    # on a busy machine more die at the start, where there is nothing to resume
+    while (kills < count or resumed < count // 2) and tries < 3 * count:
         tries += 1
         out = base / f"out{tries}"
         if not killed(partial(run, folder, out), moments.uniform(0, seconds)):
