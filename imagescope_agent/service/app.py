@@ -123,6 +123,8 @@ async def listen(app: FastAPI, *, host: str = HOST, port: int = 8000, ready: Cal
         listening = config.bind_socket()
     except SystemExit as error:  # which is how it says that the port is taken
         raise BadInput(f"cannot listen on {host}, port {port}; choose another with --port") from error
+    # an answer is written in two parts; asyncio sends the second at once only for sockets that name their protocol
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
