@@ -14,11 +14,12 @@ from imagescope_agent.judges.base import Candidate, Judge, Task, blank_image
 from imagescope_agent.judges.session import JudgeSession
 from imagescope_agent.mllms.role import ImageRef, Role
 from imagescope_agent.profiles.profile import load_profile
-from imagescope_agent.records import NoteDict, complete_order, note, total_usage
+from imagescope_agent.records import NoteDict, complete_order, note
 from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval.images import ImageProblem, load
 from imagescope_agent.runs.run_graph import run_sync
 from imagescope_agent.services import DEFAULT_PROFILE, open_roles
+from imagescope_agent.usage import total_usage
 
 POINTWISE = "pointwise"
 

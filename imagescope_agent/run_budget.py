@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imagescope_agent.errors import BudgetSpent
-from imagescope_agent.records import StepUsage, sum_usage
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import State
+from imagescope_agent.usage import StepUsage, sum_usage
 
 
 def remaining(state: State, settings: Settings, used: Sequence[StepUsage] = ()) -> int | None:

@@ -22,7 +22,7 @@ from imagescope_agent.mllms.role import Role
 from imagescope_agent.profiles.profile import EDITOR, ROLES, Profile, is_local, load_profile
 from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval import manifest
-from imagescope_agent.retrieval.caption_on_demand import CaptionOnDemand
+from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.embedders import identify, open_embedder

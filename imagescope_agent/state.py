@@ -9,7 +9,8 @@ from typing import Annotated, Any, NotRequired, get_origin, get_type_hints
 
 from typing_extensions import TypedDict
 
-from imagescope_agent.records import NoteDict, ResultDict, StepUsage
+from imagescope_agent.records import NoteDict, ResultDict
+from imagescope_agent.usage import StepUsage
 
 
 class Instruction(TypedDict):

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from imagescope_agent.records import Note, Reason, Result, Usage, at_step, spent, sum_usage
+from imagescope_agent.records import Note, Reason, Result, at_step
+from imagescope_agent.usage import Usage, spent, sum_usage
 
 RED: dict[str, Any] = {"question": "Is it red?", "expected": "Yes"}
 

@@ -10,7 +10,7 @@ from imagescope_agent.commands import path, plain, print_json
 from imagescope_agent.commands.describe import describe_cost
 from imagescope_agent.common.atomic_write import write_output
 from imagescope_agent.errors import BadInput
-from imagescope_agent.records import sum_usage
+from imagescope_agent.usage import sum_usage
 
 if TYPE_CHECKING:
     from imagescope_agent.traces.trace import Trace

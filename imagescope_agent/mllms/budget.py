@@ -23,7 +23,7 @@ from imagescope_agent.mllms.provider_errors import as_ours
 from imagescope_agent.mllms.request import Reply, Request, answered, chosen
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.schema import json_schema
-from imagescope_agent.records import Usage, total_usage
+from imagescope_agent.usage import Usage, total_usage
 
 CHOICE_TOKENS = 16  # max_tokens of a reply of which only the first word counts
 MIN_REPLY_TOKENS = 48  # a reply is not requested with fewer: cut off, it would cost tokens and be unreadable

@@ -12,8 +12,9 @@ from typing import Any
 
 from imagescope_agent.errors import UnreadableReply
 from imagescope_agent.mllms.protocols import MIN_CHOICE_MASS, Attention, Choice, Embedding
-from imagescope_agent.records import Note, note, total_usage
+from imagescope_agent.records import Note, note
 from imagescope_agent.replies.reader import clean, count
+from imagescope_agent.usage import total_usage
 
 _SLACK = 1e-3  # by which a row of probabilities may miss 1: they may be of half precision
 _LARGEST = 3e38  # beyond it a number of a model has no place in single precision, and its square none at all

@@ -37,8 +37,9 @@ from imagescope_agent.mllms.protocols import (
 )
 from imagescope_agent.mllms.provider_errors import as_ours
 from imagescope_agent.mllms.request import ImageRef, Reply, Request, answered, chosen, read_reply
-from imagescope_agent.records import NoteDict, NoteKind, note, total_usage
+from imagescope_agent.records import NoteDict, NoteKind, note
 from imagescope_agent.replies.reader import first_choice
+from imagescope_agent.usage import total_usage
 
 __all__ = ["CALLER", "SCORED", "Choice", "ImageRef", "Reply", "Request", "Role", "first_choice"]
 

@@ -26,7 +26,7 @@ from imagescope_agent.mllms.engine.request_queue import EngineStats, GenerateOut
 from imagescope_agent.mllms.protocols import Attention, Choice, Embedding
 from imagescope_agent.mllms.role import CALLER
 from imagescope_agent.mllms.schema import json_schema
-from imagescope_agent.records import Usage
+from imagescope_agent.usage import Usage
 
 if TYPE_CHECKING:
     from imagescope_agent.mllms.engine.engine import Engine

@@ -13,9 +13,10 @@ from langgraph.runtime import Runtime
 from langgraph.types import RetryPolicy
 
 from imagescope_agent.errors import BudgetSpent, NoModel, RequestRefused, UnreadableReply, may_pass
-from imagescope_agent.records import NoteDict, NoteKind, StepUsage, note, spent
+from imagescope_agent.records import NoteDict, NoteKind, note
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State
+from imagescope_agent.usage import StepUsage, spent
 
 #: For every node that asks a model: a server that is restarted or busy answers a moment later.
 RETRY_TRANSIENT = RetryPolicy(max_attempts=3, initial_interval=0.5, retry_on=may_pass)

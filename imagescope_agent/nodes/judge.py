@@ -15,12 +15,13 @@ from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.image_refs import candidate_refs, reference_ref
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import steps_text
-from imagescope_agent.records import NoteDict, NoteKind, at_step, complete_order, note, spent
+from imagescope_agent.records import NoteDict, NoteKind, at_step, complete_order, note
 from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Instruction, State
+from imagescope_agent.usage import spent
 
 SHOWN = 16  # instructions that a judge is shown of a long conversation
 

@@ -13,10 +13,11 @@ from imagescope_agent.mllms.request import CUT_OFF
 from imagescope_agent.mllms.role import ImageRef, Reply, Request, Role
 from imagescope_agent.nodes.fallback import Asking
 from imagescope_agent.prompting import load_prompt
-from imagescope_agent.records import NoteDict, at_step, spent
+from imagescope_agent.records import NoteDict, at_step
 from imagescope_agent.run_budget import remaining, tokens_left
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import State
+from imagescope_agent.usage import spent
 
 MORE_ROOM = 4  # times the longest reply that a model is allowed, once one was cut off
 

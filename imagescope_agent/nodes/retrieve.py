@@ -11,13 +11,14 @@ import numpy as np
 from langgraph.runtime import Runtime
 
 from imagescope_agent.nodes.standing_filter import standing_filter
-from imagescope_agent.records import NoteDict, StepUsage, spent
-from imagescope_agent.retrieval.caption_on_demand import CaptionOnDemand, missing_captions
+from imagescope_agent.records import NoteDict
+from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand, missing_captions
 from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.retrieval.vectors import Vectors
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State
+from imagescope_agent.usage import StepUsage, spent
 
 
 class Retrieve:

@@ -13,11 +13,12 @@ from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.nodes.image_refs import candidate_refs
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import load_prompt
-from imagescope_agent.records import NoteDict, StepUsage, at_step, note, spent
+from imagescope_agent.records import NoteDict, at_step, note
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Predicate, State, Verdicts, matches_expected
+from imagescope_agent.usage import StepUsage, spent
 
 CHOICES = ("Yes", "No")
 

@@ -12,11 +12,12 @@ from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.nodes.score_fusion import FUSION, ScoreFusion
 from imagescope_agent.nodes.verify import Verify, VerifyOutput, count_matches, require_some, ties
-from imagescope_agent.records import NoteDict, StepUsage, note
+from imagescope_agent.records import NoteDict, note
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State, Verdicts
+from imagescope_agent.usage import StepUsage
 
 
 class VerifyAdaptive(Verify):

@@ -26,8 +26,8 @@ from imagescope_agent.common.untrusted import (
 )
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval import index_rows
+from imagescope_agent.retrieval.captions.lazy import FoundCaption
 from imagescope_agent.retrieval.index_rows import Content, File
-from imagescope_agent.retrieval.lazy_captions import FoundCaption
 from imagescope_agent.retrieval.manifest import MANIFEST, Entry, require_ours
 from imagescope_agent.retrieval.vectors import Vectors
 

@@ -14,8 +14,10 @@ from tqdm import tqdm
 from imagescope_agent.errors import ImageScopeError
 from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Request, Role
-from imagescope_agent.records import note, total_usage
-from imagescope_agent.retrieval import captioning, manifest
+from imagescope_agent.records import note
+from imagescope_agent.retrieval import manifest
+from imagescope_agent.retrieval.captions import captioning
+from imagescope_agent.retrieval.captions.lazy import found_captions, recipe_of
 from imagescope_agent.retrieval.domain import said_of
 from imagescope_agent.retrieval.image_files import find_images, no_images
 from imagescope_agent.retrieval.images import (
@@ -29,11 +31,11 @@ from imagescope_agent.retrieval.images import (
 from imagescope_agent.retrieval.index_cache import IndexCache
 from imagescope_agent.retrieval.index_report import IndexReport
 from imagescope_agent.retrieval.index_rows import Content, File
-from imagescope_agent.retrieval.lazy_captions import found_captions, recipe_of
 from imagescope_agent.retrieval.protocols import Embedder, StoreBackend
 from imagescope_agent.retrieval.publishing import publish
 from imagescope_agent.retrieval.stores import open_store
 from imagescope_agent.retrieval.vectors import Vectors, checked
+from imagescope_agent.usage import total_usage
 
 BATCH = 32
 

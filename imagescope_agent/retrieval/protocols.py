@@ -12,8 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from imagescope_agent.mllms.role import ImageRef
+from imagescope_agent.retrieval.captions.lazy import FoundCaption
 from imagescope_agent.retrieval.images import LoadedImage
-from imagescope_agent.retrieval.lazy_captions import FoundCaption
 from imagescope_agent.retrieval.vectors import Vectors
 
 IMAGE, CAPTION = "image", "caption"  # the vector spaces that every collection has

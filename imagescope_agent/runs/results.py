@@ -8,16 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.common.thumbnails import to_data_uri
-from imagescope_agent.records import (
-    NoteDict,
-    Reason,
-    Result,
-    ResultDict,
-    StepUsage,
-    sum_by_name,
-    token_counts,
-)
+from imagescope_agent.records import NoteDict, Reason, Result, ResultDict
 from imagescope_agent.state import Intent, Predicate
+from imagescope_agent.usage import StepUsage, sum_by_name, token_counts
 
 THUMBNAIL = 160  # pixels, longest side, in a notebook
 

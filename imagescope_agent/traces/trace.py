@@ -11,10 +11,10 @@ from typing import Any
 from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput
 from imagescope_agent.judges import OWN_JUDGE
-from imagescope_agent.records import Usage, sum_by_name, token_counts
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.images import inside
 from imagescope_agent.retrieval.metadata.where import both
+from imagescope_agent.usage import Usage, sum_by_name, token_counts
 
 
 @dataclass(frozen=True, kw_only=True)

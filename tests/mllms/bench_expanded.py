@@ -22,7 +22,7 @@ from imagescope_agent.lab.benchmarks.verify import make_requests
 from imagescope_agent.mllms.engine.backends.prefix_batching import PackedRow, forward_rows, pack
 from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderOutput
 from imagescope_agent.mllms.engine.conversation import MessageParser
-from imagescope_agent.mllms.engine.decode import causal_mask
+from imagescope_agent.mllms.engine.decoding.continuous_batching import causal_mask
 from imagescope_agent.mllms.engine.families.base import text_positions
 from imagescope_agent.mllms.engine.model_runner import ModelRunner
 from imagescope_agent.profiles.profile import load_profile

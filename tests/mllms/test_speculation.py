@@ -12,7 +12,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 import imagescope_agent
-from imagescope_agent.mllms.engine.speculation import GUESSED, REPLIES, ReplyHistory, TokenLookup
+from imagescope_agent.mllms.engine.decoding.speculation import GUESSED, REPLIES, ReplyHistory, TokenLookup
 from imagescope_agent.mllms.role import Reply, Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.replies.parsing import IntentAnswer, PredicatesAnswer

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 # each part of the package may import the parts on its right, its own files, and nothing else of ours
-BASE = ["common", "errors", "records", "dialogue_acts"]
+BASE = ["common", "errors", "records", "usage", "dialogue_acts"]
 MODELS = [*BASE, "registry", "replies", "mllms"]
 STATE = [*BASE, "settings", "state"]
 TOOLS = [*MODELS, *STATE, "run_budget", "prompting", "judges", "retrieval"]
@@ -29,6 +29,7 @@ ALLOWED = {
     "replies": [*BASE, "state"],
     "prompting": BASE,
     "records": ["errors"],
+    "usage": [],
     "run_budget": STATE,
     "runs": TOOLS,
     "diagram": [*SERVICES, "nodes"],

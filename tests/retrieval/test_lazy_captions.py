@@ -17,12 +17,13 @@ from imagescope_agent.errors import BackendUnavailable, BadInput, RequestFailed
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Asked, Scripted
 from imagescope_agent.records import NOT_DEGRADING
-from imagescope_agent.retrieval import lazy_captions, manifest
-from imagescope_agent.retrieval.caption_on_demand import CaptionOnDemand
+from imagescope_agent.retrieval import manifest
+from imagescope_agent.retrieval.captions import lazy as lazy_captions
+from imagescope_agent.retrieval.captions.lazy import FoundCaption, add_captions, found_captions, recipe_of
+from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.index_report import IndexReport
 from imagescope_agent.retrieval.indexer import build
-from imagescope_agent.retrieval.lazy_captions import FoundCaption, add_captions, found_captions, recipe_of
 from imagescope_agent.services import Services, _captions_on_demand
 from tests.conftest import PALETTE, ColourEmbedder, World
 
@@ -192,7 +193,7 @@ def test_where_nothing_may_be_written_captions_are_used_and_told(
     def refuses(*args: Any) -> None:
         raise sqlite3.OperationalError("attempt to write a readonly database")
 
-    monkeypatch.setattr("imagescope_agent.retrieval.caption_on_demand.add_captions", refuses)
+    monkeypatch.setattr("imagescope_agent.retrieval.captions.on_demand.add_captions", refuses)
     found = search(bare, services(bare))
     assert any("are not kept" in note["detail"] for note in found.notes)
     assert bare.collection.caption("red.png") == "a red square"
@@ -209,7 +210,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from imagescope_agent.retrieval.lazy_captions import FoundCaption, add_captions
+from imagescope_agent.retrieval.captions.lazy import FoundCaption, add_captions
 me, place = int(sys.argv[1]), Path(sys.argv[2])
 for n in range(40):
     words = np.eye(8, dtype=np.float32)[n % 8]

@@ -17,8 +17,8 @@ from imagescope_agent.chat.migrations import migrate
 from imagescope_agent.chat.storage.kept import check_turn, found_verdicts, kept_state
 from imagescope_agent.chat.storage.tables import Conversation
 from imagescope_agent.chat.storage.turns import TurnTable
-from imagescope_agent.records import sum_usage
 from imagescope_agent.state import Turn, Verdicts
+from imagescope_agent.usage import sum_usage
 
 AT_REST: tuple[tuple[str, ...], ...] = ((), ("ask",))  # `next` of a state that waits for the user
 SOUGHT = 20  # turns that undo and branches reach back: each costs some twenty whole states to find

@@ -27,10 +27,11 @@ from imagescope_agent.evaluation.datasets.base import BenchmarkQuery
 from imagescope_agent.evaluation.runner import SystemAnswer
 from imagescope_agent.lab.scenes.world import Scene
 from imagescope_agent.nodes.chat.deepen_retrieval import RetrieveLiked
-from imagescope_agent.records import complete_order, note, total_usage
+from imagescope_agent.records import complete_order, note
 from imagescope_agent.registry import load_graph
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
+from imagescope_agent.usage import total_usage
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from imagescope_agent.evaluation import aggregate, trec
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
 from imagescope_agent.evaluation.reporting import report, tables
 from imagescope_agent.evaluation.run_store import METRICS
-from imagescope_agent.records import sum_by_name
+from imagescope_agent.usage import sum_by_name
 
 #: Keys of run.json that metrics.json repeats.
 IDENTITY_KEYS = (

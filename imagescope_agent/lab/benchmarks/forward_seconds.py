@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any
 from unittest.mock import patch
 
-from imagescope_agent.mllms.engine.decode import Decoder
+from imagescope_agent.mllms.engine.decoding.continuous_batching import Decoder
 from imagescope_agent.mllms.engine.families import FAMILIES
 from imagescope_agent.mllms.engine.model_runner import ModelRunner
 from imagescope_agent.registry import resolve

@@ -16,10 +16,10 @@ from imagescope_agent.evaluation.reporting.tables import markdown_table
 from imagescope_agent.lab.benchmarks.drawn import DrawnQuery, clear_caches, read_queries
 from imagescope_agent.lab.benchmarks.machine import machine, peak_memory
 from imagescope_agent.lab.scenes.make import make_world
-from imagescope_agent.records import total_usage
 from imagescope_agent.registry import load_graph
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
+from imagescope_agent.usage import total_usage
 
 GRAPHS = ("imagescope", "cotrr", "adaptive")
 EARLY = "adaptive"  # the graph that stops verifying when its first ranks are certain

@@ -26,10 +26,10 @@ from imagescope_agent.lab.scenes.world import Scene, random_scene
 from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
-from imagescope_agent.records import total_usage
 from imagescope_agent.registry import resolve
 from imagescope_agent.replies.parsing import IntentAnswer, parse_intent
 from imagescope_agent.services import open_roles
+from imagescope_agent.usage import total_usage
 
 FIGURES = ("accuracy", "reciprocal_rank", "calls", "prompt_tokens", "completion_tokens", "image_prefills")
 UNREADABLE = ("unreadable", "repaired")

@@ -19,10 +19,10 @@ from imagescope_agent.evaluation.chat.simulated_user import SimulatedUser
 from imagescope_agent.evaluation.chat.systems import DrawnDialog, read_dialogs
 from imagescope_agent.lab.benchmarks.machine import machine, peak_memory
 from imagescope_agent.lab.scenes.make import make_world
-from imagescope_agent.records import total_usage
 from imagescope_agent.services import Services, open_services
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import overwrite
+from imagescope_agent.usage import total_usage
 
 BEFORE_VERIFY = ("describe", "understand", "fold", "retrieve", "predicates")  # steps that need no verdict
 COUNTED = ("calls", "prompt_tokens", "completion_tokens", "image_prefills", "seconds")

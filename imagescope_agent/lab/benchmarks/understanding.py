@@ -18,9 +18,9 @@ from imagescope_agent.chat import Chats
 from imagescope_agent.lab.scenes.conversations import conversation
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.nodes.chat.grounding import Grounding
-from imagescope_agent.records import sum_by_name
 from imagescope_agent.services import Services, open_services
 from imagescope_agent.settings import Settings
+from imagescope_agent.usage import sum_by_name
 
 State = Mapping[str, Any]
 

@@ -24,9 +24,9 @@ from imagescope_agent.mllms.engine.backends.generate import GenerateBackend
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.config import EngineConfig
 from imagescope_agent.mllms.engine.conversation import MessageParser
+from imagescope_agent.mllms.engine.decoding.structured_output import GrammarCache
 from imagescope_agent.mllms.engine.engine import Engine
 from imagescope_agent.mllms.engine.request_queue import Job
-from imagescope_agent.mllms.engine.structured_output import GrammarCache
 from imagescope_agent.mllms.role import ImageRef, Request, Role, first_choice
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.profiles.profile import load_profile

@@ -25,7 +25,7 @@ from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.conversation import Conversation
 from imagescope_agent.mllms.engine.recovery import does_not_fit
 from imagescope_agent.mllms.protocols import Attention
-from imagescope_agent.records import Usage
+from imagescope_agent.usage import Usage
 
 KERNEL = "imagescope_recording"
 _CURRENT = threading.local()

@@ -11,7 +11,7 @@ from imagescope_agent.mllms.engine.backends.shared_prefix import SharedPrefixBac
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.conversation import Conversation
 from imagescope_agent.mllms.protocols import Embedding
-from imagescope_agent.records import Usage
+from imagescope_agent.usage import Usage
 
 
 def embed_conversations(

@@ -24,12 +24,12 @@ from imagescope_agent.mllms.engine.cache.encoder_disk_cache import EncoderDiskCa
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint, open_checkpoint
 from imagescope_agent.mllms.engine.config import EngineConfig, ModelConfig
 from imagescope_agent.mllms.engine.conversation import Conversation, MessageParser
+from imagescope_agent.mllms.engine.decoding.structured_output import GrammarCache
 from imagescope_agent.mllms.engine.fair_shares import FairShares
 from imagescope_agent.mllms.engine.families import FAMILIES
 from imagescope_agent.mllms.engine.families.base import FamilyAdapter
 from imagescope_agent.mllms.engine.model_runner import ModelRunner
 from imagescope_agent.mllms.engine.request_queue import ControlTask, EngineStats, Job, RequestQueue
-from imagescope_agent.mllms.engine.structured_output import GrammarCache
 from imagescope_agent.mllms.protocols import UnusableLabels
 from imagescope_agent.registry import resolve
 

@@ -20,12 +20,13 @@ from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.standing_filter import standing_filter
 from imagescope_agent.nodes.verify import Verify
 from imagescope_agent.prompting import load_prompt
-from imagescope_agent.records import NoteDict, StepUsage
+from imagescope_agent.records import NoteDict
 from imagescope_agent.replies.parsing import ProposalAnswer, parse_proposal, parse_question
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import remaining, require_call
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import ClarifyingQuestion, State, Turn, Verdicts
+from imagescope_agent.usage import StepUsage
 
 LIKELY = 20  # images that a question is chosen for: those that were verified, so that the answer sorts them at once
 DESCRIBED = 8  # likely images whose captions the talker is shown

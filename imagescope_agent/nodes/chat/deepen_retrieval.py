@@ -14,12 +14,13 @@ from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.nodes.retrieve import outside, with_captions
 from imagescope_agent.nodes.standing_filter import standing_filter
 from imagescope_agent.nodes.verify import Verify, satisfies
-from imagescope_agent.records import NoteDict, StepUsage, spent
-from imagescope_agent.retrieval.caption_on_demand import CaptionOnDemand
+from imagescope_agent.records import NoteDict
+from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Predicate, State, Verdicts
+from imagescope_agent.usage import StepUsage, spent
 
 BATCHES = 5  # how many times top_k images that nobody was asked about yet a turn looks through at most
 

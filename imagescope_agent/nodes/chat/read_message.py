@@ -14,10 +14,11 @@ from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.nodes.chat.parse_message import FOUND, has_words, is_first, plain_answer
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import load_prompt, request_text
-from imagescope_agent.records import at_step, spent
+from imagescope_agent.records import at_step
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import MessagePart, State, new_turn
+from imagescope_agent.usage import spent
 
 NOTHING = "nothing yet"  # is wanted
 SURE = 0.9  # probability from which a first message is taken for something else than a search

@@ -15,11 +15,12 @@ from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.image_refs import candidate_refs
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import load_prompt, steps_text
-from imagescope_agent.records import at_step, spent
+from imagescope_agent.records import at_step
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State
+from imagescope_agent.usage import spent
 
 ORDERS = 2  # in which the candidates are shown, under other labels
 

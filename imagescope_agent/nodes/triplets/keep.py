@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from imagescope_agent.records import sum_usage
 from imagescope_agent.state import State
+from imagescope_agent.usage import sum_usage
 
 
 class Keep:

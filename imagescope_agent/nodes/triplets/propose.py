@@ -13,12 +13,13 @@ from imagescope_agent.mllms.role import ImageRef, Role
 from imagescope_agent.nodes.image_refs import candidate_refs
 from imagescope_agent.nodes.model_calls import ask_one, on_budget
 from imagescope_agent.prompting import load_prompt
-from imagescope_agent.records import NoteDict, at_step, spent
+from imagescope_agent.records import NoteDict, at_step
 from imagescope_agent.replies.parsing import EditAnswer, parse_edit
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State
+from imagescope_agent.usage import spent
 
 ANY_OPENING = "any words"
 #: How the words may begin; drawn by seed, so that a model that decodes greedily varies them all the same.

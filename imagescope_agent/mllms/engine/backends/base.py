@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from imagescope_agent.errors import RequestRefused
 from imagescope_agent.mllms.engine.conversation import Conversation
+from imagescope_agent.mllms.engine.decoding.structured_output import GrammarCache
 from imagescope_agent.mllms.engine.request_queue import EngineStats, Job
-from imagescope_agent.mllms.engine.structured_output import GrammarCache
 
 
 class Backend(ABC):

@@ -14,9 +14,9 @@ from imagescope_agent.mllms.engine.backends.base import Backend
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint, to_device
 from imagescope_agent.mllms.engine.config import EngineConfig
 from imagescope_agent.mllms.engine.conversation import Conversation
+from imagescope_agent.mllms.engine.decoding.structured_output import GrammarCache, GrammarMask
 from imagescope_agent.mllms.engine.recovery import out_of_memory_note, prepare_valid, run_splitting
 from imagescope_agent.mllms.engine.request_queue import EngineStats, GenerateOutput, Job, ScoreOutput
-from imagescope_agent.mllms.engine.structured_output import GrammarCache, GrammarMask
 
 
 class GenerateBackend(Backend):

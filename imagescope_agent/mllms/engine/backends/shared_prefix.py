@@ -22,9 +22,10 @@ from imagescope_agent.mllms.engine.cache.prefix_cache import PrefixCache, fill
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.config import EngineConfig
 from imagescope_agent.mllms.engine.conversation import Conversation
-from imagescope_agent.mllms.engine.decode import Decoder
+from imagescope_agent.mllms.engine.decoding.continuous_batching import Decoder
+from imagescope_agent.mllms.engine.decoding.generation import Generation
+from imagescope_agent.mllms.engine.decoding.structured_output import GrammarCache
 from imagescope_agent.mllms.engine.families.base import FamilyAdapter, PreparedBatch, Prompt
-from imagescope_agent.mllms.engine.generation import Generation
 from imagescope_agent.mllms.engine.model_runner import ModelRunner
 from imagescope_agent.mllms.engine.recovery import (
     does_not_fit,
@@ -33,7 +34,6 @@ from imagescope_agent.mllms.engine.recovery import (
     run_splitting,
 )
 from imagescope_agent.mllms.engine.request_queue import EngineStats, Job, ScoreOutput
-from imagescope_agent.mllms.engine.structured_output import GrammarCache
 
 #: A batch of rows, the hidden states at the ends of its branches, and the prompts each of them answers.
 RowsOutput = tuple[list[PackedRow], tuple[torch.Tensor, list[list[int]]]]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from imagescope_agent.mllms.engine.decoding.speculation import ReplyHistory, TokenLookup
+from imagescope_agent.mllms.engine.decoding.structured_output import GrammarMask
 from imagescope_agent.mllms.engine.request_queue import Job
-from imagescope_agent.mllms.engine.speculation import ReplyHistory, TokenLookup
-from imagescope_agent.mllms.engine.structured_output import GrammarMask
 
 
 @dataclass(kw_only=True, eq=False)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from imagescope_agent.errors import BadInput, ImageScopeError, RequestRefused
 from imagescope_agent.mllms.role import Reply, Request, Role
-from imagescope_agent.records import NoteKind, note, total_usage
+from imagescope_agent.records import NoteKind, note
 from imagescope_agent.replies.non_answers import says_nothing
 from imagescope_agent.retrieval import manifest
+from imagescope_agent.usage import total_usage
 
 CAPTION_TOKENS = 96
 LONGER = 8  # times as many for a captioner that reasons before it answers, once it was cut off

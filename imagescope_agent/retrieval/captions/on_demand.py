@@ -13,9 +13,9 @@ from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import NoteDict, note
-from imagescope_agent.retrieval.captioning import caption_images, no_caption, one_line
+from imagescope_agent.retrieval.captions.captioning import caption_images, no_caption, one_line
+from imagescope_agent.retrieval.captions.lazy import FoundCaption, add_captions, found_captions, recipe_of
 from imagescope_agent.retrieval.images import ImageProblem
-from imagescope_agent.retrieval.lazy_captions import FoundCaption, add_captions, found_captions, recipe_of
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.retrieval.vectors import checked
 

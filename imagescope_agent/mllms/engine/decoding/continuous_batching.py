@@ -12,11 +12,11 @@ import torch
 from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderOutput
 from imagescope_agent.mllms.engine.cache.kv_cache import SPARE, compact_order, make_appendable
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
+from imagescope_agent.mllms.engine.decoding.generation import Generation
+from imagescope_agent.mllms.engine.decoding.speculation import ReplyHistory
 from imagescope_agent.mllms.engine.families.base import Prompt
-from imagescope_agent.mllms.engine.generation import Generation
 from imagescope_agent.mllms.engine.model_runner import ModelRunner
 from imagescope_agent.mllms.engine.request_queue import GenerateOutput
-from imagescope_agent.mllms.engine.speculation import ReplyHistory
 
 
 class Decoder:

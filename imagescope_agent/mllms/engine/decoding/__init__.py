@@ -1,0 +1,1 @@
+"""Decoding: continuous batching, speculation, structured output."""

@@ -1,0 +1,1 @@
+"""Captions of an index: made with it, or when a search reaches an image."""
