@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from imagescope_agent.commands import path, plain, plain_lines
+from imagescope_agent.commands.index import CAPTIONS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what made the vectors of that space, so that queries can be embedded for it",
     )
     bring.add_argument("--profile", help="which models (default: as in `imagescope index`)")
+    bring.add_argument(
+        "--captions",
+        choices=CAPTIONS,
+        help="as in `imagescope index` (default: as the index was made; in a new one lazy)",
+    )
     write = actions.add_parser(
         "export", help="the vectors of an index as files", description="write vectors to files"
     )
@@ -46,9 +52,13 @@ def run(args: argparse.Namespace) -> int:
     if args.space is None:
         if args.embedder is not None:
             raise BadInput("--embedder is for --space; the main vectors are those of the profile's embedder")
-        done, report = import_vectors(args.collection, args.source, profile=args.profile)
+        done, report = import_vectors(
+            args.collection, args.source, profile=args.profile, captions=args.captions
+        )
         print(plain_lines(str(report)))
     else:
+        if args.captions is not None:
+            raise BadInput("--captions is for the main vectors; a space of its own has none")
         done = import_space(args.collection, args.source, args.space, embedder=args.embedder)
     print(f"{done.used} vectors imported, {done.foreign} of no image here")
     return 0

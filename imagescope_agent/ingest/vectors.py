@@ -50,16 +50,18 @@ class Import:
     foreign: int
 
 
-def import_vectors(folder: Path, source: Path, *, profile: str | None = None) -> tuple[Import, IndexReport]:
+def import_vectors(
+    folder: Path, source: Path, *, profile: str | None = None, captions: str | None = None
+) -> tuple[Import, IndexReport]:
     """Index a folder with vectors that its profile's embedder made elsewhere; what has none is embedded here.
 
-    The pictures are hashed and not decoded, but a few, which are embedded again for comparison. The images get no
-    captions.
+    The pictures are hashed and not decoded, but a few, which are embedded again for comparison.
 
     Args:
         folder: the images, indexed or not.
         source: as `read_vectors` takes it.
         profile: which models; as in `index_folder`.
+        captions: as in `index_folder`; in a new index "lazy", so that it is searched at once.
 
     Raises:
         BadInput: the files or the folder are unusable, the vectors are not of this embedder, or of no image here.
@@ -78,13 +80,15 @@ def import_vectors(folder: Path, source: Path, *, profile: str | None = None) ->
             key = digest(folder / name)
             if key not in contents and not cache.done(key):
                 row = unit_row(files, where, name)
-                contents[key] = Content(key=key, caption="", image=row, words=row)
+                contents[key] = Content(key=key, caption=None, image=row, words=row)
                 used += 1
             if len(contents) == BATCH:
                 cache.record([*contents.values()], [])
                 contents = {}
         cache.record([*contents.values()], [])
-    return Import(used=used, foreign=foreign), index_folder(folder, profile=profile)
+    if captions is None and not (place / manifest.MANIFEST).is_file():
+        captions = "lazy"
+    return Import(used=used, foreign=foreign), index_folder(folder, profile=profile, captions=captions)
 
 
 def import_space(

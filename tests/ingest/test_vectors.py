@@ -42,13 +42,17 @@ def test_an_index_made_of_vectors_is_the_one_that_they_come_from(
     assert cli.main(["vectors", "export", str(folder), str(out), "--format", form]) == 0
     before = vectors(folder)
     shutil.rmtree(folder / ".imagescope")
-    draw(folder / "later.png", "red")  # has no vector: it is embedded and captioned here
+    draw(folder / "later.png", "red")  # has no vector: it is embedded here
     done, report = import_vectors(folder, out, profile="mini")
     assert (done.used, done.foreign, report.new) == (len(NAMES), 0, 1)
     assert np.allclose(vectors(folder)[: len(NAMES)], before, atol=1e-6)
     assert len(ImageScope.open(folder, graph="retrieve", runs=False).search("a red car", k=3)) == 3
     again, _ = import_vectors(folder, out, profile="mini")
     assert again.used == 0
+    assert FolderCollection.open(folder).uncaptioned == {*NAMES, "later.png"}  # not asked is not "none given"
+    import_vectors(folder, out, profile="mini", captions="all")
+    assert FolderCollection.open(folder).uncaptioned == set()
+    assert all(FolderCollection.open(folder).captions.values())
 
 
 def test_names_are_ids_or_longer_paths_and_halves_are_enough(folder: Path, tmp_path: Path) -> None:
