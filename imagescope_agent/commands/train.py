@@ -140,6 +140,9 @@ def _domain_arguments(model: argparse.ArgumentParser) -> None:
         metavar=("SUBJECT", "PROFILE"),
         help="which profile knows what looks otherwise",
     )
+    model.add_argument(
+        "--unlike", type=path, metavar="DIR", help="pictures that look otherwise, as a contrast"
+    )
     model.add_argument("--out", type=path, required=True, help="folder of the statistic")
 
 
@@ -198,7 +201,13 @@ def _fit_domain(args: argparse.Namespace) -> None:
 
     texts = [line for file in args.texts for line in file.read_text(encoding="utf-8").splitlines()]
     subject, other = args.subject, tuple(args.other)
-    found = fit_domain(args.data, texts, args.out, subject=subject, profile=args.profile, other=other)
+    found = fit_domain(
+        *(args.data, texts, args.out),
+        subject=subject,
+        profile=args.profile,
+        other=other,
+        unlike=args.unlike,
+    )
     print(f"{len(found.words)} words, limit {found.limit:.2f}: {args.out}")
 
 

@@ -3,7 +3,8 @@
 A domain is a folder:
 
     domain.safetensors  "mean" (d,), "axes" (r, d) principal directions, "variance" (r + 1,) along each and, last, along
-                        any other, "limit" (1,) the distance that few pictures of the kind exceed
+                        any other, "limit" (1,) the distance that few pictures of the kind exceed; optional:
+                        "contrast" (d + 1,) a plane, above which vectors are rather of the other kind
     domain.json         {"format": 1, "subject": "drawn scenes", "profile": "mini", "weights": of the
                         embedder, "other": ["photos", "photos"], subject and profile for what looks otherwise}
     words.txt           the words of the training texts, a line each, sorted
@@ -60,6 +61,7 @@ class Domain:
     axes: Vectors
     variance: Vectors
     limit: float
+    contrast: Vectors | None = None
 
     def distances(self, vectors: Vectors) -> Vectors:
         """(n, d) vectors of pictures -> (n,) distances from the training pictures."""
@@ -71,7 +73,9 @@ class Domain:
         return found
 
     def outside(self, vectors: Vectors) -> float:
-        """The share of pictures that are unlike the training pictures, 0 to 1."""
+        """The share of pictures that are unlike the training pictures, 0 to 1; by the plane where there is one."""
+        if self.contrast is not None and len(vectors):
+            return float((vectors @ self.contrast[:-1] + self.contrast[-1] > 0).mean())
         return float((self.distances(vectors) > self.limit).mean()) if len(vectors) else 0.0
 
     def notes(self, collection: Collection, text: str, weights: str, *, once: bool = True) -> list[NoteDict]:
@@ -145,6 +149,7 @@ class Domain:
                 axes=found["axes"],
                 variance=found["variance"],
                 limit=float(found["limit"][0]),
+                contrast=found.get("contrast"),
             )
         except Exception as error:  # safetensors raises an error of its own
             raise BadInput(f"the domain in {str(folder)!r} is missing or damaged; install it anew") from error
@@ -159,6 +164,7 @@ class Domain:
             name: np.ascontiguousarray(each, np.float16) for name, each in halves.items()
         }
         tensors |= {"variance": self.variance, "limit": np.asarray([self.limit], np.float32)}
+        tensors |= {} if self.contrast is None else {"contrast": self.contrast}
         save_file(tensors, folder / STATISTIC)
         table = {
             "format": FORMAT,
@@ -209,6 +215,16 @@ def fit(
         variance=np.append(kept, rest).astype(np.float32),
     )  # fmt: skip
     return Domain(**{**vars(found), "limit": float(np.quantile(found.distances(check), QUANTILE))})
+
+
+def plane(vectors: Vectors, others: Vectors) -> Vectors:
+    """(d + 1,) the plane between two kinds of unit vectors by linear discriminant analysis, in the middle of both."""
+    ours, theirs = vectors.astype(np.float64), others.astype(np.float64)
+    within = (np.cov(ours, rowvar=False) + np.cov(theirs, rowvar=False)) / 2
+    size = len(within)
+    normal = np.linalg.solve(within + 1e-3 * np.eye(size) / size, theirs.mean(0) - ours.mean(0))
+    found: Vectors = np.append(normal, -normal @ (ours.mean(0) + theirs.mean(0)) / 2).astype(np.float32)
+    return found
 
 
 def said_of(embedder: Embedder, vectors: Vectors) -> str:

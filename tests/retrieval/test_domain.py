@@ -21,7 +21,7 @@ from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.records import NOT_DEGRADING
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.collection import build
-from imagescope_agent.retrieval.domain import Domain, fit
+from imagescope_agent.retrieval.domain import Domain, fit, plane
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 from imagescope_agent.services import open_embedder_of
 
@@ -60,6 +60,16 @@ def test_pictures_of_the_kind_are_inside_and_others_outside(tmp_path: Path) -> N
     assert domain.of_folder(kind(50, 0, seed=2)) == ""
     said = domain.of_folder(kind(50, 1))
     assert "unlike the boats that the profile 'ours' knows; for photos use --profile theirs" in said
+
+
+def test_a_plane_tells_two_kinds_apart_where_the_distance_does_not(tmp_path: Path) -> None:
+    """Pictures of the kind from another source are farther away, but on the right side."""
+    far = unit_rows(kind(300, 0, seed=1) + np.eye(64, dtype=np.float32)[2] * 2)
+    assert made().outside(far) > 0.2
+    replace(made(), contrast=plane(kind(600, 0), kind(200, 1))).save(tmp_path)
+    domain = Domain.load(tmp_path)
+    assert domain.outside(far) == 0.0 and domain.outside(kind(300, 1, seed=2)) == 1.0
+    assert domain.outside(np.zeros((0, 64), np.float32)) == 0.0
 
 
 def test_words_of_the_kind_are_known_in_every_form() -> None:

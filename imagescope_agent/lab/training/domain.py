@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from imagescope_agent.profiles.profile import load_profile
-from imagescope_agent.retrieval.domain import Domain, fit
+from imagescope_agent.retrieval.domain import Domain, fit, plane
 from imagescope_agent.retrieval.images import load, scan
+from imagescope_agent.retrieval.protocols import Embedder
+from imagescope_agent.retrieval.vectors import Vectors
 from imagescope_agent.services import open_embedder_of
 
 BATCH = 32
 
 
 def fit_domain(
-    folder: Path, texts: Iterable[str], out: Path, *, subject: str, profile: str, other: tuple[str, str]
+    folder: Path,
+    texts: Iterable[str],
+    out: Path,
+    *,
+    subject: str,
+    profile: str,
+    other: tuple[str, str],
+    unlike: Path | None = None,
 ) -> Domain:
     """Fit and write the domain of a folder's pictures and of texts.
 
@@ -28,18 +38,26 @@ def fit_domain(
         subject: what the pictures are, in words.
         profile: whose embedder is judged.
         other: subject and profile for what looks otherwise.
+        unlike: pictures that look otherwise, for a plane between both kinds; None judges by distance alone.
 
     Raises:
         BadInput: there are too few pictures, or one cannot be read.
     """
     embedder = open_embedder_of(load_profile(profile))
+    vectors = _vectors(embedder, folder)
+    domain = fit(vectors, texts, subject=subject, profile=profile, weights=embedder.weights, other=other)
+    if unlike is not None:
+        domain = replace(domain, contrast=plane(vectors, _vectors(embedder, unlike)))
+    domain.save(out)
+    return domain
+
+
+def _vectors(embedder: Embedder, folder: Path) -> Vectors:
+    """(n, d) of a folder's pictures."""
     found, _ = scan(folder)
     chunks = [found[start : start + BATCH] for start in range(0, len(found), BATCH)]
     rows = [
         embedder.images([load(folder / item.id).image for item in chunk])
         for chunk in tqdm(chunks, disable=None)
     ]
-    vectors = np.concatenate(rows) if rows else np.zeros((0, embedder.dimension), np.float32)
-    domain = fit(vectors, texts, subject=subject, profile=profile, weights=embedder.weights, other=other)
-    domain.save(out)
-    return domain
+    return np.concatenate(rows) if rows else np.zeros((0, embedder.dimension), np.float32)
