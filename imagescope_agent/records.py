@@ -28,13 +28,16 @@ NoteKind = Literal[
     "retried",
     "skipped",
     "tie",
+    "unchecked",  # words of the query that nothing checks
     "uncaptioned",  # captions that are not made yet, since the index was made without on purpose
     "unmatched",  # no image matches the filter
     "unreadable",  # a reply without a usable answer
 ]
 NOTE_KINDS: frozenset[str] = frozenset(get_args(NoteKind))
 #: Kinds that say nothing against an answer.
-NOT_DEGRADING: frozenset[str] = frozenset({"asked", "given up", "retried", "tie", "uncaptioned", "unmatched"})
+NOT_DEGRADING: frozenset[str] = frozenset(
+    {"asked", "given up", "retried", "tie", "unchecked", "uncaptioned", "unmatched"}
+)
 
 
 #: The plain values of a `Note`: step, kind, detail. A model from any package may make one.

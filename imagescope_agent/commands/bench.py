@@ -197,6 +197,19 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
             "--seed": _seed("the scenes"),
         },
     ),
+    "out-of-domain": Bench(
+        "whether embedded models say what they do not know: pictures of another kind, everyday queries",
+        {
+            "--photos": {
+                "type": path,
+                "metavar": "FOLDER",
+                "help": "photos (default: what needs some is left out)",
+            },
+            "--drawn": _count(500, "scenes that are drawn"),
+            "--most": _count(500, "photos that are looked at"),
+            "--seed": _seed("the scenes"),
+        },
+    ),
     "filters": Bench(
         "a filtered search beside the same one without, over made-up vectors: seconds, and whether it is exact",
         {

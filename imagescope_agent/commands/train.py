@@ -143,6 +143,13 @@ def _domain_arguments(model: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--unlike", type=path, metavar="DIR", help="pictures that look otherwise, as a contrast"
     )
+    model.add_argument(
+        "--blind",
+        nargs="*",
+        default=[],
+        choices=("exclusions", "counts", "sides"),
+        help="what the embedder does not heed, told beside each result",
+    )
     model.add_argument("--out", type=path, required=True, help="folder of the statistic")
 
 
@@ -207,6 +214,7 @@ def _fit_domain(args: argparse.Namespace) -> None:
         profile=args.profile,
         other=other,
         unlike=args.unlike,
+        blind=args.blind,
     )
     print(f"{len(found.words)} words, limit {found.limit:.2f}: {args.out}")
 

@@ -6,7 +6,8 @@ A domain is a folder:
                         any other, "limit" (1,) the distance that few pictures of the kind exceed; optional:
                         "contrast" (d + 1,) a plane, above which vectors are rather of the other kind
     domain.json         {"format": 1, "subject": "drawn scenes", "profile": "mini", "weights": of the
-                        embedder, "other": ["photos", "photos"], subject and profile for what looks otherwise}
+                        embedder, "other": ["photos", "photos"], subject and profile for what looks otherwise;
+                        optional: "blind": ["exclusions"], sorts of `blind_spots.BLIND_SPOTS`}
     words.txt           the words of the training texts, a line each, sorted
 
 The distance is Mahalanobis distance with the covariance of probabilistic PCA (Tipping and Bishop, 1999).
@@ -20,12 +21,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.records import NoteDict, note
+from imagescope_agent.records import NoteDict, NoteKind, note
+from imagescope_agent.retrieval.blind_spots import BLIND_SPOTS, blind_words
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.retrieval.vectors import Vectors
 
@@ -50,6 +53,8 @@ class Domain:
         other: subject and profile for what looks otherwise.
         words: of the training texts.
         mean, axes, variance, limit: as in the file.
+        contrast: as in the file, None without.
+        blind: sorts of words that the embedder does not heed.
     """
 
     subject: str
@@ -62,6 +67,7 @@ class Domain:
     variance: Vectors
     limit: float
     contrast: Vectors | None = None
+    blind: tuple[str, ...] = ()
 
     def distances(self, vectors: Vectors) -> Vectors:
         """(n, d) vectors of pictures -> (n,) distances from the training pictures."""
@@ -89,8 +95,10 @@ class Domain:
         """
         if weights != self.weights:
             return []
-        said = [self._of_collection(collection) if once else "", self.of_query(text)]
-        return [note("retrieve", "outside", each) for each in said if each]
+        outside = [self._of_collection(collection) if once else "", self.of_query(text)]
+        unchecked = [self.unheeded(text), "" if outside[1] else self.rare(text)]
+        said = [*(("outside", each) for each in outside), *(("unchecked", each) for each in unchecked)]
+        return [note("retrieve", cast(NoteKind, kind), detail) for kind, detail in said if detail]
 
     def _of_collection(self, collection: Collection) -> str:
         """As `of_folder`, of a sample; found once for an opened collection, whose vectors do not change."""
@@ -103,9 +111,11 @@ class Domain:
 
     def unknown(self, text: str) -> list[str]:
         """The words of a text that the training texts do not hold, where they are too many; none otherwise."""
-        said = list(dict.fromkeys(words_of(text)))
-        strange = [word for word in said if word not in self.words]
-        return strange if strange and len(strange) >= UNKNOWN * len(said) else []
+        strange = self._strange(text)
+        return strange if len(strange) >= UNKNOWN * len(set(words_of(text))) else []
+
+    def _strange(self, text: str) -> list[str]:
+        return [word for word in dict.fromkeys(words_of(text)) if word not in self.words]
 
     def of_folder(self, vectors: Vectors) -> str:
         """What is to be said of a folder's pictures; "" where they are of the kind."""
@@ -118,6 +128,26 @@ class Domain:
         """What is to be said of a query; "" where its words are known."""
         shown = ", ".join(repr(word) for word in self.unknown(text)[:5])
         return f"{shown}: no words of the {self.subject} that the profile {self._advice}" if shown else ""
+
+    def rare(self, text: str) -> str:
+        """What is to be said of single words that the training texts do not hold; "" where there are none."""
+        shown = ", ".join(repr(word) for word in self._strange(text)[:5])
+        return (
+            f"{shown}: in no text that the profile {self.profile!r} learnt from, so perhaps not heeded"
+            if shown
+            else ""
+        )
+
+    def unheeded(self, text: str) -> str:
+        """What is to be said of words that the embedder does not heed; "" where there are none."""
+        found = blind_words(text, self.blind)
+        if not found:
+            return ""
+        words = ", ".join(repr(word) for said in found.values() for word in said[:3])
+        return (
+            f"{words}: the embedder of the profile {self.profile!r} does not heed {' and '.join(found)}; "
+            "look whether the results do, or use a profile with a verifier"
+        )
 
     @property
     def _advice(self) -> str:
@@ -137,6 +167,9 @@ class Domain:
             table = json.loads((folder / TABLE).read_text(encoding="utf-8"))
             found = {name: each.astype(np.float32) for name, each in load_file(folder / STATISTIC).items()}
             words = frozenset((folder / WORDS).read_text(encoding="utf-8").split())
+            blind = tuple(table.get("blind", ()))
+            if not BLIND_SPOTS.keys() >= set(blind):
+                raise ValueError
             if table["format"] != FORMAT or len(found["variance"]) != len(found["axes"]) + 1:
                 raise ValueError
             return cls(
@@ -150,6 +183,7 @@ class Domain:
                 variance=found["variance"],
                 limit=float(found["limit"][0]),
                 contrast=found.get("contrast"),
+                blind=blind,
             )
         except Exception as error:  # safetensors raises an error of its own
             raise BadInput(f"the domain in {str(folder)!r} is missing or damaged; install it anew") from error
@@ -173,6 +207,7 @@ class Domain:
             "weights": self.weights,
             "other": list(self.other),
         }
+        table |= {"blind": list(self.blind)} if self.blind else {}
         (folder / TABLE).write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
         (folder / WORDS).write_text("\n".join(sorted(self.words)) + "\n", encoding="utf-8")
 

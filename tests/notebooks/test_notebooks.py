@@ -14,7 +14,7 @@ nbclient = pytest.importorskip("nbclient", reason="needs nbclient and ipykernel"
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-RICH = ("quickstart", "trace_anatomy", "compare_judges", "products")  # a result or a trace is shown in them
+RICH = ("photos", "quickstart", "trace_anatomy", "compare_judges", "products")  # a result or a trace is shown in them
 LIMIT = 400  # seconds a cell
 
 
@@ -33,7 +33,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path
 
 def test_all_are_here() -> None:
     names = [file.stem for file in NOTEBOOKS]
-    assert names == ["chat_session", "compare_judges", "products", "quickstart", "trace_anatomy"]
+    assert names == ["chat_session", "compare_judges", "photos", "products", "quickstart", "trace_anatomy"]
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)

@@ -163,3 +163,27 @@ def test_photos_are_outside_of_what_mini_knows() -> None:
     embedder = open_embedder_of(load_profile("mini"))
     photos = embedder.images([Image.open(path).convert("RGB") for path in sorted(PHOTOS.glob("*.jpg"))])
     assert embedder.domain is not None and embedder.domain.outside(photos) >= 0.98
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("a beach without any people", "'without'"),
+        ("someone who isn’t smiling", "'isn’t'"),
+        ("exactly 3 dogs left of a tree", "'exactly', '3', 'left'"),
+        ("nobody but two cats", "'nobody', 'two'"),
+        ("a notebook on a table in 2024, seen at 7:30", ""),
+        ("a knot of rope, one noble horse", ""),
+    ],
+)
+def test_words_that_the_embedder_does_not_heed_are_told(tmp_path: Path, query: str, told: str) -> None:
+    replace(made(), blind=("exclusions", "counts", "sides")).save(tmp_path)
+    said = Domain.load(tmp_path).unheeded(query)
+    assert said.startswith(f"{told}: the embedder of the profile 'ours' does not heed") if told else not said
+    assert not made().unheeded(query), "what nothing is known of is not claimed"
+
+
+def test_an_unknown_blind_spot_is_damage(tmp_path: Path) -> None:
+    replace(made(), blind=("everything",)).save(tmp_path)
+    with pytest.raises(BadInput, match="missing or damaged"):
+        Domain.load(tmp_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ def fit_domain(
     profile: str,
     other: tuple[str, str],
     unlike: Path | None = None,
+    blind: Sequence[str] = (),
 ) -> Domain:
     """Fit and write the domain of a folder's pictures and of texts.
 
@@ -39,6 +40,7 @@ def fit_domain(
         profile: whose embedder is judged.
         other: subject and profile for what looks otherwise.
         unlike: pictures that look otherwise, for a plane between both kinds; None judges by distance alone.
+        blind: what the embedder does not heed, sorts of `blind_spots.BLIND_SPOTS`.
 
     Raises:
         BadInput: there are too few pictures, or one cannot be read.
@@ -48,6 +50,7 @@ def fit_domain(
     domain = fit(vectors, texts, subject=subject, profile=profile, weights=embedder.weights, other=other)
     if unlike is not None:
         domain = replace(domain, contrast=plane(vectors, _vectors(embedder, unlike)))
+    domain = replace(domain, blind=tuple(blind))
     domain.save(out)
     return domain
 
