@@ -24,6 +24,10 @@ from imagescope_agent.usage import total_usage
 POINTWISE = "pointwise"
 
 
+class NothingScored(BadInput):
+    """The model refused every document of a reranking, so there is no order."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Content:
     """A query or a document: text, an image, or both.
@@ -81,6 +85,7 @@ def rerank(
     Raises:
         BadInput: no documents, an empty query, an unknown profile or judge, or an unusable reference.
         BackendUnavailable: the model does not answer.
+        NothingScored: the model refused every document, as when none serves the role.
     """
     return run_sync(
         arerank(query, documents, model=open_roles(load_profile(profile))["judge"], judge=judge, seed=seed)
@@ -117,6 +122,9 @@ async def arerank(
         found += judgement.notes
         usage += judgement.usage
     values = {candidates[item].id: score for item, score in scores.items()}
+    refused = [each["detail"] for each in judged.notes if each["kind"] == "refused"]
+    if refused and not values:
+        raise NothingScored(f"no document has a score: {refused[0]}")
     if unscored := len(documents) - len(values):
         found.append(note("judge", "skipped", f"{unscored} documents have no score and count as 0"))
     ranked = complete_order(order, [str(place) for place in range(len(documents))])
@@ -138,6 +146,9 @@ async def _candidates(documents: Sequence[str | Path | Content]) -> tuple[list[C
             notes.append(note("judge", "skipped", f"document {place}: {problem}"))
         else:
             candidates.append(Candidate(id=str(place), image=image, text=document.text))
+    if words := sum(isinstance(each, Content) and each.image is None for each in documents):
+        told = f"{words} documents have no picture; the judge was shown their text beside an empty one"
+        notes.append(note("judge", "fallback", told))
     return candidates, notes
 
 

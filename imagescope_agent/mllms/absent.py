@@ -32,5 +32,6 @@ class Absent(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         raise NoModel(
-            "the profile has no chat model; use the graph 'retrieve', or a profile that names a model for every role"
+            "the profile has no chat model; use a profile that names a model for every role, "
+            "or for searches the graph 'retrieve'"
         )

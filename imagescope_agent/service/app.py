@@ -20,7 +20,8 @@ from imagescope_agent.errors import BadInput, ImageScopeError
 from imagescope_agent.service.admission import RETRY_AFTER, AdmissionQueue, ClientGone
 from imagescope_agent.service.collections import Collections, ServedCollection
 from imagescope_agent.service.context import Service
-from imagescope_agent.service.limits import BodyLimit
+from imagescope_agent.service.interface import describe_interface
+from imagescope_agent.service.limits import BodyLimit, HeadRequests
 from imagescope_agent.service.metrics import Metrics
 from imagescope_agent.service.page import mount_page, require_extra
 from imagescope_agent.service.problems import told
@@ -81,6 +82,8 @@ def create_app(  # half of it tells arguments
         app.include_router(router)
     for kind in (ImageScopeError, ClientGone, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer_error)
+    describe_interface(app)
+    app.add_middleware(HeadRequests)
     app.add_middleware(BodyLimit, most=BODY)
     if is_loopback(host):
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL, host])
@@ -137,7 +140,9 @@ async def listen(app: FastAPI, *, host: str = HOST, port: int = 8000, ready: Cal
 async def _answer_error(request: Request, error: Exception) -> JSONResponse:
     """One line, without what is inside this machine."""
     service: Service = request.app.state.service
-    status_code, kind, message = told(error, service.collections)
-    headers = {"Retry-After": str(RETRY_AFTER)} if status_code in (429, 503) else {}
+    status_code, kind, message = told(error, service.collections, request.headers.get("content-type", ""))
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if status_code in (429, 503):
+        headers["Retry-After"] = str(RETRY_AFTER)
     service.metrics.finished(request, kind)
     return JSONResponse({"error": {"type": kind, "message": message}}, status_code, headers)

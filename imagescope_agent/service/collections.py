@@ -162,8 +162,8 @@ class Collections:
         """The collection of a request, if its key opens it.
 
         Raises:
-            Unknown: there is none of that name, or none is named and there are several.
-            WrongKey: the key is not the collection's.
+            Unknown: there is none of that name where none has a key, or none is named and there are several.
+            WrongKey: the key is not the collection's, or there is none of that name where some have keys.
         """
         if name is None:
             if len(self.by_name) > 1:
@@ -173,6 +173,8 @@ class Collections:
             name = next(iter(self.by_name))
         found = self.by_name.get(name)
         if found is None or not _opens(key, found.key):
+            if not any(each.key for each in self.by_name.values()):
+                raise Unknown(f"there is no collection {name[:80]!r}; {suggest(name[:80], self.by_name)}")
             # one answer for both, so that names are not guessed
             raise WrongKey(
                 "there is no such collection for this key; send the key as `Authorization: Bearer KEY`"

@@ -1,4 +1,4 @@
-"""ASGI middleware in front of a service: bounds the size of a body before anything reads it."""
+"""ASGI middleware in front of a service: bounds the size of a body before anything reads it; answers HEAD."""
 
 from __future__ import annotations
 
@@ -16,6 +16,24 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 DISCARDED, PATIENCE = 4, 10.0  # times the limit, and seconds, that the rest of a refused body may take
+
+
+class HeadRequests:
+    """Answers HEAD as GET without the body (RFC 9110, 9.3.2)."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def sent(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self.app({**scope, "method": "GET"}, receive, sent)
 
 
 class BodyLimit:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from fastapi import Request
 from fastapi.sse import ServerSentEvent
 
 from imagescope_agent.errors import ImageScopeError
+from imagescope_agent.service.admission import ClientGone
 from imagescope_agent.service.context import Service
 from imagescope_agent.service.problems import told
 
@@ -39,6 +41,7 @@ async def streamed(service: Service, request: Request, work: Work) -> AsyncItera
             emit("error", {"type": kind, "message": message})
 
     task = asyncio.ensure_future(worked())
+    next_event: asyncio.Task[ServerSentEvent] | None = None
     try:
         while not (task.done() and events.empty()):
             next_event = asyncio.ensure_future(events.get())
@@ -49,4 +52,8 @@ async def streamed(service: Service, request: Request, work: Work) -> AsyncItera
                 next_event.cancel()
         task.result()  # any other exception is the server's to log
     finally:
-        task.cancel()
+        for each in (task, next_event):
+            if each is not None:
+                each.cancel()
+        with suppress(asyncio.CancelledError, ClientGone):  # nobody is there to be told
+            await task

@@ -14,7 +14,13 @@ nbclient = pytest.importorskip("nbclient", reason="needs nbclient and ipykernel"
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-RICH = ("photos", "quickstart", "trace_anatomy", "compare_judges", "products")  # a result or a trace is shown in them
+RICH = (
+    "photos",
+    "quickstart",
+    "trace_anatomy",
+    "compare_judges",
+    "products",
+)  # a result or a trace is shown in them
 LIMIT = 400  # seconds a cell
 
 

@@ -120,3 +120,12 @@ def test_what_cannot_be_reranked() -> None:
     for query, documents in (("", ["a.png"]), ("a car", [])):
         with pytest.raises(BadInput):
             rerank(query, documents)
+
+
+def test_without_a_model_there_is_no_order() -> None:
+    from imagescope_agent.mllms.absent import Absent
+    from imagescope_agent.mllms.role import Role
+    from imagescope_agent.rerank import arerank
+
+    with pytest.raises(BadInput, match=r"no document has a score: .*has no chat model"):
+        asyncio.run(arerank("a dog", [Content(text="a dog")], model=Role("judge", Absent())))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
+from collections.abc import Sequence
 
 from fastapi import APIRouter, Request
 
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.judges import JUDGES
+from imagescope_agent.records import NoteDict, note
 from imagescope_agent.rerank import POINTWISE, Content, arerank
 from imagescope_agent.retrieval.images import ImageProblem
 from imagescope_agent.service import pictures
@@ -18,6 +21,7 @@ from imagescope_agent.service.schemas import RerankContent, RerankRequest, Reran
 
 router = APIRouter(tags=["rerank"])
 SHOWN = 200  # characters of a document that is sent back
+_FILE = re.compile(r"\S+\.[A-Za-z]{3,4}")
 
 
 @router.post("/v1/rerank")
@@ -40,13 +44,25 @@ async def _reranked(service: Service, key: str, asked: RerankRequest) -> RerankR
         RerankResult(
             index=each.index,
             relevance_score=each.score,
-            document=_shown(asked.documents[each.index]) if asked.return_documents else None,
+            document=_shown(asked.documents[each.index], documents[each.index])
+            if asked.return_documents
+            else None,
         )
         for each in found.results[: asked.top_n]
     ]
-    return RerankResponse(
-        id=uuid.uuid4().hex, model=judge, results=results, notes=[*map(dict, found.notes)], usage=found.usage
-    )
+    notes = [dict(each) for each in [*_taken_for_text(asked.documents, documents), *found.notes]]
+    return RerankResponse(id=uuid.uuid4().hex, model=judge, results=results, notes=notes, usage=found.usage)
+
+
+def _taken_for_text(given: Sequence[str | RerankContent], taken: Sequence[Content]) -> list[NoteDict]:
+    """A note for each string that has the form of a file's name and names no image here."""
+    return [
+        note(
+            "judge", "fallback", f"document {place}: {each[:80]!r} is no image here and was taken for a text"
+        )
+        for place, (each, content) in enumerate(zip(given, taken, strict=True))
+        if isinstance(each, str) and content.image is None and _FILE.fullmatch(each)
+    ]
 
 
 def _content(served: ServedCollection, given: str | RerankContent, is_query: bool) -> Content:
@@ -67,9 +83,9 @@ def _content(served: ServedCollection, given: str | RerankContent, is_query: boo
         raise Unknown(f"the image {given.image[:80]!r} cannot be shown: {problem.reason}") from problem
 
 
-def _shown(document: str | RerankContent) -> dict[str, str]:
+def _shown(document: str | RerankContent, taken: Content) -> dict[str, str]:
     if isinstance(document, str):
-        return {"text": document[:SHOWN]}
+        return {"text" if taken.image is None else "image": document[:SHOWN]}
     return {
         name: value[:SHOWN] for name, value in (("text", document.text), ("image", document.image)) if value
     }
