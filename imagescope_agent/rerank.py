@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,9 +122,7 @@ async def arerank(
         found += judgement.notes
         usage += judgement.usage
     values = {candidates[item].id: score for item, score in scores.items()}
-    refused = [each["detail"] for each in judged.notes if each["kind"] == "refused"]
-    if refused and not values:
-        raise NothingScored(f"no document has a score: {refused[0]}")
+    _require_answers(values, judged.notes)
     if unscored := len(documents) - len(values):
         found.append(note("judge", "skipped", f"{unscored} documents have no score and count as 0"))
     ranked = complete_order(order, [str(place) for place in range(len(documents))])
@@ -133,6 +131,12 @@ async def arerank(
         notes=tuple(found),
         usage=total_usage(usage),
     )
+
+
+def _require_answers(scores: Mapping[str, float], notes: Sequence[NoteDict]) -> None:
+    refused = [each["detail"] for each in notes if each["kind"] == "refused"]
+    if refused and not scores:
+        raise NothingScored(f"no document has a score: {refused[0]}")
 
 
 async def _candidates(documents: Sequence[str | Path | Content]) -> tuple[list[Candidate], list[NoteDict]]:
