@@ -39,6 +39,8 @@ CAPTIONS = (
     "lazy",
     "none",
 )  # which images get a caption: all when indexed, those that searches reach, none
+#: How nearest vectors are looked for; "auto" compares all vectors of a small collection, and some of a large one.
+INDEX_KINDS = ("auto", "exact", "hnsw", "ivfpq")
 PARTIAL = re.compile(rf"{re.escape(MANIFEST)}{TEMPORARY_PATTERN}")
 #: Files that may lie in the folder of an index: its own, and those of searches and conversations.
 _OURS = re.compile(
@@ -76,6 +78,7 @@ class Manifest:
         store: the kind of vector store, as `stores.open_store` takes it.
         spaces: further vector spaces.
         captions: which images get a caption: one of `CAPTIONS`.
+        index: how nearest vectors are looked for: one of `INDEX_KINDS`.
         fields: what `metadata.table.write_fields` returned; {} in an index of before there were fields.
     """
 
@@ -92,6 +95,7 @@ class Manifest:
     store: str = DEFAULT_STORE
     spaces: tuple[StoredSpace, ...] = ()
     captions: str = CAPTIONS[0]
+    index: str = INDEX_KINDS[0]
     fields: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -119,8 +123,9 @@ def _checked(found: Manifest) -> Manifest:
     texts = (found.folder, found.embedder, found.captioner, found.profile, found.store, *found.exclude)
     if not all(isinstance(text, str) for text in texts) or "\0" in found.folder:
         raise ValueError("a name is no text")
-    if found.captions not in CAPTIONS or not isinstance(found.fields, dict):
-        raise ValueError("no known captions or fields")
+    known = found.captions in CAPTIONS and found.index in INDEX_KINDS
+    if not known or not isinstance(found.fields, dict):
+        raise ValueError("no known captions, index or fields")
     spaces = [space.name for space in found.all_spaces]
     if len(set(spaces)) < len(spaces) or len(spaces) > MOST_SPACES:
         raise ValueError("spaces of one name, or too many")
@@ -181,6 +186,7 @@ def write(out: Path, manifest: Manifest) -> None:
     content: dict[str, Any] = {"format": FORMAT, **asdict(manifest)}
     # unwritten, as in earlier versions
     defaults = {"profile": "", "store": DEFAULT_STORE, "spaces": (), "captions": CAPTIONS[0], "fields": {}}
+    defaults["index"] = INDEX_KINDS[0]
     content = {key: value for key, value in content.items() if key not in defaults or value != defaults[key]}
     content["checksum"] = _checksum(content)
     text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
@@ -275,6 +281,22 @@ def patterns_of(folder: Path, out: Path | None) -> tuple[str, ...]:
         return read(place).exclude if (place / MANIFEST).is_file() else ()
     except (OSError, BadInput):
         return ()
+
+
+def index_wanted(out: Path, wanted: str | None) -> str:
+    """How nearest vectors of an index are looked for: as is wanted, else as it was made, else "auto".
+
+    Raises:
+        BadInput: something else than one of `INDEX_KINDS` is wanted.
+    """
+    if wanted not in (None, *INDEX_KINDS):
+        raise BadInput(f"there is no index {wanted!r}; give one of {', '.join(INDEX_KINDS)}")
+    if wanted is not None:
+        return wanted
+    try:
+        return read(out).index if (out / MANIFEST).is_file() else INDEX_KINDS[0]
+    except (OSError, BadInput):
+        return INDEX_KINDS[0]
 
 
 def damaged(out: Path, why: str) -> BadInput:
