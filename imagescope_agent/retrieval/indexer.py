@@ -73,7 +73,7 @@ async def build(  # over forty lines for its arguments
         only: ids to index, for a gallery that is a part of the folder; None is all of it.
         exclude: patterns of what to leave out (see `Excluded`), which the index keeps; None is those it has.
         captions: which images get one (see `captioning.captions_wanted`).
-        index: how nearest vectors are looked for (see `manifest.index_wanted`).
+        index: how nearest vectors are looked for (see `captioning.index_wanted`).
         batch: images that are captioned and embedded at once; memory grows with it and not with the folder.
         progress: a bar on standard error; None shows it on a terminal only.
         scanned: what `find_images` found with the same arguments; None finds it.
@@ -95,7 +95,7 @@ async def build(  # over forty lines for its arguments
         index_run = _IndexRun(
             *(folder, out, cache, embedder, captioner, captioner_weights, profile, store, backend),
             *(prompt, batch, bar, skipped, patterns, captioning.captions_wanted(out, captions)),
-            manifest.index_wanted(out, index),
+            captioning.index_wanted(out, index),
         )
         await index_run.process(found)
         index_run.publish()

@@ -14,7 +14,8 @@ import numpy as np
 
 from imagescope_agent.errors import BadInput, shorten, suggest
 from imagescope_agent.registry import resolve_opener
-from imagescope_agent.retrieval import manifest
+from imagescope_agent.retrieval import entries, manifest
+from imagescope_agent.retrieval.entries import EntryTable
 from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Manifest
 from imagescope_agent.retrieval.metadata.table import tidy_fields
 from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoreBackend, VectorStore
@@ -120,8 +121,10 @@ def tidy(location: Path, store: str = DEFAULT_STORE) -> None:
         BadInput: the manifest is damaged.
     """
     current = manifest.read(location) if (location / manifest.MANIFEST).exists() else None
+    listed = current.entries.kept["file"] if current and isinstance(current.entries, EntryTable) else ""
     for path in location.iterdir():
-        if manifest.PARTIAL.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
+        left = entries.OURS.fullmatch(path.name) and path.name != listed
+        if (left or manifest.PARTIAL.fullmatch(path.name)) and stat.S_ISREG(path.lstat().st_mode):
             path.unlink(missing_ok=True)
     tidy_fields(location, current.fields if current is not None else {})
     for name in {*STORES, store}:
