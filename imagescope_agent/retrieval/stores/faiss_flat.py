@@ -30,6 +30,7 @@ MANY = (
     10_000  # rows from which on one pass over a mixture is faster than one over each space and a little more
 )
 FEW = 4  # a mixture is used where at most one row in so many is wanted
+ROWS_A_THREAD = 10_000  # rows that are worth a thread
 ROUNDING = (
     1e-4  # by how much the product with a mixture may differ from the sum of products, for weights of sum 1
 )
@@ -60,12 +61,12 @@ class FaissFlatStore:
         """As `VectorStore.search`, exactly: every allowed vector is compared; rows are in order of id."""
         if allowed is None:
             scores = self._scores(queries, k + len(exclude), [self._rows[name] for name in include])
-            order = np.argsort(-scores, kind="stable")
+            order = _best(scores, k + len(exclude))
         else:
             scores, rows = self._sums(queries, allowed), np.flatnonzero(allowed)
-            order = rows[np.argsort(-scores[rows], kind="stable")]
+            order = rows[_best(scores[rows], k + len(exclude))]
         out = {self._rows[name] for name in exclude}
-        best = [row for row in order[: k + len(out)].tolist() if row not in out][:k]
+        best = [row for row in order.tolist() if row not in out][:k]
         too = {self._rows[name] for name in include} - out - set(best)
         too = too if allowed is None else {row for row in too if allowed[row]}
         best += sorted(too, key=lambda row: (-scores[row], row))
@@ -172,23 +173,42 @@ class FaissFlatBackend:
                 path.unlink(missing_ok=True)
 
 
+def _best(scores: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:
+    """The rows of the `count` largest scores, largest first, ties in order of rows; all where there are fewer."""
+    rows = np.arange(len(scores))
+    if count < len(scores):
+        rows = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
+    return rows[np.argsort(-scores[rows], kind="stable")][:count]
+
+
 def _products(
     index: faiss.IndexFlatIP, vector: Vectors, chosen: npt.NDArray[np.bool_] | None = None
 ) -> npt.NDArray[np.float64]:
     """Inner products of a vector with every row, or with the chosen ones, else 0: (n,), in order of rows.
 
-    A range search without bound visits each row by the same code, so that equal rows get equal scores: a
-    matrix product does not promise that.
+    Each row is visited by the same code, so that equal rows get equal scores: a matrix product does not promise that.
     """
     library: Any = faiss  # its annotations leave out what it takes from Python
-    only = {}
-    if chosen is not None:
-        selector = library.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
-        only = {"params": library.SearchParameters(sel=selector)}
-    _, products, rows = index.range_search(vector[None], -float(np.finfo(np.float32).max), **only)
+    if chosen is None:
+        return _all_products(index, vector)
+    selector = library.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
+    least = -float(np.finfo(np.float32).max)  # a range search without bound
+    _, products, rows = index.range_search(vector[None], least, params=library.SearchParameters(sel=selector))
     scores = np.zeros(index.ntotal, dtype=np.float64)
     scores[rows] = products
     return scores
+
+
+def _all_products(index: faiss.IndexFlatIP, vector: Vectors) -> npt.NDArray[np.float64]:
+    """Inner products with every row: (n,). FAISS uses a thread a query, so each thread gets the query with some rows."""
+    threads = max(1, min(faiss.omp_get_max_threads(), index.ntotal // ROWS_A_THREAD))
+    each = -(-index.ntotal // threads)
+    rows = np.arange(threads * each, dtype=np.int64) % max(1, index.ntotal)
+    queries = np.ascontiguousarray(np.broadcast_to(vector, (threads, index.d)), dtype=np.float32)
+    products = np.empty(threads * each, dtype=np.float32)
+    pointers = (faiss.swig_ptr(queries), each, faiss.swig_ptr(products), faiss.swig_ptr(rows))
+    index.compute_distance_subset(threads, *pointers)
+    return products[: index.ntotal].astype(np.float64)
 
 
 def open_backend(place: str) -> FaissFlatBackend:
