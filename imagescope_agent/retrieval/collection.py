@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ from imagescope_agent.retrieval.protocols import (
     VectorStore,
 )
 from imagescope_agent.retrieval.stores import find_space, open_vectors, require_fitting
+from imagescope_agent.retrieval.stores.joint import ConditionedStore
 from imagescope_agent.retrieval.vectors import Vectors, mean_vector
 
 __all__ = ["FolderCollection", "build"]
@@ -239,7 +241,10 @@ class FolderCollection:
                 each for name in include for each in (self.copies(name) if once else (self.named(name),))
             )
             too = {each for each in copies if each is not None and allowed[self._rows[each]]} - out
-            return self._vectors.search(queries, k, exclude=out, include=too, allowed=allowed)
+            asked: dict[str, Any] = {"exclude": out, "include": too, "allowed": allowed}
+            if isinstance(self._vectors, ConditionedStore):
+                asked["where"] = self.fields.conditions(where, self._vectors.fields())
+            return self._vectors.search(queries, k, **asked)
         also = (self.copies(name)[0] if once else name for name in include if name in self)
         too = {self.ids[self._row(name)] for name in also} - out
         return self._vectors.search(queries, k, exclude=out | self._listing.repeated if once else out, include=too)

@@ -26,7 +26,7 @@ from imagescope_agent.retrieval.metadata.kinds import Value
 from imagescope_agent.retrieval.metadata.table import Column, write_fields
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Embedder, Space, StoreBackend
 from imagescope_agent.retrieval.spaces import still_valid
-from imagescope_agent.retrieval.stores import tidy
+from imagescope_agent.retrieval.stores import kept_name, tidy
 from imagescope_agent.retrieval.stores.joint import DEFAULT_INDEX, Records, write_spaces
 
 CHUNK = 1024  # files whose fields are kept at once
@@ -63,7 +63,7 @@ def publish(
             entries = tuple(cache.entries())
             written = partial(_written, out, cache, embedder, backend, entries, index=index, tell=tell)
             content, notes = _content(folder, out, cache, embedder, entries, written)
-            content = replace(content, index=index, **about)
+            content = replace(content, index=index, **{**about, "store": kept_name(about["store"])})
             spaces, lost = still_valid(out, content, backend)
             manifest.write(out, replace(content, spaces=spaces))
             with suppress(sqlite3.Error):  # a caption that stays there too does no harm

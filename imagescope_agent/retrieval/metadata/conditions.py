@@ -17,7 +17,7 @@ from imagescope_agent.retrieval.metadata.where import Compared, Expression, Join
 
 MOST_VALUES = 1000  # of a condition; a filter of more is not given to the database
 NO_NUMBER = 1.7e308  # a missing number: comparisons with nothing differ between databases
-MISSING = {"number": NO_NUMBER, "boolean": -1, "text": -1, "list": -1, "date": int(np.iinfo(np.int64).min)}
+MISSING = {"number": NO_NUMBER, "boolean": -1, "text": -1, "list": -1, "date": -(2**62)}
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def render(condition: Condition, names: Mapping[str, str], *, equals: str, sever
         name = names[condition.field]
         if condition.operator == "in":
             values = ", ".join(map(repr, condition.values))
-            return f"{name} in {several(values)}" if values else f"{name} < {name}"
+            return f"{name} in {several(values)}" if values else "row < 0"  # none
         operator = equals if condition.operator == "=" else condition.operator
         return f"{name} {operator} {condition.values[0]!r}"
     parts = [f"({render(part, names, equals=equals, several=several)})" for part in condition.parts]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imagescope_agent.errors import BadInput, shorten, suggest
+from imagescope_agent.errors import BackendUnavailable, BadInput, shorten, suggest
 from imagescope_agent.registry import resolve_opener
 from imagescope_agent.retrieval import entries, manifest
 from imagescope_agent.retrieval.entries import EntryTable
@@ -20,8 +20,11 @@ from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Manifest
 from imagescope_agent.retrieval.metadata.table import tidy_fields
 from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoreBackend, VectorStore
 
+MILVUS_FILE = "milvus.db"
 STORES: dict[str, str] = {
     "faiss": "imagescope_agent.retrieval.stores.faiss_flat:open_backend",
+    "milvus": "imagescope_agent.retrieval.stores.milvus:open_backend",
+    "pgvector": "imagescope_agent.retrieval.stores.pgvector:open_backend",
 }
 
 
@@ -44,11 +47,17 @@ def open_store(spec: str) -> StoreBackend:
     return backend
 
 
+def kept_name(spec: str) -> str:
+    """What the manifest keeps of a store: of one of the table its kind, since a place may hold a password."""
+    kind = spec.partition(":")[0]
+    return kind if kind in STORES else spec
+
+
 def open_backend_of(location: Path, content: Manifest, *, store: str = DEFAULT_STORE) -> StoreBackend:
     """The kind of store that a published index names.
 
     The index, which may come from somebody else, chooses among the names of `STORES`; code of another package, and a
-    place, are its user's to name.
+    place, are its user's to name: in the profile, or in the environment where the store says so.
 
     Args:
         location: the folder of the index.
@@ -58,7 +67,9 @@ def open_backend_of(location: Path, content: Manifest, *, store: str = DEFAULT_S
     Raises:
         BadInput: it names a store that its user has not named.
     """
-    if content.store not in STORES and content.store != store:
+    if kept_name(store) == content.store:
+        return open_store(store)  # with the place that its user has named
+    if content.store not in STORES:
         raise BadInput(
             f"the index in {str(location)!r} was made with the store {shorten(content.store, 60)!r}, which is for its "
             "user to choose; name it in your own --profile"
@@ -114,7 +125,7 @@ def tidy(location: Path, store: str = DEFAULT_STORE) -> None:
 
     Args:
         location: the folder of the index.
-        store: the store of the user's own profile; those of the table are tidied too.
+        store: the store of the user's own profile; the default one and that of the index are tidied too.
 
     Raises:
         OSError: the disk is read-only.
@@ -127,7 +138,11 @@ def tidy(location: Path, store: str = DEFAULT_STORE) -> None:
         if (left or manifest.PARTIAL.fullmatch(path.name)) and stat.S_ISREG(path.lstat().st_mode):
             path.unlink(missing_ok=True)
     tidy_fields(location, current.fields if current is not None else {})
-    for name in {*STORES, store}:
-        ours = current.all_spaces if current is not None and current.store == name else ()
-        with suppress(BadInput):  # what this machine cannot open has left nothing on it
+    named = {DEFAULT_STORE, store, *((current.store,) if current and current.store in STORES else ())}
+    if (location / MILVUS_FILE).exists():
+        named.add("milvus")
+    kinds = {kept_name(name): name for name in sorted(named, key=len)}  # with its place, where that is known
+    for kind, name in kinds.items():
+        ours = current.all_spaces if current is not None and current.store == kind else ()
+        with suppress(BadInput, BackendUnavailable):  # what this machine cannot open has left nothing on it
             open_store(name).tidy(location, [space.kept for space in ours])

@@ -17,7 +17,7 @@ import numpy as np
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.manifest import INDEX_KINDS
 from imagescope_agent.retrieval.metadata.table import Column
-from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoreBackend
+from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoreBackend, VectorStore
 from imagescope_agent.retrieval.vectors import Vectors
 
 DEFAULT_INDEX = INDEX_KINDS[0]
@@ -69,6 +69,14 @@ class JointBackend(StoreBackend, Protocol):
             OSError: the disk is full or read-only.
             BadInput: the store has no such index, or cannot be written for another reason.
         """
+
+
+@runtime_checkable
+class ConditionedStore(VectorStore, Protocol):
+    """A store that searches by conditions on fields itself: its `search` takes `where` (see `metadata.conditions`)."""
+
+    def fields(self) -> Sequence[str]:
+        """The fields that it keeps."""
 
 
 def write_spaces(
