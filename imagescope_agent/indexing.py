@@ -12,6 +12,7 @@ from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.image_files import find_images
 from imagescope_agent.retrieval.index_report import IndexReport
 from imagescope_agent.retrieval.indexer import build
+from imagescope_agent.retrieval.stores import store_to_use
 from imagescope_agent.runs.run_graph import run_sync
 from imagescope_agent.services import open_embedder_of, open_roles, weights_of
 
@@ -66,7 +67,7 @@ def index_folder(  # every argument is told
             *(folder, place, open_embedder_of(chosen), captioner, prompt),
             captioner_weights=weights_of(captioner),
             profile=name,
-            store=chosen.store,
+            store=chosen.store if change_profile else store_to_use(location, chosen.store),
             only=only,
             exclude=exclude,
             captions=captions,

@@ -98,3 +98,12 @@ def pgvector_server() -> Iterator[Server]:
         if server is not None:
             server.kill()
         shutil.rmtree(base, ignore_errors=True)
+
+
+def store_spec(name: str, request: pytest.FixtureRequest) -> str:
+    """A store of the table on its real engine; the test is skipped where that is not installed."""
+    if name == "milvus":
+        require_milvus()
+    if name == "pgvector":
+        return f"pgvector:{request.getfixturevalue('pgvector').database()}"
+    return name

@@ -24,6 +24,7 @@ from safetensors.numpy import save
 
 from imagescope_agent.common.atomic_write import TEMPORARY_PATTERN, write_atomic
 from imagescope_agent.common.untrusted import open_file
+from imagescope_agent.errors import BadInput
 
 FILE = re.compile(r"entries\.[0-9a-f]{16}\.safetensors")
 OURS = re.compile(rf"{FILE.pattern}(?:{TEMPORARY_PATTERN})?")
@@ -205,10 +206,10 @@ class EntryTable(Sequence[Entry]):
         """An id, which is a path below the folder.
 
         Raises:
-            ValueError: it is none.
+            BadInput: it is none.
         """
         if not is_valid_id(name := self._text("id", row)):
-            raise ValueError(f"{name!r} is no path below the folder")
+            raise BadInput(f"the index is damaged: {name!r} is no path below the folder; index the folder again")
         return name
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoreBackend, StoredSpace, VectorStore
 from imagescope_agent.retrieval.stores import STORES, open_store
-from tests.engines import Server, pgvector_server, require_milvus
+from tests.engines import store_spec
 from tests.retrieval.test_foreign_stores import STRANGER
 
 OLDER = Path(__file__).parents[1] / "older" / "index"
@@ -22,12 +21,6 @@ OLDER = Path(__file__).parents[1] / "older" / "index"
 IDS = tuple(f"{row:03d}.png" for row in range(40))
 
 SIZES = {"image": 8, "caption": 8, "depth": 3, "text-2": 700}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with pgvector_server() as found:
-        yield found
 
 
 @pytest.fixture(params=[*sorted(STORES), "stranger"])
@@ -40,19 +33,13 @@ def backend(
         (place / "stranger_of_the_contract.py").write_text(STRANGER)
         monkeypatch.syspath_prepend(place)
         return open_store("stranger_of_the_contract:open_backend:v1")
-    return shipped(request.param, request)
+    return open_store(store_spec(request.param, request))
 
 
 @pytest.fixture(params=sorted(STORES))
 def ours(request: pytest.FixtureRequest) -> StoreBackend:
     """Every store of the table."""
-    return shipped(request.param, request)
-
-
-def shipped(name: str, request: pytest.FixtureRequest) -> StoreBackend:
-    if name == "milvus":
-        require_milvus()
-    return open_store(f"{name}:{request.getfixturevalue('server').database()}" if name == "pgvector" else name)
+    return open_store(store_spec(request.param, request))
 
 
 @pytest.fixture

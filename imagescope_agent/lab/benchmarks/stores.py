@@ -51,7 +51,7 @@ class _World:
     best: Any
 
 
-def run(
+def run(  # over forty lines for its arguments
     *,
     images: int = 5000,
     dimension: int = 512,

@@ -53,6 +53,21 @@ def kept_name(spec: str) -> str:
     return kind if kind in STORES else spec
 
 
+def store_to_use(location: Path, named: str) -> str:
+    """The store of an index that is brought up to date: the one it is in, unless its user's profile names another.
+
+    Args:
+        location: the folder of the index, which need not be there.
+        named: the store of the profile; the default one is not counted as named.
+    """
+    try:
+        made = (location / manifest.MANIFEST).is_file()
+        kept = manifest.read(location).store if made else named
+    except (OSError, BadInput):
+        return named
+    return kept if named == DEFAULT_STORE and kept in STORES else named
+
+
 def open_backend_of(location: Path, content: Manifest, *, store: str = DEFAULT_STORE) -> StoreBackend:
     """The kind of store that a published index names.
 

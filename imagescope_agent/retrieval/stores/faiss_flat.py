@@ -107,6 +107,10 @@ class FaissFlatStore:
             chosen[name].add(index.reconstruct_batch(rows))
         return FaissFlatStore([self._ids[row] for row in rows.tolist()], chosen)
 
+    def read(self, space: str, start: int, end: int) -> Vectors:
+        """As `joint.ReadableStore.read`."""
+        return rows_of(self._indices[space])[start:end]
+
     def vector(self, space: str, name: str) -> Vectors:
         """As `VectorStore.vector`."""
         return np.asarray(self._indices[space].reconstruct(self._rows[name]), dtype=np.float32)
@@ -138,6 +142,7 @@ class FaissFlatBackend:
         index: str = DEFAULT_INDEX,
         records: Records | None = None,
         tell: Callable[[str], None] = lambda _: None,
+        resume: str = "",
     ) -> list[dict[str, Any]]:
         """As `JointBackend.write_joint`; what the records hold lies in files beside the vectors already."""
         kept = [self.write(location, ids, space, each) for space, each in zip(spaces, vectors, strict=True)]

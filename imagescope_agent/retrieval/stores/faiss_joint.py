@@ -47,6 +47,9 @@ class ExactStore(UpdatableStore, Protocol):
     def among(self, rows: npt.NDArray[np.int64]) -> VectorStore:
         """The rows, in order, as a store of their own."""
 
+    def read(self, space: str, start: int, end: int) -> Vectors:
+        """As `joint.ReadableStore.read`."""
+
 
 @dataclass(frozen=True)
 class Built:
@@ -98,6 +101,10 @@ class ApproximateStore:
         found = self._exact.among(chosen)
         inside = frozenset(name for name in exclude if _is_in(self._rows[name], chosen))
         return found.search(queries, k, exclude=inside, include=include)
+
+    def read(self, space: str, start: int, end: int) -> Vectors:
+        """As `joint.ReadableStore.read`."""
+        return self._exact.read(space, start, end)
 
     def vector(self, space: str, name: str) -> Vectors:
         """As `VectorStore.vector`."""

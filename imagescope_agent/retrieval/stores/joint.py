@@ -53,6 +53,7 @@ class JointBackend(StoreBackend, Protocol):
         index: str = DEFAULT_INDEX,
         records: Records | None = None,
         tell: Callable[[str], None] = lambda _: None,
+        resume: str = "",
     ) -> list[dict[str, Any]]:
         """As `StoreBackend.write`, of several spaces; returns what the manifest keeps of each.
 
@@ -64,11 +65,21 @@ class JointBackend(StoreBackend, Protocol):
             index: one of `manifest.INDEX_KINDS`.
             records: what else is kept of each image.
             tell: is told in a line what was built, and its recall.
+            resume: identifies what is written, as hexadecimal digits: a store that keeps rows of a run that was
+                stopped goes on from them; "" for anew.
 
         Raises:
             OSError: the disk is full or read-only.
             BadInput: the store has no such index, or cannot be written for another reason.
         """
+
+
+@runtime_checkable
+class ReadableStore(VectorStore, Protocol):
+    """A store that gives many vectors at once."""
+
+    def read(self, space: str, start: int, end: int) -> Vectors:
+        """The vectors of rows start to end, (end - start, d) float32, as they were written."""
 
 
 @runtime_checkable
@@ -89,6 +100,7 @@ def write_spaces(
     index: str = DEFAULT_INDEX,
     records: Records | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    resume: str = "",
 ) -> list[dict[str, Any]]:
     """Write spaces together where the store can, else one after another; as `JointBackend.write_joint`.
 
@@ -99,7 +111,7 @@ def write_spaces(
     require_index(index)
     if isinstance(backend, JointBackend):
         return backend.write_joint(
-            location, ids, spaces, vectors, index=index, records=records, tell=tell
+            location, ids, spaces, vectors, index=index, records=records, tell=tell, resume=resume
         )
     if index not in (DEFAULT_INDEX, "exact"):
         raise BadInput(f"the store {type(backend).__name__} builds no index {index!r}; leave --index out")

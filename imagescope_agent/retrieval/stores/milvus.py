@@ -73,18 +73,23 @@ class MilvusBackend:
         index: str = DEFAULT_INDEX,
         records: Records | None = None,
         tell: Callable[[str], None] = lambda _: None,
+        resume: str = "",
     ) -> list[dict[str, Any]]:
         """As `JointBackend.write_joint`; "ivfpq" is an inverted index of whole vectors, which milvus-lite has too."""
         kind = chosen_index(index, len(ids), large="hnsw")
         fields = records.columns if records else {}
         client = self._client(location)
         owner = owner_of(location)
-        making = f"imagescope_{owner}_new_{secrets.token_hex(4)}"
+        making = f"imagescope_{owner}_new_{resume or secrets.token_hex(4)}"
         with answering(self._uri(location)):
-            _create(client, making, sum(space.dimension for space in spaces), list(fields.values()), kind)
+            if not client.has_collection(making):
+                _create(client, making, sum(space.dimension for space in spaces), list(fields.values()), kind)
+            done = _count(client, making, self._uri(location)) // BATCH * BATCH  # a batch may be there in part
             rows = JointRows(ids, vectors, records)
             for batch in rows.batches(BATCH):
-                client.insert(making, [_row(*each, records is not None) for each in batch])
+                if batch[0][0] >= done:
+                    put = client.upsert if done and batch[0][0] == done else client.insert
+                    put(making, [_row(*each, records is not None) for each in batch])
             client.flush(making)
             name = f"imagescope_{owner}_{rows.digest()[:16]}"
             if client.has_collection(name):  # the same is there already
@@ -102,9 +107,7 @@ class MilvusBackend:
             for table in tables:
                 if not client.has_collection(table.name):
                     raise FileNotFoundError(2, "no such collection", str(location / table.name))
-                client.load_collection(table.name)
-                asked = {"output_fields": ["count(*)"], **consistency(self._uri(location))}
-                count = int(client.query(table.name, filter="", **asked)[0]["count(*)"])
+                count = _count(client, table.name, self._uri(location))
                 told = {each["name"]: each for each in client.describe_collection(table.name)["fields"]}
                 size = int(told.get("joint", {}).get("params", {}).get("dim", 0))
                 if count != len(ids) or size != sum(table.spaces.values()):
@@ -169,6 +172,12 @@ class _Milvus:
                 for each in self._client.get(table.name, ids=some, output_fields=["row", "joint"]):
                     found[each["row"]] = each["joint"]
         return np.array([found[row] for row in rows], dtype=np.float32)
+
+
+def _count(client: Any, name: str, uri: str) -> int:
+    client.load_collection(name)
+    asked = {"output_fields": ["count(*)"], **consistency(uri)}
+    return int(client.query(name, filter="", **asked)[0]["count(*)"])
 
 
 def _create(client: Any, name: str, dimension: int, fields: Sequence[Column], kind: str) -> None:

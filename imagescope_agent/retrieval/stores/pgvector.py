@@ -4,8 +4,7 @@
     store = "pgvector:postgresql://USER@HOST/DB"
 
 A table holds the spaces that were written together side by side, and ids, contents, captions and fields beside them. Its
-name carries where the index lies and a hash of what it holds. It is written in one transaction: killed before the end,
-it is not there. A filtered search compares all rows that match; without a filter an index "hnsw" is used.
+name carries where the index lies and a hash of what it holds; it has that name when all of it is written. A filtered search compares all rows that match; without a filter an index "hnsw" is used.
 """
 
 from __future__ import annotations
@@ -34,9 +33,11 @@ from imagescope_agent.retrieval.vectors import Vectors
 
 VARIABLE = "IMAGESCOPE_PGVECTOR"
 NAME = re.compile(r"imagescope_[0-9a-f]{12}_[0-9a-f]{16}")
+_OURS = re.compile(r"imagescope_[0-9a-f]{12}_(?:new_)?[0-9a-f]{8,16}")
 MOST = 100_000  # rows that one search may give
 MOST_INDEXED = 1000  # rows that a search with HNSW may give: the most that hnsw.ef_search can be
 EFFORT, LEAST_EFFORT = 4, 400  # hnsw.ef_search for each row that is wanted, and at least
+BATCH = 4096  # rows of a transaction
 IN_ROW = 8000  # bytes of a vector that a page of PostgreSQL holds beside the rest of its row
 Answer = TypeVar("Answer")
 
@@ -67,6 +68,7 @@ class PgvectorBackend:
         index: str = DEFAULT_INDEX,
         records: Records | None = None,
         tell: Callable[[str], None] = lambda _: None,
+        resume: str = "",
     ) -> list[dict[str, Any]]:
         """As `JointBackend.write_joint`; the index "hnsw" is of numbers of 16 bits, and ranked by those of 32."""
         kind = chosen_index(index, len(ids), large="hnsw")
@@ -74,16 +76,17 @@ class PgvectorBackend:
             raise BadInput("pgvector builds no index 'ivfpq'; take --index hnsw, exact or auto")
         fields = records.columns if records else {}
         owner, size = owner_of(location), sum(space.dimension for space in spaces)
-        making = f"imagescope_{owner}_new_{secrets.token_hex(4)}"
+        making = f"imagescope_{owner}_new_{resume or secrets.token_hex(4)}"
         rows = JointRows(ids, vectors, records)
-        with self._connection() as base, base.transaction():
+        with self._connection() as base:
             _create(base, making, size, list(fields.values()))
             _copy(base, making, rows, list(fields.values()))
             name = f"imagescope_{owner}_{rows.digest()[:16]}"
-            base.execute(f"DROP TABLE IF EXISTS {name}")  # the same, with perhaps another index
-            if kind == "hnsw":
-                base.execute(f"CREATE INDEX ON {making} USING hnsw ((joint::halfvec({size})) halfvec_ip_ops)")
-            base.execute(f"ALTER TABLE {making} RENAME TO {name}")
+            with base.transaction():
+                base.execute(f"DROP TABLE IF EXISTS {name}")  # the same, with perhaps another index
+                if kind == "hnsw":
+                    base.execute(f"CREATE INDEX ON {making} USING hnsw ((joint::halfvec({size})) halfvec_ip_ops)")
+                base.execute(f"ALTER TABLE {making} RENAME TO {name}")
         tell(f"pgvector: {len(ids)} rows in {name}, index {kind}")
         return kept_of(name, spaces, list(fields), kind)
 
@@ -105,7 +108,7 @@ class PgvectorBackend:
         with self._connection() as base:
             query = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND starts_with(tablename, %s)"
             for (name,) in base.execute(query, (ours,)).fetchall():
-                if name not in keep and NAME.fullmatch(name):
+                if name not in keep and _OURS.fullmatch(name):
                     base.execute(f"DROP TABLE IF EXISTS {name}")
 
     @contextmanager
@@ -153,18 +156,23 @@ def _create(base: Any, name: str, dimension: int, columns: Sequence[Column]) -> 
         for place, column in enumerate(columns)
     ]
     own = ["row integer PRIMARY KEY", "id text NOT NULL", "key text NOT NULL", "caption text", *fields]
-    base.execute(f"CREATE TABLE {name} ({', '.join(own)}, joint vector({dimension}) NOT NULL)")
+    base.execute(f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(own)}, joint vector({dimension}) NOT NULL)")
     storage = "PLAIN" if 4 * dimension < IN_ROW else "EXTERNAL"  # packing vectors gains nothing
     base.execute(f"ALTER TABLE {name} ALTER COLUMN joint SET STORAGE {storage}")
 
 
 def _copy(base: Any, name: str, rows: JointRows, columns: Sequence[Column]) -> None:
+    """Write the rows in batches; those that are there already, of a run that was stopped, stay."""
     kinds = ["float8" if column.kind == "number" else "int8" for column in columns]
-    with base.cursor().copy(f"COPY {name} FROM STDIN WITH (FORMAT BINARY)") as copy:
-        copy.set_types(["int4", "text", "text", "text", *kinds, "vector"])
-        for row, image, key, caption, values, vector in rows:
-            said = None if caption is None else caption.replace("\0", "")
-            copy.write_row((row, image, key, said, *values, vector))
+    done = base.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+    for batch in rows.batches(BATCH):
+        if batch[0][0] < done:
+            continue
+        with base.cursor().copy(f"COPY {name} FROM STDIN WITH (FORMAT BINARY)") as copy:
+            copy.set_types(["int4", "text", "text", "text", *kinds, "vector"])
+            for row, image, key, caption, values, vector in batch:
+                said = None if caption is None else caption.replace("\0", "")
+                copy.write_row((row, image, key, said, *values, vector))
 
 
 class _Postgres:

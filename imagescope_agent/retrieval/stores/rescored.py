@@ -185,17 +185,21 @@ class RescoredStore:
             vectors[~here] = self._engine.fetch(table, rows[~here].tolist())
         return vectors
 
+    def read(self, space: str, start: int, end: int) -> Vectors:
+        """As `joint.ReadableStore.read`."""
+        table, first = self._tables[space], 0
+        for name, size in table.spaces.items():
+            if name == space:
+                break
+            first += size
+        whole = self._engine.fetch(table, range(start, end))
+        return np.ascontiguousarray(whole[:, first : first + size])
+
     def vector(self, space: str, name: str) -> Vectors:
         """As `VectorStore.vector`."""
-        table, row = self._tables[space], self._rows[name]
-        if row in self._replaced[space]:
-            return self._replaced[space][row]
-        whole, start = self._engine.fetch(table, [row])[0], 0
-        for each, size in table.spaces.items():
-            if each == space:
-                return np.ascontiguousarray(whole[start : start + size])
-            start += size
-        raise KeyError(space)
+        row = self._rows[name]
+        found = self._replaced[space].get(row)
+        return self.read(space, row, row + 1)[0] if found is None else found
 
     def update(self, space: str, vectors: Mapping[str, Vectors]) -> None:
         """As `UpdatableStore.update`; kept in memory, and such rows are candidates of every search."""
