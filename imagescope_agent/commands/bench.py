@@ -215,7 +215,10 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
             "--queries": _count(100, "asked one after another"),
             "-k": _count(100, "results of a search"),
             "--row": {"action": "append", "metavar": "NAME", "help": "only these (default: all)"},
-            "--pgvector": {"metavar": "URL", "help": "an empty postgresql:// database (default: not measured)"},
+            "--pgvector": {
+                "metavar": "URL",
+                "help": "an empty postgresql:// database (default: not measured)",
+            },
             "--seed": _seed("vectors and queries"),
         },
     ),

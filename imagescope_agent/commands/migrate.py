@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "names the server (IMAGESCOPE_MILVUS, IMAGESCOPE_PGVECTOR)",
     )
     parser.add_argument(
-        "--index", choices=INDEX_KINDS, help="how nearest vectors are looked for there (default: as the index has it)"
+        "--index",
+        choices=INDEX_KINDS,
+        help="how nearest vectors are looked for there (default: as the index has it)",
     )
     parser.add_argument("--profile", help="your profile, where it names the store that the index is in now")
 
@@ -32,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
     from imagescope_agent.retrieval.migration import migrate
 
     store = load_profile(args.profile).store if args.profile else DEFAULT_STORE
-    done = migrate(args.collection, args.store, store=store, index=args.index, tell=lambda line: print(plain(line)))
+    done = migrate(
+        args.collection, args.store, store=store, index=args.index, tell=lambda line: print(plain(line))
+    )
     print(plain(f"{done.images} images in {done.spaces} spaces moved from {done.before} to {done.after}"))
     return 0

@@ -18,7 +18,11 @@ TEMPORARY_PATTERN = r"\.[0-9a-f]{16}\.tmp"
 
 
 def write_atomic(
-    path: Path, content: bytes | str | Iterable[str] | Iterable[bytes], *, durable: bool = True, mode: int = 0o666
+    path: Path,
+    content: bytes | str | Iterable[str] | Iterable[bytes],
+    *,
+    durable: bool = True,
+    mode: int = 0o666,
 ) -> None:
     """Write a new file and put it in the place of the old one.
 

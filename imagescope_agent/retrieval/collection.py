@@ -247,7 +247,9 @@ class FolderCollection:
             return self._vectors.search(queries, k, **asked)
         also = (self.copies(name)[0] if once else name for name in include if name in self)
         too = {self.ids[self._row(name)] for name in also} - out
-        return self._vectors.search(queries, k, exclude=out | self._listing.repeated if once else out, include=too)
+        return self._vectors.search(
+            queries, k, exclude=out | self._listing.repeated if once else out, include=too
+        )
 
     def _allowed(self, where: str, once: bool) -> npt.NDArray[np.bool_]:
         """The rows that match a filter; with `once`, of equal contents the first that does."""

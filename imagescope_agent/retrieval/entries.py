@@ -32,7 +32,7 @@ INLINE = 50_000  # images that a manifest holds itself
 _KEY = re.compile(r"(?:[0-9a-f]{64})?")
 _TYPES = {"id_ends": "I64", "ids": "U8", "caption_ends": "I64", "captions": "U8"}
 _TYPES |= {"asked": "U8", "keys": "U8", "firsts": "I32", "by_key": "I32"}
-_NUMPY = {"I64": np.dtype("<i8"), "I32": np.dtype("<i4"), "U8": np.dtype("u1")}
+_NUMPY: dict[str, np.dtype[Any]] = {"I64": np.dtype("<i8"), "I32": np.dtype("<i4"), "U8": np.dtype("u1")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +71,14 @@ def write_entries(out: Path, entries: Sequence[Entry]) -> dict[str, str] | None:
         captions = [(entry.caption or "").encode() for entry in entries]
     except UnicodeEncodeError:
         return None
-    if any(len(entry.key) != 64 for entry in entries) or any(a >= b for a, b in zip(ids, ids[1:], strict=False)):
+    if any(len(entry.key) != 64 for entry in entries) or any(
+        a >= b for a, b in zip(ids, ids[1:], strict=False)
+    ):
         return None
     keys = np.frombuffer(bytes.fromhex("".join(entry.key for entry in entries)), dtype=np.uint8)
-    _, firsts, which = np.unique(keys.reshape(-1, 32).view("V32").ravel(), return_index=True, return_inverse=True)
+    _, firsts, which = np.unique(
+        keys.reshape(-1, 32).view("V32").ravel(), return_index=True, return_inverse=True
+    )
     columns: dict[str, npt.NDArray[Any]] = {
         "id_ends": np.cumsum([0, *map(len, ids)], dtype=np.int64),
         "ids": np.frombuffer(b"".join(ids), dtype=np.uint8),
@@ -209,7 +213,9 @@ class EntryTable(Sequence[Entry]):
             BadInput: it is none.
         """
         if not is_valid_id(name := self._text("id", row)):
-            raise BadInput(f"the index is damaged: {name!r} is no path below the folder; index the folder again")
+            raise BadInput(
+                f"the index is damaged: {name!r} is no path below the folder; index the folder again"
+            )
         return name
 
 

@@ -1,4 +1,4 @@
-"""An indexed folder in each store and with each kind of index: rankings, filters and changes are those of the default."""
+"""An indexed folder in each store, with each kind of index: rankings, filters and changes are those of the default."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 
@@ -44,7 +45,11 @@ def fields(folder: Path) -> None:
     rows = []
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
     for row, name in enumerate(names):
-        one: dict[str, Any] = {"file_name": name, "number": row / 2, "city": ("Rome", "Oslo", "Lima", "Ärö")[row % 4]}
+        one: dict[str, Any] = {
+            "file_name": name,
+            "number": row / 2,
+            "city": ("Rome", "Oslo", "Lima", "Ärö")[row % 4],
+        }
         one |= {"day": f"2024-{1 + row % 4:02}-11", "seen": row % 3 == 0, "tags": ["a", "b"][: row % 3]}
         del one[list(one)[1 + row % 5]]
         rows.append(json.dumps(one))
@@ -75,9 +80,14 @@ def test_rankings_scores_and_filters_are_those_of_the_default_store(
     index(folder, tmp_path / "plain")
     report: IndexReport = index(folder, tmp_path / "other", store=store, index=built)
     assert report.built, "what was built is told"
-    plain, other = FolderCollection.open(tmp_path / "plain"), FolderCollection.open(tmp_path / "other", store=store)
+    plain, other = (
+        FolderCollection.open(tmp_path / "plain"),
+        FolderCollection.open(tmp_path / "other", store=store),
+    )
     assert manifest.read(tmp_path / "other").index == built
-    assert manifest.read(tmp_path / "other").store == store.split(":")[0], "no address, which may hold a password"
+    assert manifest.read(tmp_path / "other").store == store.split(":")[0], (
+        "no address, which may hold a password"
+    )
     for seed, tau in enumerate((0.0, 0.15, 0.5, 1.0)):
         for options in (
             {},
@@ -112,7 +122,9 @@ def test_a_filter_is_asked_of_the_database(
         given.clear()
         asked(collection, 1, where=where)
         matching = set(np.flatnonzero(collection.matching(where)).tolist())
-        assert bool(given) == bool(matching) and all(told is not None and rows <= matching for told, rows in given), where
+        assert bool(given) == bool(matching) and all(
+            told is not None and rows <= matching for told, rows in given
+        ), where
     given.clear()
     asked(collection, 1, where=FILTERS[-1])
     assert given[0][0] is None, "a folder is no column of the database; what it gives is checked here"
@@ -161,7 +173,7 @@ def test_a_strangers_index_that_leads_outside_itself_is_refused(
     place = folder / ".imagescope"
     content = manifest.read(place)
     kept = content.image_vectors[faiss_joint.JOINT]
-    library: Any = faiss_joint.faiss
+    library: Any = faiss
     changed = library.read_index(str(place / kept["file"]))
     if built == "hnsw":
         faiss_joint._array(changed.hnsw.neighbors, np.int32)[0] = 10**6
@@ -205,5 +217,3 @@ def test_a_search_goes_on_when_the_database_was_killed(
     finally:
         pgvector.start()
     assert asked(collection, 1) == found
-
-

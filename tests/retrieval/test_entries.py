@@ -49,7 +49,12 @@ def test_a_collection_is_the_same_however_its_images_are_kept(both: tuple[Path, 
     query /= np.linalg.norm(query)
     for where in ("", "name like '%1%'"):
         for once in (True, False):
-            given: dict[str, Any] = {"exclude": ["0003.png"], "include": ["copy.png"], "once": once, "where": where}
+            given: dict[str, Any] = {
+                "exclude": ["0003.png"],
+                "include": ["copy.png"],
+                "once": once,
+                "where": where,
+            }
             assert table.search(query, 0.4, 9, **given) == plain.search(query, 0.4, 9, **given)
 
 
@@ -64,10 +69,14 @@ def test_captions_that_are_added_are_kept_beside_the_file(both: tuple[Path, Path
     assert sorted(table.uncaptioned) == sorted(plain.uncaptioned) and len(table.uncaptioned) == 29
 
 
-def test_opening_reads_no_image_and_a_search_few(both: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opening_reads_no_image_and_a_search_few(
+    both: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     read: list[int] = []
     text = EntryTable._text
-    monkeypatch.setattr(EntryTable, "_text", lambda self, name, row: read.append(row) or text(self, name, row))
+    monkeypatch.setattr(
+        EntryTable, "_text", lambda self, name, row: read.append(row) or text(self, name, row)
+    )
     table = FolderCollection.open(both[1])
     assert not read
     table.search(table.image_vector("0007.png"), 0.0, 3)
@@ -100,7 +109,9 @@ def test_damage_to_the_file_is_told(both: tuple[Path, Path], damage: str, tmp_pa
         file.symlink_to(tmp_path / "elsewhere")
     elif damage != "gone":
         changed = bytes([whole[-9] ^ 1])
-        file.write_bytes({"empty": b"", "cut": whole[:-50], "one bit": whole[:-9] + changed + whole[-8:]}[damage])
+        file.write_bytes(
+            {"empty": b"", "cut": whole[:-50], "one bit": whole[:-9] + changed + whole[-8:]}[damage]
+        )
     with pytest.raises(BadInput, match="damaged"):
         FolderCollection.open(both[1])
 
@@ -116,6 +127,11 @@ def test_a_strangers_file_names_nothing_outside_the_folder(tmp_path: Path) -> No
 
 
 def test_what_does_not_fit_into_columns_stays_in_the_manifest(tmp_path: Path) -> None:
-    for names, key in ((("b", "a"), "ab" * 32), (("a", "a"), "ab" * 32), (("a", "b"), ""), (("a", "\ud800"), "ab" * 32)):
+    for names, key in (
+        (("b", "a"), "ab" * 32),
+        (("a", "a"), "ab" * 32),
+        (("a", "b"), ""),
+        (("a", "\ud800"), "ab" * 32),
+    ):
         assert write_entries(tmp_path, [Entry(id=name, key=key, caption="") for name in names]) is None
     assert not list(tmp_path.iterdir())

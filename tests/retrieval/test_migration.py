@@ -45,7 +45,12 @@ def rankings(folder: Path, store: str) -> list[Any]:
         weighed.append(SpaceQuery(space="depth", vector=unit(seed, 5), weight=0.3))
         found.append(collection.search_spaces(weighed, 9, exclude=["0001.png"]))
     fields = [collection.fields.of(row) for row in range(len(collection))]
-    return [found, dict(collection.captions), fields, [collection.image_vector(each).tolist() for each in collection.ids]]
+    return [
+        found,
+        dict(collection.captions),
+        fields,
+        [collection.image_vector(each).tolist() for each in collection.ids],
+    ]
 
 
 @pytest.fixture
@@ -53,7 +58,11 @@ def folder(pictures: Callable[..., Path], index: Any) -> Path:
     """An index with a further space."""
     place = pictures(30)
     index(place)
-    put_space(place, Space(name="depth", dimension=5, weights="w"), lambda _, entries: iter([unit(7, len(entries), 5)]))
+    put_space(
+        place,
+        Space(name="depth", dimension=5, weights="w"),
+        lambda _, entries: iter([unit(7, len(entries), 5)]),
+    )
     return place
 
 
@@ -124,7 +133,9 @@ def large(place: Path) -> Path:
     ids = [f"{row:06}.png" for row in range(COUNT)]
     backend, kept = FaissFlatBackend(), {}
     for number, name in enumerate((IMAGE, CAPTION)):
-        kept[name] = backend.write(place, ids, Space(name=name, dimension=32, weights="w"), [unit(number, COUNT, 32)])
+        kept[name] = backend.write(
+            place, ids, Space(name=name, dimension=32, weights="w"), [unit(number, COUNT, 32)]
+        )
     entries = tuple(Entry(id=name, key="ab" * 32, caption="words") for name in ids)
     about = {"folder": ".", "embedder": "w", "captioner": "", "dimension": 32, "skipped": ()}
     made = Manifest(image_vectors=kept[IMAGE], caption_vectors=kept[CAPTION], entries=entries, **about)  # type: ignore[arg-type]
@@ -139,14 +150,18 @@ def test_killed_on_the_way_the_old_index_serves_and_the_next_run_goes_on(
     store, place = store_spec(name, request), large(tmp_path / "index")
     query = unit(99, 32)
     want = FolderCollection.open(place).search(query, 0.15, 20)
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(place), store], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(place), store], env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
     try:
         wait_for_rows(name, store, place, process)
         process.send_signal(signal.SIGKILL)
     finally:
         process.kill()
         process.wait()
-    assert manifest.read(place).store == "faiss" and FolderCollection.open(place).search(query, 0.15, 20) == want
+    assert (
+        manifest.read(place).store == "faiss" and FolderCollection.open(place).search(query, 0.15, 20) == want
+    )
     before = rows_there(store) if name == "pgvector" else 0
     done = migrate(place, store)
     assert (done.after, done.images) == (name, COUNT)
@@ -170,7 +185,9 @@ def wait_for_rows(name: str, store: str, place: Path, process: subprocess.Popen[
         assert process.poll() is None, "it ended before it was killed"
         if name == "pgvector" and rows_there(store):
             return
-        if name == "milvus" and any(path.stat().st_size > 100_000 for path in place.rglob("wal*") if path.is_file()):
+        if name == "milvus" and any(
+            path.stat().st_size > 100_000 for path in place.rglob("wal*") if path.is_file()
+        ):
             return
         time.sleep(0.01)
     raise AssertionError("nothing was written")

@@ -137,7 +137,9 @@ def test_what_was_published_before_stays_until_it_is_tidied(backend: StoreBacken
     with pytest.raises((FileNotFoundError, BadInput)):
         backend.open(tmp_path, IDS, before)
     backend.tidy(tmp_path, [])
-    left = {path.name for path in tmp_path.iterdir()} - {"milvus.db"}  # the database itself, with nothing of ours
+    left = {path.name for path in tmp_path.iterdir()} - {
+        "milvus.db"
+    }  # the database itself, with nothing of ours
     assert left == {"mine.faiss"}
 
 
@@ -169,9 +171,7 @@ def test_a_manifest_that_does_not_fit_the_vectors_is_noticed(ours: StoreBackend,
     (space,) = written(ours, tmp_path, {"image": drawn(7)["image"]})
     for ids, size in ((IDS[:-1], 8), ((*IDS, "z.png"), 8), (IDS, 7), (IDS, 9), (IDS, 16)):
         with pytest.raises(BadInput, match="damaged"):
-            ours.open(
-                tmp_path, ids, [StoredSpace(name="image", dimension=size, weights="", kept=space.kept)]
-            )
+            ours.open(tmp_path, ids, [StoredSpace(name="image", dimension=size, weights="", kept=space.kept)])
 
 
 @pytest.mark.parametrize(

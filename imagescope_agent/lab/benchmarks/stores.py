@@ -38,7 +38,17 @@ ROWS = {  # name: (kind of store, index)
     "pgvector exact": ("pgvector", "exact"),
     "pgvector hnsw": ("pgvector", "hnsw"),
 }
-KEYS = ("build_seconds", "open_seconds", "memory_gb", "disk_gb", "p50_ms", "p95_ms", "recall", "bare_p50_ms", "overhead")
+KEYS = (
+    "build_seconds",
+    "open_seconds",
+    "memory_gb",
+    "disk_gb",
+    "p50_ms",
+    "p95_ms",
+    "recall",
+    "bare_p50_ms",
+    "overhead",
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,9 @@ def run(  # over forty lines for its arguments
                 continue
             place = Path(folder) / name.replace(" ", "-")
             place.mkdir()
-            spec = {"faiss": "faiss", "milvus": f"milvus:{place / 'vectors.db'}"}.get(kind, f"{kind}:{pgvector}")
+            spec = {"faiss": "faiss", "milvus": f"milvus:{place / 'vectors.db'}"}.get(
+                kind, f"{kind}:{pgvector}"
+            )
             try:
                 rows[name] = _measured(world, kind, spec, index, place, k)
             except ImageScopeError as error:
@@ -95,7 +107,9 @@ def run(  # over forty lines for its arguments
     return {**about, "machine": {**machine(), **peak_memory()}}
 
 
-def _made_up(place: Path, images: int, dimension: int, queries: int, k: int, rng: np.random.Generator) -> _World:
+def _made_up(
+    place: Path, images: int, dimension: int, queries: int, k: int, rng: np.random.Generator
+) -> _World:
     draw = _drawer(dimension, rng)
     vectors = {
         name: np.lib.format.open_memmap(place / f"{name}.npy", "w+", np.float32, (images, dimension))
@@ -158,7 +172,9 @@ def _measured(world: _World, kind: str, spec: str, index: str, place: Path, k: i
     bare: Search = BARE[kind](backend, store, place, stored, k, TAU)
     _, alone = _searched(bare, world.queries)
     backend.tidy(place, kept)  # what lies in `place` goes with the folder, what lies in a database here
-    hits = [len(set(rows) & set(best.tolist())) / len(best) for rows, best in zip(found, world.best, strict=True)]
+    hits = [
+        len(set(rows) & set(best.tolist())) / len(best) for rows, best in zip(found, world.best, strict=True)
+    ]
     disk = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
     backend.tidy(place, [])
     p50, bare_p50 = statistics.median(seconds), statistics.median(alone)
@@ -205,14 +221,20 @@ def _own_memory() -> int:
         status = Path("/proc/self/status").read_text()
     except OSError:
         return 0
-    return next((1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")), 0)
+    return next(
+        (1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")), 0
+    )
 
 
 def describe(made: Mapping[str, Any]) -> str:
     """The measurement as text."""
-    lines = [f"{made['images']} images, {made['dimension']} numbers a vector, two spaces, the {made['k']} best"]
+    lines = [
+        f"{made['images']} images, {made['dimension']} numbers a vector, two spaces, the {made['k']} best"
+    ]
     lines.append(f"{'':15}" + "".join(f"{key:>14}" for key in KEYS))
     for name, row in made["rows"].items():
         told = row.get("skipped")
-        lines.append(f"{name:15}" + (f" skipped: {told}" if told else "".join(f"{row[key]:>14}" for key in KEYS)))
+        lines.append(
+            f"{name:15}" + (f" skipped: {told}" if told else "".join(f"{row[key]:>14}" for key in KEYS))
+        )
     return "\n".join([*lines, describe_machine(made["machine"])])

@@ -94,7 +94,9 @@ def _dates(field: str, operator: str, literal: Literal) -> Condition:
     return Test(field, "<" if operator in ("<", "<=") else ">=", (at,))
 
 
-def render(condition: Condition, names: Mapping[str, str], *, equals: str, several: Callable[[str], str]) -> str:
+def render(
+    condition: Condition, names: Mapping[str, str], *, equals: str, several: Callable[[str], str]
+) -> str:
     """Conditions as text of a database; every value in it is a number.
 
     Args:

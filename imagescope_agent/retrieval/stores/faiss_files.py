@@ -32,7 +32,9 @@ MAPPED_ABOVE = 2**28  # bytes
 _FLAT, _HEADER = b"IxFI", 1024  # how FAISS marks an IndexFlatIP, and room for what comes before the rows
 
 
-def write_flat(location: Path, name: str, count: int, dimension: int, vectors: Iterable[Vectors]) -> dict[str, str]:
+def write_flat(
+    location: Path, name: str, count: int, dimension: int, vectors: Iterable[Vectors]
+) -> dict[str, str]:
     """Write vectors as FAISS writes an IndexFlatIP, without holding more than a chunk; the same give the same file.
 
     Args:
@@ -59,7 +61,7 @@ def write_index(location: Path, name: str, index: faiss.Index) -> dict[str, str]
         OSError: the disk is full or read-only.
     """
     # written by Python, since FAISS does not report a full disk
-    return _write(location, name, [memoryview(faiss.serialize_index(index))])
+    return _write(location, name, [faiss.serialize_index(index).data])
 
 
 def _flat_pieces(count: int, dimension: int, vectors: Iterable[Vectors]) -> Iterator[bytes]:
@@ -104,7 +106,8 @@ def read_flat(location: Path, count: int, space: StoredSpace) -> faiss.IndexFlat
         raise damaged(location, f"{space.kept['file']} does not fit the manifest")
     if not mapped and not np.isfinite(rows_of(index)).all():
         raise damaged(location, f"{space.kept['file']} holds a number that is none")
-    return index
+    flat: faiss.IndexFlatIP = index
+    return flat
 
 
 def read_index(

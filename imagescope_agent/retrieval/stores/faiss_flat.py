@@ -147,9 +147,7 @@ class FaissFlatBackend:
         """As `JointBackend.write_joint`; what the records hold lies in files beside the vectors already."""
         kept = [self.write(location, ids, space, each) for space, each in zip(spaces, vectors, strict=True)]
         if (kind := chosen_index(index, len(ids), large="hnsw")) != "exact":
-            stored = [
-                StoredSpace(**vars(space), kept=each) for space, each in zip(spaces, kept, strict=True)
-            ]
+            stored = [StoredSpace(**vars(space), kept=each) for space, each in zip(spaces, kept, strict=True)]
             built = faiss_joint.build(kind, [read_flat(location, len(ids), each) for each in stored])
             written = faiss_joint.write_built(location, built)
             kept[0][faiss_joint.JOINT] = {**written, "spaces": [space.name for space in spaces]}
@@ -212,7 +210,8 @@ def _all_products(index: faiss.IndexFlatIP, vector: Vectors) -> npt.NDArray[np.f
     queries = np.ascontiguousarray(np.broadcast_to(vector, (threads, index.d)), dtype=np.float32)
     products = np.empty(threads * each, dtype=np.float32)
     pointers = (faiss.swig_ptr(queries), each, faiss.swig_ptr(products), faiss.swig_ptr(rows))
-    index.compute_distance_subset(threads, *pointers)
+    every: Any = index  # its annotations leave this out
+    every.compute_distance_subset(threads, *pointers)
     return products[: index.ntotal].astype(np.float64)
 
 

@@ -188,7 +188,9 @@ def _probes(parts: Sequence[Vectors], rng: np.random.Generator) -> Vectors:
     alike = all(part.shape[1] == parts[-1].shape[1] for part in parts)
     weights = [*[(1 - TAU) / max(1, len(parts) - 1)] * (len(parts) - 1), TAU] if len(parts) > 1 else [1.0]
     asked = [parts[-1][some] if alike else part[some] for part in parts]
-    return np.concatenate([w * rows for w, rows in zip(weights, asked, strict=True)], axis=1).astype(np.float32)
+    return np.concatenate([w * rows for w, rows in zip(weights, asked, strict=True)], axis=1).astype(
+        np.float32
+    )
 
 
 def _exact_best(parts: Sequence[Vectors], queries: Vectors) -> npt.NDArray[np.int64]:
@@ -241,7 +243,9 @@ def read_built(location: Path, kept: dict[str, Any], count: int, dimension: int)
     index, _ = read_index(location, kept, JOINT, most, MARKS)
     if not isinstance(effort, int) or effort < 1 or (index.ntotal, index.d) != (count, dimension):
         raise damaged(location, f"{kept['file']} does not fit the manifest")
-    if not (_links_fit(index.hnsw, count) if isinstance(index, faiss.IndexHNSW) else _lists_fit(index, count)):
+    if not (
+        _links_fit(index.hnsw, count) if isinstance(index, faiss.IndexHNSW) else _lists_fit(index, count)
+    ):
         raise damaged(location, f"{kept['file']} leads outside itself")
     return index, effort
 
@@ -250,7 +254,7 @@ def _links_fit(hnsw: Any, count: int) -> bool:
     """Whether a graph, which may be a stranger's, links only rows that there are."""
     links, places = _array(hnsw.neighbors, np.int32), _array(hnsw.offsets, np.uint64)
     levels = _array(hnsw.levels, np.int32)
-    within = len(links) == 0 or (-1 <= links.min() and links.max() < count)
+    within = len(links) == 0 or (links.min() >= -1 and links.max() < count)
     rising = len(places) == count + 1 and bool((np.diff(places.astype(np.int64)) >= 0).all())
     ended = len(places) > 0 and places[-1] == len(links) and len(levels) == count
     return bool(within and rising and ended and 0 <= hnsw.entry_point < count)
@@ -262,9 +266,7 @@ def _lists_fit(index: Any, count: int) -> bool:
     sizes = [lists.list_size(number) for number in range(index.nlist)]
     if sum(sizes) != count:
         return False
-    found = [
-        faiss.rev_swig_ptr(lists.get_ids(number), size) for number, size in enumerate(sizes) if size
-    ]
+    found = [faiss.rev_swig_ptr(lists.get_ids(number), size) for number, size in enumerate(sizes) if size]
     rows = np.concatenate(found)
     return bool(rows.min() >= 0 and rows.max() < count)
 
@@ -297,4 +299,3 @@ def dimensions(indices: Mapping[str, faiss.IndexFlatIP], names: object, location
     if not isinstance(names, list) or not names or any(name not in indices for name in names):
         raise damaged(location, "its approximate index is of spaces that there are not")
     return {name: indices[name].d for name in names}
-

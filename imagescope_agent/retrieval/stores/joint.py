@@ -115,9 +115,7 @@ def write_spaces(
         )
     if index not in (DEFAULT_INDEX, "exact"):
         raise BadInput(f"the store {type(backend).__name__} builds no index {index!r}; leave --index out")
-    return [
-        backend.write(location, ids, space, each) for space, each in zip(spaces, vectors, strict=True)
-    ]
+    return [backend.write(location, ids, space, each) for space, each in zip(spaces, vectors, strict=True)]
 
 
 def require_index(index: str) -> None:

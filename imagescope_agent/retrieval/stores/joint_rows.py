@@ -29,7 +29,9 @@ class JointRows:
         ids, vectors, records: as `JointBackend.write_joint` is given them.
     """
 
-    def __init__(self, ids: Sequence[str], vectors: Sequence[Iterable[Vectors]], records: Records | None) -> None:
+    def __init__(
+        self, ids: Sequence[str], vectors: Sequence[Iterable[Vectors]], records: Records | None
+    ) -> None:
         self._ids, self._vectors, self._records = ids, vectors, records
         self._hash = hashlib.sha256()
 

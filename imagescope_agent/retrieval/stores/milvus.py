@@ -59,7 +59,9 @@ class MilvusBackend:
     def __init__(self, place: str) -> None:
         self._place = place or os.environ.get(VARIABLE, "")
 
-    def write(self, location: Path, ids: Sequence[str], space: Space, vectors: Iterable[Vectors]) -> dict[str, Any]:
+    def write(
+        self, location: Path, ids: Sequence[str], space: Space, vectors: Iterable[Vectors]
+    ) -> dict[str, Any]:
         """As `StoreBackend.write`."""
         return self.write_joint(location, ids, [space], [vectors])[0]
 
@@ -84,7 +86,9 @@ class MilvusBackend:
         with answering(self._uri(location)):
             if not client.has_collection(making):
                 _create(client, making, sum(space.dimension for space in spaces), list(fields.values()), kind)
-            done = _count(client, making, self._uri(location)) // BATCH * BATCH  # a batch may be there in part
+            done = (
+                _count(client, making, self._uri(location)) // BATCH * BATCH
+            )  # a batch may be there in part
             rows = JointRows(ids, vectors, records)
             for batch in rows.batches(BATCH):
                 if batch[0][0] >= done:
@@ -152,7 +156,9 @@ class _Milvus:
 
     def nearest(self, table: Table, query: Vectors, count: int, where: Condition | None) -> Nearest:
         names = {field: f"f{place}" for place, field in enumerate(table.fields)}
-        told = "" if where is None else render(where, names, equals="==", several=lambda values: f"[{values}]")
+        told = (
+            "" if where is None else render(where, names, equals="==", several=lambda values: f"[{values}]")
+        )
         effort = {"ef": max(LEAST_EFFORT, EFFORT * count), "nprobe": PROBES}
         with answering(self._uri):
             (hits,) = self._client.search(
@@ -223,11 +229,15 @@ def answering(uri: str) -> Iterator[None]:
         yield
     except (BadInput, BackendUnavailable, OSError):
         raise
-    except Exception as error:  # noqa: BLE001  # pymilvus, gRPC and milvus-lite each raise their own
+    except Exception as error:  # pymilvus, gRPC and milvus-lite each raise their own
         told = redact(" ".join(str(error).split()))[:200]
         if "://" not in uri and ("lock" in told.lower() or "opened by another" in told.lower()):
-            raise BadInput(f"{uri!r} is open in another process; wait for it, or use a Milvus server") from error
-        raise BackendUnavailable(f"Milvus at {redact(uri)!r} does not answer: {told}; check that it runs") from error
+            raise BadInput(
+                f"{uri!r} is open in another process; wait for it, or use a Milvus server"
+            ) from error
+        raise BackendUnavailable(
+            f"Milvus at {redact(uri)!r} does not answer: {told}; check that it runs"
+        ) from error
 
 
 def open_backend(place: str) -> MilvusBackend:

@@ -3,8 +3,9 @@
     store = "pgvector"                            the database that IMAGESCOPE_PGVECTOR names
     store = "pgvector:postgresql://USER@HOST/DB"
 
-A table holds the spaces that were written together side by side, and ids, contents, captions and fields beside them. Its
-name carries where the index lies and a hash of what it holds; it has that name when all of it is written. A filtered search compares all rows that match; without a filter an index "hnsw" is used.
+A table holds the spaces that were written together side by side, and ids, contents, captions and fields beside them.
+Its name carries where the index lies and a hash of what it holds; it has that name when all of it is written. A filtered
+search compares all rows that match; without a filter an index "hnsw" is used.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ class PgvectorBackend:
         if password := re.match(r"[a-z]+://[^/@]*:([^/@]+)@", self._url):
             learn(password[1])
 
-    def write(self, location: Path, ids: Sequence[str], space: Space, vectors: Iterable[Vectors]) -> dict[str, Any]:
+    def write(
+        self, location: Path, ids: Sequence[str], space: Space, vectors: Iterable[Vectors]
+    ) -> dict[str, Any]:
         """As `StoreBackend.write`."""
         return self.write_joint(location, ids, [space], [vectors])[0]
 
@@ -85,7 +88,9 @@ class PgvectorBackend:
             with base.transaction():
                 base.execute(f"DROP TABLE IF EXISTS {name}")  # the same, with perhaps another index
                 if kind == "hnsw":
-                    base.execute(f"CREATE INDEX ON {making} USING hnsw ((joint::halfvec({size})) halfvec_ip_ops)")
+                    base.execute(
+                        f"CREATE INDEX ON {making} USING hnsw ((joint::halfvec({size})) halfvec_ip_ops)"
+                    )
                 base.execute(f"ALTER TABLE {making} RENAME TO {name}")
         tell(f"pgvector: {len(ids)} rows in {name}, index {kind}")
         return kept_of(name, spaces, list(fields), kind)
@@ -123,7 +128,9 @@ class PgvectorBackend:
             import psycopg
             from pgvector.psycopg import register_vector
         except ImportError as error:
-            raise MissingExtra("the store needs an extra: pip install 'imagescope-agent[pgvector]'") from error
+            raise MissingExtra(
+                "the store needs an extra: pip install 'imagescope-agent[pgvector]'"
+            ) from error
         base = psycopg.connect(self._url, autocommit=True, connect_timeout=10)
         base.execute("SET client_min_messages = warning")
         base.execute("CREATE EXTENSION IF NOT EXISTS vector")
@@ -141,12 +148,19 @@ class PgvectorBackend:
         try:
             yield
         except Exception as error:
-            kind = next((each.__name__ for each in type(error).__mro__ if each.__module__.startswith("psycopg")), "")
+            kind = next(
+                (each.__name__ for each in type(error).__mro__ if each.__module__.startswith("psycopg")), ""
+            )
             told = redact(" ".join(str(error).split()))[:200]
-            if kind in ("OperationalError", "InterfaceError") or getattr(error, "sqlstate", "0")[:2] in ("57", "08"):
+            if kind in ("OperationalError", "InterfaceError") or getattr(error, "sqlstate", "0")[:2] in (
+                "57",
+                "08",
+            ):
                 raise BackendUnavailable(f"PostgreSQL does not answer: {told}; check that it runs") from error
             if kind:
-                raise BadInput(f"PostgreSQL refuses the vectors: {told}; check its rights and extension") from error
+                raise BadInput(
+                    f"PostgreSQL refuses the vectors: {told}; check its rights and extension"
+                ) from error
             raise
 
 
@@ -199,7 +213,9 @@ class _Postgres:
         """Rows of a table and numbers of a vector, None where there is no such table."""
 
         def ask(base: Any) -> tuple[int, int] | None:
-            query = "SELECT atttypmod FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'joint'"
+            query = (
+                "SELECT atttypmod FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'joint'"
+            )
             if (size := base.execute(query, (table,)).fetchone()) is None:
                 return None
             return int(base.execute(f"SELECT count(*) FROM {table}").fetchone()[0]), int(size[0])
@@ -211,8 +227,12 @@ class _Postgres:
         told = "" if where is None else render(where, names, equals="=", several=lambda values: f"({values})")
         near = where is None and table.name in self._indexed and count <= MOST_INDEXED
         size = len(query)
-        distance = f"(joint::halfvec({size})) <#> %s::vector::halfvec({size})" if near else "joint <#> %s::vector"
-        sql = f"SELECT row, joint, -(joint <#> %s::vector) FROM {table.name} {f'WHERE {told}' if told else ''} "
+        distance = (
+            f"(joint::halfvec({size})) <#> %s::vector::halfvec({size})" if near else "joint <#> %s::vector"
+        )
+        sql = (
+            f"SELECT row, joint, -(joint <#> %s::vector) FROM {table.name} {f'WHERE {told}' if told else ''} "
+        )
         sql += f"ORDER BY {distance} LIMIT {count}"
 
         def ask(base: Any) -> list[Any]:

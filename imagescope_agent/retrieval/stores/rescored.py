@@ -94,7 +94,11 @@ class RescoredStore:
         """As `VectorStore.search`; exact where the engine is, and for as many rows as it gives at once.
 
         Args:
-            queries, k, exclude, include, allowed: as of `VectorStore.search`.
+            queries: as of `VectorStore.search`, and so are the others but the last.
+            k: how many.
+            exclude: ids.
+            include: ids.
+            allowed: rows.
             where: conditions that all allowed rows meet, on `fields`; the engine is asked for no others.
         """
         too = [self._rows[name] for name in include]
@@ -130,7 +134,9 @@ class RescoredStore:
         """
         known: dict[str, Nearest] = {}
         bound, ended = 0.0, False
-        for table in {self._tables[query.space].name: self._tables[query.space] for query in queries}.values():
+        for table in {
+            self._tables[query.space].name: self._tables[query.space] for query in queries
+        }.values():
             asked = [query for query in queries if query.space in table.spaces]
             vector = joint_query(asked, table.spaces)
             assert vector is not None
