@@ -55,9 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # over forty lines 
     parser.add_argument(
         "--index",
         choices=INDEX_KINDS,
-        help="how a search looks for the nearest vectors: exact compares all, hnsw and ivfpq some of them and rank those "
-        "exactly, auto is exact up to 200,000 images; how much they find is printed (default: as the index was made; in "
-        "a new one auto)",
+        help="how a search looks for the nearest vectors: exact compares all, hnsw and ivfpq some of them and rank "
+        "those exactly, auto is exact up to 200,000 images; how much they find is printed (default: as the index was "
+        "made; in a new one auto)",
     )
     parser.add_argument("--out", type=path, help="where to keep the index (default: FOLDER/.imagescope)")
     parser.add_argument(

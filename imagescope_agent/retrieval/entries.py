@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, overload
 
@@ -71,9 +72,7 @@ def write_entries(out: Path, entries: Sequence[Entry]) -> dict[str, str] | None:
         captions = [(entry.caption or "").encode() for entry in entries]
     except UnicodeEncodeError:
         return None
-    if any(len(entry.key) != 64 for entry in entries) or any(
-        a >= b for a, b in zip(ids, ids[1:], strict=False)
-    ):
+    if any(len(entry.key) != 64 for entry in entries) or any(a >= b for a, b in pairwise(ids)):
         return None
     keys = np.frombuffer(bytes.fromhex("".join(entry.key for entry in entries)), dtype=np.uint8)
     _, firsts, which = np.unique(

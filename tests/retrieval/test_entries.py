@@ -74,9 +74,12 @@ def test_opening_reads_no_image_and_a_search_few(
 ) -> None:
     read: list[int] = []
     text = EntryTable._text
-    monkeypatch.setattr(
-        EntryTable, "_text", lambda self, name, row: read.append(row) or text(self, name, row)
-    )
+
+    def watched(self: EntryTable, name: str, row: int) -> str:
+        read.append(row)
+        return text(self, name, row)
+
+    monkeypatch.setattr(EntryTable, "_text", watched)
     table = FolderCollection.open(both[1])
     assert not read
     table.search(table.image_vector("0007.png"), 0.0, 3)

@@ -176,7 +176,7 @@ def rows_there(store: str) -> int:
     with psycopg.connect(store.partition(":")[2]) as base:
         query = "SELECT tablename FROM pg_tables WHERE starts_with(tablename, 'imagescope_')"
         names = [name for (name,) in base.execute(query).fetchall()]
-        return sum(base.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in names)  # type: ignore[call-overload]
+        return sum(base.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in names)
 
 
 def wait_for_rows(name: str, store: str, place: Path, process: subprocess.Popen[bytes]) -> None:

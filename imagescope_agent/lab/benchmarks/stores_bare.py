@@ -22,7 +22,7 @@ Search = Callable[[Vectors], Any]
 def _faiss(
     backend: StoreBackend, store: VectorStore, place: Path, stored: Sequence[StoredSpace], k: int, tau: float
 ) -> Search:
-    """Exact: IndexFlatIP over the mixture of both spaces. Else the approximate index, and the products of its candidates."""
+    """Exact: IndexFlatIP over the mixture of both spaces; else the approximate index and the products of its rows."""
     count, size = len(store._rows), stored[0].dimension  # type: ignore[attr-defined]
     flat = [read_flat(place, count, each) for each in stored]
     joint = stored[0].kept.get(JOINT)

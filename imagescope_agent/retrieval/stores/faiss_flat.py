@@ -203,7 +203,7 @@ def _products(
 
 
 def _all_products(index: faiss.IndexFlatIP, vector: Vectors) -> npt.NDArray[np.float64]:
-    """Inner products with every row: (n,). FAISS uses a thread a query, so each thread gets the query with some rows."""
+    """Inner products with every row: (n,). FAISS uses a thread a query: each gets this one with some rows."""
     threads = max(1, min(faiss.omp_get_max_threads(), index.ntotal // ROWS_A_THREAD))
     each = -(-index.ntotal // threads)
     rows = np.arange(threads * each, dtype=np.int64) % max(1, index.ntotal)

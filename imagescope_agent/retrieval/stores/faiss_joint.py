@@ -32,7 +32,7 @@ TAU = 0.15  # weight of the last space in them
 OVERSAMPLED = 10  # candidates for each result that is wanted
 LEAST = 1000  # candidates
 LARGEST_SHARE = 20  # a search for more than one in so many rows compares all of them
-MOST_CHANGED = 4096  # rows of which vectors were replaced; with more, all rows are compared
+MOST_CHANGED = 4096  # replaced vectors; with more, all rows are compared
 CHUNK = 16_384  # rows that are added at once
 SUBVECTOR = 8  # numbers that IVF-PQ codes in a byte
 PER_LIST = 40  # training vectors for each list of IVF-PQ, as FAISS recommends at least
@@ -126,9 +126,8 @@ def candidates(index: Any, query: Vectors, count: int, effort: int) -> npt.NDArr
         settings = library.SearchParametersHNSW(efSearch=max(effort, wanted))
     else:
         settings = library.SearchParametersIVF(nprobe=effort)
-    _, rows = index.search(query[None], wanted, params=settings)
-    found: npt.NDArray[np.int64] = rows[0][rows[0] >= 0]
-    return found
+    rows: npt.NDArray[np.int64] = index.search(query[None], wanted, params=settings)[1][0]
+    return rows[rows >= 0]
 
 
 def build(kind: str, indices: Sequence[faiss.IndexFlatIP]) -> Built:

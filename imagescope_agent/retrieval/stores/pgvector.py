@@ -4,8 +4,8 @@
     store = "pgvector:postgresql://USER@HOST/DB"
 
 A table holds the spaces that were written together side by side, and ids, contents, captions and fields beside them.
-Its name carries where the index lies and a hash of what it holds; it has that name when all of it is written. A filtered
-search compares all rows that match; without a filter an index "hnsw" is used.
+Its name carries where the index lies and a hash of what it holds; it has that name when all is written. A search with a
+filter compares all rows that match; one without uses an index "hnsw".
 """
 
 from __future__ import annotations
