@@ -16,8 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="STORE",
         help="where to: faiss, milvus, milvus:FILE.db, milvus:http://HOST:PORT, pgvector:postgresql://..., or "
-        "module:attribute of another package; without a place, milvus is a file beside the index, and the environment "
-        "names the server (IMAGESCOPE_MILVUS, IMAGESCOPE_PGVECTOR)",
+        "module:attribute of another package; milvus without a place is a file beside the index",
     )
     parser.add_argument(
         "--index",
@@ -32,10 +31,15 @@ def run(args: argparse.Namespace) -> int:
     from imagescope_agent.profiles.profile import load_profile
     from imagescope_agent.retrieval.manifest import DEFAULT_STORE
     from imagescope_agent.retrieval.migration import migrate
+    from imagescope_agent.retrieval.stores import VARIABLE
 
     store = load_profile(args.profile).store if args.profile else DEFAULT_STORE
     done = migrate(
         args.collection, args.store, store=store, index=args.index, tell=lambda line: print(plain(line))
     )
     print(plain(f"{done.images} images in {done.spaces} spaces moved from {done.before} to {done.after}"))
+    if done.after != DEFAULT_STORE:
+        print(
+            f"searches find it where your profile says store = ..., or {VARIABLE} does, as you named it here"
+        )
     return 0

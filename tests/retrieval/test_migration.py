@@ -22,7 +22,7 @@ from imagescope_agent.retrieval.manifest import Entry, Manifest
 from imagescope_agent.retrieval.migration import migrate
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Space, SpaceQuery
 from imagescope_agent.retrieval.spaces import put_space
-from imagescope_agent.retrieval.stores import pgvector as pgvector_store
+from imagescope_agent.retrieval.stores import VARIABLE, store_to_use
 from imagescope_agent.retrieval.stores.faiss_flat import FaissFlatBackend
 from tests.engines import Server, require_milvus, store_spec
 
@@ -82,38 +82,36 @@ def test_an_index_goes_round_all_stores(folder: Path, request: pytest.FixtureReq
 
 
 def test_the_command_moves_an_index_and_the_next_run_of_the_indexer_stays_there(
-    folder: Path, index: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from imagescope_agent.retrieval.stores import store_to_use
-
     require_milvus()
     want = rankings(folder, "faiss")
     assert main(["migrate", str(folder), "--store", "milvus", "--index", "hnsw"]) == 0
-    assert "30 images in 3 spaces moved from faiss to milvus" in capsys.readouterr().out
-    assert rankings(folder, "faiss") == want, "the file beside the index needs no profile"
-    assert store_to_use(folder / ".imagescope", "faiss") == "milvus"
-    assert manifest.read(folder / ".imagescope").index == "hnsw"
+    told = capsys.readouterr().out
+    assert "30 images in 3 spaces moved from faiss to milvus" in told and VARIABLE in told
+    with pytest.raises(BadInput, match=VARIABLE):
+        FolderCollection.open(folder)
+    monkeypatch.setenv(VARIABLE, "milvus")
+    assert rankings(folder, "faiss") == want, "the environment names the store as a profile would"
+    out = folder / ".imagescope"
+    assert store_to_use(out, "faiss") == "milvus" and manifest.read(out).index == "hnsw"
     assert main(["migrate", str(folder), "--store", "milvus"]) == 2
     assert "already" in capsys.readouterr().err
-    monkeypatch.delenv(pgvector_store.VARIABLE, raising=False)
     assert main(["migrate", str(folder), "--store", "pgvector"]) == 2
-    assert pgvector_store.VARIABLE in capsys.readouterr().err
+    assert "pgvector:postgresql://" in capsys.readouterr().err
     assert rankings(folder, "faiss") == want
 
 
-def test_an_index_of_a_database_that_its_user_does_not_name_is_told(
+def test_an_index_of_a_database_names_it_nowhere(
     folder: Path, pgvector: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = pgvector.database()
     want = rankings(folder, "faiss")
     migrate(folder, f"pgvector:{url}")
     assert url not in (folder / ".imagescope" / manifest.MANIFEST).read_text()
-    monkeypatch.delenv(pgvector_store.VARIABLE, raising=False)
-    with pytest.raises(BadInput, match=pgvector_store.VARIABLE):
-        FolderCollection.open(folder)
-    monkeypatch.setenv(pgvector_store.VARIABLE, url)
+    monkeypatch.setenv(VARIABLE, f"pgvector:{url}")
     assert rankings(folder, "faiss") == want
-    monkeypatch.setenv(pgvector_store.VARIABLE, pgvector.database())
+    monkeypatch.setenv(VARIABLE, f"pgvector:{pgvector.database()}")
     with pytest.raises(BadInput, match="is missing"):
         FolderCollection.open(folder)
 

@@ -5,6 +5,7 @@ An entry is an opener, `(place: str) -> StoreBackend`; one from another package 
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +21,7 @@ from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Manifest
 from imagescope_agent.retrieval.metadata.table import tidy_fields
 from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoreBackend, VectorStore
 
-MILVUS_FILE = "milvus.db"
+VARIABLE = "IMAGESCOPE_STORE"  # the user's own store, beside that of the profile
 STORES: dict[str, str] = {
     "faiss": "imagescope_agent.retrieval.stores.faiss_flat:open_backend",
     "milvus": "imagescope_agent.retrieval.stores.milvus:open_backend",
@@ -60,19 +61,22 @@ def store_to_use(location: Path, named: str) -> str:
         location: the folder of the index, which need not be there.
         named: the store of the profile; the default one is not counted as named.
     """
+    own = os.environ.get(VARIABLE, "")
+    if named != DEFAULT_STORE:
+        return named
     try:
         made = (location / manifest.MANIFEST).is_file()
         kept = manifest.read(location).store if made else named
     except (OSError, BadInput):
         return named
-    return kept if named == DEFAULT_STORE and kept in STORES else named
+    return own if own and kept == kept_name(own) else named
 
 
 def open_backend_of(location: Path, content: Manifest, *, store: str = DEFAULT_STORE) -> StoreBackend:
     """The kind of store that a published index names.
 
-    The index, which may come from somebody else, chooses among the names of `STORES`; code of another package, and a
-    place, are its user's to name: in the profile, or in the environment where the store says so.
+    The index, which may come from somebody else, chooses no store but the default one: databases, files that only their
+    own libraries read, and code of another package are its user's to name, in the profile or in IMAGESCOPE_STORE.
 
     Args:
         location: the folder of the index.
@@ -82,14 +86,13 @@ def open_backend_of(location: Path, content: Manifest, *, store: str = DEFAULT_S
     Raises:
         BadInput: it names a store that its user has not named.
     """
-    if kept_name(store) == content.store:
-        return open_store(store)  # with the place that its user has named
-    if content.store not in STORES:
-        raise BadInput(
-            f"the index in {str(location)!r} was made with the store {shorten(content.store, 60)!r}, which is for its "
-            "user to choose; name it in your own --profile"
-        )
-    return open_store(content.store)
+    for own in (store, os.environ.get(VARIABLE, ""), DEFAULT_STORE):
+        if own and kept_name(own) == content.store:
+            return open_store(own)  # with the place that its user has named
+    raise BadInput(
+        f"the index in {str(location)!r} was made with the store {shorten(content.store, 60)!r}, which is for its "
+        f"user to choose; name it in your own --profile, or in {VARIABLE}"
+    )
 
 
 def open_vectors(location: Path, content: Manifest, *, store: str = DEFAULT_STORE) -> VectorStore:
@@ -140,7 +143,7 @@ def tidy(location: Path, store: str = DEFAULT_STORE) -> None:
 
     Args:
         location: the folder of the index.
-        store: the store of the user's own profile; the default one and that of the index are tidied too.
+        store: the store of the user's own profile; the default one and that of the environment are tidied too.
 
     Raises:
         OSError: the disk is read-only.
@@ -153,10 +156,7 @@ def tidy(location: Path, store: str = DEFAULT_STORE) -> None:
         if (left or manifest.PARTIAL.fullmatch(path.name)) and stat.S_ISREG(path.lstat().st_mode):
             path.unlink(missing_ok=True)
     tidy_fields(location, current.fields if current is not None else {})
-    named = {DEFAULT_STORE, store, *((current.store,) if current and current.store in STORES else ())}
-    if (location / MILVUS_FILE).exists():
-        named.add("milvus")
-    kinds = {kept_name(name): name for name in sorted(named, key=len)}  # with its place, where that is known
+    kinds = {kept_name(name): name for name in (DEFAULT_STORE, os.environ.get(VARIABLE, ""), store) if name}
     for kind, name in kinds.items():
         ours = current.all_spaces if current is not None and current.store == kind else ()
         with suppress(BadInput, BackendUnavailable):  # what this machine cannot open has left nothing on it

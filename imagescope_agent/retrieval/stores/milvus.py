@@ -1,6 +1,6 @@
 """Vectors in Milvus: a file of milvus-lite beside the index, or a server (extra `milvus`).
 
-    store = "milvus"                      milvus.db beside the index, or the server that IMAGESCOPE_MILVUS names
+    store = "milvus"                      milvus.db beside the index
     store = "milvus:FILE.db"              a file elsewhere
     store = "milvus:http://HOST:19530"    a server; a token, where it wants one, in IMAGESCOPE_MILVUS_TOKEN
 
@@ -32,7 +32,7 @@ from imagescope_agent.retrieval.stores.rescored import Nearest, RescoredStore, T
 from imagescope_agent.retrieval.vectors import Vectors
 
 FILE = "milvus.db"
-VARIABLE, TOKEN = "IMAGESCOPE_MILVUS", "IMAGESCOPE_MILVUS_TOKEN"
+TOKEN = "IMAGESCOPE_MILVUS_TOKEN"
 NAME = re.compile(r"imagescope_[0-9a-f]{12}_[0-9a-f]{16}")
 BATCH = 1024  # rows that are inserted at once
 MOST = 16_384  # rows that Milvus gives at once
@@ -57,7 +57,7 @@ class MilvusBackend:
     """
 
     def __init__(self, place: str) -> None:
-        self._place = place or os.environ.get(VARIABLE, "")
+        self._place = place
 
     def write(
         self, location: Path, ids: Sequence[str], space: Space, vectors: Iterable[Vectors]
@@ -139,6 +139,8 @@ class MilvusBackend:
         except ImportError as error:
             raise MissingExtra("the store needs an extra: pip install 'imagescope-agent[milvus]'") from error
         uri = self._uri(location)
+        if not self._place and (location / FILE).is_symlink():
+            raise BadInput(f"{uri!r} is a link; name the file itself: milvus:FILE.db")
         uri = uri if "://" in uri else str(Path(uri).expanduser().absolute())
         with _opening, answering(uri):
             if uri not in _clients:

@@ -1,6 +1,5 @@
 """Vectors in PostgreSQL with the extension `vector` (extra `pgvector`), beside conversations: one database, one backup.
 
-    store = "pgvector"                            the database that IMAGESCOPE_PGVECTOR names
     store = "pgvector:postgresql://USER@HOST/DB"
 
 A table holds the spaces that were written together side by side, and ids, contents, captions and fields beside them.
@@ -10,7 +9,6 @@ filter compares all rows that match; one without uses an index "hnsw".
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import threading
@@ -32,7 +30,6 @@ from imagescope_agent.retrieval.stores.joint_rows import JointRows, kept_of, own
 from imagescope_agent.retrieval.stores.rescored import Nearest, RescoredStore, Table, tables_of
 from imagescope_agent.retrieval.vectors import Vectors
 
-VARIABLE = "IMAGESCOPE_PGVECTOR"
 NAME = re.compile(r"imagescope_[0-9a-f]{12}_[0-9a-f]{16}")
 _OURS = re.compile(r"imagescope_[0-9a-f]{12}_(?:new_)?[0-9a-f]{8,16}")
 MOST = 100_000  # rows that one search may give
@@ -47,11 +44,11 @@ class PgvectorBackend:
     """Writes and opens tables of PostgreSQL.
 
     Args:
-        place: postgresql:// URL; "" for the one of the environment.
+        place: postgresql:// URL.
     """
 
     def __init__(self, place: str) -> None:
-        self._url = place or os.environ.get(VARIABLE, "")
+        self._url = place
         if password := re.match(r"[a-z]+://[^/@]*:([^/@]+)@", self._url):
             learn(password[1])
 
@@ -123,7 +120,9 @@ class PgvectorBackend:
 
     def _connect(self) -> Any:
         if not self._url:
-            raise BadInput(f"the store 'pgvector' names no database; set {VARIABLE} to its postgresql:// URL")
+            raise BadInput(
+                "the store 'pgvector' names no database; write pgvector:postgresql://USER@HOST/DATABASE"
+            )
         try:
             import psycopg
             from pgvector.psycopg import register_vector
