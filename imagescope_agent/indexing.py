@@ -12,6 +12,7 @@ from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.image_files import find_images
 from imagescope_agent.retrieval.index_report import IndexReport
 from imagescope_agent.retrieval.indexer import build
+from imagescope_agent.retrieval.stores import store_to_use
 from imagescope_agent.runs.run_graph import run_sync
 from imagescope_agent.services import open_embedder_of, open_roles, weights_of
 
@@ -25,6 +26,7 @@ def index_folder(  # every argument is told
     exclude: Sequence[str] | None = None,
     change_profile: bool = False,
     captions: str | None = None,
+    index: str | None = None,
     progress: bool | None = None,
 ) -> IndexReport:
     """Index a folder of images, or bring its index up to date; killed at any moment, the next call goes on.
@@ -39,6 +41,8 @@ def index_folder(  # every argument is told
         change_profile: make an index of another profile anew; until it is done, searches find the old one.
         captions: "all" images get one now, "lazy": those that searches reach, "none": the rest are found by their
             pictures alone; None is as the index was made, all in a new one.
+        index: how nearest vectors are looked for: "exact" compares all, "hnsw" and "ivfpq" some, "auto" is exact up to
+            200,000 images and then as the store does best; None is as the index was made, "auto" in a new one.
         progress: a bar on standard error; None shows it on a terminal only.
 
     Raises:
@@ -47,15 +51,15 @@ def index_folder(  # every argument is told
         BackendUnavailable: a model failed; what was finished is kept.
     """
     folder, place = Path(folder), None if out is None else Path(out)
-    index = place if place is not None else folder / manifest.FOLDER_INDEX
+    location = place if place is not None else folder / manifest.FOLDER_INDEX
     if profile is not None:
         load_profile(profile)  # a misspelt name is told first
     patterns = manifest.patterns_of(folder, place) if exclude is None else exclude
     scanned = find_images(folder, place, only, patterns)  # refuses the folder before weights are loaded
-    chosen = load_profile(profile or choose_profile(folder, index, scanned[0]))
+    chosen = load_profile(profile or choose_profile(folder, location, scanned[0]))
     name = stored_name(chosen.name)
     if not change_profile:
-        require_same_profile(index, name)
+        require_same_profile(location, name)
     captioner = open_roles(chosen)["captioner"]
     prompt = load_prompt("caption", prompt_set=captioner.prompt_set).fill()
     return run_sync(
@@ -63,10 +67,11 @@ def index_folder(  # every argument is told
             *(folder, place, open_embedder_of(chosen), captioner, prompt),
             captioner_weights=weights_of(captioner),
             profile=name,
-            store=chosen.store,
+            store=chosen.store if change_profile else store_to_use(location, chosen.store),
             only=only,
             exclude=exclude,
             captions=captions,
+            index=index,
             progress=progress,
             scanned=scanned,
         )

@@ -220,6 +220,21 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
             "--seed": _seed("vectors and fields"),
         },
     ),
+    "stores": Bench(
+        "vector stores side by side over made-up vectors: building, memory, latency, recall, the bare engine",
+        {
+            "--images": _count(5000, "with a vector in each of two spaces"),
+            "--dimension": _count(512, "numbers of a vector"),
+            "--queries": _count(100, "asked one after another"),
+            "-k": _count(100, "results of a search"),
+            "--row": {"action": "append", "metavar": "NAME", "help": "only these (default: all)"},
+            "--pgvector": {
+                "metavar": "URL",
+                "help": "an empty postgresql:// database (default: not measured)",
+            },
+            "--seed": _seed("vectors and queries"),
+        },
+    ),
     "indexing": Bench(
         "indexing without captions beside the bare encoder, and what is found with captions that searches make",
         {

@@ -15,6 +15,7 @@ from imagescope_agent.errors import BadInput
 SOURCES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".txt")
 
 CAPTIONS = ("all", "lazy", "none")
+INDEX_KINDS = ("auto", "exact", "hnsw", "ivfpq")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:  # over forty lines for one call an option
@@ -51,6 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # over forty lines 
         help="which images get a caption: all now, those that searches reach (lazy), none; the rest are found by their "
         "pictures alone, and a later --captions all goes on (default: as the index was made; in a new one all)",
     )
+    parser.add_argument(
+        "--index",
+        choices=INDEX_KINDS,
+        help="how a search looks for the nearest vectors: exact compares all, hnsw and ivfpq some of them and rank "
+        "those exactly, auto is exact up to 200,000 images; how much they find is printed (default: as the index was "
+        "made; in a new one auto)",
+    )
     parser.add_argument("--out", type=path, help="where to keep the index (default: FOLDER/.imagescope)")
     parser.add_argument(
         "--watch",
@@ -76,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
             exclude=args.exclude,
             change_profile=args.change_profile,
             captions=args.captions,
+            index=args.index,
         )
         print(plain_lines(str(report)), flush=True)
 

@@ -18,13 +18,17 @@ TEMPORARY_PATTERN = r"\.[0-9a-f]{16}\.tmp"
 
 
 def write_atomic(
-    path: Path, content: bytes | str | Iterable[str], *, durable: bool = True, mode: int = 0o666
+    path: Path,
+    content: bytes | str | Iterable[str] | Iterable[bytes],
+    *,
+    durable: bool = True,
+    mode: int = 0o666,
 ) -> None:
     """Write a new file and put it in the place of the old one.
 
     Args:
         path: the file; its folder exists.
-        content: bytes, or text in one or several pieces, which is written as UTF-8.
+        content: bytes, or text, which is written as UTF-8, in one or several pieces.
         durable: wait until the disk holds the file; without it a power cut may leave a damaged one, which suits caches
             that check what they read.
         mode: permissions of the file, before the umask.

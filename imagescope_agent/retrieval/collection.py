@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from imagescope_agent.retrieval.captions.lazy import FoundCaption, found_caption
 from imagescope_agent.retrieval.file_cache import FileCache
 from imagescope_agent.retrieval.images import ImageProblem, LoadedImage, Skipped, inside, load
 from imagescope_agent.retrieval.indexer import build
+from imagescope_agent.retrieval.listing import open_listing
 from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Manifest
 from imagescope_agent.retrieval.metadata.fields import Fields, rows_once
 from imagescope_agent.retrieval.metadata.table import FieldTable
@@ -31,6 +31,7 @@ from imagescope_agent.retrieval.protocols import (
     VectorStore,
 )
 from imagescope_agent.retrieval.stores import find_space, open_vectors, require_fitting
+from imagescope_agent.retrieval.stores.joint import ConditionedStore
 from imagescope_agent.retrieval.vectors import Vectors, mean_vector
 
 __all__ = ["FolderCollection", "build"]
@@ -62,17 +63,15 @@ class FolderCollection:
     ) -> None:
         self.location = location
         self.folder = real_path(location / content.folder)
-        self.ids = content.ids
-        self.captions = {entry.id: entry.caption or "" for entry in content.entries}
-        self.uncaptioned = {entry.id for entry in content.entries if entry.caption is None}
+        self._listing = open_listing(content.entries)
+        self.ids, self._rows = self._listing.ids, self._listing.rows
+        self.captions, self.uncaptioned = self._listing.captions, self._listing.uncaptioned
         self.captions_wanted = content.captions
         self.fields = Fields(self.folder, self.ids, self.captions, table)
         self.skipped: tuple[Skipped, ...] = content.skipped
         self.embedder_weights, self.captioner_weights = content.embedder, content.captioner
         self.dimension = content.dimension
         self.spaces: dict[str, Space] = {space.name: space for space in content.all_spaces}
-        self._keys = {entry.id: entry.key for entry in content.entries}
-        self._rows = {name: row for row, name in enumerate(self.ids)}
         self._refs = FileCache[ImageRef](REFS, size=lambda ref: len(ref.data))
         self._loaded = FileCache[LoadedImage](FILES)
         self._vectors = vectors
@@ -122,18 +121,12 @@ class FolderCollection:
 
     def named(self, name: str) -> str | None:
         """See `protocols.Collection`."""
-        if name in self._rows:
-            return name
-        return self._ids_by_form.get(unicodedata.normalize("NFC", name))
-
-    @cached_property
-    def _ids_by_form(self) -> dict[str, str]:
-        return {unicodedata.normalize("NFC", name): name for name in reversed(self.ids)}
+        return self._listing.named(name)
 
     def copies(self, name: str) -> tuple[str, ...]:
         """See `protocols.Collection`."""
         found = self.named(name)
-        return () if found is None else self._ids_of[self._keys[found]]
+        return () if found is None else self._listing.of_key(self._listing.key(found))
 
     def alike(self, names: Iterable[str]) -> set[str]:
         """See `protocols.Collection`."""
@@ -142,20 +135,13 @@ class FolderCollection:
             return {copy for name in known for copy in self.copies(name)}
         return {self.ids[self._row(name)] for name in known}
 
-    @cached_property
-    def _ids_of(self) -> dict[str, tuple[str, ...]]:
-        found: dict[str, list[str]] = {}
-        for name in self.ids:
-            found.setdefault(self._keys[name], []).append(name)
-        return {key: tuple(names) for key, names in found.items()}
-
     def id_of(self, key: str) -> str:
         """See `protocols.Collection`."""
-        return self._ids_of.get(key, ("",))[0]
+        return next(iter(self._listing.of_key(key)), "")
 
     def key(self, name: str) -> str:
         """See `protocols.Collection`."""
-        return self._keys[self.ids[self._row(name)]]
+        return self._listing.key(self.ids[self._row(name)])
 
     def path(self, name: str) -> Path:
         """Where the image lies, every link followed; always inside the folder.
@@ -194,11 +180,11 @@ class FolderCollection:
 
     def add_captions(self, found: Iterable[FoundCaption]) -> None:
         """See `protocols.Collection`."""
-        pairs = ((name, each) for each in found for name in self._ids_of.get(each.key, ()))
+        pairs = ((name, each) for each in found for name in self._listing.of_key(each.key))
         new = {name: each for name, each in pairs if name in self.uncaptioned}
         if isinstance(self._vectors, UpdatableStore):
             self._vectors.update(CAPTION, {name: each.words for name, each in new.items() if each.caption})
-        self.captions |= {name: each.caption for name, each in new.items()}
+        self.captions.update({name: each.caption for name, each in new.items()})
         self.uncaptioned -= new.keys()
         self.fields.captions_changed()
 
@@ -255,10 +241,15 @@ class FolderCollection:
                 each for name in include for each in (self.copies(name) if once else (self.named(name),))
             )
             too = {each for each in copies if each is not None and allowed[self._rows[each]]} - out
-            return self._vectors.search(queries, k, exclude=out, include=too, allowed=allowed)
+            asked: dict[str, Any] = {"exclude": out, "include": too, "allowed": allowed}
+            if isinstance(self._vectors, ConditionedStore):
+                asked["where"] = self.fields.conditions(where, self._vectors.fields())
+            return self._vectors.search(queries, k, **asked)
         also = (self.copies(name)[0] if once else name for name in include if name in self)
         too = {self.ids[self._row(name)] for name in also} - out
-        return self._vectors.search(queries, k, exclude=out | self._repeated if once else out, include=too)
+        return self._vectors.search(
+            queries, k, exclude=out | self._listing.repeated if once else out, include=too
+        )
 
     def _allowed(self, where: str, once: bool) -> npt.NDArray[np.bool_]:
         """The rows that match a filter; with `once`, of equal contents the first that does."""
@@ -267,18 +258,7 @@ class FolderCollection:
                 f"the store {type(self._vectors).__name__} does not filter; search without a filter"
             )
         allowed = self.fields.matching(where)
-        return rows_once(self._contents, allowed) if once and self._repeated else allowed
-
-    @cached_property
-    def _contents(self) -> npt.NDArray[np.int64]:
-        """The same number for images of the same content: (n,)."""
-        numbers = {key: number for number, key in enumerate(self._ids_of)}
-        return np.array([numbers[self._keys[name]] for name in self.ids], dtype=np.int64)
-
-    @cached_property
-    def _repeated(self) -> set[str]:
-        """Ids whose content is that of an earlier one."""
-        return {name for names in self._ids_of.values() for name in names[1:]}
+        return rows_once(self._listing.contents, allowed) if once and self._listing.repeated else allowed
 
     @classmethod
     def _read(cls, location: Path, store: str) -> FolderCollection:

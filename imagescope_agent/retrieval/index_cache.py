@@ -28,7 +28,8 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval import index_rows
 from imagescope_agent.retrieval.captions.lazy import FoundCaption
 from imagescope_agent.retrieval.index_rows import Content, File
-from imagescope_agent.retrieval.manifest import MANIFEST, Entry, require_ours
+from imagescope_agent.retrieval.manifest import MANIFEST, Entry
+from imagescope_agent.retrieval.own_files import require_ours
 from imagescope_agent.retrieval.vectors import Vectors
 
 JOURNAL = "journal.sqlite"
@@ -125,9 +126,7 @@ class IndexCache:
 
     def done(self, key: str) -> bool:
         """Whether this content has its vectors."""
-        with storing(self._out):
-            query = "SELECT 1 FROM contents WHERE key = ? AND image IS NOT NULL"
-            return self._db.execute(query, (key,)).fetchone() is not None
+        return self.image(key) is not None
 
     def caption(self, key: str) -> str | None:
         """The caption of this content, None where there is none."""

@@ -14,7 +14,8 @@ class IndexReport:
 
     `new` images were captioned and embedded, `copies` have the content of another image and cost no model,
     `unchanged` were done before, `removed` are gone from the folder or no longer readable. `captioned` of those that
-    were done before got their caption now, and `uncaptioned` have none yet, by the user's wish.
+    were done before got their caption now, and `uncaptioned` have none yet, by the user's wish. `built` says what index
+    was built for approximate search, and how many of the exact results it finds.
     """
 
     folder: str
@@ -30,6 +31,7 @@ class IndexReport:
     seconds: float
     captioned: int = 0
     uncaptioned: int = 0
+    built: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """A summary, then one line for each file that was skipped."""
@@ -41,6 +43,7 @@ class IndexReport:
             lines.append(
                 f"{self.captioned} captions added later, {self.uncaptioned} pictures without one yet"
             )
+        lines += self.built
         lines += [f"skipped {item.id!r}: {item.reason}" for item in self.skipped]
         lines += [f"{note['kind']}: {note['detail']}" for note in self.notes]
         return "\n".join(line.replace("\n", "\\n") for line in lines)

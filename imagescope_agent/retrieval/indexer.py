@@ -53,6 +53,7 @@ async def build(  # over forty lines for its arguments
     only: Container[str] | None = None,
     exclude: Sequence[str] | None = None,
     captions: str | None = None,
+    index: str | None = None,
     batch: int = BATCH,
     progress: bool | None = None,
     scanned: tuple[list[ImageFile], list[Skipped]] | None = None,
@@ -74,6 +75,7 @@ async def build(  # over forty lines for its arguments
         only: ids to index, for a gallery that is a part of the folder; None is all of it.
         exclude: patterns of what to leave out (see `Excluded`), which the index keeps; None is those it has.
         captions: which images get one (see `captioning.captions_wanted`).
+        index: how nearest vectors are looked for (see `captioning.index_wanted`).
         batch: images that are captioned and embedded at once; memory grows with it and not with the folder.
         progress: a bar on standard error; None shows it on a terminal only.
         scanned: what `find_images` found with the same arguments; None finds it.
@@ -95,6 +97,7 @@ async def build(  # over forty lines for its arguments
         index_run = _IndexRun(
             *(folder, out, cache, embedder, captioner, captioner_weights, profile, store, backend),
             *(prompt, batch, bar, skipped, patterns, captioning.captions_wanted(out, captions)),
+            captioning.index_wanted(out, index),
         )
         await index_run.process(found)
         index_run.publish()
@@ -120,6 +123,7 @@ class _IndexRun:
     skipped: list[Skipped]
     patterns: tuple[str, ...]
     captions: str
+    index: str
     good: set[str] = field(default_factory=set)
     new: int = 0
     unchanged: int = 0
@@ -127,6 +131,7 @@ class _IndexRun:
     captioned: int = 0
     waiting: set[str] = field(default_factory=set)  # contents whose caption is still to be made
     notes: list[dict[str, str]] = field(default_factory=list)
+    built: list[str] = field(default_factory=list)
     usage: dict[str, Any] = field(default_factory=lambda: total_usage([]))
     _pictures: dict[str, LoadedImage] = field(default_factory=dict)
     _files: list[File] = field(default_factory=list)
@@ -169,6 +174,8 @@ class _IndexRun:
             profile=self.profile,
             store=self.store,
             captions=self.captions,
+            index=self.index,
+            tell=self.built.append,
         )
 
     def report(self, seconds: float) -> IndexReport:
@@ -182,6 +189,7 @@ class _IndexRun:
             removed=self.removed,
             skipped=tuple(self.skipped),
             notes=tuple(self.notes),
+            built=tuple(self.built),
             usage={"step": "caption", "role": self.captioner.name, **self.usage},
             seconds=seconds,
             captioned=self.captioned,

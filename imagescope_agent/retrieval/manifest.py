@@ -3,6 +3,7 @@
     imagescope.json      which images (sorted by id), captions, weights, and what the store keeps of each vector space
     *.faiss              in the default store (see `stores.faiss_flat`), a file for each space
     fields.*             what images may be filtered by (see `metadata.table`)
+    entries.*            the images and captions of a large collection (see `entries`)
 
 Vectors are written under new names and the manifest is replaced last, so a process killed anywhere leaves the previous
 index whole. The same images, captions and weights give the same bytes.
@@ -15,13 +16,17 @@ import json
 import os
 import re
 import stat
-from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from imagescope_agent.common.atomic_write import TEMPORARY_PATTERN, write_atomic
 from imagescope_agent.common.untrusted import parse_json, read_file, real_path
 from imagescope_agent.errors import BadInput
+from imagescope_agent.retrieval import entries
+from imagescope_agent.retrieval.entries import Entry as Entry
+from imagescope_agent.retrieval.entries import EntryTable, write_entries
 from imagescope_agent.retrieval.images import Skipped
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, StoredSpace
 
@@ -39,27 +44,10 @@ CAPTIONS = (
     "lazy",
     "none",
 )  # which images get a caption: all when indexed, those that searches reach, none
+#: How nearest vectors are looked for; "auto" compares all vectors of a small collection, and some of a large one.
+INDEX_KINDS = ("auto", "exact", "hnsw", "ivfpq")
 PARTIAL = re.compile(rf"{re.escape(MANIFEST)}{TEMPORARY_PATTERN}")
-#: Files that may lie in the folder of an index: its own, and those of searches and conversations.
-_OURS = re.compile(
-    rf"(?:journal|runs|traces|chats|captions)\.sqlite.*|uploads|profile|{re.escape(MANIFEST)}.*"
-    r"|fields\.[0-9a-f]{16}\.safetensors.*"
-    rf"|{SPACE_NAME.pattern}\.[0-9a-f]{{16}}\.faiss.*"
-)
 _VECTORS = re.compile(rf"journal\.sqlite|{SPACE_NAME.pattern}\.[0-9a-f]{{16}}\.faiss")
-_KEY = re.compile(r"(?:[0-9a-f]{64})?")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """An indexed image: relative POSIX path, sha256 of the file, caption.
-
-    The caption is "" where the captioner gave none, and None where it was not asked yet.
-    """
-
-    id: str
-    key: str
-    caption: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +64,7 @@ class Manifest:
         store: the kind of vector store, as `stores.open_store` takes it.
         spaces: further vector spaces.
         captions: which images get a caption: one of `CAPTIONS`.
+        index: how nearest vectors are looked for: one of `INDEX_KINDS`.
         fields: what `metadata.table.write_fields` returned; {} in an index of before there were fields.
     """
 
@@ -85,18 +74,21 @@ class Manifest:
     dimension: int
     image_vectors: dict[str, Any]
     caption_vectors: dict[str, Any]
-    entries: tuple[Entry, ...]
+    entries: Sequence[Entry]
     skipped: tuple[Skipped, ...]
     exclude: tuple[str, ...] = ()
     profile: str = ""
     store: str = DEFAULT_STORE
     spaces: tuple[StoredSpace, ...] = ()
     captions: str = CAPTIONS[0]
+    index: str = INDEX_KINDS[0]
     fields: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def ids(self) -> tuple[str, ...]:
+    def ids(self) -> Sequence[str]:
         """The images, sorted."""
+        if isinstance(self.entries, EntryTable):
+            return self.entries.ids
         return tuple(entry.id for entry in self.entries)
 
     @property
@@ -119,29 +111,22 @@ def _checked(found: Manifest) -> Manifest:
     texts = (found.folder, found.embedder, found.captioner, found.profile, found.store, *found.exclude)
     if not all(isinstance(text, str) for text in texts) or "\0" in found.folder:
         raise ValueError("a name is no text")
-    if found.captions not in CAPTIONS or not isinstance(found.fields, dict):
-        raise ValueError("no known captions or fields")
+    known = found.captions in CAPTIONS and found.index in INDEX_KINDS
+    if not known or not isinstance(found.fields, dict):
+        raise ValueError("no known captions, index or fields")
     spaces = [space.name for space in found.all_spaces]
     if len(set(spaces)) < len(spaces) or len(spaces) > MOST_SPACES:
         raise ValueError("spaces of one name, or too many")
     if not all(map(_is_valid_space, found.all_spaces)):
         raise ValueError("no space of vectors")
-    names = [entry.id for entry in found.entries]
     skipped = [text for item in found.skipped for text in (item.id, item.reason)]
-    if len(set(names)) < len(names) or not all(map(_is_valid, found.entries)):
-        raise ValueError("an entry is malformed")
+    if not isinstance(found.entries, EntryTable):  # which reads each when it is asked for
+        names = [entry.id for entry in found.entries]
+        if len(set(names)) < len(names) or not all(map(entries.is_valid, found.entries)):
+            raise ValueError("an entry is malformed")
     if not all(isinstance(text, str) for text in skipped):
         raise ValueError("a reason is no text")
     return found
-
-
-def _is_valid(entry: Entry) -> bool:
-    """Whether an entry names a file below the folder."""
-    if not all(isinstance(text, str) for text in (entry.id, entry.key, entry.caption or "")):
-        return False
-    path = PurePosixPath(entry.id)
-    below = not path.is_absolute() and ".." not in path.parts and "\0" not in entry.id and bool(path.parts)
-    return below and _KEY.fullmatch(entry.key) is not None
 
 
 def _is_valid_space(space: StoredSpace) -> bool:
@@ -178,13 +163,21 @@ def write(out: Path, manifest: Manifest) -> None:
     Raises:
         OSError: the disk is full or read-only; the index before is untouched.
     """
-    content: dict[str, Any] = {"format": FORMAT, **asdict(manifest)}
+    content: dict[str, Any] = {"format": FORMAT, **asdict(replace(manifest, entries=()))}
+    content["entries"] = _kept_entries(out, manifest.entries)
     # unwritten, as in earlier versions
     defaults = {"profile": "", "store": DEFAULT_STORE, "spaces": (), "captions": CAPTIONS[0], "fields": {}}
+    defaults["index"] = INDEX_KINDS[0]
     content = {key: value for key, value in content.items() if key not in defaults or value != defaults[key]}
     content["checksum"] = _checksum(content)
     text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
     write_atomic(out / MANIFEST, text)
+
+
+def _kept_entries(out: Path, listed: Sequence[Entry]) -> Any:
+    """Entries as the manifest has them: few as they are, many in a file of their own."""
+    kept = write_entries(out, listed) if len(listed) > entries.INLINE else None
+    return [vars(entry) for entry in listed] if kept is None else kept
 
 
 def find(path: Path) -> Path:
@@ -223,20 +216,6 @@ def require_no_way_out(index: Path, folder: Path) -> None:
         )
 
 
-def require_ours(out: Path, journal: str) -> None:
-    """Refuse to index into a folder with other content.
-
-    Raises:
-        BadInput: it holds other things and no index.
-    """
-    if any((out / name).is_file() for name in (MANIFEST, journal)):
-        return
-    if other := next((name for name in sorted(os.listdir(out)) if not _OURS.fullmatch(name)), None):
-        raise BadInput(
-            f"{str(out)!r} is no index and holds {other!r}; choose an empty or a new folder with --out"
-        )
-
-
 def read(out: Path) -> Manifest:
     """Read and check the manifest.
 
@@ -244,21 +223,44 @@ def read(out: Path) -> Manifest:
         BadInput: it is damaged or of another version.
     """
     try:
+        return _read(out)
+    except FileNotFoundError:  # published anew between the manifest and the entries: look once more
+        try:
+            return _read(out)
+        except FileNotFoundError as error:
+            raise damaged(out, f"{Path(error.filename).name} is missing") from error
+
+
+def _read(out: Path) -> Manifest:
+    try:
         content = parse_json(read_file(out / MANIFEST, _most_bytes(out)))
         found, version = content.pop("checksum"), content.pop("format")
         if version != FORMAT:
             raise damaged(out, f"its format is {version!r}, not {FORMAT}")
         if found != _checksum({"format": version, **content}):
             raise damaged(out, f"{MANIFEST} does not match its checksum")
-        content["entries"] = tuple(Entry(**entry) for entry in content["entries"])
+        content["entries"] = _entries(out, content["entries"])
         content["skipped"] = tuple(Skipped(**item) for item in content["skipped"])
         content["exclude"] = tuple(content.get("exclude", ()))
         content["spaces"] = tuple(StoredSpace(**space) for space in content.get("spaces", ()))
         return _checked(Manifest(**content))
-    except OSError as error:
+    except FileNotFoundError as error:
+        if Path(error.filename).name != MANIFEST:
+            raise
         raise damaged(out, f"{MANIFEST} is unreadable ({error.strerror})") from error
+    except OSError as error:
+        raise damaged(out, f"{Path(error.filename).name} is unreadable ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(out, f"{MANIFEST} is not what was written") from error
+
+
+def _entries(out: Path, kept: list[dict[str, Any]] | dict[str, str]) -> Sequence[Entry]:
+    """The entries that a manifest holds, or names the file of."""
+    if isinstance(kept, list):
+        return tuple(Entry(**entry) for entry in kept)
+    if not entries.FILE.fullmatch(kept["file"]):
+        raise ValueError("no file of entries")
+    return EntryTable(out / kept["file"], kept["sha256"])
 
 
 def _most_bytes(out: Path) -> int:

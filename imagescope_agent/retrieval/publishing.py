@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,25 @@ from imagescope_agent.retrieval.manifest import Entry, Manifest
 from imagescope_agent.retrieval.metadata.collect import gather
 from imagescope_agent.retrieval.metadata.exif import read_file_fields, whole_fields
 from imagescope_agent.retrieval.metadata.kinds import Value
-from imagescope_agent.retrieval.metadata.table import write_fields
+from imagescope_agent.retrieval.metadata.table import Column, write_fields
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Embedder, Space, StoreBackend
 from imagescope_agent.retrieval.spaces import still_valid
-from imagescope_agent.retrieval.stores import tidy
+from imagescope_agent.retrieval.stores import kept_name, tidy
+from imagescope_agent.retrieval.stores.joint import DEFAULT_INDEX, Records, write_spaces
 
 CHUNK = 1024  # files whose fields are kept at once
 
 
 def publish(
-    folder: Path, out: Path, cache: IndexCache, embedder: Embedder, backend: StoreBackend, **about: Any
+    folder: Path,
+    out: Path,
+    cache: IndexCache,
+    embedder: Embedder,
+    backend: StoreBackend,
+    *,
+    index: str = DEFAULT_INDEX,
+    tell: Callable[[str], None] = lambda _: None,
+    **about: Any,
 ) -> list[NoteDict]:
     """Write what the cache holds as the index that readers see; returns notes on what they should know.
 
@@ -41,6 +51,8 @@ def publish(
         cache: of the folder, with nothing in it that is not indexed.
         embedder: made the vectors.
         backend: keeps them.
+        index: how nearest vectors are looked for (see `manifest.INDEX_KINDS`).
+        tell: is told in a line what index was built.
         about: the other fields of `Manifest`.
 
     Raises:
@@ -49,8 +61,9 @@ def publish(
     with storing(out):
         try:
             entries = tuple(cache.entries())
-            content, notes = _content(folder, out, cache, embedder, backend, entries)
-            content = replace(content, **about)
+            written = partial(_written, out, cache, embedder, backend, entries, index=index, tell=tell)
+            content, notes = _content(folder, out, cache, embedder, entries, written)
+            content = replace(content, index=index, **{**about, "store": kept_name(about["store"])})
             spaces, lost = still_valid(out, content, backend)
             manifest.write(out, replace(content, spaces=spaces))
             with suppress(sqlite3.Error):  # a caption that stays there too does no harm
@@ -66,15 +79,12 @@ def _content(
     out: Path,
     cache: IndexCache,
     embedder: Embedder,
-    backend: StoreBackend,
     entries: tuple[Entry, ...],
+    written: Callable[[Mapping[str, Column]], list[dict[str, Any]]],
 ) -> tuple[Manifest, list[NoteDict]]:
     """The manifest over what is written here, and notes on fields that cannot be used."""
     columns, notes = gather(folder, [entry.id for entry in entries], _of_files(folder, entries, cache))
-    image, caption = (
-        _written(out, cache, embedder, backend, entries, name, column)
-        for name, column in ((IMAGE, "image"), (CAPTION, "words"))
-    )
+    image, caption = written(columns)
     content = Manifest(
         folder=manifest.folder_as_stored(folder, out),
         embedder=embedder.weights,
@@ -95,11 +105,18 @@ def _written(
     embedder: Embedder,
     backend: StoreBackend,
     entries: Sequence[Entry],
-    name: str,
-    column: str,
-) -> dict[str, Any]:
-    space = Space(name=name, dimension=embedder.dimension, weights=embedder.weights)
-    return backend.write(out, [entry.id for entry in entries], space, cache.vectors(column))
+    columns: Mapping[str, Column],
+    **options: Any,
+) -> list[dict[str, Any]]:
+    """What the store keeps of the two spaces, once it has written them."""
+    spaces = [
+        Space(name=name, dimension=embedder.dimension, weights=embedder.weights) for name in (IMAGE, CAPTION)
+    ]
+    vectors = [cache.vectors(column) for column in ("image", "words")]
+    keys, captions = [entry.key for entry in entries], [entry.caption for entry in entries]
+    records = Records(keys=keys, captions=captions, columns=columns)
+    ids = [entry.id for entry in entries]
+    return write_spaces(backend, out, ids, spaces, vectors, records=records, **options)
 
 
 def _of_files(folder: Path, entries: Sequence[Entry], cache: IndexCache) -> dict[str, Mapping[str, Value]]:

@@ -36,6 +36,10 @@ def imported(*arguments: str) -> set[str]:
     return set(names)
 
 
+#: What stores other than the default one need.
+DATABASES = {"pymilvus", "milvus_lite", "grpc", "psycopg", "pgvector"}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("pictures")
@@ -52,10 +56,11 @@ def test_help_imports_no_model() -> None:
 def test_a_search_without_a_chat_model_imports_no_transformers(folder: Path) -> None:
     names = imported("search", str(folder), "a red square", "--graph", "retrieve")
     assert "open_clip" in names and "transformers" not in names
+    assert not names & DATABASES
 
 
 def test_an_index_that_finds_nothing_new_opens_no_model(folder: Path) -> None:
-    assert not imported("index", str(folder)) & {"transformers", "open_clip"}
+    assert not imported("index", str(folder)) & {"transformers", "open_clip", *DATABASES}
 
 
 def test_a_text_tower_of_hugging_face_is_there_when_it_is_needed_later() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from imagescope_agent.retrieval.embedders.open_clip import OpenClipEmbedder
 from imagescope_agent.retrieval.embedders.open_clip_folder import CONFIG, TOKENIZER, WEIGHTS
 from imagescope_agent.retrieval.images import load, open_image
 from imagescope_agent.retrieval.index_report import IndexReport
+from tests.engines import Server, pgvector_server
 from tests.retrieval.index_runs import Index, describe
 
 MODEL = {
@@ -141,6 +142,13 @@ def shown(tmp_path: Path):
         return image
 
     return open_bytes
+
+
+@pytest.fixture(scope="session")
+def pgvector() -> Iterator[Server]:
+    """A PostgreSQL server with the extension `vector` that lives as long as the tests."""
+    with pgvector_server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ class Store:
         ranked = [(name, -score) for score, name in ranked if name not in exclude]
         return ranked[:k] + [pair for pair in ranked[k:] if pair[0] in include]
     def vector(self, space, name):
-        return self.arrays[space][self.ids.index(name)]
+        return self.arrays[space][{each: row for row, each in enumerate(self.ids)}[name]]
 
 class Backend:
     def __init__(self, place):

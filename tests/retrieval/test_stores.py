@@ -13,6 +13,8 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoreBackend, StoredSpace, VectorStore
 from imagescope_agent.retrieval.stores import STORES, open_store
+from tests.engines import store_spec
+from tests.retrieval.test_foreign_stores import STRANGER
 
 OLDER = Path(__file__).parents[1] / "older" / "index"
 
@@ -21,9 +23,29 @@ IDS = tuple(f"{row:03d}.png" for row in range(40))
 SIZES = {"image": 8, "caption": 8, "depth": 3, "text-2": 700}
 
 
+@pytest.fixture(params=[*sorted(STORES), "stranger"])
+def backend(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> StoreBackend:
+    """Every store of the table, on its real engine, and one of another package."""
+    if request.param == "stranger":
+        place = tmp_path_factory.mktemp("package")
+        (place / "stranger_of_the_contract.py").write_text(STRANGER)
+        monkeypatch.syspath_prepend(place)
+        return open_store("stranger_of_the_contract:open_backend:v1")
+    return open_store(store_spec(request.param, request))
+
+
 @pytest.fixture(params=sorted(STORES))
-def backend(request: pytest.FixtureRequest) -> StoreBackend:
-    return open_store(request.param)
+def ours(request: pytest.FixtureRequest) -> StoreBackend:
+    """Every store of the table."""
+    return open_store(store_spec(request.param, request))
+
+
+@pytest.fixture
+def files() -> StoreBackend:
+    """The store whose files lie beside the manifest."""
+    return open_store("faiss")
 
 
 def unit(seed: int, rows: int, size: int) -> np.ndarray:
@@ -115,12 +137,15 @@ def test_what_was_published_before_stays_until_it_is_tidied(backend: StoreBacken
     with pytest.raises((FileNotFoundError, BadInput)):
         backend.open(tmp_path, IDS, before)
     backend.tidy(tmp_path, [])
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.faiss"]
+    left = {path.name for path in tmp_path.iterdir()} - {
+        "milvus.db"
+    }  # the database itself, with nothing of ours
+    assert left == {"mine.faiss"}
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "longer", "one bit", "noise", "gone"])
-def test_damage_to_a_file_is_noticed(backend: StoreBackend, tmp_path: Path, damage: str) -> None:
-    spaces = written(backend, tmp_path, {"image": drawn(7)["image"]})
+def test_damage_to_a_file_is_noticed(files: StoreBackend, tmp_path: Path, damage: str) -> None:
+    spaces = written(files, tmp_path, {"image": drawn(7)["image"]})
     for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
         whole = path.read_bytes()
         bit = bytes([whole[-9] ^ 1])
@@ -137,18 +162,16 @@ def test_damage_to_a_file_is_noticed(backend: StoreBackend, tmp_path: Path, dama
         if damage == "gone":
             path.unlink()
         with pytest.raises(FileNotFoundError if damage == "gone" else BadInput):
-            backend.open(tmp_path, IDS, spaces)
+            files.open(tmp_path, IDS, spaces)
         path.write_bytes(whole)
-    backend.open(tmp_path, IDS, spaces)
+    files.open(tmp_path, IDS, spaces)
 
 
-def test_a_manifest_that_does_not_fit_the_vectors_is_noticed(backend: StoreBackend, tmp_path: Path) -> None:
-    (space,) = written(backend, tmp_path, {"image": drawn(7)["image"]})
+def test_a_manifest_that_does_not_fit_the_vectors_is_noticed(ours: StoreBackend, tmp_path: Path) -> None:
+    (space,) = written(ours, tmp_path, {"image": drawn(7)["image"]})
     for ids, size in ((IDS[:-1], 8), ((*IDS, "z.png"), 8), (IDS, 7), (IDS, 9), (IDS, 16)):
         with pytest.raises(BadInput, match="damaged"):
-            backend.open(
-                tmp_path, ids, [StoredSpace(name="image", dimension=size, weights="", kept=space.kept)]
-            )
+            ours.open(tmp_path, ids, [StoredSpace(name="image", dimension=size, weights="", kept=space.kept)])
 
 
 @pytest.mark.parametrize(
@@ -157,11 +180,11 @@ def test_a_manifest_that_does_not_fit_the_vectors_is_noticed(backend: StoreBacke
      {"file": "/etc/passwd", "sha256": ""}, {"file": "imagescope.json", "sha256": ""}],
 )  # fmt: skip
 def test_what_a_strangers_manifest_keeps_is_checked(
-    backend: StoreBackend, tmp_path: Path, kept: dict[str, Any]
+    ours: StoreBackend, tmp_path: Path, kept: dict[str, Any]
 ) -> None:
     (tmp_path / "imagescope.json").write_text("{}")
     with pytest.raises(BadInput, match="damaged"):
-        backend.open(tmp_path, IDS, [StoredSpace(name="image", dimension=8, weights="", kept=kept)])
+        ours.open(tmp_path, IDS, [StoredSpace(name="image", dimension=8, weights="", kept=kept)])
 
 
 def test_an_index_of_the_default_store_and_spaces_names_neither(tmp_path: Path) -> None:

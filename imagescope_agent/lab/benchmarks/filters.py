@@ -14,8 +14,8 @@ import numpy as np
 from imagescope_agent.lab.benchmarks.machine import describe_machine, machine, peak_memory
 from imagescope_agent.retrieval.metadata.fields import Fields
 from imagescope_agent.retrieval.metadata.table import FieldTable, column_of, write_fields
-from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Space, SpaceQuery, StoredSpace
-from imagescope_agent.retrieval.stores.faiss_flat import FaissFlatBackend, FaissFlatStore
+from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Space, SpaceQuery, StoredSpace, VectorStore
+from imagescope_agent.retrieval.stores.faiss_flat import FaissFlatBackend
 from imagescope_agent.retrieval.vectors import unit_rows
 
 SHARES = (0.001, 0.01, 0.1, 0.5)  # of the images, that match
@@ -59,7 +59,7 @@ def run(
 
 def _store(
     place: Path, images: int, dimension: int, rng: np.random.Generator
-) -> tuple[FaissFlatStore, list[str]]:
+) -> tuple[VectorStore, list[str]]:
     ids = [f"{number:08}.jpg" for number in range(images)]
     sizes = [min(CHUNK, images - start) for start in range(0, images, CHUNK)]
     backend, stored = FaissFlatBackend(), list[StoredSpace]()
@@ -82,7 +82,7 @@ def _fields(place: Path, ids: list[str], rng: np.random.Generator) -> Fields:
 
 
 def _measured(
-    store: FaissFlatStore,
+    store: VectorStore,
     fields: Fields,
     ids: list[str],
     dimension: int,
@@ -124,7 +124,7 @@ def _measured(
 
 
 def _restricted(
-    store: FaissFlatStore, query: list[SpaceQuery], k: int, allowed: Any, ids: list[str]
+    store: VectorStore, query: list[SpaceQuery], k: int, allowed: Any, ids: list[str]
 ) -> list[tuple[str, float]]:
     """The first k of the whole ranking that match."""
     matching = {ids[row] for row in np.flatnonzero(allowed)}

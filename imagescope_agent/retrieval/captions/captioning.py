@@ -51,6 +51,22 @@ def captions_wanted(out: Path, wanted: str | None) -> str:
         return manifest.CAPTIONS[0]
 
 
+def index_wanted(out: Path, wanted: str | None) -> str:
+    """How nearest vectors of an index are looked for: as is wanted, else as it was made, else "auto".
+
+    Raises:
+        BadInput: something else than one of `manifest.INDEX_KINDS` is wanted.
+    """
+    if wanted not in (None, *manifest.INDEX_KINDS):
+        raise BadInput(f"there is no index {wanted!r}; give one of {', '.join(manifest.INDEX_KINDS)}")
+    if wanted is not None:
+        return wanted
+    try:
+        return manifest.read(out).index if (out / manifest.MANIFEST).is_file() else manifest.INDEX_KINDS[0]
+    except (OSError, BadInput):
+        return manifest.INDEX_KINDS[0]
+
+
 def _description(reply: Reply) -> Reply:
     problem = says_nothing(reply.text) if reply.text else ""
     return replace(reply, text="", problem=reply.unusable(problem)) if problem else reply

@@ -14,6 +14,7 @@ from cachetools import LRUCache
 
 from imagescope_agent.errors import BadInput, shorten, suggest
 from imagescope_agent.retrieval.metadata import exif
+from imagescope_agent.retrieval.metadata.conditions import Condition, conditions_of
 from imagescope_agent.retrieval.metadata.kinds import Kind, normal
 from imagescope_agent.retrieval.metadata.mask import Mask, mask_of
 from imagescope_agent.retrieval.metadata.table import Column, FieldTable, column_of
@@ -62,6 +63,14 @@ class Fields:
                 found.setflags(write=False)
                 self._masks[where] = found
         return found
+
+    def conditions(self, where: str, kept: Sequence[str]) -> Condition | None:
+        """A filter as conditions on the columns that a database keeps; None where it cannot be asked them.
+
+        Raises:
+            BadInput, MissingExtra: as `matching`.
+        """
+        return conditions_of(parse_where(where), self, kept)
 
     def column(self, name: str) -> Column:
         """The column of a field.

@@ -72,12 +72,17 @@ def mask_of(expression: Expression, columns: Columns) -> Mask:
     column = columns.column(expression.field)
     if isinstance(expression, Known):
         return column.known
-    _require_comparable(expression, column.kind)
+    require_comparable(expression, column.kind)
     found = _compared(expression, column)
     return found & column.known
 
 
-def _require_comparable(test: Compared, kind: Kind) -> None:
+def require_comparable(test: Compared, kind: Kind) -> None:
+    """Check that a kind of field has a comparison.
+
+    Raises:
+        BadInput: it has not.
+    """
     if test.operator not in OPERATORS[kind]:
         raise BadInput(
             f"{test.field} is a {kind}, which {test.operator!r} does not compare; use {', '.join(OPERATORS[kind])}"
@@ -85,7 +90,7 @@ def _require_comparable(test: Compared, kind: Kind) -> None:
     for literal in test.literals:
         suits = literal.kind == {"list": "text"}.get(kind, kind)
         if kind == "date":
-            suits = _period(literal) is not None
+            suits = time_of(literal) is not None
         if not suits:
             raise BadInput(
                 f"{test.field} is a {kind} and {shorten(literal.text, 40)!r} is none; give {WRITTEN[kind]}"
@@ -101,13 +106,13 @@ def _compared(test: Compared, column: Column) -> Mask:
     if column.kind in ("text", "list"):
         return _words_of(test.operator, literal.text, column)
     if column.kind == "date":
-        return _dates(test.operator, _period(literal) or (0, 0), column.values)
+        return _dates(test.operator, time_of(literal) or (0, 0), column.values)
     value = float(literal.text) if column.kind == "number" else literal.text == "true"
     ordered: Mask = _ORDERS[test.operator](column.values, value)
     return ordered
 
 
-def _period(literal: Literal) -> tuple[int, int] | None:
+def time_of(literal: Literal) -> tuple[int, int] | None:
     """The time that a literal names; a year is written as a number."""
     year = literal.kind == "number" and re.fullmatch(r"\d{4}", literal.text)
     return period(literal.text) if year or literal.kind in ("date", "text") else None
@@ -124,19 +129,23 @@ def _dates(name: str, time: tuple[int, int], values: npt.NDArray[np.int64]) -> M
 
 def _words_of(name: str, text: str, column: Column) -> Mask:
     """Compare each distinct text once; those are in order, so that most need only be looked for."""
+    hits = np.append(word_hits(name, text, column), False)  # the last is of the code -1, missing
+    return hits[column.values]  # type: ignore[no-any-return]
+
+
+def word_hits(name: str, text: str, column: Column) -> Mask:
+    """Which of the distinct texts of a column compare so with a text: (words,) bool."""
     words = column.words
-    hits = np.zeros(len(words) + 1, dtype=bool)  # the last is of the code -1, missing
     if name in ("like", "contains"):
         matches = _like(text) if name == "like" else _contains(text, whole=column.kind == "list")
         each = (json.loads(word) for word in words) if column.kind == "list" else ([word] for word in words)
-        hits[:-1] = [any(map(matches, items)) for items in each]
-        return hits[column.values]  # type: ignore[no-any-return]
+        return np.array([any(map(matches, items)) for items in each], dtype=bool)
     first, last = bisect_left(words, text), bisect_right(words, text)
     spans = {"=": (first, last), "!=": (first, last), "<": (0, first), "<=": (0, last)}
     spans |= {">": (last, len(words)), ">=": (first, len(words))}
+    hits = np.zeros(len(words), dtype=bool)
     hits[slice(*spans[name])] = True
-    found: Mask = hits[column.values]
-    return ~found if name == "!=" else found
+    return ~hits if name == "!=" else hits
 
 
 def _contains(text: str, *, whole: bool) -> Callable[[str], bool]:

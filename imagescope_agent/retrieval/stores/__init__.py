@@ -5,6 +5,7 @@ An entry is an opener, `(place: str) -> StoreBackend`; one from another package 
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,15 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from imagescope_agent.errors import BadInput, shorten, suggest
+from imagescope_agent.errors import BackendUnavailable, BadInput, shorten, suggest
 from imagescope_agent.registry import resolve_opener
-from imagescope_agent.retrieval import manifest
+from imagescope_agent.retrieval import entries, manifest
+from imagescope_agent.retrieval.entries import EntryTable
 from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Manifest
 from imagescope_agent.retrieval.metadata.table import tidy_fields
 from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoreBackend, VectorStore
 
+VARIABLE = "IMAGESCOPE_STORE"  # the user's own store, beside that of the profile
 STORES: dict[str, str] = {
     "faiss": "imagescope_agent.retrieval.stores.faiss_flat:open_backend",
+    "milvus": "imagescope_agent.retrieval.stores.milvus:open_backend",
+    "pgvector": "imagescope_agent.retrieval.stores.pgvector:open_backend",
 }
 
 
@@ -43,11 +48,35 @@ def open_store(spec: str) -> StoreBackend:
     return backend
 
 
+def kept_name(spec: str) -> str:
+    """What the manifest keeps of a store: of one of the table its kind, since a place may hold a password."""
+    kind = spec.partition(":")[0]
+    return kind if kind in STORES else spec
+
+
+def store_to_use(location: Path, named: str) -> str:
+    """The store of an index that is brought up to date: the one it is in, unless its user's profile names another.
+
+    Args:
+        location: the folder of the index, which need not be there.
+        named: the store of the profile; the default one is not counted as named.
+    """
+    own = os.environ.get(VARIABLE, "")
+    if named != DEFAULT_STORE:
+        return named
+    try:
+        made = (location / manifest.MANIFEST).is_file()
+        kept = manifest.read(location).store if made else named
+    except (OSError, BadInput):
+        return named
+    return own if own and kept == kept_name(own) else named
+
+
 def open_backend_of(location: Path, content: Manifest, *, store: str = DEFAULT_STORE) -> StoreBackend:
     """The kind of store that a published index names.
 
-    The index, which may come from somebody else, chooses among the names of `STORES`; code of another package, and a
-    place, are its user's to name.
+    The index, which may come from somebody else, chooses no store but the default one: databases, files that only their
+    own libraries read, and code of another package are its user's to name, in the profile or in IMAGESCOPE_STORE.
 
     Args:
         location: the folder of the index.
@@ -57,12 +86,13 @@ def open_backend_of(location: Path, content: Manifest, *, store: str = DEFAULT_S
     Raises:
         BadInput: it names a store that its user has not named.
     """
-    if content.store not in STORES and content.store != store:
-        raise BadInput(
-            f"the index in {str(location)!r} was made with the store {shorten(content.store, 60)!r}, which is for its "
-            "user to choose; name it in your own --profile"
-        )
-    return open_store(content.store)
+    for own in (store, os.environ.get(VARIABLE, ""), DEFAULT_STORE):
+        if own and kept_name(own) == content.store:
+            return open_store(own)  # with the place that its user has named
+    raise BadInput(
+        f"the index in {str(location)!r} was made with the store {shorten(content.store, 60)!r}, which is for its "
+        f"user to choose; name it in your own --profile, or in {VARIABLE}"
+    )
 
 
 def open_vectors(location: Path, content: Manifest, *, store: str = DEFAULT_STORE) -> VectorStore:
@@ -113,18 +143,21 @@ def tidy(location: Path, store: str = DEFAULT_STORE) -> None:
 
     Args:
         location: the folder of the index.
-        store: the store of the user's own profile; those of the table are tidied too.
+        store: the store of the user's own profile; the default one and that of the environment are tidied too.
 
     Raises:
         OSError: the disk is read-only.
         BadInput: the manifest is damaged.
     """
     current = manifest.read(location) if (location / manifest.MANIFEST).exists() else None
+    listed = current.entries.kept["file"] if current and isinstance(current.entries, EntryTable) else ""
     for path in location.iterdir():
-        if manifest.PARTIAL.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
+        left = entries.OURS.fullmatch(path.name) and path.name != listed
+        if (left or manifest.PARTIAL.fullmatch(path.name)) and stat.S_ISREG(path.lstat().st_mode):
             path.unlink(missing_ok=True)
     tidy_fields(location, current.fields if current is not None else {})
-    for name in {*STORES, store}:
-        ours = current.all_spaces if current is not None and current.store == name else ()
-        with suppress(BadInput):  # what this machine cannot open has left nothing on it
+    kinds = {kept_name(name): name for name in (DEFAULT_STORE, os.environ.get(VARIABLE, ""), store) if name}
+    for kind, name in kinds.items():
+        ours = current.all_spaces if current is not None and current.store == kind else ()
+        with suppress(BadInput, BackendUnavailable):  # what this machine cannot open has left nothing on it
             open_store(name).tidy(location, [space.kept for space in ours])

@@ -1,16 +1,15 @@
-"""Vectors in FAISS files, searched exactly.
+"""Vectors in FAISS files, searched exactly, or approximately where an index says so (see `faiss_joint`).
 
     SPACE.<hash>.faiss   IndexFlatIP, row i = image of entry i of the manifest
+    joint.<hash>.faiss   HNSW or IVF-PQ over the default spaces
 
 A file carries its hash in the name; the manifest keeps {"file", "sha256"} for each space.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
 import stat
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +17,23 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from imagescope_agent.common.atomic_write import TEMPORARY_PATTERN, write_atomic
-from imagescope_agent.common.untrusted import read_file
-from imagescope_agent.retrieval.manifest import SPACE_NAME, damaged
-from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoredSpace
+from imagescope_agent.retrieval.manifest import damaged
+from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoredSpace, VectorStore
+from imagescope_agent.retrieval.stores import faiss_joint
+from imagescope_agent.retrieval.stores.faiss_files import OURS, read_flat, rows_of, write_flat
+from imagescope_agent.retrieval.stores.joint import DEFAULT_INDEX, Records, chosen_index
 from imagescope_agent.retrieval.stores.mixtures import Mixtures
+from imagescope_agent.retrieval.stores.rows import rows_by_id
 from imagescope_agent.retrieval.vectors import Vectors
 
-_FILE = re.compile(rf"{SPACE_NAME.pattern}\.[0-9a-f]{{16}}\.faiss")
-_OURS = re.compile(rf"{_FILE.pattern}(?:{TEMPORARY_PATTERN})?")
 MANY = (
     10_000  # rows from which on one pass over a mixture is faster than one over each space and a little more
 )
 FEW = 4  # a mixture is used where at most one row in so many is wanted
+ROWS_A_THREAD = 10_000  # rows that are worth a thread
 ROUNDING = (
     1e-4  # by how much the product with a mixture may differ from the sum of products, for weights of sum 1
 )
-_FLAT, _HEADER = b"IxFI", 1024  # how FAISS marks an IndexFlatIP, and room for what comes before the rows
 
 
 class FaissFlatStore:
@@ -48,7 +47,7 @@ class FaissFlatStore:
     def __init__(self, ids: Sequence[str], indices: Mapping[str, faiss.IndexFlatIP]) -> None:
         self._ids, self._indices = ids, indices
         self._mixtures = Mixtures(indices)
-        self._rows = {name: row for row, name in enumerate(ids)}
+        self._rows = rows_by_id(ids)
 
     def search(
         self,
@@ -62,12 +61,12 @@ class FaissFlatStore:
         """As `VectorStore.search`, exactly: every allowed vector is compared; rows are in order of id."""
         if allowed is None:
             scores = self._scores(queries, k + len(exclude), [self._rows[name] for name in include])
-            order = np.argsort(-scores, kind="stable")
+            order = _best(scores, k + len(exclude))
         else:
             scores, rows = self._sums(queries, allowed), np.flatnonzero(allowed)
-            order = rows[np.argsort(-scores[rows], kind="stable")]
+            order = rows[_best(scores[rows], k + len(exclude))]
         out = {self._rows[name] for name in exclude}
-        best = [row for row in order[: k + len(out)].tolist() if row not in out][:k]
+        best = [row for row in order.tolist() if row not in out][:k]
         too = {self._rows[name] for name in include} - out - set(best)
         too = too if allowed is None else {row for row in too if allowed[row]}
         best += sorted(too, key=lambda row: (-scores[row], row))
@@ -101,14 +100,24 @@ class FaissFlatStore:
         found: npt.NDArray[np.float64] = np.sum(parts, axis=0)
         return found
 
+    def among(self, rows: npt.NDArray[np.int64]) -> FaissFlatStore:
+        """Some rows, in order, as a store of their own: the same scores for less work."""
+        chosen = {name: faiss.IndexFlatIP(index.d) for name, index in self._indices.items()}
+        for name, index in self._indices.items():
+            chosen[name].add(index.reconstruct_batch(rows))
+        return FaissFlatStore([self._ids[row] for row in rows.tolist()], chosen)
+
+    def read(self, space: str, start: int, end: int) -> Vectors:
+        """As `joint.ReadableStore.read`."""
+        return rows_of(self._indices[space])[start:end]
+
     def vector(self, space: str, name: str) -> Vectors:
         """As `VectorStore.vector`."""
         return np.asarray(self._indices[space].reconstruct(self._rows[name]), dtype=np.float32)
 
     def update(self, space: str, vectors: Mapping[str, Vectors]) -> None:
         """As `UpdatableStore.update`."""
-        index = self._indices[space]
-        rows = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(index.ntotal, index.d)
+        rows = rows_of(self._indices[space])
         for name, vector in vectors.items():
             rows[self._rows[name]] = vector
         self._mixtures.clear()
@@ -121,26 +130,58 @@ class FaissFlatBackend:
         self, location: Path, ids: Sequence[str], space: Space, vectors: Iterable[Vectors]
     ) -> dict[str, Any]:
         """As `StoreBackend.write`; the same vectors give the same file."""
-        index = faiss.IndexFlatIP(space.dimension)
-        for chunk in vectors:
-            index.add(np.ascontiguousarray(chunk, dtype=np.float32))
-        # written by Python, since FAISS does not report a full disk
-        data = faiss.serialize_index(index).tobytes()
-        sha = hashlib.sha256(data).hexdigest()
-        file = f"{space.name}.{sha[:16]}.faiss"
-        write_atomic(location / file, data)
-        return {"file": file, "sha256": sha}
+        return dict(write_flat(location, space.name, len(ids), space.dimension, vectors))
 
-    def open(self, location: Path, ids: Sequence[str], spaces: Sequence[StoredSpace]) -> FaissFlatStore:
+    def write_joint(
+        self,
+        location: Path,
+        ids: Sequence[str],
+        spaces: Sequence[Space],
+        vectors: Sequence[Iterable[Vectors]],
+        *,
+        index: str = DEFAULT_INDEX,
+        records: Records | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+        resume: str = "",
+    ) -> list[dict[str, Any]]:
+        """As `JointBackend.write_joint`; what the records hold lies in files beside the vectors already."""
+        kept = [self.write(location, ids, space, each) for space, each in zip(spaces, vectors, strict=True)]
+        if (kind := chosen_index(index, len(ids), large="hnsw")) != "exact":
+            stored = [StoredSpace(**vars(space), kept=each) for space, each in zip(spaces, kept, strict=True)]
+            built = faiss_joint.build(kind, [read_flat(location, len(ids), each) for each in stored])
+            written = faiss_joint.write_built(location, built)
+            kept[0][faiss_joint.JOINT] = {**written, "spaces": [space.name for space in spaces]}
+            tell(faiss_joint.describe(written))
+        return kept
+
+    def open(self, location: Path, ids: Sequence[str], spaces: Sequence[StoredSpace]) -> VectorStore:
         """As `StoreBackend.open`: checksums, sizes and numbers are checked."""
-        return FaissFlatStore(ids, {space.name: _read(location, len(ids), space) for space in spaces})
+        indices = {space.name: read_flat(location, len(ids), space) for space in spaces}
+        exact = FaissFlatStore(ids, indices)
+        joint = next((each for space in spaces if (each := space.kept.get(faiss_joint.JOINT))), None)
+        if joint is None:
+            return exact
+        if not isinstance(joint, dict):
+            raise damaged(location, "its approximate index is none")
+        sizes = faiss_joint.dimensions(indices, joint.get("spaces"), location)
+        index, effort = faiss_joint.read_built(location, joint, len(ids), sum(sizes.values()))
+        return faiss_joint.ApproximateStore(rows_by_id(ids), exact, index, sizes, effort)
 
     def tidy(self, location: Path, kept: Sequence[Mapping[str, Any]]) -> None:
         """As `StoreBackend.tidy`."""
-        keep = {each.get("file") for each in kept}
+        joint = [each.get(faiss_joint.JOINT) for each in kept]
+        keep = {each.get("file") for each in [*kept, *joint] if isinstance(each, Mapping)}
         for path in location.iterdir():
-            if _OURS.fullmatch(path.name) and path.name not in keep and stat.S_ISREG(path.lstat().st_mode):
+            if OURS.fullmatch(path.name) and path.name not in keep and stat.S_ISREG(path.lstat().st_mode):
                 path.unlink(missing_ok=True)
+
+
+def _best(scores: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:
+    """The rows of the `count` largest scores, largest first, ties in order of rows; all where there are fewer."""
+    rows = np.arange(len(scores))
+    if count < len(scores):
+        rows = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
+    return rows[np.argsort(-scores[rows], kind="stable")][:count]
 
 
 def _products(
@@ -148,51 +189,32 @@ def _products(
 ) -> npt.NDArray[np.float64]:
     """Inner products of a vector with every row, or with the chosen ones, else 0: (n,), in order of rows.
 
-    A range search without bound visits each row by the same code, so that equal rows get equal scores: a
-    matrix product does not promise that.
+    Each row is visited by the same code, so that equal rows get equal scores: a matrix product does not promise that.
     """
     library: Any = faiss  # its annotations leave out what it takes from Python
-    only = {}
-    if chosen is not None:
-        selector = library.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
-        only = {"params": library.SearchParameters(sel=selector)}
-    _, products, rows = index.range_search(vector[None], -float(np.finfo(np.float32).max), **only)
+    if chosen is None:
+        return _all_products(index, vector)
+    selector = library.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
+    least = -float(np.finfo(np.float32).max)  # a range search without bound
+    _, products, rows = index.range_search(vector[None], least, params=library.SearchParameters(sel=selector))
     scores = np.zeros(index.ntotal, dtype=np.float64)
     scores[rows] = products
     return scores
 
 
+def _all_products(index: faiss.IndexFlatIP, vector: Vectors) -> npt.NDArray[np.float64]:
+    """Inner products with every row: (n,). FAISS uses a thread a query: each gets this one with some rows."""
+    threads = max(1, min(faiss.omp_get_max_threads(), index.ntotal // ROWS_A_THREAD))
+    each = -(-index.ntotal // threads)
+    rows = np.arange(threads * each, dtype=np.int64) % max(1, index.ntotal)
+    queries = np.ascontiguousarray(np.broadcast_to(vector, (threads, index.d)), dtype=np.float32)
+    products = np.empty(threads * each, dtype=np.float32)
+    pointers = (faiss.swig_ptr(queries), each, faiss.swig_ptr(products), faiss.swig_ptr(rows))
+    every: Any = index  # its annotations leave this out
+    every.compute_distance_subset(threads, *pointers)
+    return products[: index.ntotal].astype(np.float64)
+
+
 def open_backend(place: str) -> FaissFlatBackend:
     """The backend; its files lie beside the manifest, so it takes no place."""
     return FaissFlatBackend()
-
-
-def _read(location: Path, count: int, space: StoredSpace) -> faiss.IndexFlatIP:
-    """One space's index of `count` rows.
-
-    Raises:
-        FileNotFoundError: it is gone; a newer index may have been published meanwhile.
-        BadInput: it is damaged.
-    """
-    file, sha = space.kept.get("file"), space.kept.get("sha256")
-    if not isinstance(file, str) or not _FILE.fullmatch(file):
-        raise damaged(location, f"it names no file of vectors for {space.name!r}")
-    try:
-        data = read_file(location / file, 4 * space.dimension * count + _HEADER)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise damaged(location, f"{file} is unreadable ({error.strerror})") from error
-    if hashlib.sha256(data).hexdigest() != sha:
-        raise damaged(location, f"{file} does not match its checksum")
-    if not data.startswith(_FLAT):
-        raise damaged(location, f"{file} holds another kind of index")
-    try:
-        index: Any = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
-    except RuntimeError as error:
-        raise damaged(location, f"{file} is not what was written") from error
-    if index.ntotal != count or index.d != space.dimension:
-        raise damaged(location, f"{file} does not fit the manifest")
-    if not np.isfinite(faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d)).all():
-        raise damaged(location, f"{file} holds a number that is none")
-    return index  # type: ignore[no-any-return]

@@ -14,6 +14,7 @@ import faiss
 import numpy as np
 
 from imagescope_agent.retrieval.protocols import SpaceQuery
+from imagescope_agent.retrieval.stores.faiss_files import rows_of
 from imagescope_agent.retrieval.vectors import Vectors
 
 ROWS = 65_536  # that are summed at once
@@ -54,7 +55,7 @@ class Mixtures:
             return self._made[1], first
 
     def _mix(self, queries: Sequence[SpaceQuery]) -> faiss.IndexFlatIP:
-        parts = [(each.weight, _rows(self._indices[each.space])) for each in queries]
+        parts = [(each.weight, rows_of(self._indices[each.space])) for each in queries]
         count, dimension = parts[0][1].shape
         mixed = faiss.IndexFlatIP(dimension)
         for start in range(0, count, ROWS):
@@ -63,9 +64,3 @@ class Mixtures:
             )
             mixed.add(np.ascontiguousarray(chunk, dtype=np.float32))
         return mixed
-
-
-def _rows(index: faiss.IndexFlatIP) -> Vectors:
-    """All vectors of an index, not copied."""
-    rows: Vectors = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(index.ntotal, index.d)
-    return rows

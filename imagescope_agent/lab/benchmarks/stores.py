@@ -1,0 +1,240 @@
+"""`imagescope bench stores`: vector stores side by side over made-up vectors in two spaces, as searches ask them.
+
+The vectors are made of 64 common directions of falling weight and of noise of half their length; a caption shares the
+directions with its image in part, and queries are drawn as captions are. Independent numbers would have no
+neighbourhoods, which no approximate index can find.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imagescope_agent.errors import ImageScopeError
+from imagescope_agent.lab.benchmarks.machine import describe_machine, machine, peak_memory
+from imagescope_agent.lab.benchmarks.stores_bare import BARE, Search
+from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Space, SpaceQuery, StoredSpace, VectorStore
+from imagescope_agent.retrieval.stores import open_store
+from imagescope_agent.retrieval.stores.joint import write_spaces
+from imagescope_agent.retrieval.vectors import Vectors, unit_rows
+
+CHUNK = 16_384  # vectors that are made at once
+DIRECTIONS, NOISE = 64, 0.5
+TAU = 0.15
+SPACES = (IMAGE, CAPTION)
+ROWS = {  # name: (kind of store, index)
+    "faiss exact": ("faiss", "exact"),
+    "faiss hnsw": ("faiss", "hnsw"),
+    "faiss ivfpq": ("faiss", "ivfpq"),
+    "milvus exact": ("milvus", "exact"),
+    "milvus hnsw": ("milvus", "hnsw"),
+    "pgvector exact": ("pgvector", "exact"),
+    "pgvector hnsw": ("pgvector", "hnsw"),
+}
+KEYS = (
+    "build_seconds",
+    "open_seconds",
+    "memory_gb",
+    "disk_gb",
+    "p50_ms",
+    "p95_ms",
+    "recall",
+    "bare_p50_ms",
+    "overhead",
+)
+
+
+@dataclass(frozen=True)
+class _World:
+    """Vectors on disk, queries, and the rows that are best for each, compared one by one."""
+
+    ids: list[str]
+    vectors: dict[str, Vectors]
+    queries: Vectors
+    best: Any
+
+
+def run(  # over forty lines for its arguments
+    *,
+    images: int = 5000,
+    dimension: int = 512,
+    queries: int = 100,
+    k: int = 100,
+    row: Sequence[str] | None = None,
+    pgvector: str | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Build, open and search each store over the same vectors.
+
+    Args:
+        images: how many, each with a vector in two spaces.
+        dimension: of the vectors.
+        queries: asked one after another, the first of them once before it counts.
+        k: results of a search, of which the recall is measured.
+        row: only these of `ROWS`.
+        pgvector: postgresql:// URL of a database for that store; None leaves it out.
+        seed: of vectors and queries.
+
+    Returns:
+        {"bench", "images", "dimension", "k", "rows": name -> seconds, memory, latency, recall and overhead over the
+        bare engine, or {"skipped": why}, "machine"}.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        world = _made_up(Path(folder), images, dimension, queries, k, np.random.default_rng(seed))
+        rows = {}
+        for name in row or ROWS:
+            kind, index = ROWS[name]
+            if kind == "pgvector" and pgvector is None:
+                rows[name] = {"skipped": "give --pgvector postgresql://..., an empty database"}
+                continue
+            place = Path(folder) / name.replace(" ", "-")
+            place.mkdir()
+            spec = {"faiss": "faiss", "milvus": f"milvus:{place / 'vectors.db'}"}.get(
+                kind, f"{kind}:{pgvector}"
+            )
+            try:
+                rows[name] = _measured(world, kind, spec, index, place, k)
+            except ImageScopeError as error:
+                rows[name] = {"skipped": str(error)}
+    about = {"bench": "stores", "images": images, "dimension": dimension, "k": k, "rows": rows}
+    return {**about, "machine": {**machine(), **peak_memory()}}
+
+
+def _made_up(
+    place: Path, images: int, dimension: int, queries: int, k: int, rng: np.random.Generator
+) -> _World:
+    draw = _drawer(dimension, rng)
+    vectors = {
+        name: np.lib.format.open_memmap(place / f"{name}.npy", "w+", np.float32, (images, dimension))
+        for name in SPACES
+    }
+    for start in range(0, images, CHUNK):
+        made = draw(min(CHUNK, images - start))
+        for name, rows in zip(SPACES, made, strict=True):
+            vectors[name][start : start + CHUNK] = rows
+    asked = draw(queries)[1]
+    scores = np.zeros((queries, 0), dtype=np.float32)
+    rows = np.zeros((queries, 0), dtype=np.int64)
+    for start in range(0, images, CHUNK):  # keeps the best so far
+        parts = [vectors[name][start : start + CHUNK] for name in SPACES]
+        new = (1 - TAU) * (asked @ parts[0].T) + TAU * (asked @ parts[1].T)
+        scores = np.hstack([scores, new])
+        rows = np.hstack([rows, np.tile(np.arange(start, start + new.shape[1]), (queries, 1))])
+        kept = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        scores, rows = np.take_along_axis(scores, kept, 1), np.take_along_axis(rows, kept, 1)
+    return _World([f"{number:08}.jpg" for number in range(images)], dict(vectors), asked, rows)
+
+
+def _drawer(dimension: int, rng: np.random.Generator) -> Callable[[int], tuple[Vectors, Vectors]]:
+    """Draws (images, captions), each (n, d), unit length."""
+    count = min(DIRECTIONS, dimension // 2)
+    weights = (1 / np.sqrt(1 + np.arange(count)))[:, None]
+    basis = np.linalg.qr(rng.standard_normal((dimension, dimension)))[0]
+    shown = (weights * basis[:count]).astype(np.float32)
+    told = (0.7 * shown + 0.3 * weights * basis[count : 2 * count]).astype(np.float32)
+    noise = np.float32(NOISE * np.sqrt((weights**2).sum() / dimension))
+
+    def draw(size: int) -> tuple[Vectors, Vectors]:
+        common = rng.standard_normal((size, count), dtype=np.float32)
+        both = [
+            common @ part + noise * rng.standard_normal((size, dimension), dtype=np.float32)
+            for part in (shown, told)
+        ]
+        return unit_rows(both[0]), unit_rows(both[1])
+
+    return draw
+
+
+def _measured(world: _World, kind: str, spec: str, index: str, place: Path, k: int) -> dict[str, Any]:
+    backend = open_store(spec)
+    size = world.queries.shape[1]
+    spaces = [Space(name=name, dimension=size, weights="made up") for name in SPACES]
+    told: list[str] = []
+    start = time.perf_counter()
+    kept = write_spaces(
+        backend, place, world.ids, spaces, [_chunks(world.vectors[each.name]) for each in spaces],
+        index=index, tell=told.append,
+    )  # fmt: skip
+    built = time.perf_counter() - start
+    stored = [StoredSpace(**vars(space), kept=each) for space, each in zip(spaces, kept, strict=True)]
+    before, start = _own_memory(), time.perf_counter()
+    store = backend.open(place, world.ids, stored)
+    opened = time.perf_counter() - start
+    found, seconds = _searched(lambda query: _rows(store, query, k), world.queries)
+    held = _own_memory() - before
+    bare: Search = BARE[kind](backend, store, place, stored, k, TAU)
+    _, alone = _searched(bare, world.queries)
+    backend.tidy(place, kept)  # what lies in `place` goes with the folder, what lies in a database here
+    hits = [
+        len(set(rows) & set(best.tolist())) / len(best) for rows, best in zip(found, world.best, strict=True)
+    ]
+    disk = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+    backend.tidy(place, [])
+    p50, bare_p50 = statistics.median(seconds), statistics.median(alone)
+    return {
+        "build_seconds": round(built, 1),
+        "open_seconds": round(opened, 3),
+        "memory_gb": round(held / 1e9, 3),
+        "disk_gb": round(disk / 1e9, 3),
+        "p50_ms": round(1000 * p50, 2),
+        "p95_ms": round(1000 * float(np.quantile(seconds, 0.95)), 2),
+        "recall": round(float(np.mean(hits)), 4),
+        "bare_p50_ms": round(1000 * bare_p50, 2),
+        "overhead": round(p50 / bare_p50, 2),
+        "told": told,
+    }
+
+
+def _chunks(rows: Vectors) -> Iterator[Vectors]:
+    for start in range(0, len(rows), CHUNK):
+        yield np.asarray(rows[start : start + CHUNK])
+
+
+def _rows(store: VectorStore, query: Vectors, k: int) -> list[int]:
+    weighed = zip(SPACES, (1 - TAU, TAU), strict=True)
+    queries = [SpaceQuery(space=name, vector=query, weight=weight) for name, weight in weighed]
+    return [int(name[:8]) for name, _ in store.search(queries, k)]
+
+
+def _searched(search: Search, queries: Vectors) -> tuple[list[Any], list[float]]:
+    """What each search found and its seconds, after three that do not count."""
+    for query in queries[:3]:
+        search(query)
+    found, seconds = [], []
+    for query in queries:
+        start = time.perf_counter()
+        found.append(search(query))
+        seconds.append(time.perf_counter() - start)
+    return found, seconds
+
+
+def _own_memory() -> int:
+    """Bytes of this process that no file backs; 0 where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return 0
+    return next(
+        (1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")), 0
+    )
+
+
+def describe(made: Mapping[str, Any]) -> str:
+    """The measurement as text."""
+    lines = [
+        f"{made['images']} images, {made['dimension']} numbers a vector, two spaces, the {made['k']} best"
+    ]
+    lines.append(f"{'':15}" + "".join(f"{key:>14}" for key in KEYS))
+    for name, row in made["rows"].items():
+        told = row.get("skipped")
+        lines.append(
+            f"{name:15}" + (f" skipped: {told}" if told else "".join(f"{row[key]:>14}" for key in KEYS))
+        )
+    return "\n".join([*lines, describe_machine(made["machine"])])

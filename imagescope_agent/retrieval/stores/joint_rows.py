@@ -1,0 +1,83 @@
+"""Rows as a database is given them: an image's texts and fields, and the vectors of several spaces side by side."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imagescope_agent.common.untrusted import real_path
+from imagescope_agent.retrieval.metadata.conditions import MISSING
+from imagescope_agent.retrieval.metadata.table import Column
+from imagescope_agent.retrieval.protocols import Space
+from imagescope_agent.retrieval.stores.joint import Records
+from imagescope_agent.retrieval.vectors import Vectors
+
+#: Row number, id, key, caption, the fields as numbers, and the vector (d,).
+Row = tuple[int, str, str, str | None, Sequence[Any], Vectors]
+
+
+class JointRows:
+    """The rows of a collection, once, and a hash of all that they hold.
+
+    Args:
+        ids, vectors, records: as `JointBackend.write_joint` is given them.
+    """
+
+    def __init__(
+        self, ids: Sequence[str], vectors: Sequence[Iterable[Vectors]], records: Records | None
+    ) -> None:
+        self._ids, self._vectors, self._records = ids, vectors, records
+        self._hash = hashlib.sha256()
+
+    def __iter__(self) -> Iterator[Row]:
+        columns = list(self._records.columns.items()) if self._records else []
+        for name, column in columns:
+            self._hash.update(f"{name}\n{column.kind}\n{chr(0).join(column.words)}\n".encode())
+        values = [numbers_of(column) for _, column in columns]
+        keys = self._records.keys if self._records else [""] * len(self._ids)
+        captions = self._records.captions if self._records else [None] * len(self._ids)
+        joint = zip(*(_one_by_one(each) for each in self._vectors), strict=True)
+        for row, (name, key, caption, parts) in enumerate(zip(self._ids, keys, captions, joint, strict=True)):
+            vector = np.concatenate(parts)
+            fields = [each[row] for each in values]
+            self._hash.update(f"{name}\n{key}\n{caption!r}\n{fields!r}\n".encode("utf-8", "surrogatepass"))
+            self._hash.update(vector.tobytes())
+            yield row, name, key, caption, fields, vector
+
+    def batches(self, size: int) -> Iterator[list[Row]]:
+        """The rows, so many at once."""
+        rows = iter(self)
+        while batch := list(islice(rows, size)):
+            yield batch
+
+    def digest(self) -> str:
+        """A hash over the rows that were given out."""
+        return self._hash.hexdigest()
+
+
+def numbers_of(column: Column) -> list[Any]:
+    """A column's values as plain numbers; a missing one is as `conditions.MISSING` says."""
+    values: npt.NDArray[Any] = np.where(column.known, column.values, MISSING[column.kind])
+    return values.tolist()  # type: ignore[no-any-return]
+
+
+def _one_by_one(chunks: Iterable[Vectors]) -> Iterator[Vectors]:
+    for chunk in chunks:
+        yield from np.ascontiguousarray(chunk, dtype=np.float32)
+
+
+def owner_of(location: Path) -> str:
+    """What the tables of an index are named by: a hash of where it lies, so that it removes no other's."""
+    return hashlib.sha256(str(real_path(location)).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+def kept_of(table: str, spaces: Sequence[Space], fields: Sequence[str], index: str) -> list[dict[str, Any]]:
+    """What the manifest keeps of spaces that one table holds side by side."""
+    about = {"table": table, "index": index, **({"fields": list(fields)} if fields else {})}
+    return [{**about, "place": place} for place in range(len(spaces))]

@@ -1,0 +1,283 @@
+"""Vectors in PostgreSQL with the extension `vector` (extra `pgvector`), beside conversations: one database, one backup.
+
+    store = "pgvector:postgresql://USER@HOST/DB"
+
+A table holds the spaces that were written together side by side, and ids, contents, captions and fields beside them.
+Its name carries where the index lies and a hash of what it holds; it has that name when all is written. A search with a
+filter compares all rows that match; one without uses an index "hnsw".
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from imagescope_agent.common.redact import learn, redact
+from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra
+from imagescope_agent.retrieval.manifest import damaged
+from imagescope_agent.retrieval.metadata.conditions import Condition, render
+from imagescope_agent.retrieval.metadata.table import Column
+from imagescope_agent.retrieval.protocols import Space, StoredSpace
+from imagescope_agent.retrieval.stores.joint import DEFAULT_INDEX, Records, chosen_index
+from imagescope_agent.retrieval.stores.joint_rows import JointRows, kept_of, owner_of
+from imagescope_agent.retrieval.stores.rescored import Nearest, RescoredStore, Table, tables_of
+from imagescope_agent.retrieval.vectors import Vectors
+
+NAME = re.compile(r"imagescope_[0-9a-f]{12}_[0-9a-f]{16}")
+_OURS = re.compile(r"imagescope_[0-9a-f]{12}_(?:new_)?[0-9a-f]{8,16}")
+MOST = 100_000  # rows that one search may give
+MOST_INDEXED = 1000  # rows that a search with HNSW may give: the most that hnsw.ef_search can be
+EFFORT, LEAST_EFFORT = 4, 400  # hnsw.ef_search for each row that is wanted, and at least
+BATCH = 4096  # rows of a transaction
+IN_ROW = 8000  # bytes of a vector that a page of PostgreSQL holds beside the rest of its row
+Answer = TypeVar("Answer")
+
+
+class PgvectorBackend:
+    """Writes and opens tables of PostgreSQL.
+
+    Args:
+        place: postgresql:// URL.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._url = place
+        if password := re.match(r"[a-z]+://[^/@]*:([^/@]+)@", self._url):
+            learn(password[1])
+
+    def write(
+        self, location: Path, ids: Sequence[str], space: Space, vectors: Iterable[Vectors]
+    ) -> dict[str, Any]:
+        """As `StoreBackend.write`."""
+        return self.write_joint(location, ids, [space], [vectors])[0]
+
+    def write_joint(
+        self,
+        location: Path,
+        ids: Sequence[str],
+        spaces: Sequence[Space],
+        vectors: Sequence[Iterable[Vectors]],
+        *,
+        index: str = DEFAULT_INDEX,
+        records: Records | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+        resume: str = "",
+    ) -> list[dict[str, Any]]:
+        """As `JointBackend.write_joint`; the index "hnsw" is of numbers of 16 bits, and ranked by those of 32."""
+        kind = chosen_index(index, len(ids), large="hnsw")
+        if kind == "ivfpq":
+            raise BadInput("pgvector builds no index 'ivfpq'; take --index hnsw, exact or auto")
+        fields = records.columns if records else {}
+        owner, size = owner_of(location), sum(space.dimension for space in spaces)
+        making = f"imagescope_{owner}_new_{resume or secrets.token_hex(4)}"
+        rows = JointRows(ids, vectors, records)
+        with self._connection() as base:
+            _create(base, making, size, list(fields.values()))
+            _copy(base, making, rows, list(fields.values()))
+            name = f"imagescope_{owner}_{rows.digest()[:16]}"
+            with base.transaction():
+                base.execute(f"DROP TABLE IF EXISTS {name}")  # the same, with perhaps another index
+                if kind == "hnsw":
+                    base.execute(
+                        f"CREATE INDEX ON {making} USING hnsw ((joint::halfvec({size})) halfvec_ip_ops)"
+                    )
+                base.execute(f"ALTER TABLE {making} RENAME TO {name}")
+        tell(f"pgvector: {len(ids)} rows in {name}, index {kind}")
+        return kept_of(name, spaces, list(fields), kind)
+
+    def open(self, location: Path, ids: Sequence[str], spaces: Sequence[StoredSpace]) -> RescoredStore:
+        """As `StoreBackend.open`: names, dimensions and numbers of rows are compared."""
+        tables = tables_of(spaces, NAME, lambda why: damaged(location, why))
+        indexed = {str(space.kept["table"]) for space in spaces if space.kept.get("index") == "hnsw"}
+        engine = _Postgres(self._connect, self._told, indexed)
+        for table in tables:
+            if (found := engine.shape(table.name)) is None:
+                raise FileNotFoundError(2, "no such table", str(location / table.name))
+            if found != (len(ids), sum(table.spaces.values())):
+                raise damaged(location, f"{table.name} does not fit the manifest")
+        return RescoredStore(ids, engine, tables)
+
+    def tidy(self, location: Path, kept: Sequence[Mapping[str, Any]]) -> None:
+        """As `StoreBackend.tidy`."""
+        keep, ours = {each.get("table") for each in kept}, f"imagescope_{owner_of(location)}_"
+        with self._connection() as base:
+            query = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND starts_with(tablename, %s)"
+            for (name,) in base.execute(query, (ours,)).fetchall():
+                if name not in keep and _OURS.fullmatch(name):
+                    base.execute(f"DROP TABLE IF EXISTS {name}")
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        with self._told(), self._connect() as base:
+            yield base
+
+    def _connect(self) -> Any:
+        if not self._url:
+            raise BadInput(
+                "the store 'pgvector' names no database; write pgvector:postgresql://USER@HOST/DATABASE"
+            )
+        try:
+            import psycopg
+            from pgvector.psycopg import register_vector
+        except ImportError as error:
+            raise MissingExtra(
+                "the store needs an extra: pip install 'imagescope-agent[pgvector]'"
+            ) from error
+        base = psycopg.connect(self._url, autocommit=True, connect_timeout=10)
+        base.execute("SET client_min_messages = warning")
+        base.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        register_vector(base)
+        return base
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell in a line what the database says.
+
+        Raises:
+            BadInput: what was asked does not suit it, as where the extension is not installed.
+            BackendUnavailable: it does not answer.
+        """
+        try:
+            yield
+        except Exception as error:
+            kind = next(
+                (each.__name__ for each in type(error).__mro__ if each.__module__.startswith("psycopg")), ""
+            )
+            told = redact(" ".join(str(error).split()))[:200]
+            if kind in ("OperationalError", "InterfaceError") or getattr(error, "sqlstate", "0")[:2] in (
+                "57",
+                "08",
+            ):
+                raise BackendUnavailable(f"PostgreSQL does not answer: {told}; check that it runs") from error
+            if kind:
+                raise BadInput(
+                    f"PostgreSQL refuses the vectors: {told}; check its rights and extension"
+                ) from error
+            raise
+
+
+def _create(base: Any, name: str, dimension: int, columns: Sequence[Column]) -> None:
+    fields = [
+        f"f{place} {'double precision' if column.kind == 'number' else 'bigint'} NOT NULL"
+        for place, column in enumerate(columns)
+    ]
+    own = ["row integer PRIMARY KEY", "id text NOT NULL", "key text NOT NULL", "caption text", *fields]
+    base.execute(f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(own)}, joint vector({dimension}) NOT NULL)")
+    storage = "PLAIN" if 4 * dimension < IN_ROW else "EXTERNAL"  # packing vectors gains nothing
+    base.execute(f"ALTER TABLE {name} ALTER COLUMN joint SET STORAGE {storage}")
+
+
+def _copy(base: Any, name: str, rows: JointRows, columns: Sequence[Column]) -> None:
+    """Write the rows in batches; those that are there already, of a run that was stopped, stay."""
+    kinds = ["float8" if column.kind == "number" else "int8" for column in columns]
+    done = base.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+    for batch in rows.batches(BATCH):
+        if batch[0][0] < done:
+            continue
+        with base.cursor().copy(f"COPY {name} FROM STDIN WITH (FORMAT BINARY)") as copy:
+            copy.set_types(["int4", "text", "text", "text", *kinds, "vector"])
+            for row, image, key, caption, values, vector in batch:
+                said = None if caption is None else caption.replace("\0", "")
+                copy.write_row((row, image, key, said, *values, vector))
+
+
+class _Postgres:
+    """As `rescored.Engine`: one connection, made again where the server was restarted.
+
+    Args:
+        connect: makes a connection.
+        told: context in which what the database says is told.
+        indexed: tables with an HNSW index.
+    """
+
+    most = MOST
+
+    def __init__(self, connect: Callable[[], Any], told: Callable[[], Any], indexed: set[str]) -> None:
+        self._connect, self._told, self._indexed = connect, told, indexed
+        self._lock = threading.Lock()
+        self._base: Any = None
+
+    def __del__(self) -> None:
+        if (base := getattr(self, "_base", None)) is not None:
+            base.close()
+
+    def shape(self, table: str) -> tuple[int, int] | None:
+        """Rows of a table and numbers of a vector, None where there is no such table."""
+
+        def ask(base: Any) -> tuple[int, int] | None:
+            query = (
+                "SELECT atttypmod FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'joint'"
+            )
+            if (size := base.execute(query, (table,)).fetchone()) is None:
+                return None
+            return int(base.execute(f"SELECT count(*) FROM {table}").fetchone()[0]), int(size[0])
+
+        return self._ask(ask)
+
+    def nearest(self, table: Table, query: Vectors, count: int, where: Condition | None) -> Nearest:
+        names = {field: f"f{place}" for place, field in enumerate(table.fields)}
+        told = "" if where is None else render(where, names, equals="=", several=lambda values: f"({values})")
+        near = where is None and table.name in self._indexed and count <= MOST_INDEXED
+        size = len(query)
+        distance = (
+            f"(joint::halfvec({size})) <#> %s::vector::halfvec({size})" if near else "joint <#> %s::vector"
+        )
+        sql = (
+            f"SELECT row, joint, -(joint <#> %s::vector) FROM {table.name} {f'WHERE {told}' if told else ''} "
+        )
+        sql += f"ORDER BY {distance} LIMIT {count}"
+
+        def ask(base: Any) -> list[Any]:
+            from pgvector import Vector
+
+            asked = Vector(query)
+            with base.transaction():
+                base.execute(f"SET LOCAL enable_indexscan = {'on' if near else 'off'}")
+                base.execute(f"SET LOCAL enable_seqscan = {'off' if near else 'on'}")
+                if near:
+                    effort = min(max(LEAST_EFFORT, EFFORT * count), MOST_INDEXED)
+                    base.execute(f"SET LOCAL hnsw.ef_search = {effort}")
+                found: list[Any] = base.execute(sql, (asked, asked), binary=True).fetchall()
+            return found
+
+        found = self._ask(ask)
+        rows = np.array([each[0] for each in found], dtype=np.int64)
+        vectors = np.array([each[1].to_numpy() for each in found], dtype=np.float32).reshape(len(rows), size)
+        products = np.array([each[2] for each in found], dtype=np.float64)
+        order = np.argsort(-products, kind="stable")  # the index orders by numbers of 16 bits
+        return Nearest(rows[order], products[order], vectors[order])
+
+    def fetch(self, table: Table, rows: Sequence[int]) -> Vectors:
+        def ask(base: Any) -> dict[int, Any]:
+            query = f"SELECT row, joint FROM {table.name} WHERE row = ANY(%s)"
+            return {row: vector.to_numpy() for row, vector in base.execute(query, (list(rows),), binary=True)}
+
+        found = self._ask(ask)
+        return np.array([found[row] for row in rows], dtype=np.float32)
+
+    def _ask(self, ask: Callable[[Any], Answer]) -> Answer:
+        import psycopg
+
+        with self._lock, self._told():
+            for last in (False, True):
+                try:
+                    if self._base is None or self._base.closed:
+                        self._base = self._connect()
+                    return ask(self._base)
+                except (psycopg.OperationalError, psycopg.InterfaceError):
+                    self._base = None  # the server was restarted: connect once more
+                    if last:
+                        raise
+        raise AssertionError
+
+
+def open_backend(place: str) -> PgvectorBackend:
+    """The backend of a database (see the module)."""
+    return PgvectorBackend(place)

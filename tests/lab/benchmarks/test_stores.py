@@ -1,0 +1,24 @@
+"""The benchmark of vector stores measures every row, on the same vectors."""
+
+from __future__ import annotations
+
+from imagescope_agent.lab.benchmarks import stores
+from tests.engines import pgvector_server, require_milvus
+
+
+def test_every_store_is_measured_and_exact_ones_find_all() -> None:
+    require_milvus()
+    with pgvector_server() as server:
+        made = stores.run(images=400, dimension=32, queries=6, k=5, pgvector=server.database())
+    assert list(made["rows"]) == list(stores.ROWS)
+    for name, row in made["rows"].items():
+        assert set(row) == {*stores.KEYS, "told"}, row
+        assert row["recall"] == 1.0 if "exact" in name else row["recall"] >= 0.9
+    text = stores.describe(made)
+    assert all(name in text for name in stores.ROWS)
+
+
+def test_a_store_that_is_not_there_is_left_out() -> None:
+    made = stores.run(images=100, dimension=8, queries=4, k=3, row=["faiss exact", "pgvector exact"])
+    assert "skipped" in made["rows"]["pgvector exact"] and made["rows"]["faiss exact"]["recall"] == 1.0
+    assert "skipped: give --pgvector" in stores.describe(made)
