@@ -21,9 +21,9 @@ from imagescope_agent.commands import (
     print_json,
 )
 from imagescope_agent.commands.describe import describe_ranking
+from imagescope_agent.common.visible_text import said
 from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.records import Reason, Result
-from imagescope_agent.state import said
 
 if TYPE_CHECKING:
     from imagescope_agent.chat import Chats, Session

@@ -1,14 +1,20 @@
-"""Image references for model requests."""
+"""Pictures for model requests: the candidates, and the references that questions need."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
-from imagescope_agent.mllms.role import ImageRef
+from imagescope_agent.mllms.role import ImageRef, Role
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.retrieval.images import ImageProblem
 from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.state import State, references_of
+
+#: By question: the reference that must be seen beside a candidate, or its description.
+Seen = Mapping[str, ImageRef | str]
+NOTHING_SEEN: Seen = MappingProxyType({})
 
 
 async def reference_ref(reference: str, collection: Collection) -> ImageRef:
@@ -30,6 +36,39 @@ async def candidate_refs(
     for name in ids:
         try:
             refs[name] = await asyncio.to_thread(collection.image_ref, name)
+        except ImageProblem as problem:
+            notes.append(note(step, "skipped", str(problem)))
+    return refs, notes
+
+
+async def references_seen(
+    state: State, verifier: Role, collection: Collection, *, step: str
+) -> tuple[Seen, list[NoteDict]]:
+    """What the verifier is shown of the references that predicates name; a note where it can be told words only."""
+    numbers = {each["question"]: each["reference"] for each in state["predicates"] if "reference" in each}
+    references = references_of(state)
+    wanted = sorted({number for number in numbers.values() if number <= len(references)})
+    captions = state.get("reference_captions", [])
+    words = {number: captions[number - 1] for number in wanted if number <= len(captions)}
+    if wanted and verifier.images_per_request == 1:
+        which = ", ".join(map(str, wanted))
+        detail = f"the model takes one picture in a request; reference {which} is described to it"
+        seen, notes = dict[int, ImageRef](), [note(step, "fallback", detail)]
+    else:
+        seen, notes = await numbered_refs(references, wanted, collection, step=step)
+    shown: dict[int, ImageRef | str] = {**words, **seen}
+    return {question: shown[number] for question, number in numbers.items() if number in shown}, notes
+
+
+async def numbered_refs(
+    references: Sequence[str], numbers: Sequence[int], collection: Collection, *, step: str
+) -> tuple[dict[int, ImageRef], list[NoteDict]]:
+    """Some of the references by number, and a note for each that cannot be loaded."""
+    refs: dict[int, ImageRef] = {}
+    notes: list[NoteDict] = []
+    for number in numbers:
+        try:
+            refs[number] = await reference_ref(references[number - 1], collection)
         except ImageProblem as problem:
             notes.append(note(step, "skipped", str(problem)))
     return refs, notes

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from langgraph.runtime import Runtime
 
+from imagescope_agent.nodes.penalize_rejected import picture_vector, search_unlike
+from imagescope_agent.nodes.references import distinct
 from imagescope_agent.nodes.standing_filter import standing_filter
 from imagescope_agent.records import NoteDict, StepUsage, spent
 from imagescope_agent.retrieval.caption_on_demand import CaptionOnDemand, missing_captions
@@ -17,7 +19,7 @@ from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.retrieval.vectors import Vectors
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import State
+from imagescope_agent.state import State, references_of
 
 
 class Retrieve:
@@ -47,7 +49,7 @@ class RetrievePlain:
     """The baseline without a chat model: the query's embedding, averaged with that of the reference.
 
     Text and reference image are joined as the mean of their unit vectors, brought back to unit length: the
-    usual training-free baseline for composed retrieval.
+    usual training-free baseline for composed retrieval. Several references count as their mean.
     """
 
     def __init__(self, embedder: Embedder, collection: Collection) -> None:
@@ -65,22 +67,23 @@ class RetrievePlain:
 
     def _search(self, state: State, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
-        vectors = self._query(state["query"], state.get("reference"))
+        vectors = self._query(state["query"], distinct(references_of(state), self.collection))
         return _ranked(self.collection, self.embedder, vectors, state, settings, start)
 
-    def _query(self, text: str, reference: str | None) -> Vectors:
-        if reference is None:
+    def _query(self, text: str, references: Sequence[str]) -> Vectors:
+        if not references:
             return self.embedder.texts([text])
         if (compose := getattr(self.embedder, "compose", None)) is not None:
-            together: Vectors = compose([self.collection.reference(reference).image], [text])
+            shown = [self.collection.reference(name).image for name in references]
+            together: Vectors = compose(shown, [text] * len(shown))  # the search takes their mean
             return together
-        vectors = self.embedder.texts([text])
-        return _unit(vectors + self._image_vector(reference), otherwise=vectors)
+        vectors, pictures = self.embedder.texts([text]), self._pictures(references)
+        return _unit(vectors + pictures, otherwise=vectors)
 
-    def _image_vector(self, reference: str) -> Vectors:
-        if reference in self.collection:
-            return self.collection.image_vector(reference)
-        return self.embedder.images([self.collection.reference(reference).image])
+    def _pictures(self, references: Sequence[str]) -> Vectors:
+        """One unit vector of all references, (1, d)."""
+        each = [picture_vector(name, self.embedder, self.collection) for name in references]
+        return each[0] if len(each) == 1 else _unit(sum(each, start=0 * each[0]), otherwise=each[0])
 
 
 def descriptions(state: State) -> list[str]:
@@ -134,15 +137,17 @@ def _ranked(
     start: float,
 ) -> dict[str, Any]:
     collection.require_weights(embedder.weights)
-    reference = state.get("reference")
-    exclude = [reference] if reference is not None and not settings.keep_reference else []
-    most = max(settings.top_k, settings.k)
-    found = collection.search(
-        *(vectors, settings.tau, most),
-        exclude=collection.alike(exclude),
-        once=collection.merges_copies,
-        where=standing_filter(state, settings),
-    )
+    exclude = [] if settings.keep_reference else references_of(state)
+
+    def search(most: int, unlike: list[str]) -> list[tuple[str, float]]:
+        return collection.search(
+            *(vectors, settings.tau, most),
+            exclude=collection.alike([*exclude, *unlike]),
+            once=collection.merges_copies,
+            where=standing_filter(state, settings),
+        )
+
+    found = search_unlike(search, max(settings.top_k, settings.k), state, settings, embedder, collection)
     return {
         "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],
         "ranking_retrieve": [name for name, _ in found],

@@ -9,6 +9,7 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 
+from imagescope_agent.common.visible_text import said
 from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.nodes.begin import check_query, find_reference
 from imagescope_agent.records import ResultDict
@@ -22,7 +23,6 @@ from imagescope_agent.state import (
     new_conversation,
     new_turn,
     overwrite,
-    said,
 )
 
 _NUMBERED = r"(?:(?:number|no\.?|image|picture)\s*)?#?(\d{1,9})"
