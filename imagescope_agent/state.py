@@ -108,6 +108,7 @@ class Turn(TypedDict):
 
     message: str
     reference: str | None
+    references: NotRequired[list[str]]  # where there are several
     request: str
     results: list[ResultDict]
     question: ClarifyingQuestion | None
@@ -202,6 +203,7 @@ class State(TypedDict, total=False):
     remarks: list[str]  # what is said about the message
     anchor: str | None  # the standing reference
     anchors: list[str]  # the standing references, where there are several
+    excluded: list[str]  # all pictures that messages said it is unlike
     request: str
     offset: int  # how many of the ranking were shown before the results, by requests to see more
     facts: list[Fact]
@@ -235,7 +237,7 @@ RANKED = ("candidates", "ranking_retrieve", "ranking_verify", "ranking", "result
 #: Keys of a conversation that the first node of a turn leaves as they are.
 KEPT = ("schema", "intent", "facts", "pool", "wordings", "asked", "question", "turns", "turn", "calls")
 #: Keys of a conversation that a new topic resets.
-OF_TOPIC = ("liked", "rejected", "pool", "wordings", "asked", "question")
+OF_TOPIC = ("liked", "rejected", "excluded", "pool", "wordings", "asked", "question")
 
 
 def new_turn() -> dict[str, Any]:
@@ -269,7 +271,7 @@ def new_conversation() -> dict[str, Any]:
         "feedback": None,
         "anchor": None,
         "anchors": [],
-        "unlike": [],
+        "excluded": [],
         "request": "",
         "reference_caption": "",
         "intent": plain_intent(""),

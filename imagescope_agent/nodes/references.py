@@ -52,6 +52,20 @@ def find_pictures(given: Mapping[str, Any], collection: Collection) -> tuple[dic
     return found, notes
 
 
+def brought(
+    reference: str | None, references: object, unlike: object, collection: Collection
+) -> tuple[dict[str, Any], list[NoteDict]]:
+    """As `find_pictures`, of a message whose `reference` is resolved already.
+
+    Raises:
+        BadInput: see `find_pictures`.
+    """
+    if not references and not unlike:
+        return {"reference": reference, "references": [], "unlike": []}, []
+    first = {} if references else {"reference": reference}
+    return find_pictures({**first, "references": references, "unlike": unlike}, collection)
+
+
 def named_references(given: Mapping[str, Any]) -> list[Any]:
     """The references of an input, unresolved.
 
