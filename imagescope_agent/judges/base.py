@@ -33,7 +33,8 @@ class Task:
         understood: its atomic instructions, one "Type: words" a line, or a description of what is wanted; empty where
             nobody read it.
         reference: the reference image, None for a text query.
-        further: the other references where there are several, and `numbers` what the query calls each of them.
+        further: the other references where there are several.
+        numbers: what a query with several references calls those that are shown, the first one too.
         model: who is asked.
         prompt_set: whose wording is used, None for the model's own.
         seed: of any random choice the strategy makes.
@@ -59,8 +60,8 @@ class Task:
         prompt = self.prompt(step)
         filled = {"instruction": self.query, "understood": self.understood or self.query, **values}
         text = prompt.fill(**filled)
-        if self.further:
-            text = f"{self.prompt('several').fill(count=str(1 + len(self.further)))}\n\n{text}"
+        if self.numbers:
+            text = f"{self.prompt('several').fill(count=str(len(self.numbers)))}\n\n{text}"
         return text, said_after(prompt.fill_each(**filled))
 
     @property
@@ -70,7 +71,7 @@ class Task:
 
     def labels(self, candidates: Sequence[str]) -> tuple[str, ...]:
         """The labels before each image of a request, given those of the candidates; none where nothing has one."""
-        if not self.further:
+        if not self.numbers:
             return ("Reference:", *(f"{label}:" for label in candidates)) if any(candidates) else ()
         named = (f"Candidate {label}:" if label else "Candidate:" for label in candidates)
         return (*(f"Reference {number}:" for number in self.numbers), *named)

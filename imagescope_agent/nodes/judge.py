@@ -104,11 +104,11 @@ class JudgeTop:
             return alone, [note(self.step, "fallback", detail)]
         numbers, notes = shown_numbers(state, self.model.images_per_request, count)
         refs, gone = await numbered_refs(references, numbers, self.collection, step=self.step)
-        first, *further = refs.values() or [None]
-        return replace(task, reference=first, further=tuple(filter(None, further)), numbers=tuple(refs)), [
-            *notes,
-            *gone,
-        ]
+        once = {ref.key: number for number, ref in reversed(refs.items())}  # of equal files the first
+        kept = sorted(once.values())
+        first, *further = [*map(refs.get, kept)] or [None]
+        several = replace(task, reference=first, further=tuple(filter(None, further)), numbers=tuple(kept))
+        return several, [*notes, *gone]
 
 
 class JudgeBest(JudgeTop):
