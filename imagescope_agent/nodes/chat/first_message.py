@@ -61,7 +61,8 @@ class UnderstandFirst(Understand):
         given = [StepAnswer(type=step["type"], text=step["text"]) for step in steps]  # type: ignore[arg-type]
         once = [step for place, step in enumerate(given) if step not in given[:place]]
         held = await with_passed_over(once, query, [], self.embedder, words_of(self.images))
-        return [{"type": step.type, "text": step.text} for step in held]
+        known = {(step["type"], step["text"]): step for step in steps}  # with the numbers of their references
+        return [known.get((step.type, step.text), {"type": step.type, "text": step.text}) for step in held]
 
 
 async def picture_alone(state: State) -> dict[str, Any]:

@@ -89,11 +89,6 @@ class ParseMessage:
         parsed = message.parsed
         if message.reference and parsed.words:
             standing.update(begun_anew())
-        anchor, anchors = standing["anchor"], standing["anchors"]
-        if message.reference:
-            anchor, anchors = message.reference, message.references
-        changed = (anchor, anchors) != (standing["anchor"], standing["anchors"])
-        excluded = list(dict.fromkeys([*standing["excluded"], *message.unlike]))
         liked = [name for name in standing["liked"] if name not in parsed.rejected]
         rejected = [name for name in standing["rejected"] if name not in parsed.liked]
         told = bool(parsed.liked or parsed.rejected or parsed.where is not None or message.unlike)
@@ -107,19 +102,27 @@ class ParseMessage:
             "feedback": None,
             "message": message.query,
             "query": parsed.words or standing["request"],
-            "reference": anchor,
-            "references": anchors,
-            "anchors": anchors,
-            "unlike": excluded,
-            "excluded": excluded,
+            **standing_pictures(standing, message),
             "where": standing["where"] if parsed.where is None else parsed.where,
             "request": standing["request"] or parsed.words,
-            "anchor": anchor,
-            "reference_caption": "" if changed else standing["reference_caption"],
             "offset": 0 if searched_anew else standing["offset"],
             "liked": list(dict.fromkeys([*liked, *parsed.liked])),
             "rejected": list(dict.fromkeys([*rejected, *parsed.rejected])),
         }
+
+
+def standing_pictures(standing: State, message: CheckedMessage) -> dict[str, Any]:
+    """The references and exclusions after a message: new references replace the old ones, exclusions add up."""
+    anchor, anchors = standing["anchor"], standing["anchors"]
+    if message.reference:
+        anchor, anchors = message.reference, message.references
+    changed = (anchor, anchors) != (standing["anchor"], standing["anchors"])
+    excluded = list(dict.fromkeys([*standing["excluded"], *message.unlike]))
+    return {
+        **{"reference": anchor, "anchor": anchor, "references": anchors, "anchors": anchors},
+        "reference_caption": "" if changed else standing["reference_caption"],
+        **{"unlike": excluded, "excluded": excluded},
+    }
 
 
 def _check_input(state: State, standing: State, collection: Collection) -> CheckedMessage:
