@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from imagescope_agent.mllms.role import ImageRef, Role
 from imagescope_agent.records import NoteDict, note
@@ -12,9 +12,13 @@ from imagescope_agent.retrieval.images import ImageProblem
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.state import State, references_of
 
-#: By question: the reference that must be seen beside a candidate, or its description.
-Seen = Mapping[str, ImageRef | str]
-NOTHING_SEEN: Seen = MappingProxyType({})
+
+@dataclass
+class ReferencesSeen:
+    """The references that must be seen beside a candidate, by question, and their descriptions."""
+
+    pictures: dict[str, ImageRef] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
 
 
 async def reference_ref(reference: str, collection: Collection) -> ImageRef:
@@ -43,21 +47,30 @@ async def candidate_refs(
 
 async def references_seen(
     state: State, verifier: Role, collection: Collection, *, step: str
-) -> tuple[Seen, list[NoteDict]]:
+) -> tuple[ReferencesSeen, list[NoteDict]]:
     """What the verifier is shown of the references that predicates name; a note where it can be told words only."""
     numbers = {each["question"]: each["reference"] for each in state["predicates"] if "reference" in each}
-    references = references_of(state)
+    references, captions = references_of(state), state.get("reference_captions", [])
     wanted = sorted({number for number in numbers.values() if number <= len(references)})
-    captions = state.get("reference_captions", [])
-    words = {number: captions[number - 1] for number in wanted if number <= len(captions)}
+    refs: dict[int, ImageRef] = {}
     if wanted and verifier.images_per_request == 1:
-        which = ", ".join(map(str, wanted))
-        detail = f"the model takes one picture in a request; reference {which} is described to it"
-        seen, notes = dict[int, ImageRef](), [note(step, "fallback", detail)]
+        notes = [described_only(step, "the model takes one picture in a request")]
     else:
-        seen, notes = await numbered_refs(references, wanted, collection, step=step)
-    shown: dict[int, ImageRef | str] = {**words, **seen}
-    return {question: shown[number] for question, number in numbers.items() if number in shown}, notes
+        refs, notes = await numbered_refs(references, wanted, collection, step=step)
+    seen = ReferencesSeen(
+        pictures={question: refs[number] for question, number in numbers.items() if number in refs},
+        words={
+            question: captions[number - 1]
+            for question, number in numbers.items()
+            if number in wanted and number <= len(captions)
+        },
+    )
+    return seen, notes
+
+
+def described_only(step: str, why: str) -> NoteDict:
+    """The note on references that the verifier is not shown."""
+    return note(step, "fallback", f"{why}; references are described to it in words")
 
 
 async def numbered_refs(

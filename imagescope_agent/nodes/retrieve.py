@@ -23,7 +23,10 @@ from imagescope_agent.state import State, references_of
 
 
 class Retrieve:
-    """Retrieves by the mean over the descriptions d of (1-tau)*cos(d, image) + tau*cos(d, caption)."""
+    """Retrieves by the mean over the descriptions d of (1-tau)*cos(d, image) + tau*cos(d, caption).
+
+    Where nobody said which of several references an instruction is about, the pictures count as much as the words.
+    """
 
     def __init__(
         self, embedder: Embedder, collection: Collection, captions: CaptionOnDemand | None = None
@@ -42,7 +45,13 @@ class Retrieve:
 
     def _search(self, texts: list[str], state: State, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
-        return _ranked(self.collection, self.embedder, self.embedder.texts(texts), state, settings, start)
+        vectors = self.embedder.texts(texts)
+        if unassigned(state):
+            references = distinct(references_of(state), self.collection)
+            shown = plain_query(state["query"], references, self.embedder, self.collection)
+            told = _unit(vectors.mean(axis=0, keepdims=True), otherwise=vectors[:1])
+            vectors = np.concatenate([told, _unit(shown.mean(axis=0, keepdims=True), otherwise=shown[:1])])
+        return _ranked(self.collection, self.embedder, vectors, state, settings, start)
 
 
 class RetrievePlain:
@@ -71,19 +80,24 @@ class RetrievePlain:
         return _ranked(self.collection, self.embedder, vectors, state, settings, start)
 
     def _query(self, text: str, references: Sequence[str]) -> Vectors:
-        if not references:
-            return self.embedder.texts([text])
-        if (compose := getattr(self.embedder, "compose", None)) is not None:
-            shown = [self.collection.reference(name).image for name in references]
-            together: Vectors = compose(shown, [text] * len(shown))  # the search takes their mean
-            return together
-        vectors, pictures = self.embedder.texts([text]), self._pictures(references)
-        return _unit(vectors + pictures, otherwise=vectors)
+        return plain_query(text, references, self.embedder, self.collection)
 
-    def _pictures(self, references: Sequence[str]) -> Vectors:
-        """One unit vector of all references, (1, d)."""
-        each = [picture_vector(name, self.embedder, self.collection) for name in references]
-        return each[0] if len(each) == 1 else _unit(sum(each, start=0 * each[0]), otherwise=each[0])
+
+def plain_query(text: str, references: Sequence[str], embedder: Embedder, collection: Collection) -> Vectors:
+    """The vector of a text and its references, (1, d): composed where the embedder can, else the mean of both.
+
+    Several references count as their mean; an embedder that composes gives a row for each.
+    """
+    if not references:
+        return embedder.texts([text])
+    if (compose := getattr(embedder, "compose", None)) is not None:
+        shown = [collection.reference(name).image for name in references]
+        together: Vectors = compose(shown, [text] * len(shown))  # the search takes their mean
+        return together
+    each = [picture_vector(name, embedder, collection) for name in references]
+    pictures = each[0] if len(each) == 1 else _unit(sum(each, start=0 * each[0]), otherwise=each[0])
+    vectors = embedder.texts([text])
+    return _unit(vectors + pictures, otherwise=vectors)
 
 
 def descriptions(state: State) -> list[str]:
@@ -94,6 +108,11 @@ def descriptions(state: State) -> list[str]:
     intent = state["intent"]
     own = [state["query"]] if state.get("reference") is None else []
     return [intent["core"], intent["enhanced"], intent["full"], *own]
+
+
+def unassigned(state: State) -> bool:
+    """Whether there are several references, and no instruction is known to be about one of them."""
+    return len(references_of(state)) > 1 and not any("reference" in step for step in state["intent"]["steps"])
 
 
 async def with_captions(

@@ -10,7 +10,12 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.errors import RequestFailed, RequestRefused
 from imagescope_agent.mllms.role import ImageRef, Request, Role
-from imagescope_agent.nodes.image_refs import NOTHING_SEEN, Seen, candidate_refs, references_seen
+from imagescope_agent.nodes.image_refs import (
+    ReferencesSeen,
+    candidate_refs,
+    described_only,
+    references_seen,
+)
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import NoteDict, StepUsage, at_step, note, spent
@@ -97,12 +102,12 @@ class Verify:
         return settings.top_k
 
     async def _ask(
-        self, wanted: dict[str, list[str]], verifier: Role, seen: Seen = NOTHING_SEEN
+        self, wanted: dict[str, list[str]], verifier: Role, seen: ReferencesSeen | None = None
     ) -> VerifyOutput:
         """Verify some images; copies of one image are verified once."""
         representatives = self._representatives(wanted)
         found = await self._ask_each(
-            {name: wanted[name] for name in representatives.values()}, verifier, seen
+            {name: wanted[name] for name in representatives.values()}, verifier, seen or ReferencesSeen()
         )
         known = {
             name: found.verdicts[first] for name, first in representatives.items() if first in found.verdicts
@@ -127,7 +132,9 @@ class Verify:
             for name, questions in wanted.items()
         }
 
-    async def _ask_each(self, wanted: dict[str, list[str]], verifier: Role, seen: Seen) -> VerifyOutput:
+    async def _ask_each(
+        self, wanted: dict[str, list[str]], verifier: Role, seen: ReferencesSeen
+    ) -> VerifyOutput:
         refs, notes = await candidate_refs(
             (name for name, questions in wanted.items() if questions), self.collection, step=self.step
         )
@@ -135,8 +142,15 @@ class Verify:
         if not pairs:
             return VerifyOutput(notes=notes)
         # Questions about one image stand together, so that a model can read the image once for all.
-        requests = [self._request(question, refs[name], seen.get(question)) for name, question in pairs]
+        requests = [self._request(question, refs[name], seen) for name, question in pairs]
         choice = await verifier.choose_some(requests, CHOICES, [len(wanted[name]) for name in refs])
+        beside = {place for place, request in enumerate(requests) if len(request.images) > 1}
+        if beside and beside <= choice.refused.keys() - choice.failed:
+            seen.pictures.clear()  # for all further questions of this step
+            again = await self._ask_each(wanted, verifier, seen)
+            told = described_only(self.step, f"the model takes no reference: {choice.refused[min(beside)]}")
+            usage = [spent(self.step, self.role, choice.usage), *again.usage]
+            return replace(again, notes=[told, *again.notes], usage=usage)
         verdicts: Verdicts = {}
         refused: dict[str, str] = {}
         for place, ((name, question), row) in enumerate(zip(pairs, choice.probabilities, strict=False)):
@@ -153,13 +167,13 @@ class Verify:
             failed=frozenset(pairs[place][0] for place in choice.failed),
         )
 
-    def _request(self, question: str, candidate: ImageRef, reference: ImageRef | str | None) -> Request:
+    def _request(self, question: str, candidate: ImageRef, seen: ReferencesSeen) -> Request:
         """The question about a candidate, beside the reference that it names, or its description."""
-        if isinstance(reference, ImageRef):
+        if (reference := seen.pictures.get(question)) is not None:
             text = self.beside.fill(question=question)
             return Request(text=text, images=(reference, candidate), labels=LABELS)
-        words = f"{question} The reference shows: {reference}" if reference else question
-        return Request(text=self.prompt.fill(question=words), images=(candidate,))
+        told = f" The reference shows: {seen.words[question]}" if question in seen.words else ""
+        return Request(text=self.prompt.fill(question=question + told), images=(candidate,))
 
     def _refusals(self, refused: Mapping[str, str], verdicts: Verdicts) -> list[NoteDict]:
         """A note for each candidate whose questions were refused."""
@@ -179,7 +193,7 @@ class Verify:
         known: Verdicts,
         left: int | None,
         verifier: Role,
-        seen: Seen = NOTHING_SEEN,
+        seen: ReferencesSeen | None = None,
     ) -> tuple[VerifyOutput, list[NoteDict]]:
         """Ask one question, in at most `left` calls, about the images for which the answer is unknown.
 

@@ -242,6 +242,7 @@ class Recorder(BaseCallbackHandler):
             if brought := several or ([first] if isinstance(first, str) else []):
                 about["keys"] = {name: self._key_of(name) for name in brought}
             about |= {"reference": brought[0], "references": brought} if several else {}
+            about |= {"unlike": list(given["unlike"])} if given.get("unlike") else {}
             about["judge"] = metadata.get("judge")  # the graph's own, where it names one
             query = str(given.get("query") or given.get("message") or "")
             trace = self.store.start(thread, graph=name, query=cut(query), about=about)

@@ -5,66 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from imagescope_agent.errors import BadInput
+from imagescope_agent.errors import BadInput, RequestRefused
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.mllms.scripted import Scripted, ScriptedScorer
+from imagescope_agent.mllms.scripted import ScriptedScorer
 from imagescope_agent.nodes.references import MOST
 from imagescope_agent.prompting import load_prompt
-from imagescope_agent.registry import graphs, load_graph
+from imagescope_agent.registry import load_graph
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import State, references_of
 from tests.graphs.imagescope_runs import ALL, COLOURS, kinds
-
-NAMES = sorted(set(graphs()) - {"mra", "triplets"})  # mra needs an embedder that composes
-ASKING = ("adaptive", "imagescope")
-
-
-def think(*, images: list[int], seen: int = 0) -> Any:
-    """A reasoner of several references: an instruction about each of `images`, one predicate beside `seen`."""
-
-    def reply(asked: Any) -> str:
-        if not (asked.options and "response_format" in asked.options):
-            return "a purple square"
-        said = {"core": "a purple square", "enhanced": "a purple square", "full": "a purple square"}
-        if asked.options["response_format"].endswith("IntentAnswer"):
-            steps = [{"type": "Retention", "text": f"purple like {n}", "image": n} for n in images]
-            return json.dumps({"steps": steps or [{"type": "Addition", "text": "a purple square"}], **said})
-        question = "Is it purple as the square of the reference?" if seen else "Is it purple?"
-        return json.dumps({"predicates": [{"question": question, "expected": "Yes", "reference": seen}]})
-
-    return reply
-
-
-def services(world: Any, images: list[int], *, seen: int = 0, limit: int | None = None) -> Any:
-    """Services whose verifier knows the colour of a candidate, and which take `limit` pictures in a request."""
-
-    def scorer(asked: Any) -> list[float]:
-        return [0.9, 0.1] if world.colour(asked) == "purple" else [0.1, 0.9]
-
-    return world.services(
-        reasoner=Role("reasoner", Scripted(think(images=images, seen=seen))),
-        verifier=Role("verifier", limited(ScriptedScorer(scorer), limit)),
-        judge=Role("judge", limited(ScriptedScorer(scorer, "No: not quite"), limit)),
-    )
-
-
-def limited(model: ScriptedScorer, limit: int | None) -> ScriptedScorer:
-    """The model, which says that it takes `limit` pictures in a request."""
-    object.__setattr__(model, "images_per_request", limit)
-    return model
-
-
-def search(
-    served: Any, graph: str = "imagescope", query: str = "the first as the second", **given: Any
-) -> Any:
-    chosen = {name: given.pop(name) for name in list(given) if name in ("penalty", "k", "alpha", "top_k")}
-    asked = {"query": query, **given}
-    return asyncio.run(load_graph(graph)(served).ainvoke(asked, context=Settings(**chosen)))
+from tests.graphs.picture_runs import ASKING, NAMES, search, services
 
 
 def reference_names(count: int) -> list[str]:
@@ -177,14 +133,6 @@ def test_two_files_of_one_content_are_shown_once(world: Any, tmp_path: Path) -> 
     assert served.judge.model.asked[0].labels == ("Reference 1:", "Candidate:")
 
 
-def test_a_reference_that_is_also_unlike_stays_a_reference(world: Any) -> None:
-    brought = ["red.png", "blue.png"]
-    plain = search(services(world, [1, 2]), references=brought)
-    both = search(services(world, [1, 2]), references=brought, unlike=["blue.png"], penalty=1.0)
-    assert both["ranking"] == plain["ranking"] and both["unlike"] == []
-    assert kinds(both)[0] == ("begin", "contradiction")
-
-
 def test_a_reference_that_the_text_never_names_is_noted(world: Any) -> None:
     served = services(world, [2])
     state = search(served, references=["red.png", "blue.png", "white.png"])
@@ -209,6 +157,23 @@ def test_a_model_of_one_picture_is_told_the_reference_in_words(world: Any, name:
     assert state["ranking"][0] == "purple.png"
 
 
+@pytest.mark.parametrize("name", ASKING)
+def test_a_model_that_refuses_two_pictures_is_told_the_reference_in_words(world: Any, name: str) -> None:
+    served = services(world, [1, 2], seen=2)
+
+    def scorer(asked: Any) -> list[float]:
+        if len(asked.images) > 1:
+            raise RequestRefused("one picture only")
+        return [0.9, 0.1] if world.colour(asked) == "purple" else [0.1, 0.9]
+
+    served = replace(served, verifier=Role("verifier", ScriptedScorer(scorer)))
+    state = search(served, name, references=["red.png", "blue.png"])
+    assert state["ranking"][0] == "purple.png" and state["matches"]["purple.png"] == 1
+    told = [note["detail"] for note in state["notes"] if note["kind"] == "fallback"]
+    assert any("one picture only; references are described to it in words" in each for each in told)
+    assert not state["unverified"]
+
+
 def test_a_judge_of_few_pictures_gets_the_references_that_are_named(world: Any) -> None:
     served = services(world, [4], seen=4, limit=3)
     state = search(served, references=reference_names(5), alpha=2)
@@ -217,40 +182,6 @@ def test_a_judge_of_few_pictures_gets_the_references_that_are_named(world: Any) 
     assert asked[0].labels == ("Reference 4:", "Candidate:")
     left = [note["detail"] for note in state["notes"] if note["step"] == "judge"]
     assert "the model takes 3 pictures in a request; reference 1, 2, 3, 5 is not shown to it" in left
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_what_looks_like_an_unlike_picture_falls_in_every_graph(world: Any, name: str) -> None:
-    penalty = 0.5
-    plain = search(services(world, []), name, query="a red square", k=8)
-    state = search(
-        services(world, []), name, query="a red square", unlike=["orange.png"], penalty=penalty, k=8
-    )
-    assert "orange.png" not in state["ranking"] and sorted([*state["ranking"], "orange.png"]) == ALL
-    vectors = {each: world.collection.image_vector(each).ravel() for each in ALL}
-    before = {each["id"]: each["retrieve"] for each in plain["candidates"]}
-    for each in state["candidates"]:
-        shared = max(0.0, float(vectors[each["id"]] @ vectors["orange.png"]))
-        assert each["retrieve"] == pytest.approx(before[each["id"]] - penalty * shared, abs=1e-5)
-
-
-def test_a_file_may_be_unlike_and_what_lies_deeper_takes_the_place(world: Any, tmp_path: Path) -> None:
-    from PIL import Image
-
-    like_red = tmp_path / "like-red.png"
-    Image.new("RGB", (32, 32), (221, 31, 31)).save(like_red)
-    found = search(services(world, []), "retrieve", query="a red or orange square", k=2, top_k=0)
-    assert found["ranking"][0] in ("red.png", "orange.png")
-    state = search(
-        services(world, []),
-        "retrieve",
-        query="a red or orange square",
-        unlike=[str(like_red)],
-        penalty=1.0,
-        k=2,
-        top_k=0,
-    )
-    assert "red.png" not in state["ranking"] and len(state["ranking"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,8 @@ def standing_pictures(standing: State, message: CheckedMessage) -> dict[str, Any
     return {
         **{"reference": anchor, "anchor": anchor, "references": anchors, "anchors": anchors},
         "reference_caption": "" if changed else standing["reference_caption"],
-        **{"unlike": excluded, "excluded": excluded},
+        "excluded": excluded,
+        "unlike": [name for name in excluded if name not in (anchor, *anchors)],
     }
 
 
