@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from imagescope_agent import cli
 from imagescope_agent.chat import Chats
 from imagescope_agent.chat.web import html
 from imagescope_agent.errors import BadInput
@@ -129,3 +131,28 @@ def test_pictures_that_cannot_be_used_change_nothing(services: Any) -> None:
         assert await session.turns() == []
 
     play(services, story)
+
+
+def test_the_terminal_takes_further_pictures_and_what_is_not_wanted(
+    services: Any, world: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("imagescope_agent.services.open_services", lambda *args: services)
+    said = [
+        "/image red.png",
+        "/also blue.png",
+        "/unlike white.png",
+        "the first as the second, purple",
+        "/also",
+    ]
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in said)))
+    code = cli.main(["chat", str(world.folder), "--json"])
+    out, err = capsys.readouterr()
+    *told, turn = map(json.loads, out.splitlines())
+    assert [{name: each[name] for name in each if name != "thread"} for each in told] == [
+        {"image": "red.png"},
+        {"images": ["red.png", "blue.png"]},
+        {"unlike": ["white.png"]},
+    ]
+    assert turn["references"] == ["red.png", "blue.png"]
+    assert not {"red.png", "blue.png", "white.png"} & {hit["id"] for hit in turn["results"]}
+    assert code == BadInput.exit_code and "/also needs a picture" in err
