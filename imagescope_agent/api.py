@@ -14,6 +14,7 @@ from langchain_core.tools import BaseTool
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.graph.state import CompiledStateGraph
 
+from imagescope_agent.common.given_pictures import Pictures, one_or_several
 from imagescope_agent.common.untrusted import beside, local_path
 from imagescope_agent.errors import BadInput
 from imagescope_agent.indexing import index_folder
@@ -106,11 +107,12 @@ class ImageScope:
     def search(
         self, text: str, image: Path | str | None = None, k: int | None = None, **settings: Any
     ) -> SearchResult:
-        """Rank the collection's images for a text, or for a reference image and what to change in it.
+        """Rank the collection's images for a text, or for reference images and what to make of them.
 
         Args:
             text: what to look for, at most 8,000 characters.
             image: reference: an id of the collection, or a file.
+            images, unlike: as in `asearch`.
             k: how many results; 10 unless the settings say otherwise.
             settings: fields of `Settings`, for this search only; and `rejected`, ids that were shown before and are
                 not it, for a graph that takes them (cotrr).
@@ -128,16 +130,33 @@ class ImageScope:
         k: int | None = None,
         *,
         run: str | None = None,
+        images: Pictures = (),
+        unlike: Pictures = (),
         rejected: Sequence[str] = (),
         progress: Progress | None = None,
         **settings: Any,
     ) -> SearchResult:
         """As `search`, inside an event loop; `run` is the id to keep it under, a new one when None.
 
-        `progress` is called with the name of each step and what it changed in the state, when it is done.
+        Args:
+            text: as in `search`.
+            image: as in `search`.
+            k: as in `search`.
+            images: several references in the place of one, which the text names by their numbers from 1 ("the sofa
+                of image 1 in the colour of image 2") or by role.
+            unlike: ids and files of what is not wanted; what looks like them falls back (`Settings.penalty`).
+            run: the id to keep the run under.
+            rejected: as in `search`.
+            progress: called with the name of each step and what it changed in the state, when it is done.
+            settings: as in `search`.
         """
         chosen = self._settings(settings if k is None else {**settings, "k": k})
-        query: dict[str, Any] = {"query": text, "reference": None if image is None else str(image)}
+        first, several = one_or_several(image, images)
+        query: dict[str, Any] = {"query": text, "reference": first}
+        if several:
+            query["references"] = several
+        if unlike:
+            query["unlike"] = [str(each) for each in ([unlike] if isinstance(unlike, str | Path) else unlike)]
         if rejected:
             query["rejected"] = self._rejected(rejected)
         return await self._run(query, run or uuid.uuid4().hex, chosen, progress)

@@ -21,7 +21,11 @@ STEPS: dict[str, frozenset[str]] = {
     "caption": frozenset(),
     "understand": frozenset({"instruction", "reference"}),
     "predicates": frozenset({"steps"}),
+    "compose": frozenset({"instruction", "references", "together"}),
+    "beside": frozenset({"steps"}),
+    "several": frozenset({"count"}),
     "verify": frozenset({"question"}),
+    "verify_beside": frozenset({"question"}),
     "evaluate": frozenset({"instruction", "understood"}),
     "grade": frozenset({"instruction", "understood"}),
     "best": frozenset({"instruction", "understood", "labels"}),
@@ -37,11 +41,12 @@ STEPS: dict[str, frozenset[str]] = {
     "edit": frozenset({"labels", "opening", "described"}),
 }
 #: Steps that models of a prompt set were not taught; a graph does without.
-NOT_ASKED: dict[str, frozenset[str]] = {"mini": frozenset({"filter"})}
+NOT_ASKED: dict[str, frozenset[str]] = {"mini": frozenset({"filter", "beside", "verify_beside", "several"})}
 #: `understood`: the atomic instructions, one a line, for models that a sentence is too much for; `described`: captions,
 #: for models that write better about words than about pictures; `standing`, `whole`: all that is wanted, and the whole
-#: message, which a small classifier does without.
-OPTIONAL = frozenset({"understood", "described", "standing", "whole"})
+#: message, which a small classifier does without; `references`, `together`: the captions of several references, one a
+#: line with its number, and as one sentence for models that know one reference.
+OPTIONAL = frozenset({"understood", "described", "standing", "whole", "references", "together"})
 NEGATED = re.compile(
     r"\b(?:no|not|none|nothing|never|without|remove\w*|absent|missing|exclud\w*)\b|n't\b", re.I
 )

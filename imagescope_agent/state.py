@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired, get_origin, get_type_hints
 
@@ -18,6 +17,7 @@ class Instruction(TypedDict):
 
     type: str
     text: str
+    reference: NotRequired[int]  # number, from 1, of the one of several references that it is about
 
 
 class Intent(TypedDict):
@@ -39,6 +39,7 @@ class Predicate(TypedDict):
 
     question: str
     expected: str
+    reference: NotRequired[int]  # number, from 1, of the reference that must be seen beside the candidate
 
 
 def matches_expected(probability: float, expected: str) -> bool:
@@ -108,6 +109,7 @@ class Turn(TypedDict):
 
     message: str
     reference: str | None
+    references: NotRequired[list[str]]  # where there are several
     request: str
     results: list[ResultDict]
     question: ClarifyingQuestion | None
@@ -115,6 +117,13 @@ class Turn(TypedDict):
     usage: list[StepUsage]
     where: NotRequired[str]
     remarks: NotRequired[list[str]]  # what was made of the message, and how far the results fit
+
+
+def references_of(state: State) -> list[str]:
+    """All references of a run, in the order of their numbers; checkpoints of before know one."""
+    if several := state.get("references"):
+        return several
+    return [] if (only := state.get("reference")) is None else [only]
 
 
 Verdicts = dict[str, dict[str, float]]
@@ -128,35 +137,17 @@ def merge_verdicts(old: Verdicts, new: Verdicts) -> Verdicts:
     return merged
 
 
-#: Letters and marks by their category that show nothing: fillers and joiners.
-_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
-_SELECTORS = tuple(map(chr, range(0xFE00, 0xFE10)))  # choose between forms of the letter before them
-
-
-def said(text: str) -> str:
-    """What a text says: without spaces, control characters and what has no width around it; "" when nothing is left."""
-    seen = [place for place, letter in enumerate(text) if _is_seen(letter)]
-    if not seen:
-        return ""
-    end = seen[-1] + 1
-    while text.startswith(_SELECTORS, end):
-        end += 1
-    return text[seen[0] : end]
-
-
-def _is_seen(letter: str) -> bool:
-    return not (
-        letter in _FILLERS
-        or letter in _SELECTORS
-        or unicodedata.category(letter) in ("Cc", "Cf", "Zs", "Zl", "Zp")
-    )
-
-
 class SearchInput(TypedDict):
-    """What a run is given: the text and, for composed retrieval, an image id or a path."""
+    """What a run is given: the text and, for composed retrieval, an image id or a path.
+
+    `references` are several of them, in the order of their numbers in the text; `unlike` are pictures of what is not
+    wanted.
+    """
 
     query: str
     reference: NotRequired[str | None]
+    references: NotRequired[list[str]]
+    unlike: NotRequired[list[str]]
 
 
 class RepeatedSearchInput(SearchInput):
@@ -187,7 +178,10 @@ class State(TypedDict, total=False):
 
     query: str
     reference: str | None
+    references: list[str]  # all, where there are several; `reference` is the first
+    unlike: list[str]
     reference_caption: str
+    reference_captions: list[str]  # of each, where there are several
     intent: Intent
     candidates: list[Candidate]
     predicates: list[Predicate]
@@ -209,6 +203,8 @@ class State(TypedDict, total=False):
     acts: list[MessagePart]  # what the parts of the message do
     remarks: list[str]  # what is said about the message
     anchor: str | None  # the standing reference
+    anchors: list[str]  # the standing references, where there are several
+    excluded: list[str]  # all pictures that messages said it is unlike
     request: str
     offset: int  # how many of the ranking were shown before the results, by requests to see more
     facts: list[Fact]
@@ -242,13 +238,14 @@ RANKED = ("candidates", "ranking_retrieve", "ranking_verify", "ranking", "result
 #: Keys of a conversation that the first node of a turn leaves as they are.
 KEPT = ("schema", "intent", "facts", "pool", "wordings", "asked", "question", "turns", "turn", "calls")
 #: Keys of a conversation that a new topic resets.
-OF_TOPIC = ("liked", "rejected", "pool", "wordings", "asked", "question")
+OF_TOPIC = ("liked", "rejected", "excluded", "pool", "wordings", "asked", "question")
 
 
 def new_turn() -> dict[str, Any]:
     """What belongs to one turn, as it is at its beginning."""
     return {
         "reference_caption": "",
+        "reference_captions": [],
         "intent": plain_intent(""),
         "candidates": [],
         "predicates": [],
@@ -274,6 +271,8 @@ def new_conversation() -> dict[str, Any]:
         "message": "",
         "feedback": None,
         "anchor": None,
+        "anchors": [],
+        "excluded": [],
         "request": "",
         "reference_caption": "",
         "intent": plain_intent(""),

@@ -13,6 +13,7 @@ from imagescope_agent.chat.migrations import is_current
 from imagescope_agent.chat.storage.tables import Conversation
 from imagescope_agent.chat.store import ConversationStore
 from imagescope_agent.chat.turn_runner import Progress, TurnRunner, run_config
+from imagescope_agent.common.given_pictures import Pictures, one_or_several
 from imagescope_agent.errors import BadInput, ImageScopeError
 from imagescope_agent.nodes.chat.parse_message import check_message, check_reference
 from imagescope_agent.records import NoteDict, ResultDict
@@ -69,13 +70,21 @@ class Session:
         return None if pending is None else str(pending.get("query"))
 
     async def say(
-        self, message: str, image: Path | str | None = None, *, progress: Progress | None = None
+        self,
+        message: str,
+        image: Path | str | None = None,
+        *,
+        images: Pictures = (),
+        unlike: Pictures = (),
+        progress: Progress | None = None,
     ) -> Turn:
         """Run one turn: anything in words, an answer, "like 3", "not that one", with a new reference image or not.
 
         Args:
             message: the user's words.
             image: a new reference, an id or a file.
+            images: several new references, which the message names by their numbers from 1.
+            unlike: pictures of what is not wanted, from now on.
             progress: called with the name of each step when it is done.
 
         Raises:
@@ -84,10 +93,17 @@ class Session:
                 withdraws it. One that will not answer later either (`Misconfigured`, `ModelFailed`), and any
                 other error of a model, gives the message up: the conversation stands as before it, and a note says why.
         """
-        return await self._say(message, image, None, progress)
+        first, several = one_or_several(image, images)
+        pictures = {"references": several, "unlike": [str(each) for each in unlike]}
+        return await self._say(message, first, None, progress, **pictures)
 
     async def _say(
-        self, message: str, image: Path | str | None, feedback: Feedback | None, progress: Progress | None
+        self,
+        message: str,
+        image: Path | str | None,
+        feedback: Feedback | None,
+        progress: Progress | None,
+        **pictures: list[str],
     ) -> Turn:
         self.store.require_writable()
         async with self.store.turn(self.thread):
@@ -105,6 +121,7 @@ class Session:
                 collection,
                 feedback=feedback,
                 where=self.store.settings.where,
+                **pictures,
             )
             turn, self.last = await runner.begin(conversation, state, checked)
             return turn

@@ -54,7 +54,13 @@ class TurnRunner:
         self, conversation: Conversation, standing: Mapping[str, Any], checked: CheckedMessage
     ) -> tuple[Turn, dict[str, Any]]:
         """Run a turn with a new message; see `finish`."""
-        message = {"query": checked.text, "reference": checked.reference, "feedback": checked.feedback}
+        pictures = {"references": checked.references, "unlike": checked.unlike}
+        message = {
+            "query": checked.text,
+            "reference": checked.reference,
+            "feedback": checked.feedback,
+            **pictures,
+        }
         recorded = json.dumps(self.store.settings.to_dict())
         await self.store.turns.accept(self.key, {**message, "settings": recorded})
         try:
@@ -80,6 +86,7 @@ class TurnRunner:
         """
         pending = conversation.pending or {}
         message = {name: pending.get(name) for name in ("query", "reference", "feedback")}
+        message |= {name: pending.get(name) or [] for name in ("references", "unlike")}
         standing = await self.store.state(conversation)
         judges = {*JUDGES, self.store.settings.judge or OWN_JUDGE}
         settings = Settings.from_record(pending.get("settings"), judges=judges)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from imagescope_agent.client.wire import Image, Json, content_of, picture, search_body
+from imagescope_agent.client.wire import Image, Json, content_of, picture, pictures, search_body
 from imagescope_agent.errors import BackendUnavailable
 
 TIMEOUT = 330.0  # seconds: a little longer than the service takes at most unless told otherwise
@@ -101,14 +101,17 @@ class Calls(Generic[_Object, _Content, _Events]):
         """Delete a conversation; {}."""
         return self._object("delete_thread", query=self._named, thread=thread)
 
-    def say(self, thread: str, message: str, image: Image | None = None) -> _Object:
-        """One turn of a conversation, which begins where there is none of that name."""
-        body = {"message": message, "image": picture(image), "begin": True}
+    def say(self, thread: str, message: str, image: Image | None = None, **shown: Any) -> _Object:
+        """One turn of a conversation, which begins where there is none of that name.
+
+        `shown` are `images` and `unlike`, as in `search`.
+        """
+        body = {"message": message, "image": picture(image), "begin": True, **pictures(shown)}
         return self._object("say", body, self._named, thread=thread)
 
-    def say_stream(self, thread: str, message: str, image: Image | None = None) -> _Events:
+    def say_stream(self, thread: str, message: str, image: Image | None = None, **shown: Any) -> _Events:
         """As `say`: (event, data) of each step as it ends, the last one "turn" or "error"."""
-        body = {"message": message, "image": picture(image), "begin": True}
+        body = {"message": message, "image": picture(image), "begin": True, **pictures(shown)}
         return self._events("say_stream", body, self._named, thread=thread)
 
     def like(self, thread: str, rank: int) -> _Object:

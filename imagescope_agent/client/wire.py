@@ -29,6 +29,15 @@ def picture(image: Image | None) -> str | None:
     return "data:application/octet-stream;base64," + base64.b64encode(content_of(image)).decode("ascii")
 
 
+def pictures(given: Mapping[str, Any]) -> Json:
+    """Those of `images` and `unlike` that are given, each as `picture`.
+
+    Raises:
+        BadInput: a file cannot be read.
+    """
+    return {name: [picture(each) for each in given[name]] for name in ("images", "unlike") if name in given}
+
+
 def content_of(image: Path | bytes) -> bytes:
     """The bytes of a picture.
 
@@ -49,8 +58,9 @@ def sent(body: Any) -> dict[str, Any]:
 def search_body(text: str, image: Image | None, settings: Mapping[str, Any]) -> Json:
     """The body of a search; what is named in `BESIDE` stands beside the settings."""
     beside = {name: settings[name] for name in BESIDE if name in settings}
-    inner = {name: value for name, value in settings.items() if name not in beside}
-    return {"text": text, "image": picture(image), "settings": inner, **beside}
+    shown = pictures(settings)
+    inner = {name: value for name, value in settings.items() if name not in (*beside, *shown)}
+    return {"text": text, "image": picture(image), "settings": inner, **beside, **shown}
 
 
 def require_success(response: httpx.Response) -> None:

@@ -21,9 +21,9 @@ from imagescope_agent.commands import (
     print_json,
 )
 from imagescope_agent.commands.describe import describe_ranking
+from imagescope_agent.common.visible_text import said
 from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.records import Reason, Result
-from imagescope_agent.state import said
 
 if TYPE_CHECKING:
     from imagescope_agent.chat import Chats, Session
@@ -36,6 +36,8 @@ HELP = {  # every command
     "/reject N": "never show the image at rank N again",
     "/where [FILTER]": "find only images that match, as date >= 2024-01-01 and folder = 'Rome'; alone: all again",
     "/image FILE|ID": "the next message says what should be different from this picture; without a name: none",
+    "/also FILE|ID": "one more picture; the next message names them by their numbers: image 1, image 2",
+    "/unlike FILE|ID": "a picture of what is not wanted, from the next message on",
     "/undo": "undo the last turn, and show what stands",
     "/branch [TURN]": "go on in a new conversation from after that turn, else from here",
     "/export [FILE]": "write the conversation as JSON to a new file, else print it",
@@ -148,7 +150,8 @@ class ChatLoop:
     def __init__(self, runner: asyncio.Runner, args: argparse.Namespace) -> None:
         self.runner, self.args = runner, args
         self.watched = sys.stdin.isatty() and sys.stderr.isatty()
-        self.image: str | None = None
+        self.images: list[str] = []
+        self.unlike: list[str] = []
         self.refused = 0
 
     def begin(self, session: Session) -> None:
@@ -182,20 +185,35 @@ class ChatLoop:
             self.begin(self.runner.run(self.session.branch(turn)))
             self._tell({"branch": True}, "")
         elif command == "/image":
-            self.image = self.session.reference(rest or None)
-            self._tell({"image": self.image}, f"the next message goes with {rest!r}" if rest else "no image")
+            image = self.session.reference(rest or None)
+            self.images = [image] if image is not None else []
+            self._tell({"image": image}, f"the next message goes with {rest!r}" if rest else "no image")
+        elif command in ("/also", "/unlike"):
+            self._bring(command, rest)
         elif command == "/export":
             self._export(rest)
         elif command == "/help":
             width = max(map(len, HELP))
             print("\n".join(f"{name:<{width}}  {what}" for name, what in HELP.items()), file=sys.stderr)
         else:
-            turn_ = self.runner.run(self.session.say(line, self.image, progress=self.step))
-            self.image = None
+            brought = {"images": self.images, "unlike": self.unlike}
+            turn_ = self.runner.run(self.session.say(line, **brought, progress=self.step))  # type: ignore[arg-type]
+            self.images, self.unlike = [], []
             if self.watched:
                 print("\r\033[K", end="", file=sys.stderr)
             self._tell(dict(turn_), "\n".join(describe(dict(turn_))))
             self._show(dict(turn_))
+
+    def _bring(self, command: str, name: str) -> None:
+        """Add a picture to the next message, as a reference or as what is not wanted."""
+        picture = self.session.reference(name or None)
+        if picture is None:
+            raise BadInput(f"{command} needs a picture; give an id of the collection or a file")
+        kind = "images" if command == "/also" else "unlike"
+        held: list[str] = getattr(self, kind)
+        held.append(picture)
+        number = f"image {len(held)}" if kind == "images" else "not wanted"
+        self._tell({kind: list(held)}, f"the next message goes with {name!r}: {number}")
 
     def _undo(self) -> None:
         """Undo the last turn, and show the one that stands."""

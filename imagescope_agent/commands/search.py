@@ -13,7 +13,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("collection", type=path, metavar="COLLECTION", help="a folder that was indexed")
     parser.add_argument("text", type=words, help="what to look for, or what to change in the reference image")
-    parser.add_argument("--image", metavar="FILE|ID", help="reference: a file, or an image of the collection")
+    parser.add_argument(
+        "--image", action="append", metavar="FILE|ID", default=[],
+        help="reference: a file, or an image of the collection; given again, the text names them by their numbers",
+    )  # fmt: skip
+    parser.add_argument(
+        "--unlike", action="append", metavar="FILE|ID", default=[],
+        help="a picture of what is not wanted; may be given again",
+    )  # fmt: skip
     parser.add_argument("--where", type=words, metavar="FILTER", help=WHERE)
     parser.add_argument("--graph", help="which system (see `imagescope graphs`; default: the profile's own)")
     parser.add_argument("--judge", help="how the best candidates are compared (see `imagescope judges`)")
@@ -33,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     settings = given(args, "profile", "judge", "where", "budget", "token_budget", "seed")
     scope = ImageScope.open(args.collection, graph=args.graph, **settings)
-    result = scope.search(args.text, image=args.image, k=args.k).to_dict()
+    result = scope.search(args.text, images=args.image, unlike=args.unlike, k=args.k).to_dict()
     if args.json:
         print_json(result)
     else:

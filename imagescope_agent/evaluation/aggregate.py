@@ -87,8 +87,8 @@ def parse_measure(measure: str) -> tuple[str, int]:
 
 def drop_reference(query: BenchmarkQuery, ranking: Sequence[str], benchmark: Benchmark) -> Sequence[str]:
     """The ranking without the query's reference image, where the protocol removes it."""
-    if benchmark.drop_reference and query.reference is not None:
-        return [image for image in ranking if image != query.reference]
+    if benchmark.drop_reference and query.shown:
+        return [image for image in ranking if image not in query.shown]
     return ranking
 
 

@@ -112,7 +112,16 @@ def _galleries(benchmark: Benchmark, queries: Sequence[BenchmarkQuery]) -> dict[
 
 def _fingerprint(queries: Sequence[BenchmarkQuery]) -> str:
     """A hash of the queries, so that a run is not resumed with other queries of the same ids."""
-    content = [(query.qid, query.text, query.reference, query.relevant) for query in queries]
+    content = [
+        (
+            query.qid,
+            query.text,
+            query.reference,
+            query.relevant,
+            *([query.references] if query.references else []),
+        )
+        for query in queries
+    ]
     return (
         f"{len(queries)} queries, sha256 "
         + hashlib.sha256(json.dumps(content).encode("utf-8")).hexdigest()[:16]

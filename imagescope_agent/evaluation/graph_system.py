@@ -118,8 +118,8 @@ class GraphSystem:
 
     async def _search(self, query: BenchmarkQuery) -> StageRankings:
         files, depth = self._galleries[query.gallery].files, self._depth[query.gallery]
-        reference = files[query.reference] if query.reference is not None else None
-        result = await self._scopes[query.gallery].asearch(query.text, image=reference, k=depth)
+        references = [files[name] for name in query.shown]
+        result = await self._scopes[query.gallery].asearch(query.text, images=references, k=depth)
         return {"judge": result.rankings["final"], **result.rankings}, result.notes, result.usage
 
     async def _turn(self, query: BenchmarkQuery) -> StageRankings:

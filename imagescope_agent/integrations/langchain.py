@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +19,8 @@ from imagescope_agent.services import Services
 NAME = "search_images"
 DESCRIPTION = (
     "Search a collection of images with a sentence, or with a reference image and what to change in it. "
-    "Returns the best images with the reasons for their ranks. "
+    "`references` are several of them, named in the text by their numbers from 1 (image 1, image 2); `unlike` are "
+    "images of what is not wanted. Returns the best images with the reasons for their ranks. "
     "`where` filters: date >= 2024-01-01 and folder = 'Rome'; leave it out to search all images."
 )
 
@@ -79,12 +80,19 @@ def as_tool(
     The answer names the ids, captions and reasons; its artifact is the `SearchResult`.
     """
 
-    async def asearch(text: str, reference: str | None = None, where: str = "") -> tuple[str, SearchResult]:
-        found = await scope.asearch(text, image=_known(scope, reference), **_chosen(settings, where))
+    async def asearch(
+        text: str, reference: str | None = None, where: str = "",
+        references: list[str] | None = None, unlike: list[str] | None = None,
+    ) -> tuple[str, SearchResult]:  # fmt: skip
+        shown = _shown(scope, reference, references, unlike)
+        found = await scope.asearch(text, **shown, **_chosen(settings, where))
         return describe(scope, found), found
 
-    def search(text: str, reference: str | None = None, where: str = "") -> tuple[str, SearchResult]:
-        found = scope.search(text, image=_known(scope, reference), **_chosen(settings, where))
+    def search(
+        text: str, reference: str | None = None, where: str = "",
+        references: list[str] | None = None, unlike: list[str] | None = None,
+    ) -> tuple[str, SearchResult]:  # fmt: skip
+        found = scope.search(text, **_shown(scope, reference, references, unlike), **_chosen(settings, where))
         return describe(scope, found), found
 
     return StructuredTool.from_function(
@@ -122,6 +130,16 @@ def describe(scope: Searcher, found: SearchResult) -> str:
         for hit in found
     ]
     return "\n".join([*lines, *(f"note: {each['step']}: {each['detail']}" for each in found.notes)])
+
+
+def _shown(
+    scope: Searcher, reference: str | None, references: Sequence[str] | None, unlike: Sequence[str] | None
+) -> dict[str, Any]:
+    """The pictures that a model names, as a search takes them; errors as `_known`."""
+    several = [name for name in (_known(scope, each) for each in references or ()) if name]
+    excluded = [name for name in (_known(scope, each) for each in unlike or ()) if name]
+    shown: dict[str, Any] = {"images": several} if several else {"image": _known(scope, reference)}
+    return {**shown, "unlike": excluded} if excluded else shown
 
 
 def _known(scope: Searcher, reference: str | None) -> str | None:

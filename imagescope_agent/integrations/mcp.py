@@ -28,6 +28,8 @@ INSTRUCTIONS = (
     "Find images with language in one collection. Ids that a tool returns name images in the others."
 )
 FILTER = "find only images that match, as: date >= 2024-01-01 and folder = 'Rome'; leave it out for all"
+SEVERAL = "ids of several references in the place of one; the text names them by their numbers from 1"
+UNLIKE = "ids of images of what is not wanted"
 
 Id = Annotated[str, Field(description="id of an image, as a search returns it")]
 
@@ -57,16 +59,20 @@ class Tools:
         reference: Annotated[str | None, Field(description="id of a reference image")] = None,
         k: Annotated[int, Field(ge=1, le=50, description="how many results")] = 5,
         where: Annotated[str, Field(description=FILTER)] = "",
+        references: Annotated[list[str] | None, Field(description=SEVERAL, max_length=16)] = None,
+        unlike: Annotated[list[str] | None, Field(description=UNLIKE, max_length=16)] = None,
     ) -> list[str | Image]:
         """Search the collection; returns the ranking with its reasons, and the first pictures."""
         try:
             image = None if reference is None else self._id(reference)
             chosen: dict[str, Any] = {"where": where} if where.strip() else {}
+            pictures = {"images": references, "unlike": unlike}
+            chosen |= {kind: [self._id(each) for each in names] for kind, names in pictures.items() if names}
             found = await self.scope.asearch(text, image=image, k=k, **chosen)
         except ImageScopeError as error:
             raise ToolError(self._public(error)) from error
-        pictures = [self._shown(hit.id) for hit in found.results[:SHOWN]]
-        return [f"run {found.run}\n{describe(self.scope, found)}", *await asyncio.gather(*pictures)]
+        best = [self._shown(hit.id) for hit in found.results[:SHOWN]]
+        return [f"run {found.run}\n{describe(self.scope, found)}", *await asyncio.gather(*best)]
 
     async def look(
         self, image: Id, question: Annotated[str, Field(description="a question whose answer is yes or no")]

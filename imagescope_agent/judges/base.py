@@ -33,6 +33,8 @@ class Task:
         understood: its atomic instructions, one "Type: words" a line, or a description of what is wanted; empty where
             nobody read it.
         reference: the reference image, None for a text query.
+        further: the other references where there are several.
+        numbers: what a query with several references calls those that are shown, the first one too.
         model: who is asked.
         prompt_set: whose wording is used, None for the model's own.
         seed: of any random choice the strategy makes.
@@ -42,6 +44,8 @@ class Task:
     query: str
     understood: str = ""
     reference: ImageRef | None = None
+    further: tuple[ImageRef, ...] = ()
+    numbers: tuple[int, ...] = ()
     model: Role
     prompt_set: str | None = None
     seed: int = 0
@@ -55,7 +59,22 @@ class Task:
         """The filled prompt of a step: the text after all images, and the text after each candidate."""
         prompt = self.prompt(step)
         filled = {"instruction": self.query, "understood": self.understood or self.query, **values}
-        return prompt.fill(**filled), said_after(prompt.fill_each(**filled))
+        text = prompt.fill(**filled)
+        if self.numbers:
+            text = f"{self.prompt('several').fill(count=str(len(self.numbers)))}\n\n{text}"
+        return text, said_after(prompt.fill_each(**filled))
+
+    @property
+    def references(self) -> tuple[ImageRef, ...]:
+        """The reference images before the candidates: a blank one for a text query."""
+        return (self.reference or blank_image(), *self.further)
+
+    def labels(self, candidates: Sequence[str]) -> tuple[str, ...]:
+        """The labels before each image of a request, given those of the candidates; none where nothing has one."""
+        if not self.numbers:
+            return ("Reference:", *(f"{label}:" for label in candidates)) if any(candidates) else ()
+        named = (f"Candidate {label}:" if label else "Candidate:" for label in candidates)
+        return (*(f"Reference {number}:" for number in self.numbers), *named)
 
 
 def said_after(each: str) -> str:

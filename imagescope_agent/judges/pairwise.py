@@ -10,7 +10,6 @@ from imagescope_agent.judges.base import (
     Candidate,
     Judgement,
     Task,
-    blank_image,
     fitting,
     too_many,
     without_blank,
@@ -66,7 +65,8 @@ class _CandidateQuestions:
     """Sends one request a candidate, without the blank reference image once the model refused it."""
 
     def __init__(self, task: Task) -> None:
-        self.model, self.reference = task.model, task.reference or blank_image()
+        self.model, self.references = task.model, task.references
+        self.labels = task.labels([""])
         self.text, _ = task.words("evaluate")
         self.without_blank = self.answered = False
 
@@ -77,7 +77,8 @@ class _CandidateQuestions:
             RequestRefused: the model does not take the question.
             BudgetSpent: it may not be asked.
         """
-        full = fitting(self.model, Request(text=self.text, images=(self.reference, candidate.image)))
+        images = (*self.references, candidate.image)
+        full = fitting(self.model, Request(text=self.text, images=images, labels=self.labels))
         alone = without_blank(full)
         try:
             reply = await self._reply(alone if self.without_blank and alone else full)

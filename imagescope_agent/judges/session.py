@@ -12,13 +12,11 @@ from imagescope_agent.judges.base import (
     Candidate,
     Judgement,
     Task,
-    blank_image,
     fitting,
     said_after,
     too_many,
     without_blank,
 )
-from imagescope_agent.judges.position_debiasing import labelled
 from imagescope_agent.mllms.protocols import Attention, Embedding
 from imagescope_agent.mllms.role import ImageRef, Reply, Request
 from imagescope_agent.records import NoteDict, NoteKind, at_step, note
@@ -55,8 +53,8 @@ class JudgeSession:
         return None if self.task.budget is None else max(0, self.task.budget - self._reserved)
 
     def pictures(self, items: Sequence[int]) -> tuple[ImageRef, ...]:
-        """The reference image (blank for a text query), then the items in order."""
-        return (self.task.reference or blank_image(), *(self.candidates[item].image for item in items))
+        """The reference images (a blank one for a text query), then the items in order."""
+        return (*self.task.references, *(self.candidates[item].image for item in items))
 
     def request(self, step: str, items: Sequence[int], under: Sequence[str] = (), **values: str) -> Request:
         """The request of a step about some items, with their labels in `under`, if any."""
@@ -65,8 +63,8 @@ class JudgeSession:
         request = Request(
             text=text,
             images=self.pictures(items),
-            labels=labelled(under) if under else (),
-            after=("", *after) if any(after) else (),
+            labels=self.task.labels(under or ("",) * len(items)),
+            after=(*("",) * len(self.task.references), *after) if any(after) else (),
         )
         bare = without_blank(request) if self._without_blank else None
         return bare or fitting(self.task.model, request)

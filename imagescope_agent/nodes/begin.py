@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import unicodedata
-from pathlib import Path
 from typing import Any
 
 from langgraph.runtime import Runtime
 
-from imagescope_agent.common.untrusted import real_path
-from imagescope_agent.errors import BadInput, shorten, suggest
-from imagescope_agent.retrieval.images import digest
+from imagescope_agent.common.visible_text import said
+from imagescope_agent.errors import BadInput, shorten
+from imagescope_agent.nodes.references import find_picture, find_pictures
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import RepeatedSearchInput, new_turn, overwrite, said
+from imagescope_agent.state import RepeatedSearchInput, new_turn, overwrite
 
 MAX_QUERY = 8_000
 
@@ -26,7 +24,7 @@ class Begin:
         self.collection = collection
 
     async def __call__(self, state: RepeatedSearchInput, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return every key of a turn, empty, and the reference as `find_reference` gives it.
+        """Return every key of a turn, empty, and the pictures as `find_pictures` gives them.
 
         Raises:
             BadInput: an empty or too long query, a reference that is not there, rejected images that are no list, or
@@ -35,11 +33,9 @@ class Begin:
         if where := current(runtime).where:
             await asyncio.to_thread(self.collection.matching, where)
         check_rejected(state.get("rejected", []))
-        return {
-            **overwrite(new_turn()),
-            "query": check_query(state.get("query")),
-            "reference": find_reference(state.get("reference"), self.collection),
-        }
+        query = check_query(state.get("query"))
+        pictures, notes = await asyncio.to_thread(find_pictures, state, self.collection)
+        return {**overwrite({**new_turn(), "notes": notes}), "query": query, **pictures}
 
 
 def check_query(text: object) -> str:
@@ -74,41 +70,5 @@ def check_rejected(ids: object) -> None:
 
 
 def find_reference(reference: object, collection: Collection) -> str | None:
-    """The reference as an id of the collection or, where that takes files, as an absolute path.
-
-    A file whose content is in the collection is that image, wherever it lies; names are compared in whatever Unicode
-    form they are written.
-
-    Raises:
-        BadInput: it is neither; similar ids are suggested.
-    """
-    if reference is None:
-        return None
-    name = str(reference)
-    if (known := collection.named(name)) is not None:
-        return known
-    if not collection.takes_files:
-        raise BadInput(
-            f"there is no image {shorten(name)!r} in the collection; {suggest(name, collection.ids)}"
-        )
-    path = _file(name)
-    if path is None:
-        raise BadInput(
-            f"there is no reference image {shorten(name)!r}: give an id of the collection or a file; "
-            f"{suggest(name, collection.ids)}"
-        )
-    root = real_path(collection.folder)
-    inner = path.relative_to(root).as_posix() if path.is_relative_to(root) else ""
-    return collection.named(inner) or collection.id_of(digest(path)) or str(path)
-
-
-def _file(name: str) -> Path | None:
-    """The file of this name, in whatever Unicode form it is written on the disk."""
-    for form in dict.fromkeys((name, *(unicodedata.normalize(each, name) for each in ("NFC", "NFD")))):
-        try:
-            path = real_path(Path(form).expanduser())
-            if path.is_file():
-                return path
-        except (OSError, ValueError, RuntimeError):
-            continue  # no usable path at all, so it can only be a misspelt id
-    return None
+    """As `references.find_picture`; None for none."""
+    return None if reference is None else find_picture(reference, collection)

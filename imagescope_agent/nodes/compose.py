@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from imagescope_agent.errors import BadInput
 from imagescope_agent.nodes.retrieve import RetrievePlain
 from imagescope_agent.retrieval.vectors import Vectors
@@ -14,10 +16,10 @@ class RetrieveComposed(RetrievePlain):
         BadInput: a query with a reference, and the embedder reads them only apart.
     """
 
-    def _query(self, text: str, reference: str | None) -> Vectors:
-        if reference is not None and getattr(self.embedder, "compose", None) is None:
+    def _query(self, text: str, references: Sequence[str]) -> Vectors:
+        if references and getattr(self.embedder, "compose", None) is None:
             raise BadInput(
                 "this graph needs an embedder that composes image and text: train one (`imagescope train "
                 "composer`), name it in a profile (embedder = \"composer:DIR\"), or choose the graph 'retrieve'"
             )
-        return super()._query(text, reference)
+        return super()._query(text, references)

@@ -1,14 +1,24 @@
-"""Image references for model requests."""
+"""Pictures for model requests: the candidates, and the references that questions need."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
-from imagescope_agent.mllms.role import ImageRef
+from imagescope_agent.mllms.role import ImageRef, Role
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.retrieval.images import ImageProblem
 from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.state import State, references_of
+
+
+@dataclass
+class ReferencesSeen:
+    """The references that must be seen beside a candidate, by question, and their descriptions."""
+
+    pictures: dict[str, ImageRef] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
 
 
 async def reference_ref(reference: str, collection: Collection) -> ImageRef:
@@ -30,6 +40,48 @@ async def candidate_refs(
     for name in ids:
         try:
             refs[name] = await asyncio.to_thread(collection.image_ref, name)
+        except ImageProblem as problem:
+            notes.append(note(step, "skipped", str(problem)))
+    return refs, notes
+
+
+async def references_seen(
+    state: State, verifier: Role, collection: Collection, *, step: str
+) -> tuple[ReferencesSeen, list[NoteDict]]:
+    """What the verifier is shown of the references that predicates name; a note where it can be told words only."""
+    numbers = {each["question"]: each["reference"] for each in state["predicates"] if "reference" in each}
+    references, captions = references_of(state), state.get("reference_captions", [])
+    wanted = sorted({number for number in numbers.values() if number <= len(references)})
+    refs: dict[int, ImageRef] = {}
+    if wanted and verifier.images_per_request == 1:
+        notes = [described_only(step, "the model takes one picture in a request")]
+    else:
+        refs, notes = await numbered_refs(references, wanted, collection, step=step)
+    seen = ReferencesSeen(
+        pictures={question: refs[number] for question, number in numbers.items() if number in refs},
+        words={
+            question: captions[number - 1]
+            for question, number in numbers.items()
+            if number in wanted and number <= len(captions)
+        },
+    )
+    return seen, notes
+
+
+def described_only(step: str, why: str) -> NoteDict:
+    """The note on references that the verifier is not shown."""
+    return note(step, "fallback", f"{why}; references are described to it in words")
+
+
+async def numbered_refs(
+    references: Sequence[str], numbers: Sequence[int], collection: Collection, *, step: str
+) -> tuple[dict[int, ImageRef], list[NoteDict]]:
+    """Some of the references by number, and a note for each that cannot be loaded."""
+    refs: dict[int, ImageRef] = {}
+    notes: list[NoteDict] = []
+    for number in numbers:
+        try:
+            refs[number] = await reference_ref(references[number - 1], collection)
         except ImageProblem as problem:
             notes.append(note(step, "skipped", str(problem)))
     return refs, notes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, SupportsFloat
 
 from langgraph.runtime import Runtime
@@ -12,15 +13,15 @@ from imagescope_agent.judges import JUDGES, OWN_JUDGE
 from imagescope_agent.judges.base import Candidate, Judge, Judgement, Task
 from imagescope_agent.mllms.budget import BudgetedRole
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.image_refs import candidate_refs, reference_ref
+from imagescope_agent.nodes.image_refs import candidate_refs, numbered_refs, reference_ref
 from imagescope_agent.nodes.model_calls import on_budget
-from imagescope_agent.prompting import steps_text
+from imagescope_agent.prompting import is_asked, steps_text
 from imagescope_agent.records import NoteDict, NoteKind, at_step, complete_order, note
 from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Instruction, State
+from imagescope_agent.state import Instruction, State, references_of
 from imagescope_agent.usage import spent
 
 SHOWN = 16  # instructions that a judge is shown of a long conversation
@@ -60,7 +61,8 @@ class JudgeTop:
         if not refs:
             return {"ranking": ranking, "notes": notes}
         candidates = [Candidate(id=name, image=image) for name, image in refs.items()]
-        task = await self._task(state, settings)
+        task, told = await self._task(state, settings, len(candidates))
+        notes += told
         try:
             judgement = await judge(task, candidates)
         except BudgetSpent as error:  # of a judge that does not look at what is left
@@ -82,16 +84,32 @@ class JudgeTop:
             "usage": [spent(self.step, self.role, *judgement.usage)],
         }
 
-    async def _task(self, state: State, settings: Settings) -> Task:
-        reference = state.get("reference")
-        return Task(
+    async def _task(self, state: State, settings: Settings, count: int) -> tuple[Task, list[NoteDict]]:
+        """The task about `count` candidates, and notes on references that are not shown."""
+        task = Task(
             query=state["query"],
             understood=_understood(state),
-            reference=None if reference is None else await reference_ref(reference, self.collection),
             model=on_budget(self.model, state, settings),
             seed=settings.seed,
             budget=remaining(state, settings),
         )
+        references = references_of(state)
+        if len(references) < 2:
+            shown = [await reference_ref(name, self.collection) for name in references]
+            return replace(task, reference=next(iter(shown), None)), []
+        if not is_asked("several", self.model.prompt_set):
+            detail = "the model knows one reference at most; it judges by the description of what is wanted"
+            alone = replace(
+                task, query=state["intent"]["full"], understood=_understood(without_references(state))
+            )
+            return alone, [note(self.step, "fallback", detail)]
+        numbers, notes = shown_numbers(state, self.model.images_per_request, count)
+        refs, gone = await numbered_refs(references, numbers, self.collection, step=self.step)
+        once = {ref.key: number for number, ref in reversed(refs.items())}  # of equal files the first
+        kept = sorted(once.values())
+        first, *further = [*map(refs.get, kept)] or [None]
+        several = replace(task, reference=first, further=tuple(filter(None, further)), numbers=tuple(kept))
+        return several, [*notes, *gone]
 
 
 class JudgeBest(JudgeTop):
@@ -110,6 +128,30 @@ class JudgeBest(JudgeTop):
         """Return `judgement` and the final `ranking`."""
         ranking = state["ranking_verify"] or state["ranking_retrieve"]
         return await self.judged(state, current(runtime), ranking, self.most)
+
+
+def without_references(state: State) -> State:
+    """The state as of a text query: what must be there is asked for, whatever it was taken from."""
+    steps: list[Instruction] = [
+        {"type": "Removal" if step["type"] == "Removal" else "Addition", "text": step["text"]}
+        for step in state["intent"]["steps"]
+    ]
+    return {**state, "intent": {**state["intent"], "steps": steps}}
+
+
+def shown_numbers(state: State, most: int | None, candidates: int) -> tuple[list[int], list[NoteDict]]:
+    """The numbers of the references that fit beside the candidates, those that instructions name before the others.
+
+    One that is another again is shown once. A note names what is left out of the `most` pictures of a request.
+    """
+    references = references_of(state)
+    numbers = [number for number, name in enumerate(references, 1) if references.index(name) == number - 1]
+    named = {step["reference"] for step in state["intent"]["steps"] if "reference" in step}
+    room = len(numbers) if most is None else max(1, most - candidates)
+    kept = sorted(sorted(numbers, key=lambda number: number not in named)[:room])
+    left = ", ".join(str(number) for number in numbers if number not in kept)
+    detail = f"the model takes {most} pictures in a request; reference {left} is not shown to it"
+    return kept, [note(JudgeTop.step, "fallback", detail)] if left else []
 
 
 def _understood(state: State) -> str:

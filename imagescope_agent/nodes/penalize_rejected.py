@@ -1,17 +1,20 @@
-"""Penalty on images that were rejected before, and on images similar to them."""
+"""Penalty on images similar to what was rejected before, or is excluded by a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from imagescope_agent.errors import shorten
 from imagescope_agent.records import note
-from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.retrieval.protocols import Collection, Embedder
+from imagescope_agent.retrieval.vectors import Vectors
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Candidate, State
+
+WIDER = 3  # times as many images are found, so that others can take the places of those that fall
 
 
 class PenalizeRejected:
@@ -41,10 +44,8 @@ class PenalizeRejected:
         if not rejected:
             return {"notes": notes} if notes else {}
         settings = current(runtime)
-        similarity = {
-            candidate["id"]: max(self._cosine(candidate["id"], name) for name in rejected)
-            for candidate in state["candidates"]
-        }
+        vectors = [self.collection.image_vector(name) for name in rejected]
+        similarity = likeness([each["id"] for each in state["candidates"]], vectors, self.collection)
         out = sorted(self.collection.alike(rejected))
         ranked = penalized(state["candidates"], out, similarity, weight=settings.penalty)
         least = min(len(ranked), settings.k)
@@ -55,10 +56,47 @@ class PenalizeRejected:
             "notes": notes,
         }
 
-    def _cosine(self, one: str, other: str) -> float:
-        vectors = (self.collection.image_vector(name).ravel() for name in (one, other))
-        first, second = vectors
-        return float(first @ second)
+
+def search_unlike(
+    search: Callable[[int, list[str]], list[tuple[str, float]]],
+    most: int,
+    state: State,
+    settings: Settings,
+    embedder: Embedder,
+    collection: Collection,
+) -> list[tuple[str, float]]:
+    """The `most` best images of a search, what looks like an excluded picture lowered as after a rejection.
+
+    Args:
+        search: gives the best images and their scores, for how many and without which.
+        most: how many are wanted.
+        state: its `unlike` are ids and files; none changes nothing.
+        settings: `penalty` is taken off times the likeness to the nearest of them.
+        embedder: gives the vectors of files.
+        collection: gives those of ids.
+    """
+    unlike = state.get("unlike", [])
+    if not unlike:
+        return search(most, [])
+    found = search(WIDER * most, [name for name in unlike if name in collection])
+    vectors = [picture_vector(name, embedder, collection) for name in unlike]
+    similarity = likeness([name for name, _ in found], vectors, collection)
+    candidates: list[Candidate] = [{"id": name, "retrieve": float(score)} for name, score in found]
+    ranked = penalized(candidates, [], similarity, weight=settings.penalty)
+    return [(each["id"], each["retrieve"]) for each in ranked[:most]]
+
+
+def picture_vector(name: str, embedder: Embedder, collection: Collection) -> Vectors:
+    """The vector of a picture, (1, d): of an id from the index, of a file from the embedder."""
+    if name in collection:
+        return collection.image_vector(name).reshape(1, -1)
+    return embedder.images([collection.reference(name).image])
+
+
+def likeness(ids: Sequence[str], vectors: Sequence[Vectors], collection: Collection) -> dict[str, float]:
+    """The largest cosine of each image with one of the unit vectors."""
+    own = {name: collection.image_vector(name).ravel() for name in ids}
+    return {name: max(float(vector @ each.ravel()) for each in vectors) for name, vector in own.items()}
 
 
 def penalized(

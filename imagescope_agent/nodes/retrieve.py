@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from langgraph.runtime import Runtime
 
+from imagescope_agent.nodes.penalize_rejected import picture_vector, search_unlike
+from imagescope_agent.nodes.references import distinct
 from imagescope_agent.nodes.standing_filter import standing_filter
 from imagescope_agent.records import NoteDict
 from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand, missing_captions
@@ -17,12 +19,15 @@ from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.retrieval.vectors import Vectors
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import State
+from imagescope_agent.state import State, references_of
 from imagescope_agent.usage import StepUsage, spent
 
 
 class Retrieve:
-    """Retrieves by the mean over the descriptions d of (1-tau)*cos(d, image) + tau*cos(d, caption)."""
+    """Retrieves by the mean over the descriptions d of (1-tau)*cos(d, image) + tau*cos(d, caption).
+
+    Where nobody said which of several references an instruction is about, the pictures count as much as the words.
+    """
 
     def __init__(
         self, embedder: Embedder, collection: Collection, captions: CaptionOnDemand | None = None
@@ -41,14 +46,20 @@ class Retrieve:
 
     def _search(self, texts: list[str], state: State, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
-        return _ranked(self.collection, self.embedder, self.embedder.texts(texts), state, settings, start)
+        vectors = self.embedder.texts(texts)
+        if unassigned(state):
+            references = distinct(references_of(state), self.collection)
+            shown = plain_query(state["query"], references, self.embedder, self.collection)
+            told = _unit(vectors.mean(axis=0, keepdims=True), otherwise=vectors[:1])
+            vectors = np.concatenate([told, _unit(shown.mean(axis=0, keepdims=True), otherwise=shown[:1])])
+        return _ranked(self.collection, self.embedder, vectors, state, settings, start)
 
 
 class RetrievePlain:
     """The baseline without a chat model: the query's embedding, averaged with that of the reference.
 
     Text and reference image are joined as the mean of their unit vectors, brought back to unit length: the
-    usual training-free baseline for composed retrieval.
+    usual training-free baseline for composed retrieval. Several references count as their mean.
     """
 
     def __init__(self, embedder: Embedder, collection: Collection) -> None:
@@ -66,22 +77,28 @@ class RetrievePlain:
 
     def _search(self, state: State, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
-        vectors = self._query(state["query"], state.get("reference"))
+        vectors = self._query(state["query"], distinct(references_of(state), self.collection))
         return _ranked(self.collection, self.embedder, vectors, state, settings, start)
 
-    def _query(self, text: str, reference: str | None) -> Vectors:
-        if reference is None:
-            return self.embedder.texts([text])
-        if (compose := getattr(self.embedder, "compose", None)) is not None:
-            together: Vectors = compose([self.collection.reference(reference).image], [text])
-            return together
-        vectors = self.embedder.texts([text])
-        return _unit(vectors + self._image_vector(reference), otherwise=vectors)
+    def _query(self, text: str, references: Sequence[str]) -> Vectors:
+        return plain_query(text, references, self.embedder, self.collection)
 
-    def _image_vector(self, reference: str) -> Vectors:
-        if reference in self.collection:
-            return self.collection.image_vector(reference)
-        return self.embedder.images([self.collection.reference(reference).image])
+
+def plain_query(text: str, references: Sequence[str], embedder: Embedder, collection: Collection) -> Vectors:
+    """The vector of a text and its references, (1, d): composed where the embedder can, else the mean of both.
+
+    Several references count as their mean; an embedder that composes gives a row for each.
+    """
+    if not references:
+        return embedder.texts([text])
+    if (compose := getattr(embedder, "compose", None)) is not None:
+        shown = [collection.reference(name).image for name in references]
+        together: Vectors = compose(shown, [text] * len(shown))  # the search takes their mean
+        return together
+    each = [picture_vector(name, embedder, collection) for name in references]
+    pictures = each[0] if len(each) == 1 else _unit(sum(each, start=0 * each[0]), otherwise=each[0])
+    vectors = embedder.texts([text])
+    return _unit(vectors + pictures, otherwise=vectors)
 
 
 def descriptions(state: State) -> list[str]:
@@ -92,6 +109,11 @@ def descriptions(state: State) -> list[str]:
     intent = state["intent"]
     own = [state["query"]] if state.get("reference") is None else []
     return [intent["core"], intent["enhanced"], intent["full"], *own]
+
+
+def unassigned(state: State) -> bool:
+    """Whether there are several references, and no instruction is known to be about one of them."""
+    return len(references_of(state)) > 1 and not any("reference" in step for step in state["intent"]["steps"])
 
 
 async def with_captions(
@@ -135,15 +157,17 @@ def _ranked(
     start: float,
 ) -> dict[str, Any]:
     collection.require_weights(embedder.weights)
-    reference = state.get("reference")
-    exclude = [reference] if reference is not None and not settings.keep_reference else []
-    most = max(settings.top_k, settings.k)
-    found = collection.search(
-        *(vectors, settings.tau, most),
-        exclude=collection.alike(exclude),
-        once=collection.merges_copies,
-        where=standing_filter(state, settings),
-    )
+    exclude = [] if settings.keep_reference else references_of(state)
+
+    def search(most: int, unlike: list[str]) -> list[tuple[str, float]]:
+        return collection.search(
+            *(vectors, settings.tau, most),
+            exclude=collection.alike([*exclude, *unlike]),
+            once=collection.merges_copies,
+            where=standing_filter(state, settings),
+        )
+
+    found = search_unlike(search, max(settings.top_k, settings.k), state, settings, embedder, collection)
     return {
         "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],
         "ranking_retrieve": [name for name, _ in found],

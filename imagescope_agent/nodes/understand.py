@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -13,8 +14,8 @@ from imagescope_agent.mllms.role import Reply, Role
 from imagescope_agent.nodes.drift import copies, doubtful, drift, strayed_words
 from imagescope_agent.nodes.image_refs import reference_ref
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
-from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
-from imagescope_agent.records import note
+from imagescope_agent.prompting import NO_REFERENCE, is_asked, load_prompt, steps_text
+from imagescope_agent.records import NoteDict, note
 from imagescope_agent.replies.non_answers import refuses
 from imagescope_agent.replies.parsing import (
     IntentAnswer,
@@ -24,10 +25,16 @@ from imagescope_agent.replies.parsing import (
     parse_predicates,
     unique_predicates,
 )
+from imagescope_agent.replies.reference_replies import (
+    ReferencedIntentAnswer,
+    ReferencedPredicatesAnswer,
+    parse_referenced_intent,
+    parse_referenced_predicates,
+)
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Instruction, Predicate, State, plain_intent
+from imagescope_agent.state import Instruction, Intent, Predicate, State, plain_intent, references_of
 
 UNKNOWN_REFERENCE = "an image"
 UNMENTIONED = "asks about what the query does not mention"
@@ -49,21 +56,34 @@ class Describe:
             UnreadableReply: the captioner gave no words.
             BudgetSpent: the captioner may not be asked.
         """
-        reference = state.get("reference")
-        if reference is None:
+        references = references_of(state)
+        if not references:
             return {"reference_caption": NO_REFERENCE}
-        if (
-            reference in self.collection
-            and self.collection.named(reference) not in self.collection.uncaptioned
-        ):
-            return {"reference_caption": self.collection.caption(reference) or UNKNOWN_REFERENCE}
-        require_call(state, settings := current(runtime))
-        captioner = on_budget(self.captioner, state, settings)
-        picture = await reference_ref(reference, self.collection)
-        caption, reply = await ask_one(
-            captioner, self.prompt.fill(), parse_caption, images=(picture,), again=again
-        )
-        return {"reference_caption": caption, **account(self, reply)}
+        captions: dict[str, str] = {}
+        replies: list[Reply] = []
+        for name in references:
+            if name not in captions:
+                captions[name], *asked = await self._caption(name, state, runtime, replies, again)
+                replies += asked
+        told = account(self, *replies) if replies else {}
+        if len(references) == 1:
+            return {"reference_caption": captions[references[0]], **told}
+        every = [captions[name] for name in references]
+        return {"reference_caption": numbered(every, "; "), "reference_captions": every, **told}
+
+    async def _caption(
+        self, name: str, state: State, runtime: Runtime[Settings], before: Sequence[Reply], again: str
+    ) -> tuple[Any, ...]:
+        """The caption of a reference, and the reply that gave it, if a model was asked; errors as above."""
+        images = self.collection
+        if name in images and images.named(name) not in images.uncaptioned:
+            return (images.caption(name) or UNKNOWN_REFERENCE,)
+        spent_before = account(self, *before)["usage"] if before else []
+        so_far: State = {**state, "usage": [*state.get("usage", []), *spent_before]}
+        require_call(so_far, settings := current(runtime))
+        captioner = on_budget(self.captioner, so_far, settings)
+        picture = await reference_ref(name, images)
+        return await ask_one(captioner, self.prompt.fill(), parse_caption, images=(picture,), again=again)
 
 
 class Understand:
@@ -88,16 +108,34 @@ class Understand:
             BudgetSpent: the reasoner may not be asked.
         """
         require_call(state, settings := current(runtime))
-        text = self.prompt.fill(instruction=state["query"], reference=state["reference_caption"])
         reasoner = on_budget(self.reasoner, state, settings)
-        parse = partial(parse_intent, told=state["query"])
-        intent, reply = await ask_one(reasoner, text, parse, schema=IntentAnswer, again=again)
+        intent, reply, text = await self._ask(reasoner, state, again)
         known = reference_words(state)
         if problem := await drift(intent, state["query"], known, self.prompt.examples, self.embedder):
             raise reply.unusable(problem, text)
         doubt = await doubtful(intent, state["query"], self.embedder)
         notes = [note(self.step, "drifted", doubt)] if doubt else []
+        notes += unnamed_references(intent, len(references_of(state)))
         return {"intent": intent, **account(self, reply, notes=notes)}
+
+    async def _ask(self, reasoner: Role, state: State, again: str) -> tuple[Intent, Reply, str]:
+        """The intent, the reply and the question, which knows of several references where there are any."""
+        query, count = state["query"], len(references_of(state))
+        if count < 2:
+            text = self.prompt.fill(instruction=query, reference=state["reference_caption"])
+            parse = partial(parse_intent, told=query)
+            return *(await ask_one(reasoner, text, parse, schema=IntentAnswer, again=again)), text
+        captions = state.get("reference_captions") or [UNKNOWN_REFERENCE] * count
+        prompt = load_prompt("compose", prompt_set=reasoner.prompt_set)
+        text = prompt.fill(
+            instruction=query,
+            references=numbered(captions, "\n"),
+            together=" and ".join(dict.fromkeys(captions)),
+        )
+        taught = is_asked("beside", reasoner.prompt_set)
+        read = partial(parse_referenced_intent, count=count, told=query)
+        schema = ReferencedIntentAnswer if taught else IntentAnswer
+        return *(await ask_one(reasoner, text, read, schema=schema, again=again)), text
 
 
 class Predicates:
@@ -133,9 +171,8 @@ class Predicates:
         mean the same.
         """
         require_call(state, settings := current(runtime))
-        text = self.prompt.fill(steps=steps_text(steps))
         reasoner = on_budget(self.reasoner, state, settings)
-        found, reply = await ask_one(reasoner, text, parse_predicates, schema=PredicatesAnswer, again=again)
+        found, reply, text = await self._found(reasoner, steps, state, again)
         problems = [strayed(each["question"], steps, state, self.prompt.examples) for each in found]
         kept = [each for each, problem in zip(found, problems, strict=True) if not problem]
         why = next(filter(None, problems), "")
@@ -147,7 +184,57 @@ class Predicates:
             raise reply.unusable(f"{found[0]['question']!r} {problems[0]}", text)
         if why:
             reply.notes.append(note(self.step, "drifted", left))
-        return kept, reply
+        return [with_name(each, references_of(state)) for each in kept], reply
+
+    async def _found(
+        self, reasoner: Role, steps: list[Instruction], state: State, again: str
+    ) -> tuple[list[Predicate], Reply, str]:
+        """The predicates as they came, the reply and the question."""
+        if not any("reference" in step for step in steps):
+            text = self.prompt.fill(steps=steps_text(steps))
+            return *(
+                await ask_one(reasoner, text, parse_predicates, schema=PredicatesAnswer, again=again)
+            ), text
+        text = load_prompt("beside", prompt_set=reasoner.prompt_set).fill(steps=numbered_steps(steps))
+        parse = partial(parse_referenced_predicates, count=len(references_of(state)))
+        return *(await ask_one(reasoner, text, parse, schema=ReferencedPredicatesAnswer, again=again)), text
+
+
+def numbered(captions: Sequence[str], between: str) -> str:
+    """The captions of several references, each with its number."""
+    return between.join(f"image {number}: {caption}" for number, caption in enumerate(captions, 1))
+
+
+def numbered_steps(steps: Sequence[Instruction]) -> str:
+    """As `steps_text`, with the number of the reference that an instruction is about."""
+    return steps_text(
+        {**step, "type": f"{step['type']} (image {step['reference']})"} if "reference" in step else step
+        for step in steps
+    )
+
+
+def unnamed_references(intent: Intent, count: int) -> list[NoteDict]:
+    """Notes on references that no instruction is about; the judge sees them all the same."""
+    named = {step["reference"] for step in intent["steps"] if "reference" in step}
+    if count < 2 or len(named) == count:
+        return []
+    if not named:
+        detail = "the model does not say which reference an instruction is about; they are taken together"
+        return [note(Understand.step, "fallback", detail)]
+    left = ", ".join(str(number) for number in range(1, count + 1) if number not in named)
+    return [
+        note(Understand.step, "skipped", f"no instruction is about reference {left}; only the judge sees it")
+    ]
+
+
+def with_name(predicate: Predicate, references: Sequence[str]) -> Predicate:
+    """The predicate, whose question names its reference: verdicts are told apart by their questions."""
+    if (number := predicate.get("reference")) is None:
+        return predicate
+    name = references[number - 1]
+    path = PurePath(name)
+    shown = "/".join(path.parts[-2:]) if path.is_absolute() else name
+    return {**predicate, "question": f"{predicate['question']} (reference {number}: {shown})"}
 
 
 def strayed(question: str, steps: Sequence[Instruction], state: State, examples: Sequence[str]) -> str:

@@ -9,8 +9,13 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.errors import RequestFailed, RequestRefused
-from imagescope_agent.mllms.role import Request, Role
-from imagescope_agent.nodes.image_refs import candidate_refs
+from imagescope_agent.mllms.role import ImageRef, Request, Role
+from imagescope_agent.nodes.image_refs import (
+    ReferencesSeen,
+    candidate_refs,
+    described_only,
+    references_seen,
+)
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import NoteDict, at_step, note
@@ -21,6 +26,7 @@ from imagescope_agent.state import Predicate, State, Verdicts, matches_expected
 from imagescope_agent.usage import StepUsage, spent
 
 CHOICES = ("Yes", "No")
+LABELS = ("Reference:", "Candidate:")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,7 @@ class Verify:
     def __init__(self, verifier: Role, collection: Collection) -> None:
         self.verifier, self.role, self.collection = verifier, verifier.name, collection
         self.prompt = load_prompt("verify", prompt_set=verifier.prompt_set)
+        self.beside = load_prompt("verify_beside", prompt_set=verifier.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return the new `verdicts`, `matches` by image, the `unverified` and `ranking_verify`.
@@ -70,8 +77,9 @@ class Verify:
         }
         chosen, notes = affordable(open_questions, remaining(state, settings))
         verifier = on_budget(self.verifier, state, settings)
-        found = await self._ask({name: open_questions[name] for name in chosen}, verifier)
-        notes += not_verified(len(found.unasked), len(chosen), self.step)
+        seen, without = await references_seen(state, verifier, self.collection, step=self.step)
+        found = await self._ask({name: open_questions[name] for name in chosen}, verifier, seen)
+        notes += [*without, *not_verified(len(found.unasked), len(chosen), self.step)]
         asked = {
             name: {**known.get(name, {}), **found.verdicts.get(name, {})}
             for name in chosen
@@ -94,10 +102,14 @@ class Verify:
         """How many of the retrieved images are verified."""
         return settings.top_k
 
-    async def _ask(self, wanted: dict[str, list[str]], verifier: Role) -> VerifyOutput:
+    async def _ask(
+        self, wanted: dict[str, list[str]], verifier: Role, seen: ReferencesSeen | None = None
+    ) -> VerifyOutput:
         """Verify some images; copies of one image are verified once."""
         representatives = self._representatives(wanted)
-        found = await self._ask_each({name: wanted[name] for name in representatives.values()}, verifier)
+        found = await self._ask_each(
+            {name: wanted[name] for name in representatives.values()}, verifier, seen or ReferencesSeen()
+        )
         known = {
             name: found.verdicts[first] for name, first in representatives.items() if first in found.verdicts
         }
@@ -121,7 +133,9 @@ class Verify:
             for name, questions in wanted.items()
         }
 
-    async def _ask_each(self, wanted: dict[str, list[str]], verifier: Role) -> VerifyOutput:
+    async def _ask_each(
+        self, wanted: dict[str, list[str]], verifier: Role, seen: ReferencesSeen
+    ) -> VerifyOutput:
         refs, notes = await candidate_refs(
             (name for name, questions in wanted.items() if questions), self.collection, step=self.step
         )
@@ -129,11 +143,15 @@ class Verify:
         if not pairs:
             return VerifyOutput(notes=notes)
         # Questions about one image stand together, so that a model can read the image once for all.
-        requests = [
-            Request(text=self.prompt.fill(question=question), images=(refs[name],))
-            for name, question in pairs
-        ]
+        requests = [self._request(question, refs[name], seen) for name, question in pairs]
         choice = await verifier.choose_some(requests, CHOICES, [len(wanted[name]) for name in refs])
+        beside = {place for place, request in enumerate(requests) if len(request.images) > 1}
+        if beside and beside <= choice.refused.keys() - choice.failed:
+            seen.pictures.clear()  # for all further questions of this step
+            again = await self._ask_each(wanted, verifier, seen)
+            told = described_only(self.step, f"the model takes no reference: {choice.refused[min(beside)]}")
+            usage = [spent(self.step, self.role, choice.usage), *again.usage]
+            return replace(again, notes=[told, *again.notes], usage=usage)
         verdicts: Verdicts = {}
         refused: dict[str, str] = {}
         for place, ((name, question), row) in enumerate(zip(pairs, choice.probabilities, strict=False)):
@@ -150,6 +168,14 @@ class Verify:
             failed=frozenset(pairs[place][0] for place in choice.failed),
         )
 
+    def _request(self, question: str, candidate: ImageRef, seen: ReferencesSeen) -> Request:
+        """The question about a candidate, beside the reference that it names, or its description."""
+        if (reference := seen.pictures.get(question)) is not None:
+            text = self.beside.fill(question=question)
+            return Request(text=text, images=(reference, candidate), labels=LABELS)
+        told = f" The reference shows: {seen.words[question]}" if question in seen.words else ""
+        return Request(text=self.prompt.fill(question=question + told), images=(candidate,))
+
     def _refusals(self, refused: Mapping[str, str], verdicts: Verdicts) -> list[NoteDict]:
         """A note for each candidate whose questions were refused."""
         return [
@@ -162,7 +188,13 @@ class Verify:
         ]
 
     async def _ask_question(
-        self, question: str, names: Iterable[str], known: Verdicts, left: int | None, verifier: Role
+        self,
+        question: str,
+        names: Iterable[str],
+        known: Verdicts,
+        left: int | None,
+        verifier: Role,
+        seen: ReferencesSeen | None = None,
     ) -> tuple[VerifyOutput, list[NoteDict]]:
         """Ask one question, in at most `left` calls, about the images for which the answer is unknown.
 
@@ -170,7 +202,7 @@ class Verify:
         """
         unasked = {name: [question] for name in names if question not in known[name]}
         chosen, short = affordable(unasked, left)
-        found = await self._ask({name: unasked[name] for name in chosen}, verifier)
+        found = await self._ask({name: unasked[name] for name in chosen}, verifier, seen)
         for name, answers in found.verdicts.items():
             known[name].update(answers)
         short += not_verified(len(found.unasked), len(chosen), self.step)

@@ -9,6 +9,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Role
+from imagescope_agent.nodes.image_refs import references_seen
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.nodes.score_fusion import FUSION, ScoreFusion
 from imagescope_agent.nodes.verify import Verify, VerifyOutput, count_matches, require_some, ties
@@ -57,9 +58,11 @@ class VerifyAdaptive(Verify):
             return {"matches": {}, "ranking_verify": ranking}
         verification = _AdaptiveVerification(state, names, settings.certain, self.fusion)
         left, verifier = remaining(state, settings), on_budget(self.verifier, state, settings)
+        seen, notes = await references_seen(state, verifier, self.collection, step=self.step)
+        verification.notes += notes
         unasked = False
         while not unasked and (wanted := verification.next(self.at_once, left)):
-            found = await self._ask(wanted, verifier)
+            found = await self._ask(wanted, verifier, seen)
             verification.record(wanted, found)
             left = None if left is None else left - sum(entry["calls"] for entry in found.usage)
             unasked = bool(found.unasked)

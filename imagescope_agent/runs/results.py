@@ -54,6 +54,7 @@ class SearchResult:
         run: the id under which `ImageScope.resume` finds the run.
         settings: of the run.
         weights: the exact weights behind the embedder and every role.
+        references: all of them, where there are several.
     """
 
     query: str
@@ -70,6 +71,7 @@ class SearchResult:
     run: str
     settings: dict[str, Any]
     weights: dict[str, str] = field(default_factory=dict)
+    references: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.results)
@@ -176,4 +178,5 @@ def to_result(
         run=run,
         settings=settings,
         weights=weights,
+        references=tuple(state.get("references", ())),
     )

@@ -7,6 +7,7 @@ import binascii
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from imagescope_agent.chat.thumbnails import UPLOADS, keep
 from imagescope_agent.errors import BadInput
@@ -14,6 +15,7 @@ from imagescope_agent.mllms.role import ImageRef
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.images import ImageProblem, load
 from imagescope_agent.service.collections import Unknown
+from imagescope_agent.service.schemas import SayRequest, SearchRequest
 
 MOST_BYTES = 20 * 2**20  # of one picture
 UPLOAD = "upload:"  # how the id of an upload begins
@@ -34,6 +36,19 @@ def reference(given: str | None, collection: FolderCollection) -> str | None:
     if not is_data_uri(given):
         return known(given, collection)
     return _keep(data_of(given), collection)
+
+
+def brought(asked: SearchRequest | SayRequest, collection: FolderCollection) -> dict[str, Any]:
+    """The pictures of a request as a search takes them: `image`, `images` and `unlike`.
+
+    Raises:
+        BadInput: as `reference`.
+    """
+    return {
+        "image": reference(asked.image, collection),
+        "images": [reference(each, collection) for each in asked.images],
+        "unlike": [reference(each, collection) for each in asked.unlike],
+    }
 
 
 def kept(data: bytes, collection: FolderCollection) -> str:

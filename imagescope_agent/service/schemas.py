@@ -10,6 +10,9 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Text = Annotated[str, Field(max_length=8000)]
 IMAGE = "the id of an image or of an upload, or a data URI (data:image/png;base64,...); never an address"
 
+SEVERAL = "several references in the place of one, named in the text by their numbers from 1"
+UNLIKE = "pictures of what is not wanted"
+
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -24,6 +27,8 @@ class SearchRequest(_Request):
 
     text: Text = Field(description="what to look for; with a reference, what to change in it")
     image: str | None = Field(default=None, description=f"reference: {IMAGE}")
+    images: list[str] = Field(default=[], max_length=16, description=SEVERAL)
+    unlike: list[str] = Field(default=[], max_length=16, description=UNLIKE)
     collection: str | None = Field(
         default=None, description="which collection; may be left out where there is one"
     )
@@ -121,6 +126,8 @@ class SayRequest(_Request):
 
     message: Text
     image: str | None = Field(default=None, description=f"a new reference: {IMAGE}")
+    images: list[str] = Field(default=[], max_length=16, description=SEVERAL)
+    unlike: list[str] = Field(default=[], max_length=16, description=UNLIKE)
     begin: bool = Field(default=False, description="begin the conversation where there is none of that name")
 
 

@@ -158,7 +158,7 @@ def _facts(trace: Trace) -> list[tuple[str, Any]]:
     head = trace.head
     return [
         ("query", trace.query),
-        ("reference", trace.reference),
+        ("reference", ", ".join(trace.references) or None),
         ("graph", head.get("graph")),
         ("judge", trace.judge),
         ("profile", head.get("profile")),

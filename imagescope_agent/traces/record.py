@@ -237,8 +237,12 @@ class Recorder(BaseCallbackHandler):
         if trace is None:
             known = self._about() if callable(self._about) else self._about
             about = {**known, "versions": dict(versions()), "reference": given.get("reference")}
-            if isinstance(given.get("reference"), str):
-                about["keys"] = {given["reference"]: self._key_of(given["reference"])}
+            several = [name for name in given.get("references") or () if isinstance(name, str)]
+            first = given.get("reference")
+            if brought := several or ([first] if isinstance(first, str) else []):
+                about["keys"] = {name: self._key_of(name) for name in brought}
+            about |= {"reference": brought[0], "references": brought} if several else {}
+            about |= {"unlike": list(given["unlike"])} if given.get("unlike") else {}
             about["judge"] = metadata.get("judge")  # the graph's own, where it names one
             query = str(given.get("query") or given.get("message") or "")
             trace = self.store.start(thread, graph=name, query=cut(query), about=about)

@@ -82,6 +82,10 @@ class Trace:
         self.id: str = self.head["id"]
         self.query: str = self.head["query"]
         self.reference: str | None = self.head.get("reference")
+        several = self.head.get("references")
+        self.references: list[str] = (
+            several if isinstance(several, list) else [self.reference] if self.reference else []
+        )
 
     def __repr__(self) -> str:
         return f"Trace({self.id!r}, {self.query!r}, {self.status})"
@@ -220,7 +224,7 @@ class Trace:
         Raises:
             ImageProblem: it is missing, or outside the folder of the run; a trace may come from another machine.
         """
-        outside = name == self.reference and Path(name).is_absolute()
+        outside = name in self.references and Path(name).is_absolute()
         return Path(name) if outside else inside(Path(self.head.get("folder") or "."), name)
 
     def to_dict(self) -> dict[str, Any]:

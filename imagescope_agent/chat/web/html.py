@@ -59,7 +59,7 @@ def conversation(
     picture: ToDataUri,
     *,
     saying: str = "",
-    image: str | None = None,
+    images: Sequence[str] = (),
     waiting: bool = True,
     examples: Sequence[str] = (),
 ) -> str:
@@ -69,17 +69,17 @@ def conversation(
         turns: the finished ones.
         picture: gives the images of references.
         saying: the message of a turn that is running.
-        image: the reference of that turn.
+        images: the references of that turn.
         waiting: whether the last question may still be answered.
         examples: messages to begin with.
     """
     if not turns and not saying:
         return _render("welcome", examples)
     shown: list[dict[str, Any]] = []
-    before: str | None = None
+    before: list[str] = []
     for turn in turns:
-        brought = turn["reference"] if turn["reference"] != before else None
-        before = turn["reference"]
+        standing = _references(turn)
+        brought, before = standing if standing != before else [], standing
         shown.append(
             {
                 "message": turn["message"],
@@ -93,7 +93,7 @@ def conversation(
         shown[-1]["answers"] = (
             ANSWERS[-1:] if question.get("also") else ANSWERS
         )  # an open one is answered in words
-    return _render("conversation", shown, saying, image, picture=picture)
+    return _render("conversation", shown, saying, images, picture=picture)
 
 
 def gallery(
@@ -128,9 +128,14 @@ def gallery(
         }
         for place, hit in enumerate(turn["results"])
     ]
-    reference = picture(turn["reference"]) if turn["reference"] else ""
+    references = [picture(name) for name in _references(turn)]
     more = SHOWN if len(cards) > SHOWN else 0
-    return _render("gallery", turn["request"], reference, cards, turn["notes"], more, where)
+    return _render("gallery", turn["request"], references, cards, turn["notes"], more, where)
+
+
+def _references(turn: Turn) -> list[str]:
+    """The standing references of a turn, in the order of their numbers."""
+    return turn.get("references") or ([] if turn["reference"] is None else [turn["reference"]])
 
 
 def progress(done: Sequence[str], *, working: bool, seconds: float = 0.0) -> str:

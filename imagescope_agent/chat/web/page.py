@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,7 @@ class Page:
                 show_label=False,
                 sources=["upload"],
                 file_types=["image"],
+                file_count="multiple",
                 placeholder=SAY,
                 max_lines=6,
                 max_plain_text_length=100_000,
@@ -134,8 +135,7 @@ class Page:
         """Run a turn with the typed message and, where given, an image."""
         own, files = self._user_chats(request), message.get("files") or []
         text = str(message.get("text") or "") or (LIKE_IT if files or brought else "")
-        upload = files[0] if files else None
-        async for update in self._turn(own, thread, text, upload=upload, brought=brought):
+        async for update in self._turn(own, thread, text, uploads=files, brought=brought):
             yield update
 
     async def clicked(
@@ -191,23 +191,23 @@ class Page:
         return await self._view(self._user_chats(request), None)
 
     async def _turn(
-        self, own: UserChats, thread: str | None, text: str, *, upload: str | None = None, brought: str = ""
+        self, own: UserChats, thread: str | None, text: str, *, uploads: Sequence[str] = (), brought: str = ""
     ) -> AsyncIterator[Update]:
         try:
             collection = self.chats.services.collection
-            kept = await asyncio.to_thread(keep, Path(upload), collection) if upload else None
-            image = kept or brought or None
+            kept = [await asyncio.to_thread(keep, Path(upload), collection) for upload in uploads]
+            images = [*([brought] if brought else []), *kept]  # in the order of their numbers
             session = await own.open(thread) if thread else await own.create()
             turns = await session.turns()
         except ImageScopeError as error:
             yield {self.progress: views.problem(str(error))}
             return
-        saying = await asyncio.to_thread(views.conversation, turns, self._picture, saying=text, image=image)
+        saying = await asyncio.to_thread(views.conversation, turns, self._picture, saying=text, images=images)
         cleared = gr.MultimodalTextbox(value=None, placeholder=SAY)
         yield {self.talk: saying, self.message: cleared, self.brought: "", self.bringing: ""}
 
         async def say(step: Callable[[str], None]) -> None:
-            await session.say(text, image, progress=step)
+            await session.say(text, images=images, progress=step)
 
         async for update in self._watched(say, own, lambda: session, text=text):
             yield update

@@ -18,7 +18,8 @@ class BenchmarkQuery:
     `target` is the one image that recall asks for where the protocol names one; otherwise any relevant image
     counts. `members` is CIRR's group without the reference. A dialog is several queries with one `group`,
     numbered by `turn` from 0: `text` joins all rounds so far, `said` is this round alone.
-    `copies` are other files of the reference's content, which our graphs leave out with it.
+    `copies` are other files of the reference's content, which our graphs leave out with it. `references` are all of
+    them where there are several; `reference` is the first then.
     """
 
     qid: str
@@ -33,6 +34,12 @@ class BenchmarkQuery:
     turn: int = 0
     said: str = ""
     copies: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """All references, in the order of their numbers."""
+        return self.references or (() if self.reference is None else (self.reference,))
 
     @property
     def unit(self) -> str:

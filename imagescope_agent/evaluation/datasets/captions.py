@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from imagescope_agent.common.visible_text import said
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.datasets.annotations import (
     read_csv,
@@ -20,7 +21,6 @@ from imagescope_agent.evaluation.datasets.annotations import (
     require_unique,
 )
 from imagescope_agent.evaluation.datasets.base import BenchmarkQuery
-from imagescope_agent.state import said
 
 #: Location for messages, image file name, captions.
 CaptionedImage = tuple[object, str, list[str]]

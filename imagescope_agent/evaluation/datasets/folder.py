@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
+from imagescope_agent.common.visible_text import said
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.datasets.annotations import (
     read_id,
@@ -38,7 +39,6 @@ from imagescope_agent.evaluation.datasets.base import (
 )
 from imagescope_agent.retrieval.imaging.formats import is_picture
 from imagescope_agent.retrieval.imaging.scanning import scan
-from imagescope_agent.state import said
 
 SPLITS = ("all",)
 QUERIES = "metadata.jsonl"

@@ -3,17 +3,19 @@
 Expected below the root (`imagescope scenes make` writes it; an empty or missing root is filled by
 `prepare`)::
 
-    images/*.png  tir.jsonl  cir.jsonl  chat.jsonl  scenes.jsonl
+    images/*.png  tir.jsonl  cir.jsonl  chat.jsonl  multi.jsonl  scenes.jsonl
 
 The ground truth is every image that satisfies the query, so R@k asks whether any of them is among the first
-k. A composed query's reference is removed from its ranking. Splits: all (text and composed queries), tir,
-cir, chat.
+k. A composed query's references are removed from its ranking. Splits: all (text and composed queries), tir,
+cir, chat, multi (several references), single (the same wishes with the first of these references alone: the same
+relevant images, what the others show said in words).
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,9 @@ from imagescope_agent.evaluation.datasets.base import (
     choose_split,
 )
 
-SPLITS = ("all", "tir", "cir", "chat")
+SPLITS = ("all", "tir", "cir", "chat", "multi", "single")
 COUNT = 1000
+_Make = Callable[[dict[str, Any], str, str], Iterator[BenchmarkQuery]]
 
 
 def will_draw(root: Path) -> bool:
@@ -86,7 +89,8 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
     """
     split = choose_split("scenes", split, SPLITS)
     gallery = Gallery(name="images", folder=root, files=_images(root))
-    queries = [query for name in _files(split) for query in _queries(root / name, gallery.files)]
+    make = {"chat": _dialog, "multi": _several, "single": _single}.get(split, _query)
+    queries = [query for name in _files(split) for query in _queries(root / name, gallery.files, make)]
     return Benchmark(
         name="scenes",
         split=split,
@@ -103,7 +107,9 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
 
 
 def _files(split: str) -> list[str]:
-    return ["tir.jsonl", "cir.jsonl"] if split == "all" else [f"{split}.jsonl"]
+    if split == "all":
+        return ["tir.jsonl", "cir.jsonl"]
+    return ["multi.jsonl" if split == "single" else f"{split}.jsonl"]
 
 
 def _images(root: Path) -> Mapping[str, str]:
@@ -115,15 +121,14 @@ def _images(root: Path) -> Mapping[str, str]:
     return {f"images/{name}": f"images/{name}" for name in names}
 
 
-def _queries(path: Path, images: Mapping[str, str]) -> Iterator[BenchmarkQuery]:
+def _queries(path: Path, images: Mapping[str, str], make: _Make) -> Iterator[BenchmarkQuery]:
     seen: list[tuple[object, str]] = []
     for number, record in read_jsonl(path):
         place = f"{path}, line {number}"
         record["qid"] = read_id(record, "qid", place)
         seen.append((place, record["qid"]))
-        make = _dialog if path.name == "chat.jsonl" else _query
         for query in make(record, path.stem, place):
-            for image in (*query.relevant, *([query.reference] if query.reference else [])):
+            for image in (*query.relevant, *query.shown):
                 if image not in images:
                     raise BadInput(f"{place}: the image {image!r} does not exist")
             yield query
@@ -142,6 +147,27 @@ def _query(record: dict[str, Any], kind: str, place: str) -> Iterator[BenchmarkQ
         relevant=tuple(targets),
         subsets=(kind, require_field(record, "kind", str, place)),
     )
+
+
+def _several(record: dict[str, Any], kind: str, place: str) -> Iterator[BenchmarkQuery]:
+    targets = require_strings(record, "targets", place)
+    references = require_strings(record, "references", place)
+    if not targets or len(references) < 2 or set(references) & set(targets):
+        raise BadInput(f"{place}: a query needs several references and a target, and no image may be both")
+    yield BenchmarkQuery(
+        qid=record["qid"],
+        text=require_field(record, "text", str, place),
+        reference=references[0],
+        references=tuple(references),
+        relevant=tuple(targets),
+        subsets=(kind, require_field(record, "kind", str, place)),
+    )
+
+
+def _single(record: dict[str, Any], kind: str, place: str) -> Iterator[BenchmarkQuery]:
+    text = require_field(record, "single", str, place)
+    for query in _several(record, "single", place):
+        yield replace(query, text=text, references=())
 
 
 def _dialog(record: dict[str, Any], kind: str, place: str) -> Iterator[BenchmarkQuery]:

@@ -14,6 +14,7 @@ from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, compose
 from imagescope_agent.lab.scenes.conditions import Condition, predicates, satisfies
 from imagescope_agent.lab.scenes.dialogs import dialog
 from imagescope_agent.lab.scenes.draw import draw
+from imagescope_agent.lab.scenes.multi_queries import multi_lines
 from imagescope_agent.lab.scenes.queries import SceneQuery
 from imagescope_agent.lab.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.lab.scenes.world import Scene, random_scene
@@ -29,7 +30,8 @@ _Dataset = tuple[list[Scene], list[tuple[int, SceneQuery]]]
 def make_world(out: Path, seed: int, count: int) -> None:
     """Write `count` images and their queries into `out`; the seed determines every byte.
 
-    images/NNNNNN.png, and one JSON line each in scenes.jsonl (the scene graphs), tir.jsonl, cir.jsonl and chat.jsonl.
+    images/NNNNNN.png, and one JSON line each in scenes.jsonl (the scene graphs), tir.jsonl, cir.jsonl, chat.jsonl
+    and multi.jsonl (queries with several references, each with a twin of one).
     `targets` holds EVERY image that satisfies the query (a composed query's reference excepted). The images are groups
     (a reference, three queries about it, a target and a near miss for each) and unrelated scenes.
     """
@@ -44,6 +46,8 @@ def make_world(out: Path, seed: int, count: int) -> None:
     _write_jsonl(out / "cir.jsonl", _composed_lines(scenes, names, composed))
     _write_jsonl(out / "tir.jsonl", _text_lines(scenes, names, max(_LEAST, round(_SHARE * count)), rng))
     _write_jsonl(out / "chat.jsonl", _dialog_lines(scenes, names, max(_LEAST, round(_SHARE * count)), rng))
+    several = Random(f"several {seed}")  # of its own: what was drawn before stays as it was
+    _write_jsonl(out / "multi.jsonl", multi_lines(scenes, names, max(_LEAST, round(_SHARE * count)), several))
 
 
 def _composed_groups(rng: Random, count: int) -> _Dataset:

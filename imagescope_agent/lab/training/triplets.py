@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from imagescope_agent.common.untrusted import parse_json, read_file
+from imagescope_agent.common.visible_text import said
 from imagescope_agent.errors import BadInput, shorten
-from imagescope_agent.state import said
 
 LARGEST = 2**30  # bytes of a file of triplets
 STRIPPED = ".?, "  # of FashionIQ's captions

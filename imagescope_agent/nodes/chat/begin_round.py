@@ -10,7 +10,7 @@ from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.prompting import NO_REFERENCE
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import State
+from imagescope_agent.state import SearchInput, State
 
 
 class BeginRound:
@@ -26,5 +26,11 @@ class BeginRound:
             BadInput: an empty or too long query, or a filter that cannot be used.
         """
         intent = state.get("intent")
-        cleared = await self.begin({"query": state["query"], "reference": state.get("reference")}, runtime)
+        given: SearchInput = {
+            "query": state["query"],
+            "reference": state.get("reference"),
+            "references": state.get("references", []),
+            "unlike": state.get("unlike", []),
+        }
+        cleared = await self.begin(given, runtime)  # type: ignore[arg-type]
         return {**cleared, "reference_caption": (intent["core"] if intent else "") or NO_REFERENCE}

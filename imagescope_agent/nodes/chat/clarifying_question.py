@@ -161,6 +161,8 @@ class AnswerTurn(Answer):
         }
         if where := standing_filter(state, current(runtime)):
             turn["where"] = where
+        if state["anchors"]:
+            turn["references"] = state["anchors"]
         calls = state["calls"] + sum(entry["calls"] for entry in state["usage"])
         return {**update, "turn": turn, "turns": state["turns"] + 1, "calls": calls}
 
@@ -172,7 +174,10 @@ async def ask(state: State) -> dict[str, Any]:
         message = {"query": message}
     return {
         name: message.get(name, empty)
-        for name, empty in (("query", ""), ("reference", None), ("feedback", None))
+        for name, empty in (
+            *(("query", ""), ("reference", None), ("feedback", None)),
+            *(("references", []), ("unlike", [])),
+        )
     }
 
 

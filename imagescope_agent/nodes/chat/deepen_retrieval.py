@@ -10,16 +10,17 @@ import numpy as np
 from langgraph.runtime import Runtime
 
 from imagescope_agent.nodes.chat.dialogue_state import newest
+from imagescope_agent.nodes.image_refs import references_seen
 from imagescope_agent.nodes.model_calls import on_budget
+from imagescope_agent.nodes.penalize_rejected import search_unlike
 from imagescope_agent.nodes.retrieve import outside, with_captions
 from imagescope_agent.nodes.standing_filter import standing_filter
 from imagescope_agent.nodes.verify import Verify, satisfies
-from imagescope_agent.records import NoteDict
 from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Predicate, State, Verdicts
+from imagescope_agent.state import Predicate, State, Verdicts, references_of
 from imagescope_agent.usage import StepUsage, spent
 
 BATCHES = 5  # how many times top_k images that nobody was asked about yet a turn looks through at most
@@ -60,21 +61,25 @@ class RetrieveLiked:
         that are known to fit all that was said, so that a message that moves the descriptions loses none of them.
         """
         self.collection.require_weights(self.embedder.weights)
-        intent, reference = state["intent"], state["reference"]
+        intent = state["intent"]
         vectors = self.embedder.texts([intent["core"], intent["enhanced"], intent["full"]])
         liked = [self.collection.image_vector(name) for name in state["liked"] if name in self.collection]
         rows = np.concatenate([vectors, np.stack(liked)]) if liked else vectors
         exclude = list(state["rejected"])
-        if reference is not None and not settings.keep_reference:
-            exclude.append(reference)
+        if not settings.keep_reference:
+            exclude += references_of(state)
         verdicts = state.get("verdicts", {})
         most = max(BATCHES * settings.top_k, settings.k) + len(verdicts)
         fits = known_to_fit(verdicts, newest(state["facts"]))
-        out, once = self.collection.alike(exclude), self.collection.merges_copies
-        where = standing_filter(state, settings)
-        return self.collection.search(
-            *(rows, settings.tau, most), exclude=out, include=fits, once=once, where=where
-        )
+        where, once = standing_filter(state, settings), self.collection.merges_copies
+
+        def found(count: int, unlike: list[str]) -> list[tuple[str, float]]:
+            out = self.collection.alike([*exclude, *unlike])
+            return self.collection.search(
+                *(rows, settings.tau, count), exclude=out, include=fits, once=once, where=where
+            )
+
+        return search_unlike(found, most, state, settings, self.embedder, self.collection)
 
 
 class VerifyDeeper(Verify):
@@ -99,11 +104,11 @@ class VerifyDeeper(Verify):
             for name in window
             if name not in unverified and not ruled_out(known[name], state["predicates"])
         ]
-        notes: list[NoteDict] = []
+        seen, notes = await references_seen(state, verifier, self.collection, step=self.step)
         usage: list[StepUsage] = []
         for predicate in hardest_first(state, self.depth(state, settings)):
             left = remaining(state, settings, usage)
-            found, short = await self._ask_question(predicate["question"], fits, known, left, verifier)
+            found, short = await self._ask_question(predicate["question"], fits, known, left, verifier, seen)
             notes += [*found.notes, *short]
             usage += found.usage
             fits = [] if short else [name for name in fits if satisfies(known[name], predicate)]

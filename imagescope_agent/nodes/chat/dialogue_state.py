@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.chat.grounded_update import ground
 from imagescope_agent.nodes.chat.grounding import substitutes, words_of
-from imagescope_agent.nodes.chat.parse_message import plain_answer
+from imagescope_agent.nodes.chat.message_commands import plain_answer
 from imagescope_agent.nodes.chat.read_message import has_act, remarks
 from imagescope_agent.nodes.drift import drift
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
@@ -255,7 +255,8 @@ def _reset_topic(state: State) -> dict[str, Any]:
     cleared = {name: value for name, value in new_conversation().items() if name in OF_TOPIC}
     if state["anchor"] is None or last is None or last["reference"] != state["anchor"]:
         return cleared
-    return {**cleared, "anchor": None, "reference": None, "reference_caption": NO_REFERENCE}
+    gone: dict[str, Any] = {"anchor": None, "reference": None, "anchors": [], "references": []}
+    return {**cleared, **gone, "reference_caption": NO_REFERENCE}
 
 
 def _new_steps(state: State) -> list[Instruction]:

@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.chat.parse_message import answers_only
+from imagescope_agent.nodes.chat.message_commands import answers_only
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.prompting import is_asked, load_prompt
 from imagescope_agent.replies.filter_reply import FilterAnswer, parse_filter

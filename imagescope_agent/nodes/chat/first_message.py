@@ -58,17 +58,18 @@ class UnderstandFirst(Understand):
 
     async def _complete(self, steps: Sequence[Instruction], query: str) -> list[Instruction]:
         """Each step once, with what the query names and they lack."""
-        given = [StepAnswer(**step) for step in steps]  # type: ignore[arg-type]
+        given = [StepAnswer(type=step["type"], text=step["text"]) for step in steps]  # type: ignore[arg-type]
         once = [step for place, step in enumerate(given) if step not in given[:place]]
         held = await with_passed_over(once, query, [], self.embedder, words_of(self.images))
-        return [{"type": step.type, "text": step.text} for step in held]
+        known = {(step["type"], step["text"]): step for step in steps}  # with the numbers of their references
+        return [known.get((step.type, step.text), {"type": step.type, "text": step.text}) for step in held]
 
 
 async def picture_alone(state: State) -> dict[str, Any]:
     """The intent of a picture whose message changes nothing in it: its caption; makes no model call."""
     unclear = [part["text"] for part in state["acts"] if part["act"] == "unclear"]
     return {
-        "intent": plain_intent(state["reference_caption"]),
+        "intent": plain_intent(" and ".join(state["reference_captions"]) or state["reference_caption"]),
         "request": ALIKE,
         "query": ALIKE,
         "remarks": [*map(misunderstood, unclear), "These are like the picture you sent."],

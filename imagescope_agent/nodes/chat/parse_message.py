@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 
-from imagescope_agent.errors import BadInput, shorten
+from imagescope_agent.errors import BadInput
 from imagescope_agent.nodes.begin import check_query, find_reference
-from imagescope_agent.records import ResultDict
+from imagescope_agent.nodes.chat.message_commands import (
+    ParsedMessage,
+    apply_feedback,
+    beside_picture,
+    names_picture_only,
+    read_message,
+)
+from imagescope_agent.nodes.references import brought
+from imagescope_agent.records import NoteDict
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.state import (
     KEPT,
@@ -22,24 +28,7 @@ from imagescope_agent.state import (
     new_conversation,
     new_turn,
     overwrite,
-    said,
 )
-
-_NUMBERED = r"(?:(?:number|no\.?|image|picture)\s*)?#?(\d{1,9})"
-_REST = r"(?:\s*$|\s*[.,;:!]+\s*|\s+(?=but\b|with\b|and\b))(.*)$"
-_LIKE = re.compile(rf"/?(?:i\s+)?like\s+(?:{_NUMBERED}|(?:that|this)(?:\s+one)?){_REST}", re.I | re.S)
-_REJECT = re.compile(rf"/?(?:reject|not)\s+(?:{_NUMBERED}|(?:that|this)(?:\s+one)?){_REST}", re.I | re.S)
-_WHERE = re.compile(r"/where\b[ \t]*([^\n]*)(?:\n(.*))?", re.I | re.S)
-#: A message beside a picture that says nothing but that it is the picture that is meant.
-_SAME = re.compile(
-    r"\W*(?:(?:one|some|something|more|others|pictures?|images?|photos?|just|exactly|the same)\s+)*"
-    r"(?:like|as|similar to)\s+(?:this|that|these|it|the (?:picture|image|photo))"
-    r"(?:\s+(?:one|picture|image|photo))?\W*(?:please\W*)?",
-    re.I,
-)
-_UNSURE = re.compile(r"\W*(?:i\s+)?(?:skip|don'?t\s+know|do\s+not\s+know|no\s+idea|not\s+sure)\W*", re.I)
-_PLAIN = re.compile(r"\W*(?:(yes|yeah|yep|yup|sure)|(no|nope|nah))\W*(?:please\W*)?", re.I)
-
 
 #: Keys of a turn that stand until a message changes what is wanted.
 FOUND = tuple(
@@ -48,19 +37,6 @@ FOUND = tuple(
     if name not in ("reference_caption", "intent", "acts", "remarks", "notes", "usage")
 )
 PARSED = "parsed_message"  # key of `configurable` for a message that the caller has checked already
-
-
-@dataclass(frozen=True, kw_only=True)
-class ParsedMessage:
-    """A message by its parts: the images it likes or rejects, its filter, and the remaining words.
-
-    `where` is None where the standing filter is kept, "" where it is removed.
-    """
-
-    words: str
-    liked: list[str]
-    rejected: list[str]
-    where: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +49,9 @@ class CheckedMessage:
         reference: the new reference as `find_reference` gives it.
         feedback: a like or rejection given by rank.
         parsed: its parts.
+        references: all new references, where there are several.
+        unlike: pictures of what is not wanted.
+        notes: on the pictures.
     """
 
     text: object
@@ -80,10 +59,15 @@ class CheckedMessage:
     reference: str | None
     feedback: Feedback | None
     parsed: ParsedMessage
+    references: list[str] = field(default_factory=list)
+    unlike: list[str] = field(default_factory=list)
+    notes: list[NoteDict] = field(default_factory=list)
 
-    def is_of(self, text: object, reference: object, feedback: object) -> bool:
-        """Whether this is that input, checked."""
-        return (self.text, self.reference, self.feedback) == (text, reference, feedback)
+    def is_of(self, state: State) -> bool:
+        """Whether this is the input in a state, checked."""
+        said = (self.text, self.reference, self.feedback, self.references, self.unlike)
+        asked = (state.get(name) for name in ("query", "reference", "feedback"))
+        return said == (*asked, *(state.get(name) or [] for name in ("references", "unlike")))
 
 
 class ParseMessage:
@@ -99,40 +83,64 @@ class ParseMessage:
             BadInput: see `check_message`.
         """
         standing: Any = {name: state.get(name, empty) for name, empty in new_conversation().items()}
-        text, reference, feedback = state.get("query"), state.get("reference"), state.get("feedback")
         message = config.get("configurable", {}).get(PARSED)
-        if not isinstance(message, CheckedMessage) or not message.is_of(text, reference, feedback):
-            message = check_message(text, reference, standing, self.collection, feedback=feedback)
+        if not isinstance(message, CheckedMessage) or not message.is_of(state):
+            message = _check_input(state, standing, self.collection)
         parsed = message.parsed
         if message.reference and parsed.words:
             standing.update(begun_anew())
-        anchor = message.reference or standing["anchor"]
-        changed = anchor != standing["anchor"]
         liked = [name for name in standing["liked"] if name not in parsed.rejected]
         rejected = [name for name in standing["rejected"] if name not in parsed.liked]
-        told = bool(parsed.liked or parsed.rejected or parsed.where is not None)
+        told = bool(parsed.liked or parsed.rejected or parsed.where is not None or message.unlike)
         searched_anew = bool(message.reference or told)
         return {
-            **overwrite({**new_turn(), **({} if searched_anew else found_so_far(state))}),
+            **overwrite(
+                {**new_turn(), **({} if searched_anew else found_so_far(state)), "notes": message.notes}
+            ),
             "acts": known_acts(message, told=told),
             **{name: standing[name] for name in KEPT},
             "feedback": None,
             "message": message.query,
             "query": parsed.words or standing["request"],
-            "reference": anchor,
+            **standing_pictures(standing, message),
             "where": standing["where"] if parsed.where is None else parsed.where,
             "request": standing["request"] or parsed.words,
-            "anchor": anchor,
-            "reference_caption": "" if changed else standing["reference_caption"],
             "offset": 0 if searched_anew else standing["offset"],
             "liked": list(dict.fromkeys([*liked, *parsed.liked])),
             "rejected": list(dict.fromkeys([*rejected, *parsed.rejected])),
         }
 
 
+def standing_pictures(standing: State, message: CheckedMessage) -> dict[str, Any]:
+    """The references and exclusions after a message: new references replace the old ones, exclusions add up."""
+    anchor, anchors = standing["anchor"], standing["anchors"]
+    if message.reference:
+        anchor, anchors = message.reference, message.references
+    changed = (anchor, anchors) != (standing["anchor"], standing["anchors"])
+    excluded = list(dict.fromkeys([*standing["excluded"], *message.unlike]))
+    return {
+        **{"reference": anchor, "anchor": anchor, "references": anchors, "anchors": anchors},
+        "reference_caption": "" if changed else standing["reference_caption"],
+        "excluded": excluded,
+        "unlike": [name for name in excluded if name not in (anchor, *anchors)],
+    }
+
+
+def _check_input(state: State, standing: State, collection: Collection) -> CheckedMessage:
+    """The message in the input of a run; what an earlier turn left in the state was not brought by this one."""
+    references, reference = state.get("references"), state.get("reference")
+    several = [] if references == standing["anchors"] and reference is None else references
+    return check_message(
+        *(state.get("query"), reference, standing, collection),
+        feedback=state.get("feedback"),
+        references=several,
+        unlike=state.get("unlike"),
+    )
+
+
 def known_acts(message: CheckedMessage, *, told: bool) -> list[MessagePart]:
     """The acts of a message that no model must read: "like this" beside a picture, and one without words."""
-    if message.reference and _SAME.fullmatch(message.parsed.words):
+    if message.reference and names_picture_only(message.parsed.words):
         return [{"text": message.parsed.words, "act": "aside"}]
     return [] if message.parsed.words or told else [{"text": message.query, "act": "skip"}]
 
@@ -151,6 +159,8 @@ def check_message(
     *,
     feedback: Feedback | None = None,
     where: str = "",
+    references: object = None,
+    unlike: object = None,
 ) -> CheckedMessage:
     """Check a message and resolve its reference.
 
@@ -161,6 +171,8 @@ def check_message(
         collection: the images; where it takes files, the reference may be another one.
         feedback: a like or rejection given by rank; the text is then shown and not parsed.
         where: the filter of the turn's settings.
+        references: several new references in the place of one.
+        unlike: pictures of what is not wanted.
 
     Raises:
         BadInput: no, too long or invalid text; an unknown command; a rank that was not shown; a reference that
@@ -169,16 +181,16 @@ def check_message(
     query, shown = check_query(text), state.get("results", [])
     if feedback is not None:
         parsed = apply_feedback(feedback, shown)
-    elif reference is not None and not query.startswith("/"):
+    elif (reference is not None or references) and not query.startswith("/"):
         parsed = beside_picture(query)
     else:
         parsed = read_message(query, shown)
     for each in filter(None, (where, parsed.where)):
         collection.matching(each)
-    found = check_reference(reference, collection)
+    found, notes = brought(check_reference(reference, collection), references, unlike, collection)
     if not parsed.words and not state.get("request"):
         raise BadInput("nothing is looked for yet; say what to look for")
-    return CheckedMessage(text=text, query=query, reference=found, feedback=feedback, parsed=parsed)
+    return CheckedMessage(text=text, query=query, feedback=feedback, parsed=parsed, **found, notes=notes)
 
 
 def check_reference(reference: object, collection: Collection) -> str | None:
@@ -193,70 +205,12 @@ def check_reference(reference: object, collection: Collection) -> str | None:
     return found
 
 
-def apply_feedback(feedback: Feedback, shown: list[ResultDict]) -> ParsedMessage:
-    """A like or rejection of the image at a rank of the last results.
-
-    Raises:
-        BadInput: it is neither, or the rank was not shown.
-    """
-    given: Any = feedback  # a client's own, of any type
-    kind, rank = (given.get("kind"), given.get("rank")) if isinstance(given, Mapping) else (None, None)
-    if kind not in ("like", "reject") or type(rank) is not int:
-        raise BadInput(f'the feedback is {shorten(repr(feedback), 60)}; give {{"kind": "like", "rank": 1}}')
-    image = _at_rank(rank, shown)
-    return ParsedMessage(
-        words="", liked=[image] if kind == "like" else [], rejected=[image] if kind == "reject" else []
-    )
-
-
-def read_message(text: str, shown: list[ResultDict]) -> ParsedMessage:
-    """Parse "like 3", "reject 2", "not that one, ...", "/where FILTER" (words below it) and "skip" in a message.
-
-    Args:
-        text: the message.
-        shown: the results that ranks refer to; "that one" is the first.
-
-    Raises:
-        BadInput: an unknown command, or a rank that was not shown.
-    """
-    if match := _LIKE.fullmatch(text):
-        return ParsedMessage(words=_rest(match[2]), liked=[_at_rank(_number(match[1]), shown)], rejected=[])
-    if match := _REJECT.fullmatch(text):
-        return ParsedMessage(words=_rest(match[2]), liked=[], rejected=[_at_rank(_number(match[1]), shown)])
-    if match := _WHERE.fullmatch(text):
-        return ParsedMessage(words=said(match[2] or ""), liked=[], rejected=[], where=match[1].strip())
-    if text.startswith("/"):
-        raise BadInput(
-            f"there is no command {shorten(text, 40)!r}; there is /like N, /reject N and /where FILTER"
-        )
-    return ParsedMessage(words="" if _UNSURE.fullmatch(text) else text, liked=[], rejected=[])
-
-
-def beside_picture(text: str) -> ParsedMessage:
-    """The words beside a picture: "like this" is about the picture, and so is the rest of "like this, but ..."."""
-    match = _LIKE.fullmatch(text)
-    words = (_rest(match[2]) or text) if match and match[1] is None else text
-    return ParsedMessage(words=words, liked=[], rejected=[])
-
-
-def plain_answer(text: str) -> str | None:
-    """ "Yes" or "No" where the message is nothing else; else None."""
-    match = _PLAIN.fullmatch(text)
-    return None if match is None else "Yes" if match[1] else "No"
-
-
-def answers_only(text: str) -> bool:
-    """Whether a message is a command, or no more than yes, no or "skip"."""
-    command = any(pattern.fullmatch(text) for pattern in (_LIKE, _REJECT, _WHERE, _UNSURE))
-    return command or plain_answer(text) is not None
-
-
 def begun_anew() -> dict[str, Any]:
     """What a picture with words resets: they say how the wanted image differs from it, not from what was looked for.
 
     What was rejected stays so.
     """
-    reset = {*OF_TOPIC, "request", "intent", "facts"} - {"rejected"}
+    reset = {*OF_TOPIC, "request", "intent", "facts"} - {"rejected", "excluded"}
     return {name: value for name, value in new_conversation().items() if name in reset}
 
 
@@ -268,23 +222,3 @@ def has_words(state: State) -> bool:
 def is_first(state: State) -> bool:
     """Whether there is no intent yet."""
     return not state["intent"]["full"]
-
-
-def _rest(text: str) -> str:
-    return re.sub(r"^but\s+", "", text.strip(), flags=re.I)
-
-
-def _number(digits: str | None) -> int | None:
-    """The rank that is named; None for "that one", the first that is shown."""
-    return None if digits is None else int(digits)
-
-
-def _at_rank(number: int | None, shown: list[ResultDict]) -> str:
-    if not shown:
-        raise BadInput("there are no results yet to like or reject; say what to look for")
-    ids = {hit["rank"]: str(hit["id"]) for hit in shown}
-    number = min(ids) if number is None else number
-    if number not in ids:
-        least, most = min(ids), max(ids)
-        raise BadInput(f"there is no rank {number} in the last results; give a rank from {least} to {most}")
-    return ids[number]

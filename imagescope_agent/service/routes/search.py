@@ -31,6 +31,8 @@ from imagescope_agent.service.streaming import Emit, streamed
 
 router = APIRouter(prefix="/v1", tags=["search"])
 RANKINGS = ("ranking_retrieve", "ranking_verify", "ranking")  # what a step may change, shown when it ends
+#: What stands beside the settings of a search.
+NO_SETTINGS = frozenset({"text", "image", "images", "unlike", "run", "rejected", "progress", "k"})
 SHOWN = 10  # ids of a ranking in an event
 
 
@@ -89,20 +91,18 @@ async def searched(
     """Run one search of a request."""
     served = service.collections.find(asked.collection, key)
     settings = served.check_settings(asked.settings)
-    if unknown := {"text", "image", "run", "rejected", "progress", "k"} & settings.keys():
+    if unknown := NO_SETTINGS & settings.keys():
         raise BadInput(f"{sorted(unknown)[0]} is no setting; give it beside `settings`")
     if asked.k is not None:
         settings["k"] = asked.k
     if asked.where is not None:
         settings["where"] = asked.where
-    image = None
-    if asked.image is not None:
-        image = await asyncio.to_thread(pictures.reference, asked.image, served.services.collection)
+    shown = await asyncio.to_thread(pictures.brought, asked, served.services.collection)
     scope = served.scope(asked.graph)
     if asked.run is not None:
         await _require_new(scope, asked.run)
     found = await scope.asearch(
-        asked.text, image=image, run=asked.run, rejected=asked.rejected, progress=progress, **settings
+        asked.text, run=asked.run, rejected=asked.rejected, progress=progress, **shown, **settings
     )
     service.metrics.searched(found.usage, [dict(each) for each in found.notes])
     return answer(found, served)

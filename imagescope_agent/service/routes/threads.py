@@ -90,8 +90,8 @@ async def _said(
 ) -> dict[str, Any]:
     chats = _chats(served)
     session = await (chats.get(thread) if asked.begin else _found(served, thread))
-    image = await asyncio.to_thread(pictures.reference, asked.image, served.services.collection)
-    return _turn(served, await session.say(asked.message, image, progress=progress))
+    shown = await asyncio.to_thread(pictures.brought, asked, served.services.collection)
+    return _turn(served, await session.say(asked.message, progress=progress, **shown))
 
 
 @router.post("/{thread}/like")

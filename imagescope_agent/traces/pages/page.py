@@ -43,7 +43,7 @@ def render(trace: Trace) -> str:
         trace=trace,
         story=story(trace),
         started=_moment(trace),
-        album=thumbnails(trace, [*names, trace.reference]),
+        album=thumbnails(trace, [*names, *trace.references]),
         rows=explained(trace),
         ranks={name: rank for rank, name in enumerate(names, start=1)},
         grains=list(dict.fromkeys(filter(None, (trace.intent.get(grain) for grain in GRAINS)))),
@@ -69,7 +69,7 @@ def render_comparison(comparison: Comparison) -> str:
         both=both,
         started=[_moment(trace) for trace in both],
         seconds=[view.duration(trace) for trace in both],
-        album=thumbnails(comparison.after, [name for trace in both for name in (*trace.ranking, trace.reference)]),
+        album=thumbnails(comparison.after, [name for trace in both for name in (*trace.ranking, *trace.references)]),
         chart=view.bump_chart(stages),
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from imagescope_agent.lab.scenes.world import random_scene
 from imagescope_agent.lab.training.data.dialogue_act_turns import labelled_parts, pending_question
 from imagescope_agent.lab.training.data.dialogue_turns import update_turn
 from imagescope_agent.lab.training.data.turn import TrainingTurn
-from imagescope_agent.nodes.chat.parse_message import plain_answer
+from imagescope_agent.nodes.chat.message_commands import plain_answer
 
 _IDLE = 0.15  # of the messages that say nothing; a classifier should have kept them away
 

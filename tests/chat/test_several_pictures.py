@@ -1,0 +1,158 @@
+"""Conversations with several references and with pictures of what is not wanted."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagescope_agent import cli
+from imagescope_agent.chat import Chats
+from imagescope_agent.chat.web import html
+from imagescope_agent.errors import BadInput
+from tests.chat.playing import play
+from tests.chat.talk import described, talking, think
+
+
+def thinks(asked: Any) -> str:
+    """Reads several references as purple like the second."""
+    kind = (asked.options or {}).get("response_format")
+    if kind == "ReferencedIntentAnswer":
+        steps = [{"type": "Retention", "text": "it is purple", "image": number} for number in (1, 2)]
+        return json.dumps({"steps": steps, **described(["purple"])})
+    if kind == "ReferencedPredicatesAnswer":
+        asks = {"question": "Is it purple as the reference?", "expected": "Yes", "reference": 2}
+        return json.dumps({"predicates": [asks]})
+    return str(think(asked))
+
+
+@pytest.fixture
+def services(world: Any) -> Any:
+    return talking(world, reasoner=world.role("reasoner", thinks))
+
+
+def test_several_pictures_stand_until_others_come(services: Any) -> None:
+    async def story(chats: Chats) -> None:
+        session = await chats.create()
+        turn = await session.say("the first as the second, purple", images=["red.png", "blue.png"])
+        assert turn.get("references") == ["red.png", "blue.png"] and turn["reference"] == "red.png"
+        names = [hit["id"] for hit in turn["results"]]
+        assert names[0] == "purple.png" and not {"red.png", "blue.png"} & set(names)
+        later = await session.say("not warm")
+        assert later.get("references") == ["red.png", "blue.png"]
+        state = await session.state()
+        assert state["anchors"] == ["red.png", "blue.png"]
+        alone = await session.say("as that, but light", "green.png")
+        assert "references" not in alone and alone["reference"] == "green.png"
+        assert (await session.state())["anchors"] == []
+        await session.undo()
+        assert (await session.state())["anchors"] == ["red.png", "blue.png"]
+
+    play(services, story)
+
+
+def test_pictures_outlive_the_process_and_the_page_shows_them(services: Any, tmp_path: Path) -> None:
+    store = str(tmp_path / "kept.sqlite")
+
+    async def begin(chats: Chats) -> None:
+        session = await chats.create("pictures")
+        await session.say(
+            "the first as the second, purple", images=["red.png", "blue.png"], unlike=["white.png"]
+        )
+
+    async def go_on(chats: Chats) -> None:
+        session = await chats.open("pictures")
+        turn = await session.say("not warm")
+        state = await session.state()
+        assert state["anchors"] == ["red.png", "blue.png"] and state["excluded"] == ["white.png"]
+        assert "white.png" not in [hit["id"] for hit in turn["results"]]
+        shown = html.conversation(await session.turns(), lambda name: f"data:{name}")
+        assert shown.count("data:red.png") == shown.count("data:blue.png") == 1
+        page = html.gallery(turn, lambda name: f"data:{name}")
+        assert 'alt="the reference 1"' in page and 'alt="the reference 2"' in page
+
+    play(services, begin, store=store)
+    play(services, go_on, store=store)
+
+
+def test_unlike_keeps_its_power_and_undo_takes_it_back(services: Any) -> None:
+    async def story(chats: Chats) -> None:
+        session = await chats.create()
+        await session.say("a warm square")
+        turn = await session.say("a warm square", unlike=["orange.png"])
+        assert "orange.png" not in [hit["id"] for hit in turn["results"]]
+        again = await session.say("and light")
+        assert "orange.png" not in [hit["id"] for hit in again["results"]]
+        await session.undo()
+        await session.undo()
+        assert (await session.state())["excluded"] == []
+
+    play(services, story)
+
+
+def test_a_turn_that_was_cut_off_keeps_its_pictures(services: Any, world: Any) -> None:
+    from imagescope_agent.errors import BackendUnavailable
+
+    failed: list[bool] = []
+
+    def fails_once(asked: Any) -> Any:
+        if asked.options and asked.options.get("response_format") == "ReferencedIntentAnswer" and not failed:
+            failed.append(True)
+            return BackendUnavailable("the server sleeps")
+        return thinks(asked)
+
+    busy = talking(world, reasoner=world.role("reasoner", fails_once))
+
+    async def story(chats: Chats) -> None:
+        session = await chats.create()
+        try:
+            await session.say(
+                "the first as the second, purple", images=["red.png", "blue.png"], unlike=["white.png"]
+            )
+        except BackendUnavailable:
+            await session.say("not warm")
+        first = (await session.turns())[0]
+        assert failed and first.get("references") == ["red.png", "blue.png"]
+        assert (await session.state())["excluded"] == ["white.png"]
+
+    play(busy, story)
+
+
+def test_pictures_that_cannot_be_used_change_nothing(services: Any) -> None:
+    async def story(chats: Chats) -> None:
+        session = await chats.create()
+        with pytest.raises(BadInput, match=r"nobody\.png"):
+            await session.say("the first as the second, purple", images=["red.png", "nobody.png"])
+        with pytest.raises(BadInput, match="give all references as images"):
+            await session.say("as that", "red.png", images=["blue.png"])
+        assert await session.turns() == []
+
+    play(services, story)
+
+
+def test_the_terminal_takes_further_pictures_and_what_is_not_wanted(
+    services: Any, world: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("imagescope_agent.services.open_services", lambda *args: services)
+    said = [
+        "/image red.png",
+        "/also blue.png",
+        "/unlike white.png",
+        "the first as the second, purple",
+        "/also",
+    ]
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in said)))
+    code = cli.main(["chat", str(world.folder), "--json"])
+    out, err = capsys.readouterr()
+    *told, turn = map(json.loads, out.splitlines())
+    assert [{name: each[name] for name in each if name != "thread"} for each in told] == [
+        {"image": "red.png"},
+        {"images": ["red.png", "blue.png"]},
+        {"unlike": ["white.png"]},
+    ]
+    assert turn["references"] == ["red.png", "blue.png"]
+    assert not {"red.png", "blue.png", "white.png"} & {hit["id"] for hit in turn["results"]}
+    assert code == BadInput.exit_code and "/also needs a picture" in err

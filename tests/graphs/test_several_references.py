@@ -1,0 +1,214 @@
+"""Queries with several references, and pictures of what is not wanted, on every graph."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagescope_agent.errors import BadInput, RequestRefused
+from imagescope_agent.mllms.role import Role
+from imagescope_agent.mllms.scripted import ScriptedScorer
+from imagescope_agent.nodes.references import MOST
+from imagescope_agent.prompting import load_prompt
+from imagescope_agent.registry import load_graph
+from imagescope_agent.settings import Settings
+from imagescope_agent.state import State, references_of
+from tests.graphs.imagescope_runs import ALL, COLOURS, kinds
+from tests.graphs.picture_runs import ASKING, NAMES, search, services
+
+
+def reference_names(count: int) -> list[str]:
+    return [f"{colour}.png" for colour in COLOURS[:count]]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 8])
+@pytest.mark.parametrize("name", NAMES)
+def test_any_number_of_references_gives_a_ranking_of_the_others(world: Any, name: str, count: int) -> None:
+    brought = reference_names(count)
+    served = services(world, list(range(1, count + 1)), seen=min(count, 2) if count > 1 else 0)
+    state = search(served, name, references=brought, k=8)
+    assert sorted(state["ranking"]) == sorted(set(ALL) - set(brought))
+    assert references_of(state) == brought
+    assert json.loads(json.dumps(state)) == state
+    assert state["reference"] == (brought[0] if brought else None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_reference_in_a_list_asks_what_one_reference_asks(world: Any, name: str) -> None:
+    asked: list[Any] = []
+    rankings: list[list[str]] = []
+    ways: list[dict[str, Any]] = [{"reference": "red.png"}, {"references": ["red.png"]}]
+    for given in ways:
+        served = services(world, [])
+        state = search(served, name, **given)
+        rankings.append(state["ranking"])
+        roles = (served.reasoner, served.verifier, served.judge)
+        asked.append([[(each.text, each.images, each.labels) for each in role.model.asked] for role in roles])
+        assert state["references"] == []
+    assert asked[0] == asked[1] and rankings[0] == rankings[1]
+
+
+def test_the_prompt_of_one_reference_stays_as_it_was(world: Any) -> None:
+    served = services(world, [])
+    search(served, query="as that, but purple", reference="red.png")
+    first = load_prompt("understand").fill(instruction="as that, but purple", reference="a red square")
+    assert served.reasoner.model.asked[0].text == first
+    assert all("Candidate" not in "".join(each.labels) for each in served.judge.model.asked)
+
+
+def test_captions_reach_the_reasoner_by_their_numbers(world: Any) -> None:
+    served = services(world, [1, 2])
+    state = search(served, references=["red.png", "blue.png"])
+    assert "image 1: a red square\nimage 2: a blue square" in served.reasoner.model.asked[0].text
+    assert state["reference_captions"] == ["a red square", "a blue square"]
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_a_predicate_is_verified_beside_the_reference_that_it_names(world: Any, name: str) -> None:
+    served = services(world, [1, 2], seen=2)
+    state = search(served, name, references=["red.png", "blue.png"])
+    asked = served.verifier.model.asked
+    assert asked and all(world.keys[each.images[0]] == "blue.png" for each in asked)
+    assert {each.labels for each in asked} == {("Reference:", "Candidate:")}
+    assert state["predicates"][0]["question"].endswith("(reference 2: blue.png)")
+    assert state["ranking"][0] == "purple.png" and state["predicates"][0]["reference"] == 2
+    assert not state["notes"]
+
+
+def test_the_judge_sees_every_reference_with_its_number(world: Any) -> None:
+    served = services(world, [1, 2])
+    search(served, references=["red.png", "blue.png"], alpha=1)
+    asked = served.judge.model.asked[0]
+    assert [world.keys[key] for key in asked.images[:2]] == ["red.png", "blue.png"]
+    assert asked.labels == ("Reference 1:", "Reference 2:", "Candidate:")
+    assert asked.text.startswith("The reference images come first, 2 of them")
+
+
+@pytest.mark.parametrize("judge", ["pairwise", "listwise", "tournament", "pointwise", "cotrr"])
+def test_every_way_to_judge_labels_all_pictures(world: Any, judge: str) -> None:
+    served = services(world, [1, 2])
+    graph = load_graph("imagescope")(served)
+    given = {"query": "the first as the second", "references": ["red.png", "blue.png"]}
+    try:
+        context = Settings(judge=judge)
+        state = asyncio.run(graph.ainvoke(given, context=context))
+    except BadInput:
+        pytest.skip("no judge of that name here")
+    assert sorted(state["ranking"]) == sorted(set(ALL) - {"red.png", "blue.png"})
+    for asked in served.judge.model.asked:
+        assert len(asked.labels) == len(asked.images) and asked.labels[1] == "Reference 2:"
+
+
+def test_the_same_picture_twice_keeps_both_numbers_and_counts_once(world: Any, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.png"
+    shutil.copy(world.folder / "red.png", copy)
+    served = services(world, [1, 2, 3])
+    state = search(served, references=["red.png", str(copy), "blue.png"])
+    assert references_of(state) == ["red.png", "red.png", "blue.png"]
+    assert ("begin", "skipped") in kinds(state)
+    assert "reference 2 is reference 1 again" in state["notes"][0]["detail"]
+    assert served.judge.model.asked[0].labels == ("Reference 1:", "Reference 3:", "Candidate:")
+
+
+def test_two_files_of_one_content_are_shown_once(world: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    one, other = tmp_path / "one.png", tmp_path / "other.png"
+    Image.new("RGB", (32, 32), (200, 10, 90)).save(one)
+    shutil.copy(one, other)
+    served = services(world, [1, 2])
+    plain, twice = (
+        search(services(world, []), "retrieve", references=brought)
+        for brought in ([str(one)], [str(one), str(other)])
+    )
+    assert plain["ranking"] == twice["ranking"]
+    state = search(served, references=[str(one), str(other)])
+    assert ("begin", "skipped") in kinds(state)
+    assert served.judge.model.asked[0].labels == ("Reference 1:", "Candidate:")
+
+
+def test_a_reference_that_the_text_never_names_is_noted(world: Any) -> None:
+    served = services(world, [2])
+    state = search(served, references=["red.png", "blue.png", "white.png"])
+    details = [note["detail"] for note in state["notes"] if note["step"] == "understand"]
+    assert details == ["no instruction is about reference 1, 3; only the judge sees it"]
+    assert served.judge.model.asked[0].labels[:3] == ("Reference 1:", "Reference 2:", "Reference 3:")
+
+
+def test_a_number_that_is_no_reference_is_not_taken_from_a_reply(world: Any) -> None:
+    state = search(services(world, [2, 9, -1], seen=9), references=["red.png", "blue.png"])
+    assert [step.get("reference") for step in state["intent"]["steps"]] == [2, None, None]
+    assert "reference" not in state["predicates"][0]
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_a_model_of_one_picture_is_told_the_reference_in_words(world: Any, name: str) -> None:
+    served = services(world, [1, 2], seen=2, limit=1)
+    state = search(served, name, references=["red.png", "blue.png"])
+    assert all(len(each.images) == 1 for each in served.verifier.model.asked)
+    assert all("The reference shows: a blue square" in each.text for each in served.verifier.model.asked)
+    assert ("verify", "fallback") in kinds(state)
+    assert state["ranking"][0] == "purple.png"
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_a_model_that_refuses_two_pictures_is_told_the_reference_in_words(world: Any, name: str) -> None:
+    served = services(world, [1, 2], seen=2)
+
+    def scorer(asked: Any) -> list[float]:
+        if len(asked.images) > 1:
+            raise RequestRefused("one picture only")
+        return [0.9, 0.1] if world.colour(asked) == "purple" else [0.1, 0.9]
+
+    served = replace(served, verifier=Role("verifier", ScriptedScorer(scorer)))
+    state = search(served, name, references=["red.png", "blue.png"])
+    assert state["ranking"][0] == "purple.png" and state["matches"]["purple.png"] == 1
+    told = [note["detail"] for note in state["notes"] if note["kind"] == "fallback"]
+    assert any("one picture only; references are described to it in words" in each for each in told)
+    assert not state["unverified"]
+
+
+def test_a_judge_of_few_pictures_gets_the_references_that_are_named(world: Any) -> None:
+    served = services(world, [4], seen=4, limit=3)
+    state = search(served, references=reference_names(5), alpha=2)
+    asked = served.judge.model.asked
+    assert asked and all(len(each.images) <= 3 for each in asked)
+    assert asked[0].labels == ("Reference 4:", "Candidate:")
+    left = [note["detail"] for note in state["notes"] if note["step"] == "judge"]
+    assert "the model takes 3 pictures in a request; reference 1, 2, 3, 5 is not shown to it" in left
+
+
+@pytest.mark.parametrize(
+    "given, told",
+    [
+        ({"references": "red.png"}, "references is 'red.png'; give a list"),
+        ({"references": [1]}, "give a list of ids or files"),
+        ({"references": ["red.png"] * (MOST + 1)}, f"give at most {MOST}"),
+        ({"references": ["red.png", "rde.png"]}, "there is no reference image 'rde.png'"),
+        ({"unlike": ["nobody.png"]}, "there is no reference image 'nobody.png'"),
+    ],
+)
+def test_unusable_pictures_are_told_before_any_model_is_asked(world: Any, given: Any, told: str) -> None:
+    served = services(world, [])
+    with pytest.raises(BadInput, match=told):
+        search(served, **given)
+    assert not served.reasoner.model.asked
+
+
+def test_a_checkpoint_of_before_knows_one_reference() -> None:
+    old: State = {"query": "as that", "reference": "red.png"}
+    assert references_of(old) == ["red.png"]
+    assert references_of({"query": "a red square", "reference": None}) == []
+
+
+def test_another_reference_on_the_same_thread_replaces_several() -> None:
+    from imagescope_agent.nodes.references import named_references
+
+    assert named_references({"reference": "c.png", "references": ["a.png", "b.png"]}) == ["c.png"]
+    assert named_references({"reference": "a.png", "references": ["a.png", "b.png"]}) == ["a.png", "b.png"]
