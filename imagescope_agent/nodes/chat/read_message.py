@@ -20,6 +20,7 @@ from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import MessagePart, State, new_turn
 
 NOTHING = "nothing yet"  # is wanted
+NOT_UNDERSTOOD = "I did not understand"
 SURE = 0.9  # probability from which a first message is taken for something else than a search
 _IDLE = {
     "skip": "Then that stays open.",
@@ -118,7 +119,7 @@ def remarks(acts: Sequence[MessagePart]) -> list[str]:
 
 def misunderstood(text: str) -> str:
     """What is said about a part that was not understood."""
-    return f'I did not understand "{shorten(text, 60)}".'
+    return f'{NOT_UNDERSTOOD} "{shorten(text, 60)}".'
 
 
 def as_it_was_said(state: State) -> dict[str, Any]:
