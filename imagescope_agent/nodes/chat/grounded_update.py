@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from imagescope_agent.nodes.chat.coverage import Known, phrases, with_passed_over
 from imagescope_agent.nodes.chat.grounding import Grounding
 from imagescope_agent.nodes.chat.places import place_in
-from imagescope_agent.nodes.chat.polarity import is_negated
+from imagescope_agent.nodes.chat.polarity import is_bare, is_negated
 from imagescope_agent.nodes.chat.read_message import has_act
 from imagescope_agent.nodes.chat.standing_facts import (
     contradicts,
@@ -74,7 +74,7 @@ async def ground(
         found.update.answer = "None"
     if has_act(state, "withdrawal") and not has_act(state, "wish", "correction", "answer") and dropped:
         steps = []
-    steps = _with_polarity(found, steps, message)
+    steps = _with_polarity(found, steps, message, vocabulary)
     if wished := _wished(state, message):
         about = next((f["text"] for f in reversed(facts) if plain(f, vocabulary)), "")
         standing = [fact for number, fact in enumerate(facts, 1) if number not in dropped]
@@ -174,8 +174,13 @@ def _says_more(
     return any(vocabulary.has(word) and gone.ungrounded(word) for word in heard.words)
 
 
-def _with_polarity(found: GroundedUpdate, steps: Sequence[StepAnswer], message: str) -> list[StepAnswer]:
-    """The steps, of which what the message negates is a removal."""
+def _with_polarity(
+    found: GroundedUpdate, steps: Sequence[StepAnswer], message: str, vocabulary: Vocabulary
+) -> list[StepAnswer]:
+    """The steps: what the message negates is a removal, and what it only names is none.
+
+    The words of a negation are English ones; a message in another language keeps what the talker read.
+    """
     turned = []
     for step in steps:
         if step.type != "Removal" and is_negated(step.text, message):
@@ -183,6 +188,9 @@ def _with_polarity(found: GroundedUpdate, steps: Sequence[StepAnswer], message: 
                 note(STEP, "repaired", f"{step.text!r} was to be added, and the message excludes it")
             )
             step = StepAnswer(type="Removal", text=step.text)
+        elif step.type == "Removal" and is_bare(step.text, message, vocabulary):
+            found.notes.append(note(STEP, "repaired", f"{step.text!r} was to be left out, and is only named"))
+            step = StepAnswer(type="Addition", text=step.text)
         turned.append(step)
     return turned
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from langgraph.runtime import Runtime
 
@@ -11,10 +12,14 @@ from imagescope_agent.dialogue_acts import ACTS, LABELS, SAYING, split_message
 from imagescope_agent.errors import NoModel, shorten
 from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Request, Role
+from imagescope_agent.nodes.chat.coverage import phrases
 from imagescope_agent.nodes.chat.parse_message import FOUND, has_words, is_first, plain_answer
+from imagescope_agent.nodes.chat.vocabulary import Vocabulary, vocabulary_of
+from imagescope_agent.nodes.drift import FUNCTION, is_english
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import load_prompt, request_text
 from imagescope_agent.records import at_step, spent
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import MessagePart, State, new_turn
@@ -33,12 +38,13 @@ class ReadMessage:
 
     Args:
         classifier: the role that is asked.
+        images: whose captions tell which words name what can be seen; None where that is not known.
     """
 
     step = "acts"
 
-    def __init__(self, classifier: Role) -> None:
-        self.classifier, self.role = classifier, classifier.name
+    def __init__(self, classifier: Role, images: Collection | None = None) -> None:
+        self.classifier, self.role, self.images = classifier, classifier.name, images
         self.prompt = load_prompt("acts", prompt_set=classifier.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
@@ -68,8 +74,9 @@ class ReadMessage:
         asked = [Request(text=self.prompt.fill(**values, part=part)) for part in parts]
         classifier = on_budget(self.classifier, state, settings)
         choice = await classifier.choose(asked, LABELS, max_tokens=4)
+        words = vocabulary_of(self.images)
         acts: list[MessagePart] = [
-            {"text": part, "act": act_of(row, state)}
+            {"text": part, "act": act_of(row, state, said=seen_in(part, words))}
             for part, row in zip(parts, choice.probabilities, strict=False)
         ]
         return {
@@ -79,19 +86,37 @@ class ReadMessage:
         }
 
 
-def act_of(row: Sequence[float], state: State) -> str:
+def act_of(
+    row: Sequence[float], state: State, *, said: Literal["nothing", "more", "only"] = "nothing"
+) -> str:
     """The act of a row of probabilities; what cannot be told says something, as every message did before.
 
-    A first message is a search unless the classifier is sure that it is not.
+    A first message is a search unless the classifier is sure that it is not, and so is a part that names what the
+    collection shows; one that does nothing else says something.
+
+    Args:
+        row: a probability for each of `ACTS`.
+        state: before the message.
+        said: what `seen_in` finds in the part.
     """
     best = max(range(len(row)), key=lambda place: row[place])
     if len(set(row)) == 1:
         return "answer" if state["question"] else "wish"
+    if ACTS[best] not in SAYING and (said == "only" or (said == "more" and row[best] < SURE)):
+        best = max((ACTS.index(act) for act in SAYING), key=lambda place: row[place])
     if is_first(state) and ACTS[best] not in SAYING and row[best] < SURE:
         return "wish"
     if ACTS[best] == "answer" and state["question"] is None:
         return "wish"
     return ACTS[best]
+
+
+def seen_in(part: str, vocabulary: Vocabulary) -> Literal["nothing", "more", "only"]:
+    """Whether a part names what can be seen, "only" where every word does, "more" where it says something beside."""
+    if not any(phrase.head for phrase in phrases(part, vocabulary)):
+        return "nothing"
+    words = re.findall(r"[^\W\d_]+", part.lower())
+    return "only" if all(word in FUNCTION or vocabulary.has(word) for word in words) else "more"
 
 
 def understood(state: State, acts: list[MessagePart]) -> dict[str, Any]:
@@ -118,8 +143,9 @@ def remarks(acts: Sequence[MessagePart]) -> list[str]:
 
 
 def misunderstood(text: str) -> str:
-    """What is said about a part that was not understood."""
-    return f'{NOT_UNDERSTOOD} "{shorten(text, 60)}".'
+    """What is said about a part that was not understood, and where it is in another language, that it is."""
+    why = "" if is_english(text) else "; it seems to be in another language than English"
+    return f'{NOT_UNDERSTOOD} "{shorten(text, 60)}"{why}.'
 
 
 def as_it_was_said(state: State) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def corrected(state: State, vocabulary: Vocabulary) -> tuple[State, list[str]]:
     acts: list[MessagePart] = [
         {"text": _with(read, part["text"]), "act": part["act"]} for part in state.get("acts", [])
     ]
-    told: State = {**state, "query": _with(read, state["query"]), "acts": acts}  # type: ignore[typeddict-item]
+    told: State = {**state, "query": _with(read, state["query"]), "acts": acts}
     return told, [f'I read "{word}" as "{found}".' for word, found in read.items()]
 
 
@@ -33,7 +33,7 @@ def _with(read: dict[str, str], text: str) -> str:
 
 
 def meant(word: str, vocabulary: Vocabulary) -> str:
-    """The one word of the vocabulary that a typing error makes this of; "" where it is known, or none or several are."""
+    """The one word of the vocabulary that this is with a typing error; "" where it is known, or none or several are."""
     known = [*vocabulary.words, *_NEGATIONS] if vocabulary.words else []
     if (
         word in FUNCTION

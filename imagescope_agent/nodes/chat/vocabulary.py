@@ -85,10 +85,10 @@ def read_captions(captions: Iterable[str]) -> Vocabulary:
         for line in re.split(r"[.,;:!?()\n]", caption.lower()):
             told = re.findall(r"[^\W_]+", line)
             for word, after in zip(told, [*told[1:], "a"], strict=False):
-                stem = next(iter(content_words(word)), "")
+                stem = "" if word in PREPOSITION else next(iter(content_words(word)), "")
                 if stem:
                     words[word] += 1
-                    (last if after in FUNCTION else inner)[stem] += 1
+                    (last if after in FUNCTION or after in PREPOSITION else inner)[stem] += 1
                     pairs |= {(stem, other) for other in content_words(after)}
             if ending := _ending(told):
                 phrase = " ".join(word for word in ending if word not in _ARTICLES)
