@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from imagescope_agent.nodes.chat.coverage import Known, phrases, with_passed_over
 from imagescope_agent.nodes.chat.grounding import Grounding
+from imagescope_agent.nodes.chat.not_taken_up import not_taken_up
 from imagescope_agent.nodes.chat.places import place_in
 from imagescope_agent.nodes.chat.polarity import is_bare, is_negated
-from imagescope_agent.nodes.chat.read_message import has_act
+from imagescope_agent.nodes.chat.read_message import has_act, misunderstood
 from imagescope_agent.nodes.chat.standing_facts import (
     contradicts,
     is_meant,
@@ -76,18 +77,20 @@ async def ground(
         steps = []
     steps = _with_polarity(found, steps, message, vocabulary)
     if wished := _wished(state, message):
-        about = next((f["text"] for f in reversed(facts) if plain(f, vocabulary)), "")
-        standing = [fact for number, fact in enumerate(facts, 1) if number not in dropped]
-        known = Known(told[1:], standing)
+        known = Known(told[1:], [fact for number, fact in enumerate(facts, 1) if number not in dropped])
+        about = next((fact["text"] for fact in reversed(facts) if plain(fact, vocabulary)), "")
         steps = await with_passed_over(steps, wished, known, embedder, vocabulary, about=about)
         gone, steps = overruled(facts, steps, phrases(wished, vocabulary, about=about), vocabulary)
-        if has_act(state, "correction") and not dropped and not gone:
-            gone = replaced(facts, steps)
+        gone = gone or (replaced(facts, steps) if has_act(state, "correction") and not dropped else [])
         dropped = sorted({*dropped, *gone})
     half = dropped and has_act(state, "correction") and _says_more(heard, facts, dropped, vocabulary)
     if not steps and (half or not dropped) and found.update.answer == "None" and found.update.topic == "same":
         dropped, steps = [], _own_words(found, state, message, vocabulary) if update.steps else []
         found.understood = bool(steps) or _repeats(state["facts"], message)
+    elif vocabulary.words:
+        stands = [*told[1:], *(fact["text"] for fact in state["facts"])]
+        missing = not_taken_up(state.get("acts", []), [step.text for step in steps], stands)
+        found.remarks += map(misunderstood, missing)
     found.update.steps = steps
     found.update.drop = sorted({*dropped, *_contradicted(found, facts, steps, dropped)})
     _describe(found, state, facts, [message, *told])
