@@ -45,7 +45,8 @@ def completed(message: str, *steps: tuple[str, str], facts: tuple[Fact, ...] = (
         ("a wagon in the harbour", ["a wagon", "in the harbour"]),
         ("I recall a harbour", ["in the harbour"]),
         ("a dragon", []),
-        ("a crimson dragon", []),
+        ("a crimson dragon", ["a crimson dragon"]),
+        ("crimson dragons", []),
         ("lantern", ["a lantern"]),
         ("Lanterns!!", ["lanterns"]),
     ],
@@ -59,6 +60,7 @@ def test_a_property_alone_is_of_the_last_thing_that_stands() -> None:
         "a big teal lantern"
     ]
     assert [phrase.text for phrase in phrases("make it teal", WORDS)] == []
+    assert [phrase.text for phrase in phrases("crimson dragons", WORDS, about="a big lantern")] == []
 
 
 def test_a_step_that_says_less_than_the_message_gives_way() -> None:

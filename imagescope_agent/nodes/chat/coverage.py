@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from imagescope_agent.nodes.chat.grounding import PHRASE, Grounding
+from imagescope_agent.nodes.chat.not_taken_up import named
 from imagescope_agent.nodes.chat.places import PREPOSITION
 from imagescope_agent.nodes.chat.polarity import is_negated
 from imagescope_agent.nodes.chat.vocabulary import Vocabulary
@@ -16,6 +17,23 @@ from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import Fact
 
 _DEFINITE = frozenset(["the", "that", "this", "its", "my", "whose", "those", "these"])
+#: What may follow a property that is said of a thing.
+_ADVERBS = frozenset(
+    [
+        "please",
+        "too",
+        "instead",
+        "though",
+        "actually",
+        "really",
+        "rather",
+        "again",
+        "now",
+        "then",
+        "thanks",
+        "colour",
+    ]
+)
 _ARTICLE = re.compile(r"an?|the")
 _BREAK = re.compile(r"[.,;:!?()\n]")
 
@@ -29,6 +47,7 @@ class Phrase:
         head: the thing; "" where the phrase names none.
         place: the preposition and article before it, where it says where or when the picture is.
         definite: whether it is a thing that is known: "the boat".
+        of_unknown: whether a word that no caption has follows properties without a thing: "red" of "red lorries".
         told_of: whether a property is said of the thing elsewhere in the message: "the boat is red".
     """
 
@@ -36,6 +55,7 @@ class Phrase:
     head: str = ""
     place: str = ""
     definite: bool = False
+    of_unknown: bool = False
     told_of: bool = False
 
     @property
@@ -107,8 +127,12 @@ def phrases(message: str, vocabulary: Vocabulary, *, about: str = "") -> list[Ph
     """
     found = _runs(message, vocabulary)
     things = [phrase for phrase in found if phrase.head and not phrase.place]
-    if about and not things:
+    unknown = [each.split()[-1] for each in named(message) if vocabulary.lacks(each)]
+    if unknown and not things:  # what no caption has may have properties, too
+        things = [Phrase(head=unknown[0])]
+    elif about and not things:
         known = [phrase for phrase in _runs(about, vocabulary) if phrase.head and not phrase.place][-1:]
+        found = [phrase for phrase in found if not phrase.of_unknown]
         things = [replace(phrase, definite=True) for phrase in known]
     whole = list[Phrase]()
     for number, phrase in enumerate(found):
@@ -166,20 +190,25 @@ def _runs(message: str, vocabulary: Vocabulary) -> list[Phrase]:
             if inside and start is None:
                 start = place
             if start is not None and (not inside or place - start == PHRASE):
-                found.append(_phrase(words[:start], words[start:place], vocabulary))
+                found.append(_phrase(words[:start], words[start:place], words[place : place + 1], vocabulary))
                 start = place if inside else None
     return found
 
 
-def _phrase(before: Sequence[str], run: Sequence[str], vocabulary: Vocabulary) -> Phrase:
-    """A run of words with what its article and preposition tell of it."""
+def _phrase(
+    before: Sequence[str], run: Sequence[str], after: Sequence[str], vocabulary: Vocabulary
+) -> Phrase:
+    """A run of words with what its article and preposition tell of it, and the unknown word that may end it."""
     article = before[-1:] if before and _ARTICLE.fullmatch(before[-1]) else []
     preposition = before[-1 - len(article)] if len(before) > len(article) else ""
     if preposition in PREPOSITION and vocabulary.is_place(preposition, " ".join(run)):
         return Phrase(properties=list(run[:-1]), head=run[-1], place=" ".join([preposition, *article]))
     if place := vocabulary.place_of(run[-1]):
         return Phrase(head=run[-1], place=place, definite=True)
+    definite = bool(before) and before[-1] in _DEFINITE
     if vocabulary.is_head(run[-1]):
-        definite = bool(before) and before[-1] in _DEFINITE
         return Phrase(properties=list(run[:-1]), head=run[-1], definite=definite)
-    return Phrase(properties=list(run))
+    unknown = bool(after) and after[0] not in FUNCTION | PREPOSITION | _ADVERBS
+    if unknown and before and before[-1] in ("a", "an", "one"):
+        return Phrase(properties=list(run), head=after[0])
+    return Phrase(properties=list(run), of_unknown=unknown)

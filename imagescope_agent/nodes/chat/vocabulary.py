@@ -43,6 +43,10 @@ class Vocabulary:
         found = content_words(word)
         return bool(found) and found <= self.stems
 
+    def lacks(self, phrase: str) -> bool:
+        """Whether a phrase has a word that is none of these."""
+        return not content_words(phrase) <= self.stems
+
     def is_head(self, word: str) -> bool:
         """Whether a word names a thing."""
         return content_words(word) <= self.heads
