@@ -21,7 +21,7 @@ from imagescope_agent.nodes.chat.standing_facts import (
     replaced,
 )
 from imagescope_agent.nodes.chat.vocabulary import NO_WORDS, Vocabulary
-from imagescope_agent.nodes.drift import FUNCTION
+from imagescope_agent.nodes.drift import FUNCTION, is_english
 from imagescope_agent.prompting import NEGATED, NO_REFERENCE, request_text
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.replies.parsing import FoldAnswer, StepAnswer
@@ -206,10 +206,11 @@ def _repeats(facts: Sequence[Fact], message: str) -> bool:
 def _own_words(found: GroundedUpdate, state: State, message: str, vocabulary: Vocabulary) -> list[StepAnswer]:
     """The message as one instruction, where nothing that the talker found in it is grounded.
 
-    A text without any word that is known says nothing.
+    An English text without any word that is known says nothing; one in another language stays as it was said.
     """
     told = re.findall(r"[^\W_]+", message.lower())
-    known = not vocabulary.words or any(word in FUNCTION or vocabulary.has(word) for word in told)
+    foreign = not is_english(message)
+    known = foreign or not vocabulary.words or any(word in FUNCTION or vocabulary.has(word) for word in told)
     if not known or not has_act(state, "wish", "correction") or _repeats(state["facts"], message):
         return []
     text = message.strip(" .,;!?")[:400]
