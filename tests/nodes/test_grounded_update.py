@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from imagescope_agent.dialogue_acts import split_message
 from imagescope_agent.nodes.chat.grounded_update import GroundedUpdate, ground
 from imagescope_agent.nodes.chat.not_taken_up import not_taken_up
-from imagescope_agent.nodes.chat.read_message import NOT_UNDERSTOOD, act_of, remarks, seen_in
+from imagescope_agent.nodes.chat.read_message import NOT_UNDERSTOOD, act_of, joined, remarks, seen_in
 from imagescope_agent.nodes.chat.vocabulary import read_captions
 from imagescope_agent.replies.parsing import FoldAnswer
-from imagescope_agent.state import Fact
+from imagescope_agent.state import Fact, MessagePart
 
 WORDS = read_captions(
     [
@@ -76,6 +77,9 @@ def after(found: GroundedUpdate, facts: list[Fact]) -> Steps:
         ("the kettle stands on the moor", "wish", ["a grey kettle"], [], [1], ["a grey kettle", "on the moor"]),
         ("harbour was wrong, I recall the moor", "correction", ["a kettle", "It is in the harbour."], [], [],
          ["a kettle", "on the moor"]),
+        ("I said harbour but I meant on the moor", "correction", ["the scene in the harbour"],
+         ["the scene in the harbour", "the scene on the moor"], [1], ["the scene on the moor"]),
+        ("a wagon, make it shiny", "correction", ["a grey wagon"], ["a wagon"], [1], ["a grey wagon"]),
         ("one turquoise trumpet", "wish", ["a wagon"], [], [], ["a wagon", "a turquoise trumpet"]),
         ("a trumpet, a tall one", "wish", ["a wagon"], [], [], ["a wagon", "a tall trumpet"]),
     ],
@@ -157,6 +161,26 @@ def test_another_language_that_is_not_understood_is_called_so(text: str) -> None
     told, *_ = remarks([{"text": text, "act": "unclear"}])
     assert told == f'{NOT_UNDERSTOOD} "{text}"; it seems to be in another language than English.'
     assert "language" not in " ".join(remarks([{"text": "bleep bloop", "act": "unclear"}]))
+
+
+def test_a_part_has_what_it_says_from_the_one_behind_it() -> None:
+    def read(message: str, *acts: str) -> list[tuple[str, str]]:
+        parts: list[MessagePart] = [
+            {"text": text, "act": act} for text, act in zip(split_message(message), acts, strict=True)
+        ]
+        return [(part["text"], part["act"]) for part in joined(parts, message, WORDS)]
+
+    assert read("the wagon was a bad idea, forget I said it", "aside", "withdrawal") == [
+        ("the wagon was a bad idea", "withdrawal"), ("forget I said it", "withdrawal")
+    ]  # fmt: skip
+    assert read("what I can't have: wagons", "skip", "wish") == [("what I can't have: wagons", "wish")]
+    assert read("start again: a grey wagon", "withdrawal", "wish") == [
+        ("start again", "withdrawal"), ("a grey wagon", "wish")
+    ]  # fmt: skip
+    assert split_message("the wagon: grey. the kettle: forget it") == [
+        "the wagon: grey.",
+        "the kettle: forget it",
+    ]
 
 
 def test_a_part_that_names_what_can_be_seen_says_something_unless_it_surely_does_not() -> None:

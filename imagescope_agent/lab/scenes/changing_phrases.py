@@ -123,6 +123,11 @@ I take it back, with {x} | with {x} again
 """)
 
 WITHDRAWALS = phrases("""
+the {name} was rubbish, cancel it | the {name} was a slip, strike it out | the {name} was silly, forget it
+the {name} was a stupid thought, undo that | that {name} was nonsense, ignore it | the {name} was too much, drop it
+the {name}: not so important | the {name}: doesn't matter now | the {name}: let it go | the {name}: forget it
+concerning the {name}: cancel that | with the {name}: leave that | {name}? drop it | {name}? not needed any more
+actually no need for that {name} | actually forget that {name} | actually skip that {name} thing
 the {name} was a silly thought, take it away | the {name} was just a thought, forget it
 that {name} idea was rubbish
 I had the {name} wrong, it may be missing | the {name}: scratch that | {name}: cancel
@@ -174,6 +179,8 @@ I no longer want the {name}
 """)
 
 RESTARTS = phrases("""
+new attempt please | a fresh attempt | fresh try | new start please | okay, something new | other idea
+different plan | new plan | let me begin with another | turn over a new leaf | all that is done, something new
 new idea | whole new idea | completely different now | now something completely different
 let's try again with another
 I'd like to begin with something new | blank page | back to square one | from zero | wipe everything

@@ -80,6 +80,9 @@ further down | scroll on | page two | ten more | a few more please | the rest
 """)
 
 ASIDES = phrases("""
+what a pity | that's a pity | too bad | oh well | such a pity | how sad | that makes me sad | I'm disappointed
+my cat is asleep | my dog wants out | the children are shouting | my car broke down | there's a fish on the stove
+you are a treasure | you're an angel | you're a hero | a star you are | my heart leaps | I love my house
 my cat is sleeping | my cat says hello | I drove here in a red car | the fish I ate was good
 my house is cold | I love boats | my umbrella is broken | I left my umbrella on the bus
 the stars are out tonight | you have a good heart | bless your heart | my heart is broken

@@ -15,10 +15,12 @@ from imagescope_agent.nodes.chat.read_message import has_act, misunderstood
 from imagescope_agent.nodes.chat.standing_facts import (
     contradicts,
     is_meant,
+    is_part_of,
     named_facts,
     overruled,
     plain,
     replaced,
+    without_replaced,
 )
 from imagescope_agent.nodes.chat.vocabulary import NO_WORDS, Vocabulary
 from imagescope_agent.nodes.drift import FUNCTION, is_english
@@ -83,6 +85,7 @@ async def ground(
         gone, steps = overruled(facts, steps, phrases(wished, vocabulary, about=about), vocabulary)
         gone = gone or (replaced(facts, steps) if has_act(state, "correction") and not dropped else [])
         dropped = sorted({*dropped, *gone})
+        steps = without_replaced(steps, [facts[number - 1] for number in dropped])
     half = dropped and has_act(state, "correction") and _says_more(heard, facts, dropped, vocabulary)
     if not steps and (half or not dropped) and found.update.answer == "None" and found.update.topic == "same":
         dropped, steps = [], _own_words(found, state, message, vocabulary) if update.steps else []
@@ -120,8 +123,9 @@ def _same_topic(found: GroundedUpdate, state: State, heard: Grounding) -> bool:
     """
     facts, acts = state["facts"], state.get("acts", [])
     back = Grounding([part["text"] for part in acts if part["act"] == "withdrawal"])
-    wishes = has_act(state, "wish", "answer")
-    if back.told and wishes and facts and not named_facts(facts, back):
+    wishes = ", ".join(part["text"] for part in acts if part["act"] in ("wish", "answer"))
+    new = Grounding([fact["text"] for fact in facts]).ungrounded(wishes)
+    if back.told and new and facts and not named_facts(facts, back):
         found.update.topic = "new"
     elif found.update.topic == "new":
         covered = Grounding([step.text for step in found.update.steps])
@@ -165,7 +169,8 @@ async def _grounded_steps(
         if not await grounding.holds(step.text):
             found.notes.append(note(STEP, "drifted", f"{step.text!r} is not in the message and was left out"))
         elif (step.type, step.text) not in standing and step not in steps:
-            steps.append(step)
+            if not any(is_part_of(step, text) for kind, text in standing if kind != "Removal"):
+                steps.append(step)
     return steps
 
 

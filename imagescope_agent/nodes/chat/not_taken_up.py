@@ -16,7 +16,7 @@ _TALK = content_words(
     "guess mistake feeling memory mind favour question answer reason doubt sort case hint detail difference problem "
     "kind time"
 )
-_NAMED = re.compile(r"\b(?:an?|with|without|no)\s+((?:[^\W\d_]+\s*){1,3})", re.I)
+_NAMED = re.compile(r"\b(?:an?|with|without|no|make (?:it|them|that))\s+((?:[^\W\d_]+\s*){1,3})", re.I)
 
 
 def not_taken_up(acts: Sequence[MessagePart], steps: Sequence[str], known: Sequence[str]) -> list[str]:
@@ -47,7 +47,7 @@ def _is_taken(text: str, taken: Grounding) -> bool:
 
 
 def named(text: str) -> list[str]:
-    """The phrases after an indefinite article, "with", "without" or "no" that name something."""
+    """The phrases after an indefinite article, "with", "without", "no" or "make it" that name something."""
     found = list[str]()
     for match in _NAMED.finditer(text):
         words = list[str]()

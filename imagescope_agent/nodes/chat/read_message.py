@@ -27,6 +27,7 @@ from imagescope_agent.state import MessagePart, State, new_turn
 NOTHING = "nothing yet"  # is wanted
 NOT_UNDERSTOOD = "I did not understand"
 SURE = 0.9  # probability from which a first message is taken for something else than a search
+_BACK = re.compile(r"\b(?:it|that|this|them|those|one)\b", re.I)  # what was named before
 _IDLE = {
     "skip": "Then that stays open.",
     "aside": "That says nothing about a picture, so nothing was changed.",
@@ -79,6 +80,7 @@ class ReadMessage:
             {"text": part, "act": act_of(row, state, said=seen_in(part, words))}
             for part, row in zip(parts, choice.probabilities, strict=False)
         ]
+        acts = joined(acts, message, words)
         return {
             **understood(state, acts),
             "notes": at_step(self.step, choice.notes),
@@ -117,6 +119,28 @@ def seen_in(part: str, vocabulary: Vocabulary) -> Literal["nothing", "more", "on
         return "nothing"
     words = re.findall(r"[^\W\d_]+", part.lower())
     return "only" if all(word in FUNCTION or vocabulary.has(word) for word in words) else "more"
+
+
+def joined(acts: Sequence[MessagePart], message: str, vocabulary: Vocabulary) -> list[MessagePart]:
+    """The acts, with what a part has of the one behind it.
+
+    "The boat was a bad idea, forget it" takes back the boat, and "what I cannot have: boats" is one part and no aside.
+    """
+    found = list[MessagePart]()
+    for part in reversed(acts):
+        text, act = part["text"], part["act"]
+        after = found[0] if found else None
+        if after and after["act"] == "withdrawal" and points_back(after["text"], vocabulary):
+            act = "withdrawal" if phrases(text, vocabulary) else act
+        elif after and after["act"] in ("wish", "correction") and act not in SAYING and f"{text}:" in message:
+            text, act = f"{text}: {found.pop(0)['text']}", after["act"]
+        found.insert(0, {"text": text, "act": act})
+    return found
+
+
+def points_back(text: str, vocabulary: Vocabulary) -> bool:
+    """Whether a part names nothing but what was named before it."""
+    return bool(_BACK.search(text)) and not phrases(text, vocabulary)
 
 
 def understood(state: State, acts: list[MessagePart]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from imagescope_agent.nodes.chat.coverage import Phrase, in_order, phrases
@@ -14,6 +15,7 @@ from imagescope_agent.nodes.drift import content_words
 from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.state import Fact, State
 
+_ANY = re.compile(r"\b(?:any|whatever|whichever|either|matter|care|mind)\b", re.I)
 _FORM = ("exactly", "thing", "things", "scene")
 
 
@@ -29,6 +31,8 @@ def is_meant(
         state: with the acts of the message.
         heard: the message.
     """
+    if not has_act(state, "withdrawal") and says_less(text, steps, heard):
+        return False
     named = overlap(text, heard) > 0 or bool(place_in(text) and SURROUNDINGS.search(heard.told))
     if has_act(state, "withdrawal") or is_negated(text, heard.told):
         return named
@@ -40,6 +44,29 @@ def is_meant(
     things = [each for each in told if not place_in(each)]
     other = not any(alike(fact["text"], steps) for fact in facts)
     return has_act(state, "correction") and bool(things) and (alike(text, steps) or named or other)
+
+
+def says_less(text: str, steps: Sequence[StepAnswer], heard: Grounding) -> bool:
+    """Whether a step would leave a fact with less than it says, though the message takes nothing of it back."""
+    less = any(is_part_of(step, text) for step in steps)
+    return less and not _ANY.search(heard.told) and not is_negated(text, heard.told)
+
+
+def is_part_of(step: StepAnswer, text: str) -> bool:
+    """Whether a step says of a thing less than a fact with this text does."""
+    less = content_words(step.text) < content_words(text)
+    return less and step.type != "Removal" and head(step.text) == head(text)
+
+
+def without_replaced(steps: Sequence[StepAnswer], gone: Sequence[Fact]) -> list[StepAnswer]:
+    """The steps without those that only repeat what another one of them replaces."""
+    old = {fact["text"] for fact in gone}
+    return [
+        step
+        for step in steps
+        if step.text not in old
+        or not any(other.text not in old and head(other.text) == head(step.text) for other in steps)
+    ]
 
 
 def named_facts(facts: Sequence[Fact], heard: Grounding) -> list[int]:
@@ -58,8 +85,13 @@ def alike(text: str, steps: Sequence[StepAnswer]) -> bool:
 
 def replaced(facts: Sequence[Fact], steps: Sequence[StepAnswer]) -> list[int]:
     """The number of the one fact about the same thing, or the surroundings, as a correction."""
-    heads = {head(step.text) for step in steps if step.type != "Removal"}
-    same = [n for n, fact in enumerate(facts, 1) if fact["type"] != "Removal" and head(fact["text"]) in heads]
+    told = [step for step in steps if step.type != "Removal"]
+    same = [
+        number
+        for number, fact in enumerate(facts, 1)
+        if fact["type"] != "Removal"
+        and any(head(step.text) == head(fact["text"]) and not is_part_of(step, fact["text"]) for step in told)
+    ]
     return same if len(same) == 1 else []
 
 
