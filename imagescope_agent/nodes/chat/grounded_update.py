@@ -168,9 +168,10 @@ async def _grounded_steps(
     for step in found.update.steps:
         if not await grounding.holds(step.text):
             found.notes.append(note(STEP, "drifted", f"{step.text!r} is not in the message and was left out"))
-        elif (step.type, step.text) not in standing and step not in steps:
-            if not any(is_part_of(step, text) for kind, text in standing if kind != "Removal"):
-                steps.append(step)
+            continue
+        known = any(is_part_of(step, text) for kind, text in standing if kind != "Removal")
+        if not known and (step.type, step.text) not in standing and step not in steps:
+            steps.append(step)
     return steps
 
 
