@@ -12,11 +12,11 @@ from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.state import Fact
 
 WORDS = read_captions(
-    [
+    (
         "a big crimson lantern and a small teal wagon, in the harbour",
         "a small crimson wagon, a lantern and a big teal lantern, at dawn",
         "a wagon beside a lantern",
-    ]
+    )
 )
 
 

@@ -16,12 +16,12 @@ from imagescope_agent.replies.parsing import FoldAnswer
 from imagescope_agent.state import Fact, MessagePart
 
 WORDS = read_captions(
-    [
+    (
         "A small yellow lantern and a tall grey wagon, in the harbour.",
         "A tall yellow wagon and a small grey lantern, at midnight.",
         "A small turquoise kettle and a tall yellow kettle, in the harbour.",
         "A grey kettle and a tall turquoise wagon, on the moor.",
-    ]
+    )
 )
 Steps = list[tuple[str, str]]
 

@@ -11,11 +11,11 @@ from imagescope_agent.nodes.chat.spelling import corrected, meant
 from imagescope_agent.nodes.chat.vocabulary import NO_WORDS, read_captions
 
 WORDS = read_captions(
-    [
+    (
         "A small yellow lantern and a tall wagon, in the harbour.",
         "A tall yellow wagon beside a lantern, at midnight.",
         "A small turquoise umbrella, in the harbour.",
-    ]
+    )
 )
 
 

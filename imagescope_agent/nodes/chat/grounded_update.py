@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from imagescope_agent.nodes.chat.coverage import Known, phrases, with_passed_over
 from imagescope_agent.nodes.chat.grounding import Grounding
-from imagescope_agent.nodes.chat.not_taken_up import not_taken_up
+from imagescope_agent.nodes.chat.not_taken_up import named, not_taken_up
 from imagescope_agent.nodes.chat.places import place_in
 from imagescope_agent.nodes.chat.polarity import is_bare, is_negated
 from imagescope_agent.nodes.chat.read_message import has_act, misunderstood
@@ -23,7 +23,7 @@ from imagescope_agent.nodes.chat.standing_facts import (
     without_replaced,
 )
 from imagescope_agent.nodes.chat.vocabulary import NO_WORDS, Vocabulary
-from imagescope_agent.nodes.drift import FUNCTION, is_english
+from imagescope_agent.nodes.drift import is_english
 from imagescope_agent.prompting import NEGATED, NO_REFERENCE, request_text
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.replies.parsing import FoldAnswer, StepAnswer
@@ -212,12 +212,15 @@ def _repeats(facts: Sequence[Fact], message: str) -> bool:
 def _own_words(found: GroundedUpdate, state: State, message: str, vocabulary: Vocabulary) -> list[StepAnswer]:
     """The message as one instruction, where nothing that the talker found in it is grounded.
 
-    An English text without any word that is known says nothing; one in another language stays as it was said.
+    An English text that names nothing says nothing; one in another language stays as it was said.
     """
     told = re.findall(r"[^\W_]+", message.lower())
-    foreign = not is_english(message)
-    known = foreign or not vocabulary.words or any(word in FUNCTION or vocabulary.has(word) for word in told)
-    if not known or not has_act(state, "wish", "correction") or _repeats(state["facts"], message):
+    names = not vocabulary.words or any(map(vocabulary.has, told)) or named(message)
+    if (
+        not (names or not is_english(message))
+        or not has_act(state, "wish", "correction")
+        or _repeats(state["facts"], message)
+    ):
         return []
     text = message.strip(" .,;!?")[:400]
     found.notes.append(

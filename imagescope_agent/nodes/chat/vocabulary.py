@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from imagescope_agent.nodes.chat.places import PREPOSITION
 from imagescope_agent.nodes.drift import FUNCTION, content_words
@@ -78,10 +78,11 @@ def vocabulary_of(images: Collection | None) -> Vocabulary:
     """The vocabulary of the first captions of a collection; empty where there is no collection."""
     if images is None:
         return NO_WORDS
-    return read_captions(filter(None, (images.caption(name) for name in images.ids[:CAPTIONS])))
+    return read_captions(tuple(images.caption(name) for name in images.ids[:CAPTIONS]))
 
 
-def read_captions(captions: Iterable[str]) -> Vocabulary:
+@lru_cache(maxsize=8)
+def read_captions(captions: tuple[str, ...]) -> Vocabulary:
     """The vocabulary of captions."""
     words, last, inner = Counter[str](), Counter[str](), Counter[str]()
     pairs, places, placed = set[tuple[str, str]](), dict[str, str](), Counter[str]()
