@@ -73,6 +73,13 @@ def test_a_second_thing_is_added_and_an_excluded_one_excluded() -> None:
     assert completed("a teal lantern but not a wagon", first) == [first, ("Removal", "a wagon")]
 
 
+def test_a_word_without_an_article_counts_where_nothing_else_was_found_or_it_is_excluded() -> None:
+    first = ("Addition", "a teal lantern")
+    assert completed("a teal lantern for my wagon collection", first) == [first]
+    assert completed("wagon!!") == [("Addition", "a wagon")]
+    assert completed("a teal lantern, wagons are out", first) == [first, ("Removal", "wagons")]
+
+
 def test_what_is_covered_or_stands_is_not_said_twice() -> None:
     step = ("Addition", "a crimson lantern left of a wagon")
     assert completed("a crimson lantern left of a wagon", step) == [step]

@@ -47,6 +47,7 @@ class Phrase:
         head: the thing; "" where the phrase names none.
         place: the preposition and article before it, where it says where or when the picture is.
         definite: whether it is a thing that is known: "the boat".
+        lone: whether it is one word without an indefinite article.
         of_unknown: whether a word that no caption has follows properties without a thing: "red" of "red lorries".
         told_of: whether a property is said of the thing elsewhere in the message: "the boat is red".
     """
@@ -55,6 +56,7 @@ class Phrase:
     head: str = ""
     place: str = ""
     definite: bool = False
+    lone: bool = False
     of_unknown: bool = False
     told_of: bool = False
 
@@ -105,6 +107,8 @@ async def with_passed_over(
     held = list(steps)
     for phrase in phrases(message, vocabulary, about=about):
         kind = "Removal" if _is_excluded(phrase, message, steps) else "Addition"
+        if phrase.lone and steps and kind == "Addition":
+            continue  # beside what the model found it may be no wish: "for my house"
         said = [step.text for step in held if (step.type == "Removal") == (kind == "Removal")]
         if await Grounding([*said, *known.of(kind)], embedder).holds(phrase.text):
             continue
@@ -136,19 +140,13 @@ def phrases(message: str, vocabulary: Vocabulary, *, about: str = "") -> list[Ph
         things = [replace(phrase, definite=True) for phrase in known]
     whole = list[Phrase]()
     for number, phrase in enumerate(found):
+        free = [each for each in phrase.properties if not is_negated(each, message)]
         if phrase.head:
             whole.append(phrase)
-        elif things and (free := [each for each in phrase.properties if not is_negated(each, message)]):
-            before = [each for each in found[:number] if each in things]
-            thing = (
-                before[-1]
-                if before
-                else next((each for each in found[number:] if each in things), things[-1])
-            )
-            so_far = next(
-                (each for each in reversed(whole) if each.told_of and each.head == thing.head), thing
-            )
-            whole.append(_told_of(so_far, free, vocabulary))
+        elif things and free:
+            thing = _nearest(found, number, things)
+            so_far = [each for each in whole if each.told_of and each.head == thing.head]
+            whole.append(_told_of([thing, *so_far][-1], free, vocabulary))
     return [
         phrase
         for place, phrase in enumerate(whole)
@@ -156,10 +154,18 @@ def phrases(message: str, vocabulary: Vocabulary, *, about: str = "") -> list[Ph
     ]
 
 
+def _nearest(found: Sequence[Phrase], number: int, things: Sequence[Phrase]) -> Phrase:
+    """The thing that a property belongs to: the one before it, else the one behind it, else the last that is known."""
+    before = [each for each in found[:number] if each in things]
+    behind = [each for each in found[number:] if each in things]
+    return [*behind[:1], *before[-1:]][-1] if before or behind else things[-1]
+
+
 def _told_of(thing: Phrase, properties: Sequence[str], vocabulary: Vocabulary) -> Phrase:
     """The thing with further properties; one that it cannot have beside them gives way."""
     kept = [each for each in thing.properties if all(vocabulary.go_together(each, new) for new in properties)]
-    return replace(thing, properties=in_order([*kept, *properties], vocabulary), told_of=True)
+    properties = in_order([*kept, *properties], vocabulary)
+    return replace(thing, properties=properties, told_of=True, lone=False)
 
 
 def in_order(properties: Sequence[str], vocabulary: Vocabulary) -> list[str]:
@@ -207,7 +213,8 @@ def _phrase(
         return Phrase(head=run[-1], place=place, definite=True)
     definite = bool(before) and before[-1] in _DEFINITE
     if vocabulary.is_head(run[-1]):
-        return Phrase(properties=list(run[:-1]), head=run[-1], definite=definite)
+        lone = len(run) == 1 and before[-1:] not in (["a"], ["an"], ["one"])
+        return Phrase(properties=list(run[:-1]), head=run[-1], definite=definite, lone=lone)
     unknown = bool(after) and after[0] not in FUNCTION | PREPOSITION | _ADVERBS
     if unknown and before and before[-1] in ("a", "an", "one"):
         return Phrase(properties=list(run), head=after[0])

@@ -78,14 +78,7 @@ async def ground(
     if has_act(state, "withdrawal") and not has_act(state, "wish", "correction", "answer") and dropped:
         steps = []
     steps = _with_polarity(found, steps, message, vocabulary)
-    if wished := _wished(state, message):
-        known = Known(told[1:], [fact for number, fact in enumerate(facts, 1) if number not in dropped])
-        about = next((fact["text"] for fact in reversed(facts) if plain(fact, vocabulary)), "")
-        steps = await with_passed_over(steps, wished, known, embedder, vocabulary, about=about)
-        gone, steps = overruled(facts, steps, phrases(wished, vocabulary, about=about), vocabulary)
-        gone = gone or (replaced(facts, steps) if has_act(state, "correction") and not dropped else [])
-        dropped = sorted({*dropped, *gone})
-        steps = without_replaced(steps, [facts[number - 1] for number in dropped])
+    dropped, steps = await _completed(heard, told[1:], state, facts, dropped, steps, vocabulary)
     half = dropped and has_act(state, "correction") and _says_more(heard, facts, dropped, vocabulary)
     if not steps and (half or not dropped) and found.update.answer == "None" and found.update.topic == "same":
         dropped, steps = [], _own_words(found, state, message, vocabulary) if update.steps else []
@@ -98,6 +91,27 @@ async def ground(
     found.update.drop = sorted({*dropped, *_contradicted(found, facts, steps, dropped)})
     _describe(found, state, facts, [message, *told])
     return found
+
+
+async def _completed(
+    heard: Grounding,
+    told: Sequence[str],
+    state: State,
+    facts: Sequence[Fact],
+    dropped: list[int],
+    steps: list[StepAnswer],
+    vocabulary: Vocabulary,
+) -> tuple[list[int], list[StepAnswer]]:
+    """The numbers of the facts that go and the steps, with what the message says and the talker passed over."""
+    if not (wished := _wished(state, heard.told)):
+        return dropped, steps
+    known = Known(told, [fact for number, fact in enumerate(facts, 1) if number not in dropped])
+    about = next((fact["text"] for fact in reversed(facts) if plain(fact, vocabulary)), "")
+    steps = await with_passed_over(steps, wished, known, heard.embedder, vocabulary, about=about)
+    gone, steps = overruled(facts, steps, phrases(wished, vocabulary, about=about), vocabulary)
+    gone = gone or (replaced(facts, steps) if has_act(state, "correction") and not dropped else [])
+    dropped = sorted({*dropped, *gone})
+    return dropped, without_replaced(steps, [facts[number - 1] for number in dropped])
 
 
 def _wished(state: State, message: str) -> str:
