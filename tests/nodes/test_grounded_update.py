@@ -9,8 +9,10 @@ import pytest
 
 from imagescope_agent.dialogue_acts import split_message
 from imagescope_agent.nodes.chat.grounded_update import GroundedUpdate, ground
+from imagescope_agent.nodes.chat.grounding import Grounding
 from imagescope_agent.nodes.chat.not_taken_up import not_taken_up
 from imagescope_agent.nodes.chat.read_message import NOT_UNDERSTOOD, act_of, joined, remarks, seen_in
+from imagescope_agent.nodes.chat.standing_facts import overlap
 from imagescope_agent.nodes.chat.vocabulary import read_captions
 from imagescope_agent.replies.parsing import FoldAnswer
 from imagescope_agent.state import Fact, MessagePart
@@ -121,6 +123,16 @@ def test_a_wish_beside_what_takes_back_nothing_that_stands_begins_anew() -> None
     acts = (("withdrawal", "no kettle needed"), ("wish", "a grey wagon"))
     found = grounded("no kettle needed, a grey wagon", facts, *acts, steps=[("Addition", "a grey wagon")])
     assert after(found, facts) == [("Addition", "a lantern"), ("Addition", "a grey wagon")]
+
+
+def test_a_word_that_only_begins_like_a_thing_does_not_name_it() -> None:
+    facts = [fact("a star"), fact("a lantern")]
+    acts = (("withdrawal", "let me start afresh"), ("wish", "a grey wagon"))
+    found = grounded(
+        "let me start afresh: a grey wagon", facts, *acts, steps=[("Addition", "a grey wagon")], drop=(1,)
+    )
+    assert after(found, facts) == [("Addition", "a grey wagon")]
+    assert overlap("two stars", Grounding(["drop the star"])) == 1
 
 
 def test_a_wish_that_was_not_taken_up_is_named() -> None:

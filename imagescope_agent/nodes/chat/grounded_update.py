@@ -83,7 +83,7 @@ async def ground(
     if not steps and (half or not dropped) and found.update.answer == "None" and found.update.topic == "same":
         dropped, steps = [], _own_words(found, state, message, vocabulary) if update.steps else []
         found.understood = bool(steps) or _repeats(state["facts"], message)
-    elif vocabulary.words:
+    else:
         stands = [*told[1:], *(fact["text"] for fact in state["facts"])]
         missing = not_taken_up(state.get("acts", []), [step.text for step in steps], stands)
         found.remarks += map(misunderstood, missing)

@@ -16,7 +16,9 @@ _TALK = content_words(
     "guess mistake feeling memory mind favour question answer reason doubt sort case hint detail difference problem "
     "kind time"
 )
-_NAMED = re.compile(r"\b(?:an?|with|without|no|make (?:it|them|that))\s+((?:[^\W\d_]+\s*){1,3})", re.I)
+_NAMED = re.compile(
+    r"\b(?:an?|(?:with|without|no|make (?:it|them|that))(?:\s+an?)?)\s+((?:[^\W\d_]+\s*){1,3})", re.I
+)
 
 
 def not_taken_up(acts: Sequence[MessagePart], steps: Sequence[str], known: Sequence[str]) -> list[str]:

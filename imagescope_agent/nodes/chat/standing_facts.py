@@ -102,7 +102,15 @@ def head(text: str) -> str:
 
 def overlap(text: str, heard: Grounding) -> int:
     """How many words of a text are grounded."""
-    return sum(not heard.ungrounded(word) for word in Grounding([text]).words if word not in _FORM)
+    words = [word for word in Grounding([text]).words if word not in _FORM]
+    return sum(not heard.ungrounded(word) and not _only_begins(word, heard.words) for word in words)
+
+
+def _only_begins(word: str, heard: Sequence[str]) -> bool:
+    """Whether a short word is no more than the beginning of those that have its stem: "star" of "start"."""
+    short = word.removesuffix("s")
+    same = [other for other in heard if len(short) == 4 and other.startswith(short)]
+    return bool(same) and not any(re.fullmatch(rf"{short}(?:e?s|ed|ing)?", other) for other in same)
 
 
 def contradicts(kind: str, text: str, fact: Fact) -> bool:
