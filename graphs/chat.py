@@ -35,7 +35,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     """The compiled graph: {"query": message, "reference": id, path or None} -> `State` with the answer."""
     images, talker, embedder = services.collection, services.talker, services.embedder
     describe, answer = Describe(services.captioner, images), clarify.AnswerTurn(images)
-    read, check = ReadMessage(services.dialogue_acts), dialogue.VerifyNewFacts(services.reasoner)
+    read, check = ReadMessage(services.dialogue_acts, images), dialogue.VerifyNewFacts(services.reasoner)
     understand, word = UnderstandFirst(services.reasoner, embedder, images), clarify.Word(talker)
     fold, propose = dialogue.UpdateDialogueState(talker, embedder, images), clarify.Propose(talker, images)
     retrieve = deeper.RetrieveLiked(embedder, images, services.captions)

@@ -14,6 +14,11 @@ SAYING: frozenset[str] = frozenset({"answer", "wish", "correction", "withdrawal"
 MAX_PARTS = 6
 
 _END = re.compile(r"[.!?;:]+(?=\s)|\n+|\s+[-\u2013\u2014]\s+|,(?=\s)")
+#: "the boat: red", "about the boat: forget it": what is said of a thing behind a colon is one part with it.
+_TOPIC = re.compile(
+    r"(?:(?:on|about|for|as for|regarding|concerning|with)\s+)?(?:the|that|this|my|its)\s+\w+(?:\s+\w+)?",
+    re.I,
+)
 _MARKS = " \t\r\n,;:-\u2013\u2014"
 _CLAUSE = 3  # words of a clause that is read by itself; fewer beside a comma belong to what is beside them
 _REPLY = 14  # words that answer a question which stands before them in the same message
@@ -28,6 +33,8 @@ def split_message(message: str) -> list[str]:
     start = 0
     for match in _END.finditer(message):
         part, rest = message[start : match.end()].strip(_MARKS), message[match.end() :]
+        if ":" in match[0] and _TOPIC.fullmatch(part):
+            continue
         short = min(len(part.split()), len(rest.split())) < _CLAUSE
         if ("?" in match[0] and len(rest.split()) <= _REPLY) or ("," in match[0] and short):
             continue

@@ -82,7 +82,7 @@ async def doubtful(intent: Intent, query: str, embedder: Embedder | None) -> str
     Words of two languages cannot be compared, so the vectors must do: the answer should be nearer to the query than
     texts about anything else are on average.
     """
-    if embedder is None or _english(query) or content_words(query) & content_words(intent["full"]):
+    if embedder is None or is_english(query) or content_words(query) & content_words(intent["full"]):
         return ""
     vectors = await asyncio.to_thread(embedder.texts, [query, intent["full"], *_UNRELATED])
     alike, *others = (vectors[1:] @ vectors[0]).tolist()
@@ -129,7 +129,7 @@ def strange(intent: Intent, query: str, known: str) -> bool:
     A query alone must be found again in its intent; what is said of a reference must come from it or from the query.
     """
     asked, told = content_words(query), content_words(known)
-    if not asked | told or not _english(query):
+    if not asked | told or not is_english(query):
         return False
     said = content_words(" ".join([intent["core"], intent["enhanced"], intent["full"]]))
     steps = content_words(" ".join(step["text"] for step in intent["steps"]))
@@ -153,7 +153,7 @@ def strayed_words(text: str, told: str, *, known: bool = True) -> bool:
         if content_words(about[2]) <= _GENERIC:
             return False
     words = {word for word in content_words(text) if not word.isdigit()} - _NUMBERS
-    return bool(words) and _english(told) and not words & content_words(told)
+    return bool(words) and is_english(told) and not words & content_words(told)
 
 
 def content_words(text: str) -> set[str]:
@@ -166,7 +166,7 @@ def _likeness(embedder: Embedder, full: str, query: str, known: str) -> float:
     return float((vectors[1:] @ vectors[0]).max())
 
 
-def _english(text: str) -> bool:
+def is_english(text: str) -> bool:
     """Whether the text is not mostly in another language; a name, a sign or a single word of one does not count."""
     words = re.findall(r"[^\W\d_]+", text.lower())
     if sum(not word.isascii() for word in words) * 2 > len(words):

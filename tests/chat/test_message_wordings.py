@@ -39,7 +39,7 @@ def pattern(template: str) -> re.Pattern[str]:
     return re.compile(rf"\W*{''.join(pieces)}\W*", re.I)
 
 
-@pytest.mark.parametrize("name", ["messages-hand.jsonl", "messages-dev.jsonl"])
+@pytest.mark.parametrize("name", ["messages-hand.jsonl", "messages-dev.jsonl", "messages-second.jsonl"])
 def test_no_phrase_of_the_training_makes_a_message_written_by_hand(name: str) -> None:
     talks: list[dict[str, Any]] = [json.loads(line) for line in (DATA / name).read_text("utf-8").splitlines()]
     said = [turn["say"] for talk in talks for turn in talk["turns"][1:] if "reply" not in turn]

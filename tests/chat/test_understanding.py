@@ -47,7 +47,7 @@ def test_little_is_invented_and_little_lost(tmp_path: Path) -> None:
     found = asyncio.run(understanding.measure(open_services("mini", tmp_path), conversations()[:HELD]))
     slack = 1 if HELD < 60 else 0  # of a few messages one is more than a hundredth
     assert found["invented"] <= 0.02 * found["turns"] + slack
-    assert found["lost"] <= 0.2 * found["wishes"] + slack
+    assert found["lost"] <= 0.15 * found["wishes"] + slack
     assert found["changed"] <= 0.04 * found["idle"] + slack
     assert found["answered"] == 0
 
@@ -90,6 +90,21 @@ def test_what_was_not_understood_is_said_so_and_the_question_comes_in_other_word
         assert 'I did not understand "blubb".' in turn["remarks"]
         assert first["question"] is not None and turn["question"] is not None
         assert turn["question"]["text"] != first["question"]["text"]
+
+    asyncio.run(hold())
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["with a trumpet", "light, with a trumpet", "trumpets", "something blue and a trumpet", "ein Trumpet"],
+)
+def test_a_wish_is_taken_up_or_named(world: Any, message: str) -> None:
+    async def hold() -> None:
+        session = await chats(world).create()
+        await session.say("it is red")
+        turn = await session.say(message)
+        facts = [fact["text"] for fact in (await session.state())["facts"]]
+        assert any("trumpet" in text.lower() for text in [*facts, *turn["remarks"]])
 
     asyncio.run(hold())
 

@@ -6,33 +6,61 @@ import asyncio
 
 import pytest
 
-from imagescope_agent.nodes.chat.coverage import noun_phrases, with_passed_over
-from imagescope_agent.nodes.drift import content_words
+from imagescope_agent.nodes.chat.coverage import Known, phrases, with_passed_over
+from imagescope_agent.nodes.chat.vocabulary import NO_WORDS, read_captions
 from imagescope_agent.replies.parsing import StepAnswer
+from imagescope_agent.state import Fact
 
-WORDS = content_words("a big small crimson teal lantern wagon harbour")
+WORDS = read_captions(
+    (
+        "a big crimson lantern and a small teal wagon, in the harbour",
+        "a small crimson wagon, a lantern and a big teal lantern, at dawn",
+        "a wagon beside a lantern",
+    )
+)
 
 
-def completed(message: str, *steps: tuple[str, str], known: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+def fact(text: str, kind: str = "Addition") -> Fact:
+    return {"type": kind, "text": text, "predicates": []}
+
+
+def completed(message: str, *steps: tuple[str, str], facts: tuple[Fact, ...] = ()) -> list[tuple[str, str]]:
     given = [StepAnswer(type=kind, text=text) for kind, text in steps]  # type: ignore[arg-type]
-    found = asyncio.run(with_passed_over(given, message, known, None, WORDS))
+    found = asyncio.run(with_passed_over(given, message, Known((), facts), None, WORDS))
     return [(step.type, step.text) for step in found]
 
 
 @pytest.mark.parametrize(
-    ("message", "phrases"),
+    ("message", "expected"),
     [
         ("a small teal lantern, please", ["a small teal lantern"]),
         ("big crimson wagon", ["a big crimson wagon"]),
         ("crimson lanterns, teal wagon", ["crimson lanterns", "a teal wagon"]),
-        ("a lantern, a teal one", ["a lantern"]),
+        ("a lantern, a teal one", ["a teal lantern"]),
+        ("teal, that lantern", ["a teal lantern"]),
+        ("the lantern isn't crimson but teal", ["a teal lantern"]),
+        ("the lantern: teal. the wagon: crimson", ["a teal lantern", "a crimson wagon"]),
+        ("a wagon, crimson and big", ["a big crimson wagon"]),
+        ("a crimson lantern and a teal one", ["a crimson lantern", "a teal lantern"]),
+        ("a wagon in the harbour", ["a wagon", "in the harbour"]),
+        ("I recall a harbour", ["in the harbour"]),
         ("a dragon", []),
-        ("a crimson dragon", []),
-        ("lantern", []),
+        ("a crimson dragon", ["a crimson dragon"]),
+        ("crimson dragons", []),
+        ("lantern", ["a lantern"]),
+        ("Lanterns!!", ["lanterns"]),
     ],
 )
-def test_phrases_are_runs_of_words_that_describe_the_collection(message: str, phrases: list[str]) -> None:
-    assert noun_phrases(message, WORDS) == phrases
+def test_phrases_are_runs_of_words_that_describe_the_collection(message: str, expected: list[str]) -> None:
+    assert [phrase.text for phrase in phrases(message, WORDS)] == expected
+
+
+def test_a_property_alone_is_of_the_last_thing_that_stands() -> None:
+    assert [phrase.text for phrase in phrases("make it teal", WORDS, about="a big lantern")] == [
+        "a big teal lantern"
+    ]
+    assert [phrase.text for phrase in phrases("make it teal", WORDS)] == []
+    assert [phrase.text for phrase in phrases("crimson dragons", WORDS, about="a big lantern")] == []
 
 
 def test_a_step_that_says_less_than_the_message_gives_way() -> None:
@@ -45,13 +73,26 @@ def test_a_second_thing_is_added_and_an_excluded_one_excluded() -> None:
     assert completed("a teal lantern but not a wagon", first) == [first, ("Removal", "a wagon")]
 
 
+def test_a_word_without_an_article_counts_where_nothing_else_was_found_or_it_is_excluded() -> None:
+    first = ("Addition", "a teal lantern")
+    assert completed("a teal lantern for my wagon collection", first) == [first]
+    assert completed("wagon!!") == [("Addition", "a wagon")]
+    assert completed("a teal lantern, wagons are out", first) == [first, ("Removal", "wagons")]
+
+
 def test_what_is_covered_or_stands_is_not_said_twice() -> None:
     step = ("Addition", "a crimson lantern left of a wagon")
     assert completed("a crimson lantern left of a wagon", step) == [step]
     assert completed(
-        "rather a teal lantern than a wagon", ("Addition", "a teal lantern"), known=("a wagon",)
+        "rather a teal lantern than a wagon", ("Addition", "a teal lantern"), facts=(fact("a wagon"),)
     ) == [("Addition", "a teal lantern")]
 
 
+def test_what_is_excluded_is_no_ground_for_what_is_wanted() -> None:
+    excluded = fact("a wagon", "Removal")
+    assert completed("with a wagon after all", facts=(excluded,)) == [("Addition", "a wagon")]
+    assert completed("no wagons", facts=(excluded,)) == []
+
+
 def test_without_descriptions_nothing_is_found() -> None:
-    assert asyncio.run(with_passed_over([], "a teal lantern", (), None, frozenset())) == []
+    assert asyncio.run(with_passed_over([], "a teal lantern", Known(), None, NO_WORDS)) == []

@@ -12,7 +12,7 @@ from imagescope_agent.errors import UnreadableReply
 from imagescope_agent.judges.replies import parse_grade, parse_order
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.scripted import Scripted
-from imagescope_agent.nodes.drift import _english, content_words, strayed_words
+from imagescope_agent.nodes.drift import content_words, is_english, strayed_words
 from imagescope_agent.replies.non_answers import refuses, says_nothing
 from imagescope_agent.replies.parsing import parse_caption, parse_intent, parse_predicates, parse_yes_no
 from imagescope_agent.replies.reader import first_choice
@@ -188,8 +188,8 @@ def test_an_order_may_count_from_nought() -> None:
 
 
 def test_a_quote_or_a_foreign_word_does_not_switch_the_guard_off() -> None:
-    assert _english("a red “dog” on the dog’s bed") and _english("a dog at the café de flore by the sea")
-    assert not _english("un perro en la playa") and not _english("красный дом")
+    assert is_english("a red “dog” on the dog’s bed") and is_english("a dog at the café de flore by the sea")
+    assert not is_english("un perro en la playa") and not is_english("красный дом")
 
 
 def test_a_question_about_another_thing_is_told() -> None:

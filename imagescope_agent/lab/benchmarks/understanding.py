@@ -18,6 +18,7 @@ from imagescope_agent.chat import Chats
 from imagescope_agent.lab.scenes.conversations import conversation
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.nodes.chat.grounding import Grounding
+from imagescope_agent.nodes.chat.read_message import NOT_UNDERSTOOD
 from imagescope_agent.services import Services, open_services
 from imagescope_agent.settings import Settings
 from imagescope_agent.usage import sum_by_name
@@ -45,8 +46,9 @@ def run(
         seed: of images and of those that are made.
 
     Returns:
-        {"turns", "invented", "lost", "ignored": pending questions passed over, "answered": of these, by nobody, "idle",
-        "changed": of these, "sorts": the same by sort, "spent": calls and prompt tokens by step, "failures"}.
+        {"turns", "invented", "wishes", "lost": of these, "told": of these, what the answer says was not understood,
+        "ignored": pending questions passed over, "answered": of these, by nobody, "idle", "changed": of these,
+        "sorts": the same by sort, "spent": calls and prompt tokens by step, "failures"}.
     """
     rng = Random(f"understanding {seed}")
     talks = (
@@ -76,6 +78,7 @@ async def measure(services: Services, talks: Sequence[Mapping[str, Any]]) -> dic
             spent += told["usage"]
             after = await session.state()
             found = judge(turn, before, after, services)
+            found["told"] = int(bool(found["lost"]) and _is_told_of(told.get("remarks", [])))
             counts.update(found)
             sorts.setdefault(turn["sort"], Counter()).update(found)
             if any(found[name] for name in ("invented", "lost", "answered", "changed")):
@@ -92,7 +95,7 @@ async def measure(services: Services, talks: Sequence[Mapping[str, Any]]) -> dic
     }
 
 
-COUNTED = ("turns", "invented", "wishes", "lost", "ignored", "answered", "idle", "changed")
+COUNTED = ("turns", "invented", "wishes", "lost", "told", "ignored", "answered", "idle", "changed")
 
 
 def judge(turn: Mapping[str, Any], before: State, after: State, services: Services) -> Counter[str]:
@@ -126,6 +129,11 @@ def judge(turn: Mapping[str, Any], before: State, after: State, services: Servic
     lost += [fact for fact in _kept(turn, before) if not _held(fact, wanted, services)]
     found.update(wishes=1, lost=int(bool(lost)))
     return found
+
+
+def _is_told_of(remarks: Sequence[str]) -> bool:
+    """Whether an answer says that a part of the message was not understood."""
+    return any(remark.startswith(NOT_UNDERSTOOD) for remark in remarks)
 
 
 def _kept(turn: Mapping[str, Any], before: State) -> list[str]:
@@ -173,6 +181,7 @@ def _grounds(ground: str, text: str, services: Services) -> bool:
 
 def _shown(before: State, after: State, told: Mapping[str, Any]) -> dict[str, Any]:
     return {
+        "acts": [f"{part['act']}: {part['text']}" for part in after.get("acts", [])],
         "before": [f"{f['type']}: {f['text']}" for f in before.get("facts", [])],
         "after": [f"{f['type']}: {f['text']}" for f in after["facts"]],
         "asked": (before.get("question") or {}).get("text"),

@@ -5,6 +5,21 @@ from __future__ import annotations
 from imagescope_agent.lab.scenes.phrases import phrases
 
 COLOUR_CORRECTIONS = phrases("""
+the {kind} isn't {old}, it's {colour} | the {kind} isn't {old} at all but {colour}
+it's not {an_old} {kind} but {a_colour} one
+the {kind} wasn't {old} but {colour} | the {kind} ain't {old} but {colour} | {kind} not {old}, {colour}
+that {kind} of mine is {colour} | it's the {kind} that was {colour} | {colour} was the {kind}
+{colour} is what the {kind} was
+that's no {old} {kind}, that's {a_colour} one | the {kind} in {old}? no, in {colour}
+the {kind} is {colour}, come to think
+for the {kind}, {old} was wrong, {colour} is right | {old} for the {kind} was wrong: {colour}
+the {kind} needs to be {colour}
+the {kind} has to be {colour} instead | I had the {kind} as {old}, but it's {colour}
+I'd said {an_old} {kind}, I meant {a_colour} one
+my {kind} was {colour} | hang on, {colour} {kind} | well no, the {kind} is {colour} | nope, {a_colour} {kind}
+the {kind} changed to {colour} | repaint the {kind} {colour} | I see now that the {kind} is {colour}
+what was {old} should be {colour}: the {kind} | {kind} in {colour} instead of {old}
+the {kind} rather in {colour}
 the {kind} is really {colour} | in fact the {kind} is {colour} | hold on, the {kind} is {colour}
 that {kind} is {colour} | that {kind} was in fact {colour} | it's {a_colour} {kind}
 it was {a_colour} {kind} | it was {a_colour} {kind}, not {an_old} one | {a_colour} {kind}, not {an_old} one
@@ -39,6 +54,9 @@ swap the {old} {kind} for {a_colour} one | I'd rather have the {kind} {colour}
 """)
 
 LAST_CORRECTIONS = phrases("""
+it isn't {old} but {colour} | it isn't {old}, it's {colour} | {old} is wrong, {colour} is right
+wasn't {old}, was {colour}
+that should have been {colour} | nope, {colour} | well, more like {colour} | {old}? no, {colour}
 {colour}, I mean | I mean {colour} | oops, {colour} | {a_colour} one instead
 not {an_old} one, {a_colour} one | better {colour} | in {colour}, not {old} | {colour} rather than {old}
 that one was {colour} | hm, rather {colour} | it should be {colour} | it was {colour}, I think
@@ -48,6 +66,13 @@ it is {colour}, not {old} | no, {colour} | wait, I meant {a_colour} one
 """)
 
 PLACE_CORRECTIONS = phrases("""
+it isn't {old} but {place} | {old} is not right, {place} | {old}? no, {place} | not {old}! {place}
+that was wrong: {place}
+the hour is wrong, {place} | the surroundings are wrong, {place} | I said {old}, it's {place} though
+wait, {place}, not {old}
+what I remembered as {old} was {place} | instead of {old} I'd have it {place} | move it all: {place}
+the time was wrong, {place}
+rather than {old}: {place} | I had it {old}, but it was {place} | it moved from {old}: {place}
 wrong place, {place} | that's the wrong place, {place} | the setting is wrong: {place}
 the place should be {place} | the setting should have been {place} | the setting changes: {place}
 {place}, not {old} | not {old} but {place} | not {old}, {place} | {place} rather than {old}
@@ -77,6 +102,10 @@ I think it was {n} after all | oh, {n} | make it {number} instead of {old_number
 """)
 
 REFINEMENTS = phrases("""
+{colour}, the {kind} | {colour} was that {kind} | {colour} is the {kind} | the {kind}: {colour}
+about the {kind}: it's {colour} | that {kind}'s {colour} | its colour, I mean the {kind}'s, is {colour}
+my {kind} is {colour}
+in {colour}, the {kind} | the {kind} I described is {colour} | let that {kind} be {colour}
 the {kind} is {colour} | the {kind} was {colour} | that {kind} is {colour} | the {kind} should be {colour}
 I think the {kind} is {colour} | I think the {kind} was {colour} | the {kind} is {a_colour} one
 make the {kind} {colour} | it is {a_colour} {kind} | it was {a_colour} {kind}
@@ -94,6 +123,31 @@ I take it back, with {x} | with {x} again
 """)
 
 WITHDRAWALS = phrases("""
+the {name} was rubbish, cancel it | the {name} was a slip, strike it out | the {name} was silly, forget it
+the {name} was a stupid thought, undo that | that {name} was nonsense, ignore it | the {name} was too much, drop it
+the {name}: not so important | the {name}: doesn't matter now | the {name}: let it go | the {name}: forget it
+concerning the {name}: cancel that | with the {name}: leave that | {name}? drop it | {name}? not needed any more
+actually no need for that {name} | actually forget that {name} | actually skip that {name} thing
+the {name} was a silly thought, take it away | the {name} was just a thought, forget it
+that {name} idea was rubbish
+I had the {name} wrong, it may be missing | the {name}: scratch that | {name}: cancel
+{name}: not needed after all
+about that {name}, strike it | strike the {name} | strike the {name} from my wishes | rub out the {name}
+skip the {name}, I can live without it | skip the {name} | we can skip the {name}
+I can live without the {name}
+I could do without the {name} | I'd be fine without the {name} | we'd manage without the {name}
+the {name} isn't a must for me | that {name}, forget I mentioned it | forget that I mentioned the {name}
+forget what I said of the {name} | forget I ever asked for the {name} | not so important, the {name}
+the {name} needn't appear | the {name} need not be in it | the {name} need not be visible
+the {name} is off the table | the {name} is off the list | take the {name} off the list
+off the list: the {name}
+I don't insist on the {name} any more | I've gone off the {name} | never mind about the {name}
+don't worry about the {name} | the {name} no longer interests me | I am no longer after the {name}
+my wish for the {name} is void | the {name} doesn't have to show | let the {name} be, I don't need it
+what I said about the {name} was nonsense | the bit about the {name} can be ignored
+lose that bit about the {name}
+no longer any need of the {name} | it'd be all right without the {name} too
+I was mistaken about the {name}, leave it off
 the {name} is not necessary | the {name} isn't needed any longer | the {name} is no longer needed
 I no longer need the {name} | the {name} was a mistake | the {name} was a mistake, drop it
 I should not have mentioned the {name} | delete what I said about the {name} | undo the {name}
@@ -125,6 +179,16 @@ I no longer want the {name}
 """)
 
 RESTARTS = phrases("""
+new attempt please | a fresh attempt | fresh try | new start please | okay, something new | other idea
+different plan | new plan | let me begin with another | turn over a new leaf | all that is done, something new
+new idea | whole new idea | completely different now | now something completely different
+let's try again with another
+I'd like to begin with something new | blank page | back to square one | from zero | wipe everything
+wipe the slate | delete everything I said | drop everything so far | ignore everything so far | let's restart
+restart please | other topic | let us search for another picture | for a different picture | next picture
+next search | that's done, now another | a new picture now | now I need another picture
+I give up on that one
+we begin anew | let's go again from the top | from the top | all wrong, from the beginning | clear the request
 new topic | back to the start | from the beginning | all over again | forget all of it | forget all that
 let's begin anew | a new one | another picture now | now for another picture | throw all that away
 never mind all that | let's look for something else | I want something else | different picture

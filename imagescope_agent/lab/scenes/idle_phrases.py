@@ -5,6 +5,12 @@ from __future__ import annotations
 from imagescope_agent.lab.scenes.phrases import phrases
 
 SKIPS = phrases("""
+I'd rather not guess | I won't guess | that one's beyond me | I'm stumped | stumped | no memory of that
+blank on that one
+that went past me | couldn't say for sure | never paid attention to that | not important to me at all
+I'm not the one to ask
+ask me an easier one | what do I know | nothing to say to that | nothing comes to me
+nothing I can tell you there
 that is beyond me | it escapes me | I would not know | how should I know | how would I know
 I never noticed | I wasn't looking | I can't picture that | no recollection | my mind is blank
 I draw a blank | that's a tough one | tough question | good question, no idea | ask somebody else
@@ -45,6 +51,9 @@ I have not thought about it | idk | no opinion
 """)
 
 MORES = phrases("""
+and the next ones | what other ones do you have | dig deeper | dig out further ones | show what's left
+what else have you got
+the next lot | next lot please | roll on | go on down the list | where are the others | have you any others
 show the following | give me the next few | give me others | give me different ones | find more
 find me more | find others | search on | keep looking | keep searching | look further | go further
 further please | further ones | additional pictures | some additional ones | additional results please
@@ -71,6 +80,9 @@ further down | scroll on | page two | ten more | a few more please | the rest
 """)
 
 ASIDES = phrases("""
+what a pity | that's a pity | too bad | oh well | such a pity | how sad | that makes me sad | I'm disappointed
+my cat is asleep | my dog wants out | the children are shouting | my car broke down | there's a fish on the stove
+you are a treasure | you're an angel | you're a hero | a star you are | my heart leaps | I love my house
 my cat is sleeping | my cat says hello | I drove here in a red car | the fish I ate was good
 my house is cold | I love boats | my umbrella is broken | I left my umbrella on the bus
 the stars are out tonight | you have a good heart | bless your heart | my heart is broken

@@ -13,6 +13,23 @@ def phrases(text: str) -> tuple[str, ...]:
 
 
 EXISTS = phrases("""
+{x}! | {x}!! | {bare}! | {bare}!! | {bare}?? yes please | {bare} as extra | {bare} somewhere | some {bare}
+one {bare} | {bare}
+{bare} | {bare} | {bare} also | and {bare} | plus {bare} | then {bare} | {bare}, I think | er, {bare}
+hm, {bare} | {bare} maybe
+{x} joins it | {x} goes with it | {x} comes along | with it goes {x} | alongside goes {x}
+there stands {x} | there lies {x}
+there also was {x} once | might be that there was {x} | might well have been {x} | must have been {x} there
+say, {x}
+next to it stands {x} | behind it hides {x} | {x} was standing there | {x} stands there too
+drop in {x} | work in {x} | mix in {x} | squeeze in {x} | I'd slip {x} in | then I'd like {x}
+and finally {x} | lastly {x}
+what's missing is {x} | missing: {x} | still missing: {x} | {x} is still missing | let there be {x}
+let there be {x} as well
+this time {x} too | one more: {x} | another object: {x} | {x} is what I recall | {x} is what I also saw
+{x} I also recall
+what I also recall is {x} | I'd not mind {x} | I wouldn't mind {x} | {x} wouldn't hurt | why not {x}
+go on, {x}
 I also see {x} | I can see {x} | I could see {x} | I noticed {x} | I recall {x} | I do recall {x}
 in my memory there is {x} | I'm sure there was {x} | I am quite sure about {x} | there might be {x}
 there may be {x} | there may have been {x} | there could have been {x} | possibly {x} | possibly with {x}
@@ -66,6 +83,20 @@ by the way, there is {x} | one more thing, {x} | next to that {x}
 """)
 
 ABSENT = phrases("""
+{many} are off limits | {many} are taboo | {many} off | {many} stay out | {many} must stay outside
+{many} stay away
+{many} are ruled out | {many} have to stay out | {many} are a no | {many} are nothing for me
+{many} mustn't be there
+{many} mustn't turn up | {many} shouldn't turn up | {x} mustn't be seen | {x} shouldn't be seen
+no room for {many}
+save me from {many} | save me the {many} | don't bring me {many} | keep your {many}
+I can't use {many} | what I don't want: {many} | what must not be there: {x} | what I'd leave out: {many}
+{many}, no thank you | {many}? please not | {many}? anything but that | anything but {many} | {bare}? no way
+it'd be wrong with {x} | nobody wants {many} | get me something with no {bare}
+the fewer {many} the better, none at all
+I'd hate {x} in it | I'd be sorry to see {x} | {x} is out of the question | {x} would ruin it | nil {many}
+nix {many}
+forbid {many} | prohibit {many} | scrap all {many} | weed out {many} | dump the ones with {x}
 {many} are not wanted | {many} are unwanted | {many} are not welcome | {many} are forbidden
 {many} are not allowed | {many} should be absent | {many} should not appear | {many} may not occur
 {x} may not be visible | {x} should not be visible | {x} has no place in it | {many} have no business there
@@ -113,6 +144,14 @@ no pictures with {x} | take out those with {x} | {many} must not be in it | {x} 
 """)
 
 PLACES = phrases("""
+{place}, mind you | {place}, by the look of it | the time is {place} | the hour: {place}
+time of day: {place} | the light is {place}
+everything sits {place} | the whole lot is {place} | all this was {place} | the {kind} lives {place}
+the {kind} lies {place}
+the {kind} waits {place} | you find the {kind} {place} | the {kind} can be found {place}
+imagine it all {place}
+as backdrop: {place} | where it was: {place} | for the setting: {place} | setting: {place}
+{place} was where it was
 I see it {place} | I imagine it {place} | something {place} | a scene {place} | the location is {place}
 location: {place} | place: {place} | the background is {place} | the backdrop is {place} | we are {place}
 this is {place} | that is {place} | this was {place} | they are all {place} | it's all {place}

@@ -122,6 +122,7 @@ def save_classifier(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast,
         folder, state_dict={name: value.to(torch.float16) for name, value in model.state_dict().items()}
     )
     tokenizer.backend_tokenizer.model.dropout = None
+    tokenizer.backend_tokenizer.no_padding()  # that of the last batch
     tokenizer.save_pretrained(folder)
     (folder / "model.safetensors").chmod(0o644)  # readable by every user of an installed package
 

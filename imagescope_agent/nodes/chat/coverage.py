@@ -3,24 +3,94 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from imagescope_agent.nodes.chat.grounding import PHRASE, Grounding
+from imagescope_agent.nodes.chat.not_taken_up import named
+from imagescope_agent.nodes.chat.places import PREPOSITION
 from imagescope_agent.nodes.chat.polarity import is_negated
-from imagescope_agent.nodes.drift import FUNCTION, content_words
+from imagescope_agent.nodes.chat.vocabulary import Vocabulary
+from imagescope_agent.nodes.drift import FUNCTION
 from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.retrieval.protocols import Embedder
+from imagescope_agent.state import Fact
 
-_ARTICLE = re.compile(r"an?")
+_DEFINITE = frozenset(["the", "that", "this", "its", "my", "whose", "those", "these"])
+#: What may follow a property that is said of a thing.
+_ADVERBS = frozenset(
+    [
+        "please",
+        "too",
+        "instead",
+        "though",
+        "actually",
+        "really",
+        "rather",
+        "again",
+        "now",
+        "then",
+        "thanks",
+        "colour",
+    ]
+)
+_ARTICLE = re.compile(r"an?|the")
 _BREAK = re.compile(r"[.,;:!?()\n]")
+
+
+@dataclass(kw_only=True)
+class Phrase:
+    """A phrase of a message in words of a vocabulary.
+
+    Attributes:
+        properties: of the thing: "small", "red".
+        head: the thing; "" where the phrase names none.
+        place: the preposition and article before it, where it says where or when the picture is.
+        definite: whether it is a thing that is known: "the boat".
+        lone: whether it is one word without an indefinite article.
+        of_unknown: whether a word that no caption has follows properties without a thing: "red" of "red lorries".
+        told_of: whether a property is said of the thing elsewhere in the message: "the boat is red".
+    """
+
+    properties: list[str] = field(default_factory=list)
+    head: str = ""
+    place: str = ""
+    definite: bool = False
+    lone: bool = False
+    of_unknown: bool = False
+    told_of: bool = False
+
+    @property
+    def text(self) -> str:
+        """In words: "a small red boat", "in the snow"."""
+        words = [*self.properties, self.head]
+        if self.place:
+            return " ".join([self.place, *words])
+        first = [] if self.head.endswith("s") else ["an" if words[0][0] in "aeiou" else "a"]
+        return " ".join([*first, *words])
+
+
+@dataclass(frozen=True)
+class Known:
+    """What needs not be said again: the words of the answered question, and the facts that stand."""
+
+    told: Sequence[str] = ()
+    facts: Sequence[Fact] = ()
+
+    def of(self, kind: str) -> list[str]:
+        """What is known where something is excluded, or wanted."""
+        same = (fact["text"] for fact in self.facts if (fact["type"] == "Removal") == (kind == "Removal"))
+        return [*self.told, *same]
 
 
 async def with_passed_over(
     steps: Sequence[StepAnswer],
     message: str,
-    known: Sequence[str],
+    known: Known,
     embedder: Embedder | None,
-    vocabulary: Collection[str],
+    vocabulary: Vocabulary,
+    *,
+    about: str = "",
 ) -> list[StepAnswer]:
     """The steps with the things that a message names and that neither they nor anything known covers.
 
@@ -31,34 +101,121 @@ async def with_passed_over(
         message: in the user's words.
         known: what stands or was asked, beside the steps.
         embedder: tells whether other words say the same.
-        vocabulary: stems of the words that describe the collection; nothing is found where there are none.
+        vocabulary: of the collection; nothing is found where it is empty.
+        about: what a property belongs to where the message names nothing that has it.
     """
     held = list(steps)
-    for phrase in noun_phrases(message, vocabulary):
-        if await Grounding([*(step.text for step in held), *known], embedder).holds(phrase):
+    for phrase in phrases(message, vocabulary, about=about):
+        kind = "Removal" if _is_excluded(phrase, message, steps) else "Addition"
+        if phrase.lone and steps and kind == "Addition":
+            continue  # beside what the model found it may be no wish: "for my house"
+        said = [step.text for step in held if (step.type == "Removal") == (kind == "Removal")]
+        if await Grounding([*said, *known.of(kind)], embedder).holds(phrase.text):
             continue
-        covering = Grounding([phrase], embedder)
-        kind = "Removal" if is_negated(phrase, message) else "Addition"
+        covering = Grounding([phrase.text], embedder)
         held = [step for step in held if step.type != kind or covering.ungrounded(step.text)]
-        held.append(StepAnswer(type=kind, text=phrase))  # type: ignore[arg-type]
+        held.append(StepAnswer(type=kind, text=phrase.text))  # type: ignore[arg-type]
     return held
 
 
-def noun_phrases(message: str, vocabulary: Collection[str]) -> list[str]:
-    """The phrases of a message in words of a vocabulary: after an article, or of two words and more.
+def _is_excluded(phrase: Phrase, message: str, steps: Sequence[StepAnswer]) -> bool:
+    """Whether the message excludes a thing, by its words or as the model read them."""
+    of_head = [step.type for step in steps if not Grounding([step.text]).ungrounded(phrase.head)]
+    return is_negated(phrase.text, message) or bool(of_head and set(of_head) == {"Removal"})
 
-    "a small white cat", and of "big red house, please" "a big red house".
+
+def phrases(message: str, vocabulary: Vocabulary, *, about: str = "") -> list[Phrase]:
+    """The phrases of a message, each property with its thing.
+
+    "a small white cat", of "big red house, please" "a big red house", and of "the car isn't red but blue" "a blue car".
     """
-    found = list[str]()
+    found = _runs(message, vocabulary)
+    things = [phrase for phrase in found if phrase.head and not phrase.place]
+    unknown = [each.split()[-1] for each in named(message) if vocabulary.lacks(each)]
+    if unknown and not things:  # what no caption has may have properties, too
+        things = [Phrase(head=unknown[0])]
+    elif about and not things:
+        known = [phrase for phrase in _runs(about, vocabulary) if phrase.head and not phrase.place][-1:]
+        found = [phrase for phrase in found if not phrase.of_unknown]
+        things = [replace(phrase, definite=True) for phrase in known]
+    whole = list[Phrase]()
+    for number, phrase in enumerate(found):
+        free = [each for each in phrase.properties if not is_negated(each, message)]
+        if phrase.head:
+            whole.append(phrase)
+        elif things and free:
+            thing = _nearest(found, number, things)
+            so_far = [each for each in whole if each.told_of and each.head == thing.head]
+            whole.append(_told_of([thing, *so_far][-1], free, vocabulary))
+    return [
+        phrase
+        for place, phrase in enumerate(whole)
+        if not any(_says_less(phrase, other) for other in [*whole[:place], *whole[place + 1 :]])
+    ]
+
+
+def _nearest(found: Sequence[Phrase], number: int, things: Sequence[Phrase]) -> Phrase:
+    """The thing that a property belongs to: the one before it, else the one behind it, else the last that is known."""
+    before = [each for each in found[:number] if each in things]
+    behind = [each for each in found[number:] if each in things]
+    return [*behind[:1], *before[-1:]][-1] if before or behind else things[-1]
+
+
+def _told_of(thing: Phrase, properties: Sequence[str], vocabulary: Vocabulary) -> Phrase:
+    """The thing with further properties; one that it cannot have beside them gives way."""
+    kept = [each for each in thing.properties if all(vocabulary.go_together(each, new) for new in properties)]
+    properties = in_order([*kept, *properties], vocabulary)
+    return replace(thing, properties=properties, told_of=True, lone=False)
+
+
+def in_order(properties: Sequence[str], vocabulary: Vocabulary) -> list[str]:
+    """Properties as the captions order them: "small red"."""
+    ordered = list[str]()
+    for each in dict.fromkeys(properties):
+        place = next(
+            (n for n, other in enumerate(ordered) if vocabulary.stands_before(each, other)), len(ordered)
+        )
+        ordered.insert(place, each)
+    return ordered
+
+
+def _says_less(phrase: Phrase, other: Phrase) -> bool:
+    """Whether another phrase tells more of the same thing."""
+    same = other.told_of and phrase.head == other.head and not phrase.place
+    return same and set(phrase.properties) <= set(other.properties)
+
+
+def _runs(message: str, vocabulary: Vocabulary) -> list[Phrase]:
+    """The runs of words of a vocabulary in the lines of a message, not yet with what is told of them elsewhere."""
+    found = list[Phrase]()
     for line in _BREAK.split(message.lower()):
-        run, article = list[str](), False
-        for word in [*re.findall(r"[\w'-]+", line), "a"]:
-            stems = content_words(word)
-            if word not in FUNCTION and stems and stems <= set(vocabulary) and len(run) < PHRASE:
-                run.append(word)
-                continue
-            if word in FUNCTION and word != "one" and ((article and run) or len(run) > 1):
-                first = [] if run[-1].endswith("s") else ["an" if run[0][0] in "aeiou" else "a"]
-                found.append(" ".join([*first, *run]))
-            run, article = [], bool(_ARTICLE.fullmatch(word))
-    return list(dict.fromkeys(found))
+        words = re.findall(r"[\w'-]+", line)
+        start = None
+        for place in range(len(words) + 1):
+            inside = place < len(words) and words[place] not in FUNCTION and vocabulary.has(words[place])
+            if inside and start is None:
+                start = place
+            if start is not None and (not inside or place - start == PHRASE):
+                found.append(_phrase(words[:start], words[start:place], words[place : place + 1], vocabulary))
+                start = place if inside else None
+    return found
+
+
+def _phrase(
+    before: Sequence[str], run: Sequence[str], after: Sequence[str], vocabulary: Vocabulary
+) -> Phrase:
+    """A run of words with what its article and preposition tell of it, and the unknown word that may end it."""
+    article = before[-1:] if before and _ARTICLE.fullmatch(before[-1]) else []
+    preposition = before[-1 - len(article)] if len(before) > len(article) else ""
+    if preposition in PREPOSITION and vocabulary.is_place(preposition, " ".join(run)):
+        return Phrase(properties=list(run[:-1]), head=run[-1], place=" ".join([preposition, *article]))
+    if place := vocabulary.place_of(run[-1]):
+        return Phrase(head=run[-1], place=place, definite=True)
+    definite = bool(before) and before[-1] in _DEFINITE
+    if vocabulary.is_head(run[-1]):
+        lone = len(run) == 1 and before[-1:] not in (["a"], ["an"], ["one"])
+        return Phrase(properties=list(run[:-1]), head=run[-1], definite=definite, lone=lone)
+    unknown = bool(after) and after[0] not in FUNCTION | PREPOSITION | _ADVERBS
+    if unknown and before and before[-1] in ("a", "an", "one"):
+        return Phrase(properties=list(run), head=after[0])
+    return Phrase(properties=list(run), of_unknown=unknown)

@@ -9,9 +9,11 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.chat.grounded_update import ground
-from imagescope_agent.nodes.chat.grounding import substitutes, words_of
+from imagescope_agent.nodes.chat.grounding import substitutes
 from imagescope_agent.nodes.chat.message_commands import plain_answer
 from imagescope_agent.nodes.chat.read_message import has_act, remarks
+from imagescope_agent.nodes.chat.spelling import corrected
+from imagescope_agent.nodes.chat.vocabulary import vocabulary_of
 from imagescope_agent.nodes.drift import drift
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.understand import Predicates
@@ -61,6 +63,8 @@ class UpdateDialogueState:
             BudgetSpent: the talker may not be asked.
         """
         require_call(state, settings := current(runtime))
+        vocabulary = vocabulary_of(self.images)
+        state, misspelt = corrected(state, vocabulary)
         shown = shown_facts(state["facts"])
         lines = [
             f"{number}. {fact['type']}: {fact['text']}"
@@ -82,12 +86,12 @@ class UpdateDialogueState:
         if problem := await drift(intent, message, known, self.prompt.examples, self.embedder):
             raise reply.unusable(problem, text)
         update.drop = [shown[number - 1] + 1 for number in update.drop if 1 <= number <= len(shown)]
-        grounded = await ground(update, state, message, self.embedder, words_of(self.images))
+        grounded = await ground(update, state, message, self.embedder, vocabulary)
         if not grounded.understood and not answered:
             return {**not_understood(state, message), **account(self, reply, notes=grounded.notes)}
         return {
             **apply_update(state, grounded.update),
-            "remarks": [*state.get("remarks", []), *grounded.remarks],
+            "remarks": [*state.get("remarks", []), *misspelt, *grounded.remarks],
             **account(self, reply, notes=grounded.notes),
         }
 

@@ -8,10 +8,12 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.chat.coverage import with_passed_over
+from imagescope_agent.nodes.chat.coverage import Known, with_passed_over
 from imagescope_agent.nodes.chat.grounded_update import described
-from imagescope_agent.nodes.chat.grounding import Grounding, words_of
+from imagescope_agent.nodes.chat.grounding import Grounding
 from imagescope_agent.nodes.chat.read_message import misunderstood
+from imagescope_agent.nodes.chat.spelling import corrected
+from imagescope_agent.nodes.chat.vocabulary import vocabulary_of
 from imagescope_agent.nodes.understand import Understand, reference_words
 from imagescope_agent.records import note
 from imagescope_agent.replies.parsing import StepAnswer
@@ -38,10 +40,13 @@ class UnderstandFirst(Understand):
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
         """Return `intent`; errors as `Understand`."""
+        words = vocabulary_of(self.images)
+        state, misspelt = corrected(state, words)
         update = await super().__call__(state, runtime, again)
+        if misspelt:
+            update = {**update, "remarks": [*state.get("remarks", []), *misspelt]}
         intent, query = update["intent"], state["query"]
-        words = words_of(self.images)
-        grounding = Grounding([query, reference_words(state)], self.embedder, words)
+        grounding = Grounding([query, reference_words(state)], self.embedder, words.stems)
         held = [step for step in intent["steps"] if await grounding.holds(step["text"])]
         steps = await self._complete(held, query) if held else []
         if steps == intent["steps"]:
@@ -60,7 +65,7 @@ class UnderstandFirst(Understand):
         """Each step once, with what the query names and they lack."""
         given = [StepAnswer(type=step["type"], text=step["text"]) for step in steps]  # type: ignore[arg-type]
         once = [step for place, step in enumerate(given) if step not in given[:place]]
-        held = await with_passed_over(once, query, [], self.embedder, words_of(self.images))
+        held = await with_passed_over(once, query, Known(), self.embedder, vocabulary_of(self.images))
         known = {(step["type"], step["text"]): step for step in steps}  # with the numbers of their references
         return [known.get((step.type, step.text), {"type": step.type, "text": step.text}) for step in held]
 

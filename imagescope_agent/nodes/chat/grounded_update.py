@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from imagescope_agent.nodes.chat.coverage import with_passed_over
-from imagescope_agent.nodes.chat.grounding import Grounding, excludes, same_thing_counted
-from imagescope_agent.nodes.chat.polarity import is_negated
-from imagescope_agent.nodes.chat.read_message import has_act
+from imagescope_agent.nodes.chat.coverage import Known, phrases, with_passed_over
+from imagescope_agent.nodes.chat.grounding import Grounding
+from imagescope_agent.nodes.chat.not_taken_up import named, not_taken_up
+from imagescope_agent.nodes.chat.places import place_in
+from imagescope_agent.nodes.chat.polarity import is_bare, is_negated
+from imagescope_agent.nodes.chat.read_message import has_act, misunderstood
+from imagescope_agent.nodes.chat.standing_facts import (
+    contradicts,
+    is_meant,
+    is_part_of,
+    named_facts,
+    overruled,
+    plain,
+    replaced,
+    without_replaced,
+)
+from imagescope_agent.nodes.chat.vocabulary import NO_WORDS, Vocabulary
+from imagescope_agent.nodes.drift import is_english
 from imagescope_agent.prompting import NEGATED, NO_REFERENCE, request_text
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.replies.parsing import FoldAnswer, StepAnswer
@@ -17,7 +31,6 @@ from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import Fact, State
 
 STEP = "fold"
-_SURROUNDINGS = re.compile(r"\b(?:place|setting|background|surroundings?|scenery|scene|where)\b", re.I)
 
 
 @dataclass(kw_only=True)
@@ -42,7 +55,7 @@ async def ground(
     state: State,
     message: str,
     embedder: Embedder | None,
-    vocabulary: Collection[str] = frozenset(),
+    vocabulary: Vocabulary = NO_WORDS,
 ) -> GroundedUpdate:
     """The update without what neither the message nor the question that it answers gives the ground for.
 
@@ -51,7 +64,7 @@ async def ground(
         state: before the update, with the acts of the message.
         message: what was to be folded in.
         embedder: tells whether other words say the same.
-        vocabulary: stems of the words that describe the collection; what the message says in them must not be lost.
+        vocabulary: of the collection; what the message says in its words must not be lost.
     """
     told = [message, *_answered(state)]
     found = GroundedUpdate(update=update.model_copy())
@@ -59,24 +72,53 @@ async def ground(
     facts = state["facts"] if _same_topic(found, state, heard) else []
     dropped = _drops(found, facts, state, heard)
     told += [facts[number - 1]["text"] for number in dropped]
-    steps = await _grounded_steps(found, Grounding(told, embedder, vocabulary), facts, dropped)
+    steps = await _grounded_steps(found, Grounding(told, embedder, vocabulary.stems), facts, dropped)
     if not _answered(state):
         found.update.answer = "None"
     if has_act(state, "withdrawal") and not has_act(state, "wish", "correction", "answer") and dropped:
         steps = []
-    steps = _with_polarity(found, steps, message)
-    if not has_act(state, "withdrawal"):
-        known = [*(fact["text"] for fact in facts), *told[1:]]
-        steps = await with_passed_over(steps, message, known, embedder, vocabulary)
-    replaced = Grounding([facts[number - 1]["text"] for number in dropped], embedder)
-    half = dropped and has_act(state, "correction") and _says_more(heard, replaced, vocabulary)
+    steps = _with_polarity(found, steps, message, vocabulary)
+    dropped, steps = await _completed(heard, told[1:], state, facts, dropped, steps, vocabulary)
+    half = dropped and has_act(state, "correction") and _says_more(heard, facts, dropped, vocabulary)
     if not steps and (half or not dropped) and found.update.answer == "None" and found.update.topic == "same":
-        dropped, steps = [], _own_words(found, state, message) if update.steps else []
+        dropped, steps = [], _own_words(found, state, message, vocabulary) if update.steps else []
         found.understood = bool(steps) or _repeats(state["facts"], message)
+    else:
+        stands = [*told[1:], *(fact["text"] for fact in state["facts"])]
+        missing = not_taken_up(state.get("acts", []), [step.text for step in steps], stands)
+        found.remarks += map(misunderstood, missing)
     found.update.steps = steps
     found.update.drop = sorted({*dropped, *_contradicted(found, facts, steps, dropped)})
     _describe(found, state, facts, [message, *told])
     return found
+
+
+async def _completed(
+    heard: Grounding,
+    told: Sequence[str],
+    state: State,
+    facts: Sequence[Fact],
+    dropped: list[int],
+    steps: list[StepAnswer],
+    vocabulary: Vocabulary,
+) -> tuple[list[int], list[StepAnswer]]:
+    """The numbers of the facts that go and the steps, with what the message says and the talker passed over."""
+    if not (wished := _wished(state, heard.told)):
+        return dropped, steps
+    known = Known(told, [fact for number, fact in enumerate(facts, 1) if number not in dropped])
+    about = next((fact["text"] for fact in reversed(facts) if plain(fact, vocabulary)), "")
+    steps = await with_passed_over(steps, wished, known, heard.embedder, vocabulary, about=about)
+    gone, steps = overruled(facts, steps, phrases(wished, vocabulary, about=about), vocabulary)
+    gone = gone or (replaced(facts, steps) if has_act(state, "correction") and not dropped else [])
+    dropped = sorted({*dropped, *gone})
+    return dropped, without_replaced(steps, [facts[number - 1] for number in dropped])
+
+
+def _wished(state: State, message: str) -> str:
+    """The parts of a message that say what is wanted or not, without what takes something back."""
+    if not has_act(state, "withdrawal"):
+        return message
+    return ", ".join(p["text"] for p in state["acts"] if p["act"] in ("wish", "correction", "answer"))
 
 
 def _answered(state: State) -> list[str]:
@@ -91,25 +133,34 @@ def _same_topic(found: GroundedUpdate, state: State, heard: Grounding) -> bool:
     """Whether the topic stays.
 
     A message all of whose words are about new things turns to no other one, nor does one that takes back nothing, or
-    only a fact.
+    only a fact. One that takes back nothing that stands, and wishes something beside it, does.
     """
-    if found.update.topic == "new":
+    facts, acts = state["facts"], state.get("acts", [])
+    back = Grounding([part["text"] for part in acts if part["act"] == "withdrawal"])
+    wishes = ", ".join(part["text"] for part in acts if part["act"] in ("wish", "answer"))
+    new = Grounding([fact["text"] for fact in facts]).ungrounded(wishes)
+    if back.told and new and facts and not named_facts(facts, back):
+        found.update.topic = "new"
+    elif found.update.topic == "new":
         covered = Grounding([step.text for step in found.update.steps])
         only_new = heard.words and not any(covered.ungrounded(word) for word in heard.words)
-        named = Grounding([state["facts"][n - 1]["text"] for n in _named(state["facts"], heard)])
+        named = Grounding([facts[n - 1]["text"] for n in named_facts(facts, heard)])
         only_back = not has_act(state, "wish", "correction", "answer")
         takes_back = (
             only_back and named.words and not any(named.ungrounded(s.text) for s in found.update.steps)
         )
         if only_new or takes_back or not has_act(state, "withdrawal"):
             found.update.topic = "same"
+    if found.update.topic == "new" and facts:
+        found.remarks.append("This is a new search: what was said before no longer counts.")
     return found.update.topic == "same"
 
 
 def _drops(found: GroundedUpdate, facts: Sequence[Fact], state: State, heard: Grounding) -> list[int]:
     """The numbers of the facts that go: those that the message names, corrects or contradicts."""
     numbers = [number for number in found.update.drop if 1 <= number <= len(facts)]
-    kept = [number for number in numbers if _is_meant(facts, number, found, state, heard)]
+    steps = found.update.steps
+    kept = [number for number in numbers if is_meant(facts[number - 1]["text"], steps, facts, state, heard)]
     for number in numbers:
         if number not in kept:
             detail = (
@@ -117,63 +168,10 @@ def _drops(found: GroundedUpdate, facts: Sequence[Fact], state: State, heard: Gr
             )
             found.notes.append(note(STEP, "drifted", detail))
     if not kept and has_act(state, "withdrawal"):
-        kept = _named(facts, heard)
+        kept = named_facts(facts, heard)
     if not kept and has_act(state, "correction"):
-        kept = _replaced(facts, found.update.steps)
+        kept = replaced(facts, found.update.steps)
     return kept
-
-
-def _is_meant(
-    facts: Sequence[Fact], number: int, found: GroundedUpdate, state: State, heard: Grounding
-) -> bool:
-    text = facts[number - 1]["text"]
-    if _overlap(text, heard) or (_is_place(text) and _SURROUNDINGS.search(heard.told)):
-        return True
-    steps = found.update.steps
-    if _is_place(text) and any(_is_place(step.text) for step in steps):
-        return True
-    return has_act(state, "correction") and (
-        _alike(text, steps) or not any(_alike(f["text"], steps) for f in facts)
-    )
-
-
-def _named(facts: Sequence[Fact], heard: Grounding) -> list[int]:
-    """The facts that a withdrawal names best by its words."""
-    shared = {number: _overlap(fact["text"], heard) for number, fact in enumerate(facts, 1)}
-    if _SURROUNDINGS.search(heard.told):
-        shared |= {number: 1 for number, fact in enumerate(facts, 1) if _is_place(fact["text"])}
-    most = max(shared.values(), default=0)
-    return [number for number, count in shared.items() if most and count == most]
-
-
-def _alike(text: str, steps: Sequence[StepAnswer]) -> bool:
-    """Whether an instruction shares a word with new ones."""
-    return any(_overlap(step.text, Grounding([text])) for step in steps)
-
-
-def _replaced(facts: Sequence[Fact], steps: Sequence[StepAnswer]) -> list[int]:
-    """The one fact about the same thing, or the same kind of place, as a correction."""
-    heads = {_head(step.text) for step in steps if step.type != "Removal"}
-    same = [
-        n for n, fact in enumerate(facts, 1) if fact["type"] != "Removal" and _head(fact["text"]) in heads
-    ]
-    return same if len(same) == 1 else []
-
-
-def _head(text: str) -> str:
-    return "the scene" if _is_place(text) else text.lower().rstrip(". ").rpartition(" ")[2]
-
-
-def _overlap(text: str, heard: Grounding) -> int:
-    """How many words of a text are grounded."""
-    words = Grounding([text]).words
-    return sum(
-        not heard.ungrounded(word) for word in words if word not in ("exactly", "thing", "things", "scene")
-    )
-
-
-def _is_place(text: str) -> bool:
-    return text.startswith("the scene ")
 
 
 async def _grounded_steps(
@@ -184,20 +182,28 @@ async def _grounded_steps(
     for step in found.update.steps:
         if not await grounding.holds(step.text):
             found.notes.append(note(STEP, "drifted", f"{step.text!r} is not in the message and was left out"))
-        elif (step.type, step.text) not in standing and step not in steps:
+            continue
+        known = any(is_part_of(step, text) for kind, text in standing if kind != "Removal")
+        if not known and (step.type, step.text) not in standing and step not in steps:
             steps.append(step)
     return steps
 
 
-def _says_more(heard: Grounding, replaced: Grounding, vocabulary: Collection[str]) -> bool:
+def _says_more(
+    heard: Grounding, facts: Sequence[Fact], dropped: Sequence[int], vocabulary: Vocabulary
+) -> bool:
     """Whether a correction names something that can be seen, and that what it replaces did not."""
-    return any(
-        Grounding([word]).stems & set(vocabulary) and replaced.ungrounded(word) for word in heard.words
-    )
+    gone = Grounding([facts[number - 1]["text"] for number in dropped], heard.embedder)
+    return any(vocabulary.has(word) and gone.ungrounded(word) for word in heard.words)
 
 
-def _with_polarity(found: GroundedUpdate, steps: Sequence[StepAnswer], message: str) -> list[StepAnswer]:
-    """The steps, of which what the message negates is a removal."""
+def _with_polarity(
+    found: GroundedUpdate, steps: Sequence[StepAnswer], message: str, vocabulary: Vocabulary
+) -> list[StepAnswer]:
+    """The steps: what the message negates is a removal, and what it only names is none.
+
+    The words of a negation are English ones; a message in another language keeps what the talker read.
+    """
     turned = []
     for step in steps:
         if step.type != "Removal" and is_negated(step.text, message):
@@ -205,6 +211,9 @@ def _with_polarity(found: GroundedUpdate, steps: Sequence[StepAnswer], message: 
                 note(STEP, "repaired", f"{step.text!r} was to be added, and the message excludes it")
             )
             step = StepAnswer(type="Removal", text=step.text)
+        elif step.type == "Removal" and is_bare(step.text, message, vocabulary):
+            found.notes.append(note(STEP, "repaired", f"{step.text!r} was to be left out, and is only named"))
+            step = StepAnswer(type="Addition", text=step.text)
         turned.append(step)
     return turned
 
@@ -214,9 +223,18 @@ def _repeats(facts: Sequence[Fact], message: str) -> bool:
     return any(not Grounding([fact["text"]]).ungrounded(message) for fact in facts)
 
 
-def _own_words(found: GroundedUpdate, state: State, message: str) -> list[StepAnswer]:
-    """The message as one instruction, where nothing that the talker found in it is grounded."""
-    if not has_act(state, "wish", "correction") or _repeats(state["facts"], message):
+def _own_words(found: GroundedUpdate, state: State, message: str, vocabulary: Vocabulary) -> list[StepAnswer]:
+    """The message as one instruction, where nothing that the talker found in it is grounded.
+
+    An English text that names nothing says nothing; one in another language stays as it was said.
+    """
+    told = re.findall(r"[^\W_]+", message.lower())
+    names = not vocabulary.words or any(map(vocabulary.has, told)) or named(message)
+    if (
+        not (names or not is_english(message))
+        or not has_act(state, "wish", "correction")
+        or _repeats(state["facts"], message)
+    ):
         return []
     text = message.strip(" .,;!?")[:400]
     found.notes.append(
@@ -239,15 +257,6 @@ def _contradicted(
                 )
                 break
     return gone
-
-
-def contradicts(kind: str, text: str, fact: Fact) -> bool:
-    """Whether a new instruction and a standing fact cannot both hold."""
-    if kind == "Removal" and fact["type"] != "Removal":
-        return excludes(text, fact["text"])
-    if kind != "Removal" and fact["type"] == "Removal":
-        return excludes(fact["text"], text)
-    return same_thing_counted(text, fact["text"])
 
 
 def spoken(step: Mapping[str, object]) -> str:
@@ -276,7 +285,7 @@ def _describe(found: GroundedUpdate, state: State, facts: Sequence[Fact], told: 
 def described(steps: Iterable[Mapping[str, object]]) -> str:
     """What is visible in an image that fulfils the instructions."""
     texts = [str(step["text"]).rstrip(".") for step in steps if step["type"] != "Removal"]
-    things = [text for text in dict.fromkeys(texts) if not _is_place(text)]
-    places = [text.removeprefix("the scene ") for text in texts if _is_place(text)]
+    things = [text for text in dict.fromkeys(texts) if not place_in(text)]
+    places = [place for place in map(place_in, texts) if place]
     listed = " and ".join(filter(None, [", ".join(things[:-1]), *things[-1:]]))
     return " ".join([listed or "a scene", *places[-1:]])

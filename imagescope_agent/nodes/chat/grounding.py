@@ -11,14 +11,13 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from difflib import SequenceMatcher
 
+from imagescope_agent.nodes.chat.places import place_in
 from imagescope_agent.nodes.drift import FUNCTION, content_words
-from imagescope_agent.retrieval.protocols import Collection as Images
 from imagescope_agent.retrieval.protocols import Embedder
 
 SAME = 0.94  # cosine above which two phrases say the same; measured: synonyms from 0.944, other words up to 0.934
 MISSPELT = 0.75  # ratio of common letters above which a word is the other, misspelt
 PHRASE = 4  # words of the longest phrase that is compared
-CAPTIONS = 500  # whose words count as those that name what can be seen
 _FORM = frozenset(["exactly", "thing", "things", "scene", "setting", "visible", "present"])
 _NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
@@ -75,7 +74,7 @@ class Grounding:
         sources = [*dict.fromkeys([*(f"a {word}" for word in self.words), *_phrases(self.told)])]
         if not sources:
             return False
-        targets = [*(f"a {word}" for word in open_), text.removeprefix("the scene ")]
+        targets = [*(f"a {word}" for word in open_), place_in(text) or text]
         vectors = self.embedder.texts([*targets, *sources])
         best = (vectors[: len(targets)] @ vectors[len(targets) :].T).max(axis=1)
         return bool(best[-1] >= SAME or (best[:-1] >= SAME).all())
@@ -90,7 +89,7 @@ def substitutes(question: str, steps: Collection[str]) -> bool:
 def excludes(removal: str, addition: str) -> bool:
     """Whether what must not be there covers what must: "a house" and "a red house"."""
     general, special = content_words(removal), content_words(addition)
-    return bool(general) and general <= special and "scene" not in removal and "scene" not in addition
+    return bool(general) and general <= special and not (place_in(removal) or place_in(addition))
 
 
 def same_thing_counted(first: str, second: str) -> bool:
@@ -101,14 +100,6 @@ def same_thing_counted(first: str, second: str) -> bool:
     counting = content_words(" ".join(_NUMBERS))
     same = content_words(first) - counting == content_words(second) - counting
     return same and numbers[0] != numbers[1]
-
-
-def words_of(images: Images | None) -> frozenset[str]:
-    """The stems of the words in the first captions of a collection; none where there is no collection."""
-    if images is None:
-        return frozenset()
-    captions = (images.caption(name) for name in images.ids[:CAPTIONS])
-    return frozenset(stem for caption in captions for stem in content_words(caption))
 
 
 def _words(text: str) -> list[str]:

@@ -5,22 +5,30 @@ from __future__ import annotations
 import re
 
 from imagescope_agent.nodes.chat.grounding import Grounding
+from imagescope_agent.nodes.chat.vocabulary import Vocabulary
 from imagescope_agent.nodes.drift import FUNCTION, content_words
 
 NEAR = 5  # words before a thing in which a negation excludes it
 _NEGATION = re.compile(
     r"no|not|none|nothing|nowhere|never|without|neither|nor|\w+n't|cannot|minus|except|exclud\w+|avoid|omit|ban|remove"
-    r"|refuse|hate|dislike|detest|erase|eliminate|discard|lacks?|lacking|devoid"
+    r"|refuse|hate|dislike|detest|erase|eliminate|discard|lacks?|lacking|devoid|zero|nil|nix|spare|forbid|prohibit|veto"
+    r"|rid|loathe|despise|ditch|hide"
 )
 #: "leave the boats out", "keep any boat away".
 _KEPT_OUT = re.compile(
     r"\b(?:leave|take|cut|rule|filter|keep|throw|kick)\b((?:\s+[\w']+){0,4}?)\s+(?:out|away|off)\b"
 )
 #: "boats? no", "boats? none of them".
-_ASKED = re.compile(r"\s*\?\s*(?:no|none|never|not|nope)\b")
+_ASKED = re.compile(
+    r"\s*\?+\s*(?:\w+\s+)?(?:(?:no|never|nope)\b(?! (?:idea|clue|matter|doubt))|none\b|not\b)"
+)
 #: What is said of a thing that must not be there, after it.
 _EXCLUDED = re.compile(
-    r"\b(?:unwanted|banned|excluded|forbidden|prohibited|taboo|no-go|(?:is|are) out$"
+    r"\b(?:unwanted|unwelcome|banned|excluded|forbidden|prohibited|taboo|no-go|off limits|ruled out|no thank"
+    r"|out of the question|(?:is|are) (?:out|off|not wanted)$"
+    r"|(?:must|should|shall|may|can|could|will|would|ca|do|does)(?:n't| ?not) (?:\w+ )?"
+    r"(?:appear|occur|exist|feature|turn up|show(?: up)?$|come|be$"
+    r"|be (?:there|around|in|here|visible|seen|shown|present|allowed|part|among))"
     r"|(?:must|should|shall|has to|have to|needs? to) (?:go|vanish|disappear|stay (?:away|out)))\b"
 )
 #: A negation that negates nothing: "do not forget the boat".
@@ -28,13 +36,15 @@ _AFFIRMED = re.compile(
     r"\b(?:do not|don't|never|not to) (?:forget|miss|overlook)\b|\bnot (?:only|just|sure)\b"
     r"|\bno (?:doubt|matter|idea|problem)\b|\bwithout (?:a )?doubt\b"
 )
+#: "What I do not want: hearts": what stands before a colon goes on behind it, unless it is short.
+_ANNOUNCED = re.compile(r"((?:[\w']+ ){2,}[\w']+): ")
 _CLAUSE = re.compile(r"[.,;:!?]|\b(?:but|and|instead|rather|only)\b")
 
 
 def is_negated(text: str, message: str) -> bool:
     """Whether a message excludes what a text names: before it stands a negation, or after it that it must go."""
     named = Grounding([text])
-    told = _ASKED.sub(" unwanted", _AFFIRMED.sub(" ", message.lower()))
+    told = _ANNOUNCED.sub(r"\1 ", _ASKED.sub(" unwanted", _AFFIRMED.sub(" ", message.lower())))
     for clause in _CLAUSE.split(_KEPT_OUT.sub(r"without\1", told)):
         words = re.findall(r"[\w'-]+", clause)
         for place, word in enumerate(words):
@@ -42,3 +52,10 @@ def is_negated(text: str, message: str) -> bool:
                 before, after = words[max(0, place - NEAR) : place], " ".join(words[place + 1 :])
                 return any(_NEGATION.fullmatch(each) for each in before) or bool(_EXCLUDED.search(after))
     return False
+
+
+def is_bare(text: str, message: str, vocabulary: Vocabulary) -> bool:
+    """Whether a message does nothing but describe what a text names, so that it cannot exclude it."""
+    words = re.findall(r"[^\W\d_]+", message.lower())
+    others = [word for word in words if word not in FUNCTION and not vocabulary.has(word)]
+    return bool(vocabulary.words) and not others and not is_negated(text, message)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from langgraph.runtime import Runtime
 
@@ -11,18 +12,24 @@ from imagescope_agent.dialogue_acts import ACTS, LABELS, SAYING, split_message
 from imagescope_agent.errors import NoModel, shorten
 from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Request, Role
+from imagescope_agent.nodes.chat.coverage import phrases
 from imagescope_agent.nodes.chat.message_commands import plain_answer
 from imagescope_agent.nodes.chat.parse_message import FOUND, has_words, is_first
+from imagescope_agent.nodes.chat.vocabulary import Vocabulary, vocabulary_of
+from imagescope_agent.nodes.drift import FUNCTION, is_english
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import load_prompt, request_text
 from imagescope_agent.records import at_step
+from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import MessagePart, State, new_turn
 from imagescope_agent.usage import spent
 
 NOTHING = "nothing yet"  # is wanted
+NOT_UNDERSTOOD = "I did not understand"
 SURE = 0.9  # probability from which a first message is taken for something else than a search
+_BACK = re.compile(r"\b(?:it|that|this|them|those|one)\b", re.I)  # what was named before
 _IDLE = {
     "skip": "Then that stays open.",
     "aside": "That says nothing about a picture, so nothing was changed.",
@@ -34,12 +41,13 @@ class ReadMessage:
 
     Args:
         classifier: the role that is asked.
+        images: whose captions tell which words name what can be seen; None where that is not known.
     """
 
     step = "acts"
 
-    def __init__(self, classifier: Role) -> None:
-        self.classifier, self.role = classifier, classifier.name
+    def __init__(self, classifier: Role, images: Collection | None = None) -> None:
+        self.classifier, self.role, self.images = classifier, classifier.name, images
         self.prompt = load_prompt("acts", prompt_set=classifier.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
@@ -69,10 +77,12 @@ class ReadMessage:
         asked = [Request(text=self.prompt.fill(**values, part=part)) for part in parts]
         classifier = on_budget(self.classifier, state, settings)
         choice = await classifier.choose(asked, LABELS, max_tokens=4)
+        words = vocabulary_of(self.images)
         acts: list[MessagePart] = [
-            {"text": part, "act": act_of(row, state)}
+            {"text": part, "act": act_of(row, state, said=seen_in(part, words))}
             for part, row in zip(parts, choice.probabilities, strict=False)
         ]
+        acts = joined(acts, message, words)
         return {
             **understood(state, acts),
             "notes": at_step(self.step, choice.notes),
@@ -80,19 +90,59 @@ class ReadMessage:
         }
 
 
-def act_of(row: Sequence[float], state: State) -> str:
+def act_of(
+    row: Sequence[float], state: State, *, said: Literal["nothing", "more", "only"] = "nothing"
+) -> str:
     """The act of a row of probabilities; what cannot be told says something, as every message did before.
 
-    A first message is a search unless the classifier is sure that it is not.
+    A first message is a search unless the classifier is sure that it is not, and so is a part that names what the
+    collection shows; one that does nothing else says something.
+
+    Args:
+        row: a probability for each of `ACTS`.
+        state: before the message.
+        said: what `seen_in` finds in the part.
     """
     best = max(range(len(row)), key=lambda place: row[place])
     if len(set(row)) == 1:
         return "answer" if state["question"] else "wish"
+    if ACTS[best] not in SAYING and (said == "only" or (said == "more" and row[best] < SURE)):
+        best = max((ACTS.index(act) for act in SAYING), key=lambda place: row[place])
     if is_first(state) and ACTS[best] not in SAYING and row[best] < SURE:
         return "wish"
     if ACTS[best] == "answer" and state["question"] is None:
         return "wish"
     return ACTS[best]
+
+
+def seen_in(part: str, vocabulary: Vocabulary) -> Literal["nothing", "more", "only"]:
+    """Whether a part names what can be seen, "only" where every word does, "more" where it says something beside."""
+    if not any(phrase.head for phrase in phrases(part, vocabulary)):
+        return "nothing"
+    words = re.findall(r"[^\W\d_]+", part.lower())
+    return "only" if all(word in FUNCTION or vocabulary.has(word) for word in words) else "more"
+
+
+def joined(acts: Sequence[MessagePart], message: str, vocabulary: Vocabulary) -> list[MessagePart]:
+    """The acts, with what a part has of the one behind it.
+
+    "The boat was a bad idea, forget it" takes back the boat, and "what I cannot have: boats" is one part and no aside.
+    """
+    found = list[MessagePart]()
+    for part in reversed(acts):
+        text, act = part["text"], part["act"]
+        after = found[0] if found else None
+        if after and after["act"] == "withdrawal" and points_back(after["text"], vocabulary):
+            act = "withdrawal" if phrases(text, vocabulary) else act
+        elif after and after["act"] in ("wish", "correction") and act not in SAYING and f"{text}:" in message:
+            text, act = f"{text}: {found.pop(0)['text']}", after["act"]
+        found.insert(0, {"text": text, "act": act})
+    return found
+
+
+def points_back(text: str, vocabulary: Vocabulary) -> bool:
+    """Whether a part names nothing but what was named before it."""
+    return bool(_BACK.search(text)) and not phrases(text, vocabulary)
 
 
 def understood(state: State, acts: list[MessagePart]) -> dict[str, Any]:
@@ -119,8 +169,9 @@ def remarks(acts: Sequence[MessagePart]) -> list[str]:
 
 
 def misunderstood(text: str) -> str:
-    """What is said about a part that was not understood."""
-    return f'I did not understand "{shorten(text, 60)}".'
+    """What is said about a part that was not understood, and where it is in another language, that it is."""
+    why = "" if is_english(text) else "; it seems to be in another language than English"
+    return f'{NOT_UNDERSTOOD} "{shorten(text, 60)}"{why}.'
 
 
 def as_it_was_said(state: State) -> dict[str, Any]:

@@ -1,0 +1,72 @@
+"""Typing errors in words of a collection's descriptions: "a gren baot" among green boats."""
+
+from __future__ import annotations
+
+import re
+
+from imagescope_agent.nodes.chat.vocabulary import Vocabulary
+from imagescope_agent.nodes.drift import FUNCTION
+from imagescope_agent.state import MessagePart, State
+
+_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_VOWELS = frozenset("aeiou")
+_NEGATIONS = ("without", "nothing", "never")  # which must not be missed
+_SHORT = 4  # letters up to which only an exchanged or a doubled one is a typing error
+_LONG = 6  # letters from which a vowel may be mistaken for another
+
+
+def corrected(state: State, vocabulary: Vocabulary) -> tuple[State, list[str]]:
+    """The state with a message without typing errors, and what is said about each that was found."""
+    words = re.findall(r"[^\W\d_]+", state["query"])
+    read = {word: found for word in dict.fromkeys(words) if (found := meant(word.lower(), vocabulary))}
+    if not read:
+        return state, []
+    acts: list[MessagePart] = [
+        {"text": _with(read, part["text"]), "act": part["act"]} for part in state.get("acts", [])
+    ]
+    told: State = {**state, "query": _with(read, state["query"]), "acts": acts}
+    return told, [f'I read "{word}" as "{found}".' for word, found in read.items()]
+
+
+def _with(read: dict[str, str], text: str) -> str:
+    return re.sub(r"[^\W\d_]+", lambda found: read.get(found[0], found[0]), text)
+
+
+def meant(word: str, vocabulary: Vocabulary) -> str:
+    """The one word of the vocabulary that this is with a typing error; "" where it is known, or none or several are."""
+    known = [*vocabulary.words, *_NEGATIONS] if vocabulary.words else []
+    if (
+        word in FUNCTION
+        or len(word) < 3
+        or any(re.fullmatch(rf"{each}(?:s|es|ed|ing)?", word) for each in known)
+    ):
+        return ""
+    found = [each for each in known if is_misspelling(word, each)]
+    return found[0] if len(found) == 1 else ""
+
+
+def is_misspelling(word: str, known: str) -> bool:
+    """Whether one typing error makes a word of a known one; the first letter is right."""
+    if word[0] != known[0] or len(known) < 3 or abs(len(word) - len(known)) > 1:
+        return False
+    start = next(
+        (n for n, (a, b) in enumerate(zip(word, known, strict=False)) if a != b), min(len(word), len(known))
+    )
+    if len(word) < len(known):
+        doubled = known[start] == known[start - 1]
+        return (doubled or _SHORT < len(known) > start + 1) and word[start:] == known[start + 1 :]
+    if len(word) > len(known):
+        doubled = word[start] == word[start - 1] or (
+            len(known) > _SHORT and _near(word[start], word[start - 1])
+        )
+        return doubled and word[start + 1 :] == known[start:]
+    if word[start : start + 2] == known[start : start + 2][::-1] and word[start + 2 :] == known[start + 2 :]:
+        return True
+    mistaken = len(known) > _SHORT and _near(word[start], known[start])
+    vowels = len(known) >= _LONG and {word[start], known[start]} <= _VOWELS
+    return (mistaken or vowels) and word[start + 1 :] == known[start + 1 :]
+
+
+def _near(one: str, other: str) -> bool:
+    """Whether two letters are side by side on a keyboard."""
+    return any(one in row and other in row and abs(row.index(one) - row.index(other)) == 1 for row in _ROWS)

@@ -1,0 +1,171 @@
+"""Which standing facts a message takes back, corrects or overrules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from imagescope_agent.nodes.chat.coverage import Phrase, in_order, phrases
+from imagescope_agent.nodes.chat.grounding import Grounding, excludes, same_thing_counted
+from imagescope_agent.nodes.chat.places import SURROUNDINGS, place_in
+from imagescope_agent.nodes.chat.polarity import is_negated
+from imagescope_agent.nodes.chat.read_message import has_act
+from imagescope_agent.nodes.chat.vocabulary import Vocabulary
+from imagescope_agent.nodes.drift import content_words
+from imagescope_agent.replies.parsing import StepAnswer
+from imagescope_agent.state import Fact, State
+
+_ANY = re.compile(r"\b(?:any|whatever|whichever|either|matter|care|mind)\b", re.I)
+_FORM = ("exactly", "thing", "things", "scene")
+
+
+def is_meant(
+    text: str, steps: Sequence[StepAnswer], facts: Sequence[Fact], state: State, heard: Grounding
+) -> bool:
+    """Whether a message may drop the fact with this text: it takes it back, excludes it, or says something instead.
+
+    Args:
+        text: of the fact.
+        steps: what the message says.
+        facts: all that stand.
+        state: with the acts of the message.
+        heard: the message.
+    """
+    if not has_act(state, "withdrawal") and says_less(text, steps, heard):
+        return False
+    named = overlap(text, heard) > 0 or bool(place_in(text) and SURROUNDINGS.search(heard.told))
+    if has_act(state, "withdrawal") or is_negated(text, heard.told):
+        return named
+    told = [step.text for step in steps if step.type != "Removal"]
+    if place_in(text):
+        return any(place_in(each) for each in told) and (named or has_act(state, "correction"))
+    if any(head(text) == head(each) for each in told) or any(step.type == "Removal" for step in steps):
+        return named or has_act(state, "correction")
+    things = [each for each in told if not place_in(each)]
+    other = not any(alike(fact["text"], steps) for fact in facts)
+    return has_act(state, "correction") and bool(things) and (alike(text, steps) or named or other)
+
+
+def says_less(text: str, steps: Sequence[StepAnswer], heard: Grounding) -> bool:
+    """Whether a step would leave a fact with less than it says, though the message takes nothing of it back."""
+    less = any(is_part_of(step, text) for step in steps)
+    return less and not _ANY.search(heard.told) and not is_negated(text, heard.told)
+
+
+def is_part_of(step: StepAnswer, text: str) -> bool:
+    """Whether a step says of a thing less than a fact with this text does."""
+    less = content_words(step.text) < content_words(text)
+    return less and step.type != "Removal" and head(step.text) == head(text)
+
+
+def without_replaced(steps: Sequence[StepAnswer], gone: Sequence[Fact]) -> list[StepAnswer]:
+    """The steps without those that only repeat what another one of them replaces."""
+    old = {fact["text"] for fact in gone}
+    return [
+        step
+        for step in steps
+        if step.text not in old
+        or not any(other.text not in old and head(other.text) == head(step.text) for other in steps)
+    ]
+
+
+def named_facts(facts: Sequence[Fact], heard: Grounding) -> list[int]:
+    """The numbers of the facts that a withdrawal names best by its words."""
+    shared = {number: overlap(fact["text"], heard) for number, fact in enumerate(facts, 1)}
+    if SURROUNDINGS.search(heard.told):
+        shared |= {number: 1 for number, fact in enumerate(facts, 1) if place_in(fact["text"])}
+    most = max(shared.values(), default=0)
+    return [number for number, count in shared.items() if most and count == most]
+
+
+def alike(text: str, steps: Sequence[StepAnswer]) -> bool:
+    """Whether an instruction shares a word with new ones."""
+    return any(overlap(step.text, Grounding([text])) for step in steps)
+
+
+def replaced(facts: Sequence[Fact], steps: Sequence[StepAnswer]) -> list[int]:
+    """The number of the one fact about the same thing, or the surroundings, as a correction."""
+    told = [step for step in steps if step.type != "Removal"]
+    same = [
+        number
+        for number, fact in enumerate(facts, 1)
+        if fact["type"] != "Removal"
+        and any(head(step.text) == head(fact["text"]) and not is_part_of(step, fact["text"]) for step in told)
+    ]
+    return same if len(same) == 1 else []
+
+
+def head(text: str) -> str:
+    """What an instruction is about: its last word, or the surroundings."""
+    return "the surroundings" if place_in(text) else text.lower().rstrip(". ").rpartition(" ")[2]
+
+
+def overlap(text: str, heard: Grounding) -> int:
+    """How many words of a text are grounded."""
+    words = [word for word in Grounding([text]).words if word not in _FORM]
+    return sum(not heard.ungrounded(word) and not _only_begins(word, heard.words) for word in words)
+
+
+def _only_begins(word: str, heard: Sequence[str]) -> bool:
+    """Whether a short word is no more than the beginning of those that have its stem: "star" of "start"."""
+    short = word.removesuffix("s")
+    same = [other for other in heard if len(short) == 4 and other.startswith(short)]
+    return bool(same) and not any(re.fullmatch(rf"{short}(?:e?s|ed|ing)?", other) for other in same)
+
+
+def contradicts(kind: str, text: str, fact: Fact) -> bool:
+    """Whether a new instruction and a standing fact cannot both hold."""
+    if kind == "Removal" and fact["type"] != "Removal":
+        return excludes(text, fact["text"])
+    if kind != "Removal" and fact["type"] == "Removal":
+        return excludes(fact["text"], text)
+    return same_thing_counted(text, fact["text"])
+
+
+def overruled(
+    facts: Sequence[Fact], steps: list[StepAnswer], said: Sequence[Phrase], vocabulary: Vocabulary
+) -> tuple[list[int], list[StepAnswer]]:
+    """The facts that a property of their thing replaces, and the steps with what of them still holds.
+
+    Of "a small red car", "the car is blue" leaves "a small blue car".
+    """
+    gone, changed = list[int](), list(steps)
+    for phrase in said:
+        known = [(number, plain(fact, vocabulary)) for number, fact in enumerate(facts, 1)]
+        same = [(number, old) for number, old in known if old and _same_head(old, phrase)]
+        if not (phrase.told_of and phrase.definite) or len(same) != 1:
+            continue
+        number, old = same[0]
+        kept = [
+            each
+            for each in old.properties
+            if all(_beside(each, new, vocabulary) for new in phrase.properties)
+        ]
+        whole = Phrase(properties=in_order([*kept, *phrase.properties], vocabulary), head=phrase.head)
+        place = next((n for n, step in enumerate(changed) if _covers(phrase, step)), None)
+        if place is None or set(whole.properties) == set(old.properties):
+            continue
+        gone.append(number)
+        changed[place] = StepAnswer(type=changed[place].type, text=whole.text)
+    return gone, changed
+
+
+def plain(fact: Fact, vocabulary: Vocabulary) -> Phrase | None:
+    """A fact that is one wanted thing with its properties; None for any other."""
+    found = phrases(fact["text"], vocabulary)
+    words = content_words(fact["text"])
+    one = len(found) == 1 and not found[0].place and words == content_words(found[0].text)
+    return found[0] if one and fact["type"] != "Removal" else None
+
+
+def _same_head(old: Phrase, new: Phrase) -> bool:
+    return content_words(old.head) == content_words(new.head)
+
+
+def _beside(old: str, new: str, vocabulary: Vocabulary) -> bool:
+    return old == new or vocabulary.go_together(old, new)
+
+
+def _covers(phrase: Phrase, step: StepAnswer) -> bool:
+    """Whether a step is this phrase and no more."""
+    return step.type != "Removal" and content_words(step.text) == content_words(phrase.text)

@@ -1,0 +1,77 @@
+"""What captions tell of their words, and typing errors in those words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from imagescope_agent.nodes.chat.places import place_in
+from imagescope_agent.nodes.chat.spelling import corrected, meant
+from imagescope_agent.nodes.chat.vocabulary import NO_WORDS, read_captions
+
+WORDS = read_captions(
+    (
+        "A small yellow lantern and a tall wagon, in the harbour.",
+        "A tall yellow wagon beside a lantern, at midnight.",
+        "A small turquoise umbrella, in the harbour.",
+    )
+)
+
+
+def test_things_end_phrases_and_places_end_captions() -> None:
+    assert all(map(WORDS.is_head, ("lantern", "wagons", "umbrella"))) and not WORDS.is_head("yellow")
+    assert (
+        WORDS.is_place("in", "harbour")
+        and WORDS.place_of("midnight") == "at"
+        and WORDS.place_of("harbour") == "in the"
+    )
+    assert WORDS.place_of("lantern") == ""
+
+
+def test_properties_that_never_stand_together_are_alternatives() -> None:
+    assert WORDS.go_together("small", "yellow") and WORDS.go_together("yellow", "tall")
+    assert not WORDS.go_together("turquoise", "yellow") and not WORDS.go_together("small", "tall")
+
+
+@pytest.mark.parametrize(
+    ("word", "known"),
+    [
+        ("yelow", "yellow"), ("yellwo", "yellow"), ("lanterm", "lantern"), ("wagom", "wagon"), ("umbrela", "umbrella"),
+        ("lantren", "lantern"), ("smaall", "small"), ("withuot", "without"), ("turquiose", "turquoise"),
+        ("lanterns", ""), ("yellow", ""), ("mellow", ""), ("dragon", ""), ("stall", ""), ("wag", ""), ("tell", ""),
+    ],
+)  # fmt: skip
+def test_one_typing_error_is_read(word: str, known: str) -> None:
+    assert meant(word, WORDS) == known
+
+
+def test_nothing_is_read_where_no_words_are_known() -> None:
+    assert meant("yelow", NO_WORDS) == ""
+
+
+def test_what_was_read_is_told() -> None:
+    state: Any = {"query": "a yelow lantern", "acts": [{"text": "a yelow lantern", "act": "wish"}]}
+    told, remarks = corrected(state, WORDS)
+    assert (
+        told["query"] == "a yellow lantern" == told["acts"][0]["text"] and state["query"] == "a yelow lantern"
+    )
+    assert remarks == ['I read "yelow" as "yellow".']
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("the scene at night", "at night"),
+        ("It takes place in a harbour.", "in a harbour"),
+        ("the picture was taken outdoors", "outdoors"),
+        ("on a beach", "on a beach"),
+        ("the background is a wall", "a wall"),
+        ("the setting should be under water", "under water"),
+        ("a wagon in the harbour", ""),
+        ("it is red", ""),
+        ("the picture is blurred", ""),
+    ],
+)
+def test_an_instruction_about_the_surroundings_is_told_in_any_wording(text: str, place: str) -> None:
+    assert place_in(text) == place
