@@ -31,6 +31,7 @@ STEPS: dict[str, frozenset[str]] = {
     "best": frozenset({"instruction", "understood", "labels"}),
     "order": frozenset({"instruction", "understood", "count"}),
     "grades": frozenset({"instruction", "understood", "count"}),
+    "grid": frozenset({"instruction", "understood", "count"}),
     "cotrr": frozenset({"instruction", "understood", "count"}),
     "target": frozenset({"instruction", "reference"}),
     "acts": frozenset({"standing", "question", "whole", "part"}),

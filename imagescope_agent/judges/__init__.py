@@ -20,6 +20,7 @@ JUDGES: dict[str, str] = {
     "tournament": "imagescope_agent.judges.setwise:tournament",
     "listwise": "imagescope_agent.judges.listwise:listwise",
     "listwise-shuffled": "imagescope_agent.judges.listwise:listwise_shuffled",
+    "grid": "imagescope_agent.judges.grid:judge",
     "first": "imagescope_agent.judges.listwise:first",
     "cotrr": "imagescope_agent.judges.cotrr:judge",
     "groupwise": "imagescope_agent.judges.groupwise:judge",

@@ -16,7 +16,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from imagescope_agent.judges.base import Candidate, Judge, Judgement, Task
+from imagescope_agent.judges import grid
+from imagescope_agent.judges.base import Candidate, Judge, Judgement, Task, blank_image
 from imagescope_agent.mllms.role import Choice, ImageRef, Reply, Request, Role
 from imagescope_agent.mllms.scripted import Asked, Scripted, ScriptedScorer
 from imagescope_agent.prompting import STEPS, load_prompt
@@ -54,7 +55,7 @@ class NoisyJudge:
 
     def weights(self, asked: Asked) -> list[float]:
         """The unnormalised probabilities of the offered choices."""
-        shown = asked.images[1:]
+        shown = candidates_shown(asked)
         if asked.choices == ("Yes", "No"):
             yes = self._noisy_relevance(shown[0])
             return [yes + 1e-6, 1 - yes + 2e-6]  # never exactly even, which counts as no answer
@@ -66,7 +67,7 @@ class NoisyJudge:
     def reply(self, asked: Asked) -> str:
         """The answer as text."""
         step, values = match_prompt(asked.text)
-        shown = asked.images[1:]
+        shown = candidates_shown(asked)
         if step in ("evaluate", "grade"):
             relevance = self._noisy_relevance(shown[0])
             return ("Yes" if relevance > 0.5 else "No") if step == "evaluate" else str(round(10 * relevance))
@@ -76,7 +77,7 @@ class NoisyJudge:
         if step == "best":
             return str(values["labels"].split(", ")[order[0]])
         numbers = [place + 1 for place in order]
-        if step == "order":
+        if step in ("order", "grid"):
             return json.dumps({"order": numbers})
         evaluations = [
             {"image": place + 1, "grade": GRADES[min(3, int(4 * self.relevance[key]))], "reason": ""}
@@ -183,7 +184,7 @@ async def simulate(
     noisy = NoisyJudge(relevance=relevance, seed=seed, **noise)
     role = noisy.role()
     task = Task(query="simulated", model=role, seed=seed, budget=budget)
-    candidates = [Candidate(id=name, image=ImageRef(key=name, data=b"\x89PNG")) for name in relevance]
+    candidates = [Candidate(id=name, image=ImageRef(key=name, data=blank_image().data)) for name in relevance]
     judgement = await judge(task, candidates)
     gains = [relevance[name] for name in judgement.order]
     ideal = sorted(relevance.values(), reverse=True)
@@ -191,9 +192,16 @@ async def simulate(
         quality=_dcg(gains) / _dcg(ideal) if count else 1.0,
         first=gains[:1] == ideal[:1],
         calls=sum(int(usage["calls"]) for usage in judgement.usage),
-        shown=sum(len(asked.images) - 1 for asked in role.model.asked),
+        shown=sum(len(candidates_shown(asked)) for asked in role.model.asked),
         judgement=judgement,
     )
+
+
+def candidates_shown(asked: Asked) -> tuple[str, ...]:
+    """The keys of the candidates in a question; the first image is the reference, unless all are in one grid."""
+    if asked.images[0].startswith(grid.KEY):
+        return tuple(asked.images[0].removeprefix(grid.KEY).split(" "))
+    return asked.images[1:]
 
 
 def match_prompt(text: str) -> tuple[str, dict[str, Any]]:

@@ -32,7 +32,7 @@ from tests.mllms.server import FakeServer, Raw
 LARGE = os.environ.get("IMAGESCOPE_HOSTILE")
 OVER_LANGCHAIN, OVER_HTTP = (int(LARGE), int(LARGE)) if LARGE else (60, 40)
 HANG = 60.0  # seconds: a guard, so that a test that hangs says so
-GRAPHS = ("imagescope", "adaptive", "cotrr", "imagescope_chat", "chat", "retrieve")
+GRAPHS = ("imagescope", "adaptive", "cotrr", "xr", "imagescope_chat", "chat", "retrieve")
 ROLES = ("captioner", "reasoner", "talker", "verifier", "judge")
 JUDGES = (
     None,
@@ -42,11 +42,12 @@ JUDGES = (
     "setwise-heap",
     "listwise",
     "first",
+    "grid",
     "cotrr",
     "groupwise",
 )
 STEPS = {  # where a role's trouble is noted
-    "captioner": {"describe"},
+    "captioner": {"describe", "imagine"},
     "reasoner": {"understand", "predicates", "target"},
     "talker": {"fold", "propose", "ask"},
     "verifier": {"verify", "survey"},

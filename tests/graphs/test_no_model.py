@@ -14,7 +14,9 @@ from imagescope_agent.records import NOT_DEGRADING
 from imagescope_agent.registry import load_graph
 
 
-@pytest.mark.parametrize("graph", ["retrieve", "imagescope", "adaptive", "cotrr", "imagescope_chat", "chat"])
+@pytest.mark.parametrize(
+    "graph", ["retrieve", "imagescope", "adaptive", "cotrr", "xr", "imagescope_chat", "chat"]
+)
 @pytest.mark.parametrize("reference", [None, "blue.png"])
 def test_every_graph_goes_on_without_chat_models(world: Any, graph: str, reference: str | None) -> None:
     services = world.services(**{name: Role(name, Absent()) for name in ROLES})

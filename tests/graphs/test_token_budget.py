@@ -17,7 +17,7 @@ from tests.chat.talk import holds, named, think
 
 COLOURS = ["red", "green", "blue", "yellow", "white", "black", "purple", "orange"]
 ALL = sorted(f"{colour}.png" for colour in COLOURS)
-GRAPHS = ["retrieve", "imagescope", "adaptive", "cotrr", "chat", "imagescope_chat"]
+GRAPHS = ["retrieve", "imagescope", "adaptive", "cotrr", "xr", "chat", "imagescope_chat"]
 ASKING = GRAPHS[1:]
 
 

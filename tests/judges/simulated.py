@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from imagescope_agent.judges import JUDGES
-from imagescope_agent.judges.base import Candidate, Judgement, Task
+from imagescope_agent.judges.base import Candidate, Judgement, Task, blank_image
 from imagescope_agent.lab.judge_simulator import NoisyJudge
 from imagescope_agent.mllms.role import ImageRef, Role
 from imagescope_agent.mllms.scripted import Scripted
@@ -22,7 +22,7 @@ def strategy(name: str) -> Any:
 
 
 def candidates(keys: Sequence[str]) -> list[Candidate]:
-    return [Candidate(id=key, image=ImageRef(key=key, data=b"\x89PNG")) for key in keys]
+    return [Candidate(id=key, image=ImageRef(key=key, data=blank_image().data)) for key in keys]
 
 
 def judged(judge: Any, model: Any, keys: Sequence[str], **task: Any) -> tuple[Judgement, list[Any]]:

@@ -158,6 +158,7 @@ FIXED = {
     "setwise-bubble": (5, 18, 52, 152),
     "listwise": (1, 1, 1, 4),
     "first": (1, 1, 1, 4),
+    "grid": (1, 1, 1, 4),
     "groupwise": (2, 2, 4, 10),
     "cotrr": (1, 1, 1, 4),
     "affordable": (20, 90, 380, 2450),

@@ -114,7 +114,7 @@ def test_a_mixed_profile_asks_each_model_in_its_words(
     made = load_graph(graph)(services)
     asyncio.run(made.ainvoke(outside, thread, context=Settings(top_k=4, attempts=1)))
     thinking = ["acts", "understand", "predicates", "target", "fold", "propose", "ask"]
-    looking = ["caption", "verify", "evaluate", "grade", "best", "order", "grades", "cotrr"]
+    looking = ["caption", "verify", "evaluate", "grade", "best", "order", "grades", "grid", "cotrr"]
     asked = [[each.text for each in model.asked] for model in models]
     assert asked[0] and asked[1]
     assert all(expected in sets_of(text, thinking) for text in asked[0]), asked[0]

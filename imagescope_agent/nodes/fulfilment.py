@@ -1,0 +1,125 @@
+"""The probability that an image fulfils a whole query: a logistic model of its verdicts, its judge and its lead.
+
+The model is fitted on queries whose answers are known, of collections that are not evaluated, and is kept as JSON with
+what it was fitted on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from imagescope_agent.common.untrusted import parse_json
+from imagescope_agent.errors import BadInput
+from imagescope_agent.nodes.score_fusion import EVEN, FUSION, log_odds
+from imagescope_agent.state import State
+
+FEATURES = ("least", "sum", "judge", "lead")
+MOST = 1e3  # of a weight; a fit stays far below
+ROUNDS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fulfilment:
+    """Weights of the log-odds.
+
+    Args:
+        weights: of `FEATURES`, in their order.
+        bias: of the log-odds.
+        fitted_on: in words, with the number of queries.
+    """
+
+    weights: tuple[float, ...]
+    bias: float
+    fitted_on: str
+
+    def chance(self, features: Sequence[float]) -> float:
+        """The probability, from 0 to 1, of features as `evidence` gives them."""
+        odds = self.bias + sum(weight * each for weight, each in zip(self.weights, features, strict=True))
+        return _logistic(odds)
+
+    def to_json(self) -> str:
+        """As `from_json` reads it."""
+        return json.dumps({"features": list(FEATURES), **asdict(self)}, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Fulfilment:
+        """Read a kept model; it may be a stranger's.
+
+        Raises:
+            BadInput: it is damaged, or of other features.
+        """
+        try:
+            values = parse_json(text, deepest=3)
+            weights, bias, told = values["weights"], values["bias"], values["fitted_on"]
+            numbers = [float(each) for each in [*weights, bias]]
+            sound = values["features"] == list(FEATURES) and len(weights) == len(FEATURES)
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadInput(f"the calibration is damaged ({error}); calibrate again") from error
+        if not sound or not isinstance(told, str) or not all(abs(each) <= MOST for each in numbers):
+            raise BadInput("the calibration is of other features or out of range; calibrate again")
+        return cls(weights=tuple(numbers[:-1]), bias=numbers[-1], fitted_on=told)
+
+
+def evidence(state: State) -> tuple[float, ...] | None:
+    """What is known about the first place of a finished run, in the order of `FEATURES`.
+
+    The least and the sum of the log-odds of its verdicts being as expected (0 for one that was not asked), the judge's
+    score above `EVEN` (0 without one), and its lead in the fused score over the next (0 without a next).
+    None where nothing was verified: then nothing can be said.
+    """
+    predicates, verdicts = state["predicates"], state.get("verdicts", {})
+    ranking = state["ranking"] or state["ranking_verify"]
+    answers = verdicts.get(ranking[0], {}) if ranking else {}
+    if not any(each["question"] in answers for each in predicates):
+        return None
+    odds = [_odds(answers.get(each["question"], EVEN), each["expected"]) for each in predicates]
+    judged = state["judgement"]["scores"].get(ranking[0], EVEN) - EVEN
+    fused = FUSION.scores(state["candidates"], predicates, verdicts)
+    lead = fused[ranking[0]] - fused[ranking[1]] if len(ranking) > 1 else 0.0
+    return min(odds), sum(odds), judged, lead
+
+
+def fit(
+    examples: Sequence[tuple[Sequence[float], bool]], *, fitted_on: str, ridge: float = 1.0
+) -> Fulfilment:
+    """Fit by Newton's method (penalized maximum likelihood).
+
+    Args:
+        examples: evidence of a first place, and whether it fulfils its query.
+        fitted_on: in words.
+        ridge: penalty of half the squared weights; the bias has none.
+
+    Raises:
+        BadInput: there is no right or no wrong example.
+    """
+    right = np.asarray([good for _, good in examples], dtype=float)
+    if not 0 < right.sum() < len(right):
+        raise BadInput(
+            f"{int(right.sum())} of {len(right)} judged queries are fulfilled; give some that are and some that are not"
+        )
+    rows = np.asarray([[*features, 1.0] for features, _ in examples], dtype=float)
+    penalty = ridge * np.diag([1.0] * len(FEATURES) + [1e-6])
+    weights = np.zeros(len(FEATURES) + 1)
+    for _ in range(ROUNDS):
+        chance = 1 / (1 + np.exp(-np.clip(rows @ weights, -30, 30)))
+        slope = rows.T @ (right - chance) - penalty @ weights
+        bend = (rows.T * (chance * (1 - chance))) @ rows + penalty
+        step = np.linalg.solve(bend, slope)
+        weights = weights + step / max(1.0, float(np.abs(step).max()))  # a full step may overshoot
+        if float(np.abs(step).max()) < 1e-10:
+            break
+    *found, bias = map(float, weights)
+    return Fulfilment(weights=tuple(found), bias=bias, fitted_on=f"{fitted_on} ({len(right)} queries)")
+
+
+def _odds(yes: float, expected: str) -> float:
+    return log_odds(yes if expected == "Yes" else 1.0 - yes, FUSION.most)
+
+
+def _logistic(odds: float) -> float:
+    return 1 / (1 + math.exp(-odds)) if odds > 0 else math.exp(odds) / (1 + math.exp(odds))
