@@ -35,6 +35,7 @@ STEPS: dict[str, frozenset[str]] = {
     "ask": frozenset({"request", "question"}),
     "filter": frozenset({"today", "fields", "standing", "message"}),
     "edit": frozenset({"labels", "opening", "described"}),
+    "reason": frozenset({"instruction"}),
 }
 #: Steps that models of a prompt set were not taught; a graph does without.
 NOT_ASKED: dict[str, frozenset[str]] = {"mini": frozenset({"filter"})}

@@ -1,0 +1,50 @@
+"""The chain of thought of CIR-CoT: what the reference shows, what changes, what is therefore looked for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from imagescope_agent.errors import UnreadableReply
+
+#: The parts of a chain, each begun by its name in <>, in the order in which they are written and read.
+PARTS = ("caption", "reasoning", "conclusion")
+_FORM = re.compile(r"\s*<caption>(.*?)<reasoning>(.*?)<conclusion>(.*)", re.S)
+_TAG = re.compile(r"</?(?:caption|reasoning|conclusion)>")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """A whole chain.
+
+    Args:
+        caption: of the reference.
+        reasoning: what is added, removed, changed, and what stays; one a line.
+        conclusion: the wanted image, described.
+    """
+
+    caption: str
+    reasoning: str
+    conclusion: str
+
+    def __str__(self) -> str:
+        """As a model writes it."""
+        return "".join(f"<{part}>{_TAG.sub('', getattr(self, part)).strip()}" for part in PARTS)
+
+    def to_dict(self) -> dict[str, str]:
+        """Plain values, in the reader's order."""
+        return {part: str(getattr(self, part)) for part in PARTS}
+
+
+def parse_chain(text: str) -> Chain:
+    """A reply -> its chain; closing tags are let pass.
+
+    Raises:
+        UnreadableReply: a part is missing, empty, or stands in another place.
+    """
+    found = _FORM.fullmatch(text)
+    written = found.groups() if found else ()
+    parts = [_TAG.sub("", each).strip() for each in written]
+    if not written or not all(parts) or any(f"<{part}>" in each for each in written for part in PARTS):
+        raise UnreadableReply("it is not <caption>, <reasoning> and <conclusion>, each with words", reply=text)
+    return Chain(**dict(zip(PARTS, parts, strict=True)))

@@ -1,0 +1,2 @@
+"""x"""
+PROJECTION = "projection.safetensors"
