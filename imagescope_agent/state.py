@@ -188,6 +188,7 @@ class State(TypedDict, total=False):
     reference: str | None
     reference_caption: str
     intent: Intent
+    chain: dict[str, str]  # what a model thought before it embedded: caption, reasoning, conclusion; {} for nothing
     candidates: list[Candidate]
     predicates: list[Predicate]
     reflections: int  # how often the search was widened
@@ -249,6 +250,7 @@ def new_turn() -> dict[str, Any]:
     return {
         "reference_caption": "",
         "intent": plain_intent(""),
+        "chain": {},
         "candidates": [],
         "predicates": [],
         "reflections": 0,

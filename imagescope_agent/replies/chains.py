@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 
 from imagescope_agent.errors import UnreadableReply
+from imagescope_agent.replies.parsing import MAX_STEPS, STEP_TYPES
+from imagescope_agent.state import Instruction
 
 #: The parts of a chain, each begun by its name in <>, in the order in which they are written and read.
 PARTS = ("caption", "reasoning", "conclusion")
@@ -48,3 +50,15 @@ def parse_chain(text: str) -> Chain:
     if not written or not all(parts) or any(f"<{part}>" in each for each in written for part in PARTS):
         raise UnreadableReply("it is not <caption>, <reasoning> and <conclusion>, each with words", reply=text)
     return Chain(**dict(zip(PARTS, parts, strict=True)))
+
+
+def steps_of(chain: Chain) -> list[Instruction]:
+    """The reasoning as atomic instructions, one a line; a line without a type of its own is a modification."""
+    steps: list[Instruction] = []
+    for line in chain.reasoning.splitlines():
+        kind, _, text = line.strip().lstrip("-*• ").partition(":")
+        if kind.strip().capitalize() in STEP_TYPES and text.strip():
+            steps.append({"type": kind.strip().capitalize(), "text": text.strip()})
+        elif line.strip():
+            steps.append({"type": "Modification", "text": line.strip()})
+    return steps[:MAX_STEPS]

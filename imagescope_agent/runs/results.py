@@ -61,6 +61,8 @@ class SearchResult:
         run: the id under which `ImageScope.resume` finds the run.
         settings: of the run.
         weights: the exact weights behind the embedder and every role.
+        chain: what the model thought before it embedded the query: "caption" (what the reference shows), "reasoning"
+            (what changes), "conclusion" (what is looked for); empty where it wrote nothing.
     """
 
     query: str
@@ -77,6 +79,7 @@ class SearchResult:
     run: str
     settings: dict[str, Any]
     weights: dict[str, str] = field(default_factory=dict)
+    chain: dict[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.results)
@@ -112,6 +115,7 @@ class SearchResult:
             "profile": self.profile,
             "results": [hit.to_dict() for hit in self.results],
             "intent": dict(self.intent),
+            **({"chain": dict(self.chain)} if self.chain else {}),
             "predicates": [dict(predicate) for predicate in self.predicates],
             "notes": [dict(note) for note in self.notes],
             "usage": self.usage,
@@ -183,4 +187,5 @@ def to_result(
         run=run,
         settings=settings,
         weights=weights,
+        chain=dict(state.get("chain") or {}),
     )
