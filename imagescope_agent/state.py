@@ -102,6 +102,15 @@ class PairInput(TypedDict):
     tired: NotRequired[list[str]]
 
 
+class TripletInput(TypedDict):
+    """What a run that annotates a triplet is given; `others` are images that are alike and not the target."""
+
+    query: str
+    reference: str
+    proposal: Proposal
+    others: list[str]
+
+
 class Turn(TypedDict):
     """One finished turn of a conversation; `request` is all that was wanted by then, as a person would say it."""
 
@@ -188,7 +197,9 @@ class State(TypedDict, total=False):
     reference: str | None
     reference_caption: str
     intent: Intent
-    chain: dict[str, str]  # what a model thought before it embedded: caption, reasoning, conclusion; {} for nothing
+    chain: dict[
+        str, str
+    ]  # what a model thought before it embedded: caption, reasoning, conclusion; {} for nothing
     candidates: list[Candidate]
     predicates: list[Predicate]
     reflections: int  # how often the search was widened

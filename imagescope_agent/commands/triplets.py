@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     services = open_services(args.profile or profile_of(args.collection), args.collection)
     settings = Settings.load(services.settings, **given(args, "seed", "budget", "token_budget"))
     report = asyncio.run(
-        build_triplets(services, args.out, args.count, settings=settings, traces=args.traces, progress=_show)
+        build_triplets(services, args.out, args.count, settings=settings, traces=args.traces, progress=show)
     )
     if sys.stderr.isatty():
         print(file=sys.stderr)
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _show(report: TripletReport) -> None:
+def show(report: TripletReport) -> None:
     """The yield so far, on one line that is written over."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{plain(str(report))[:150]}", end="", file=sys.stderr, flush=True)

@@ -48,7 +48,9 @@ def parse_chain(text: str) -> Chain:
     written = found.groups() if found else ()
     parts = [_TAG.sub("", each).strip() for each in written]
     if not written or not all(parts) or any(f"<{part}>" in each for each in written for part in PARTS):
-        raise UnreadableReply("it is not <caption>, <reasoning> and <conclusion>, each with words", reply=text)
+        raise UnreadableReply(
+            "it is not <caption>, <reasoning> and <conclusion>, each with words", reply=text
+        )
     return Chain(**dict(zip(PARTS, parts, strict=True)))
 
 

@@ -15,13 +15,13 @@ import pytest
 from imagescope_agent.cli import main
 from imagescope_agent.common.process_lock import hold_file
 from imagescope_agent.errors import BackendUnavailable, BadInput
-from imagescope_agent.lab.training.triplets import read_triplets
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Asked, Scripted, ScriptedScorer
 from imagescope_agent.registry import load_graph
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces.store import TraceStore
 from imagescope_agent.training_data import triplets
+from imagescope_agent.training_data.triplet_files import read_triplets
 from imagescope_agent.training_data.triplets import GRAPH, MOST_USED, build_triplets
 from tests.crashes import KILLS, script
 from tests.graphs.triplet_models import Models, build

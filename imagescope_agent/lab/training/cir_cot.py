@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,13 @@ from torch import nn
 from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.training.checkpoint import load_checkpoint, save_checkpoint
+from imagescope_agent.lab.training.cir_cot_calibrate import measure_held_out
 from imagescope_agent.lab.training.cir_cot_data import Batches, Example, rivals, shown, split
 from imagescope_agent.lab.training.cir_cot_model import CotModel, info_nce
 from imagescope_agent.lab.training.curves import MetricsLog, learning_rate
+from imagescope_agent.mllms.engine.checkpoint_files import hash_of
+from imagescope_agent.mllms.engine.config import ModelConfig
+from imagescope_agent.retrieval.embedders.cir_cot import CotCard, CotEmbedder, write_card
 from imagescope_agent.retrieval.images import inside, load
 
 LEAST = 20  # examples
@@ -191,7 +195,7 @@ def train_cir_cot(
     plan: CotPlan | None = None,
     prompt_set: str | None = None,
     time_limit: float | None = None,
-) -> bool:
+) -> tuple[CotCard, bool]:
     """Train and write the model's folder; a training that was killed goes on there.
 
     Args:
@@ -204,7 +208,7 @@ def train_cir_cot(
         time_limit: seconds after which to save a checkpoint and stop.
 
     Returns:
-        Whether the last step was reached; the model is written either way.
+        The card, and whether the last step was reached; the model is written either way.
 
     Raises:
         BadInput: too few examples, or a folder with another training.
@@ -213,7 +217,9 @@ def train_cir_cot(
     plan = plan or CotPlan()
     training, held_out = split(examples)
     if len(training) < LEAST:
-        raise BadInput(f"{len(training)} examples are too few to train on; give at least {LEAST} beside those held out")
+        raise BadInput(
+            f"{len(training)} examples are too few to train on; give at least {LEAST} beside those held out"
+        )
     torch.manual_seed(plan.seed)
     model = CotModel(start, plan.dimension, prompt_set)
     about = [[asdict(each) for each in examples], model.checkpoint.weights, asdict(plan), prompt_set]
@@ -221,9 +227,34 @@ def train_cir_cot(
     batches = Batches(training, plan.seed, groups=plan.groups, texts=plan.texts)
     trainer = CotTrainer(model, batches, images, plan, out / WORK)
     done = trainer.run(time_limit)
-    finish(trainer, held_out, out, prompt_set)
-    return done
+    return finish(trainer, held_out, out, prompt_set), done
 
 
-def finish(trainer: CotTrainer, held_out: Sequence[Example], out: Path, prompt_set: str | None) -> None:
-    """Write the model."""
+def finish(trainer: CotTrainer, held_out: Sequence[Example], out: Path, prompt_set: str | None) -> CotCard:
+    """Write the model, with what it finds of the held-out queries; its card is written last."""
+    plan, model = trainer.plan, trainer.model
+    half = torch.bfloat16 if model.checkpoint.device.type == "cuda" else torch.float16
+    model.save(out, half)
+    card = CotCard(
+        dimension=plan.dimension, prompt_set=prompt_set, weights=hash_of(ModelConfig(checkpoint=str(out)))
+    )
+    write_card(out, card)
+    trained: dict[str, Any] = {"steps": trainer.step, "plan": asdict(plan)}
+    if any(each.chain for each in held_out):
+        held = measure_held_out(CotEmbedder(out), trainer.folder, held_out)
+        card = replace(card, threshold=held.threshold())
+        trained["held_out"] = held.figures()
+    card = replace(card, trained=trained)
+    write_card(out, card)
+    return card
+
+
+def describe(card: CotCard) -> str:
+    """A line a way of embedding: recall on held-out queries."""
+    held = card.trained.get("held_out")
+    if not held:
+        return f"{card.trained['steps']} steps; no held-out query has a chain, so none was measured"
+    lines = [f"{held['queries']} held-out queries, {card.trained['steps']} steps"]
+    for way in ("fast", "full", "full, true chains", "auto"):
+        lines.append(f"{way}: " + ", ".join(f"{name} {value:.1%}" for name, value in held[way].items()))
+    return "\n".join([*lines, f"auto writes a chain for {held['chains']:.0%}"])

@@ -10,9 +10,9 @@ from random import Random
 from typing import Any
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.lab.training.triplets import Triplet, records
 from imagescope_agent.replies.chains import Chain
 from imagescope_agent.retrieval.image_files import find_images
+from imagescope_agent.training_data.triplet_files import Triplet, records
 
 HELD_OUT = 0.05  # share of the references
 
@@ -70,7 +70,9 @@ def read_examples(triplets: Sequence[Triplet], chains: Path, ids: Iterable[str])
         example = _example(record, place)
         for name in example.names:
             if name not in known:
-                raise BadInput(f"{place}: there is no image {name!r}; name the folder of the images (--images)")
+                raise BadInput(
+                    f"{place}: there is no image {name!r}; name the folder of the images (--images)"
+                )
         key = (str(example.reference), example.text, example.target)
         before = found.get(key, example)
         found[key] = replace(before, chain=example.chain)
@@ -155,9 +157,7 @@ def rivals(examples: Sequence[Example], names: Sequence[str], *, most: int) -> l
     for each in examples:
         for name in shown(each, most):
             users.setdefault(name, set()).add(each.group)
-    return [
-        [name in each.names or users[name] != {each.group} for name in names] for each in examples
-    ]
+    return [[name in each.names or users[name] != {each.group} for name in names] for each in examples]
 
 
 def shown(example: Example, most: int) -> list[str]:

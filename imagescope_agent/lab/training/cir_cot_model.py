@@ -67,7 +67,11 @@ class CotModel(nn.Module):
         ]
         with_picture = [place for place, row in enumerate(rows) if row.image is not None]
         others = [place for place, row in enumerate(rows) if row.image is None]
-        parts = [(group, self._vectors([rows[place] for place in group])) for group in (with_picture, others) if group]
+        parts = [
+            (group, self._vectors([rows[place] for place in group]))
+            for group in (with_picture, others)
+            if group
+        ]
         order = torch.tensor([place for group, _ in parts for place in group])
         vectors = torch.cat([found for _, (found, _) in parts])
         losses = torch.cat([loss for _, (_, loss) in parts])
@@ -104,7 +108,9 @@ class CotModel(nn.Module):
         weights = {name: value.to(dtype) for name, value in model.state_dict().items()}
         model.save_pretrained(folder, state_dict=weights)
         self.checkpoint.processor.save_pretrained(folder)
-        save_file({"weight": self.projection.weight.detach().to(dtype).cpu().contiguous()}, folder / PROJECTION)
+        save_file(
+            {"weight": self.projection.weight.detach().to(dtype).cpu().contiguous()}, folder / PROJECTION
+        )
         for file in folder.glob("*.safetensors"):
             file.chmod(0o644)  # readable by every user of an installed package
 
@@ -121,13 +127,20 @@ def _grow(checkpoint: Checkpoint) -> None:
     if len(tokenizer) > checkpoint.vocabulary:
         checkpoint.model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     with torch.no_grad():
-        for table in {checkpoint.model.get_input_embeddings().weight, checkpoint.model.get_output_embeddings().weight}:
+        for table in {
+            checkpoint.model.get_input_embeddings().weight,
+            checkpoint.model.get_output_embeddings().weight,
+        }:
             for piece, pieces in zip(new, before, strict=True):
                 table[tokenizer.convert_tokens_to_ids(piece)] = table[pieces].mean(0)
 
 
 def info_nce(
-    scale: torch.Tensor, queries: torch.Tensor, gallery: torch.Tensor, target: torch.Tensor, usable: torch.Tensor
+    scale: torch.Tensor,
+    queries: torch.Tensor,
+    gallery: torch.Tensor,
+    target: torch.Tensor,
+    usable: torch.Tensor,
 ) -> torch.Tensor:
     """The mean of -log P(target) among the images that count for a query.
 

@@ -153,7 +153,9 @@ class CotEmbedder:
         return load_projection(self._folder, self._engine.checkpoint.model, self.dimension)
 
     def _embed(self, rows: Sequence[EmbedRow]) -> Vectors:
-        parts = [self._states(rows[start : start + self._batch]) for start in range(0, len(rows), self._batch)]
+        parts = [
+            self._states(rows[start : start + self._batch]) for start in range(0, len(rows), self._batch)
+        ]
         return unit_rows(np.concatenate(parts)) if parts else np.zeros((0, self.dimension), np.float32)
 
     def _states(self, rows: Sequence[EmbedRow]) -> Vectors:
