@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from imagescope_agent.commands import given, natural, path, plain, positive
 
 if TYPE_CHECKING:
-    from imagescope_agent.training_data.triplets import TripletReport
+    from imagescope_agent.training_data.journal import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def show(report: TripletReport) -> None:
+def show(report: Report) -> None:
     """The yield so far, on one line that is written over."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{plain(str(report))[:150]}", end="", file=sys.stderr, flush=True)

@@ -35,7 +35,7 @@ def reasoning_of(embedder: Embedder) -> ReasoningEmbedder:
             "this graph needs a model that reasons and embeds: train one (`imagescope train cir-cot`), name it in a "
             'profile (embedder = "cir_cot:DIR"), or choose another graph'
         )
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 class Reason:

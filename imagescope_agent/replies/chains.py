@@ -9,10 +9,11 @@ from imagescope_agent.errors import UnreadableReply
 from imagescope_agent.replies.parsing import MAX_STEPS, STEP_TYPES
 from imagescope_agent.state import Instruction
 
-#: The parts of a chain, each begun by its name in <>, in the order in which they are written and read.
-PARTS = ("caption", "reasoning", "conclusion")
-_FORM = re.compile(r"\s*<caption>(.*?)<reasoning>(.*?)<conclusion>(.*)", re.S)
-_TAG = re.compile(r"</?(?:caption|reasoning|conclusion)>")
+#: The parts of a chain in the order in which they are written and read, and what begins each. The paper's <reasoning>
+#: is <steps> here: <reasoning> begins what any reply may think aside, which is no part of its answer.
+PARTS = {"caption": "<caption>", "reasoning": "<steps>", "conclusion": "<conclusion>"}
+_FORM = re.compile(r"\s*<caption>(.*?)<steps>(.*?)<conclusion>(.*)", re.S)
+_TAG = re.compile(r"</?(?:caption|steps|conclusion)>")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class Chain:
 
     def __str__(self) -> str:
         """As a model writes it."""
-        return "".join(f"<{part}>{_TAG.sub('', getattr(self, part)).strip()}" for part in PARTS)
+        return "".join(f"{tag}{_TAG.sub('', getattr(self, part)).strip()}" for part, tag in PARTS.items())
 
     def to_dict(self) -> dict[str, str]:
         """Plain values, in the reader's order."""
@@ -47,10 +48,8 @@ def parse_chain(text: str) -> Chain:
     found = _FORM.fullmatch(text)
     written = found.groups() if found else ()
     parts = [_TAG.sub("", each).strip() for each in written]
-    if not written or not all(parts) or any(f"<{part}>" in each for each in written for part in PARTS):
-        raise UnreadableReply(
-            "it is not <caption>, <reasoning> and <conclusion>, each with words", reply=text
-        )
+    if not written or not all(parts) or any(tag in each for each in written for tag in PARTS.values()):
+        raise UnreadableReply("it is not <caption>, <steps> and <conclusion>, each with words", reply=text)
     return Chain(**dict(zip(PARTS, parts, strict=True)))
 
 

@@ -48,7 +48,7 @@ class Composer(Protocol):
 
 
 @runtime_checkable
-class ReasoningEmbedder(Composer, Protocol):
+class ReasoningEmbedder(Embedder, Composer, Protocol):
     """An embedder that is a chat model too: it can write a chain of thought before it embeds (CIR-CoT).
 
     Attributes:

@@ -1,8 +1,8 @@
 """A file that a graph writes record by record, run by run; killed at any moment, the next call goes on.
 
-Beside FILE lies FILE.journal: what is built with what (its first line), then one line per run, kept or dropped and why,
-in order of the runs' numbers. It is written a window of runs at a time; FILE holds the records among them. A window that
-was cut off is run again, and the graph's checkpoints (FILE.runs) spare its model calls.
+Beside FILE lies FILE.journal: what is built with what (its first line), then one line per run, kept or dropped and
+why, in order of the runs' numbers. It is written a window of runs at a time; FILE holds the records among them. A
+window that was cut off is run again, and the graph's checkpoints (FILE.runs) spare its model calls.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class Report:
     def __str__(self) -> str:
         share = f"{self.kept / self.pairs:.0%}" if self.pairs else "none"
         why = ", ".join(f"{count} {reason}" for reason, count in self.dropped.most_common()) or "none"
-        each = f"{self.calls / max(1, self.kept):.1f} calls, {self.tokens / max(1, self.kept):.0f} tokens a {self.names[0]}"
+        cost = self.calls / max(1, self.kept), self.tokens / max(1, self.kept)
+        each = f"{cost[0]:.1f} calls, {cost[1]:.0f} tokens a {self.names[0]}"
         return (
             f"{self.kept} {self.names[0]}s of {self.pairs} {self.names[1]} ({share}); dropped: {why}; {each}"
         )

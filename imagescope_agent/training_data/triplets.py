@@ -17,8 +17,7 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.nodes.triplets.pair import LEAST
 from imagescope_agent.services import Services, weights_of
 from imagescope_agent.settings import Settings
-from imagescope_agent.training_data.journal import WINDOW, Journal, Progress, fill
-from imagescope_agent.training_data.journal import Report as TripletReport
+from imagescope_agent.training_data.journal import WINDOW, Journal, Progress, Report, fill
 
 GRAPH = "imagescope_agent.graphs.triplets:build"
 MOST_USED = 4  # times that an image may be a target
@@ -35,7 +34,7 @@ async def build_triplets(
     settings: Settings | None = None,
     traces: Path | None = None,
     progress: Progress | None = None,
-) -> TripletReport:
+) -> Report:
     """Build triplets until there are `count`, or every image has been a reference `ROUNDS` times.
 
     Args:
@@ -66,7 +65,7 @@ async def build_triplets(
 
 async def _build(
     services: Services, out: Path, count: int, settings: Settings, traces: Path | None, progress: Progress | None,
-) -> TripletReport:  # fmt: skip
+) -> Report:  # fmt: skip
     """The loop that a killed run goes on with."""
     journal, most = Journal(out, head_of(services, settings)), ROUNDS * len(services.collection)
 

@@ -107,7 +107,7 @@ class CotTrainer:
         with torch.autocast(device, torch.bfloat16, enabled=plan.half):
             loss, metrics = self._loss(examples, aligning=aligning)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1

@@ -1,4 +1,4 @@
-"""How well a finished model does on held-out queries, with and without a chain, and when a chain is worth its tokens."""
+"""What a finished model finds of held-out queries, with a chain and without, and when a chain is worth its tokens."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from imagescope_agent.mllms.engine.conversation import pad_to_aspect_limit, refu
 
 EMBED_TOKEN = "<|embed|>"
 #: What a chain is made of, in the order it is written; single tokens of the trained model.
-TAGS = ("<caption>", "<reasoning>", "<conclusion>")
+TAGS = ("<caption>", "<steps>", "<conclusion>")
 
 
 @dataclass(frozen=True, kw_only=True)

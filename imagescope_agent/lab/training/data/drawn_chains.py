@@ -1,4 +1,4 @@
-"""Drawn triplets and text queries with exact chains of thought: what the reference shows, what changes, what is wanted."""
+"""Drawn triplets and text queries with exact chains of thought: what is shown, what changes, what is wanted."""
 
 from __future__ import annotations
 
