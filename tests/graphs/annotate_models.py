@@ -32,9 +32,7 @@ TRIPLETS = [
 ]
 
 
-def models(
-    world: Any, says: str | None = None, sees: Callable[[str, str], bool] | None = None
-) -> Any:
+def models(world: Any, says: str | None = None, sees: Callable[[str, str], bool] | None = None) -> Any:
     """Services whose writer says what the words want (and leaks where they go on), and whose verifier sees colours.
 
     Args:

@@ -105,14 +105,13 @@ def _example(record: Mapping[str, Any], place: str) -> Example:
 
 
 def split(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
-    """Training examples, and those of held-out groups; an example that leads into a held-out group is in neither."""
+    """Training examples, and those of held-out groups; one that leads to a held-out reference is in neither."""
 
     def chosen(name: str) -> bool:
         return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) < HELD_OUT * 2**32
 
     held = [each for each in examples if chosen(each.group)]
-    hidden = {name for each in held for name in each.names}
-    return [each for each in examples if not chosen(each.group) and each.target not in hidden], held
+    return [each for each in examples if not chosen(each.group) and not chosen(each.target)], held
 
 
 class Batches:

@@ -177,7 +177,7 @@ def test_other_data_or_settings_in_the_same_folder_are_refused(
     ("line", "told"),
     [
         ("{", "no JSON"),
-        ("[]", "no JSON object"),
+        ("3", "no JSON object"),
         ('{"reference": "red.png", "text": "x", "target": "blue.png"}', "a chain has texts"),
         ('{"reference": 3, "text": "x", "target": "blue.png"}', "a chain has texts"),
         (
@@ -202,8 +202,12 @@ def test_chains_join_their_triplets_and_others_stay_without(given: Path) -> None
     assert len(triplets) == len(NAMES) * (len(NAMES) - 1) and len(examples) == len(triplets) + len(NAMES)
     assert sum(each.chain is not None for each in triplets) == len(triplets) // 2
     training, held = split(examples)
-    hidden = {name for each in held for name in each.names}
-    assert not hidden & {each.target for each in training}
+    hidden = {each.reference for each in held}
+    assert (
+        training
+        and held
+        and not hidden & {name for each in training for name in (each.reference, each.target)}
+    )
 
 
 def test_a_step_always_has_the_same_examples_and_only_known_ones_are_negatives() -> None:
