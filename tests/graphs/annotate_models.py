@@ -32,7 +32,7 @@ TRIPLETS = [
 ]
 
 
-def models(world: Any, says: str | None = None, sees: Callable[[str, str], bool] | None = None) -> Any:
+def models(world: World, says: str | None = None, sees: Callable[[str, str], bool] | None = None) -> Any:
     """Services whose writer says what the words want (and leaks where they go on), and whose verifier sees colours.
 
     Args:
@@ -64,7 +64,7 @@ def models(world: Any, says: str | None = None, sees: Callable[[str, str], bool]
 
 
 def _colour(text: str) -> str:
-    return re.findall(r"make it (\w+)", text)[-1]
+    return str(re.findall(r"make it (\w+)", text)[-1])
 
 
 def _question(text: str) -> str:

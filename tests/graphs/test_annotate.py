@@ -82,6 +82,10 @@ def test_a_budget_is_never_exceeded(world: Any, budget: int) -> None:
     assert sum(each["calls"] for each in state["usage"]) <= budget and state["dropped"]
 
 
+def _written(services: Any, asked: Asked) -> Any:
+    return services.judge.model.reply(asked)
+
+
 def test_every_triplet_gets_a_line_and_a_model_that_fails_loses_nothing(world: Any, tmp_path: Path) -> None:
     whole = write(world, tmp_path / "whole.jsonl")
     assert whole.pairs == len(TRIPLETS) and whole.kept + sum(whole.dropped.values()) == whole.pairs
@@ -90,7 +94,7 @@ def test_every_triplet_gets_a_line_and_a_model_that_fails_loses_nothing(world: A
 
     def broken(asked: Asked) -> Any:
         calls[0] += 1
-        return BadInput("the plug was pulled") if calls[0] == 13 else services.judge.model.reply(asked)  # type: ignore
+        return BadInput("the plug was pulled") if calls[0] == 13 else _written(services, asked)
 
     cut = replace(services, judge=Role("judge", Scripted(broken)))
     out = tmp_path / "cut.jsonl"

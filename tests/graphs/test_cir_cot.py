@@ -111,7 +111,7 @@ def test_an_embedder_that_does_not_reason_is_told(world: Any) -> None:
 
 def test_its_vectors_may_be_a_further_space(world: Any) -> None:
     model = ReasoningColours()
-    model.weights = "thinking colours"  # type: ignore[misc]
+    model.weights = "thinking colours"
     with pytest.raises(BadInput, match="imagescope vectors make"):
         search(world, model, reasoning="full")
     add_space(world.folder, "thoughts", model)

@@ -1,8 +1,8 @@
 """A chat model that reasons, then embeds (CIR-CoT, arXiv 2510.08003): one set of weights, loaded once.
 
-A folder that `imagescope train cir-cot` writes: a checkpoint in the format of transformers, projection.safetensors and
-cir_cot.card (JSON). The vector is the projected last hidden state of an added token, at unit length: after a picture for the
-gallery, after reference and text for a query, after the chain of thought where one was written.
+A folder that `imagescope train cir-cot` writes: a checkpoint in the format of transformers, projection.safetensors
+and cir_cot.card (JSON). The vector is the projected last hidden state of an added token, at unit length: after a
+picture for the gallery, after reference and text for a query, after the chain of thought where one was written.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from imagescope_agent.mllms.engine.embed_token import EmbedRow
     from imagescope_agent.mllms.engine.engine import Engine
 
+#: The card is JSON, but no .json: it is no part of the checkpoint, whose hash it holds.
 CARD, PROJECTION = "cir_cot.card", "projection.safetensors"
-#: The card is JSON, and no .json: it is no part of the checkpoint, whose hash it holds.
 FORMAT = 1
 LARGEST = 2**20  # bytes of the card
 MOST_PROJECTION = 2**28  # bytes
