@@ -118,6 +118,7 @@ def _cir_cot_arguments(model: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--prompt-set", metavar="NAME", help="whose words it is asked in (default: the general ones)"
     )
+    model.add_argument("--save-every", type=positive, help="steps between checkpoints (default: 20)")
     model.add_argument("--align-steps", type=positive, help="steps by contrast alone (default: 100)")
     model.add_argument("--steps", type=positive, help="steps in all (default: 400)")
     model.add_argument("--groups", type=positive, help="references of a step (default: 8)")
@@ -235,7 +236,9 @@ def _cir_cot(args: argparse.Namespace) -> int:
         folder,
         read_examples(triplets, args.chains, ids),
         args.out,
-        plan=CotPlan(**given(args, "align_steps", "steps", "groups", "texts", "peak_lr", "seed")),
+        plan=CotPlan(
+            **given(args, "align_steps", "steps", "groups", "texts", "peak_lr", "save_every", "seed")
+        ),
         prompt_set=args.prompt_set,
         time_limit=args.minutes * 60 if args.minutes else None,
     )

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,26 @@ from PIL import Image
 from imagescope_agent.api import ImageScope
 from imagescope_agent.cli import main
 from imagescope_agent.errors import BadInput
+from imagescope_agent.lab.training import cir_cot_calibrate
 from imagescope_agent.lab.training.cir_cot_calibrate import Held
 from imagescope_agent.lab.training.cir_cot_data import Batches, Example, read_examples, rivals, split
 from imagescope_agent.lab.training.data.drawn_chains import make_chains
 from imagescope_agent.mllms.engine.embed_token import EMBED_TOKEN
-from imagescope_agent.retrieval.embedders import identify, open_embedder
+from imagescope_agent.retrieval.embedders import cir_cot, identify, open_embedder
 from imagescope_agent.retrieval.embedders.cir_cot import CARD, PROJECTION, CotEmbedder
 from imagescope_agent.retrieval.protocols import Composer, ReasoningEmbedder
 from imagescope_agent.training_data.triplet_files import read_triplets
 from tests.crashes import KILLS, script
 from tests.lab.training.cot_samples import NAMES, command, material
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_chains() -> Iterator[None]:
+    """A model that has learnt nothing does not end its chains."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cir_cot_calibrate, "MOST", 2)
+        patch.setattr(cir_cot, "MAX_CHAIN", 8)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +116,7 @@ def test_what_it_is_can_be_told_without_loading_it(trained: Path, model: Reasoni
 
 def test_it_learns(given: Path, tmp_path: Path, capsys: Any) -> None:
     out = tmp_path / "out"
-    assert main(command(given, out, **{"align-steps": 15, "steps": 40, "groups": 6, "rate": 3e-3})) == 0
+    assert main(command(given, out, **{"align-steps": 8, "steps": 24, "groups": 4, "rate": 3e-3})) == 0
     assert "finished" in capsys.readouterr().out
     lines = [json.loads(line) for line in (out / "training" / "cir_cot.jsonl").read_text().splitlines()]
     chains = [line["chain"] for line in lines if "chain" in line]
@@ -201,13 +212,16 @@ def test_chains_join_their_triplets_and_others_stay_without(given: Path) -> None
     triplets = [each for each in examples if each.reference]
     assert len(triplets) == len(NAMES) * (len(NAMES) - 1) and len(examples) == len(triplets) + len(NAMES)
     assert sum(each.chain is not None for each in triplets) == len(triplets) // 2
+
+
+def test_what_is_held_out_is_no_target_of_what_is_trained_on() -> None:
+    names = [f"{number}.png" for number in range(300)]
+    pairs = zip(names, names[7:] + names[:7], strict=True)
+    examples = [Example(reference=one, text="another", target=other) for one, other in pairs]
     training, held = split(examples)
     hidden = {each.reference for each in held}
-    assert (
-        training
-        and held
-        and not hidden & {name for each in training for name in (each.reference, each.target)}
-    )
+    assert 3 < len(held) < 40 and len(training) < 300 - len(held)
+    assert not hidden & {name for each in training for name in (each.reference, each.target)}
 
 
 def test_a_step_always_has_the_same_examples_and_only_known_ones_are_negatives() -> None:
