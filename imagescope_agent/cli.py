@@ -43,6 +43,10 @@ COMMANDS = {  # name: (module, help), in the order of the help
         "triplets",
         "build training triplets for composed search from the images of an indexed folder",
     ),
+    "annotate": (
+        "annotate",
+        "write the chains of thought that lead from references and words to their targets",
+    ),
     "train": ("train", "train a composer on triplets, or the models that ship; measure what they can do"),
     "doctor": ("doctor", "check a profile on this machine: every model loaded, asked, compared with itself"),
     "bench": ("bench", "measure ways of asking models, side by side"),

@@ -40,9 +40,13 @@ STEPS: dict[str, frozenset[str]] = {
     "ask": frozenset({"request", "question"}),
     "filter": frozenset({"today", "fields", "standing", "message"}),
     "edit": frozenset({"labels", "opening", "described"}),
+    "reason": frozenset({"instruction"}),
+    "annotate": frozenset({"instruction", "reference"}),
 }
 #: Steps that models of a prompt set were not taught; a graph does without.
-NOT_ASKED: dict[str, frozenset[str]] = {"mini": frozenset({"filter", "beside", "verify_beside", "several"})}
+NOT_ASKED: dict[str, frozenset[str]] = {
+    "mini": frozenset({"filter", "annotate", "beside", "verify_beside", "several"})
+}
 #: `understood`: the atomic instructions, one a line, for models that a sentence is too much for; `described`: captions,
 #: for models that write better about words than about pictures; `standing`, `whole`: all that is wanted, and the whole
 #: message, which a small classifier does without; `references`, `together`: the captions of several references, one a

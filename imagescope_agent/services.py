@@ -26,7 +26,7 @@ from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.embedders import identify, open_embedder
-from imagescope_agent.retrieval.protocols import Composer, Embedder
+from imagescope_agent.retrieval.protocols import Composer, Embedder, ReasoningEmbedder
 from imagescope_agent.retrieval.vectors import Vectors
 
 COLLECTION_VARIABLE = "IMAGESCOPE_COLLECTION"
@@ -145,6 +145,12 @@ class LateEmbedder:
         """As `Composer.compose`; None when the embedder reads pictures and texts only apart."""
         embedder = self._opened()
         return embedder.compose if isinstance(embedder, Composer) else None
+
+    @property
+    def reasoning(self) -> ReasoningEmbedder | None:
+        """The embedder as one that thinks before it embeds; None when it cannot."""
+        embedder = self._opened()
+        return embedder if isinstance(embedder, ReasoningEmbedder) else None
 
 
 def open_services(profile: str, collection: Path | str) -> Services:

@@ -13,6 +13,9 @@ from imagescope_agent.errors import BadInput, shorten, suggest
 PREFIX = "IMAGESCOPE_"
 MOST = 2**63 - 1  # of any whole number
 CLARIFY = ("information", "random", "never")
+REASONING = ("full", "fast", "auto")
+#: Written into a record only where they are not as by default, so that records of earlier versions stay equal.
+UNWRITTEN = {"where": "", "reasoning": "auto"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,8 @@ class Settings:
         shrink: the share of the candidates that each rejection leaves, the best of them, from 0 to 1.
         clarify: how a conversation chooses what to ask the user: "information" (what should narrow the search
             most), "random", or "never".
+        reasoning: whether a model that reasons before it embeds writes its chain of thought: "full" (always), "fast"
+            (never), or "auto" (where the vector without one does not decide).
         where: a filter; only images that match it are found (see `retrieval.metadata.where`); "" for all.
 
     Raises:
@@ -56,6 +61,7 @@ class Settings:
     penalty: float = 0.1
     shrink: float = 0.9
     clarify: str = "information"
+    reasoning: str = "auto"
     where: str = ""
 
     def __post_init__(self) -> None:
@@ -76,6 +82,8 @@ class Settings:
             raise BadInput(f"judge is {self.judge!r}; give the name of a judge")
         if self.clarify not in CLARIFY:
             raise BadInput(f"clarify is {self.clarify!r}; give one of {', '.join(CLARIFY)}")
+        if self.reasoning not in REASONING:
+            raise BadInput(f"reasoning is {self.reasoning!r}; give one of {', '.join(REASONING)}")
         if not isinstance(self.where, str):
             raise BadInput(f"where is {self.where!r}; give a filter as text")
 
@@ -117,8 +125,8 @@ class Settings:
         return settings
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as plain values, ready for `load` or for a record of the run; no filter is unwritten."""
-        return {name: value for name, value in asdict(self).items() if name != "where" or value}
+        """The settings as plain values, ready for `load` or for a record of the run; see `UNWRITTEN`."""
+        return {name: value for name, value in asdict(self).items() if UNWRITTEN.get(name, ...) != value}
 
 
 def current(runtime: Any) -> Settings:

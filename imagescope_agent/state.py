@@ -104,6 +104,15 @@ class PairInput(TypedDict):
     tired: NotRequired[list[str]]
 
 
+class TripletInput(TypedDict):
+    """What a run that annotates a triplet is given; `others` are images that are alike and not the target."""
+
+    query: str
+    reference: str
+    proposal: Proposal
+    others: list[str]
+
+
 class Turn(TypedDict):
     """One finished turn of a conversation; `request` is all that was wanted by then, as a person would say it."""
 
@@ -183,6 +192,9 @@ class State(TypedDict, total=False):
     reference_caption: str
     reference_captions: list[str]  # of each, where there are several
     intent: Intent
+    chain: dict[
+        str, str
+    ]  # what a model thought before it embedded: caption, reasoning, conclusion; {} for nothing
     candidates: list[Candidate]
     predicates: list[Predicate]
     reflections: int  # how often the search was widened
@@ -247,6 +259,7 @@ def new_turn() -> dict[str, Any]:
         "reference_caption": "",
         "reference_captions": [],
         "intent": plain_intent(""),
+        "chain": {},
         "candidates": [],
         "predicates": [],
         "reflections": 0,

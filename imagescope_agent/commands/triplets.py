@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from imagescope_agent.commands import given, natural, path, plain, positive
 
 if TYPE_CHECKING:
-    from imagescope_agent.training_data.triplets import TripletReport
+    from imagescope_agent.training_data.journal import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     services = open_services(args.profile or profile_of(args.collection), args.collection)
     settings = Settings.load(services.settings, **given(args, "seed", "budget", "token_budget"))
     report = asyncio.run(
-        build_triplets(services, args.out, args.count, settings=settings, traces=args.traces, progress=_show)
+        build_triplets(services, args.out, args.count, settings=settings, traces=args.traces, progress=show)
     )
     if sys.stderr.isatty():
         print(file=sys.stderr)
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _show(report: TripletReport) -> None:
+def show(report: Report) -> None:
     """The yield so far, on one line that is written over."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{plain(str(report))[:150]}", end="", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""`imagescope vectors`: vectors that exist already into an index, and those of an index into files."""
+"""`imagescope vectors`: vectors into an index, made or existing ones, and those of an index into files."""
 
 from __future__ import annotations
 
@@ -31,6 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=CAPTIONS,
         help="as in `imagescope index` (default: as the index was made; in a new one lazy)",
     )
+    make = actions.add_parser(
+        "make", help="a further space, by an embedder of its own", description="embed the images once more"
+    )
+    make.add_argument("collection", type=path, metavar="COLLECTION", help="a folder that was indexed")
+    make.add_argument("space", metavar="NAME", help="of the space; it is replaced where it is there")
+    make.add_argument("--embedder", required=True, metavar="KIND:PLACE", help="what makes its vectors")
+    make.add_argument("--profile", help="whose store (default: the one that made the index)")
     write = actions.add_parser(
         "export", help="the vectors of an index as files", description="write vectors to files"
     )
@@ -41,10 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Import or export, and say what was done."""
+    """Import, make or export, and say what was done."""
     from imagescope_agent.errors import BadInput
     from imagescope_agent.ingest.vectors import export_vectors, import_space, import_vectors
 
+    if args.action == "make":
+        return _make(args)
     if args.action == "export":
         count = export_vectors(args.collection, args.out, space=args.space, form=args.format)
         print(plain(f"{count} vectors of the space {args.space!r} written to {args.out}"))
@@ -61,4 +70,16 @@ def run(args: argparse.Namespace) -> int:
             raise BadInput("--captions is for the main vectors; a space of its own has none")
         done = import_space(args.collection, args.source, args.space, embedder=args.embedder)
     print(f"{done.used} vectors imported, {done.foreign} of no image here")
+    return 0
+
+
+def _make(args: argparse.Namespace) -> int:
+    from imagescope_agent.profiles.profile import load_profile
+    from imagescope_agent.retrieval.embedders import open_embedder
+    from imagescope_agent.retrieval.spaces import add_space
+    from imagescope_agent.services import profile_of
+
+    profile = load_profile(args.profile or profile_of(args.collection))
+    space = add_space(args.collection, args.space, open_embedder(args.embedder), store=profile.store)
+    print(plain(f"the space {space.name!r}: {space.dimension} numbers an image"))
     return 0

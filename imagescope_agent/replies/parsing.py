@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -40,6 +40,7 @@ _Text = Annotated[
     str, BeforeValidator(_clean), StringConstraints(strip_whitespace=True, min_length=1, max_length=1600)
 ]
 _Kind = Literal["Addition", "Removal", "Modification", "Comparison", "Retention"]
+STEP_TYPES: tuple[str, ...] = get_args(_Kind)
 
 
 class _Answer(BaseModel):

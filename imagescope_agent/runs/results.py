@@ -55,6 +55,8 @@ class SearchResult:
         settings: of the run.
         weights: the exact weights behind the embedder and every role.
         references: all of them, where there are several.
+        chain: what the model thought before it embedded the query: "caption" (what the reference shows), "reasoning"
+            (what changes), "conclusion" (what is looked for); empty where it wrote nothing.
     """
 
     query: str
@@ -72,6 +74,7 @@ class SearchResult:
     settings: dict[str, Any]
     weights: dict[str, str] = field(default_factory=dict)
     references: tuple[str, ...] = ()
+    chain: dict[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.results)
@@ -107,6 +110,7 @@ class SearchResult:
             "profile": self.profile,
             "results": [hit.to_dict() for hit in self.results],
             "intent": dict(self.intent),
+            **({"chain": dict(self.chain)} if self.chain else {}),
             "predicates": [dict(predicate) for predicate in self.predicates],
             "notes": [dict(note) for note in self.notes],
             "usage": self.usage,
@@ -179,4 +183,5 @@ def to_result(
         settings=settings,
         weights=weights,
         references=tuple(state.get("references", ())),
+        chain=dict(state.get("chain") or {}),
     )

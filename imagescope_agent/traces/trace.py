@@ -177,6 +177,11 @@ class Trace:
         return dict(self._last("intent") or {})
 
     @cached_property
+    def chain(self) -> dict[str, str]:
+        """What the model thought before it embedded the query: caption, reasoning, conclusion; empty for nothing."""
+        return dict(self._last("chain") or {})
+
+    @cached_property
     def predicates(self) -> list[dict[str, str]]:
         """The last predicates: question, expected."""
         return list(self._last("predicates") or [])
@@ -236,6 +241,7 @@ class Trace:
             "usage": self.usage,
             "notes": self.notes,
             "intent": self.intent,
+            **({"chain": self.chain} if self.chain else {}),
             "predicates": self.predicates,
             "stages": [{"node": node, "ranking": ranking} for node, ranking in self.stages],
             "verdicts": self.verdicts,

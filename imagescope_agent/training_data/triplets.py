@@ -1,160 +1,29 @@
 """Build a file of training triplets from an indexed collection; killed at any moment, the next call goes on.
 
-Beside FILE lies FILE.journal: what is built with what (its first line), then one line per pair, kept or dropped and
-why, in order of the pairs' numbers. It is written a window of pairs at a time; FILE holds the triplets among them. A
-window that was cut off is run again, and the graph's checkpoints (FILE.runs) spare its model calls.
+See `training_data.journal` for what lies beside the file.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from langchain_core.runnables import RunnableConfig
-
-from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.common.process_lock import hold_file
-from imagescope_agent.common.untrusted import parse_json, read_file
 from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.batch import together
 from imagescope_agent.nodes.triplets.pair import LEAST
-from imagescope_agent.registry import load_graph
-from imagescope_agent.runs.checkpoints import open_checkpoints
 from imagescope_agent.services import Services, weights_of
 from imagescope_agent.settings import Settings
-from imagescope_agent.traces.instrument import recording
+from imagescope_agent.training_data.journal import WINDOW, Journal, Progress, Report, fill
 
 GRAPH = "imagescope_agent.graphs.triplets:build"
-WINDOW = 8  # pairs that are looked at together, so that models answer in batches
 MOST_USED = 4  # times that an image may be a target
 HOPELESS = 32  # pairs, none of whose proposals could be read, after which nothing better is expected
 ROUNDS = 8  # times that every image may be a reference before too few triplets are given up
-LARGEST = 2**30  # bytes of a journal
 FORMAT = 1
-
-
-@dataclass(kw_only=True)
-class TripletReport:
-    """What was built so far.
-
-    Args:
-        kept: triplets.
-        pairs: looked at.
-        dropped: pairs by the reason for which they gave none.
-        calls, tokens: of models, for all pairs.
-        notes: by kind.
-    """
-
-    kept: int = 0
-    pairs: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    calls: int = 0
-    tokens: int = 0
-    notes: Counter[str] = field(default_factory=Counter)
-
-    def __str__(self) -> str:
-        share = f"{self.kept / self.pairs:.0%}" if self.pairs else "none"
-        why = ", ".join(f"{count} {reason}" for reason, count in self.dropped.most_common()) or "none"
-        each = f"{self.calls / max(1, self.kept):.1f} calls, {self.tokens / max(1, self.kept):.0f} tokens a triplet"
-        return f"{self.kept} triplets of {self.pairs} pairs ({share}); dropped: {why}; {each}"
-
-
-Progress = Callable[[TripletReport], None]
-
-
-class Journal:
-    """The pairs that are done, in order of their numbers.
-
-    Args:
-        file: the file of triplets; the journal lies beside it.
-        head: what the triplets are built with.
-
-    Raises:
-        BadInput: the file belongs to other work.
-    """
-
-    def __init__(self, file: Path, head: Mapping[str, Any]) -> None:
-        self.file, self.path, self.head = file, file.with_name(f"{file.name}.journal"), dict(head)
-        self.pairs: list[dict[str, Any]] = []
-        lines = self._lines()
-        if not lines and file.exists():
-            raise BadInput(f"{str(file)!r} exists and has no journal beside it; name another file with --out")
-        if lines and lines[0] != self.head:
-            changed = [name for name in self.head if lines[0].get(name) != self.head[name]]
-            raise BadInput(
-                f"{str(file)!r} was begun with another {' and '.join(changed) or 'version'}; name another file with "
-                "--out, or give what it was begun with"
-            )
-        whole = (len(lines) - 1) // WINDOW * WINDOW if lines else 0
-        self.pairs = lines[1 : 1 + whole]
-        self._write([self.head, *self.pairs])
-
-    @property
-    def triplets(self) -> list[dict[str, Any]]:
-        """What was kept."""
-        return [pair["triplet"] for pair in self.pairs if pair["triplet"]]
-
-    @property
-    def tired(self) -> list[str]:
-        """Images that were a target often enough."""
-        used = Counter(each["target"] for each in self.triplets)
-        return sorted(name for name, times in used.items() if times >= MOST_USED)
-
-    def add(self, window: Sequence[Mapping[str, Any]], count: int) -> None:
-        """Write down a window of pairs, and its triplets as far as no more than `count` are wanted."""
-        with self.path.open("a", encoding="utf-8") as out:
-            out.write(_lines(window))
-            out.flush()
-            os.fsync(out.fileno())
-        before = len(self.triplets)
-        self.pairs += [dict(each) for each in window]
-        with self.file.open("a", encoding="utf-8") as out:
-            out.write(_lines(self.triplets[before:count]))
-
-    def publish(self, count: int) -> None:
-        """Write the file of triplets: the first `count`."""
-        write_atomic(self.file, _lines(self.triplets[:count]))
-
-    def report(self) -> TripletReport:
-        """What was built so far."""
-        report = TripletReport(kept=len(self.triplets), pairs=len(self.pairs))
-        for pair in self.pairs:
-            report.dropped.update([pair["dropped"]] if pair["dropped"] else [])
-            report.notes.update(pair["notes"])
-            report.calls += pair["cost"]["calls"]
-            report.tokens += pair["cost"]["tokens"]
-        return report
-
-    def _lines(self) -> list[dict[str, Any]]:
-        """Every whole line; a killed process may leave a part of the last one."""
-        try:
-            text = read_file(self.path, LARGEST).decode("utf-8", "replace")
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise BadInput(
-                f"cannot read {str(self.path)!r}: {error}; name another file with --out"
-            ) from error
-        found = []
-        for number, line in enumerate(text.split("\n")[:-1], start=1):
-            try:
-                found.append(parse_json(line))
-            except ValueError as error:
-                raise BadInput(
-                    f"{self.path}, line {number}: damaged ({error}); remove that line and those after it"
-                ) from error
-        return [each if isinstance(each, dict) else {} for each in found]
-
-    def _write(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(self.path, _lines(lines))
 
 
 async def build_triplets(
@@ -165,7 +34,7 @@ async def build_triplets(
     settings: Settings | None = None,
     traces: Path | None = None,
     progress: Progress | None = None,
-) -> TripletReport:
+) -> Report:
     """Build triplets until there are `count`, or every image has been a reference `ROUNDS` times.
 
     Args:
@@ -196,33 +65,29 @@ async def build_triplets(
 
 async def _build(
     services: Services, out: Path, count: int, settings: Settings, traces: Path | None, progress: Progress | None,
-) -> TripletReport:  # fmt: skip
+) -> Report:  # fmt: skip
     """The loop that a killed run goes on with."""
-    collection = services.collection
-    journal = Journal(out, head_of(services, settings))
-    journal.publish(count)  # what a killed process left of it may be cut off
-    graph = load_graph(GRAPH)(services)
-    runs = out.with_name(f"{out.name}.runs")
-    with recording(traces, services, settings) as recorders:
-        async with open_checkpoints(runs) as saver:
-            compiled = graph.copy({"checkpointer": saver})
-            while len(journal.triplets) < count and len(journal.pairs) < ROUNDS * len(collection):
-                first, tired = len(journal.pairs), journal.tired
-                done = await together(  # where one fails, none goes on writing behind the closed store
-                    _pair(compiled, saver, settings, journal.head, number, tired, recorders)
-                    for number in range(first, first + WINDOW)
-                )
-                journal.add(done, count)
-                _require_hope(journal, settings)
-                for number in range(first, first + WINDOW):
-                    await saver.adelete_thread(_thread(journal.head, number))
-                if progress is not None:
-                    progress(journal.report())
-    journal.publish(count)
-    for path in (runs, *(runs.with_name(f"{runs.name}{end}") for end in ("-wal", "-shm"))):
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
+    journal, most = Journal(out, head_of(services, settings)), ROUNDS * len(services.collection)
+
+    def more() -> list[tuple[int, Mapping[str, Any]]]:
+        first, done = len(journal.pairs), len(journal.triplets) >= count
+        given = {"tired": tired(journal.triplets)}
+        numbers = () if done or first >= most else range(first, first + WINDOW)
+        return [(number, {"pair": number, **given}) for number in numbers]
+
+    def after() -> None:
+        _require_hope(journal, settings)
+        if progress is not None:
+            progress(journal.report())
+
+    await fill(journal, GRAPH, services, settings, traces, more=more, count=count, after=after)
     return journal.report()
+
+
+def tired(triplets: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Images that were a target often enough."""
+    used = Counter(each["target"] for each in triplets)
+    return sorted(name for name, times in used.items() if times >= MOST_USED)
 
 
 def _require_hope(journal: Journal, settings: Settings) -> None:
@@ -255,45 +120,3 @@ def head_of(services: Services, settings: Settings) -> dict[str, Any]:
         "seed": settings.seed,
         "budgets": [settings.budget, settings.token_budget, settings.attempts],
     }
-
-
-async def _pair(
-    graph: Any,
-    saver: Any,
-    settings: Settings,
-    head: Mapping[str, Any],
-    number: int,
-    tired: Sequence[str],
-    recorders: Sequence[Any],
-) -> dict[str, Any]:
-    """Run the graph for one pair, or finish a run that was cut off; its line of the journal."""
-    config: RunnableConfig = {
-        "configurable": {"thread_id": _thread(head, number)},
-        "callbacks": [*recorders],
-    }
-    begun = await saver.aget_tuple(config) is not None
-    given = None if begun else {"pair": number, "tired": list(tired)}
-    state = await graph.ainvoke(given, config, context=settings, durability="sync")
-    usage = state["usage"]
-    return {
-        "pair": number,
-        "reference": state["reference"],
-        "proposal": state["proposal"],
-        "evidence": state["evidence"],
-        "dropped": state["dropped"],
-        "triplet": state["triplet"],
-        "notes": [each["kind"] for each in state["notes"]],
-        "cost": {
-            "calls": sum(each["calls"] for each in usage),
-            "tokens": sum(each["prompt_tokens"] + each["completion_tokens"] for each in usage),
-        },
-    }
-
-
-def _thread(head: Mapping[str, Any], number: int) -> str:
-    about = json.dumps([head, number], sort_keys=True)
-    return hashlib.sha256(about.encode()).hexdigest()[:32]
-
-
-def _lines(records: Sequence[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in records)

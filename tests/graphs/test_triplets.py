@@ -15,13 +15,14 @@ import pytest
 from imagescope_agent.cli import main
 from imagescope_agent.common.process_lock import hold_file
 from imagescope_agent.errors import BackendUnavailable, BadInput
-from imagescope_agent.lab.training.triplets import read_triplets
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Asked, Scripted, ScriptedScorer
 from imagescope_agent.registry import load_graph
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces.store import TraceStore
 from imagescope_agent.training_data import triplets
+from imagescope_agent.training_data.journal import WINDOW
+from imagescope_agent.training_data.triplet_files import read_triplets
 from imagescope_agent.training_data.triplets import GRAPH, MOST_USED, build_triplets
 from tests.crashes import KILLS, script
 from tests.graphs.triplet_models import Models, build
@@ -118,10 +119,7 @@ def test_an_editor_that_cannot_propose_is_given_up(collection: Any, models: Mode
     for _ in range(2):  # the second call knows it from the journal
         with pytest.raises(BadInput, match="the role 'editor'"):
             build(collection, tmp_path / "t.jsonl", 60, models)
-    assert (
-        len((tmp_path / "t.jsonl.journal").read_text().splitlines())
-        <= 1 + triplets.HOPELESS + triplets.WINDOW
-    )
+    assert len((tmp_path / "t.jsonl.journal").read_text().splitlines()) <= 1 + triplets.HOPELESS + WINDOW
 
 
 @pytest.mark.parametrize("budget", range(6))
@@ -234,6 +232,6 @@ def test_every_pair_leaves_a_trace_where_it_is_wanted(collection: Any, tmp_path:
     asyncio.run(build_triplets(made.services, tmp_path / "t.jsonl", 4, traces=file))
     store = TraceStore(file)
     try:
-        assert len(store.runs()) == triplets.WINDOW
+        assert len(store.runs()) == WINDOW
     finally:
         store.close()

@@ -12,9 +12,11 @@ import pytest
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.registry import graphs, load_graph
+from tests.graphs.reasoning_colours import ReasoningColours
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(graphs())
+REASONING: dict[str, Any] = {"cir_cot": ReasoningColours}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -37,6 +39,7 @@ def test_every_node_lies_on_a_path_from_start_to_end(world: Any, name: str) -> N
 
 @pytest.mark.parametrize("name", NAMES)
 def test_its_context_may_be_plain_and_its_state_is(world: Any, name: str) -> None:
+    world.embedder = REASONING.get(name, type(world.embedder))()
     graph = load_graph(name)(world.services())
     state = asyncio.run(graph.ainvoke({"query": "a blue square"}, context={"k": 2, "alpha": 1}))
     assert json.loads(json.dumps(state)) == state
@@ -45,7 +48,8 @@ def test_its_context_may_be_plain_and_its_state_is(world: Any, name: str) -> Non
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_empty_ranking_still_has_an_answer(world: Any, name: str) -> None:
-    world.collection.search = lambda *args, **options: []
+    world.embedder = REASONING.get(name, type(world.embedder))()
+    world.collection.search = world.collection.search_spaces = lambda *args, **options: []
     state = asyncio.run(load_graph(name)(world.services()).ainvoke({"query": "a blue square"}))
     assert (state["ranking"], state["results"]) == ([], [])
 

@@ -55,7 +55,7 @@ ALLOWED = {
     "evaluation": [*API, "chat", "nodes", "lab.scenes"],
     "lab": API,
     "lab.scenes": BASE,
-    "lab.training": [*API, "lab.scenes", "nodes"],
+    "lab.training": [*API, "lab.scenes", "nodes", "training_data"],
     "lab.demo": [*API, "lab.scenes"],
     "lab.benchmarks": [*API, "chat", "client", "evaluation", *LAB, "nodes", "training_data"],
     "doctor": [*API, "lab.benchmarks"],

@@ -27,12 +27,12 @@ from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.lab.scenes.reading import UnreadText, leads_to
 from imagescope_agent.lab.scenes.world import Scene, Thing
 from imagescope_agent.lab.training.composer import ComposerPlan, train_composer
-from imagescope_agent.lab.training.triplets import Triplet, read_triplets
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.embedders.composer import ComposedEmbedder, portable, read_card
 from imagescope_agent.services import Services, open_services
 from imagescope_agent.settings import Settings
+from imagescope_agent.training_data.triplet_files import Triplet, read_triplets
 from imagescope_agent.training_data.triplets import build_triplets
 from imagescope_agent.usage import sum_usage
 

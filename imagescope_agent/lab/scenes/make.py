@@ -42,12 +42,12 @@ def make_world(out: Path, seed: int, count: int) -> None:
     (out / "images").mkdir(exist_ok=True)
     for name, scene in zip(tqdm(names, desc="drawing", unit="image", disable=None), scenes, strict=True):
         draw(scene).save(out / name)
-    _write_jsonl(out / "scenes.jsonl", ({"id": n, **asdict(s)} for n, s in zip(names, scenes, strict=True)))
-    _write_jsonl(out / "cir.jsonl", _composed_lines(scenes, names, composed))
-    _write_jsonl(out / "tir.jsonl", _text_lines(scenes, names, max(_LEAST, round(_SHARE * count)), rng))
-    _write_jsonl(out / "chat.jsonl", _dialog_lines(scenes, names, max(_LEAST, round(_SHARE * count)), rng))
+    write_jsonl(out / "scenes.jsonl", ({"id": n, **asdict(s)} for n, s in zip(names, scenes, strict=True)))
+    write_jsonl(out / "cir.jsonl", _composed_lines(scenes, names, composed))
+    write_jsonl(out / "tir.jsonl", _text_lines(scenes, names, max(_LEAST, round(_SHARE * count)), rng))
+    write_jsonl(out / "chat.jsonl", _dialog_lines(scenes, names, max(_LEAST, round(_SHARE * count)), rng))
     several = Random(f"several {seed}")  # of its own: what was drawn before stays as it was
-    _write_jsonl(out / "multi.jsonl", multi_lines(scenes, names, max(_LEAST, round(_SHARE * count)), several))
+    write_jsonl(out / "multi.jsonl", multi_lines(scenes, names, max(_LEAST, round(_SHARE * count)), several))
 
 
 def _composed_groups(rng: Random, count: int) -> _Dataset:
@@ -104,7 +104,8 @@ def _dialog_lines(
         yield {"qid": f"chat-{number:04d}", "target": names[target], "dialog": dialog(scenes[target], rng)}
 
 
-def _write_jsonl(path: Path, records: Iterable[dict[str, object]]) -> None:
+def write_jsonl(path: Path, records: Iterable[dict[str, object]]) -> None:
+    """Write records, one JSON object a line."""
     with path.open("w", encoding="utf-8") as lines:
         for record in records:
             lines.write(json.dumps(record, ensure_ascii=False) + "\n")

@@ -27,10 +27,10 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.training.checkpoint import load_checkpoint, save_checkpoint
 from imagescope_agent.lab.training.composer_data import Vectorised, held_out, vectorised
 from imagescope_agent.lab.training.curves import learning_rate
-from imagescope_agent.lab.training.triplets import Triplet
 from imagescope_agent.retrieval.embedders.combiner import Combiner, save_combiner
 from imagescope_agent.retrieval.embedders.composer import ComposerCard, write_card
 from imagescope_agent.retrieval.protocols import Collection, Embedder
+from imagescope_agent.training_data.triplet_files import Triplet
 
 LEAST = 20  # triplets, of which a tenth is held out
 LARGEST_SCALE = 100.0  # of the logits, as in CLIP

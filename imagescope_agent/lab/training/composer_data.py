@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from imagescope_agent.lab.training.triplets import Triplet
 from imagescope_agent.retrieval.protocols import Collection, Embedder
+from imagescope_agent.training_data.triplet_files import Triplet
 
 HELD_OUT = 0.1  # share of the references
 

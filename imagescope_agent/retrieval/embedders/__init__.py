@@ -17,12 +17,14 @@ EMBEDDERS: dict[str, str] = {
     "assembled": "imagescope_agent.retrieval.embedders.assembled:open_model",
     "multimodal": "imagescope_agent.retrieval.embedders.multimodal:open_model",
     "composer": "imagescope_agent.retrieval.embedders.composer:open_model",
+    "cir_cot": "imagescope_agent.retrieval.embedders.cir_cot:open_model",
 }
 
 
 #: What says an embedder's `weights` and `dimension` without opening it, `(place) -> (weights, dimension) or None`.
 IDENTITIES: dict[str, str] = {
     "open_clip": "imagescope_agent.retrieval.embedders.open_clip_folder:identify",
+    "cir_cot": "imagescope_agent.retrieval.embedders.cir_cot:identify",
 }
 
 
@@ -41,9 +43,10 @@ def open_embedder(spec: str | Path, *, device: str | None = None) -> Embedder:
 
     Args:
         spec: KIND:PLACE with a kind of `EMBEDDERS`: `multimodal:FOLDER`, `hf-hub:OWNER/REPO[@REVISION]`,
-            `assembled:FOLDER` (a head on packaged backbones), `composer:FOLDER` (a trained composer); only a place is
-            an open_clip model: a local folder, or open_clip's `NAME/PRETRAINED`; from another package
-            `module:attribute[:PLACE]`, an opener as those of the table.
+            `assembled:FOLDER` (a head on packaged backbones), `composer:FOLDER` (a trained composer),
+            `cir_cot:FOLDER` (a chat model that reasons, then embeds); only a place is an open_clip model: a local
+            folder, or open_clip's `NAME/PRETRAINED`; from another package `module:attribute[:PLACE]`, an opener as
+            those of the table.
         device: "cuda" or "cpu"; CUDA where there is one when None.
 
     Raises:

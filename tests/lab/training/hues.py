@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from imagescope_agent.lab.training.triplets import Triplet
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.retrieval.collection import FolderCollection, build
+from imagescope_agent.training_data.triplet_files import Triplet
 
 COUNT = 72
 TURNS = (30, 90, 150, 210)

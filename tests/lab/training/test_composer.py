@@ -15,7 +15,6 @@ from PIL import Image
 from imagescope_agent.cli import main
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.training.composer import ComposerPlan, ComposerTrainer, train_composer
-from imagescope_agent.lab.training.triplets import read_triplets
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.embedders import composer as composers
 from imagescope_agent.retrieval.embedders import open_embedder
@@ -23,6 +22,7 @@ from imagescope_agent.retrieval.embedders.combiner import WEIGHTS, load_combiner
 from imagescope_agent.retrieval.embedders.composer import CARD, ComposedEmbedder, read_card
 from imagescope_agent.retrieval.protocols import Composer, Embedder
 from imagescope_agent.settings import Settings
+from imagescope_agent.training_data.triplet_files import read_triplets
 from tests.crashes import KILLS, killed, script, undisturbed
 from tests.lab.training.hues import Hues, hues, turns
 

@@ -47,7 +47,7 @@ def read_triplets(path: Path, ids: Sequence[str]) -> list[Triplet]:
     """
     names = _Names(ids)
     found: list[Triplet] = []
-    for place, record in _records(path):
+    for place, record in records(path):
         given = _given(record, place)
         triplet = Triplet(
             reference=names.find(given.reference, place),
@@ -95,8 +95,12 @@ class _Names:
         return found
 
 
-def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every record of a file of JSON or JSON lines with its place, for messages."""
+def records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every record of a file of JSON or JSON lines with its place, for messages.
+
+    Raises:
+        BadInput: the file is missing or damaged.
+    """
     try:
         text = read_file(path, LARGEST).decode("utf-8-sig")
     except FileNotFoundError:

@@ -1,0 +1,155 @@
+"""A checkpoint with the added token and its projection: growing it, its losses, saving it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from tokenizers import AddedToken
+from torch import nn
+from torch.nn import functional
+
+from imagescope_agent.mllms.engine.checkpoint import Checkpoint, open_checkpoint
+from imagescope_agent.mllms.engine.config import ModelConfig
+from imagescope_agent.mllms.engine.embed_token import EMBED_TOKEN, TAGS, EmbedRow, hidden_states
+from imagescope_agent.prompting import load_prompt
+from imagescope_agent.replies.chains import Chain
+from imagescope_agent.retrieval.embedders.cir_cot import PROJECTION
+
+LARGEST_SCALE = 100.0  # of the logits, as in CLIP
+FIRST_LOG_SCALE = 3.0
+
+
+class CotModel(nn.Module):
+    """A checkpoint that embeds at an added token.
+
+    Args:
+        start: a checkpoint in the format of transformers.
+        dimension: of the vectors.
+        prompt_set: whose words it is asked in.
+
+    Raises:
+        BackendUnavailable: the checkpoint cannot be loaded.
+    """
+
+    def __init__(self, start: str, dimension: int, prompt_set: str | None) -> None:
+        super().__init__()
+        self.checkpoint = open_checkpoint(ModelConfig(checkpoint=start, dtype="float32"))
+        _grow(self.checkpoint)
+        self.language: nn.Module = self.checkpoint.model
+        width = int(self.language.config.get_text_config().hidden_size)
+        self.projection = nn.Linear(width, dimension, bias=False).to(self.checkpoint.device)
+        nn.init.orthogonal_(self.projection.weight)
+        self.log_scale = nn.Parameter(torch.tensor(FIRST_LOG_SCALE, device=self.checkpoint.device))
+        self.prompt = load_prompt("reason", prompt_set=prompt_set)
+        for name, weight in self.language.named_parameters():
+            weight.requires_grad_("visual" not in name and "vision" not in name)
+
+    def images(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+        """Unit vectors (n, d) of the gallery's side."""
+        return self._vectors([EmbedRow(image=each) for each in pictures])[0]
+
+    def queries(
+        self,
+        pictures: Sequence[Image.Image | None],
+        texts: Sequence[str],
+        chains: Sequence[Chain | None] | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Unit vectors (n, d) of queries, and the mean cross-entropy of a chain's token; 0 without chains."""
+        written = chains or [None] * len(texts)
+        rows = [
+            EmbedRow(image=picture, text=self.prompt.fill(instruction=text), chain=str(chain or ""))
+            for picture, text, chain in zip(pictures, texts, written, strict=True)
+        ]
+        with_picture = [place for place, row in enumerate(rows) if row.image is not None]
+        others = [place for place, row in enumerate(rows) if row.image is None]
+        parts = [
+            (group, self._vectors([rows[place] for place in group]))
+            for group in (with_picture, others)
+            if group
+        ]
+        order = torch.tensor([place for group, _ in parts for place in group])
+        vectors = torch.cat([found for _, (found, _) in parts])
+        losses = torch.cat([loss for _, (_, loss) in parts])
+        return vectors[torch.argsort(order)], losses.mean() if len(losses) else vectors.new_zeros(())
+
+    def _vectors(self, rows: Sequence[EmbedRow]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vectors (n, d), and the cross-entropies of all tokens of the chains."""
+        states, ids = hidden_states(self.checkpoint, rows)
+        vectors = functional.normalize(self.projection(states[:, -1]).float(), dim=-1)
+        lengths = [self._length(row.chain) if row.chain else 0 for row in rows]
+        learnt = [(number, -1 - back) for number, count in enumerate(lengths) for back in range(count)]
+        if not learnt:
+            return vectors, vectors.new_zeros((0,))
+        row, column = torch.tensor(learnt, device=ids.device).unbind(-1)
+        head: Any = self.checkpoint.model.get_output_embeddings()
+        logits = head(states[row, column - 1]).float()
+        return vectors, functional.cross_entropy(logits, ids[row, column], reduction="none")
+
+    def _length(self, chain: str) -> int:
+        """Tokens of a chain with the added token at its end; it begins with a token of its own."""
+        return len(self.checkpoint.tokenizer(chain + EMBED_TOKEN, add_special_tokens=False).input_ids)
+
+    @property
+    def scale(self) -> torch.Tensor:
+        """Of the logits."""
+        return self.log_scale.exp().clamp(max=LARGEST_SCALE)
+
+    def save(self, folder: Path, dtype: torch.dtype) -> None:
+        """Write the checkpoint, its processor and the projection."""
+        folder.mkdir(parents=True, exist_ok=True)
+        model: Any = self.checkpoint.model
+        embed, stops = self.checkpoint.tokenizer.convert_tokens_to_ids(EMBED_TOKEN), self.checkpoint.stop_ids
+        model.generation_config.eos_token_id = sorted({*stops, embed})
+        weights = {name: value.to(dtype) for name, value in model.state_dict().items()}
+        model.save_pretrained(folder, state_dict=weights)
+        self.checkpoint.processor.save_pretrained(folder)
+        save_file(
+            {"weight": self.projection.weight.detach().to(dtype).cpu().contiguous()}, folder / PROJECTION
+        )
+        for file in folder.glob("*.safetensors"):
+            file.chmod(0o644)  # readable by every user of an installed package
+
+
+def _grow(checkpoint: Checkpoint) -> None:
+    """Add the tokens that a model lacks; each begins as the mean of the pieces it replaces."""
+    tokenizer = checkpoint.tokenizer
+    new = [piece for piece in (*TAGS, EMBED_TOKEN) if piece not in tokenizer.get_vocab()]
+    before = [tokenizer(piece, add_special_tokens=False).input_ids for piece in new]
+    tokenizer.add_tokens(
+        [AddedToken(piece, normalized=False, special=piece == EMBED_TOKEN) for piece in new],
+    )
+    checkpoint.__dict__.pop("control_tokens", None)
+    if len(tokenizer) > checkpoint.vocabulary:
+        checkpoint.model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    with torch.no_grad():
+        for table in {
+            checkpoint.model.get_input_embeddings().weight,
+            checkpoint.model.get_output_embeddings().weight,
+        }:
+            for piece, pieces in zip(new, before, strict=True):
+                table[tokenizer.convert_tokens_to_ids(piece)] = table[pieces].mean(0)
+
+
+def info_nce(
+    scale: torch.Tensor,
+    queries: torch.Tensor,
+    gallery: torch.Tensor,
+    target: torch.Tensor,
+    usable: torch.Tensor,
+) -> torch.Tensor:
+    """The mean of -log P(target) among the images that count for a query.
+
+    Args:
+        scale: of the logits.
+        queries: (n, d).
+        gallery: (m, d).
+        target: (n,) rows of the gallery.
+        usable: (n, m) whether an image is the target or a negative.
+    """
+    logits = scale * queries @ gallery.T
+    return functional.cross_entropy(logits.masked_fill(~usable, float("-inf")), target)

@@ -1,0 +1,138 @@
+"""Reason, then embed (CIR-CoT, arXiv 2510.08003): the chain of thought, and retrieval by the vector after it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from langgraph.runtime import Runtime
+from PIL import Image
+
+from imagescope_agent.errors import BadInput
+from imagescope_agent.mllms.role import Role
+from imagescope_agent.nodes.image_refs import reference_ref
+from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
+from imagescope_agent.nodes.standing_filter import standing_filter
+from imagescope_agent.prompting import NO_REFERENCE, load_prompt
+from imagescope_agent.replies.chains import Chain, parse_chain, steps_of
+from imagescope_agent.retrieval.protocols import Collection, Embedder, ReasoningEmbedder, SpaceQuery
+from imagescope_agent.run_budget import require_call
+from imagescope_agent.settings import Settings, current
+from imagescope_agent.state import State
+from imagescope_agent.usage import spent
+
+
+def reasoning_of(embedder: Embedder) -> ReasoningEmbedder:
+    """The embedder as one that reasons.
+
+    Raises:
+        BadInput: it does not.
+    """
+    found = embedder if isinstance(embedder, ReasoningEmbedder) else getattr(embedder, "reasoning", None)
+    if found is None:
+        raise BadInput(
+            "this graph needs a model that reasons and embeds: train one (`imagescope train cir-cot`), name it in a "
+            'profile (embedder = "cir_cot:DIR"), or choose another graph'
+        )
+    return found
+
+
+class Reason:
+    """Asks the embedder's own chat model for the chain: what the reference shows, what changes, what is looked for.
+
+    Args:
+        embedder: that reasons.
+        collection: holds the references.
+    """
+
+    step, role = "reason", "reasoner"
+
+    def __init__(self, embedder: Embedder, collection: Collection) -> None:
+        self.embedder, self.collection = embedder, collection
+
+    async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
+        """Return `chain`, and what it says as `reference_caption` and `intent`.
+
+        Raises:
+            BadInput: the embedder does not reason.
+            UnreadableReply: the reply is no chain.
+            BudgetSpent: the model may not be asked.
+        """
+        require_call(state, settings := current(runtime))
+        model = await asyncio.to_thread(reasoning_of, self.embedder)
+        role = on_budget(Role(self.role, model.chat_model, prompt_set=model.prompt_set), state, settings)
+        reference = state.get("reference")
+        images = (await reference_ref(reference, self.collection),) if reference is not None else ()
+        text = load_prompt("reason", prompt_set=model.prompt_set).fill(instruction=state["query"])
+        chain, reply = await ask_one(role, text, parse_chain, images=images, again=again)
+        wanted = chain.conclusion
+        return {
+            "chain": chain.to_dict(),
+            "reference_caption": chain.caption if reference is not None else NO_REFERENCE,
+            "intent": {"steps": steps_of(chain), "core": wanted, "enhanced": wanted, "full": wanted},
+            **account(self, reply),
+        }
+
+
+def no_chain(state: State) -> dict[str, Any]:
+    """Fallback: the vector is made without a chain."""
+    return {"chain": {}}
+
+
+class RetrieveReasoned:
+    """Retrieves by the vector after the chain, or by the one without where none was written; one lookup."""
+
+    def __init__(self, embedder: Embedder, collection: Collection) -> None:
+        self.embedder, self.collection = embedder, collection
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+        """Return `candidates` and `ranking_retrieve`: the max(top_k, k) best images.
+
+        Raises:
+            BadInput: the embedder does not reason, or the collection has no vectors of it.
+            ImageProblem: the reference cannot be read.
+        """
+        return await asyncio.to_thread(self._search, state, current(runtime))
+
+    def _search(self, state: State, settings: Settings) -> dict[str, Any]:
+        start = time.perf_counter()
+        model, reference = reasoning_of(self.embedder), state.get("reference")
+        space = space_of(self.collection, model.weights)
+        shown: Image.Image | None = None if reference is None else self.collection.reference(reference).image
+        chain = str(Chain(**state["chain"])) if state.get("chain") else ""
+        vector = model.reasoned([shown], [state["query"]], [chain])[0]
+        exclude = [reference] if reference is not None and not settings.keep_reference else []
+        found = self.collection.search_spaces(
+            [SpaceQuery(space=space, vector=vector, weight=1.0)],
+            max(settings.top_k, settings.k),
+            exclude=self.collection.alike(exclude),
+            once=self.collection.merges_copies,
+            where=standing_filter(state, settings),
+        )
+        return {
+            "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],
+            "ranking_retrieve": [name for name, _ in found],
+            "usage": [spent("retrieve", "embedder", {"seconds": time.perf_counter() - start})],
+        }
+
+
+def space_of(collection: Collection, weights: str) -> str:
+    """The space whose vectors a model made.
+
+    Raises:
+        BadInput: there is none.
+    """
+    for name, space in collection.spaces.items():
+        if space.weights == weights:
+            return name
+    raise BadInput(
+        "the collection has no vectors of the model that reasons; index it with this profile, or add them with "
+        "`imagescope vectors make`"
+    )
+
+
+def undecided(state: State, embedder: Embedder) -> bool:
+    """Whether the first image leads the second by less than the model's threshold, so that a chain should help."""
+    scores = [each["retrieve"] for each in state["candidates"][:2]]
+    return len(scores) > 1 and scores[0] - scores[1] < reasoning_of(embedder).threshold

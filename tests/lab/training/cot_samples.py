@@ -1,0 +1,106 @@
+"""A folder of one-coloured pictures with triplets and chains about them, and a tiny model that is trained on them.
+
+Run by test_cir_cot.py too: `python -m tests.lab.training.cot_samples FOLDER COUNT` kills the training COUNT times.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from PIL import Image
+
+from tests.crashes import killed, undisturbed
+from tests.mllms.checkpoints import build_qwen3_vl
+
+NAMES = (
+    "red",
+    "green",
+    "blue",
+    "yellow",
+    "white",
+    "black",
+    "purple",
+    "orange",
+    "pink",
+    "brown",
+    "gray",
+    "cyan",
+)
+
+
+def material(folder: Path) -> Path:
+    """Pictures, triplets.jsonl, chains.jsonl (one in six asks without a reference), and a checkpoint in `start`."""
+    folder.mkdir(parents=True)
+    for name in NAMES:
+        Image.new("RGB", (40, 32), name).save(folder / f"{name}.png")
+    pairs = [(one, other) for one in NAMES for other in NAMES if one != other]
+    chains = [_chain(one, other) for one, other in pairs]
+    kept = ("reference", "text", "target", "distractors")
+    _write(folder / "triplets.jsonl", [{key: each[key] for key in kept} for each in chains])
+    words = [{**_chain(name, name), "reference": None, "caption": "a blank image"} for name in NAMES]
+    _write(folder / "chains.jsonl", [*chains[::2], *words])
+    build_qwen3_vl(folder / "start")
+    return folder
+
+
+def _chain(one: str, other: str) -> dict[str, Any]:
+    beside = NAMES[(NAMES.index(other) + 1) % len(NAMES)]
+    return {
+        "reference": f"{one}.png",
+        "text": f"make it {other}",
+        "target": f"{other}.png",
+        "distractors": [f"{beside}.png"] if beside != one else [],
+        "caption": f"a {one} square",
+        "reasoning": f"Modification: the square is {other}",
+        "conclusion": f"a {other} square",
+    }
+
+
+def _write(path: Path, records: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(each) + "\n" for each in records))
+
+
+def command(folder: Path, out: Path, **options: Any) -> list[str]:
+    """The command that trains for six steps."""
+    given = {"align-steps": 3, "steps": 6, "groups": 3, "texts": 2, **options}
+    return [
+        *("train", "cir-cot", "--start", str(folder / "start"), "--triplets", str(folder / "triplets.jsonl")),
+        *("--chains", str(folder / "chains.jsonl"), "--out", str(out)),
+        *(word for name, value in given.items() for word in (f"--{name}", str(value))),
+    ]
+
+
+def train(folder: Path, out: Path) -> None:
+    """Run it."""
+    from imagescope_agent.cli import main
+    from imagescope_agent.lab.training import cir_cot_calibrate
+
+    cir_cot_calibrate.MOST = 1  # a model that has learnt nothing does not end its chains
+    torch.set_num_threads(1)
+    assert main(command(folder, out, **{"save-every": 1})) == 0
+
+
+def kill(base: Path, count: int) -> dict[str, int]:
+    """Kill the training and compare the weights that it ends with."""
+    folder = material(base / "given")
+    seconds = undisturbed(partial(train, folder, base / "whole"))
+    whole, moments, kills = (base / "whole" / "model.safetensors").read_bytes(), Random(0), 0
+    for number in range(4 * count):
+        if kills == count:
+            break
+        out = base / f"out{number}"
+        if killed(partial(train, folder, out), moments.uniform(0.3, 1) * seconds):
+            kills += 1
+            undisturbed(partial(train, folder, out))
+            assert (out / "model.safetensors").read_bytes() == whole, number
+    return {"killed": kills}
+
+
+if __name__ == "__main__":
+    json.dump(kill(Path(sys.argv[1]), int(sys.argv[2])), sys.stdout)

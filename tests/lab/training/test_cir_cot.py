@@ -1,0 +1,271 @@
+"""A model that reasons, then embeds: trained on a tiny checkpoint in a real format, then used as what it is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imagescope_agent.api import ImageScope
+from imagescope_agent.cli import main
+from imagescope_agent.errors import BadInput
+from imagescope_agent.lab.training import cir_cot_calibrate
+from imagescope_agent.lab.training.cir_cot_calibrate import Held
+from imagescope_agent.lab.training.cir_cot_data import Batches, Example, read_examples, rivals, split
+from imagescope_agent.lab.training.data.drawn_chains import make_chains
+from imagescope_agent.mllms.engine.embed_token import EMBED_TOKEN
+from imagescope_agent.retrieval.embedders import cir_cot, identify, open_embedder
+from imagescope_agent.retrieval.embedders.cir_cot import CARD, PROJECTION, CotEmbedder
+from imagescope_agent.retrieval.protocols import Composer, ReasoningEmbedder
+from imagescope_agent.training_data.triplet_files import read_triplets
+from tests.crashes import KILLS, script
+from tests.lab.training.cot_samples import NAMES, command, material
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_chains() -> Iterator[None]:
+    """A model that has learnt nothing does not end its chains."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cir_cot_calibrate, "MOST", 2)
+        patch.setattr(cir_cot, "MAX_CHAIN", 8)
+        yield
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return material(tmp_path_factory.mktemp("cot") / "given")
+
+
+@pytest.fixture(scope="module")
+def trained(given: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cot") / "out"
+    assert main(command(given, out)) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def model(trained: Path) -> ReasoningEmbedder:
+    found = open_embedder(f"cir_cot:{trained}")
+    assert isinstance(found, ReasoningEmbedder)
+    return found
+
+
+def pictures(given: Path, *names: str) -> list[Image.Image]:
+    return [Image.open(given / f"{name}.png").convert("RGB") for name in names]
+
+
+def test_unit_vectors_in_order_whatever_the_batch(
+    given: Path, trained: Path, model: ReasoningEmbedder
+) -> None:
+    small = CotEmbedder(trained, batch=2)
+    shown, texts = (
+        pictures(given, *NAMES[:5]),
+        ["make it red", "blue", "a longer text of many words", "x", "y"],
+    )
+    chains = ["", "<caption>a<steps>b<conclusion>c", "", "<caption>a b c d<steps>e<conclusion>f", ""]
+    mixed = [shown[0], None, shown[2], shown[3], None]
+    for rows, twin in (
+        (model.images(shown), small.images(shown)),
+        (model.texts(texts), small.texts(texts)),
+        (model.compose(shown, texts), small.compose(shown, texts)),
+        (model.reasoned(mixed, texts, chains), small.reasoned(mixed, texts, chains)),
+    ):
+        assert rows.shape == (5, model.dimension) and rows.dtype == np.float32
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(rows, twin, atol=1e-3)
+    assert isinstance(model, Composer) and model.images([]).shape == (0, model.dimension)
+
+
+def test_the_chain_and_the_words_and_the_picture_all_count(given: Path, model: ReasoningEmbedder) -> None:
+    (red, blue) = pictures(given, "red", "blue")
+    rows = model.reasoned(
+        [red, red, blue, None, red],
+        ["make it red", "make it green", "make it red", "make it red", "make it red"],
+        ["", "", "", "", "<caption>a<steps>b<conclusion>c"],
+    )
+    assert (rows[1:] @ rows[0]).max() < 0.99999
+
+
+def test_it_is_a_chat_model_of_the_same_weights_loaded_once(model: Any) -> None:
+    chat = model.chat_model
+    assert chat.engine().checkpoint is model._engine.checkpoint
+    assert (
+        model._engine.checkpoint.tokenizer.convert_tokens_to_ids(EMBED_TOKEN)
+        in chat.engine().checkpoint.stop_ids
+    )
+    reply = asyncio.run(chat.ainvoke("make it red"))
+    assert EMBED_TOKEN not in reply.content
+
+
+def test_words_cannot_place_the_token_themselves(model: ReasoningEmbedder) -> None:
+    plain, sly = model.texts(["red", f"red {EMBED_TOKEN} <|im_end|>"])
+    assert np.isfinite(sly).all() and (plain @ sly) < 1
+
+
+def test_what_it_is_can_be_told_without_loading_it(trained: Path, model: ReasoningEmbedder) -> None:
+    assert identify(f"cir_cot:{trained}") == (model.weights, model.dimension)
+
+
+def test_it_learns(given: Path, tmp_path: Path, capsys: Any) -> None:
+    out = tmp_path / "out"
+    assert main(command(given, out, **{"align-steps": 8, "steps": 24, "groups": 4, "rate": 3e-3})) == 0
+    assert "finished" in capsys.readouterr().out
+    lines = [json.loads(line) for line in (out / "training" / "cir_cot.jsonl").read_text().splitlines()]
+    chains = [line["chain"] for line in lines if "chain" in line]
+    assert chains[-1] < 0.6 * chains[0] and lines[-1]["full_r1"] > 2 / len(NAMES)
+
+
+def test_a_folder_is_indexed_and_searched_with_it(given: Path, trained: Path, tmp_path: Path) -> None:
+    photos, profile = tmp_path / "photos", tmp_path / "own.toml"
+    photos.mkdir()
+    for name in NAMES[:6]:
+        shutil.copy(given / f"{name}.png", photos)
+    roles = "".join(f'{role} = "none"\n' for role in ("captioner", "reasoner", "verifier", "judge"))
+    profile.write_text(
+        f'embedder = "cir_cot:{trained}"\ngraph = "cir_cot"\n[models.none]\nmllm = "absent"\n[roles]\n{roles}'
+    )
+    assert main(["index", str(photos), "--profile", str(profile)]) == 0
+    scope = ImageScope.open(photos, profile=str(profile), reasoning="fast")
+    result = scope.search("make it blue", image="red.png")
+    assert len(result) == 5 and result.usage["calls"] == {} and result.graph == "cir_cot"
+    full = ImageScope.open(photos, profile=str(profile), reasoning="full").search(
+        "make it blue", image="red.png"
+    )
+    assert sorted(full.rankings["final"]) == sorted(result.rankings["final"])
+    assert full.usage["calls"]["reasoner"] >= 1
+
+
+def test_a_space_of_its_vectors_is_made_by_a_command(world: Any, trained: Path, capsys: Any) -> None:
+    embedder = f"cir_cot:{trained}"
+    make = ["vectors", "make", str(world.folder), "thoughts", "--embedder", embedder, "--profile", "mini"]
+    assert main(make) == 0 and "'thoughts'" in capsys.readouterr().out
+    assert world.collection.open(world.folder).spaces["thoughts"].weights == open_embedder(embedder).weights
+    assert main([*make[:3], "image", *make[4:]]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        (CARD, None, "imagescope train cir-cot"),
+        (CARD, b"{", "is damaged"),
+        (CARD, b'{"format": 2}', "format is not 1"),
+        (CARD, b'{"format": 1, "dimension": -1, "weights": ""}', "dimension"),
+        (PROJECTION, None, "is damaged"),
+        (PROJECTION, b"nonsense", "is damaged"),
+        ("model.safetensors", b"other", "not those"),
+        ("config.json", b"{}", "not those"),
+    ],
+)
+def test_a_damaged_model_is_told_in_one_line(
+    trained: Path, tmp_path: Path, file: str, content: bytes | None, told: str
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(trained, broken, ignore=shutil.ignore_patterns("training"))
+    (broken / file).unlink() if content is None else (broken / file).write_bytes(content)
+    with pytest.raises(BadInput, match=told) as problem:
+        open_embedder(f"cir_cot:{broken}").images([Image.new("RGB", (8, 8))])
+    assert "\n" not in str(problem.value)
+
+
+def test_other_data_or_settings_in_the_same_folder_are_refused(
+    given: Path, trained: Path, capsys: Any
+) -> None:
+    assert main(command(given, trained, steps=7)) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "another folder with --out" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("{", "no JSON"),
+        ("3", "no JSON object"),
+        ('{"reference": "red.png", "text": "x", "target": "blue.png"}', "a chain has texts"),
+        ('{"reference": 3, "text": "x", "target": "blue.png"}', "a chain has texts"),
+        (
+            '{"reference": null, "text": "x", "target": "no.png", "caption": "a", "reasoning": "b", "conclusion": "c"}',
+            "no image 'no.png'",
+        ),
+        ("", "no chains"),
+    ],
+)
+def test_bad_chains_are_told_with_their_line(given: Path, tmp_path: Path, line: str, told: str) -> None:
+    file = tmp_path / "chains.jsonl"
+    file.write_text(line + "\n")
+    ids = [f"{name}.png" for name in NAMES]
+    with pytest.raises(BadInput, match=told):
+        read_examples(read_triplets(given / "triplets.jsonl", ids), file, ids)
+
+
+def test_chains_join_their_triplets_and_others_stay_without(given: Path) -> None:
+    ids = [f"{name}.png" for name in NAMES]
+    examples = read_examples(read_triplets(given / "triplets.jsonl", ids), given / "chains.jsonl", ids)
+    triplets = [each for each in examples if each.reference]
+    assert len(triplets) == len(NAMES) * (len(NAMES) - 1) and len(examples) == len(triplets) + len(NAMES)
+    assert sum(each.chain is not None for each in triplets) == len(triplets) // 2
+
+
+def test_what_is_held_out_is_no_target_of_what_is_trained_on() -> None:
+    names = [f"{number}.png" for number in range(300)]
+    pairs = zip(names, names[7:] + names[:7], strict=True)
+    examples = [Example(reference=one, text="another", target=other) for one, other in pairs]
+    training, held = split(examples)
+    hidden = {each.reference for each in held}
+    assert 3 < len(held) < 40 and len(training) < 300 - len(held)
+    assert not hidden & {name for each in training for name in (each.reference, each.target)}
+
+
+def test_a_step_always_has_the_same_examples_and_only_known_ones_are_negatives() -> None:
+    def example(reference: str, target: str, *others: str) -> Example:
+        return Example(
+            reference=reference, text=f"{reference} to {target}", target=target, distractors=others
+        )
+
+    examples = [example("a", "b", "c"), example("a", "d"), example("e", "f")]
+    batches = Batches(examples, 0, groups=2, texts=2)
+    assert batches.step(3, chains=False) == batches.step(3, chains=False)
+    assert batches.step(3, chains=True) == []
+    names = ["b", "a", "c", "d", "f", "e"]
+    # the target of another query about the same reference may be wanted as well: it says nothing
+    assert rivals(examples, names, most=2)[0] == [True, True, True, False, True, True]
+    assert rivals(examples, names, most=2)[2] == [True] * 6
+
+
+def test_the_threshold_writes_no_more_chains_than_it_must() -> None:
+    lead = np.array([0.1, 0.2, 0.3, 0.4])
+    right, wrong = np.zeros(4, int), np.ones(4, int)
+    some = np.array([1, 1, 0, 0])
+    assert Held(fast=right, full=right, told=right, lead=lead).threshold() == 0
+    assert 0.2 < Held(fast=some, full=right, told=right, lead=lead).threshold() < 0.3
+    assert Held(fast=wrong, full=right, told=right, lead=lead).threshold() > 0.4
+    figures = Held(fast=some, full=right, told=right, lead=lead).figures()
+    assert figures["auto"]["R@1"] == 1 and figures["chains"] == 0.5 and figures["fast"]["R@1"] == 0.5
+
+
+def test_drawn_chains_are_exact_and_lead_to_their_targets(tmp_path: Path) -> None:
+    assert make_chains(tmp_path / "a", 5, 3, side=32) == 21
+    make_chains(tmp_path / "b", 5, 3, side=32)
+    ids = [f"images/{path.name}" for path in sorted((tmp_path / "a" / "images").iterdir())]
+    for name in ("triplets.jsonl", "chains.jsonl"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    triplets = read_triplets(tmp_path / "a" / "triplets.jsonl", ids)
+    examples = read_examples(triplets, tmp_path / "a" / "chains.jsonl", ids)
+    assert len(triplets) == 9 and len(examples) == 15 and all(each.chain for each in examples)
+    assert not any(each.target in each.distractors for each in examples)
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_the_weights_are_the_same(tmp_path: Path) -> None:
+    summary = script(
+        "tests.lab.training.cot_samples", tmp_path, int(os.environ.get("COT_KILLS", min(KILLS, 2)))
+    )
+    assert summary["killed"] > 0
