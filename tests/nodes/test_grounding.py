@@ -31,6 +31,11 @@ class Twins:
         )
 
 
+def test_one_is_a_number_where_it_answers_how_many() -> None:
+    assert held("exactly one lantern", "one", "How many lanterns are there?")
+    assert not held("exactly one lantern", "a green one", "Is there a lantern?")
+
+
 def held(text: str, *told: str, embedder: Any = None) -> bool:
     return asyncio.run(Grounding(told, embedder).holds(text))
 

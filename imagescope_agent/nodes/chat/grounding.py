@@ -111,7 +111,11 @@ def _numbers(text: str) -> set[str]:
     digits = [_NUMBERS[int(digit)] for digit in re.findall(r"\b\d\b", text)]
     named = {word for word in [*digits, *_words(text)] if word in _NUMBERS[2:]}
     counted = (
-        {"one"} if re.search(r"\bexactly one\b|\b(?:only|just|single) one\b|\b1\b", text.lower()) else set()
+        {"one"}
+        if re.search(
+            r"\bexactly one\b|\b(?:only|just|single) one\b|\b1\b|\bone\b.*\bhow many\b", text.lower(), re.S
+        )
+        else set()
     )
     return named | counted
 
