@@ -26,7 +26,8 @@ from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.embedders import identify, open_embedder
-from imagescope_agent.retrieval.protocols import Composer, Embedder, ReasoningEmbedder
+from imagescope_agent.retrieval.protocols import Composer, Embedder
+from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
 from imagescope_agent.retrieval.vectors import Vectors
 
 COLLECTION_VARIABLE = "IMAGESCOPE_COLLECTION"

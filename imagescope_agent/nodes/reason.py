@@ -16,7 +16,8 @@ from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.standing_filter import standing_filter
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt
 from imagescope_agent.replies.chains import Chain, parse_chain, steps_of
-from imagescope_agent.retrieval.protocols import Collection, Embedder, ReasoningEmbedder, SpaceQuery
+from imagescope_agent.retrieval.protocols import Collection, Embedder, SpaceQuery
+from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State

@@ -9,7 +9,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-from langchain_core.language_models import BaseChatModel
 from PIL import Image
 
 from imagescope_agent.mllms.role import ImageRef
@@ -45,35 +44,6 @@ class Composer(Protocol):
 
     def compose(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Vectors:
         """Each image with what to change in it, as one query: (n, d) float32, unit length."""
-
-
-@runtime_checkable
-class ReasoningEmbedder(Embedder, Composer, Protocol):
-    """An embedder that is a chat model too: it can write a chain of thought before it embeds (CIR-CoT).
-
-    Attributes:
-        chat_model: writes the chains, with the same weights.
-        prompt_set: whose words it is asked in, None for the general ones.
-        threshold: lead of the first image over the second, without a chain, below which one should help.
-    """
-
-    prompt_set: str | None
-    threshold: float
-
-    @property
-    def chat_model(self) -> BaseChatModel:
-        """Writes the chains."""
-
-    def reasoned(
-        self, images: Sequence[Image.Image | None], texts: Sequence[str], chains: Sequence[str]
-    ) -> Vectors:
-        """Queries -> (n, d) float32, unit length.
-
-        Args:
-            images: the references; None where words alone are asked.
-            texts: what the user says.
-            chains: what was thought about each (`replies.chains`); "" for nothing.
-        """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.replies.chains import parse_chain
 from imagescope_agent.retrieval.images import LoadedImage, inside, load
-from imagescope_agent.retrieval.protocols import ReasoningEmbedder
+from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
 from imagescope_agent.retrieval.vectors import Vectors
 
 MOST = 150  # held-out queries

@@ -129,7 +129,7 @@ class CotEmbedder:
     def reasoned(
         self, images: Sequence[Image.Image | None], texts: Sequence[str], chains: Sequence[str]
     ) -> Vectors:
-        """As `protocols.ReasoningEmbedder.reasoned`."""
+        """As `reasoning.ReasoningEmbedder.reasoned`."""
         from imagescope_agent.mllms.engine.embed_token import EmbedRow
 
         given = zip(images, texts, chains, strict=True)

@@ -24,7 +24,8 @@ from imagescope_agent.lab.training.data.drawn_chains import make_chains
 from imagescope_agent.mllms.engine.embed_token import EMBED_TOKEN
 from imagescope_agent.retrieval.embedders import cir_cot, identify, open_embedder
 from imagescope_agent.retrieval.embedders.cir_cot import CARD, PROJECTION, CotEmbedder
-from imagescope_agent.retrieval.protocols import Composer, ReasoningEmbedder
+from imagescope_agent.retrieval.protocols import Composer
+from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
 from imagescope_agent.training_data.triplet_files import read_triplets
 from tests.crashes import KILLS, script
 from tests.lab.training.cot_samples import NAMES, command, material
