@@ -5,8 +5,10 @@ Run by test_cir_cot.py too: `python -m tests.lab.training.cot_samples FOLDER COU
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -83,7 +85,8 @@ def train(folder: Path, out: Path) -> None:
 
     cir_cot_calibrate.MOST = 1  # a model that has learnt nothing does not end its chains
     torch.set_num_threads(1)
-    assert main(command(folder, out, **{"save-every": 1})) == 0
+    with redirect_stdout(io.StringIO()):  # the summary alone is printed
+        assert main(command(folder, out, **{"save-every": 1})) == 0
 
 
 def kill(base: Path, count: int) -> dict[str, int]:
