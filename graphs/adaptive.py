@@ -17,10 +17,8 @@ from langgraph.runtime import Runtime
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
-from imagescope_agent.nodes.reformulate import Reformulate, RetrieveMore, unsatisfied
-from imagescope_agent.nodes.retrieve import Retrieve
-from imagescope_agent.nodes.selective_judge import SelectiveJudge
-from imagescope_agent.nodes.understand import (
+from imagescope_agent.nodes.intent.reformulate import Reformulate, RetrieveMore, unsatisfied
+from imagescope_agent.nodes.intent.understand import (
     Describe,
     Predicates,
     Understand,
@@ -28,6 +26,8 @@ from imagescope_agent.nodes.understand import (
     query_as_intent,
     unknown_reference,
 )
+from imagescope_agent.nodes.judging.selective_judge import SelectiveJudge
+from imagescope_agent.nodes.retrieve import Retrieve
 from imagescope_agent.nodes.verify_adaptive import VerifyAdaptive
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings, current

@@ -15,8 +15,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
-from imagescope_agent.nodes.triplets.annotate import KeepChain, TakeUp, WriteChain, no_chain_written
-from imagescope_agent.nodes.understand import (
+from imagescope_agent.nodes.intent.understand import (
     Describe,
     Predicates,
     Understand,
@@ -24,6 +23,7 @@ from imagescope_agent.nodes.understand import (
     query_as_intent,
     unknown_reference,
 )
+from imagescope_agent.nodes.triplets.annotate import KeepChain, TakeUp, WriteChain, no_chain_written
 from imagescope_agent.nodes.verify import Verify
 from imagescope_agent.prompting import is_asked
 from imagescope_agent.services import Services

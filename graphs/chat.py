@@ -21,8 +21,8 @@ from imagescope_agent.nodes.chat.first_message import UnderstandFirst, picture_a
 from imagescope_agent.nodes.chat.parse_message import ParseMessage, has_words, is_first
 from imagescope_agent.nodes.chat.read_message import ReadMessage, as_it_was_said, has_act, is_idle
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
-from imagescope_agent.nodes.selective_judge import SelectiveJudge
-from imagescope_agent.nodes.understand import Describe, query_as_intent, unknown_reference
+from imagescope_agent.nodes.intent.understand import Describe, query_as_intent, unknown_reference
+from imagescope_agent.nodes.judging.selective_judge import SelectiveJudge
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import MessageInput, State

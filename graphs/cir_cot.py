@@ -16,7 +16,7 @@ from langgraph.runtime import Runtime
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
-from imagescope_agent.nodes.reason import Reason, RetrieveReasoned, no_chain, undecided
+from imagescope_agent.nodes.intent.reason import Reason, RetrieveReasoned, no_chain, undecided
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import SearchInput, State

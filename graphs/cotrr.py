@@ -15,12 +15,12 @@ from langgraph.graph.state import CompiledStateGraph
 
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
-from imagescope_agent.nodes.describe_target import DescribeTarget
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
-from imagescope_agent.nodes.judge import JudgeBest
-from imagescope_agent.nodes.penalize_rejected import PenalizeRejected
+from imagescope_agent.nodes.intent.describe_target import DescribeTarget
+from imagescope_agent.nodes.intent.understand import Describe, query_as_intent, unknown_reference
+from imagescope_agent.nodes.judging.judge import JudgeBest
+from imagescope_agent.nodes.judging.penalize_rejected import PenalizeRejected
 from imagescope_agent.nodes.retrieve import Retrieve
-from imagescope_agent.nodes.understand import Describe, query_as_intent, unknown_reference
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import RepeatedSearchInput, State

@@ -14,9 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
-from imagescope_agent.nodes.judge import JudgeTop
-from imagescope_agent.nodes.retrieve import Retrieve
-from imagescope_agent.nodes.understand import (
+from imagescope_agent.nodes.intent.understand import (
     Describe,
     Predicates,
     Understand,
@@ -24,6 +22,8 @@ from imagescope_agent.nodes.understand import (
     query_as_intent,
     unknown_reference,
 )
+from imagescope_agent.nodes.judging.judge import JudgeTop
+from imagescope_agent.nodes.retrieve import Retrieve
 from imagescope_agent.nodes.verify import Verify
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings

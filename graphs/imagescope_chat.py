@@ -14,9 +14,9 @@ from langgraph.graph.state import CompiledStateGraph
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.chat.begin_round import BeginRound
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
-from imagescope_agent.nodes.judge import JudgeTop
+from imagescope_agent.nodes.intent.understand import Predicates, Understand, no_predicates, query_as_intent
+from imagescope_agent.nodes.judging.judge import JudgeTop
 from imagescope_agent.nodes.retrieve import Retrieve
-from imagescope_agent.nodes.understand import Predicates, Understand, no_predicates, query_as_intent
 from imagescope_agent.nodes.verify import Verify
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings

@@ -19,14 +19,14 @@ from langgraph.graph.state import CompiledStateGraph
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
-from imagescope_agent.nodes.imagine import (
+from imagescope_agent.nodes.intent.imagine import (
     FewPredicates,
     Imagine,
     RetrieveFused,
     VerifyWeighed,
     imagined_from_text,
 )
-from imagescope_agent.nodes.understand import (
+from imagescope_agent.nodes.intent.understand import (
     Describe,
     Understand,
     no_predicates,

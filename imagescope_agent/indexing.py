@@ -8,10 +8,10 @@ from pathlib import Path
 from imagescope_agent.profile_choice import choose_profile, require_same_profile, stored_name
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.prompting import load_prompt
-from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.image_files import find_images
-from imagescope_agent.retrieval.index_report import IndexReport
-from imagescope_agent.retrieval.indexer import build
+from imagescope_agent.retrieval.index import manifest
+from imagescope_agent.retrieval.index.indexer import build
+from imagescope_agent.retrieval.index.report import IndexReport
 from imagescope_agent.retrieval.stores import store_to_use
 from imagescope_agent.runs.run_graph import run_sync
 from imagescope_agent.services import open_embedder_of, open_roles, weights_of

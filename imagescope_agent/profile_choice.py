@@ -9,9 +9,9 @@ import numpy as np
 from imagescope_agent.errors import BadInput, MissingExtra
 from imagescope_agent.profiles import PROFILES
 from imagescope_agent.profiles.profile import load_profile
-from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.domain import OUTSIDE
 from imagescope_agent.retrieval.images import ImageFile, ImageProblem, load
+from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.services import DEFAULT_PROFILE, open_embedder_of, profile_of
 
 EMBEDDED = ("mini", "photos")  # in this order

@@ -21,11 +21,11 @@ from imagescope_agent.mllms import MLLMS
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.profiles.profile import EDITOR, ROLES, Profile, is_local, load_profile
 from imagescope_agent.registry import resolve
-from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.embedders import identify, open_embedder
+from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.retrieval.protocols import Composer, Embedder
 from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
 from imagescope_agent.retrieval.vectors import Vectors

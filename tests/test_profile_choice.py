@@ -13,7 +13,7 @@ from imagescope_agent import cli, services
 from imagescope_agent.api import ImageScope, index_folder
 from imagescope_agent.errors import BadInput, MissingExtra
 from imagescope_agent.lab.scenes.make import make_world
-from imagescope_agent.retrieval import manifest
+from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.services import profile_of
 from tests.test_api_refusals import write_profile
 

@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Move the index and say what was moved."""
     from imagescope_agent.profiles.profile import load_profile
-    from imagescope_agent.retrieval.manifest import DEFAULT_STORE
-    from imagescope_agent.retrieval.migration import migrate
+    from imagescope_agent.retrieval.index.manifest import DEFAULT_STORE
+    from imagescope_agent.retrieval.index.migration import migrate
     from imagescope_agent.retrieval.stores import VARIABLE
 
     store = load_profile(args.profile).store if args.profile else DEFAULT_STORE

@@ -11,10 +11,10 @@ from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.common.untrusted import read_file, real_path
 from imagescope_agent.errors import BadInput, shorten, suggest
 from imagescope_agent.indexing import index_folder
-from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.images import digest, load
-from imagescope_agent.retrieval.index_report import IndexReport
-from imagescope_agent.retrieval.manifest import Manifest
+from imagescope_agent.retrieval.index import manifest
+from imagescope_agent.retrieval.index.manifest import Manifest
+from imagescope_agent.retrieval.index.report import IndexReport
 
 MOST_BYTES = 2**30  # of a file that is copied in
 

@@ -23,14 +23,14 @@ from imagescope_agent.ingest.vector_files import (
 )
 from imagescope_agent.profile_choice import choose_profile
 from imagescope_agent.profiles.profile import load_profile
-from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.embedders import open_embedder
 from imagescope_agent.retrieval.image_files import find_images
 from imagescope_agent.retrieval.images import digest, load
-from imagescope_agent.retrieval.index_cache import IndexCache
-from imagescope_agent.retrieval.index_report import IndexReport
-from imagescope_agent.retrieval.index_rows import Content
-from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Entry
+from imagescope_agent.retrieval.index import manifest
+from imagescope_agent.retrieval.index.cache import IndexCache
+from imagescope_agent.retrieval.index.manifest import DEFAULT_STORE, Entry
+from imagescope_agent.retrieval.index.report import IndexReport
+from imagescope_agent.retrieval.index.rows import Content
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Embedder, Space
 from imagescope_agent.retrieval.spaces import put_space
 from imagescope_agent.retrieval.stores import open_vectors

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.errors import BadInput, ImageScopeError, MissingExtra
-from imagescope_agent.retrieval import manifest
+from imagescope_agent.retrieval.index import manifest
 
 SETTLE = 1.0  # seconds without a write before files count as whole
 LONGEST = 30.0  # seconds after which a folder that is written to all the time is indexed all the same

@@ -8,7 +8,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.errors import RequestRefused, UnreadableReply
-from imagescope_agent.nodes.judge import JudgeTop
+from imagescope_agent.nodes.judging.judge import JudgeTop
 from imagescope_agent.nodes.standing_filter import nothing_matches, standing_filter
 from imagescope_agent.records import Reason, Result
 from imagescope_agent.retrieval.protocols import Collection

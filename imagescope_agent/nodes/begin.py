@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.common.visible_text import said
 from imagescope_agent.errors import BadInput, shorten
-from imagescope_agent.nodes.references import find_picture, find_pictures
+from imagescope_agent.nodes.intent.references import find_picture, find_pictures
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import RepeatedSearchInput, new_turn, overwrite

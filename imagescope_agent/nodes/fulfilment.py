@@ -15,7 +15,7 @@ import numpy as np
 
 from imagescope_agent.common.untrusted import parse_json
 from imagescope_agent.errors import BadInput
-from imagescope_agent.nodes.score_fusion import EVEN, FUSION, log_odds
+from imagescope_agent.nodes.judging.score_fusion import EVEN, FUSION, log_odds
 from imagescope_agent.state import State
 
 FEATURES = ("least", "sum", "judge", "lead")

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from langgraph.runtime import Runtime
 
-from imagescope_agent.nodes.penalize_rejected import picture_vector, search_unlike
-from imagescope_agent.nodes.references import distinct
+from imagescope_agent.nodes.intent.references import distinct
+from imagescope_agent.nodes.judging.penalize_rejected import picture_vector, search_unlike
 from imagescope_agent.nodes.standing_filter import standing_filter
 from imagescope_agent.records import NoteDict
 from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand, missing_captions

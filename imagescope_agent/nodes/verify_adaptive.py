@@ -10,8 +10,8 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.image_refs import references_seen
+from imagescope_agent.nodes.judging.score_fusion import FUSION, ScoreFusion
 from imagescope_agent.nodes.model_calls import on_budget
-from imagescope_agent.nodes.score_fusion import FUSION, ScoreFusion
 from imagescope_agent.nodes.verify import Verify, VerifyOutput, count_matches, require_some, ties
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.retrieval.protocols import Collection

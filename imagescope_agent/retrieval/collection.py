@@ -13,13 +13,13 @@ import numpy.typing as npt
 from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.mllms.role import ImageRef
-from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.captions.lazy import FoundCaption, found_captions, recipe_of
 from imagescope_agent.retrieval.file_cache import FileCache
 from imagescope_agent.retrieval.images import ImageProblem, LoadedImage, Skipped, inside, load
-from imagescope_agent.retrieval.indexer import build
-from imagescope_agent.retrieval.listing import open_listing
-from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Manifest
+from imagescope_agent.retrieval.index import manifest
+from imagescope_agent.retrieval.index.indexer import build
+from imagescope_agent.retrieval.index.listing import open_listing
+from imagescope_agent.retrieval.index.manifest import DEFAULT_STORE, Manifest
 from imagescope_agent.retrieval.metadata.fields import Fields, rows_once
 from imagescope_agent.retrieval.metadata.table import FieldTable
 from imagescope_agent.retrieval.protocols import (

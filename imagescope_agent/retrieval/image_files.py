@@ -6,8 +6,8 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.images import ImageFile, Skipped, scan
+from imagescope_agent.retrieval.index import manifest
 
 
 def find_images(

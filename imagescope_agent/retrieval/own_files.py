@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval.manifest import MANIFEST, SPACE_NAME
+from imagescope_agent.retrieval.index.manifest import MANIFEST, SPACE_NAME
 
 #: Files that may lie in the folder of an index: its own, and those of searches and conversations.
 _OURS = re.compile(

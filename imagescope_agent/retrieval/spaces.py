@@ -17,10 +17,10 @@ import numpy as np
 
 from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.images import ImageProblem, LoadedImage, inside, load
-from imagescope_agent.retrieval.index_cache import IndexCache, storing
-from imagescope_agent.retrieval.manifest import DEFAULT_STORE, SPACE_NAME, Entry, Manifest
+from imagescope_agent.retrieval.index import manifest
+from imagescope_agent.retrieval.index.cache import IndexCache, storing
+from imagescope_agent.retrieval.index.manifest import DEFAULT_STORE, SPACE_NAME, Entry, Manifest
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Embedder, Space, StoreBackend, StoredSpace
 from imagescope_agent.retrieval.stores import open_backend_of, tidy
 from imagescope_agent.retrieval.vectors import Vectors, checked

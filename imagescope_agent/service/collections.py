@@ -15,7 +15,7 @@ from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.judges import JUDGES
 from imagescope_agent.profiles.profile import ROLES
 from imagescope_agent.registry import graphs
-from imagescope_agent.retrieval import manifest
+from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.services import Services, open_services, profile_of
 
 if TYPE_CHECKING:

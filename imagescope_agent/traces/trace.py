@@ -11,8 +11,8 @@ from typing import Any
 from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput
 from imagescope_agent.judges import OWN_JUDGE
-from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.images import inside
+from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.retrieval.metadata.where import both
 from imagescope_agent.usage import Usage, sum_by_name, token_counts
 

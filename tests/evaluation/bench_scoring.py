@@ -116,7 +116,7 @@ def gallery(images: int, dimension: int) -> Any:
     import faiss
 
     from imagescope_agent.retrieval.collection import FolderCollection
-    from imagescope_agent.retrieval.manifest import Entry, Manifest
+    from imagescope_agent.retrieval.index.manifest import Entry, Manifest
     from imagescope_agent.retrieval.stores.faiss_flat import FaissFlatStore
 
     rng = np.random.default_rng(0)

@@ -63,7 +63,7 @@ def test_without_a_budget_it_is_plain_search(world: Any) -> None:
 
 
 def test_the_rejected_go_and_their_likes_fall_back(world: Any) -> None:
-    from imagescope_agent.nodes.penalize_rejected import PenalizeRejected, penalized
+    from imagescope_agent.nodes.judging.penalize_rejected import PenalizeRejected, penalized
 
     candidates: Any = [
         {"id": name, "retrieve": score} for name, score in (("a", 0.9), ("b", 0.8), ("c", 0.75))

@@ -14,7 +14,7 @@ import pytest
 from imagescope_agent.errors import BadInput, RequestRefused
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import ScriptedScorer
-from imagescope_agent.nodes.references import MOST
+from imagescope_agent.nodes.intent.references import MOST
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.registry import load_graph
 from imagescope_agent.settings import Settings
@@ -208,7 +208,7 @@ def test_a_checkpoint_of_before_knows_one_reference() -> None:
 
 
 def test_another_reference_on_the_same_thread_replaces_several() -> None:
-    from imagescope_agent.nodes.references import named_references
+    from imagescope_agent.nodes.intent.references import named_references
 
     assert named_references({"reference": "c.png", "references": ["a.png", "b.png"]}) == ["c.png"]
     assert named_references({"reference": "a.png", "references": ["a.png", "b.png"]}) == ["a.png", "b.png"]

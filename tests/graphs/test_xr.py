@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from imagescope_agent.nodes.imagine import reciprocal_rank_fusion
+from imagescope_agent.nodes.intent.imagine import reciprocal_rank_fusion
 from imagescope_agent.registry import load_graph
 from imagescope_agent.settings import Settings
 

@@ -11,7 +11,7 @@ import pytest
 
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.mllms.role import ImageRef, Request
-from imagescope_agent.nodes.drift import drift
+from imagescope_agent.nodes.intent.drift import drift
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt
 from imagescope_agent.replies.parsing import IntentAnswer, parse_intent

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from imagescope_agent.api import ImageScope, index_folder
-from imagescope_agent.retrieval import manifest
+from imagescope_agent.retrieval.index import manifest
 
 SHARED = os.environ.get("IMAGESCOPE_SHARED")  # read before tests are shielded from such settings
 PHOTOS = (Path(SHARED) if SHARED else Path(__file__).parents[2].parent / "shared") / "data" / "photos"

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from imagescope_agent.nodes.chat.coverage import Known, phrases, with_passed_over
-from imagescope_agent.nodes.chat.vocabulary import NO_WORDS, read_captions
+from imagescope_agent.nodes.chat.language.coverage import Known, phrases, with_passed_over
+from imagescope_agent.nodes.chat.language.vocabulary import NO_WORDS, read_captions
 from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.state import Fact
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imagescope_agent.nodes.drift import content_words, copied, drift, repeated
-from imagescope_agent.nodes.understand import strayed
+from imagescope_agent.nodes.intent.drift import content_words, copied, drift, repeated
+from imagescope_agent.nodes.intent.understand import strayed
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import NOT_DEGRADING
 from imagescope_agent.registry import load_graph

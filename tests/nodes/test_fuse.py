@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from imagescope_agent.nodes.score_fusion import EVEN, FUSION, Example, ScoreFusion, fit, log_odds, standings
+from imagescope_agent.nodes.judging.score_fusion import (
+    EVEN,
+    FUSION,
+    Example,
+    ScoreFusion,
+    fit,
+    log_odds,
+    standings,
+)
 
 
 def test_a_verdict_is_worth_its_log_odds_up_to_a_bound() -> None:

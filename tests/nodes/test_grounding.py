@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 
 from imagescope_agent.nodes.chat.dialogue_state import UpdateDialogueState, VerifyNewFacts
-from imagescope_agent.nodes.chat.grounding import Grounding, excludes, same_thing_counted, substitutes
+from imagescope_agent.nodes.chat.language.grounding import (
+    Grounding,
+    excludes,
+    same_thing_counted,
+    substitutes,
+)
 from imagescope_agent.replies.parsing import FoldAnswer
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Fact, State

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imagescope_agent.nodes.judge import SHOWN, bounded
+from imagescope_agent.nodes.judging.judge import SHOWN, bounded
 from imagescope_agent.state import Instruction
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imagescope_agent.nodes.chat.polarity import is_negated
+from imagescope_agent.nodes.chat.language.polarity import is_negated
 
 
 @pytest.mark.parametrize(

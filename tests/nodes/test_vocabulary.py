@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from imagescope_agent.nodes.chat.places import place_in
-from imagescope_agent.nodes.chat.spelling import corrected, meant
-from imagescope_agent.nodes.chat.vocabulary import NO_WORDS, read_captions
+from imagescope_agent.nodes.chat.language.places import place_in
+from imagescope_agent.nodes.chat.language.spelling import corrected, meant
+from imagescope_agent.nodes.chat.language.vocabulary import NO_WORDS, read_captions
 
 WORDS = read_captions(
     (

@@ -12,7 +12,7 @@ from imagescope_agent.errors import UnreadableReply
 from imagescope_agent.judges.replies import parse_grade, parse_order
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.scripted import Scripted
-from imagescope_agent.nodes.drift import content_words, is_english, strayed_words
+from imagescope_agent.nodes.intent.drift import content_words, is_english, strayed_words
 from imagescope_agent.replies.non_answers import refuses, says_nothing
 from imagescope_agent.replies.parsing import parse_caption, parse_intent, parse_predicates, parse_yes_no
 from imagescope_agent.replies.reader import first_choice

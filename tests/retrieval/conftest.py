@@ -18,7 +18,7 @@ from imagescope_agent.retrieval.collection import build
 from imagescope_agent.retrieval.embedders.open_clip import OpenClipEmbedder
 from imagescope_agent.retrieval.embedders.open_clip_folder import CONFIG, TOKENIZER, WEIGHTS
 from imagescope_agent.retrieval.images import load, open_image
-from imagescope_agent.retrieval.index_report import IndexReport
+from imagescope_agent.retrieval.index.report import IndexReport
 from tests.engines import Server, pgvector_server
 from tests.retrieval.index_runs import Index, describe
 

@@ -25,9 +25,9 @@ from PIL import Image
 
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted
-from imagescope_agent.retrieval.index_cache import JOURNAL, IndexCache
-from imagescope_agent.retrieval.indexer import build
-from imagescope_agent.retrieval.manifest import MANIFEST
+from imagescope_agent.retrieval.index.cache import JOURNAL, IndexCache
+from imagescope_agent.retrieval.index.indexer import build
+from imagescope_agent.retrieval.index.manifest import MANIFEST
 from imagescope_agent.retrieval.spaces import add_space
 from tests.crashes import child, ended, killed, undisturbed
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.mllms.scripted import Asked
-from imagescope_agent.retrieval.index_cache import JOURNAL
-from imagescope_agent.retrieval.index_report import IndexReport
+from imagescope_agent.retrieval.index.cache import JOURNAL
+from imagescope_agent.retrieval.index.report import IndexReport
 
 Index = Callable[..., IndexReport]
 

@@ -14,8 +14,8 @@ from imagescope_agent.errors import RequestRefused, UnreadableReply
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Asked, Scripted
 from imagescope_agent.retrieval.collection import FolderCollection
-from imagescope_agent.retrieval.index_report import IndexReport
-from imagescope_agent.retrieval.indexer import build
+from imagescope_agent.retrieval.index.indexer import build
+from imagescope_agent.retrieval.index.report import IndexReport
 from tests.conftest import PALETTE, ColourEmbedder
 
 COLOURS = list(PALETTE)

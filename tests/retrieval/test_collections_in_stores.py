@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from imagescope_agent.errors import BackendUnavailable, BadInput
-from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.captions.lazy import FoundCaption
 from imagescope_agent.retrieval.collection import FolderCollection
-from imagescope_agent.retrieval.index_report import IndexReport
+from imagescope_agent.retrieval.index import manifest
+from imagescope_agent.retrieval.index.report import IndexReport
 from imagescope_agent.retrieval.stores import faiss_files, faiss_joint, joint, rescored
 from tests.engines import Server, store_spec
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval import entries, manifest
 from imagescope_agent.retrieval.captions.lazy import FoundCaption
 from imagescope_agent.retrieval.collection import FolderCollection
-from imagescope_agent.retrieval.entries import Entry, EntryTable, write_entries
+from imagescope_agent.retrieval.index import entries, manifest
+from imagescope_agent.retrieval.index.entries import Entry, EntryTable, write_entries
 from imagescope_agent.retrieval.stores import tidy
 
 

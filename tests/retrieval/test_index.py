@@ -15,10 +15,10 @@ from PIL import Image
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.role import ImageRef
-from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.images import ImageProblem, LoadedImage
-from imagescope_agent.retrieval.index_cache import JOURNAL
+from imagescope_agent.retrieval.index import manifest
+from imagescope_agent.retrieval.index.cache import JOURNAL
 from imagescope_agent.retrieval.protocols import Space
 from imagescope_agent.retrieval.stores import open_store
 from tests.retrieval.index_runs import cost, published

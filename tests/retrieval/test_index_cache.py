@@ -15,8 +15,8 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.retrieval.collection import FolderCollection
-from imagescope_agent.retrieval.index_report import IndexReport
-from imagescope_agent.retrieval.indexer import build
+from imagescope_agent.retrieval.index.indexer import build
+from imagescope_agent.retrieval.index.report import IndexReport
 from tests.security.strangers import database, snapshot
 
 Index = Callable[..., IndexReport]

@@ -17,7 +17,7 @@ import pytest
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.mllms.scripted import Asked
 from imagescope_agent.retrieval.collection import FolderCollection
-from imagescope_agent.retrieval.index_cache import JOURNAL, IndexBusy, IndexCache
+from imagescope_agent.retrieval.index.cache import JOURNAL, IndexBusy, IndexCache
 from imagescope_agent.retrieval.stores.faiss_flat import FaissFlatBackend
 from tests.retrieval.index_runs import cost, published
 
@@ -119,7 +119,7 @@ def test_two_indexers_at_once(index: Any, pictures: Any) -> None:
         if not seen:
             seen.append("second run")
             code = textwrap.dedent(f"""
-                from imagescope_agent.retrieval.index_cache import IndexCache
+                from imagescope_agent.retrieval.index.cache import IndexCache
                 from imagescope_agent.errors import BadInput
                 from pathlib import Path
                 try:

@@ -17,13 +17,13 @@ from imagescope_agent.errors import BackendUnavailable, BadInput, RequestFailed
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Asked, Scripted
 from imagescope_agent.records import NOT_DEGRADING
-from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.captions import lazy as lazy_captions
 from imagescope_agent.retrieval.captions.lazy import FoundCaption, add_captions, found_captions, recipe_of
 from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.collection import FolderCollection
-from imagescope_agent.retrieval.index_report import IndexReport
-from imagescope_agent.retrieval.indexer import build
+from imagescope_agent.retrieval.index import manifest
+from imagescope_agent.retrieval.index.indexer import build
+from imagescope_agent.retrieval.index.report import IndexReport
 from imagescope_agent.services import Services, _captions_on_demand
 from tests.conftest import PALETTE, ColourEmbedder, World
 

@@ -16,10 +16,10 @@ import pytest
 
 from imagescope_agent.cli import main
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.collection import FolderCollection
-from imagescope_agent.retrieval.manifest import Entry, Manifest
-from imagescope_agent.retrieval.migration import migrate
+from imagescope_agent.retrieval.index import manifest
+from imagescope_agent.retrieval.index.manifest import Entry, Manifest
+from imagescope_agent.retrieval.index.migration import migrate
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Space, SpaceQuery
 from imagescope_agent.retrieval.spaces import put_space
 from imagescope_agent.retrieval.stores import VARIABLE, store_to_use
@@ -120,7 +120,7 @@ COUNT = 12_000
 SCRIPT = """
 import sys
 from pathlib import Path
-from imagescope_agent.retrieval.migration import migrate
+from imagescope_agent.retrieval.index.migration import migrate
 migrate(Path(sys.argv[1]), sys.argv[2])
 """
 

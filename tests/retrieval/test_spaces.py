@@ -18,8 +18,8 @@ from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.retrieval.collection import FolderCollection, build
 from imagescope_agent.retrieval.images import ImageProblem
-from imagescope_agent.retrieval.index_cache import IndexBusy, IndexCache
-from imagescope_agent.retrieval.index_report import IndexReport
+from imagescope_agent.retrieval.index.cache import IndexBusy, IndexCache
+from imagescope_agent.retrieval.index.report import IndexReport
 from imagescope_agent.retrieval.protocols import SpaceQuery
 from imagescope_agent.retrieval.spaces import add_space
 from tests.retrieval.crashes import published

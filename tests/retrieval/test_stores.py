@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval import manifest
+from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoreBackend, StoredSpace, VectorStore
 from imagescope_agent.retrieval.stores import STORES, open_store
 from tests.engines import store_spec

@@ -17,9 +17,9 @@ from imagescope_agent.api import ImageScope, index_folder
 from imagescope_agent.errors import BadInput
 from imagescope_agent.profiles import PROFILES
 from imagescope_agent.profiles.profile import is_local
-from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.collection import FolderCollection
-from imagescope_agent.retrieval.index_cache import IndexCache
+from imagescope_agent.retrieval.index import manifest
+from imagescope_agent.retrieval.index.cache import IndexCache
 from imagescope_agent.retrieval.stores import tidy
 from imagescope_agent.services import profile_of
 from tests.scripted_profile import scripted_profile
@@ -228,7 +228,7 @@ def indexed(world: Any, folder: Path | None = None, out: Path | None = None) -> 
     """What indexing says: nothing, or why it is not done."""
     import asyncio
 
-    from imagescope_agent.retrieval.indexer import build
+    from imagescope_agent.retrieval.index.indexer import build
 
     captioner = world.role("captioner", lambda asked: "a square")
     work = build(

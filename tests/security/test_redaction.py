@@ -139,7 +139,7 @@ def test_nothing_that_is_kept_of_searches_and_conversations_holds_a_secret(
 
 
 def test_a_manifest_holds_no_secret(world: Any) -> None:
-    from imagescope_agent.retrieval.indexer import build
+    from imagescope_agent.retrieval.index.indexer import build
 
     learn({"key": KEY})
     captioner = world.role("captioner", f"a square, says {KEY}")

@@ -85,7 +85,7 @@ def _patterns(root: Path) -> tuple[str, ...]:
     """What `imagescope index` was told to leave out."""
     if not (root / ".imagescope").is_dir():
         return ()
-    from imagescope_agent.retrieval.manifest import patterns_of  # brings LangChain
+    from imagescope_agent.retrieval.index.manifest import patterns_of  # brings LangChain
 
     return patterns_of(root, None)
 

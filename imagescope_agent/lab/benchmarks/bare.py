@@ -17,7 +17,7 @@ from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.retrieval.captions.captioning import CAPTION_TOKENS
 from imagescope_agent.retrieval.images import load
-from imagescope_agent.retrieval.indexer import BATCH
+from imagescope_agent.retrieval.index.indexer import BATCH
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.services import Services
 

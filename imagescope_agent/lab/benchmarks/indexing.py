@@ -14,7 +14,7 @@ from imagescope_agent.lab.benchmarks.machine import describe_machine, machine, p
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.retrieval.images import load
-from imagescope_agent.retrieval.indexer import BATCH
+from imagescope_agent.retrieval.index.indexer import BATCH
 from imagescope_agent.services import LateEmbedder, open_embedder_of
 
 GRAPH = "adaptive"

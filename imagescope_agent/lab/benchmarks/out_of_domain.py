@@ -16,7 +16,7 @@ from imagescope_agent.lab.benchmarks.drawn import read_queries
 from imagescope_agent.lab.benchmarks.everyday_queries import QUERIES
 from imagescope_agent.lab.benchmarks.machine import describe_machine, machine
 from imagescope_agent.lab.scenes.make import make_world
-from imagescope_agent.nodes.drift import content_words
+from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.retrieval.images import load, scan
 from imagescope_agent.retrieval.protocols import Embedder

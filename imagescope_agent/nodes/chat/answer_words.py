@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imagescope_agent.nodes.drift import content_words
+from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.prompting import request_text
 from imagescope_agent.records import Reason, Result, ResultDict
 from imagescope_agent.state import State

@@ -11,8 +11,8 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.nodes.chat.dialogue_state import newest
 from imagescope_agent.nodes.image_refs import references_seen
+from imagescope_agent.nodes.judging.penalize_rejected import search_unlike
 from imagescope_agent.nodes.model_calls import on_budget
-from imagescope_agent.nodes.penalize_rejected import search_unlike
 from imagescope_agent.nodes.retrieve import outside, with_captions
 from imagescope_agent.nodes.standing_filter import standing_filter
 from imagescope_agent.nodes.verify import Verify, satisfies

@@ -9,14 +9,14 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.chat.grounded_update import ground
-from imagescope_agent.nodes.chat.grounding import substitutes
+from imagescope_agent.nodes.chat.language.grounding import substitutes
+from imagescope_agent.nodes.chat.language.spelling import corrected
+from imagescope_agent.nodes.chat.language.vocabulary import vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import plain_answer
 from imagescope_agent.nodes.chat.read_message import has_act, remarks
-from imagescope_agent.nodes.chat.spelling import corrected
-from imagescope_agent.nodes.chat.vocabulary import vocabulary_of
-from imagescope_agent.nodes.drift import drift
+from imagescope_agent.nodes.intent.drift import drift
+from imagescope_agent.nodes.intent.understand import Predicates
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
-from imagescope_agent.nodes.understand import Predicates
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, request_text
 from imagescope_agent.records import note
 from imagescope_agent.replies.parsing import FoldAnswer, parse_fold, unique_predicates

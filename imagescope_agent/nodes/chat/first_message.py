@@ -8,13 +8,13 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.chat.coverage import Known, with_passed_over
 from imagescope_agent.nodes.chat.grounded_update import described
-from imagescope_agent.nodes.chat.grounding import Grounding
+from imagescope_agent.nodes.chat.language.coverage import Known, with_passed_over
+from imagescope_agent.nodes.chat.language.grounding import Grounding
+from imagescope_agent.nodes.chat.language.spelling import corrected
+from imagescope_agent.nodes.chat.language.vocabulary import vocabulary_of
 from imagescope_agent.nodes.chat.read_message import misunderstood
-from imagescope_agent.nodes.chat.spelling import corrected
-from imagescope_agent.nodes.chat.vocabulary import vocabulary_of
-from imagescope_agent.nodes.understand import Understand, reference_words
+from imagescope_agent.nodes.intent.understand import Understand, reference_words
 from imagescope_agent.records import note
 from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.retrieval.protocols import Collection, Embedder

@@ -6,13 +6,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from imagescope_agent.nodes.chat.coverage import Known, phrases, with_passed_over
-from imagescope_agent.nodes.chat.grounding import Grounding
-from imagescope_agent.nodes.chat.not_taken_up import named, not_taken_up
-from imagescope_agent.nodes.chat.places import place_in
-from imagescope_agent.nodes.chat.polarity import is_bare, is_negated
-from imagescope_agent.nodes.chat.read_message import has_act, misunderstood
-from imagescope_agent.nodes.chat.standing_facts import (
+from imagescope_agent.nodes.chat.language.coverage import Known, phrases, with_passed_over
+from imagescope_agent.nodes.chat.language.grounding import Grounding
+from imagescope_agent.nodes.chat.language.not_taken_up import named, not_taken_up
+from imagescope_agent.nodes.chat.language.places import place_in
+from imagescope_agent.nodes.chat.language.polarity import is_bare, is_negated
+from imagescope_agent.nodes.chat.language.standing_facts import (
     contradicts,
     is_meant,
     is_part_of,
@@ -22,8 +21,9 @@ from imagescope_agent.nodes.chat.standing_facts import (
     replaced,
     without_replaced,
 )
-from imagescope_agent.nodes.chat.vocabulary import NO_WORDS, Vocabulary
-from imagescope_agent.nodes.drift import is_english
+from imagescope_agent.nodes.chat.language.vocabulary import NO_WORDS, Vocabulary
+from imagescope_agent.nodes.chat.read_message import has_act, misunderstood
+from imagescope_agent.nodes.intent.drift import is_english
 from imagescope_agent.prompting import NEGATED, NO_REFERENCE, request_text
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.replies.parsing import FoldAnswer, StepAnswer

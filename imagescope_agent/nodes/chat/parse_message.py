@@ -16,7 +16,7 @@ from imagescope_agent.nodes.chat.message_commands import (
     names_picture_only,
     read_message,
 )
-from imagescope_agent.nodes.references import brought
+from imagescope_agent.nodes.intent.references import brought
 from imagescope_agent.records import NoteDict
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.state import (

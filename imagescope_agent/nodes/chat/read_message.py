@@ -12,11 +12,11 @@ from imagescope_agent.dialogue_acts import ACTS, LABELS, SAYING, split_message
 from imagescope_agent.errors import NoModel, shorten
 from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Request, Role
-from imagescope_agent.nodes.chat.coverage import phrases
+from imagescope_agent.nodes.chat.language.coverage import phrases
+from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import plain_answer
 from imagescope_agent.nodes.chat.parse_message import FOUND, has_words, is_first
-from imagescope_agent.nodes.chat.vocabulary import Vocabulary, vocabulary_of
-from imagescope_agent.nodes.drift import FUNCTION, is_english
+from imagescope_agent.nodes.intent.drift import FUNCTION, is_english
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import load_prompt, request_text
 from imagescope_agent.records import at_step

@@ -7,8 +7,8 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.drift import content_words
 from imagescope_agent.nodes.image_refs import candidate_refs
+from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.nodes.model_calls import ask_one, on_budget
 from imagescope_agent.prompting import load_prompt, steps_text
 from imagescope_agent.records import at_step

@@ -10,7 +10,7 @@ from imagescope_agent.errors import BadInput, ImageScopeError, RequestRefused
 from imagescope_agent.mllms.role import Reply, Request, Role
 from imagescope_agent.records import NoteKind, note
 from imagescope_agent.replies.non_answers import says_nothing
-from imagescope_agent.retrieval import manifest
+from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.usage import total_usage
 
 CAPTION_TOKENS = 96

@@ -23,7 +23,7 @@ from imagescope_agent.common.untrusted import (
     require_tables_only,
 )
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval.index_rows import digest_of, is_vector
+from imagescope_agent.retrieval.index.rows import digest_of, is_vector
 from imagescope_agent.retrieval.vectors import Vectors
 
 FILE = "captions.sqlite"

@@ -31,7 +31,7 @@ from safetensors.numpy import save
 
 from imagescope_agent.common.atomic_write import TEMPORARY_PATTERN, write_atomic
 from imagescope_agent.common.untrusted import open_file, parse_json
-from imagescope_agent.retrieval.manifest import damaged
+from imagescope_agent.retrieval.index.manifest import damaged
 from imagescope_agent.retrieval.metadata.kinds import KINDS, Kind, Value
 
 MOST_FIELDS = 256

@@ -15,9 +15,9 @@ import numpy as np
 
 from imagescope_agent.errors import BackendUnavailable, BadInput, shorten, suggest
 from imagescope_agent.registry import resolve_opener
-from imagescope_agent.retrieval import entries, manifest
-from imagescope_agent.retrieval.entries import EntryTable
-from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Manifest
+from imagescope_agent.retrieval.index import entries, manifest
+from imagescope_agent.retrieval.index.entries import EntryTable
+from imagescope_agent.retrieval.index.manifest import DEFAULT_STORE, Manifest
 from imagescope_agent.retrieval.metadata.table import tidy_fields
 from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoreBackend, VectorStore
 

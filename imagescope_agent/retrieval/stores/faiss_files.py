@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from imagescope_agent.common.atomic_write import TEMPORARY_PATTERN, write_atomic
 from imagescope_agent.common.untrusted import open_file, read_file
-from imagescope_agent.retrieval.manifest import SPACE_NAME, damaged
+from imagescope_agent.retrieval.index.manifest import SPACE_NAME, damaged
 from imagescope_agent.retrieval.protocols import StoredSpace
 from imagescope_agent.retrieval.vectors import Vectors
 

@@ -17,7 +17,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from imagescope_agent.retrieval.manifest import damaged
+from imagescope_agent.retrieval.index.manifest import damaged
 from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoredSpace, VectorStore
 from imagescope_agent.retrieval.stores import faiss_joint
 from imagescope_agent.retrieval.stores.faiss_files import OURS, read_flat, rows_of, write_flat

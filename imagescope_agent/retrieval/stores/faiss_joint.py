@@ -18,7 +18,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from imagescope_agent.retrieval.manifest import damaged
+from imagescope_agent.retrieval.index.manifest import damaged
 from imagescope_agent.retrieval.protocols import SpaceQuery, UpdatableStore, VectorStore
 from imagescope_agent.retrieval.stores.faiss_files import read_index, rows_of, write_index
 from imagescope_agent.retrieval.stores.joint import joint_query

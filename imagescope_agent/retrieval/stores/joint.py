@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval.manifest import INDEX_KINDS
+from imagescope_agent.retrieval.index.manifest import INDEX_KINDS
 from imagescope_agent.retrieval.metadata.table import Column
 from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoreBackend, VectorStore
 from imagescope_agent.retrieval.vectors import Vectors

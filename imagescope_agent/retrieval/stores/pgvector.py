@@ -21,7 +21,7 @@ import numpy as np
 
 from imagescope_agent.common.redact import learn, redact
 from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra
-from imagescope_agent.retrieval.manifest import damaged
+from imagescope_agent.retrieval.index.manifest import damaged
 from imagescope_agent.retrieval.metadata.conditions import Condition, render
 from imagescope_agent.retrieval.metadata.table import Column
 from imagescope_agent.retrieval.protocols import Space, StoredSpace

@@ -9,8 +9,8 @@ from typing import Any
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.retrieval.collection import FolderCollection
-from imagescope_agent.retrieval.index_report import IndexReport
-from imagescope_agent.retrieval.indexer import build
+from imagescope_agent.retrieval.index.indexer import build
+from imagescope_agent.retrieval.index.report import IndexReport
 from tests.conftest import PALETTE, ColourEmbedder
 
 COLOURS = list(PALETTE)

@@ -15,9 +15,9 @@ import pytest
 from safetensors.numpy import save
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.collection import FolderCollection
-from imagescope_agent.retrieval.index_cache import JOURNAL
+from imagescope_agent.retrieval.index import manifest
+from imagescope_agent.retrieval.index.cache import JOURNAL
 from tests.conftest import World
 from tests.retrieval.metadata.fields import found, index
 

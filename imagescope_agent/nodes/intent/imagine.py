@@ -9,12 +9,12 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.drift import drift
 from imagescope_agent.nodes.image_refs import reference_ref
+from imagescope_agent.nodes.intent.drift import drift
+from imagescope_agent.nodes.intent.understand import Predicates, reference_words
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.retrieve import Retrieve
 from imagescope_agent.nodes.standing_filter import standing_filter
-from imagescope_agent.nodes.understand import Predicates, reference_words
 from imagescope_agent.nodes.verify import Verify
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.replies.parsing import parse_caption

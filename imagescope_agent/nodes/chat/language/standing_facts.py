@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from imagescope_agent.nodes.chat.coverage import Phrase, in_order, phrases
-from imagescope_agent.nodes.chat.grounding import Grounding, excludes, same_thing_counted
-from imagescope_agent.nodes.chat.places import SURROUNDINGS, place_in
-from imagescope_agent.nodes.chat.polarity import is_negated
+from imagescope_agent.nodes.chat.language.coverage import Phrase, in_order, phrases
+from imagescope_agent.nodes.chat.language.grounding import Grounding, excludes, same_thing_counted
+from imagescope_agent.nodes.chat.language.places import SURROUNDINGS, place_in
+from imagescope_agent.nodes.chat.language.polarity import is_negated
+from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
 from imagescope_agent.nodes.chat.read_message import has_act
-from imagescope_agent.nodes.chat.vocabulary import Vocabulary
-from imagescope_agent.nodes.drift import content_words
+from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.state import Fact, State
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from imagescope_agent.nodes.chat.grounding import Grounding
-from imagescope_agent.nodes.chat.vocabulary import Vocabulary
-from imagescope_agent.nodes.drift import FUNCTION, content_words
+from imagescope_agent.nodes.chat.language.grounding import Grounding
+from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
+from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
 
 NEAR = 5  # words before a thing in which a negation excludes it
 _NEGATION = re.compile(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from imagescope_agent.nodes.chat.vocabulary import Vocabulary
-from imagescope_agent.nodes.drift import FUNCTION
+from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
+from imagescope_agent.nodes.intent.drift import FUNCTION
 from imagescope_agent.state import MessagePart, State
 
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")

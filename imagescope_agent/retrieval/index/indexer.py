@@ -15,7 +15,6 @@ from imagescope_agent.errors import ImageScopeError
 from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.records import note
-from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.captions import captioning
 from imagescope_agent.retrieval.captions.lazy import found_captions, recipe_of
 from imagescope_agent.retrieval.domain import said_of
@@ -28,11 +27,12 @@ from imagescope_agent.retrieval.images import (
     inside,
     load_new,
 )
-from imagescope_agent.retrieval.index_cache import IndexCache
-from imagescope_agent.retrieval.index_report import IndexReport
-from imagescope_agent.retrieval.index_rows import Content, File
+from imagescope_agent.retrieval.index import manifest
+from imagescope_agent.retrieval.index.cache import IndexCache
+from imagescope_agent.retrieval.index.publishing import publish
+from imagescope_agent.retrieval.index.report import IndexReport
+from imagescope_agent.retrieval.index.rows import Content, File
 from imagescope_agent.retrieval.protocols import Embedder, StoreBackend
-from imagescope_agent.retrieval.publishing import publish
 from imagescope_agent.retrieval.stores import open_store
 from imagescope_agent.retrieval.vectors import Vectors, checked
 from imagescope_agent.usage import total_usage

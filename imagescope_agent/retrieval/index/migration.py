@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from imagescope_agent.errors import BackendUnavailable, BadInput
-from imagescope_agent.retrieval import manifest
-from imagescope_agent.retrieval.index_cache import IndexCache, storing
-from imagescope_agent.retrieval.manifest import DEFAULT_STORE, Manifest
+from imagescope_agent.retrieval.index import manifest
+from imagescope_agent.retrieval.index.cache import IndexCache, storing
+from imagescope_agent.retrieval.index.manifest import DEFAULT_STORE, Manifest
 from imagescope_agent.retrieval.metadata.table import FieldTable
 from imagescope_agent.retrieval.protocols import Space, StoreBackend, StoredSpace, VectorStore
 from imagescope_agent.retrieval.stores import kept_name, open_backend_of, open_store, tidy

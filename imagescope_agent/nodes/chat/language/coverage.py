@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from imagescope_agent.nodes.chat.grounding import PHRASE, Grounding
-from imagescope_agent.nodes.chat.not_taken_up import named
-from imagescope_agent.nodes.chat.places import PREPOSITION
-from imagescope_agent.nodes.chat.polarity import is_negated
-from imagescope_agent.nodes.chat.vocabulary import Vocabulary
-from imagescope_agent.nodes.drift import FUNCTION
+from imagescope_agent.nodes.chat.language.grounding import PHRASE, Grounding
+from imagescope_agent.nodes.chat.language.not_taken_up import named
+from imagescope_agent.nodes.chat.language.places import PREPOSITION
+from imagescope_agent.nodes.chat.language.polarity import is_negated
+from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
+from imagescope_agent.nodes.intent.drift import FUNCTION
 from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import Fact

@@ -14,12 +14,12 @@ import numpy as np
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.records import NoteDict, note
-from imagescope_agent.retrieval import manifest
 from imagescope_agent.retrieval.captions.lazy import forget_captions
 from imagescope_agent.retrieval.domain import said_of, sample
 from imagescope_agent.retrieval.images import ImageProblem, inside
-from imagescope_agent.retrieval.index_cache import IndexCache, storing
-from imagescope_agent.retrieval.manifest import Entry, Manifest
+from imagescope_agent.retrieval.index import manifest
+from imagescope_agent.retrieval.index.cache import IndexCache, storing
+from imagescope_agent.retrieval.index.manifest import Entry, Manifest
 from imagescope_agent.retrieval.metadata.collect import gather
 from imagescope_agent.retrieval.metadata.exif import read_file_fields, whole_fields
 from imagescope_agent.retrieval.metadata.kinds import Value

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from imagescope_agent.nodes.chat.grounding import Grounding
-from imagescope_agent.nodes.chat.places import PREPOSITION
-from imagescope_agent.nodes.drift import FUNCTION, content_words
+from imagescope_agent.nodes.chat.language.grounding import Grounding
+from imagescope_agent.nodes.chat.language.places import PREPOSITION
+from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
 from imagescope_agent.state import MessagePart
 
 #: What a message says without naming anything that can be seen: "a bit", "a good idea".

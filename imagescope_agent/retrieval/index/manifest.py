@@ -24,10 +24,10 @@ from typing import Any
 from imagescope_agent.common.atomic_write import TEMPORARY_PATTERN, write_atomic
 from imagescope_agent.common.untrusted import parse_json, read_file, real_path
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval import entries
-from imagescope_agent.retrieval.entries import Entry as Entry
-from imagescope_agent.retrieval.entries import EntryTable, write_entries
 from imagescope_agent.retrieval.images import Skipped
+from imagescope_agent.retrieval.index import entries
+from imagescope_agent.retrieval.index.entries import Entry as Entry
+from imagescope_agent.retrieval.index.entries import EntryTable, write_entries
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, StoredSpace
 
 FORMAT = 1

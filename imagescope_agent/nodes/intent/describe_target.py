@@ -7,9 +7,9 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.drift import drift
+from imagescope_agent.nodes.intent.drift import drift
+from imagescope_agent.nodes.intent.understand import reference_words
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
-from imagescope_agent.nodes.understand import reference_words
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.replies.parsing import parse_caption
 from imagescope_agent.retrieval.protocols import Embedder

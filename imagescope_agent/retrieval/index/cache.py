@@ -25,10 +25,10 @@ from imagescope_agent.common.untrusted import (
     require_tables_only,
 )
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval import index_rows
 from imagescope_agent.retrieval.captions.lazy import FoundCaption
-from imagescope_agent.retrieval.index_rows import Content, File
-from imagescope_agent.retrieval.manifest import MANIFEST, Entry
+from imagescope_agent.retrieval.index import rows as index_rows
+from imagescope_agent.retrieval.index.manifest import MANIFEST, Entry
+from imagescope_agent.retrieval.index.rows import Content, File
 from imagescope_agent.retrieval.own_files import require_ours
 from imagescope_agent.retrieval.vectors import Vectors
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from difflib import SequenceMatcher
 
-from imagescope_agent.nodes.chat.places import place_in
-from imagescope_agent.nodes.drift import FUNCTION, content_words
+from imagescope_agent.nodes.chat.language.places import place_in
+from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
 from imagescope_agent.retrieval.protocols import Embedder
 
 SAME = 0.94  # cosine above which two phrases say the same; measured: synonyms from 0.944, other words up to 0.934

@@ -9,9 +9,9 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.judges import OWN_JUDGE
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.judge import JudgeTop
-from imagescope_agent.nodes.reformulate import unsatisfied
-from imagescope_agent.nodes.score_fusion import EVEN, FUSION, ScoreFusion
+from imagescope_agent.nodes.intent.reformulate import unsatisfied
+from imagescope_agent.nodes.judging.judge import JudgeTop
+from imagescope_agent.nodes.judging.score_fusion import EVEN, FUSION, ScoreFusion
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State

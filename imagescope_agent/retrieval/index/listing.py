@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from imagescope_agent.retrieval.entries import Entry, EntryTable
+from imagescope_agent.retrieval.index.entries import Entry, EntryTable
 from imagescope_agent.retrieval.stores.rows import rows_by_id
 
 

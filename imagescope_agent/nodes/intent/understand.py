@@ -11,8 +11,8 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Reply, Role
-from imagescope_agent.nodes.drift import copies, doubtful, drift, strayed_words
 from imagescope_agent.nodes.image_refs import reference_ref
+from imagescope_agent.nodes.intent.drift import copies, doubtful, drift, strayed_words
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.prompting import NO_REFERENCE, is_asked, load_prompt, steps_text
 from imagescope_agent.records import NoteDict, note

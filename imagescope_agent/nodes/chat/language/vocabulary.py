@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
-from imagescope_agent.nodes.chat.places import PREPOSITION
-from imagescope_agent.nodes.drift import FUNCTION, content_words
+from imagescope_agent.nodes.chat.language.places import PREPOSITION
+from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
 from imagescope_agent.retrieval.protocols import Collection
 
 CAPTIONS = 500  # whose words count as those that name what can be seen

@@ -1,0 +1,1 @@
+"""The words of messages: what they name, exclude, misspell, and what was taken up of them."""

@@ -1,0 +1,1 @@
+"""Judging the best candidates, fusing scores, and what counts against a candidate."""
