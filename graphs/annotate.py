@@ -24,11 +24,12 @@ from imagescope_agent.nodes.intent.understand import (
     unknown_reference,
 )
 from imagescope_agent.nodes.triplets.annotate import KeepChain, TakeUp, WriteChain, no_chain_written
+from imagescope_agent.nodes.triplets.inputs import TripletInput
 from imagescope_agent.nodes.verify import Verify
 from imagescope_agent.prompting import is_asked
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import State, TripletInput
+from imagescope_agent.state import State
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:

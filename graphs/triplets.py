@@ -17,12 +17,13 @@ from langgraph.graph.state import CompiledStateGraph
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
 from imagescope_agent.nodes.intent.understand import Understand, query_as_intent
 from imagescope_agent.nodes.triplets.check import Check, needs_steps
+from imagescope_agent.nodes.triplets.inputs import PairInput
 from imagescope_agent.nodes.triplets.keep import Keep
 from imagescope_agent.nodes.triplets.pair import Pair
 from imagescope_agent.nodes.triplets.propose import Propose, no_proposal
 from imagescope_agent.services import Services, weights_of
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import PairInput, State
+from imagescope_agent.state import State
 
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:

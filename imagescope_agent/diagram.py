@@ -27,7 +27,10 @@ GAP, NODE_THICKNESS, END_RADIUS = 26, 34, 9  # between nodes, of a node, of the 
 PAGE = "README.md"
 ENDS = ("__start__", "__end__")
 #: Graphs that answer no query, so that they are no entry points.
-AGENTS = {"triplets": "imagescope_agent.graphs.triplets:build"}
+AGENTS = {
+    "annotate": "imagescope_agent.graphs.annotate:build",
+    "triplets": "imagescope_agent.graphs.triplets:build",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,22 +97,6 @@ class Proposal(TypedDict):
     text: str
 
 
-class PairInput(TypedDict):
-    """What a run that builds a triplet is given: the number of its pair, and the images that were used often enough."""
-
-    pair: int
-    tired: NotRequired[list[str]]
-
-
-class TripletInput(TypedDict):
-    """What a run that annotates a triplet is given; `others` are images that are alike and not the target."""
-
-    query: str
-    reference: str
-    proposal: Proposal
-    others: list[str]
-
-
 class Turn(TypedDict):
     """One finished turn of a conversation; `request` is all that was wanted by then, as a person would say it."""
 

@@ -7,7 +7,13 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagescope_agent.commands import given, natural, path, plain, plain_lines, positive, print_json, rate
+from imagescope_agent.commands import natural, path, plain, positive, print_json, rate
+from imagescope_agent.commands.train_composed import (
+    cir_cot_arguments,
+    composer_arguments,
+    train_cir_cot_command,
+    train_composer_command,
+)
 
 if TYPE_CHECKING:
     from imagescope_agent.lab.training.photos.pipeline import Captioned
@@ -39,12 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # a declaration a l
     for name in ("mini-mllm", "mini-talk", "mini-acts", "mini-edit"):
         _start(actions.choices[name])
     _mllm_arguments(actions.choices["mini-mllm"])
-    _composer_arguments(
+    composer_arguments(
         actions.add_parser(
             "composer", help="composed search for a collection, from triplets; no chat model is asked"
         )
     )
-    _cir_cot_arguments(
+    cir_cot_arguments(
         actions.add_parser("cir-cot", help="a chat model that reasons, then embeds, from triplets and chains")
     )
     _photos_arguments(
@@ -76,56 +82,6 @@ def _start(model: argparse.ArgumentParser) -> None:
         metavar="CHECKPOINT",
         help="go on from a finished checkpoint (default: mini-mllm, mini-acts from nothing, others from mini-mllm)",
     )
-
-
-def _composer_arguments(composer: argparse.ArgumentParser) -> None:
-    composer.add_argument("collection", type=path, metavar="COLLECTION", help="an indexed folder")
-    composer.add_argument(
-        "--triplets",
-        type=path,
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help="of `imagescope triplets`, CIRR, FashionIQ or LaSCo, about images of the collection",
-    )
-    composer.add_argument(
-        "--out",
-        type=path,
-        required=True,
-        metavar="DIR",
-        help='the composer; a profile then says embedder = "composer:DIR"',
-    )
-    composer.add_argument("--profile", help="whose embedder (default: the one that made the index)")
-    composer.add_argument("--steps", type=positive, help="training steps at most")
-    composer.add_argument("--batch", type=positive, help="triplets a step")
-    composer.add_argument("--seed", type=natural, help="of weights, batches and dropout (default: 0)")
-
-
-def _cir_cot_arguments(model: argparse.ArgumentParser) -> None:
-    model.add_argument(
-        "--start", required=True, metavar="CHECKPOINT", help="a chat model that sees: a folder, or a hub id"
-    )
-    model.add_argument(
-        "--triplets", type=path, nargs="+", required=True, metavar="FILE", help="as for `train composer`"
-    )
-    model.add_argument("--chains", type=path, required=True, metavar="FILE", help="of `imagescope annotate`")
-    model.add_argument(
-        "--images", type=path, metavar="DIR", help="where the images lie (default: beside the first triplets)"
-    )
-    model.add_argument(
-        "--out", type=path, required=True, metavar="DIR", help='a profile then says embedder = "cir_cot:DIR"'
-    )
-    model.add_argument(
-        "--prompt-set", metavar="NAME", help="whose words it is asked in (default: the general ones)"
-    )
-    model.add_argument("--save-every", type=positive, help="steps between checkpoints (default: 20)")
-    model.add_argument("--align-steps", type=positive, help="steps by contrast alone (default: 100)")
-    model.add_argument("--steps", type=positive, help="steps in all (default: 400)")
-    model.add_argument("--groups", type=positive, help="references of a step (default: 8)")
-    model.add_argument("--texts", type=natural, help="queries of words alone of a step (default: 12)")
-    model.add_argument("--rate", type=rate, dest="peak_lr", help="peak of the learning rate")
-    model.add_argument("--seed", type=natural, help="of weights and batches (default: 0)")
-    model.add_argument("--minutes", type=positive, help="stop then; run again to go on")
 
 
 def _mllm_arguments(model: argparse.ArgumentParser) -> None:
@@ -186,7 +142,7 @@ def _domain_arguments(model: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, draw curves, or measure."""
     if args.action in ("composer", "cir-cot"):
-        return _composer(args) if args.action == "composer" else _cir_cot(args)
+        return train_composer_command(args) if args.action == "composer" else train_cir_cot_command(args)
     from imagescope_agent.lab.training import pipelines
     from imagescope_agent.lab.training.curves import plot_curves
     from imagescope_agent.lab.training.skill_eval import measure as skill_eval
@@ -206,54 +162,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         done = _train_chat(args)
         print(plain(f"{'finished' if done else 'stopped early; run again to go on'}: {args.out}"))
-    return 0
-
-
-def _composer(args: argparse.Namespace) -> int:
-    from imagescope_agent.lab.training.composer import ComposerPlan, describe, train_composer
-    from imagescope_agent.profiles.profile import load_profile
-    from imagescope_agent.retrieval.collection import FolderCollection
-    from imagescope_agent.retrieval.embedders.composer import portable
-    from imagescope_agent.services import open_embedder_of, profile_of
-    from imagescope_agent.training_data.triplet_files import read_triplets
-
-    profile = load_profile(args.profile or profile_of(args.collection))
-    collection = FolderCollection.open(args.collection, store=profile.store)
-    triplets = [each for file in args.triplets for each in read_triplets(file, collection.ids)]
-    card = train_composer(
-        collection,
-        open_embedder_of(profile),
-        portable(profile.embedder),
-        triplets,
-        args.out,
-        plan=ComposerPlan(**given(args, "steps", "batch", "seed")),
-        source=[file.name for file in args.triplets],
-    )
-    print(plain_lines(describe(card)))
-    return 0
-
-
-def _cir_cot(args: argparse.Namespace) -> int:
-    from imagescope_agent.lab.training.cir_cot import CotPlan, describe, train_cir_cot
-    from imagescope_agent.lab.training.cir_cot_data import image_ids, read_examples
-    from imagescope_agent.training_data.triplet_files import read_triplets
-
-    folder = args.images or args.triplets[0].parent
-    ids = image_ids(folder)
-    triplets = [each for file in args.triplets for each in read_triplets(file, ids)]
-    card, done = train_cir_cot(
-        args.start,
-        folder,
-        read_examples(triplets, args.chains, ids),
-        args.out,
-        plan=CotPlan(
-            **given(args, "align_steps", "steps", "groups", "texts", "peak_lr", "save_every", "seed")
-        ),
-        prompt_set=args.prompt_set,
-        time_limit=args.minutes * 60 if args.minutes else None,
-    )
-    print(plain_lines(describe(card)))
-    print(plain(f"{'finished' if done else 'stopped early; run again to go on'}: {args.out}"))
     return 0
 
 

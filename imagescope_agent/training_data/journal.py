@@ -160,7 +160,7 @@ class Journal:
         write_atomic(self.path, lines_of(lines))
 
 
-async def fill(
+async def fill(  # half of it tells its arguments
     journal: Journal,
     graph: str,
     services: Services,

@@ -186,7 +186,7 @@ def begin(work: Path, task: Any) -> str:
     return found
 
 
-def train_cir_cot(
+def train_cir_cot(  # half of it tells arguments and result
     start: str,
     images: Path,
     examples: Sequence[Example],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from imagescope_agent.nodes.chat.language.coverage import Known, phrases, with_passed_over
@@ -50,6 +50,11 @@ class GroundedUpdate:
     remarks: list[str] = field(default_factory=list)
 
 
+def _misunderstood(state: State, steps: Sequence[StepAnswer], stands: Sequence[str]) -> Iterator[str]:
+    """A remark for each part of the message that was not taken up."""
+    return map(misunderstood, not_taken_up(state.get("acts", []), [step.text for step in steps], stands))
+
+
 async def ground(
     update: FoldAnswer,
     state: State,
@@ -85,8 +90,7 @@ async def ground(
         found.understood = bool(steps) or _repeats(state["facts"], message)
     else:
         stands = [*told[1:], *(fact["text"] for fact in state["facts"])]
-        missing = not_taken_up(state.get("acts", []), [step.text for step in steps], stands)
-        found.remarks += map(misunderstood, missing)
+        found.remarks += _misunderstood(state, steps, stands)
     found.update.steps = steps
     found.update.drop = sorted({*dropped, *_contradicted(found, facts, steps, dropped)})
     _describe(found, state, facts, [message, *told])

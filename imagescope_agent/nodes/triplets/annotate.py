@@ -10,6 +10,7 @@ from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.image_refs import candidate_refs
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.nodes.model_calls import ask_one, on_budget
+from imagescope_agent.nodes.triplets.inputs import TripletInput
 from imagescope_agent.prompting import load_prompt, steps_text
 from imagescope_agent.records import at_step
 from imagescope_agent.replies.chains import Chain
@@ -17,7 +18,7 @@ from imagescope_agent.replies.parsing import IntentAnswer, parse_intent
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import State, TripletInput, new_turn, overwrite
+from imagescope_agent.state import State, new_turn, overwrite
 from imagescope_agent.usage import spent, sum_usage
 
 LABELS = ("Reference:", "Target:")
