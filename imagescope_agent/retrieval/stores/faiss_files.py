@@ -1,8 +1,8 @@
 """FAISS indices as files beside the manifest: written in pieces, and mapped into memory where they are large.
 
 A file carries its hash in the name; the manifest keeps {"file", "sha256"}. Up to `MAPPED_ABOVE` bytes a file is read
-and compared with its hash when it is opened. A larger one is mapped: its size and number of rows are compared and its hash is
-not, since reading it all would take longer than a search may.
+and compared with its hash when it is opened. A larger one is mapped: its size and number of rows are compared and its
+hash is not, since reading it all would take longer than a search may.
 """
 
 from __future__ import annotations
