@@ -128,14 +128,13 @@ class CotTrainer:
         fast, _ = model.queries(references, texts)
         losses = {"fast": info_nce(model.scale, fast, gallery, target, usable)}
         metrics = {"fast_r1": _first(fast, gallery, target, usable)}
-        if aligning:
-            told = captions(examples)
+        if aligning and (told := captions(examples)):
             said, _ = model.queries([None] * len(told), [words for _, words in told])
             whose = torch.tensor([row[name] for name, _ in told], device=gallery.device)
             every = torch.ones(len(told), len(names), dtype=torch.bool, device=gallery.device)
             losses["caption"] = info_nce(model.scale, said, gallery, whose, every)
             metrics["caption_r1"] = _first(said, gallery, whose, every)
-        else:
+        if not aligning:
             full, chain = model.queries(references, texts, [each.chain for each in examples])
             losses["full"] = info_nce(model.scale, full, gallery, target, usable)
             metrics["full_r1"] = _first(full, gallery, target, usable)
@@ -186,6 +185,18 @@ def begin(work: Path, task: Any) -> str:
     return found
 
 
+def _require_own(out: Path, start: str) -> None:
+    """Make sure that no model is overwritten but the one of this training.
+
+    Raises:
+        BadInput: the folder is where the training starts from, or holds another model.
+    """
+    if Path(start).resolve() == out.resolve():
+        raise BadInput(f"{str(out)!r} is where the training starts from; choose another folder with --out")
+    if (out / "config.json").exists() and not (out / WORK / "task").exists():
+        raise BadInput(f"{str(out)!r} holds a model of another training; choose another folder with --out")
+
+
 def train_cir_cot(  # half of it tells arguments and result
     start: str,
     images: Path,
@@ -211,7 +222,7 @@ def train_cir_cot(  # half of it tells arguments and result
         The card, and whether the last step was reached; the model is written either way.
 
     Raises:
-        BadInput: too few examples, or a folder with another training.
+        BadInput: too few examples, none with a chain, or a folder with another training or another model.
         BackendUnavailable: the checkpoint cannot be loaded.
     """
     plan = plan or CotPlan()
@@ -220,6 +231,9 @@ def train_cir_cot(  # half of it tells arguments and result
         raise BadInput(
             f"{len(training)} examples are too few to train on; give at least {LEAST} beside those held out"
         )
+    if not any(each.chain for each in training):
+        raise BadInput("no example has a chain; write some with `imagescope annotate`")
+    _require_own(out, start)
     torch.manual_seed(plan.seed)
     model = CotModel(start, plan.dimension, prompt_set)
     about = [[asdict(each) for each in examples], model.checkpoint.weights, asdict(plan), prompt_set]

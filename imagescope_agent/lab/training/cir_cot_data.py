@@ -139,8 +139,10 @@ class Batches:
         """The examples of a step; only ones with a chain where those are learnt."""
         rng = Random(f"{self._seed}-{number}")
         taken: list[Example] = []
-        for group in rng.sample(self._composed, min(self._groups, len(self._composed))):
-            usable = [each for each in group if each.chain or not chains]
+        # groups without a chain are left out before the draw: most have none where few triplets were annotated
+        groups = [[each for each in group if each.chain or not chains] for group in self._composed]
+        groups = [group for group in groups if group]
+        for usable in rng.sample(groups, min(self._groups, len(groups))):
             taken += rng.sample(usable, min(self._per_group, len(usable)))
         words = [each for each in self._words if each.chain or not chains]
         return [*taken, *rng.sample(words, min(self._texts, len(words)))]

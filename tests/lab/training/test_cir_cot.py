@@ -22,6 +22,7 @@ from imagescope_agent.lab.training.cir_cot_calibrate import Held
 from imagescope_agent.lab.training.cir_cot_data import Batches, Example, read_examples, rivals, split
 from imagescope_agent.lab.training.data.drawn_chains import make_chains
 from imagescope_agent.mllms.engine.embed_token import EMBED_TOKEN
+from imagescope_agent.replies.chains import Chain
 from imagescope_agent.retrieval.embedders import cir_cot, identify, open_embedder
 from imagescope_agent.retrieval.embedders.cir_cot import CARD, PROJECTION, CotEmbedder
 from imagescope_agent.retrieval.protocols import Composer
@@ -239,6 +240,28 @@ def test_a_step_always_has_the_same_examples_and_only_known_ones_are_negatives()
     # the target of another query about the same reference may be wanted as well: it says nothing
     assert rivals(examples, names, most=2)[0] == [True, True, True, False, True, True]
     assert rivals(examples, names, most=2)[2] == [True] * 6
+
+
+def test_steps_that_learn_chains_have_some_however_few_triplets_have_one() -> None:
+    chain = Chain(caption="a", reasoning="b", conclusion="c")
+    examples = [
+        Example(reference=f"{n}.png", text="x", target=f"t{n}.png", chain=chain if n % 20 == 0 else None)
+        for n in range(200)
+    ]
+    batches = Batches(examples, 0, groups=4, texts=2)
+    steps = [batches.step(number, chains=True) for number in range(50)]
+    assert all(len(step) == 4 and all(each.chain for each in step) for step in steps)
+
+
+def test_no_other_model_is_overwritten(given: Path, tmp_path: Path, capsys: Any) -> None:
+    start = Path(command(given, tmp_path)[command(given, tmp_path).index("--start") + 1])
+    before = sorted(path.read_bytes() for path in start.glob("*.safetensors"))
+    assert main(command(given, start)) == 2
+    assert "where the training starts from" in capsys.readouterr().err
+    shutil.copytree(start, tmp_path / "other")
+    assert main(command(given, tmp_path / "other")) == 2
+    assert "holds a model of another training" in capsys.readouterr().err
+    assert before and sorted(path.read_bytes() for path in start.glob("*.safetensors")) == before
 
 
 def test_the_threshold_writes_no_more_chains_than_it_must() -> None:
