@@ -61,7 +61,7 @@ def cir_cot_arguments(model: argparse.ArgumentParser) -> None:
 
 def train_composer_command(args: argparse.Namespace) -> int:
     """Train a composer and print its card."""
-    from imagescope_agent.lab.training.composer import ComposerPlan, describe, train_composer
+    from imagescope_agent.lab.training.embedders.composer import ComposerPlan, describe, train_composer
     from imagescope_agent.profiles.profile import load_profile
     from imagescope_agent.retrieval.collection import FolderCollection
     from imagescope_agent.retrieval.embedders.composer import portable
@@ -86,8 +86,8 @@ def train_composer_command(args: argparse.Namespace) -> int:
 
 def train_cir_cot_command(args: argparse.Namespace) -> int:
     """Train, and print what was measured."""
-    from imagescope_agent.lab.training.cir_cot import CotPlan, describe, train_cir_cot
-    from imagescope_agent.lab.training.cir_cot_data import image_ids, read_examples
+    from imagescope_agent.lab.training.embedders.cir_cot import CotPlan, describe, train_cir_cot
+    from imagescope_agent.lab.training.embedders.cir_cot_data import image_ids, read_examples
     from imagescope_agent.training_data.triplet_files import read_triplets
 
     folder = args.images or args.triplets[0].parent

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from imagescope_agent.lab.scenes import changing_phrases, idle_phrases, phrases
 from imagescope_agent.lab.scenes.conditions import NUMBERS, PLURALS
+from imagescope_agent.lab.scenes.dialog import changing_phrases, idle_phrases, phrases
 from imagescope_agent.lab.scenes.language import SETTING_WORDS, SIZE_WORDS, SYNONYMS
 from imagescope_agent.lab.scenes.world import COLOURS
 

@@ -26,7 +26,7 @@ from imagescope_agent.lab.benchmarks.machine import machine
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.lab.scenes.reading import UnreadText, leads_to
 from imagescope_agent.lab.scenes.world import Scene, Thing
-from imagescope_agent.lab.training.composer import ComposerPlan, train_composer
+from imagescope_agent.lab.training.embedders.composer import ComposerPlan, train_composer
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.embedders.composer import ComposedEmbedder, portable, read_card

@@ -15,7 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from imagescope_agent.api import index_folder
 from imagescope_agent.chat import Chats
-from imagescope_agent.lab.scenes.conversations import conversation
+from imagescope_agent.lab.scenes.dialog.conversations import conversation
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.read_message import NOT_UNDERSTOOD

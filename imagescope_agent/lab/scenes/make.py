@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, composed_group
 from imagescope_agent.lab.scenes.conditions import Condition, predicates, satisfies
-from imagescope_agent.lab.scenes.dialogs import dialog
+from imagescope_agent.lab.scenes.dialog.dialogs import dialog
 from imagescope_agent.lab.scenes.draw import draw
 from imagescope_agent.lab.scenes.multi_queries import multi_lines
 from imagescope_agent.lab.scenes.queries import SceneQuery

@@ -27,7 +27,7 @@ from imagescope_agent.lab.scenes.conditions import (
     Related,
     satisfies,
 )
-from imagescope_agent.lab.scenes.dialogs import dialog
+from imagescope_agent.lab.scenes.dialog.dialogs import dialog
 from imagescope_agent.lab.scenes.draw import draw
 from imagescope_agent.lab.scenes.language import caption, free_caption
 from imagescope_agent.lab.scenes.make import make_world

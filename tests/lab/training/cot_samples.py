@@ -81,7 +81,7 @@ def command(folder: Path, out: Path, **options: Any) -> list[str]:
 def train(folder: Path, out: Path) -> None:
     """Run it."""
     from imagescope_agent.cli import main
-    from imagescope_agent.lab.training import cir_cot_calibrate
+    from imagescope_agent.lab.training.embedders import cir_cot_calibrate
 
     cir_cot_calibrate.MOST = 1  # a model that has learnt nothing does not end its chains
     torch.set_num_threads(1)

@@ -17,10 +17,16 @@ from PIL import Image
 from imagescope_agent.api import ImageScope
 from imagescope_agent.cli import main
 from imagescope_agent.errors import BadInput
-from imagescope_agent.lab.training import cir_cot_calibrate
-from imagescope_agent.lab.training.cir_cot_calibrate import Held
-from imagescope_agent.lab.training.cir_cot_data import Batches, Example, read_examples, rivals, split
 from imagescope_agent.lab.training.data.drawn_chains import make_chains
+from imagescope_agent.lab.training.embedders import cir_cot_calibrate
+from imagescope_agent.lab.training.embedders.cir_cot_calibrate import Held
+from imagescope_agent.lab.training.embedders.cir_cot_data import (
+    Batches,
+    Example,
+    read_examples,
+    rivals,
+    split,
+)
 from imagescope_agent.mllms.engine.embed_token import EMBED_TOKEN
 from imagescope_agent.replies.chains import Chain
 from imagescope_agent.retrieval.embedders import cir_cot, identify, open_embedder

@@ -14,7 +14,7 @@ from PIL import Image
 
 from imagescope_agent.cli import main
 from imagescope_agent.errors import BadInput
-from imagescope_agent.lab.training.composer import ComposerPlan, ComposerTrainer, train_composer
+from imagescope_agent.lab.training.embedders.composer import ComposerPlan, ComposerTrainer, train_composer
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.embedders import composer as composers
 from imagescope_agent.retrieval.embedders import open_embedder

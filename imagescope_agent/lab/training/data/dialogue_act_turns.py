@@ -9,9 +9,9 @@ from random import Random
 from typing import cast
 
 from imagescope_agent.dialogue_acts import ACTS, LABELS, Act, split_message
-from imagescope_agent.lab.scenes.messages import accumulated_steps
+from imagescope_agent.lab.scenes.dialog.messages import accumulated_steps
+from imagescope_agent.lab.scenes.dialog.utterances import Utterance, polite, stranger_wish, utterance
 from imagescope_agent.lab.scenes.queries import QueryStep
-from imagescope_agent.lab.scenes.utterances import Utterance, polite, stranger_wish, utterance
 from imagescope_agent.lab.scenes.world import Scene, random_scene
 from imagescope_agent.lab.training.data.dialogue_turns import random_condition, user_question
 from imagescope_agent.lab.training.data.turn import TrainingTurn, fill_prompt, plain_steps

@@ -17,8 +17,8 @@ from imagescope_agent.lab.scenes.conditions import (
     Pattern,
     Related,
 )
+from imagescope_agent.lab.scenes.dialog.messages import UserMessage, accumulated_steps, random_message
 from imagescope_agent.lab.scenes.language import caption, join
-from imagescope_agent.lab.scenes.messages import UserMessage, accumulated_steps, random_message
 from imagescope_agent.lab.scenes.queries import QueryStep
 from imagescope_agent.lab.scenes.world import COLOURS, SIZES, Scene, random_scene
 from imagescope_agent.lab.training.data.turn import TrainingTurn, compact_json, fill_prompt, plain_steps

@@ -8,9 +8,9 @@ from random import Random
 
 from imagescope_agent.dialogue_acts import SAYING
 from imagescope_agent.lab.scenes.conditions import Absent, Condition, Exists, InSetting, NotInSetting
-from imagescope_agent.lab.scenes.messages import accumulated_steps
+from imagescope_agent.lab.scenes.dialog.messages import accumulated_steps
+from imagescope_agent.lab.scenes.dialog.utterances import Utterance, polite, stranger_wish, utterance
 from imagescope_agent.lab.scenes.queries import QueryStep
-from imagescope_agent.lab.scenes.utterances import Utterance, polite, stranger_wish, utterance
 from imagescope_agent.lab.scenes.world import random_scene
 from imagescope_agent.lab.training.data.dialogue_act_turns import labelled_parts, pending_question
 from imagescope_agent.lab.training.data.dialogue_turns import update_turn

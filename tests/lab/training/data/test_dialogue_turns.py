@@ -9,7 +9,7 @@ import pytest
 
 from imagescope_agent.evaluation.chat.simulated_user import SimulatedUser, parse_scene_question
 from imagescope_agent.lab.scenes.conditions import Absent, Count, Exists, InSetting, Pattern, Related
-from imagescope_agent.lab.scenes.messages import MAX_FACTS, accumulated_steps, random_message
+from imagescope_agent.lab.scenes.dialog.messages import MAX_FACTS, accumulated_steps, random_message
 from imagescope_agent.lab.scenes.queries import QueryStep
 from imagescope_agent.lab.scenes.world import Scene, Thing, random_scene
 from imagescope_agent.lab.training.data.dialogue_turns import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from imagescope_agent.lab.scenes import phrases
 from imagescope_agent.lab.scenes.conditions import PLURALS, Pattern
+from imagescope_agent.lab.scenes.dialog import phrases
 from imagescope_agent.lab.scenes.language import SIZE_WORDS, reworded, with_article
 
 

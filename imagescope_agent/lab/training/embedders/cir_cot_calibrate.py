@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from imagescope_agent.errors import UnreadableReply
-from imagescope_agent.lab.training.cir_cot_data import Example
+from imagescope_agent.lab.training.embedders.cir_cot_data import Example
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.replies.chains import parse_chain

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+from imagescope_agent.lab.scenes.dialog.utterances import Utterance, idle, utterance
 from imagescope_agent.lab.scenes.queries import QueryStep
 from imagescope_agent.lab.scenes.text_queries import TEXT_KINDS, text_query
-from imagescope_agent.lab.scenes.utterances import Utterance, idle, utterance
 from imagescope_agent.lab.scenes.world import Scene, random_scene
 
 MOST = 8  # standing instructions of a drawn conversation

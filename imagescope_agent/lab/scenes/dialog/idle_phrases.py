@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imagescope_agent.lab.scenes.phrases import phrases
+from imagescope_agent.lab.scenes.dialog.phrases import phrases
 
 SKIPS = phrases("""
 I'd rather not guess | I won't guess | that one's beyond me | I'm stumped | stumped | no memory of that

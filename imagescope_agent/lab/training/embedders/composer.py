@@ -25,8 +25,8 @@ from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.common.plots import line_plot
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.training.checkpoint import load_checkpoint, save_checkpoint
-from imagescope_agent.lab.training.composer_data import Vectorised, held_out, vectorised
 from imagescope_agent.lab.training.curves import learning_rate
+from imagescope_agent.lab.training.embedders.composer_data import Vectorised, held_out, vectorised
 from imagescope_agent.retrieval.embedders.combiner import Combiner, save_combiner
 from imagescope_agent.retrieval.embedders.composer import ComposerCard, write_card
 from imagescope_agent.retrieval.protocols import Collection, Embedder

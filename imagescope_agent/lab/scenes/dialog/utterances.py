@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from imagescope_agent.lab.scenes import changing_phrases, idle_phrases, phrases
 from imagescope_agent.lab.scenes.conditions import Absent, Exists, Pattern
-from imagescope_agent.lab.scenes.foreign import foreign, nonsense
-from imagescope_agent.lab.scenes.informing import act_of, saying
-from imagescope_agent.lab.scenes.messages import UserMessage
+from imagescope_agent.lab.scenes.dialog import changing_phrases, idle_phrases, phrases
+from imagescope_agent.lab.scenes.dialog.foreign import foreign, nonsense
+from imagescope_agent.lab.scenes.dialog.informing import act_of, saying
+from imagescope_agent.lab.scenes.dialog.messages import UserMessage
 from imagescope_agent.lab.scenes.queries import QueryStep
 from imagescope_agent.lab.scenes.world import COLOURS, Scene
 

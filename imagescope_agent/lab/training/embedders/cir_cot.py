@@ -23,10 +23,10 @@ from torch import nn
 from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.training.checkpoint import load_checkpoint, save_checkpoint
-from imagescope_agent.lab.training.cir_cot_calibrate import measure_held_out
-from imagescope_agent.lab.training.cir_cot_data import Batches, Example, rivals, shown, split
-from imagescope_agent.lab.training.cir_cot_model import CotModel, info_nce
 from imagescope_agent.lab.training.curves import MetricsLog, learning_rate
+from imagescope_agent.lab.training.embedders.cir_cot_calibrate import measure_held_out
+from imagescope_agent.lab.training.embedders.cir_cot_data import Batches, Example, rivals, shown, split
+from imagescope_agent.lab.training.embedders.cir_cot_model import CotModel, info_nce
 from imagescope_agent.mllms.engine.checkpoint_files import hash_of
 from imagescope_agent.mllms.engine.config import ModelConfig
 from imagescope_agent.retrieval.embedders.cir_cot import CotCard, CotEmbedder, write_card

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imagescope_agent.lab.scenes.phrases import phrases
+from imagescope_agent.lab.scenes.dialog.phrases import phrases
 
 COLOUR_CORRECTIONS = phrases("""
 the {kind} isn't {old}, it's {colour} | the {kind} isn't {old} at all but {colour}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from imagescope_agent.lab.scenes import changing_phrases, phrases
 from imagescope_agent.lab.scenes.conditions import (
     NUMBERS,
     Absent,
@@ -14,9 +13,10 @@ from imagescope_agent.lab.scenes.conditions import (
     InSetting,
     Pattern,
 )
+from imagescope_agent.lab.scenes.dialog import changing_phrases, phrases
+from imagescope_agent.lab.scenes.dialog.messages import UserMessage
+from imagescope_agent.lab.scenes.dialog.noun_phrases import slots
 from imagescope_agent.lab.scenes.language import SETTING_WORDS, reworded, with_article
-from imagescope_agent.lab.scenes.messages import UserMessage
-from imagescope_agent.lab.scenes.noun_phrases import slots
 from imagescope_agent.lab.scenes.queries import QueryStep
 from imagescope_agent.lab.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.lab.scenes.world import COLOURS, SETTINGS, Scene, random_scene

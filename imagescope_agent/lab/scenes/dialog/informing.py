@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
-from imagescope_agent.lab.scenes import phrases, revising
 from imagescope_agent.lab.scenes.conditions import (
     NUMBERS,
     Absent,
@@ -18,9 +17,10 @@ from imagescope_agent.lab.scenes.conditions import (
     Related,
     stands,
 )
+from imagescope_agent.lab.scenes.dialog import phrases, revising
+from imagescope_agent.lab.scenes.dialog.messages import ANSWERS, UserMessage, random_message
+from imagescope_agent.lab.scenes.dialog.noun_phrases import slots, spread
 from imagescope_agent.lab.scenes.language import join, reworded, with_article
-from imagescope_agent.lab.scenes.messages import ANSWERS, UserMessage, random_message
-from imagescope_agent.lab.scenes.noun_phrases import slots, spread
 from imagescope_agent.lab.scenes.queries import QueryStep
 from imagescope_agent.lab.scenes.text_queries import RELATION_WORDS
 from imagescope_agent.lab.scenes.world import COLOURS, KINDS, RELATIONS, Scene

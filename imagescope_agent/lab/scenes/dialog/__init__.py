@@ -1,0 +1,1 @@
+"""Dialogs and messages about drawn scenes, with what each message means."""

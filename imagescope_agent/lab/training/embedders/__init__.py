@@ -1,0 +1,1 @@
+"""Training of what embeds composed queries: composers, and models that reason first."""
