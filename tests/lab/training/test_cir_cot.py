@@ -19,16 +19,10 @@ from imagescope_agent.cli import main
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.training.data.drawn_chains import make_chains
 from imagescope_agent.lab.training.embedders import cir_cot_calibrate
-from imagescope_agent.lab.training.embedders.cir_cot_calibrate import Held
 from imagescope_agent.lab.training.embedders.cir_cot_data import (
-    Batches,
-    Example,
     read_examples,
-    rivals,
-    split,
 )
 from imagescope_agent.mllms.engine.embed_token import EMBED_TOKEN
-from imagescope_agent.replies.chains import Chain
 from imagescope_agent.retrieval.embedders import cir_cot, identify, open_embedder
 from imagescope_agent.retrieval.embedders.cir_cot import CARD, PROJECTION, CotEmbedder
 from imagescope_agent.retrieval.protocols import Composer
@@ -222,43 +216,6 @@ def test_chains_join_their_triplets_and_others_stay_without(given: Path) -> None
     assert sum(each.chain is not None for each in triplets) == len(triplets) // 2
 
 
-def test_what_is_held_out_is_no_target_of_what_is_trained_on() -> None:
-    names = [f"{number}.png" for number in range(300)]
-    pairs = zip(names, names[7:] + names[:7], strict=True)
-    examples = [Example(reference=one, text="another", target=other) for one, other in pairs]
-    training, held = split(examples)
-    hidden = {each.reference for each in held}
-    assert 3 < len(held) < 40 and len(training) < 300 - len(held)
-    assert not hidden & {name for each in training for name in (each.reference, each.target)}
-
-
-def test_a_step_always_has_the_same_examples_and_only_known_ones_are_negatives() -> None:
-    def example(reference: str, target: str, *others: str) -> Example:
-        return Example(
-            reference=reference, text=f"{reference} to {target}", target=target, distractors=others
-        )
-
-    examples = [example("a", "b", "c"), example("a", "d"), example("e", "f")]
-    batches = Batches(examples, 0, groups=2, texts=2)
-    assert batches.step(3, chains=False) == batches.step(3, chains=False)
-    assert batches.step(3, chains=True) == []
-    names = ["b", "a", "c", "d", "f", "e"]
-    # the target of another query about the same reference may be wanted as well: it says nothing
-    assert rivals(examples, names, most=2)[0] == [True, True, True, False, True, True]
-    assert rivals(examples, names, most=2)[2] == [True] * 6
-
-
-def test_steps_that_learn_chains_have_some_however_few_triplets_have_one() -> None:
-    chain = Chain(caption="a", reasoning="b", conclusion="c")
-    examples = [
-        Example(reference=f"{n}.png", text="x", target=f"t{n}.png", chain=chain if n % 20 == 0 else None)
-        for n in range(200)
-    ]
-    batches = Batches(examples, 0, groups=4, texts=2)
-    steps = [batches.step(number, chains=True) for number in range(50)]
-    assert all(len(step) == 4 and all(each.chain for each in step) for step in steps)
-
-
 def test_no_other_model_is_overwritten(given: Path, tmp_path: Path, capsys: Any) -> None:
     start = Path(command(given, tmp_path)[command(given, tmp_path).index("--start") + 1])
     before = sorted(path.read_bytes() for path in start.glob("*.safetensors"))
@@ -268,17 +225,6 @@ def test_no_other_model_is_overwritten(given: Path, tmp_path: Path, capsys: Any)
     assert main(command(given, tmp_path / "other")) == 2
     assert "holds a model of another training" in capsys.readouterr().err
     assert before and sorted(path.read_bytes() for path in start.glob("*.safetensors")) == before
-
-
-def test_the_threshold_writes_no_more_chains_than_it_must() -> None:
-    lead = np.array([0.1, 0.2, 0.3, 0.4])
-    right, wrong = np.zeros(4, int), np.ones(4, int)
-    some = np.array([1, 1, 0, 0])
-    assert Held(fast=right, full=right, told=right, lead=lead).threshold() == 0
-    assert 0.2 < Held(fast=some, full=right, told=right, lead=lead).threshold() < 0.3
-    assert Held(fast=wrong, full=right, told=right, lead=lead).threshold() > 0.4
-    figures = Held(fast=some, full=right, told=right, lead=lead).figures()
-    assert figures["auto"]["R@1"] == 1 and figures["chains"] == 0.5 and figures["fast"]["R@1"] == 0.5
 
 
 def test_drawn_chains_are_exact_and_lead_to_their_targets(tmp_path: Path) -> None:
