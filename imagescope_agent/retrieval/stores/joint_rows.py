@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,13 +13,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imagescope_agent.common.untrusted import real_path
+from imagescope_agent.common.atomic_write import write_atomic
+from imagescope_agent.common.untrusted import read_file, real_path
 from imagescope_agent.retrieval.metadata.conditions import MISSING
 from imagescope_agent.retrieval.metadata.table import Column
 from imagescope_agent.retrieval.protocols import Space
 from imagescope_agent.retrieval.stores.joint import Records
 from imagescope_agent.retrieval.vectors import Vectors
 
+IDENTITY = "store.id"  # in the folder of the index
+_LONGEST = 64  # bytes of it
 #: Row number, id, key, caption, the fields as numbers, and the vector (d,).
 Row = tuple[int, str, str, str | None, Sequence[Any], Vectors]
 
@@ -72,9 +77,39 @@ def _one_by_one(chunks: Iterable[Vectors]) -> Iterator[Vectors]:
         yield from np.ascontiguousarray(chunk, dtype=np.float32)
 
 
-def owner_of(location: Path) -> str:
-    """What the tables of an index are named by: a hash of where it lies, so that it removes no other's."""
-    return hashlib.sha256(str(real_path(location)).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+def owner_of(location: Path) -> str | None:
+    """What the tables of an index are named by, so that it removes no other's; None where it has written none.
+
+    A hash of a random identity that the folder keeps, and of where it lies: neither two machines with one path nor the
+    copy of a folder remove each other's tables.
+
+    Raises:
+        OSError: the identity cannot be read.
+    """
+    try:
+        identity = read_file(location / IDENTITY, _LONGEST)
+    except FileNotFoundError:
+        return None
+    return hashlib.sha256(identity + b"\n" + os.fsencode(real_path(location))).hexdigest()[:12]
+
+
+def new_owner(location: Path) -> str:
+    """As `owner_of`, for what is about to be written: the folder gets an identity where it has none.
+
+    Raises:
+        OSError: the disk is full or read-only.
+    """
+    if (owner := owner_of(location)) is not None:
+        return owner
+    write_atomic(location / IDENTITY, secrets.token_hex(16))
+    owner = owner_of(location)
+    assert owner is not None
+    return owner
+
+
+def forget_owner(location: Path) -> None:
+    """Remove the identity of a folder that has no tables any more."""
+    (location / IDENTITY).unlink(missing_ok=True)
 
 
 def kept_of(table: str, spaces: Sequence[Space], fields: Sequence[str], index: str) -> list[dict[str, Any]]:

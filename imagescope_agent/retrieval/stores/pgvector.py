@@ -3,7 +3,7 @@
     store = "pgvector:postgresql://USER@HOST/DB"
 
 A table holds the spaces that were written together side by side, and ids, contents, captions and fields beside them.
-Its name carries where the index lies and a hash of what it holds; it has that name when all is written. A search with a
+Its name carries whose index it is and a hash of what it holds; it has that name when all is written. A search with a
 filter compares all rows that match; one without uses an index "hnsw".
 """
 
@@ -26,7 +26,7 @@ from imagescope_agent.retrieval.metadata.conditions import Condition, render
 from imagescope_agent.retrieval.metadata.table import Column
 from imagescope_agent.retrieval.protocols import Space, StoredSpace
 from imagescope_agent.retrieval.stores.joint import DEFAULT_INDEX, Records, chosen_index
-from imagescope_agent.retrieval.stores.joint_rows import JointRows, kept_of, owner_of
+from imagescope_agent.retrieval.stores.joint_rows import JointRows, forget_owner, kept_of, new_owner, owner_of
 from imagescope_agent.retrieval.stores.rescored import Nearest, RescoredStore, Table, tables_of
 from imagescope_agent.retrieval.vectors import Vectors
 
@@ -75,7 +75,7 @@ class PgvectorBackend:
         if kind == "ivfpq":
             raise BadInput("pgvector builds no index 'ivfpq'; take --index hnsw, exact or auto")
         fields = records.columns if records else {}
-        owner, size = owner_of(location), sum(space.dimension for space in spaces)
+        owner, size = new_owner(location), sum(space.dimension for space in spaces)
         making = f"imagescope_{owner}_new_{resume or secrets.token_hex(4)}"
         rows = JointRows(ids, vectors, records)
         with self._connection() as base:
@@ -106,12 +106,16 @@ class PgvectorBackend:
 
     def tidy(self, location: Path, kept: Sequence[Mapping[str, Any]]) -> None:
         """As `StoreBackend.tidy`."""
-        keep, ours = {each.get("table") for each in kept}, f"imagescope_{owner_of(location)}_"
+        if (owner := owner_of(location)) is None:
+            return
+        keep, ours = {each.get("table") for each in kept}, f"imagescope_{owner}_"
         with self._connection() as base:
             query = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND starts_with(tablename, %s)"
             for (name,) in base.execute(query, (ours,)).fetchall():
                 if name not in keep and _OURS.fullmatch(name):
                     base.execute(f"DROP TABLE IF EXISTS {name}")
+        if not kept:
+            forget_owner(location)
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:
