@@ -28,17 +28,24 @@ Row = tuple[int, str, str, str | None, Sequence[Any], Vectors]
 
 
 class JointRows:
-    """The rows of a collection, once, and a hash of all that they hold.
+    """The rows of a collection, once, and a hash of all that a table of them is.
 
     Args:
-        ids, vectors, records: as `JointBackend.write_joint` is given them.
+        ids, spaces, vectors, records: as `JointBackend.write_joint` is given them.
+        kind: of the index that the table has.
     """
 
     def __init__(
-        self, ids: Sequence[str], vectors: Sequence[Iterable[Vectors]], records: Records | None
+        self,
+        ids: Sequence[str],
+        spaces: Sequence[Space],
+        vectors: Sequence[Iterable[Vectors]],
+        records: Records | None,
+        kind: str,
     ) -> None:
         self._ids, self._vectors, self._records = ids, vectors, records
-        self._hash = hashlib.sha256()
+        # two spaces of equal vectors are two tables, and so are two kinds of index
+        self._hash = hashlib.sha256(repr((kind, [(each.name, each.dimension) for each in spaces])).encode())
 
     def __iter__(self) -> Iterator[Row]:
         columns = list(self._records.columns.items()) if self._records else []
@@ -62,7 +69,7 @@ class JointRows:
             yield batch
 
     def digest(self) -> str:
-        """A hash over the rows that were given out."""
+        """A hash over the spaces, the kind of index and the rows that were given out."""
         return self._hash.hexdigest()
 
 

@@ -89,7 +89,7 @@ class MilvusBackend:
             done = (
                 _count(client, making, self._uri(location)) // BATCH * BATCH
             )  # a batch may be there in part
-            rows = JointRows(ids, vectors, records)
+            rows = JointRows(ids, spaces, vectors, records, kind)
             for batch in rows.batches(BATCH):
                 if batch[0][0] >= done:
                     put = client.upsert if done and batch[0][0] == done else client.insert

@@ -77,13 +77,13 @@ class PgvectorBackend:
         fields = records.columns if records else {}
         owner, size = new_owner(location), sum(space.dimension for space in spaces)
         making = f"imagescope_{owner}_new_{resume or secrets.token_hex(4)}"
-        rows = JointRows(ids, vectors, records)
+        rows = JointRows(ids, spaces, vectors, records, kind)
         with self._connection() as base:
             _create(base, making, size, list(fields.values()))
             _copy(base, making, rows, list(fields.values()))
             name = f"imagescope_{owner}_{rows.digest()[:16]}"
             with base.transaction():
-                base.execute(f"DROP TABLE IF EXISTS {name}")  # the same, with perhaps another index
+                base.execute(f"DROP TABLE IF EXISTS {name}")  # the same, written once more
                 if kind == "hnsw":
                     base.execute(
                         f"CREATE INDEX ON {making} USING hnsw ((joint::halfvec({size})) halfvec_ip_ops)"
