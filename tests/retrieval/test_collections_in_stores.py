@@ -112,8 +112,9 @@ def test_a_filter_is_asked_of_the_database(
     engine, given = collection._vectors._engine, []  # type: ignore[attr-defined]
     nearest = engine.nearest
 
-    def watched(table: Any, query: Any, count: int, where: Any) -> Any:
-        found = nearest(table, query, count, where)
+    def watched(table: Any, query: Any, count: int, where: Any, *, exact: bool) -> Any:
+        assert exact, "a search with a filter compares all rows where the engine can"
+        found = nearest(table, query, count, where, exact=exact)
         given.append((where, set(found.rows.tolist())))
         return found
 

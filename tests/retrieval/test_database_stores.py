@@ -160,3 +160,25 @@ def test_what_changed_since_a_run_was_stopped_is_moved_as_it_is_now(
         for row in range(9)
     ]
     assert found == wants
+
+
+@pytest.mark.parametrize("built", ["exact", "hnsw"])
+def test_a_database_that_gives_too_few_rows_at_once_leaves_none_out(
+    shared: str, built: str, pictures: Callable[..., Path], index: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, query = pictures(30), np.eye(48, dtype=np.float32)[7]
+    index(folder, folder / "plain.index")
+    index(folder, store=shared, index=built)
+    plain, other = FolderCollection.open(folder / "plain.index"), FolderCollection.open(folder, store=shared)
+    monkeypatch.setattr(rescored, "FEW", 0)
+    monkeypatch.setattr(rescored, "CHUNK", 7)
+    monkeypatch.setattr(other._vectors._engine, "most", 6)  # type: ignore[attr-defined]
+    asked: list[dict[str, Any]] = [
+        {"k": 9},
+        {"k": 5, "where": "folder = 'sub'"},
+        {"k": 30, "where": "folder = 'sub' or width = 1"},
+        {"k": 3, "where": "name > '0004'", "exclude": ["0007.png"], "include": ["0001.png", "0009.png"]},
+        {"k": 12, "where": "width > 1", "once": True},
+    ]
+    for options in asked:
+        assert other.search(query, 0.2, **options) == plain.search(query, 0.2, **options), options

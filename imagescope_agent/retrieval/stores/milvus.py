@@ -161,7 +161,10 @@ class _Milvus:
     def __init__(self, client: Any, uri: str) -> None:
         self._client, self._uri = client, uri
 
-    def nearest(self, table: Table, query: Vectors, count: int, where: Condition | None) -> Nearest:
+    def nearest(
+        self, table: Table, query: Vectors, count: int, where: Condition | None, *, exact: bool
+    ) -> Nearest:
+        """As `Engine.nearest`; a collection that has an index is searched with it, since Milvus has no other way."""
         names = {field: f"f{place}" for place, field in enumerate(table.fields)}
         told = (
             "" if where is None else render(where, names, equals="==", several=lambda values: f"[{values}]")

@@ -225,10 +225,12 @@ class _Postgres:
 
         return self._ask(ask)
 
-    def nearest(self, table: Table, query: Vectors, count: int, where: Condition | None) -> Nearest:
+    def nearest(
+        self, table: Table, query: Vectors, count: int, where: Condition | None, *, exact: bool
+    ) -> Nearest:
         names = {field: f"f{place}" for place, field in enumerate(table.fields)}
         told = "" if where is None else render(where, names, equals="=", several=lambda values: f"({values})")
-        near = where is None and table.name in self._indexed and count <= MOST_INDEXED
+        near = not exact and where is None and table.name in self._indexed and count <= MOST_INDEXED
         size = len(query)
         distance = (
             f"(joint::halfvec({size})) <#> %s::vector::halfvec({size})" if near else "joint <#> %s::vector"
