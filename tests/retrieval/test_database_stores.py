@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imagescope_agent.errors import BadInput
+from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.index import manifest, migration
 from imagescope_agent.retrieval.index.cache import IndexBusy, IndexCache
@@ -182,3 +182,30 @@ def test_a_database_that_gives_too_few_rows_at_once_leaves_none_out(
     ]
     for options in asked:
         assert other.search(query, 0.2, **options) == plain.search(query, 0.2, **options), options
+
+
+@pytest.mark.parametrize(
+    ("place", "error", "told"),
+    [
+        ("postgresql://u:secret@127.0.0.1/d?no_such_option=1", BadInput, "PostgreSQL refuses the vectors"),
+        ("postgresql://u:secret@127.0.0.1:1/d", BackendUnavailable, "PostgreSQL does not answer"),
+    ],
+)
+def test_what_fails_before_the_server_is_reached_is_told_in_a_line(
+    place: str, error: type[Exception], told: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("pgvector")
+    pytest.importorskip("psycopg")
+    space = Space(name="image", dimension=2, weights="w")
+    with pytest.raises(error, match=told) as raised:
+        open_store(f"pgvector:{place}").write(tmp_path, ["a"], space, [np.eye(1, 2, dtype=np.float32)])
+    assert "secret" not in str(raised.value)
+
+
+def test_a_connection_that_takes_too_long_is_a_server_that_does_not_answer() -> None:
+    psycopg = pytest.importorskip("psycopg")
+    with (
+        pytest.raises(BackendUnavailable, match="does not answer: too late"),
+        pgvector.PgvectorBackend("")._told(),
+    ):
+        raise psycopg.errors.ConnectionTimeout("too late")

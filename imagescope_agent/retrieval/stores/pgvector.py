@@ -151,20 +151,20 @@ class PgvectorBackend:
         try:
             yield
         except Exception as error:
-            kind = next(
-                (each.__name__ for each in type(error).__mro__ if each.__module__.startswith("psycopg")), ""
-            )
+            if not any(each.__module__.startswith("psycopg") for each in type(error).__mro__):
+                raise
+            import psycopg
+
             told = redact(" ".join(str(error).split()))[:200]
-            if kind in ("OperationalError", "InterfaceError") or getattr(error, "sqlstate", "0")[:2] in (
-                "57",
-                "08",
-            ):
+            state = getattr(error, "sqlstate", None) or ""  # None of what the server has not said
+            away = state[:2] in ("57", "08") or (
+                not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+            )
+            if away:
                 raise BackendUnavailable(f"PostgreSQL does not answer: {told}; check that it runs") from error
-            if kind:
-                raise BadInput(
-                    f"PostgreSQL refuses the vectors: {told}; check its rights and extension"
-                ) from error
-            raise
+            raise BadInput(
+                f"PostgreSQL refuses the vectors: {told}; check its rights and extension"
+            ) from error
 
 
 def _create(base: Any, name: str, dimension: int, columns: Sequence[Column]) -> None:
