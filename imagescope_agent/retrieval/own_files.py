@@ -11,7 +11,7 @@ from imagescope_agent.retrieval.index.manifest import MANIFEST, SPACE_NAME
 
 #: Files that may lie in the folder of an index: its own, and those of searches and conversations.
 _OURS = re.compile(
-    rf"(?:journal|runs|traces|chats|captions)\.sqlite.*|uploads|profile|milvus\.db|{re.escape(MANIFEST)}.*"
+    rf"(?:journal|runs|traces|chats|captions)\.sqlite.*|uploads|profile|milvus\.db|store\.id.*|{re.escape(MANIFEST)}.*"
     r"|(?:fields|entries)\.[0-9a-f]{16}\.safetensors.*"
     rf"|{SPACE_NAME.pattern}\.[0-9a-f]{{16}}\.faiss.*"
 )

@@ -16,7 +16,7 @@ from imagescope_agent.retrieval.captions.lazy import FoundCaption
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.retrieval.index.report import IndexReport
-from imagescope_agent.retrieval.stores import faiss_files, faiss_joint, joint, rescored
+from imagescope_agent.retrieval.stores import faiss_files, faiss_joint, faiss_marks, joint, rescored
 from tests.engines import Server, store_spec
 
 COUNT = 60
@@ -112,8 +112,9 @@ def test_a_filter_is_asked_of_the_database(
     engine, given = collection._vectors._engine, []  # type: ignore[attr-defined]
     nearest = engine.nearest
 
-    def watched(table: Any, query: Any, count: int, where: Any) -> Any:
-        found = nearest(table, query, count, where)
+    def watched(table: Any, query: Any, count: int, where: Any, *, exact: bool) -> Any:
+        assert exact, "a search with a filter compares all rows where the engine can"
+        found = nearest(table, query, count, where, exact=exact)
         given.append((where, set(found.rows.tolist())))
         return found
 
@@ -176,13 +177,58 @@ def test_a_strangers_index_that_leads_outside_itself_is_refused(
     library: Any = faiss
     changed = library.read_index(str(place / kept["file"]))
     if built == "hnsw":
-        faiss_joint._array(changed.hnsw.neighbors, np.int32)[0] = 10**6
+        faiss_marks.array_of(changed.hnsw.neighbors, np.int32)[0] = 10**6
     else:
         full = next(number for number in range(changed.nlist) if changed.invlists.list_size(number))
         library.rev_swig_ptr(changed.invlists.get_ids(full), 1)[0] = 10**6
     kept |= faiss_files.write_index(place, "joint", changed)
     manifest.write(place, content)
     with pytest.raises(BadInput, match="damaged"):
+        FolderCollection.open(folder)
+
+
+@pytest.mark.parametrize("built", ["hnsw", "ivfpq"])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_an_index_that_names_files_elsewhere_is_refused_before_any_is_opened(
+    built: str, mapped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library: Any = faiss
+    rows = np.random.default_rng(0).random((200, 8)).astype(np.float32)
+    lists = library.IndexIVFFlat(faiss.IndexFlatIP(8), 8, 4, faiss.METRIC_INNER_PRODUCT)
+    if built == "ivfpq":
+        lists = library.IndexIVFPQ(faiss.IndexFlatIP(8), 8, 4, 2, 4, faiss.METRIC_INNER_PRODUCT)
+    lists.train(rows)
+    elsewhere = library.OnDiskInvertedLists(4, lists.code_size, str(tmp_path / "elsewhere"))
+    lists.replace_invlists(elsewhere)
+    lists.add(rows)
+    whole = lists
+    if built == "hnsw":
+        whole = library.IndexHNSWSQ(8, library.ScalarQuantizer.QT_8bit, 24, faiss.METRIC_INNER_PRODUCT)
+        whole.train(rows)
+        whole.add(rows)
+        data = faiss.serialize_index(whole).tobytes()
+        data = data[: data.index(b"IxSQ")] + faiss.serialize_index(lists).tobytes()
+    else:
+        data = faiss.serialize_index(whole).tobytes()
+    assert b"ilod" in data
+    kept = faiss_files._write(tmp_path, "joint", [data])
+    if mapped:
+        monkeypatch.setattr(faiss_files, "MAPPED_ABOVE", 1000)
+    monkeypatch.setattr(faiss_files, "_deserialized", lambda _: pytest.fail("FAISS has read it"))
+    with pytest.raises(BadInput, match="another kind of index"):
+        faiss_joint.read_built(tmp_path, {**kept, "effort": 8}, 200, 8)
+
+
+@pytest.mark.parametrize("effort", [0, COUNT + 1, 10**18, "8", None])
+def test_the_effort_of_a_strangers_index_has_a_bound(
+    effort: Any, pictures: Callable[..., Path], index: Any
+) -> None:
+    folder = pictures(COUNT)
+    index(folder, index="hnsw")
+    content = manifest.read(folder / ".imagescope")
+    content.image_vectors[faiss_joint.JOINT]["effort"] = effort
+    manifest.write(folder / ".imagescope", content)
+    with pytest.raises(BadInput, match="does not fit the manifest"):
         FolderCollection.open(folder)
 
 

@@ -69,8 +69,9 @@ def migrate(
             raise BadInput(f"the index is in the store {content.store!r} already; name another")
         old = old_backend.open(out, content.ids, content.all_spaces)
         moved = _written(out, content, old, new, index or content.index, tell)
+        new.open(out, content.ids, moved.all_spaces)  # the old one goes only when the new one can be read
         manifest.write(out, replace(moved, store=kept_name(to)))
-    _remove_old(out, old_backend, content.store, to)
+        _remove_old(out, old_backend, content.store, to)
     return Migrated(
         before=content.store, after=kept_name(to), images=len(content.ids), spaces=len(content.all_spaces)
     )
@@ -81,8 +82,9 @@ def _written(
 ) -> Manifest:
     """The manifest of what the new store has: the default spaces together, each further one apart."""
     default, further = content.all_spaces[:2], content.all_spaces[2:]
-    source = f"{[vars(space) for space in content.all_spaces]!r}{len(content.ids)}"
-    token = hashlib.sha256(f"{source}\n{index}".encode()).hexdigest()[:8]
+    # of all that is written: rows of a run that was stopped stay only where nothing of the index changed since
+    source = hashlib.sha256((out / manifest.MANIFEST).read_bytes()).hexdigest()
+    token = hashlib.sha256(f"{source}\n{index}".encode()).hexdigest()
 
     def write(spaces: Sequence[StoredSpace], kind: str, records: Records | None) -> list[dict[str, Any]]:
         rows = [vectors_of(old, space.name, content.ids) for space in spaces]
@@ -117,7 +119,10 @@ def vectors_of(store: VectorStore, space: str, ids: Sequence[str]) -> Iterator[V
 
 
 def _remove_old(out: Path, backend: StoreBackend, before: str, to: str) -> None:
-    """Remove the index from its old store, where that is another one; what fails is removed by a later run."""
+    """Remove the index from its old store, where that is another one; what fails is removed by a later run.
+
+    Called while indexers are kept away: what one is writing is named by no manifest yet.
+    """
     with suppress(OSError, BadInput, BackendUnavailable):
         if before != kept_name(to):
             backend.tidy(out, [])

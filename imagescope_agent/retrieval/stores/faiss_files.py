@@ -24,6 +24,7 @@ from imagescope_agent.common.atomic_write import TEMPORARY_PATTERN, write_atomic
 from imagescope_agent.common.untrusted import open_file, read_file
 from imagescope_agent.retrieval.index.manifest import SPACE_NAME, damaged
 from imagescope_agent.retrieval.protocols import StoredSpace
+from imagescope_agent.retrieval.stores.faiss_marks import holds_only_ours
 from imagescope_agent.retrieval.vectors import Vectors
 
 FILE = re.compile(rf"{SPACE_NAME.pattern}\.[0-9a-f]{{16}}\.faiss")
@@ -137,7 +138,7 @@ def read_index(
     mapped = isinstance(data, np.memmap)
     if not mapped and hashlib.sha256(data.data).hexdigest() != sha:
         raise damaged(location, f"{file} does not match its checksum")
-    if data[:4].tobytes() not in marks:
+    if data[:4].tobytes() not in marks or not holds_only_ours(data):  # which FAISS may read from any path
         raise damaged(location, f"{file} holds another kind of index")
     try:
         index = _deserialized(data)

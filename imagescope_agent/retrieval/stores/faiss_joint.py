@@ -21,6 +21,7 @@ import numpy.typing as npt
 from imagescope_agent.retrieval.index.manifest import damaged
 from imagescope_agent.retrieval.protocols import SpaceQuery, UpdatableStore, VectorStore
 from imagescope_agent.retrieval.stores.faiss_files import read_index, rows_of, write_index
+from imagescope_agent.retrieval.stores.faiss_marks import HNSW, IVFPQ, parts_fit, stays_inside
 from imagescope_agent.retrieval.stores.joint import joint_query
 from imagescope_agent.retrieval.vectors import Vectors
 
@@ -38,7 +39,6 @@ SUBVECTOR = 8  # numbers that IVF-PQ codes in a byte
 PER_LIST = 40  # training vectors for each list of IVF-PQ, as FAISS recommends at least
 LINKS, BUILD_EFFORT = 24, 80  # of HNSW
 LIST_SHARE = 2  # lists of IVF-PQ for each square root of the number of rows
-MARKS = (b"IHNs", b"IwPQ")
 
 
 class ExactStore(UpdatableStore, Protocol):
@@ -239,41 +239,13 @@ def read_built(location: Path, kept: dict[str, Any], count: int, dimension: int)
     """
     effort = kept.get("effort")
     most = (4 * dimension + 1024) * (count + 65_536)
-    index, _ = read_index(location, kept, JOINT, most, MARKS)
-    if not isinstance(effort, int) or effort < 1 or (index.ntotal, index.d) != (count, dimension):
+    index, _ = read_index(location, kept, JOINT, most, (HNSW, IVFPQ))
+    fits = (index.ntotal, index.d) == (count, dimension) and parts_fit(index, count)
+    if not fits or not isinstance(effort, int) or not 1 <= effort <= count:
         raise damaged(location, f"{kept['file']} does not fit the manifest")
-    if not (
-        _links_fit(index.hnsw, count) if isinstance(index, faiss.IndexHNSW) else _lists_fit(index, count)
-    ):
+    if not stays_inside(index, count):
         raise damaged(location, f"{kept['file']} leads outside itself")
     return index, effort
-
-
-def _links_fit(hnsw: Any, count: int) -> bool:
-    """Whether a graph, which may be a stranger's, links only rows that there are."""
-    links, places = _array(hnsw.neighbors, np.int32), _array(hnsw.offsets, np.uint64)
-    levels = _array(hnsw.levels, np.int32)
-    within = len(links) == 0 or (links.min() >= -1 and links.max() < count)
-    rising = len(places) == count + 1 and bool((np.diff(places.astype(np.int64)) >= 0).all())
-    ended = len(places) > 0 and places[-1] == len(links) and len(levels) == count
-    return bool(within and rising and ended and 0 <= hnsw.entry_point < count)
-
-
-def _lists_fit(index: Any, count: int) -> bool:
-    """Whether inverted lists hold each row once."""
-    lists = index.invlists
-    sizes = [lists.list_size(number) for number in range(index.nlist)]
-    if sum(sizes) != count:
-        return False
-    found = [faiss.rev_swig_ptr(lists.get_ids(number), size) for number, size in enumerate(sizes) if size]
-    rows = np.concatenate(found)
-    return bool(rows.min() >= 0 and rows.max() < count)
-
-
-def _array(vector: Any, kind: Any) -> npt.NDArray[Any]:
-    """A vector of FAISS, not copied."""
-    size = vector.size()
-    return faiss.rev_swig_ptr(vector.data(), size) if size else np.zeros(0, dtype=kind)
 
 
 def _is_in(row: int, rows: npt.NDArray[np.int64]) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,29 +13,39 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imagescope_agent.common.untrusted import real_path
+from imagescope_agent.common.atomic_write import write_atomic
+from imagescope_agent.common.untrusted import read_file, real_path
 from imagescope_agent.retrieval.metadata.conditions import MISSING
 from imagescope_agent.retrieval.metadata.table import Column
 from imagescope_agent.retrieval.protocols import Space
 from imagescope_agent.retrieval.stores.joint import Records
 from imagescope_agent.retrieval.vectors import Vectors
 
+IDENTITY = "store.id"  # in the folder of the index
+_LONGEST = 64  # bytes of it
 #: Row number, id, key, caption, the fields as numbers, and the vector (d,).
 Row = tuple[int, str, str, str | None, Sequence[Any], Vectors]
 
 
 class JointRows:
-    """The rows of a collection, once, and a hash of all that they hold.
+    """The rows of a collection, once, and a hash of all that a table of them is.
 
     Args:
-        ids, vectors, records: as `JointBackend.write_joint` is given them.
+        ids, spaces, vectors, records: as `JointBackend.write_joint` is given them.
+        kind: of the index that the table has.
     """
 
     def __init__(
-        self, ids: Sequence[str], vectors: Sequence[Iterable[Vectors]], records: Records | None
+        self,
+        ids: Sequence[str],
+        spaces: Sequence[Space],
+        vectors: Sequence[Iterable[Vectors]],
+        records: Records | None,
+        kind: str,
     ) -> None:
         self._ids, self._vectors, self._records = ids, vectors, records
-        self._hash = hashlib.sha256()
+        # two spaces of equal vectors are two tables, and so are two kinds of index
+        self._hash = hashlib.sha256(repr((kind, [(each.name, each.dimension) for each in spaces])).encode())
 
     def __iter__(self) -> Iterator[Row]:
         columns = list(self._records.columns.items()) if self._records else []
@@ -57,7 +69,7 @@ class JointRows:
             yield batch
 
     def digest(self) -> str:
-        """A hash over the rows that were given out."""
+        """A hash over the spaces, the kind of index and the rows that were given out."""
         return self._hash.hexdigest()
 
 
@@ -72,9 +84,39 @@ def _one_by_one(chunks: Iterable[Vectors]) -> Iterator[Vectors]:
         yield from np.ascontiguousarray(chunk, dtype=np.float32)
 
 
-def owner_of(location: Path) -> str:
-    """What the tables of an index are named by: a hash of where it lies, so that it removes no other's."""
-    return hashlib.sha256(str(real_path(location)).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+def owner_of(location: Path) -> str | None:
+    """What the tables of an index are named by, so that it removes no other's; None where it has written none.
+
+    A hash of a random identity that the folder keeps, and of where it lies: neither two machines with one path nor the
+    copy of a folder remove each other's tables.
+
+    Raises:
+        OSError: the identity cannot be read.
+    """
+    try:
+        identity = read_file(location / IDENTITY, _LONGEST)
+    except FileNotFoundError:
+        return None
+    return hashlib.sha256(identity + b"\n" + os.fsencode(real_path(location))).hexdigest()[:12]
+
+
+def new_owner(location: Path) -> str:
+    """As `owner_of`, for what is about to be written: the folder gets an identity where it has none.
+
+    Raises:
+        OSError: the disk is full or read-only.
+    """
+    if (owner := owner_of(location)) is not None:
+        return owner
+    write_atomic(location / IDENTITY, secrets.token_hex(16))
+    owner = owner_of(location)
+    assert owner is not None
+    return owner
+
+
+def forget_owner(location: Path) -> None:
+    """Remove the identity of a folder that has no tables any more."""
+    (location / IDENTITY).unlink(missing_ok=True)
 
 
 def kept_of(table: str, spaces: Sequence[Space], fields: Sequence[str], index: str) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@
     store = "milvus:http://HOST:19530"    a server; a token, where it wants one, in IMAGESCOPE_MILVUS_TOKEN
 
 A collection of Milvus holds the spaces that were written together side by side, and ids, contents, captions and fields
-beside them. Its name carries where the index lies and a hash of what it holds. A file is open in one process at a time.
+beside them. Its name carries whose index it is and a hash of what it holds. A file is open in one process at a time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from imagescope_agent.retrieval.metadata.conditions import Condition, render
 from imagescope_agent.retrieval.metadata.table import Column
 from imagescope_agent.retrieval.protocols import Space, StoredSpace
 from imagescope_agent.retrieval.stores.joint import DEFAULT_INDEX, Records, chosen_index
-from imagescope_agent.retrieval.stores.joint_rows import JointRows, kept_of, owner_of
+from imagescope_agent.retrieval.stores.joint_rows import JointRows, forget_owner, kept_of, new_owner, owner_of
 from imagescope_agent.retrieval.stores.rescored import Nearest, RescoredStore, Table, tables_of
 from imagescope_agent.retrieval.vectors import Vectors
 
@@ -81,7 +81,7 @@ class MilvusBackend:
         kind = chosen_index(index, len(ids), large="hnsw")
         fields = records.columns if records else {}
         client = self._client(location)
-        owner = owner_of(location)
+        owner = new_owner(location)
         making = f"imagescope_{owner}_new_{resume or secrets.token_hex(4)}"
         with answering(self._uri(location)):
             if not client.has_collection(making):
@@ -89,7 +89,7 @@ class MilvusBackend:
             done = (
                 _count(client, making, self._uri(location)) // BATCH * BATCH
             )  # a batch may be there in part
-            rows = JointRows(ids, vectors, records)
+            rows = JointRows(ids, spaces, vectors, records, kind)
             for batch in rows.batches(BATCH):
                 if batch[0][0] >= done:
                     put = client.upsert if done and batch[0][0] == done else client.insert
@@ -120,14 +120,19 @@ class MilvusBackend:
 
     def tidy(self, location: Path, kept: Sequence[Mapping[str, Any]]) -> None:
         """As `StoreBackend.tidy`."""
-        if not self._place and not (location / FILE).exists():
+        owner = owner_of(location) if self._place else ""
+        if owner is None or (not self._place and not (location / FILE).exists()):
             return
-        keep, ours = {each.get("table") for each in kept}, f"imagescope_{owner_of(location)}_"
+        keep = {each.get("table") for each in kept}
+        whose = owner or "[0-9a-f]{12}"  # a file beside the index has no other's
+        ours = re.compile(rf"imagescope_{whose}_(?:new_)?[0-9a-f]{{8,16}}")
         client = self._client(location)
         with answering(self._uri(location)):
             for name in client.list_collections():
-                if name.startswith(ours) and name not in keep:
+                if ours.fullmatch(name) and name not in keep:
                     client.drop_collection(name)
+        if not kept:
+            forget_owner(location)
 
     def _uri(self, location: Path) -> str:
         return self._place or str(location / FILE)
@@ -156,7 +161,10 @@ class _Milvus:
     def __init__(self, client: Any, uri: str) -> None:
         self._client, self._uri = client, uri
 
-    def nearest(self, table: Table, query: Vectors, count: int, where: Condition | None) -> Nearest:
+    def nearest(
+        self, table: Table, query: Vectors, count: int, where: Condition | None, *, exact: bool
+    ) -> Nearest:
+        """As `Engine.nearest`; a collection that has an index is searched with it, since Milvus has no other way."""
         names = {field: f"f{place}" for place, field in enumerate(table.fields)}
         told = (
             "" if where is None else render(where, names, equals="==", several=lambda values: f"[{values}]")

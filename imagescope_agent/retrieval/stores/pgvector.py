@@ -3,7 +3,7 @@
     store = "pgvector:postgresql://USER@HOST/DB"
 
 A table holds the spaces that were written together side by side, and ids, contents, captions and fields beside them.
-Its name carries where the index lies and a hash of what it holds; it has that name when all is written. A search with a
+Its name carries whose index it is and a hash of what it holds; it has that name when all is written. A search with a
 filter compares all rows that match; one without uses an index "hnsw".
 """
 
@@ -26,7 +26,7 @@ from imagescope_agent.retrieval.metadata.conditions import Condition, render
 from imagescope_agent.retrieval.metadata.table import Column
 from imagescope_agent.retrieval.protocols import Space, StoredSpace
 from imagescope_agent.retrieval.stores.joint import DEFAULT_INDEX, Records, chosen_index
-from imagescope_agent.retrieval.stores.joint_rows import JointRows, kept_of, owner_of
+from imagescope_agent.retrieval.stores.joint_rows import JointRows, forget_owner, kept_of, new_owner, owner_of
 from imagescope_agent.retrieval.stores.rescored import Nearest, RescoredStore, Table, tables_of
 from imagescope_agent.retrieval.vectors import Vectors
 
@@ -75,15 +75,15 @@ class PgvectorBackend:
         if kind == "ivfpq":
             raise BadInput("pgvector builds no index 'ivfpq'; take --index hnsw, exact or auto")
         fields = records.columns if records else {}
-        owner, size = owner_of(location), sum(space.dimension for space in spaces)
+        owner, size = new_owner(location), sum(space.dimension for space in spaces)
         making = f"imagescope_{owner}_new_{resume or secrets.token_hex(4)}"
-        rows = JointRows(ids, vectors, records)
+        rows = JointRows(ids, spaces, vectors, records, kind)
         with self._connection() as base:
             _create(base, making, size, list(fields.values()))
             _copy(base, making, rows, list(fields.values()))
             name = f"imagescope_{owner}_{rows.digest()[:16]}"
             with base.transaction():
-                base.execute(f"DROP TABLE IF EXISTS {name}")  # the same, with perhaps another index
+                base.execute(f"DROP TABLE IF EXISTS {name}")  # the same, written once more
                 if kind == "hnsw":
                     base.execute(
                         f"CREATE INDEX ON {making} USING hnsw ((joint::halfvec({size})) halfvec_ip_ops)"
@@ -106,12 +106,16 @@ class PgvectorBackend:
 
     def tidy(self, location: Path, kept: Sequence[Mapping[str, Any]]) -> None:
         """As `StoreBackend.tidy`."""
-        keep, ours = {each.get("table") for each in kept}, f"imagescope_{owner_of(location)}_"
+        if (owner := owner_of(location)) is None:
+            return
+        keep, ours = {each.get("table") for each in kept}, f"imagescope_{owner}_"
         with self._connection() as base:
             query = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND starts_with(tablename, %s)"
             for (name,) in base.execute(query, (ours,)).fetchall():
                 if name not in keep and _OURS.fullmatch(name):
                     base.execute(f"DROP TABLE IF EXISTS {name}")
+        if not kept:
+            forget_owner(location)
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:
@@ -147,20 +151,20 @@ class PgvectorBackend:
         try:
             yield
         except Exception as error:
-            kind = next(
-                (each.__name__ for each in type(error).__mro__ if each.__module__.startswith("psycopg")), ""
-            )
+            if not any(each.__module__.startswith("psycopg") for each in type(error).__mro__):
+                raise
+            import psycopg
+
             told = redact(" ".join(str(error).split()))[:200]
-            if kind in ("OperationalError", "InterfaceError") or getattr(error, "sqlstate", "0")[:2] in (
-                "57",
-                "08",
-            ):
+            state = getattr(error, "sqlstate", None) or ""  # None of what the server has not said
+            away = state[:2] in ("57", "08") or (
+                not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+            )
+            if away:
                 raise BackendUnavailable(f"PostgreSQL does not answer: {told}; check that it runs") from error
-            if kind:
-                raise BadInput(
-                    f"PostgreSQL refuses the vectors: {told}; check its rights and extension"
-                ) from error
-            raise
+            raise BadInput(
+                f"PostgreSQL refuses the vectors: {told}; check its rights and extension"
+            ) from error
 
 
 def _create(base: Any, name: str, dimension: int, columns: Sequence[Column]) -> None:
@@ -221,10 +225,12 @@ class _Postgres:
 
         return self._ask(ask)
 
-    def nearest(self, table: Table, query: Vectors, count: int, where: Condition | None) -> Nearest:
+    def nearest(
+        self, table: Table, query: Vectors, count: int, where: Condition | None, *, exact: bool
+    ) -> Nearest:
         names = {field: f"f{place}" for place, field in enumerate(table.fields)}
         told = "" if where is None else render(where, names, equals="=", several=lambda values: f"({values})")
-        near = where is None and table.name in self._indexed and count <= MOST_INDEXED
+        near = not exact and where is None and table.name in self._indexed and count <= MOST_INDEXED
         size = len(query)
         distance = (
             f"(joint::halfvec({size})) <#> %s::vector::halfvec({size})" if near else "joint <#> %s::vector"

@@ -23,6 +23,7 @@ from imagescope_agent.retrieval.vectors import Vectors
 MARGIN = 16  # candidates beyond what is wanted
 ROUNDING = 2e-5  # by how much the engine's product may differ from ours
 FEW = 1000  # rows that a filter leaves, or a search includes, that are fetched one and all
+CHUNK = 4096  # rows that are fetched at once where all are compared here
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,10 @@ class Engine(Protocol):
 
     most: int  # rows that one search may give
 
-    def nearest(self, table: Table, query: Vectors, count: int, where: Condition | None) -> Nearest:
-        """The `count` nearest rows, of those for which the condition holds."""
+    def nearest(
+        self, table: Table, query: Vectors, count: int, where: Condition | None, *, exact: bool
+    ) -> Nearest:
+        """The `count` nearest rows, of those for which the condition holds; all compared if `exact`, where it can."""
         ...
 
     def fetch(self, table: Table, rows: Sequence[int]) -> Vectors:
@@ -91,7 +94,7 @@ class RescoredStore:
         allowed: npt.NDArray[np.bool_] | None = None,
         where: Condition | None = None,
     ) -> list[tuple[str, float]]:
-        """As `VectorStore.search`; exact where the engine is, and for as many rows as it gives at once.
+        """As `VectorStore.search`; exact where the engine is. Where it gives too few rows, all are compared here.
 
         Args:
             queries: as of `VectorStore.search`, and so are the others but the last.
@@ -106,8 +109,7 @@ class RescoredStore:
         total = len(self._ids) if allowed is None else int(allowed.sum())
         want = min(k + len(exclude), total)
         if allowed is not None and total <= FEW:
-            rows = np.flatnonzero(allowed)
-            return self._ranked(queries, rows, {}, k, exclude, include)
+            return self._ranked(queries, np.flatnonzero(allowed), {}, k, exclude, include)
         count = want + MARGIN
         while True:
             rows, known, bound = self._candidates(queries, count, where, allowed)
@@ -115,11 +117,31 @@ class RescoredStore:
             chosen = chosen if allowed is None else chosen[allowed[chosen]]
             found = self._ranked(queries, chosen, known, len(chosen), frozenset(), frozenset())
             done = bound is None or (len(found) >= want > 0 and found[want - 1][1] > bound + ROUNDING)
-            if done or count >= self._engine.most:
+            if done and len(found) >= want:
                 break
+            if done or count >= self._engine.most:
+                return self._compared(queries, allowed, k, exclude, include)
             count = min(4 * count, self._engine.most)
         best = [pair for pair in found if pair[0] not in exclude]
         return best[:k] + [pair for pair in best[k:] if pair[0] in include]
+
+    def _compared(
+        self,
+        queries: Sequence[SpaceQuery],
+        allowed: npt.NDArray[np.bool_] | None,
+        k: int,
+        exclude: Set[str],
+        include: Set[str],
+    ) -> list[tuple[str, float]]:
+        """As `search`, of all allowed rows, which are fetched in chunks."""
+        rows = np.arange(len(self._ids)) if allowed is None else np.flatnonzero(allowed)
+        found: list[tuple[str, float]] = []
+        for start in range(0, len(rows), CHUNK):
+            chunk = rows[start : start + CHUNK]
+            found += self._ranked(queries, chunk, {}, k, exclude, include)
+            found.sort(key=lambda pair: (-pair[1], self._rows[pair[0]]))
+            found = found[:k] + [pair for pair in found[k:] if pair[0] in include]
+        return found
 
     def _candidates(
         self,
@@ -141,7 +163,9 @@ class RescoredStore:
             vector = joint_query(asked, table.spaces)
             assert vector is not None
             pushed = where if table.fields else None
-            near = self._engine.nearest(table, vector, min(count, self._engine.most), pushed)
+            near = self._engine.nearest(
+                table, vector, min(count, self._engine.most), pushed, exact=allowed is not None
+            )
             known[table.name] = near
             ended = ended or len(near.rows) < min(count, self._engine.most)
             bound += float(near.products[-1]) if len(near.rows) else 0.0

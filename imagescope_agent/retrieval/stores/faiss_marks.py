@@ -1,0 +1,124 @@
+"""Checks of an approximate index in a FAISS file, before FAISS reads it (it may name other files) and after.
+
+The places are those of `faiss/impl/index_write.cpp`. A vector there is its number of items, 8 bytes, and the items.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+HNSW, IVFPQ = b"IHNs", b"IwPQ"
+_OUTER = 4 + 33  # a mark, and dimension, number of rows, two unused numbers, is_trained, metric
+_METRIC = 33  # where the metric lies: 0, inner product, has no argument
+_GRAPH = (8, 4, 4, 8, 4)  # bytes of an item: probabilities, sums of links, levels, offsets, links
+_FLAT, _SCALARS, _LISTS = b"IxFI", b"IxSQ", b"ilar"
+
+
+class _Place:
+    """A place in a file that moves on.
+
+    Raises (every method):
+        struct.error: the file ends before.
+    """
+
+    def __init__(self, data: npt.NDArray[np.uint8]) -> None:
+        self._data, self.at = data, 0
+
+    def skip(self, size: int) -> None:
+        self.at += size
+
+    def skip_vector(self, item: int) -> None:
+        (count,) = struct.unpack("<Q", self._data[self.at : self.at + 8].tobytes())
+        self.at = min(self.at + 8 + item * count, len(self._data))
+
+    def mark(self) -> bytes:
+        return self._data[self.at : self.at + 4].tobytes()
+
+
+def holds_only_ours(data: npt.NDArray[np.uint8]) -> bool:
+    """Whether an HNSW or IVF-PQ index is made of what we write: scalars; a flat quantizer and lists in the file.
+
+    Args:
+        data: the file's bytes; one of another mark has nothing inside it.
+    """
+    place, outer = _Place(data), data[:4].tobytes()
+    if outer not in (HNSW, IVFPQ):
+        return True
+    if data[_METRIC : _METRIC + 4].tobytes() != bytes(4):
+        return False
+    place.skip(_OUTER)
+    try:
+        return _is_ours_hnsw(place) if outer == HNSW else _is_ours_ivfpq(place)
+    except struct.error:
+        return False
+
+
+def _is_ours_hnsw(place: _Place) -> bool:
+    for item in _GRAPH:
+        place.skip_vector(item)
+    place.skip(5 * 4)  # entry point, highest level, efforts, a bound that is unused
+    return place.mark() == _SCALARS
+
+
+def _is_ours_ivfpq(place: _Place) -> bool:
+    place.skip(2 * 8)  # lists and probes
+    if place.mark() != _FLAT:
+        return False
+    place.skip(_OUTER)
+    place.skip_vector(4)
+    place.skip(1)  # kind of the map from rows to lists
+    place.skip_vector(8)
+    place.skip(
+        1 + 8 + 3 * 8
+    )  # by_residual, bytes of a code; dimension, parts and bits of the product quantizer
+    place.skip_vector(4)
+    return place.mark() == _LISTS
+
+
+def parts_fit(index: Any, count: int) -> bool:
+    """Whether the parts of an index that was read are of the kinds and sizes that we write."""
+    library: Any = faiss
+    if isinstance(index, faiss.IndexHNSW):
+        inner, kind, rows = library.downcast_index(index.storage), library.IndexScalarQuantizer, count
+    else:
+        inner, kind, rows = library.downcast_index(index.quantizer), faiss.IndexFlat, index.nlist
+        if not isinstance(library.downcast_InvertedLists(index.invlists), library.ArrayInvertedLists):
+            return False
+    return isinstance(inner, kind) and (inner.ntotal, inner.d) == (rows, index.d)
+
+
+def stays_inside(index: Any, count: int) -> bool:
+    """Whether an index names only rows that there are."""
+    return _links_fit(index.hnsw, count) if isinstance(index, faiss.IndexHNSW) else _lists_fit(index, count)
+
+
+def _links_fit(hnsw: Any, count: int) -> bool:
+    """Whether a graph, which may be a stranger's, links only rows that there are."""
+    links, places = array_of(hnsw.neighbors, np.int32), array_of(hnsw.offsets, np.uint64)
+    levels = array_of(hnsw.levels, np.int32)
+    within = len(links) == 0 or (links.min() >= -1 and links.max() < count)
+    rising = len(places) == count + 1 and bool((np.diff(places.astype(np.int64)) >= 0).all())
+    ended = len(places) > 0 and places[-1] == len(links) and len(levels) == count
+    return bool(within and rising and ended and 0 <= hnsw.entry_point < count)
+
+
+def _lists_fit(index: Any, count: int) -> bool:
+    """Whether inverted lists hold each row once."""
+    lists = index.invlists
+    sizes = [lists.list_size(number) for number in range(index.nlist)]
+    if sum(sizes) != count:
+        return False
+    found = [faiss.rev_swig_ptr(lists.get_ids(number), size) for number, size in enumerate(sizes) if size]
+    rows = np.concatenate(found)
+    return bool(rows.min() >= 0 and rows.max() < count)
+
+
+def array_of(vector: Any, kind: Any) -> npt.NDArray[Any]:
+    """A vector of FAISS, not copied."""
+    size = vector.size()
+    return faiss.rev_swig_ptr(vector.data(), size) if size else np.zeros(0, dtype=kind)
