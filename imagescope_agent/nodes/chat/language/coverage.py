@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -138,27 +139,29 @@ def phrases(message: str, vocabulary: Vocabulary, *, about: str = "") -> list[Ph
         known = [phrase for phrase in _runs(about, vocabulary) if phrase.head and not phrase.place][-1:]
         found = [phrase for phrase in found if not phrase.of_unknown]
         things = [replace(phrase, definite=True) for phrase in known]
-    whole = list[Phrase]()
-    for number, phrase in enumerate(found):
-        free = [each for each in phrase.properties if not is_negated(each, message)]
+    whole, told, thing = list[Phrase](), dict[str, Phrase](), next(iter(things), None)
+    for phrase in found:
         if phrase.head:
             whole.append(phrase)
-        elif things and free:
-            thing = _nearest(found, number, things)
-            so_far = [each for each in whole if each.told_of and each.head == thing.head]
-            whole.append(_told_of([thing, *so_far][-1], free, vocabulary))
+            thing = thing if phrase.place else phrase  # a property belongs to the last thing before it
+        elif thing and (free := [each for each in phrase.properties if not is_negated(each, message)]):
+            told[thing.head] = _told_of(told.get(thing.head, thing), free, vocabulary)
+            whole.append(told[thing.head])
+    return _fullest(whole)
+
+
+def _fullest(whole: Sequence[Phrase]) -> list[Phrase]:
+    """Each phrase once, without those of which another one tells more of the same thing."""
+    once = list({(each.text, each.told_of, each.definite, each.lone): each for each in whole}.values())
+    fuller = defaultdict[str, list[Phrase]](list)
+    for phrase in once:
+        if phrase.told_of:
+            fuller[phrase.head].append(phrase)
     return [
         phrase
-        for place, phrase in enumerate(whole)
-        if not any(_says_less(phrase, other) for other in [*whole[:place], *whole[place + 1 :]])
+        for phrase in once
+        if not any(other is not phrase and _says_less(phrase, other) for other in fuller[phrase.head])
     ]
-
-
-def _nearest(found: Sequence[Phrase], number: int, things: Sequence[Phrase]) -> Phrase:
-    """The thing that a property belongs to: the one before it, else the one behind it, else the last that is known."""
-    before = [each for each in found[:number] if each in things]
-    behind = [each for each in found[number:] if each in things]
-    return [*behind[:1], *before[-1:]][-1] if before or behind else things[-1]
 
 
 def _told_of(thing: Phrase, properties: Sequence[str], vocabulary: Vocabulary) -> Phrase:
@@ -180,9 +183,8 @@ def in_order(properties: Sequence[str], vocabulary: Vocabulary) -> list[str]:
 
 
 def _says_less(phrase: Phrase, other: Phrase) -> bool:
-    """Whether another phrase tells more of the same thing."""
-    same = other.told_of and phrase.head == other.head and not phrase.place
-    return same and set(phrase.properties) <= set(other.properties)
+    """Whether what is told of the same thing elsewhere is more."""
+    return not phrase.place and set(phrase.properties) <= set(other.properties)
 
 
 def _runs(message: str, vocabulary: Vocabulary) -> list[Phrase]:
