@@ -148,3 +148,36 @@ def test_the_work_grows_with_the_length_of_a_message(text: str) -> None:
 
 def test_the_same_said_twice_counts_once() -> None:
     assert [phrase.text for phrase in phrases("a lantern. teal. teal.", WORDS)] == ["a teal lantern"]
+
+
+@pytest.mark.parametrize(
+    ("message", "new"),
+    [
+        ("replace the small wagon with a big lantern", "a big lantern"),
+        ("replace small wagons with a big lantern", "a big lantern"),
+        ("change the crimson lantern to a teal lantern", "a teal lantern"),
+        ("instead of the crimson wagon a teal wagon", "a teal wagon"),
+        ("a teal lantern rather than the wagon", "a teal lantern"),
+        ("swap the crimson wagon for a big lantern", "a big lantern"),
+        ("please turn that wagon into a lantern", "a lantern"),
+        ("replace the wagon and the small lantern with a big lantern", "a big lantern"),
+        ("the small wagon should be replaced by a big lantern", "a big lantern"),
+    ],
+)
+def test_what_something_else_replaces_is_no_wish(message: str, new: str) -> None:
+    assert completed(message, ("Addition", new)) == [("Addition", new)]
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("a teal lantern and for a change a wagon", ["a teal lantern", "a wagon"]),
+        (
+            "replace the small wagon with a teal lantern and a big lantern",
+            ["a teal lantern", "a big lantern"],
+        ),
+        ("a teal lantern, change the wagon to crimson", ["a teal lantern", "a crimson wagon"]),
+    ],
+)
+def test_what_comes_in_its_place_is_one(message: str, expected: list[str]) -> None:
+    assert [text for _, text in completed(message, ("Addition", "a teal lantern"))] == expected

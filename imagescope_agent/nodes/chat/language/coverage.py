@@ -35,6 +35,18 @@ _ADVERBS = frozenset(
         "colour",
     ]
 )
+_THE = rf"(?:{'|'.join(sorted(_DEFINITE))}|all|every|each|both)"
+#: What goes stands behind: "replace a boat with a car", "change the boat to a car", "instead of the cat and the dog".
+_REPLACES = re.compile(
+    r"(?:.* )?(?:(?:replac(?:e|es|ed|ing)|instead of|rather than|in (?:place|lieu) of)(?: (?:an?|any))?"
+    r"|(?<!a )(?<!in )(?:chang(?:e|ing)|exchang(?:e|ing)|swap(?:ping)?|(?:turn|switch|convert|transform)(?:ing)?)"
+    rf"(?= {_THE}\b))(?: {_THE})*(?:(?: (?!(?:an?|with|by|to|into|for)\b)\w+){{1,3}} (?:and|or)(?: {_THE})+)?"
+)
+#: What goes stands before: "the boat should be replaced by a car".
+_IS_REPLACED = re.compile(
+    r"(?:(?:is|are|should|must|may|could|can|shall|will|to|be|being|gets?|has|have) )*"
+    r"(?:replaced|swapped|exchanged|turned into|changed (?:in)?to|becomes?)\b"
+)
 _ARTICLE = re.compile(r"an?|the")
 _BREAK = re.compile(r"[.,;:!?()\n]")
 
@@ -51,6 +63,7 @@ class Phrase:
         lone: whether it is one word without an indefinite article.
         of_unknown: whether a word that no caption has follows properties without a thing: "red" of "red lorries".
         told_of: whether a property is said of the thing elsewhere in the message: "the boat is red".
+        replaced: whether something else is to stand in its place.
     """
 
     properties: list[str] = field(default_factory=list)
@@ -60,6 +73,7 @@ class Phrase:
     lone: bool = False
     of_unknown: bool = False
     told_of: bool = False
+    replaced: bool = False
 
     @property
     def text(self) -> str:
@@ -108,6 +122,8 @@ async def with_passed_over(
     held = list(steps)
     for phrase in phrases(message, vocabulary, about=about):
         kind = "Removal" if _is_excluded(phrase, message, steps) else "Addition"
+        if phrase.replaced and kind == "Addition":
+            continue
         if phrase.lone and steps and kind == "Addition":
             continue  # beside what the model found it may be no wish: "for my house"
         said = [step.text for step in held if (step.type == "Removal") == (kind == "Removal")]
@@ -168,7 +184,7 @@ def _told_of(thing: Phrase, properties: Sequence[str], vocabulary: Vocabulary) -
     """The thing with further properties; one that it cannot have beside them gives way."""
     kept = [each for each in thing.properties if all(vocabulary.go_together(each, new) for new in properties)]
     properties = in_order([*kept, *properties], vocabulary)
-    return replace(thing, properties=properties, told_of=True, lone=False)
+    return replace(thing, properties=properties, told_of=True, lone=False, replaced=False)
 
 
 def in_order(properties: Sequence[str], vocabulary: Vocabulary) -> list[str]:
@@ -198,7 +214,10 @@ def _runs(message: str, vocabulary: Vocabulary) -> list[Phrase]:
             if inside and start is None:
                 start = place
             if start is not None and (not inside or place - start == PHRASE):
-                found.append(_phrase(words[:start], words[start:place], words[place : place + 1], vocabulary))
+                phrase = _phrase(words[:start], words[start:place], words[place : place + 1], vocabulary)
+                before, after = " ".join(words[max(0, start - 8) : start]), " ".join(words[place : place + 8])
+                phrase.replaced = bool(_REPLACES.fullmatch(before) or _IS_REPLACED.match(after))
+                found.append(phrase)
                 start = place if inside else None
     return found
 
