@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
+from imagescope_agent.nodes.chat.language import polarity
 from imagescope_agent.nodes.chat.language.coverage import Known, phrases, with_passed_over
 from imagescope_agent.nodes.chat.language.vocabulary import NO_WORDS, read_captions
 from imagescope_agent.replies.parsing import StepAnswer
@@ -96,3 +101,83 @@ def test_what_is_excluded_is_no_ground_for_what_is_wanted() -> None:
 
 def test_without_descriptions_nothing_is_found() -> None:
     assert asyncio.run(with_passed_over([], "a teal lantern", Known(), None, NO_WORDS)) == []
+
+
+class Counting:
+    """A pattern that counts how often a text is searched with it."""
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        self.pattern, self.calls = pattern, 0
+
+    def sub(self, to: str, text: str) -> str:
+        self.calls += 1
+        return self.pattern.sub(to, text)
+
+
+def calls_of(read: Callable[[], object]) -> int:
+    """How many functions are called while something is read."""
+    events = Counter[str]()
+
+    def count(frame: object, event: str, argument: object) -> None:
+        events[event] += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        read()
+    finally:
+        sys.setprofile(before)
+    return events["call"] + events["c_call"]
+
+
+def test_a_long_message_is_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counting = Counting(polarity._ANNOUNCED)
+    monkeypatch.setattr(polarity, "_ANNOUNCED", counting)
+    message = "a wagon with teal and a big lantern near the small crimson of " * 70
+    for count, length in enumerate((500, 4000), 1):
+        assert phrases(message[:length], WORDS) and counting.calls == count
+
+
+@pytest.mark.parametrize("text", ["a lantern. teal. wagon! ", "a big lantern, no crimson. ", "teal. "])
+def test_the_work_grows_with_the_length_of_a_message(text: str) -> None:
+    message = text * 1400
+    phrases(message[:20], WORDS)
+    short, long = (calls_of(lambda end=end: phrases(message[:end], WORDS)) for end in (500, 4000))  # type: ignore[misc]
+    assert long < 12 * short
+
+
+def test_the_same_said_twice_counts_once() -> None:
+    assert [phrase.text for phrase in phrases("a lantern. teal. teal.", WORDS)] == ["a teal lantern"]
+
+
+@pytest.mark.parametrize(
+    ("message", "new"),
+    [
+        ("replace the small wagon with a big lantern", "a big lantern"),
+        ("replace small wagons with a big lantern", "a big lantern"),
+        ("change the crimson lantern to a teal lantern", "a teal lantern"),
+        ("instead of the crimson wagon a teal wagon", "a teal wagon"),
+        ("a teal lantern rather than the wagon", "a teal lantern"),
+        ("swap the crimson wagon for a big lantern", "a big lantern"),
+        ("please turn that wagon into a lantern", "a lantern"),
+        ("replace the wagon and the small lantern with a big lantern", "a big lantern"),
+        ("the small wagon should be replaced by a big lantern", "a big lantern"),
+    ],
+)
+def test_what_something_else_replaces_is_no_wish(message: str, new: str) -> None:
+    assert completed(message, ("Addition", new)) == [("Addition", new)]
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("a teal lantern and for a change a wagon", ["a teal lantern", "a wagon"]),
+        (
+            "replace the small wagon with a teal lantern and a big lantern",
+            ["a teal lantern", "a big lantern"],
+        ),
+        ("a teal lantern, change the wagon to crimson", ["a teal lantern", "a crimson wagon"]),
+    ],
+)
+def test_what_comes_in_its_place_is_one(message: str, expected: list[str]) -> None:
+    assert [text for _, text in completed(message, ("Addition", "a teal lantern"))] == expected

@@ -203,3 +203,12 @@ def test_a_part_that_names_what_can_be_seen_says_something_unless_it_surely_does
     assert seen_in("thanks", WORDS) == "nothing"
     assert act_of(unsure, state, said="more") == "wish" and act_of(unsure, state) == "unclear"
     assert act_of(sure, state, said="more") == "aside" and act_of(sure, state, said="only") == "wish"
+
+
+def test_more_of_a_thing_turns_the_page_and_is_no_wish_for_it() -> None:
+    state: Any = {"intent": {"full": "a wagon"}, "question": None}
+    row, doubtful = [0.0, 0.01, 0.0, 0.0, 0.0, 0.99, 0.0, 0.0], [0.0, 0.3, 0.0, 0.0, 0.0, 0.7, 0.0, 0.0]
+    assert seen_in("show me more wagons", WORDS) == "only" and act_of(row, state, said="only") == "more"
+    assert act_of(doubtful, state, said="only") == "wish"
+    first: Any = {"intent": {"full": ""}, "question": None}
+    assert act_of(row, first, said="only") == "wish"

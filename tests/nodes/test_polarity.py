@@ -41,3 +41,17 @@ def test_what_must_not_be_there_is_excluded(message: str) -> None:
 )
 def test_a_negation_of_something_else_excludes_nothing(message: str) -> None:
     assert not is_negated("a lantern", message)
+
+
+@pytest.mark.parametrize(
+    ("message", "excluded"),
+    [
+        ("what I do not want: a lantern", True),
+        ("what I  do\nnot want: a lantern", True),
+        ("it is not: a lantern", True),
+        ("a wagon ? no, and lanterns??? none", True),
+        ("not this: a lantern", False),
+    ],
+)
+def test_what_stands_before_a_colon_or_behind_a_question_mark_counts(message: str, excluded: bool) -> None:
+    assert is_negated("a lantern", message) is excluded

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from imagescope_agent.nodes.chat.language import spelling
 from imagescope_agent.nodes.chat.language.places import place_in
-from imagescope_agent.nodes.chat.language.spelling import corrected, meant
+from imagescope_agent.nodes.chat.language.spelling import corrected, is_misspelling, meant
 from imagescope_agent.nodes.chat.language.vocabulary import NO_WORDS, read_captions
 
 WORDS = read_captions(
@@ -48,6 +50,25 @@ def test_one_typing_error_is_read(word: str, known: str) -> None:
 
 def test_nothing_is_read_where_no_words_are_known() -> None:
     assert meant("yelow", NO_WORDS) == ""
+
+
+def test_a_word_is_compared_with_those_of_its_shape_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    letters = "bcdfghjklmnp"
+    many = {f"{a}{b}a{c}o{d}" for a in letters for b in letters for c in letters for d in letters[:2]}
+    words, compared = read_captions((" ".join(sorted(many)), "a yellow lantern")), list[str]()
+    assert len(words.words) > 3000
+
+    def comparing(word: str, known: str) -> bool:
+        compared.append(known)
+        return is_misspelling(word, known)
+
+    def compiling(*_: object) -> None:
+        raise AssertionError("a pattern is made for a word")
+
+    monkeypatch.setattr(spelling, "is_misspelling", comparing)
+    monkeypatch.setattr(re, "fullmatch", compiling)
+    assert meant("yelow", words) == "yellow" and meant("lanterns", words) == ""
+    assert set(compared) <= {"yellow", "without", "nothing", "never"}
 
 
 def test_what_was_read_is_told() -> None:

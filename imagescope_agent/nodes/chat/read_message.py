@@ -106,7 +106,9 @@ def act_of(
     best = max(range(len(row)), key=lambda place: row[place])
     if len(set(row)) == 1:
         return "answer" if state["question"] else "wish"
-    if ACTS[best] not in SAYING and (said == "only" or (said == "more" and row[best] < SURE)):
+    paging = ACTS[best] == "more" and not is_first(state)  # "show me more boats" has no word but of captions
+    bare = said == "only" and not paging
+    if ACTS[best] not in SAYING and (bare or (said != "nothing" and row[best] < SURE)):
         best = max((ACTS.index(act) for act in SAYING), key=lambda place: row[place])
     if is_first(state) and ACTS[best] not in SAYING and row[best] < SURE:
         return "wish"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -34,6 +35,18 @@ _ADVERBS = frozenset(
         "colour",
     ]
 )
+_THE = rf"(?:{'|'.join(sorted(_DEFINITE))}|all|every|each|both)"
+#: What goes stands behind: "replace a boat with a car", "change the boat to a car", "instead of the cat and the dog".
+_REPLACES = re.compile(
+    r"(?:.* )?(?:(?:replac(?:e|es|ed|ing)|instead of|rather than|in (?:place|lieu) of)(?: (?:an?|any))?"
+    r"|(?<!a )(?<!in )(?:chang(?:e|ing)|exchang(?:e|ing)|swap(?:ping)?|(?:turn|switch|convert|transform)(?:ing)?)"
+    rf"(?= {_THE}\b))(?: {_THE})*(?:(?: (?!(?:an?|with|by|to|into|for)\b)\w+){{1,3}} (?:and|or)(?: {_THE})+)?"
+)
+#: What goes stands before: "the boat should be replaced by a car".
+_IS_REPLACED = re.compile(
+    r"(?:(?:is|are|should|must|may|could|can|shall|will|to|be|being|gets?|has|have) )*"
+    r"(?:replaced|swapped|exchanged|turned into|changed (?:in)?to|becomes?)\b"
+)
 _ARTICLE = re.compile(r"an?|the")
 _BREAK = re.compile(r"[.,;:!?()\n]")
 
@@ -50,6 +63,7 @@ class Phrase:
         lone: whether it is one word without an indefinite article.
         of_unknown: whether a word that no caption has follows properties without a thing: "red" of "red lorries".
         told_of: whether a property is said of the thing elsewhere in the message: "the boat is red".
+        replaced: whether something else is to stand in its place.
     """
 
     properties: list[str] = field(default_factory=list)
@@ -59,6 +73,7 @@ class Phrase:
     lone: bool = False
     of_unknown: bool = False
     told_of: bool = False
+    replaced: bool = False
 
     @property
     def text(self) -> str:
@@ -107,6 +122,8 @@ async def with_passed_over(
     held = list(steps)
     for phrase in phrases(message, vocabulary, about=about):
         kind = "Removal" if _is_excluded(phrase, message, steps) else "Addition"
+        if phrase.replaced and kind == "Addition":
+            continue
         if phrase.lone and steps and kind == "Addition":
             continue  # beside what the model found it may be no wish: "for my house"
         said = [step.text for step in held if (step.type == "Removal") == (kind == "Removal")]
@@ -138,34 +155,36 @@ def phrases(message: str, vocabulary: Vocabulary, *, about: str = "") -> list[Ph
         known = [phrase for phrase in _runs(about, vocabulary) if phrase.head and not phrase.place][-1:]
         found = [phrase for phrase in found if not phrase.of_unknown]
         things = [replace(phrase, definite=True) for phrase in known]
-    whole = list[Phrase]()
-    for number, phrase in enumerate(found):
-        free = [each for each in phrase.properties if not is_negated(each, message)]
+    whole, told, thing = list[Phrase](), dict[str, Phrase](), next(iter(things), None)
+    for phrase in found:
         if phrase.head:
             whole.append(phrase)
-        elif things and free:
-            thing = _nearest(found, number, things)
-            so_far = [each for each in whole if each.told_of and each.head == thing.head]
-            whole.append(_told_of([thing, *so_far][-1], free, vocabulary))
+            thing = thing if phrase.place else phrase  # a property belongs to the last thing before it
+        elif thing and (free := [each for each in phrase.properties if not is_negated(each, message)]):
+            told[thing.head] = _told_of(told.get(thing.head, thing), free, vocabulary)
+            whole.append(told[thing.head])
+    return _fullest(whole)
+
+
+def _fullest(whole: Sequence[Phrase]) -> list[Phrase]:
+    """Each phrase once, without those of which another one tells more of the same thing."""
+    once = list({(each.text, each.told_of, each.definite, each.lone): each for each in whole}.values())
+    fuller = defaultdict[str, list[Phrase]](list)
+    for phrase in once:
+        if phrase.told_of:
+            fuller[phrase.head].append(phrase)
     return [
         phrase
-        for place, phrase in enumerate(whole)
-        if not any(_says_less(phrase, other) for other in [*whole[:place], *whole[place + 1 :]])
+        for phrase in once
+        if not any(other is not phrase and _says_less(phrase, other) for other in fuller[phrase.head])
     ]
-
-
-def _nearest(found: Sequence[Phrase], number: int, things: Sequence[Phrase]) -> Phrase:
-    """The thing that a property belongs to: the one before it, else the one behind it, else the last that is known."""
-    before = [each for each in found[:number] if each in things]
-    behind = [each for each in found[number:] if each in things]
-    return [*behind[:1], *before[-1:]][-1] if before or behind else things[-1]
 
 
 def _told_of(thing: Phrase, properties: Sequence[str], vocabulary: Vocabulary) -> Phrase:
     """The thing with further properties; one that it cannot have beside them gives way."""
     kept = [each for each in thing.properties if all(vocabulary.go_together(each, new) for new in properties)]
     properties = in_order([*kept, *properties], vocabulary)
-    return replace(thing, properties=properties, told_of=True, lone=False)
+    return replace(thing, properties=properties, told_of=True, lone=False, replaced=False)
 
 
 def in_order(properties: Sequence[str], vocabulary: Vocabulary) -> list[str]:
@@ -180,9 +199,8 @@ def in_order(properties: Sequence[str], vocabulary: Vocabulary) -> list[str]:
 
 
 def _says_less(phrase: Phrase, other: Phrase) -> bool:
-    """Whether another phrase tells more of the same thing."""
-    same = other.told_of and phrase.head == other.head and not phrase.place
-    return same and set(phrase.properties) <= set(other.properties)
+    """Whether what is told of the same thing elsewhere is more."""
+    return not phrase.place and set(phrase.properties) <= set(other.properties)
 
 
 def _runs(message: str, vocabulary: Vocabulary) -> list[Phrase]:
@@ -196,7 +214,10 @@ def _runs(message: str, vocabulary: Vocabulary) -> list[Phrase]:
             if inside and start is None:
                 start = place
             if start is not None and (not inside or place - start == PHRASE):
-                found.append(_phrase(words[:start], words[start:place], words[place : place + 1], vocabulary))
+                phrase = _phrase(words[:start], words[start:place], words[place : place + 1], vocabulary)
+                before, after = " ".join(words[max(0, start - 8) : start]), " ".join(words[place : place + 8])
+                phrase.replaced = bool(_REPLACES.fullmatch(before) or _IS_REPLACED.match(after))
+                found.append(phrase)
                 start = place if inside else None
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
@@ -20,7 +21,7 @@ _KEPT_OUT = re.compile(
 )
 #: "boats? no", "boats? none of them".
 _ASKED = re.compile(
-    r"\s*\?+\s*(?:\w+\s+)?(?:(?:no|never|nope)\b(?! (?:idea|clue|matter|doubt))|none\b|not\b)"
+    r"(?<!\?)\?++ ?(?:\w++ )?(?:(?:no|never|nope)\b(?! (?:idea|clue|matter|doubt))|none\b|not\b)"
 )
 #: What is said of a thing that must not be there, after it.
 _EXCLUDED = re.compile(
@@ -37,21 +38,28 @@ _AFFIRMED = re.compile(
     r"|\bno (?:doubt|matter|idea|problem)\b|\bwithout (?:a )?doubt\b"
 )
 #: "What I do not want: hearts": what stands before a colon goes on behind it, unless it is short.
-_ANNOUNCED = re.compile(r"((?:[\w']+ ){2,}[\w']+): ")
+_ANNOUNCED = re.compile(r"(?<![\w'])([\w']++ [\w']++ [\w']++): ")
 _CLAUSE = re.compile(r"[.,;:!?]|\b(?:but|and|instead|rather|only)\b")
 
 
 def is_negated(text: str, message: str) -> bool:
     """Whether a message excludes what a text names: before it stands a negation, or after it that it must go."""
     named = Grounding([text])
-    told = _ANNOUNCED.sub(r"\1 ", _ASKED.sub(" unwanted", _AFFIRMED.sub(" ", message.lower())))
-    for clause in _CLAUSE.split(_KEPT_OUT.sub(r"without\1", told)):
-        words = re.findall(r"[\w'-]+", clause)
+    for words in _clauses(message):
         for place, word in enumerate(words):
             if word not in FUNCTION and content_words(word) and not named.ungrounded(word):
                 before, after = words[max(0, place - NEAR) : place], " ".join(words[place + 1 :])
                 return any(_NEGATION.fullmatch(each) for each in before) or bool(_EXCLUDED.search(after))
     return False
+
+
+@lru_cache(maxsize=8)
+def _clauses(message: str) -> tuple[list[str], ...]:
+    """The words of each clause, kept because every thing that a message names is looked up in it."""
+    spaced = " ".join(message.lower().split())
+    told = _ANNOUNCED.sub(r"\1 ", _ASKED.sub(" unwanted", _AFFIRMED.sub(" ", spaced)))
+    parts = _CLAUSE.split(_KEPT_OUT.sub(r"without\1", told))
+    return tuple(re.findall(r"[\w'-]+", clause) for clause in parts)
 
 
 def is_bare(text: str, message: str, vocabulary: Vocabulary) -> bool:

@@ -34,13 +34,11 @@ def _with(read: dict[str, str], text: str) -> str:
 
 def meant(word: str, vocabulary: Vocabulary) -> str:
     """The one word of the vocabulary that this is with a typing error; "" where it is known, or none or several are."""
-    known = [*vocabulary.words, *_NEGATIONS] if vocabulary.words else []
-    if (
-        word in FUNCTION
-        or len(word) < 3
-        or any(re.fullmatch(rf"{each}(?:s|es|ed|ing)?", word) for each in known)
-    ):
+    if not vocabulary.words or word in FUNCTION or len(word) < 3:
         return ""
+    if word in _NEGATIONS or word in vocabulary.forms:
+        return ""
+    known = [*vocabulary.near(word), *(each for each in _NEGATIONS if each not in vocabulary.words)]
     found = [each for each in known if is_misspelling(word, each)]
     return found[0] if len(found) == 1 else ""
 

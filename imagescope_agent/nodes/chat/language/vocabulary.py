@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -37,6 +37,23 @@ class Vocabulary:
     def stems(self) -> frozenset[str]:
         """The stems of the words."""
         return frozenset(stem for word in self.words for stem in content_words(word))
+
+    @cached_property
+    def forms(self) -> frozenset[str]:
+        """The words with each ending that makes another form of one."""
+        return frozenset(word + ending for word in self.words for ending in ("", "s", "es", "ed", "ing"))
+
+    @cached_property
+    def _by_shape(self) -> Mapping[tuple[str, int], list[str]]:
+        found = defaultdict[tuple[str, int], list[str]](list)
+        for word in self.words:
+            found[word[0], len(word)].append(word)
+        return dict(found)
+
+    def near(self, word: str) -> list[str]:
+        """The words with the same first letter that are at most one letter longer or shorter."""
+        lengths = range(len(word) - 1, len(word) + 2)
+        return [each for length in lengths for each in self._by_shape.get((word[0], length), [])]
 
     def has(self, word: str) -> bool:
         """Whether a word is one of these, in any of its forms."""
