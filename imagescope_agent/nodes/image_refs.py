@@ -76,6 +76,13 @@ def described_only(step: str, why: str) -> NoteDict:
     return note(step, "fallback", f"{why}; references are described to it in words")
 
 
+def only_first(step: str, state: State) -> list[NoteDict]:
+    """A note where a model of one reference is shown the first of several."""
+    if (count := len(references_of(state))) < 2:
+        return []
+    return [note(step, "skipped", f"only the first of {count} references is seen in this step")]
+
+
 async def numbered_refs(
     references: Sequence[str], numbers: Sequence[int], collection: Collection, *, step: str
 ) -> tuple[dict[int, ImageRef], list[NoteDict]]:
