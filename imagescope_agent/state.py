@@ -273,6 +273,7 @@ def new_conversation() -> dict[str, Any]:
         "excluded": [],
         "request": "",
         "reference_caption": "",
+        "reference_captions": [],
         "intent": plain_intent(""),
         "facts": [],
         "where": "",

@@ -261,7 +261,7 @@ def _reset_topic(state: State) -> dict[str, Any]:
     if state["anchor"] is None or last is None or last["reference"] != state["anchor"]:
         return cleared
     gone: dict[str, Any] = {"anchor": None, "reference": None, "anchors": [], "references": []}
-    return {**cleared, **gone, "reference_caption": NO_REFERENCE}
+    return {**cleared, **gone, "reference_caption": NO_REFERENCE, "reference_captions": []}
 
 
 def _new_steps(state: State) -> list[Instruction]:
