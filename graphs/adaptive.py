@@ -44,7 +44,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     images, embedder = services.collection, services.embedder
     describe = Describe(services.captioner, images)
     understand = Understand(services.reasoner, embedder)
-    predicates = Predicates(services.reasoner)
+    predicates = Predicates(services.reasoner, images)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     for name, node in {

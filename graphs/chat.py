@@ -34,10 +34,10 @@ Route = Literal["alike", "understand", "fold", "retrieve"]
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query": message, "reference": id, path or None} -> `State` with the answer."""
     images, talker, embedder = services.collection, services.talker, services.embedder
-    describe, answer = Describe(services.captioner, images), clarify.AnswerTurn(images)
-    read, check = ReadMessage(services.dialogue_acts, images), dialogue.VerifyNewFacts(services.reasoner)
+    describe, read = Describe(services.captioner, images), ReadMessage(services.dialogue_acts, images)
     understand, word = UnderstandFirst(services.reasoner, embedder, images), clarify.Word(talker)
-    fold, propose = dialogue.UpdateDialogueState(talker, embedder, images), clarify.Propose(talker, images)
+    fold, answer = dialogue.UpdateDialogueState(talker, embedder, images), clarify.AnswerTurn(images)
+    check, propose = dialogue.VerifyNewFacts(services.reasoner, images), clarify.Propose(talker, images)
     retrieve = deeper.RetrieveLiked(embedder, images, services.captions)
     graph = StateGraph(State, context_schema=Settings, input_schema=MessageInput)
     for name, node in {

@@ -36,7 +36,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     images = services.collection
     describe = Describe(services.captioner, images)
     understand = Understand(services.reasoner, services.embedder)
-    predicates = Predicates(services.reasoner)
+    predicates = Predicates(services.reasoner, images)
     verify = Verify(services.verifier, images)
     judge = JudgeTop(services.judge, images)
 

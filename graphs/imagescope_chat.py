@@ -28,7 +28,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     """The compiled graph: {"query": what a round said} -> `State` with the round's ranking."""
     images = services.collection
     understand = Understand(services.reasoner, services.embedder)
-    predicates = Predicates(services.reasoner)
+    predicates = Predicates(services.reasoner, images)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     graph.add_node("begin", BeginRound(images))

@@ -26,6 +26,7 @@ STEPS: dict[str, frozenset[str]] = {
     "several": frozenset({"count"}),
     "verify": frozenset({"question"}),
     "verify_beside": frozenset({"question"}),
+    "verify_described": frozenset({"question", "reference"}),
     "evaluate": frozenset({"instruction", "understood"}),
     "grade": frozenset({"instruction", "understood"}),
     "best": frozenset({"instruction", "understood", "labels"}),
@@ -45,7 +46,7 @@ STEPS: dict[str, frozenset[str]] = {
 }
 #: Steps that models of a prompt set were not taught; a graph does without.
 NOT_ASKED: dict[str, frozenset[str]] = {
-    "mini": frozenset({"filter", "annotate", "beside", "verify_beside", "several"})
+    "mini": frozenset({"filter", "annotate", "beside", "verify_beside", "verify_described", "several"})
 }
 #: `understood`: the atomic instructions, one a line, for models that a sentence is too much for; `described`: captions,
 #: for models that write better about words than about pictures; `standing`, `whole`: all that is wanted, and the whole

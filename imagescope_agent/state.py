@@ -40,6 +40,7 @@ class Predicate(TypedDict):
     question: str
     expected: str
     reference: NotRequired[int]  # number, from 1, of the reference that must be seen beside the candidate
+    asks: NotRequired[str]  # the question without the mark of that reference, as models are asked it
 
 
 def matches_expected(probability: float, expected: str) -> bool:
@@ -272,6 +273,7 @@ def new_conversation() -> dict[str, Any]:
         "excluded": [],
         "request": "",
         "reference_caption": "",
+        "reference_captions": [],
         "intent": plain_intent(""),
         "facts": [],
         "where": "",

@@ -8,6 +8,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.errors import RequestRefused, UnreadableReply
+from imagescope_agent.nodes.intent.references import bare
 from imagescope_agent.nodes.judging.judge import JudgeTop
 from imagescope_agent.nodes.standing_filter import nothing_matches, standing_filter
 from imagescope_agent.records import Reason, Result
@@ -99,13 +100,14 @@ def _reasons(state: State, name: str) -> list[Reason]:
 
 
 def _verdict(predicate: Predicate, answers: dict[str, float]) -> Reason:
-    question, expected = predicate["question"], predicate["expected"]
+    question, expected, number = predicate["question"], predicate["expected"], predicate.get("reference")
+    shown = bare(predicate) + (f" (reference {number})" if number else "")
     if question not in answers:
-        return Reason(kind="unknown", question=question, expected=expected)
+        return Reason(kind="unknown", question=shown, expected=expected)
     yes = answers[question]
     return Reason(
         kind="matches" if matches_expected(yes, expected) else "fails",
-        question=question,
+        question=shown,
         expected=expected,
         probability=yes if expected == "Yes" else 1.0 - yes,
     )

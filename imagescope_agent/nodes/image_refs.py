@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from imagescope_agent.mllms.role import ImageRef, Role
+from imagescope_agent.nodes.intent.references import bare
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.retrieval.images import ImageProblem
 from imagescope_agent.retrieval.protocols import Collection
@@ -19,6 +20,7 @@ class ReferencesSeen:
 
     pictures: dict[str, ImageRef] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
+    asks: dict[str, str] = field(default_factory=dict)  # what models are asked for it, where it has a mark
 
 
 async def reference_ref(reference: str, collection: Collection) -> ImageRef:
@@ -64,6 +66,7 @@ async def references_seen(
             for question, number in numbers.items()
             if number in wanted and number <= len(captions)
         },
+        asks={each["question"]: bare(each) for each in state["predicates"] if "reference" in each},
     )
     return seen, notes
 
@@ -71,6 +74,13 @@ async def references_seen(
 def described_only(step: str, why: str) -> NoteDict:
     """The note on references that the verifier is not shown."""
     return note(step, "fallback", f"{why}; references are described to it in words")
+
+
+def only_first(step: str, state: State) -> list[NoteDict]:
+    """A note where a model of one reference is shown the first of several."""
+    if (count := len(references_of(state))) < 2:
+        return []
+    return [note(step, "skipped", f"only the first of {count} references is seen in this step")]
 
 
 async def numbered_refs(

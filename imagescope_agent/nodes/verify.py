@@ -56,6 +56,7 @@ class Verify:
         self.verifier, self.role, self.collection = verifier, verifier.name, collection
         self.prompt = load_prompt("verify", prompt_set=verifier.prompt_set)
         self.beside = load_prompt("verify_beside", prompt_set=verifier.prompt_set)
+        self.described = load_prompt("verify_described", prompt_set=verifier.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return the new `verdicts`, `matches` by image, the `unverified` and `ranking_verify`.
@@ -170,11 +171,13 @@ class Verify:
 
     def _request(self, question: str, candidate: ImageRef, seen: ReferencesSeen) -> Request:
         """The question about a candidate, beside the reference that it names, or its description."""
+        asks = seen.asks.get(question, question)
         if (reference := seen.pictures.get(question)) is not None:
-            text = self.beside.fill(question=question)
+            text = self.beside.fill(question=asks)
             return Request(text=text, images=(reference, candidate), labels=LABELS)
-        told = f" The reference shows: {seen.words[question]}" if question in seen.words else ""
-        return Request(text=self.prompt.fill(question=question + told), images=(candidate,))
+        if (words := seen.words.get(question)) is not None:
+            return Request(text=self.described.fill(question=asks, reference=words), images=(candidate,))
+        return Request(text=self.prompt.fill(question=asks), images=(candidate,))
 
     def _refusals(self, refused: Mapping[str, str], verdicts: Verdicts) -> list[NoteDict]:
         """A note for each candidate whose questions were refused."""

@@ -13,6 +13,9 @@ from imagescope_agent import cli
 from imagescope_agent.chat import Chats
 from imagescope_agent.chat.web import html
 from imagescope_agent.errors import BadInput
+from imagescope_agent.nodes.chat.message_commands import ParsedMessage
+from imagescope_agent.nodes.chat.parse_message import CheckedMessage, standing_pictures
+from imagescope_agent.state import new_conversation
 from tests.chat.playing import play
 from tests.chat.talk import described, talking, think
 
@@ -52,6 +55,44 @@ def test_several_pictures_stand_until_others_come(services: Any) -> None:
         assert (await session.state())["anchors"] == ["red.png", "blue.png"]
 
     play(services, story)
+
+
+def test_descriptions_of_several_pictures_stand_as_long_as_they_do(services: Any, tmp_path: Path) -> None:
+    store, told = str(tmp_path / "kept.sqlite"), ["a red square", "a blue square"]
+
+    async def story(chats: Chats) -> None:
+        session = await chats.create("described")
+        await session.say("the first as the second, purple", images=["red.png", "blue.png"])
+        await session.say("not warm")
+        assert (await session.state())["reference_captions"] == told
+        assert session.last["reference_captions"] == told
+
+    async def go_on(chats: Chats) -> None:
+        session = await chats.open("described")
+        await session.say("not light")
+        assert session.last["reference_captions"] == told
+        await session.say("as that, but light", "green.png")
+        assert session.last["reference_captions"] == []
+
+    play(services, story, store=store)
+    play(services, go_on, store=store)
+
+
+def test_an_older_conversation_describes_its_pictures_anew() -> None:
+    anchors = {"anchor": "red.png", "anchors": ["red.png", "blue.png"]}
+    message = CheckedMessage(
+        text="",
+        query="",
+        reference=None,
+        feedback=None,
+        parsed=ParsedMessage(words="not warm", liked=[], rejected=[]),
+    )
+    ways: Any = (
+        {**anchors, "reference_caption": "image 1: a; image 2: b"},
+        {"anchor": "red.png", "reference_caption": "a"},
+    )
+    found = [standing_pictures({**new_conversation(), **each}, message) for each in ways]  # type: ignore[typeddict-item]
+    assert [each["reference_caption"] for each in found] == ["", "a"]
 
 
 def test_pictures_outlive_the_process_and_the_page_shows_them(services: Any, tmp_path: Path) -> None:

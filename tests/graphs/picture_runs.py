@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted, ScriptedScorer
 from imagescope_agent.registry import graphs, load_graph
 from imagescope_agent.settings import Settings
+from tests.graphs.reasoning_colours import ReasoningColours
 
 NAMES = sorted(set(graphs()) - {"mra", "triplets"})  # mra needs an embedder that composes
 ASKING = ("adaptive", "imagescope")
@@ -55,4 +57,6 @@ def search(
 ) -> Any:
     chosen = {name: given.pop(name) for name in list(given) if name in ("penalty", "k", "alpha", "top_k")}
     asked = {"query": query, **given}
+    if graph == "cir_cot":
+        served = replace(served, embedder=ReasoningColours("<caption>a<steps>b<conclusion>a purple square"))
     return asyncio.run(load_graph(graph)(served).ainvoke(asked, context=Settings(**chosen)))

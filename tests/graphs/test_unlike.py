@@ -26,6 +26,19 @@ def test_what_looks_like_an_unlike_picture_falls_in_every_graph(world: Any, name
         assert each["retrieve"] == pytest.approx(before[each["id"]] - penalty * shared, abs=1e-5)
 
 
+@pytest.mark.parametrize("name", ["xr", "cir_cot"])
+def test_a_file_may_be_unlike_where_similarities_are_no_cosines_of_words(
+    world: Any, tmp_path: Path, name: str
+) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (32, 32), (221, 31, 31)).save(tmp_path / "like-red.png")
+    ways = [{}, {"unlike": [str(tmp_path / "like-red.png")], "penalty": 9.0}]
+    plain, state = (search(services(world, []), name, query="a red square", k=8, **way) for way in ways)
+    assert sorted(plain["ranking"]) == sorted(state["ranking"]) == ALL
+    assert plain["ranking"].index("red.png") < 2 and state["ranking"][-1] == "red.png"
+
+
 def test_a_file_may_be_unlike_and_what_lies_deeper_takes_the_place(world: Any, tmp_path: Path) -> None:
     from PIL import Image
 

@@ -140,6 +140,24 @@ def test_every_turn_comes_to_new_images_and_loses_none_that_fits(
     assert whole[-1] not in [name for name, _ in node.search(state, Settings(top_k=2, k=1))]
 
 
+def test_what_fits_deep_in_the_ranking_stays_under_an_exclusion(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imagescope_agent.nodes.chat.deepen_retrieval.BATCHES", 1)
+    node, grains = RetrieveLiked(world.embedder, world.collection), ("core", "enhanced", "full")
+    state: Any = {
+        "intent": dict.fromkeys(grains, "a red square"), "reference": None, "liked": [], "rejected": [],
+        "facts": [{"type": "Addition", "text": "red", "predicates": [RED]}], "unlike": ["orange.png"],
+        "verdicts": {},
+    }  # fmt: skip
+    deepest = [name for name, _ in node.search(state, Settings(top_k=99, k=1))][-1]
+    state["verdicts"] = {deepest: {"Is it red?": 1.0}}
+    found = [name for name, _ in node.search(state, Settings(top_k=1, k=1))]
+    assert len(found) == 3 and found[-1] == deepest
+    state["unlike"] = [deepest]
+    assert deepest not in [name for name, _ in node.search(state, Settings(top_k=1, k=1))]
+
+
 def test_the_hardest_predicate_is_asked_first() -> None:
     verdicts = {"a": {"Is it red?": 0.1, "Is it warm?": 0.9}, "b": {"Is it red?": 0.2, "Is it warm?": 0.8}}
     state = board(["a", "b", "c"], [WARM, RED, LIGHT], verdicts=verdicts)

@@ -16,6 +16,7 @@ from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.chat.answer_words import fit_remarks, request_words
 from imagescope_agent.nodes.chat.belief import beliefs, entropy, information
 from imagescope_agent.nodes.chat.read_message import has_act, is_idle
+from imagescope_agent.nodes.intent.references import bare
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.standing_filter import standing_filter
 from imagescope_agent.nodes.verify import Verify
@@ -62,7 +63,7 @@ class Propose:
         if len(captions) < 2 or not needs_questions(state, settings):
             return {}
         require_call(state, settings)
-        known = [*(predicate["question"] for predicate in state["predicates"]), *state["asked"]]
+        known = [*map(bare, state["predicates"]), *state["asked"]]
         text = self.prompt.fill(
             request=state["request"],
             known="\n".join(list(dict.fromkeys(known))[-KNOWN:]) or "none",

@@ -79,7 +79,7 @@ class RetrieveLiked:
                 *(rows, settings.tau, count), exclude=out, include=fits, once=once, where=where
             )
 
-        return search_unlike(found, most, state, settings, self.embedder, self.collection)
+        return search_unlike(found, most, state, settings, self.embedder, self.collection, include=fits)
 
 
 class VerifyDeeper(Verify):

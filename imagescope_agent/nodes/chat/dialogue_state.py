@@ -15,6 +15,7 @@ from imagescope_agent.nodes.chat.language.vocabulary import vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import plain_answer
 from imagescope_agent.nodes.chat.read_message import has_act, remarks
 from imagescope_agent.nodes.intent.drift import drift
+from imagescope_agent.nodes.intent.references import bare
 from imagescope_agent.nodes.intent.understand import Predicates
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, request_text
@@ -198,10 +199,10 @@ class VerifyNewFacts(Predicates):
             return _with_predicates(state, [])
         found, reply = await self.ask([*_instructions(context), *new], state, runtime, again)
         own = without_context(found, context, len(new))
-        kept = [each for each in own if not substitutes(each["question"], [step["text"] for step in new])]
+        kept = [each for each in own if not substitutes(bare(each), [step["text"] for step in new])]
         predicates, notes = unique_predicates(kept, len(new))
         notes += [
-            note(self.step, "drifted", f"{each['question']!r} asks for something else and was left out")
+            note(self.step, "drifted", f"{bare(each)!r} asks for something else and was left out")
             for each in own
             if each not in kept
         ]
@@ -260,7 +261,7 @@ def _reset_topic(state: State) -> dict[str, Any]:
     if state["anchor"] is None or last is None or last["reference"] != state["anchor"]:
         return cleared
     gone: dict[str, Any] = {"anchor": None, "reference": None, "anchors": [], "references": []}
-    return {**cleared, **gone, "reference_caption": NO_REFERENCE}
+    return {**cleared, **gone, "reference_caption": NO_REFERENCE, "reference_captions": []}
 
 
 def _new_steps(state: State) -> list[Instruction]:

@@ -34,7 +34,7 @@ from imagescope_agent.state import (
 FOUND = tuple(
     name
     for name in new_turn()
-    if name not in ("reference_caption", "intent", "acts", "remarks", "notes", "usage")
+    if name not in ("reference_caption", "reference_captions", "intent", "acts", "remarks", "notes", "usage")
 )
 PARSED = "parsed_message"  # key of `configurable` for a message that the caller has checked already
 
@@ -112,15 +112,20 @@ class ParseMessage:
 
 
 def standing_pictures(standing: State, message: CheckedMessage) -> dict[str, Any]:
-    """The references and exclusions after a message: new references replace the old ones, exclusions add up."""
+    """The references and exclusions after a message: new references replace the old ones, exclusions add up.
+
+    Where a description of one of several is missing, all are described anew.
+    """
     anchor, anchors = standing["anchor"], standing["anchors"]
     if message.reference:
         anchor, anchors = message.reference, message.references
-    changed = (anchor, anchors) != (standing["anchor"], standing["anchors"])
+    captions = standing["reference_captions"]
+    changed = (anchor, anchors) != (standing["anchor"], standing["anchors"]) or len(captions) != len(anchors)
     excluded = list(dict.fromkeys([*standing["excluded"], *message.unlike]))
     return {
         **{"reference": anchor, "anchor": anchor, "references": anchors, "anchors": anchors},
         "reference_caption": "" if changed else standing["reference_caption"],
+        "reference_captions": [] if changed else captions,
         "excluded": excluded,
         "unlike": [name for name in excluded if name not in (anchor, *anchors)],
     }

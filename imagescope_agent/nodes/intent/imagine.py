@@ -9,9 +9,10 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.image_refs import reference_ref
+from imagescope_agent.nodes.image_refs import only_first, reference_ref
 from imagescope_agent.nodes.intent.drift import drift
 from imagescope_agent.nodes.intent.understand import Predicates, reference_words
+from imagescope_agent.nodes.judging.penalize_rejected import search_unlike
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.retrieve import Retrieve
 from imagescope_agent.nodes.standing_filter import standing_filter
@@ -21,7 +22,7 @@ from imagescope_agent.replies.parsing import parse_caption
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import State, plain_intent
+from imagescope_agent.state import State, plain_intent, references_of
 from imagescope_agent.usage import spent
 
 CANDIDATES = 100  # that the fused similarities leave
@@ -62,7 +63,8 @@ class Imagine:
         alone, known = plain_intent(described), reference_words(state)
         if problem := await drift(alone, state["query"], known, self.prompt.examples, self.embedder):
             raise reply.unusable(problem, text)
-        return {"intent": {**state["intent"], "core": described}, **account(self, reply)}
+        notes = only_first(self.step, state)
+        return {"intent": {**state["intent"], "core": described}, **account(self, reply, notes=notes)}
 
 
 def imagined_from_text(state: State) -> dict[str, Any]:
@@ -81,22 +83,29 @@ class RetrieveFused(Retrieve):
         start = time.perf_counter()
         self.collection.require_weights(self.embedder.weights)
         most = max(CANDIDATES, settings.top_k, settings.k)
-        unlike = state.get("reference") if not settings.keep_reference else None
         options: dict[str, Any] = {
-            "exclude": self.collection.alike([] if unlike is None else [unlike]),
+            "exclude": self.collection.alike([] if settings.keep_reference else references_of(state)),
             "once": self.collection.merges_copies,
             "where": standing_filter(state, settings),
         }
-        rankings: list[tuple[float, Sequence[str]]] = []
-        for vector in self.embedder.texts(list(dict.fromkeys(texts))):
-            for captions, weight in ((0.0, 1 - settings.tau), (1.0, settings.tau)):
-                found = self.collection.search(vector, captions, most, **options)
-                rankings.append((weight, [name for name, _ in found]))
-        scores = reciprocal_rank_fusion(rankings)
-        best = sorted(scores, key=lambda name: -round(scores[name], 12))[:most]
+        vectors = self.embedder.texts(list(dict.fromkeys(texts)))
+
+        def fused(count: int, unlike: list[str]) -> list[tuple[str, float]]:
+            """The excluded are left out after the fusion, so that they change nobody's score by a rank."""
+            out = self.collection.alike(unlike)
+            rankings: list[tuple[float, Sequence[str]]] = []
+            for vector in vectors:
+                for captions, weight in ((0.0, 1 - settings.tau), (1.0, settings.tau)):
+                    found = self.collection.search(vector, captions, count + len(out), **options)
+                    rankings.append((weight, [name for name, _ in found]))
+            scores = reciprocal_rank_fusion(rankings)
+            best = sorted(scores, key=lambda name: -round(scores[name], 12))
+            return [(name, scores[name]) for name in best if name not in out][:count]
+
+        found = search_unlike(fused, most, state, settings, self.embedder, self.collection)
         return {
-            "candidates": [{"id": name, "retrieve": scores[name]} for name in best],
-            "ranking_retrieve": best,
+            "candidates": [{"id": name, "retrieve": score} for name, score in found],
+            "ranking_retrieve": [name for name, _ in found],
             "usage": [spent("retrieve", "embedder", {"seconds": time.perf_counter() - start})],
         }
 
@@ -132,7 +141,7 @@ class VerifyWeighed(Verify):
         """Return what `Verify` returns; ties keep their order, and what was not verified comes last."""
         update = await super().__call__(state, runtime)
         similar = {each["id"]: each["retrieve"] for each in state["candidates"]}
-        worth = {name: count * similar[name] for name, count in update["matches"].items()}
+        worth = {name: count * max(0.0, similar[name]) for name, count in update["matches"].items()}
         ranking = state["ranking_retrieve"]
         verified = sorted((name for name in ranking if name in worth), key=lambda name: -worth[name])
         return {**update, "ranking_verify": [*verified, *(name for name in ranking if name not in worth)]}

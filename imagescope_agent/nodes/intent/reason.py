@@ -11,7 +11,8 @@ from PIL import Image
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.image_refs import reference_ref
+from imagescope_agent.nodes.image_refs import only_first, reference_ref
+from imagescope_agent.nodes.judging.penalize_rejected import search_unlike
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.standing_filter import standing_filter
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt
@@ -20,7 +21,7 @@ from imagescope_agent.retrieval.protocols import Collection, Embedder, SpaceQuer
 from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import State
+from imagescope_agent.state import State, references_of
 from imagescope_agent.usage import spent
 
 
@@ -91,7 +92,8 @@ class RetrieveReasoned:
         """Return `candidates` and `ranking_retrieve`: the max(top_k, k) best images.
 
         Raises:
-            BadInput: the embedder does not reason, or the collection has no vectors of it.
+            BadInput: the embedder does not reason, or the collection has no vectors of it; or a file is excluded, and
+                the collection's own vectors are another embedder's.
             ImageProblem: the reference cannot be read.
         """
         return await asyncio.to_thread(self._search, state, current(runtime))
@@ -103,17 +105,25 @@ class RetrieveReasoned:
         shown: Image.Image | None = None if reference is None else self.collection.reference(reference).image
         chain = str(Chain(**state["chain"])) if state.get("chain") else ""
         vector = model.reasoned([shown], [state["query"]], [chain])[0]
-        exclude = [reference] if reference is not None and not settings.keep_reference else []
-        found = self.collection.search_spaces(
-            [SpaceQuery(space=space, vector=vector, weight=1.0)],
-            max(settings.top_k, settings.k),
-            exclude=self.collection.alike(exclude),
-            once=self.collection.merges_copies,
-            where=standing_filter(state, settings),
-        )
+        exclude = [] if settings.keep_reference else references_of(state)
+        if any(name not in self.collection for name in state.get("unlike", [])):
+            self.collection.require_weights(self.embedder.weights)
+
+        def search(count: int, unlike: list[str]) -> list[tuple[str, float]]:
+            return self.collection.search_spaces(
+                [SpaceQuery(space=space, vector=vector, weight=1.0)],
+                count,
+                exclude=self.collection.alike([*exclude, *unlike]),
+                once=self.collection.merges_copies,
+                where=standing_filter(state, settings),
+            )
+
+        most = max(settings.top_k, settings.k)
+        found = search_unlike(search, most, state, settings, self.embedder, self.collection)
         return {
             "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],
             "ranking_retrieve": [name for name, _ in found],
+            "notes": [each for each in only_first("embed", state) if each not in state.get("notes", [])],
             "usage": [spent("retrieve", "embedder", {"seconds": time.perf_counter() - start})],
         }
 

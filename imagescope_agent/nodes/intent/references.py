@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput, shorten, suggest
 from imagescope_agent.records import NoteDict, note
-from imagescope_agent.retrieval.images import digest
+from imagescope_agent.retrieval.images import ImageProblem, digest
 from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.state import Predicate
 
 MOST = 16  # references of a query, and pictures that it excludes
+MARK = 12  # hexadecimal digits of a content in the mark of a reference
 STEP = "begin"
+_MARKED = " (reference {}: "
 
 
 def find_pictures(given: Mapping[str, Any], collection: Collection) -> tuple[dict[str, Any], list[NoteDict]]:
@@ -103,6 +107,29 @@ def content_key(name: str, collection: Collection) -> str:
         ImageProblem: it is no usable image.
     """
     return collection.key(name) if name in collection else collection.reference(name).key
+
+
+def with_mark(predicate: Predicate, references: Sequence[str], collection: Collection | None) -> Predicate:
+    """The predicate, whose question is told apart by its reference's number and content.
+
+    Verdicts are kept by question. A file's name is its owner's, so that no part of it is in the mark.
+    """
+    if (number := predicate.get("reference")) is None:
+        return predicate
+    asks, name = predicate["question"], references[number - 1]
+    try:
+        key = content_key(name, collection) if collection else ""
+    except ImageProblem:
+        key = ""  # the file is gone
+    marked = (key or sha256(name.encode("utf-8", "surrogatepass")).hexdigest())[:MARK]
+    return {**predicate, "question": f"{asks}{_MARKED.format(number)}{marked})", "asks": asks}
+
+
+def bare(predicate: Predicate) -> str:
+    """The question of a predicate without the mark of its reference; older ones have a name in its place."""
+    if (number := predicate.get("reference")) is None:
+        return predicate["question"]
+    return predicate.get("asks") or predicate["question"].partition(_MARKED.format(number))[0]
 
 
 def distinct(references: Sequence[str], collection: Collection) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from imagescope_agent.nodes.intent.references import bare
 from imagescope_agent.nodes.retrieve import Retrieve
 from imagescope_agent.nodes.verify import satisfies
 from imagescope_agent.settings import Settings
@@ -55,4 +56,4 @@ def _words(state: State, predicate: Predicate) -> str:
     steps, predicates = state["intent"]["steps"], state["predicates"]
     if len(steps) == len(predicates):
         return steps[predicates.index(predicate)]["text"]
-    return predicate["question"]
+    return bare(predicate)

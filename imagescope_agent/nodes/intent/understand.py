@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from functools import partial
-from pathlib import PurePath
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -13,6 +13,7 @@ from langgraph.runtime import Runtime
 from imagescope_agent.mllms.role import Reply, Role
 from imagescope_agent.nodes.image_refs import reference_ref
 from imagescope_agent.nodes.intent.drift import copies, doubtful, drift, strayed_words
+from imagescope_agent.nodes.intent.references import with_mark
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.prompting import NO_REFERENCE, is_asked, load_prompt, steps_text
 from imagescope_agent.records import NoteDict, note
@@ -139,12 +140,17 @@ class Understand:
 
 
 class Predicates:
-    """The reasoner's second call: a yes/no question and the expected answer for each atomic instruction."""
+    """The reasoner's second call: a yes/no question and the expected answer for each atomic instruction.
+
+    Args:
+        reasoner: the role that is called.
+        images: holds the references; None where there are none.
+    """
 
     step = "predicates"
 
-    def __init__(self, reasoner: Role) -> None:
-        self.reasoner, self.role = reasoner, reasoner.name
+    def __init__(self, reasoner: Role, images: Collection | None = None) -> None:
+        self.reasoner, self.role, self.images = reasoner, reasoner.name, images
         self.prompt = load_prompt("predicates", prompt_set=reasoner.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
@@ -184,7 +190,8 @@ class Predicates:
             raise reply.unusable(f"{found[0]['question']!r} {problems[0]}", text)
         if why:
             reply.notes.append(note(self.step, "drifted", left))
-        return [with_name(each, references_of(state)) for each in kept], reply
+        marked = partial(with_mark, references=references_of(state), collection=self.images)
+        return [await asyncio.to_thread(marked, each) for each in kept], reply
 
     async def _found(
         self, reasoner: Role, steps: list[Instruction], state: State, again: str
@@ -225,16 +232,6 @@ def unnamed_references(intent: Intent, count: int) -> list[NoteDict]:
     return [
         note(Understand.step, "skipped", f"no instruction is about reference {left}; only the judge sees it")
     ]
-
-
-def with_name(predicate: Predicate, references: Sequence[str]) -> Predicate:
-    """The predicate, whose question names its reference: verdicts are told apart by their questions."""
-    if (number := predicate.get("reference")) is None:
-        return predicate
-    name = references[number - 1]
-    path = PurePath(name)
-    shown = "/".join(path.parts[-2:]) if path.is_absolute() else name
-    return {**predicate, "question": f"{predicate['question']} (reference {number}: {shown})"}
 
 
 def strayed(question: str, steps: Sequence[Instruction], state: State, examples: Sequence[str]) -> str:

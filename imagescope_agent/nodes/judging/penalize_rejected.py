@@ -64,6 +64,7 @@ def search_unlike(
     settings: Settings,
     embedder: Embedder,
     collection: Collection,
+    include: Sequence[str] = (),
 ) -> list[tuple[str, float]]:
     """The `most` best images of a search, what looks like an excluded picture lowered as after a rejection.
 
@@ -74,6 +75,7 @@ def search_unlike(
         settings: `penalty` is taken off times the likeness to the nearest of them.
         embedder: gives the vectors of files.
         collection: gives those of ids.
+        include: ids that stay, however deep they come.
     """
     unlike = state.get("unlike", [])
     if not unlike:
@@ -82,8 +84,12 @@ def search_unlike(
     vectors = [picture_vector(name, embedder, collection) for name in unlike]
     similarity = likeness([name for name, _ in found], vectors, collection)
     candidates: list[Candidate] = [{"id": name, "retrieve": float(score)} for name, score in found]
-    ranked = penalized(candidates, [], similarity, weight=settings.penalty)
-    return [(each["id"], each["retrieve"]) for each in ranked[:most]]
+    ranked, kept = penalized(candidates, [], similarity, weight=settings.penalty), set(include)
+    return [
+        (each["id"], each["retrieve"])
+        for place, each in enumerate(ranked)
+        if place < most or each["id"] in kept
+    ]
 
 
 def picture_vector(name: str, embedder: Embedder, collection: Collection) -> Vectors:
