@@ -34,7 +34,7 @@ Route = Literal["alike", "understand", "fold", "retrieve"]
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query": message, "reference": id, path or None} -> `State` with the answer."""
     images, talker, embedder = services.collection, services.talker, services.embedder
-    describe, answer = Describe(services.captioner, images), clarify.AnswerTurn(images)
+    describe, answer = Describe(services.captioner, images), clarify.AnswerTurn(images, services.fulfilment)
     read, check = ReadMessage(services.dialogue_acts, images), dialogue.VerifyNewFacts(services.reasoner)
     understand, word = UnderstandFirst(services.reasoner, embedder, images), clarify.Word(talker)
     fold, propose = dialogue.UpdateDialogueState(talker, embedder, images), clarify.Propose(talker, images)
