@@ -74,11 +74,12 @@ class Answer:
         known = evidence(state) if self.fulfilment else None
         if self.fulfilment is None or known is None:
             return {}
-        chance = round(self.fulfilment.chance(known), 4)
+        chance = self.fulfilment.chance(known)
         least = self.fulfilment.threshold if settings.nothing_fits is None else settings.nothing_fits
+        stated = {"fulfilment": round(chance, 4)}
         if chance >= least:
-            return {"fulfilment": chance}
-        return {"fulfilment": chance, "remarks": fit_remarks(state, state["results"], unfit=True)}
+            return stated
+        return {**stated, "remarks": fit_remarks(state, state["results"], unfit=True)}
 
     def _copies(self, name: str) -> list[Reason]:
         others = [other for other in self.collection.copies(name) if other != name]

@@ -85,6 +85,9 @@ def test_a_model_is_kept_and_a_damaged_one_refused() -> None:
         {**kept, "bias": float("nan")},
         {**kept, "features": ["least"]},
         {**kept, "fitted_on": 7},
+        {**kept, "threshold": 2},
+        {**kept, "threshold": float("nan")},
+        {**kept, "threshold": None},
         {"weights": kept["weights"]},
     ]
     for text in [*map(json.dumps, damaged), "{", "[]", "7"]:

@@ -1,6 +1,6 @@
 """`imagescope bench fulfilment`: fit the probability that a first place fulfils its query, and measure it elsewhere.
 
-Drawn collections out of which pictures were taken, so that nothing fulfils about half of the queries: what is left
+Drawn collections out of which pictures were taken, so that nothing fulfils more than half of the queries: what is left
 holds near misses. Fitted and measured on different seeds.
 """
 
@@ -52,7 +52,7 @@ def run(
 
     Returns:
         {"bench", "machine", "model": `Fulfilment.to_json`, "measured": {"fitted on" | "unseen" | "unseen, GRAPH": see
-        `evaluation.calibration.confidence_of`}, "rows": evidence of each query}.
+        `evaluation.calibration.measured`}, "rows": evidence of each query}.
 
     Raises:
         BadInput: a seed is fitted on and evaluated, or all first places are right or none is.
