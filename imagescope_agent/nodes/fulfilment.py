@@ -22,6 +22,7 @@ from imagescope_agent.state import State
 FEATURES = ("least", "sum", "judge", "lead")
 MOST = 1e3  # of a weight; a fit stays far below
 ROUNDS = 50
+OUTSIDE = "outside"  # what a model was never shown it may read as something else, and check that
 LARGEST = 2**16  # bytes of a calibration
 
 
@@ -91,8 +92,11 @@ def evidence(state: State) -> tuple[float, ...] | None:
 
     The least and the sum of the log-odds of its verdicts being as expected (0 for one that was not asked), the judge's
     score above `EVEN` (0 without one), and its lead in the fused score over the next (0 without a next).
-    None where nothing was verified: then nothing can be said.
+    None where nothing was verified, or the models do not know the words or the pictures (a note of the kind `OUTSIDE`):
+    then nothing can be said.
     """
+    if any(each["kind"] == OUTSIDE for each in state.get("notes", [])):
+        return None
     predicates, verdicts = state["predicates"], state.get("verdicts", {})
     ranking = state["ranking"] or state["ranking_verify"]
     answers = verdicts.get(ranking[0], {}) if ranking else {}
