@@ -59,7 +59,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_node("retrieve", Retrieve(embedder, images, services.captions))
     graph.add_node("reflect", Reformulate())
     graph.add_node("retrieve_more", RetrieveMore(embedder, images, services.captions))
-    graph.add_node("answer", Answer(services.collection))
+    graph.add_node("answer", Answer(services.collection, services.fulfilment))
 
     graph.add_edge(START, "begin")
     graph.add_edge("begin", "describe")

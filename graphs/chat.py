@@ -36,9 +36,8 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     images, talker, embedder = services.collection, services.talker, services.embedder
     describe, read = Describe(services.captioner, images), ReadMessage(services.dialogue_acts, images)
     understand, word = UnderstandFirst(services.reasoner, embedder, images), clarify.Word(talker)
-    fold, answer = dialogue.UpdateDialogueState(talker, embedder, images), clarify.AnswerTurn(images)
-    check, propose = dialogue.VerifyNewFacts(services.reasoner, images), clarify.Propose(talker, images)
-    retrieve = deeper.RetrieveLiked(embedder, images, services.captions)
+    fold, propose = dialogue.UpdateDialogueState(talker, embedder, images), clarify.Propose(talker, images)
+    check = dialogue.VerifyNewFacts(services.reasoner, images)
     graph = StateGraph(State, context_schema=Settings, input_schema=MessageInput)
     for name, node in {
         "read": or_else(read, as_it_was_said, instead="the message as an answer or a wish"),
@@ -56,7 +55,8 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         graph.add_node(name, node, retry_policy=RETRY_TRANSIENT)
     for name, plain in {
         "begin": ParseMessage(images), "alike": picture_alone, "more": deeper.show_more, "ask": clarify.ask,
-        "retrieve": retrieve, "further": deeper.go_further, "choose": clarify.Choose(), "answer": answer,
+        "retrieve": deeper.RetrieveLiked(embedder, images, services.captions), "further": deeper.go_further,
+        "choose": clarify.Choose(), "answer": clarify.AnswerTurn(images, services.fulfilment),
     }.items():  # fmt: skip
         graph.add_node(name, plain)  # type: ignore[call-overload]
     for before, route in (("read", after_read), ("describe", after_describe),

@@ -33,7 +33,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_node("embed", RetrieveReasoned(embedder, images))
     graph.add_node("reason", reason, retry_policy=RETRY_TRANSIENT)
     graph.add_node("embed_reasoned", RetrieveReasoned(embedder, images))
-    graph.add_node("answer", Answer(images))
+    graph.add_node("answer", Answer(images, services.fulfilment))
 
     def after_begin(state: State, runtime: Runtime[Settings]) -> Literal["embed", "reason"]:
         """The vector without a chain is only made where it may be enough."""

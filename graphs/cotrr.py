@@ -47,7 +47,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_node("retrieve", Retrieve(services.embedder, images, services.captions))
     graph.add_node("soften", PenalizeRejected(images))
     graph.add_node("judge", judge, retry_policy=RETRY_TRANSIENT)
-    graph.add_node("answer", Answer(services.collection))
+    graph.add_node("answer", Answer(services.collection, services.fulfilment))
 
     graph.add_edge(START, "begin")
     graph.add_edge("begin", "describe")

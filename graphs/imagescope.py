@@ -54,7 +54,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     )
     graph.add_node("verify", verify, retry_policy=RETRY_TRANSIENT)
     graph.add_node("judge", judge, retry_policy=RETRY_TRANSIENT)
-    graph.add_node("answer", Answer(services.collection))
+    graph.add_node("answer", Answer(services.collection, services.fulfilment))
 
     graph.add_edge(START, "begin")
     graph.add_edge("begin", "describe")

@@ -24,7 +24,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     graph.add_node("begin", Begin(services.collection))
     graph.add_node("retrieve", RetrievePlain(services.embedder, services.collection))
-    graph.add_node("answer", Answer(services.collection))
+    graph.add_node("answer", Answer(services.collection, services.fulfilment))
     graph.add_edge(START, "begin")
     graph.add_edge("begin", "retrieve")
     graph.add_edge("retrieve", "answer")

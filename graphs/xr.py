@@ -58,7 +58,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_node("begin", Begin(images))
     for name, node in steps.items():
         graph.add_node(name, node, retry_policy=RETRY_TRANSIENT)
-    graph.add_node("answer", Answer(images))
+    graph.add_node("answer", Answer(images, services.fulfilment))
     order = [START, "begin", *steps, "answer", END]
     for one, other in pairwise(order):
         graph.add_edge(one, other)

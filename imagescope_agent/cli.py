@@ -39,6 +39,7 @@ COMMANDS = {  # name: (module, help), in the order of the help
     "eval": ("evaluate", "measure a graph on a data set"),
     "score": ("score", "metrics of a given run or submission file, without any model"),
     "compare": ("compare", "are runs on the same queries really different"),
+    "calibrate": ("calibrate", "fit on your own judged queries when a search says that nothing fits"),
     "triplets": (
         "triplets",
         "build training triplets for composed search from the images of an indexed folder",

@@ -46,6 +46,8 @@ class Services:
         settings: the profile's defaults of `Settings`.
         editor: proposes edits when triplets are built; None where the judge does.
         graph: what a search runs when the user names none.
+        fulfilment: file of the calibration of how probable it is that a first place fulfils its query (see
+            `nodes.fulfilment`); None without one.
         captions: makes the captions of images that searches reach; None where the index has them, or wants none.
     """
 
@@ -62,6 +64,7 @@ class Services:
     editor: Role | None = None
     graph: str = "imagescope"
     captions: CaptionOnDemand | None = None
+    fulfilment: str | None = None
 
     @property
     def dialogue_acts(self) -> Role:
@@ -172,6 +175,7 @@ def open_services(profile: str, collection: Path | str) -> Services:
         settings=chosen.settings,
         editor=_open_role(chosen, EDITOR) if EDITOR in chosen.roles else None,
         graph=chosen.graph,
+        fulfilment=chosen.fulfilment,
     )
 
 

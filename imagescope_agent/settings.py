@@ -15,7 +15,7 @@ MOST = 2**63 - 1  # of any whole number
 CLARIFY = ("information", "random", "never")
 REASONING = ("full", "fast", "auto")
 #: Written into a record only where they are not as by default, so that records of earlier versions stay equal.
-UNWRITTEN = {"where": "", "reasoning": "auto"}
+UNWRITTEN = {"where": "", "reasoning": "auto", "nothing_fits": None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,8 @@ class Settings:
             most), "random", or "never".
         reasoning: whether a model that reasons before it embeds writes its chain of thought: "full" (always), "fast"
             (never), or "auto" (where the vector without one does not decide).
+        nothing_fits: the probability that the first place fulfils the whole query below which nothing fits, from 0
+            to 1; None for the one that the profile's calibration measured.
         where: a filter; only images that match it are found (see `retrieval.metadata.where`); "" for all.
 
     Raises:
@@ -63,6 +65,7 @@ class Settings:
     clarify: str = "information"
     reasoning: str = "auto"
     where: str = ""
+    nothing_fits: float | None = None
 
     def __post_init__(self) -> None:
         _check_whole(self, "k", least=1)
@@ -76,6 +79,8 @@ class Settings:
                 _check_whole(self, name, least=0)
         for name in ("tau", "penalty", "shrink"):
             _check_share(self, name)
+        if self.nothing_fits is not None:
+            _check_share(self, "nothing_fits")
         if not isinstance(self.keep_reference, bool):
             raise BadInput(f"keep_reference is {self.keep_reference!r}; give true or false")
         if self.judge is not None and (not isinstance(self.judge, str) or not self.judge):
@@ -165,7 +170,7 @@ def _convert(name: str, kind: str, text: str) -> int | float | str | bool | None
     try:
         if kind == "bool":
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-        return float(text) if kind == "float" else int(text)
+        return float(text) if kind.startswith("float") else int(text)
     except (KeyError, ValueError) as error:
         wanted = "true or false" if kind == "bool" else "a number"
         raise BadInput(f"{PREFIX}{name.upper()} is {text!r}; give {wanted}") from error

@@ -111,6 +111,7 @@ class Turn(TypedDict):
     usage: list[StepUsage]
     where: NotRequired[str]
     remarks: NotRequired[list[str]]  # what was made of the message, and how far the results fit
+    fulfilment: NotRequired[float]  # see `State`
 
 
 def references_of(state: State) -> list[str]:
@@ -191,6 +192,9 @@ class State(TypedDict, total=False):
     ranking_verify: list[str]
     ranking: list[str]
     results: list[ResultDict]
+    fulfilment: (
+        float | None
+    )  # probability that the first place fulfils the whole query; None where nothing says
     notes: Annotated[list[NoteDict], operator.add]
     usage: Annotated[list[StepUsage], operator.add]
     # a conversation only
@@ -198,7 +202,7 @@ class State(TypedDict, total=False):
     message: str
     feedback: Feedback | None  # of the message that is being parsed
     acts: list[MessagePart]  # what the parts of the message do
-    remarks: list[str]  # what is said about the message
+    remarks: list[str]  # what is said about the message; of a search, that nothing fits and what is missing
     anchor: str | None  # the standing reference
     anchors: list[str]  # the standing references, where there are several
     excluded: list[str]  # all pictures that messages said it is unlike
@@ -257,6 +261,7 @@ def new_turn() -> dict[str, Any]:
         "ranking_verify": [],
         "ranking": [],
         "results": [],
+        "fulfilment": None,
         "notes": [],
         "usage": [],
     }

@@ -249,6 +249,35 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
             "--seed": _seed("the drawn scenes"),
         },
     ),
+    "fulfilment": Bench(
+        "fit the probability that a first place fulfils its query, and measure it on other drawn collections",
+        {
+            "--root": {
+                "type": path,
+                "help": "keep what is drawn and indexed here, for the next run (default: nothing is kept)",
+            },
+            "--profile": _profile("which models"),
+            "--train-seeds": {
+                "type": natural,
+                "nargs": "+",
+                "default": [900, 901, 902, 903],
+                "help": "fitted on (default: 900 901 902 903)",
+            },
+            "--seeds": {
+                "type": natural,
+                "nargs": "+",
+                "default": [71, 72, 73],
+                "help": "evaluated (default: 71 72 73)",
+            },
+            "--images": _count(100, "drawn for each; some are taken out"),
+            "--queries": _count(60, "asked of each"),
+            "--out": {
+                "type": path,
+                "metavar": "DIR",
+                "help": "write the model that a profile names (fulfilment = ...), and the evidence",
+            },
+        },
+    ),
     "overhead": Bench(
         "what checkpoints and traces cost a search, side by side with neither",
         {

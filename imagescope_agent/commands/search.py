@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from imagescope_agent.commands import WHERE, given, natural, path, positive, print_json, words
+from imagescope_agent.commands import WHERE, given, natural, path, plain, positive, print_json, words
 from imagescope_agent.commands.describe import describe_cost, describe_ranking
 
 
@@ -49,9 +49,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def describe(result: dict[str, Any]) -> list[str]:
-    """A search result in lines: the ranking with scores and reasons, then notes and cost.
+    """A search result in lines: that nothing fits, if so, the ranking with scores and reasons, then notes and cost.
 
     Args:
         result: `SearchResult.to_dict()`.
     """
-    return [*describe_ranking(result["results"], result["notes"]), describe_cost(result["usage"])]
+    chance = result.get("fulfilment")
+    told = [] if chance is None else [f"the first fulfils the whole query with probability {chance:.2f}"]
+    return [
+        *map(plain, result.get("remarks", ())),
+        *describe_ranking(result["results"], result["notes"]),
+        *told,
+        describe_cost(result["usage"]),
+    ]

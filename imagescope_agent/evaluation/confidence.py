@@ -6,7 +6,9 @@ Everything takes two arrays over queries, both (n,): `chance`, the probability f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +80,28 @@ def acceptance(chance: Floats, right: Bools, threshold: float) -> Acceptance:
         false_accept=_share(accepted, ~right),
         false_reject=_share(~accepted, right),
     )
+
+
+def confidence_of(stated: Sequence[tuple[float, bool]], accepted: Sequence[bool]) -> dict[str, Any]:
+    """{"queries", "right", "ECE", "AURC", "false accept", "false reject"}; shares are from 0 to 1.
+
+    Args:
+        stated: of each query the probability and whether its first place is right.
+        accepted: of each, whether the system showed its first place as fitting.
+
+    Raises:
+        BadInput: see `checked`.
+    """
+    chance, right = checked([each for each, _ in stated], [each for _, each in stated])
+    at = acceptance(np.asarray(accepted, dtype=np.float64), right, 0.5)
+    return {
+        "queries": len(stated),
+        "right": int(right.sum()),
+        "ECE": round(expected_calibration_error(chance, right), 4),
+        "AURC": round(area_under_risk_coverage(chance, right), 4),
+        "false accept": round(at.false_accept, 4),
+        "false reject": round(at.false_reject, 4),
+    }
 
 
 def threshold_at_false_reject(chance: Floats, right: Bools, most: float = 0.05) -> Acceptance:

@@ -15,8 +15,10 @@ from imagescope_agent.settings import Settings
 
 #: Stages whose ranking is scored where the graph has a node of that name; "final" is the ranking that is returned.
 STAGES = ("retrieve", "verify", "judge")
-#: Ranking after each stage (paths), notes, usage.
-StageRankings = tuple[Mapping[str, Sequence[str]], Sequence[Mapping[str, str]], dict[str, Any]]
+#: Ranking after each stage (paths), notes, usage, and what a search states about its first place.
+StageRankings = tuple[
+    Mapping[str, Sequence[str]], Sequence[Mapping[str, str]], dict[str, Any], Mapping[str, Any]
+]
 
 
 def open_system(
@@ -104,7 +106,7 @@ class GraphSystem:
             ImageScopeError: this query failed.
         """
         ask = self._turn if self._sessions and query.group else self._search
-        rankings, notes, usage = await ask(query)
+        rankings, notes, usage, stated = await ask(query)
         ids = self._ids[query.gallery]
 
         def official(ranking: Sequence[str]) -> list[str]:
@@ -114,13 +116,15 @@ class GraphSystem:
             stages={stage: official(rankings[stage]) for stage in (*self._stages, "final")},
             notes=[dict(note) for note in notes],
             usage=usage,
+            **stated,
         )
 
     async def _search(self, query: BenchmarkQuery) -> StageRankings:
         files, depth = self._galleries[query.gallery].files, self._depth[query.gallery]
         references = [files[name] for name in query.shown]
         result = await self._scopes[query.gallery].asearch(query.text, images=references, k=depth)
-        return {"judge": result.rankings["final"], **result.rankings}, result.notes, result.usage
+        stated = {"fulfilment": result.fulfilment, "accepted": not result.remarks}
+        return {"judge": result.rankings["final"], **result.rankings}, result.notes, result.usage, stated
 
     async def _turn(self, query: BenchmarkQuery) -> StageRankings:
         assert self._sessions is not None
@@ -130,7 +134,7 @@ class GraphSystem:
             "verify": state["ranking_verify"] or state["ranking_retrieve"],
             **dict.fromkeys(("judge", "final"), state["ranking"]),
         }
-        return rankings, state["notes"], total(state["usage"])
+        return rankings, state["notes"], total(state["usage"]), {}
 
     def _open_sessions(self, benchmark: Benchmark, settings: Mapping[str, Any]) -> SessionAdapter:
         services = {name: scope.services for name, scope in self._scopes.items()}

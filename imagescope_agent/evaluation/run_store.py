@@ -32,6 +32,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     **{"text": str, "reference": (str, NoneType), "group": (str, NoneType), "failed": (str, NoneType)},
     **{"turn": int, "degraded": bool, "subsets": list, "stages": dict, "values": dict, "usage": dict},
     "notes": list,
+    **{"fulfilment": (int, float), "accepted": bool},
 }
 _UNFINISHED = re.compile(r"[\w.-]+" + TEMPORARY_PATTERN)
 

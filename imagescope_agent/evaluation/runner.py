@@ -22,11 +22,17 @@ RANKS_KEPT = 100
 
 @dataclass(frozen=True, kw_only=True)
 class SystemAnswer:
-    """A system's answer to a query: official image ids, best first, after each stage, of which one is "final"."""
+    """A system's answer to a query: official image ids, best first, after each stage, of which one is "final".
+
+    `fulfilment` is the probability it states that the first place fulfils the whole query, `accepted` whether it shows
+    that place as fitting; both None where it states nothing.
+    """
 
     stages: dict[str, list[str]]
     notes: list[dict[str, str]] = field(default_factory=list)
     usage: dict[str, Any] = field(default_factory=dict)
+    fulfilment: float | None = None
+    accepted: bool | None = None
 
 
 class System(Protocol):
@@ -128,7 +134,14 @@ async def answer_record(benchmark: Benchmark, query: BenchmarkQuery, system: Sys
         "values": {stage: _values(benchmark, query, ranking) for stage, ranking in answer.stages.items()},
         "usage": answer.usage,
         "notes": answer.notes,
+        **_stated(answer),
     }
+
+
+def _stated(answer: SystemAnswer) -> dict[str, Any]:
+    if answer.fulfilment is None:
+        return {}
+    return {"fulfilment": answer.fulfilment, "accepted": bool(answer.accepted)}
 
 
 def _failure(why: str) -> dict[str, Any]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from imagescope_agent.errors import RequestRefused, UnreadableReply
+from imagescope_agent.nodes.chat.answer_words import fit_remarks
+from imagescope_agent.nodes.fulfilment import Fulfilment, evidence
 from imagescope_agent.nodes.intent.references import bare
 from imagescope_agent.nodes.judging.judge import JudgeTop
 from imagescope_agent.nodes.standing_filter import nothing_matches, standing_filter
@@ -24,15 +27,21 @@ class Answer:
 
     Args:
         collection: knows which files are copies of one image.
+        calibration: file of a `Fulfilment`; without one nothing is said of how probable it is that something fits.
+
+    Raises:
+        BadInput: there is no such calibration, or it is damaged.
     """
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, calibration: str | None = None) -> None:
         self.collection = collection
+        self.fulfilment = None if calibration is None else Fulfilment.load(Path(calibration))
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `ranking` (every retrieved image) and `results`: k times {rank, id, scores, reasons}.
 
-        Where a filter leaves nothing, a note says so.
+        Where a filter leaves nothing, a note says so. Where something was verified, `fulfilment` with a calibration;
+        and `remarks` where nothing fits.
 
         Raises:
             RequestRefused: models were asked, and refused everything.
@@ -56,9 +65,22 @@ class Answer:
             for rank, name in enumerate(wanted, start=start + 1)
         ]
         update: dict[str, Any] = {"ranking": ranking, "results": results}
+        update |= self._fulfilled({**state, **update}, settings)  # type: ignore[typeddict-item]
         if not results and (where := standing_filter(state, settings)):
             update["notes"] = [await asyncio.to_thread(nothing_matches, where, self.collection)]
         return update
+
+    def _fulfilled(self, state: State, settings: Settings) -> dict[str, Any]:
+        """How probable it is that the first place fulfils everything; in words where it is not enough."""
+        known = evidence(state) if self.fulfilment else None
+        if self.fulfilment is None or known is None:
+            return {}
+        chance = self.fulfilment.chance(known)
+        least = self.fulfilment.threshold if settings.nothing_fits is None else settings.nothing_fits
+        stated = {"fulfilment": round(chance, 4)}
+        if chance >= least:
+            return stated
+        return {**stated, "remarks": fit_remarks(state, state["results"], unfit=True)}
 
     def _copies(self, name: str) -> list[Reason]:
         others = [other for other in self.collection.copies(name) if other != name]

@@ -10,10 +10,11 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
-from imagescope_agent.common.untrusted import parse_json
+from imagescope_agent.common.untrusted import parse_json, read_file
 from imagescope_agent.errors import BadInput
 from imagescope_agent.nodes.judging.score_fusion import EVEN, FUSION, log_odds
 from imagescope_agent.state import State
@@ -21,6 +22,8 @@ from imagescope_agent.state import State
 FEATURES = ("least", "sum", "judge", "lead")
 MOST = 1e3  # of a weight; a fit stays far below
 ROUNDS = 50
+OUTSIDE = "outside"  # what a model was never shown it may read as something else, and check that
+LARGEST = 2**16  # bytes of a calibration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +34,13 @@ class Fulfilment:
         weights: of `FEATURES`, in their order.
         bias: of the log-odds.
         fitted_on: in words, with the number of queries.
+        threshold: the probability below which nothing fits, unless the settings say otherwise.
     """
 
     weights: tuple[float, ...]
     bias: float
     fitted_on: str
+    threshold: float = 0.5
 
     def chance(self, features: Sequence[float]) -> float:
         """The probability, from 0 to 1, of features as `evidence` gives them."""
@@ -47,6 +52,21 @@ class Fulfilment:
         return json.dumps({"features": list(FEATURES), **asdict(self)}, indent=2)
 
     @classmethod
+    def load(cls, path: Path) -> Fulfilment:
+        """Read the file that a profile names.
+
+        Raises:
+            BadInput: there is none, or it is damaged.
+        """
+        try:
+            text = read_file(path.expanduser(), LARGEST).decode("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(
+                f"cannot read the calibration {str(path)!r}: {error}; make one with `imagescope calibrate`"
+            ) from error
+        return cls.from_json(text)
+
+    @classmethod
     def from_json(cls, text: str) -> Fulfilment:
         """Read a kept model; it may be a stranger's.
 
@@ -56,13 +76,15 @@ class Fulfilment:
         try:
             values = parse_json(text, deepest=3)
             weights, bias, told = values["weights"], values["bias"], values["fitted_on"]
-            numbers = [float(each) for each in [*weights, bias]]
+            numbers, threshold = [float(each) for each in [*weights, bias]], float(values["threshold"])
             sound = values["features"] == list(FEATURES) and len(weights) == len(FEATURES)
         except (ValueError, TypeError, KeyError) as error:
             raise BadInput(f"the calibration is damaged ({error}); calibrate again") from error
         if not sound or not isinstance(told, str) or not all(abs(each) <= MOST for each in numbers):
             raise BadInput("the calibration is of other features or out of range; calibrate again")
-        return cls(weights=tuple(numbers[:-1]), bias=numbers[-1], fitted_on=told)
+        if not 0 <= threshold <= 1:
+            raise BadInput(f"the calibration's threshold is {threshold}, no probability; calibrate again")
+        return cls(weights=tuple(numbers[:-1]), bias=numbers[-1], fitted_on=told, threshold=threshold)
 
 
 def evidence(state: State) -> tuple[float, ...] | None:
@@ -70,8 +92,11 @@ def evidence(state: State) -> tuple[float, ...] | None:
 
     The least and the sum of the log-odds of its verdicts being as expected (0 for one that was not asked), the judge's
     score above `EVEN` (0 without one), and its lead in the fused score over the next (0 without a next).
-    None where nothing was verified: then nothing can be said.
+    None where nothing was verified, or the models do not know the words or the pictures (a note of the kind `OUTSIDE`):
+    then nothing can be said.
     """
+    if any(each["kind"] == OUTSIDE for each in state.get("notes", [])):
+        return None
     predicates, verdicts = state["predicates"], state.get("verdicts", {})
     ranking = state["ranking"] or state["ranking_verify"]
     answers = verdicts.get(ranking[0], {}) if ranking else {}

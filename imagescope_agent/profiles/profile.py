@@ -19,7 +19,8 @@ from imagescope_agent.settings import Settings
 
 ROLES = ("captioner", "reasoner", "talker", "classifier", "verifier", "judge")
 EDITOR = "editor"  # a further role that a profile may name: proposes edits when triplets are built, else the judge does
-KEYS = {"description", "prompt_set", "embedder", "store", "graph", "domain", "models", "roles", "settings"}
+PLACES = ("domain", "fulfilment")  # keys of a file or folder of ours or of the user
+KEYS = {"description", "prompt_set", "embedder", "store", "graph", *PLACES, "models", "roles", "settings"}
 PACKAGE = "imagescope_agent"
 LARGEST = 2**20  # bytes of a profile
 _PLACE = re.compile(r"([a-z_-]+:)?package:(.*)")
@@ -34,6 +35,7 @@ class Profile:
         embedder: as `retrieval.embedders.open_embedder` takes it.
         graph: what a search runs when the user names none.
         domain: folder of what its embedder was trained on (see `retrieval.domain`), None where that is not known.
+        fulfilment: file of a calibration for its models (see `nodes.fulfilment`), None without one.
         store: as `retrieval.stores.open_store` takes it; an index made with this profile keeps its vectors there.
         models: by name, the MLLM class ("mllm") and its arguments.
         roles: role -> model name; all of `ROLES`, and perhaps `EDITOR`. The reasoner talks where no talker is
@@ -50,6 +52,7 @@ class Profile:
     store: str = "faiss"
     graph: str = "imagescope"
     domain: str | None = None
+    fulfilment: str | None = None
     description: str = ""
     prompt_set: str | None = None
     prompt_sets: dict[str, str] = field(default_factory=dict)
@@ -110,7 +113,7 @@ def _require_types(name: str, table: Mapping[str, Any]) -> None:
         "embedder": table,
         "store": table,
         "graph": table,
-        "domain": table,
+        **dict.fromkeys(PLACES, table),
     }
     tables = {key: table.get(key, {}) for key in ("models", "roles", "settings")}
     for key, value in tables.items():
@@ -172,10 +175,9 @@ def _checked(name: str, content: bytes) -> Profile:  # one check a key
     if "prompt_set" in table:
         _prompt_set(f"profile {name!r}", table["prompt_set"])
     embedder = _place(table["embedder"])
-    domain = _place(table.get("domain"))
+    places = {key: _place(table.get(key)) for key in PLACES}
     changed = {"name": name, "models": located, "roles": roles, "embedder": embedder, "prompt_sets": worded}
-    changed["domain"] = domain
-    return Profile(**{**table, **changed})
+    return Profile(**{**table, **changed, **places})
 
 
 def _prompt_set(whose: str, value: object) -> str:

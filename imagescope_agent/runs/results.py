@@ -55,6 +55,9 @@ class SearchResult:
         settings: of the run.
         weights: the exact weights behind the embedder and every role.
         references: all of them, where there are several.
+        fulfilment: the probability that the first place fulfils the whole query, 0 to 1; None where nothing was
+            verified, or the profile has no calibration.
+        remarks: where that is too low: that nothing fits, and what the nearest image lacks.
         chain: what the model thought before it embedded the query: "caption" (what the reference shows), "reasoning"
             (what changes), "conclusion" (what is looked for); empty where it wrote nothing.
     """
@@ -74,6 +77,8 @@ class SearchResult:
     settings: dict[str, Any]
     weights: dict[str, str] = field(default_factory=dict)
     references: tuple[str, ...] = ()
+    fulfilment: float | None = None
+    remarks: tuple[str, ...] = ()
     chain: dict[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Hit]:
@@ -112,6 +117,8 @@ class SearchResult:
             "intent": dict(self.intent),
             **({"chain": dict(self.chain)} if self.chain else {}),
             "predicates": [dict(predicate) for predicate in self.predicates],
+            **({} if self.fulfilment is None else {"fulfilment": self.fulfilment}),
+            **({"remarks": list(self.remarks)} if self.remarks else {}),
             "notes": [dict(note) for note in self.notes],
             "usage": self.usage,
             "run": self.run,
@@ -183,5 +190,7 @@ def to_result(
         settings=settings,
         weights=weights,
         references=tuple(state.get("references", ())),
+        fulfilment=state.get("fulfilment"),
+        remarks=tuple(state.get("remarks", ())),
         chain=dict(state.get("chain") or {}),
     )

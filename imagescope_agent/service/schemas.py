@@ -73,6 +73,11 @@ class SearchResponse(BaseModel):
     results: list[Hit]
     intent: dict[str, Any]
     predicates: list[dict[str, Any]]
+    fulfilment: float | None = Field(
+        default=None,
+        description="the probability that the first place fulfils the whole query, where something says",
+    )
+    remarks: list[str] = Field(default=[], description="where nothing fits: that, and what the nearest lacks")
     notes: list[dict[str, Any]]
     usage: dict[str, Any]
     run: str

@@ -44,6 +44,13 @@ def test_where_nothing_was_verified_nothing_is_said(state: Any) -> None:
     assert evidence(state) is None
 
 
+def test_of_words_that_the_models_do_not_know_nothing_is_said() -> None:
+    verdicts = {"a": {"Is it red?": 0.8}}
+    assert evidence(turn(verdicts=verdicts)) is not None
+    outside = {"step": "retrieve", "kind": "outside", "detail": "'elephant'"}
+    assert evidence(turn(verdicts=verdicts, notes=[outside])) is None
+
+
 def examples(count: int = 400) -> list[tuple[list[float], bool]]:
     rng = np.random.default_rng(4)
     rows = rng.normal(size=(count, 4))
@@ -85,6 +92,9 @@ def test_a_model_is_kept_and_a_damaged_one_refused() -> None:
         {**kept, "bias": float("nan")},
         {**kept, "features": ["least"]},
         {**kept, "fitted_on": 7},
+        {**kept, "threshold": 2},
+        {**kept, "threshold": float("nan")},
+        {**kept, "threshold": None},
         {"weights": kept["weights"]},
     ]
     for text in [*map(json.dumps, damaged), "{", "[]", "7"]:

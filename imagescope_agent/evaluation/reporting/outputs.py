@@ -12,6 +12,7 @@ from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.common.versions import installed_versions
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import aggregate, trec
+from imagescope_agent.evaluation.confidence import confidence_of
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
 from imagescope_agent.evaluation.reporting import report, tables
 from imagescope_agent.evaluation.run_store import METRICS
@@ -95,9 +96,20 @@ def summarise(
             sorted(Counter(note["kind"] for _, record in answered for note in record["notes"]).items())
         ),
         "metrics": {stage: aggregate.means(table_of(benchmark, answered, stage)) for stage in stages},
+        **_fulfilment([record for _, record in answered if "fulfilment" in record]),
         "usage": mean_usage([record["usage"] for _, record in answered]),
         "versions": installed_versions(PACKAGES),
     }
+
+
+def _fulfilment(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How far the stated probabilities can be trusted, over the queries about which one was stated."""
+    known = [record for record in records if "rank" in record["values"].get("final", {})]
+    if not known:
+        return {}
+    right = [record["values"]["final"]["rank"] == 1 for record in known]
+    stated = [(float(record["fulfilment"]), good) for record, good in zip(known, right, strict=True)]
+    return {"fulfilment": confidence_of(stated, [bool(record.get("accepted")) for record in known])}
 
 
 def table_of(

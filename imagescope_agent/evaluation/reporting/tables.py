@@ -27,8 +27,11 @@ def markdown(metrics: Mapping[str, Any]) -> str:
         f"{metrics['queries']} queries, {metrics['failed']} failed, {metrics['degraded']} degraded. "
         f"Protocol: {metrics['protocol']}. Gallery: {metrics['gallery']}. Shares in per cent.",
         f"Mean cost of a query: {cost(metrics['usage'])}.",
-        "",
     ]
+    if stated := metrics.get("fulfilment"):
+        told = ", ".join(f"{name} {value:g}" for name, value in stated.items())
+        lines.append(f"Stated probability that the first place fulfils the query: {told}.")
+    lines.append("")
     for table in by_stage(metrics["metrics"]):
         lines.append(
             markdown_table([table["stage"], *table["columns"]], [[name, *row] for name, row in table["rows"]])

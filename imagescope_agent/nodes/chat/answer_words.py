@@ -25,8 +25,14 @@ def request_words(state: State) -> str:
     return ", ".join(filter(None, [state["request"], excluded]))
 
 
-def fit_remarks(state: State, results: Sequence[ResultDict]) -> list[str]:
-    """How many of the results fit everything; where none does, what the first one lacks."""
+def fit_remarks(state: State, results: Sequence[ResultDict], *, unfit: bool = False) -> list[str]:
+    """How many of the results fit everything; where none does, what the first one lacks.
+
+    Args:
+        state: of the finished run.
+        results: those that are shown.
+        unfit: all evidence together says that nothing fits, whatever single checks say.
+    """
     if not state["intent"]["full"]:
         return []
     if not results:
@@ -36,10 +42,10 @@ def fit_remarks(state: State, results: Sequence[ResultDict]) -> list[str]:
     if not checked:
         return [f"{_pictures(len(hits))} found; none was checked."]
     fits = [hit for hit in checked if all(r.kind == "matches" for r in hit.reasons if r.is_verdict)]
-    if fits:
+    if fits and not unfit:
         said = [f"{_pictures(len(fits))} {'fits' if len(fits) == 1 else 'fit'} everything that was said."]
     else:
-        said = [f"Nothing fits everything; these come closest, missing: {missing(checked[0])}."]
+        said = [f"Nothing fits everything; these come closest, {_lacking(checked[0])}."]
     return said + _disagreement(state, hits[0])
 
 
@@ -47,6 +53,15 @@ def missing(hit: Result) -> str:
     """What was wanted that an image does not show, or was found though it was excluded."""
     failed = [reason for reason in hit.reasons if reason.is_verdict and reason.kind != "matches"]
     return request_text([_instruction(reason) for reason in failed])
+
+
+def _lacking(hit: Result) -> str:
+    """What an image lacks or, where it passes every check, which of them it passes with the least certainty."""
+    if lacks := missing(hit):
+        return f"missing: {lacks}"
+    passed = [reason for reason in hit.reasons if reason.is_verdict]
+    doubtful = min(passed, key=lambda reason: reason.probability or 0.0)
+    return f"least certain: {request_text([_instruction(doubtful)])}"
 
 
 def _instruction(reason: Reason) -> dict[str, str]:

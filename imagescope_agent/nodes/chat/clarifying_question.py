@@ -150,6 +150,7 @@ class AnswerTurn(Answer):
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `ranking`, `results`, `turn` with this one, and the counts of turns and calls."""
         update = await super().__call__(state, runtime)
+        told = update.pop("remarks", None) or fit_remarks(state, update["results"])
         turn: Turn = {
             "message": state["message"],
             "reference": state["anchor"],
@@ -158,12 +159,14 @@ class AnswerTurn(Answer):
             "question": state["question"],
             "notes": [*state["notes"], *update.get("notes", [])],
             "usage": state["usage"],
-            "remarks": [*state["remarks"], *fit_remarks(state, update["results"])],
+            "remarks": [*state["remarks"], *told],
         }
         if where := standing_filter(state, current(runtime)):
             turn["where"] = where
         if state["anchors"]:
             turn["references"] = state["anchors"]
+        if "fulfilment" in update:
+            turn["fulfilment"] = update["fulfilment"]
         calls = state["calls"] + sum(entry["calls"] for entry in state["usage"])
         return {**update, "turn": turn, "turns": state["turns"] + 1, "calls": calls}
 
