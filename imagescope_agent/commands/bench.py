@@ -30,6 +30,11 @@ def _seed(of: str) -> dict[str, Any]:
     return {"type": natural, "default": 0, "help": f"of {of} (default: 0)"}
 
 
+def _seeds(what: str, *default: int) -> dict[str, Any]:
+    told = f"{what} (default: {' '.join(map(str, default))})"
+    return {"type": natural, "nargs": "+", "default": [*default], "help": told}
+
+
 def _profile(whose: str) -> dict[str, Any]:
     return {"default": "mini", "help": f"{whose} (default: mini)"}
 
@@ -108,12 +113,7 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
             },
             "--train-images": _count(1500, "in that collection"),
             "--triplets": _count(300, "built by the agent"),
-            "--seeds": {
-                "type": natural,
-                "nargs": "+",
-                "default": [3, 4, 5],
-                "help": "evaluated (default: 3 4 5)",
-            },
+            "--seeds": _seeds("evaluated", 3, 4, 5),
             "--images": _count(1000, "in each evaluated collection"),
             "--queries": _count(300, "asked of each, at most"),
             "--words": {
@@ -257,18 +257,8 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
                 "help": "keep what is drawn and indexed here, for the next run (default: nothing is kept)",
             },
             "--profile": _profile("which models"),
-            "--train-seeds": {
-                "type": natural,
-                "nargs": "+",
-                "default": [900, 901, 902, 903],
-                "help": "fitted on (default: 900 901 902 903)",
-            },
-            "--seeds": {
-                "type": natural,
-                "nargs": "+",
-                "default": [71, 72, 73],
-                "help": "evaluated (default: 71 72 73)",
-            },
+            "--train-seeds": _seeds("fitted on", 900, 901, 902, 903),
+            "--seeds": _seeds("evaluated", 71, 72, 73),
             "--images": _count(100, "drawn for each; some are taken out"),
             "--queries": _count(60, "asked of each"),
             "--out": {

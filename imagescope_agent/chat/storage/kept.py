@@ -95,7 +95,10 @@ def check_turn(turn: Any) -> Turn:
     Raises:
         TypeError, LookupError, ValueError: a value is missing or not of its type; the store is untrusted.
     """
-    words, numbers = [turn["message"], turn.get("where", ""), *turn.get("references", [])], list[Any]()
+    words, numbers = (
+        [turn["message"], turn.get("where", ""), *turn.get("references", [])],
+        [turn.get("fulfilment")],
+    )
     for hit in turn["results"]:  # as `Result.from_dict`, without the objects: there may be thousands
         words.append(hit["id"])
         numbers.append(hit["rank"])
