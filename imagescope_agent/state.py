@@ -178,9 +178,7 @@ class State(TypedDict, total=False):
     reference_caption: str
     reference_captions: list[str]  # of each, where there are several
     intent: Intent
-    chain: dict[
-        str, str
-    ]  # what a model thought before it embedded: caption, reasoning, conclusion; {} for nothing
+    chain: dict[str, str]  # thought before embedding: caption, reasoning, conclusion; {} for nothing
     candidates: list[Candidate]
     predicates: list[Predicate]
     reflections: int  # how often the search was widened
@@ -192,9 +190,7 @@ class State(TypedDict, total=False):
     ranking_verify: list[str]
     ranking: list[str]
     results: list[ResultDict]
-    fulfilment: (
-        float | None
-    )  # probability that the first place fulfils the whole query; None where nothing says
+    fulfilment: float | None  # P(the first place fulfils the whole query); None where nothing says
     notes: Annotated[list[NoteDict], operator.add]
     usage: Annotated[list[StepUsage], operator.add]
     # a conversation only

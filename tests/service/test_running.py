@@ -128,7 +128,7 @@ def test_a_damaged_index_leaves_the_one_before_in_use(one: str, copy: Path) -> N
 
 def test_a_stream_is_refused_by_its_status(serving: Serving) -> None:
     unknown = {"text": "a car", "collection": "none"}
-    assert serving.client.post("/v1/search/stream", json=unknown).status_code == 401
+    assert serving.client.post("/v1/search/stream", json=unknown).status_code == 404
     assert serving.client.post("/v1/threads/nowhere/say/stream", json={"message": "a"}).status_code == 404
     assert serving.client.post("/v1/search/stream", json={}).status_code == 422
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imagescope_agent.commands.bench import BENCHES
+from imagescope_agent.commands.benches import BENCHES
 from imagescope_agent.lab.benchmarks.chat_store import describe, run
 
 
