@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imagescope_agent.errors import BackendUnavailable, BadInput
+from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.index import manifest, migration
 from imagescope_agent.retrieval.index.cache import IndexBusy, IndexCache
 from imagescope_agent.retrieval.index.migration import migrate
-from imagescope_agent.retrieval.protocols import Space, SpaceQuery
+from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoredSpace
 from imagescope_agent.retrieval.spaces import put_space
-from imagescope_agent.retrieval.stores import open_store, pgvector, rescored
+from imagescope_agent.retrieval.stores import joint, open_store, pgvector, postgres, rescored
 from imagescope_agent.retrieval.stores.faiss_flat import FaissFlatBackend
+from imagescope_agent.retrieval.stores.joint import JointBackend
 from imagescope_agent.retrieval.stores.joint_rows import JointRows
 from tests.engines import require_milvus, store_spec
 
@@ -206,6 +208,55 @@ def test_a_connection_that_takes_too_long_is_a_server_that_does_not_answer() -> 
     psycopg = pytest.importorskip("psycopg")
     with (
         pytest.raises(BackendUnavailable, match="does not answer: too late"),
-        pgvector.PgvectorBackend("")._told(),
+        postgres.answering(),
     ):
         raise psycopg.errors.ConnectionTimeout("too late")
+
+
+def test_without_the_extra_an_index_of_the_store_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = {"table": f"imagescope_{'0' * 12}_{'0' * 16}", "place": 0}
+    space = StoredSpace(name="image", dimension=2, weights="w", kept=kept)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtra, match=r"imagescope-agent\[pgvector\]"):
+        open_store("pgvector:postgresql://u@127.0.0.1:1/d").open(tmp_path, ["a"], [space])
+
+
+def test_vectors_too_long_for_an_index_of_postgresql_are_compared_and_that_is_told(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, told = open_store(store_spec("pgvector", request)), list[str]()
+    assert isinstance(backend, JointBackend)
+    monkeypatch.setattr(joint, "AUTO_EXACT", 0)
+    spaces = [Space(name=name, dimension=2001, weights="w") for name in ("image", "caption")]
+    rows, ids = np.eye(3, 2001, dtype=np.float32), ["a", "b", "c"]
+    with pytest.raises(BadInput, match="4002 numbers side by side"):
+        backend.write_joint(tmp_path, ids, spaces, [[rows], [rows]], index="hnsw")
+    kept = backend.write_joint(tmp_path, ids, spaces, [[rows], [rows]], tell=told.append)
+    assert "compare all vectors" in told[0] and "index exact" in told[1]
+    stored = [StoredSpace(**vars(space), kept=each) for space, each in zip(spaces, kept, strict=True)]
+    asked = [SpaceQuery(space="caption", vector=rows[1], weight=1.0)]
+    assert backend.open(tmp_path, ids, stored).search(asked, 1) == [("b", 1.0)]
+
+
+def test_a_number_without_end_is_compared_here(
+    shared: str, pictures: Callable[..., Path], index: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, query = pictures(6), np.eye(48, dtype=np.float32)[7]
+    index(folder, store=shared)
+    collection = FolderCollection.open(folder, store=shared)
+    monkeypatch.setattr(rescored, "FEW", 0)
+    assert len(collection.search(query, 0.2, 9, where="width < 1e999")) == 6
+    assert collection.search(query, 0.2, 9, where="width > 1e999 or width = 1e999") == []
+
+
+def test_vectors_that_are_gone_are_told_as_such_when_an_index_is_moved(
+    pictures: Callable[..., Path], index: Any
+) -> None:
+    folder = pictures(3)
+    index(folder)
+    gone = sorted((folder / ".imagescope").glob("image.*.faiss"))[0]
+    gone.unlink()
+    with pytest.raises(BadInput, match=rf"damaged: {gone.name} is missing"):
+        migrate(folder, "milvus")

@@ -67,7 +67,7 @@ def migrate(
         old_backend = open_backend_of(out, content, store=store)
         if content.store == kept_name(to) and index in (None, content.index):
             raise BadInput(f"the index is in the store {content.store!r} already; name another")
-        old = old_backend.open(out, content.ids, content.all_spaces)
+        old = _opened(out, content, old_backend)
         moved = _written(out, content, old, new, index or content.index, tell)
         new.open(out, content.ids, moved.all_spaces)  # the old one goes only when the new one can be read
         manifest.write(out, replace(moved, store=kept_name(to)))
@@ -75,6 +75,13 @@ def migrate(
     return Migrated(
         before=content.store, after=kept_name(to), images=len(content.ids), spaces=len(content.all_spaces)
     )
+
+
+def _opened(out: Path, content: Manifest, backend: StoreBackend) -> VectorStore:
+    try:
+        return backend.open(out, content.ids, content.all_spaces)
+    except FileNotFoundError as error:
+        raise manifest.damaged(out, f"{Path(error.filename).name} is missing") from error
 
 
 def _written(

@@ -82,7 +82,8 @@ def _compared(test: Compared, column: Column) -> Condition | None:
     if column.kind == "date":
         return _dates(test.field, test.operator, literal)
     value = float(literal.text) if column.kind == "number" else int(literal.text == "true")
-    return Test(test.field, test.operator, (value,))
+    # 1e999 is infinite, which neither SQL nor Milvus writes so
+    return Test(test.field, test.operator, (value,)) if np.isfinite(value) else None
 
 
 def _dates(field: str, operator: str, literal: Literal) -> Condition:

@@ -19,14 +19,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from imagescope_agent.common.redact import learn, redact
-from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra
+from imagescope_agent.common.redact import learn
+from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.index.manifest import damaged
 from imagescope_agent.retrieval.metadata.conditions import Condition, render
 from imagescope_agent.retrieval.metadata.table import Column
 from imagescope_agent.retrieval.protocols import Space, StoredSpace
 from imagescope_agent.retrieval.stores.joint import DEFAULT_INDEX, Records, chosen_index
 from imagescope_agent.retrieval.stores.joint_rows import JointRows, forget_owner, kept_of, new_owner, owner_of
+from imagescope_agent.retrieval.stores.postgres import answering, connect, library
 from imagescope_agent.retrieval.stores.rescored import Nearest, RescoredStore, Table, tables_of
 from imagescope_agent.retrieval.vectors import Vectors
 
@@ -36,6 +37,7 @@ MOST = 100_000  # rows that one search may give
 MOST_INDEXED = 1000  # rows that a search with HNSW may give: the most that hnsw.ef_search can be
 EFFORT, LEAST_EFFORT = 4, 400  # hnsw.ef_search for each row that is wanted, and at least
 BATCH = 4096  # rows of a transaction
+MOST_HALVES = 4000  # numbers of 16 bits that a vector in an index may have
 IN_ROW = 8000  # bytes of a vector that a page of PostgreSQL holds beside the rest of its row
 Answer = TypeVar("Answer")
 
@@ -71,11 +73,9 @@ class PgvectorBackend:
         resume: str = "",
     ) -> list[dict[str, Any]]:
         """As `JointBackend.write_joint`; the index "hnsw" is of numbers of 16 bits, and ranked by those of 32."""
-        kind = chosen_index(index, len(ids), large="hnsw")
-        if kind == "ivfpq":
-            raise BadInput("pgvector builds no index 'ivfpq'; take --index hnsw, exact or auto")
-        fields = records.columns if records else {}
-        owner, size = new_owner(location), sum(space.dimension for space in spaces)
+        size = sum(space.dimension for space in spaces)
+        kind = _kind(index, len(ids), size, tell)
+        fields, owner = records.columns if records else {}, new_owner(location)
         making = f"imagescope_{owner}_new_{resume or secrets.token_hex(4)}"
         rows = JointRows(ids, spaces, vectors, records, kind)
         with self._connection() as base:
@@ -96,7 +96,7 @@ class PgvectorBackend:
         """As `StoreBackend.open`: names, dimensions and numbers of rows are compared."""
         tables = tables_of(spaces, NAME, lambda why: damaged(location, why))
         indexed = {str(space.kept["table"]) for space in spaces if space.kept.get("index") == "hnsw"}
-        engine = _Postgres(self._connect, self._told, indexed)
+        engine = _Postgres(self._url, indexed)
         for table in tables:
             if (found := engine.shape(table.name)) is None:
                 raise FileNotFoundError(2, "no such table", str(location / table.name))
@@ -119,52 +119,26 @@ class PgvectorBackend:
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:
-        with self._told(), self._connect() as base:
+        with answering(), connect(self._url) as base:
             yield base
 
-    def _connect(self) -> Any:
-        if not self._url:
-            raise BadInput(
-                "the store 'pgvector' names no database; write pgvector:postgresql://USER@HOST/DATABASE"
-            )
-        try:
-            import psycopg
-            from pgvector.psycopg import register_vector
-        except ImportError as error:
-            raise MissingExtra(
-                "the store needs an extra: pip install 'imagescope-agent[pgvector]'"
-            ) from error
-        base = psycopg.connect(self._url, autocommit=True, connect_timeout=10)
-        base.execute("SET client_min_messages = warning")
-        base.execute("CREATE EXTENSION IF NOT EXISTS vector")
-        register_vector(base)
-        return base
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Tell in a line what the database says.
+def _kind(index: str, count: int, size: int, tell: Callable[[str], None]) -> str:
+    """The kind of index of `count` vectors (size,).
 
-        Raises:
-            BadInput: what was asked does not suit it, as where the extension is not installed.
-            BackendUnavailable: it does not answer.
-        """
-        try:
-            yield
-        except Exception as error:
-            if not any(each.__module__.startswith("psycopg") for each in type(error).__mro__):
-                raise
-            import psycopg
-
-            told = redact(" ".join(str(error).split()))[:200]
-            state = getattr(error, "sqlstate", None) or ""  # None of what the server has not said
-            away = state[:2] in ("57", "08") or (
-                not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-            )
-            if away:
-                raise BackendUnavailable(f"PostgreSQL does not answer: {told}; check that it runs") from error
-            raise BadInput(
-                f"PostgreSQL refuses the vectors: {told}; check its rights and extension"
-            ) from error
+    Raises:
+        BadInput: PostgreSQL builds none such.
+    """
+    if index == "ivfpq":
+        raise BadInput("pgvector builds no index 'ivfpq'; take --index hnsw, exact or auto")
+    kind = chosen_index(index, count, large="hnsw")
+    if kind == "exact" or size <= MOST_HALVES:
+        return kind
+    long = f"pgvector builds no index of {size} numbers side by side, {MOST_HALVES} at most"
+    if index == "hnsw":
+        raise BadInput(f"{long}; take --index exact or auto")
+    tell(f"{long}: searches compare all vectors")
+    return "exact"
 
 
 def _create(base: Any, name: str, dimension: int, columns: Sequence[Column]) -> None:
@@ -196,15 +170,14 @@ class _Postgres:
     """As `rescored.Engine`: one connection, made again where the server was restarted.
 
     Args:
-        connect: makes a connection.
-        told: context in which what the database says is told.
+        url: of the database.
         indexed: tables with an HNSW index.
     """
 
     most = MOST
 
-    def __init__(self, connect: Callable[[], Any], told: Callable[[], Any], indexed: set[str]) -> None:
-        self._connect, self._told, self._indexed = connect, told, indexed
+    def __init__(self, url: str, indexed: set[str]) -> None:
+        self._url, self._indexed = url, indexed
         self._lock = threading.Lock()
         self._base: Any = None
 
@@ -269,13 +242,12 @@ class _Postgres:
         return np.array([found[row] for row in rows], dtype=np.float32)
 
     def _ask(self, ask: Callable[[Any], Answer]) -> Answer:
-        import psycopg
-
-        with self._lock, self._told():
+        psycopg, _ = library()
+        with self._lock, answering():
             for last in (False, True):
                 try:
                     if self._base is None or self._base.closed:
-                        self._base = self._connect()
+                        self._base = connect(self._url)
                     return ask(self._base)
                 except (psycopg.OperationalError, psycopg.InterfaceError):
                     self._base = None  # the server was restarted: connect once more
