@@ -153,3 +153,18 @@ def test_a_long_conversation_shows_its_latest_facts_and_drops_the_one_that_is_me
     assert [fact["text"] for fact in update["facts"]] == [
         each["text"] for each in facts if each["text"] != "place 1"
     ]
+
+
+def test_what_was_not_understood_is_quoted_as_it_was_typed(world: Any) -> None:
+    captions = {"one": "a yellow lantern and a small yellow wagon"}
+    images: Any = SimpleNamespace(ids=[*captions], caption=captions.__getitem__)
+    state: Any = {**conversation("yelow then?"), "question": None, "usage": [], "request": "a boat"}
+    state |= {"reference_caption": "none", "acts": [{"text": "yelow then?", "act": "wish"}]}
+    talker = world.role("reasoner", lambda asked: reply(core="yellow", full="yellow").model_dump_json())
+    runtime = cast(Any, SimpleNamespace(context=Settings()))
+    update = asyncio.run(UpdateDialogueState(talker, images=images)(state, runtime))
+    assert update["acts"] == [{"text": "yelow then?", "act": "unclear"}] and update["query"] == "a boat"
+    assert update["remarks"][:2] == [
+        'I read "yelow" as "yellow".',
+        'I did not understand "yelow then?".',
+    ]

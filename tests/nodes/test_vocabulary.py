@@ -48,6 +48,36 @@ def test_one_typing_error_is_read(word: str, known: str) -> None:
     assert meant(word, WORDS) == known
 
 
+REAL = read_captions(
+    (
+        "a bridge and a house on the coast, a table with a dessert and a green umbrella",
+        "the trail of a silver angel, bread for dinner, a yellow horse",
+    )
+)
+
+
+@pytest.mark.parametrize(
+    "word",
+    "bride hose cost tale cast desert trial sliver angle beard diner".split(),  # noqa: SIM905
+)
+def test_a_real_word_is_no_typing_error_in_another_one(word: str) -> None:
+    assert meant(word, REAL) == ""
+
+
+@pytest.mark.parametrize(
+    ("word", "known"),
+    [
+        ("gren", "green"),
+        ("yelow", "yellow"),
+        ("hosue", "house"),
+        ("umbrela", "umbrella"),
+        ("desssert", "dessert"),
+    ],
+)
+def test_a_double_or_exchanged_letter_is_one(word: str, known: str) -> None:
+    assert meant(word, REAL) == known
+
+
 def test_nothing_is_read_where_no_words_are_known() -> None:
     assert meant("yelow", NO_WORDS) == ""
 

@@ -65,7 +65,8 @@ class UpdateDialogueState:
         """
         require_call(state, settings := current(runtime))
         vocabulary = vocabulary_of(self.images)
-        state, misspelt = corrected(state, vocabulary)
+        typed = state
+        state, misspelt = corrected(typed, vocabulary)
         shown = shown_facts(state["facts"])
         lines = [
             f"{number}. {fact['type']}: {fact['text']}"
@@ -89,7 +90,7 @@ class UpdateDialogueState:
         update.drop = [shown[number - 1] + 1 for number in update.drop if 1 <= number <= len(shown)]
         grounded = await ground(update, state, message, self.embedder, vocabulary)
         if not grounded.understood and not answered:
-            return {**not_understood(state, message), **account(self, reply, notes=grounded.notes)}
+            return {**not_understood(typed, misspelt), **account(self, reply, notes=grounded.notes)}
         return {
             **apply_update(state, grounded.update),
             "remarks": [*state.get("remarks", []), *misspelt, *grounded.remarks],
@@ -97,13 +98,18 @@ class UpdateDialogueState:
         }
 
 
-def not_understood(state: State, message: str) -> dict[str, Any]:
-    """The update for a message in which nothing was found: the request stands, and the user is told."""
-    acts: list[MessagePart] = [{"text": message, "act": "unclear"}]
+def not_understood(typed: State, misspelt: Sequence[str]) -> dict[str, Any]:
+    """The update for a message in which nothing was found: the request stands, and the user is told.
+
+    Args:
+        typed: the state with the message as the user wrote it.
+        misspelt: what is said about the typing errors in it.
+    """
+    acts: list[MessagePart] = [{"text": typed["query"], "act": "unclear"}]
     return {
         "acts": acts,
-        "query": state["request"],
-        "remarks": [*state.get("remarks", []), *remarks(acts)],
+        "query": typed["request"],
+        "remarks": [*typed.get("remarks", []), *misspelt, *remarks(acts)],
     }
 
 

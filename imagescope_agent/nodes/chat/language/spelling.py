@@ -11,6 +11,15 @@ from imagescope_agent.state import MessagePart, State
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _VOWELS = frozenset("aeiou")
 _NEGATIONS = ("without", "nothing", "never")  # which must not be missed
+#: English words that are another one with two letters exchanged, one of a double letter missing, or a key missed.
+_OTHERS = frozenset(
+    """
+    angel angle beard bet board bread broad calm chose clam coma comma cop dairy desert dessert diary diner dinner fed
+    filing filling form from god good holly holy hop hoping hopping later latter lion liver loin loose lose lot loot
+    lover met planing planning points pole poll red river root rot rover sacred scared silver sliver son soon super
+    supper ten tiny tinny trail trial unite united untie untied won
+    """.split()  # noqa: SIM905
+)
 _SHORT = 4  # letters up to which only an exchanged or a doubled one is a typing error
 _LONG = 6  # letters from which a vowel may be mistaken for another
 
@@ -36,7 +45,7 @@ def meant(word: str, vocabulary: Vocabulary) -> str:
     """The one word of the vocabulary that this is with a typing error; "" where it is known, or none or several are."""
     if not vocabulary.words or word in FUNCTION or len(word) < 3:
         return ""
-    if word in _NEGATIONS or word in vocabulary.forms:
+    if word in _NEGATIONS or word in _OTHERS or word in vocabulary.forms:
         return ""
     known = [*vocabulary.near(word), *(each for each in _NEGATIONS if each not in vocabulary.words)]
     found = [each for each in known if is_misspelling(word, each)]
@@ -51,8 +60,8 @@ def is_misspelling(word: str, known: str) -> bool:
         (n for n, (a, b) in enumerate(zip(word, known, strict=False)) if a != b), min(len(word), len(known))
     )
     if len(word) < len(known):
-        doubled = known[start] == known[start - 1]
-        return (doubled or _SHORT < len(known) > start + 1) and word[start:] == known[start + 1 :]
+        # any other letter that is missing makes real words alike: "bride" and "bridge", "hose" and "house"
+        return known[start] == known[start - 1] and word[start:] == known[start + 1 :]
     if len(word) > len(known):
         doubled = word[start] == word[start - 1] or (
             len(known) > _SHORT and _near(word[start], word[start - 1])
