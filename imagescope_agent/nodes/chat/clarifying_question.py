@@ -162,8 +162,8 @@ class AnswerTurn(Answer):
         }
         if where := standing_filter(state, current(runtime)):
             turn["where"] = where
-        if state["anchors"]:
-            turn["references"] = state["anchors"]
+        if anchors := state.get("anchors"):
+            turn["references"] = anchors
         calls = state["calls"] + sum(entry["calls"] for entry in state["usage"])
         return {**update, "turn": turn, "turns": state["turns"] + 1, "calls": calls}
 
