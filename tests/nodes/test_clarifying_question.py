@@ -139,9 +139,9 @@ def test_new_proposals_are_worded_once_as_many_as_the_budget_allows(world: Any) 
 
 def test_a_turn_that_an_older_version_began_is_finished(world: Any) -> None:
     whole = {**new_conversation(), **new_turn(), "query": "", "reference": None, "ranking": ["red.png"]}
-    found = [{"id": "red.png", "retrieve": 0.5}]
+    whole |= {"candidates": [{"id": "red.png", "retrieve": 0.5}], "reference_caption": "a"}
     state: Any = {name: value for name, value in whole.items() if name not in NEWER}
     runtime: Any = SimpleNamespace(context=Settings(k=1))
-    update = asyncio.run(AnswerTurn(world.collection)({**state, "candidates": found}, runtime))
+    update = asyncio.run(AnswerTurn(world.collection)(state, runtime))
     assert update["turns"] == 1 and "references" not in update["turn"]
-    assert asyncio.run(picture_alone({**state, "reference_caption": "a"}))["intent"]["full"] == "a"
+    assert asyncio.run(picture_alone(state))["intent"]["full"] == "a"
