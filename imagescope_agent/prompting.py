@@ -33,6 +33,7 @@ STEPS: dict[str, frozenset[str]] = {
     "order": frozenset({"instruction", "understood", "count"}),
     "grades": frozenset({"instruction", "understood", "count"}),
     "grid": frozenset({"instruction", "understood", "count"}),
+    "grid_several": frozenset({"marks"}),
     "cotrr": frozenset({"instruction", "understood", "count"}),
     "target": frozenset({"instruction", "reference"}),
     "acts": frozenset({"standing", "question", "whole", "part"}),
@@ -46,7 +47,9 @@ STEPS: dict[str, frozenset[str]] = {
 }
 #: Steps that models of a prompt set were not taught; a graph does without.
 NOT_ASKED: dict[str, frozenset[str]] = {
-    "mini": frozenset({"filter", "annotate", "beside", "verify_beside", "verify_described", "several"})
+    "mini": frozenset(
+        {"filter", "annotate", "beside", "verify_beside", "verify_described", "several", "grid_several"}
+    )
 }
 #: `understood`: the atomic instructions, one a line, for models that a sentence is too much for; `described`: captions,
 #: for models that write better about words than about pictures; `standing`, `whole`: all that is wanted, and the whole

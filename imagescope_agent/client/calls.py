@@ -101,17 +101,23 @@ class Calls(Generic[_Object, _Content, _Events]):
         """Delete a conversation; {}."""
         return self._object("delete_thread", query=self._named, thread=thread)
 
-    def say(self, thread: str, message: str, image: Image | None = None, **shown: Any) -> _Object:
+    def say(
+        self, thread: str, message: str, image: Image | None = None, *,
+        images: Sequence[Image] = (), unlike: Sequence[Image] = (),
+    ) -> _Object:  # fmt: skip
         """One turn of a conversation, which begins where there is none of that name.
 
-        `shown` are `images` and `unlike`, as in `search`.
+        `images` and `unlike` as in `search`.
         """
-        body = {"message": message, "image": picture(image), "begin": True, **pictures(shown)}
+        body = {"message": message, "image": picture(image), "begin": True, **_brought(images, unlike)}
         return self._object("say", body, self._named, thread=thread)
 
-    def say_stream(self, thread: str, message: str, image: Image | None = None, **shown: Any) -> _Events:
+    def say_stream(
+        self, thread: str, message: str, image: Image | None = None, *,
+        images: Sequence[Image] = (), unlike: Sequence[Image] = (),
+    ) -> _Events:  # fmt: skip
         """As `say`: (event, data) of each step as it ends, the last one "turn" or "error"."""
-        body = {"message": message, "image": picture(image), "begin": True, **pictures(shown)}
+        body = {"message": message, "image": picture(image), "begin": True, **_brought(images, unlike)}
         return self._events("say_stream", body, self._named, thread=thread)
 
     def like(self, thread: str, rank: int) -> _Object:
@@ -192,6 +198,11 @@ def place_of(route: str, parts: Mapping[str, str]) -> tuple[str, str]:
     method, path = ROUTES[route]
     safe = "/" if route == "image" else ""
     return method, path.format(**{part: quote(value, safe=safe) for part, value in parts.items()})
+
+
+def _brought(images: Sequence[Image], unlike: Sequence[Image]) -> Json:
+    """The pictures of a message; a list that is empty is not sent."""
+    return pictures({name: each for name, each in (("images", images), ("unlike", unlike)) if each})
 
 
 def _without(search: Mapping[str, Any]) -> Json:

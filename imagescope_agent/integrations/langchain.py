@@ -135,7 +135,13 @@ def describe(scope: Searcher, found: SearchResult) -> str:
 def _shown(
     scope: Searcher, reference: str | None, references: Sequence[str] | None, unlike: Sequence[str] | None
 ) -> dict[str, Any]:
-    """The pictures that a model names, as a search takes them; errors as `_known`."""
+    """The pictures that a model names, as a search takes them.
+
+    Raises:
+        ToolException: see `_known`; or `reference` and `references` are both given.
+    """
+    if reference and references:
+        raise ToolException("reference and references are both given; give all of them as references")
     several = [name for name in (_known(scope, each) for each in references or ()) if name]
     excluded = [name for name in (_known(scope, each) for each in unlike or ()) if name]
     shown: dict[str, Any] = {"images": several} if several else {"image": _known(scope, reference)}

@@ -10,7 +10,7 @@ import asyncio
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
@@ -23,8 +23,8 @@ from imagescope_agent.records import NoteDict, note
 
 CELL = 224  # pixels, both sides, of a picture in the grid
 MARK = 28  # pixels, height of the strip above it, which holds its number
-REFERENCE = "R"  # the mark of the reference
-KEY = "grid:"  # a grid's key: this, then the keys of its cells in order, blanks between them
+REFERENCE = "R"  # the mark of the reference; of several, before their numbers
+KEY = "grid:"  # a grid's key: this, then the keys of its cells in order, each after its mark where it is no number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +44,17 @@ class Grid(Listwise):
     async def _request(self, session: JudgeSession, items: Sequence[int]) -> Request:
         task = session.task
         cells = {str(place): session.candidates[item].image for place, item in enumerate(items, start=1)}
-        if task.reference is not None:
+        if task.numbers:
+            named = zip(task.numbers, task.references, strict=True)
+            cells = {**{f"{REFERENCE}{number}": each for number, each in named}, **cells}
+        elif task.reference is not None:
             cells = {REFERENCE: task.reference, **cells}
         picture, notes = await asyncio.to_thread(draw_grid, cells)
         session.notes += [each for each in notes if each not in session.notes]
-        text, _ = task.words("grid", count=str(len(items)))
+        text, _ = replace(task, numbers=()).words("grid", count=str(len(items)))
+        if task.numbers:
+            marks = ", ".join(f"{REFERENCE}{number}" for number in task.numbers)
+            text = f"{task.prompt('grid_several').fill(marks=marks)}\n\n{text}"
         told = [session.candidates[item].text for item in items]
         known = [f"{place}: {words}" for place, words in enumerate(told, start=1) if words]
         return Request(text="\n".join([text, *known]), images=(picture,))
@@ -76,7 +82,8 @@ def draw_grid(cells: dict[str, ImageRef]) -> tuple[ImageRef, list[NoteDict]]:
         grid.paste(small, (left + (CELL - small.width) // 2, top + MARK + (CELL - small.height) // 2))
     buffer = io.BytesIO()
     grid.save(buffer, "JPEG", quality=90)
-    return ImageRef(key=KEY + " ".join(ref.key for ref in cells.values()), data=buffer.getvalue()), notes
+    keys = (ref.key if mark.isdecimal() else f"{mark}={ref.key}" for mark, ref in cells.items())
+    return ImageRef(key=KEY + " ".join(keys), data=buffer.getvalue()), notes
 
 
 judge = Grid(summary="all candidates as one numbered grid picture, in one call (SQUARE)")

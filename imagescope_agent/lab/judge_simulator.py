@@ -200,7 +200,8 @@ async def simulate(
 def candidates_shown(asked: Asked) -> tuple[str, ...]:
     """The keys of the candidates in a question; the first image is the reference, unless all are in one grid."""
     if asked.images[0].startswith(grid.KEY):
-        return tuple(asked.images[0].removeprefix(grid.KEY).split(" "))
+        cells = asked.images[0].removeprefix(grid.KEY).split(" ")
+        return tuple(cell.rpartition("=")[2] for cell in cells)
     return asked.images[1:]
 
 

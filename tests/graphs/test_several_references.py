@@ -240,6 +240,20 @@ def test_an_older_question_that_names_its_reference_is_asked_without_the_name() 
     assert bare({"question": "Is it red?", "expected": "Yes"}) == "Is it red?"
 
 
+def test_a_round_without_descriptions_is_told_the_target_of_the_round_before(world: Any) -> None:
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    served = services(world, [])
+    graph = load_graph("imagescope_chat")(served, checkpointer=InMemorySaver())
+    thread: Any = {"configurable": {"thread_id": "rounds"}}
+    for query in ("a purple square", "as the second"):
+        given = {"query": query, "references": ["red.png", "blue.png"]}
+        asyncio.run(graph.ainvoke(given, thread, context=Settings()))
+    texts = [each.text for each in served.reasoner.model.asked]
+    assert any("<reference>a purple square</reference>" in text for text in texts)
+    assert not any("image 1: an image" in text for text in texts)
+
+
 def test_a_judge_of_few_pictures_gets_the_references_that_are_named(world: Any) -> None:
     served = services(world, [4], seen=4, limit=3)
     state = search(served, references=reference_names(5), alpha=2)

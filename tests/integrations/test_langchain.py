@@ -56,6 +56,13 @@ def test_a_reference_that_is_no_id_is_told_to_the_agent(scope: ImageScope, world
     assert message.status == "error" and "there is no image" in message.content
 
 
+def test_one_reference_beside_several_is_refused(scope: ImageScope) -> None:
+    args = {"text": "the same", "reference": "red.png", "references": ["blue.png", "green.png"]}
+    call = {"name": "search_images", "args": args, "id": "1", "type": "tool_call"}
+    message = scope.as_tool().invoke(call)
+    assert message.status == "error" and "give all of them as references" in message.content
+
+
 def test_a_node_of_another_graph(scope: ImageScope) -> None:
     class State(TypedDict, total=False):
         wish: str

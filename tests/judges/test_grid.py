@@ -64,5 +64,23 @@ def test_reference_and_candidates_are_one_picture_in_one_request() -> None:
     found = asyncio.run(judge(task, candidates))
     assert (found.order, list(found.notes)) == (["c", "a", "b"], [])
     (asked,) = model.asked
-    assert asked.images == ("grid:d a b c",)
+    assert asked.images == ("grid:R=d a b c",)
     assert "the same in red" in asked.text and "3: said of c" in asked.text
+
+
+def test_every_reference_has_a_cell_under_its_number() -> None:
+    model = Scripted(lambda asked: '{"order": [2, 1]}')
+    task = Task(
+        query="the first as the third", reference=picture("d"), further=(picture("c"),), numbers=(1, 3),
+        model=Role("judge", model),
+    )  # fmt: skip
+    found = asyncio.run(judge(task, [Candidate(id=name, image=picture(name)) for name in "ab"]))
+    (asked,) = model.asked
+    assert found.order == ["b", "a"] and asked.images == ("grid:R1=d R3=c a b",)
+    assert asked.text.startswith("The picture begins with several references, in the cells under R1, R3;")
+    assert "The reference images come first" not in asked.text
+
+
+def test_the_same_pictures_under_other_marks_are_another_grid() -> None:
+    one, other = (draw_grid({mark: picture("a"), "1": picture("b")})[0].key for mark in ("R", "R2"))
+    assert len({one, other, draw_grid({"1": picture("a"), "2": picture("b")})[0].key}) == 3

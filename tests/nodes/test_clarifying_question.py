@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from imagescope_agent.nodes.chat.belief import DOUBT, answers, beliefs, entropy, information
 from imagescope_agent.nodes.chat.clarifying_question import (
+    AnswerTurn,
     Word,
     best_question,
     likely,
@@ -20,8 +21,11 @@ from imagescope_agent.nodes.chat.clarifying_question import (
     questions,
     unasked,
 )
+from imagescope_agent.nodes.chat.first_message import picture_alone
 from imagescope_agent.settings import Settings
+from imagescope_agent.state import new_conversation, new_turn
 
+NEWER = ("anchors", "excluded", "references", "unlike", "reference_captions")
 HALF = {"a": 0.25, "b": 0.25, "c": 0.25, "d": 0.25}
 
 
@@ -131,3 +135,13 @@ def test_new_proposals_are_worded_once_as_many_as_the_budget_allows(world: Any) 
     assert asyncio.run(node(changed(state, **update), runtime)) == {}
     short: Any = SimpleNamespace(context=Settings(budget=1))
     assert list(asyncio.run(node(state, short))["wordings"]) == ["Is it old?", "Is it red?"]
+
+
+def test_a_turn_that_an_older_version_began_is_finished(world: Any) -> None:
+    whole = {**new_conversation(), **new_turn(), "query": "", "reference": None, "ranking": ["red.png"]}
+    whole |= {"candidates": [{"id": "red.png", "retrieve": 0.5}], "reference_caption": "a"}
+    state: Any = {name: value for name, value in whole.items() if name not in NEWER}
+    runtime: Any = SimpleNamespace(context=Settings(k=1))
+    update = asyncio.run(AnswerTurn(world.collection)(state, runtime))
+    assert update["turns"] == 1 and "references" not in update["turn"]
+    assert asyncio.run(picture_alone(state))["intent"]["full"] == "a"

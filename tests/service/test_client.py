@@ -184,3 +184,10 @@ def test_an_upload_stands_wherever_an_image_does(serving: Serving) -> None:
         for name in ("upload:../imagescope.json", "upload:/etc/passwd", f"upload:{'0' * 64}.png/../x"):
             with pytest.raises(BadInput, match="no image"):
                 client.search("the same", name)
+
+
+def test_a_misspelt_picture_of_a_message_is_no_message_without_one() -> None:
+    calls: Any = Calls("http://127.0.0.1:9")
+    for method in (calls.say, calls.say_stream):
+        with pytest.raises(TypeError, match="imgs"):
+            method("a", "as that", imgs=["red.png"])

@@ -163,8 +163,8 @@ class AnswerTurn(Answer):
         }
         if where := standing_filter(state, current(runtime)):
             turn["where"] = where
-        if state["anchors"]:
-            turn["references"] = state["anchors"]
+        if anchors := state.get("anchors"):
+            turn["references"] = anchors
         if "fulfilment" in update:
             turn["fulfilment"] = update["fulfilment"]
         calls = state["calls"] + sum(entry["calls"] for entry in state["usage"])

@@ -74,7 +74,9 @@ async def picture_alone(state: State) -> dict[str, Any]:
     """The intent of a picture whose message changes nothing in it: its caption; makes no model call."""
     unclear = [part["text"] for part in state["acts"] if part["act"] == "unclear"]
     return {
-        "intent": plain_intent(" and ".join(state["reference_captions"]) or state["reference_caption"]),
+        "intent": plain_intent(
+            " and ".join(state.get("reference_captions", [])) or state["reference_caption"]
+        ),
         "request": ALIKE,
         "query": ALIKE,
         "remarks": [*map(misunderstood, unclear), "These are like the picture you sent."],

@@ -122,11 +122,11 @@ class Understand:
     async def _ask(self, reasoner: Role, state: State, again: str) -> tuple[Intent, Reply, str]:
         """The intent, the reply and the question, which knows of several references where there are any."""
         query, count = state["query"], len(references_of(state))
-        if count < 2:
+        captions = state.get("reference_captions") or []
+        if count < 2 or not captions:  # undescribed pictures have no numbers that words could be about
             text = self.prompt.fill(instruction=query, reference=state["reference_caption"])
             parse = partial(parse_intent, told=query)
             return *(await ask_one(reasoner, text, parse, schema=IntentAnswer, again=again)), text
-        captions = state.get("reference_captions") or [UNKNOWN_REFERENCE] * count
         prompt = load_prompt("compose", prompt_set=reasoner.prompt_set)
         text = prompt.fill(
             instruction=query,
