@@ -11,7 +11,7 @@ import faiss
 import numpy as np
 
 from imagescope_agent.retrieval.protocols import StoreBackend, StoredSpace, VectorStore
-from imagescope_agent.retrieval.stores import milvus, pgvector
+from imagescope_agent.retrieval.stores import milvus, pgvector, postgres
 from imagescope_agent.retrieval.stores.faiss_files import read_flat, rows_of
 from imagescope_agent.retrieval.stores.faiss_joint import JOINT, candidates, read_built
 from imagescope_agent.retrieval.vectors import Vectors
@@ -61,7 +61,7 @@ def _pgvector(
     """SELECT ... ORDER BY ... LIMIT for ids, with the effort that the product asks for."""
     from pgvector import Vector
 
-    base, table, size = backend._connect(), stored[0].kept["table"], 2 * stored[0].dimension
+    base, table, size = postgres.connect(backend._url), stored[0].kept["table"], 2 * stored[0].dimension
     distance = "joint <#> %s::vector"
     if stored[0].kept["index"] == "hnsw":
         distance = f"(joint::halfvec({size})) <#> %s::vector::halfvec({size})"
