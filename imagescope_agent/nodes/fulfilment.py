@@ -17,12 +17,13 @@ import numpy as np
 from imagescope_agent.common.untrusted import parse_json, read_file
 from imagescope_agent.errors import BadInput
 from imagescope_agent.nodes.judging.score_fusion import EVEN, FUSION, log_odds
-from imagescope_agent.state import State
+from imagescope_agent.state import State, references_of
 
 FEATURES = ("least", "sum", "judge", "lead")
 MOST = 1e3  # of a weight; a fit stays far below
 ROUNDS = 50
-OUTSIDE = "outside"  # what a model was never shown it may read as something else, and check that
+#: Kinds of note that say that a part of the query was not, or not surely, checked.
+UNHEEDED: frozenset[str] = frozenset({"drifted", "outside", "unchecked"})
 LARGEST = 2**16  # bytes of a calibration
 
 
@@ -92,10 +93,10 @@ def evidence(state: State) -> tuple[float, ...] | None:
 
     The least and the sum of the log-odds of its verdicts being as expected (0 for one that was not asked), the judge's
     score above `EVEN` (0 without one), and its lead in the fused score over the next (0 without a next).
-    None where nothing was verified, or the models do not know the words or the pictures (a note of the kind `OUTSIDE`):
-    then nothing can be said.
+    None where nothing was verified, where a note of a kind of `UNHEEDED` says that the models do not know or heed all
+    words or pictures, and with several references, which no calibration was fitted on: then nothing can be said.
     """
-    if any(each["kind"] == OUTSIDE for each in state.get("notes", [])):
+    if any(each["kind"] in UNHEEDED for each in state.get("notes", [])) or len(references_of(state)) > 1:
         return None
     predicates, verdicts = state["predicates"], state.get("verdicts", {})
     ranking = state["ranking"] or state["ranking_verify"]

@@ -47,8 +47,11 @@ def test_where_nothing_was_verified_nothing_is_said(state: Any) -> None:
 def test_of_words_that_the_models_do_not_know_nothing_is_said() -> None:
     verdicts = {"a": {"Is it red?": 0.8}}
     assert evidence(turn(verdicts=verdicts)) is not None
-    outside = {"step": "retrieve", "kind": "outside", "detail": "'elephant'"}
-    assert evidence(turn(verdicts=verdicts, notes=[outside])) is None
+    for kind in ("outside", "unchecked", "drifted"):
+        told = {"step": "retrieve", "kind": kind, "detail": "'elephant'"}
+        assert evidence(turn(verdicts=verdicts, notes=[told])) is None
+    assert evidence(turn(verdicts=verdicts, references=["a.png", "b.png"])) is None
+    assert evidence(turn(verdicts=verdicts, references=[])) is not None
 
 
 def examples(count: int = 400) -> list[tuple[list[float], bool]]:
