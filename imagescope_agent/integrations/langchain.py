@@ -123,13 +123,14 @@ def as_node(
 
 
 def describe(scope: Searcher, found: SearchResult) -> str:
-    """A ranking in lines, for a model: rank, id, caption, reasons; then the notes."""
+    """A ranking in lines, for a model: that nothing fits, if so; rank, id, caption, reasons; then the notes."""
     lines = [
-        f"{hit.rank}. {hit.id}: {scope.services.collection.caption(hit.id)}"
+        f"{hit.rank}. {hit.id}: {scope.services.collection.caption(hit.id) or 'no caption yet'}"
         + (f" ({'; '.join(hit.reasons)})" if hit.reasons else "")
         for hit in found
     ]
-    return "\n".join([*lines, *(f"note: {each['step']}: {each['detail']}" for each in found.notes)])
+    notes = [f"note: {each['step']}: {each['detail']}" for each in found.notes]
+    return "\n".join([*found.remarks, *lines, *notes])
 
 
 def _shown(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import Image, MCPServer
@@ -29,6 +30,9 @@ INSTRUCTIONS = (
 )
 FILTER = "find only images that match, as: date >= 2024-01-01 and folder = 'Rome'; leave it out for all"
 SEVERAL = "ids of several references in the place of one; the text names them by their numbers from 1"
+# A model asked to choose between Yes and No chooses one for any question; these ask for something else.
+OPEN_QUESTION = re.compile(r"\W*(what|which|who|whose|where|when|why|how)\b", re.IGNORECASE)
+EXAMPLE = "is there a dog?"
 UNLIKE = "ids of images of what is not wanted"
 
 Id = Annotated[str, Field(description="id of an image, as a search returns it")]
@@ -36,7 +40,7 @@ Id = Annotated[str, Field(description="id of an image, as a search returns it")]
 
 def make_server(scope: ImageScope) -> MCPServer:
     """The server of a collection; its tools name images by id and reach no other file."""
-    server = MCPServer("imagescope", instructions=INSTRUCTIONS)
+    server = MCPServer("imagescope", instructions=INSTRUCTIONS, log_level="WARNING")
     tools = Tools(scope)
     for tool in (tools.search, tools.look, tools.compare, tools.explain):
         server.add_tool(tool, structured_output=False)
@@ -78,6 +82,8 @@ class Tools:
         self, image: Id, question: Annotated[str, Field(description="a question whose answer is yes or no")]
     ) -> list[str | Image]:
         """Ask a yes/no question about one picture; returns P(yes), the caption and the picture."""
+        if OPEN_QUESTION.match(question):
+            raise ToolError(f"{question[:80]!r} has no answer of yes or no; ask as: {EXAMPLE}")
         try:
             name = self._id(image)
             verifier = self.scope.services.verifier
@@ -87,10 +93,13 @@ class Tools:
         except ImageScopeError as error:
             raise ToolError(self._public(error)) from error
         notes = "".join(f"\nnote: {each['detail']}" for each in choice.notes)
-        told = f"P(yes) = {choice.probabilities[0][0]:.2f}\n{name}: {self.collection.caption(name)}{notes}"
+        caption = self.collection.caption(name) or "no caption yet"
+        told = f"P(yes) = {choice.probabilities[0][0]:.2f}\n{name}: {caption}{notes}"
         return [told, await self._shown(name)]
 
-    async def compare(self, text: str, first: Id, second: Id) -> str:
+    async def compare(
+        self, text: Annotated[str, Field(description="what was asked for")], first: Id, second: Id
+    ) -> str:
         """Which of two pictures satisfies a request better, asked in both orders."""
         try:
             names = [self._id(first), self._id(second)]

@@ -67,6 +67,20 @@ def test_search_look_compare_explain(folder: Path) -> None:
     assert "a red car" in answers["run"].contents[0].text
 
 
+def test_an_open_question_is_refused_and_that_nothing_fits_is_told(folder: Path) -> None:
+    async def ask(session: Any) -> list[Any]:
+        none = await session.call_tool(
+            "search", {"text": "a red heart, a green boat, a yellow car and a blue tree", "k": 2}
+        )
+        name = re.findall(r"^\d+\. (\S+?):", none.content[0].text, re.MULTILINE)[0]
+        look = {"image": name, "question": "What colour is the house?"}
+        return [none, await session.call_tool("look", look)]
+
+    none, look = asked(folder, ask)
+    assert re.search(r"^Nothing fits everything", none.content[0].text, re.MULTILINE)
+    assert look.is_error and "yes or no" in look.content[0].text and "is there a dog?" in look.content[0].text
+
+
 @pytest.mark.parametrize("name", ["/etc/passwd", "../x.png", "none.png"])
 def test_other_files_are_not_reached(folder: Path, name: str) -> None:
     async def ask(session: Any) -> Any:
