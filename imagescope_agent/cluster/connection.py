@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra, shorten
+from imagescope_agent import errors
+from imagescope_agent.errors import BackendUnavailable, BadInput, ImageScopeError, MissingExtra, shorten
 
 ENGINES = ("local", "ray")
+BLOCKS = 10_000  # of a data set of Ray, at most
 TRIES = 3  # of what a worker computes when it dies, after the first
 #: No reports to its makers, nothing on standard error, and one warning less for each start.
 _QUIET = {
@@ -94,6 +97,60 @@ def answering(place: str = "Ray") -> Iterator[None]:
             f"the cluster {place!r} does not answer or failed: {told}; check that it runs (ray status), then run "
             "this again: what was finished is kept"
         ) from error
+
+
+def on_actors(ray: Any, rows: Sequence[Mapping[str, Any]], actor: type, arguments: tuple[Any, ...]) -> Any:
+    """Rows computed from rows by actors that each hold a model, as they are done or in order (see `DataContext`).
+
+    What a dead worker or node had is computed again elsewhere, a few times.
+
+    Args:
+        ray: connected.
+        rows: of plain values.
+        actor: called with a row, returns one.
+        arguments: it is made with.
+    """
+    if not rows:
+        return iter(())
+    quiet(ray)
+    count, takes = slots(ray)
+    count = min(count, len(rows))
+    listed = ray.data.from_items(list(rows), override_num_blocks=min(BLOCKS, len(rows)))
+    # an actor that is idle at the end makes room for one whose node is gone
+    pool = ray.data.ActorPoolStrategy(
+        min_size=1, max_size=count, initial_size=count, max_tasks_in_flight_per_actor=2
+    )
+    options = {"max_restarts": -1, "max_task_retries": TRIES, **takes}
+    return mapped(listed, actor, fn_constructor_args=arguments, compute=pool, **options).iter_rows()
+
+
+def mapped(rows: Any, work: Any, **options: Any) -> Any:
+    """`Dataset.map` with a bound on retries, without its advice: the advised arguments have none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return rows.map(work, **options)
+
+
+def quiet(ray: Any) -> None:
+    """Leave standard error to the commands."""
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def told_error(error: ImageScopeError) -> list[str]:
+    """An error as plain values, for `error_of` in another process."""
+    return [next(each.__name__ for each in type(error).__mro__ if hasattr(errors, each.__name__)), str(error)]
+
+
+def error_of(told: Sequence[str]) -> ImageScopeError:
+    """The error that `told_error` told."""
+    made: ImageScopeError = getattr(errors, told[0])(told[1])
+    return made
+
+
+def counted(nodes: Mapping[str, int]) -> str:
+    """How much each node did, in a line."""
+    return ", ".join(f"{name[:8]} {count}" for name, count in sorted(nodes.items()))
 
 
 def slots(ray: Any) -> tuple[int, dict[str, int]]:

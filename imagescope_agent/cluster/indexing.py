@@ -7,16 +7,22 @@ worker or node had is computed again elsewhere. Every node must see the folder o
 from __future__ import annotations
 
 import json
-import logging
-import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imagescope_agent import errors
-from imagescope_agent.cluster.connection import TRIES, answering, slots
+from imagescope_agent.cluster.connection import (
+    BLOCKS,
+    TRIES,
+    answering,
+    error_of,
+    mapped,
+    on_actors,
+    quiet,
+    told_error,
+)
 from imagescope_agent.errors import BadInput, ImageScopeError, RequestRefused
 from imagescope_agent.profiles.profile import Profile
 from imagescope_agent.retrieval.images import ImageFile, ImageProblem, LoadedImage, inside, load
@@ -25,7 +31,6 @@ from imagescope_agent.retrieval.index.rows import Content
 from imagescope_agent.runs.run_graph import run_sync
 from imagescope_agent.services import open_embedder_of, open_roles
 
-BLOCKS = 10_000  # of a data set of Ray, at most
 LOOKED = 32  # files that a task looks at, at least
 
 
@@ -39,10 +44,8 @@ class RayEngine:
 
     def __init__(self, ray: Any, profile: Profile) -> None:
         self._ray, self._profile = ray, profile
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False  # the indexer has its own
-        context.execution_options.preserve_order = True
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        ray.data.DataContext.get_current().execution_options.preserve_order = True
+        quiet(ray)
 
     def look(self, folder: Path, files: Sequence[ImageFile], known: Callable[[str], bool]) -> Iterator[Seen]:
         """As `Engine.look`: every file is read, hashed and decoded once, in order."""
@@ -50,7 +53,7 @@ class RayEngine:
             return
         rows = [{"id": json.dumps(item.id)} for item in files]
         listed = self._ray.data.from_items(rows, override_num_blocks=min(BLOCKS, 1 + len(rows) // LOOKED))
-        looked = _mapped(listed, _look, fn_kwargs={"folder": str(folder.absolute())}, max_retries=TRIES)
+        looked = mapped(listed, _look, fn_kwargs={"folder": str(folder.absolute())}, max_retries=TRIES)
         with answering():
             for item, row in zip(files, looked.iter_rows(), strict=True):
                 yield Seen(item=item, key=row["key"], problem=json.loads(row["problem"]))
@@ -64,33 +67,11 @@ class RayEngine:
         for batch in listed:
             if not batch.wanted:
                 yield batch, Made()
-        if not wanted:
-            return
-        count, takes = slots(self._ray)
-        count = min(count, len(wanted))
         rows = [{"number": number, "wanted": _told(listed[number].wanted)} for number in wanted]
-        made = _mapped(
-            self._ray.data.from_items(rows, override_num_blocks=min(BLOCKS, len(rows))),
-            _Actor,
-            fn_constructor_args=(self._profile, maker.prompt, maker.captions, str(folder.absolute())),
-            # what is idle at the end makes room for an actor whose node is gone
-            compute=self._ray.data.ActorPoolStrategy(
-                min_size=1, max_size=count, initial_size=count, max_tasks_in_flight_per_actor=2
-            ),
-            max_restarts=-1,
-            max_task_retries=TRIES,
-            **takes,
-        )
+        arguments = (self._profile, maker.prompt, maker.captions, str(folder.absolute()))
         with answering():
-            for row in made.iter_rows():
+            for row in on_actors(self._ray, rows, _Actor, arguments):
                 yield listed[row["number"]], _made(row, maker.embedder.dimension)
-
-
-def _mapped(rows: Any, work: Any, **options: Any) -> Any:
-    """`Dataset.map` with a bound on retries, without its advice: the advised arguments have none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return rows.map(work, **options)
 
 
 def _look(row: Mapping[str, Any], folder: str) -> dict[str, Any]:
@@ -123,8 +104,7 @@ class _Actor:
         try:
             made, told = self._made(row["wanted"])
         except ImageScopeError as error:
-            kind = next(each.__name__ for each in type(error).__mro__ if hasattr(errors, each.__name__))
-            made, told = Made(), {"error": [kind, str(error)]}
+            made, told = Made(), {"error": told_error(error)}
         return {
             "number": row["number"],
             "told": json.dumps({"node": node, **told}),
@@ -199,8 +179,7 @@ def _made(row: Mapping[str, Any], dimension: int) -> Made:
     """
     told = json.loads(row["told"])
     if "error" in told:
-        kind, message = told["error"]
-        raise getattr(errors, kind)(message)
+        raise error_of(told["error"])
     images, words = (
         np.frombuffer(row[name], dtype=np.float32).reshape(-1, dimension) for name in ("images", "words")
     )

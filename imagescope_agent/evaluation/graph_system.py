@@ -28,8 +28,19 @@ def open_system(
     graph: str,
     profile: str,
     settings: Mapping[str, Any],
+    indexed: bool = False,
+    **engine: Any,
 ) -> GraphSystem:
     """Index the galleries where that is not done yet and open a graph on each.
+
+    Args:
+        benchmark: says how deep a ranking must be.
+        galleries: that its queries search.
+        graph: of the system.
+        profile: of the system.
+        settings: of the system.
+        indexed: the galleries are indexed already.
+        engine: `engine` and `address` of `index_folder`.
 
     Raises:
         BadInput: unknown graph, profile or setting, or an image of a gallery that cannot be indexed.
@@ -42,13 +53,15 @@ def open_system(
         chosen["clarify"] = "never"  # nobody answers questions
     scopes = {}
     for name, gallery in galleries.items():
-        index_folder(
-            gallery.folder,
-            profile=profile,
-            out=gallery.index,
-            only=frozenset(gallery.files.values()),
-            change_profile=True,  # a measurement names its models
-        )
+        if not indexed:
+            index_folder(
+                gallery.folder,
+                profile=profile,
+                out=gallery.index,
+                only=frozenset(gallery.files.values()),
+                change_profile=True,  # a measurement names its models
+                **engine,
+            )
         scope = ImageScope.open(gallery.index, profile=profile, graph=graph, runs=False, **chosen)
         _require_all(gallery, scope)
         scopes[name] = scope
