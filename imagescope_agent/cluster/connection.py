@@ -73,55 +73,85 @@ def joined(address: str | None) -> Iterator[Any]:
     place = address or os.environ.get("RAY_ADDRESS") or "local"
     options = {"include_dashboard": False} if place == "local" else {}
     try:
-        with answering(place):
+        try:
             ray.init(address=place, log_to_driver=False, logging_level=logging.ERROR, **options)
+        except (ConnectionError, TimeoutError, ray.exceptions.RayError, RuntimeError, ValueError) as error:
+            raise _failed(place, error) from error
         yield ray
     finally:
         ray.shutdown()
 
 
 @contextmanager
-def answering(place: str = "Ray") -> Iterator[None]:
+def answering() -> Iterator[None]:
     """Tell in a line what Ray says.
 
     Raises:
-        BackendUnavailable: a cluster does not answer, or its workers died again and again.
+        BackendUnavailable: the cluster does not answer, or its workers died again and again.
     """
     import ray
 
     try:
         yield
-    except (ConnectionError, TimeoutError, ray.exceptions.RayError, RuntimeError, ValueError) as error:
-        told = shorten(str(getattr(error, "cause", None) or error), 200)
-        raise BackendUnavailable(
-            f"the cluster {place!r} does not answer or failed: {told}; check that it runs (ray status), then run "
-            "this again: what was finished is kept"
-        ) from error
+    except ray.exceptions.RayError as error:
+        raise _failed("Ray", error) from error
 
 
-def on_actors(ray: Any, rows: Sequence[Mapping[str, Any]], actor: type, arguments: tuple[Any, ...]) -> Any:
-    """Rows computed from rows by actors that each hold a model, as they are done or in order (see `DataContext`).
+def _failed(place: str, error: Exception) -> BackendUnavailable:
+    told = shorten(str(getattr(error, "cause", None) or error), 200)
+    return BackendUnavailable(
+        f"the cluster {place!r} does not answer or failed: {told}; check that it runs (ray status), then run "
+        "this again: what was finished is kept"
+    )
 
-    What a dead worker or node had is computed again elsewhere, a few times.
+
+def on_actors(
+    ray: Any, rows: Sequence[Mapping[str, Any]], actor: type, arguments: tuple[Any, ...]
+) -> Iterator[Mapping[str, Any]]:
+    """Rows computed from rows by actors that each hold a model, in any order.
+
+    What a dead worker had is computed again by the one in its place. Where a node is gone, the rows that are left are
+    given to actors on the others, as long as some come back.
 
     Args:
         ray: connected.
-        rows: of plain values.
-        actor: called with a row, returns one.
+        rows: of plain values, with a "number" that their results have too.
+        actor: called with a row, returns one; what it raises is not tried again.
         arguments: it is made with.
+
+    Raises:
+        ray.exceptions.RayError: the workers died again and again.
     """
-    if not rows:
-        return iter(())
+    left, tries = {row["number"]: row for row in rows}, TRIES
+    while left:
+        before = len(left)
+        try:
+            for row in _pool(ray, list(left.values()), actor, arguments):
+                del left[row["number"]]
+                yield row
+        except ray.exceptions.RayError as error:
+            tries = TRIES if len(left) < before else tries - 1
+            if isinstance(error, ray.exceptions.RayTaskError) or tries < 0:
+                raise
+
+
+def _pool(
+    ray: Any, rows: list[Mapping[str, Any]], actor: type, arguments: tuple[Any, ...]
+) -> Iterator[Mapping[str, Any]]:
+    """As `on_actors`, of a pool whose nodes all live."""
     quiet(ray)
+    # what is done waits for nothing: a killed driver has it
+    ray.data.DataContext.get_current().execution_options.preserve_order = False
     count, takes = slots(ray)
     count = min(count, len(rows))
-    listed = ray.data.from_items(list(rows), override_num_blocks=min(BLOCKS, len(rows)))
-    # an actor that is idle at the end makes room for one whose node is gone
+    listed = ray.data.from_items(rows, override_num_blocks=min(BLOCKS, len(rows)))
+    # an actor that is idle at the end makes room for one that is started anew
     pool = ray.data.ActorPoolStrategy(
         min_size=1, max_size=count, initial_size=count, max_tasks_in_flight_per_actor=2
     )
     options = {"max_restarts": -1, "max_task_retries": TRIES, **takes}
-    return mapped(listed, actor, fn_constructor_args=arguments, compute=pool, **options).iter_rows()
+    made = mapped(listed, actor, fn_constructor_args=arguments, compute=pool, **options)
+    yield from made.iter_rows()
 
 
 def mapped(rows: Any, work: Any, **options: Any) -> Any:
@@ -134,7 +164,7 @@ def mapped(rows: Any, work: Any, **options: Any) -> Any:
 def quiet(ray: Any) -> None:
     """Leave standard error to the commands."""
     ray.data.DataContext.get_current().enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it raises is told
 
 
 def told_error(error: ImageScopeError) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,13 @@ class RayEngine:
 
     def __init__(self, ray: Any, profile: Profile) -> None:
         self._ray, self._profile = ray, profile
-        ray.data.DataContext.get_current().execution_options.preserve_order = True
         quiet(ray)
 
     def look(self, folder: Path, files: Sequence[ImageFile], known: Callable[[str], bool]) -> Iterator[Seen]:
         """As `Engine.look`: every file is read, hashed and decoded once, in order."""
         if not files:
             return
+        self._ray.data.DataContext.get_current().execution_options.preserve_order = True
         rows = [{"id": json.dumps(item.id)} for item in files]
         listed = self._ray.data.from_items(rows, override_num_blocks=min(BLOCKS, 1 + len(rows) // LOOKED))
         looked = mapped(listed, _look, fn_kwargs={"folder": str(folder.absolute())}, max_retries=TRIES)
@@ -93,8 +94,12 @@ class _Actor:
     """
 
     def __init__(self, profile: Profile, prompt: str, captions: str, folder: str) -> None:
-        self._folder = Path(folder)
-        self._maker = Maker(open_embedder_of(profile), open_roles(profile)["captioner"], prompt, captions)
+        self._folder, self._asked = Path(folder), (profile, prompt, captions)
+
+    @cached_property
+    def _maker(self) -> Maker:
+        profile, *asked = self._asked
+        return Maker(open_embedder_of(profile), open_roles(profile)["captioner"], *asked)
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A row with a batch that is wanted -> one with what came of it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from tqdm import tqdm
@@ -42,7 +43,10 @@ def answer_on_cluster(
     nodes, count = Counter[str](), slots(ray)[0]
     each = max(1, min(AT_ONCE, len(units) // (TURNS * count)))
     waiting = list(units.values())
-    rows = [{"qids": json.dumps(waiting[start : start + each])} for start in range(0, len(waiting), each)]
+    rows = [
+        {"number": start, "qids": json.dumps(waiting[start : start + each])}
+        for start in range(0, len(waiting), each)
+    ]
     options: dict[str, Any] = {"total": len(queries), "initial": len(store.records), "unit": "query"}
     with answering(), tqdm(**options, desc=name, disable=None if progress else True, leave=False) as bar:
         for row in on_actors(ray, rows, _Actor, (opener,)):
@@ -73,27 +77,24 @@ class _Actor:
     """Answers queries on a node, with models that stay open."""
 
     def __init__(self, opener: Opener) -> None:
-        self._benchmark, queries, self._system = opener()
-        self._units: dict[str, list[BenchmarkQuery]] = {}
-        self._queries = {query.qid: query for query in queries}
+        self._opener = opener
+
+    @cached_property
+    def _opened(self) -> tuple[Benchmark, dict[str, BenchmarkQuery], System]:
+        benchmark, queries, system = self._opener()
+        return benchmark, {query.qid: query for query in queries}, system
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A row with the ids of queries, those of a dialog together -> one with their records."""
         import ray
 
-        asked = [self._queries[qid] for unit in json.loads(row["qids"]) for qid in unit]
         kept, error = _Kept(), None
-        work = answer_queries(
-            self._benchmark,
-            asked,
-            self._system,
-            kept,
-            concurrency=AT_ONCE,
-            progress=False,
-        )
         try:
-            run_sync(work)
+            benchmark, queries, system = self._opened
+            asked = [queries[qid] for unit in json.loads(row["qids"]) for qid in unit]
+            run_sync(answer_queries(benchmark, asked, system, kept, concurrency=AT_ONCE, progress=False))
         except ImageScopeError as problem:  # what was answered before is told all the same
             error = told_error(problem)
         node = ray.get_runtime_context().get_node_id()
-        return {"told": json.dumps({"node": node, "records": [*kept.records.values()], "error": error})}
+        told = {"node": node, "records": [*kept.records.values()], "error": error}
+        return {"number": row["number"], "told": json.dumps(told)}

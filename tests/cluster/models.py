@@ -29,5 +29,32 @@ class Slow(Neighbourly):
         return super().images(images)
 
 
+class Plain:
+    """Vectors of numbers drawn for each text or picture alone; writes down each text."""
+
+    weights, dimension = "plain", 16
+
+    def __init__(self, log: str) -> None:
+        self._log = Path(log)
+
+    def images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        return self._drawn([image.tobytes() for image in images])
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        with self._log.open("a") as file:
+            file.write("".join(f"{os.getpid()} {text}\n" for text in texts))
+        time.sleep(SECONDS / 4)
+        return self._drawn([text.encode() for text in texts])
+
+    def _drawn(self, contents: Sequence[bytes]) -> np.ndarray:
+        rows = [np.random.default_rng(list(content[:999])).standard_normal(16) for content in contents]
+        unit: np.ndarray = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+        return unit
+
+
+def open_plain(place: str, *, device: str | None = None) -> Any:
+    return Plain(place)
+
+
 def open_slow(place: str, *, device: str | None = None) -> Any:
     return Slow(place)
