@@ -226,6 +226,11 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
                 "metavar": "URL",
                 "help": "an empty postgresql:// database (default: not measured)",
             },
+            "--keep": {
+                "type": path,
+                "metavar": "DIR",
+                "help": "keep each row here when it is measured; the same command goes on where it stopped",
+            },
             "--seed": _seed("vectors and queries"),
         },
     ),

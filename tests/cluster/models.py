@@ -14,6 +14,20 @@ from PIL import Image
 from tests.retrieval.crashes import Neighbourly
 
 SECONDS = 0.4  # of a batch
+TOGETHER = "TESTS_TOGETHER"  # so many processes must have begun before one goes on: each node has work
+PATIENCE = 120.0  # seconds
+
+
+def begin(log: Path, work: Sequence[str]) -> None:
+    """Write down what a process is about to do, and wait for the others."""
+    with log.open("a") as file:
+        file.write("".join(f"{os.getpid()} {each}\n" for each in work))
+    end = time.monotonic() + PATIENCE
+    while len({line.split()[0] for line in log.read_text().splitlines() if line}) < int(
+        os.environ.get(TOGETHER, "1")
+    ):
+        assert time.monotonic() < end, "the other node has not begun"
+        time.sleep(0.05)
 
 
 class Slow(Neighbourly):
@@ -23,8 +37,7 @@ class Slow(Neighbourly):
         self._log = Path(log)
 
     def images(self, images: Sequence[Image.Image]) -> np.ndarray:
-        with self._log.open("a") as file:
-            file.write(f"{os.getpid()}\n")
+        begin(self._log, ["batch"])
         time.sleep(SECONDS)
         return super().images(images)
 
@@ -41,8 +54,7 @@ class Plain:
         return self._drawn([image.tobytes() for image in images])
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
-        with self._log.open("a") as file:
-            file.write("".join(f"{os.getpid()} {text}\n" for text in texts))
+        begin(self._log, texts)
         time.sleep(SECONDS / 4)
         return self._drawn([text.encode() for text in texts])
 

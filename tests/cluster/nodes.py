@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tests.cluster.models import TOGETHER
+
 ROOT = Path(__file__).parents[2]
 Seen = TypeVar("Seen")
 STORE = 100 * 2**20  # bytes of each node's object store
@@ -32,14 +34,17 @@ class TwoNodes:
         from ray.cluster_utils import Cluster
 
         node = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
-        self._cluster = Cluster(initialize_head=True, head_node_args=node)
+        with environment():
+            self._cluster = Cluster(initialize_head=True, head_node_args=node)
         self.address: str = self._cluster.address
         self._second: Any = None
         self.whole()
 
     def whole(self) -> None:
         """Start the second node where it is gone."""
-        if self._second is None:
+        if self._second is not None:
+            return
+        with environment():
             self._second = self._cluster.add_node(num_cpus=1, object_store_memory=STORE)
 
     def kill_second(self) -> None:
@@ -110,16 +115,25 @@ def work(told: str) -> list[int]:
 
 
 @contextmanager
+def environment() -> Iterator[None]:
+    """What nodes and their workers are started with."""
+    with pytest.MonkeyPatch.context() as patch:
+        given = {
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+            TOGETHER: "2",
+        }
+        for name, value in given.items():
+            patch.setenv(name, value)
+        yield
+
+
+@contextmanager
 def two_nodes() -> Iterator[TwoNodes]:
     require_ray()
-    before = dict(os.environ)
-    os.environ.update(RAY_USAGE_STATS_ENABLED="0", PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1")
-    cluster = None
+    cluster = TwoNodes()
     try:
-        cluster = TwoNodes()
         yield cluster
     finally:
-        if cluster is not None:
-            cluster.stop()
-        os.environ.clear()
-        os.environ.update(before)
+        cluster.stop()
