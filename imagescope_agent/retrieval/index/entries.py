@@ -11,9 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, overload
@@ -26,6 +25,7 @@ from safetensors.numpy import save
 from imagescope_agent.common.atomic_write import TEMPORARY_PATTERN, write_atomic
 from imagescope_agent.common.untrusted import open_file
 from imagescope_agent.errors import BadInput
+from imagescope_agent.retrieval.index.table_ids import TableIds
 
 FILE = re.compile(r"entries\.[0-9a-f]{16}\.safetensors")
 OURS = re.compile(rf"{FILE.pattern}(?:{TEMPORARY_PATTERN})?")
@@ -240,62 +240,3 @@ class EntryTable(Sequence[Entry]):
                 f"the index is damaged: {name!r} is no path below the folder; index the folder again"
             )
         return name
-
-
-class TableIds(Sequence[str]):
-    """The ids of a table, sorted.
-
-    Attributes:
-        rows: row by id.
-    """
-
-    def __init__(self, table: EntryTable) -> None:
-        self._table = table
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-    @overload
-    def __getitem__(self, row: slice) -> Sequence[str]: ...
-    def __getitem__(self, row: int | slice) -> str | Sequence[str]:
-        if isinstance(row, slice):
-            return [self[each] for each in range(*row.indices(len(self)))]
-        return self._table.text_of_id(range(len(self))[row])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._table.text_ids())
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.rows
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and len(self) == len(other) and all(map(str.__eq__, self, other))
-
-    __hash__ = None  # type: ignore[assignment]
-
-    @cached_property
-    def rows(self) -> Mapping[str, int]:
-        """Row by id, found by halving."""
-        return _Rows(self)
-
-
-class _Rows(Mapping[str, int]):
-    def __init__(self, ids: TableIds) -> None:
-        self._ids = ids
-
-    def __getitem__(self, name: str) -> int:
-        low, high = 0, len(self._ids)
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (middle + 1, high) if self._ids[middle] < name else (low, middle)
-        if low == len(self._ids) or self._ids[low] != name:
-            raise KeyError(name)
-        return low
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._ids)

@@ -1,4 +1,4 @@
-"""The plan for millions of images is arithmetic over what an image costs; nothing here depends on how fast a machine is."""
+"""The plan for millions of images is arithmetic over what an image costs."""
 
 from __future__ import annotations
 
