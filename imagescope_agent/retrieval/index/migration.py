@@ -62,25 +62,24 @@ def migrate(
         BackendUnavailable: a database does not answer; what was written is kept.
         MissingExtra: the store needs an extra.
     """
-    require_index(index or manifest.INDEX_KINDS[0])
+    require_index(index or "auto")
     out, new = manifest.find(Path(folder)), open_store(to)
     with IndexCache(out), storing(out):  # the cache keeps indexers away
         content = manifest.read(out)
-        old_spec = spec_of(out, content, store=store)
-        old_backend, before = open_store(old_spec), kept_name(content.store)
+        old_spec, before = spec_of(out, content, store=store), kept_name(content.store)
+        old_backend = open_store(old_spec)
         if old_spec == to and index in (None, content.index):
             raise BadInput(f"the index is in the store {before!r} already; name another")
         old = _opened(out, content, old_backend)
         moved = _written(out, content, old, new, index or content.index, tell)
         new.open(out, content.ids, moved.all_spaces)  # the old one goes only when the new one can be read
         manifest.write(out, replace(moved, store=kept_name(to)))
-        if before != kept_name(to) or (old_spec != to and not _same_place(out, old_backend, new)):
-            _remove_old(out, old_backend)
+        if old_spec != to:
+            _remove_old(out, old_backend, new, same_kind=before == kept_name(to))
         with suppress(OSError, BadInput, BackendUnavailable):
             tidy(out, to)
-    return Migrated(
-        before=before, after=kept_name(to), images=len(content.ids), spaces=len(content.all_spaces)
-    )
+    counts = {"images": len(content.ids), "spaces": len(content.all_spaces)}
+    return Migrated(before=before, after=kept_name(to), **counts)
 
 
 def _opened(out: Path, content: Manifest, backend: StoreBackend) -> VectorStore:
@@ -145,11 +144,12 @@ def _same_place(out: Path, old: StoreBackend, new: StoreBackend) -> bool:
     return True
 
 
-def _remove_old(out: Path, backend: StoreBackend) -> None:
-    """Remove the index from its old store; what fails is removed by a later run.
+def _remove_old(out: Path, old: StoreBackend, new: StoreBackend, *, same_kind: bool) -> None:
+    """Remove the index from its old store, where that is another one; what fails is removed by a later run.
 
     Called while indexers are kept away: what one is writing is named by no manifest yet.
     """
     # the tables in the new store are named by the identity
     with suppress(OSError, BadInput, BackendUnavailable), keep_owner(out):
-        backend.tidy(out, [])
+        if not same_kind or not _same_place(out, old, new):
+            old.tidy(out, [])
