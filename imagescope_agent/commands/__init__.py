@@ -160,3 +160,18 @@ def _whole(text: str, *, least: int, most: int = MOST) -> int:
             f"{shorten(text, 40)!r} is not a whole number of at least {least}{upper}"
         )
     return number
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser, what: str) -> None:
+    """Declare `--engine` and `--address`."""
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help=f"where {what}: in this process, or on a Ray cluster (extra `ray`)",
+    )
+    parser.add_argument(
+        "--address",
+        help="of the Ray cluster: auto for the one that this machine is in, HOST:PORT, ray://HOST:PORT (default: "
+        "RAY_ADDRESS, else the cores of this machine)",
+    )

@@ -226,7 +226,21 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
                 "metavar": "URL",
                 "help": "an empty postgresql:// database (default: not measured)",
             },
+            "--keep": {
+                "type": path,
+                "metavar": "DIR",
+                "help": "keep each row here when it is measured; the same command goes on where it stopped",
+            },
             "--seed": _seed("vectors and queries"),
+        },
+    ),
+    "scale": Bench(
+        "what an image costs on this machine, and what that makes of a million, a hundred millions and ten billions",
+        {
+            "--profile": _profile("which models"),
+            "--images": _count(200, "how many are drawn"),
+            "--dimension": _count(512, "numbers of a vector, in the plan"),
+            "--seed": _seed("what is drawn"),
         },
     ),
     "indexing": Bench(

@@ -6,7 +6,16 @@ import argparse
 import sys
 from typing import Any
 
-from imagescope_agent.commands import fraction, natural, path, plain, plain_lines, positive, print_json
+from imagescope_agent.commands import (
+    add_engine_arguments,
+    fraction,
+    natural,
+    path,
+    plain,
+    plain_lines,
+    positive,
+    print_json,
+)
 from imagescope_agent.errors import BadInput
 
 DEGRADED = 4
@@ -47,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check", action="store_true", help="say which files are expected, and do nothing else"
     )
+    add_engine_arguments(parser, "queries are answered")
     parser.add_argument("--json", action="store_true", help="print metrics.json instead of a table")
 
 
@@ -64,12 +74,15 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput("where should the run be kept? give --out DIR")
     _announce(args)
     if args.dataset == "chat":
+        if args.engine != "local":
+            raise BadInput("dialogs with systems are held in this process; leave --engine out")
         return _chat(args)
     from imagescope_agent.evaluation.evaluate import evaluate
     from imagescope_agent.evaluation.reporting.tables import markdown
 
-    names = ("root", "out", "split", "graph", "judge", "profile", "limit", "seed")
-    metrics = evaluate(args.dataset, **{name: getattr(args, name) for name in names})
+    names = ("root", "out", "split", "graph", "judge", "profile", "limit", "seed", "engine", "address")
+    tell = lambda line: print(plain(line), file=sys.stderr)  # noqa: E731
+    metrics = evaluate(args.dataset, **{name: getattr(args, name) for name in names}, tell=tell)
     if args.json:
         print_json(metrics)
     else:

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from imagescope_agent.commands import path, plain, plain_lines, positive, words
+from imagescope_agent.commands import add_engine_arguments, path, plain, plain_lines, positive, words
 from imagescope_agent.errors import BadInput
 
 #: How files end that pictures are fetched from.
@@ -59,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # over forty lines 
         "those exactly, auto is exact up to 200,000 images; how much they find is printed (default: as the index was "
         "made; in a new one auto)",
     )
+    add_engine_arguments(parser, "files are read and models run")
     parser.add_argument("--out", type=path, help="where to keep the index (default: FOLDER/.imagescope)")
     parser.add_argument(
         "--watch",
@@ -85,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
             change_profile=args.change_profile,
             captions=args.captions,
             index=args.index,
+            engine=args.engine,
+            address=args.address,
         )
         print(plain_lines(str(report)), flush=True)
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from imagescope_agent.cluster.connection import counted, joined, require_engine
 from imagescope_agent.common.redact import redact_values
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import datasets
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
 from imagescope_agent.evaluation.graph_system import open_system
+from imagescope_agent.evaluation.on_cluster import answer_on_cluster
 from imagescope_agent.evaluation.reporting import outputs
 from imagescope_agent.evaluation.run_store import RunStore
 from imagescope_agent.evaluation.runner import System, answer_queries, sample
@@ -27,7 +30,8 @@ CONCURRENCY = 32
 def evaluate(  # every argument is told
     dataset: str, *, root: Path | str, out: Path | str, split: str | None = None, graph: str = "imagescope",
     judge: str | None = None, profile: str = "mini", limit: int | None = None, seed: int = 0,
-    concurrency: int = CONCURRENCY, progress: bool = True, system: System | None = None, **settings: Any,
+    concurrency: int = CONCURRENCY, progress: bool = True, system: System | None = None,
+    engine: str = "local", address: str | None = None, tell: Callable[[str], None] = lambda _: None, **settings: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Send every query of a data set to a system and write all outputs; the same call resumes a stopped run.
 
@@ -46,25 +50,50 @@ def evaluate(  # every argument is told
         concurrency: queries asked at the same time.
         progress: a bar with the time left, on a terminal.
         system: answers instead of `graph`; for other systems and tests.
+        engine: "local" for this process, "ray" for a Ray cluster whose nodes all see `root` at its path.
+        address: of the cluster, as `cluster.connection.joined` takes it.
+        tell: is told in a line which node answered how many queries.
         settings: more fields of `Settings`.
 
     Raises:
         BadInput: something is missing or malformed, or `out` holds another run.
         BackendUnavailable: a model does not answer; what was answered is kept.
     """
+    require_engine(engine, address)
     benchmark, queries, galleries = _load(dataset, Path(root), split, limit, seed)
-    if system is None:
+    with joined(address) if engine == "ray" else contextlib.nullcontext() as ray:
         chosen = {"seed": seed, **settings, **({"judge": judge} if judge else {})}
-        system = open_system(benchmark, galleries, graph=graph, profile=profile, settings=chosen)
-    identity = redact_values({
-        **_protocol(benchmark), "judge": judge, "settings": settings, "weights": {}, **getattr(system, "identity", {}),
-        "graph": graph, "profile": profile, "seed": seed, "limit": limit, "queries": _fingerprint(queries),
-    })  # fmt: skip
-    with contextlib.closing(RunStore(Path(out), identity)) as store:
-        work = answer_queries(benchmark, queries, system, store, concurrency=concurrency, progress=progress)
-        records = run_sync(work)
-        with reading(out):  # what was answered before may be a stranger's
-            return outputs.write_all(Path(out), identity, benchmark, queries, records, galleries)
+        asked = {"graph": graph, "profile": profile, "settings": chosen}
+        if system is None:
+            system = open_system(benchmark, galleries, **asked, engine=engine, address=address)  # type: ignore[arg-type]
+        identity = redact_values({
+            **_protocol(benchmark), "judge": judge, "settings": settings, "weights": {},
+            **getattr(system, "identity", {}),
+            "graph": graph, "profile": profile, "seed": seed, "limit": limit, "queries": _fingerprint(queries),
+        })  # fmt: skip
+        with contextlib.closing(RunStore(Path(out), identity)) as store:
+            if ray is None:
+                work = answer_queries(
+                    benchmark, queries, system, store, concurrency=concurrency, progress=progress
+                )
+                records = run_sync(work)
+            else:
+                where = (dataset, Path(root).absolute(), split, limit, seed)
+                opener = partial(_open_on_node, where, asked)
+                records, nodes = answer_on_cluster(
+                    ray, benchmark.name, queries, opener, store, progress=progress
+                )
+                tell(f"answered by {len(nodes)} nodes: {counted(nodes)}")
+            with reading(out):  # what was answered before may be a stranger's
+                return outputs.write_all(Path(out), identity, benchmark, queries, records, galleries)
+
+
+def _open_on_node(
+    where: tuple[str, Path, str | None, int | None, int], asked: Mapping[str, Any]
+) -> tuple[Benchmark, list[BenchmarkQuery], System]:
+    """The data set and the system, opened on a node of a cluster."""
+    benchmark, queries, galleries = _load(*where)
+    return benchmark, queries, open_system(benchmark, galleries, **asked, indexed=True)
 
 
 def _load(

@@ -28,8 +28,12 @@ def open_system(
     graph: str,
     profile: str,
     settings: Mapping[str, Any],
+    indexed: bool = False,
+    **engine: Any,
 ) -> GraphSystem:
     """Index the galleries where that is not done yet and open a graph on each.
+
+    With `indexed` the galleries are indexed already; `engine` are `engine` and `address` of `index_folder`.
 
     Raises:
         BadInput: unknown graph, profile or setting, or an image of a gallery that cannot be indexed.
@@ -42,13 +46,10 @@ def open_system(
         chosen["clarify"] = "never"  # nobody answers questions
     scopes = {}
     for name, gallery in galleries.items():
-        index_folder(
-            gallery.folder,
-            profile=profile,
-            out=gallery.index,
-            only=frozenset(gallery.files.values()),
-            change_profile=True,  # a measurement names its models
-        )
+        if not indexed:  # a measurement names its models
+            files = frozenset(gallery.files.values())
+            place = {"profile": profile, "out": gallery.index}
+            index_folder(gallery.folder, **place, only=files, change_profile=True, **engine)  # type: ignore[arg-type]
         scope = ImageScope.open(gallery.index, profile=profile, graph=graph, runs=False, **chosen)
         _require_all(gallery, scope)
         scopes[name] = scope

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,7 +13,6 @@ from tqdm import tqdm
 from imagescope_agent.errors import BackendUnavailable, ImageScopeError
 from imagescope_agent.evaluation import aggregate
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery
-from imagescope_agent.evaluation.run_store import RunStore
 from imagescope_agent.records import NOT_DEGRADING
 
 #: How many of the first ranks per_query.jsonl keeps of every stage.
@@ -48,6 +47,20 @@ class System(Protocol):
         ...
 
 
+class Records(Protocol):
+    """What keeps the answers: a `RunStore`, or the memory of a worker."""
+
+    records: dict[str, dict[str, Any]]
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Add one answer."""
+        ...
+
+    def finish(self, order: Iterable[str]) -> list[dict[str, Any]]:
+        """The records in the order of these qids."""
+        ...
+
+
 def sample(queries: Sequence[BenchmarkQuery], limit: int | None, seed: int) -> list[BenchmarkQuery]:
     """Sample `limit` queries (whole dialogs) without replacement, in the data set's order; all when None."""
     units = list(dict.fromkeys(query.unit for query in queries))
@@ -61,7 +74,7 @@ async def answer_queries(
     benchmark: Benchmark,
     queries: Sequence[BenchmarkQuery],
     system: System,
-    store: RunStore,
+    store: Records,
     *,
     concurrency: int,
     progress: bool,
@@ -103,7 +116,7 @@ async def _worker(
     benchmark: Benchmark,
     waiting: Iterator[list[BenchmarkQuery]],
     system: System,
-    store: RunStore,
+    store: Records,
     bar: tqdm[Any],
 ) -> None:
     for unit in waiting:

@@ -17,7 +17,7 @@ MODELS = [*BASE, "registry", "replies", "mllms"]
 STATE = [*BASE, "settings", "state"]
 TOOLS = [*MODELS, *STATE, "run_budget", "prompting", "judges", "retrieval"]
 SERVICES = [*TOOLS, "profiles", "services"]
-API = [*SERVICES, "runs", "traces", "profile_choice", "indexing", "integrations.langchain", "api"]
+API = [*SERVICES, "runs", "traces", "profile_choice", "cluster", "indexing", "integrations.langchain", "api"]
 LAB = ["lab", "lab.scenes", "lab.training", "lab.benchmarks", "lab.demo"]
 ALLOWED = {
     "common": ["errors"],
@@ -40,7 +40,8 @@ ALLOWED = {
     "nodes": TOOLS,
     "services": SERVICES,
     "profile_choice": SERVICES,
-    "indexing": [*SERVICES, "profile_choice", "runs"],
+    "cluster": [*SERVICES, "runs"],
+    "indexing": [*SERVICES, "profile_choice", "runs", "cluster"],
     "traces": [*SERVICES, "runs"],
     "graphs": [*SERVICES, "nodes", "traces"],
     "api": API,

@@ -38,6 +38,8 @@ def imported(*arguments: str) -> set[str]:
 
 #: What stores other than the default one need.
 DATABASES = {"pymilvus", "milvus_lite", "grpc", "psycopg", "pgvector"}
+#: What work on several machines needs.
+CLUSTERS = {"ray", "pyarrow", "pandas"}
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +58,11 @@ def test_help_imports_no_model() -> None:
 def test_a_search_without_a_chat_model_imports_no_transformers(folder: Path) -> None:
     names = imported("search", str(folder), "a red square", "--graph", "retrieve")
     assert "open_clip" in names and "transformers" not in names
-    assert not names & DATABASES
+    assert not names & {*DATABASES, *CLUSTERS}
 
 
 def test_an_index_that_finds_nothing_new_opens_no_model(folder: Path) -> None:
-    assert not imported("index", str(folder)) & {"transformers", "open_clip", *DATABASES}
+    assert not imported("index", str(folder)) & {"transformers", "open_clip", *DATABASES, *CLUSTERS}
 
 
 def test_a_text_tower_of_hugging_face_is_there_when_it_is_needed_later() -> None:

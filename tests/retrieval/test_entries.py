@@ -138,3 +138,37 @@ def test_what_does_not_fit_into_columns_stays_in_the_manifest(tmp_path: Path) ->
     ):
         assert write_entries(tmp_path, [Entry(id=name, key=key, caption="") for name in names]) is None
     assert not list(tmp_path.iterdir())
+
+
+def test_texts_of_all_images_are_read_at_once(
+    both: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, table = map(FolderCollection.open, both)
+    words = np.eye(48, dtype=np.float32)[3]
+    for collection in (plain, table):  # a caption that a search made, of two images
+        key = collection.key("0003.png")
+        collection.add_captions([FoundCaption(key=key, caption="Żółw am Fluß", words=words)])
+
+    text, read = EntryTable._text, list[str]()
+
+    def watched(self: EntryTable, name: str, row: int) -> str:
+        read.append(name)
+        return text(self, name, row)
+
+    monkeypatch.setattr(EntryTable, "_text", watched)
+    wheres = ("caption contains 'fluß'", "caption is missing", "folder = 'sub'", "name = 'Zoë.png'")
+    for where in wheres:
+        assert (
+            table.matching(where).tolist() == plain.matching(where).tolist() and plain.matching(where).any()
+        )
+    assert list(table.ids) == list(plain.ids)
+    assert "caption" not in read and len(read) < len(table), "but to find the rows of the two"
+    assert list(table.captions.values()) == list(plain.captions.values())
+
+
+def test_an_id_that_leads_out_of_the_folder_is_told_when_all_are_read(tmp_path: Path) -> None:
+    listed = [Entry(id=name, key="ab" * 32, caption=None) for name in ("../a.png", "b.png")]
+    kept = write_entries(tmp_path, listed)
+    assert kept is not None
+    with pytest.raises(BadInput, match="no path below"):
+        list(EntryTable(tmp_path / kept["file"], kept["sha256"]).ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from imagescope_agent.api import index_folder
 from imagescope_agent.errors import BadInput
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.retrieval.protocols import SpaceQuery
 from imagescope_agent.retrieval.spaces import add_space
 from imagescope_agent.retrieval.stores import open_store
@@ -123,12 +125,17 @@ def test_an_index_names_no_code_that_its_user_has_not_named(stranger: Path) -> N
     photos = stranger / "photos"
     index_folder(photos, profile=str(stranger / "npy.toml"), progress=False)
     sys.modules.pop("stranger_store")
-    for store in ("faiss", "stranger_store:open_backend", "stranger_store:open_backend:v2"):
+    content = manifest.read(photos / ".imagescope")
+    assert content.store == "stranger_store:open_backend", "a place may hold a password"
+    for store in ("faiss", "stranger_store:open_nothing:v1", "other_store:open_backend:v1"):
         with pytest.raises(BadInput, match="for its user to choose"):
             FolderCollection.open(photos, store=store)
     with pytest.raises(BadInput, match="for its user to choose"):
         open_services(str(stranger / "plain.toml"), photos)
     assert "stranger_store" not in sys.modules
+    manifest.write(photos / ".imagescope", replace(content, store="stranger_store:open_backend:/theirs"))
+    FolderCollection.open(photos, store="stranger_store:open_backend:v1")  # as earlier versions kept it
+    assert sys.modules["stranger_store"].OPENED == ["v1"], "the place that the user has named, never another"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,10 @@ neighbourhoods, which no approximate index can find.
 
 from __future__ import annotations
 
+import json
+import shutil
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
-from imagescope_agent.errors import ImageScopeError
+from imagescope_agent.common.atomic_write import write_atomic
+from imagescope_agent.errors import BadInput, ImageScopeError, suggest
 from imagescope_agent.lab.benchmarks.machine import describe_machine, machine, peak_memory
 from imagescope_agent.lab.benchmarks.stores_bare import BARE, Search
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Space, SpaceQuery, StoredSpace, VectorStore
@@ -35,9 +40,11 @@ ROWS = {  # name: (kind of store, index)
     "faiss ivfpq": ("faiss", "ivfpq"),
     "milvus exact": ("milvus", "exact"),
     "milvus hnsw": ("milvus", "hnsw"),
+    "milvus ivf": ("milvus", "ivfpq"),
     "pgvector exact": ("pgvector", "exact"),
     "pgvector hnsw": ("pgvector", "hnsw"),
 }
+FILE = "stores.json"
 KEYS = (
     "build_seconds",
     "open_seconds",
@@ -70,6 +77,7 @@ def run(  # over forty lines for its arguments
     row: Sequence[str] | None = None,
     pgvector: str | None = None,
     seed: int = 0,
+    keep: Path | None = None,
 ) -> dict[str, Any]:
     """Build, open and search each store over the same vectors.
 
@@ -81,30 +89,78 @@ def run(  # over forty lines for its arguments
         row: only these of `ROWS`.
         pgvector: postgresql:// URL of a database for that store; None leaves it out.
         seed: of vectors and queries.
+        keep: a folder where the measurement is after each row, and where the same call goes on; what is measured is
+            told on standard error, as hours may pass.
+
+    Raises:
+        BadInput: there is no such row, or the folder holds another measurement.
 
     Returns:
         {"bench", "images", "dimension", "k", "rows": name -> seconds, memory, latency, recall and overhead over the
         bare engine, or {"skipped": why}, "machine"}.
     """
+    wanted = list(row or ROWS)
+    if unknown := [name for name in wanted if name not in ROWS]:
+        raise BadInput(f"there is no row {unknown[0]!r}; {suggest(unknown[0], ROWS)}")
+    about = {
+        "bench": "stores",
+        "images": images,
+        "dimension": dimension,
+        "queries": queries,
+        "k": k,
+        "seed": seed,
+    }
+    rows = {} if keep is None else kept_rows(keep, about)
+    left = [name for name in wanted if "skipped" in rows.get(name, {"skipped": ""})]
+
+    def made() -> dict[str, Any]:
+        return {**about, "rows": rows, "machine": {**machine(), **peak_memory()}}
+
     with tempfile.TemporaryDirectory() as folder:
-        world = _made_up(Path(folder), images, dimension, queries, k, np.random.default_rng(seed))
-        rows = {}
-        for name in row or ROWS:
-            kind, index = ROWS[name]
-            if kind == "pgvector" and pgvector is None:
-                rows[name] = {"skipped": "give --pgvector postgresql://..., an empty database"}
-                continue
-            place = Path(folder) / name.replace(" ", "-")
-            place.mkdir()
-            spec = {"faiss": "faiss", "milvus": f"milvus:{place / 'vectors.db'}"}.get(
-                kind, f"{kind}:{pgvector}"
-            )
-            try:
-                rows[name] = _measured(world, kind, spec, index, place, k)
-            except ImageScopeError as error:
-                rows[name] = {"skipped": str(error)}
-    about = {"bench": "stores", "images": images, "dimension": dimension, "k": k, "rows": rows}
-    return {**about, "machine": {**machine(), **peak_memory()}}
+        if left:
+            tqdm.write(f"drawing {images} vectors in each of two spaces", file=sys.stderr)
+            world = _made_up(Path(folder), images, dimension, queries, k, np.random.default_rng(seed))
+        for name in left:
+            tqdm.write(f"{name}: building, opening, searching", file=sys.stderr)
+            rows[name] = _row(world, name, Path(folder), pgvector, k)
+            tqdm.write(f"{name}: {rows[name]}", file=sys.stderr)
+            if keep is not None:
+                write_atomic(keep / FILE, json.dumps(made(), indent=1) + "\n")
+    return made()
+
+
+def kept_rows(keep: Path, about: Mapping[str, Any]) -> dict[str, Any]:
+    """The rows of an earlier call.
+
+    Raises:
+        BadInput: the folder holds the measurement of other vectors or queries, or cannot be used.
+    """
+    try:
+        keep.mkdir(parents=True, exist_ok=True)
+        found = json.loads((keep / FILE).read_bytes())
+        if all(found[name] == value for name, value in about.items()):
+            return dict(found["rows"])
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"cannot use {str(keep)!r}: {error}; name a new folder with --keep") from error
+    raise BadInput(f"{str(keep / FILE)!r} is of other vectors or queries; name a new folder with --keep")
+
+
+def _row(world: _World, name: str, folder: Path, pgvector: str | None, k: int) -> dict[str, Any]:
+    """What is measured of a row, or why it is not."""
+    kind, index = ROWS[name]
+    if kind == "pgvector" and pgvector is None:
+        return {"skipped": "give --pgvector postgresql://..., an empty database"}
+    place = folder / name.replace(" ", "-")
+    place.mkdir()
+    spec = {"faiss": "faiss", "milvus": f"milvus:{place / 'vectors.db'}"}.get(kind, f"{kind}:{pgvector}")
+    try:
+        return _measured(world, kind, spec, index, place, k)
+    except ImageScopeError as error:
+        return {"skipped": str(error)}
+    finally:
+        shutil.rmtree(place, ignore_errors=True)  # a million vectors are gigabytes
 
 
 def _made_up(

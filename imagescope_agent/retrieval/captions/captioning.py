@@ -72,19 +72,12 @@ def _description(reply: Reply) -> Reply:
     return replace(reply, text="", problem=reply.unusable(problem)) if problem else reply
 
 
-def require_some(replies: Sequence[Reply], *, before: bool) -> None:
-    """Stop before an index is made if the captioner refuses every image.
-
-    Args:
-        replies: of one batch.
-        before: whether any image got a caption before.
-
-    Raises:
-        RequestRefused: it refused all images of its first batch, and more than one.
-    """
+def all_refused(replies: Sequence[Reply]) -> str:
+    """Why, where the captioner refuses all of several images; else ""."""
     refused = [reply.problem for reply in replies if isinstance(reply.problem, RequestRefused)]
-    if len(refused) == len(replies) > 1 and not before:
-        raise RequestRefused(f"the captioner refuses all of the first {len(replies)} pictures: {refused[0]}")
+    if not len(refused) == len(replies) > 1:
+        return ""
+    return f"the captioner refuses all of the first {len(replies)} pictures: {refused[0]}"
 
 
 def no_caption(name: str, problem: ImageScopeError | None) -> dict[str, str]:

@@ -11,11 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -26,6 +25,7 @@ from safetensors.numpy import save
 from imagescope_agent.common.atomic_write import TEMPORARY_PATTERN, write_atomic
 from imagescope_agent.common.untrusted import open_file
 from imagescope_agent.errors import BadInput
+from imagescope_agent.retrieval.index.table_ids import TableIds
 
 FILE = re.compile(r"entries\.[0-9a-f]{16}\.safetensors")
 OURS = re.compile(rf"{FILE.pattern}(?:{TEMPORARY_PATTERN})?")
@@ -57,8 +57,8 @@ def is_valid(entry: Entry) -> bool:
 
 def is_valid_id(name: str) -> bool:
     """Whether an id is a path below the folder."""
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts and "\0" not in name and bool(path.parts)
+    parts = name.split("/")  # of a million ids, a path of each would take long
+    return parts[0] != "" and ".." not in parts and "\0" not in name and not {*parts} <= {"", "."}
 
 
 def write_entries(out: Path, entries: Sequence[Entry]) -> dict[str, str] | None:
@@ -201,6 +201,30 @@ class EntryTable(Sequence[Entry]):
             end += 1
         return order[low:end]
 
+    def captions(self) -> list[str]:
+        """The captions of all images, "" where there is none."""
+        texts = self._texts("caption")
+        return [text if asked else "" for text, asked in zip(texts, self.asked.tolist(), strict=True)]
+
+    def text_ids(self) -> list[str]:
+        """The ids of all images.
+
+        Raises:
+            BadInput: one is no path below the folder.
+        """
+        names = self._texts("id")
+        if (bad := next((row for row, name in enumerate(names) if not is_valid_id(name)), -1)) >= 0:
+            self.text_of_id(bad)
+        return names
+
+    def _texts(self, name: str) -> list[str]:
+        """All texts of a column, read at once."""
+        ends, whole = self._columns[f"{name}_ends"].tolist(), self._columns[f"{name}s"].tobytes()
+        if whole.isascii():
+            text = whole.decode("ascii")
+            return [text[start:end] for start, end in pairwise(ends)]
+        return [whole[start:end].decode() for start, end in pairwise(ends)]
+
     def _text(self, name: str, row: int) -> str:
         start, end = self._columns[f"{name}_ends"][row : row + 2]
         return bytes(self._columns[f"{name}s"][start:end]).decode()
@@ -216,59 +240,3 @@ class EntryTable(Sequence[Entry]):
                 f"the index is damaged: {name!r} is no path below the folder; index the folder again"
             )
         return name
-
-
-class TableIds(Sequence[str]):
-    """The ids of a table, sorted.
-
-    Attributes:
-        rows: row by id.
-    """
-
-    def __init__(self, table: EntryTable) -> None:
-        self._table = table
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-    @overload
-    def __getitem__(self, row: slice) -> Sequence[str]: ...
-    def __getitem__(self, row: int | slice) -> str | Sequence[str]:
-        if isinstance(row, slice):
-            return [self[each] for each in range(*row.indices(len(self)))]
-        return self._table.text_of_id(range(len(self))[row])
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.rows
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and len(self) == len(other) and all(map(str.__eq__, self, other))
-
-    __hash__ = None  # type: ignore[assignment]
-
-    @cached_property
-    def rows(self) -> Mapping[str, int]:
-        """Row by id, found by halving."""
-        return _Rows(self)
-
-
-class _Rows(Mapping[str, int]):
-    def __init__(self, ids: TableIds) -> None:
-        self._ids = ids
-
-    def __getitem__(self, name: str) -> int:
-        low, high = 0, len(self._ids)
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (middle + 1, high) if self._ids[middle] < name else (low, middle)
-        if low == len(self._ids) or self._ids[low] != name:
-            raise KeyError(name)
-        return low
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._ids)

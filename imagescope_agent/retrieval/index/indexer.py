@@ -4,37 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Container, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
-from imagescope_agent.errors import ImageScopeError
-from imagescope_agent.mllms.absent import Absent
-from imagescope_agent.mllms.role import Request, Role
+from imagescope_agent.errors import RequestRefused
+from imagescope_agent.mllms.role import Role
 from imagescope_agent.records import note
 from imagescope_agent.retrieval.captions import captioning
 from imagescope_agent.retrieval.captions.lazy import found_captions, recipe_of
 from imagescope_agent.retrieval.domain import said_of
 from imagescope_agent.retrieval.image_files import find_images, no_images
-from imagescope_agent.retrieval.images import (
-    ImageFile,
-    ImageProblem,
-    LoadedImage,
-    Skipped,
-    inside,
-    load_new,
-)
+from imagescope_agent.retrieval.images import ImageFile, Skipped
 from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.retrieval.index.cache import IndexCache
+from imagescope_agent.retrieval.index.making import Batch, Engine, LocalEngine, Made, Maker, Seen, Wanted
 from imagescope_agent.retrieval.index.publishing import publish
 from imagescope_agent.retrieval.index.report import IndexReport
-from imagescope_agent.retrieval.index.rows import Content, File
+from imagescope_agent.retrieval.index.rows import File
 from imagescope_agent.retrieval.protocols import Embedder, StoreBackend
 from imagescope_agent.retrieval.stores import open_store
-from imagescope_agent.retrieval.vectors import Vectors, checked
 from imagescope_agent.usage import total_usage
 
 BATCH = 32
@@ -57,6 +51,7 @@ async def build(  # over forty lines for its arguments
     batch: int = BATCH,
     progress: bool | None = None,
     scanned: tuple[list[ImageFile], list[Skipped]] | None = None,
+    engine: Engine | None = None,
 ) -> IndexReport:
     """Index a folder, or update its index; after a kill the next run resumes.
 
@@ -79,6 +74,7 @@ async def build(  # over forty lines for its arguments
         batch: images that are captioned and embedded at once; memory grows with it and not with the folder.
         progress: a bar on standard error; None shows it on a terminal only.
         scanned: what `find_images` found with the same arguments; None finds it.
+        engine: computes the batches; None is this process.
 
     Raises:
         BadInput: no folder, no image in it, another indexer uses it, or a disk that is full or read-only.
@@ -93,11 +89,11 @@ async def build(  # over forty lines for its arguments
         manifest.require_no_way_out(out, folder)
     manifest.folder_as_stored(folder, out)  # a name that cannot be kept is told before any model is asked
     hidden = None if progress is None else not progress
+    maker = Maker(embedder, captioner, prompt, captioning.captions_wanted(out, captions))
     with IndexCache(out) as cache, tqdm(total=len(found), unit="image", disable=hidden) as bar:
         index_run = _IndexRun(
-            *(folder, out, cache, embedder, captioner, captioner_weights, profile, store, backend),
-            *(prompt, batch, bar, skipped, patterns, captioning.captions_wanted(out, captions)),
-            captioning.index_wanted(out, index),
+            *(folder, out, cache, maker, captioner_weights, profile, store, backend),
+            *(batch, bar, skipped, patterns, captioning.index_wanted(out, index), engine or LocalEngine()),
         )
         await index_run.process(found)
         index_run.publish()
@@ -111,19 +107,17 @@ class _IndexRun:
     folder: Path
     out: Path
     cache: IndexCache
-    embedder: Embedder
-    captioner: Role
+    maker: Maker
     captioner_weights: str
     profile: str
     store: str
     backend: StoreBackend
-    prompt: str
     batch: int
     bar: tqdm[Any]
     skipped: list[Skipped]
     patterns: tuple[str, ...]
-    captions: str
     index: str
+    engine: Engine
     good: set[str] = field(default_factory=set)
     new: int = 0
     unchanged: int = 0
@@ -132,30 +126,31 @@ class _IndexRun:
     waiting: set[str] = field(default_factory=set)  # contents whose caption is still to be made
     notes: list[dict[str, str]] = field(default_factory=list)
     built: list[str] = field(default_factory=list)
+    nodes: Counter[str] = field(default_factory=Counter)  # contents by where they were computed
     usage: dict[str, Any] = field(default_factory=lambda: total_usage([]))
-    _pictures: dict[str, LoadedImage] = field(default_factory=dict)
-    _files: list[File] = field(default_factory=list)
+    _taken: set[str] = field(default_factory=set)  # contents of the batches of this run
+    _lost: set[str] = field(default_factory=set)  # contents that changed or vanished on the way
+    _recorded: int = 0
 
     async def process(self, found: Sequence[ImageFile]) -> None:
-        recipe = hashlib.sha256(f"{self.captioner_weights}\n{self.prompt}".encode()).hexdigest()
-        self.cache.adopt(embedder=self.embedder.weights, captioner=recipe)
-        if damaged := self.cache.forget_damaged(self.embedder.dimension):
+        captioner, embedder = self.captioner_weights, self.maker.embedder
+        recipe = hashlib.sha256(f"{captioner}\n{self.maker.prompt}".encode()).hexdigest()
+        self.cache.adopt(embedder=embedder.weights, captioner=recipe)
+        if damaged := self.cache.forget_damaged(embedder.dimension):
             detail = f"{damaged} contents of the journal were damaged; they are computed anew"
             self.notes.append(note("index", "damaged", detail))
-        by_searches = recipe_of(self.embedder.weights, self.captioner_weights, self.prompt)
-        self.cache.add_captions(found_captions(self.out, by_searches, self.embedder.dimension))
-        before = self.cache.files()
-        self.waiting = self.cache.uncaptioned() if self.captions == manifest.CAPTIONS[0] else set()
-        for item in found:
-            try:
-                self._take(item, before.get(item.id))
-            except ImageProblem as problem:
-                self.skipped.append(Skipped(id=item.id, reason=problem.reason))
-            self.bar.update()
-            if len(self._pictures) == self.batch:
-                await self._finish()
-        await self._finish()
+        by_searches = recipe_of(embedder.weights, captioner, self.maker.prompt)
+        self.cache.add_captions(found_captions(self.out, by_searches, embedder.dimension))
+        self.waiting = self.cache.uncaptioned() if self._captions_all else set()
+        async for batch, made in self.engine.make(self.folder, self._batches(found), self.maker):
+            self._record(batch, made)
+        if self._lost:  # with all files of such a content
+            self.good &= self.cache.files().keys()
         self.skipped.sort(key=lambda item: item.id)
+
+    @property
+    def _captions_all(self) -> bool:
+        return self.maker.captions == manifest.CAPTIONS[0]
 
     def publish(self) -> None:
         """Write the index from the cache.
@@ -167,13 +162,13 @@ class _IndexRun:
             raise no_images(self.folder, self.skipped)
         self.removed = self.cache.keep_only(self.good)
         self.notes += publish(
-            *(self.folder, self.out, self.cache, self.embedder, self.backend),
+            *(self.folder, self.out, self.cache, self.maker.embedder, self.backend),
             captioner=self.captioner_weights,
             skipped=tuple(self.skipped),
             exclude=self.patterns,
             profile=self.profile,
             store=self.store,
-            captions=self.captions,
+            captions=self.maker.captions,
             index=self.index,
             tell=self.built.append,
         )
@@ -190,101 +185,89 @@ class _IndexRun:
             skipped=tuple(self.skipped),
             notes=tuple(self.notes),
             built=tuple(self.built),
-            usage={"step": "caption", "role": self.captioner.name, **self.usage},
+            usage={"step": "caption", "role": self.maker.captioner.name, **self.usage},
             seconds=seconds,
             captioned=self.captioned,
-            uncaptioned=0 if self.captions == manifest.CAPTIONS[0] else len(self.cache.uncaptioned()),
+            uncaptioned=0 if self._captions_all else len(self.cache.uncaptioned()),
+            nodes=dict(self.nodes),
         )
 
-    def _take(self, item: ImageFile, before: File | None) -> None:
-        """Add a file to the batch; content that is cached or in the batch already needs no model."""
-        if before is not None and before.stamp == item.stamp and before.key not in self.waiting:
-            self.unchanged += 1
-            self.good.add(item.id)
+    def _batches(self, found: Sequence[ImageFile]) -> Iterator[Batch]:
+        """The batches of what is new, in the order of the folder."""
+        before, changed = self.cache.files(), list[ImageFile]()
+        for item in found:
+            kept = before.get(item.id)
+            if kept is not None and kept.stamp == item.stamp and kept.key not in self.waiting:
+                self.unchanged += 1
+                self.good.add(item.id)
+                self.bar.update()
+            else:
+                changed.append(item)
+        batch = Batch()
+        for seen in self.engine.look(self.folder, changed, self._has):
+            self._take(batch, seen, before.get(seen.item.id))
+            if len(batch.wanted) == self.batch:
+                yield batch
+                batch = Batch()
+        if batch.files:
+            yield batch
+
+    def _take(self, batch: Batch, seen: Seen, before: File | None) -> None:
+        """Add a file to the batch; content that is cached or in a batch already needs no model."""
+        name, key = seen.item.id, seen.key
+        if seen.problem:
+            self.skipped.append(Skipped(id=name, reason=seen.problem))
+            self.bar.update()
             return
-        picture = load_new(inside(self.folder, item.id), self._has)
-        key = picture if isinstance(picture, str) else picture.key
-        if isinstance(picture, LoadedImage):
-            self._pictures[key] = picture
-            if picture.share < 1:
-                detail = f"{item.id!r} was cut off; {picture.share:.0%} of it is there"
-                self.notes.append(note("load", "cut off", detail))
+        if not self._has(key):
             late = key in self.waiting
             self.new += not late
             self.captioned += late
             self.unchanged += late
+            self._taken.add(key)
+            kept = {"caption": self.cache.caption(key), "image": self.cache.image(key)}
+            batch.wanted.append(Wanted(id=name, key=key, **kept))  # type: ignore[arg-type]
+            batch.pictures += [seen.picture] if seen.picture is not None else []
         elif before is not None and before.key == key:
             self.unchanged += 1
-        self._files.append(File(id=item.id, stamp=item.stamp, key=key))
-        self.good.add(item.id)
+        batch.files.append(File(id=name, stamp=seen.item.stamp, key=key))
+        self.good.add(name)
 
     def _has(self, key: str) -> bool:
-        """Whether this content needs no model: it is done, or in the batch already."""
-        return key in self._pictures or (key not in self.waiting and self.cache.done(key))
+        """Whether this content needs no model: it is done, or in a batch already."""
+        return key in self._taken or (key not in self.waiting and self.cache.done(key))
 
-    async def _finish(self) -> None:
-        """Caption and embed the batch and store it."""
-        if not self._files:
-            return
-        pictures = list(self._pictures.values())
-        captions = await self._captions(pictures)
-        images, words = self._embedded(pictures, captions)
-        contents = [
-            Content(key=picture.key, caption=caption, image=image, words=text if caption else image)
-            for picture, caption, image, text in zip(pictures, captions, images, words, strict=True)
-        ]
-        self.cache.record(contents, self._files)
-        self.waiting -= self._pictures.keys()
-        self._pictures, self._files = {}, []
+    def _record(self, batch: Batch, made: Made) -> None:
+        """Store a finished batch.
 
-    def _tell_early(self, vectors: Vectors) -> None:
-        """Say that the first pictures look foreign before hours are spent on the others."""
-        if self.new <= self.batch and not self.bar.disable and (said := said_of(self.embedder, vectors)):
-            self.bar.write(said, file=self.bar.fp)
-
-    def _embedded(
-        self, pictures: Sequence[LoadedImage], captions: Sequence[str | None]
-    ) -> tuple[Sequence[Vectors], Sequence[Vectors]]:
-        """The vectors of pictures, those that have one already keep it, and of captions, where there is any."""
-        kept = {picture.key: self.cache.image(picture.key) for picture in pictures}
-        new = [picture for picture in pictures if kept[picture.key] is None]
-        size = self.embedder.dimension
-        if new:
-            given = self.embedder.images([picture.image for picture in new])
-            rows = checked(given, size, self._names(new), "picture")
-            self._tell_early(rows)
-            kept |= {picture.key: row for picture, row in zip(new, rows, strict=True)}
-        images = [row for picture in pictures if (row := kept[picture.key]) is not None]
-        if not any(captions):
-            return images, images
-        given = self.embedder.texts([caption or "" for caption in captions])
-        return images, list(checked(given, size, self._names(pictures), "caption"))
-
-    def _names(self, pictures: Sequence[LoadedImage]) -> list[str]:
-        """An id for each picture."""
-        ids = {file.key: file.id for file in reversed(self._files)}
-        return [ids.get(picture.key, picture.key) for picture in pictures]
-
-    async def _captions(self, pictures: Sequence[LoadedImage]) -> Sequence[str | None]:
-        captions = {picture.key: self.cache.caption(picture.key) for picture in pictures}
-        if isinstance(self.captioner.model, Absent):
-            return ["" for _ in pictures]
-        if self.captions != manifest.CAPTIONS[0]:
-            return [captions[picture.key] for picture in pictures]
-        asked = [picture for picture in pictures if captions[picture.key] is None]
-        problems: dict[str, ImageScopeError | None] = {}
-        if asked:
-            requests = [Request(text=self.prompt, images=(picture.ref(),)) for picture in asked]
-            replies = await captioning.caption_images(self.captioner, requests)
-            captioning.require_some(replies, before=self.cache.any_caption())
-            for picture, reply in zip(asked, replies, strict=True):
-                captions[picture.key] = captioning.one_line(reply.text)
-                problems[picture.key] = reply.problem
-                self.notes += [{**note, "step": "caption"} for note in reply.notes]
-            self.usage = total_usage([self.usage, *(reply.usage for reply in replies)])
+        Raises:
+            RequestRefused: the captioner refuses all images of the first batch.
+        """
+        if made.refused and not self.cache.any_caption():
+            raise RequestRefused(made.refused)
+        self._tell_early(made)
+        files = [file for file in batch.files if file.id not in made.gone]
+        self.cache.record(made.contents, files)
+        self.usage = total_usage([self.usage, made.usage])
+        self.notes += made.notes
         self.notes += [
-            captioning.no_caption(file.id, problems.get(file.key))
-            for file in self._files
-            if captions.get(file.key) == ""
+            captioning.no_caption(file.id, made.uncaptioned[file.key])
+            for file in files
+            if file.key in made.uncaptioned
         ]
-        return [captions[picture.key] or "" for picture in pictures]
+        if made.gone:
+            self.skipped += [Skipped(id=name, reason=reason) for name, reason in made.gone.items()]
+            lost = [each.key for each in batch.wanted if each.id in made.gone]
+            self.new -= sum(key not in self.waiting for key in lost)
+            self._lost.update(lost)
+        if made.node:
+            self.nodes[made.node] += len(made.contents)
+        self.bar.update(len(batch.files))
+
+    def _tell_early(self, made: Made) -> None:
+        """Say that the first pictures look foreign before hours are spent on the others."""
+        self._recorded += 1
+        if self._recorded == 1 and self.new and made.contents and not self.bar.disable:
+            rows = np.stack([content.image for content in made.contents])
+            if said := said_of(self.maker.embedder, rows):
+                self.bar.write(said, file=self.bar.fp)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, MutableSet, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSet, Sequence, Set
 from functools import cached_property
 
 import numpy as np
@@ -74,8 +73,7 @@ class TableListing(Listing):
 
     def __init__(self, table: EntryTable) -> None:
         self._table, self.ids, self.rows = table, table.ids, table.ids.rows
-        made = _ByRow(self.rows, lambda row: table.caption(row) or "")
-        self.captions = ChainMap({}, made)  # type: ignore[arg-type]  # what is added comes first
+        self.captions = _Captions(table)
         self.uncaptioned = _Rows(self.ids, self.rows, ~table.asked)
 
     def named(self, name: str) -> str | None:
@@ -102,20 +100,35 @@ class TableListing(Listing):
         return self._table.firsts.astype(np.int64)
 
 
-class _ByRow(Mapping[str, str]):
-    """What is read of the row of an id."""
+class _Captions(MutableMapping[str, str]):
+    """The captions of a table, "" where there is none, and those that were added since."""
 
-    def __init__(self, rows: Mapping[str, int], read: Callable[[int], str]) -> None:
-        self._rows, self._read = rows, read
+    def __init__(self, table: EntryTable) -> None:
+        self._table, self._rows = table, table.ids.rows
+        self._added: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> str:
-        return self._read(self._rows[name])
+        found = self._added.get(name)
+        return (self._table.caption(self._rows[name]) or "") if found is None else found
+
+    def __setitem__(self, name: str, caption: str) -> None:
+        self._added[name] = caption
+
+    def __delitem__(self, name: str) -> None:
+        del self._added[name]
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
+
+    def values(self) -> Iterable[str]:  # type: ignore[override]
+        """Those of all images, in order of their ids, read at once."""
+        texts = self._table.captions()
+        for name, caption in self._added.items():
+            texts[self._rows[name]] = caption
+        return texts
 
 
 class _Rows(MutableSet[str]):

@@ -21,11 +21,13 @@ from imagescope_agent.retrieval.index.cache import IndexCache, storing
 from imagescope_agent.retrieval.index.manifest import DEFAULT_STORE, Manifest
 from imagescope_agent.retrieval.metadata.table import FieldTable
 from imagescope_agent.retrieval.protocols import Space, StoreBackend, StoredSpace, VectorStore
-from imagescope_agent.retrieval.stores import kept_name, open_backend_of, open_store, tidy
+from imagescope_agent.retrieval.stores import kept_name, open_store, spec_of, tidy
 from imagescope_agent.retrieval.stores.joint import ReadableStore, Records, require_index, write_spaces
+from imagescope_agent.retrieval.stores.joint_rows import keep_owner
 from imagescope_agent.retrieval.vectors import Vectors
 
 CHUNK = 4096  # vectors that are read at once
+PROBE = 8  # numbers of a vector that tells two stores apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,21 +62,24 @@ def migrate(
         BackendUnavailable: a database does not answer; what was written is kept.
         MissingExtra: the store needs an extra.
     """
-    require_index(index or manifest.INDEX_KINDS[0])
+    require_index(index or "auto")
     out, new = manifest.find(Path(folder)), open_store(to)
     with IndexCache(out), storing(out):  # the cache keeps indexers away
         content = manifest.read(out)
-        old_backend = open_backend_of(out, content, store=store)
-        if content.store == kept_name(to) and index in (None, content.index):
-            raise BadInput(f"the index is in the store {content.store!r} already; name another")
+        old_spec, before = spec_of(out, content, store=store), kept_name(content.store)
+        old_backend = open_store(old_spec)
+        if old_spec == to and index in (None, content.index):
+            raise BadInput(f"the index is in the store {before!r} already; name another")
         old = _opened(out, content, old_backend)
         moved = _written(out, content, old, new, index or content.index, tell)
         new.open(out, content.ids, moved.all_spaces)  # the old one goes only when the new one can be read
         manifest.write(out, replace(moved, store=kept_name(to)))
-        _remove_old(out, old_backend, content.store, to)
-    return Migrated(
-        before=content.store, after=kept_name(to), images=len(content.ids), spaces=len(content.all_spaces)
-    )
+        if old_spec != to:
+            _remove_old(out, old_backend, new, same_kind=before == kept_name(to))
+        with suppress(OSError, BadInput, BackendUnavailable):
+            tidy(out, to)
+    counts = {"images": len(content.ids), "spaces": len(content.all_spaces)}
+    return Migrated(before=before, after=kept_name(to), **counts)
 
 
 def _opened(out: Path, content: Manifest, backend: StoreBackend) -> VectorStore:
@@ -125,12 +130,26 @@ def vectors_of(store: VectorStore, space: str, ids: Sequence[str]) -> Iterator[V
             yield np.stack([store.vector(space, name) for name in ids[start:end]])
 
 
-def _remove_old(out: Path, backend: StoreBackend, before: str, to: str) -> None:
+def _same_place(out: Path, old: StoreBackend, new: StoreBackend) -> bool:
+    """Whether two stores of one kind are one, by another name: what is written into one is in the other."""
+    space = Space(name="probe", dimension=PROBE, weights="")
+    rows = np.random.default_rng().random((1, PROBE), dtype=np.float32)
+    kept = new.write(out, ["probe"], space, [rows])
+    try:
+        old.open(out, ["probe"], [StoredSpace(**vars(space), kept=kept)])
+    except FileNotFoundError:
+        return False
+    except (OSError, BadInput, BackendUnavailable):  # not known: nothing is removed
+        return True
+    return True
+
+
+def _remove_old(out: Path, old: StoreBackend, new: StoreBackend, *, same_kind: bool) -> None:
     """Remove the index from its old store, where that is another one; what fails is removed by a later run.
 
     Called while indexers are kept away: what one is writing is named by no manifest yet.
     """
-    with suppress(OSError, BadInput, BackendUnavailable):
-        if before != kept_name(to):
-            backend.tidy(out, [])
-        tidy(out, to)
+    # the tables in the new store are named by the identity
+    with suppress(OSError, BadInput, BackendUnavailable), keep_owner(out):
+        if not same_kind or not _same_place(out, old, new):
+            old.tidy(out, [])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from imagescope_agent.retrieval.images import Skipped
@@ -32,6 +32,7 @@ class IndexReport:
     captioned: int = 0
     uncaptioned: int = 0
     built: tuple[str, ...] = ()
+    nodes: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """A summary, then one line for each file that was skipped."""
@@ -43,6 +44,9 @@ class IndexReport:
             lines.append(
                 f"{self.captioned} captions added later, {self.uncaptioned} pictures without one yet"
             )
+        if self.nodes:
+            counts = ", ".join(f"{name[:8]} {count}" for name, count in sorted(self.nodes.items()))
+            lines.append(f"computed by {len(self.nodes)} nodes: {counts}")
         lines += self.built
         lines += [f"skipped {item.id!r}: {item.reason}" for item in self.skipped]
         lines += [f"{note['kind']}: {note['detail']}" for note in self.notes]

@@ -80,11 +80,14 @@ class Fields:
         """
         if name in ALWAYS:
             if (found := self._own.get(name)) is None:
-                captions = name == "caption"
+                # captions are in order of the ids, and read at once
                 texts = (
-                    self._captions[each] or None if captions else _part(each, name) for each in self._ids
+                    self._captions.values()
+                    if name == "caption"
+                    else (_part(each, name) for each in self._ids)
                 )
-                found = column_of("text", [None if text is None else normal(text) for text in texts])
+                whole = [normal(text) if text or name != "caption" else None for text in texts]
+                found = column_of("text", whole)
                 self._own[name] = found
             return found
         if name not in self.kinds or self._table is None:

@@ -49,9 +49,9 @@ def open_store(spec: str) -> StoreBackend:
 
 
 def kept_name(spec: str) -> str:
-    """What the manifest keeps of a store: of one of the table its kind, since a place may hold a password."""
-    kind = spec.partition(":")[0]
-    return kind if kind in STORES else spec
+    """What the manifest keeps of a store: its kind or its opener without the place, which may hold a password."""
+    kind, *rest = spec.split(":", 2)
+    return kind if kind in STORES else ":".join([kind, *rest[:1]])
 
 
 def store_to_use(location: Path, named: str) -> str:
@@ -69,7 +69,7 @@ def store_to_use(location: Path, named: str) -> str:
         kept = manifest.read(location).store if made else named
     except (OSError, BadInput):
         return named
-    return own if own and kept == kept_name(own) else named
+    return own if own and kept_name(kept) == kept_name(own) else named
 
 
 def open_backend_of(location: Path, content: Manifest, *, store: str = DEFAULT_STORE) -> StoreBackend:
@@ -86,9 +86,18 @@ def open_backend_of(location: Path, content: Manifest, *, store: str = DEFAULT_S
     Raises:
         BadInput: it names a store that its user has not named.
     """
+    return open_store(spec_of(location, content, store=store))
+
+
+def spec_of(location: Path, content: Manifest, *, store: str = DEFAULT_STORE) -> str:
+    """The store of a published index with the place that its user has named; as `open_backend_of`.
+
+    Raises:
+        BadInput: as `open_backend_of`.
+    """
     for own in (store, os.environ.get(VARIABLE, ""), DEFAULT_STORE):
-        if own and kept_name(own) == content.store:
-            return open_store(own)  # with the place that its user has named
+        if own and kept_name(own) == kept_name(content.store):  # earlier versions kept the place of an opener
+            return own
     raise BadInput(
         f"the index in {str(location)!r} was made with the store {shorten(content.store, 60)!r}, which is for its "
         f"user to choose; name it in your own --profile, or in {VARIABLE}"
@@ -158,6 +167,6 @@ def tidy(location: Path, store: str = DEFAULT_STORE) -> None:
     tidy_fields(location, current.fields if current is not None else {})
     kinds = {kept_name(name): name for name in (DEFAULT_STORE, os.environ.get(VARIABLE, ""), store) if name}
     for kind, name in kinds.items():
-        ours = current.all_spaces if current is not None and current.store == kind else ()
+        ours = current.all_spaces if current is not None and kept_name(current.store) == kind else ()
         with suppress(BadInput, BackendUnavailable):  # what this machine cannot open has left nothing on it
             open_store(name).tidy(location, [space.kept for space in ours])

@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,24 @@ def new_owner(location: Path) -> str:
     owner = owner_of(location)
     assert owner is not None
     return owner
+
+
+@contextmanager
+def keep_owner(location: Path) -> Iterator[None]:
+    """Leave the identity of a folder as it is, whatever is removed of its tables.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    try:
+        identity = read_file(location / IDENTITY, _LONGEST)
+    except FileNotFoundError:
+        identity = b""
+    try:
+        yield
+    finally:
+        if identity and not (location / IDENTITY).exists():
+            write_atomic(location / IDENTITY, identity.decode())
 
 
 def forget_owner(location: Path) -> None:

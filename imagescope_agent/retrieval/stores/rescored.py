@@ -79,6 +79,8 @@ class RescoredStore:
         self._ids, self._engine, self._rows = ids, engine, rows_by_id(ids)
         self._tables = {space: table for table in tables for space in table.spaces}
         self._replaced: dict[str, dict[int, Vectors]] = {space: {} for space in self._tables}
+        #: Rows of each table that were fetched because a vector of theirs is replaced: every search needs them.
+        self._held: dict[str, dict[int, Vectors]] = {table.name: {} for table in tables}
 
     def fields(self) -> tuple[str, ...]:
         """The fields that searches may be given conditions on."""
@@ -211,8 +213,13 @@ class RescoredStore:
             places = np.searchsorted(known.rows[order], rows).clip(max=len(order) - 1)
             here = known.rows[order][places] == rows
             vectors[here] = known.vectors[order][places[here]]
-        if not here.all():
-            vectors[~here] = self._engine.fetch(table, rows[~here].tolist())
+        held, missing = self._held[table.name], rows[~here].tolist()
+        asked = [row for row in missing if row not in held]
+        found = dict(zip(asked, self._engine.fetch(table, asked), strict=True)) if asked else {}
+        for place, row in zip(np.flatnonzero(~here), missing, strict=True):
+            vectors[place] = held[row] if row in held else found[row]
+        replaced = {row for space in table.spaces for row in self._replaced[space]}
+        held.update((row, vector) for row, vector in found.items() if row in replaced)
         return vectors
 
     def read(self, space: str, start: int, end: int) -> Vectors:

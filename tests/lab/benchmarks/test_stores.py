@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
+from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.benchmarks import stores
 from tests.engines import pgvector_server, require_milvus
 
@@ -22,3 +27,28 @@ def test_a_store_that_is_not_there_is_left_out() -> None:
     made = stores.run(images=100, dimension=8, queries=4, k=3, row=["faiss exact", "pgvector exact"])
     assert "skipped" in made["rows"]["pgvector exact"] and made["rows"]["faiss exact"]["recall"] == 1.0
     assert "skipped: give --pgvector" in stores.describe(made)
+
+
+def test_rows_are_kept_and_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"images": 60, "dimension": 8, "queries": 4, "k": 3, "keep": tmp_path}
+    stores.run(**small, row=["faiss exact", "pgvector exact"])  # type: ignore[arg-type]
+    measured, asked = stores._row, list[str]()
+
+    def dies(world: object, name: str, *others: object) -> object:
+        asked.append(name)
+        if name == "faiss ivfpq":
+            raise KeyboardInterrupt
+        return measured(world, name, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stores, "_row", dies)
+    rows = ["faiss exact", "faiss hnsw", "faiss ivfpq"]
+    with pytest.raises(KeyboardInterrupt):
+        stores.run(**small, row=rows)  # type: ignore[arg-type]
+    assert asked == ["faiss hnsw", "faiss ivfpq"]
+    monkeypatch.setattr(stores, "_row", measured)
+    made = stores.run(**small, row=rows)  # type: ignore[arg-type]
+    assert set(made["rows"]) == {*rows, "pgvector exact"} and made["rows"]["faiss hnsw"]["recall"] > 0.5
+    with pytest.raises(BadInput, match="other vectors"):
+        stores.run(**{**small, "images": 61})  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="faiss exact"):
+        stores.run(row=["faiss exakt"])

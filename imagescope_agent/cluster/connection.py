@@ -1,0 +1,190 @@
+"""Joining a Ray cluster, or starting one of this machine, for as long as a command runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from imagescope_agent import errors
+from imagescope_agent.errors import BackendUnavailable, BadInput, ImageScopeError, MissingExtra, shorten
+
+ENGINES = ("local", "ray")
+BLOCKS = 10_000  # of a data set of Ray, at most
+TRIES = 3  # of what a worker computes when it dies, after the first
+#: No reports to its makers, nothing on standard error, and one warning less for each start.
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def require_engine(engine: str, address: str | None) -> None:
+    """Check the name of an engine before anything is opened.
+
+    Raises:
+        BadInput: there is none of that name, or an address is given to one that has none.
+        MissingExtra: Ray is not installed.
+    """
+    if engine not in ENGINES:
+        raise BadInput(f"there is no engine {engine!r}; give one of {', '.join(ENGINES)}")
+    if engine == "local" and address is not None:
+        raise BadInput("--address is of a Ray cluster; add --engine ray")
+    if engine == "ray":
+        library()
+
+
+def library() -> Any:
+    """The package Ray.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    for name, value in _QUIET.items():  # before it is imported: nothing is reported to its makers
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingExtra("--engine ray needs an extra: pip install 'imagescope-agent[ray]'") from error
+    return ray
+
+
+@contextmanager
+def joined(address: str | None) -> Iterator[Any]:
+    """Ray, connected to a cluster; left as it was found afterwards.
+
+    Args:
+        address: "auto" for the cluster that this machine is a node of, HOST:PORT, or ray://HOST:PORT; None is that of
+            RAY_ADDRESS, else a cluster of this machine alone, which ends with the block.
+
+    Raises:
+        MissingExtra: Ray is not installed.
+        BackendUnavailable: there is no such cluster, or it failed.
+    """
+    ray = library()
+    if ray.is_initialized():  # the caller's own
+        yield ray
+        return
+    place = address or os.environ.get("RAY_ADDRESS") or "local"
+    options = {"include_dashboard": False} if place == "local" else {}
+    try:
+        try:
+            ray.init(address=place, log_to_driver=False, logging_level=logging.ERROR, **options)
+        except (ConnectionError, TimeoutError, ray.exceptions.RayError, RuntimeError, ValueError) as error:
+            raise _failed(place, error) from error
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Tell in a line what Ray says.
+
+    Raises:
+        BackendUnavailable: the cluster does not answer, or its workers died again and again.
+    """
+    import ray
+
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        raise _failed("Ray", error) from error
+
+
+def _failed(place: str, error: Exception) -> BackendUnavailable:
+    told = shorten(str(getattr(error, "cause", None) or error), 200)
+    return BackendUnavailable(
+        f"the cluster {place!r} does not answer or failed: {told}; check that it runs (ray status), then run "
+        "this again: what was finished is kept"
+    )
+
+
+def on_actors(
+    ray: Any, rows: Sequence[Mapping[str, Any]], actor: type, arguments: tuple[Any, ...]
+) -> Iterator[Mapping[str, Any]]:
+    """Rows computed from rows by actors that each hold a model, in any order.
+
+    What a dead worker had is computed again by the one in its place. Where a node is gone, the rows that are left are
+    given to actors on the others, as long as some come back.
+
+    Args:
+        ray: connected.
+        rows: of plain values, with a "number" that their results have too.
+        actor: called with a row, returns one; what it raises is not tried again.
+        arguments: it is made with.
+
+    Raises:
+        ray.exceptions.RayError: the workers died again and again.
+    """
+    left, tries = {row["number"]: row for row in rows}, TRIES
+    while left:
+        before = len(left)
+        try:
+            for row in _pool(ray, list(left.values()), actor, arguments):
+                del left[row["number"]]
+                yield row
+        except ray.exceptions.RayError as error:
+            tries = TRIES if len(left) < before else tries - 1
+            if isinstance(error, ray.exceptions.RayTaskError) or tries < 0:
+                raise
+
+
+def _pool(
+    ray: Any, rows: list[Mapping[str, Any]], actor: type, arguments: tuple[Any, ...]
+) -> Iterator[Mapping[str, Any]]:
+    """As `on_actors`, of a pool whose nodes all live."""
+    quiet(ray)
+    # what is done waits for nothing: a killed driver has it
+    ray.data.DataContext.get_current().execution_options.preserve_order = False
+    count, takes = slots(ray)
+    count = min(count, len(rows))
+    listed = ray.data.from_items(rows, override_num_blocks=min(BLOCKS, len(rows)))
+    # an actor that is idle at the end makes room for one that is started anew
+    pool = ray.data.ActorPoolStrategy(
+        min_size=1, max_size=count, initial_size=count, max_tasks_in_flight_per_actor=2
+    )
+    options = {"max_restarts": -1, "max_task_retries": TRIES, **takes}
+    made = mapped(listed, actor, fn_constructor_args=arguments, compute=pool, **options)
+    yield from made.iter_rows()
+
+
+def mapped(rows: Any, work: Any, **options: Any) -> Any:
+    """`Dataset.map` with a bound on retries, without its advice: the advised arguments have none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return rows.map(work, **options)
+
+
+def quiet(ray: Any) -> None:
+    """Leave standard error to the commands."""
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it raises is told
+
+
+def told_error(error: ImageScopeError) -> list[str]:
+    """An error as plain values, for `error_of` in another process."""
+    return [next(each.__name__ for each in type(error).__mro__ if hasattr(errors, each.__name__)), str(error)]
+
+
+def error_of(told: Sequence[str]) -> ImageScopeError:
+    """The error that `told_error` told."""
+    made: ImageScopeError = getattr(errors, told[0])(told[1])
+    return made
+
+
+def counted(nodes: Mapping[str, int]) -> str:
+    """How much each node did, in a line."""
+    return ", ".join(f"{name[:8]} {count}" for name, count in sorted(nodes.items()))
+
+
+def slots(ray: Any) -> tuple[int, dict[str, int]]:
+    """How many models the cluster can hold, one a GPU where it has any and else one a core; what each takes of Ray."""
+    there = ray.cluster_resources()
+    gpus = int(there.get("GPU", 0))
+    return (gpus, {"num_gpus": 1}) if gpus else (max(1, int(there.get("CPU", 1))), {"num_cpus": 1})

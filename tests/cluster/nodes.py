@@ -1,0 +1,139 @@
+"""A Ray cluster of two nodes on this machine: two raylets with a core each, as two machines would be joined."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.cluster.models import TOGETHER
+
+ROOT = Path(__file__).parents[2]
+Seen = TypeVar("Seen")
+STORE = 100 * 2**20  # bytes of each node's object store
+
+
+def require_ray() -> None:
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed: pip install 'imagescope-agent[ray]'")
+
+
+class TwoNodes:
+    """Two nodes; the driver of a test is a process of its own that is given the address."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        node = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
+        with environment():
+            self._cluster = Cluster(initialize_head=True, head_node_args=node)
+        self.address: str = self._cluster.address
+        self._second: Any = None
+        self.whole()
+
+    def whole(self) -> None:
+        """Start the second node where it is gone."""
+        if self._second is not None:
+            return
+        with environment():
+            self._second = self._cluster.add_node(num_cpus=1, object_store_memory=STORE)
+
+    def kill_second(self) -> None:
+        """End the second node and its workers at once, as a machine that goes."""
+        self._cluster.remove_node(self._second, allow_graceful=False)
+        self._second = None
+
+    def stop(self) -> None:
+        self._cluster.shutdown()
+
+
+class Run:
+    """A command in a process of its own, on the cluster.
+
+    Args:
+        nodes: the cluster.
+        log: a file that the models of the test write a line to for each piece of work, with their process first.
+        arguments: of `imagescope`.
+    """
+
+    def __init__(self, nodes: TwoNodes, log: Path, *arguments: object) -> None:
+        self._log = log
+        log.unlink(missing_ok=True)
+        told = [*map(str, arguments), "--engine", "ray", "--address", nodes.address]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "imagescope_agent.cli", *told],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def started(self, count: int) -> list[int]:
+        """The processes that did so many pieces of work, once these were begun."""
+
+        def lines() -> list[str]:
+            found = self._log.read_text().splitlines() if self._log.exists() else []
+            return found if len(found) >= count else []
+
+        return [int(line.split()[0]) for line in self.until(lines)]
+
+    def until(self, seen: Callable[[], Seen]) -> Seen:
+        """What is seen of the command at its work, once it is something."""
+        for _ in range(6000):
+            if found := seen():
+                return found
+            assert self.process.poll() is None, self.process.communicate()
+            time.sleep(0.05)
+        raise AssertionError("nothing came of it")
+
+    def killed(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def done(self) -> str:
+        """What it printed, to both of its outputs."""
+        out, err = self.process.communicate(timeout=600)
+        assert self.process.returncode == 0, err
+        return out + err
+
+
+def work(told: str) -> list[int]:
+    """How much each node did."""
+    found = re.search(r"(?:computed|answered) by \d+ nodes: (.*)", told)
+    assert found is not None, told
+    return [int(part.split()[1]) for part in found[1].split(", ")]
+
+
+@contextmanager
+def environment() -> Iterator[None]:
+    """What nodes and their workers are started with."""
+    with pytest.MonkeyPatch.context() as patch:
+        given = {
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+            TOGETHER: "2",
+        }
+        for name, value in given.items():
+            patch.setenv(name, value)
+        yield
+
+
+@contextmanager
+def two_nodes() -> Iterator[TwoNodes]:
+    require_ray()
+    cluster = TwoNodes()
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
