@@ -94,7 +94,10 @@ def _begun(start: Path | None, folder: Path) -> tuple[PreTrainedTokenizerFast, Q
         return tokenizer, Qwen3ForCausalLM(acts_config(tokenizer))
     tokenizer = PreTrainedTokenizerFast.from_pretrained(start)
     tokenizer.backend_tokenizer.model.dropout = DROPOUT
-    return tokenizer, Qwen3ForCausalLM.from_pretrained(start, dtype=torch.float32)
+    model = Qwen3ForCausalLM.from_pretrained(start, dtype=torch.float32)
+    if tokenizer.add_tokens(_label_tokens()):  # labels that it was not taught yet
+        model.resize_token_embeddings(len(tokenizer))
+    return tokenizer, model
 
 
 def acts_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3Config:

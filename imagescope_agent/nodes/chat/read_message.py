@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from langgraph.runtime import Runtime
@@ -77,9 +78,9 @@ class ReadMessage:
         asked = [Request(text=self.prompt.fill(**values, part=part)) for part in parts]
         classifier = on_budget(self.classifier, state, settings)
         choice = await classifier.choose(asked, LABELS, max_tokens=4)
-        words = vocabulary_of(self.images)
+        words, limits = vocabulary_of(self.images), bool(await self._fields())
         acts: list[MessagePart] = [
-            {"text": part, "act": act_of(row, state, said=seen_in(part, words))}
+            {"text": part, "act": act_of(row, state, said=seen_in(part, words), limits=limits)}
             for part, row in zip(parts, choice.probabilities, strict=False)
         ]
         acts = joined(acts, message, words)
@@ -89,9 +90,17 @@ class ReadMessage:
             "usage": [spent(self.step, self.role, choice.usage)],
         }
 
+    async def _fields(self) -> Mapping[str, str]:
+        """The fields that a message may limit the search by."""
+        return {} if self.images is None else await asyncio.to_thread(self.images.describe_fields)
+
 
 def act_of(
-    row: Sequence[float], state: State, *, said: Literal["nothing", "more", "only"] = "nothing"
+    row: Sequence[float],
+    state: State,
+    *,
+    said: Literal["nothing", "more", "only"] = "nothing",
+    limits: bool = True,
 ) -> str:
     """The act of a row of probabilities; what cannot be told says something, as every message did before.
 
@@ -102,8 +111,13 @@ def act_of(
         row: a probability for each of `ACTS`.
         state: before the message.
         said: what `seen_in` finds in the part.
+        limits: whether the collection has fields to choose by; without, only a sure limit is taken for one.
     """
     best = max(range(len(row)), key=lambda place: row[place])
+    if ACTS[best] == "filter" and (said == "only" or not limits) and (row[best] < SURE or said == "only"):
+        best = max((n for n in range(len(row)) if n != best), key=lambda place: row[place])
+    if ACTS[best] == "filter":
+        return "filter"
     if len(set(row)) == 1:
         return "answer" if state["question"] else "wish"
     paging = ACTS[best] == "more" and not is_first(state)  # "show me more boats" has no word but of captions
@@ -165,7 +179,7 @@ def remarks(acts: Sequence[MessagePart]) -> list[str]:
         said.append(
             "Nothing was changed. Say in other words what the picture shows, or what it must not show."
         )
-    elif not found & SAYING:
+    elif not found & {*SAYING, "filter"}:
         said += [_IDLE[act] for act in ("aside", "skip") if act in found and "more" not in found]
     return said
 
@@ -192,7 +206,7 @@ def has_act(state: State, *acts: str) -> bool:
     return any(part["act"] in acts for part in state.get("acts", []))
 
 
-def is_idle(state: State) -> bool:
-    """Whether the message was read and changes nothing."""
-    acts = state.get("acts", [])
-    return bool(acts) and not any(part["act"] in SAYING for part in acts)
+def is_idle(state: State, *also: str) -> bool:
+    """Whether the message was read and changes nothing, or nothing but what acts among `also` do."""
+    acts, telling = state.get("acts", []), SAYING | {"filter"} - {*also}
+    return bool(acts) and not any(part["act"] in telling for part in acts)
