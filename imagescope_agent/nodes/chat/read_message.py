@@ -14,6 +14,7 @@ from imagescope_agent.errors import NoModel, shorten
 from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.nodes.chat.language.coverage import phrases
+from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import plain_answer
 from imagescope_agent.nodes.chat.parse_message import FOUND, has_words, is_first
@@ -24,12 +25,13 @@ from imagescope_agent.records import at_step
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import MessagePart, State, new_turn
+from imagescope_agent.state import Fact, MessagePart, State, new_turn
 from imagescope_agent.usage import spent
 
 NOTHING = "nothing yet"  # is wanted
 NOT_UNDERSTOOD = "I did not understand"
 SURE = 0.9  # probability from which a first message is taken for something else than a search
+Said = Literal["nothing", "more", "only"]
 _BACK = re.compile(r"\b(?:it|that|this|them|those|one)\b", re.I)  # what was named before
 _IDLE = {
     "skip": "Then that stays open.",
@@ -79,10 +81,11 @@ class ReadMessage:
         classifier = on_budget(self.classifier, state, settings)
         choice = await classifier.choose(asked, LABELS, max_tokens=4)
         words, limits = vocabulary_of(self.images), bool(await self._fields())
-        acts: list[MessagePart] = [
-            {"text": part, "act": act_of(row, state, said=seen_in(part, words), limits=limits)}
-            for part, row in zip(parts, choice.probabilities, strict=False)
-        ]
+        acts: list[MessagePart] = []
+        for part, row in zip(parts, choice.probabilities, strict=False):
+            known = names_wanted(part, words, state["facts"])
+            act = act_of(row, state, said=seen_in(part, words), known=known, limits=limits)
+            acts.append({"text": part, "act": act})
         acts = joined(acts, message, words)
         return {
             **understood(state, acts),
@@ -99,7 +102,8 @@ def act_of(
     row: Sequence[float],
     state: State,
     *,
-    said: Literal["nothing", "more", "only"] = "nothing",
+    said: Said = "nothing",
+    known: bool = False,
     limits: bool = True,
 ) -> str:
     """The act of a row of probabilities; what cannot be told says something, as every message did before.
@@ -111,16 +115,19 @@ def act_of(
         row: a probability for each of `ACTS`.
         state: before the message.
         said: what `seen_in` finds in the part.
+        known: whether it names nothing but what is wanted already.
         limits: whether the collection has fields to choose by; without, only a sure limit is taken for one.
     """
     best = max(range(len(row)), key=lambda place: row[place])
-    if ACTS[best] == "filter" and (said == "only" or not limits) and (row[best] < SURE or said == "only"):
+    if ACTS[best] == "filter" and (said == "only" or (not limits and row[best] < SURE)):
         best = max((n for n in range(len(row)) if n != best), key=lambda place: row[place])
     if ACTS[best] == "filter":
         return "filter"
     if len(set(row)) == 1:
         return "answer" if state["question"] else "wish"
     paging = ACTS[best] == "more" and not is_first(state)  # "show me more boats" has no word but of captions
+    if paging and known:
+        return "more"
     bare = said == "only" and not paging
     if ACTS[best] not in SAYING and (bare or (said != "nothing" and row[best] < SURE)):
         best = max((ACTS.index(act) for act in SAYING), key=lambda place: row[place])
@@ -131,7 +138,14 @@ def act_of(
     return ACTS[best]
 
 
-def seen_in(part: str, vocabulary: Vocabulary) -> Literal["nothing", "more", "only"]:
+def names_wanted(part: str, vocabulary: Vocabulary, facts: Sequence[Fact]) -> bool:
+    """Whether a part names what can be seen, and nothing but what is wanted already."""
+    found = [phrase.text for phrase in phrases(part, vocabulary) if phrase.head]
+    wanted = Grounding([fact["text"] for fact in facts if fact["type"] != "Removal"])
+    return bool(found) and not any(map(wanted.ungrounded, found))
+
+
+def seen_in(part: str, vocabulary: Vocabulary) -> Said:
     """Whether a part names what can be seen, "only" where every word does, "more" where it says something beside."""
     if not any(phrase.head for phrase in phrases(part, vocabulary)):
         return "nothing"

@@ -115,8 +115,13 @@ def is_said(value: str, message: str) -> bool:
         )
     if re.search(rf"(?<!\w){re.escape(value)}(?!\w)", message):
         return True
-    words = re.sub(r"[\W_]+", " ", value).strip()
-    return len(words) > 1 and not Grounding([message]).ungrounded(words)
+    words = _words(value)
+    return bool(words) and words <= _words(message)
+
+
+def _words(text: str) -> set[str]:
+    """The words of a text, whole but for an ending "s"."""
+    return {word.removesuffix("s") for word in re.findall(r"[^\W_]{2,}", text)}
 
 
 def _speaks_of_time(literal: Literal, message: str) -> bool:

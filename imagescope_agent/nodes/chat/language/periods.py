@@ -151,10 +151,8 @@ def _christmas(match: re.Match[str], today: date) -> Period:
 
 
 def _iso(match: re.Match[str], today: date) -> Period:
-    if match["day"]:
-        first = date(int(match["year"]), int(match["number"]), int(match["day"]))
-        return first, first + timedelta(days=1)
-    return _month(int(match["year"]), int(match["number"]))
+    first = date(int(match["year"]), int(match["number"]), int(match["day"] or 1))
+    return (first, first + timedelta(days=1)) if match["day"] else _month(first.year, first.month)
 
 
 _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], date], Period]], ...] = tuple(
