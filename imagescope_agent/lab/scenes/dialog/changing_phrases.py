@@ -220,7 +220,7 @@ I'm now looking for another picture: {q} | I have a different picture in mind: {
 """)
 RESTARTS = phrases("""
 let's start afresh | start afresh | begin afresh | let us begin afresh | take it from the top | back to zero
-let's go back to zero | clean slate | let's have a clean slate | scrap everything | scrap it all | bin all that
+let's go back to zero | scrap everything | scrap it all | bin all that
 bin everything | toss everything | toss it all | ditch all that | ditch everything so far | throw it all out
 discard everything | discard what I said | erase all of it | dump all that | leave all that | that was all wrong
 I want to search for something different | I need something else entirely | let's do another one
