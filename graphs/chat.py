@@ -1,7 +1,7 @@
 """Chat-IR: a conversation that keeps what was said, checks only what is new, and asks what would help most.
 
-One run per turn on a thread. Beside ImageScope's verdicts and judge it costs 1 classifier a clause, 1 talker to fold,
-1 reasoner to check; a question 1 talker to propose, 1 to word each proposal, each at most 20 verifier. It interrupts.
+One run per turn on a thread. Beside verdicts and judge it costs 1 classifier a clause, 1 talker to fold, 1 to filter
+where images have fields, 1 reasoner to check; a question 1 talker, 1 more and 20 verifier a proposal. It interrupts.
 """
 
 from __future__ import annotations
@@ -34,10 +34,8 @@ Route = Literal["alike", "understand", "fold", "retrieve"]
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query": message, "reference": id, path or None} -> `State` with the answer."""
     images, talker, embedder = services.collection, services.talker, services.embedder
-    read, check = (
-        ReadMessage(services.dialogue_acts, images),
-        dialogue.VerifyNewFacts(services.reasoner, images),
-    )
+    read = ReadMessage(services.dialogue_acts, images)
+    check = dialogue.VerifyNewFacts(services.reasoner, images)
     fold, propose = dialogue.UpdateDialogueState(talker, embedder, images), clarify.Propose(talker, images)
     first = UnderstandFirst(services.reasoner, embedder, images)
     graph = StateGraph(State, context_schema=Settings, input_schema=MessageInput)
@@ -61,9 +59,8 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         "choose": clarify.Choose(), "answer": clarify.AnswerTurn(images, services.fulfilment),
     }.items():  # fmt: skip
         graph.add_node(name, plain)  # type: ignore[call-overload]
-    for before, route in (("filter", after_filter), ("describe", after_describe),
-                          ("verify", after_verify), ("answer", after_answer)):  # fmt: skip
-        graph.add_conditional_edges(before, route)
+    for route in (after_filter, after_describe, after_verify, after_answer):
+        graph.add_conditional_edges(route.__name__.removeprefix("after_"), route)
     for path in ((START, "begin", "read", "filter"), ("fold", "retrieve", "predicates", "verify"), ("ask", "begin"),
                  ("judge", "propose", "word", "survey", "choose", "answer"), ("understand", "retrieve"),
                  ("alike", "retrieve"), ("further", "verify"), ("more", "propose")):  # fmt: skip

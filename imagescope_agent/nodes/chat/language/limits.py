@@ -115,8 +115,8 @@ def is_said(value: str, message: str) -> bool:
         )
     if re.search(rf"(?<!\w){re.escape(value)}(?!\w)", message):
         return True
-    words = _words(value)
-    return bool(words) and words <= _words(message)
+    named = _words(value)
+    return bool(named) and named <= _words(message)
 
 
 def _words(text: str) -> set[str]:
