@@ -34,17 +34,17 @@ Route = Literal["alike", "understand", "fold", "retrieve"]
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query": message, "reference": id, path or None} -> `State` with the answer."""
     images, talker, embedder = services.collection, services.talker, services.embedder
-    read = ReadMessage(services.dialogue_acts, images)
-    check = dialogue.VerifyNewFacts(services.reasoner, images)
+    acts, reasoner = services.dialogue_acts, services.reasoner
+    read, limit = ReadMessage(acts, images), FilterMessage(talker, images, acts)
+    first, check = UnderstandFirst(reasoner, embedder, images), dialogue.VerifyNewFacts(reasoner, images)
     fold, propose = dialogue.UpdateDialogueState(talker, embedder, images), clarify.Propose(talker, images)
-    first = UnderstandFirst(services.reasoner, embedder, images)
     graph = StateGraph(State, context_schema=Settings, input_schema=MessageInput)
     for name, node in {
         "read": or_else(read, as_it_was_said, instead="the message as an answer or a wish"),
         "describe": or_else(Describe(services.captioner, images), unknown_reference, instead="no caption"),
         "understand": or_else(first, query_as_intent, instead="the query"),
         "fold": or_else(fold, dialogue.message_as_fact, instead="the message's own words"),
-        "filter": or_else(FilterMessage(talker, images), not_limited, instead="the filter that stands"),
+        "filter": or_else(limit, not_limited, instead="the filter that stands"),
         "predicates": or_else(check, dialogue.standing_predicates, instead="the standing ones"),
         "verify": deeper.VerifyDeeper(services.verifier, images),
         "judge": SelectiveJudge(services.judge, images),

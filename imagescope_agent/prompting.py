@@ -41,19 +41,22 @@ STEPS: dict[str, frozenset[str]] = {
     "propose": frozenset({"request", "known", "captions"}),
     "ask": frozenset({"request", "question"}),
     "filter": frozenset({"today", "fields", "standing", "message"}),
+    "limit": frozenset({"limit", "message"}),
     "edit": frozenset({"labels", "opening", "described"}),
     "reason": frozenset({"instruction"}),
     "annotate": frozenset({"instruction", "reference"}),
 }
 #: Steps that models of a prompt set were not taught; a graph does without.
 NOT_ASKED: dict[str, frozenset[str]] = {
-    "mini": frozenset({"annotate", "beside", "verify_beside", "verify_described", "several", "grid_several"})
+    "mini": frozenset(
+        {"filter", "annotate", "beside", "verify_beside", "verify_described", "several", "grid_several"}
+    )
 }
 #: `understood`: the atomic instructions, one a line, for models that a sentence is too much for; `described`: captions,
-#: for models that write better about words than about pictures; `standing`, `whole`, `today`: all that is wanted, the
-#: whole message and the date, which small models do without; `references`, `together`: the captions of several
-#: references, one a line with its number, and as one sentence for models that know one reference.
-OPTIONAL = frozenset({"understood", "described", "standing", "whole", "today", "references", "together"})
+#: for models that write better about words than about pictures; `standing`, `whole`: all that is wanted, and the whole
+#: message, which a small classifier does without; `references`, `together`: the captions of several references, one a
+#: line with its number, and as one sentence for models that know one reference.
+OPTIONAL = frozenset({"understood", "described", "standing", "whole", "references", "together"})
 NEGATED = re.compile(
     r"\b(?:no|not|none|nothing|never|without|remove\w*|absent|missing|exclud\w*)\b|n't\b", re.I
 )

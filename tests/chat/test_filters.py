@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,8 +17,9 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import ScriptedScorer
 from imagescope_agent.nodes.chat.filter_message import NO_FIELDS, WHAT, FilterMessage
-from imagescope_agent.prompting import NOT_ASKED
 from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.settings import Settings
+from imagescope_agent.state import new_conversation, new_turn
 from tests.chat.talk import talking, think
 from tests.retrieval.metadata.fields import index
 
@@ -192,11 +194,10 @@ def test_no_model_is_asked_where_fields_say_nothing(world: Any) -> None:
     assert formats and "FilterAnswer" not in formats
 
 
-def test_a_prompt_set_may_leave_the_step_out(owned: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prompt_set_may_leave_the_step_out(owned: Any) -> None:
     assert FilterMessage(owned.role("talker"), owned.collection).asked
-    monkeypatch.setitem(NOT_ASKED, "small", frozenset({"filter"}))
-    small = type(owned.role("talker"))("talker", owned.role("talker").model, prompt_set="small")
-    assert not FilterMessage(small, owned.collection).asked
+    mini = type(owned.role("talker"))("talker", owned.role("talker").model, prompt_set="mini")
+    assert not FilterMessage(mini, owned.collection).asked
 
 
 def acting(world: Any, answers: dict[str, Any]) -> Any:
@@ -277,3 +278,49 @@ def test_without_fields_a_limit_is_told_to_be_none(world: Any) -> None:
         assert turn["results"] == first["results"] and NO_FIELDS in turn["remarks"]
 
     play(acting(world, {}), story, clarify="never")
+
+
+def choosing(world: Any, meant: dict[str, str]) -> Any:
+    """Models of whom the talker writes no filter; the classifier labels possible limits by `meant`, others with G."""
+
+    def weigh(asked: Any) -> list[float]:
+        limit = asked.text.partition("Limit: ")[2].partition("\n")[0]
+        if not limit:
+            part = asked.text.rpartition("Said: ")[2]
+            return [float(label == ("J" if "only" in part else "B")) + 1e-3 for label in "ABCDEFGHJ"]
+        chosen.append(limit)
+        return [float(label == meant.get(limit, "G")) + 1e-3 for label in "ABCDEFG"]
+
+    chosen: list[str] = []
+    services = talking(world)
+    talker = Role("talker", services.talker.model, prompt_set="mini")
+    classifier = Role("classifier", ScriptedScorer(weigh), prompt_set="mini")
+    return replace(services, talker=talker, classifier=classifier), chosen
+
+
+def test_a_classifier_chooses_among_what_the_message_names(owned: Any) -> None:
+    services, chosen = choosing(
+        owned, {"owner: Bo": "A", "owner: Ann": "B", "without owner": "G", "without any": "A"}
+    )
+    filter_ = FilterMessage(services.talker, owned.collection, services.classifier)
+
+    async def limit(message: str, standing: str = "") -> Any:
+        acts = [{"text": message, "act": "wish"}]
+        given = {"message": message, "query": message, "acts": acts, "where": standing, "request": "a square"}
+        state: Any = {**new_conversation(), **new_turn(), **given, "intent": {"full": "a square"}}
+        runtime: Any = SimpleNamespace(context=Settings())
+        return await filter_(state, runtime)
+
+    async def story() -> None:
+        found = await limit("a red square from Bo")
+        assert found["where"] == "owner = 'Bo'" and found["query"] == "a red square"
+        assert chosen == ["owner: Bo", "shot by: Bo"]
+        found = await limit("not Ann's")
+        assert found["where"] == "owner != 'Ann'" and found["acts"] == [
+            {"text": "not Ann's", "act": "filter"}
+        ]
+        assert await limit("a red square") == {}, "nothing that is named is asked about"
+        found = await limit("everything again", standing="owner = 'Bo'")
+        assert found["where"] == "" and chosen[-2:] == ["without owner", "without any"]
+
+    asyncio.run(story())

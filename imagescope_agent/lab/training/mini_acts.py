@@ -20,13 +20,15 @@ from imagescope_agent.dialogue_acts import LABELS
 from imagescope_agent.lab.training.checkpoint import load_checkpoint, save_checkpoint
 from imagescope_agent.lab.training.curves import MetricsLog, learning_rate
 from imagescope_agent.lab.training.data.dialogue_act_turns import dialogue_act_turns
+from imagescope_agent.lab.training.data.limit_turns import limit_turn
 from imagescope_agent.lab.training.data.turn import TrainingTurn
 
 STEPS = 800
 PEAK_LR = 2e-3
 BATCH = 96
 GROUP = 8  # batches that are drawn together and sorted by length
-POOL = 16_000
+POOL = 24_000
+LIMITS = 0.6  # turns about limits for the one or two of acts that a message gives
 VOCABULARY_SIZE = 2048
 DROPOUT = 0.1  # of merges: a word is read in other pieces each time, as a misspelt one is
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -137,6 +139,8 @@ class ActExamples:
         rng, pool = Random("acts"), list[TrainingTurn]()
         while len(pool) < POOL:
             pool += dialogue_act_turns(rng)
+            if rng.random() < LIMITS:
+                pool.append(limit_turn(rng))
         self._pool = pool
 
     def batch(self, step: int) -> list[TrainingTurn]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -13,7 +13,9 @@ from langgraph.runtime import Runtime
 from imagescope_agent.dialogue_acts import SAYING
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.role import Role
+from imagescope_agent.nodes.chat.choose_limit import ChosenLimit, choose_limit
 from imagescope_agent.nodes.chat.language.limits import Message, Values, added, lifted, limited
+from imagescope_agent.nodes.chat.language.mentions import without_words
 from imagescope_agent.nodes.chat.message_commands import answers_only
 from imagescope_agent.nodes.chat.parse_message import is_first
 from imagescope_agent.nodes.chat.read_message import anew, has_act, remarks
@@ -25,6 +27,7 @@ from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import MessagePart, State
+from imagescope_agent.usage import spent
 
 NO_FIELDS = "These pictures have no dates, cameras or fields of yours to choose by."
 WHAT = "Only pictures that match are shown from now on. Say what the picture shows."
@@ -32,19 +35,25 @@ _MARKS = " \t\r\n.,;:!?-\u2013\u2014"
 
 
 class FilterMessage:
-    """One call of the talker, where the collection has fields that say something and the message has words of its own.
+    """Reads the filter in a message, where the collection has fields that say something.
+
+    One call of the talker; where its prompt set leaves that out, the classifier tells by label probabilities what the
+    message says of each value of a field in it.
 
     Args:
-        talker: who is asked; one whose prompt set leaves the step out is not.
+        talker: who writes a filter.
         collection: what a filter may name, and what it is checked against.
+        classifier: who chooses where the talker does not write; None for nobody.
     """
 
     step = "filter"
 
-    def __init__(self, talker: Role, collection: Collection) -> None:
+    def __init__(self, talker: Role, collection: Collection, classifier: Role | None = None) -> None:
         self.talker, self.role, self.collection = talker, talker.name, collection
         self.prompt = load_prompt("filter", prompt_set=talker.prompt_set)
         self.asked = is_asked("filter", talker.prompt_set)
+        self.classifier = None if self.asked else classifier
+        self.choice = load_prompt("limit", prompt_set=classifier.prompt_set) if classifier else None
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
         """Return `where` where the message changes it, and `acts` and `query` without the words that say so.
@@ -54,12 +63,17 @@ class FilterMessage:
                 message does not say.
             BudgetSpent: the talker may not be asked.
         """
-        if answers_only(state["message"]) or not has_act(state, *SAYING, "filter"):
+        if answers_only(state["message"]) or not (
+            has_act(state, *SAYING, "filter") or (state["where"] and state["acts"])
+        ):
             return {}
-        fields = await asyncio.to_thread(self.collection.describe_fields) if self.asked else {}
+        asked = self.asked or self.classifier is not None
+        fields = await asyncio.to_thread(self.collection.describe_fields) if asked else {}
         if not fields:
             return not_limited(state, NO_FIELDS)
         require_call(state, settings := current(runtime))
+        if self.classifier is not None:
+            return await self._chosen(state, settings, fields)
         text = self.prompt.fill(
             today=date.today().isoformat(),
             fields="\n".join(f"- {name}: {told}" for name, told in fields.items()),
@@ -74,7 +88,26 @@ class FilterMessage:
             where = await asyncio.to_thread(self._where, found, state, fields)
         except BadInput as error:  # a model's filter is checked like anybody's
             raise reply.unusable(str(error), text) from error
-        return {**with_limit(state, where, found.words), **account(self, reply)}
+        left = [_without(part, found.words) for part in state["acts"]]
+        return {**with_limit(state, where, left), **account(self, reply)}
+
+    async def _chosen(self, state: State, settings: Settings, fields: Mapping[str, str]) -> dict[str, Any]:
+        """As the whole, by choice of the classifier."""
+        assert self.classifier is not None and self.choice is not None
+        message = await asyncio.to_thread(self._message, state, fields)
+        classifier = on_budget(self.classifier, state, settings)
+        found = await choose_limit(classifier, self.choice, message, state["where"])
+        told = {"usage": [spent(self.step, self.classifier.name, found.usage)], "notes": found.notes}
+        if found.where is None:
+            return {**not_limited(state), **(told if found.usage else {})}
+        self.collection.matching(found.where)
+        left = [_limiting(part, found) for part in state["acts"]]
+        return {**with_limit(state, found.where, left), **told}
+
+    def _message(self, state: State, fields: Mapping[str, str]) -> Message:
+        names = [name.strip("`") for name in fields]
+        values = {name: Values(*self.collection.field_values(name)) for name in names}
+        return Message(state["message"], values, date.today())
 
     def _where(self, found: FilterAnswer, state: State, fields: Mapping[str, str]) -> str:
         """The filter that holds from now on.
@@ -85,11 +118,8 @@ class FilterMessage:
         standing = state["where"]
         if found.change == "remove":
             return lifted(found.filter.strip(), standing)
-        names = [name.strip("`") for name in fields]
-        values = {name: Values(*self.collection.field_values(name)) for name in names}
-        message = Message(state["message"], values, date.today())
         make = added if found.change == "add" else limited
-        where = make(found.filter.strip(), standing, message)
+        where = make(found.filter.strip(), standing, self._message(state, fields))
         self.collection.matching(where)
         return where
 
@@ -105,11 +135,17 @@ def not_limited(state: State, why: str = "") -> dict[str, Any]:
     return {"acts": acts, "remarks": list(dict.fromkeys(told))}
 
 
-def with_limit(state: State, where: str, words: str) -> dict[str, Any]:
-    """The update for a message that changes the filter; nothing else is made of the words that say so."""
+def with_limit(state: State, where: str, left: Sequence[MessagePart]) -> dict[str, Any]:
+    """The update for a message that changes the filter.
+
+    Args:
+        state: before.
+        where: the filter from now on.
+        left: the parts of the message without the words that limit, of which nothing else is made.
+    """
     if is_folded(state):
         return {"where": where}
-    acts = [left for part in state["acts"] if (left := _without(part, words))]
+    acts = list(left)
     said = [part["text"] for part in acts if part["act"] in SAYING]
     query = state["query"] if acts == state["acts"] else ", ".join(said) or state["request"]
     request = state["request"]
@@ -124,8 +160,18 @@ def is_folded(state: State) -> bool:
     return any(entry["step"] in ("fold", "understand") for entry in state["usage"])
 
 
-def _without(part: MessagePart, words: str) -> MessagePart | None:
-    """A part without the words of a limit; None where nothing is left that says anything."""
+def _limiting(part: MessagePart, found: ChosenLimit) -> MessagePart:
+    """A part without the words of the limits that were chosen in it, or as one where nothing else is in it."""
+    if part["act"] == "filter" or (not found.said and part["act"] not in ("wish", "correction", "answer")):
+        return {**part, "act": "filter"}
+    if not any(value.casefold() in part["text"].casefold() for value in found.said):
+        return part
+    left = without_words(part["text"], found.said, found.fields)
+    return {**part, "text": left} if left else {**part, "act": "filter"}
+
+
+def _without(part: MessagePart, words: str) -> MessagePart:
+    """A part without the words of a limit, or as one where nothing else is in it."""
     text, words = part["text"], words.strip(_MARKS)
     if part["act"] == "filter" or not words:
         return part

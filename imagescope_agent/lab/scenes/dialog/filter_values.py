@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from imagescope_agent.lab.scenes.dialog.phrases import phrases
+from imagescope_agent.lab.scenes.world import KINDS
 
 FOLDER_NAMES = phrases("""
 Lisbon|Paris|Oslo|Berlin|Kyoto|Prague|Vienna|Dublin|Madrid|Porto|Naples|Venice|Milan|Athens|Cairo|Lima|Quito|Tokyo
@@ -86,14 +87,12 @@ class DrawnField:
 
     Attributes:
         name, kind: as a filter names it, and what its values are.
-        values: of texts and lists; those that a model is shown come first.
-        told: the line that a model is shown.
+        values: of texts and lists.
     """
 
     name: str
     kind: str
     values: tuple[str, ...] = ()
-    told: str = ""
 
 
 def drawn_fields(rng: Random) -> list[DrawnField]:
@@ -101,10 +100,10 @@ def drawn_fields(rng: Random) -> list[DrawnField]:
     own = [_own(rng) for _ in range(rng.choice((0, 0, 1, 1, 2, 3)))]
     found = {each.name: each for each in own}
     if rng.random() < 0.75:
-        found["date"] = _date("date", rng)
+        found["date"] = DrawnField(name="date", kind="date")
     if rng.random() < 0.5:
         found["camera"] = _text("camera", CAMERA_NAMES, rng)
-    fields = [found[name] for name in sorted(found)] or [_date("date", rng)]
+    fields = [found[name] for name in sorted(found)] or [DrawnField(name="date", kind="date")]
     return [*fields, _text("folder", _paths(rng), rng)] if rng.random() < 0.7 else fields
 
 
@@ -144,24 +143,9 @@ def drawn_time(rng: Random) -> str:
     return rng.choice((rng.choice(_RELATIVE), f"last {rng.choice(DAYS)}", rng.choice(DAYS)))
 
 
-def _date(name: str, rng: Random) -> DrawnField:
-    first = rng.randint(1995, 2024)
-    days = [
-        f"{rng.randint(1, 12):02}-{rng.randint(1, 28):02}T{rng.randint(0, 23):02}:{rng.randint(0, 59):02}:00"
-        for _ in "ab"
-    ]
-    told = f"date, from {first}-{days[0]} to {rng.randint(first, 2027)}-{days[1]}"
-    return DrawnField(name=name, kind="date", told=f"{name}: {told}")
-
-
 def _text(name: str, values: tuple[str, ...], rng: Random, kind: str = "text") -> DrawnField:
-    chosen = tuple(sorted(rng.sample(values, min(len(values), rng.choice((1, 2, 2, 3, 3, 4, 5, 8))))))
-    shown = chosen[:12]
-    if kind == "list":
-        shown = tuple(f'["{each}"]' for each in shown)
-    return DrawnField(
-        name=name, kind=kind, values=chosen, told=f"{name}: {kind}, such as {', '.join(map(repr, shown))}"
-    )
+    chosen = rng.sample(values, min(len(values), rng.choice((1, 2, 3, 5, 8))))
+    return DrawnField(name=name, kind=kind, values=tuple(sorted(chosen)))
 
 
 def _own(rng: Random) -> DrawnField:
@@ -170,17 +154,13 @@ def _own(rng: Random) -> DrawnField:
         name = rng.choice(sorted(TEXT_FIELDS))
         return _text(name, TEXT_FIELDS[name], rng)
     if kind < 0.8:
-        name, low = rng.choice(NUMBER_FIELDS), rng.randint(0, 3)
-        return DrawnField(
-            name=name, kind="number", told=f"{name}: number, from {low} to {low + rng.choice((4, 5, 9, 99))}"
-        )
+        return DrawnField(name=rng.choice(NUMBER_FIELDS), kind="number")
     if kind < 0.9:
-        name = rng.choice(FLAGS)
-        return DrawnField(name=name, kind="boolean", told=f"{name}: true or false")
+        return DrawnField(name=rng.choice(FLAGS), kind="boolean")
     return _text(rng.choice(TAGS), WORDS, rng, "list")
 
 
 def _paths(rng: Random) -> tuple[str, ...]:
-    """Folders, some of them within another one."""
-    names = rng.sample(FOLDER_NAMES, 10)
+    """Folders, some of them within another one, some named like what pictures show."""
+    names = rng.sample((*FOLDER_NAMES, *KINDS), 10)
     return tuple(f"{rng.choice(names[:2])}/{name}" if rng.random() < 0.25 else name for name in names)

@@ -22,7 +22,10 @@ from imagescope_agent.retrieval.metadata.where import (
 )
 from imagescope_agent.retrieval.metadata.written import comparisons, conjuncts, fields_of, joined, written
 
-_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+#: What a message may say of a value, in the order of their labels; the last label is for nothing.
+OPERATORS = ("=", "!=", ">=", ">", "<", "<=")
+LABELS = tuple("ABCDEFG")
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _FEW = 8  # values that a filter names one by one
 
 
@@ -108,7 +111,7 @@ def is_said(value: str, message: str) -> bool:
     """Whether a message has a value: its letters, or its words in other forms."""
     value, message = value.strip("%").casefold(), message.casefold()
     if re.fullmatch(r"-?\d+(\.\d+)?", value):
-        words = _NUMBERS[int(value)] if value.isdigit() and int(value) < len(_NUMBERS) else value
+        words = NUMBERS[int(value)] if value.isdigit() and int(value) < len(NUMBERS) else value
         return (
             re.search(rf"(?<![\w.]){re.escape(value)}(?![\w.]*\w)|\b{re.escape(words)}\b", message)
             is not None
