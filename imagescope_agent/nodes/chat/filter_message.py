@@ -100,7 +100,8 @@ class FilterMessage:
         told = {"usage": [spent(self.step, self.classifier.name, found.usage)], "notes": found.notes}
         if found.where is None:
             return {**not_limited(state), **(told if found.usage else {})}
-        self.collection.matching(found.where)
+        if found.where:
+            await asyncio.to_thread(self.collection.matching, found.where)
         left = [_limiting(part, found) for part in state["acts"]]
         return {**with_limit(state, found.where, left), **told}
 
