@@ -232,4 +232,4 @@ def test_a_limit_is_none_where_every_word_names_what_can_be_seen_or_no_field_is_
     sure, doubtful = [0.0, 0.02, *[0.0] * 6, 0.98], [0.0, 0.3, *[0.0] * 6, 0.7]
     assert act_of(sure, state) == act_of(doubtful, state) == "filter"
     assert act_of(sure, state, limits=False) == "filter" and act_of(doubtful, state, limits=False) == "wish"
-    assert act_of(sure, state, said="only") == "wish"
+    assert act_of(sure, state, said="only") == act_of(doubtful, state, said="more") == "wish"

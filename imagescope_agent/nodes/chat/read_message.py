@@ -119,7 +119,8 @@ def act_of(
         limits: whether the collection has fields to choose by; without, only a sure limit is taken for one.
     """
     best = max(range(len(row)), key=lambda place: row[place])
-    if ACTS[best] == "filter" and (said == "only" or (not limits and row[best] < SURE)):
+    doubtful = row[best] < SURE and (not limits or said != "nothing")
+    if ACTS[best] == "filter" and (said == "only" or doubtful):
         best = max((n for n in range(len(row)) if n != best), key=lambda place: row[place])
     if ACTS[best] == "filter":
         return "filter"
