@@ -135,7 +135,8 @@ def _times(name: str, message: Message) -> Iterator[Mention]:
                 place += count - 1
                 break
         place += 1
-    for mention, after in zip(found, [*found[1:], None], strict=True):
+    for number, mention in enumerate(found, 1):
+        after = found[number] if number < len(found) else None
         year = after and _TO.fullmatch(message.text[mention.end : after.start]) and _YEAR.search(after.value)
         dated = f"{mention.value} {year[0]}" if year and mention.value.isalpha() else ""
         yield replace(mention, value=dated) if period_of(dated, message.today) else mention
