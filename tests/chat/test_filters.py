@@ -285,24 +285,21 @@ def choosing(world: Any, meant: dict[str, str]) -> Any:
 
     def weigh(asked: Any) -> list[float]:
         limit = asked.text.partition("Limit: ")[2].partition("\n")[0]
-        if not limit:
-            part = asked.text.rpartition("Said: ")[2]
-            return [float(label == ("J" if "only" in part else "B")) + 1e-3 for label in "ABCDEFGHJ"]
         chosen.append(limit)
         return [float(label == meant.get(limit, "G")) + 1e-3 for label in "ABCDEFG"]
 
     chosen: list[str] = []
     services = talking(world)
     talker = Role("talker", services.talker.model, prompt_set="mini")
-    classifier = Role("classifier", ScriptedScorer(weigh), prompt_set="mini")
-    return replace(services, talker=talker, classifier=classifier), chosen
+    limiter = Role("limiter", ScriptedScorer(weigh), prompt_set="mini")
+    return replace(services, talker=talker, limiter=limiter), chosen
 
 
 def test_a_classifier_chooses_among_what_the_message_names(owned: Any) -> None:
     services, chosen = choosing(
         owned, {"owner: Bo": "A", "owner: Ann": "B", "without owner": "G", "without any": "A"}
     )
-    filter_ = FilterMessage(services.talker, owned.collection, services.classifier)
+    filter_ = FilterMessage(services.talker, owned.collection, services.limiter)
 
     async def limit(message: str, standing: str = "") -> Any:
         acts = [{"text": message, "act": "wish"}]

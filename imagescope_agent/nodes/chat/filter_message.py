@@ -14,8 +14,11 @@ from imagescope_agent.dialogue_acts import SAYING
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.chat.choose_limit import ChosenLimit, choose_limit
+from imagescope_agent.nodes.chat.language.coverage import phrases
 from imagescope_agent.nodes.chat.language.limits import Message, Values, added, lifted, limited
 from imagescope_agent.nodes.chat.language.mentions import without_words
+from imagescope_agent.nodes.chat.language.not_taken_up import named
+from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import answers_only
 from imagescope_agent.nodes.chat.parse_message import is_first
 from imagescope_agent.nodes.chat.read_message import anew, has_act, remarks
@@ -37,23 +40,23 @@ _MARKS = " \t\r\n.,;:!?-\u2013\u2014"
 class FilterMessage:
     """Reads the filter in a message, where the collection has fields that say something.
 
-    One call of the talker; where its prompt set leaves that out, the classifier tells by label probabilities what the
+    One call of the talker; where its prompt set leaves that out, the limiter tells by label probabilities what the
     message says of each value of a field in it.
 
     Args:
         talker: who writes a filter.
         collection: what a filter may name, and what it is checked against.
-        classifier: who chooses where the talker does not write; None for nobody.
+        limiter: who chooses where the talker does not write; None for nobody.
     """
 
     step = "filter"
 
-    def __init__(self, talker: Role, collection: Collection, classifier: Role | None = None) -> None:
+    def __init__(self, talker: Role, collection: Collection, limiter: Role | None = None) -> None:
         self.talker, self.role, self.collection = talker, talker.name, collection
         self.prompt = load_prompt("filter", prompt_set=talker.prompt_set)
         self.asked = is_asked("filter", talker.prompt_set)
-        self.classifier = None if self.asked else classifier
-        self.choice = load_prompt("limit", prompt_set=classifier.prompt_set) if classifier else None
+        self.limiter = None if self.asked else limiter
+        self.choice = load_prompt("limit", prompt_set=limiter.prompt_set) if limiter else None
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
         """Return `where` where the message changes it, and `acts` and `query` without the words that say so.
@@ -63,16 +66,15 @@ class FilterMessage:
                 message does not say.
             BudgetSpent: the talker may not be asked.
         """
-        if answers_only(state["message"]) or not (
-            has_act(state, *SAYING, "filter") or (state["where"] and state["acts"])
-        ):
+        told = bool(state["acts"]) if self.limiter else has_act(state, *SAYING, "filter")
+        if answers_only(state["message"]) or not told:
             return {}
-        asked = self.asked or self.classifier is not None
+        asked = self.asked or self.limiter is not None
         fields = await asyncio.to_thread(self.collection.describe_fields) if asked else {}
         if not fields:
             return not_limited(state, NO_FIELDS)
         require_call(state, settings := current(runtime))
-        if self.classifier is not None:
+        if self.limiter is not None:
             return await self._chosen(state, settings, fields)
         text = self.prompt.fill(
             today=date.today().isoformat(),
@@ -92,17 +94,18 @@ class FilterMessage:
         return {**with_limit(state, where, left), **account(self, reply)}
 
     async def _chosen(self, state: State, settings: Settings, fields: Mapping[str, str]) -> dict[str, Any]:
-        """As the whole, by choice of the classifier."""
-        assert self.classifier is not None and self.choice is not None
+        """As the whole, by choice of the limiter."""
+        assert self.limiter is not None and self.choice is not None
         message = await asyncio.to_thread(self._message, state, fields)
-        classifier = on_budget(self.classifier, state, settings)
-        found = await choose_limit(classifier, self.choice, message, state["where"])
-        told = {"usage": [spent(self.step, self.classifier.name, found.usage)], "notes": found.notes}
+        limiter = on_budget(self.limiter, state, settings)
+        found = await choose_limit(limiter, self.choice, message, state["where"])
+        told = {"usage": [spent(self.step, self.limiter.name, found.usage)], "notes": found.notes}
         if found.where is None:
             return {**not_limited(state), **(told if found.usage else {})}
         if found.where:
             await asyncio.to_thread(self.collection.matching, found.where)
-        left = [_limiting(part, found) for part in state["acts"]]
+        words = vocabulary_of(self.collection)
+        left = [_limiting(part, found, words) for part in state["acts"]]
         return {**with_limit(state, found.where, left), **told}
 
     def _message(self, state: State, fields: Mapping[str, str]) -> Message:
@@ -152,7 +155,7 @@ def with_limit(state: State, where: str, left: Sequence[MessagePart]) -> dict[st
     request = state["request"]
     if is_first(state):
         query, request = (query, query) if said else ("", "")
-    told = [*state.get("remarks", []), *([WHAT] if is_first(state) and not said else [])]
+    told = [*remarks(acts), *([WHAT] if is_first(state) and not said else [])]
     return {**anew(), "acts": acts, "query": query, "request": request, "where": where, "remarks": told}
 
 
@@ -161,14 +164,17 @@ def is_folded(state: State) -> bool:
     return any(entry["step"] in ("fold", "understand") for entry in state["usage"])
 
 
-def _limiting(part: MessagePart, found: ChosenLimit) -> MessagePart:
-    """A part without the words of the limits that were chosen in it, or as one where nothing else is in it."""
-    if part["act"] == "filter" or (not found.said and part["act"] not in ("wish", "correction", "answer")):
-        return {**part, "act": "filter"}
-    if not any(value.casefold() in part["text"].casefold() for value in found.said):
+def _limiting(part: MessagePart, found: ChosenLimit, vocabulary: Vocabulary) -> MessagePart:
+    """A part without the words of the limits that were chosen in it, or as one where it names nothing else."""
+    text, limiting = part["text"], {**part, "act": "filter"}
+    names = content_words(" ".join([*found.fields, "filter", "limit"])) & content_words(text)
+    if part["act"] == "filter" or (not found.said and (names or part["act"] not in SAYING)):
+        return limiting  # type: ignore[return-value]
+    if not any(value.casefold() in text.casefold() for value in found.said):
         return part
-    left = without_words(part["text"], found.said, found.fields)
-    return {**part, "text": left} if left else {**part, "act": "filter"}
+    left = without_words(text, found.said, found.fields)
+    says = part["act"] in SAYING and (phrases(left, vocabulary) or named(left))
+    return {**part, "text": left} if says else limiting  # type: ignore[return-value]
 
 
 def _without(part: MessagePart, words: str) -> MessagePart:
