@@ -1,6 +1,6 @@
 """The mini classifier: a small language model, from scratch, that tells the dialogue act of a part of a message.
 
-It has weights and a tokenizer of its own, so that nothing the other mini models can do is touched.
+It also learns what a message says of a value that images may be limited by. It has weights and a tokenizer of its own, so that nothing the other mini models can do is touched.
 """
 
 from __future__ import annotations
