@@ -1,7 +1,7 @@
 """Chat-IR: a conversation that keeps what was said, checks only what is new, and asks what would help most.
 
-One run per turn on a thread. Beside ImageScope's verdicts and judge it costs 1 classifier a clause, 1 talker to fold,
-1 reasoner to check; a question 1 talker to propose, 1 to word each proposal, each at most 20 verifier. It interrupts.
+One run per turn on a thread. Beside verdicts and judge it costs 1 classifier a clause, 1 talker to fold, 1 to filter
+where images have fields, 1 reasoner to check; a question 1 talker, 1 more and 20 verifier a proposal. It interrupts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from langgraph.runtime import Runtime
 from imagescope_agent.nodes.chat import clarifying_question as clarify
 from imagescope_agent.nodes.chat import deepen_retrieval as deeper
 from imagescope_agent.nodes.chat import dialogue_state as dialogue
-from imagescope_agent.nodes.chat.filter_message import FilterMessage
+from imagescope_agent.nodes.chat.filter_message import FilterMessage, is_folded, not_limited
 from imagescope_agent.nodes.chat.first_message import UnderstandFirst, picture_alone
 from imagescope_agent.nodes.chat.parse_message import ParseMessage, has_words, is_first
 from imagescope_agent.nodes.chat.read_message import ReadMessage, as_it_was_said, has_act, is_idle
@@ -34,22 +34,22 @@ Route = Literal["alike", "understand", "fold", "retrieve"]
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query": message, "reference": id, path or None} -> `State` with the answer."""
     images, talker, embedder = services.collection, services.talker, services.embedder
-    describe, read = Describe(services.captioner, images), ReadMessage(services.dialogue_acts, images)
-    understand, word = UnderstandFirst(services.reasoner, embedder, images), clarify.Word(talker)
+    acts, reasoner = services.dialogue_acts, services.reasoner
+    read, limit = ReadMessage(acts, images), FilterMessage(talker, images, services.limiter)
+    first, check = UnderstandFirst(reasoner, embedder, images), dialogue.VerifyNewFacts(reasoner, images)
     fold, propose = dialogue.UpdateDialogueState(talker, embedder, images), clarify.Propose(talker, images)
-    check = dialogue.VerifyNewFacts(services.reasoner, images)
     graph = StateGraph(State, context_schema=Settings, input_schema=MessageInput)
     for name, node in {
         "read": or_else(read, as_it_was_said, instead="the message as an answer or a wish"),
-        "describe": or_else(describe, unknown_reference, instead="no caption"),
-        "understand": or_else(understand, query_as_intent, instead="the query"),
+        "describe": or_else(Describe(services.captioner, images), unknown_reference, instead="no caption"),
+        "understand": or_else(first, query_as_intent, instead="the query"),
         "fold": or_else(fold, dialogue.message_as_fact, instead="the message's own words"),
-        "filter": or_else(FilterMessage(talker, images), lambda state: {}, instead="the filter that stands"),
+        "filter": or_else(limit, not_limited, instead="the filter that stands"),
         "predicates": or_else(check, dialogue.standing_predicates, instead="the standing ones"),
         "verify": deeper.VerifyDeeper(services.verifier, images),
         "judge": SelectiveJudge(services.judge, images),
         "propose": or_else(propose, lambda state: {}, instead="no question"),
-        "word": or_else(word, lambda state: {}, instead="its predicate's words"),
+        "word": or_else(clarify.Word(talker), lambda state: {}, instead="its predicate's words"),
         "survey": clarify.Survey(services.verifier, images),
     }.items():
         graph.add_node(name, node, retry_policy=RETRY_TRANSIENT)
@@ -59,30 +59,30 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         "choose": clarify.Choose(), "answer": clarify.AnswerTurn(images, services.fulfilment),
     }.items():  # fmt: skip
         graph.add_node(name, plain)  # type: ignore[call-overload]
-    for before, route in (("read", after_read), ("describe", after_describe),
-                          ("verify", after_verify), ("answer", after_answer)):  # fmt: skip
-        graph.add_conditional_edges(before, route)
-    start, aside = (START, "begin", "read"), (("ask", "begin"), ("understand", "filter"), ("more", "propose"))
-    found = ("fold", "filter", "retrieve", "predicates", "verify")
-    answered = ("judge", "propose", "word", "survey", "choose", "answer")
-    for path in (start, found, answered, ("alike", "retrieve"), ("further", "verify"), *aside):
+    for route in (after_filter, after_describe, after_verify, after_answer):
+        graph.add_conditional_edges(route.__name__.removeprefix("after_"), route)
+    for path in ((START, "begin", "read", "filter"), ("fold", "retrieve", "predicates", "verify"), ("ask", "begin"),
+                 ("judge", "propose", "word", "survey", "choose", "answer"), ("understand", "retrieve"),
+                 ("alike", "retrieve"), ("further", "verify"), ("more", "propose")):  # fmt: skip
         for before, after in pairwise(path):
             graph.add_edge(before, after)
     return graph.compile(checkpointer=checkpointer, name="chat")
 
 
-def after_read(state: State) -> Literal["more", "propose", "answer", "describe", Route]:
-    """What changes nothing keeps the results; a new reference is described."""
-    if is_idle(state) and ((is_first(state) and not state["reference"]) or state["ranking"]):
-        return "answer" if is_first(state) else "more" if has_act(state, "more") else "propose"
-    return "describe" if not state["reference_caption"] else after_describe(state)
+def after_filter(state: State) -> Literal["more", "propose", "answer", "describe", Route]:
+    """What says nothing of the picture keeps the results; a new reference is described."""
+    if is_idle(state, "filter") and is_first(state) and not state["reference"]:
+        return "answer"
+    if is_idle(state) and state["ranking"]:
+        return "more" if has_act(state, "more") else "propose"
+    return after_describe(state) if is_folded(state) or state["reference_caption"] else "describe"
 
 
 def after_describe(state: State) -> Route:
     """A first message is understood, later ones are folded in; a like or a rejection changes nothing else."""
     if is_first(state):
-        return "alike" if is_idle(state) else "understand"
-    return "fold" if has_words(state) else "retrieve"
+        return "alike" if is_idle(state, "filter") else "understand"
+    return "fold" if has_words(state) and not is_folded(state) else "retrieve"
 
 
 def after_verify(state: State, runtime: Runtime[Settings]) -> Literal["further", "judge"]:

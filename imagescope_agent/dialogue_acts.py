@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Literal, get_args
 
-Act = Literal["answer", "wish", "correction", "withdrawal", "skip", "more", "aside", "unclear"]
-#: In the order of their labels: A is an answer, B a wish, ...
+Act = Literal["answer", "wish", "correction", "withdrawal", "skip", "more", "aside", "unclear", "filter"]
+#: In the order of their labels: A is an answer, B a wish, ...; "I" is a word of most messages.
 ACTS: tuple[Act, ...] = get_args(Act)
-LABELS: tuple[str, ...] = tuple("ABCDEFGH")
+LABELS: tuple[str, ...] = tuple("ABCDEFGHJ")
 #: Acts that say what the wanted picture is like.
 SAYING: frozenset[str] = frozenset({"answer", "wish", "correction", "withdrawal"})
 MAX_PARTS = 6

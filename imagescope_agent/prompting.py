@@ -41,6 +41,7 @@ STEPS: dict[str, frozenset[str]] = {
     "propose": frozenset({"request", "known", "captions"}),
     "ask": frozenset({"request", "question"}),
     "filter": frozenset({"today", "fields", "standing", "message"}),
+    "limit": frozenset({"limit", "message"}),
     "edit": frozenset({"labels", "opening", "described"}),
     "reason": frozenset({"instruction"}),
     "annotate": frozenset({"instruction", "reference"}),

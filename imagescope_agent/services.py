@@ -19,7 +19,7 @@ from imagescope_agent.common.untrusted import read_file
 from imagescope_agent.errors import BadInput, ImageScopeError, require_process, shorten, suggest
 from imagescope_agent.mllms import MLLMS
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.profiles.profile import EDITOR, ROLES, Profile, is_local, load_profile
+from imagescope_agent.profiles.profile import EDITOR, LIMITER, ROLES, Profile, is_local, load_profile
 from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.collection import FolderCollection
@@ -45,6 +45,7 @@ class Services:
         profile: name of the profile it was opened from.
         settings: the profile's defaults of `Settings`.
         editor: proposes edits when triplets are built; None where the judge does.
+        limiter: tells what a message says of a value of a field; None where the talker writes filters, or nobody.
         graph: what a search runs when the user names none.
         fulfilment: file of the calibration of how probable it is that a first place fulfils its query (see
             `nodes.fulfilment`); None without one.
@@ -62,6 +63,7 @@ class Services:
     profile: str = "custom"
     settings: Mapping[str, Any] = field(default_factory=dict)
     editor: Role | None = None
+    limiter: Role | None = None
     graph: str = "imagescope"
     captions: CaptionOnDemand | None = None
     fulfilment: str | None = None
@@ -174,6 +176,7 @@ def open_services(profile: str, collection: Path | str) -> Services:
         profile=chosen.name,
         settings=chosen.settings,
         editor=_open_role(chosen, EDITOR) if EDITOR in chosen.roles else None,
+        limiter=_open_role(chosen, LIMITER) if LIMITER in chosen.roles else None,
         graph=chosen.graph,
         fulfilment=chosen.fulfilment,
     )

@@ -18,7 +18,9 @@ from imagescope_agent.prompting import prompt_sets
 from imagescope_agent.settings import Settings
 
 ROLES = ("captioner", "reasoner", "talker", "classifier", "verifier", "judge")
-EDITOR = "editor"  # a further role that a profile may name: proposes edits when triplets are built, else the judge does
+#: Further roles that a profile may name: one proposes edits when triplets are built, else the judge does; one tells by
+#: label probabilities what a message says of a value of a field, where the talker was not taught to write filters.
+EDITOR, LIMITER = "editor", "limiter"
 PLACES = ("domain", "fulfilment")  # keys of a file or folder of ours or of the user
 KEYS = {"description", "prompt_set", "embedder", "store", "graph", *PLACES, "models", "roles", "settings"}
 PACKAGE = "imagescope_agent"
@@ -148,13 +150,13 @@ def _checked(name: str, content: bytes) -> Profile:  # one check a key
     models, roles = table.get("models", {}), dict(table.get("roles", {}))
     roles.setdefault("talker", roles.get("reasoner"))
     roles.setdefault("classifier", roles["talker"])
-    for role in (*ROLES, *({EDITOR} & set(roles))):
+    for role in (*ROLES, *({EDITOR, LIMITER} & set(roles))):
         if roles.get(role) not in models:
             raise BadInput(
                 f"profile {name!r} names no known model for the role {role!r}; {suggest(role, models)}"
             )
     for role in roles:
-        if role not in ROLES:
+        if role not in (*ROLES, EDITOR, LIMITER):
             raise BadInput(f"profile {name!r} has an unknown role {role!r}; {suggest(role, ROLES)}")
     for model, options in models.items():
         if not isinstance(options, dict) or not isinstance(options.get("mllm"), str):

@@ -21,6 +21,7 @@ from imagescope_agent.retrieval.index.indexer import build
 from imagescope_agent.retrieval.index.listing import open_listing
 from imagescope_agent.retrieval.index.manifest import DEFAULT_STORE, Manifest
 from imagescope_agent.retrieval.metadata.fields import Fields, rows_once
+from imagescope_agent.retrieval.metadata.kinds import Kind
 from imagescope_agent.retrieval.metadata.table import FieldTable
 from imagescope_agent.retrieval.protocols import (
     CAPTION,
@@ -191,6 +192,11 @@ class FolderCollection:
     def describe_fields(self) -> Mapping[str, str]:
         """See `protocols.Collection`."""
         return self.fields.describe()
+
+    def field_values(self, name: str) -> tuple[Kind, tuple[str, ...]]:
+        """See `protocols.Collection`."""
+        column = self.fields.column(name)
+        return column.kind, column.words
 
     def matching(self, where: str) -> npt.NDArray[np.bool_]:
         """See `protocols.Collection`."""

@@ -14,6 +14,7 @@ from PIL import Image
 from imagescope_agent.mllms.role import ImageRef
 from imagescope_agent.retrieval.captions.lazy import FoundCaption
 from imagescope_agent.retrieval.images import LoadedImage
+from imagescope_agent.retrieval.metadata.kinds import Kind
 from imagescope_agent.retrieval.vectors import Vectors
 
 IMAGE, CAPTION = "image", "caption"  # the vector spaces that every collection has
@@ -232,12 +233,11 @@ class Collection(Protocol):
     def describe_fields(self) -> Mapping[str, str]:
         """The fields that say something of some image, in words for a model; none without dates, places or own ones."""
 
-    def matching(self, where: str) -> npt.NDArray[np.bool_]:
-        """Whether each image matches a filter (see `metadata.where`): (n,), in order of ids.
+    def field_values(self, name: str) -> tuple[Kind, tuple[str, ...]]:
+        """The kind of one of these fields, and in order its distinct texts if it is one of text."""
 
-        Raises:
-            BadInput: it is no filter, or names a field or comparison that there is not; says which there are.
-        """
+    def matching(self, where: str) -> npt.NDArray[np.bool_]:
+        """Whether each image matches a filter of `metadata.where`: (n,), in order of ids; else raises BadInput."""
 
     def reference(self, name: str) -> LoadedImage:
         """The image of an id, or of an image file elsewhere where `takes_files`.

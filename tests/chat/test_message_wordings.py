@@ -15,6 +15,7 @@ from imagescope_agent.lab.scenes.language import SETTING_WORDS, SIZE_WORDS, SYNO
 from imagescope_agent.lab.scenes.world import COLOURS
 
 DATA = Path(__file__).parent / "data"
+MESSAGES = tuple(f"messages-{name}.jsonl" for name in ("hand", "dev", "second", "third"))
 WORDS = {*PLURALS, *PLURALS.values(), *COLOURS, *NUMBERS, "a", "an"}
 WORDS |= {word for many in (*SIZE_WORDS.values(), *SYNONYMS.values()) for word in many}
 PLACES = [place for many in SETTING_WORDS.values() for place in many]
@@ -39,13 +40,28 @@ def pattern(template: str) -> re.Pattern[str]:
     return re.compile(rf"\W*{''.join(pieces)}\W*", re.I)
 
 
-@pytest.mark.parametrize("name", ["messages-hand.jsonl", "messages-dev.jsonl", "messages-second.jsonl"])
-def test_no_phrase_of_the_training_makes_a_message_written_by_hand(name: str) -> None:
+def said_in(name: str) -> list[str]:
+    """The later messages of a file that no plain yes or no is."""
     talks: list[dict[str, Any]] = [json.loads(line) for line in (DATA / name).read_text("utf-8").splitlines()]
-    said = [turn["say"] for talk in talks for turn in talk["turns"][1:] if "reply" not in turn]
+    return [turn["say"] for talk in talks for turn in talk["turns"][1:] if "reply" not in turn]
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_no_phrase_of_the_training_makes_a_message_written_by_hand(name: str) -> None:
     every = [pattern(each) for each in templates()]
     assert len(every) > 1000
-    assert not [text for text in said if any(each.fullmatch(text) for each in every)]
+    assert not [text for text in said_in(name) if any(each.fullmatch(text) for each in every)]
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_no_restart_of_the_training_begins_a_message_written_by_hand(name: str) -> None:
+    openers, restarts = (
+        "|".join(map(re.escape, sorted(many, key=len, reverse=True)))
+        for many in (changing_phrases.RESTART_OPENERS, changing_phrases.RESTARTS)
+    )
+    begun = re.compile(rf"(?:(?:{openers})\W+)?(?:{restarts})\s*[,:.;!-].*", re.I)
+    assert begun.fullmatch("no wait, start over: a red house") and not begun.fullmatch("a red house")
+    assert not [text for text in said_in(name) if begun.fullmatch(text)]
 
 
 def test_a_message_that_a_phrase_makes_would_be_found() -> None:

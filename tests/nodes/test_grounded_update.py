@@ -13,7 +13,14 @@ from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.not_taken_up import not_taken_up
 from imagescope_agent.nodes.chat.language.standing_facts import overlap
 from imagescope_agent.nodes.chat.language.vocabulary import read_captions
-from imagescope_agent.nodes.chat.read_message import NOT_UNDERSTOOD, act_of, joined, remarks, seen_in
+from imagescope_agent.nodes.chat.read_message import (
+    NOT_UNDERSTOOD,
+    act_of,
+    joined,
+    names_wanted,
+    remarks,
+    seen_in,
+)
 from imagescope_agent.replies.parsing import FoldAnswer
 from imagescope_agent.state import Fact, MessagePart
 
@@ -210,5 +217,19 @@ def test_more_of_a_thing_turns_the_page_and_is_no_wish_for_it() -> None:
     row, doubtful = [0.0, 0.01, 0.0, 0.0, 0.0, 0.99, 0.0, 0.0], [0.0, 0.3, 0.0, 0.0, 0.0, 0.7, 0.0, 0.0]
     assert seen_in("show me more wagons", WORDS) == "only" and act_of(row, state, said="only") == "more"
     assert act_of(doubtful, state, said="only") == "wish"
+    assert act_of(doubtful, state, said="only", known=True) == "more"
+    wanted: Any = [{"type": "Addition", "text": "a yellow wagon", "predicates": []}]
+    assert names_wanted("show me more yellow wagons", WORDS, wanted) and not names_wanted(
+        "thanks", WORDS, wanted
+    )
+    assert not names_wanted("show me more grey wagons", WORDS, wanted)
     first: Any = {"intent": {"full": ""}, "question": None}
     assert act_of(row, first, said="only") == "wish"
+
+
+def test_a_limit_is_none_where_every_word_names_what_can_be_seen_or_no_field_is_there() -> None:
+    state: Any = {"intent": {"full": "a wagon"}, "question": None}
+    sure, doubtful = [0.0, 0.02, *[0.0] * 6, 0.98], [0.0, 0.3, *[0.0] * 6, 0.7]
+    assert act_of(sure, state) == act_of(doubtful, state) == "filter"
+    assert act_of(sure, state, limits=False) == "filter" and act_of(doubtful, state, limits=False) == "wish"
+    assert act_of(sure, state, said="only") == act_of(doubtful, state, said="more") == "wish"

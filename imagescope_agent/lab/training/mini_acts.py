@@ -1,6 +1,6 @@
 """The mini classifier: a small language model, from scratch, that tells the dialogue act of a part of a message.
 
-It has weights and a tokenizer of its own, so that nothing the other mini models can do is touched.
+It also learns what a message says of a value that images may be limited by. It has weights and a tokenizer of its own, so that nothing the other mini models can do is touched.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from imagescope_agent.dialogue_acts import LABELS
 from imagescope_agent.lab.training.checkpoint import load_checkpoint, save_checkpoint
 from imagescope_agent.lab.training.curves import MetricsLog, learning_rate
 from imagescope_agent.lab.training.data.dialogue_act_turns import dialogue_act_turns
+from imagescope_agent.lab.training.data.limit_turns import limit_turn
 from imagescope_agent.lab.training.data.turn import TrainingTurn
 
 STEPS = 800
 PEAK_LR = 2e-3
 BATCH = 96
 GROUP = 8  # batches that are drawn together and sorted by length
-POOL = 16_000
+POOL = 24_000
+LIMITS = 0.6  # turns about limits for the one or two of acts that a message gives
 VOCABULARY_SIZE = 2048
 DROPOUT = 0.1  # of merges: a word is read in other pieces each time, as a misspelt one is
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -94,7 +96,10 @@ def _begun(start: Path | None, folder: Path) -> tuple[PreTrainedTokenizerFast, Q
         return tokenizer, Qwen3ForCausalLM(acts_config(tokenizer))
     tokenizer = PreTrainedTokenizerFast.from_pretrained(start)
     tokenizer.backend_tokenizer.model.dropout = DROPOUT
-    return tokenizer, Qwen3ForCausalLM.from_pretrained(start, dtype=torch.float32)
+    model = Qwen3ForCausalLM.from_pretrained(start, dtype=torch.float32)
+    if tokenizer.add_tokens(_label_tokens()):  # labels that it was not taught yet
+        model.resize_token_embeddings(len(tokenizer))
+    return tokenizer, model
 
 
 def acts_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3Config:
@@ -134,6 +139,8 @@ class ActExamples:
         rng, pool = Random("acts"), list[TrainingTurn]()
         while len(pool) < POOL:
             pool += dialogue_act_turns(rng)
+            if rng.random() < LIMITS:
+                pool.append(limit_turn(rng))
         self._pool = pool
 
     def batch(self, step: int) -> list[TrainingTurn]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from langgraph.runtime import Runtime
@@ -13,6 +14,7 @@ from imagescope_agent.errors import NoModel, shorten
 from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.nodes.chat.language.coverage import phrases
+from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import plain_answer
 from imagescope_agent.nodes.chat.parse_message import FOUND, has_words, is_first
@@ -23,12 +25,13 @@ from imagescope_agent.records import at_step
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import MessagePart, State, new_turn
+from imagescope_agent.state import Fact, MessagePart, State, new_turn
 from imagescope_agent.usage import spent
 
 NOTHING = "nothing yet"  # is wanted
 NOT_UNDERSTOOD = "I did not understand"
 SURE = 0.9  # probability from which a first message is taken for something else than a search
+Said = Literal["nothing", "more", "only"]
 _BACK = re.compile(r"\b(?:it|that|this|them|those|one)\b", re.I)  # what was named before
 _IDLE = {
     "skip": "Then that stays open.",
@@ -77,11 +80,12 @@ class ReadMessage:
         asked = [Request(text=self.prompt.fill(**values, part=part)) for part in parts]
         classifier = on_budget(self.classifier, state, settings)
         choice = await classifier.choose(asked, LABELS, max_tokens=4)
-        words = vocabulary_of(self.images)
-        acts: list[MessagePart] = [
-            {"text": part, "act": act_of(row, state, said=seen_in(part, words))}
-            for part, row in zip(parts, choice.probabilities, strict=False)
-        ]
+        words, limits = vocabulary_of(self.images), bool(await self._fields())
+        acts: list[MessagePart] = []
+        for part, row in zip(parts, choice.probabilities, strict=False):
+            known = names_wanted(part, words, state["facts"])
+            act = act_of(row, state, said=seen_in(part, words), known=known, limits=limits)
+            acts.append({"text": part, "act": act})
         acts = joined(acts, message, words)
         return {
             **understood(state, acts),
@@ -89,9 +93,18 @@ class ReadMessage:
             "usage": [spent(self.step, self.role, choice.usage)],
         }
 
+    async def _fields(self) -> Mapping[str, str]:
+        """The fields that a message may limit the search by."""
+        return {} if self.images is None else await asyncio.to_thread(self.images.describe_fields)
+
 
 def act_of(
-    row: Sequence[float], state: State, *, said: Literal["nothing", "more", "only"] = "nothing"
+    row: Sequence[float],
+    state: State,
+    *,
+    said: Said = "nothing",
+    known: bool = False,
+    limits: bool = True,
 ) -> str:
     """The act of a row of probabilities; what cannot be told says something, as every message did before.
 
@@ -102,11 +115,20 @@ def act_of(
         row: a probability for each of `ACTS`.
         state: before the message.
         said: what `seen_in` finds in the part.
+        known: whether it names nothing but what is wanted already.
+        limits: whether the collection has fields to choose by; without, only a sure limit is taken for one.
     """
     best = max(range(len(row)), key=lambda place: row[place])
+    doubtful = row[best] < SURE and (not limits or said != "nothing")
+    if ACTS[best] == "filter" and (said == "only" or doubtful):
+        best = max((n for n in range(len(row)) if n != best), key=lambda place: row[place])
+    if ACTS[best] == "filter":
+        return "filter"
     if len(set(row)) == 1:
         return "answer" if state["question"] else "wish"
     paging = ACTS[best] == "more" and not is_first(state)  # "show me more boats" has no word but of captions
+    if paging and known:
+        return "more"
     bare = said == "only" and not paging
     if ACTS[best] not in SAYING and (bare or (said != "nothing" and row[best] < SURE)):
         best = max((ACTS.index(act) for act in SAYING), key=lambda place: row[place])
@@ -117,7 +139,14 @@ def act_of(
     return ACTS[best]
 
 
-def seen_in(part: str, vocabulary: Vocabulary) -> Literal["nothing", "more", "only"]:
+def names_wanted(part: str, vocabulary: Vocabulary, facts: Sequence[Fact]) -> bool:
+    """Whether a part names what can be seen, and nothing but what is wanted already."""
+    found = [phrase.text for phrase in phrases(part, vocabulary) if phrase.head]
+    wanted = Grounding([fact["text"] for fact in facts if fact["type"] != "Removal"])
+    return bool(found) and not any(map(wanted.ungrounded, found))
+
+
+def seen_in(part: str, vocabulary: Vocabulary) -> Said:
     """Whether a part names what can be seen, "only" where every word does, "more" where it says something beside."""
     if not any(phrase.head for phrase in phrases(part, vocabulary)):
         return "nothing"
@@ -165,7 +194,7 @@ def remarks(acts: Sequence[MessagePart]) -> list[str]:
         said.append(
             "Nothing was changed. Say in other words what the picture shows, or what it must not show."
         )
-    elif not found & SAYING:
+    elif not found & {*SAYING, "filter"}:
         said += [_IDLE[act] for act in ("aside", "skip") if act in found and "more" not in found]
     return said
 
@@ -192,7 +221,7 @@ def has_act(state: State, *acts: str) -> bool:
     return any(part["act"] in acts for part in state.get("acts", []))
 
 
-def is_idle(state: State) -> bool:
-    """Whether the message was read and changes nothing."""
-    acts = state.get("acts", [])
-    return bool(acts) and not any(part["act"] in SAYING for part in acts)
+def is_idle(state: State, *also: str) -> bool:
+    """Whether the message was read and changes nothing, or nothing but what acts among `also` do."""
+    acts, telling = state.get("acts", []), SAYING | {"filter"} - {*also}
+    return bool(acts) and not any(part["act"] in telling for part in acts)

@@ -123,6 +123,28 @@ I take it back, with {x} | with {x} again
 """)
 
 WITHDRAWALS = phrases("""
+I'm over the {name} | the {name} has become unimportant | let's not bother with the {name} | unsay the {name}
+we may ignore the {name} | the {name} was never important | leave the {name} out of the request
+take that {name} back | the {name} is history | waive the {name} | waive the {name} requirement
+lift the {name} requirement | the {name} requirement can go | the {name} isn't a condition any longer
+I'm not fixed on the {name} | I'm not set on the {name} | strike my remark on the {name}
+let's say I never mentioned the {name} | pretend I never mentioned the {name} | pretend I said nothing of the {name}
+the {name} is neither here nor there | I retract that {name} thing | the wish for the {name} is withdrawn
+whether the {name} is in it or not is all the same | it can be without the {name} as well
+the {name} is negotiable | the {name} is dispensable | I'm dropping the {name} | I've lost interest in the {name}
+I won't insist on the {name} | the {name} may be there or may not | so much for the {name}, drop it
+the {name} I'll give up | I give up on the {name} | I'd give up the {name} | the {name} part can be dropped
+the {name} part isn't needed | minus the bit about the {name} | ignore the bit with the {name}
+cancel that bit with the {name} | cross the {name} off | tick the {name} off | unmention the {name}
+the {name} turned out not to matter | turns out the {name} doesn't matter | I'm told the {name} isn't needed
+maybe not the {name} after all, whatever | we'd better forget the {name} | better forget the {name}
+it's fine if the {name} isn't in it | it's fine if there's no such {name} | no problem if the {name} is missing
+if the {name} is missing that's fine | the {name} can be missing | the {name} could be missing, too
+the {name} could just as well not be there | you needn't look for the {name} | you don't have to find the {name}
+don't search for the {name} any more | quit looking for the {name} | the search for the {name} can stop
+I was only guessing about the {name}, drop it | I only imagined the {name} | I made up the {name}
+there may not have been the {name}, leave it open | I can't vouch for the {name} any more
+not sure the {name} was there, so drop it | I doubt the {name} now, leave it out of the search
 the {name} was rubbish, cancel it | the {name} was a slip, strike it out | the {name} was silly, forget it
 the {name} was a stupid thought, undo that | that {name} was nonsense, ignore it | the {name} was too much, drop it
 the {name}: not so important | the {name}: doesn't matter now | the {name}: let it go | the {name}: forget it
@@ -178,7 +200,41 @@ I was wrong about the {name}, forget it | disregard the {name} | the {name} does
 I no longer want the {name}
 """)
 
+#: What may stand before a restart.
+RESTART_OPENERS = phrases("""
+no wait | wait | hang on | hold on | okay | right | well | hm | actually | you know what | sorry | alright | no
+no no | oh | nah | stop | fine | oh well | listen | good | enough | wait a second | hold on a moment | um
+""")
+#: A new search in one clause, or with what goes behind the new wish.
+RESTART_FRAMES = phrases("""
+instead of all that {q} | instead of everything so far: {q} | rather than all of this, {q}
+in place of all that {q} | forget the rest, {q} | forget the lot and find {q} | leave that and look for {q}
+drop all of it and show me {q} | let's switch to {q} | let's turn to {q} | let's move on to {q}
+a new search for {q} | new search for {q} | begin a new search with {q} | begin anew with {q} | start afresh with {q}
+start again with {q} | start over with {q} | restart with {q} | now search for {q} instead of all that
+now for something else: {q} | next thing: {q} | next up: {q} | next one to find: {q} | the next picture is {q}
+my next picture: {q} | another picture I need: {q} | another job: {q} | now a different one: {q}
+I'm now looking for another picture: {q} | I have a different picture in mind: {q}
+{q} - forget all I said before | {q}, and forget what I said before | {q}; everything before is void
+{q}. Forget the rest | {q}. Ignore all of the above | {q}, a new search | {q} - as a new search
+""")
 RESTARTS = phrases("""
+let's start afresh | start afresh | begin afresh | let us begin afresh | take it from the top | back to zero
+let's go back to zero | scrap everything | scrap it all | bin all that
+bin everything | toss everything | toss it all | ditch all that | ditch everything so far | throw it all out
+discard everything | discard what I said | erase all of it | dump all that | leave all that | that was all wrong
+I want to search for something different | I need something else entirely | let's do another one
+different subject | change of topic | change of plan | change of subject | new target | new subject | new picture
+here's a different one | I've changed my mind completely | totally different thing | new round | another round
+next round | different question | that search is over | done with that | I'm done with this one
+this is going nowhere | this leads nowhere | that didn't work, afresh | let's try something new
+something completely new | I'd like to start over | can we start over | could we begin again | may I start over
+we start again | we start from nothing | start from nothing | start from the beginning | begin at the beginning
+from scratch again | everything new | everything anew | all anew | once more from the start | one more time from the top
+void all that | cancel it all | cancel everything | cancel the search | cancel that search | undo everything
+undo it all | wipe that | wipe it all | clear what I said | clear my wishes | delete my wishes | empty the request
+none of that any more | none of this counts any more | forget my wishes | forget what I said | forget what I wanted
+let's drop this one | let's drop it all | drop this search | drop the search | leave this search | leave it, new one
 new attempt please | a fresh attempt | fresh try | new start please | okay, something new | other idea
 different plan | new plan | let me begin with another | turn over a new leaf | all that is done, something new
 new idea | whole new idea | completely different now | now something completely different

@@ -79,9 +79,25 @@ may I see some more | what other ones are there | none of these, show me others 
 further down | scroll on | page two | ten more | a few more please | the rest
 """)
 
+#: With the plural of what is looked for.
+MORES_OF = phrases("""
+more {many} | show more {many} | show me more {many} | show me some more {many} | show me other {many}
+more {many} please | other {many} please | further {many} | further {many} please | more of the {many}
+more of these {many} | more such {many} | give me more {many} | give me other {many} | any more {many}
+any other {many}
+are there more {many} | are there other {many} | do you have more {many} | have you got more {many}
+got more {many}
+I want more {many} to choose from | let me see more {many} | can I see more {many} | could I see other {many}
+what other {many} are there | which other {many} do you have | the next {many} | the other {many} | next {many}
+the rest of the {many} | load more {many} | find more {many} | find other {many} | find me further {many}
+keep the {many} coming | page on through the {many} | another few {many} | a few more {many} | some more {many}
+different {many} please | some different {many} | what about the other {many} | where are the other {many}
+""")
+
 ASIDES = phrases("""
 what a pity | that's a pity | too bad | oh well | such a pity | how sad | that makes me sad | I'm disappointed
-my cat is asleep | my dog wants out | the children are shouting | my car broke down | there's a fish on the stove
+my cat is asleep | my dog wants out | the children are shouting | my car broke down
+there's a fish on the stove
 you are a treasure | you're an angel | you're a hero | a star you are | my heart leaps | I love my house
 my cat is sleeping | my cat says hello | I drove here in a red car | the fish I ate was good
 my house is cold | I love boats | my umbrella is broken | I left my umbrella on the bus
@@ -141,6 +157,9 @@ OPENINGS = (
     "please, ", "hmm, ", "hm, ", "well, ", "ok, ", "okay, ", "so, ", "oh, ", "ah, ", "um, ", "now ",
     "right, ", "thanks, ", "thank you, ", "great, ", "nice. ", "good. ", "hello, ", "hi, ", "hey, ",
     "look, ", "thanks. ", "thank you. ", "great. ", "cool. ", "perfect. ", "wow. ", "not bad. ", "almost. ",
+    "no wait, ", "wait, ", "hang on, ", "hold on, ", "actually, ", "oh wait, ", "you know what, ", "listen, ",
+    "come to think of it, ", "on second thought, ", "by the way, ", "right then, ", "alright, ", "fine, ", "er, ",
+    "erm, ", "yeah so, ", "yes well, ", "as I said, ", "to be honest, ", "honestly, ", "also, ", "anyway, ", "oh and ",
     "let me think. ", "let me see. ", "I see. ", "sorry. ", "haha, ",
 )  # fmt: skip
 CLOSINGS = (

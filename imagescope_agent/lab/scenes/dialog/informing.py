@@ -170,6 +170,6 @@ _WEIGHTED: tuple[tuple[_Generator, int], ...] = (
     (revising.colour_correction, 4),
     (revising.count_correction, 3),
     (revising.withdrawal, 4),
-    (revising.new_topic, 1),
+    (revising.new_topic, 3),
 )
 _GENERATORS = [generator for generator, weight in _WEIGHTED for _ in range(weight)]

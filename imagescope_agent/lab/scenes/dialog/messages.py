@@ -43,6 +43,7 @@ class UserMessage:
         answer: "Yes", "No" or "None" to the question asked.
         asked: the condition that the question was about, if one was asked.
         new: whether the message starts a new topic.
+        wish: where in the message of a new topic that begins and ends which it is about.
     """
 
     message: str
@@ -51,6 +52,7 @@ class UserMessage:
     answer: str = "None"
     asked: Condition | None = None
     new: bool = False
+    wish: tuple[int, int] = (0, 0)
 
 
 def random_message(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMessage:
@@ -257,7 +259,8 @@ def _new_topic(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMes
     start = rng.choice(
         ("forget that, ", "forget it all, ", "something else: ", "new search: ", "start again: ")
     )
-    return UserMessage(message=start + query.text, steps=query.steps, new=True)
+    wish = (len(start), len(start) + len(query.text))
+    return UserMessage(message=start + query.text, steps=query.steps, new=True, wish=wish)
 
 
 _Generator = Callable[[Scene, Sequence[QueryStep], Random], UserMessage | None]

@@ -13,6 +13,8 @@ def phrases(text: str) -> tuple[str, ...]:
 
 
 EXISTS = phrases("""
+only {x} | only with {x} | only those with {x} | just those with {x} | only pictures with {x} | only ones with {x}
+just {x} | nothing but {x} | only {many} | just {many} | only the ones that show {x} | only images of {x}
 {x}! | {x}!! | {bare}! | {bare}!! | {bare}?? yes please | {bare} as extra | {bare} somewhere | some {bare}
 one {bare} | {bare}
 {bare} | {bare} | {bare} also | and {bare} | plus {bare} | then {bare} | {bare}, I think | er, {bare}

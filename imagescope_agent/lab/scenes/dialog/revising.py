@@ -120,10 +120,14 @@ def new_topic(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMess
     query = text_query(random_scene(rng), rng.choice(TEXT_KINDS), rng)
     if query is None or rng.random() < 0.5:
         return None
-    words = rng.choice(changing_phrases.RESTARTS)
-    return UserMessage(
-        message=f"{words}{rng.choice((', ', ': ', '. '))}{query.text}", steps=query.steps, new=True
-    )
+    if rng.random() < 0.3:
+        before, _, after = rng.choice(changing_phrases.RESTART_FRAMES).partition("{q}")
+    else:
+        opener = f"{rng.choice(changing_phrases.RESTART_OPENERS)}, " if rng.random() < 0.4 else ""
+        mark = rng.choice((", ", ": ", ". ", "; ", " - ", "! "))
+        before, after = f"{opener}{rng.choice(changing_phrases.RESTARTS)}{mark}", ""
+    wish = (len(before), len(before) + len(query.text))
+    return UserMessage(message=before + query.text + after, steps=query.steps, new=True, wish=wish)
 
 
 def _existing(facts: Sequence[QueryStep]) -> list[tuple[int, Pattern]]:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -19,7 +18,6 @@ from imagescope_agent.lab.scenes.dialog.messages import UserMessage
 from imagescope_agent.lab.scenes.queries import QueryStep
 from imagescope_agent.lab.scenes.world import COLOURS, Scene
 
-_RESTART = re.compile(r"[^,:.]*[,:.] ")
 Piece = tuple[str, str]  # words and their dialogue act
 
 
@@ -57,10 +55,12 @@ def utterance(scene: Scene, facts: Sequence[QueryStep], question: str, rng: Rand
     elif rng.random() < 0.15:
         after = [_beside(asked, rng)]
     middle = polite(update.message, act, rng)
-    if update.new and (match := _RESTART.match(update.message)):
-        middle = [(match[0], "withdrawal"), (update.message[match.end() :], "wish")]
-    pieces = tuple(_joined([*before, *middle, *after], rng))
-    return Utterance(pieces=pieces, update=update, question=asked or (question if rng.random() < 0.5 else ""))
+    if update.new:
+        text, (start, end) = update.message, update.wish
+        pieces = (text[:start], "withdrawal"), (text[start:end], "wish"), (text[end:], "withdrawal")
+        middle = [piece for piece in pieces if piece[0]]
+    joined = tuple(_joined([*before, *middle, *after], rng))
+    return Utterance(pieces=joined, update=update, question=asked or (question if rng.random() < 0.5 else ""))
 
 
 def idle(question: str, rng: Random) -> Utterance:
