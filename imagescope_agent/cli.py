@@ -33,6 +33,7 @@ COMMANDS = {  # name: (module, help), in the order of the help
     "chat": ("chat", "look for an image in a conversation, one turn a line; nothing that was said is lost"),
     "ui": ("ui", "the conversation as a web page on this machine"),
     "serve": ("serve", "search, conversations and reranking over HTTP, for other programs"),
+    "serve-model": ("serve_model", "a model of a profile over HTTP, for other machines (OpenAI-compatible)"),
     "mcp": ("mcp", "a collection as tools for agents, over the Model Context Protocol"),
     "trace": ("trace", "show what a run did, why its ranking is what it is, and what it cost"),
     "scenes": ("scenes", "draw scenes, with queries and dialogs whose right answers are known"),

@@ -65,7 +65,7 @@ def test_ten_servers_of_which_most_are_bad_and_every_answer_is_right() -> None:
         total = 160
 
         def let_go(body: dict[str, Any]) -> Raw | None:
-            if sum(real(servers[name]) for name in ("good", "better")) > 110:
+            if sum(real(servers[name]) for name in ("good", "better")) > 130:
                 slow.go.set()
             return weighing(body)
 

@@ -106,6 +106,17 @@ class Server:
             pass  # a declined reply is an answer, and for whoever asked to read
         return answer
 
+    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The server's answer to something else than a chat completion.
+
+        Raises:
+            RequestRefused, UnreadableReply, BackendUnavailable: as `ask`.
+        """
+        answer = await self._send("POST", path, body, self._attempts)
+        if not isinstance(answer, dict):
+            raise UnreadableReply("the server's answer is no object", reply=shown(self.address, repr(answer)))
+        return answer
+
     async def models(self) -> list[str]:
         """The models that the server lists, in its order.
 
@@ -114,20 +125,28 @@ class Server:
             BackendUnavailable: it does not answer.
         """
         try:
-            answer = await self._send("GET", "/models", None, self._attempts)
+            names = [each["id"] for each in await self.listed(self._attempts)]
         except (RequestRefused, UnreadableReply):
-            answer = None
-        listed = answer.get("data") if isinstance(answer, dict) else None
-        names = [
-            each["id"]
-            for each in (listed if isinstance(listed, list) else ())
-            if isinstance(each, dict) and isinstance(each.get("id"), str) and each["id"]
-        ]
+            names = []
         if not names:
             raise Misconfigured(
                 f"the server {self.address.url} lists no model; set IMAGESCOPE_ENDPOINT_MODEL to its name"
             )
         return names
+
+    async def listed(self, attempts: int = 1) -> list[dict[str, Any]]:
+        """What the server says of each of its models; "id" is the name.
+
+        Raises:
+            RequestRefused, UnreadableReply, BackendUnavailable: as `ask`.
+        """
+        answer = await self._send("GET", "/models", None, attempts)
+        listed = answer.get("data") if isinstance(answer, dict) else None
+        return [
+            each
+            for each in (listed if isinstance(listed, list) else ())
+            if isinstance(each, dict) and isinstance(each.get("id"), str) and each["id"]
+        ]
 
     @asynccontextmanager
     async def _door(self) -> AsyncIterator[_Door]:

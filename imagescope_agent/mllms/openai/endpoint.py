@@ -224,8 +224,8 @@ class Endpoint(BaseChatModel):
             response_metadata={
                 "model_name": self.model,
                 "finish_reason": reply.finish,
-                "image_prefills": 0,
-                "notes": notes,
+                "image_prefills": reading.image_prefills,
+                "notes": [*notes, *reading.notes],
             },
         )
         return ChatResult(generations=[ChatGeneration(message=message)])

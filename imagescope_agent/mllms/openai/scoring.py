@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 
 from imagescope_agent.errors import RequestFailed, RequestRefused, UnreadableReply
+from imagescope_agent.mllms.batch import together
 from imagescope_agent.mllms.liveness import answer_of
+from imagescope_agent.mllms.openai.choices import Group, ask_group, groups_of
 from imagescope_agent.mllms.openai.dialect import Question
 from imagescope_agent.mllms.openai.messages import pictures_in, wire_messages
 from imagescope_agent.mllms.openai.replicas.asking import Answered, Asking
 from imagescope_agent.mllms.openai.responses import (
     first_token_probabilities,
     first_token_weights,
+    image_prefills,
     token_counts,
     written,
 )
+from imagescope_agent.mllms.output_validation import sound_notes
 from imagescope_agent.mllms.protocols import Choice, UnusableLabels
 from imagescope_agent.records import NoteKind, note
 
@@ -40,53 +44,98 @@ async def scored(
         UnusableLabels: no server gives logprobs, the choices begin alike, or no reply begins with one.
         BackendUnavailable: none answers.
     """
-    if not (await asking.powers()).logprobs:
-        ignored = asking.pool.replicas[0].negotiator(asking.model).dialect.top_logprobs
-        raise UnusableLabels(f"the server {'ignores' if ignored else 'refuses'} logprobs")
     start = time.perf_counter()
-    outcomes = await _ask_all(model, asking, messages, choices)
-    answers = {row: each for row, each in enumerate(outcomes) if not isinstance(each, Exception)}
-    if answers and not any(first_token_weights(each.answer) for each in answers.values()):
-        raise UnusableLabels("the server gives no logprobs for these questions")
-    rows = {row: first_token_probabilities(each.answer, choices) for row, each in answers.items()}
-    if rows and not any(rows.values()):
-        raise UnusableLabels("the server's first token is none of the answers")
-    notes = _notes(list(answers.values()))
-    if unheard := sum(row is None for row in rows.values()):
-        detail = f"the server weighed none of {list(choices)!r} in {unheard} of {len(messages)} answers"
-        notes.append(_note("unreadable", detail))
+    questions = [question_of(each, 1, weigh=True) for each in messages]
+    found: list[Answered] = []
+    rows: dict[int, list[float] | Exception] = {}
+    if (await asking.powers()).choices:
+        found, rows = await _in_groups(model, asking, questions, choices)
+    left = [row for row in range(len(questions)) if row not in rows]
+    notes = _notes(found)
+    if left:
+        try:
+            outcomes = await _one_by_one(model, asking, [questions[row] for row in left], choices)
+        except UnusableLabels as error:
+            if not rows:
+                raise
+            notes.append(_note("unreadable", f"{error}, in {len(left)} of {len(messages)} answers"))
+        else:
+            found += outcomes.found
+            rows |= {left[row]: each for row, each in outcomes.rows.items()}
+            notes += outcomes.notes
+    refused = {row: each for row, each in rows.items() if isinstance(each, Exception)}
+    even = [1 / len(choices)] * len(choices)
+    given = [rows.get(row, even) for row in range(len(messages))]
     return Choice(
-        probabilities=[rows.get(row) or [1 / len(choices)] * len(choices) for row in range(len(messages))],
-        usage=_usage(list(answers.values()), len(messages), start),
-        notes=notes,
-        refused={row: str(each) for row, each in enumerate(outcomes) if isinstance(each, Exception)},
-        failed=frozenset(row for row, each in enumerate(outcomes) if isinstance(each, RequestFailed)),
+        probabilities=[even if isinstance(row, Exception) else row for row in given],
+        usage=_usage(found, len(messages), start),
+        notes=list({tuple(each.items()): each for each in notes}.values()),
+        refused={row: str(each) for row, each in refused.items()},
+        failed=frozenset(row for row, each in refused.items() if isinstance(each, RequestFailed)),
     )
 
 
-async def _ask_all(
-    model: BaseChatModel, asking: Asking, messages: Sequence[Sequence[BaseMessage]], choices: Sequence[str]
-) -> list[Answered | Exception]:
-    """All answers, or why there is none; when the server answers nothing at all the others are called off.
+async def _in_groups(
+    model: BaseChatModel, asking: Asking, questions: Sequence[Question], choices: Sequence[str]
+) -> tuple[list[Answered], dict[int, list[float] | Exception]]:
+    """The answers and rows of questions asked many at a time; what is left out is to be asked one by one."""
 
-    A request that is not answered fails alone where the server answers others.
+    async def ask(group: Group) -> tuple[Answered, dict[int, list[float] | Exception]] | None:
+        try:
+            return await answer_of(model, lambda: ask_group(asking, group, choices))
+        except (RequestRefused, UnreadableReply, UnusableLabels):
+            return None
+
+    done = [each for each in await together(map(ask, groups_of(questions))) if each is not None]
+    rows = {place: row for _, part in done for place, row in part.items()}
+    return [answered for answered, _ in done], rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outcomes:
+    """What became of questions: the answers, the row of each, and notes."""
+
+    found: list[Answered]
+    rows: dict[int, list[float] | Exception]
+    notes: list[dict[str, str]]
+
+
+async def _one_by_one(
+    model: BaseChatModel, asking: Asking, questions: Sequence[Question], choices: Sequence[str]
+) -> _Outcomes:
+    """The questions asked for the weights of the first token; a row that says nothing is missing.
+
+    Raises:
+        UnusableLabels: as `scored`.
+        BackendUnavailable: no server answers.
     """
-    under_way = [asyncio.ensure_future(_weighed(model, asking, each, choices)) for each in messages]
-    try:
-        outcomes = list(await asyncio.gather(*under_way))
-    finally:
-        for each in under_way:
-            each.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
-    return outcomes
+    if not (await asking.powers()).logprobs:
+        ignored = asking.pool.replicas[0].negotiator(asking.model).dialect.top_logprobs
+        raise UnusableLabels(f"the server {'ignores' if ignored else 'refuses'} logprobs")
+    outcomes = await together(_weighed(model, asking, each, choices) for each in questions)
+    answers = {row: each for row, each in enumerate(outcomes) if not isinstance(each, Exception)}
+    if answers and not any(first_token_weights(each.answer) for each in answers.values()):
+        raise UnusableLabels("the server gives no logprobs for these questions")
+    read = {row: first_token_probabilities(each.answer, choices) for row, each in answers.items()}
+    if read and not any(read.values()):
+        raise UnusableLabels("the server's first token is none of the answers")
+    notes = _notes(list(answers.values()))
+    if unheard := sum(row is None for row in read.values()):
+        detail = f"the server weighed none of {list(choices)!r} in {unheard} of {len(questions)} answers"
+        notes.append(_note("unreadable", detail))
+    rows: dict[int, list[float] | Exception] = {row: each for row, each in read.items() if each is not None}
+    rows |= {row: each for row, each in enumerate(outcomes) if isinstance(each, Exception)}
+    return _Outcomes(found=list(answers.values()), rows=rows, notes=notes)
 
 
 async def _weighed(
-    model: BaseChatModel, asking: Asking, messages: Sequence[BaseMessage], choices: Sequence[str]
+    model: BaseChatModel, asking: Asking, question: Question, choices: Sequence[str]
 ) -> Answered | Exception:
+    """The answer to one question, or why there is none; it fails alone where the server answers others."""
+
     async def ask() -> Answered:
         found = await asking.asked(
-            question_of(messages, 1, weigh=True),
+            question,
             reads=lambda answer: first_token_probabilities(answer, choices) is not None,
         )
         written(found.answer)
@@ -112,15 +161,18 @@ def _usage(found: Sequence[Answered], calls: int, start: float) -> dict[str, Any
         "calls": calls,
         "prompt_tokens": sum(read for read, _ in counts),
         "completion_tokens": sum(wrote for _, wrote in counts),
-        "image_prefills": 0,
+        "image_prefills": sum(image_prefills(one.answer) for one in found),
         "seconds": time.perf_counter() - start,
     }
 
 
 def _notes(found: Sequence[Answered]) -> list[dict[str, str]]:
+    """What questions had to do without, what was asked twice, and what servers of our own note."""
+    theirs = [each for one in found for each in sound_notes(one.answer.get("notes"))]
     remarks = dict.fromkeys(remark for each in found for remark in each.remarks)
     retries = dict.fromkeys(retry for each in found for retry in each.retries)
-    return [_note("fallback", each) for each in remarks] + [_note("retried", each) for each in retries]
+    ours = [_note("fallback", each) for each in remarks] + [_note("retried", each) for each in retries]
+    return [*ours, *theirs]
 
 
 def _note(kind: NoteKind, detail: str) -> dict[str, str]:

@@ -10,7 +10,8 @@ from typing import Any
 from imagescope_agent.errors import RequestRefused, UnreadableReply
 from imagescope_agent.mllms.openai.dialect import Question
 from imagescope_agent.mllms.openai.replicas.asking import Asking
-from imagescope_agent.mllms.openai.responses import Written, token_counts, written
+from imagescope_agent.mllms.openai.responses import Written, image_prefills, token_counts, written
+from imagescope_agent.mllms.output_validation import sound_notes
 
 _BRACES = 50  # places where the object of a reply may begin
 
@@ -25,14 +26,16 @@ class Reading:
     Attributes:
         remarks: what the question had to do without.
         retries: servers that failed before another was asked.
-        prompt_tokens, completion_tokens: of all replies.
+        notes: of servers of our own.
+        prompt_tokens, completion_tokens, image_prefills: of all replies.
     """
 
     def __init__(self, asking: Asking, *, whole: bool) -> None:
         self._asking, self._whole = asking, whole
         self.remarks: list[str] = []
         self.retries: list[str] = []
-        self.calls = self.prompt_tokens = self.completion_tokens = 0
+        self.notes: list[dict[str, str]] = []
+        self.calls = self.prompt_tokens = self.completion_tokens = self.image_prefills = 0
 
     async def read(self, question: Question, *, larger: int = 0) -> Written:
         """The reply.
@@ -71,6 +74,8 @@ class Reading:
             read, wrote = token_counts(found.answer)
             self.prompt_tokens += read
             self.completion_tokens += wrote
+            self.image_prefills += image_prefills(found.answer)
+            self.notes += sound_notes(found.answer.get("notes"))
             self.remarks = list(dict.fromkeys([*self.remarks, *found.remarks]))
             self.retries = list(dict.fromkeys([*self.retries, *found.retries]))
             return written(found.answer)
@@ -85,6 +90,7 @@ class Reading:
             "calls": max(1, self.calls),
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
+            "image_prefills": self.image_prefills,
         }
 
     def _broken(self, reply: Written) -> bool:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
 from imagescope_agent.errors import BackendUnavailable, RequestRefused, UnreadableReply
+from imagescope_agent.mllms.batch import together
 from imagescope_agent.mllms.openai.dialect import Question
+from imagescope_agent.mllms.openai.failures import Held
 from imagescope_agent.mllms.openai.probing import Powers, name_of
 from imagescope_agent.mllms.openai.replicas.pool import Pool, Trip
 from imagescope_agent.mllms.openai.replicas.replica import Replica
 from imagescope_agent.mllms.protocols import UnusableLabels
 
+_ANY = Powers(logprobs=True, schema=True, choices=True)  # of a server that was not asked yet
+_LOOK = 30.0  # seconds that finding out what a server heeds may take
 _OPINIONS = 3  # servers that are asked one question in all while none of them weighs its answers
 
 
@@ -123,6 +128,30 @@ class Asking:
         fitting = [each for each in others if each.fits(self.model, question)]
         return [each for each in fitting if each.weighed > each.unweighed] or fitting
 
+    async def posted(self, path: str, body: Mapping[str, Any], question: Question) -> Answered:
+        """The answer of a server with the route of `choices`.
+
+        Args:
+            path: of the route.
+            body: of the request, without the model.
+            question: the first question of the request, which says what is read before it.
+
+        Raises:
+            UnusableLabels: no server has it.
+            RequestRefused, UnreadableReply, BackendUnavailable: as `Pool.reach`.
+        """
+
+        async def post(replica: Replica, _: bool) -> dict[str, Any]:
+            if not (await replica.powers(self.model)).choices:
+                raise UnusableLabels("the server has no such route")
+            return await replica.server.post(path, {"model": self.model, **body})
+
+        if len(self.pool.replicas) == 1:
+            return Answered(answer=await post(self.pool.replicas[0], False), remarks=[])
+        trip = Trip(fits=lambda each: (each.known_powers(self.model) or _ANY).choices)
+        answer, _ = await self.pool.reach(post, trip=trip, key=prefix_of(question), model=self.model)
+        return Answered(answer=answer, remarks=[], retries=trip.retries)
+
     async def powers(self) -> Powers:
         """What at least one server heeds.
 
@@ -131,23 +160,31 @@ class Asking:
         """
         if len(self.pool.replicas) == 1:
             return await self.pool.replicas[0].powers(self.model)
-        known = [each.known_powers(self.model) for each in self.pool.replicas if not each.out]
-        if any(each and each.logprobs and each.schema for each in known):
-            return Powers(logprobs=True, schema=True)
-        first, asked = await self.pool.reach(
-            lambda each, _: each.powers(self.model), trip=Trip(), model=self.model
-        )
-        found = [first]
-        for replica in self.pool.replicas:
-            if replica is asked or replica.out or (found[-1].logprobs and found[-1].schema):
-                continue
-            try:
-                found.append(await replica.powers(self.model))
-            except BackendUnavailable:
-                replica.failed()
+        await together(self._look(each) for each in self.pool.replicas)
+        found = [each.known_powers(self.model) for each in self.pool.replicas if not each.out]
+        known = [each for each in found if each is not None]
+        if not known:
+            first, _ = await self.pool.reach(
+                lambda each, _: each.powers(self.model), trip=Trip(), model=self.model
+            )
+            known = [first]
         return Powers(
-            logprobs=any(each.logprobs for each in found), schema=any(each.schema for each in found)
+            logprobs=any(each.logprobs for each in known),
+            schema=any(each.schema for each in known),
+            choices=any(each.choices for each in known),
         )
+
+    async def _look(self, replica: Replica) -> None:
+        """Find out what a server heeds, unless that is known or it is left out."""
+        if replica.out or replica.held or replica.known_powers(self.model):
+            return
+        try:
+            async with asyncio.timeout(_LOOK):
+                await replica.powers(self.model)
+        except Held as error:
+            replica.hold(error.wait)
+        except (BackendUnavailable, TimeoutError):
+            replica.failed()
 
     async def takes(self, pictures: int) -> bool:
         """Whether a request may hold so many pictures.

@@ -10,7 +10,7 @@ from imagescope_agent.errors import BackendUnavailable, BadInput, UnreadableRepl
 from imagescope_agent.mllms.openai.connection import Server
 from imagescope_agent.mllms.openai.dialect import Dialect, Question
 from imagescope_agent.mllms.openai.negotiation import Negotiator
-from imagescope_agent.mllms.openai.probing import Powers, probe
+from imagescope_agent.mllms.openai.probing import Powers, offers_choices, probe
 from imagescope_agent.mllms.protocols import UnusableLabels
 
 _LONGEST_PAUSE = 30.0  # seconds between two probes of a server that is left out
@@ -71,7 +71,8 @@ class Replica:
         negotiator = self.negotiator(model)
         async with negotiator.lock("powers"):
             if model not in self._powers:
-                self._powers[model] = await probe(negotiator)
+                choices = await offers_choices(self.server, model)
+                self._powers[model] = replace(await probe(negotiator), choices=choices)
         return self._powers[model]
 
     def known_powers(self, model: str) -> Powers | None:
