@@ -29,6 +29,7 @@ COMMANDS = {  # name: (module, help), in the order of the help
     "remove": ("remove", "take files out of an index; the pictures stay"),
     "vectors": ("vectors", "bring vectors that exist into an index, or write those of an index to files"),
     "migrate": ("migrate", "move an index to another vector store; the same rankings"),
+    "migrate-store": ("migrate_store", "move conversations, searches and traces into PostgreSQL"),
     "search": ("search", "rank the images of an indexed folder for a text, or a text and an image"),
     "chat": ("chat", "look for an image in a conversation, one turn a line; nothing that was said is lost"),
     "ui": ("ui", "the conversation as a web page on this machine"),

@@ -15,7 +15,6 @@ from weakref import WeakValueDictionary
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from imagescope_agent.chat.locks import database_lock, file_lock
 from imagescope_agent.chat.migrations import is_current, migrate
 from imagescope_agent.chat.storage.database import database_of, is_storage_error
 from imagescope_agent.chat.storage.older import Older
@@ -26,6 +25,7 @@ from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput
 from imagescope_agent.registry import load_graph
 from imagescope_agent.runs.checkpoints import POSTGRES, ReadOnly, reading
+from imagescope_agent.runs.locks import database_lock, file_lock
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 

@@ -42,6 +42,10 @@ TAKES_NOTHING = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IO
 DAMAGE = (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
+class StoreGone(BackendUnavailable):
+    """The database server does not answer, or no longer; what it was told before is kept."""
+
+
 class ReadOnly(BadInput):
     """The place where runs should be kept takes nothing."""
 
@@ -170,12 +174,16 @@ def reading(place: Path | str) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def open_store(place: Path | str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
+async def open_store(place: Path | str, *, scope: str = "") -> AsyncIterator[BaseCheckpointSaver[Any]]:
     """A checkpoint store in an SQLite file or, by "postgresql://user@host/database", in PostgreSQL.
+
+    Args:
+        place: the file or the URL.
+        scope: what the names of its threads begin with in PostgreSQL, where others may use the same tables.
 
     Raises:
         BadInput: the file cannot be written, or the database does not keep what it is given.
-        BackendUnavailable: the database server does not answer.
+        StoreGone: the database server does not answer.
         MissingExtra: PostgreSQL without the extra `postgres`.
     """
     if not str(place).startswith(POSTGRES):
@@ -184,22 +192,27 @@ async def open_store(place: Path | str) -> AsyncIterator[BaseCheckpointSaver[Any
         return
     try:
         import psycopg
-        from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+
+        from imagescope_agent.runs.postgres_saver import PostgresSaver
     except ImportError as error:
         raise MissingExtra(
             "sessions in PostgreSQL need an extra: pip install 'imagescope-agent[postgres]'"
         ) from error
     try:
-        async with AsyncPostgresSaver.from_conn_string(str(place), serde=plain_serializer()) as database:
+        async with PostgresSaver.from_conn_string(str(place), serde=plain_serializer()) as database:
+            if isinstance(database, PostgresSaver):
+                database.scope = scope
             await _setup(database)
             yield database
     except psycopg.OperationalError as error:
         server = urlsplit(str(place)).hostname or "this machine"  # never the URL: it may hold a password
-        raise BackendUnavailable(
-            f"PostgreSQL on {server} does not answer: {error}; is it running?"
+        raise StoreGone(
+            f"PostgreSQL on {server} does not answer: {shorten(str(error), 200)}; is it running?"
         ) from error
     except psycopg.Error as error:
-        raise BadInput(f"PostgreSQL refuses to keep the session: {error}; name another database") from error
+        raise BadInput(
+            f"PostgreSQL refuses to keep the session: {shorten(str(error), 200)}; name another database"
+        ) from error
 
 
 async def _setup(database: Any) -> None:

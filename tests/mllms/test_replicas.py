@@ -253,3 +253,22 @@ def test_a_profile_names_several_servers(tmp_path: Path, monkeypatch: pytest.Mon
     again = Endpoint(key=SecretStr(""))
     assert again.urls == [one.url, two.url] and isinstance(again.login, list)
     assert again.login[0].get_secret_value() == "me:pass,w0rd"
+
+
+def test_doctor_asks_every_server(tmp_path: Path) -> None:
+    from imagescope_agent.doctor.checks import check
+
+    roles = "\n".join(f'{role} = "chat"' for role in ("captioner", "reasoner", "verifier", "judge"))
+    with FakeServer() as good, FakeServer(heeds=(False, True)) as mute:
+        away = f"{mute.url.rsplit(':', 1)[0]}:1/v1"
+        profile = tmp_path / "mine.toml"
+        profile.write_text(
+            'embedder = "package:mini/clip"\n[models.chat]\nmllm = "endpoint"\nmodel = "fake-model"\n'
+            'key = ""\npause = 0.01\n'
+            f'url = ["{good.url}", "{mute.url}", "{away}"]\n[roles]\n{roles}\n'
+        )
+        report = check(str(profile))
+    told = {each.check: each for each in report.findings}
+    assert told[f"the server {good.url}"].ok and told[f"the server {mute.url}"].ok
+    assert "logprobs" in told[f"the server {mute.url}"].detail
+    assert not told[f"the server {away}"].ok and report.exit_code == 3

@@ -27,7 +27,8 @@ class Gate:
         """Let nobody in for so long, and then half as many as before."""
         now = asyncio.get_running_loop().time()
         if now >= self._closed_until:  # requests that were under way together are told together
-            self._allowed, self._answers = max(1, self._allowed // 2), 0
+            self._allowed = max(1, self._allowed // 2)
+        self._answers = 0
         self._closed_until = max(self._closed_until, now + seconds)
 
     @property
