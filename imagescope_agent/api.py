@@ -26,9 +26,9 @@ from imagescope_agent.registry import load_graph, resolve
 from imagescope_agent.runs.checkpoints import (
     FILE,
     POSTGRES,
-    StoreGone,
     reading,
 )
+from imagescope_agent.runs.gone import StoreGone
 from imagescope_agent.runs.results import SearchResult, to_result
 from imagescope_agent.runs.run_graph import Progress, judge_of, run_config, run_sync, streamed
 from imagescope_agent.runs.run_store import open_runs

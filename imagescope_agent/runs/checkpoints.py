@@ -10,8 +10,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, cast
 
 import aiosqlite
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -26,7 +25,8 @@ from imagescope_agent.common.untrusted import (
     require_tables_only,
     use_write_ahead_log,
 )
-from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra, shorten
+from imagescope_agent.errors import BadInput, MissingExtra, shorten
+from imagescope_agent.runs.gone import gone
 
 FILE = "runs.sqlite"
 LIMIT_VARIABLE = "IMAGESCOPE_RUNS_MB"
@@ -40,10 +40,6 @@ SETUP_LOCK = 0x696D6167  # any number that is always the same: whoever makes the
 TAKES_NOTHING = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR_WRITE")
 #: What values of a wrong kind cause where they are used.
 DAMAGE = (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-
-
-class StoreGone(BackendUnavailable):
-    """The database server does not answer, or no longer; what it was told before is kept."""
 
 
 class ReadOnly(BadInput):
@@ -200,15 +196,16 @@ async def open_store(place: Path | str, *, scope: str = "") -> AsyncIterator[Bas
         ) from error
     try:
         async with PostgresSaver.from_conn_string(str(place), serde=plain_serializer()) as database:
-            if isinstance(database, PostgresSaver):
-                database.scope = scope
+            assert isinstance(database, PostgresSaver)
+            first, database.scope, database.url = database.conn, scope, str(place)
             await _setup(database)
-            yield database
+            try:
+                yield database
+            finally:
+                if database.conn is not first:  # which is closed by whoever opened it
+                    await cast(Any, database.conn).close()
     except psycopg.OperationalError as error:
-        server = urlsplit(str(place)).hostname or "this machine"  # never the URL: it may hold a password
-        raise StoreGone(
-            f"PostgreSQL on {server} does not answer: {shorten(str(error), 200)}; is it running?"
-        ) from error
+        raise gone(str(place), str(error)) from error
     except psycopg.Error as error:
         raise BadInput(
             f"PostgreSQL refuses to keep the session: {shorten(str(error), 200)}; name another database"

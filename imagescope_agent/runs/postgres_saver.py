@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from psycopg import AsyncConnection, OperationalError
+from psycopg.rows import dict_row
+
+from imagescope_agent.runs.gone import gone
 
 _SIZE = (
     "select coalesce((select sum(pg_column_size(blob)) from checkpoint_blobs where starts_with(thread_id, %s)), 0) + "
@@ -24,9 +28,37 @@ class PostgresSaver(AsyncPostgresSaver):
 
     Attributes:
         scope: what the names begin with in the tables.
+        url: of the database.
+        locks: advisory locks that its session holds; a session that is lost has lost them.
     """
 
     scope: str = ""
+    url: str = ""
+    locks: int = 0
+
+    async def reopen(self) -> None:
+        """Connect anew where the server was restarted; called by whoever holds `lock`, before a first statement.
+
+        While something that holds an advisory lock is under way nothing is: it must end before others go on.
+
+        Raises:
+            StoreGone: the server does not answer, or the session was lost in what holds a lock.
+        """
+        connection: AsyncConnection[Any] = cast(AsyncConnection[Any], self.conn)
+        try:
+            if not connection.closed:
+                await connection.execute("select 1")
+                return
+        except OperationalError:
+            pass
+        if self.locks:
+            raise gone(self.url, "the session was lost")
+        try:
+            self.conn = await AsyncConnection.connect(
+                self.url, autocommit=True, prepare_threshold=0, row_factory=dict_row
+            )
+        except OperationalError as error:
+            raise gone(self.url, str(error)) from error
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """As `BaseCheckpointSaver.aget_tuple`."""
