@@ -50,7 +50,7 @@ async def first_token(model: TransformersChat, messages: Sequence[BaseMessage], 
         BackendUnavailable: the weights cannot be loaded.
     """
     engine = await asyncio.to_thread(model.engine)
-    size = engine.checkpoint.model.config.get_text_config().vocab_size
+    size = engine.checkpoint.vocabulary
     job = Job(messages=messages, caller=CALLER.get() or object(), labels=_all(size))
     engine.submit([job])
     found: ScoreOutput = await asyncio.wrap_future(job.future)
