@@ -22,7 +22,7 @@ from imagescope_agent.mllms.engine.engine import open_backend, open_engine
 from imagescope_agent.mllms.engine.placement import Placement, place
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
-from tests.mllms.checkpoints import build_qwen3_vl, picture
+from tests.mllms.checkpoints import build_internvl, build_qwen3_vl, picture
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,22 +98,29 @@ def test_weights_on_several_devices_are_run_by_the_model_itself(folder: Path) ->
 @pytest.mark.slow
 def test_two_processes_of_torchrun_answer_as_one(folder: Path, tmp_path: Path) -> None:
     """Tensor parallelism on the CPU; each process is asked the same."""
+    shared = tmp_path / "internvl"
+    build_internvl(shared)
+    done = together(shared, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    alone = rows(TransformersChat(checkpoint=str(shared), device="cpu"))
+    for rank in range(2):
+        told = json.loads((tmp_path / f"{rank}.json").read_text())
+        for row, twin in zip(told["rows"], alone, strict=True):
+            assert row == pytest.approx(twin, abs=1e-4)
+    without_plan = together(folder, tmp_path)
+    assert without_plan.returncode != 0 and "has no tp_plan for the layers" in without_plan.stderr
+
+
+def together(checkpoint: Path, out: Path) -> subprocess.CompletedProcess[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1",
-               "--master-port", str(port), "-m", "tests.mllms.test_placement", str(folder), str(tmp_path)]  # fmt: skip
+               "--master-port", str(port), "-m", "tests.mllms.test_placement", str(checkpoint), str(out)]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
+    return subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    alone = rows(TransformersChat(checkpoint=str(folder), device="cpu"))
-    for rank in range(2):
-        told = json.loads((tmp_path / f"{rank}.json").read_text())
-        assert told["sharded"]
-        for row, twin in zip(told["rows"], alone, strict=True):
-            assert row == pytest.approx(twin, abs=1e-4)
 
 
 def main(folder: str, out: str) -> None:
@@ -121,19 +128,7 @@ def main(folder: str, out: str) -> None:
     import torch.distributed
 
     model = TransformersChat(checkpoint=folder, tp_plan="auto")
-    found = rows(model)
-    sizes = {
-        tuple(each.shape)
-        for name, each in model.engine().checkpoint.model.named_parameters()
-        if "q_proj" in name
-    }
-    local = [
-        tuple(getattr(each, "to_local", lambda each=each: each)().shape)
-        for name, each in model.engine().checkpoint.model.named_parameters()
-        if "q_proj.weight" in name
-    ]
-    told = {"rows": found, "sharded": any(shape[0] < 64 for shape in [*local]), "sizes": str(sizes)}
-    (Path(out) / f"{os.environ['RANK']}.json").write_text(json.dumps(told))
+    (Path(out) / f"{os.environ['RANK']}.json").write_text(json.dumps({"rows": rows(model)}))
     model.engine().close()
     torch.distributed.destroy_process_group()
 

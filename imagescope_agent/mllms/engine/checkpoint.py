@@ -206,6 +206,7 @@ def _load(
     else:
         loading |= placement.options
         model = models.from_pretrained(folder, config=hf_config, use_safetensors=True, **options, **loading)
+    placement.require_shared(model, config.checkpoint)
     if random or not placement.options:
         model = model.to(placement.device)
     return Checkpoint(

@@ -30,7 +30,25 @@ class Placement:
     def is_spread(self, model: Any) -> bool:
         """Whether no single device holds the whole of each layer of a loaded model and of all layers."""
         places = {str(weight.device) for weight in model.parameters()}
-        return "tp_plan" in self.options or len(places) > 1
+        return self.is_shared or len(places) > 1
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes have a part of each layer."""
+        return bool({"tp_plan", "distributed_config"} & self.options.keys())
+
+    def require_shared(self, model: Any, name: str) -> None:
+        """Refuse a loaded model of which every process has the whole although it was to have a part.
+
+        Raises:
+            UnusableModel: the installed transformers has no plan for it.
+        """
+        layers = [weight for part, weight in model.named_parameters() if ".layers." in part]
+        if self.is_shared and not any(hasattr(weight, "to_local") for weight in layers):
+            raise UnusableModel(
+                f"the installed transformers has no tp_plan for the layers of {name!r}; use device_map, or a server "
+                "that shares them (vLLM, SGLang)"
+            )
 
 
 def place(config: ModelConfig) -> Placement:
@@ -74,7 +92,16 @@ def _shared(config: ModelConfig) -> Placement:
     device = pick_device("auto")
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK") or 0))
-    return Placement(device=device, options={"tp_plan": "auto"})
+    return Placement(device=device, options=_plan())
+
+
+def _plan() -> dict[str, Any]:
+    """The option of `from_pretrained`, as the installed transformers wants it."""
+    try:
+        from transformers.distributed.configuration_utils import DistributedConfig
+    except ImportError:
+        return {"tp_plan": "auto"}
+    return {"distributed_config": DistributedConfig(tp_plan="auto")}
 
 
 def pick_device(name: str) -> torch.device:
