@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import uuid
@@ -10,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
-from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.graph.state import CompiledStateGraph
 
 from imagescope_agent.common.given_pictures import Pictures, one_or_several
@@ -24,12 +25,13 @@ from imagescope_agent.records import NoteDict, note
 from imagescope_agent.registry import load_graph, resolve
 from imagescope_agent.runs.checkpoints import (
     FILE,
-    open_checkpoints,
+    POSTGRES,
     reading,
 )
+from imagescope_agent.runs.gone import StoreGone
 from imagescope_agent.runs.results import SearchResult, to_result
 from imagescope_agent.runs.run_graph import Progress, judge_of, run_config, run_sync, streamed
-from imagescope_agent.runs.step_saver import RunStore
+from imagescope_agent.runs.run_store import open_runs
 from imagescope_agent.services import (
     Services,
     open_services,
@@ -43,6 +45,16 @@ from imagescope_agent.traces.store import VARIABLE, place
 __all__ = ["ImageScope", "index_folder"]
 
 RUNS_VARIABLE = "IMAGESCOPE_RUNS"
+_PAUSES = (
+    0.2,
+    0.5,
+    1.0,
+    2.0,
+    4.0,
+    8.0,
+    16.0,
+    30.0,
+)  # seconds in which a database that was restarted may be back
 
 
 class ImageScope:
@@ -51,9 +63,10 @@ class ImageScope:
     Args:
         services: what the graph is built with.
         graph: a name of `imagescope graphs`, or "module:attribute"; None for the profile's own.
-        runs: SQLite file of the checkpoints; None is IMAGESCOPE_RUNS, else runs.sqlite beside the index; False: none.
-        traces: SQLite file of the traces; None is IMAGESCOPE_TRACES ("off" for none), else traces.sqlite beside
-            the index where checkpoints are kept; False keeps none.
+        runs: SQLite file of the checkpoints, or a "postgresql://..." URL, which other processes and collections may
+            share; None is IMAGESCOPE_RUNS, else runs.sqlite beside the index; False: none.
+        traces: SQLite file of the traces, or such a URL; None is IMAGESCOPE_TRACES ("off" for none), else
+            traces.sqlite beside the index where checkpoints are kept; False keeps none.
         settings: defaults for every search.
 
     Attributes:
@@ -77,10 +90,13 @@ class ImageScope:
         self._given = settings
         self._settings({})
         named = os.environ.get(RUNS_VARIABLE) if runs is None or isinstance(runs, bool) else runs
-        kept = local_path(os.path.expanduser(named)) if named else beside(services.collection.location, FILE)
-        self._runs = None if runs is False else kept
+        location = services.collection.location
+        kept: Path | str | None = None if runs is False else beside(location, FILE)
+        if named and runs is not False:
+            url = str(named).startswith(POSTGRES)
+            kept = str(named) if url else local_path(os.path.expanduser(named))
         # a search without checkpoints is better than none, unless its user named a place for them
-        self._run_store = RunStore(self._runs, required=bool(named))
+        self._runs = open_runs(kept, location, required=bool(named))
         unwanted = runs is False and traces is None and not os.environ.get(VARIABLE)
         self._trace_store = OpenStore()
         self.traces = None if unwanted else place(services.collection.location, traces)
@@ -195,8 +211,8 @@ class ImageScope:
 
     async def aresume(self, run: str) -> SearchResult:
         """As `resume`, for use inside an event loop."""
-        kept = await self._kept(run)
-        with reading(self._runs or run):
+        kept = await self._runs.find(run)
+        with reading(self._runs.place or run):
             metadata: Mapping[str, Any] = kept.metadata
             for name, ours in (("graph", self.graph), ("profile", self.services.profile)):
                 if (made_by := metadata.get(name)) != ours:
@@ -212,21 +228,11 @@ class ImageScope:
         Raises:
             BadInput: no such run is kept here.
         """
-        kept = await self._kept(run)
-        with reading(self._runs or run):
+        kept = await self._runs.find(run)
+        with reading(self._runs.place or run):
             values = kept.checkpoint["channel_values"]
             unmatched = any(each["kind"] == "unmatched" for each in values.get("notes", ()))
             return str(kept.metadata.get("graph")), bool(values.get("results")) or unmatched
-
-    async def _kept(self, run: str) -> CheckpointTuple:
-        if self._runs is None or not self._runs.is_file():
-            raise BadInput(f"there is no run {run!r}: no runs are kept here; search again")
-        async with open_checkpoints(self._runs) as saver:
-            with reading(self._runs):
-                kept = await saver.aget_tuple(run_config(run))
-        if kept is None:
-            raise BadInput(f"there is no run {run!r} in {str(self._runs)!r}; search again")
-        return kept
 
     async def _run(
         self, query: dict[str, Any] | None, run: str, settings: Settings, progress: Progress | None = None
@@ -236,14 +242,7 @@ class ImageScope:
         config = run_config(run, graph=self.graph, profile=self.services.profile, settings=recorded)
         with recording(self.traces, self.services, settings, self._trace_store) as recorders:
             config["callbacks"] = [*recorders]
-            async with self._run_store.keeping(run) as (saver, problem):
-                graph, options = self.compiled, dict[str, Any]()
-                if saver is not None:
-                    # shares the nodes; concurrent runs do not meet
-                    graph = graph.copy({"checkpointer": saver})
-                    # "sync": the result of a step is on disk before the next one starts, so a kill loses one step
-                    options = {"durability": "sync"}
-                state = await streamed(graph, query, config, progress, context=settings, **options)
+            state, problem = await self._to_its_end(query, config, settings, progress)
         notes: list[NoteDict] = []
         if problem:
             notes.append(note("run", "skipped", f"the run is not kept: {problem}"))
@@ -254,12 +253,47 @@ class ImageScope:
             state,
             paths={hit["id"]: str(collection.folder / hit["id"]) for hit in state["results"]},
             graph=self.graph,
-            judge=judge_of(graph, settings),
+            judge=judge_of(self.compiled, settings),
             profile=self.services.profile,
             run=run,
             settings=settings.to_dict(),
             weights=self.services.weights,
         )
+
+    async def _to_its_end(
+        self,
+        query: dict[str, Any] | None,
+        config: RunnableConfig,
+        settings: Settings,
+        progress: Progress | None,
+    ) -> tuple[dict[str, Any], str]:
+        """The state of a run at its end, and why it is not kept where it is not.
+
+        Where the database of its checkpoints went away, it goes on from the last of them once that is back.
+        """
+        run, before, begun = str(config["configurable"]["thread_id"]), None, False
+        for pause in (*_PAUSES, None):
+            try:
+                async with self._runs.keeping(run) as (saver, problem):
+                    graph, options = self.compiled, dict[str, Any]()
+                    if saver is not None:
+                        # shares the nodes; concurrent runs do not meet
+                        graph = graph.copy({"checkpointer": saver})
+                        # "sync": the result of a step is on disk before the next one starts, so a kill loses one step
+                        options = {"durability": "sync"}
+                    if saver is not None and self._runs.may_come_back:
+                        last = await saver.aget_tuple(config)
+                        known = None if last is None else last.checkpoint["id"]
+                        before = before if begun else known
+                        query = query if known == before else None  # its first step is kept
+                        begun = True
+                    state = await streamed(graph, query, config, progress, context=settings, **options)
+                    return state, problem
+            except StoreGone:
+                if pause is None or not begun:
+                    raise
+                await asyncio.sleep(pause)
+        raise AssertionError("the last pause ends the loop")
 
     def _settings(self, given: dict[str, Any]) -> Settings:
         settings = Settings.load(self.services.settings, **{**self._given, **given})

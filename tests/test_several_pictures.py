@@ -53,8 +53,8 @@ def test_the_trace_knows_every_reference(world: World, tmp_path: Path) -> None:
     place = tmp_path / "traces.sqlite"
     scope = ImageScope(world.services(), graph="retrieve", runs=tmp_path / "runs.sqlite", traces=place)
     found = scope.search("light", images=["red.png", "blue.png"])
+    from imagescope_agent.traces.finding import find_run
     from imagescope_agent.traces.pages.page import render
-    from imagescope_agent.traces.store import find_run
     from imagescope_agent.traces.trace import Trace
 
     trace = Trace(*find_run(found.run, place))

@@ -15,9 +15,8 @@ from weakref import WeakValueDictionary
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from imagescope_agent.chat.locks import database_lock, file_lock
 from imagescope_agent.chat.migrations import is_current, migrate
-from imagescope_agent.chat.storage.database import database_of, is_storage_error
+from imagescope_agent.chat.storage.database import database_of, is_gone, is_storage_error
 from imagescope_agent.chat.storage.older import Older
 from imagescope_agent.chat.storage.tables import TABLES, Conversation
 from imagescope_agent.chat.storage.turns import TurnTable
@@ -26,6 +25,8 @@ from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput
 from imagescope_agent.registry import load_graph
 from imagescope_agent.runs.checkpoints import POSTGRES, ReadOnly, reading
+from imagescope_agent.runs.gone import gone
+from imagescope_agent.runs.locks import database_lock, file_lock
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 
@@ -180,15 +181,17 @@ class ConversationStore:
                 lock = database_lock(self.saver, self.key(thread))
             else:
                 lock = file_lock(self._lock_folder, thread)
-            async with lock:
-                try:
+            try:
+                async with lock:
                     yield
-                except Exception as error:
-                    if not is_storage_error(error):
-                        raise
-                    raise BadInput(
-                        f"the conversation in {redact(self._place)!r} cannot be kept or read: {error}"
-                    ) from error
+            except Exception as error:
+                if not is_storage_error(error):
+                    raise
+                if is_gone(error):
+                    raise gone(self._place, str(error)) from error
+                raise BadInput(
+                    f"the conversation in {redact(self._place)!r} cannot be kept or read: {error}"
+                ) from error
 
     def _is_ours(self, key: str) -> bool:
         return key.startswith(self._prefix) if self._prefix else ":" not in key

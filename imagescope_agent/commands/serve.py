@@ -27,7 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--profile", help="which models (default: the ones that made each index)")
     parser.add_argument(
-        "--store", metavar="FILE|URL", help="where conversations are kept, as in `imagescope chat`"
+        "--store",
+        metavar="FILE|URL",
+        help="where conversations are kept, as in `imagescope chat`; in postgresql://... searches and traces, too, "
+        "for several services at once",
     )
     parser.add_argument(
         "--running", type=positive, default=2, help="requests that ask models at a time (default: 2)"
@@ -47,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     from imagescope_agent.api import RUNS_VARIABLE
     from imagescope_agent.errors import BadInput, MissingExtra
+    from imagescope_agent.runs.checkpoints import POSTGRES
     from imagescope_agent.traces.store import VARIABLE as TRACES_VARIABLE
 
     try:
@@ -61,7 +65,12 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput("two of the folders have the same name; rename one of them")
     keys = read_keys(args.keys, os.environ.get(KEY_VARIABLE, ""), folders)
     check_address(args.host, keys, variable=KEY_VARIABLE)
-    check_separate(keys, (name for name in (RUNS_VARIABLE, TRACES_VARIABLE) if os.environ.get(name)))
+    files = [name for name in (RUNS_VARIABLE, TRACES_VARIABLE) if os.environ.get(name)]
+    # in a database each collection has names of its own
+    check_separate(keys, (name for name in files if not os.environ[name].startswith(POSTGRES)))
+    if args.store and args.store.startswith(POSTGRES):
+        for name in (RUNS_VARIABLE, TRACES_VARIABLE):
+            os.environ.setdefault(name, args.store)
     served = [
         ServedCollection.open(folder, profile=args.profile, key=keys[name])
         for name, folder in folders.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagescope_agent.commands import path, plain, print_json
@@ -26,15 +27,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compare", metavar="OTHER", help="what moved since the run OTHER, and why")
     parser.add_argument("--why", nargs=2, metavar=("A", "B"), help="why image A stands above image B")
     parser.add_argument(
-        "--store", type=path, help="an indexed folder, or a file of traces (default: the last)"
+        "--store",
+        type=_place,
+        metavar="FILE|URL",
+        help="an indexed folder, a file of traces, or postgresql://... (default: the last)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def _place(text: str) -> Path | str:
+    """An argument that names a file, a folder, or a database."""
+    from imagescope_agent.runs.checkpoints import POSTGRES
+
+    return text if text.startswith(POSTGRES) else path(text)
 
 
 def run(args: argparse.Namespace) -> int:
     """Show a run; list the newest ones when none is named."""
     from imagescope_agent.runs.checkpoints import reading
-    from imagescope_agent.traces.store import find_run
+    from imagescope_agent.traces.finding import find_run
     from imagescope_agent.traces.trace import Trace
 
     if args.which is None and not args.last:
@@ -100,7 +111,7 @@ def _list(args: argparse.Namespace) -> int:
     from contextlib import closing
     from dataclasses import asdict
 
-    from imagescope_agent.traces.store import default_place, open_existing
+    from imagescope_agent.traces.finding import default_place, open_existing
 
     with closing(open_existing(args.store or default_place())) as store:
         listed = store.runs()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
@@ -91,9 +92,7 @@ class _Findings:
             role.name, "loads", lambda: _loads(model)
         ):
             return
-        if isinstance(model, Endpoint) and not await self._try(
-            role.name, "answers the probe", lambda: _heeds(model)
-        ):
+        if isinstance(model, Endpoint) and not await self._endpoint(role, model):
             return
         requests = make_requests(4, 2, 0, prompt_set)
         seen = await self._sees(role, [name for name in names if name in PICTURES], requests[0])
@@ -108,6 +107,14 @@ class _Findings:
             await self._try(role.name, "batch = one by one", lambda: _batch(role, model, requests))
             await self._try(role.name, "shared prefix = plain", lambda: _shared(role, model, requests))
             await self._try(role.name, "speed", lambda: _speed(role, model, seen, prompt_set))
+
+    async def _endpoint(self, role: Role, model: Endpoint) -> bool:
+        """Whether one of the servers answers; each is asked."""
+        if not await self._try(role.name, "answers the probe", lambda: _heeds(model)):
+            return False
+        for url in model.urls if len(model.urls) > 1 else ():
+            await self._try(role.name, f"the server {url}", partial(_heeds_alone, model, url))
+        return True
 
     async def _sees(self, role: Role, names: Sequence[str], request: Request) -> bool:
         """Whether pictures may be shown; nothing is asked where no role shows any."""
@@ -157,6 +164,15 @@ async def _heeds(model: Endpoint) -> tuple[bool, str]:
     ignored = [name for name in ("logprobs", "schema") if not getattr(powers, name)]
     detail = f"{model.weights}: heeds {heeded or 'neither'}" + (f", ignores {ignored}" if ignored else "")
     return True, "; ".join([detail, *await model.without()])
+
+
+async def _heeds_alone(model: Endpoint, url: str) -> tuple[bool, str]:
+    """What one of several servers heeds, asked whether or not it is left out."""
+    asking = await model.asking()
+    (replica,) = [each for each in asking.pool.replicas if each.url == url]
+    powers = await replica.powers(asking.model)
+    ignored = [name for name in ("logprobs", "schema") if not getattr(powers, name)]
+    return True, f"ignores {ignored}; the others are asked first" if ignored else "answers as it should"
 
 
 async def _sees(role: Role, names: Sequence[str], request: Request) -> tuple[bool, str]:

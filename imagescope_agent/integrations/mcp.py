@@ -19,8 +19,9 @@ from imagescope_agent.judges.base import Candidate, Task
 from imagescope_agent.judges.session import JudgeSession
 from imagescope_agent.mllms.role import Request
 from imagescope_agent.prompting import load_prompt
+from imagescope_agent.runs.run_store import scope_of
 from imagescope_agent.traces.explain import explain as explained
-from imagescope_agent.traces.store import find_run
+from imagescope_agent.traces.finding import find_run
 from imagescope_agent.traces.trace import Trace
 
 SIDE = 384  # pixels, longest side of a picture in an answer
@@ -128,7 +129,9 @@ class Tools:
         return (await asyncio.to_thread(self._trace, run)).to_dict()
 
     def _trace(self, run: str) -> Trace:
-        return Trace(*find_run(run, self.scope.traces))
+        return Trace(
+            *find_run(run, self.scope.traces, scope=scope_of(self.scope.services.collection.location))
+        )
 
     def _id(self, name: str) -> str:
         """The id that a name stands for.

@@ -10,8 +10,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, cast
 
 import aiosqlite
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -26,7 +25,8 @@ from imagescope_agent.common.untrusted import (
     require_tables_only,
     use_write_ahead_log,
 )
-from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra, shorten
+from imagescope_agent.errors import BadInput, MissingExtra, shorten
+from imagescope_agent.runs.gone import gone
 
 FILE = "runs.sqlite"
 LIMIT_VARIABLE = "IMAGESCOPE_RUNS_MB"
@@ -170,12 +170,16 @@ def reading(place: Path | str) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def open_store(place: Path | str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
+async def open_store(place: Path | str, *, scope: str = "") -> AsyncIterator[BaseCheckpointSaver[Any]]:
     """A checkpoint store in an SQLite file or, by "postgresql://user@host/database", in PostgreSQL.
+
+    Args:
+        place: the file or the URL.
+        scope: what the names of its threads begin with in PostgreSQL, where others may use the same tables.
 
     Raises:
         BadInput: the file cannot be written, or the database does not keep what it is given.
-        BackendUnavailable: the database server does not answer.
+        StoreGone: the database server does not answer.
         MissingExtra: PostgreSQL without the extra `postgres`.
     """
     if not str(place).startswith(POSTGRES):
@@ -184,22 +188,28 @@ async def open_store(place: Path | str) -> AsyncIterator[BaseCheckpointSaver[Any
         return
     try:
         import psycopg
-        from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+
+        from imagescope_agent.runs.postgres_saver import PostgresSaver
     except ImportError as error:
         raise MissingExtra(
             "sessions in PostgreSQL need an extra: pip install 'imagescope-agent[postgres]'"
         ) from error
     try:
-        async with AsyncPostgresSaver.from_conn_string(str(place), serde=plain_serializer()) as database:
+        async with PostgresSaver.from_conn_string(str(place), serde=plain_serializer()) as database:
+            assert isinstance(database, PostgresSaver)
+            first, database.scope, database.url = database.conn, scope, str(place)
             await _setup(database)
-            yield database
+            try:
+                yield database
+            finally:
+                if database.conn is not first:  # which is closed by whoever opened it
+                    await cast(Any, database.conn).close()
     except psycopg.OperationalError as error:
-        server = urlsplit(str(place)).hostname or "this machine"  # never the URL: it may hold a password
-        raise BackendUnavailable(
-            f"PostgreSQL on {server} does not answer: {error}; is it running?"
-        ) from error
+        raise gone(str(place), str(error)) from error
     except psycopg.Error as error:
-        raise BadInput(f"PostgreSQL refuses to keep the session: {error}; name another database") from error
+        raise BadInput(
+            f"PostgreSQL refuses to keep the session: {shorten(str(error), 200)}; name another database"
+        ) from error
 
 
 async def _setup(database: Any) -> None:

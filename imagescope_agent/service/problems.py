@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Protocol
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from imagescope_agent.errors import BackendUnavailable, BadInput, ImageScopeError, Misconfigured, shorten
 from imagescope_agent.service.admission import ClientGone, TimedOut, TooBusy
-from imagescope_agent.service.collections import Collections, Unknown, WrongKey
+from imagescope_agent.service.collections import Unknown, WrongKey
 
 SHOWN = 200  # characters of a message
 _ALTERNATIVE = re.compile(r"str|constrained-str|[A-Z]\w*")
@@ -35,12 +36,20 @@ STATUS: tuple[tuple[type[Exception], int, str], ...] = (
 )
 
 
-def told(error: Exception, collections: Collections, content_type: str = "") -> tuple[int, str, str]:
+class Hiding(Protocol):
+    """Takes places on this machine out of messages."""
+
+    def public(self, text: str) -> str:
+        """The text without them."""
+        ...
+
+
+def told(error: Exception, served: Hiding, content_type: str = "") -> tuple[int, str, str]:
     """Status, type and message of an error.
 
     Args:
         error: what was raised.
-        collections: whose places on this machine are not told.
+        served: whose places on this machine are not told.
         content_type: of the request.
     """
     if isinstance(error, RequestValidationError):
@@ -51,7 +60,7 @@ def told(error: Exception, collections: Collections, content_type: str = "") -> 
         return error.status_code, "http", shorten(detail, SHOWN)
     for kind, status_code, name in STATUS:
         if isinstance(error, kind):
-            return status_code, name, " ".join(collections.public(str(error)).split())
+            return status_code, name, " ".join(served.public(str(error)).split())
     return 500, "internal", "the service failed at this request; its own log says why"
 
 

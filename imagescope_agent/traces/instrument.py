@@ -14,16 +14,16 @@ from typing import Any
 from langchain_core.callbacks import BaseCallbackHandler
 from langgraph.graph.state import CompiledStateGraph
 
-from imagescope_agent.errors import BadInput
+from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.retrieval.images import ImageProblem, digest
 from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.runs.run_store import scope_of
 from imagescope_agent.services import Services, serve_from_environment
 from imagescope_agent.settings import Settings
-from imagescope_agent.traces.known_places import remember
 from imagescope_agent.traces.open_store import OpenStore
 from imagescope_agent.traces.record import Recorder
-from imagescope_agent.traces.store import OFF, TraceStore, place
+from imagescope_agent.traces.store import OFF, place
 
 SPANS = "IMAGESCOPE_OTEL"
 Graph = CompiledStateGraph[Any, Any, Any, Any]
@@ -44,7 +44,7 @@ class Unrecorded(BaseCallbackHandler):
 
 @contextmanager
 def recording(
-    path: Path | None, services: Services, settings: Settings, store: OpenStore | None = None
+    path: Path | str | None, services: Services, settings: Settings, store: OpenStore | None = None
 ) -> Iterator[list[Recorder | Unrecorded]]:
     """The callbacks of a run: a recorder that writes to `path`, one that makes spans where IMAGESCOPE_OTEL is set.
 
@@ -53,10 +53,11 @@ def recording(
     """
     about, names = partial(_about, services, settings), _names(services.collection)
     recorders: list[Recorder | Unrecorded] = list(_spans(about))
+    scope = scope_of(services.collection.location)
     if path is not None:
         try:
-            recorders.append(Recorder((store or OpenStore()).open(path), about=about, **names))
-        except BadInput as error:
+            recorders.append(Recorder((store or OpenStore()).open(path, scope), about=about, **names))
+        except (BadInput, BackendUnavailable) as error:
             _log.warning("%s", error)  # a search is worth more than its trace
             recorders.append(Unrecorded(str(error)))
     yield recorders
@@ -76,8 +77,8 @@ def traced(graph: Graph, services: Services, path: Path | str | None = None) -> 
     about, names = partial(_about, services, None), _names(services.collection)
     recorders = _spans(about)
     if (file := place(services.collection.location, path)) is not None:
-        recorders.append(Recorder(TraceStore(file), about=about, **names))
-        remember(file)
+        opened = OpenStore().open(file, scope_of(services.collection.location))
+        recorders.append(Recorder(opened, about=about, **names))
     return graph.with_config({"callbacks": [*recorders]}) if recorders else graph
 
 

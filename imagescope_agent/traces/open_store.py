@@ -6,6 +6,7 @@ import os
 import threading
 from pathlib import Path
 
+from imagescope_agent.traces.database import DatabaseTraces
 from imagescope_agent.traces.known_places import remember
 from imagescope_agent.traces.store import TraceStore
 
@@ -15,16 +16,24 @@ class OpenStore:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._store: TraceStore | None = None
+        self._store: TraceStore | DatabaseTraces | None = None
         self._opened: tuple[object, ...] = ()
 
-    def open(self, path: Path) -> TraceStore:
-        """The store in a file; it stays open.
+    def open(self, path: Path | str, scope: str = "") -> TraceStore | DatabaseTraces:
+        """The store in a file, or in a database by its URL; it stays open.
+
+        Args:
+            path: where it is.
+            scope: of the collection, in a database.
 
         Raises:
-            BadInput: as `TraceStore`.
+            BadInput, BackendUnavailable: as `TraceStore` and `DatabaseTraces`.
         """
         with self._lock:
+            if isinstance(path, str):
+                if not isinstance(self._store, DatabaseTraces) or self._opened != (path, scope):
+                    self._store, self._opened = DatabaseTraces(path, scope), (path, scope)
+                return self._store
             if self._store is None or self._opened != _identity(path, self._store):
                 self._store = TraceStore(path)
                 self._opened = _identity(path, self._store)
@@ -32,7 +41,7 @@ class OpenStore:
             return self._store
 
 
-def _identity(path: Path, store: TraceStore) -> tuple[object, ...]:
+def _identity(path: Path, store: TraceStore | DatabaseTraces) -> tuple[object, ...]:
     """What tells a file from another of the same name, and this process from one that it was forked from."""
     try:
         found = path.stat()

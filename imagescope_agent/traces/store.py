@@ -7,8 +7,8 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from imagescope_agent.common.untrusted import (
     use_write_ahead_log,
 )
 from imagescope_agent.errors import BadInput, shorten, suggest
-from imagescope_agent.traces.known_places import known_places
+from imagescope_agent.runs.checkpoints import POSTGRES
 from imagescope_agent.traces.packing import Unpacker, clean, moment, pack, status_of
 
 FILE = "traces.sqlite"
@@ -184,15 +184,9 @@ class TraceStore:
                 (run, run, run),
             ).fetchone()
         if row is None:
-            known = [listed.id for listed in self.runs(50)]
-            what = "no run at all; search first" if run is None else f"no run {run!r}; {suggest(run, known)}"
-            raise BadInput(f"{str(self.path)!r} holds {what}")
-        names = ("id", "thread", "turn", "started", "graph", "query")
+            raise unknown_run(run, str(self.path), self.runs(50))
         unpack = Unpacker()
-        head = {**unpack(row[6]), **dict(zip(names, row[:6], strict=True))}
-        head |= {"started": moment(row[3]), "store": str(self.path)}
-        if not all(isinstance(head[name], str) for name in ("id", "thread", "graph", "query")):
-            raise ValueError("a name is no text")
+        head = head_of(row, unpack, str(self.path))
         events = self._base.execute(
             "select seq, at, kind, data from events where run = ? order by seq", (head["id"],)
         )
@@ -231,12 +225,33 @@ class TraceStore:
         self._base.execute(f"delete from runs where id in {oldest}")
 
 
-def place(index: Path, given: Path | str | bool | None = None) -> Path | None:
-    """The file for the traces of an index: as given, else IMAGESCOPE_TRACES ("off", or a file), else beside the index.
+def unknown_run(run: str | None, place: str, known: Sequence[Listed]) -> BadInput:
+    """The error where a store has no such run."""
+    names = [listed.id for listed in known]
+    what = "no run at all; search first" if run is None else f"no run {run!r}; {suggest(run, names)}"
+    return BadInput(f"{place!r} holds {what}")
+
+
+def head_of(row: Sequence[Any], unpack: Unpacker, place: str) -> dict[str, Any]:
+    """What is known of a run as a whole, from its row: id, thread, turn, started, graph, query, about.
+
+    Raises:
+        ValueError, TypeError: it is damaged.
+    """
+    names = ("id", "thread", "turn", "started", "graph", "query")
+    head = {**unpack(row[6]), **dict(zip(names, row[:6], strict=True))}
+    head |= {"started": moment(row[3]), "store": place}
+    if not all(isinstance(head[name], str) for name in ("id", "thread", "graph", "query")):
+        raise ValueError("a name is no text")
+    return head
+
+
+def place(index: Path, given: Path | str | bool | None = None) -> Path | str | None:
+    """Where the traces of an index go: as given, else IMAGESCOPE_TRACES ("off", or a place), else beside the index.
 
     Args:
         index: folder of the index.
-        given: a file; True or None for the default; False for no traces.
+        given: a file, or a "postgresql://..." URL; True or None for the default; False for no traces.
 
     Raises:
         BadInput: it is a link that leads out of the index.
@@ -246,48 +261,6 @@ def place(index: Path, given: Path | str | bool | None = None) -> Path | None:
     named = os.environ.get(VARIABLE) if given is None or given is True else given
     if str(named).lower() in OFF:
         return None
+    if named and str(named).startswith(POSTGRES):
+        return str(named)
     return local_path(os.path.expanduser(str(named))) if named else beside(index, FILE)
-
-
-def open_existing(path: Path) -> TraceStore:
-    """The store in a file, or of an indexed folder.
-
-    Raises:
-        BadInput: there is none.
-    """
-    for candidate in (path, path / FILE, path / ".imagescope" / FILE):
-        if candidate.is_file():
-            return TraceStore(candidate, reading=True)
-    raise BadInput(f"there are no traces in {str(path)!r}; search first, or name another place with --store")
-
-
-def find_run(run: str | None, path: Path | None = None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """As `TraceStore.read`, in the given place, else in IMAGESCOPE_TRACES, else wherever this user's traces are.
-
-    Raises:
-        BadInput: there is no such run.
-    """
-    named = path or _configured()
-    places = [named] if named else known_places() or [default_place()]
-    for each in places:
-        with closing(open_existing(each)) as store:
-            if run is None or len(places) == 1 or store.holds(run):
-                return store.read(run)
-    raise BadInput(f"there is no run {run!r} in {len(places)} stores of traces; see `imagescope trace`")
-
-
-def default_place() -> Path:
-    """The file to look for traces in when none is named: IMAGESCOPE_TRACES, else where they were written last.
-
-    Raises:
-        BadInput: nothing was ever written.
-    """
-    found = _configured() or next(iter(known_places()), None)
-    if found is None:
-        raise BadInput("no traces are known here; search first, or name the collection with --store")
-    return found
-
-
-def _configured() -> Path | None:
-    named = os.environ.get(VARIABLE, "")
-    return None if not named or named.lower() in OFF else local_path(os.path.expanduser(named))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from imagescope_agent.chat.locks import file_lock
+from imagescope_agent.runs.locks import file_lock
 from tests.chat.crowd import COLOURS, SHARED
 from tests.crashes import child, ended, script
 
@@ -91,7 +91,7 @@ def test_a_queue_whose_folder_goes_away_while_one_joins_is_joined_again(
                 order.append("second")
 
         async with file_lock(tmp_path, "t"):
-            monkeypatch.setattr("imagescope_agent.chat.locks.os.listdir", listed)
+            monkeypatch.setattr("imagescope_agent.runs.locks.os.listdir", listed)
             waiting = asyncio.create_task(second())
             await asyncio.sleep(0.1)
             monkeypatch.undo()

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from imagescope_agent.chat import Chats, open_chats
-from imagescope_agent.chat.locks import file_lock
 from imagescope_agent.errors import BackendUnavailable, BadInput
+from imagescope_agent.runs.locks import file_lock
 from tests.chat.talk import talking
 from tests.chat.together import OWN, SHARED
 from tests.conftest import World

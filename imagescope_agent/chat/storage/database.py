@@ -130,13 +130,16 @@ class PostgresDatabase:
     async def fetch(self, sql: str, *values: Any) -> Rows:
         """See `Database.fetch`."""
         async with self._saver.lock:
+            await self._saver.reopen()
             return await self._execute(sql, *values)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Execute]:
         """See `Database.transaction`."""
-        async with self._saver.lock, self._saver.conn.transaction():
-            yield self._execute
+        async with self._saver.lock:
+            await self._saver.reopen()
+            async with self._saver.conn.transaction():
+                yield self._execute
 
     async def trim(self) -> None:
         """See `Database.trim`; the server vacuums by itself."""
@@ -184,3 +187,9 @@ def is_storage_error(error: BaseException) -> bool:
     """Whether a database raised this: its disk is full, it went away, another process writes for too long."""
     psycopg = sys.modules.get("psycopg")
     return isinstance(error, sqlite3.Error) or (psycopg is not None and isinstance(error, psycopg.Error))
+
+
+def is_gone(error: BaseException) -> bool:
+    """Whether a database server that was restarted, or does not answer, is behind it."""
+    psycopg = sys.modules.get("psycopg")
+    return psycopg is not None and isinstance(error, psycopg.OperationalError)

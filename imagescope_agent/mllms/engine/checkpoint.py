@@ -28,6 +28,7 @@ from imagescope_agent.mllms.engine.chat_template import (
 from imagescope_agent.mllms.engine.checkpoint_files import hash_folder, locate
 from imagescope_agent.mllms.engine.config import ModelConfig
 from imagescope_agent.mllms.engine.conversation import Conversation, refuse_on_error
+from imagescope_agent.mllms.engine.placement import Placement, place
 from imagescope_agent.mllms.engine.progress import without_progress_bars
 
 
@@ -44,6 +45,7 @@ class Checkpoint:
         dtype: of the weights.
         has_vision: whether the model takes images.
         stop_ids: tokens that end a reply.
+        is_spread: whether the weights lie on several devices.
     """
 
     config: ModelConfig
@@ -54,6 +56,7 @@ class Checkpoint:
     dtype: torch.dtype
     has_vision: bool = True
     stop_ids: frozenset[int] = field(default_factory=frozenset)
+    is_spread: bool = False
 
     @property
     def tokenizer(self) -> Any:
@@ -170,11 +173,11 @@ def open_checkpoint(config: ModelConfig, *, random: bool = False) -> Checkpoint:
         Misconfigured: the hub refuses it (unknown, gated), or cannot be reached.
         BackendUnavailable: the hub is busy, or the download failed.
     """
-    device = pick_device(config.device)
-    dtype = pick_dtype(config.dtype, device)
+    placement = place(config)
+    dtype = pick_dtype(config.dtype, placement.device)
     folder = locate(config)
     try:
-        return _load(config, folder, device, dtype, random=random)
+        return _load(config, folder, placement, dtype, random=random)
     except (OSError, ValueError, ImportError, KeyError, RuntimeError, AttributeError) as error:
         if not config.trust_remote_code and "trust_remote_code" in str(error):
             problem = "it needs code of its own; set trust_remote_code if you trust its authors"
@@ -185,7 +188,7 @@ def open_checkpoint(config: ModelConfig, *, random: bool = False) -> Checkpoint:
 
 @without_progress_bars()
 def _load(
-    config: ModelConfig, folder: Path, device: torch.device, dtype: torch.dtype, *, random: bool
+    config: ModelConfig, folder: Path, placement: Placement, dtype: torch.dtype, *, random: bool
 ) -> Checkpoint:
     options: dict[str, Any] = {"trust_remote_code": config.trust_remote_code, "local_files_only": True}
     hf_config = AutoConfig.from_pretrained(folder, **options)
@@ -198,39 +201,25 @@ def _load(
     models: Any = AutoModelForImageTextToText if has_vision else AutoModelForCausalLM
     loading = {"dtype": dtype, "attn_implementation": config.attention}
     if random:
-        with torch.device(device):
+        with torch.device(placement.device):
             model = models.from_config(hf_config, **loading)
     else:
+        loading |= placement.options
         model = models.from_pretrained(folder, config=hf_config, use_safetensors=True, **options, **loading)
+    placement.require_shared(model, config.checkpoint)
+    if random or not placement.options:
+        model = model.to(placement.device)
     return Checkpoint(
         config=config,
         folder=folder,
-        model=model.to(device).eval(),
+        model=model.eval(),
         processor=processor,
-        device=device,
+        device=placement.device,
         dtype=dtype,
         has_vision=has_vision,
         stop_ids=_stop_ids(model, tokenizer),
+        is_spread=placement.is_spread(model),
     )
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name; "auto" is CUDA where there is one.
-
-    Raises:
-        UnusableModel: no such device, or no CUDA device on this machine.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UnusableModel(f"there is no device {name!r}; use 'auto', 'cpu' or 'cuda'") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UnusableModel(
-            f"the profile asks for {name!r} and this machine has no CUDA device; use 'cpu' or 'auto'"
-        )
-    return device
 
 
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:

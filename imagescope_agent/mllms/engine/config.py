@@ -14,6 +14,10 @@ class ModelConfig(BaseModel):
         device: "auto" is CUDA where there is one, else CPU.
         dtype: "auto" is bfloat16 on CUDA, float32 on CPU.
         attention: the attention kernel by its transformers name; one that ignores custom masks shares no prefixes.
+        device_map: spreads the layers of a model that is too large for one device over those there are ("auto",
+            "balanced", "balanced_low_0", "sequential"; extra `spread`); empty for one device.
+        tp_plan: "auto" shares every layer among the processes of torchrun (tensor parallelism of transformers), each of
+            which is asked the same; empty for none.
         trust_remote_code: run code that comes with the checkpoint.
     """
 
@@ -24,6 +28,8 @@ class ModelConfig(BaseModel):
     device: str = "auto"
     dtype: str = "auto"
     attention: str = "sdpa"
+    device_map: str = ""
+    tp_plan: str = ""
     trust_remote_code: bool = False
 
 

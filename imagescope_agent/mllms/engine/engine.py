@@ -195,6 +195,8 @@ def open_backend(checkpoint: Checkpoint, config: EngineConfig) -> Backend:
     grammars = GrammarCache(checkpoint.tokenizer, checkpoint.vocabulary)
     fallback = GenerateBackend(checkpoint, grammars, config)
     family = config.family or (checkpoint.model_type if checkpoint.has_vision else "text")
+    if checkpoint.is_spread:
+        return fallback  # its layers are run by the model itself, which knows where they lie
     if checkpoint.config.attention not in MASKED or not (config.family or family in FAMILIES):
         return fallback
     features = EncoderCache(config.vision_cache, _disk_cache(checkpoint, config))

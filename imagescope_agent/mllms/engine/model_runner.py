@@ -94,6 +94,8 @@ class ModelRunner:
 
     def label_logits(self, hidden: torch.Tensor, labels: Sequence[int]) -> torch.Tensor:
         """Logits of the given next tokens only, (n, labels), float32."""
+        if len(labels) == len(self._head.weight):  # all of them: a copy of the matrix would be for nothing
+            return self.logits(hidden)
         chosen = list(labels)
         bias = None if self._head.bias is None else self._head.bias[chosen]
         return torch.nn.functional.linear(hidden, self._head.weight[chosen], bias).float()

@@ -16,6 +16,7 @@ HIDDEN = "[hidden]"
 _LOGIN = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<login>[^/?#]*)@(?P<rest>.*)", re.IGNORECASE | re.DOTALL
 )
+_BETWEEN = re.compile(r"\s*,\s*(?=[a-z][a-z0-9+.-]*://)|\s+(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
 _SHORTEST = 4  # characters; a shorter secret would hide ordinary words of a message
 
 
@@ -23,6 +24,13 @@ def split_login(url: str) -> tuple[str, str]:
     """An address without its user and password, and these two as they stood ("user:password" or "")."""
     found = _LOGIN.match(url)
     return (found["scheme"] + found["rest"], found["login"]) if found else (url, "")
+
+
+def split_logins(given: object) -> tuple[list[str], list[str]]:
+    """Addresses without user and password, and these, of a list or of a text with commas between several."""
+    listed = given if isinstance(given, list) else _BETWEEN.split(str(given).strip())
+    pairs = [split_login(str(each).strip()) for each in listed]
+    return [url for url, _ in pairs], [login for _, login in pairs]
 
 
 @dataclass(frozen=True, kw_only=True)

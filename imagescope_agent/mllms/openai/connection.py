@@ -6,7 +6,6 @@ import asyncio
 import json
 import math
 import random
-import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -26,31 +25,16 @@ from imagescope_agent.errors import (
     shorten,
 )
 from imagescope_agent.mllms.openai.address import Address
-from imagescope_agent.mllms.openai.rate_limit import Gate, retry_after
-from imagescope_agent.mllms.openai.responses import SPENT, error_of, written
+from imagescope_agent.mllms.openai.failures import Again, Held, TimedOut, not_json, refuse, shown, wait_of
+from imagescope_agent.mllms.openai.rate_limit import Gate
+from imagescope_agent.mllms.openai.responses import error_of, written
 from imagescope_agent.mllms.provider_errors import GATEWAY
 
-_AGAIN = frozenset({408, 409, 425, 429})  # and every 5xx
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _HOPS = 5
 _LONGEST_WAIT = 30.0
 _ALL_WAITS = 60.0  # seconds that a request is held back in all by a server that is asked too much
-_TOO_LARGE = re.compile(r"too (?:large|long|big)|request size|reduce the (?:length|size|number)", re.I)
 _LONGEST_INTEGER = 18  # digits; what is longer counts nothing, and Python refuses to read thousands of them
-
-
-class Denied(Misconfigured):
-    """HTTP 402 to 405: mostly the key or the model, with some servers the content of one request."""
-
-
-class _Again(Exception):
-    """An attempt that failed in a way that passes."""
-
-    def __init__(
-        self, problem: str, wait: float = 0.0, status: int | None = None, *, slow: bool = False
-    ) -> None:
-        super().__init__(problem)
-        self.wait, self.status, self.slow = wait, status, slow
 
 
 @dataclass(kw_only=True)
@@ -71,16 +55,25 @@ class Server:
         attempts: how often a request is sent.
         patience: seconds one attempt may take.
         pause: seconds before the second attempt, doubled before each further one.
+        alone: whether there is no other to ask; else nothing is waited for after HTTP 429.
     """
 
     def __init__(
-        self, address: Address, *, concurrency: int, attempts: int, patience: float, pause: float
+        self,
+        address: Address,
+        *,
+        concurrency: int,
+        attempts: int,
+        patience: float,
+        pause: float,
+        alone: bool = True,
     ) -> None:
         self.address = address
         self._concurrency = concurrency
         self._attempts = attempts
         self._patience = patience
         self._pause = pause
+        self._alone = alone
         self._doors: dict[asyncio.AbstractEventLoop, _Door] = {}
 
     async def ask(self, body: Mapping[str, Any], *, attempts: int | None = None) -> dict[str, Any]:
@@ -95,19 +88,33 @@ class Server:
             UnreadableReply: it answers something else than a JSON object.
             ServerFails: HTTP 5xx at all attempts (GatewayFails: 502 or 504).
             Misconfigured: it refuses the key, the model or the address.
-            Exhausted: no answer after all attempts, or none within `patience`.
+            Exhausted: no answer after all attempts, or none within `patience` (TimedOut).
+            Held: it asks to wait, and is not alone.
         """
         answer = await self._send("POST", "/chat/completions", body, attempts or self._attempts)
         if not isinstance(answer, dict):
             raise UnreadableReply(
-                "the server's answer is no chat completion", reply=self._shown(repr(answer))
+                "the server's answer is no chat completion", reply=shown(self.address, repr(answer))
             )
         try:
             written(answer)
         except UnreadableReply as error:
-            raise UnreadableReply(error.problem, reply=self._shown(error.reply), usage=error.usage) from None
+            raise UnreadableReply(
+                error.problem, reply=shown(self.address, error.reply), usage=error.usage
+            ) from None
         except RequestRefused:
             pass  # a declined reply is an answer, and for whoever asked to read
+        return answer
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The server's answer to something else than a chat completion.
+
+        Raises:
+            RequestRefused, UnreadableReply, BackendUnavailable: as `ask`.
+        """
+        answer = await self._send("POST", path, body, self._attempts)
+        if not isinstance(answer, dict):
+            raise UnreadableReply("the server's answer is no object", reply=shown(self.address, repr(answer)))
         return answer
 
     async def models(self) -> list[str]:
@@ -118,20 +125,28 @@ class Server:
             BackendUnavailable: it does not answer.
         """
         try:
-            answer = await self._send("GET", "/models", None, self._attempts)
+            names = [each["id"] for each in await self.listed(self._attempts)]
         except (RequestRefused, UnreadableReply):
-            answer = None
-        listed = answer.get("data") if isinstance(answer, dict) else None
-        names = [
-            each["id"]
-            for each in (listed if isinstance(listed, list) else ())
-            if isinstance(each, dict) and isinstance(each.get("id"), str) and each["id"]
-        ]
+            names = []
         if not names:
             raise Misconfigured(
                 f"the server {self.address.url} lists no model; set IMAGESCOPE_ENDPOINT_MODEL to its name"
             )
         return names
+
+    async def listed(self, attempts: int = 1) -> list[dict[str, Any]]:
+        """What the server says of each of its models; "id" is the name.
+
+        Raises:
+            RequestRefused, UnreadableReply, BackendUnavailable: as `ask`.
+        """
+        answer = await self._send("GET", "/models", None, attempts)
+        listed = answer.get("data") if isinstance(answer, dict) else None
+        return [
+            each
+            for each in (listed if isinstance(listed, list) else ())
+            if isinstance(each, dict) and isinstance(each.get("id"), str) and each["id"]
+        ]
 
     @asynccontextmanager
     async def _door(self) -> AsyncIterator[_Door]:
@@ -159,8 +174,10 @@ class Server:
             while True:
                 try:
                     return await self._once(door, method, path, body)
-                except _Again as again:
+                except Again as again:
                     failed = again
+                if failed.status == 429 and not self._alone:
+                    raise Held(f"the server {self.address.url} is asked too much ({failed})", failed.wait)
                 held = failed.status == 429 and sent < 2 * self._attempts
                 wait = min(self._pause * 2**sent, _LONGEST_WAIT) * random.uniform(0.75, 1.25)
                 wait = max(wait, failed.wait)
@@ -173,6 +190,7 @@ class Server:
                 await asyncio.sleep(wait)
         gateway, status = failed.status in GATEWAY, failed.status or 0
         kind = GatewayFails if gateway else ServerFails if status >= 500 else Exhausted
+        kind = TimedOut if failed.slow else kind
         raise kind(
             f"the server {self.address.url} does not answer ({failed}, tried {sent} times); "
             "see that it runs, then start again: finished work is kept"
@@ -187,19 +205,19 @@ class Server:
         except (httpx.TransportError, TimeoutError) as error:
             told = shorten(self.address.hide(str(error)), 80)
             slow = isinstance(error, TimeoutError | httpx.ReadTimeout | httpx.WriteTimeout)
-            raise _Again(told or type(error).__name__, slow=slow) from error
+            raise Again(told or type(error).__name__, slow=slow) from error
         except httpx.DecodingError as error:
             raise UnreadableReply("the server's answer is badly compressed") from error
         if not response.is_success:
-            self._refuse(response.status_code, response.text, response)
+            refuse(self.address, response.status_code, response.text, response)
         if response.status_code == 202:
-            raise _Again(
-                f"HTTP 202: {self._shown(response.text)}",
-                _wait(response),
+            raise Again(
+                f"HTTP 202: {shown(self.address, response.text)}",
+                wait_of(response),
             )
         answer = self._json(response)
         if (problem := error_of(answer)) is not None:
-            self._refuse(problem.status, problem.text, response)
+            refuse(self.address, problem.status, problem.text, response)
         return answer
 
     async def _followed(
@@ -219,68 +237,11 @@ class Server:
         try:
             return json.loads(response.content, parse_int=_integer)
         except json.JSONDecodeError as error:
-            raise self._not_json(response) from error
+            raise not_json(self.address, response) from error
         except (ValueError, RecursionError) as error:  # not UTF-8, or nested beyond reason
             raise UnreadableReply(
-                "the server's answer is no JSON in UTF-8", reply=self._shown(response.text)
+                "the server's answer is no JSON in UTF-8", reply=shown(self.address, response.text)
             ) from error
-
-    def _not_json(self, response: httpx.Response) -> Exception:
-        """What an answer means that is not JSON: a page of a wrong address, a stream nobody asked for, a cut one."""
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        begins = response.text.lstrip()[:200].lower()
-        if kind in ("text/html", "application/xhtml+xml") or begins.startswith(("<!doctype", "<html")):
-            return Denied(
-                f"the server {self.address.url} answers with a page of {kind or 'HTML'}, as a wrong address does; "
-                "set IMAGESCOPE_ENDPOINT to its /v1"
-            )
-        if "stream" in kind or "ndjson" in kind or "jsonl" in kind or begins.startswith(("data:", "event:")):
-            return UnreadableReply(
-                f"the server answers with a stream ({kind or 'no content type'}) where one JSON object is asked for",
-                reply=self._shown(response.text),
-            )
-        return _Again(f"an answer that is not JSON but {kind or 'of no content type'}")
-
-    def _refuse(self, status: int, text: str, response: httpx.Response) -> None:
-        """Raise what the status means."""
-        url, told = self.address.url, self._shown(text)
-        if status in (403, 429) and SPENT.search(f"{text} {response.text[:2000]}"):
-            raise Misconfigured(
-                f"the server {url} has no credit left for this key (HTTP {status}: {told}); mend the account, "
-                "or set IMAGESCOPE_ENDPOINT_KEY to another"
-            )
-        if status == 429 and _TOO_LARGE.search(text):
-            raise RequestRefused(
-                f"the server {url} refuses the request (HTTP 429: {told}); ask for less at once"
-            )
-        if status in _AGAIN or status >= 500:
-            raise _Again(
-                f"HTTP {status}" + (f": {shorten(told, 80)}" if told else ""),
-                _wait(response),
-                status,
-            )
-        if status == 401 or status == 402:
-            raise (Denied if status == 402 else Misconfigured)(
-                f"the server {url} refuses the key (HTTP {status}: {told}); set IMAGESCOPE_ENDPOINT_KEY"
-            )
-        if status == 403:
-            raise Denied(f"the server {url} refuses the key (HTTP 403: {told}); set IMAGESCOPE_ENDPOINT_KEY")
-        if status in (404, 405):
-            raise Denied(
-                f"the server {url} does not know the model or the address (HTTP {status}: {told}); "
-                "mend IMAGESCOPE_ENDPOINT or IMAGESCOPE_ENDPOINT_MODEL"
-            )
-        if status < 400:
-            raise Misconfigured(
-                f"the server {url} answers HTTP {status}, which is no answer; mend IMAGESCOPE_ENDPOINT"
-            )
-        raise RequestRefused(
-            f"the server {url} refuses the request (HTTP {status}): {told}; "
-            "mend the profile's options, or how the server was started"
-        )
-
-    def _shown(self, text: str) -> str:
-        return shorten(self.address.hide(text), 160)
 
 
 @cache
@@ -291,7 +252,3 @@ def _certificates() -> ssl.SSLContext:
 
 def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= _LONGEST_INTEGER else math.inf
-
-
-def _wait(response: httpx.Response) -> float:
-    return retry_after(response.headers.get("retry-after", ""))

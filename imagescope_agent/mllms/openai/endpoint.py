@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,24 +15,19 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, model_validator
 
-from imagescope_agent.errors import BackendUnavailable, RequestFailed, RequestRefused, UnreadableReply
-from imagescope_agent.mllms.liveness import answer_of
-from imagescope_agent.mllms.openai.address import Address, split_login
+from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.mllms.openai.address import Address, split_logins
 from imagescope_agent.mllms.openai.connection import Server
 from imagescope_agent.mllms.openai.dialect import TOP_LOGPROBS, Dialect, Question
-from imagescope_agent.mllms.openai.messages import pictures_in, wire_messages
-from imagescope_agent.mllms.openai.negotiation import Negotiator
-from imagescope_agent.mllms.openai.probing import Powers, name_of, probe
-from imagescope_agent.mllms.openai.responses import (
-    first_token_probabilities,
-    first_token_weights,
-    token_counts,
-    written,
-)
+from imagescope_agent.mllms.openai.probing import Powers
+from imagescope_agent.mllms.openai.replicas.asking import Asking, model_of
+from imagescope_agent.mllms.openai.replicas.pool import Pool
+from imagescope_agent.mllms.openai.replicas.replica import Replica
+from imagescope_agent.mllms.openai.scoring import question_of, scored
 from imagescope_agent.mllms.openai.truncation import Reading
-from imagescope_agent.mllms.protocols import Choice, UnusableLabels
+from imagescope_agent.mllms.protocols import Choice
 from imagescope_agent.mllms.schema import json_schema
-from imagescope_agent.records import NoteKind, note
+from imagescope_agent.records import note
 
 URL_VARIABLE = "IMAGESCOPE_ENDPOINT"
 KEY_VARIABLE = "IMAGESCOPE_ENDPOINT_KEY"
@@ -47,21 +41,22 @@ class Endpoint(BaseChatModel):
     Control tokens in what is asked (<|im_end|> and the like) are broken up by a space: see `messages.plain`.
 
     Attributes:
-        url: of the server's /v1; IMAGESCOPE_ENDPOINT by default. User and password in it go to `login`.
+        url: of the server's /v1; IMAGESCOPE_ENDPOINT by default. User and password in it go to `login`. A list, or
+            several in one text with commas between them: replicas, servers of the same model under the same name.
         key: IMAGESCOPE_ENDPOINT_KEY by default; may be empty.
-        login: "user:password" for basic authentication.
+        login: "user:password" for basic authentication; a list where `url` is one.
         model: IMAGESCOPE_ENDPOINT_MODEL by default, else the first of the server's that answers.
         max_tokens: longest reply, unless a call says otherwise.
-        concurrency: requests under way at the same time.
+        concurrency: requests under way at the same time, at each server.
         attempts: how often a request is sent before the server counts as unavailable.
         patience: seconds a request may take.
         pause: seconds before the second attempt; doubled before each further one.
         top_logprobs: how many tokens the server is asked to weigh for a choice.
     """
 
-    url: str = ""
+    url: str | list[str] = ""
     key: SecretStr = Field(default_factory=lambda: SecretStr(os.environ.get(KEY_VARIABLE, "")))
-    login: SecretStr = SecretStr("")
+    login: SecretStr | list[SecretStr] = SecretStr("")
     model: str = Field(default_factory=lambda: os.environ.get(MODEL_VARIABLE, ""))
     max_tokens: int = 512
     concurrency: int = 8
@@ -69,17 +64,17 @@ class Endpoint(BaseChatModel):
     patience: float = 120.0
     pause: float = 0.5
     top_logprobs: int = TOP_LOGPROBS[0]
-    _server: Server | None = PrivateAttr(default=None)
-    _negotiators: dict[str, Negotiator] = PrivateAttr(default_factory=dict)
-    _powers: dict[str, Powers] = PrivateAttr(default_factory=dict)
+    _pool: Pool | None = PrivateAttr(default=None)
 
     @model_validator(mode="before")
     @classmethod
     def _keep_the_login(cls, options: Any) -> Any:
         if not isinstance(options, dict):
             return options
-        url, login = split_login(str(options.get("url", os.environ.get(URL_VARIABLE, ""))))
-        return {**options, "url": url, **({"login": login} if login else {})}
+        urls, logins = split_logins(options.get("url", os.environ.get(URL_VARIABLE, "")))
+        if len(urls) == 1:
+            return {**options, "url": urls[0], **({"login": logins[0]} if logins[0] else {})}
+        return {**options, "url": urls, "login": logins}
 
     @property
     def _llm_type(self) -> str:
@@ -87,82 +82,100 @@ class Endpoint(BaseChatModel):
 
     @property
     def weights(self) -> str:
-        """What is known of the weights: the server's name for them."""
-        return f"{self.model or 'default'} at {self.url}"
+        """What is known of the weights: the server's name for them, and where it, or the first of several, is."""
+        return f"{self.model or 'default'} at {self.urls[0] if self.urls else ''}"
+
+    @property
+    def urls(self) -> list[str]:
+        """Where the servers are, without user and password."""
+        return [each for each in ([self.url] if isinstance(self.url, str) else self.url) if each]
 
     @property
     def images_per_request(self) -> int | None:
-        """As `protocols.LimitedImages`: known once the server refused a request with more pictures."""
-        known = self._negotiators.get(self.model)
-        return None if known is None else known.pictures
+        """As `protocols.LimitedImages`: known once every server refused a request with more pictures."""
+        limits = [each.negotiator(self.model).pictures for each in self.pool().replicas] if self.urls else []
+        known = [limit for limit in limits if limit is not None]
+        return max(known) if known and len(known) == len(limits) else None
 
-    def server(self) -> Server:
-        """The connection.
+    def pool(self) -> Pool:
+        """The servers.
 
         Raises:
-            BackendUnavailable: no URL is given, or it is none.
+            BackendUnavailable: no URL is given, or one is none.
         """
-        if self._server is None:
-            if not self.url:
+        if self._pool is None:
+            if not self.urls:
                 raise BackendUnavailable(
                     f"no server is named; set {URL_VARIABLE} to its address, as in http://host:8000/v1"
                 )
-            key, login = self.key.get_secret_value(), self.login.get_secret_value()
-            self._server = Server(
-                Address(url=self.url, key=key, login=login),
+            logins = self.login if isinstance(self.login, list) else [self.login]
+            self._pool = Pool(
+                [self._replica(url, login) for url, login in zip(self.urls, logins, strict=True)],
                 concurrency=self.concurrency,
                 attempts=self.attempts,
-                patience=self.patience,
                 pause=self.pause,
             )
-        return self._server
+        return self._pool
+
+    def _replica(self, url: str, login: SecretStr) -> Replica:
+        alone = len(self.urls) == 1
+        server = Server(
+            Address(url=url, key=self.key.get_secret_value(), login=login.get_secret_value()),
+            concurrency=self.concurrency,
+            attempts=self.attempts if alone else 1,
+            patience=self.patience,
+            pause=self.pause,
+            alone=alone,
+        )
+        return Replica(server=server, wanted=Dialect(top_logprobs=self.top_logprobs), pause=self.pause)
+
+    def server(self) -> Server:
+        """The connection to the first server.
+
+        Raises:
+            BackendUnavailable: no URL is given, or one is none.
+        """
+        return self.pool().replicas[0].server
 
     def schema_kwargs(self, schema: type[BaseModel]) -> dict[str, Any]:
         """The option that holds a reply to the schema; whether the server heeds it shows at the first use."""
         described = {"name": schema.__name__, "strict": True, "schema": json_schema(schema)}
         return {"response_format": {"type": "json_schema", "json_schema": described}}
 
-    async def negotiator(self) -> Negotiator:
-        """What is known of how the server wants to be asked, and who finds it out.
+    async def asking(self) -> Asking:
+        """Who asks the servers, each as it wants to be asked.
 
         Raises:
-            BackendUnavailable: it does not answer, or no model is named and none of its own answers a chat.
+            BackendUnavailable: none answers, or no model is named and none of their own answers a chat.
         """
         if not self.model:
-            self.model = await name_of(self.server(), self._negotiator)
-        return self._negotiator(self.model)
-
-    def _negotiator(self, name: str) -> Negotiator:
-        if name not in self._negotiators:
-            wanted = Dialect(top_logprobs=self.top_logprobs)
-            self._negotiators[name] = Negotiator(self.server().ask, name, wanted)
-        return self._negotiators[name]
+            self.model = await model_of(self.pool())
+        return Asking(self.pool(), self.model)
 
     async def powers(self) -> Powers:
-        """What the server heeds, asked once.
+        """What the server heeds, asked once; of several, what at least one of them does.
 
         Raises:
-            BackendUnavailable: it does not answer.
+            BackendUnavailable: none answers.
         """
-        negotiator = await self.negotiator()
-        async with negotiator.lock("powers"):
-            if self.model not in self._powers:
-                self._powers[self.model] = await probe(negotiator)
-        return self._powers[self.model]
+        return await (await self.asking()).powers()
 
     async def without(self) -> list[str]:
         """What a run must do without because the server refuses it, as far as it is known."""
-        negotiator = await self.negotiator()
+        asking = await self.asking()
         everything = Question(messages=[], limit=1, weigh=True, format={})
-        return negotiator.dialect.remarks(everything, negotiator.wanted)
+        known = [each.negotiator(asking.model) for each in asking.pool.replicas]
+        return list(
+            dict.fromkeys(line for each in known for line in each.dialect.remarks(everything, each.wanted))
+        )
 
     async def asees(self, pictures: int) -> bool:
         """Whether a request may hold so many pictures, found out by one with small ones.
 
         Raises:
-            BackendUnavailable: the server does not answer.
+            BackendUnavailable: no server answers.
         """
-        return await (await self.negotiator()).takes(pictures)
+        return await (await self.asking()).takes(pictures)
 
     async def ascore(self, messages: list[list[BaseMessage]], choices: Sequence[str]) -> Choice:
         """Probabilities of the choices as the first token, from the server's logprobs: (n, n_choices).
@@ -173,61 +186,7 @@ class Endpoint(BaseChatModel):
             UnusableLabels: the server gives no logprobs, the choices begin alike, or no reply begins with one.
             BackendUnavailable: it does not answer.
         """
-        if not (await self.powers()).logprobs:
-            ignored = (await self.negotiator()).dialect.top_logprobs
-            raise UnusableLabels(f"the server {'ignores' if ignored else 'refuses'} logprobs")
-        start = time.perf_counter()
-        outcomes = await self._ask_all(messages)
-        answers = {row: each for row, each in enumerate(outcomes) if not isinstance(each, Exception)}
-        if answers and not any(first_token_weights(answer) for answer, _ in answers.values()):
-            raise UnusableLabels("the server gives no logprobs for these questions")
-        rows = {row: first_token_probabilities(answer, choices) for row, (answer, _) in answers.items()}
-        if rows and not any(rows.values()):
-            raise UnusableLabels("the server's first token is none of the answers")
-        remarks = dict.fromkeys(remark for _, remarks in answers.values() for remark in remarks)
-        notes = [_note("fallback", remark) for remark in remarks]
-        if unheard := sum(row is None for row in rows.values()):
-            detail = f"the server weighed none of {list(choices)!r} in {unheard} of {len(messages)} answers"
-            notes.append(_note("unreadable", detail))
-        return Choice(
-            probabilities=[
-                rows.get(row) or [1 / len(choices)] * len(choices) for row in range(len(messages))
-            ],
-            usage=_usage([answer for answer, _ in answers.values()], len(messages), start),
-            notes=notes,
-            refused={row: str(each) for row, each in enumerate(outcomes) if isinstance(each, Exception)},
-            failed=frozenset(row for row, each in enumerate(outcomes) if isinstance(each, RequestFailed)),
-        )
-
-    async def _ask_all(
-        self, messages: Sequence[Sequence[BaseMessage]]
-    ) -> list[tuple[dict[str, Any], list[str]] | Exception]:
-        """All answers, or why there is none; when the server answers nothing at all the others are called off.
-
-        A request that is not answered fails alone where the server answers others.
-        """
-        negotiator = await self.negotiator()
-        asking = [asyncio.ensure_future(self._weighed(negotiator, each)) for each in messages]
-        try:
-            outcomes = list(await asyncio.gather(*asking))
-        finally:
-            for each in asking:
-                each.cancel()
-            await asyncio.gather(*asking, return_exceptions=True)
-        return outcomes
-
-    async def _weighed(
-        self, negotiator: Negotiator, messages: Sequence[BaseMessage]
-    ) -> tuple[dict[str, Any], list[str]] | Exception:
-        async def ask() -> tuple[dict[str, Any], list[str]]:
-            answer, remarks = await negotiator.asked(_question(messages, 1, weigh=True))
-            written(answer)
-            return answer, remarks
-
-        try:
-            return await answer_of(self, ask)
-        except (RequestRefused, UnreadableReply) as error:
-            return error
+        return await scored(self, await self.asking(), messages, choices)
 
     def _generate(
         self,
@@ -245,56 +204,32 @@ class Endpoint(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        negotiator = await self.negotiator()
-        form = kwargs.get("response_format")
-        notes = []
-        if form is not None and not (await self.powers()).schema and negotiator.dialect.schema != "none":
-            notes.append(_note("fallback", "the server ignores JSON schemas; its replies are only parsed"))
-            form = None
+        asking = await self.asking()
         options: dict[str, Any] = {name: kwargs[name] for name in ("temperature", "seed") if name in kwargs}
         if stop:
             options["stop"] = list(stop)
         question = replace(
-            _question(messages, int(kwargs.get("max_tokens") or self.max_tokens)),
-            format=form,
+            question_of(messages, int(kwargs.get("max_tokens") or self.max_tokens)),
+            format=kwargs.get("response_format"),
             options=options,
         )
-        reading = Reading(negotiator, whole=kwargs.get("response_format") is not None)
+        reading = Reading(asking, whole=kwargs.get("response_format") is not None)
         larger = 0 if kwargs.get("max_tokens") else _LARGER * question.limit
         reply = await reading.read(question, larger=larger)
-        notes += [_note("fallback", detail) for detail in reading.remarks]
+        notes = [note("model", "fallback", detail) for detail in reading.remarks]
+        notes += [note("model", "retried", detail) for detail in reading.retries]
         message = AIMessage(
             content=reply.text,
             usage_metadata=_counted(reading.prompt_tokens, reading.completion_tokens),
             response_metadata={
                 "model_name": self.model,
                 "finish_reason": reply.finish,
-                "image_prefills": 0,
-                "notes": notes,
+                "image_prefills": reading.image_prefills,
+                "notes": [*notes, *reading.notes],
             },
         )
         return ChatResult(generations=[ChatGeneration(message=message)])
 
 
-def _question(messages: Sequence[BaseMessage], limit: int, *, weigh: bool = False) -> Question:
-    made = wire_messages(messages)
-    return Question(messages=made, limit=limit, weigh=weigh, pictures=pictures_in(made))
-
-
 def _counted(read: int, wrote: int) -> UsageMetadata:
     return UsageMetadata(input_tokens=read, output_tokens=wrote, total_tokens=read + wrote)
-
-
-def _usage(answers: Sequence[dict[str, Any]], calls: int, start: float) -> dict[str, Any]:
-    counts = [token_counts(answer) for answer in answers]
-    return {
-        "calls": calls,
-        "prompt_tokens": sum(read for read, _ in counts),
-        "completion_tokens": sum(wrote for _, wrote in counts),
-        "image_prefills": 0,
-        "seconds": time.perf_counter() - start,
-    }
-
-
-def _note(kind: NoteKind, detail: str) -> dict[str, str]:
-    return note("model", kind, detail)

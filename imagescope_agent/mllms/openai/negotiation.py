@@ -21,8 +21,8 @@ from PIL import Image
 
 from imagescope_agent.errors import RequestRefused, ServerFails, UnreadableReply, shorten
 from imagescope_agent.mllms.liveness import SMALL_TALK
-from imagescope_agent.mllms.openai.connection import Denied
 from imagescope_agent.mllms.openai.dialect import Dialect, Question
+from imagescope_agent.mllms.openai.failures import Denied
 from imagescope_agent.mllms.protocols import UnusableLabels
 
 _SHORT = 16  # tokens of a reply to small talk, for models that go on and on
@@ -64,8 +64,12 @@ class Negotiator:
             WeakKeyDictionary()
         )
 
-    async def asked(self, question: Question) -> tuple[dict[str, Any], list[str]]:
+    async def asked(self, question: Question, *, elsewhere: bool = False) -> tuple[dict[str, Any], list[str]]:
         """The server's answer, and what the question had to do without.
+
+        Args:
+            question: what is asked.
+            elsewhere: whether another server may be asked: HTTP 5xx and a denial are then not looked into.
 
         Raises:
             RequestRefused: the server refuses this one, however it is asked.
@@ -80,6 +84,8 @@ class Negotiator:
                 answer = await self._ask(dialect.body(self._model, question))
             except _REFUSALS as error:
                 refusal = error
+                if elsewhere and not isinstance(error, RequestRefused):
+                    raise
                 async with self.lock("dialect"):
                     if self.dialect == dialect and not await self._learnt(question, error):
                         raise _own(error) from error

@@ -45,10 +45,17 @@ _MODELS_TRIED = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Powers:
-    """Which requests a server heeds; some ignore what they do not know without a word."""
+    """Which requests a server heeds; some ignore what they do not know without a word.
+
+    Attributes:
+        logprobs: whether it weighs first tokens.
+        schema: whether it holds replies to a schema.
+        choices: whether it has the route of `choices`.
+    """
 
     logprobs: bool
     schema: bool
+    choices: bool = False
 
 
 async def probe(negotiator: Negotiator) -> Powers:
@@ -64,6 +71,16 @@ async def probe(negotiator: Negotiator) -> Powers:
         logprobs=bool(first_token_weights(await _permitted(negotiator, weighed))),
         schema=holds(await _permitted(negotiator, held), _TOKEN),
     )
+
+
+async def offers_choices(server: Server, model: str) -> bool:
+    """Whether the server's list of models says that it has the route of `choices`."""
+    try:
+        listed = await server.listed()
+    except (BadInput, BackendUnavailable, UnreadableReply):
+        return False  # a server without such a list
+    extensions = [each.get("extensions") for each in listed if each["id"] == model]
+    return any(isinstance(each, list) and "choices" in each for each in extensions)
 
 
 async def name_of(server: Server, negotiator: Callable[[str], Negotiator]) -> str:

@@ -27,29 +27,51 @@ class Gate:
         """Let nobody in for so long, and then half as many as before."""
         now = asyncio.get_running_loop().time()
         if now >= self._closed_until:  # requests that were under way together are told together
-            self._allowed, self._answers = max(1, self._allowed // 2), 0
+            self._allowed = max(1, self._allowed // 2)
+        self._answers = 0
         self._closed_until = max(self._closed_until, now + seconds)
+
+    @property
+    def free(self) -> bool:
+        """Whether somebody would be let in at once."""
+        open_ = asyncio.get_running_loop().time() >= self._closed_until
+        return open_ and self._inside < self._allowed
+
+    @property
+    def inside(self) -> int:
+        """Requests under way."""
+        return self._inside
+
+    def enter(self) -> None:
+        """Take a place."""
+        self._inside += 1
+
+    def leave(self, answered: bool) -> None:
+        """Give the place back.
+
+        Args:
+            answered: whether the request was.
+        """
+        self._inside -= 1
+        self._answers += answered
+        if self._answers >= 4 * self._allowed and self._allowed < self._most:
+            self._allowed, self._answers = self._allowed + 1, 0
+        self._changed.set()
 
     async def __aenter__(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while not self.free:
             if (left := self._closed_until - loop.time()) > 0:
                 await asyncio.sleep(left)
-            elif self._inside < self._allowed:
-                break
             else:
                 self._changed.clear()
                 await self._changed.wait()
-        self._inside += 1
+        self.enter()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._inside -= 1
-        self._answers += kind is None
-        if self._answers >= 4 * self._allowed and self._allowed < self._most:
-            self._allowed, self._answers = self._allowed + 1, 0
-        self._changed.set()
+        self.leave(kind is None)
 
 
 def retry_after(header: str) -> float:

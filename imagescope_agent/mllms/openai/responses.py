@@ -120,6 +120,12 @@ def token_counts(answer: Mapping[str, Any]) -> tuple[int, int]:
     return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
 
 
+def image_prefills(answer: Mapping[str, Any]) -> int:
+    """Images that passed the model anew; 0 where the server does not say it."""
+    usage = answer.get("usage")
+    return _count(usage.get("image_prefills")) if isinstance(usage, dict) else 0
+
+
 def first_token_probabilities(answer: Mapping[str, Any], choices: Sequence[str]) -> list[float] | None:
     """Probabilities of the choices from the weights of the first token; None where these say too little.
 

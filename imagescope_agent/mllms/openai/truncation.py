@@ -9,8 +9,9 @@ from typing import Any
 
 from imagescope_agent.errors import RequestRefused, UnreadableReply
 from imagescope_agent.mllms.openai.dialect import Question
-from imagescope_agent.mllms.openai.negotiation import Negotiator
-from imagescope_agent.mllms.openai.responses import Written, token_counts, written
+from imagescope_agent.mllms.openai.replicas.asking import Asking
+from imagescope_agent.mllms.openai.responses import Written, image_prefills, token_counts, written
+from imagescope_agent.mllms.output_validation import sound_notes
 
 _BRACES = 50  # places where the object of a reply may begin
 
@@ -19,18 +20,22 @@ class Reading:
     """One question and what its replies cost.
 
     Args:
-        negotiator: who asks.
+        asking: who asks.
         whole: whether the reply is of use only with a whole JSON object in it.
 
     Attributes:
         remarks: what the question had to do without.
-        prompt_tokens, completion_tokens: of all replies.
+        retries: servers that failed before another was asked.
+        notes: of servers of our own.
+        prompt_tokens, completion_tokens, image_prefills: of all replies.
     """
 
-    def __init__(self, negotiator: Negotiator, *, whole: bool) -> None:
-        self._negotiator, self._whole = negotiator, whole
+    def __init__(self, asking: Asking, *, whole: bool) -> None:
+        self._asking, self._whole = asking, whole
         self.remarks: list[str] = []
-        self.calls = self.prompt_tokens = self.completion_tokens = 0
+        self.retries: list[str] = []
+        self.notes: list[dict[str, str]] = []
+        self.calls = self.prompt_tokens = self.completion_tokens = self.image_prefills = 0
 
     async def read(self, question: Question, *, larger: int = 0) -> Written:
         """The reply.
@@ -41,7 +46,7 @@ class Reading:
 
         Raises:
             UnreadableReply: cut off before it was of use, or thoughts without an answer; with the cost of all.
-            RequestRefused, BackendUnavailable: as `Negotiator.asked`.
+            RequestRefused, BackendUnavailable: as `Asking.asked`.
         """
         reply, limit = await self._asked(question), question.limit
         if self._broken(reply) and larger > limit:
@@ -64,13 +69,16 @@ class Reading:
 
     async def _asked(self, question: Question) -> Written:
         try:
-            answer, remarks = await self._negotiator.asked(question)
+            found = await self._asking.asked(question)
             self.calls += 1
-            read, wrote = token_counts(answer)
+            read, wrote = token_counts(found.answer)
             self.prompt_tokens += read
             self.completion_tokens += wrote
-            self.remarks = list(dict.fromkeys([*self.remarks, *remarks]))
-            return written(answer)
+            self.image_prefills += image_prefills(found.answer)
+            self.notes += sound_notes(found.answer.get("notes"))
+            self.remarks = list(dict.fromkeys([*self.remarks, *found.remarks]))
+            self.retries = list(dict.fromkeys([*self.retries, *found.retries]))
+            return written(found.answer)
         except UnreadableReply as error:
             none = error.usage.get("calls") == 0  # no reply came at all, beside those before
             error.usage = {**error.usage, **self._usage, **({"calls": self.calls} if none else {})}
@@ -82,6 +90,7 @@ class Reading:
             "calls": max(1, self.calls),
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
+            "image_prefills": self.image_prefills,
         }
 
     def _broken(self, reply: Written) -> bool:

@@ -10,12 +10,13 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from imagescope_agent.api import ImageScope
 from imagescope_agent.errors import BadInput
+from imagescope_agent.runs.run_store import scope_of
 from imagescope_agent.service.collections import ServedCollection, Unknown
 from imagescope_agent.service.context import CollectionDep, ServiceDep
 from imagescope_agent.service.routes.search import answer
 from imagescope_agent.service.schemas import Name, SearchResponse
+from imagescope_agent.traces.finding import find_run
 from imagescope_agent.traces.pages.page import render
-from imagescope_agent.traces.store import find_run
 from imagescope_agent.traces.trace import Trace
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -42,8 +43,9 @@ async def trace(served: CollectionDep, run: Name, form: Literal["html", "json"] 
     scope, _ = await _found(served, run)
     if scope.traces is None:
         raise Unknown("no traces are kept here")
+    own = scope_of(served.services.collection.location)
     try:
-        found = await asyncio.to_thread(lambda: Trace(*find_run(run, scope.traces)))
+        found = await asyncio.to_thread(lambda: Trace(*find_run(run, scope.traces, scope=own)))
     except BadInput as error:
         raise Unknown(f"there is no trace of {run!r}") from error
     if form == "json":

@@ -22,7 +22,7 @@ from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.metadata.fields import rows_once
 from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoredSpace
 from imagescope_agent.retrieval.stores.faiss_flat import FaissFlatBackend
-from imagescope_agent.traces.store import find_run
+from imagescope_agent.traces.finding import find_run
 from imagescope_agent.traces.trace import Trace
 from tests.conftest import World
 from tests.profiles.test_prompt_sets import think

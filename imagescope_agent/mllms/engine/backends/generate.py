@@ -27,11 +27,15 @@ class GenerateBackend(Backend):
         self.grammars = grammars
         self._rows = config.rows
         self._forwards = self._prefills = 0
+        where = (
+            "on several devices"
+            if checkpoint.is_spread
+            else f"with {checkpoint.config.attention!r} attention"
+        )
         self._unshared = {
             "step": "model",
             "kind": "fallback",
-            "detail": f"prefixes cannot be shared in the family {checkpoint.model_type!r} with "
-            f"{checkpoint.config.attention!r} attention",
+            "detail": f"prefixes cannot be shared in the family {checkpoint.model_type!r} {where}",
         }
 
     @property

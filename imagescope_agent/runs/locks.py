@@ -147,8 +147,12 @@ async def database_lock(saver: Any, name: str, *, timeout: float = LOCK_TIMEOUT)
 
     async def attempt() -> bool:
         nonlocal held
+        if not held and not queue.joined:
+            async with saver.lock:
+                await saver.reopen()
         if await queue.is_first():
             held = bool(await _fetch(saver, "SELECT pg_try_advisory_lock(%s) AS found", key))
+            saver.locks += held
         if not held:
             await queue.join()
         return held
@@ -162,6 +166,8 @@ async def database_lock(saver: Any, name: str, *, timeout: float = LOCK_TIMEOUT)
         yield
     finally:
         if held:
+            saver.locks -= 1
+        if held and not saver.conn.closed:  # else the session is lost, and its locks with it
             await _settled(_fetch(saver, "SELECT pg_advisory_unlock(%s) AS found", key))
 
 
@@ -177,6 +183,11 @@ class DatabaseQueue:
         self._saver, self._lock = saver, int.from_bytes(lock, "big") % 2**31
         self._number = 0
 
+    @property
+    def joined(self) -> bool:
+        """Whether it has a place in the queue."""
+        return bool(self._number)
+
     async def is_first(self) -> bool:
         """Whether nobody came before."""
         first = await self._seen("min")
@@ -191,7 +202,7 @@ class DatabaseQueue:
 
     async def leave(self) -> None:
         """Give up the place in the queue."""
-        if self._number:
+        if self._number and not self._saver.conn.closed:
             await _fetch(self._saver, "SELECT pg_advisory_unlock(%s, %s) AS found", self._lock, self._number)
             self._number = 0
 

@@ -1,0 +1,1 @@
+"""Several servers of one model: which is asked, which is left out, and when it is asked again."""

@@ -1,0 +1,113 @@
+"""Checkpoints in PostgreSQL, in tables that several collections and services share (extra `postgres`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from psycopg import AsyncConnection, OperationalError
+from psycopg.rows import dict_row
+
+from imagescope_agent.runs.gone import gone
+
+_SIZE = (
+    "select coalesce((select sum(pg_column_size(blob)) from checkpoint_blobs where starts_with(thread_id, %s)), 0) + "
+    "coalesce((select sum(pg_column_size(blob)) from checkpoint_writes where starts_with(thread_id, %s)), 0) as found"
+)
+_OLDEST = (
+    "select thread_id as found from checkpoints where starts_with(thread_id, %s) "
+    "group by thread_id order by max(checkpoint_id)"
+)
+
+
+class PostgresSaver(AsyncPostgresSaver):
+    """Checkpoints whose threads have names of their own inside `scope`; nobody else sees the difference.
+
+    Attributes:
+        scope: what the names begin with in the tables.
+        url: of the database.
+        locks: advisory locks that its session holds; a session that is lost has lost them.
+    """
+
+    scope: str = ""
+    url: str = ""
+    locks: int = 0
+
+    async def reopen(self) -> None:
+        """Connect anew where the server was restarted; called by whoever holds `lock`, before a first statement.
+
+        While something that holds an advisory lock is under way nothing is: it must end before others go on.
+
+        Raises:
+            StoreGone: the server does not answer, or the session was lost in what holds a lock.
+        """
+        connection: AsyncConnection[Any] = cast(AsyncConnection[Any], self.conn)
+        try:
+            if not connection.closed:
+                await connection.execute("select 1")
+                return
+        except OperationalError:
+            pass
+        if self.locks:
+            raise gone(self.url, "the session was lost")
+        try:
+            self.conn = await AsyncConnection.connect(
+                self.url, autocommit=True, prepare_threshold=0, row_factory=dict_row
+            )
+        except OperationalError as error:
+            raise gone(self.url, str(error)) from error
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """As `BaseCheckpointSaver.aget_tuple`."""
+        found = await super().aget_tuple(self._inside(config))
+        if found is None:
+            return None
+        parent = found.parent_config and self._outside(found.parent_config)
+        return found._replace(config=self._outside(found.config), parent_config=parent)
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """As `BaseCheckpointSaver.aput`."""
+        return self._outside(await super().aput(self._inside(config), checkpoint, metadata, new_versions))
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """As `BaseCheckpointSaver.aput_writes`."""
+        await super().aput_writes(self._inside(config), writes, task_id, task_path)
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """As `BaseCheckpointSaver.adelete_thread`."""
+        await super().adelete_thread(self.scope + thread_id)
+
+    async def make_room(self, largest: int, *, keep: str) -> None:
+        """Forget the oldest eighth of the threads, and again, until the others take no more than `largest` bytes."""
+        while int((await self._rows(_SIZE, self.scope, self.scope))[0]) > largest:
+            names = [str(each)[len(self.scope) :] for each in await self._rows(_OLDEST, self.scope)]
+            others = [name for name in names if name != keep]
+            for name in others[: max(1, len(others) // 8)]:
+                await self.adelete_thread(name)
+            if not others:
+                return
+
+    async def _rows(self, sql: str, *values: Any) -> list[Any]:
+        async with self._cursor() as cursor:
+            await cursor.execute(sql, values)
+            return [row["found"] for row in await cursor.fetchall()]
+
+    def _inside(self, config: RunnableConfig) -> RunnableConfig:
+        return self._named(config, self.scope + str(config["configurable"]["thread_id"]))
+
+    def _outside(self, config: RunnableConfig) -> RunnableConfig:
+        return self._named(config, str(config["configurable"]["thread_id"]).removeprefix(self.scope))
+
+    def _named(self, config: RunnableConfig, thread: str) -> RunnableConfig:
+        return {**config, "configurable": {**config["configurable"], "thread_id": thread}}

@@ -1,0 +1,1 @@
+"""A model of a profile over HTTP, as OpenAI-compatible servers offer one."""
