@@ -87,7 +87,7 @@ def parts_fit(index: Any, count: int) -> bool:
     library: Any = faiss
     if isinstance(index, library.IndexScalarQuantizer):
         codes_fit = index.codes.size() == count * index.d and index.sq.trained.size() == 2 * index.d
-        return codes_fit and index.sq.qtype == library.ScalarQuantizer.QT_8bit
+        return bool(codes_fit and index.sq.qtype == library.ScalarQuantizer.QT_8bit)
     if isinstance(index, faiss.IndexHNSW):
         inner, kind, rows = library.downcast_index(index.storage), library.IndexScalarQuantizer, count
     else:
