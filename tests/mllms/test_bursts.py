@@ -157,7 +157,8 @@ def test_a_caller_has_a_bounded_number_of_questions_in_the_engine(
     backend, chat = counted
     backend.searches = 1
     asyncio.run(search(backend, chat, (5, 950, SHORT)))
-    assert backend.most == 100 and backend.now == 2 * 5 + 950 * SHORT
+    each = len(str(Request(text="x" * SHORT).messages()[0].content))
+    assert backend.most == 100 and backend.now == 2 * 5 + 950 * each
 
 
 def test_a_failure_is_told_before_further_questions_are_asked(

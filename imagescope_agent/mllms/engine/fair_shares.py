@@ -13,8 +13,8 @@ class CallerShares:
 
     So as long as it has work, no caller falls behind an equal share of the engine by more than one batch of each kind
     of work: however many answers others wait for, a reply goes on, and however long others' replies are, an answer
-    comes. A caller that comes has had as much as the one who waits with the least, so that nobody who was away has saved up
-    time. Those who are away are forgotten once others have had as much. Not thread-safe.
+    comes. A caller that comes has had as much as the one who waits with the least, so that nobody who was away has
+    saved up time. Those who are away are forgotten once others have had as much. Not thread-safe.
     """
 
     def __init__(self) -> None:
