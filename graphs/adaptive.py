@@ -1,9 +1,9 @@
 """Spend only what is needed: verify until the first place is certain, judge only who may still be the best.
 
-Text-to-image and composed retrieval without training. Calls per query: 2 reasoner, the verdicts that can still change
-the first `certain` places (the same places as asking all top_k x questions), and a judge where two candidates are
-nearly even. When nobody satisfies every predicate, what is missing is searched for once more. A budget is never
-exceeded; every step does what the rest of it allows.
+Text-to-image and composed retrieval without training. Calls per query: 2 reasoner (1 by the setting `joint`), the
+verdicts that can still change the first `certain` places (the same places as asking all top_k x questions), and a
+judge where two candidates are nearly even. When nobody satisfies every predicate, what is missing is searched for once
+more. A budget is never exceeded; every step does what the rest of it allows.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from langgraph.runtime import Runtime
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
+from imagescope_agent.nodes.intent.joint import UnderstandJointly
 from imagescope_agent.nodes.intent.reformulate import Reformulate, RetrieveMore, unsatisfied
 from imagescope_agent.nodes.intent.understand import (
     Describe,
     Predicates,
-    Understand,
     no_predicates,
     query_as_intent,
     unknown_reference,
@@ -43,7 +43,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     """The compiled graph: {"query", "reference": id, path or None} -> `State` with ranking and reasons."""
     images, embedder = services.collection, services.embedder
     describe = Describe(services.captioner, images)
-    understand = Understand(services.reasoner, embedder)
+    understand = UnderstandJointly(services.reasoner, embedder)
     predicates = Predicates(services.reasoner, images)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)

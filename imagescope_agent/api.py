@@ -238,8 +238,8 @@ class ImageScope:
         self, query: dict[str, Any] | None, run: str, settings: Settings, progress: Progress | None = None
     ) -> SearchResult:
         self.services.collection.require_weights(self.services.embedder.weights)  # before any model is asked
-        recorded = json.dumps(settings.to_dict())
-        config = run_config(run, graph=self.graph, profile=self.services.profile, settings=recorded)
+        plain = settings.to_dict()
+        config = run_config(run, graph=self.graph, profile=self.services.profile, settings=json.dumps(plain))
         with recording(self.traces, self.services, settings, self._trace_store) as recorders:
             config["callbacks"] = [*recorders]
             state, problem = await self._to_its_end(query, config, settings, progress)
@@ -256,7 +256,7 @@ class ImageScope:
             judge=judge_of(self.compiled, settings),
             profile=self.services.profile,
             run=run,
-            settings=settings.to_dict(),
+            settings=plain,
             weights=self.services.weights,
         )
 

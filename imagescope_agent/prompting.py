@@ -21,6 +21,7 @@ STEPS: dict[str, frozenset[str]] = {
     "caption": frozenset(),
     "understand": frozenset({"instruction", "reference"}),
     "predicates": frozenset({"steps"}),
+    "joint": frozenset({"instruction", "reference"}),
     "compose": frozenset({"instruction", "references", "together"}),
     "beside": frozenset({"steps"}),
     "several": frozenset({"count"}),
@@ -49,7 +50,16 @@ STEPS: dict[str, frozenset[str]] = {
 #: Steps that models of a prompt set were not taught; a graph does without.
 NOT_ASKED: dict[str, frozenset[str]] = {
     "mini": frozenset(
-        {"filter", "annotate", "beside", "verify_beside", "verify_described", "several", "grid_several"}
+        {
+            "filter",
+            "annotate",
+            "joint",
+            "beside",
+            "verify_beside",
+            "verify_described",
+            "several",
+            "grid_several",
+        }
     )
 }
 #: `understood`: the atomic instructions, one a line, for models that a sentence is too much for; `described`: captions,

@@ -15,7 +15,7 @@ MOST = 2**63 - 1  # of any whole number
 CLARIFY = ("information", "random", "never")
 REASONING = ("full", "fast", "auto")
 #: Written into a record only where they are not as by default, so that records of earlier versions stay equal.
-UNWRITTEN = {"where": "", "reasoning": "auto", "nothing_fits": None}
+UNWRITTEN = {"where": "", "reasoning": "auto", "nothing_fits": None, "joint": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,8 @@ class Settings:
             (never), or "auto" (where the vector without one does not decide).
         nothing_fits: the probability that the first place fulfils the whole query below which nothing fits, from 0
             to 1; None for the one that the profile's calibration measured.
+        joint: ask the reasoner for the intent and its predicates in one call, in the graphs that can (`adaptive` and
+            conversations), where its model was taught to answer both at once.
         where: a filter; only images that match it are found (see `retrieval.metadata.where`); "" for all.
 
     Raises:
@@ -66,6 +68,7 @@ class Settings:
     reasoning: str = "auto"
     where: str = ""
     nothing_fits: float | None = None
+    joint: bool = False
 
     def __post_init__(self) -> None:
         _check_whole(self, "k", least=1)
@@ -81,8 +84,9 @@ class Settings:
             _check_share(self, name)
         if self.nothing_fits is not None:
             _check_share(self, "nothing_fits")
-        if not isinstance(self.keep_reference, bool):
-            raise BadInput(f"keep_reference is {self.keep_reference!r}; give true or false")
+        for name in ("keep_reference", "joint"):
+            if not isinstance(getattr(self, name), bool):
+                raise BadInput(f"{name} is {getattr(self, name)!r}; give true or false")
         if self.judge is not None and (not isinstance(self.judge, str) or not self.judge):
             raise BadInput(f"judge is {self.judge!r}; give the name of a judge")
         if self.clarify not in CLARIFY:

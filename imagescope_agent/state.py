@@ -181,6 +181,7 @@ class State(TypedDict, total=False):
     chain: dict[str, str]  # thought before embedding: caption, reasoning, conclusion; {} for nothing
     candidates: list[Candidate]
     predicates: list[Predicate]
+    given_predicates: list[Predicate]  # that came with the intent
     reflections: int  # how often the search was widened
     verdicts: Annotated[Verdicts, merge_verdicts]
     matches: dict[str, int]
@@ -247,6 +248,7 @@ def new_turn() -> dict[str, Any]:
         "chain": {},
         "candidates": [],
         "predicates": [],
+        "given_predicates": [],
         "reflections": 0,
         "matches": {},
         "unverified": {},

@@ -26,7 +26,7 @@ _NAME = (
 _PATTERNS = (
     (
         "",
-        r"\b(?:sk|pk|rk|hf|gh[pousr]|github_pat|glpat|nvapi|gsk|xox[abpr]|AKIA|AIza)[-_]?[A-Za-z0-9_-]{16,}",
+        r"\b(?=[sprhgnxA])(?:sk|pk|rk|hf|gh[pousr]|github_pat|glpat|nvapi|gsk|xox[abpr]|AKIA|AIza)[-_]?[A-Za-z0-9_-]{16,}",
     ),
     ("eyj", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),
     ("bearer ", r"(?i)(?<=bearer )(?!\[secret\])[A-Za-z0-9._~+/=-]{8,}"),
@@ -73,7 +73,8 @@ def redact(text: str) -> str:
             text = pattern.sub(HIDDEN, text)
     if "basic " in lower:
         text = _BASIC.sub(lambda found: found[1] + (HIDDEN if _is_login(found[2]) else found[2]), text)
-    text = _PARAMETER.sub(rf"\g<1>{HIDDEN}", text)
+    if "=" in text:
+        text = _PARAMETER.sub(rf"\g<1>{HIDDEN}", text)
     if not any(word in lower for word in _WORDS):
         return text
     return _NAMED.sub(lambda found: f"{found[1]}{found[2] or ''}{HIDDEN}", text)

@@ -31,6 +31,8 @@ from imagescope_agent.usage import Usage
 if TYPE_CHECKING:
     from imagescope_agent.mllms.engine.engine import Engine
 
+MOST_WAITING = 512  # questions that a caller has in the engine at once; further ones wait for their answers
+
 
 class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
     """Greedy decoding, label probabilities and JSON schemas; requests of concurrent tasks share batches.
@@ -113,12 +115,15 @@ class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
         engine = await self._aengine()
         labels = engine.label_ids(choices)
         caller = CALLER.get() or object()
-        jobs = [Job(messages=each, caller=caller, labels=labels) for each in messages]
         start = time.perf_counter()
-        engine.submit(jobs)
-        outputs = await asyncio.gather(
-            *(asyncio.wrap_future(job.future) for job in jobs), return_exceptions=True
-        )
+        outputs: list[ScoreOutput | BaseException] = []
+        while len(outputs) < len(messages) and not any(map(_is_failure, outputs)):
+            part = messages[len(outputs) : len(outputs) + MOST_WAITING]
+            jobs = [Job(messages=each, caller=caller, labels=labels) for each in part]
+            engine.submit(jobs)
+            outputs += await asyncio.gather(
+                *(asyncio.wrap_future(job.future) for job in jobs), return_exceptions=True
+            )
         return _choice(outputs, len(choices), time.perf_counter() - start)
 
     async def acount(self, messages: list[list[BaseMessage]]) -> list[int]:
@@ -250,6 +255,10 @@ class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
             "image_prefills": output.image_prefills,
             "notes": list(output.notes),
         }
+
+
+def _is_failure(output: object) -> bool:
+    return isinstance(output, BaseException) and not isinstance(output, RequestRefused)
 
 
 def _choice(outputs: Sequence[ScoreOutput | BaseException], choices: int, seconds: float) -> Choice:

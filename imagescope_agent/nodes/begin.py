@@ -34,7 +34,10 @@ class Begin:
             await asyncio.to_thread(self.collection.matching, where)
         check_rejected(state.get("rejected", []))
         query = check_query(state.get("query"))
-        pictures, notes = await asyncio.to_thread(find_pictures, state, self.collection)
+        if any(state.get(name) for name in ("reference", "references", "unlike")):
+            pictures, notes = await asyncio.to_thread(find_pictures, state, self.collection)
+        else:  # no file is read, and a thread would cost more than looking
+            pictures, notes = find_pictures(state, self.collection)
         return {**overwrite({**new_turn(), "notes": notes}), "query": query, **pictures}
 
 

@@ -20,6 +20,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 from weakref import WeakKeyDictionary
@@ -112,7 +113,7 @@ class Domain:
     def unknown(self, text: str) -> list[str]:
         """The words of a text that the training texts do not hold, where they are too many; none otherwise."""
         strange = self._strange(text)
-        return strange if len(strange) >= UNKNOWN * len(set(words_of(text))) else []
+        return strange if strange and len(strange) >= UNKNOWN * len(set(words_of(text))) else []
 
     def _strange(self, text: str) -> list[str]:
         return [word for word in dict.fromkeys(words_of(text)) if word not in self.words]
@@ -273,9 +274,10 @@ def sample(names: Sequence[str]) -> Sequence[str]:
     return names[:: max(1, -(-len(names) // SAMPLE))]
 
 
-def words_of(text: str) -> list[str]:
+@lru_cache(maxsize=32)  # each of the notes on a query looks at its words
+def words_of(text: str) -> tuple[str, ...]:
     """The words of a text, of three letters or more, in lower case and without the endings of English."""
-    return [_stem(word) for word in re.findall(r"[^\W\d_]{3,}", text.lower())]
+    return tuple(_stem(word) for word in re.findall(r"[^\W\d_]{3,}", text.lower()))
 
 
 def _stem(word: str) -> str:

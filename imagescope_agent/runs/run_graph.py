@@ -70,9 +70,9 @@ def run_sync(work: Coroutine[Any, Any, _Value]) -> _Value:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(_with_kept_threads(work))
+        return _run(work)
     with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(asyncio.run, _with_kept_threads(work)).result()
+        return thread.submit(_run, work).result()
 
 
 class _KeptThreads(ThreadPoolExecutor):
@@ -82,10 +82,22 @@ class _KeptThreads(ThreadPoolExecutor):
         """Called when an event loop ends; the threads stay."""
 
 
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop of one run; the threads that it uses stay, so none is started to wait for their end."""
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Called when the loop ends."""
+
+
 @cache
 def _threads(pid: int) -> _KeptThreads:
     """The threads of this process; those of the process that it was forked from do not run in it."""
     return _KeptThreads(THREADS, thread_name_prefix="imagescope-run")
+
+
+def _run(work: Coroutine[Any, Any, _Value]) -> _Value:
+    with asyncio.Runner(loop_factory=_Loop) as runner:
+        return runner.run(_with_kept_threads(work))
 
 
 async def _with_kept_threads(work: Coroutine[Any, Any, _Value]) -> _Value:

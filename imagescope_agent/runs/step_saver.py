@@ -1,4 +1,4 @@
-"""Checkpoints of searches through one open connection: what a step wrote and its checkpoint are one transaction."""
+"""Checkpoints of searches through one open connection: a step is one transaction."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ from imagescope_agent.runs.checkpoints import (
 LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
 AGAIN = 0.01  # seconds until a store is asked again while another process writes
 
+_Place = tuple[str, str | None]
+
 
 class StepSaver(SqliteSaver):
     """Checkpoints in an open SQLite database, for concurrent runs in any event loop.
 
-    What the tasks of a step wrote is held in memory until the step's checkpoint is written with it, or `flush`. A kill
-    loses one step; a power cut may undo the last ones, and never harms the file.
+    What the tasks of a step wrote is held in memory until the step's checkpoint, which has it all, takes its place, or
+    until `flush` writes it. A kill loses one step; a power cut may undo the last ones, and never harms the file.
 
     Every method raises:
         ReadOnly: the file can no longer be written.
@@ -55,7 +57,8 @@ class StepSaver(SqliteSaver):
         base.execute("pragma trusted_schema=off")
         base.execute("pragma synchronous=normal")
         base.execute("pragma busy_timeout=0")  # it is waited for without blocking the event loop
-        self._waiting: defaultdict[str, list[Callable[[], object]]] = defaultdict(list)
+        #: By thread: the checkpoint after which tasks wrote, and how that is written.
+        self._waiting: defaultdict[str, list[tuple[_Place, Callable[[], object]]]] = defaultdict(list)
 
     @contextmanager
     def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:
@@ -79,21 +82,25 @@ class StepSaver(SqliteSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """As `BaseCheckpointSaver.aput`, with everything that the step wrote."""
+        """As `BaseCheckpointSaver.aput`; it has what the tasks of the step wrote, which is not written again."""
         saved: list[RunnableConfig] = []
-        put = self.put
-        self._waiting[_thread(config)].append(
-            lambda: saved.append(put(config, checkpoint, metadata, new_versions))
-        )
-        await self.flush(_thread(config))
+        thread, place, put = _thread(config), _place(config), self.put
+        waiting = [each for each in self._waiting.pop(thread, []) if each[0] != place]
+        self._waiting[thread] = [
+            *waiting,
+            (place, lambda: saved.append(put(config, checkpoint, metadata, new_versions))),
+        ]
+        await self.flush(thread)
         return saved[-1]
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """As `BaseCheckpointSaver.aput_writes`, when the step ends."""
+        """As `BaseCheckpointSaver.aput_writes`, where the step does not end."""
         put = self.put_writes
-        self._waiting[_thread(config)].append(lambda: put(config, writes, task_id, task_path))
+        self._waiting[_thread(config)].append(
+            (_place(config), lambda: put(config, writes, task_id, task_path))
+        )
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As `BaseCheckpointSaver.adelete_thread`."""
@@ -103,7 +110,7 @@ class StepSaver(SqliteSaver):
         """Write what waits for a checkpoint of the thread, as after an error."""
         if waiting := self._waiting.pop(thread, []):
             with explained(self._path):
-                await self._transaction(waiting)
+                await self._transaction([write for _, write in waiting])
 
     async def _transaction(self, writes: Sequence[Callable[[], object]]) -> None:
         end = time.monotonic() + PATIENCE
@@ -221,6 +228,12 @@ class RunStore:
 
 def _thread(config: RunnableConfig) -> str:
     return str(config["configurable"]["thread_id"])
+
+
+def _place(config: RunnableConfig) -> _Place:
+    """Which checkpoint, of which graph in graphs."""
+    found = config["configurable"]
+    return str(found.get("checkpoint_ns", "")), found.get("checkpoint_id")
 
 
 def _identity(path: Path) -> tuple[int, ...]:

@@ -14,6 +14,8 @@ LARGEST_EVENT = 16 * 2**20  # bytes of JSON
 LARGEST_TRACE = 64 * 2**20  # bytes of JSON of all events that are read together
 LARGEST_END = 2**20  # bytes of JSON of the event that ends a run, in a list of runs
 LATEST = 1e11  # seconds since the epoch: year 5138
+FEW = 8192  # bytes of JSON that are packed with little memory
+_SMALL, _USUAL = (13, 6), (15, 8)  # bits of the window, level of memory
 MOST_VALUES = 2_000_000  # in a trace
 
 
@@ -32,7 +34,9 @@ def pack(data: Mapping[str, Any]) -> bytes:
     plain = text.encode("utf-8", "replace")
     if len(plain) > LARGEST_EVENT:
         raise ValueError(f"an event has {len(plain)} bytes, more than {LARGEST_EVENT}")
-    return zlib.compress(plain, 1)
+    # for few bytes zlib would get itself a quarter of a megabyte from the system, which takes longer than the rest
+    packer = zlib.compressobj(1, zlib.DEFLATED, *(_SMALL if len(plain) < FEW else _USUAL))
+    return packer.compress(plain) + packer.flush()
 
 
 class Unpacker:

@@ -25,6 +25,7 @@ from imagescope_agent.common.untrusted import (
 from imagescope_agent.errors import BadInput, shorten, suggest
 from imagescope_agent.runs.checkpoints import POSTGRES
 from imagescope_agent.traces.packing import Unpacker, clean, moment, pack, status_of
+from imagescope_agent.traces.write_behind import WriteBehind
 
 FILE = "traces.sqlite"
 VARIABLE = "IMAGESCOPE_TRACES"
@@ -61,6 +62,8 @@ class Listed:
 class TraceStore:
     """The traces in one file, created if missing. Events are only appended; the oldest runs are deleted to make room.
 
+    A run is written when it begins, its events a moment later (see `write_behind`).
+
     Args:
         path: the SQLite file.
         largest: bytes it may hold.
@@ -87,7 +90,8 @@ class TraceStore:
                 use_write_ahead_log(self._base, LOCK_TIMEOUT)
                 self._base.execute("pragma synchronous=off")
                 self._base.executescript(_SCHEMA)
-            weakref.finalize(self, self._base.close)  # of a store that lives as long as a served graph
+            self._behind = WriteBehind(self._base, self._lock)
+            weakref.finalize(self, self._behind.close)  # of a store that lives as long as a served graph
         except (OSError, sqlite3.Error) as error:
             if hasattr(self, "_base"):
                 self._base.close()
@@ -97,8 +101,8 @@ class TraceStore:
             ) from error
 
     def close(self) -> None:
-        """Close the file."""
-        self._base.close()
+        """Write what waits and close the file."""
+        self._behind.close()
 
     def schema_version(self) -> int:
         """Changes whenever tables, triggers or views do; -1 where that cannot be read."""
@@ -133,13 +137,8 @@ class TraceStore:
             return found.fetchone() is not None
 
     def append(self, run: str, kind: str, data: Mapping[str, Any], *, at: float | None = None) -> int:
-        """Add an event; returns its number."""
-        with self._lock:
-            row = self._base.execute(
-                "insert into events (run, at, kind, data) values (?, ?, ?, ?)",
-                (run, at or time.time(), kind, pack(data)),
-            )
-            return int(row.lastrowid or 0)
+        """Add an event; returns its number. It is written with others, with the end of the run at the latest."""
+        return self._behind.add(run, kind, data, at)
 
     def runs(self, limit: int = 1000) -> list[Listed]:
         """The newest runs, newest first.
@@ -205,6 +204,7 @@ class TraceStore:
         Raises:
             BadInput: in place of them.
         """
+        self._behind.flush()
         try:
             yield
         except (sqlite3.Error, ValueError, TypeError, KeyError) as error:

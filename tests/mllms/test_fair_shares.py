@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from imagescope_agent.mllms.batch import CALLER, one_caller
-from imagescope_agent.mllms.engine.fair_shares import FairShares
+from imagescope_agent.mllms.engine.fair_shares import CallerShares
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.runs.run_graph import streamed
@@ -18,33 +18,49 @@ from tests.mllms.checkpoints import picture
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_each_kind_gets_the_time_of_its_callers(seed: int) -> None:
-    rng, shares = Random(seed), FairShares()
-    callers: Any = {"score": rng.randint(1, 9), "decode": rng.randint(1, 9)}
-    longest: Any = {"score": rng.uniform(1, 5), "decode": rng.uniform(0.01, 0.1)}
-    spent: Any = {"score": 0.0, "decode": 0.0}
+def test_no_caller_falls_behind_by_more_than_a_batch_of_each_kind(seed: int) -> None:
+    """Callers who always have work of one kind; a batch of answers is for some of those who have had least."""
+    rng, shares = Random(seed), CallerShares()
+    scoring = [f"score {number}" for number in range(rng.randint(1, 9))]
+    decoding = [f"decode {number}" for number in range(rng.randint(1, 9))]
+    longest = {"score": rng.uniform(1, 5), "decode": rng.uniform(0.01, 0.1)}
+    had = dict.fromkeys([*scoring, *decoding], 0.0)
     for _ in range(3000):
-        work: Any = shares.next(scoring=True, decoding=True)
-        took = longest[work] * rng.uniform(0.3, 1)
-        shares.spent(work, took, callers[work])
-        spent[work] += took
-        behind = spent["score"] / callers["score"] - spent["decode"] / callers["decode"]
-        assert -longest["decode"] / callers["decode"] <= behind <= longest["score"] / callers["score"]
+        work: Any = shares.next(scoring=scoring, decoding=decoding)
+        took, tokens = longest[work] * rng.uniform(0.3, 1), rng.randint(1, 9)
+        served = sorted(scoring, key=shares.seconds)[: rng.randint(1, 3)] if work == "score" else decoding
+        shares.spent(took, dict.fromkeys(served, (tokens, 1)), set(had))
+        for caller in served:
+            had[caller] += took / len(served)
+        assert sum(had.values()) / len(had) - min(had.values()) <= sum(longest.values())
+    assert all(shares.seconds(caller) == pytest.approx(seconds) for caller, seconds in had.items())
 
 
 def test_what_had_nothing_to_do_saves_up_no_time() -> None:
-    shares = FairShares()
+    shares = CallerShares()
     for _ in range(100):
-        assert shares.next(scoring=False, decoding=True) == "decode"
-        shares.spent("decode", 1.0, 1)
+        assert shares.next(scoring=[], decoding=["a"]) == "decode"
+        shares.spent(1.0, {"a": (1, 1)}, {"a"})
     done = []
     for _ in range(10):
-        work = shares.next(scoring=True, decoding=True)
+        work = shares.next(scoring=["b"], decoding=["a"])
         assert work is not None
-        shares.spent(work, 1.0, 1)
+        shares.spent(1.0, {"b" if work == "score" else "a": (1, 1)}, {"a", "b"})
         done.append(work)
     assert done.count("decode") == done.count("score") == 5
-    assert shares.next(scoring=False, decoding=False) is None
+    assert shares.next(scoring=[], decoding=[]) is None
+
+
+def test_a_batch_is_divided_by_tokens_and_whoever_is_gone_is_forgotten() -> None:
+    shares = CallerShares()
+    shares.spent(8.0, {"a": (30, 3), "b": (10, 2)}, {"a", "b"})
+    assert (shares.seconds("a"), shares.seconds("b")) == (6.0, 2.0)
+    assert (shares.job_seconds("a"), shares.job_seconds("b")) == (2.0, 1.0)
+    assert shares.seconds("new") == 2.0
+    for number in range(1000):
+        shares.spent(1.0, {number: (1, 1)}, {"c"})
+        shares.spent(1.0, {"c": (1, 1)}, {"c"})
+    assert len(shares._seconds) == len(shares._job) < 10
 
 
 def test_replies_go_on_while_many_answers_are_waited_for(

@@ -20,7 +20,15 @@ from imagescope_agent.retrieval.stores import faiss_files, faiss_joint, faiss_ma
 from tests.engines import Server, store_spec
 
 COUNT = 60
-KINDS = ["faiss hnsw", "faiss ivfpq", "milvus exact", "milvus hnsw", "pgvector exact", "pgvector hnsw"]
+KINDS = [
+    "faiss hnsw",
+    "faiss ivfpq",
+    "faiss sq8",
+    "milvus exact",
+    "milvus hnsw",
+    "pgvector exact",
+    "pgvector hnsw",
+]
 FILTERS = (
     "number >= 3",
     "number = 2.5 or city = 'Oslo'",
@@ -159,7 +167,13 @@ def test_an_approximate_index_is_mapped_checked_and_as_good_as_it_says(
     from imagescope_agent.lab.benchmarks.stores import run
 
     monkeypatch.setattr(faiss_files, "MAPPED_ABOVE", 1000)
-    made = run(images=3000, dimension=32, queries=20, k=20, row=["faiss exact", "faiss hnsw", "faiss ivfpq"])
+    made = run(
+        images=3000,
+        dimension=32,
+        queries=20,
+        k=20,
+        row=["faiss exact", "faiss hnsw", "faiss ivfpq", "faiss sq8"],
+    )
     for name, row in made["rows"].items():
         assert row["recall"] >= (1.0 if name == "faiss exact" else 0.97), row
         assert name == "faiss exact" or "exact 100 best are found" in row["told"][0]
@@ -217,6 +231,21 @@ def test_an_index_that_names_files_elsewhere_is_refused_before_any_is_opened(
     monkeypatch.setattr(faiss_files, "_deserialized", lambda _: pytest.fail("FAISS has read it"))
     with pytest.raises(BadInput, match="another kind of index"):
         faiss_joint.read_built(tmp_path, {**kept, "effort": 8}, 200, 8)
+
+
+@pytest.mark.parametrize("changed", ["codes", "kind"])
+def test_a_strangers_quantized_vectors_are_of_the_size_that_is_read(changed: str, tmp_path: Path) -> None:
+    library: Any = faiss
+    bits = library.ScalarQuantizer.QT_4bit if changed == "kind" else library.ScalarQuantizer.QT_8bit
+    index = library.IndexScalarQuantizer(8, bits, faiss.METRIC_INNER_PRODUCT)
+    rows = np.random.default_rng(0).random((200, 8)).astype(np.float32)
+    index.train(rows)
+    index.add(rows)
+    if changed == "codes":
+        index.codes.resize(100)
+    kept = faiss_files.write_index(tmp_path, "joint", index)
+    with pytest.raises(BadInput, match="damaged"):
+        faiss_joint.read_built(tmp_path, {**kept, "effort": 200}, 200, 8)
 
 
 @pytest.mark.parametrize("effort", [0, COUNT + 1, 10**18, "8", None])

@@ -260,3 +260,14 @@ def test_vectors_that_are_gone_are_told_as_such_when_an_index_is_moved(
     gone.unlink()
     with pytest.raises(BadInput, match=rf"damaged: {gone.name} is missing"):
         migrate(folder, "milvus")
+
+
+@pytest.mark.parametrize("store", ["milvus", "pgvector:postgresql://u@127.0.0.1:1/d"])
+def test_an_index_that_a_database_does_not_build_is_refused_before_it_is_asked(
+    store: str, tmp_path: Path
+) -> None:
+    space = Space(name="image", dimension=2, weights="w")
+    rows = [np.eye(2, dtype=np.float32)]
+    backend: Any = open_store(store)
+    with pytest.raises(BadInput, match="builds no index 'sq8'"):
+        backend.write_joint(tmp_path, ["a", "b"], [space], [rows], index="sq8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
 
@@ -19,10 +19,14 @@ class Served:
     Attributes:
         arrivals: seconds after the first.
         seconds: of each from its arrival to its end.
+        begun: tokens that the models had read and written at each arrival, and
+        tokens: until its end, for all that ran meanwhile; no other load on the machine changes them.
     """
 
     arrivals: list[float]
     seconds: list[float]
+    begun: list[float] = field(default_factory=list)
+    tokens: list[float] = field(default_factory=list)
 
     @property
     def end(self) -> float:
@@ -40,18 +44,30 @@ def poisson(count: int, rate: float, seed: int) -> list[float]:
 
 
 async def serve(
-    items: Sequence[_Item], arrivals: Sequence[float], search: Callable[[_Item], Awaitable[object]]
+    items: Sequence[_Item],
+    arrivals: Sequence[float],
+    search: Callable[[_Item], Awaitable[object]],
+    meter: Callable[[], float] = lambda: 0.0,
 ) -> Served:
-    """Start each search at its time and wait for all."""
-    start = time.perf_counter()
+    """Start each search at its time and wait for all.
 
-    async def one(item: _Item, arrival: float) -> float:
+    Args:
+        items: what is searched.
+        arrivals: of each, in seconds.
+        search: does it.
+        meter: tokens that the models have read and written so far.
+    """
+    start, zero = time.perf_counter(), meter()
+
+    async def one(item: _Item, arrival: float) -> tuple[float, float, float]:
         await asyncio.sleep(max(0.0, start + arrival - time.perf_counter()))
+        begun = meter() - zero
         await search(item)
-        return time.perf_counter() - start - arrival
+        return time.perf_counter() - start - arrival, begun, meter() - zero - begun
 
-    seconds = await asyncio.gather(*(one(*each) for each in zip(items, arrivals, strict=True)))
-    return Served(arrivals=list(arrivals), seconds=list(seconds))
+    done = await asyncio.gather(*(one(*each) for each in zip(items, arrivals, strict=True)))
+    seconds, begun, tokens = (list(column) for column in zip(*done, strict=True))
+    return Served(arrivals=list(arrivals), seconds=seconds, begun=begun, tokens=tokens)
 
 
 def fair_seconds(arrivals: Sequence[float], works: Sequence[float], speed: float) -> list[float]:
@@ -87,6 +103,15 @@ def slowdowns(served: Served, works: Sequence[float]) -> list[float]:
     speed = max(1.0, sum(works) / served.end)
     fair = fair_seconds(served.arrivals, works, speed)
     return [took / share for took, share in zip(served.seconds, fair, strict=True)]
+
+
+def token_slowdowns(served: Served, works: Sequence[float]) -> list[float]:
+    """As `slowdowns`, with the tokens of the models as the clock."""
+    order = sorted(range(len(works)), key=lambda each: served.begun[each])
+    in_order = Served(
+        arrivals=[served.begun[each] for each in order], seconds=[served.tokens[each] for each in order]
+    )
+    return slowdowns(in_order, [works[each] for each in order])
 
 
 def percentile(values: Sequence[float], share: float) -> float:

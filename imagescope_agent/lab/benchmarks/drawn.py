@@ -54,7 +54,17 @@ def _inside(name: str) -> str:
 
 def clear_caches(services: Services) -> None:
     """Clear the prefix and vision feature caches of the local models."""
-    for role in ROLES:
-        model = (getattr(services, role) or services.talker).model
-        if isinstance(model, TransformersChat):
-            model.clear_caches()
+    for model in _local_models(services):
+        model.clear_caches()
+
+
+def tokens_of(services: Services) -> int:
+    """Tokens that passed the local models so far, padding included."""
+    return sum(model.engine().stats().tokens for model in _local_models(services))
+
+
+def _local_models(services: Services) -> list[TransformersChat]:
+    """Each once, as the roles share them."""
+    models = [(getattr(services, role) or services.talker).model for role in ROLES]
+    local = {id(model): model for model in models if isinstance(model, TransformersChat)}
+    return list(local.values())

@@ -234,7 +234,12 @@ def burst(bench: Bench, queries: int) -> dict[str, Any]:
     """Searches by `imagescope` that arrive at once: the worst over its fair share, by the clock."""
     scope = bench.scope("imagescope", runs=False, traces=False)
     made = measure(scope, bench.queries[: bench.together], [0.0] * bench.together)
-    return {"ratio": made["slowdown"]["max"], "last after s": made["end"], "alone s": made["alone"]}
+    return {
+        "ratio": made["slowdown"]["max"],
+        "by tokens": made["token_slowdown"]["max"],
+        "last after s": made["end"],
+        "alone s": made["alone"],
+    }
 
 
 ROWS: dict[str, Callable[[Bench, int], dict[str, Any]]] = {

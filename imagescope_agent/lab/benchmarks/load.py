@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.api import ImageScope, index_folder
-from imagescope_agent.lab.benchmarks.arrivals import percentile, poisson, serve, slowdowns
-from imagescope_agent.lab.benchmarks.drawn import DrawnQuery, clear_caches, read_queries
+from imagescope_agent.lab.benchmarks.arrivals import percentile, poisson, serve, slowdowns, token_slowdowns
+from imagescope_agent.lab.benchmarks.drawn import DrawnQuery, clear_caches, read_queries, tokens_of
 from imagescope_agent.lab.benchmarks.machine import describe_machine, machine
 from imagescope_agent.lab.scenes.make import make_world
 
@@ -39,7 +39,9 @@ def run(
 
     Returns:
         {"bench", "machine", "searches", "rate", "alone": seconds of all alone, "end": seconds until the last ended,
-        "seconds": {"p50", "p95", "p99", "max"}, "slowdown": {"p50", "max"}}: seconds over the fair share.
+        "seconds": {"p50", "p95", "p99", "max"}, "slowdown": {"p50", "max"}}: seconds over the fair share;
+        "token_slowdown": the same with the models' tokens as the clock, which other load does not change, where local
+        models serve.
 
     Raises:
         BadInput: no drawn scenes there, or fewer queries than searches.
@@ -72,15 +74,17 @@ def measure(scope: ImageScope, queries: Sequence[DrawnQuery], arrivals: Sequence
         await scope.asearch(query.text, image=query.reference)
 
     asyncio.run(search(queries[0]))  # loads the weights
-    works = []
+    works, read = list[float](), list[float]()
     for query in queries:
         clear_caches(scope.services)
-        start = time.perf_counter()
+        start, before = time.perf_counter(), tokens_of(scope.services)
         asyncio.run(search(query))
         works.append(time.perf_counter() - start)
+        read.append(tokens_of(scope.services) - before)
     clear_caches(scope.services)
-    served = asyncio.run(serve(queries, arrivals, search))
+    served = asyncio.run(serve(queries, arrivals, search, lambda: tokens_of(scope.services)))
     slower = slowdowns(served, works)
+    counted = token_slowdowns(served, read) if min(read) > 0 else []
     return {
         "searches": len(queries),
         "alone": round(sum(works), 2),
@@ -90,6 +94,9 @@ def measure(scope: ImageScope, queries: Sequence[DrawnQuery], arrivals: Sequence
             "max": round(max(served.seconds), 2),
         },
         "slowdown": {"p50": round(percentile(slower, 0.5), 2), "max": round(max(slower), 2)},
+        "token_slowdown": {"p50": round(percentile(counted, 0.5), 2), "max": round(max(counted), 2)}
+        if counted
+        else None,
     }
 
 
@@ -103,6 +110,13 @@ def describe(made: Mapping[str, Any]) -> str:
             f"the last ended after {made['end']} s",
             "  ".join(f"{name} {value} s" for name, value in seconds.items()),
             f"over the fair share: half of them at most {slower['p50']}, the worst {slower['max']}",
+            *_by_tokens(made["token_slowdown"]),
             describe_machine(made["machine"]),
         ]
     )
+
+
+def _by_tokens(slower: Mapping[str, float] | None) -> list[str]:
+    if slower is None:
+        return []
+    return [f"with the models' tokens as the clock: half at most {slower['p50']}, the worst {slower['max']}"]

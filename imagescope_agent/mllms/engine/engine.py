@@ -25,7 +25,6 @@ from imagescope_agent.mllms.engine.checkpoint import Checkpoint, open_checkpoint
 from imagescope_agent.mllms.engine.config import EngineConfig, ModelConfig
 from imagescope_agent.mllms.engine.conversation import Conversation, MessageParser
 from imagescope_agent.mllms.engine.decoding.structured_output import GrammarCache
-from imagescope_agent.mllms.engine.fair_shares import FairShares
 from imagescope_agent.mllms.engine.families import FAMILIES
 from imagescope_agent.mllms.engine.families.base import FamilyAdapter
 from imagescope_agent.mllms.engine.model_runner import ModelRunner
@@ -110,21 +109,24 @@ class Engine:
         self._thread.join(timeout=10)
 
     def _loop(self) -> None:
-        backend, queue, shares = self.backend, self._queue, FairShares()
+        backend, queue, shares = self.backend, self._queue, self._queue.shares
         with torch.inference_mode():
             while self._wait():
                 for task in queue.take_tasks():
                     self._run(task)
                 if jobs := queue.take_to_generate(backend.free_slots):
                     self._guard(self._admit, jobs)
-                work = shares.next(scoring=queue.to_score, decoding=bool(backend.running))
+                to_score, to_generate = queue.callers()
+                running = {job.caller for job in backend.running}
+                work = shares.next(scoring=to_score, decoding=running and running | to_generate)
                 start, jobs = time.perf_counter(), backend.running
                 if work == "score":
                     self._guard(self._score, jobs := queue.take_to_score(backend.score_slots))
                 elif work == "decode":
                     self._guard(self._step, jobs)
                 if work is not None:
-                    shares.spent(work, time.perf_counter() - start, len({job.caller for job in jobs}))
+                    there = {job.caller for job in backend.running}.union(*queue.callers())
+                    shares.spent(time.perf_counter() - start, _work_of(jobs), there)
         left: list[ControlTask | Job] = [
             *queue.take_tasks(),
             *queue.take_to_score(10**9),
@@ -184,6 +186,21 @@ class Engine:
 
     def _step(self, jobs: list[Job]) -> None:
         self._queue.put(self.backend.step())
+
+
+def _work_of(jobs: Sequence[Job]) -> dict[object, tuple[float, int]]:
+    """By caller, its tokens in a batch and its jobs: of answers the prompts, of replies one token each."""
+    found: dict[object, tuple[float, int]] = {}
+    for job in jobs:
+        tokens, count = found.get(job.caller, (0.0, 0))
+        found[job.caller] = tokens + _tokens(job), count + 1
+    return found
+
+
+def _tokens(job: Job) -> int:
+    if job.labels is None or not job.future.done() or job.future.cancelled() or job.future.exception():
+        return 1
+    return int(job.future.result().prompt_tokens)
 
 
 def open_backend(checkpoint: Checkpoint, config: EngineConfig) -> Backend:

@@ -1,39 +1,65 @@
-"""Which work of an engine is next: scoring or decoding, so that every caller gets the same share of its time."""
+"""Which work of an engine is next, so that every caller gets the same share of its time: the kind, and whose."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
 Work = Literal["score", "decode"]
 
 
-class FairShares:
-    """Fair queuing of two kinds of work by the time they took a caller (virtual time, as in Parekh and Gallager, 1993).
+class CallerShares:
+    """Seconds that the engine worked for each caller; who has had the least is served first (least attained service).
 
-    Each kind has a clock that advances by the seconds of a batch, divided by the callers that it served. The kind whose
-    clock is behind is next. Within a kind callers take turns. So as long as it has work, no caller falls behind an
-    equal share of the engine by more than one batch of each kind: however many answers others wait for, a reply goes
-    on, and however long others' replies are, an answer comes.
+    So as long as it has work, no caller falls behind an equal share of the engine by more than one batch of each kind
+    of work: however many answers others wait for, a reply goes on, and however long others' replies are, an answer
+    comes. A caller that comes has had as much as the one who waits with the least, so that nobody who was away has
+    saved up time. Those who are away are forgotten once others have had as much. Not thread-safe.
     """
 
     def __init__(self) -> None:
-        self._clocks: dict[Work, float] = {"score": 0.0, "decode": 0.0}
-        self._waited: set[Work] = set()
+        self._seconds: dict[object, float] = {}
+        self._job: dict[object, float] = {}  # seconds of a caller's job, of its last batch
+        self._floor = 0.0
 
-    def next(self, *, scoring: bool, decoding: bool) -> Work | None:
-        """The kind of work to do now, of those that wait.
+    def seconds(self, caller: object) -> float:
+        """What a caller has had."""
+        return max(self._floor, self._seconds.get(caller, 0.0))
+
+    def job_seconds(self, caller: object) -> float:
+        """What another job of the caller is expected to take."""
+        return self._job.get(caller, 0.0)
+
+    def next(self, *, scoring: Iterable[object], decoding: Iterable[object]) -> Work | None:
+        """The kind of work to do now, that of the caller who has had least; None where nobody waits.
 
         Args:
-            scoring: whether answers are waited for.
-            decoding: whether replies are.
+            scoring: who waits for answers.
+            decoding: who waits for replies, begun or not.
         """
-        waiting: set[Work] = {name for name, there in (("score", scoring), ("decode", decoding)) if there}  # type: ignore[misc]
-        for name in waiting - self._waited:
-            # what had nothing to do has not saved up time
-            self._clocks[name] = max(self._clocks.values())
-        self._waited = waiting
-        return min(sorted(waiting, reverse=True), key=lambda name: self._clocks[name], default=None)
+        waiting: list[tuple[float, int, Work]] = []
+        for place, (work, callers) in enumerate((("score", scoring), ("decode", decoding))):
+            least = min(map(self.seconds, callers), default=None)
+            waiting += [] if least is None else [(least, place, work)]  # type: ignore[list-item]
+        return min(waiting)[2] if waiting else None
 
-    def spent(self, work: Work, seconds: float, callers: int) -> None:
-        """Count a batch that took so many seconds for so many callers."""
-        self._clocks[work] += seconds / max(1, callers)
+    def spent(
+        self, seconds: float, work: Mapping[object, tuple[float, int]], there: Collection[object]
+    ) -> None:
+        """Count a batch.
+
+        Args:
+            seconds: that it took.
+            work: by caller, its tokens in the batch and its jobs.
+            there: callers that have work left.
+        """
+        tokens = sum(each for each, _ in work.values()) or 1
+        for caller, (own, jobs) in work.items():
+            took = seconds * own / tokens
+            self._seconds[caller] = self.seconds(caller) + took
+            self._job[caller] = took / max(1, jobs)
+        waiting = [self.seconds(caller) for caller in there]
+        self._floor = min(waiting) if waiting else max(self._seconds.values(), default=self._floor)
+        gone = [each for each, had in self._seconds.items() if had <= self._floor and each not in there]
+        for caller in gone:
+            del self._seconds[caller], self._job[caller]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from imagescope_agent.mllms.engine.conversation import EMPTY, Conversation
+from imagescope_agent.mllms.engine.fair_shares import CallerShares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +107,12 @@ class RequestQueue:
 
     Attributes:
         changed: condition that is notified when something is added.
+        shares: what callers have had; used by the engine thread alone.
     """
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
+        self.shares = CallerShares()
         self._tasks: deque[ControlTask] = deque()
         self._to_score: OrderedDict[object, deque[Job]] = OrderedDict()
         self._to_generate: OrderedDict[object, deque[Job]] = OrderedDict()
@@ -135,6 +139,11 @@ class RequestQueue:
         """Whether jobs wait that ask for label probabilities."""
         return bool(self._to_score)
 
+    def callers(self) -> tuple[set[object], set[object]]:
+        """The callers of jobs that wait to be scored, and of those that wait to be generated."""
+        with self.changed:
+            return set(self._to_score), set(self._to_generate)
+
     def take_tasks(self) -> list[ControlTask]:
         """All waiting control tasks that were not cancelled."""
         with self.changed:
@@ -142,23 +151,32 @@ class RequestQueue:
         return [task for task in waiting if task.future.set_running_or_notify_cancel()]
 
     def take_to_score(self, limit: int) -> list[Job]:
-        """Up to `limit` jobs that ask for label probabilities, callers in turn."""
+        """Up to `limit` jobs that ask for label probabilities, of the callers that have had least."""
         with self.changed:
-            return _take(self._to_score, limit)
+            return _take(self._to_score, limit, self.shares)
 
     def take_to_generate(self, limit: int) -> list[Job]:
-        """Up to `limit` jobs that ask for a reply, callers in turn."""
+        """Up to `limit` jobs that ask for a reply, of the callers that have had least."""
         with self.changed:
-            return _take(self._to_generate, limit)
+            return _take(self._to_generate, limit, self.shares)
 
 
-def _take(callers: OrderedDict[object, deque[Job]], limit: int) -> list[Job]:
+def _take(callers: OrderedDict[object, deque[Job]], limit: int, shares: CallerShares) -> list[Job]:
+    """Jobs of the callers that have had least, in turn where they have had the same."""
     taken: list[Job] = []
-    while callers and len(taken) < limit:
-        caller, waiting = callers.popitem(last=False)
+    order = [(shares.seconds(caller), turn, caller) for turn, caller in enumerate(callers)]
+    heapq.heapify(order)
+    turn = len(order)
+    while order and len(taken) < limit:
+        had, _, caller = heapq.heappop(order)
+        waiting = callers[caller]
         job = waiting.popleft()
+        callers.move_to_end(caller)
         if waiting:
-            callers[caller] = waiting  # behind the other callers
+            turn += 1
+            heapq.heappush(order, (had + shares.job_seconds(caller), turn, caller))
+        else:
+            del callers[caller]
         if job.future.running() or job.future.set_running_or_notify_cancel():
             taken.append(job)
     return taken

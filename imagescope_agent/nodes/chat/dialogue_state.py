@@ -203,7 +203,10 @@ class VerifyNewFacts(Predicates):
         new, context = _new_steps(state), state["facts"][:1]
         if not new or not state["ranking_retrieve"]:
             return _with_predicates(state, [])
-        found, reply = await self.ask([*_instructions(context), *new], state, runtime, again)
+        given = [] if context else state.get("given_predicates", [])
+        found, *replies = (
+            (given,) if given else await self.ask([*_instructions(context), *new], state, runtime, again)
+        )
         own = without_context(found, context, len(new))
         kept = [each for each in own if not substitutes(bare(each), [step["text"] for step in new])]
         predicates, notes = unique_predicates(kept, len(new))
@@ -212,7 +215,7 @@ class VerifyNewFacts(Predicates):
             for each in own
             if each not in kept
         ]
-        return {**account(self, reply, notes=notes), **_with_predicates(state, predicates)}
+        return {**account(self, *replies, notes=notes), **_with_predicates(state, predicates)}
 
 
 def without_context(found: list[Predicate], context: list[Fact], new: int) -> list[Predicate]:

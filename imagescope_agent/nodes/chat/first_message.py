@@ -14,7 +14,8 @@ from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.spelling import corrected
 from imagescope_agent.nodes.chat.language.vocabulary import vocabulary_of
 from imagescope_agent.nodes.chat.read_message import misunderstood
-from imagescope_agent.nodes.intent.understand import Understand, reference_words
+from imagescope_agent.nodes.intent.joint import UnderstandJointly
+from imagescope_agent.nodes.intent.understand import reference_words
 from imagescope_agent.records import note
 from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.retrieval.protocols import Collection, Embedder
@@ -24,11 +25,11 @@ from imagescope_agent.state import Instruction, Intent, State, plain_intent
 ALIKE = "like this picture"  # the request where nothing is to be changed
 
 
-class UnderstandFirst(Understand):
-    """As `Understand`, without instructions that neither the query nor the reference gives the ground for.
+class UnderstandFirst(UnderstandJointly):
+    """As `UnderstandJointly`, without instructions that neither the query nor the reference gives the ground for.
 
     Args:
-        reasoner, embedder: as `Understand`.
+        reasoner, embedder: as `UnderstandJointly`.
         images: as `UpdateDialogueState`.
     """
 
@@ -39,7 +40,7 @@ class UnderstandFirst(Understand):
         self.images = images
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
-        """Return `intent`; errors as `Understand`."""
+        """Return `intent`, and predicates that came with it where it stays as it is; errors as `Understand`."""
         words = vocabulary_of(self.images)
         state, misspelt = corrected(state, words)
         update = await super().__call__(state, runtime, again)
@@ -59,7 +60,7 @@ class UnderstandFirst(Understand):
         steps = steps or [Instruction(type="Addition", text=query)]
         full = described(steps)
         changed: Intent = {"steps": steps, "core": full, "enhanced": full, "full": full}
-        return {**update, "intent": changed, "notes": [*update["notes"], *notes]}
+        return {**update, "intent": changed, "given_predicates": [], "notes": [*update["notes"], *notes]}
 
     async def _complete(self, steps: Sequence[Instruction], query: str) -> list[Instruction]:
         """Each step once, with what the query names and they lack."""

@@ -110,23 +110,28 @@ class Understand:
         """
         require_call(state, settings := current(runtime))
         reasoner = on_budget(self.reasoner, state, settings)
-        intent, reply, text = await self._ask(reasoner, state, again)
+        intent, reply, text, more = await self._ask(reasoner, state, again, settings)
         known = reference_words(state)
         if problem := await drift(intent, state["query"], known, self.prompt.examples, self.embedder):
             raise reply.unusable(problem, text)
         doubt = await doubtful(intent, state["query"], self.embedder)
         notes = [note(self.step, "drifted", doubt)] if doubt else []
         notes += unnamed_references(intent, len(references_of(state)))
-        return {"intent": intent, **account(self, reply, notes=notes)}
+        return {"intent": intent, **more, **account(self, reply, notes=notes)}
 
-    async def _ask(self, reasoner: Role, state: State, again: str) -> tuple[Intent, Reply, str]:
-        """The intent, the reply and the question, which knows of several references where there are any."""
+    async def _ask(
+        self, reasoner: Role, state: State, again: str, settings: Settings
+    ) -> tuple[Intent, Reply, str, dict[str, Any]]:
+        """The intent, the reply, the question, and what else the reply gives for the state.
+
+        The question knows of several references where there are any.
+        """
         query, count = state["query"], len(references_of(state))
         captions = state.get("reference_captions") or []
         if count < 2 or not captions:  # undescribed pictures have no numbers that words could be about
             text = self.prompt.fill(instruction=query, reference=state["reference_caption"])
             parse = partial(parse_intent, told=query)
-            return *(await ask_one(reasoner, text, parse, schema=IntentAnswer, again=again)), text
+            return *(await ask_one(reasoner, text, parse, schema=IntentAnswer, again=again)), text, {}
         prompt = load_prompt("compose", prompt_set=reasoner.prompt_set)
         text = prompt.fill(
             instruction=query,
@@ -136,7 +141,7 @@ class Understand:
         taught = is_asked("beside", reasoner.prompt_set)
         read = partial(parse_referenced_intent, count=count, told=query)
         schema = ReferencedIntentAnswer if taught else IntentAnswer
-        return *(await ask_one(reasoner, text, read, schema=schema, again=again)), text
+        return *(await ask_one(reasoner, text, read, schema=schema, again=again)), text, {}
 
 
 class Predicates:
@@ -156,6 +161,8 @@ class Predicates:
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
         """Return `predicates`, each question once; none when there is no instruction or nothing to check.
 
+        Those that came with the intent are taken as they are, without a call.
+
         Raises:
             UnreadableReply: the reply is not the JSON object asked for.
             BudgetSpent: the reasoner may not be asked.
@@ -163,6 +170,9 @@ class Predicates:
         steps = state["intent"]["steps"]
         if not steps or not state["ranking_retrieve"]:
             return {"predicates": []}
+        if given := state.get("given_predicates"):
+            predicates, notes = unique_predicates(given, len(steps))
+            return {"predicates": predicates, "notes": notes}
         found, reply = await self.ask(steps, state, runtime, again)
         predicates, notes = unique_predicates(found, len(steps))
         return {"predicates": predicates, **account(self, reply, notes=notes)}

@@ -1,10 +1,13 @@
-"""Approximate search in FAISS: HNSW or IVF-PQ over the vectors of several spaces side by side, rescored exactly.
+"""Approximate search in FAISS: HNSW, IVF-PQ or 8 bits a number, of several spaces side by side, rescored exactly.
 
 The index gives candidates; their order and scores are those of the exact store, which compares the stored vectors. So
 an approximate search may miss an image, but never gives one another score or place among those that it found.
 
-The effort of a search (efSearch, nprobe) is set when the index is built: the least that finds `WANTED` of the exact
-100 best for queries that are vectors of the collection's last space, as texts are compared with captions.
+Scalar quantization ("sq8") compares every image, by numbers of 8 bits: a quarter of the bytes that are read.
+
+The effort of a search (efSearch, nprobe, candidates that are rescored) is set when the index is built: the least that
+finds `WANTED` of the exact 100 best for queries that are vectors of the collection's last space, as texts are compared
+with captions.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import numpy.typing as npt
 from imagescope_agent.retrieval.index.manifest import damaged
 from imagescope_agent.retrieval.protocols import SpaceQuery, UpdatableStore, VectorStore
 from imagescope_agent.retrieval.stores.faiss_files import read_index, rows_of, write_index
-from imagescope_agent.retrieval.stores.faiss_marks import HNSW, IVFPQ, parts_fit, stays_inside
+from imagescope_agent.retrieval.stores.faiss_marks import HNSW, IVFPQ, SQ8, parts_fit, stays_inside
 from imagescope_agent.retrieval.stores.joint import joint_query
 from imagescope_agent.retrieval.vectors import Vectors
 
@@ -121,7 +124,10 @@ def candidates(index: Any, query: Vectors, count: int, effort: int) -> npt.NDArr
     """Rows that are likely among the `count` best, best first; at most as many as there are."""
     wanted = min(max(LEAST, OVERSAMPLED * count), index.ntotal)
     library: Any = faiss
-    if isinstance(index, faiss.IndexHNSW):
+    settings = None
+    if isinstance(index, library.IndexScalarQuantizer):
+        wanted = min(max(effort, 2 * count), index.ntotal)
+    elif isinstance(index, faiss.IndexHNSW):
         wanted = min(wanted, max(effort, 2 * count))
         settings = library.SearchParametersHNSW(efSearch=max(effort, wanted))
     else:
@@ -134,7 +140,7 @@ def build(kind: str, indices: Sequence[faiss.IndexFlatIP]) -> Built:
     """Index the rows of several flat indices side by side.
 
     Args:
-        kind: "hnsw" or "ivfpq".
+        kind: "hnsw", "ivfpq" or "sq8".
         indices: at least one, of the same rows.
     """
     parts = [rows_of(index) for index in indices]
@@ -147,6 +153,13 @@ def build(kind: str, indices: Sequence[faiss.IndexFlatIP]) -> Built:
         index.add(chunk)
     queries = _probes(parts, rng)
     return _set_effort(index, kind, queries, _exact_best(parts, queries))
+
+
+def _sq8(count: int, dimension: int) -> Any:
+    library: Any = faiss
+    return library.IndexScalarQuantizer(
+        dimension, library.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+    )
 
 
 def _hnsw(count: int, dimension: int) -> Any:
@@ -169,7 +182,7 @@ def _ivfpq(count: int, dimension: int) -> Any:
     return index
 
 
-_BUILDERS: dict[str, Callable[[int, int], Any]] = {"hnsw": _hnsw, "ivfpq": _ivfpq}
+_BUILDERS: dict[str, Callable[[int, int], Any]] = {"hnsw": _hnsw, "ivfpq": _ivfpq, "sq8": _sq8}
 
 
 def _training_rows(index: Any) -> int:
@@ -239,7 +252,7 @@ def read_built(location: Path, kept: dict[str, Any], count: int, dimension: int)
     """
     effort = kept.get("effort")
     most = (4 * dimension + 1024) * (count + 65_536)
-    index, _ = read_index(location, kept, JOINT, most, (HNSW, IVFPQ))
+    index, _ = read_index(location, kept, JOINT, most, (HNSW, IVFPQ, SQ8))
     fits = (index.ntotal, index.d) == (count, dimension) and parts_fit(index, count)
     if not fits or not isinstance(effort, int) or not 1 <= effort <= count:
         raise damaged(location, f"{kept['file']} does not fit the manifest")

@@ -12,11 +12,11 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-HNSW, IVFPQ = b"IHNs", b"IwPQ"
+HNSW, IVFPQ, SQ8 = b"IHNs", b"IwPQ", b"IxSQ"
 _OUTER = 4 + 33  # a mark, and dimension, number of rows, two unused numbers, is_trained, metric
 _METRIC = 33  # where the metric lies: 0, inner product, has no argument
 _GRAPH = (8, 4, 4, 8, 4)  # bytes of an item: probabilities, sums of links, levels, offsets, links
-_FLAT, _SCALARS, _LISTS = b"IxFI", b"IxSQ", b"ilar"
+_FLAT, _LISTS = b"IxFI", b"ilar"
 
 
 class _Place:
@@ -41,16 +41,18 @@ class _Place:
 
 
 def holds_only_ours(data: npt.NDArray[np.uint8]) -> bool:
-    """Whether an HNSW or IVF-PQ index is made of what we write: scalars; a flat quantizer and lists in the file.
+    """Whether an index is made of what we write: of HNSW scalars, of IVF-PQ a flat quantizer and lists in the file.
 
     Args:
         data: the file's bytes; one of another mark has nothing inside it.
     """
     place, outer = _Place(data), data[:4].tobytes()
-    if outer not in (HNSW, IVFPQ):
+    if outer not in (HNSW, IVFPQ, SQ8):
         return True
     if data[_METRIC : _METRIC + 4].tobytes() != bytes(4):
         return False
+    if outer == SQ8:  # numbers only
+        return True
     place.skip(_OUTER)
     try:
         return _is_ours_hnsw(place) if outer == HNSW else _is_ours_ivfpq(place)
@@ -62,7 +64,7 @@ def _is_ours_hnsw(place: _Place) -> bool:
     for item in _GRAPH:
         place.skip_vector(item)
     place.skip(5 * 4)  # entry point, highest level, efforts, a bound that is unused
-    return place.mark() == _SCALARS
+    return place.mark() == SQ8
 
 
 def _is_ours_ivfpq(place: _Place) -> bool:
@@ -83,6 +85,9 @@ def _is_ours_ivfpq(place: _Place) -> bool:
 def parts_fit(index: Any, count: int) -> bool:
     """Whether the parts of an index that was read are of the kinds and sizes that we write."""
     library: Any = faiss
+    if isinstance(index, library.IndexScalarQuantizer):
+        codes_fit = index.codes.size() == count * index.d and index.sq.trained.size() == 2 * index.d
+        return bool(codes_fit and index.sq.qtype == library.ScalarQuantizer.QT_8bit)
     if isinstance(index, faiss.IndexHNSW):
         inner, kind, rows = library.downcast_index(index.storage), library.IndexScalarQuantizer, count
     else:
@@ -94,7 +99,9 @@ def parts_fit(index: Any, count: int) -> bool:
 
 def stays_inside(index: Any, count: int) -> bool:
     """Whether an index names only rows that there are."""
-    return _links_fit(index.hnsw, count) if isinstance(index, faiss.IndexHNSW) else _lists_fit(index, count)
+    if isinstance(index, faiss.IndexHNSW):
+        return _links_fit(index.hnsw, count)
+    return _lists_fit(index, count) if isinstance(index, faiss.IndexIVF) else True
 
 
 def _links_fit(hnsw: Any, count: int) -> bool:

@@ -79,6 +79,8 @@ class MilvusBackend:
     ) -> list[dict[str, Any]]:
         """As `JointBackend.write_joint`; "ivfpq" is an inverted index of whole vectors, which milvus-lite has too."""
         kind = chosen_index(index, len(ids), large="hnsw")
+        if kind not in INDEXES:
+            raise BadInput(f"milvus builds no index {kind!r}; take --index hnsw, ivfpq, exact or auto")
         fields = records.columns if records else {}
         client = self._client(location)
         owner = new_owner(location)

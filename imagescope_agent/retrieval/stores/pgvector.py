@@ -129,8 +129,8 @@ def _kind(index: str, count: int, size: int, tell: Callable[[str], None]) -> str
     Raises:
         BadInput: PostgreSQL builds none such.
     """
-    if index == "ivfpq":
-        raise BadInput("pgvector builds no index 'ivfpq'; take --index hnsw, exact or auto")
+    if index in ("ivfpq", "sq8"):
+        raise BadInput(f"pgvector builds no index {index!r}; take --index hnsw, exact or auto")
     kind = chosen_index(index, count, large="hnsw")
     if kind == "exact" or size <= MOST_HALVES:
         return kind
