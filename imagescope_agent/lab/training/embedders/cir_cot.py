@@ -1,9 +1,10 @@
 """Train a model to reason, then embed (CIR-CoT, arXiv 2510.08003), from a chat model that sees.
 
-An added token's last hidden state, projected and at unit length, is the vector. Stage A trains by contrast alone:
-images with their captions, queries with their targets. Stage B adds the chain: lambda_txt * cross-entropy(chain) +
+An added token's last hidden state, projected and at unit length, is the vector. Stage A trains by contrast: images
+with their captions, queries with their targets. Stage B adds the chain: lambda_txt * cross-entropy(chain) +
 lambda_info * InfoNCE, for the vector after the chain and for the one without it; negatives are the batch's images and
-each query's distractors. The vision tower stays as it is.
+each query's distractors. The paper's stage A is by contrast alone (align_txt = 0): a small model forgets how to write
+meanwhile, so that by default the chain is learnt from the first step. The vision tower stays as it is.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from imagescope_agent.lab.training.embedders.cir_cot_data import Batches, Exampl
 from imagescope_agent.lab.training.embedders.cir_cot_model import CotModel, info_nce
 from imagescope_agent.mllms.engine.checkpoint_files import hash_of
 from imagescope_agent.mllms.engine.config import ModelConfig
+from imagescope_agent.mllms.engine.embed_token import EmbedRow
 from imagescope_agent.retrieval.embedders.cir_cot import CotCard, CotEmbedder, write_card
 from imagescope_agent.retrieval.images import inside, load
 
@@ -42,12 +44,14 @@ class CotPlan:
 
     Args:
         align_steps: of stage A.
+        align_txt: weight of the chain's cross-entropy in stage A; 0 for the paper's.
         steps: of both stages.
         groups: references of a step, with up to three queries each.
         texts: queries of words alone of a step.
         distractors: of each query that a step embeds.
         dimension: of the vectors.
-        peak_lr: of the learning rate.
+        peak_lr: of the learning rate of the language model's weights.
+        head_lr_scale: factor of it for the projection, which begins at random.
         lambda_txt, lambda_info: weights of the losses of stage B.
         save_every: steps between checkpoints.
         half: whether products are computed in bfloat16.
@@ -55,12 +59,14 @@ class CotPlan:
     """
 
     align_steps: int = 100
+    align_txt: float = 1.0
     steps: int = 400
     groups: int = 8
     texts: int = 12
     distractors: int = 2
     dimension: int = 192
-    peak_lr: float = 8e-4
+    peak_lr: float = 5e-4
+    head_lr_scale: float = 4.0
     lambda_txt: float = 1.0
     lambda_info: float = 1.0
     save_every: int = 20
@@ -73,8 +79,12 @@ class CotTrainer:
 
     def __init__(self, model: CotModel, batches: Batches, folder: Path, plan: CotPlan, work: Path) -> None:
         self.model, self.batches, self.folder, self.plan, self.work = model, batches, folder, plan, work
-        trained = [weight for weight in model.parameters() if weight.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=plan.peak_lr, betas=(0.9, 0.98), weight_decay=0.02)
+        trained = [weight for weight in model.language.parameters() if weight.requires_grad]
+        groups = [
+            {"params": trained, "lr_scale": 1.0},
+            {"params": [model.projection.weight, model.log_scale], "lr_scale": plan.head_lr_scale},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=plan.peak_lr, betas=(0.9, 0.98), weight_decay=0.02)
         self.step = load_checkpoint(work, self._modules, self.optimizer)
 
     @property
@@ -100,7 +110,7 @@ class CotTrainer:
         plan = self.plan
         lr = learning_rate(self.step, plan.steps, peak=plan.peak_lr, warmup=20)
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = group["lr_scale"] * lr
         aligning = self.step < plan.align_steps
         examples = self.batches.step(self.step, chains=not aligning)
         device = self.model.checkpoint.device.type
@@ -119,29 +129,50 @@ class CotTrainer:
         model, plan = self.model, self.plan
         names = list(dict.fromkeys(name for each in examples for name in shown(each, plan.distractors)))
         pictures = {name: self._picture(name) for name in names}
-        gallery = model.images(list(pictures.values()))
+        rows = {"gallery": [EmbedRow(image=each) for each in pictures.values()]}
+        for way in ("fast", "full"):
+            rows[way] = [
+                model.row(pictures[each.reference] if each.reference else None, each.text, chain)
+                for each in examples
+                if (chain := each.chain if way == "full" else None) or way == "fast"
+            ]
+        told = captions(examples) if aligning else []
+        rows["caption"] = [model.row(None, words) for _, words in told]
+        if aligning and not plan.align_txt:
+            rows["full"] = []
+        vectors, chain_loss = model([row for group in rows.values() for row in group])
+        parts = dict(zip(rows, vectors.split([len(group) for group in rows.values()]), strict=True))
+        return self._sum(parts, names, examples, chain_loss, told)
+
+    def _sum(
+        self,
+        parts: Mapping[str, torch.Tensor],
+        names: Sequence[str],
+        examples: Sequence[Example],
+        chain: torch.Tensor,
+        told: Sequence[tuple[str, str]],
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The total of a step, and its metrics."""
+        plan, gallery = self.plan, parts["gallery"]
         row = {name: number for number, name in enumerate(names)}
-        target = torch.tensor([row[each.target] for each in examples], device=gallery.device)
-        usable = torch.tensor(rivals(examples, names, most=plan.distractors), device=gallery.device)
-        references = [pictures[each.reference] if each.reference else None for each in examples]
-        texts = [each.text for each in examples]
-        fast, _ = model.queries(references, texts)
-        losses = {"fast": info_nce(model.scale, fast, gallery, target, usable)}
-        metrics = {"fast_r1": _first(fast, gallery, target, usable)}
-        if aligning and (told := captions(examples)):
-            said, _ = model.queries([None] * len(told), [words for _, words in told])
+        losses, metrics = {}, {}
+        targets = torch.tensor([row[each.target] for each in examples], device=gallery.device)
+        negatives = torch.tensor(rivals(examples, names, most=plan.distractors), device=gallery.device)
+        thought = torch.tensor([each.chain is not None for each in examples], device=gallery.device)
+        for way, asked in (("fast", torch.ones_like(thought)), ("full", thought)):
+            if len(parts[way]):
+                target, usable = targets[asked], negatives[asked]
+                metrics[f"{way}_r1"] = _first(parts[way], gallery, target, usable)
+                losses[way] = info_nce(self.model.scale, parts[way], gallery, target, usable)
+        if told:
             whose = torch.tensor([row[name] for name, _ in told], device=gallery.device)
             every = torch.ones(len(told), len(names), dtype=torch.bool, device=gallery.device)
-            losses["caption"] = info_nce(model.scale, said, gallery, whose, every)
-            metrics["caption_r1"] = _first(said, gallery, whose, every)
-        if not aligning:
-            full, chain = model.queries(references, texts, [each.chain for each in examples])
-            losses["full"] = info_nce(model.scale, full, gallery, target, usable)
-            metrics["full_r1"] = _first(full, gallery, target, usable)
+            losses["caption"] = info_nce(self.model.scale, parts["caption"], gallery, whose, every)
+            metrics["caption_r1"] = _first(parts["caption"], gallery, whose, every)
+        total = plan.lambda_info * torch.stack(list(losses.values())).sum()
+        if len(parts["full"]):
+            total = total + (plan.align_txt if told else plan.lambda_txt) * chain
             metrics["chain"] = chain.detach()
-            losses = {name: plan.lambda_info * loss for name, loss in losses.items()}
-            losses["chain"] = plan.lambda_txt * chain
-        total = torch.stack(list(losses.values())).sum()
         return total, {"loss": total.detach(), **metrics}
 
     def _picture(self, name: str) -> Image.Image:
