@@ -57,9 +57,16 @@ def cir_cot_arguments(model: argparse.ArgumentParser) -> None:
         metavar="WEIGHT",
         help="of the chain's loss in these (default: 1; the paper: 0)",
     )
+    model.add_argument(
+        "--lambda-txt", type=positive, metavar="WEIGHT", help="of the chain's loss after them (default: 1)"
+    )
     model.add_argument("--steps", type=positive, help="steps in all (default: 400)")
     model.add_argument("--groups", type=positive, help="references of a step (default: 8)")
     model.add_argument("--texts", type=natural, help="queries of words alone of a step (default: 12)")
+    model.add_argument(
+        "--lora", type=positive, metavar="RANK", help="train adapters of this rank, not the weights"
+    )
+    model.add_argument("--part", type=positive, metavar="ROWS", help="that pass at once (gradient caching)")
     model.add_argument("--rate", type=rate, dest="peak_lr", help="peak of the learning rate")
     model.add_argument("--seed", type=natural, help="of weights and batches (default: 0)")
     model.add_argument("--minutes", type=positive, help="stop then; run again to go on")
@@ -92,8 +99,9 @@ def train_composer_command(args: argparse.Namespace) -> int:
 
 def train_cir_cot_command(args: argparse.Namespace) -> int:
     """Train, and print what was measured."""
-    from imagescope_agent.lab.training.embedders.cir_cot import CotPlan, describe, train_cir_cot
+    from imagescope_agent.lab.training.embedders.cir_cot import describe, train_cir_cot
     from imagescope_agent.lab.training.embedders.cir_cot_data import image_ids, read_examples
+    from imagescope_agent.lab.training.embedders.cir_cot_trainer import CotPlan
     from imagescope_agent.training_data.triplet_files import read_triplets
 
     folder = args.images or args.triplets[0].parent
@@ -106,7 +114,9 @@ def train_cir_cot_command(args: argparse.Namespace) -> int:
         args.out,
         plan=CotPlan(
             **given(
-                args, "align_steps", "align_txt", "steps", "groups", "texts", "peak_lr", "save_every", "seed"
+                args,
+                *("align_steps", "align_txt", "lambda_txt", "steps", "groups", "texts", "peak_lr"),
+                *("save_every", "seed", "lora", "part"),
             )
         ),
         prompt_set=args.prompt_set,
