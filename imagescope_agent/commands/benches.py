@@ -37,6 +37,8 @@ def _root(default: str) -> dict[str, Any]:
     return {"type": path, "help": f"drawn scenes (default: {default})"}
 
 
+REASONING_WAYS = ("fast", "full", "auto", "plain vectors", "imagescope, stage 1", "adaptive")
+
 BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchmarks
     "verify": Bench(
         "candidates x questions on one chat model, four ways: seconds, forwards, agreement",
@@ -114,6 +116,28 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
                 "type": natural,
                 "default": 300,
                 "help": "of these, described in words too (default: 300)",
+            },
+        },
+    ),
+    "reasoning": Bench(
+        "a model that reasons, then embeds, with a chain and without, beside the other graphs; whether chains are true",
+        {
+            "--model": {"required": True, "help": "such a model, as a profile names it: cir_cot:DIR"},
+            "--profile": _profile("of the other graphs"),
+            "--root": _root("drawn in a temporary folder"),
+            "--seeds": _seeds("of the collections", 3, 4, 5),
+            "--images": _count(200, "of each collection"),
+            "--queries": _count(60, "of each, half of them composed"),
+            "--tries": {
+                "type": natural,
+                "default": 200,
+                "help": "chains that are edited (default: 200)",
+            },
+            "--ways": {
+                "nargs": "+",
+                "default": list(REASONING_WAYS),
+                "choices": REASONING_WAYS,
+                "help": "some of them (default: all)",
             },
         },
     ),

@@ -59,6 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # a declaration a l
     _domain_arguments(
         actions.add_parser("domain", help="what a profile's embedder was trained on, as a statistic")
     )
+    heads = actions.add_parser("heads", help="which attention heads of a profile's judge find pictures")
+    heads.add_argument("--profile", default="mini", help="whose judge (default: mini)")
+    heads.add_argument("--out", type=path, required=True, metavar="DIR", help="the judge's checkpoint")
+    heads.add_argument("--seed", type=natural, default=100, help="of the training scenes (default: 100)")
+    heads.add_argument("--queries", type=positive, default=100, help="(default: 100)")
     curves = actions.add_parser("curves", help="draw the curves of the trainings so far")
     curves.add_argument("--work", type=path, default=WORK)
     curves.add_argument("--out", type=path, default=Path("curves.svg"))
@@ -153,6 +158,10 @@ def run(args: argparse.Namespace) -> int:
     elif args.action == "card":
         figures = asyncio.run(skill_eval.measure(args.profile, args.seed, args.scenes, args.queries))
         print_json(figures) if args.json else print(skill_eval.as_table(figures))
+    elif args.action == "heads":
+        from imagescope_agent.lab.training.attention_heads import choose_heads
+
+        print_json(choose_heads(args.profile, args.out, queries=args.queries, seed=args.seed))
     elif args.action == "domain":
         _fit_domain(args)
     elif args.action == "photos":

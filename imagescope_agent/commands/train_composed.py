@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from imagescope_agent.commands import given, natural, path, plain, plain_lines, positive, rate
+from imagescope_agent.commands import fraction, given, natural, path, plain, plain_lines, positive, rate
 
 
 def composer_arguments(composer: argparse.ArgumentParser) -> None:
@@ -50,10 +50,23 @@ def cir_cot_arguments(model: argparse.ArgumentParser) -> None:
         "--prompt-set", metavar="NAME", help="whose words it is asked in (default: the general ones)"
     )
     model.add_argument("--save-every", type=positive, help="steps between checkpoints (default: 20)")
-    model.add_argument("--align-steps", type=positive, help="steps by contrast alone (default: 100)")
+    model.add_argument("--align-steps", type=positive, help="steps with captions (default: 100)")
+    model.add_argument(
+        "--align-txt",
+        type=fraction,
+        metavar="WEIGHT",
+        help="of the chain's loss in these (default: 1; the paper: 0)",
+    )
+    model.add_argument(
+        "--lambda-txt", type=positive, metavar="WEIGHT", help="of the chain's loss after them (default: 1)"
+    )
     model.add_argument("--steps", type=positive, help="steps in all (default: 400)")
     model.add_argument("--groups", type=positive, help="references of a step (default: 8)")
     model.add_argument("--texts", type=natural, help="queries of words alone of a step (default: 12)")
+    model.add_argument(
+        "--lora", type=positive, metavar="RANK", help="train adapters of this rank, not the weights"
+    )
+    model.add_argument("--part", type=positive, metavar="ROWS", help="that pass at once (gradient caching)")
     model.add_argument("--rate", type=rate, dest="peak_lr", help="peak of the learning rate")
     model.add_argument("--seed", type=natural, help="of weights and batches (default: 0)")
     model.add_argument("--minutes", type=positive, help="stop then; run again to go on")
@@ -86,8 +99,9 @@ def train_composer_command(args: argparse.Namespace) -> int:
 
 def train_cir_cot_command(args: argparse.Namespace) -> int:
     """Train, and print what was measured."""
-    from imagescope_agent.lab.training.embedders.cir_cot import CotPlan, describe, train_cir_cot
+    from imagescope_agent.lab.training.embedders.cir_cot import describe, train_cir_cot
     from imagescope_agent.lab.training.embedders.cir_cot_data import image_ids, read_examples
+    from imagescope_agent.lab.training.embedders.cir_cot_trainer import CotPlan
     from imagescope_agent.training_data.triplet_files import read_triplets
 
     folder = args.images or args.triplets[0].parent
@@ -99,7 +113,11 @@ def train_cir_cot_command(args: argparse.Namespace) -> int:
         read_examples(triplets, args.chains, ids),
         args.out,
         plan=CotPlan(
-            **given(args, "align_steps", "steps", "groups", "texts", "peak_lr", "save_every", "seed")
+            **given(
+                args,
+                *("align_steps", "align_txt", "lambda_txt", "steps", "groups", "texts", "peak_lr"),
+                *("save_every", "seed", "lora", "part"),
+            )
         ),
         prompt_set=args.prompt_set,
         time_limit=args.minutes * 60 if args.minutes else None,

@@ -25,12 +25,18 @@ class E2Rank(Strategy):
     window: int = 20
 
     async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
-        """By falling cosine; 1 + k calls, or none where the budget forbids them."""
+        """By falling cosine; 1 + k calls, or none where the budget forbids them.
+
+        The order stays, with a note, where the model was not trained to embed.
+        """
         front = session.items[: self.window]
         alone = [Request(text="", images=(session.candidates[item].image,)) for item in session.items]
         requests = [session.numbered("order", front), *alone]
         embedding = await session.embed(requests)
         if embedding is None:
+            return list(session.items), {}
+        if not embedding.trained:
+            session.add_note("fallback", "the judge's model was not trained to embed; the order stays")
             return list(session.items), {}
         rows = np.asarray(embedding.vectors, dtype=float)
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

@@ -1,4 +1,7 @@
-"""In-context reranking (ICR, arXiv 2410.02642) by the attention from the query to each image; two forward passes."""
+"""In-context reranking (ICR, arXiv 2410.02642) by the attention from the query to each image; two forward passes.
+
+Of a model whose heads were chosen (`imagescope train heads`) the chosen ones count alone, else all.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,15 @@ class Icr(Strategy):
 
     async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """By attention beyond that of an empty query; two calls, or none where the budget forbids two."""
-        requests = [_request(session, query) for query in (NOTHING, session.task.query)]
+        requests = [icr_request(session, query) for query in (NOTHING, session.task.query)]
         read = await session.attend(requests)
         if read is None:
             return list(session.items), {}
         # the pictures' last ones: the reference comes before the candidates
-        empty, real = (attention.pictures[-len(session.items) :] for attention in read)
+        empty, real = (
+            (attention.pictures if attention.chosen is None else attention.chosen)[-len(session.items) :]
+            for attention in read
+        )
         if any(len(one) != len(other) for one, other in zip(empty, real, strict=True)):
             session.add_note("unreadable", "the model read the same pictures as different numbers of tokens")
             return list(session.items), {}
@@ -43,7 +49,7 @@ def calibrated(real: Sequence[float], empty: Sequence[float]) -> float:
     return float(kept.sum())
 
 
-def _request(session: JudgeSession, query: str) -> Request:
+def icr_request(session: JudgeSession, query: str) -> Request:
     """The listwise question, asked with another query."""
     task = replace(session.task, query=query, understood=query)
     return JudgeSession(task, session.candidates).numbered("order", session.items)

@@ -90,10 +90,15 @@ class Attention:
         pictures: for every image, in order, one value per token of it: attention from the text after the last
             image (to the end of the prompt), averaged over the text's tokens and summed over heads and layers.
         usage: as `Choice.usage`.
+        chosen: as `pictures`, summed over the heads alone that were found to point at what is asked for; None where
+            nobody chose any.
+        heads: as `pictures`, by layer and head; None unless asked for.
     """
 
     pictures: list[list[float]]
     usage: dict[str, Any]
+    chosen: list[list[float]] | None = None
+    heads: list[list[list[list[float]]]] | None = None
 
 
 @runtime_checkable
@@ -112,10 +117,12 @@ class Embedding:
     Attributes:
         vectors: one per conversation, of the same length, to be compared by cosine similarity.
         usage: as `Choice.usage`.
+        trained: whether the model was trained to embed; the angles between other vectors say nothing.
     """
 
     vectors: list[list[float]]
     usage: dict[str, Any]
+    trained: bool = True
 
 
 @runtime_checkable

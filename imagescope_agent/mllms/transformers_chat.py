@@ -139,7 +139,7 @@ class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
         task = engine.run_task(lambda backend, parsed: backend.count_valid(parsed), messages)
         return await asyncio.wrap_future(task)
 
-    async def aattention(self, messages: list[BaseMessage]) -> Attention:
+    async def aattention(self, messages: list[BaseMessage], *, each_head: bool = False) -> Attention:
         """How much the text after the last image attends to each token of each image, in one forward.
 
         Raises:
@@ -150,7 +150,10 @@ class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
 
         engine = await self._aengine()
         task = engine.run_task(
-            lambda backend, parsed: read_attention(engine.checkpoint, backend, parsed[0]), [messages]
+            lambda backend, parsed: read_attention(
+                engine.checkpoint, backend, parsed[0], each_head=each_head
+            ),
+            [messages],
         )
         return await asyncio.wrap_future(task)
 

@@ -11,6 +11,8 @@ import pytest
 
 from imagescope_agent.api import ImageScope
 from imagescope_agent.errors import BadInput, UnreadableReply
+from imagescope_agent.evaluation.chat.systems import PLAYERS, DrawnDialog
+from imagescope_agent.lab.scenes.world import Scene
 from imagescope_agent.registry import load_graph
 from imagescope_agent.replies.chains import Chain, parse_chain, steps_of
 from imagescope_agent.retrieval.collection import FolderCollection
@@ -169,3 +171,21 @@ def test_records_of_earlier_settings_stay_equal() -> None:
     assert "reasoning" not in Settings().to_dict()
     written = json.dumps(Settings(reasoning="fast").to_dict())
     assert Settings.from_record(written, judges=()).reasoning == "fast"
+
+
+def test_a_dialog_is_a_modification_of_a_blank_reference(world: Any) -> None:
+    model = ReasoningColours("<caption>a blank image<steps>Addition: green<conclusion>a green square")
+    world.embedder = model
+    scene = Scene(things=(), setting="night")
+    dialog = DrawnDialog(name="a", rounds=("a square", "is it red? no", "which colour? green"), scene=scene)
+    build, settings = PLAYERS["cir_cot"]
+
+    async def play() -> list[Any]:
+        player = build(world.services(), Settings(reasoning="full", **settings))
+        return [answer async for answer in player.play(dialog)]
+
+    answers = asyncio.run(play())
+    assert len(answers) == 3 and all(each.stages["final"][0] == "green.png" for each in answers)
+    assert len(answers[-1].stages["final"]) == len(world.collection)
+    assert [asked.images for asked in model.chat_model.asked] == [[], [], []]
+    assert "a square, is it red? no, which colour? green" in model.chat_model.asked[-1].text

@@ -17,7 +17,13 @@ from imagescope_agent.common.plots import line_plot
 from imagescope_agent.common.untrusted import parse_json, read_file
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.evaluation import datasets, metrics
-from imagescope_agent.evaluation.chat.systems import PLAYERS, DialogSystem, DrawnDialog, read_dialogs
+from imagescope_agent.evaluation.chat.systems import (
+    EVERYWHERE,
+    PLAYERS,
+    DialogSystem,
+    DrawnDialog,
+    read_dialogs,
+)
 from imagescope_agent.evaluation.datasets.base import Benchmark
 from imagescope_agent.evaluation.evaluate import evaluate
 from imagescope_agent.evaluation.metrics import Floats
@@ -38,7 +44,7 @@ CONTRASTS = (
 
 
 def evaluate_chat(
-    *, root: Path | str, out: Path | str, players: Sequence[str] = tuple(PLAYERS), profile: str = "mini",
+    *, root: Path | str, out: Path | str, players: Sequence[str] = EVERYWHERE, profile: str = "mini",
     limit: int | None = None, seed: int = 0, progress: bool = True, services: Services | None = None,
     **settings: Any,
 ) -> dict[str, Any]:  # fmt: skip

@@ -2,7 +2,7 @@
 
 Each player sees a dialog's rounds 0..10 in order. Round 0 is the caption. After it "given" reads the dialog's own
 questions with their answers, while "ours" and "random" ask a simulated user. "imagescope" is that paper's chat
-procedure on the given rounds, and "clip" ranks by all rounds joined.
+procedure on the given rounds, "clip" ranks by all rounds joined, and "cir_cot" reasons about them and embeds.
 """
 
 from __future__ import annotations
@@ -77,9 +77,11 @@ def read_dialogs(root: Path) -> dict[str, DrawnDialog]:
 class JoinedRoundsPlayer:
     """CLIP on all rounds so far, joined as VisDial's protocol joins them (graph `retrieve`)."""
 
+    graph_name = "retrieve"
+
     def __init__(self, services: Services, settings: Settings) -> None:
         self.settings = with_full_gallery(settings, services)
-        self.graph = load_graph("retrieve")(services)
+        self.graph = load_graph(self.graph_name)(services)
 
     async def play(self, dialog: DrawnDialog) -> AsyncIterator[SystemAnswer]:
         """See `Player.play`."""
@@ -87,6 +89,12 @@ class JoinedRoundsPlayer:
             joined = ", ".join(dialog.rounds[: number + 1])
             state = await self.graph.ainvoke({"query": joined}, context=self.settings)
             yield system_answer(state["ranking"], state["ranking"], state["notes"], state["usage"])
+
+
+class ReasonedRoundsPlayer(JoinedRoundsPlayer):
+    """A dialog as the modification of a blank reference (graph `cir_cot`); needs an embedder that reasons."""
+
+    graph_name = "cir_cot"
 
 
 class ImageScopeChatPlayer:
@@ -213,7 +221,10 @@ def with_full_gallery(settings: Settings, services: Services) -> Settings:
 PLAYERS: dict[str, tuple[Callable[[Services, Settings], Player], dict[str, Any]]] = {
     "clip": (JoinedRoundsPlayer, {}),
     "imagescope": (ImageScopeChatPlayer, {}),
+    "cir_cot": (ReasonedRoundsPlayer, {}),
     "given": (SessionPlayer, {"clarify": "never"}),
     "ours": (SessionPlayer, {"clarify": "information"}),
     "random": (SessionPlayer, {"clarify": "random"}),
 }
+#: Those that any profile can play.
+EVERYWHERE = tuple(name for name in PLAYERS if name != "cir_cot")

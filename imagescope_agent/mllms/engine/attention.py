@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from imagescope_agent.errors import BadInput
+from imagescope_agent.mllms.engine.attention_heads import read_heads
 from imagescope_agent.mllms.engine.backends.base import Backend
 from imagescope_agent.mllms.engine.backends.prefix_batching import forward_rows, pack
 from imagescope_agent.mllms.engine.backends.shared_prefix import SharedPrefixBackend
@@ -33,32 +34,46 @@ _LOCK = threading.Lock()  # the kernel's name is set in the configuration, which
 
 
 class AttentionRecorder:
-    """Attention of the last tokens of one prompt, summed over heads and layers.
+    """Attention of the last tokens of one prompt, by layer and head.
 
     Args:
         start: first of those tokens.
         columns: indices of the attended tokens, (n,).
 
     Attributes:
-        total: (n,), averaged over the last tokens.
-        layers: number of layers recorded.
+        layers: (heads, n) of each, averaged over the last tokens.
     """
 
     def __init__(self, start: int, columns: torch.Tensor) -> None:
         self.start, self.columns = start, columns
-        self.total = torch.zeros(len(columns), device=columns.device)
-        self.layers = 0
+        self.layers: list[torch.Tensor] = []
 
     def add(self, query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor, scaling: float) -> None:
         """One layer: query (1, heads, length, width), key (1, groups, length, width), mask (1, 1, length, length)."""
         keys = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
         scores = query[:, :, self.start :] @ keys.transpose(2, 3) * scaling
         weights = (scores + mask[:, :, self.start :]).softmax(dim=-1, dtype=torch.float32)
-        self.total += weights[0, :, :, self.columns].mean(dim=1).sum(dim=0)
-        self.layers += 1
+        self.layers.append(weights[0, :, :, self.columns].mean(dim=1))
+
+    def total(self, heads: Sequence[tuple[int, int]] | None = None) -> torch.Tensor:
+        """(n,), summed over some (layer, head), or over all.
+
+        Raises:
+            BadInput: the model has no such head.
+        """
+        if heads is None:
+            return torch.stack([each.sum(dim=0) for each in self.layers]).sum(dim=0)
+        try:
+            return torch.stack([self.layers[layer][head] for layer, head in heads]).sum(dim=0)
+        except IndexError:
+            raise BadInput(
+                "the chosen attention heads are of another model; make them again with `imagescope train heads`"
+            ) from None
 
 
-def read_attention(checkpoint: Checkpoint, backend: Backend, conversation: Conversation) -> Attention:
+def read_attention(
+    checkpoint: Checkpoint, backend: Backend, conversation: Conversation, *, each_head: bool = False
+) -> Attention:
     """See `protocols.AttentionReader`; every token after the last image counts as text.
 
     Raises:
@@ -90,8 +105,17 @@ def read_attention(checkpoint: Checkpoint, backend: Backend, conversation: Conve
         image_prefills=len(prepared.encoded),
         seconds=time.perf_counter() - start,
     )
-    images = [each.tolist() for each in recorder.total.cpu().split(sizes)]
-    return Attention(pictures=images, usage={**usage.to_dict()})
+
+    def by_picture(values: torch.Tensor) -> list[list[float]]:
+        return [each.tolist() for each in values.cpu().split(sizes)]
+
+    card = read_heads(checkpoint.folder)
+    return Attention(
+        pictures=by_picture(recorder.total()),
+        chosen=None if card is None else by_picture(recorder.total(card.heads)),
+        heads=[[by_picture(head) for head in layer] for layer in recorder.layers] if each_head else None,
+        usage={**usage.to_dict()},
+    )
 
 
 @contextmanager

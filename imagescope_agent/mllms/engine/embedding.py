@@ -13,6 +13,9 @@ from imagescope_agent.mllms.engine.conversation import Conversation
 from imagescope_agent.mllms.protocols import Embedding
 from imagescope_agent.usage import Usage
 
+#: What a folder holds beside the weights if they were trained to embed: sentence-transformers' list of modules.
+EMBEDDER_FILES = ("modules.json",)
+
 
 def embed_conversations(
     checkpoint: Checkpoint, backend: Backend, conversations: Sequence[Conversation]
@@ -41,4 +44,8 @@ def embed_conversations(
         image_prefills=len(prepared.encoded),
         seconds=time.perf_counter() - start,
     )
-    return Embedding(vectors=[vectors[index] for index in range(len(prompts))], usage={**usage.to_dict()})
+    return Embedding(
+        vectors=[vectors[index] for index in range(len(prompts))],
+        usage={**usage.to_dict()},
+        trained=any((checkpoint.folder / name).exists() for name in EMBEDDER_FILES),
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from contextlib import redirect_stdout
 from functools import partial
@@ -89,6 +90,33 @@ def train(folder: Path, out: Path) -> None:
         assert main(command(folder, out, **{"save-every": 1})) == 0
 
 
+def stopped(folder: str, out: str, steps: int) -> None:
+    """Train adapters, and die after so many steps."""
+    from imagescope_agent.cli import main
+    from imagescope_agent.lab.training.embedders.cir_cot_trainer import CotTrainer
+
+    advance = CotTrainer.advance
+
+    def dying(self: Any) -> dict[str, float]:
+        if self.step >= steps:
+            os._exit(1)
+        return advance(self)
+
+    CotTrainer.advance = dying  # type: ignore[method-assign]
+    main(command(Path(folder), Path(out), **{"lora": 2, "save-every": 1, "rate": 5e-3}))
+
+
+def run(words: list[str]) -> int:
+    """Run a command as one of several processes."""
+    from imagescope_agent.cli import main
+    from imagescope_agent.lab.training.embedders import cir_cot_calibrate
+    from imagescope_agent.retrieval.embedders import cir_cot
+
+    cir_cot_calibrate.MOST, cir_cot.MAX_CHAIN = 1, 8
+    torch.set_num_threads(1)
+    return main(words)
+
+
 def kill(base: Path, count: int) -> dict[str, int]:
     """Kill the training and compare the weights that it ends with."""
     folder = material(base / "given")
@@ -105,5 +133,7 @@ def kill(base: Path, count: int) -> dict[str, int]:
     return {"killed": kills}
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and sys.argv[1] == "run":
+    sys.exit(run(json.loads(sys.argv[2])))
+elif __name__ == "__main__":
     json.dump(kill(Path(sys.argv[1]), int(sys.argv[2])), sys.stdout)

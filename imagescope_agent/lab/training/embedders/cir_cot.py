@@ -1,170 +1,36 @@
 """Train a model to reason, then embed (CIR-CoT, arXiv 2510.08003), from a chat model that sees.
 
-An added token's last hidden state, projected and at unit length, is the vector. Stage A trains by contrast alone:
-images with their captions, queries with their targets. Stage B adds the chain: lambda_txt * cross-entropy(chain) +
+An added token's last hidden state, projected and at unit length, is the vector. Stage A trains by contrast: images
+with their captions, queries with their targets. Stage B adds the chain: lambda_txt * cross-entropy(chain) +
 lambda_info * InfoNCE, for the vector after the chain and for the one without it; negatives are the batch's images and
-each query's distractors. The vision tower stays as it is.
+each query's distractors. The paper's stage A is by contrast alone (align_txt = 0): a small model forgets how to write
+meanwhile, so that by default the chain is learnt from the first step. The vision tower stays as it is.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
-from torch import nn
 
 from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.errors import BadInput
-from imagescope_agent.lab.training.checkpoint import load_checkpoint, save_checkpoint
-from imagescope_agent.lab.training.curves import MetricsLog, learning_rate
+from imagescope_agent.lab.training.embedders.cir_cot_cached import Workers
 from imagescope_agent.lab.training.embedders.cir_cot_calibrate import measure_held_out
-from imagescope_agent.lab.training.embedders.cir_cot_data import Batches, Example, rivals, shown, split
-from imagescope_agent.lab.training.embedders.cir_cot_model import CotModel, info_nce
+from imagescope_agent.lab.training.embedders.cir_cot_data import Batches, Example, split
+from imagescope_agent.lab.training.embedders.cir_cot_model import CotModel
+from imagescope_agent.lab.training.embedders.cir_cot_trainer import CotPlan, CotTrainer
 from imagescope_agent.mllms.engine.checkpoint_files import hash_of
 from imagescope_agent.mllms.engine.config import ModelConfig
-from imagescope_agent.retrieval.embedders.cir_cot import CotCard, CotEmbedder, write_card
-from imagescope_agent.retrieval.images import inside, load
+from imagescope_agent.retrieval.embedders.cir_cot import CotCard, CotEmbedder, read_card, write_card
 
 LEAST = 20  # examples
 WORK = "training"  # folder of what is kept in between, in the model's own
-
-
-@dataclass(frozen=True, kw_only=True)
-class CotPlan:
-    """Hyperparameters.
-
-    Args:
-        align_steps: of stage A.
-        steps: of both stages.
-        groups: references of a step, with up to three queries each.
-        texts: queries of words alone of a step.
-        distractors: of each query that a step embeds.
-        dimension: of the vectors.
-        peak_lr: of the learning rate.
-        lambda_txt, lambda_info: weights of the losses of stage B.
-        save_every: steps between checkpoints.
-        half: whether products are computed in bfloat16.
-        seed: of the projection and the batches.
-    """
-
-    align_steps: int = 100
-    steps: int = 400
-    groups: int = 8
-    texts: int = 12
-    distractors: int = 2
-    dimension: int = 192
-    peak_lr: float = 8e-4
-    lambda_txt: float = 1.0
-    lambda_info: float = 1.0
-    save_every: int = 20
-    half: bool = True
-    seed: int = 0
-
-
-class CotTrainer:
-    """A model and its optimizer; a killed training goes on and ends at the same weights."""
-
-    def __init__(self, model: CotModel, batches: Batches, folder: Path, plan: CotPlan, work: Path) -> None:
-        self.model, self.batches, self.folder, self.plan, self.work = model, batches, folder, plan, work
-        trained = [weight for weight in model.parameters() if weight.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=plan.peak_lr, betas=(0.9, 0.98), weight_decay=0.02)
-        self.step = load_checkpoint(work, self._modules, self.optimizer)
-
-    @property
-    def _modules(self) -> dict[str, nn.Module]:
-        return {"model": self.model}
-
-    def run(self, time_limit: float | None = None) -> bool:
-        """Train to the last step, or for so many seconds; whether the last step was reached."""
-        log, started = MetricsLog(self.work / "cir_cot.jsonl"), time.monotonic()
-        while self.step < self.plan.steps:
-            metrics = self.advance()
-            late = time_limit is not None and time.monotonic() - started > time_limit
-            if self.step % self.plan.save_every == 0 or self.step == self.plan.steps or late:
-                save_checkpoint(self.work, self._modules, self.optimizer)
-            if self.step % 5 == 0:
-                log.add(self.step, seconds=time.monotonic() - started, **metrics)
-            if late:
-                break
-        return self.step >= self.plan.steps
-
-    def advance(self) -> dict[str, float]:
-        """One step."""
-        plan = self.plan
-        lr = learning_rate(self.step, plan.steps, peak=plan.peak_lr, warmup=20)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        aligning = self.step < plan.align_steps
-        examples = self.batches.step(self.step, chains=not aligning)
-        device = self.model.checkpoint.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=plan.half):
-            loss, metrics = self._loss(examples, aligning=aligning)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        return {name: float(value) for name, value in metrics.items()}
-
-    def _loss(
-        self, examples: Sequence[Example], *, aligning: bool
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        model, plan = self.model, self.plan
-        names = list(dict.fromkeys(name for each in examples for name in shown(each, plan.distractors)))
-        pictures = {name: self._picture(name) for name in names}
-        gallery = model.images(list(pictures.values()))
-        row = {name: number for number, name in enumerate(names)}
-        target = torch.tensor([row[each.target] for each in examples], device=gallery.device)
-        usable = torch.tensor(rivals(examples, names, most=plan.distractors), device=gallery.device)
-        references = [pictures[each.reference] if each.reference else None for each in examples]
-        texts = [each.text for each in examples]
-        fast, _ = model.queries(references, texts)
-        losses = {"fast": info_nce(model.scale, fast, gallery, target, usable)}
-        metrics = {"fast_r1": _first(fast, gallery, target, usable)}
-        if aligning and (told := captions(examples)):
-            said, _ = model.queries([None] * len(told), [words for _, words in told])
-            whose = torch.tensor([row[name] for name, _ in told], device=gallery.device)
-            every = torch.ones(len(told), len(names), dtype=torch.bool, device=gallery.device)
-            losses["caption"] = info_nce(model.scale, said, gallery, whose, every)
-            metrics["caption_r1"] = _first(said, gallery, whose, every)
-        if not aligning:
-            full, chain = model.queries(references, texts, [each.chain for each in examples])
-            losses["full"] = info_nce(model.scale, full, gallery, target, usable)
-            metrics["full_r1"] = _first(full, gallery, target, usable)
-            metrics["chain"] = chain.detach()
-            losses = {name: plan.lambda_info * loss for name, loss in losses.items()}
-            losses["chain"] = plan.lambda_txt * chain
-        total = torch.stack(list(losses.values())).sum()
-        return total, {"loss": total.detach(), **metrics}
-
-    def _picture(self, name: str) -> Image.Image:
-        return load(inside(self.folder, name)).image
-
-
-def captions(examples: Sequence[Example]) -> list[tuple[str, str]]:
-    """Images of a step with words that describe them: references with the chain's caption, targets with its end."""
-    told = dict[tuple[str, str], None]()
-    for each in examples:
-        if each.chain and each.reference:
-            told[each.reference, each.chain.caption] = None
-            told[each.target, each.chain.conclusion] = None
-    return list(told)
-
-
-def _first(
-    queries: torch.Tensor, gallery: torch.Tensor, target: torch.Tensor, usable: torch.Tensor
-) -> torch.Tensor:
-    """The share of queries whose target is the nearest of the batch's images."""
-    with torch.no_grad():
-        scores = (queries @ gallery.T).masked_fill(~usable, float("-inf"))
-        return (scores.argmax(-1) == target).float().mean()
 
 
 def begin(work: Path, task: Any) -> str:
@@ -235,13 +101,18 @@ def train_cir_cot(  # half of it tells arguments and result
         raise BadInput("no example has a chain; write some with `imagescope annotate`")
     _require_own(out, start)
     torch.manual_seed(plan.seed)
-    model = CotModel(start, plan.dimension, prompt_set)
+    workers = Workers()
+    dtype = "bfloat16" if plan.lora and plan.half else "float32"
+    model = CotModel(start, plan.dimension, prompt_set, lora=plan.lora, dtype=dtype)
     about = [[asdict(each) for each in examples], model.checkpoint.weights, asdict(plan), prompt_set]
     begin(out / WORK, about)
     batches = Batches(training, plan.seed, groups=plan.groups, texts=plan.texts)
-    trainer = CotTrainer(model, batches, images, plan, out / WORK)
+    trainer = CotTrainer(model, batches, images, plan, out / WORK, workers)
     done = trainer.run(time_limit)
-    return finish(trainer, held_out, out, prompt_set), done
+    if workers.rank == 0:
+        finish(trainer, held_out, out, prompt_set)
+    workers.wait()
+    return read_card(out), done
 
 
 def finish(trainer: CotTrainer, held_out: Sequence[Example], out: Path, prompt_set: str | None) -> CotCard:

@@ -1,0 +1,72 @@
+"""The bench of a model that reasons: what a conclusion says of a scene, and the table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagescope_agent.commands.benches import REASONING_WAYS
+from imagescope_agent.errors import BadInput
+from imagescope_agent.lab.benchmarks import reasoning
+from imagescope_agent.lab.benchmarks.reasoning_chains import counterfactual, is_true
+from imagescope_agent.lab.scenes.world import Scene, Thing
+from tests.graphs.reasoning_colours import ReasoningColours
+
+SCENE = Scene(
+    things=(
+        Thing("house", "red", "small", 0.2, 0.3, 0.2),
+        Thing("fish", "blue", "large", 0.5, 0.3, 0.3),
+        Thing("fish", "blue", "small", 0.8, 0.3, 0.2),
+    ),
+    setting="night",
+)
+
+
+@pytest.mark.parametrize(
+    ("conclusion", "true"),
+    [
+        ("a small red house and a large blue fish at night", True),
+        ("a red house and two blue fish", True),
+        ("a blue fish, a blue fish and a red house", True),
+        ("a large red house at night", False),
+        ("three blue fish", False),
+        ("a red house in the snow", False),
+        ("a red house, a green fish and a blue fish", False),
+        ("a red house left of a blue fish", True),
+    ],
+)
+def test_a_conclusion_is_held_against_the_scene(conclusion: str, true: bool) -> None:
+    assert is_true(conclusion, SCENE) is true
+
+
+def test_the_command_and_the_bench_know_the_same_ways() -> None:
+    assert tuple(reasoning.WAYS) == REASONING_WAYS
+
+
+def test_a_model_that_does_not_reason_is_refused() -> None:
+    with pytest.raises(BadInput, match="does not reason"):
+        reasoning.run(model="package:mini/clip")
+
+
+def test_edited_chains_differ_in_one_colour_and_are_looked_for_among_all_pictures() -> None:
+    class Reading(ReasoningColours):
+        """Knows by heart which picture a conclusion tells of: none, so that nothing is found."""
+
+    found = counterfactual(Reading(), 6)
+    assert set(found) == {"the conclusion", "steps and conclusion"}
+    assert all(0 <= share <= 1 for share in found.values())
+
+
+def test_every_way_is_asked_the_same_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ReasoningColours("<caption>a blank image<steps>Addition: a cat<conclusion>a cat", threshold=2.0)
+    monkeypatch.setattr(reasoning, "open_embedder", lambda _name: model)
+    ways = ["fast", "full", "auto", "plain vectors"]
+    told: dict[str, Any] = {"seeds": [11], "images": 60, "queries": 4, "tries": 0, "ways": ways}
+    found = reasoning.run(model="scripted", root=tmp_path, **told)
+    assert list(found["ways"]) == ways and found["queries"] == 4
+    calls = {name: each["calls"] for name, each in found["ways"].items()}
+    assert calls == {"fast": 0, "full": 1, "auto": 1, "plain vectors": 0}
+    assert found["ways"]["full"]["cir"] == found["ways"]["auto"]["cir"]
+    assert reasoning.describe(found).count("\n| ") >= 4
