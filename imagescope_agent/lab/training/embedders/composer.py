@@ -73,7 +73,9 @@ def train_composer(  # the loop that a killed training goes on with, in one view
     trainer, card = _trainer(collection, embedder, spec, [*train, *held], len(train), plan, out / WORK)
     trainer.run()
     trainer.keep_best()
-    before = recall(Combiner(card.dimension, 1), vectorised(collection, embedder, held), (1, 10))
+    before = recall(
+        Combiner(card.dimension, 1), vectorised(collection, embedder, held, tau=plan.tau), (1, 10)
+    )
     trained = {
         "triplets": len(train),
         "held_out": len(held),
@@ -124,7 +126,7 @@ def _trainer(
     work: Path,
 ) -> tuple[ComposerTrainer, ComposerCard]:
     """The trainer and the card so far; the first `count` triplets are trained on, the others held out."""
-    read = vectorised(collection, embedder, triplets, tokens=plan.reads_tokens)
+    read = vectorised(collection, embedder, triplets, tokens=plan.reads_tokens, tau=plan.tau)
     text = TunedText(embedder, [each.text for each in triplets], plan.rank) if plan.rank else None
     if text is not None:
         read = replace(read, said=text)

@@ -62,9 +62,21 @@ def held_out(triplets: Sequence[Triplet]) -> list[bool | None]:
 
 
 def vectorised(
-    collection: Collection, embedder: Embedder, triplets: Sequence[Triplet], *, tokens: bool = False
+    collection: Collection,
+    embedder: Embedder,
+    triplets: Sequence[Triplet],
+    *,
+    tokens: bool = False,
+    tau: float = 0.0,
 ) -> Vectorised:
     """The triplets over the collection's vectors; texts, and references where tokens are wanted, are read now.
+
+    Args:
+        collection: what the triplets are about.
+        embedder: of the collection.
+        triplets: in any order.
+        tokens: whether pictures and texts are read token by token.
+        tau: weight of the captions in what is searched, as in `Collection.search`.
 
     Raises:
         ImageProblem: a reference cannot be read.
@@ -78,7 +90,7 @@ def vectorised(
     texts = [each.text for each in triplets]
     vectors = images[[row[name] for name in references]]
     return Vectorised(
-        images=images,
+        images=images if not tau else (1 - tau) * images + tau * _captions(collection, embedder, images),
         shown=_halved(_read(collection, embedder, references, vectors)) if tokens else single(vectors),
         said=(_halved(read_texts(embedder, texts)) if tokens else single(_vectors(embedder, texts))).take,
         text=torch.arange(len(texts)),
@@ -89,6 +101,13 @@ def vectorised(
             [[*each, *[-1] * (most - len(each))] for each in distractors], dtype=torch.long
         ),
     )
+
+
+def _captions(collection: Collection, embedder: Embedder, images: torch.Tensor) -> torch.Tensor:
+    """The vectors of the captions; an image that has none yet counts twice."""
+    captions = [collection.caption(name) for name in collection.ids]
+    known = torch.tensor([bool(each) for each in captions])
+    return torch.where(known[:, None], _vectors(embedder, captions), images)
 
 
 def _vectors(embedder: Embedder, texts: Sequence[str]) -> torch.Tensor:

@@ -42,6 +42,7 @@ class ComposerPlan:
         seed: of the initial weights, the batches and the dropout.
         blocks: of a transformer over the tokens of pictures and texts; 0 combines their vectors.
         rank: of the changes to the text tower (LoRA); 0 leaves it as it is.
+        tau: weight of the captions in what the composed vectors must find; 0 looks at the images alone.
     """
 
     steps: int = 1000
@@ -56,6 +57,7 @@ class ComposerPlan:
     seed: int = 0
     blocks: int = 0
     rank: int = 0
+    tau: float = 0.0
 
     @property
     def reads_tokens(self) -> bool:
@@ -64,12 +66,14 @@ class ComposerPlan:
 
     def told(self) -> dict[str, Any]:
         """What identifies it, without what is left out."""
-        left_out = {name for name in ("blocks", "rank") if not getattr(self, name)}
+        left_out = {name for name in ("blocks", "rank", "tau") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
 #: A plan that reads tokens.
-TOKENS = ComposerPlan(steps=3000, batch=96, hidden=192, dropout=0.1, peak_lr=1e-3, every=100, blocks=2)
+TOKENS = ComposerPlan(
+    steps=2000, batch=96, hidden=192, dropout=0.1, peak_lr=1e-3, every=100, blocks=2, tau=0.5
+)
 
 
 class _Progress(nn.Module):

@@ -14,6 +14,9 @@ from imagescope_agent.retrieval.embedders.text_tower import DOWN, UP, is_text, o
 from imagescope_agent.retrieval.embedders.tokens import Tokens
 from imagescope_agent.retrieval.protocols import Embedder
 
+#: An attention's last projection: peft computes with its changes something else than the changed weight does.
+INNER = "base_layer.out_proj"
+
 
 class TunedText(nn.Module):
     """Texts read by a copy of the embedder's text tower with trainable low-rank changes.
@@ -67,6 +70,9 @@ def _inject(model: nn.Module, rank: int) -> None:
     ]
     exactly = "|".join(re.escape(name) for name in names)  # a list would match by ending, the image tower too
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=exactly), model)
+    for name, value in model.named_parameters():
+        if f".{INNER}." in name:
+            value.requires_grad_(False)
 
 
 def _layers(model: nn.Module) -> dict[str, Any]:
@@ -75,8 +81,7 @@ def _layers(model: nn.Module) -> dict[str, Any]:
 
     found = {}
     for name, layer in model.named_modules():
-        if isinstance(layer, LoraLayer):
+        if isinstance(layer, LoraLayer) and not name.endswith(INNER):
             attention = isinstance(layer.get_base_layer(), nn.MultiheadAttention)
-            plain = name.replace(".base_layer", "")  # of an attention's last projection
-            found[f"{plain}.{'in_proj_weight' if attention else 'weight'}"] = layer
+            found[f"{name}.{'in_proj_weight' if attention else 'weight'}"] = layer
     return found
