@@ -17,7 +17,7 @@ MLP = 2  # width of a block's hidden layer, in widths of the block
 
 
 class Fusion(nn.Module):
-    """The sum of both vectors and a residual that a transformer over the tokens of both makes.
+    """The sum of both vectors, of a residual that a transformer over the tokens of both makes, and of gated patches.
 
     Args:
         dimension: d of the embedder's vectors.
@@ -32,8 +32,9 @@ class Fusion(nn.Module):
     ) -> None:
         super().__init__()
         self.dimension = dimension
-        self.image = nn.Sequential(nn.LayerNorm(widths[0]), nn.Linear(widths[0], width))
-        self.text = nn.Sequential(nn.LayerNorm(widths[1]), nn.Linear(widths[1], width))
+        self.image = nn.Sequential(nn.LayerNorm(widths[0]), _into(widths[0], width))
+        self.text = _into(widths[1], width)
+        self.gate = _Gate(width) if widths[0] == dimension else None
         self.query = nn.Parameter(torch.randn(1, 1, width) * 0.02)
         self.blocks = nn.ModuleList(_Block(width, dropout) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
@@ -49,8 +50,36 @@ class Fusion(nn.Module):
         padding = functional.pad(text.padding, (1, 0), value=False)
         for block in self.blocks:
             rows = block(rows, padding, seen, image.padding)
-        residual = self.out(self.norm(rows[:, 0]))
-        return functional.normalize(image.vectors + text.vectors + residual, dim=1)
+        read = self.norm(rows[:, 0])
+        summed = image.vectors + text.vectors + self.out(read)
+        if self.gate is not None:
+            summed = summed + self.gate(read, seen, image)
+        return functional.normalize(summed, dim=1)
+
+
+def _into(width: int, wanted: int) -> nn.Module:
+    return nn.Identity() if width == wanted else nn.Linear(width, wanted)
+
+
+class _Gate(nn.Module):
+    """Patches that count more or less than they do in the picture's vector, where states and vectors share a space."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.asked, self.keys = nn.Linear(width, width), nn.Linear(width, width)
+        self.bias = nn.Parameter(torch.zeros(()))
+        nn.init.zeros_(self.asked.weight)
+        nn.init.zeros_(self.asked.bias)
+
+    def forward(self, read: torch.Tensor, seen: torch.Tensor, image: Tokens) -> torch.Tensor:
+        """What the query reads (n, width) and the patches (n, m, width) -> what to add to the vectors, (n, d)."""
+        wanted = self.asked(read)[:, :, None]
+        weight = 2 * torch.sigmoid((self.keys(seen) @ wanted) / seen.shape[2] ** 0.5 + self.bias) - 1
+        there = (~image.padding)[:, :, None]
+        states, count = image.states * there, there.sum(1).clamp(min=1)
+        length = (states.sum(1) / count).norm(dim=1, keepdim=True).clamp(min=1e-6)
+        added: torch.Tensor = (weight * states).sum(1) / count / length
+        return added
 
 
 class _Block(nn.Module):

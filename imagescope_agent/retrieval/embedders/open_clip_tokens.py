@@ -22,6 +22,8 @@ def image_tokens(model: Any, pixels: torch.Tensor) -> Tokens:
     )
     states = functional.adaptive_avg_pool2d(given["image_intermediates"][-1].float(), GRID)
     states = states.flatten(2).transpose(1, 2)
+    if isinstance(projection := getattr(model.visual, "proj", None), torch.Tensor):
+        states = states @ projection.float()  # into the space of the vectors
     return Tokens(
         vectors=functional.normalize(given["image_features"].float(), dim=1).cpu(),
         states=states.cpu(),
