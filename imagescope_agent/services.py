@@ -101,14 +101,15 @@ class LateEmbedder:
 
     @cached_property
     def _identity(self) -> tuple[str, int]:
-        return self._identify() or (self._opened().weights, self._opened().dimension)
+        return self._identify() or (self.opened().weights, self.opened().dimension)
 
     @cached_property
     def _embedder(self) -> Embedder:
         self._pid = os.getpid()
         return self._opener()
 
-    def _opened(self) -> Embedder:
+    def opened(self) -> Embedder:
+        """The embedder itself."""
         if self._pid:
             require_process(self._pid)
         with self._lock:  # searches in threads must not load the weights twice
@@ -136,26 +137,26 @@ class LateEmbedder:
     @property
     def composer(self) -> str:
         """Identifies a trained composer; "" without one."""
-        return str(getattr(self._opened(), "composer", ""))
+        return str(getattr(self.opened(), "composer", ""))
 
     def images(self, images: Sequence[Image.Image]) -> Vectors:
         """As `Embedder.images`."""
-        return self._opened().images(images)
+        return self.opened().images(images)
 
     def texts(self, texts: Sequence[str]) -> Vectors:
         """As `Embedder.texts`."""
-        return self._opened().texts(texts)
+        return self.opened().texts(texts)
 
     @property
     def compose(self) -> Callable[[Sequence[Image.Image], Sequence[str]], Vectors] | None:
         """As `Composer.compose`; None when the embedder reads pictures and texts only apart."""
-        embedder = self._opened()
+        embedder = self.opened()
         return embedder.compose if isinstance(embedder, Composer) else None
 
     @property
     def reasoning(self) -> ReasoningEmbedder | None:
         """The embedder as one that thinks before it embeds; None when it cannot."""
-        embedder = self._opened()
+        embedder = self.opened()
         return embedder if isinstance(embedder, ReasoningEmbedder) else None
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from imagescope_agent.commands import fraction, given, natural, path, plain, plain_lines, positive, rate
+
+RANK = 16  # of the changes to a text tower
 
 
 def composer_arguments(composer: argparse.ArgumentParser) -> None:
@@ -26,6 +29,18 @@ def composer_arguments(composer: argparse.ArgumentParser) -> None:
         help='the composer; a profile then says embedder = "composer:DIR"',
     )
     composer.add_argument("--profile", help="whose embedder (default: the one that made the index)")
+    composer.add_argument(
+        "--tokens",
+        action="store_true",
+        help="read words and the reference's patches one by one: needs many triplets",
+    )
+    composer.add_argument(
+        "--tune-text",
+        action="store_const",
+        const=RANK,
+        dest="rank",
+        help="also tune how the words of composed queries are read (LoRA, open_clip embedders; extra: train)",
+    )
     composer.add_argument("--steps", type=positive, help="training steps at most")
     composer.add_argument("--batch", type=positive, help="triplets a step")
     composer.add_argument("--seed", type=natural, help="of weights, batches and dropout (default: 0)")
@@ -74,10 +89,15 @@ def cir_cot_arguments(model: argparse.ArgumentParser) -> None:
 
 def train_composer_command(args: argparse.Namespace) -> int:
     """Train a composer and print its card."""
-    from imagescope_agent.lab.training.embedders.composer import ComposerPlan, describe, train_composer
+    from imagescope_agent.lab.training.embedders.composer import (
+        TOKENS,
+        ComposerPlan,
+        describe,
+        train_composer,
+    )
     from imagescope_agent.profiles.profile import load_profile
     from imagescope_agent.retrieval.collection import FolderCollection
-    from imagescope_agent.retrieval.embedders.composer import portable
+    from imagescope_agent.retrieval.embedders.composer_card import portable
     from imagescope_agent.services import open_embedder_of, profile_of
     from imagescope_agent.training_data.triplet_files import read_triplets
 
@@ -86,11 +106,13 @@ def train_composer_command(args: argparse.Namespace) -> int:
     triplets = [each for file in args.triplets for each in read_triplets(file, collection.ids)]
     card = train_composer(
         collection,
-        open_embedder_of(profile),
+        open_embedder_of(profile).opened(),
         portable(profile.embedder),
         triplets,
         args.out,
-        plan=ComposerPlan(**given(args, "steps", "batch", "seed")),
+        plan=replace(
+            TOKENS if args.tokens else ComposerPlan(), **given(args, "rank", "steps", "batch", "seed")
+        ),
         source=[file.name for file in args.triplets],
     )
     print(plain_lines(describe(card)))

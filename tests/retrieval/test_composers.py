@@ -12,7 +12,7 @@ import pytest
 from imagescope_agent.cli import main
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.profiles.profile import load_profile
-from imagescope_agent.retrieval.embedders import composer as composers
+from imagescope_agent.retrieval.embedders import composer_card as composers
 from imagescope_agent.retrieval.embedders import open_embedder
 from imagescope_agent.services import open_services
 from tests.lab.training.hues import hues

@@ -26,11 +26,12 @@ from imagescope_agent.lab.benchmarks.machine import machine
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.lab.scenes.reading import UnreadText, leads_to
 from imagescope_agent.lab.scenes.world import Scene, Thing
-from imagescope_agent.lab.training.embedders.composer import ComposerPlan, train_composer
+from imagescope_agent.lab.training.embedders.composer import TOKENS, ComposerPlan, train_composer
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.registry import load_graph
-from imagescope_agent.retrieval.embedders.composer import ComposedEmbedder, portable, read_card
-from imagescope_agent.services import Services, open_services
+from imagescope_agent.retrieval.embedders.composer import ComposedEmbedder
+from imagescope_agent.retrieval.embedders.composer_card import portable, read_card
+from imagescope_agent.services import LateEmbedder, Services, open_services
 from imagescope_agent.settings import Settings
 from imagescope_agent.training_data.triplet_files import Triplet, read_triplets
 from imagescope_agent.training_data.triplets import build_triplets
@@ -53,6 +54,7 @@ def run(  # half of it tells arguments and result
     images: int = 1000,
     queries: int = 300,
     words: int = 300,
+    tokens: bool = False,
     services: Services | None = None,
 ) -> dict[str, Any]:
     """Build triplets, train two composers on them, and ask the same composed queries in every way.
@@ -67,6 +69,7 @@ def run(  # half of it tells arguments and result
         images: of each.
         queries: of each, at most.
         words: of those, how many are also described in words by the chat model.
+        tokens: whether the composers read tokens.
         services: whose models are used instead of the profile's; for tests.
 
     Returns:
@@ -82,7 +85,7 @@ def run(  # half of it tells arguments and result
     with tempfile.TemporaryDirectory() as folder:
         place = root or Path(folder)
         taught = _opened(place / f"train-{train_seed}", train_seed, train_images, profile, services)
-        report, quality, composers = _composers(place, taught, profile, triplets)
+        report, quality, composers = _composers(place, taught, profile, triplets, tokens)
         rows: dict[str, list[dict[str, Any]]] = {}
         for seed in seeds:
             world = _opened(place / f"seed-{seed}", seed, images, profile, services)
@@ -122,21 +125,22 @@ def _inside(query: dict[str, Any]) -> dict[str, Any]:
 
 
 def _composers(
-    place: Path, services: Services, profile: str, count: int
+    place: Path, services: Services, profile: str, count: int, tokens: bool
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, ComposedEmbedder]]:
     """The yield, the quality of the triplets, and the composers of the agent's and of true triplets."""
     file = place / f"triplets-{count}.jsonl"
     report = asyncio.run(build_triplets(services, file, count, progress=lambda each: None))
     agent = read_triplets(file, services.collection.ids)
     true = _true_triplets(services, len(agent))
-    composers = {}
+    embedder = (
+        services.embedder.opened() if isinstance(services.embedder, LateEmbedder) else services.embedder
+    )
+    composers, plan = {}, TOKENS if tokens else ComposerPlan()
     for name, triplets in (("agent", agent), ("true", true)):
-        folder = place / f"composer-{name}-{count}"
+        folder = place / f"composer-{name}-{count}{'-tokens' if tokens else ''}"
         spec = portable(load_profile(profile).embedder)
-        train_composer(
-            services.collection, services.embedder, spec, triplets, folder, plan=ComposerPlan(), source=[name]
-        )
-        composers[name] = ComposedEmbedder(services.embedder, folder, read_card(folder))
+        train_composer(services.collection, embedder, spec, triplets, folder, plan=plan, source=[name])
+        composers[name] = ComposedEmbedder(embedder, folder, read_card(folder))
     quality = measure_triplets(file.with_name(f"{file.name}.journal"), _folder(services) / "scenes.jsonl")
     told = {name: getattr(report, name) for name in ("kept", "pairs", "calls", "tokens")}
     return {**told, "dropped": dict(report.dropped)}, quality, composers

@@ -13,8 +13,7 @@ from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State, new_turn, overwrite
 
-SHOWN = 3  # neighbours that the editor chooses from, among the nearest
-NEAREST = 12
+SHOWN = 3  # neighbours that the editor chooses from: the nearest, in the next round those behind them
 OTHERS = 3  # further neighbours that the judge could mistake for the target
 BAND = 24
 DUPLICATE = 0.995  # cosine above which two images show the same
@@ -51,8 +50,10 @@ class Pair:
             collection.image_vector(reference), 0.0, BAND, exclude=left_out, once=collection.merges_copies
         )
         band = [name for name, score in near if score < DUPLICATE]
-        rng = Random(f"{seed}-{number}")
-        shown = rng.sample(band[:NEAREST], min(SHOWN, len(band)))
+        rng, first = Random(f"{seed}-{number}"), SHOWN * (number // len(ids) % max(1, len(band) // SHOWN))
+        shown = rng.sample(
+            nearest := band[first : first + SHOWN], len(nearest)
+        )  # few changes lead to the nearest
         rest = [name for name in band if name not in shown]
         return {
             "reference": reference,

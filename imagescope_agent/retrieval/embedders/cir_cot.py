@@ -25,7 +25,7 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.engine.checkpoint_files import hash_of
 from imagescope_agent.mllms.engine.config import EngineConfig, ModelConfig
 from imagescope_agent.prompting import load_prompt
-from imagescope_agent.retrieval.embedders.composer import WIDEST, located
+from imagescope_agent.retrieval.embedders.composer_card import WIDEST, located
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 
 if TYPE_CHECKING:

@@ -1,52 +1,35 @@
 """An embedder with a trained composer: composed queries in one vector lookup (MRA, arXiv 2505.19952).
 
 A composer is a folder that `imagescope train composer` writes: composer.json (which embedder's vectors it was trained
-on, and how), composer.safetensors (the combiner), README.md. Images and texts are embedded by that embedder, so that an
-index made with it stays valid.
+on, and how), composer.safetensors (the network), text.safetensors where the text tower was tuned, README.md. Images and
+texts are embedded by that embedder, so that an index made with it stays valid; only the words of a composed query are
+read by the tuned tower.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
+import torch
 from PIL import Image
+from torch import nn
 
-from imagescope_agent.common.atomic_write import write_atomic
-from imagescope_agent.common.untrusted import parse_json, read_file
 from imagescope_agent.errors import BadInput, shorten
+from imagescope_agent.retrieval.embedders.combiner import Combiner
+from imagescope_agent.retrieval.embedders.composer_card import (
+    PACKAGE,
+    ComposerCard,
+    located,
+    read_card,
+)
+from imagescope_agent.retrieval.embedders.fusion import Fusion
+from imagescope_agent.retrieval.embedders.network_files import TEXT, WEIGHTS, load_network, load_tensors
+from imagescope_agent.retrieval.embedders.text_tower import with_tuned_text
+from imagescope_agent.retrieval.embedders.tokens import read_images, read_texts
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
-
-CARD = "composer.json"
-FORMAT = 1
-LARGEST = 2**20  # bytes of the card
-PACKAGE = "package:"  # a place inside this package, wherever that is installed
-WIDEST = 2**14  # of a vector and of a hidden layer
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComposerCard:
-    """What a composer says of itself.
-
-    Args:
-        embedder: as `open_embedder` takes it.
-        weights: `Embedder.weights` of what made the vectors it was trained on.
-        dimension: of the vectors.
-        hidden: of the combiner.
-        trained: on what, and how well it did; for people.
-    """
-
-    embedder: str
-    weights: str
-    dimension: int
-    hidden: int
-    trained: dict[str, Any] = field(default_factory=dict)
 
 
 def open_model(place: str, *, device: str | None = None) -> ComposedEmbedder:
@@ -66,24 +49,25 @@ class ComposedEmbedder:
 
     Attributes:
         weights: the embedder's: images and texts have its vectors.
-        composer: identifies the combiner.
+        composer: identifies the network and the tuned text tower.
 
     Raises:
         BadInput: the composer is damaged, or was trained on another embedder's vectors.
     """
 
     def __init__(self, embedder: Embedder, folder: Path, card: ComposerCard) -> None:
-        from imagescope_agent.retrieval.embedders.combiner import WEIGHTS, load_combiner
-
         if (embedder.weights, embedder.dimension) != (card.weights, card.dimension):
             raise BadInput(
                 f"the composer in {str(folder)!r} was trained on the vectors of other weights than those of "
                 f"{shorten(card.embedder, 80)!r}; train one on yours (`imagescope train composer`)"
             )
-        self._embedder = embedder
-        self._combiner = load_combiner(folder, card.dimension, card.hidden)
+        self._embedder = self._reader = embedder
+        self._network = load_network(folder, lambda: untrained(card))
+        read = [WEIGHTS, TEXT] if card.tuned else [WEIGHTS]
+        if card.tuned:
+            self._reader = with_tuned_text(embedder, load_tensors(folder / TEXT), folder / TEXT)
         self.weights, self.dimension = embedder.weights, embedder.dimension
-        self.composer = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+        self.composer = hashlib.sha256(b"".join((folder / name).read_bytes() for name in read)).hexdigest()
 
     def images(self, images: Sequence[Image.Image]) -> Vectors:
         """As `Embedder.images`."""
@@ -97,67 +81,17 @@ class ComposedEmbedder:
         """As `Composer.compose`."""
         if not images:
             return self._embedder.texts([])
-        return unit_rows(self._combiner.combine(self.images(images), self.texts(texts)))
+        with torch.inference_mode():
+            rows = self._network(read_images(self._embedder, images), read_texts(self._reader, texts))
+        return unit_rows(rows.numpy())
 
 
-def read_card(folder: Path) -> ComposerCard:
-    """Read and check a composer's card; it may be a stranger's.
-
-    Raises:
-        BadInput: there is none, or it is damaged.
-    """
-    try:
-        values = parse_json(read_file(folder / CARD, LARGEST))
-        if values.pop("format") != FORMAT:
-            raise ValueError(f"its format is not {FORMAT}")
-        card = ComposerCard(**values)
-        texts, sizes = (card.embedder, card.weights), (card.dimension, card.hidden)
-        if not all(isinstance(each, str) for each in texts):
-            raise TypeError("embedder and weights are texts")
-        if not all(type(each) is int and 0 < each <= WIDEST for each in sizes):
-            raise TypeError(f"dimension and hidden are whole numbers up to {WIDEST}")
-    except FileNotFoundError:
-        raise BadInput(
-            f"there is no composer in {str(folder)!r}; make one with `imagescope train composer`"
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(
-            f"the composer in {str(folder)!r} is damaged: {CARD}: {why}; train it again"
-        ) from error
-    return card
-
-
-def write_card(folder: Path, card: ComposerCard) -> None:
-    """Write the card of a composer into its folder."""
-    text = json.dumps({"format": FORMAT, **asdict(card)}, indent=2, ensure_ascii=False)
-    write_atomic(folder / CARD, text + "\n")
-
-
-def located(place: str) -> Path:
-    """The folder of a place that may begin with `package:`.
-
-    Raises:
-        BadInput: it leaves the package.
-    """
-    if not place.startswith(PACKAGE):
-        return Path(place).expanduser()
-    root = Path(str(files("imagescope_agent")))
-    folder = root / place.removeprefix(PACKAGE)
-    if not folder.resolve().is_relative_to(root.resolve()):
-        raise BadInput(f"{shorten(place, 80)!r} lies outside the package; name a folder by its own path")
-    return folder
-
-
-def portable(spec: str) -> str:
-    """An embedder's spec as a card keeps it: a folder of this package by `package:`, any other by its full path."""
-    kind, _, place = spec.rpartition(":")
-    path, root = Path(place), Path(str(files("imagescope_agent"))).resolve()
-    if not path.is_dir():
-        return spec
-    path = path.resolve()
-    where = f"{PACKAGE}{path.relative_to(root).as_posix()}" if path.is_relative_to(root) else str(path)
-    return f"{kind}:{where}" if kind else where
+def untrained(card: ComposerCard, dropout: float = 0.0) -> nn.Module:
+    """The network that a card describes, as it is before training: the mean of both vectors."""
+    if card.blocks:
+        image, text = card.widths
+        return Fusion(card.dimension, (image, text), card.hidden, card.blocks, dropout)
+    return Combiner(card.dimension, card.hidden, dropout)
 
 
 def _open_plain(folder: Path, spec: str, device: str | None) -> Embedder:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy, deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ from imagescope_agent.retrieval.embedders.open_clip_folder import (
     read_config,
 )
 from imagescope_agent.retrieval.embedders.open_clip_import import import_open_clip
+from imagescope_agent.retrieval.embedders.open_clip_tokens import image_tokens, text_tokens
+from imagescope_agent.retrieval.embedders.tokens import Tokens
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 
 BATCH = 32
@@ -75,7 +78,7 @@ class OpenClipEmbedder:
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._batch = batch
         try:
-            self._model, _, self._preprocess = open_clip.create_model_and_transforms(
+            self.model, _, self._preprocess = open_clip.create_model_and_transforms(
                 f"local-dir:{folder}",
                 precision="fp32",
                 device=self._device,
@@ -87,7 +90,7 @@ class OpenClipEmbedder:
             raise
         except Exception as error:  # open_clip passes on whatever reading a damaged file raises
             raise damaged(folder, f"{type(error).__name__}: {shorten(str(error))}") from error
-        self._model.eval()
+        self.model.eval()
         self.dimension = int(config["embed_dim"])
 
     def images(self, images: Sequence[Image.Image]) -> Vectors:
@@ -97,7 +100,7 @@ class OpenClipEmbedder:
             BackendUnavailable: the model gave something that is not a number.
         """
         rows = [
-            self._unit(self._model.encode_image, [self._preprocess(middle(image)) for image in chunk])
+            self._unit(self.model.encode_image, [self._preprocess(middle(image)) for image in chunk])
             for chunk in _chunks(images, self._batch)
         ]
         return np.concatenate(rows) if rows else np.zeros((0, self.dimension), np.float32)
@@ -110,10 +113,35 @@ class OpenClipEmbedder:
         """
         with self._few_threads(len(texts)):
             rows = [
-                self._unit(self._model.encode_text, list(self._tokenize(list(chunk))))
+                self._unit(self.model.encode_text, list(self._tokenize(list(chunk))))
                 for chunk in _chunks(texts, self._batch)
             ]
         return np.concatenate(rows) if rows else np.zeros((0, self.dimension), np.float32)
+
+    def image_tokens(self, images: Sequence[Image.Image]) -> Tokens:
+        """RGB pictures with the states of their patches."""
+        pixels = self._torch.stack([self._preprocess(middle(image)) for image in images])
+        with self._torch.no_grad():
+            return image_tokens(self.model, pixels.to(self._device))
+
+    def text_tokens(self, texts: Sequence[str]) -> Tokens:
+        """Texts with the states of their tokens."""
+        with self._few_threads(len(texts)), self._torch.no_grad():
+            return self.read_ids(self.text_ids(texts))
+
+    def text_ids(self, texts: Sequence[str]) -> Any:
+        """Texts -> (n, context) token ids."""
+        return self._tokenize(list(texts))
+
+    def read_ids(self, ids: Any) -> Tokens:
+        """Token ids, as `text_ids` gives them, with the states of their tokens."""
+        return text_tokens(self.model, ids.to(self._device), int(self._tokenize([""])[0, -1]))
+
+    def with_own_text(self) -> OpenClipEmbedder:
+        """The same embedder with a copy of the text tower that may be changed; the image tower is shared."""
+        other = copy(self)
+        other.model = deepcopy(self.model, {id(self.model.visual): self.model.visual})
+        return other
 
     @contextmanager
     def _few_threads(self, count: int) -> Iterator[None]:

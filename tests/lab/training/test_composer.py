@@ -16,10 +16,10 @@ from imagescope_agent.cli import main
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.training.embedders.composer import ComposerPlan, ComposerTrainer, train_composer
 from imagescope_agent.registry import load_graph
-from imagescope_agent.retrieval.embedders import composer as composers
-from imagescope_agent.retrieval.embedders import open_embedder
-from imagescope_agent.retrieval.embedders.combiner import WEIGHTS, load_combiner
-from imagescope_agent.retrieval.embedders.composer import CARD, ComposedEmbedder, read_card
+from imagescope_agent.retrieval.embedders import composer_card, open_embedder
+from imagescope_agent.retrieval.embedders.composer import ComposedEmbedder
+from imagescope_agent.retrieval.embedders.composer_card import CARD, read_card
+from imagescope_agent.retrieval.embedders.network_files import WEIGHTS
 from imagescope_agent.retrieval.protocols import Composer, Embedder
 from imagescope_agent.settings import Settings
 from imagescope_agent.training_data.triplet_files import read_triplets
@@ -177,8 +177,9 @@ def test_a_damaged_composer_is_one_clear_line(folder: Path, tmp_path: Path, dama
 
 def test_damaged_weights_are_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-40])
+    (tmp_path / CARD).write_bytes((folder / CARD).read_bytes())
     with pytest.raises(BadInput, match="damaged"):
-        load_combiner(tmp_path, 12, 64)
+        composed(tmp_path)
     with pytest.raises(BadInput, match="no composer"):
         open_embedder(f"composer:{tmp_path / 'nowhere'}")
 
@@ -193,10 +194,10 @@ def test_a_card_names_no_code(folder: Path, tmp_path: Path, spec: str) -> None:
 
 
 def test_a_place_of_the_package_is_found_wherever_it_is_installed() -> None:
-    shipped = composers.located("package:mini/clip")
-    assert shipped.is_dir() and composers.portable(str(shipped)) == "package:mini/clip"
-    assert composers.portable(f"multimodal:{shipped}") == "multimodal:package:mini/clip"
-    assert composers.portable("hf-hub:a/b@c") == "hf-hub:a/b@c"
+    shipped = composer_card.located("package:mini/clip")
+    assert shipped.is_dir() and composer_card.portable(str(shipped)) == "package:mini/clip"
+    assert composer_card.portable(f"multimodal:{shipped}") == "multimodal:package:mini/clip"
+    assert composer_card.portable("hf-hub:a/b@c") == "hf-hub:a/b@c"
 
 
 FORMS = {

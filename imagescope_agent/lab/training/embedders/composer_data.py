@@ -1,14 +1,16 @@
-"""Triplets as rows of vectors for training a composer, and which of them are held out."""
+"""Triplets as an embedder reads them, for training a composer, and which of them are held out."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import nn
 
+from imagescope_agent.retrieval.embedders.tokens import CHUNK, Tokens, joined, read_images, read_texts, single
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.training_data.triplet_files import Triplet
 
@@ -17,17 +19,23 @@ HELD_OUT = 0.1  # share of the references
 
 @dataclass(frozen=True, kw_only=True)
 class Vectorised:
-    """Triplets over vectors: row numbers of images and texts.
+    """Triplets over what an embedder read: row numbers of images, of references and of texts.
 
     Args:
         images: (n, d) vectors of every image of the collection.
-        texts: (m, d) vectors of the modification texts.
+        shown: the references as the embedder reads them.
+        said: the modification texts of the numbers it is given, as the embedder reads them.
+        text: (m,) numbers of texts.
+        seen: (m,) rows of `shown`.
         reference, target: (m,) rows of `images`.
         distractors: (m, k) rows of `images`; -1 where a triplet has fewer.
     """
 
     images: torch.Tensor
-    texts: torch.Tensor
+    shown: Tokens
+    said: Callable[[torch.Tensor], Tokens]
+    text: torch.Tensor
+    seen: torch.Tensor
     reference: torch.Tensor
     target: torch.Tensor
     distractors: torch.Tensor
@@ -35,13 +43,13 @@ class Vectorised:
     def take(self, rows: Sequence[int]) -> Vectorised:
         """Some of the triplets."""
         chosen = torch.tensor(rows, dtype=torch.long)
-        return Vectorised(
-            images=self.images,
-            texts=self.texts[chosen],
-            reference=self.reference[chosen],
-            target=self.target[chosen],
-            distractors=self.distractors[chosen],
-        )
+        names = ("text", "seen", "reference", "target", "distractors")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in names})
+
+    def composed(self, network: nn.Module) -> torch.Tensor:
+        """The query vectors (m, d) that a composer's network makes of the triplets."""
+        rows: torch.Tensor = network(self.shown.take(self.seen), self.said(self.text))
+        return rows
 
 
 def held_out(triplets: Sequence[Triplet]) -> list[bool | None]:
@@ -53,15 +61,68 @@ def held_out(triplets: Sequence[Triplet]) -> list[bool | None]:
     return [True if chosen(each.reference) else None if chosen(each.target) else False for each in triplets]
 
 
-def vectorised(collection: Collection, embedder: Embedder, triplets: Sequence[Triplet]) -> Vectorised:
-    """The triplets over the collection's vectors, texts embedded now."""
+def vectorised(
+    collection: Collection,
+    embedder: Embedder,
+    triplets: Sequence[Triplet],
+    *,
+    tokens: bool = False,
+    tau: float = 0.0,
+) -> Vectorised:
+    """The triplets over the collection's vectors; texts, and references where tokens are wanted, are read now.
+
+    Args:
+        collection: what the triplets are about.
+        embedder: of the collection.
+        triplets: in any order.
+        tokens: whether pictures and texts are read token by token.
+        tau: weight of the captions in what is searched, as in `Collection.search`.
+
+    Raises:
+        ImageProblem: a reference cannot be read.
+    """
     row = {name: number for number, name in enumerate(collection.ids)}
     most = max((len(each.distractors) for each in triplets), default=0)
-    shown = [[row[name] for name in each.distractors] for each in triplets]
+    distractors = [[row[name] for name in each.distractors] for each in triplets]
+    images = torch.from_numpy(np.stack([collection.image_vector(name) for name in collection.ids])).float()
+    references = list(dict.fromkeys(each.reference for each in triplets))
+    seen = {name: number for number, name in enumerate(references)}
+    texts = [each.text for each in triplets]
+    vectors = images[[row[name] for name in references]]
     return Vectorised(
-        images=torch.from_numpy(np.stack([collection.image_vector(name) for name in collection.ids])).float(),
-        texts=torch.from_numpy(embedder.texts([each.text for each in triplets])).float(),
+        images=images if not tau else (1 - tau) * images + tau * _captions(collection, embedder, images),
+        shown=_halved(_read(collection, embedder, references, vectors)) if tokens else single(vectors),
+        said=(_halved(read_texts(embedder, texts)) if tokens else single(_vectors(embedder, texts))).take,
+        text=torch.arange(len(texts)),
+        seen=torch.tensor([seen[each.reference] for each in triplets]),
         reference=torch.tensor([row[each.reference] for each in triplets]),
         target=torch.tensor([row[each.target] for each in triplets]),
-        distractors=torch.tensor([[*each, *[-1] * (most - len(each))] for each in shown], dtype=torch.long),
+        distractors=torch.tensor(
+            [[*each, *[-1] * (most - len(each))] for each in distractors], dtype=torch.long
+        ),
     )
+
+
+def _captions(collection: Collection, embedder: Embedder, images: torch.Tensor) -> torch.Tensor:
+    """The vectors of the captions; an image that has none yet counts twice."""
+    captions = [collection.caption(name) for name in collection.ids]
+    known = torch.tensor([bool(each) for each in captions])
+    return torch.where(known[:, None], _vectors(embedder, captions), images)
+
+
+def _vectors(embedder: Embedder, texts: Sequence[str]) -> torch.Tensor:
+    return torch.from_numpy(embedder.texts(texts)).float()
+
+
+def _read(collection: Collection, embedder: Embedder, names: Sequence[str], vectors: torch.Tensor) -> Tokens:
+    """Images of a collection with their states; their vectors are those of the index."""
+    parts = [
+        read_images(embedder, [collection.reference(name).image for name in names[start : start + CHUNK]])
+        for start in range(0, len(names), CHUNK)
+    ]
+    return replace(joined(parts), vectors=vectors)
+
+
+def _halved(tokens: Tokens) -> Tokens:
+    """With states of half the size; `take` gives them back as float32."""
+    return replace(tokens, states=tokens.states.half())
