@@ -18,7 +18,9 @@ from imagescope_agent.prompting import prompt_sets
 from imagescope_agent.settings import Settings
 
 ROLES = ("captioner", "reasoner", "talker", "classifier", "verifier", "judge")
-EDITOR = "editor"  # a further role that a profile may name: proposes edits when triplets are built, else the judge does
+#: Further roles that a profile may name: who proposes edits when triplets are built, else the judge does; who reads
+#: queries with several references, else the reasoner does.
+FURTHER = ("editor", "multi_reasoner")
 PLACES = ("domain", "fulfilment")  # keys of a file or folder of ours or of the user
 KEYS = {"description", "prompt_set", "embedder", "store", "graph", *PLACES, "models", "roles", "settings"}
 PACKAGE = "imagescope_agent"
@@ -38,7 +40,7 @@ class Profile:
         fulfilment: file of a calibration for its models (see `nodes.fulfilment`), None without one.
         store: as `retrieval.stores.open_store` takes it; an index made with this profile keeps its vectors there.
         models: by name, the MLLM class ("mllm") and its arguments.
-        roles: role -> model name; all of `ROLES`, and perhaps `EDITOR`. The reasoner talks where no talker is
+        roles: role -> model name; all of `ROLES`, and perhaps some of `FURTHER`. The reasoner talks where no talker is
             named, and the talker classifies where no classifier is.
         prompt_set: whose wording suits the models that name none of their own, None for the general one.
         prompt_sets: by name, the wording of the models that name their own.
@@ -148,14 +150,16 @@ def _checked(name: str, content: bytes) -> Profile:  # one check a key
     models, roles = table.get("models", {}), dict(table.get("roles", {}))
     roles.setdefault("talker", roles.get("reasoner"))
     roles.setdefault("classifier", roles["talker"])
-    for role in (*ROLES, *({EDITOR} & set(roles))):
+    for role in (*ROLES, *(role for role in FURTHER if role in roles)):
         if roles.get(role) not in models:
             raise BadInput(
                 f"profile {name!r} names no known model for the role {role!r}; {suggest(role, models)}"
             )
     for role in roles:
-        if role not in ROLES:
-            raise BadInput(f"profile {name!r} has an unknown role {role!r}; {suggest(role, ROLES)}")
+        if role not in (*ROLES, *FURTHER):
+            raise BadInput(
+                f"profile {name!r} has an unknown role {role!r}; {suggest(role, (*ROLES, *FURTHER))}"
+            )
     for model, options in models.items():
         if not isinstance(options, dict) or not isinstance(options.get("mllm"), str):
             raise BadInput(

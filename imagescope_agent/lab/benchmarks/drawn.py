@@ -8,7 +8,6 @@ from pathlib import Path
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.transformers_chat import TransformersChat
-from imagescope_agent.profiles.profile import ROLES
 from imagescope_agent.services import Services
 
 
@@ -54,7 +53,6 @@ def _inside(name: str) -> str:
 
 def clear_caches(services: Services) -> None:
     """Clear the prefix and vision feature caches of the local models."""
-    for role in ROLES:
-        model = (getattr(services, role) or services.talker).model
-        if isinstance(model, TransformersChat):
-            model.clear_caches()
+    for role in services.roles.values():
+        if isinstance(role.model, TransformersChat):
+            role.model.clear_caches()
