@@ -14,9 +14,9 @@ from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, compose
 from imagescope_agent.lab.scenes.conditions import Condition, predicates, satisfies
 from imagescope_agent.lab.scenes.dialog.dialogs import dialog
 from imagescope_agent.lab.scenes.draw import draw
-from imagescope_agent.lab.scenes.hard_negatives import near_misses, unfulfilled_query
 from imagescope_agent.lab.scenes.multi_queries import multi_lines
-from imagescope_agent.lab.scenes.paraphrased_queries import wish_lines
+from imagescope_agent.lab.scenes.probes.hard_negatives import near_misses, unfulfilled_query
+from imagescope_agent.lab.scenes.probes.paraphrased_queries import wish_lines
 from imagescope_agent.lab.scenes.queries import SceneQuery
 from imagescope_agent.lab.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.lab.scenes.world import Scene, random_scene

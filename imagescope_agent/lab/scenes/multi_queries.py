@@ -158,7 +158,14 @@ def multi_lines(
         found = (
             name for name, scene in zip(names, scenes, strict=True) if satisfies(scene, query.conditions)
         )
-        line: dict[str, object] = {"qid": f"multi-{number:04d}", "kind": query.kind, "references": references, "text": query.text,
-                "single": query.single, "predicates": predicates(query.conditions), "targets": list(found)}  # fmt: skip
+        line: dict[str, object] = {
+            "qid": f"multi-{number:04d}",
+            "kind": query.kind,
+            "references": references,
+            "text": query.text,
+            "single": query.single,
+            "predicates": predicates(query.conditions),
+            "targets": list(found),
+        }
         lines.append((line, query.conditions))
     return lines

@@ -7,7 +7,7 @@ from random import Random
 
 from imagescope_agent.lab.scenes.language import caption
 from imagescope_agent.lab.scenes.queries import listing, with_setting
-from imagescope_agent.lab.scenes.several_queries import SeveralQuery, Take, several_query
+from imagescope_agent.lab.scenes.references.queries import SeveralQuery, Take, several_query
 from imagescope_agent.lab.training.data.turn import (
     EDIT_LABELS,
     EditLabel,

@@ -48,7 +48,7 @@ class Wish:
 @cache
 def wordings() -> dict[str, dict[str, list[str]]]:
     """The wordings by group and kind, with slots."""
-    place = files("imagescope_agent.lab.scenes") / "wordings.toml"
+    place = files("imagescope_agent.lab.scenes.probes") / "wordings.toml"
     return tomllib.loads(place.read_text(encoding="utf-8"))
 
 

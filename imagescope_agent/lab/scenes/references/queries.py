@@ -11,54 +11,8 @@ from random import Random
 
 from imagescope_agent.lab.scenes.conditions import Absent, Condition, Exists, InSetting, Pattern
 from imagescope_agent.lab.scenes.language import SETTING_WORDS, join, reworded, with_article
+from imagescope_agent.lab.scenes.references import phrases
 from imagescope_agent.lab.scenes.world import COLOURS, KINDS, SETTINGS, Scene, Thing, random_scene
-
-_NAMES = (
-    (
-        "image {}",
-        "image {}",
-        "image {}",
-        "picture {}",
-        "photo {}",
-        "reference {}",
-        "number {}",
-        "no. {}",
-        "#{}",
-    ),
-    ("the {} image", "the {} picture", "the {} one", "the {}", "the {} photo", "the {} reference"),
-)
-_ORDINALS = (("first", "1st"), ("second", "2nd"), ("third", "3rd"), ("fourth", "4th"), ("fifth", "5th"))
-_ATTACHED = (
-    "{} of {}",
-    "{} of {}",
-    "{} from {}",
-    "{} in {}",
-    "{} that is in {}",
-    "{} shown in {}",
-    "{} {} shows",
-)
-_FIRST = ("from {1} {0}", "from {1} take {0}", "of {1} only {0}", "{1}: {0}")
-_PLACES = ("in the place of {}", "where {} is", "in the setting of {}", "with the background of {}",
-           "in the surroundings of {}", "set where {} is", "at the place of {}", "in the scenery of {}",
-           "against the background of {}", "with the setting from {}")  # fmt: skip
-_PAINTED = ("{} in the colour of {}", "{} in the colour of {}", "{} with the colour of {}", "{} coloured like {}",
-            "{} painted like {}", "{}, but in the colour of {}", "{} as {} is coloured", "paint {} like {}",
-            "give {} the colour of {}")  # fmt: skip
-_SIZED = ("{} in the size of {}", "{} as big as {}", "{} with the size of {}", "{} just as large as {}")
-_FRAMES = ("keep {}, the rest may change", "keep only {}", "{} together", "{}", "{}", "{}", "a picture with {}",
-           "find {}", "show me {}", "put {} together", "combine {}", "take {}", "I want {}", "only {}",
-           "one scene with {}", "{} in one picture", "looking for {}", "something with {}", "use {}",
-           "bring {} together", "is there one with {}", "mix {}", "I am looking for {}", "a scene with {}")  # fmt: skip
-_ORDERS = (
-    "paint",
-    "give",
-    "like",
-    "the same",
-    "everything",
-    "from",
-    "of",
-)  # clauses that are whole sentences
-_WITHOUT = ("without {}", "but no {}", "with no {}", "and no {}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +86,7 @@ class _Draft:
         name = self.names[reference]
         if self.rng.random() < 0.08 and not name.startswith(("the", "#")):
             return f"{name}'s {nouns.removeprefix('the ')}"
-        forms = _FIRST if self.rng.random() < 0.12 else _ATTACHED
+        forms = phrases.FIRST if self.rng.random() < 0.12 else phrases.ATTACHED
         return self.rng.choice(forms).format(nouns, name)
 
 
@@ -151,11 +105,11 @@ def several_query(rng: Random) -> SeveralQuery:
 
 
 def _names(count: int, rng: Random) -> tuple[str, ...]:
-    style = rng.choice(_NAMES[rng.random() < 0.3])
+    style = rng.choice(phrases.NAMES[rng.random() < 0.3])
     if "the" not in style:
         return tuple(style.format(number) for number in range(1, count + 1))
     spelt = rng.random() < 0.2
-    return tuple(style.format(_ORDINALS[number][spelt]) for number in range(count))
+    return tuple(style.format(phrases.ORDINALS[number][spelt]) for number in range(count))
 
 
 def _parts(draft: _Draft, order: Sequence[int]) -> bool:
@@ -203,7 +157,7 @@ def _keep(draft: _Draft, pattern: Pattern, reference: int, index: int) -> None:
 def _place(draft: _Draft, reference: int) -> bool:
     draft.setting = draft.references[reference].setting
     draft.takes.append(Take(type="Retention", condition=InSetting(draft.setting), image=reference + 1))
-    draft.say(draft.rng.choice(_PLACES).format(draft.names[reference]), tail=True)
+    draft.say(draft.rng.choice(phrases.PLACES).format(draft.names[reference]), tail=True)
     return True
 
 
@@ -232,7 +186,9 @@ def _changed(draft: _Draft, reference: int | None, model: int) -> bool:
     kind = "Modification" if reference is not None else "Addition"
     draft.takes.append(Take(type=kind, condition=Exists(target), image=model + 1, source=(model, like)))
     draft.shown.append(target)
-    clause = rng.choice(_SIZED if sized else _PAINTED).format(noun, draft.of(draft.noun(model, like), model))
+    clause = rng.choice(phrases.SIZED if sized else phrases.PAINTED).format(
+        noun, draft.of(draft.noun(model, like), model)
+    )
     draft.say(clause, (model, like), *([(reference, of)] if reference is not None and of is not None else []))
     return True
 
@@ -256,7 +212,7 @@ def _said(draft: _Draft) -> None:
         pattern = Pattern(kind, rng.choice((None, rng.choice(COLOURS))))
         draft.takes.append(Take(type="Removal", condition=Absent(pattern)))
         bare = reworded(pattern, rng)
-        form = rng.choice(_WITHOUT)
+        form = rng.choice(phrases.WITHOUT)
         draft.say(form.format(with_article(bare) if form.startswith("without") else bare), tail=True)
 
 
@@ -309,8 +265,8 @@ def _query(draft: _Draft) -> SeveralQuery:
         if rng.random() < 0.7
         else rng.choice((", ", " with ", " and ")).join(draft.clauses)
     )
-    framed = not any(clause.startswith(_ORDERS) for clause in draft.clauses)
-    text = rng.choice(_FRAMES if framed else ("{}", "please {}")).format(named)
+    framed = not any(clause.startswith(phrases.ORDERS) for clause in draft.clauses)
+    text = rng.choice(phrases.FRAMES if framed else ("{}", "please {}")).format(named)
     changed = text.endswith("change")
     for clause in draft.tail:
         text = f"{clause}, {text}" if changed else text + rng.choice((" ", ", ")) + clause
