@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagescope_agent.errors import BadInput
@@ -55,12 +55,13 @@ class BenchmarkQuery:
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
     """The images a query is searched in: `files` maps an image's official id to its path below `folder`, in
-    order.
+    order. `outside` does the same for references that are no images of it.
     """
 
     name: str
     folder: Path
     files: Mapping[str, str]
+    outside: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def index(self) -> Path:
@@ -69,7 +70,8 @@ class Gallery:
 
     def missing(self) -> list[str]:
         """Paths below `folder` that do not exist."""
-        return [path for path in self.files.values() if not (self.folder / path).is_file()]
+        paths = (*self.files.values(), *self.outside.values())
+        return [path for path in paths if not (self.folder / path).is_file()]
 
     def unusable(self) -> list[str]:
         """Paths below `folder` of files that are there but are no pictures: empty, or a web page in place of one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, compose
 from imagescope_agent.lab.scenes.conditions import Condition, predicates, satisfies
 from imagescope_agent.lab.scenes.dialog.dialogs import dialog
 from imagescope_agent.lab.scenes.draw import draw
+from imagescope_agent.lab.scenes.lines import write_jsonl
 from imagescope_agent.lab.scenes.multi_queries import multi_lines
 from imagescope_agent.lab.scenes.probes.hard_negatives import near_misses, unfulfilled_query
 from imagescope_agent.lab.scenes.probes.paraphrased_queries import wish_lines
@@ -154,10 +154,3 @@ def _dialog_lines(
 ) -> Iterable[dict[str, object]]:
     for number, target in enumerate(rng.sample(range(len(scenes)), min(wanted, len(scenes)))):
         yield {"qid": f"chat-{number:04d}", "target": names[target], "dialog": dialog(scenes[target], rng)}
-
-
-def write_jsonl(path: Path, records: Iterable[dict[str, object]]) -> None:
-    """Write records, one JSON object a line."""
-    with path.open("w", encoding="utf-8") as lines:
-        for record in records:
-            lines.write(json.dumps(record, ensure_ascii=False) + "\n")
