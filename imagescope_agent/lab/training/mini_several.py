@@ -11,6 +11,6 @@ SEVERAL = Lesson(
     seed="several references",
     tokens=SEVERAL_TOKENS,
     turns=((compose_turn, 12, 1.5), (single_reference_turn, 2, 0.3)),
-    steps=400,
-    peak_lr=6e-4,
+    steps=480,
+    peak_lr=8e-4,
 )

@@ -93,13 +93,13 @@ class _Draft:
 def several_query(rng: Random) -> SeveralQuery:
     """A random query with two to five references."""
     while True:
-        count = rng.choices((2, 3, 4, 5), weights=(60, 28, 8, 4))[0]
+        count = rng.choices((2, 3, 4, 5), weights=(70, 22, 5, 3))[0]
         references = tuple(random_scene(rng, count=rng.choice((1, 2, 2, 3, 3, 4, 5))) for _ in range(count))
         draft = _Draft(references=references, names=_names(count, rng), rng=rng)
         order = rng.sample(range(count), count) if rng.random() < 0.35 else list(range(count))
         if rng.random() < 0.04:
             order.pop()  # a reference that the text never names
-        made = _whole(draft, order) if rng.random() < 0.22 else _parts(draft, order)
+        made = _whole(draft, order) if rng.random() < 0.15 else _parts(draft, order)
         if made and _consistent(draft):
             return _query(draft)
 
@@ -119,9 +119,9 @@ def _parts(draft: _Draft, order: Sequence[int]) -> bool:
         choice, more = rng.random(), len(left) > 1
         if len(left) == 1 and draft.setting is None and choice < 0.3 and draft.clauses:
             made = _place(draft, left.pop(0))
-        elif more and choice < 0.34:
+        elif more and choice < 0.45:
             made = _changed(draft, left.pop(0), left.pop(0))
-        elif choice < 0.38:
+        elif choice < 0.5:
             made = _changed(draft, None, left.pop(0))
         else:
             made = _things(draft, left.pop(0))
@@ -167,7 +167,7 @@ def _changed(draft: _Draft, reference: int | None, model: int) -> bool:
     of, like = None if reference is None else draft.single(reference), draft.single(model)
     if like is None or (reference is not None and of is None):
         return False
-    other, sized = draft.references[model].things[like], rng.random() < 0.15
+    other, sized = draft.references[model].things[like], rng.random() < 0.1
     if reference is None or of is None:
         thing = Thing(kind=rng.choice(KINDS), colour=rng.choice(COLOURS), size="small")
         noun, what = with_article(thing.kind), Pattern(thing.kind)
