@@ -115,9 +115,11 @@ def shoot_searches(browser: Any, collection: Path, out: Path, work: Path) -> lis
 
 
 def drawn_query(collection: Path) -> tuple[str, list[str]]:
-    """The first drawn query with two references that give a thing each: its text and their ids."""
+    """The first drawn query that keeps a thing of each of two references: its text and their ids."""
     lines = (collection / "multi.jsonl").read_text(encoding="utf-8").splitlines()
-    first = next(each for each in map(json.loads, lines) if each["kind"] == "things")
+    first = next(
+        each for each in map(json.loads, lines) if each["kind"] == "things" and "keep" in each["text"]
+    )
     return first["text"], first["references"]
 
 
