@@ -43,7 +43,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     """The compiled graph: {"query", "reference": id, path or None} -> `State` with ranking and reasons."""
     images, embedder = services.collection, services.embedder
     describe = Describe(services.captioner, images)
-    understand = UnderstandJointly(services.reasoner, embedder)
+    understand = UnderstandJointly(services.reasoner, embedder, services.multi_reasoner)
     predicates = Predicates(services.reasoner, images)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)

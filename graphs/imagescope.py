@@ -35,7 +35,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     """The compiled graph: {"query", "reference": id, path or None} -> `State` with ranking and reasons."""
     images = services.collection
     describe = Describe(services.captioner, images)
-    understand = Understand(services.reasoner, services.embedder)
+    understand = Understand(services.reasoner, services.embedder, services.multi_reasoner)
     predicates = Predicates(services.reasoner, images)
     verify = Verify(services.verifier, images)
     judge = JudgeTop(services.judge, images)

@@ -43,7 +43,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     """The compiled graph: {"query", "reference": id, path or None} -> `State` with ranking and reasons."""
     images, embedder = services.collection, services.embedder
     describe = Describe(services.captioner, images)
-    understand = Understand(services.reasoner, embedder)
+    understand = Understand(services.reasoner, embedder, services.multi_reasoner)
     imagine = Imagine(services.captioner, images, embedder)
     questions = FewPredicates(services.reasoner, images)
     steps: dict[str, Any] = {

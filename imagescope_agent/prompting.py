@@ -22,7 +22,7 @@ STEPS: dict[str, frozenset[str]] = {
     "understand": frozenset({"instruction", "reference"}),
     "predicates": frozenset({"steps"}),
     "joint": frozenset({"instruction", "reference"}),
-    "compose": frozenset({"instruction", "references", "together"}),
+    "compose": frozenset({"instruction", "references"}),
     "beside": frozenset({"steps"}),
     "several": frozenset({"count"}),
     "verify": frozenset({"question"}),
@@ -64,9 +64,8 @@ NOT_ASKED: dict[str, frozenset[str]] = {
 }
 #: `understood`: the atomic instructions, one a line, for models that a sentence is too much for; `described`: captions,
 #: for models that write better about words than about pictures; `standing`, `whole`: all that is wanted, and the whole
-#: message, which a small classifier does without; `references`, `together`: the captions of several references, one a
-#: line with its number, and as one sentence for models that know one reference.
-OPTIONAL = frozenset({"understood", "described", "standing", "whole", "references", "together"})
+#: message, which a small classifier does without.
+OPTIONAL = frozenset({"understood", "described", "standing", "whole"})
 NEGATED = re.compile(
     r"\b(?:no|not|none|nothing|never|without|remove\w*|absent|missing|exclud\w*)\b|n't\b", re.I
 )

@@ -19,7 +19,7 @@ from imagescope_agent.common.untrusted import read_file
 from imagescope_agent.errors import BadInput, ImageScopeError, require_process, shorten, suggest
 from imagescope_agent.mllms import MLLMS
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.profiles.profile import EDITOR, LIMITER, ROLES, Profile, is_local, load_profile
+from imagescope_agent.profiles.profile import FURTHER, ROLES, Profile, is_local, load_profile
 from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.collection import FolderCollection
@@ -46,6 +46,7 @@ class Services:
         settings: the profile's defaults of `Settings`.
         editor: proposes edits when triplets are built; None where the judge does.
         limiter: tells what a message says of a value of a field; None where the talker writes filters, or nobody.
+        multi_reasoner: reads queries with several references; None where the reasoner does.
         graph: what a search runs when the user names none.
         fulfilment: file of the calibration of how probable it is that a first place fulfils its query (see
             `nodes.fulfilment`); None without one.
@@ -64,6 +65,7 @@ class Services:
     settings: Mapping[str, Any] = field(default_factory=dict)
     editor: Role | None = None
     limiter: Role | None = None
+    multi_reasoner: Role | None = None
     graph: str = "imagescope"
     captions: CaptionOnDemand | None = None
     fulfilment: str | None = None
@@ -73,10 +75,17 @@ class Services:
         """Who tells what a message does: the classifier, or the talker where there is none."""
         return self.classifier or self.talker
 
+    @property
+    def roles(self) -> dict[str, Role]:
+        """Every role that a model serves, by its name."""
+        named = {name: getattr(self, name) for name in (*ROLES, *FURTHER)}
+        named["classifier"] = self.dialogue_acts
+        return {name: role for name, role in named.items() if role is not None}
+
     @cached_property
     def weights(self) -> dict[str, str]:
         """The exact weights behind every role and the embedder."""
-        roles = {role: weights_of(getattr(self, role) or self.talker) for role in ROLES}
+        roles = {name: weights_of(role) for name, role in self.roles.items()}
         composer = getattr(self.embedder, "composer", "")  # composed queries have vectors of its own
         return {"embedder": self.embedder.weights, **({"composer": composer} if composer else {}), **roles}
 
@@ -176,8 +185,6 @@ def open_services(profile: str, collection: Path | str) -> Services:
         **roles,
         profile=chosen.name,
         settings=chosen.settings,
-        editor=_open_role(chosen, EDITOR) if EDITOR in chosen.roles else None,
-        limiter=_open_role(chosen, LIMITER) if LIMITER in chosen.roles else None,
         graph=chosen.graph,
         fulfilment=chosen.fulfilment,
     )
@@ -194,7 +201,7 @@ def _captions_on_demand(
 
 def open_roles(profile: Profile) -> dict[str, Role]:
     """Every role of a profile; roles that name the same model share it, in the whole process."""
-    return {role: _open_role(profile, role) for role in ROLES}
+    return {role: _open_role(profile, role) for role in (*ROLES, *FURTHER) if role in profile.roles}
 
 
 def _open_role(profile: Profile, role: str) -> Role:

@@ -52,14 +52,18 @@ def test_a_run_that_is_resumed_keeps_its_pictures(world: World, tmp_path: Path) 
 def test_the_trace_knows_every_reference(world: World, tmp_path: Path) -> None:
     place = tmp_path / "traces.sqlite"
     scope = ImageScope(world.services(), graph="retrieve", runs=tmp_path / "runs.sqlite", traces=place)
-    found = scope.search("light", images=["red.png", "blue.png"])
+    found = scope.search("light", images=["red.png", "blue.png"], unlike=["white.png"])
     from imagescope_agent.traces.finding import find_run
     from imagescope_agent.traces.pages.page import render
     from imagescope_agent.traces.trace import Trace
 
     trace = Trace(*find_run(found.run, place))
     assert trace.references == ["red.png", "blue.png"] and trace.reference == "red.png"
-    assert "reference 2: blue.png" in " ".join(render(trace).split())
+    page = " ".join(render(trace).split())
+    assert "reference 2: blue.png" in page and "not like this picture: white.png" in page
+    assert trace.unlike == ["white.png"] and trace.keys["white.png"]
+    older = Trace({**trace.head, "unlike": 3}, [])
+    assert older.unlike == []
 
 
 def test_the_command_line_takes_them_again_and_again() -> None:

@@ -300,6 +300,33 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
             },
         },
     ),
+    "rivals": Bench(
+        "the graphs side by side: one and several references, near misses, wordings; right answers and cost",
+        {
+            "--root": _root("drawn anew"),
+            "--profile": _profile("whose models are measured"),
+            "--mra": {"metavar": "PROFILE", "help": "also the graph mra, with this profile's composer"},
+            "--cir-cot": {
+                "metavar": "PROFILE",
+                "help": "also the graph cir_cot, with this profile's embedder",
+            },
+            "--graphs": {
+                "nargs": "+",
+                "default": ["xr", "cotrr", "imagescope", "adaptive"],
+                "metavar": "GRAPH",
+                "help": "(default: xr cotrr imagescope adaptive)",
+            },
+            "--splits": {
+                "nargs": "+",
+                "default": ["single", "multi", "hard", "paraphrase"],
+                "metavar": "SPLIT",
+                "help": "(default: single multi hard paraphrase)",
+            },
+            "--seeds": _seeds("of the collections", 41, 42, 43),
+            "--images": _count(200, "drawn for each"),
+            "--queries": _count(20, "of each split and seed; wishes of the paraphrased"),
+        },
+    ),
     "overhead": Bench(
         "what checkpoints and traces cost a search, side by side with neither",
         {

@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # a declaration a l
         ("mini-acts", "the classifier of what messages do, from nothing"),
         ("mini-clip", "the open_clip model"),
         ("mini-edit", "the chat model that proposes edits for triplets: mini-mllm taught further"),
+        ("mini-several", "the chat model that reads several references: mini-mllm taught further"),
     ):
         model = actions.add_parser(name, help=summary)
         model.add_argument("--out", type=path, required=True, help="folder of the finished checkpoint")
@@ -40,9 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # a declaration a l
         model.add_argument(
             "--steps", type=positive, help="training steps (default: as for the shipped model)"
         )
-    for name in ("mini-mllm", "mini-talk", "mini-acts", "mini-edit"):
+    for name in ("mini-mllm", "mini-talk", "mini-acts", "mini-edit", "mini-several"):
         _limits(actions.choices[name])
-    for name in ("mini-mllm", "mini-talk", "mini-acts", "mini-edit"):
         _start(actions.choices[name])
     _mllm_arguments(actions.choices["mini-mllm"])
     composer_arguments(
@@ -218,6 +218,7 @@ def _train_chat(args: argparse.Namespace) -> bool:
     from imagescope_agent.lab.training import mini_acts, pipelines
     from imagescope_agent.lab.training.further import teach
     from imagescope_agent.lab.training.mini_edit import EDIT
+    from imagescope_agent.lab.training.mini_several import SEVERAL
     from imagescope_agent.lab.training.mini_talk import TALK
 
     time_limit = args.minutes * 60 if args.minutes else None
@@ -226,7 +227,7 @@ def _train_chat(args: argparse.Namespace) -> bool:
         return mini_acts.train_mini_acts(
             args.work, args.out, start=args.start, steps=steps, time_limit=time_limit, peak_lr=peak_lr
         )
-    if lesson := {"mini-talk": TALK, "mini-edit": EDIT}.get(args.action):
+    if lesson := {"mini-talk": TALK, "mini-edit": EDIT, "mini-several": SEVERAL}.get(args.action):
         start, limits = args.start or SHIPPED, {"steps": args.steps, "peak_lr": args.rate}
         return teach(lesson, args.work, args.out, start=start, time_limit=time_limit, **limits)
     return pipelines.train_mini_mllm(

@@ -19,7 +19,7 @@ from imagescope_agent.mllms.openai.endpoint import Endpoint
 from imagescope_agent.mllms.protocols import SchemaWriter
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
-from imagescope_agent.profiles.profile import ROLES, Profile, load_profile
+from imagescope_agent.profiles.profile import Profile, load_profile
 from imagescope_agent.replies.parsing import parse_json
 from imagescope_agent.services import open_embedder_of, open_roles
 
@@ -49,8 +49,8 @@ def check(profile: str = "mini") -> DoctorReport:
     findings.embedder(chosen)
     roles = open_roles(chosen)
     by_model: dict[int, list[str]] = {}
-    for name in ROLES:
-        by_model.setdefault(id(roles[name].model), []).append(name)
+    for name, role in roles.items():
+        by_model.setdefault(id(role.model), []).append(name)
     for names in by_model.values():
         role = Role(" ".join(names), roles[names[0]].model)
         asyncio.run(findings.model(role, names, roles[names[0]].prompt_set))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress, count
@@ -30,7 +31,8 @@ class Relevance:
 
     `rel`, `target` and `members` are (n_queries, depth) as in `metrics`: for all relevant images, for the one
     target of protocols that name one, and for CIRR's group. `rank` (n_queries,) is the first target's 1-based
-    rank, nan = not ranked.
+    rank, nan = not ranked; `last` the last relevant image's, nan = one is not ranked. `negative` (n_queries, depth) are
+    explicit negatives; `spared` is `rel` of the rankings without them.
     """
 
     rel: Bools
@@ -38,6 +40,10 @@ class Relevance:
     members: Bools
     n_relevant: Ints
     rank: Floats
+    last: Floats
+    negative: Bools
+    spared: Bools
+    n_negative: Ints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +79,13 @@ MEASURES: dict[str, Measure] = {
     "mAP": lambda relevance, k: metrics.average_precision_at_k(relevance.rel, relevance.n_relevant, k),
     "nDCG": lambda relevance, k: metrics.ndcg_at_k(relevance.rel, relevance.n_relevant, k),
     "R_subset": lambda relevance, k: metrics.hit_at_k(relevance.members, k),
+    "NegRecall": lambda relevance, k: metrics.negative_recall_at_k(
+        relevance.negative, relevance.n_negative, k
+    ),
+    "NegAbove": lambda relevance, k: metrics.negative_above(relevance.negative, relevance.last, k),
+    "mAP_noNeg": lambda relevance, k: metrics.average_precision_at_k(
+        relevance.spared, relevance.n_relevant, k
+    ),
     "MRR": lambda relevance, k: metrics.reciprocal_rank(relevance.rank),
 }
 
@@ -99,7 +112,9 @@ def relevance_of(
     rel: list[tuple[int, int]] = []
     target: list[tuple[int, int]] = []
     members: list[tuple[int, int]] = []
-    rank = np.full(len(queries), np.nan)
+    negative: list[tuple[int, int]] = []
+    spared: list[tuple[int, int]] = []
+    rank, last = np.full(len(queries), np.nan), np.full(len(queries), np.nan)
     for row, (query, ranking) in enumerate(zip(queries, rankings, strict=True)):
         relevant = frozenset(query.relevant)
         hits = list(compress(count(), map(relevant.__contains__, ranking)))  # 0-based ranks
@@ -107,6 +122,12 @@ def relevance_of(
         rel += [(row, place) for place in hits if place < depth]
         target += [(row, place) for place in target_hits if place < depth]
         rank[row] = target_hits[0] + 1 if target_hits else math.nan
+        last[row] = hits[-1] + 1 if relevant and len(hits) == len(relevant) else math.nan
+        against = frozenset(query.negatives)
+        wrong = list(compress(count(), map(against.__contains__, ranking))) if against else []
+        negative += [(row, place) for place in wrong if place < depth]
+        moved = ((place - bisect_left(wrong, place)) for place in hits)
+        spared += [(row, place) for place in moved if place < depth]
         if query.members:
             targets = {ranking[place] for place in target_hits}
             group = [image in targets for image in ranking if image in query.members][:depth]
@@ -118,6 +139,10 @@ def relevance_of(
         members=_true_at(shape, members),
         n_relevant=np.array([len(set(query.relevant)) for query in queries], dtype=np.int64),
         rank=rank,
+        last=last,
+        negative=_true_at(shape, negative),
+        spared=_true_at(shape, spared),
+        n_negative=np.array([len(set(query.negatives)) for query in queries], dtype=np.int64),
     )
 
 

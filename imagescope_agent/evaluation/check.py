@@ -40,8 +40,9 @@ def check_data_set(dataset: str, root: Path | str, *, split: str | None = None) 
         lines.append(f"{benchmark.split}: {len(benchmark.queries)} queries; {benchmark.protocol}")
         for name, gallery in benchmark.open_galleries().items():
             missing, unusable = gallery.missing(), gallery.unusable()
-            there = len(gallery.files) - len(missing) - len(unusable)
-            lines.append(f"gallery {name!r}: {there} of {len(gallery.files)} images in {gallery.folder}")
+            whole = len(gallery.files) + len(gallery.outside)
+            there = whole - len(missing) - len(unusable)
+            lines.append(f"gallery {name!r}: {there} of {whole} images in {gallery.folder}")
             if unusable:
                 complete = False
                 why = described(gallery.folder / unusable[0])

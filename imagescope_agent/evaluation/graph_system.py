@@ -121,8 +121,11 @@ class GraphSystem:
         )
 
     async def _search(self, query: BenchmarkQuery) -> StageRankings:
-        files, depth = self._galleries[query.gallery].files, self._depth[query.gallery]
-        references = [files[name] for name in query.shown]
+        gallery, depth = self._galleries[query.gallery], self._depth[query.gallery]
+        references = [
+            str(gallery.folder / gallery.outside[name]) if name in gallery.outside else gallery.files[name]
+            for name in query.shown
+        ]
         result = await self._scopes[query.gallery].asearch(query.text, images=references, k=depth)
         stated = {"fulfilment": result.fulfilment, "accepted": not result.remarks}
         return {"judge": result.rankings["final"], **result.rankings}, result.notes, result.usage, stated

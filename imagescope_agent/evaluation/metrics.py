@@ -100,6 +100,33 @@ def bri(ranks: Floats) -> Floats:
     return areas
 
 
+def negative_recall_at_k(negative: Bools, n_negative: Ints, k: int) -> Floats:
+    """NegRecall@k = explicit negatives among the first k / min(how many there are, k), 0 where there are none.
+
+    Lower is better; the denominator is that of PinPoint's evaluation (arXiv 2603.04598).
+    """
+    return _divide(negative[:, :k].sum(axis=1, dtype=np.float64), np.minimum(n_negative, k))
+
+
+def negative_above(negative: Bools, last: Floats, k: int) -> Floats:
+    """1 where an explicit negative is among the first k and above the last relevant image, else 0; lower is better.
+
+    Args:
+        negative: (n_queries, depth), whether the image at that rank is a negative.
+        last: (n_queries,), 1-based rank of the last relevant image; nan = one is not ranked, so that all are above it.
+        k: how many ranks are looked at.
+    """
+    ranks = np.arange(1, negative.shape[1] + 1)[None, :k]
+    before = ranks < np.where(np.isnan(last), np.inf, last)[:, None]
+    return np.asarray((negative[:, :k] & before).any(axis=1), dtype=np.float64)
+
+
+def relative_spread(rates: npt.ArrayLike) -> float:
+    """(max - min) / mean of a measure's means over several wordings of the same wishes; 0 where all are 0."""
+    found = np.asarray(rates, dtype=np.float64)
+    return float((found.max() - found.min()) / found.mean()) if found.size and found.mean() > 0 else 0.0
+
+
 def _divide(numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> Floats:
     top, bottom = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
     return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)

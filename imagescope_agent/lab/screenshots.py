@@ -24,6 +24,8 @@ from PIL import Image
 from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra
 
 QUERY = "a yellow house in winter with no flower"
+NOTHING = "two purple umbrellas and a black cat in the desert"  # nothing in the demonstration fits
+HEAD = "#results ol.strip"  # what was asked and what comes first, on the page of a trace
 MESSAGES = ("a house in the snow", "no flowers")
 LIKED = 1  # rank of the image that is liked after the messages
 DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
@@ -41,7 +43,7 @@ def make_screenshots(out: Path, work: Path) -> list[Path]:
     """Run the demonstration in `work`, take all pictures of it, and compress every PNG of `out`.
 
     Returns:
-        The pictures: demo.png, trace.png, trace-phone.png, ui.png.
+        The pictures: demo.png, trace.png, trace-phone.png, several.png, nothing-fits.png, ui.png.
 
     Raises:
         BadInput: Chromium is missing.
@@ -57,6 +59,7 @@ def make_screenshots(out: Path, work: Path) -> list[Path]:
             out / "demo.png",
             shoot_trace(browser, page, out / "trace.png", DESKTOP, last="#ranking"),
             shoot_trace(browser, page, out / "trace-phone.png", PHONE),
+            *shoot_searches(browser, work / "collection", out, work),
             shoot_conversation(browser, work / "collection", out / "ui.png", MESSAGES, LIKED),
         ]
     for file in out.glob("*.png"):
@@ -99,9 +102,30 @@ def run_command(*words: str) -> str:
     return done.stdout
 
 
-def write_trace(collection: Path, query: str, page: Path) -> Path:
+def shoot_searches(browser: Any, collection: Path, out: Path, work: Path) -> list[Path]:
+    """Photograph a search with several references, and one that nothing fits: what was asked, and the first places."""
+    text, references = drawn_query(collection)
+    shown = [word for each in references for word in ("--image", each)]
+    several = write_trace(collection, text, work / "several.html", *shown)
+    nothing = write_trace(collection, NOTHING, work / "nothing-fits.html")
+    return [
+        shoot_trace(browser, page, out / f"{page.stem}.png", DESKTOP, last=HEAD)
+        for page in (several, nothing)
+    ]
+
+
+def drawn_query(collection: Path) -> tuple[str, list[str]]:
+    """The first drawn query that keeps a thing of each of two references: its text and their ids."""
+    lines = (collection / "multi.jsonl").read_text(encoding="utf-8").splitlines()
+    first = next(
+        each for each in map(json.loads, lines) if each["kind"] == "things" and "keep" in each["text"]
+    )
+    return first["text"], first["references"]
+
+
+def write_trace(collection: Path, query: str, page: Path, *more: str) -> Path:
     """Search the collection in a process of its own, with nothing cached, and write the page of that run."""
-    found = json.loads(run_command("search", str(collection), query, "--json"))
+    found = json.loads(run_command("search", str(collection), query, *more, "--json"))
     run_command("trace", found["run"], "--store", str(collection), "--html", str(page))
     return page
 

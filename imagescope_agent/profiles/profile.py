@@ -18,9 +18,10 @@ from imagescope_agent.prompting import prompt_sets
 from imagescope_agent.settings import Settings
 
 ROLES = ("captioner", "reasoner", "talker", "classifier", "verifier", "judge")
-#: Further roles that a profile may name: one proposes edits when triplets are built, else the judge does; one tells by
-#: label probabilities what a message says of a value of a field, where the talker was not taught to write filters.
-EDITOR, LIMITER = "editor", "limiter"
+#: Further roles that a profile may name: who proposes edits when triplets are built, else the judge does; who tells by
+#: label probabilities what a message says of a value of a field, where the talker was not taught to write filters; who
+#: reads queries with several references, else the reasoner does.
+FURTHER = ("editor", "limiter", "multi_reasoner")
 PLACES = ("domain", "fulfilment")  # keys of a file or folder of ours or of the user
 KEYS = {"description", "prompt_set", "embedder", "store", "graph", *PLACES, "models", "roles", "settings"}
 PACKAGE = "imagescope_agent"
@@ -40,7 +41,7 @@ class Profile:
         fulfilment: file of a calibration for its models (see `nodes.fulfilment`), None without one.
         store: as `retrieval.stores.open_store` takes it; an index made with this profile keeps its vectors there.
         models: by name, the MLLM class ("mllm") and its arguments.
-        roles: role -> model name; all of `ROLES`, and perhaps `EDITOR`. The reasoner talks where no talker is
+        roles: role -> model name; all of `ROLES`, and perhaps some of `FURTHER`. The reasoner talks where no talker is
             named, and the talker classifies where no classifier is.
         prompt_set: whose wording suits the models that name none of their own, None for the general one.
         prompt_sets: by name, the wording of the models that name their own.
@@ -150,14 +151,16 @@ def _checked(name: str, content: bytes) -> Profile:  # one check a key
     models, roles = table.get("models", {}), dict(table.get("roles", {}))
     roles.setdefault("talker", roles.get("reasoner"))
     roles.setdefault("classifier", roles["talker"])
-    for role in (*ROLES, *({EDITOR, LIMITER} & set(roles))):
+    for role in (*ROLES, *(role for role in FURTHER if role in roles)):
         if roles.get(role) not in models:
             raise BadInput(
                 f"profile {name!r} names no known model for the role {role!r}; {suggest(role, models)}"
             )
     for role in roles:
-        if role not in (*ROLES, EDITOR, LIMITER):
-            raise BadInput(f"profile {name!r} has an unknown role {role!r}; {suggest(role, ROLES)}")
+        if role not in (*ROLES, *FURTHER):
+            raise BadInput(
+                f"profile {name!r} has an unknown role {role!r}; {suggest(role, (*ROLES, *FURTHER))}"
+            )
     for model, options in models.items():
         if not isinstance(options, dict) or not isinstance(options.get("mllm"), str):
             raise BadInput(

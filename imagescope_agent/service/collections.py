@@ -13,7 +13,6 @@ from imagescope_agent.api import ImageScope
 from imagescope_agent.chat.chats import Chats
 from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.judges import JUDGES
-from imagescope_agent.profiles.profile import ROLES
 from imagescope_agent.registry import graphs
 from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.services import Services, open_services, profile_of
@@ -187,7 +186,7 @@ class Collections:
 
     def models(self) -> list[object]:
         """The model of every role of every collection."""
-        return [getattr(each.services, role).model for each in self.by_name.values() for role in ROLES]
+        return [role.model for each in self.by_name.values() for role in each.services.roles.values()]
 
     def public(self, message: str) -> str:
         """A message without where the collections lie on this machine."""

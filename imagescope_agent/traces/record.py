@@ -239,10 +239,12 @@ class Recorder(BaseCallbackHandler):
             about = {**known, "versions": dict(versions()), "reference": given.get("reference")}
             several = [name for name in given.get("references") or () if isinstance(name, str)]
             first = given.get("reference")
-            if brought := several or ([first] if isinstance(first, str) else []):
-                about["keys"] = {name: self._key_of(name) for name in brought}
+            brought = several or ([first] if isinstance(first, str) else [])
+            unlike = [name for name in given.get("unlike") or () if isinstance(name, str)]
+            if pictures := [*brought, *unlike]:
+                about["keys"] = {name: self._key_of(name) for name in pictures}
             about |= {"reference": brought[0], "references": brought} if several else {}
-            about |= {"unlike": list(given["unlike"])} if given.get("unlike") else {}
+            about |= {"unlike": unlike} if unlike else {}
             about["judge"] = metadata.get("judge")  # the graph's own, where it names one
             query = str(given.get("query") or given.get("message") or "")
             trace = self.store.start(thread, graph=name, query=cut(query), about=about)

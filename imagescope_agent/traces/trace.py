@@ -86,6 +86,8 @@ class Trace:
         self.references: list[str] = (
             several if isinstance(several, list) else [self.reference] if self.reference else []
         )
+        unlike = self.head.get("unlike")
+        self.unlike: list[str] = unlike if isinstance(unlike, list) else []
 
     def __repr__(self) -> str:
         return f"Trace({self.id!r}, {self.query!r}, {self.status})"
@@ -182,6 +184,17 @@ class Trace:
         return dict(self._last("chain") or {})
 
     @cached_property
+    def remarks(self) -> list[str]:
+        """What the search said in words about its answer, such as that nothing fits; empty for nothing."""
+        return [str(each) for each in self._last("remarks") or []]
+
+    @cached_property
+    def fulfilment(self) -> float | None:
+        """The last probability that the first place fulfils the whole query; None where none was stated."""
+        stated = [step.update["fulfilment"] for step in self.steps if "fulfilment" in step.update][-1:]
+        return float(stated[0]) if stated and isinstance(stated[0], int | float) else None
+
+    @cached_property
     def predicates(self) -> list[dict[str, str]]:
         """The last predicates: question, expected."""
         return list(self._last("predicates") or [])
@@ -229,7 +242,7 @@ class Trace:
         Raises:
             ImageProblem: it is missing, or outside the folder of the run; a trace may come from another machine.
         """
-        outside = name in self.references and Path(name).is_absolute()
+        outside = name in (*self.references, *self.unlike) and Path(name).is_absolute()
         return Path(name) if outside else inside(Path(self.head.get("folder") or "."), name)
 
     def to_dict(self) -> dict[str, Any]:

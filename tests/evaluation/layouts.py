@@ -123,6 +123,30 @@ def make_visdial(root: Any) -> None:
     write_json(root / "VisDial_v1.0_queries_val.json", dialogs)
 
 
+def make_pinpoint(root: Any) -> None:
+    """As published, in pairs of wordings; two references at every other, one of them no image of the gallery."""
+    import pyarrow
+    from pyarrow import parquet
+
+    names = [f"{number:032x}" for number in range(1, GALLERY + 1)]
+    (root / "images").mkdir(parents=True)
+    for number, name in enumerate([*names, "f" * 32]):
+        draw(root / f"images/{name}.jpg", number)
+    (root / "index_signatures.txt").write_text("\n".join(names) + "\n")
+    rows = [
+        {
+            "query_id": f"query_{number}",
+            "query_image_signature": names[number // 2] if number < 4 else "f" * 32,
+            "query_image_signature2": names[10 + number // 2] if number // 2 % 2 else None,
+            "instruction": f"with more light, wording {number}",
+            "positive_candidates": names[20 + number // 2 : 23 + number],
+            "negative_candidates": names[40 : 40 + 5 * (number // 2)],
+        }
+        for number in range(8)
+    ]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), root / "pinpoint_licensed.parquet")
+
+
 MAKERS = {
     "cirr": make_cirr,
     "circo": make_circo,
@@ -130,4 +154,5 @@ MAKERS = {
     "flickr30k": make_flickr30k,
     "mscoco": make_mscoco,
     "visdial": make_visdial,
+    "pinpoint": make_pinpoint,
 }

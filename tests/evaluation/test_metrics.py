@@ -71,3 +71,19 @@ def test_bri_is_the_papers_formula() -> None:
     ends = np.log(best[:, 0] * best[:, -1]) / (2 * steps)
     assert metrics.bri(ranks) == pytest.approx(ends + np.log(best[:, 1:-1]).sum(axis=1) / steps)
     assert metrics.bri(np.ones((3, 11))) == pytest.approx([0.0] * 3)
+
+
+def test_a_near_miss_counts_where_it_stands_above_the_last_right_image() -> None:
+    negative = np.array(
+        [[True, False, False], [False, False, True], [False, False, True], [False, True, False]]
+    )
+    last = np.array([2.0, 2.0, np.nan, 3.0])  # nan: one right image is not ranked at all
+    assert metrics.negative_above(negative, last, 3).tolist() == [1.0, 0.0, 1.0, 1.0]
+    assert metrics.negative_above(negative, last, 1).tolist() == [1.0, 0.0, 0.0, 0.0]
+    counts = np.array([5, 1, 2, 0])
+    assert metrics.negative_recall_at_k(negative, counts, 2) == pytest.approx([0.5, 0.0, 0.0, 0.0])
+
+
+def test_the_spread_is_relative_to_the_mean() -> None:
+    assert metrics.relative_spread([80.0, 60.0, 70.0]) == pytest.approx(20 / 70)
+    assert metrics.relative_spread([0.0, 0.0]) == metrics.relative_spread([]) == 0.0

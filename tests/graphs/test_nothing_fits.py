@@ -17,6 +17,9 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.nodes.fulfilment import Fulfilment
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.service.routes.search import answer
+from imagescope_agent.traces.pages.page import render
+from imagescope_agent.traces.store import find_run
+from imagescope_agent.traces.trace import Trace
 
 #: The probability is that of the least verdict: 0.9 or 0.1 where the verifier says so.
 LEAST = Fulfilment(weights=(1.0, 0.0, 0.0, 0.0), bias=0.0, fitted_on="made up", threshold=0.6)
@@ -65,6 +68,16 @@ def test_where_nothing_fits_it_is_said_with_what_is_missing_and_the_nearest(open
     served: Any = SimpleNamespace(name="here", public=str)
     response = answer(found, served)
     assert response.fulfilment == 0.1 and response.remarks == list(found.remarks)
+
+
+def test_the_page_of_a_trace_says_it(opened: Opened, tmp_path: Path) -> None:
+    place = tmp_path / "traces.sqlite"
+    scope = opened(traces=place)
+    for colour, told in (("pink", "Nothing fits everything"), ("blue", "with a probability of 90 %")):
+        found = scope.search(f"a {colour} square")
+        trace = Trace(*find_run(found.run, place))
+        assert trace.remarks == list(found.remarks) and trace.fulfilment == found.fulfilment
+        assert told in render(trace)
 
 
 def test_the_ranking_is_the_same_with_and_without(opened: Opened) -> None:

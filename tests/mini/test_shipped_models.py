@@ -13,6 +13,7 @@ from imagescope_agent.api import index_folder
 from imagescope_agent.evaluation.evaluate import evaluate
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.lab.training.skill_eval import measure as skill_eval
+from imagescope_agent.lab.training.skill_eval.references import references_accuracy
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +61,26 @@ def test_the_chat_model_understands_requests() -> None:
     reasoner = open_roles(load_profile("mini"))["reasoner"]
     figures = asyncio.run(skill_eval.understand_accuracy(reasoner, 5, 40, "mini"))
     assert figures["tir"] > 85 and figures["cir"] > 75, figures
+
+
+def test_a_model_of_its_own_reads_several_references() -> None:
+    from imagescope_agent.profiles.profile import load_profile
+    from imagescope_agent.services import open_roles
+
+    reader = open_roles(load_profile("mini"))["multi_reasoner"]
+    figures = asyncio.run(references_accuracy(reader, 5, 40))
+    assert figures["instructions and references"] > 40, figures
+
+
+def test_several_references_are_searched_for_with_what_each_gives(drawn: Path) -> None:
+    scope = ImageScope.open(drawn / "images", graph="adaptive")
+    lines = [line for line in _lines(drawn / "multi.jsonl") if line["kind"] != "colour"][:8]
+    right = 0
+    for line in lines:
+        names = [str(each).removeprefix("images/") for each in line["references"]]  # type: ignore[attr-defined]
+        found = scope.search(str(line["text"]), images=names, k=1)
+        right += f"images/{found[0].id}" in line["targets"]  # type: ignore[operator]
+    assert right >= 4, right
 
 
 def test_reasoning_beats_embedding_by_far(drawn: Path, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,7 @@ from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.openai.endpoint import Endpoint
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.profiles import PROFILES
-from imagescope_agent.profiles.profile import ROLES, load_profile
+from imagescope_agent.profiles.profile import FURTHER, ROLES, load_profile
 from imagescope_agent.services import open_embedder_of, open_roles
 from imagescope_agent.settings import Settings
 
@@ -35,7 +37,8 @@ def test_every_profile_names_exact_weights_and_what_they_need(name: str) -> None
 def test_opening_a_profile_reads_no_weights(name: str) -> None:
     profile = load_profile(name)
     roles = open_roles(profile)
-    assert list(roles) == list(ROLES) and open_embedder_of(profile) is open_embedder_of(profile)
+    assert list(roles) == [*ROLES, *(role for role in FURTHER if role in profile.roles)]
+    assert open_embedder_of(profile) is open_embedder_of(profile)
     for role in roles.values():
         model = role.model
         assert isinstance(model, TransformersChat | Endpoint | Absent)
@@ -49,3 +52,17 @@ def test_opening_a_profile_reads_no_weights(name: str) -> None:
 def test_an_unknown_profile_is_told_with_what_there_is() -> None:
     with pytest.raises(BadInput, match="mini"):
         load_profile("minni")
+
+
+@pytest.mark.parametrize("role", FURTHER)
+def test_a_profile_may_name_a_further_role(tmp_path: Path, role: str) -> None:
+    text = (files("imagescope_agent.profiles") / PROFILES["server"]).read_text(encoding="utf-8")
+    model = load_profile("server").roles["judge"]
+    text = "\n".join(line for line in text.splitlines() if not line.startswith(role))
+    file = tmp_path / "own.toml"
+    file.write_text(text.replace("[roles]", f'[roles]\n{role} = "{model}"'))
+    profile = load_profile(str(file))
+    assert profile.roles[role] == model and open_roles(profile)[role].name == role
+    file.write_text(text.replace("[roles]", f'[roles]\n{role} = "nobody"'))
+    with pytest.raises(BadInput, match=f"no known model for the role '{role}'"):
+        load_profile(str(file))

@@ -22,6 +22,7 @@ DATASETS = {
     "flickr30k": "imagescope_agent.evaluation.datasets.flickr30k",
     "mscoco": "imagescope_agent.evaluation.datasets.mscoco",
     "visdial": "imagescope_agent.evaluation.datasets.visdial",
+    "pinpoint": "imagescope_agent.evaluation.datasets.pinpoint",
     "folder": "imagescope_agent.evaluation.datasets.folder",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagescope_agent.errors import BadInput
@@ -18,8 +18,10 @@ class BenchmarkQuery:
     `target` is the one image that recall asks for where the protocol names one; otherwise any relevant image
     counts. `members` is CIRR's group without the reference. A dialog is several queries with one `group`,
     numbered by `turn` from 0: `text` joins all rounds so far, `said` is this round alone.
-    `copies` are other files of the reference's content, which our graphs leave out with it. `references` are all of
-    them where there are several; `reference` is the first then.
+    `negatives` are images that explicitly do not satisfy it, though they nearly do. Several wordings of one wish are
+    several queries with one `wish`, numbered by `wording` from 1. `copies` are other files of the reference's content,
+    which our graphs leave out with it. `references` are all of them where there are several; `reference` is the first
+    then.
     """
 
     qid: str
@@ -35,6 +37,9 @@ class BenchmarkQuery:
     said: str = ""
     copies: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
+    negatives: tuple[str, ...] = ()
+    wish: str = ""
+    wording: int = 0
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -43,19 +48,20 @@ class BenchmarkQuery:
 
     @property
     def unit(self) -> str:
-        """The unit of sampling, resampling and pairing: the dialog, or the query itself."""
-        return self.group or self.qid
+        """The unit of sampling, resampling and pairing: the dialog, the wish with its wordings, or the query."""
+        return self.group or self.wish or self.qid
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
     """The images a query is searched in: `files` maps an image's official id to its path below `folder`, in
-    order.
+    order. `outside` does the same for references that are no images of it.
     """
 
     name: str
     folder: Path
     files: Mapping[str, str]
+    outside: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def index(self) -> Path:
@@ -64,7 +70,8 @@ class Gallery:
 
     def missing(self) -> list[str]:
         """Paths below `folder` that do not exist."""
-        return [path for path in self.files.values() if not (self.folder / path).is_file()]
+        paths = (*self.files.values(), *self.outside.values())
+        return [path for path in paths if not (self.folder / path).is_file()]
 
     def unusable(self) -> list[str]:
         """Paths below `folder` of files that are there but are no pictures: empty, or a web page in place of one."""

@@ -3,12 +3,15 @@
 Expected below the root (`imagescope scenes make` writes it; an empty or missing root is filled by
 `prepare`)::
 
-    images/*.png  tir.jsonl  cir.jsonl  chat.jsonl  multi.jsonl  scenes.jsonl
+    images/*.png  tir.jsonl  cir.jsonl  chat.jsonl  multi.jsonl  hard.jsonl  paraphrase.jsonl  none.jsonl  scenes.jsonl
 
 The ground truth is every image that satisfies the query, so R@k asks whether any of them is among the first
 k. A composed query's references are removed from its ranking. Splits: all (text and composed queries), tir,
 cir, chat, multi (several references), single (the same wishes with the first of these references alone: the same
-relevant images, what the others show said in words).
+relevant images, what the others show said in words), hard (queries of tir, cir and multi that some images miss by one
+property; NegAbove@10 is the share of queries with one of these in the first ten above the last right image), paraphrase
+(wishes in six wordings that no model was taught; the spread of R@1 over them), none (queries that nothing fulfils: only
+how often a first place is shown as fitting all the same is measured).
 """
 
 from __future__ import annotations
@@ -35,7 +38,8 @@ from imagescope_agent.evaluation.datasets.base import (
     choose_split,
 )
 
-SPLITS = ("all", "tir", "cir", "chat", "multi", "single")
+SPLITS = ("all", "tir", "cir", "chat", "multi", "single", "hard", "paraphrase", "none")
+MEASURES = ("R@1", "R@5", "R@10", "mAP@5", "mAP@10", "MRR", "nDCG@10")
 COUNT = 1000
 _Make = Callable[[dict[str, Any], str, str], Iterator[BenchmarkQuery]]
 
@@ -89,7 +93,7 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
     """
     split = choose_split("scenes", split, SPLITS)
     gallery = Gallery(name="images", folder=root, files=_images(root))
-    make = {"chat": _dialog, "multi": _several, "single": _single}.get(split, _query)
+    make = _MAKE.get(split, _query)
     queries = [query for name in _files(split) for query in _queries(root / name, gallery.files, make)]
     return Benchmark(
         name="scenes",
@@ -98,12 +102,18 @@ def load(root: Path, *, split: str | None = None) -> Benchmark:
         protocol="drawn scenes; a hit is any satisfying image; the reference of a composed query is removed",
         gallery=f"all {len(gallery.files)} drawn images",
         queries=tuple(queries),
-        measures=("R@1", "R@5", "R@10", "mAP@5", "mAP@10", "MRR", "nDCG@10"),
+        measures=_measures(split),
         open_galleries=lambda: {gallery.name: gallery},
         drop_reference=True,
         size=len(gallery.files),
         known={gallery.name: frozenset(gallery.files)},
     )
+
+
+def _measures(split: str) -> tuple[str, ...]:
+    if split == "none":
+        return ()
+    return (*MEASURES, "NegAbove@10", "NegRecall@10") if split == "hard" else MEASURES
 
 
 def _files(split: str) -> list[str]:
@@ -128,7 +138,7 @@ def _queries(path: Path, images: Mapping[str, str], make: _Make) -> Iterator[Ben
         record["qid"] = read_id(record, "qid", place)
         seen.append((place, record["qid"]))
         for query in make(record, path.stem, place):
-            for image in (*query.relevant, *query.shown):
+            for image in (*query.relevant, *query.negatives, *query.shown):
                 if image not in images:
                     raise BadInput(f"{place}: the image {image!r} does not exist")
             yield query
@@ -184,3 +194,53 @@ def _dialog(record: dict[str, Any], kind: str, place: str) -> Iterator[Benchmark
             turn=turn,
             said=dialog[turn],
         )
+
+
+def _hard(record: dict[str, Any], kind: str, place: str) -> Iterator[BenchmarkQuery]:
+    several = "references" in record
+    negatives = require_strings(record, "negatives", place)
+    made = _several if several else _query
+    group = "cir" if "reference" in record else "tir"
+    for query in made(record, "multi" if several else group, place):
+        if not negatives or set(negatives) & {*query.relevant, *query.shown}:
+            raise BadInput(f"{place}: a near miss is needed, and none may be a target or a reference")
+        yield replace(query, negatives=tuple(negatives))
+
+
+def _wish(record: dict[str, Any], kind: str, place: str) -> Iterator[BenchmarkQuery]:
+    references = require_strings(record, "references", place)
+    targets, texts = (require_strings(record, key, place) for key in ("targets", "texts"))
+    if not targets or len(texts) < 2 or set(references) & set(targets):
+        raise BadInput(f"{place}: a wish needs several wordings and a target, and no image may be both")
+    group, _, _ = require_field(record, "kind", str, place).partition(",")
+    for number, text in enumerate(texts, 1):
+        yield BenchmarkQuery(
+            qid=f"{record['qid']}-{number}",
+            text=text,
+            reference=references[0] if references else None,
+            references=tuple(references) if len(references) > 1 else (),
+            relevant=tuple(targets),
+            subsets=(group, record["kind"]),
+            wish=record["qid"],
+            wording=number,
+        )
+
+
+def _nothing(record: dict[str, Any], kind: str, place: str) -> Iterator[BenchmarkQuery]:
+    reference = require_field(record, "reference", str, place) if "reference" in record else None
+    yield BenchmarkQuery(
+        qid=record["qid"],
+        text=require_field(record, "text", str, place),
+        reference=reference,
+        subsets=(kind, require_field(record, "kind", str, place)),
+    )
+
+
+_MAKE: dict[str, _Make] = {
+    "chat": _dialog,
+    "multi": _several,
+    "single": _single,
+    "hard": _hard,
+    "paraphrase": _wish,
+    "none": _nothing,
+}

@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.common.versions import installed_versions
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import aggregate, trec
 from imagescope_agent.evaluation.confidence import confidence_of
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery, Gallery
+from imagescope_agent.evaluation.metrics import relative_spread
 from imagescope_agent.evaluation.reporting import report, tables
 from imagescope_agent.evaluation.run_store import METRICS
 from imagescope_agent.usage import sum_by_name
@@ -97,6 +100,7 @@ def summarise(
         ),
         "metrics": {stage: aggregate.means(table_of(benchmark, answered, stage)) for stage in stages},
         **_fulfilment([record for _, record in answered if "fulfilment" in record]),
+        **_wordings(benchmark, answered),
         "usage": mean_usage([record["usage"] for _, record in answered]),
         "versions": installed_versions(PACKAGES),
     }
@@ -110,6 +114,34 @@ def _fulfilment(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     right = [record["values"]["final"]["rank"] == 1 for record in known]
     stated = [(float(record["fulfilment"]), good) for record, good in zip(known, right, strict=True)]
     return {"fulfilment": confidence_of(stated, [bool(record.get("accepted")) for record in known])}
+
+
+def _wordings(
+    benchmark: Benchmark, answered: Sequence[tuple[BenchmarkQuery, Mapping[str, Any]]]
+) -> dict[str, Any]:
+    """How far the data set's first measure depends on the wording: its mean by wording, and over wishes.
+
+    "spread" is (max - min) / mean over the wordings; "range" the mean over wishes of max - min, both in per cent.
+    """
+    name = next(iter(benchmark.measures), "")
+    by_wording: dict[int, list[float]] = {}
+    by_wish: dict[str, list[float]] = {}
+    for query, record in answered:
+        if query.wish and name:
+            value = record["values"]["final"][name]
+            by_wording.setdefault(query.wording, []).append(value)
+            by_wish.setdefault(query.wish, []).append(value)
+    ranges = [max(values) - min(values) for values in by_wish.values() if len(values) > 1]
+    if not ranges:
+        return {}
+    rates = [100 * float(np.mean(by_wording[number])) for number in sorted(by_wording)]
+    found = {
+        "measure": name,
+        "by wording": [round(rate, 2) for rate in rates],
+        "spread": round(100 * relative_spread(rates), 2),
+        "range": round(100 * float(np.mean(ranges)), 2),
+    }
+    return {"wordings": found}
 
 
 def table_of(

@@ -31,6 +31,12 @@ def markdown(metrics: Mapping[str, Any]) -> str:
     if stated := metrics.get("fulfilment"):
         told = ", ".join(f"{name} {value:g}" for name, value in stated.items())
         lines.append(f"Stated probability that the first place fulfils the query: {told}.")
+    if spread := metrics.get("wordings"):
+        rates = ", ".join(f"{rate:.1f}" for rate in spread["by wording"])
+        lines.append(
+            f"{spread['measure']} by wording: {rates}; (max - min) / mean {spread['spread']:.1f} %, mean range over "
+            f"wishes {spread['range']:.1f}."
+        )
     lines.append("")
     for table in by_stage(metrics["metrics"]):
         lines.append(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.transformers_chat import TransformersChat
-from imagescope_agent.profiles.profile import ROLES
 from imagescope_agent.services import Services
 
 
@@ -65,6 +64,6 @@ def tokens_of(services: Services) -> int:
 
 def _local_models(services: Services) -> list[TransformersChat]:
     """Each once, as the roles share them."""
-    models = [(getattr(services, role) or services.talker).model for role in ROLES]
+    models = [role.model for role in services.roles.values()]
     local = {id(model): model for model in models if isinstance(model, TransformersChat)}
     return list(local.values())

@@ -92,7 +92,7 @@ def _judged(rows: Sequence[Mapping[str, Any]]) -> list[Judged]:
 
 def _searched(place: Path, seed: int, profile: str, images: int, count: int) -> dict[str, list[Judged]]:
     """What each graph makes of its part of the queries about what is left of a drawn collection."""
-    if not (place / "multi.jsonl").exists():  # the last file that is written
+    if not (place / "none.jsonl").exists():  # the last file that is written
         make_world(place, seed, images)
     drawn = read_queries(place, count)
     left = _left(place, drawn, Random(f"taken out {seed}"))

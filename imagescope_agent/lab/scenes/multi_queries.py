@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -33,6 +33,8 @@ class MultiQuery:
         references: indices of scenes, in the order of their numbers.
         single: a text of the same conditions for the first reference alone.
         conditions: what a relevant image satisfies.
+        named: the nouns of what the text names, in order of the references.
+        place: words of the setting where the text names it.
     """
 
     kind: str
@@ -40,6 +42,8 @@ class MultiQuery:
     references: tuple[int, ...]
     single: str
     conditions: tuple[Condition, ...]
+    named: tuple[str, ...]
+    place: str = ""
 
 
 def multi_query(scenes: Sequence[Scene], kind: str, rng: Random) -> MultiQuery | None:
@@ -72,6 +76,7 @@ def _things(scenes: Sequence[Scene], target: Scene, count: int, rng: Random) -> 
         references=tuple(each for each in references if each is not None),
         single=f"keep the {first.kind}, {rng.choice(('add', 'put in', 'include'))} {added}, the rest may change",
         conditions=tuple(Exists(Pattern(thing.kind, thing.colour)) for thing in wanted),
+        named=tuple(thing.kind for thing in wanted),
     )
 
 
@@ -88,6 +93,7 @@ def _setting(scenes: Sequence[Scene], target: Scene, count: int, rng: Random) ->
         references=(reference, rng.choice(others)),
         single=f"keep the {thing.kind}, show it {rng.choice(SETTING_WORDS[target.setting])}, the rest may change",
         conditions=(Exists(Pattern(thing.kind, thing.colour)), InSetting(target.setting)),
+        named=(thing.kind,),
     )
 
 
@@ -114,6 +120,8 @@ def _colour(scenes: Sequence[Scene], target: Scene, count: int, rng: Random) -> 
         references=(rng.choice(shapes), paint),
         single=f"keep only the {thing.kind}, paint it {thing.colour} and show it {place}",
         conditions=(Exists(Pattern(thing.kind, thing.colour)), InSetting(target.setting)),
+        named=(thing.kind, kind),
+        place=place,
     )
 
 
@@ -139,8 +147,9 @@ def _showing(scenes: Sequence[Scene], thing: Thing, rng: Random) -> int | None:
 
 def multi_lines(
     scenes: Sequence[Scene], names: Sequence[str], wanted: int, rng: Random
-) -> Iterable[dict[str, object]]:
-    """The lines of multi.jsonl, the kinds in turn; fewer than wanted where the scenes allow no more."""
+) -> list[tuple[dict[str, object], tuple[Condition, ...]]]:
+    """The lines of multi.jsonl with their conditions, the kinds in turn; fewer than wanted where there are no more."""
+    lines: list[tuple[dict[str, object], tuple[Condition, ...]]] = []
     for number in range(wanted):
         query = multi_query(scenes, MULTI_KINDS[number % len(MULTI_KINDS)], rng)
         if query is None:
@@ -149,5 +158,14 @@ def multi_lines(
         found = (
             name for name, scene in zip(names, scenes, strict=True) if satisfies(scene, query.conditions)
         )
-        yield {"qid": f"multi-{number:04d}", "kind": query.kind, "references": references, "text": query.text,
-               "single": query.single, "predicates": predicates(query.conditions), "targets": list(found)}  # fmt: skip
+        line: dict[str, object] = {
+            "qid": f"multi-{number:04d}",
+            "kind": query.kind,
+            "references": references,
+            "text": query.text,
+            "single": query.single,
+            "predicates": predicates(query.conditions),
+            "targets": list(found),
+        }
+        lines.append((line, query.conditions))
+    return lines

@@ -86,6 +86,7 @@ def teach(
         frozen_vision_steps=steps,
         warmup_steps=20,
         auxiliary_heads=False,
+        save_every=25,
     )
     trainer = Trainer(model, tokenizer, plan, work / lesson.name)
     trainer.resume()

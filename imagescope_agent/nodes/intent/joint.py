@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from imagescope_agent.mllms.role import Reply, Role
+from imagescope_agent.mllms.role import Reply
 from imagescope_agent.nodes.intent.understand import Understand, strayed
-from imagescope_agent.nodes.model_calls import ask_one
+from imagescope_agent.nodes.model_calls import ask_one, on_budget
 from imagescope_agent.prompting import is_asked, load_prompt
 from imagescope_agent.records import note
 from imagescope_agent.replies.joint_reply import JointAnswer, parse_joint
@@ -23,11 +23,12 @@ class UnderstandJointly(Understand):
     """
 
     async def _ask(
-        self, reasoner: Role, state: State, again: str, settings: Settings
+        self, state: State, settings: Settings, again: str
     ) -> tuple[Intent, Reply, str, dict[str, Any]]:
         several = len(references_of(state)) > 1
-        if not settings.joint or several or not is_asked("joint", reasoner.prompt_set):
-            return await super()._ask(reasoner, state, again, settings)
+        if not settings.joint or several or not is_asked("joint", self.reasoner.prompt_set):
+            return await super()._ask(state, settings, again)
+        reasoner = on_budget(self.reasoner, state, settings)
         prompt, query = load_prompt("joint", prompt_set=reasoner.prompt_set), state["query"]
         text = prompt.fill(instruction=query, reference=state["reference_caption"])
         parse = partial(parse_joint, told=query)

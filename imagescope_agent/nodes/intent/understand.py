@@ -93,12 +93,14 @@ class Understand:
     Args:
         reasoner: the role that is called.
         embedder: detects replies about another subject; None accepts any reply.
+        several: is called in its place where there are several references; None for the reasoner.
     """
 
     step = "understand"
 
-    def __init__(self, reasoner: Role, embedder: Embedder | None = None) -> None:
+    def __init__(self, reasoner: Role, embedder: Embedder | None = None, several: Role | None = None) -> None:
         self.reasoner, self.role, self.embedder = reasoner, reasoner.name, embedder
+        self.several = several or reasoner
         self.prompt = load_prompt("understand", prompt_set=reasoner.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
@@ -109,8 +111,7 @@ class Understand:
             BudgetSpent: the reasoner may not be asked.
         """
         require_call(state, settings := current(runtime))
-        reasoner = on_budget(self.reasoner, state, settings)
-        intent, reply, text, more = await self._ask(reasoner, state, again, settings)
+        intent, reply, text, more = await self._ask(state, settings, again)
         known = reference_words(state)
         if problem := await drift(intent, state["query"], known, self.prompt.examples, self.embedder):
             raise reply.unusable(problem, text)
@@ -120,7 +121,7 @@ class Understand:
         return {"intent": intent, **more, **account(self, reply, notes=notes)}
 
     async def _ask(
-        self, reasoner: Role, state: State, again: str, settings: Settings
+        self, state: State, settings: Settings, again: str
     ) -> tuple[Intent, Reply, str, dict[str, Any]]:
         """The intent, the reply, the question, and what else the reply gives for the state.
 
@@ -130,18 +131,13 @@ class Understand:
         captions = state.get("reference_captions") or []
         if count < 2 or not captions:  # undescribed pictures have no numbers that words could be about
             text = self.prompt.fill(instruction=query, reference=state["reference_caption"])
-            parse = partial(parse_intent, told=query)
+            parse, reasoner = partial(parse_intent, told=query), on_budget(self.reasoner, state, settings)
             return *(await ask_one(reasoner, text, parse, schema=IntentAnswer, again=again)), text, {}
+        reasoner = on_budget(self.several, state, settings)
         prompt = load_prompt("compose", prompt_set=reasoner.prompt_set)
-        text = prompt.fill(
-            instruction=query,
-            references=numbered(captions, "\n"),
-            together=" and ".join(dict.fromkeys(captions)),
-        )
-        taught = is_asked("beside", reasoner.prompt_set)
+        text = prompt.fill(instruction=query, references=numbered(captions, "\n"))
         read = partial(parse_referenced_intent, count=count, told=query)
-        schema = ReferencedIntentAnswer if taught else IntentAnswer
-        return *(await ask_one(reasoner, text, read, schema=schema, again=again)), text, {}
+        return *(await ask_one(reasoner, text, read, schema=ReferencedIntentAnswer, again=again)), text, {}
 
 
 class Predicates:
@@ -207,7 +203,8 @@ class Predicates:
         self, reasoner: Role, steps: list[Instruction], state: State, again: str
     ) -> tuple[list[Predicate], Reply, str]:
         """The predicates as they came, the reply and the question."""
-        if not any("reference" in step for step in steps):
+        beside = is_asked("beside", reasoner.prompt_set)
+        if not beside or not any("reference" in step for step in steps):
             text = self.prompt.fill(steps=steps_text(steps))
             return *(
                 await ask_one(reasoner, text, parse_predicates, schema=PredicatesAnswer, again=again)

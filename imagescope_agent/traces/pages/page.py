@@ -43,7 +43,7 @@ def render(trace: Trace) -> str:
         trace=trace,
         story=story(trace),
         started=_moment(trace),
-        album=thumbnails(trace, [*names, *trace.references]),
+        album=thumbnails(trace, [*names, *trace.references, *trace.unlike]),
         rows=explained(trace),
         ranks={name: rank for rank, name in enumerate(names, start=1)},
         grains=list(dict.fromkeys(filter(None, (trace.intent.get(grain) for grain in GRAINS)))),

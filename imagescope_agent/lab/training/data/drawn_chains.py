@@ -12,7 +12,7 @@ from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, compose
 from imagescope_agent.lab.scenes.conditions import satisfies
 from imagescope_agent.lab.scenes.draw import draw
 from imagescope_agent.lab.scenes.language import caption
-from imagescope_agent.lab.scenes.make import write_jsonl
+from imagescope_agent.lab.scenes.lines import write_jsonl
 from imagescope_agent.lab.scenes.mixed_queries import any_query
 from imagescope_agent.lab.scenes.queries import SceneQuery
 from imagescope_agent.lab.scenes.world import Scene

@@ -56,6 +56,9 @@ JSON_TOKENS = (
 #: The same of a proposed edit's answers, for the model that is taught them alone.
 EDIT_TOKENS = ('{"target":"', '","type":"', '","text":"', '"}')
 
+#: The same of instructions that name their reference.
+SEVERAL_TOKENS = (*JSON_TOKENS, '","image":', '},{"type":"', '}],"core":"')
+
 #: Words of prompts that the training turns lack, so that they are short too.
 _MORE_WORDS = (
     "Yes No yes no user assistant system A B C D E F G H I J K L M N O P Q R S T 0 1 2 3 4 5 6 7 8 9 10 11 12 "

@@ -22,6 +22,7 @@ from imagescope_agent.lab.scenes.world import COLOURS, KINDS, Scene, random_scen
 from imagescope_agent.lab.training.data.turn import plain_steps
 from imagescope_agent.lab.training.skill_eval.comparison import Accuracies, comparison_accuracy, rendered
 from imagescope_agent.lab.training.skill_eval.dialogue import dialogue_accuracy
+from imagescope_agent.lab.training.skill_eval.references import references_accuracy
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
 from imagescope_agent.replies.parsing import parse_intent, parse_predicates, parse_yes_no
@@ -184,7 +185,7 @@ async def measure(profile: str, seed: int, scenes: int, queries: int) -> dict[st
     chosen = load_profile(profile)
     roles = open_roles(chosen)
     prompts = {name: role.prompt_set for name, role in roles.items()}
-    return {
+    measured = {
         "verdicts": await verdict_accuracy(roles["verifier"], seed, scenes, prompts["verifier"]),
         "captions": await caption_accuracy(roles["captioner"], seed, queries, prompts["captioner"]),
         "understand": await understand_accuracy(roles["reasoner"], seed, queries, prompts["reasoner"]),
@@ -192,6 +193,9 @@ async def measure(profile: str, seed: int, scenes: int, queries: int) -> dict[st
         "compare": await comparison_accuracy(roles["judge"], seed, queries),
         "talk": await dialogue_accuracy(roles["talker"], seed, queries),
     }
+    if (reader := roles.get("multi_reasoner")) is not None:
+        measured["references"] = await references_accuracy(reader, seed, queries)
+    return measured
 
 
 def as_table(accuracies: dict[str, Accuracies]) -> str:

@@ -1,0 +1,1 @@
+"""Queries about several references to learn reading from."""
