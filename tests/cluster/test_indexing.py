@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from imagescope_agent.api import index_folder
-from imagescope_agent.errors import BadInput, MissingExtra
+from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra
 from imagescope_agent.evaluation.evaluate import evaluate
-from tests.cluster.nodes import Run, TwoNodes, work
+from tests.cluster.nodes import Run, TwoNodes, require_ray, work
 from tests.retrieval.index_runs import published
 from tests.scripted_profile import scripted_profile
 
@@ -91,6 +91,13 @@ def test_what_no_engine_is_given_is_told_before_anything_is_opened(tmp_path: Pat
         index_folder(tmp_path, engine="spark")
     with pytest.raises(BadInput, match="--engine ray"):
         index_folder(tmp_path, address="auto")
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once(photos: Path, profile: Path, tmp_path: Path) -> None:
+    require_ray()
+    with pytest.raises(BackendUnavailable, match=r"the cluster '127.0.0.1:1' does not answer"):
+        index_folder(photos, profile=str(profile), out=tmp_path / "out", engine="ray", address="127.0.0.1:1")
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_its_extra_the_engine_says_what_to_install(
