@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from imagescope_agent import errors
 from imagescope_agent.errors import BackendUnavailable, BadInput, ImageScopeError, MissingExtra, shorten
 
 ENGINES = ("local", "ray")
+CONNECTED = 10.0  # seconds until a cluster has to answer
 BLOCKS = 10_000  # of a data set of Ray, at most
 TRIES = 3  # of what a worker computes when it dies, after the first
 #: No reports to its makers, nothing on standard error, and one warning less for each start.
@@ -73,6 +75,7 @@ def joined(address: str | None) -> Iterator[Any]:
     place = address or os.environ.get("RAY_ADDRESS") or "local"
     options = {"include_dashboard": False} if place == "local" else {}
     try:
+        _require_listening(place)
         try:
             ray.init(address=place, log_to_driver=False, logging_level=logging.ERROR, **options)
         except (ConnectionError, TimeoutError, ray.exceptions.RayError, RuntimeError, ValueError) as error:
@@ -80,6 +83,21 @@ def joined(address: str | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _require_listening(place: str) -> None:
+    """Make sure that somebody listens at HOST:PORT, for which Ray itself would wait some minutes.
+
+    Raises:
+        BackendUnavailable: nobody does.
+    """
+    host, _, port = place.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return  # "auto", "local": Ray knows
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECTED).close()
+    except (OSError, OverflowError) as error:
+        raise _failed(place, error) from error
 
 
 @contextmanager

@@ -57,6 +57,8 @@ class RayEngine:
         looked = mapped(listed, _look, fn_kwargs={"folder": str(folder.absolute())}, max_retries=TRIES)
         with answering():
             for item, row in zip(files, looked.iter_rows(), strict=True):
+                if error := json.loads(row["error"]):
+                    raise error_of(error)
                 yield Seen(item=item, key=row["key"], problem=json.loads(row["problem"]))
 
     async def make(
@@ -72,16 +74,19 @@ class RayEngine:
         arguments = (self._profile, maker.prompt, maker.captions, str(folder.absolute()))
         with answering():
             for row in on_actors(self._ray, rows, _Actor, arguments):
-                yield listed[row["number"]], _made(row, maker.embedder.dimension)
+                yield listed[row["number"]], _made(row, maker)
 
 
 def _look(row: Mapping[str, Any], folder: str) -> dict[str, Any]:
     """The content of a file, or what is wrong with it."""
-    place = Path(folder)
+    key, problem, failed = "", "", list[str]()
     try:
-        return {"key": load(inside(_there(place), json.loads(row["id"]))).key, "problem": json.dumps("")}
-    except ImageProblem as problem:
-        return {"key": "", "problem": json.dumps(problem.reason)}
+        key = load(inside(_there(Path(folder)), json.loads(row["id"]))).key
+    except ImageProblem as found:
+        problem = found.reason
+    except ImageScopeError as error:
+        failed = told_error(error)
+    return {"key": key, "problem": json.dumps(problem), "error": json.dumps(failed)}
 
 
 class _Actor:
@@ -133,6 +138,7 @@ class _Actor:
             pictures.append(picture)
         made = run_sync(self._maker(wanted, pictures)) if wanted else Made()
         return made, {
+            "weights": self._maker.embedder.weights,
             "contents": [[each.key, each.caption] for each in made.contents],
             "notes": list(made.notes),
             "usage": dict(made.usage),
@@ -176,15 +182,19 @@ def _wanted(told: str) -> Iterator[Wanted]:
         yield Wanted(id=name, key=key, caption=caption, image=kept)
 
 
-def _made(row: Mapping[str, Any], dimension: int) -> Made:
+def _made(row: Mapping[str, Any], maker: Maker) -> Made:
     """What an actor computed, as it would have been computed here.
 
     Raises:
         ImageScopeError: what the actor raised.
+        BadInput: it has other weights.
     """
     told = json.loads(row["told"])
     if "error" in told:
         raise error_of(told["error"])
+    if told.pop("weights") != maker.embedder.weights:
+        raise BadInput(f"the node {told['node']} has other embedding weights; install the same on every node")
+    dimension = maker.embedder.dimension
     images, words = (
         np.frombuffer(row[name], dtype=np.float32).reshape(-1, dimension) for name in ("images", "words")
     )

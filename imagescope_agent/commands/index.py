@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # over forty lines 
         "folder",
         type=_folder_or_source,
         metavar="FOLDER|SOURCE",
-        help="images, at any depth; or an address (https://, s3://, ...), an archive (zip, tar), or a .txt of "
-        "addresses, whose pictures are fetched first (extra `remote`)",
+        help="images, at any depth; or an address (https://, s3://, ...), an archive (zip, tar) or a pattern of "
+        "some ('s3://bucket/shard-*.tar'), or a .txt of addresses, whose pictures are fetched first (extra `remote`)",
     )
     _add_source_arguments(parser)
     parser.add_argument(

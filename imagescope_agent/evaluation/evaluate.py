@@ -79,13 +79,18 @@ def evaluate(  # every argument is told
                 records = run_sync(work)
             else:
                 where = (dataset, Path(root).absolute(), split, limit, seed)
-                opener = partial(_open_on_node, where, asked)
+                opener = partial(_open_on_node, where, {**asked, "profile": _found_anywhere(profile)})
                 records, nodes = answer_on_cluster(
                     ray, benchmark.name, queries, opener, store, progress=progress
                 )
                 tell(f"answered by {len(nodes)} nodes: {counted(nodes)}")
             with reading(out):  # what was answered before may be a stranger's
                 return outputs.write_all(Path(out), identity, benchmark, queries, records, galleries)
+
+
+def _found_anywhere(profile: str) -> str:
+    """A profile as another process finds it, whatever folder it works in."""
+    return str(Path(profile).expanduser().absolute()) if profile.endswith(".toml") else profile
 
 
 def _open_on_node(

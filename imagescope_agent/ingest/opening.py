@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
@@ -15,6 +15,7 @@ from imagescope_agent.common.redact import redact
 from imagescope_agent.errors import BadInput, MissingExtra, shorten
 
 ARCHIVE_BYTES = 100 * 2**30  # of an archive behind a web address
+SHARDS = 500  # archives of a pattern, each an open file
 LIST_BYTES = 256 * 2**20  # of a list of addresses
 ARCHIVES = {  # how the name of an archive ends: its file system, and the compression of its whole
     ".zip": ("zip", None), ".tar": ("tar", None), ".tar.gz": ("tar", "gzip"), ".tgz": ("tar", "gzip"),
@@ -51,6 +52,7 @@ class Source:
     root: str = ""
     addresses: tuple[str, ...] = ()
     archive: bool = False
+    shards: tuple[tuple[str, Source], ...] = ()  # name and archive of each
 
 
 @contextmanager
@@ -88,6 +90,8 @@ def _opened(fsspec: Any, text: str, stack: ExitStack) -> Source:
     if ending is None or chained:
         fs, root = fsspec.url_to_fs(text)
         return Source(shown=shown, fs=fs, root=root, archive=chained)
+    if "*" in text:
+        return Source(shown=shown, archive=True, shards=_shards(fsspec, text, stack))
     if _is_web(text):
         file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         _download(fsspec, text, file)
@@ -98,6 +102,24 @@ def _opened(fsspec: Any, text: str, stack: ExitStack) -> Source:
     # a file system of its own: fsspec would give the one of an earlier file with the same number
     fs = fsspec.filesystem(kind, fo=file, skip_instance_cache=True, **options)
     return Source(shown=shown, fs=fs, archive=True)
+
+
+def _shards(fsspec: Any, text: str, stack: ExitStack) -> tuple[tuple[str, Source], ...]:
+    """The archives that a pattern names, as shards-*.tar, in order of their names.
+
+    Raises:
+        BadInput: there is none, or more than may be open at a time.
+    """
+    fs, pattern = fsspec.url_to_fs(text)
+    found = sorted(fs.glob(pattern))
+    if not 0 < len(found) <= SHARDS:
+        raise BadInput(f"{len(found)} archives are {redact(text)!r}; give a pattern of 1 to {SHARDS}")
+    shards = []
+    for path in found:
+        name = _name_of(path)
+        ending = next(end for end in sorted(ARCHIVES, key=len, reverse=True) if name.lower().endswith(end))
+        shards.append((name[: -len(ending)], _opened(fsspec, fs.unstrip_protocol(path), stack)))
+    return tuple(shards)
 
 
 def _download(fsspec: Any, text: str, copy: IO[bytes]) -> None:
@@ -124,6 +146,11 @@ def list_items(source: Source) -> Iterator[Item]:
     """
     if source.addresses:
         yield from _of_addresses(source.addresses)
+        return
+    if source.shards:
+        for shard, part in source.shards:
+            for item in list_items(part):
+                yield replace(item, name=f"{shard}/{item.name}")
         return
     try:
         found = _found(source)

@@ -56,8 +56,8 @@ def fetch(  # a third of it tells arguments and errors
 
     Args:
         source: an address that fsspec knows (s3://bucket/photos, https://host/photo.jpg, memory://...), an archive
-            (zip, tar, tar.gz, tar.bz2, tar.xz) of this machine or behind such an address, or a text file (.txt) with an
-            address on each line.
+            (zip, tar, tar.gz, tar.bz2, tar.xz) of this machine or behind such an address, several of one pattern
+            (s3://bucket/shard-*.tar; each becomes a folder), or a text file (.txt) with an address on each line.
         folder: where the pictures go: new, empty, or of an earlier run with the same source.
         limits: of files and bytes.
 

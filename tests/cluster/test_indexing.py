@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,14 +15,13 @@ import pytest
 from PIL import Image
 
 from imagescope_agent.api import index_folder
-from imagescope_agent.errors import BadInput
-from tests.cluster.nodes import Run, TwoNodes, work
+from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra
+from imagescope_agent.evaluation.evaluate import evaluate
+from tests.cluster.nodes import Run, TwoNodes, require_ray, work
 from tests.retrieval.index_runs import published
 from tests.scripted_profile import scripted_profile
 
 COUNT = 320  # ten batches
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,7 @@ def index(run: Callable[..., Run], photos: Path, profile: Path, tmp_path: Path) 
     return lambda: run("index", photos, "--profile", profile, "--out", tmp_path / "index")
 
 
+@pytest.mark.slow
 def test_a_worker_and_then_a_node_killed_on_the_way(
     index: Callable[[], Run], whole: dict[str, bytes], tmp_path: Path, nodes: TwoNodes
 ) -> None:
@@ -71,6 +72,7 @@ def test_a_worker_and_then_a_node_killed_on_the_way(
     assert len(work(told)) == 2 and sum(work(told)) == COUNT and min(work(told)) >= 32
 
 
+@pytest.mark.slow
 def test_a_killed_driver_loses_no_batch_that_came_back(
     index: Callable[[], Run], whole: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -89,3 +91,21 @@ def test_what_no_engine_is_given_is_told_before_anything_is_opened(tmp_path: Pat
         index_folder(tmp_path, engine="spark")
     with pytest.raises(BadInput, match="--engine ray"):
         index_folder(tmp_path, address="auto")
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once(photos: Path, profile: Path, tmp_path: Path) -> None:
+    require_ray()
+    with pytest.raises(BackendUnavailable, match=r"the cluster '127.0.0.1:1' does not answer"):
+        index_folder(photos, profile=str(profile), out=tmp_path / "out", engine="ray", address="127.0.0.1:1")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_its_extra_the_engine_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'imagescope-agent\[ray\]'"):
+        index_folder(tmp_path, engine="ray")
+    with pytest.raises(MissingExtra, match="imagescope-agent"):
+        evaluate("scenes", root=tmp_path, out=tmp_path / "out", engine="ray")
+    assert not (tmp_path / "out").exists()

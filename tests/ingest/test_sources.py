@@ -49,6 +49,26 @@ def test_an_archive(mode: str, tmp_path: Path) -> None:
     assert found(tmp_path / "here") == PICTURES
 
 
+@pytest.mark.parametrize("where", ["local", "memory"])
+def test_archives_of_a_pattern_are_a_folder_each(where: str, tmp_path: Path, bucket: Any) -> None:
+    for number in (2, 10, 11):
+        with io.BytesIO() as file:
+            with tarfile.open(fileobj=file, mode="w") as archive:
+                for name, content in PICTURES.items():
+                    info = tarfile.TarInfo(name)
+                    info.size = len(content)
+                    archive.addfile(info, io.BytesIO(content))
+            (tmp_path / f"shard-{number:03}.tar").write_bytes(file.getvalue())
+            bucket.pipe(f"/bucket/shards/shard-{number:03}.tar", file.getvalue())
+    place = str(tmp_path) if where == "local" else "memory://bucket/shards"
+    assert counts(fetch(f"{place}/shard-*.tar", tmp_path / "here")) == (6, 0, 0)
+    want = {f"shard-{number:03}/{name}": each for number in (2, 10, 11) for name, each in PICTURES.items()}
+    assert found(tmp_path / "here") == want
+    assert counts(fetch(f"{place}/shard-01*.tar", tmp_path / "some")) == (4, 0, 0)
+    with pytest.raises(BadInput, match="0 archives"):
+        fetch(f"{place}/part-*.tar", tmp_path / "none")
+
+
 def test_an_archive_behind_a_web_address_and_single_pictures(web: tuple[str, Path], tmp_path: Path) -> None:
     address, root = web
     zipped(root / "photos.zip", PICTURES)

@@ -32,6 +32,7 @@ from imagescope_agent.retrieval.stores import open_store
 from imagescope_agent.usage import total_usage
 
 BATCH = 32
+TOLD = 1000  # files after which the bar says how many were read
 
 
 async def build(  # over forty lines for its arguments
@@ -204,7 +205,9 @@ class _IndexRun:
             else:
                 changed.append(item)
         batch = Batch()
-        for seen in self.engine.look(self.folder, changed, self._has):
+        for count, seen in enumerate(self.engine.look(self.folder, changed, self._has), 1):
+            if count % TOLD == 0:  # an engine may look at all files before it computes a batch
+                self.bar.set_postfix_str(f"{count} files read")
             self._take(batch, seen, before.get(seen.item.id))
             if len(batch.wanted) == self.batch:
                 yield batch
