@@ -217,13 +217,19 @@ def _train_chat(args: argparse.Namespace) -> bool:
     if args.action in ("mini-acts", "mini-limits"):
         lesson = args.action.removeprefix("mini-")
         start = args.start or (SHIPPED.parent / "acts" if lesson == "limits" else None)
-        limits = {"steps": args.steps or mini_acts.STEPS, "peak_lr": args.rate or mini_acts.PEAK_LR}
+        steps, peak_lr = args.steps or mini_acts.STEPS, args.rate or mini_acts.PEAK_LR
         return mini_acts.train_mini_acts(
-            args.work, args.out, start=start, time_limit=time_limit, lesson=lesson, **limits
+            args.work,
+            args.out,
+            start=start,
+            steps=steps,
+            time_limit=time_limit,
+            peak_lr=peak_lr,
+            lesson=lesson,
         )
-    if lesson := {"mini-talk": TALK, "mini-edit": EDIT}.get(args.action):
+    if taught := {"mini-talk": TALK, "mini-edit": EDIT}.get(args.action):
         start, limits = args.start or SHIPPED, {"steps": args.steps, "peak_lr": args.rate}
-        return teach(lesson, args.work, args.out, start=start, time_limit=time_limit, **limits)
+        return teach(taught, args.work, args.out, start=start, time_limit=time_limit, **limits)
     return pipelines.train_mini_mllm(
         args.work,
         args.out,
