@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # a declaration a l
         ("mini-mllm", "the chat model"),
         ("mini-talk", "the chat model that talks: mini-mllm taught further"),
         ("mini-acts", "the classifier of what messages do, from nothing"),
+        ("mini-limits", "the classifier of what messages say of values of fields: mini-acts taught further"),
         ("mini-clip", "the open_clip model"),
         ("mini-edit", "the chat model that proposes edits for triplets: mini-mllm taught further"),
         ("mini-several", "the chat model that reads several references: mini-mllm taught further"),
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # a declaration a l
         model.add_argument(
             "--steps", type=positive, help="training steps (default: as for the shipped model)"
         )
-    for name in ("mini-mllm", "mini-talk", "mini-acts", "mini-edit", "mini-several"):
+    for name in ("mini-mllm", "mini-talk", "mini-acts", "mini-limits", "mini-edit", "mini-several"):
         _limits(actions.choices[name])
         _start(actions.choices[name])
     _mllm_arguments(actions.choices["mini-mllm"])
@@ -85,7 +86,8 @@ def _start(model: argparse.ArgumentParser) -> None:
         "--start",
         type=path,
         metavar="CHECKPOINT",
-        help="go on from a finished checkpoint (default: mini-mllm, mini-acts from nothing, others from mini-mllm)",
+        help="go on from a finished checkpoint (default: none for mini-mllm and mini-acts, mini-acts for mini-limits, "
+        "mini-mllm for others)",
     )
 
 
@@ -222,14 +224,22 @@ def _train_chat(args: argparse.Namespace) -> bool:
     from imagescope_agent.lab.training.mini_talk import TALK
 
     time_limit = args.minutes * 60 if args.minutes else None
-    if args.action == "mini-acts":
+    if args.action in ("mini-acts", "mini-limits"):
+        lesson = args.action.removeprefix("mini-")
+        start = args.start or (SHIPPED.parent / "acts" if lesson == "limits" else None)
         steps, peak_lr = args.steps or mini_acts.STEPS, args.rate or mini_acts.PEAK_LR
         return mini_acts.train_mini_acts(
-            args.work, args.out, start=args.start, steps=steps, time_limit=time_limit, peak_lr=peak_lr
+            args.work,
+            args.out,
+            start=start,
+            steps=steps,
+            time_limit=time_limit,
+            peak_lr=peak_lr,
+            lesson=lesson,
         )
-    if lesson := {"mini-talk": TALK, "mini-edit": EDIT, "mini-several": SEVERAL}.get(args.action):
+    if taught := {"mini-talk": TALK, "mini-edit": EDIT, "mini-several": SEVERAL}.get(args.action):
         start, limits = args.start or SHIPPED, {"steps": args.steps, "peak_lr": args.rate}
-        return teach(lesson, args.work, args.out, start=start, time_limit=time_limit, **limits)
+        return teach(taught, args.work, args.out, start=start, time_limit=time_limit, **limits)
     return pipelines.train_mini_mllm(
         args.work,
         args.out,

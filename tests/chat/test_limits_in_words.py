@@ -70,9 +70,6 @@ def summer() -> str:
         ("nothing but what lies in Ostia", "folder = 'Ostia'"),
         ("just the Leica shots please", "camera = 'Leica M8'"),
         ("only what Tariq owns", "owner = 'Tariq'"),
-        ("not the ones of Ilse", "owner != 'Ilse'"),
-        ("nothing older than 2022", "date >= 2022"),
-        ("taken before 2021, all of them", "date < 2021"),
     ],
 )
 def test_a_limit_in_words_becomes_a_filter_and_no_fact(services: Any, message: str, where: str) -> None:

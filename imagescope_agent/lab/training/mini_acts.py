@@ -1,12 +1,13 @@
 """The mini classifier: a small language model, from scratch, that tells the dialogue act of a part of a message.
 
-It also learns what a message says of a value that images may be limited by. It has weights and a tokenizer of its own, so that nothing the other mini models can do is touched.
+A second one, taught further, tells what a message says of a value that images may be limited by. Each has weights and a
+tokenizer of its own, so that nothing the other mini models can do is touched.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -27,11 +28,15 @@ STEPS = 800
 PEAK_LR = 2e-3
 BATCH = 96
 GROUP = 8  # batches that are drawn together and sorted by length
-POOL = 24_000
-LIMITS = 0.6  # turns about limits for the one or two of acts that a message gives
+POOL = 16_000
 VOCABULARY_SIZE = 2048
 DROPOUT = 0.1  # of merges: a word is read in other pieces each time, as a misspelt one is
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+#: What a classifier is taught, by its name.
+LESSONS: Mapping[str, Callable[[Random], list[TrainingTurn]]] = {
+    "acts": dialogue_act_turns,
+    "limits": lambda rng: [limit_turn(rng)],
+}
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -46,6 +51,7 @@ def train_mini_acts(  # the loop of the training reads as one
     steps: int = STEPS,
     time_limit: float | None = None,
     peak_lr: float = PEAK_LR,
+    lesson: str = "acts",
 ) -> bool:
     """Train the classifier; resumes from the checkpoint in the working folder.
 
@@ -56,16 +62,17 @@ def train_mini_acts(  # the loop of the training reads as one
         steps: in all.
         time_limit: seconds after which to save a checkpoint and stop.
         peak_lr: of the learning rate.
+        lesson: which of `LESSONS` it is taught.
 
     Returns:
         Whether the last step was reached; the model is written either way.
     """
-    folder = work / "acts"
+    folder = work / lesson
     torch.manual_seed(0)
     tokenizer, model = _begun(start, folder)
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak_lr, betas=(0.9, 0.98), weight_decay=0.05)
     step = load_checkpoint(folder, {"model": model}, optimizer)
-    examples = ActExamples()
+    examples = ActExamples(LESSONS[lesson])
     log, started, losses = MetricsLog(folder / "acts.jsonl"), time.monotonic(), list[float]()
     while step < steps:
         for group in optimizer.param_groups:
@@ -135,12 +142,10 @@ def save_classifier(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast,
 class ActExamples:
     """A pool of examples, and a batch of similar lengths of it for every step; step `n` always has the same one."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[Random], list[TrainingTurn]]) -> None:
         rng, pool = Random("acts"), list[TrainingTurn]()
         while len(pool) < POOL:
-            pool += dialogue_act_turns(rng)
-            if rng.random() < LIMITS:
-                pool.append(limit_turn(rng))
+            pool += make(rng)
         self._pool = pool
 
     def batch(self, step: int) -> list[TrainingTurn]:

@@ -11,8 +11,8 @@ from imagescope_agent.lab.scenes.dialog.filter_values import DrawnField, drawn_f
 
 Condition = tuple[str, str, str | None]
 _TIMES = (
-    (said.IN_TIME, "=", 9), (said.SINCE, ">=", 3), (said.AFTER, ">", 3), (said.BEFORE, "<", 3), (said.UNTIL, "<=", 2),
-    (said.NOT_IN_TIME, "!=", 1),
+    (said.IN_TIME, "=", 6), (said.SINCE, ">=", 4), (said.AFTER, ">", 3), (said.BEFORE, "<", 4), (said.UNTIL, "<=", 3),
+    (said.NOT_IN_TIME, "!=", 2),
 )  # fmt: skip
 _NUMBERS = (
     (said.OWN[:24], "=", 2),
@@ -99,7 +99,7 @@ def _of_text(field: DrawnField, rng: Random, plain: bool) -> tuple[str, tuple[Co
         one, other = rng.sample(field.values, 2)
         words = rng.choice(said.EITHER).format(v=one, w=other, f=field.name)
         return words, ((field.name, "=", one), (field.name, "=", other))
-    if rng.random() < 0.2:
+    if rng.random() < 0.35:
         return rng.choice(not_wanted).format(v=value, f=field.name), ((field.name, "!=", value),)
     return rng.choice(wanted).format(v=value, f=field.name), ((field.name, "=", value),)
 
