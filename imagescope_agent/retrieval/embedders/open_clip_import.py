@@ -27,10 +27,11 @@ def import_open_clip(*, transformers: bool, timm: bool) -> Any:
         transformers: whether the model needs a text tower of Hugging Face.
         timm: whether it needs an image tower of timm.
     """
-    needed = {"transformers": transformers, "timm": timm}
+    hidden = {"transformers"} if not transformers else set[str]()
+    hidden |= {"timm"} if not timm and not transformers else set()  # transformers look for timm
     with _LOCK:
         _import_torchvision()
-        with _hidden({name for name, wanted in needed.items() if not wanted}):
+        with _hidden(hidden):
             open_clip = importlib.import_module("open_clip")
             if transformers and open_clip.hf_model.transformers is None:
                 importlib.reload(open_clip.hf_model)
