@@ -72,8 +72,7 @@ def run(
     Args:
         profile: whose verifier is measured.
         model: measured instead of the profile's.
-        random: measure a model of this size of `random_model.SIZES` with random weights instead; `model` where it was
-            made already.
+        random: measure a model of this size of `random_model.SIZES` with random weights, or `model`, which is one.
         candidates: images, drawn.
         questions: about each image, the same for all as in a search.
         repeats: the fastest counts.
