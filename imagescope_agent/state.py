@@ -194,8 +194,7 @@ class State(TypedDict, total=False):
     fulfilment: float | None  # P(the first place fulfils the whole query); None where nothing says
     notes: Annotated[list[NoteDict], operator.add]
     usage: Annotated[list[StepUsage], operator.add]
-    # a conversation only
-    schema: int
+    schema: int  # from here on of a conversation only
     message: str
     feedback: Feedback | None  # of the message that is being parsed
     acts: list[MessagePart]  # what the parts of the message do
@@ -247,8 +246,7 @@ def new_turn() -> dict[str, Any]:
         "intent": plain_intent(""),
         "chain": {},
         "candidates": [],
-        "predicates": [],
-        "given_predicates": [],
+        **{"predicates": [], "given_predicates": []},
         "reflections": 0,
         "matches": {},
         "unverified": {},

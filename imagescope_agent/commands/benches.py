@@ -45,12 +45,27 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
         {
             "--profile": _profile("whose verifier is measured"),
             "--random": {
-                "choices": ("8b", "tiny"),
-                "help": "a made-up model of that size instead (8b: on a GPU)",
+                "choices": ("2b", "8b", "tiny"),
+                "help": "a made-up model of that size instead (2b, 8b: on a GPU)",
             },
             "--candidates": _count(20, "images", metavar="K"),
             "--questions": _count(4, "about each image", metavar="Q"),
             "--repeats": _count(5, "the fastest counts"),
+            "--seed": _seed("images and questions"),
+        },
+    ),
+    "gpu": Bench(
+        "models of published sizes with random weights: verdicts a second, first token, share of the ceiling",
+        {
+            "--size": {
+                "choices": ("2b", "8b", "tiny"),
+                "nargs": "+",
+                "default": ["2b", "8b"],
+                "help": "which sizes (default: 2b 8b)",
+            },
+            "--candidates": _count(100, "images", metavar="K"),
+            "--questions": _count(4, "about each image", metavar="Q"),
+            "--repeats": _count(3, "the fastest counts"),
             "--seed": _seed("images and questions"),
         },
     ),

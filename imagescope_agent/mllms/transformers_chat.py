@@ -19,19 +19,23 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from imagescope_agent.errors import BadInput, RequestRefused
+from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.engine.checkpoint_files import hash_of
 from imagescope_agent.mllms.engine.config import EngineConfig, ModelConfig
-from imagescope_agent.mllms.engine.request_queue import EngineStats, GenerateOutput, Job, ScoreOutput
+from imagescope_agent.mllms.engine.request_queue import (
+    MOST_WAITING,
+    EngineStats,
+    GenerateOutput,
+    Job,
+    ScoreOutput,
+)
+from imagescope_agent.mllms.engine.scoring import choice_of, is_failure
 from imagescope_agent.mllms.protocols import Attention, Choice, Embedding
 from imagescope_agent.mllms.role import CALLER
 from imagescope_agent.mllms.schema import json_schema
-from imagescope_agent.usage import Usage
 
 if TYPE_CHECKING:
     from imagescope_agent.mllms.engine.engine import Engine
-
-MOST_WAITING = 512  # questions that a caller has in the engine at once; further ones wait for their answers
 
 
 class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
@@ -117,14 +121,14 @@ class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
         caller = CALLER.get() or object()
         start = time.perf_counter()
         outputs: list[ScoreOutput | BaseException] = []
-        while len(outputs) < len(messages) and not any(map(_is_failure, outputs)):
+        while len(outputs) < len(messages) and not any(map(is_failure, outputs)):
             part = messages[len(outputs) : len(outputs) + MOST_WAITING]
             jobs = [Job(messages=each, caller=caller, labels=labels) for each in part]
             engine.submit(jobs)
             outputs += await asyncio.gather(
                 *(asyncio.wrap_future(job.future) for job in jobs), return_exceptions=True
             )
-        return _choice(outputs, len(choices), time.perf_counter() - start)
+        return choice_of(outputs, len(choices), time.perf_counter() - start)
 
     async def acount(self, messages: list[list[BaseMessage]]) -> list[int]:
         """Tokens of each conversation's prompt, images and template included, without any sharing.
@@ -258,37 +262,6 @@ class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
             "image_prefills": output.image_prefills,
             "notes": list(output.notes),
         }
-
-
-def _is_failure(output: object) -> bool:
-    return isinstance(output, BaseException) and not isinstance(output, RequestRefused)
-
-
-def _choice(outputs: Sequence[ScoreOutput | BaseException], choices: int, seconds: float) -> Choice:
-    """The scores of a batch; refused requests get even rows.
-
-    Raises:
-        BaseException: a failure other than a refusal; or the first refusal, when all requests were refused.
-    """
-    scored = {row: each for row, each in enumerate(outputs) if isinstance(each, ScoreOutput)}
-    failed = {row: each for row, each in enumerate(outputs) if isinstance(each, BaseException)}
-    for error in sorted(failed.values(), key=lambda error: isinstance(error, RequestRefused)):
-        if not (scored and isinstance(error, RequestRefused)):
-            raise error
-    even = [1 / choices] * choices
-    usage = Usage(
-        calls=len(scored),
-        prompt_tokens=sum(each.prompt_tokens for each in scored.values()),
-        image_prefills=sum(each.image_prefills for each in scored.values()),
-        seconds=seconds,
-    )
-    notes = {tuple(note.items()): note for each in scored.values() for note in each.notes}
-    return Choice(
-        probabilities=[scored[row].probabilities if row in scored else even for row in range(len(outputs))],
-        usage={**usage.to_dict()},
-        notes=list(notes.values()),
-        refused={row: str(error) for row, error in failed.items()},
-    )
 
 
 def _put_threadsafe(loop: asyncio.AbstractEventLoop, pieces: asyncio.Queue[Any], piece: str | None) -> None:

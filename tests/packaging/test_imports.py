@@ -57,7 +57,7 @@ def test_help_imports_no_model() -> None:
 
 def test_a_search_without_a_chat_model_imports_no_transformers(folder: Path) -> None:
     names = imported("search", str(folder), "a red square", "--graph", "retrieve")
-    assert "open_clip" in names and "transformers" not in names
+    assert "open_clip" in names and not names & {"transformers", "timm", "sympy"}
     assert not names & {*DATABASES, *CLUSTERS}
 
 
@@ -69,12 +69,50 @@ def test_a_text_tower_of_hugging_face_is_there_when_it_is_needed_later() -> None
     script = """
 from imagescope_agent.retrieval.embedders.open_clip_import import import_open_clip
 import sys
-lean = import_open_clip(transformers=False)
+lean = import_open_clip(transformers=False, timm=False)
 assert lean.hf_model.transformers is None and "transformers" not in sys.modules
-whole = import_open_clip(transformers=True)
+whole = import_open_clip(transformers=True, timm=False)
 assert whole is lean and whole.hf_model.transformers is sys.modules["transformers"]
 assert whole.model.HFTextEncoder is whole.hf_model.HFTextEncoder
-import_open_clip(transformers=False)
+import_open_clip(transformers=False, timm=False)
 import transformers
+assert whole.timm_model.timm is None
+import_open_clip(transformers=False, timm=True)
+assert whole.timm_model.timm is sys.modules["timm"]
+assert whole.model.TimmModel is whole.timm_model.TimmModel
+assert whole.model.TimmModel("resnet18", 8, image_size=32)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_what_torchvision_does_not_use_is_imported_when_somebody_does() -> None:
+    script = """
+from imagescope_agent.retrieval.embedders.open_clip_import import import_open_clip
+import sys
+import_open_clip(transformers=False, timm=False)
+assert not [name for name in sys.modules if name.startswith("torch._dynamo")]
+import torch, torchvision
+boxes = torch.tensor([[0, 0.0, 0, 4, 4]])
+assert torchvision.ops.roi_align(torch.ones(1, 3, 8, 8), boxes, 2).tolist() == torch.ones(1, 3, 2, 2).tolist()
+import torch._dynamo.config
+assert torch._dynamo is sys.modules["torch._dynamo"] and torch._dynamo.config.verbose is not None
+assert type(sys.modules["torch._dynamo.utils"]).__name__ == "module"
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize("use", ["import torch._dynamo.config", "import torch; torch._dynamo.config.verbose"])
+def test_whoever_uses_it_meanwhile_gets_the_real_one(use: str) -> None:
+    script = f"""
+import sys
+import torch
+from imagescope_agent.retrieval.embedders import open_clip_import as late
+sys.modules |= {{name: late._Late(name) for name in ("torch._dynamo", "torch._dynamo.utils")}}
+from torch._dynamo.utils import is_compile_supported
+assert type(sys.modules["torch._dynamo"]) is late._Late
+{use}
+assert type(sys.modules["torch._dynamo"]) is not late._Late and sys.modules["torch._dynamo"].config
+assert torch._dynamo is sys.modules["torch._dynamo"]
+assert is_compile_supported("cpu") in (True, False)
 """
     subprocess.run([sys.executable, "-c", script], check=True)

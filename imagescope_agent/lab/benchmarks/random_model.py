@@ -18,8 +18,36 @@ from imagescope_agent.mllms.engine.config import EngineConfig, ModelConfig
 from imagescope_agent.mllms.engine.engine import Engine
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 
-#: Sizes as published: the layers of Qwen3-VL-8B-Instruct, and one for trying out.
+#: Sizes as published: the layers of Qwen3-VL-2B-Instruct and -8B-Instruct, and one for trying out.
 SIZES: dict[str, dict[str, Any]] = {
+    "2b": {
+        "text_config": {
+            "vocab_size": 151936,
+            "hidden_size": 2048,
+            "intermediate_size": 6144,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "max_position_embeddings": 32768,
+            "rope_parameters": {
+                "rope_type": "default",
+                "mrope_section": [24, 20, 20],
+                "mrope_interleaved": True,
+                "rope_theta": 5e6,
+            },
+        },
+        "vision_config": {
+            "depth": 24,
+            "hidden_size": 1024,
+            "intermediate_size": 4096,
+            "num_heads": 16,
+            "num_position_embeddings": 2304,
+            "out_hidden_size": 2048,
+            "deepstack_visual_indexes": [5, 11, 17],
+        },
+        "side": 448,
+    },
     "8b": {
         "text_config": {
             "vocab_size": 151936,

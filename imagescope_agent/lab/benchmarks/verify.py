@@ -72,7 +72,7 @@ def run(
     Args:
         profile: whose verifier is measured.
         model: measured instead of the profile's.
-        random: measure a model of this size of `random_model.SIZES` with random weights instead.
+        random: measure a model of this size of `random_model.SIZES` with random weights, or `model`, which is one.
         candidates: images, drawn.
         questions: about each image, the same for all as in a search.
         repeats: the fastest counts.
@@ -84,7 +84,7 @@ def run(
     Raises:
         BadInput, BackendUnavailable: the verifier is not a local model, or cannot be loaded.
     """
-    if random is not None:
+    if random is not None and model is None:
         model = random_chat(random)
     chat, prompt_set = _verifier(profile) if model is None else (model, "mini")
     requests = make_requests(candidates, questions, seed, prompt_set)

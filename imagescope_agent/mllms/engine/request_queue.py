@@ -15,6 +15,8 @@ from langchain_core.messages import BaseMessage
 from imagescope_agent.mllms.engine.conversation import EMPTY, Conversation
 from imagescope_agent.mllms.engine.fair_shares import CallerShares
 
+MOST_WAITING = 512  # questions that a caller has in the engine at once; further ones wait for their answers
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOutput:

@@ -36,6 +36,7 @@ from imagescope_agent.retrieval.embedders.open_clip_folder import (
     checkpoint_hash,
     damaged,
     is_own,
+    needs_timm,
     needs_transformers,
     read_config,
 )
@@ -72,7 +73,7 @@ class OpenClipEmbedder:
         import torch
 
         config = read_config(folder)
-        open_clip = import_open_clip(transformers=needs_transformers(config))
+        open_clip = import_open_clip(transformers=needs_transformers(config), timm=needs_timm(config))
         self.weights = checkpoint_hash(folder)
         self._torch = torch
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -64,6 +64,11 @@ def needs_transformers(config: dict[str, Any]) -> bool:
     return any(key.startswith("hf_") or key == "multimodal_cfg" for key, _ in _items(config))
 
 
+def needs_timm(config: dict[str, Any]) -> bool:
+    """Whether a `model_cfg` names an image tower that open_clip builds with timm."""
+    return any(key.startswith("timm_") for key, _ in _items(config))
+
+
 def identify(place: str) -> tuple[str, int] | None:
     """`Embedder.weights` and `dimension` of a local folder, without opening the model; None for another place.
 
