@@ -15,7 +15,7 @@ from tests.graphs.picture_runs import ASKING, search, services, think
 
 @pytest.mark.parametrize("name", [*ASKING, "xr"])
 def test_a_model_of_its_own_may_read_several_references_and_them_alone(world: Any, name: str) -> None:
-    served = replace(
+    served: Any = replace(
         services(world, []), multi_reasoner=Role("multi_reasoner", Scripted(think(images=[1, 2])))
     )
     state = search(served, name, references=["red.png", "blue.png"])
