@@ -30,7 +30,7 @@ def test_a_model_of_its_own_may_read_several_references_and_them_alone(world: An
 
 def test_a_model_that_sees_no_reference_beside_a_candidate_is_asked_of_candidates_alone(world: Any) -> None:
     served = services(world, [1, 2], seen=2)
-    reader = Role("reasoner", served.reasoner.model, prompt_set="mini")
+    reader: Any = Role("reasoner", served.reasoner.model, prompt_set="mini")
     state = search(replace(served, reasoner=reader), references=["red.png", "blue.png"])
     assert load_prompt("predicates", prompt_set="mini").text.splitlines()[-1] in reader.model.asked[-1].text
     assert all("reference" not in each for each in state["predicates"])
