@@ -29,6 +29,11 @@ def _seeds(what: str, *default: int) -> dict[str, Any]:
     return {"type": natural, "nargs": "+", "default": [*default], "help": told}
 
 
+def _names(what: str, *default: str) -> dict[str, Any]:
+    told = f"(default: {' '.join(default)})"
+    return {"nargs": "+", "default": [*default], "metavar": what, "help": told}
+
+
 def _profile(whose: str) -> dict[str, Any]:
     return {"default": "mini", "help": f"{whose} (default: mini)"}
 
@@ -325,18 +330,8 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
                 "metavar": "PROFILE",
                 "help": "also the graph cir_cot, with this profile's embedder",
             },
-            "--graphs": {
-                "nargs": "+",
-                "default": ["xr", "cotrr", "imagescope", "adaptive"],
-                "metavar": "GRAPH",
-                "help": "(default: xr cotrr imagescope adaptive)",
-            },
-            "--splits": {
-                "nargs": "+",
-                "default": ["single", "multi", "hard", "paraphrase"],
-                "metavar": "SPLIT",
-                "help": "(default: single multi hard paraphrase)",
-            },
+            "--graphs": _names("GRAPH", "xr", "cotrr", "imagescope", "adaptive"),
+            "--splits": _names("SPLIT", "single", "multi", "hard", "paraphrase"),
             "--seeds": _seeds("of the collections", 41, 42, 43),
             "--images": _count(200, "drawn for each"),
             "--queries": _count(20, "of each split and seed; wishes of the paraphrased"),

@@ -18,7 +18,9 @@ class DataSetCheck:
     complete: bool
 
 
-def check_data_set(dataset: str, root: Path | str, *, split: str | None = None) -> DataSetCheck:
+def check_data_set(  # a line for each finding
+    dataset: str, root: Path | str, *, split: str | None = None
+) -> DataSetCheck:
     """Look for the files of a data set and, when its annotations are there, for every image of its galleries.
 
     Raises:

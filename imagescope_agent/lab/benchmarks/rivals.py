@@ -30,7 +30,7 @@ NEAR_MISS = "NegAbove@10"
 COUNTED = ("prompt_tokens", "image_prefills")
 
 
-def run(
+def run(  # every argument and figure is told
     *,
     root: Path | None = None,
     profile: str = "mini",
@@ -70,18 +70,20 @@ def run(
     asked += [(name, chosen) for name, chosen in (("mra", mra), ("cir_cot", cir_cot)) if chosen]
     for name, _ in asked:
         load_graph(name)  # a misspelt name fails before anything is drawn
-    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         places = {seed: (root or Path(folder)) / f"seed-{seed}" for seed in seeds}
         for seed, place in places.items():
             if not (place / LAST).exists():
                 make_world(place, seed, images)
-        for name, chosen in asked:
-            for split in splits:
-                found = [
-                    _measured(place, name, chosen, split, queries, seed) for seed, place in places.items()
-                ]
-                rows.append({"graph": name, "split": split, **pooled(found)})
+        rows = [
+            {
+                "graph": name,
+                "split": split,
+                **pooled([_measured(at, name, chosen, split, queries, seed) for seed, at in places.items()]),
+            }
+            for name, chosen in asked
+            for split in splits
+        ]
     return {"bench": "rivals", "machine": machine(), "images": images, "seeds": [*seeds], "rows": rows}
 
 

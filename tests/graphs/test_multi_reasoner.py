@@ -1,0 +1,37 @@
+"""Who reads several references: a model of its own where there is one, and verifiers that see candidates alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from imagescope_agent.mllms.role import Role
+from imagescope_agent.mllms.scripted import Scripted
+from imagescope_agent.prompting import load_prompt
+from tests.graphs.picture_runs import ASKING, search, services, think
+
+
+@pytest.mark.parametrize("name", [*ASKING, "xr"])
+def test_a_model_of_its_own_may_read_several_references_and_them_alone(world: Any, name: str) -> None:
+    served: Any = replace(
+        services(world, []), multi_reasoner=Role("multi_reasoner", Scripted(think(images=[1, 2])))
+    )
+    state = search(served, name, references=["red.png", "blue.png"])
+    (asked,) = served.multi_reasoner.model.asked
+    assert "image 1: a red square" in asked.text
+    assert [step.get("reference") for step in state["intent"]["steps"]] == [1, 2]
+    assert not any("image 1:" in each.text for each in served.reasoner.model.asked)
+    search(served, name, reference="red.png")
+    search(served, name)
+    assert len(served.multi_reasoner.model.asked) == 1
+
+
+def test_a_model_that_sees_no_reference_beside_a_candidate_is_asked_of_candidates_alone(world: Any) -> None:
+    served = services(world, [1, 2], seen=2)
+    reader: Any = Role("reasoner", served.reasoner.model, prompt_set="mini")
+    state = search(replace(served, reasoner=reader), references=["red.png", "blue.png"])
+    assert load_prompt("predicates", prompt_set="mini").text.splitlines()[-1] in reader.model.asked[-1].text
+    assert all("reference" not in each for each in state["predicates"])
+    assert {len(each.images) for each in served.verifier.model.asked} == {1}
