@@ -16,9 +16,9 @@ from tests.graphs.reasoning_colours import ReasoningColours
 
 SCENE = Scene(
     things=(
-        Thing("house", "red", "small", 0.2, 0.3, 0.2),
-        Thing("fish", "blue", "large", 0.5, 0.3, 0.3),
-        Thing("fish", "blue", "small", 0.8, 0.3, 0.2),
+        Thing(kind="house", colour="red", size="small", x=0.2, y=0.3, diameter=0.2),
+        Thing(kind="fish", colour="blue", size="large", x=0.5, y=0.3, diameter=0.3),
+        Thing(kind="fish", colour="blue", size="small", x=0.8, y=0.3, diameter=0.2),
     ),
     setting="night",
 )
