@@ -12,6 +12,7 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.benchmarks import reasoning
 from imagescope_agent.lab.benchmarks.reasoning_chains import counterfactual, is_true
 from imagescope_agent.lab.scenes.world import Scene, Thing
+from imagescope_agent.profiles.profile import load_profile
 from tests.graphs.reasoning_colours import ReasoningColours
 
 SCENE = Scene(
@@ -47,7 +48,7 @@ def test_the_command_and_the_bench_know_the_same_ways() -> None:
 
 def test_a_model_that_does_not_reason_is_refused() -> None:
     with pytest.raises(BadInput, match="does not reason"):
-        reasoning.run(model="package:mini/clip")
+        reasoning.run(model=load_profile("mini").embedder)
 
 
 def test_edited_chains_differ_in_one_colour_and_are_looked_for_among_all_pictures() -> None:
