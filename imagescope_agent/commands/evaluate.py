@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--players",
         metavar="NAMES",
-        help="chat only: some of clip,imagescope,given,ours,random (default: all)",
+        help="chat only: some of clip,imagescope,given,ours,random,cir_cot (default: all but the last)",
     )
     parser.add_argument(
         "--pool",

@@ -161,7 +161,7 @@ def run(args: argparse.Namespace) -> int:
         figures = asyncio.run(skill_eval.measure(args.profile, args.seed, args.scenes, args.queries))
         print_json(figures) if args.json else print(skill_eval.as_table(figures))
     elif args.action == "heads":
-        from imagescope_agent.lab.training.attention_heads import choose_heads
+        from imagescope_agent.lab.benchmarks.attention_heads import choose_heads
 
         print_json(choose_heads(args.profile, args.out, queries=args.queries, seed=args.seed))
     elif args.action == "domain":

@@ -61,7 +61,11 @@ def sound_attention(given: object, pictures: int) -> Attention:
     rows = _table(getattr(given, "pictures", None))
     if rows is None or len(rows) != pictures:
         raise UnreadableReply(f"the model's attention is no list of numbers for each of {pictures} pictures")
-    return Attention(pictures=rows, usage=sound_usage(getattr(given, "usage", None), 1))
+    chosen = getattr(given, "chosen", None)
+    found = None if chosen is None else _table(chosen)
+    if chosen is not None and (found is None or [*map(len, found)] != [*map(len, rows)]):
+        raise UnreadableReply("the attention of the model's chosen heads is not of the same pictures' tokens")
+    return Attention(pictures=rows, chosen=found, usage=sound_usage(getattr(given, "usage", None), 1))
 
 
 def sound_embedding(given: object, requests: int) -> Embedding:
@@ -78,7 +82,10 @@ def sound_embedding(given: object, requests: int) -> Embedding:
         or not all(map(any, rows))
     ):
         raise UnreadableReply(f"the model gave no finite vector for each of {requests} questions")
-    return Embedding(vectors=rows, usage=sound_usage(getattr(given, "usage", None), requests))
+    trained = getattr(given, "trained", True) is not False
+    return Embedding(
+        vectors=rows, usage=sound_usage(getattr(given, "usage", None), requests), trained=trained
+    )
 
 
 def sound_usage(given: object, calls: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 PROFILES: dict[str, str] = {
     "mini": "mini.toml",
+    "mini_cot": "mini_cot.toml",
     "photos": "photos.toml",
     "laptop": "laptop.toml",
     "gpu": "gpu.toml",

@@ -187,5 +187,5 @@ def test_a_dialog_is_a_modification_of_a_blank_reference(world: Any) -> None:
     answers = asyncio.run(play())
     assert len(answers) == 3 and all(each.stages["final"][0] == "green.png" for each in answers)
     assert len(answers[-1].stages["final"]) == len(world.collection)
-    assert [asked.images for asked in model.chat_model.asked] == [[], [], []]
+    assert [len(asked.images) for asked in model.chat_model.asked] == [0, 0, 0]
     assert "a square, is it red? no, which colour? green" in model.chat_model.asked[-1].text

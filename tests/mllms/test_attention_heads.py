@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.lab.training.attention_heads import best_heads
+from imagescope_agent.lab.benchmarks.attention_heads import best_heads
 from imagescope_agent.mllms.engine.attention_heads import HEADS, read_heads, write_heads
 from imagescope_agent.mllms.engine.checkpoint_files import hash_folder
 from imagescope_agent.mllms.protocols import Attention, Embedding

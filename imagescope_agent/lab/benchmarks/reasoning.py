@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from imagescope_agent.api import ImageScope, index_folder
+from imagescope_agent.api import index_folder
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.reporting.tables import markdown_table
 from imagescope_agent.lab.benchmarks.drawn import DrawnQuery, read_queries
@@ -23,14 +23,17 @@ from imagescope_agent.lab.benchmarks.machine import machine
 from imagescope_agent.lab.benchmarks.reasoning_chains import counterfactual, is_true, read_world
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.lab.scenes.world import Scene
+from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.embedders import open_embedder
 from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
 from imagescope_agent.retrieval.spaces import add_space
-from imagescope_agent.runs.results import SearchResult
+from imagescope_agent.services import open_services
+from imagescope_agent.settings import Settings
+from imagescope_agent.usage import total_usage
 
 AT = (1, 5, 10)
-SPACE = "thoughts"
+SPACE, DEPTH = "thoughts", 20
 #: Name -> graph, settings, and whether the embedder is the model that reasons.
 WAYS: Mapping[str, tuple[str, dict[str, Any], bool]] = {
     "fast": ("cir_cot", {"reasoning": "fast"}, True),
@@ -118,23 +121,27 @@ async def _ask(
     scenes: Mapping[str, Scene],
 ) -> list[dict[str, Any]]:
     graph, settings, reasons = WAYS[name]
-    scope = ImageScope.open(folder, profile=profile, graph=graph, runs=False, k=20, **settings)
-    if reasons:
-        scope = ImageScope(replace(scope.services, embedder=embedder), graph=graph, k=20, **settings)
-    found = await asyncio.gather(*(scope.asearch(each.text, image=each.reference) for each in asked))
-    return [_row(query, result, scenes) for query, result in zip(asked, found, strict=True)]
+    opened = open_services(profile, folder)
+    built = load_graph(graph)(replace(opened, embedder=embedder) if reasons else opened)
+    chosen = Settings(k=DEPTH, **settings)
+
+    async def ask(query: DrawnQuery) -> dict[str, Any]:
+        given = {"query": query.text, "reference": query.reference}
+        return _row(query, await built.ainvoke(given, context=chosen), scenes)
+
+    return list(await asyncio.gather(*map(ask, asked)))
 
 
-def _row(query: DrawnQuery, result: SearchResult, scenes: Mapping[str, Scene]) -> dict[str, Any]:
-    order = result.rankings["final"]
+def _row(query: DrawnQuery, state: Mapping[str, Any], scenes: Mapping[str, Scene]) -> dict[str, Any]:
+    order, usage = state["ranking"], total_usage(state["usage"])
     hits = [place for place, name in enumerate(order) if name in query.targets]
     hit = bool(hits) and hits[0] == 0
-    told = is_true(result.chain["conclusion"], scenes[order[0]]) if hit and result.chain else None
+    told = is_true(state["chain"]["conclusion"], scenes[order[0]]) if hit and state.get("chain") else None
     return {
         "kind": "cir" if query.reference else "tir",
         "rank": hits[0] if hits else len(scenes),
-        "calls": sum(result.usage["calls"].values()),
-        "tokens": result.usage["completion_tokens"],
+        "calls": usage["calls"],
+        "tokens": usage["completion_tokens"],
         "true": told,
     }
 

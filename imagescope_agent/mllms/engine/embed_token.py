@@ -53,7 +53,7 @@ def row_inputs(checkpoint: Checkpoint, rows: Sequence[EmbedRow]) -> dict[str, to
         said = [{"type": "text", "text": escape_control_tokens(row.text, [*special, EMBED_TOKEN])}]
         chat = [{"role": "user", "content": [*shown, *(said if row.text else [])]}]
         prompt = checkpoint.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-        texts.append(prompt + escape_control_tokens(row.chain, [*special, EMBED_TOKEN]) + EMBED_TOKEN)
+        texts.append(prompt + ending(checkpoint, row.chain))
         images += [] if row.image is None else [[pad_to_aspect_limit(row.image)]]
     with refuse_on_error(
         f"the processor of {checkpoint.config.checkpoint!r} does not take these pictures and texts",
@@ -70,6 +70,12 @@ def row_inputs(checkpoint: Checkpoint, rows: Sequence[EmbedRow]) -> dict[str, to
     if not bool((inputs["input_ids"][:, -1] == embed_token_id(checkpoint)).all()):
         raise RequestRefused("the processor cuts off what it is given; embed shorter texts")
     return to_device(checkpoint, inputs)
+
+
+def ending(checkpoint: Checkpoint, chain: str) -> str:
+    """What the model writes of a row: the chain, which cannot place control tokens itself, and the added token."""
+    special = [each for each in checkpoint.control_tokens if each != EMBED_TOKEN]
+    return escape_control_tokens(chain, [*special, EMBED_TOKEN]) + EMBED_TOKEN
 
 
 def embed_token_id(checkpoint: Checkpoint) -> int:

@@ -12,13 +12,14 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.benchmarks import reasoning
 from imagescope_agent.lab.benchmarks.reasoning_chains import counterfactual, is_true
 from imagescope_agent.lab.scenes.world import Scene, Thing
+from imagescope_agent.profiles.profile import load_profile
 from tests.graphs.reasoning_colours import ReasoningColours
 
 SCENE = Scene(
     things=(
-        Thing("house", "red", "small", 0.2, 0.3, 0.2),
-        Thing("fish", "blue", "large", 0.5, 0.3, 0.3),
-        Thing("fish", "blue", "small", 0.8, 0.3, 0.2),
+        Thing(kind="house", colour="red", size="small", x=0.2, y=0.3, diameter=0.2),
+        Thing(kind="fish", colour="blue", size="large", x=0.5, y=0.3, diameter=0.3),
+        Thing(kind="fish", colour="blue", size="small", x=0.8, y=0.3, diameter=0.2),
     ),
     setting="night",
 )
@@ -47,7 +48,7 @@ def test_the_command_and_the_bench_know_the_same_ways() -> None:
 
 def test_a_model_that_does_not_reason_is_refused() -> None:
     with pytest.raises(BadInput, match="does not reason"):
-        reasoning.run(model="package:mini/clip")
+        reasoning.run(model=load_profile("mini").embedder)
 
 
 def test_edited_chains_differ_in_one_colour_and_are_looked_for_among_all_pictures() -> None:

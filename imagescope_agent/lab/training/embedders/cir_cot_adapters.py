@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,7 +37,9 @@ def add_adapters(checkpoint: Checkpoint, rank: int, tokens: Sequence[int]) -> An
         r=rank, lora_alpha=2 * rank, target_modules=TARGETS, trainable_token_indices=list(tokens)
     )
     try:
-        return get_peft_model(checkpoint.model, config)
+        with warnings.catch_warnings():  # peft asks by names that transformers will give up
+            warnings.simplefilter("ignore", FutureWarning)
+            return get_peft_model(checkpoint.model, config)
     except ValueError as error:
         why = (str(error).splitlines() or ["no reason given"])[0]
         raise BackendUnavailable(

@@ -17,7 +17,7 @@ from imagescope_agent.lab.training.embedders.cir_cot_adapters import add_adapter
 from imagescope_agent.lab.training.embedders.cir_cot_packed import PACKED, PackedForward
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint, open_checkpoint
 from imagescope_agent.mllms.engine.config import ModelConfig
-from imagescope_agent.mllms.engine.embed_token import EMBED_TOKEN, TAGS, EmbedRow, hidden_states
+from imagescope_agent.mllms.engine.embed_token import EMBED_TOKEN, TAGS, EmbedRow, ending, hidden_states
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.replies.chains import Chain
 from imagescope_agent.retrieval.embedders.cir_cot import PROJECTION, load_projection
@@ -101,7 +101,9 @@ class CotModel(nn.Module):
 
     def _length(self, chain: str) -> int:
         """Tokens of a chain with the added token at its end; it begins with a token of its own."""
-        return len(self.checkpoint.tokenizer(chain + EMBED_TOKEN, add_special_tokens=False).input_ids)
+        return len(
+            self.checkpoint.tokenizer(ending(self.checkpoint, chain), add_special_tokens=False).input_ids
+        )
 
     @property
     def scale(self) -> torch.Tensor:

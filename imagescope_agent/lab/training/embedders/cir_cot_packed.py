@@ -14,10 +14,9 @@ import torch
 from PIL import Image
 
 from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderCache, EncoderOutput
-from imagescope_agent.mllms.engine.chat_template import escape_control_tokens
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.conversation import Conversation, ImageInput, pad_to_aspect_limit
-from imagescope_agent.mllms.engine.embed_token import EMBED_TOKEN, EmbedRow, embed_token_id
+from imagescope_agent.mllms.engine.embed_token import EmbedRow, embed_token_id, ending
 from imagescope_agent.mllms.engine.families.base import Prompt
 from imagescope_agent.mllms.engine.families.qwen_vl import QwenVL
 
@@ -103,8 +102,6 @@ class PackedForward:
         self._checkpoint = checkpoint
         self._vision = QwenVL(checkpoint, EncoderCache(CACHE), batch_tokens=4096)
         self._embed = embed_token_id(checkpoint)
-        special = [each for each in checkpoint.control_tokens if each != EMBED_TOKEN]
-        self._special = [*special, EMBED_TOKEN]
 
     def __call__(self, rows: Sequence[EmbedRow]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Rows -> states (n, width) of the added tokens; states (t, width) and the tokens (t,) they should predict."""
@@ -137,7 +134,7 @@ class PackedForward:
         return _fill(list(trees.values())), features
 
     def _branch(self, chain: str) -> tuple[int, ...]:
-        text = escape_control_tokens(chain, self._special) + EMBED_TOKEN
+        text = ending(self._checkpoint, chain)
         return tuple(self._checkpoint.tokenizer(text, add_special_tokens=False).input_ids)
 
     def _states(self, packed: _Packed, features: dict[str, EncoderOutput]) -> torch.Tensor:
