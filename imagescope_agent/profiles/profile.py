@@ -154,8 +154,8 @@ def _checked(name: str, content: bytes) -> Profile:  # one check a key
                 f"profile {name!r} names no known model for the role {role!r}; {suggest(role, models)}"
             )
     for role in roles:
-        if role not in ROLES:
-            raise BadInput(f"profile {name!r} has an unknown role {role!r}; {suggest(role, ROLES)}")
+        if role not in (known := (*ROLES, EDITOR)):
+            raise BadInput(f"profile {name!r} has an unknown role {role!r}; {suggest(role, known)}")
     for model, options in models.items():
         if not isinstance(options, dict) or not isinstance(options.get("mllm"), str):
             raise BadInput(

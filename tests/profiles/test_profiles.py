@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +13,9 @@ from imagescope_agent.mllms.openai.endpoint import Endpoint
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.profiles import PROFILES
 from imagescope_agent.profiles.profile import ROLES, load_profile
-from imagescope_agent.services import open_embedder_of, open_roles
+from imagescope_agent.services import open_embedder_of, open_roles, open_services
 from imagescope_agent.settings import Settings
+from tests.lab.training.hues import hues
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -49,3 +51,32 @@ def test_opening_a_profile_reads_no_weights(name: str) -> None:
 def test_an_unknown_profile_is_told_with_what_there_is() -> None:
     with pytest.raises(BadInput, match="mini"):
         load_profile("minni")
+
+
+OWN = """
+embedder = "package:mini/clip"
+[models.chat]
+mllm = "scripted"
+[models.other]
+mllm = "scripted"
+[roles]
+captioner = "chat"
+reasoner = "chat"
+verifier = "chat"
+judge = "chat"
+{role} = "other"
+"""
+
+
+def test_an_own_profile_may_name_an_editor(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(OWN.format(role="editor"))
+    profile = load_profile(str(tmp_path / "own.toml"))
+    assert profile.roles["editor"] == "other" and "editor" not in open_roles(profile)
+    services = open_services(str(tmp_path / "own.toml"), hues(tmp_path / "pictures").folder)
+    assert services.editor is not None and services.editor.name == "editor"
+
+
+def test_an_unknown_role_is_told_with_what_there_is(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(OWN.format(role="edditor"))
+    with pytest.raises(BadInput, match=r"'edditor'.*'editor'"):
+        load_profile(str(tmp_path / "own.toml"))
