@@ -137,6 +137,7 @@ BENCHES = {  # name of the bench and, with _ for -, of its module in lab.benchma
                 "default": 300,
                 "help": "of these, described in words too (default: 300)",
             },
+            "--tokens": {"action": "store_true", "help": "train composers that read tokens"},
         },
     ),
     "reasoning": Bench(

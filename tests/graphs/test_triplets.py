@@ -17,6 +17,7 @@ from imagescope_agent.common.process_lock import hold_file
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Asked, Scripted, ScriptedScorer
+from imagescope_agent.nodes.triplets.pair import SHOWN
 from imagescope_agent.registry import load_graph
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces.store import TraceStore
@@ -58,7 +59,7 @@ def test_only_what_leads_to_its_target_is_kept(collection: Any, models: Models, 
     assert max(Counter(line["target"] for line in lines).values()) <= MOST_USED
     assert len({line["reference"] for line in lines}) > 40  # spread over the collection
     assert len(read_triplets(tmp_path / "t.jsonl", collection.ids)) == 60
-    assert "60" in str(report) and "not found" in str(report)
+    assert str(report.kept) in str(report) and "not found" in str(report)
 
 
 def test_the_editor_sees_pictures_under_labels_and_the_judge_two_orders(models: Models) -> None:
@@ -70,6 +71,18 @@ def test_the_editor_sees_pictures_under_labels_and_the_judge_two_orders(models: 
     assert set(first.images[1:]) == set(second.images[1:]) and asked.images[0] in first.images[1:]
     assert first.images[1:] != second.images[1:]
     assert json.loads(json.dumps(state)) == state
+
+
+def test_the_nearest_are_shown_first_and_those_behind_them_in_the_next_round(models: Models) -> None:
+    count, rounds = len(models.services.collection), list[dict[str, list[str]]]()
+    for number in range(2):
+        states = [run(models, number * count + pair) for pair in range(count)]
+        rounds.append({state["reference"]: state["shown"] for state in states})
+        assert all(not set(state["shown"]) & set(state["others"]) for state in states)
+    for reference, shown in rounds[0].items():
+        apart = [abs(int(name[:3]) - int(reference[:3])) for name in shown]
+        assert len(shown) == SHOWN and max(min(each, COUNT - each) for each in apart) == 2
+        assert not set(shown) & set(rounds[1][reference])
 
 
 def test_a_model_that_always_names_one_label_keeps_nothing(collection: Any, models: Models) -> None:

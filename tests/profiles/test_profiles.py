@@ -66,3 +66,24 @@ def test_a_profile_may_name_a_further_role(tmp_path: Path, role: str) -> None:
     file.write_text(text.replace("[roles]", f'[roles]\n{role} = "nobody"'))
     with pytest.raises(BadInput, match=f"no known model for the role '{role}'"):
         load_profile(str(file))
+
+
+OWN = """
+embedder = "package:mini/clip"
+[models.chat]
+mllm = "scripted"
+[models.other]
+mllm = "scripted"
+[roles]
+captioner = "chat"
+reasoner = "chat"
+verifier = "chat"
+judge = "chat"
+{role} = "other"
+"""
+
+
+def test_an_unknown_role_is_told_with_what_there_is(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(OWN.format(role="edditor"))
+    with pytest.raises(BadInput, match=r"'edditor'.*'editor'"):
+        load_profile(str(tmp_path / "own.toml"))

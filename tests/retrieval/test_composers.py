@@ -36,9 +36,18 @@ def profile(folder: Path, name: str, embedder: str) -> str:
     return str(folder / f"{name}.toml")
 
 
-@pytest.mark.parametrize("kind", ["open_clip", "multimodal"])
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("open_clip", []),
+        ("open_clip", ["--tokens"]),
+        ("open_clip", ["--tokens", "--tune-text"]),
+        ("multimodal", []),
+        ("multimodal", ["--tokens"]),
+    ],
+)
 def test_from_triplets_to_search_on_a_checkpoint(
-    kind: str, make_clip: Callable[..., Path], tmp_path: Path, capsys: Any
+    kind: str, how: list[str], make_clip: Callable[..., Path], tmp_path: Path, capsys: Any
 ) -> None:
     checkpoint = tmp_path / "checkpoint"
     if kind == "open_clip":
@@ -55,10 +64,11 @@ def test_from_triplets_to_search_on_a_checkpoint(
     )
     file.write_text("".join(json.dumps(each) + "\n" for each in lines))
     command = ["train", "composer", str(pictures), "--triplets", str(file), "--out", str(out)]
-    assert main([*command, "--profile", plain, "--steps", "4", "--batch", "16"]) == 0
+    assert main([*command, "--profile", plain, "--steps", "4", "--batch", "16", *how]) == 0
     assert "triplets.jsonl" in capsys.readouterr().out
     card = composers.read_card(out)
     assert card.embedder == f"{kind}:{checkpoint}"
+    assert (bool(card.blocks), card.tuned) == ("--tokens" in how, "--tune-text" in how)
     assert card.weights == open_embedder(f"{kind}:{checkpoint}").weights
     composed = profile(tmp_path, "composed", f"composer:{out}")
     search = ["search", str(pictures), "a red house", "--image", "003.png", "--graph", "mra", "--json"]

@@ -136,9 +136,9 @@ def _composers(
         services.embedder.opened() if isinstance(services.embedder, LateEmbedder) else services.embedder
     )
     composers, plan = {}, TOKENS if tokens else ComposerPlan()
+    spec = portable(load_profile(profile).embedder)
     for name, triplets in (("agent", agent), ("true", true)):
         folder = place / f"composer-{name}-{count}{'-tokens' if tokens else ''}"
-        spec = portable(load_profile(profile).embedder)
         train_composer(services.collection, embedder, spec, triplets, folder, plan=plan, source=[name])
         composers[name] = ComposedEmbedder(embedder, folder, read_card(folder))
     quality = measure_triplets(file.with_name(f"{file.name}.journal"), _folder(services) / "scenes.jsonl")
@@ -229,12 +229,8 @@ def _asked(
         "described in words": ("imagescope", services, STAGE_1, words),
     }
     for name, composer in composers.items():
-        ways[f"composer, {name} triplets"] = (
-            "mra",
-            replace(services, embedder=composer),
-            PLAIN,
-            len(queries),
-        )
+        way = ("mra", replace(services, embedder=composer), PLAIN, len(queries))
+        ways[f"composer, {name} triplets"] = way
     return {
         name: asyncio.run(_ranked(graph, with_, settings, queries[:count], name))
         for name, (graph, with_, settings, count) in ways.items()
