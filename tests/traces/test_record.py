@@ -41,7 +41,7 @@ def make(world: Any) -> Any:
 
 
 def read(scope: ImageScope, run: str | None = None) -> Trace:
-    assert scope.traces is not None
+    assert isinstance(scope.traces, Path)
     with closing(TraceStore(scope.traces)) as store:
         return Trace(*store.read(run))
 
