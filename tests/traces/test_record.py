@@ -6,6 +6,7 @@ import json
 import sqlite3
 import zlib
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
