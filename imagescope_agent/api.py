@@ -23,11 +23,7 @@ from imagescope_agent.integrations.langchain import ImageRetriever, as_node, as_
 from imagescope_agent.judges import JUDGES, OWN_JUDGE
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.registry import load_graph, resolve
-from imagescope_agent.runs.checkpoints import (
-    FILE,
-    POSTGRES,
-    reading,
-)
+from imagescope_agent.runs.checkpoints import FILE, POSTGRES, reading
 from imagescope_agent.runs.gone import StoreGone
 from imagescope_agent.runs.results import SearchResult, to_result
 from imagescope_agent.runs.run_graph import Progress, judge_of, run_config, run_sync, streamed
@@ -45,16 +41,8 @@ from imagescope_agent.traces.store import VARIABLE, place
 __all__ = ["ImageScope", "index_folder"]
 
 RUNS_VARIABLE = "IMAGESCOPE_RUNS"
-_PAUSES = (
-    0.2,
-    0.5,
-    1.0,
-    2.0,
-    4.0,
-    8.0,
-    16.0,
-    30.0,
-)  # seconds in which a database that was restarted may be back
+# seconds in which a database that was restarted may be back
+_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 
 
 class ImageScope:

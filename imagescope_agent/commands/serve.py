@@ -46,12 +46,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Serve until Ctrl-C."""
+def _shared_files(store: str | None) -> list[str]:
+    """The variables that name one file for searches or traces of all collections; a database takes these by itself.
+
+    Args:
+        store: where conversations are kept; searches and traces go there, too, where it is a database.
+    """
     from imagescope_agent.api import RUNS_VARIABLE
-    from imagescope_agent.errors import BadInput, MissingExtra
     from imagescope_agent.runs.checkpoints import POSTGRES
     from imagescope_agent.traces.store import VARIABLE as TRACES_VARIABLE
+
+    names = (RUNS_VARIABLE, TRACES_VARIABLE)
+    # in a database each collection has names of its own
+    files = [name for name in names if os.environ.get(name) and not os.environ[name].startswith(POSTGRES)]
+    if store and store.startswith(POSTGRES):
+        for name in names:
+            os.environ.setdefault(name, store)
+    return files
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C."""
+    from imagescope_agent.errors import BadInput, MissingExtra
 
     try:
         from imagescope_agent.service.app import create_app, listen
@@ -65,12 +81,7 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput("two of the folders have the same name; rename one of them")
     keys = read_keys(args.keys, os.environ.get(KEY_VARIABLE, ""), folders)
     check_address(args.host, keys, variable=KEY_VARIABLE)
-    files = [name for name in (RUNS_VARIABLE, TRACES_VARIABLE) if os.environ.get(name)]
-    # in a database each collection has names of its own
-    check_separate(keys, (name for name in files if not os.environ[name].startswith(POSTGRES)))
-    if args.store and args.store.startswith(POSTGRES):
-        for name in (RUNS_VARIABLE, TRACES_VARIABLE):
-            os.environ.setdefault(name, args.store)
+    check_separate(keys, _shared_files(args.store))
     served = [
         ServedCollection.open(folder, profile=args.profile, key=keys[name])
         for name, folder in folders.items()

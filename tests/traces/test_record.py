@@ -6,6 +6,7 @@ import json
 import sqlite3
 import zlib
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ def make(world: Any) -> Any:
 
 
 def read(scope: ImageScope, run: str | None = None) -> Trace:
-    assert scope.traces is not None
+    assert isinstance(scope.traces, Path)
     with closing(TraceStore(scope.traces)) as store:
         return Trace(*store.read(run))
 

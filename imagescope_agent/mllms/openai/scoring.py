@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,12 +63,24 @@ async def scored(
             found += outcomes.found
             rows |= {left[row]: each for row, each in outcomes.rows.items()}
             notes += outcomes.notes
+    usage = _usage(found, len(messages), start)
+    return _choice(rows, len(messages), len(choices), usage, notes)
+
+
+def _choice(
+    rows: Mapping[int, list[float] | Exception],
+    questions: int,
+    choices: int,
+    usage: dict[str, Any],
+    notes: Sequence[dict[str, str]],
+) -> Choice:
+    """The rows in order; one that is missing or refused is even, and what is said twice is said once."""
     refused = {row: each for row, each in rows.items() if isinstance(each, Exception)}
-    even = [1 / len(choices)] * len(choices)
-    given = [rows.get(row, even) for row in range(len(messages))]
+    even = [1 / choices] * choices
+    given = [rows.get(row, even) for row in range(questions)]
     return Choice(
         probabilities=[even if isinstance(row, Exception) else row for row in given],
-        usage=_usage(found, len(messages), start),
+        usage=usage,
         notes=list({tuple(each.items()): each for each in notes}.values()),
         refused={row: str(each) for row, each in refused.items()},
         failed=frozenset(row for row, each in refused.items() if isinstance(each, RequestFailed)),

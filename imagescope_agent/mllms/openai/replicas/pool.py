@@ -127,24 +127,10 @@ class Pool:
                 try:
                     value = await work(replica, self._elsewhere(trip, replica))
                     answered = True
-                except Held as error:
-                    self._hold(own, trip, replica, error)
-                except UnusableLabels as error:
-                    answered = True
-                    trip.problems.append(error)
-                    trip.tried.add(replica)
-                except RequestRefused as error:
-                    answered = True
-                    if trip.fits(replica) or not any(map(trip.fits, self.replicas)):
+                except (ImageScopeError, UnusableLabels) as error:
+                    answered = isinstance(error, RequestRefused | UnusableLabels)
+                    if self._raises(own, trip, replica, error):
                         raise
-                    trip.problems.append(error)
-                    trip.tried.add(replica)
-                except UnreadableReply as error:
-                    if error.usage.get("calls", 0) or not self._elsewhere(trip, replica):
-                        raise
-                    self._fail(trip, replica, error)
-                except BackendUnavailable as error:
-                    self._fail(trip, replica, error)
                 finally:
                     if answered:
                         replica.answered()
@@ -152,6 +138,27 @@ class Pool:
                 if answered and replica not in trip.tried:
                     return value, replica
                 await self._next_round(trip)
+
+    def _raises(
+        self, own: _Loop, trip: Trip, replica: Replica, error: ImageScopeError | UnusableLabels
+    ) -> bool:
+        """Write down what one server did; whether the request ends with it."""
+        if isinstance(error, Held):
+            self._hold(own, trip, replica, error)
+            return False
+        if isinstance(error, UnreadableReply):
+            if error.usage.get("calls", 0) or not self._elsewhere(trip, replica):
+                return True
+        elif isinstance(error, RequestRefused):
+            if trip.fits(replica) or not any(map(trip.fits, self.replicas)):
+                return True
+        elif not isinstance(error, BackendUnavailable | UnusableLabels):
+            return True
+        trip.tried.add(replica)
+        trip.problems.append(error)
+        if not isinstance(error, RequestRefused | UnusableLabels):
+            self._fail(trip, replica, error)
+        return False
 
     def one_round(self, *, without: set[Replica]) -> Trip:
         """A trip that asks each of the others once."""
@@ -234,10 +241,8 @@ class Pool:
         trip.holds += 1
         trip.problems.append(error)
 
-    def _fail(self, trip: Trip, replica: Replica, error: BackendUnavailable | UnreadableReply) -> None:
+    def _fail(self, trip: Trip, replica: Replica, error: ImageScopeError) -> None:
         replica.failed()
-        trip.tried.add(replica)
-        trip.problems.append(error)
         trip.reached += isinstance(error, ServerFails)
         trip.timeouts += isinstance(error, TimedOut)
         trip.retries.append(
