@@ -22,7 +22,7 @@ class ReasoningColours(ColourEmbedder):
         threshold: see `ReasoningEmbedder`.
     """
 
-    prompt_set = None
+    prompt_set: str | None = None
 
     def __init__(self, reply: Any = CHAIN, threshold: float = 0.0) -> None:
         self.chat_model, self.threshold = Scripted(reply), threshold

@@ -17,8 +17,8 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.nodes.fulfilment import Fulfilment
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.service.routes.search import answer
+from imagescope_agent.traces.finding import find_run
 from imagescope_agent.traces.pages.page import render
-from imagescope_agent.traces.store import find_run
 from imagescope_agent.traces.trace import Trace
 
 #: The probability is that of the least verdict: 0.9 or 0.1 where the verifier says so.

@@ -41,7 +41,7 @@ def test_the_chosen_heads_are_summed_beside_all_and_change_no_weights(own: Path)
     for place, picture in enumerate(after.chosen):
         expected = torch.tensor(before.heads[0][1][place]) + torch.tensor(before.heads[1][0][place])
         assert torch.allclose(torch.tensor(picture), expected, atol=1e-5)
-    every = sum(torch.tensor(head[0]) for layer in before.heads for head in layer)
+    every = torch.stack([torch.tensor(head[0]) for layer in before.heads for head in layer]).sum(0)
     assert torch.allclose(torch.tensor(after.pictures[0]), every, atol=1e-5)
 
 

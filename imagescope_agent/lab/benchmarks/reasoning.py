@@ -45,7 +45,7 @@ WAYS: Mapping[str, tuple[str, dict[str, Any], bool]] = {
 }
 
 
-def run(
+def run(  # half of it is the table of what is returned
     *,
     model: str,
     profile: str = "mini",
@@ -76,11 +76,7 @@ def run(
     Raises:
         BadInput: the model does not reason, or a way is unknown.
     """
-    embedder = open_embedder(model)
-    if not isinstance(embedder, ReasoningEmbedder):
-        raise BadInput(f"{model!r} does not reason; name a model of `imagescope train cir-cot`")
-    if unknown := [name for name in ways if name not in WAYS]:
-        raise BadInput(f"there is no way {unknown[0]!r}; choose among {', '.join(WAYS)}")
+    embedder = _opened(model, ways)
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
     with tempfile.TemporaryDirectory() as folder:
         for seed in tqdm(seeds, desc="collections", disable=None):
@@ -98,6 +94,16 @@ def run(
         "true": round(sum(told) / len(told), 4) if told else None,
         "followed": counterfactual(embedder, tries) if tries else None,
     }
+
+
+def _opened(model: str, ways: Sequence[str]) -> ReasoningEmbedder:
+    """The model, checked together with the ways before anything is drawn; errors as `run`."""
+    embedder = open_embedder(model)
+    if not isinstance(embedder, ReasoningEmbedder):
+        raise BadInput(f"{model!r} does not reason; name a model of `imagescope train cir-cot`")
+    if unknown := [name for name in ways if name not in WAYS]:
+        raise BadInput(f"there is no way {unknown[0]!r}; choose among {', '.join(WAYS)}")
+    return embedder
 
 
 def _indexed(place: Path, seed: int, images: int, profile: str, embedder: ReasoningEmbedder) -> Path:

@@ -80,8 +80,7 @@ def read_attention(
         BadInput: the conversation is refused, or the model's attention cannot be read.
         UnusableModel: it does not fit into memory.
     """
-    start = time.perf_counter()
-    family = checkpoint.model_type
+    start, family = time.perf_counter(), checkpoint.model_type
     unreadable = BadInput(f"the attention of the family {family!r} cannot be read; choose another judge")
     if not isinstance(backend, SharedPrefixBackend):
         raise unreadable
@@ -105,17 +104,19 @@ def read_attention(
         image_prefills=len(prepared.encoded),
         seconds=time.perf_counter() - start,
     )
-
-    def by_picture(values: torch.Tensor) -> list[list[float]]:
-        return [each.tolist() for each in values.cpu().split(sizes)]
-
     card = read_heads(checkpoint.folder)
     return Attention(
-        pictures=by_picture(recorder.total()),
-        chosen=None if card is None else by_picture(recorder.total(card.heads)),
-        heads=[[by_picture(head) for head in layer] for layer in recorder.layers] if each_head else None,
+        pictures=_by_picture(recorder.total(), sizes),
+        chosen=None if card is None else _by_picture(recorder.total(card.heads), sizes),
+        heads=[[_by_picture(head, sizes) for head in layer] for layer in recorder.layers]
+        if each_head
+        else None,
         usage={**usage.to_dict()},
     )
+
+
+def _by_picture(values: torch.Tensor, sizes: Sequence[int]) -> list[list[float]]:
+    return [each.tolist() for each in values.cpu().split([*sizes])]
 
 
 @contextmanager

@@ -157,11 +157,13 @@ def test_a_model_without_known_layers_is_told(given: Path, monkeypatch: pytest.M
 def test_new_tokens_are_learnt_with_adapters_and_old_ones_stay(given: Path) -> None:
     model = CotModel(str(given / "start"), 16, None, lora=2)
     vectors, chains = model(rows(model))
-    (vectors[:, 0].sum() + chains.sum()).backward()
+    loss: Any = vectors[:, 0].sum() + chains.sum()
+    loss.backward()
     trained = {name for name, each in model.named_parameters() if each.requires_grad}
     assert all(
         "lora" in name or "token" in name or name in ("projection.weight", "log_scale") for name in trained
     )
-    table = model.language.get_input_embeddings()
+    language: Any = model.language
+    table = language.get_input_embeddings()
     token = model.checkpoint.tokenizer.convert_tokens_to_ids(EMBED_TOKEN)
     assert token >= 0 and len(NAMES) == 12 and table is not None

@@ -52,10 +52,12 @@ def test_vectors_losses_and_gradients_are_those_of_single_rows(model: CotModel) 
         model._packed, kept = packed, model._packed
         try:
             vectors, losses = model(rows(model))
-            loss = losses.mean()
+            loss: Any = losses.mean()
             model.zero_grad()
             (vectors[:, 0].sum() + loss).backward()
-            gradient = model.language.get_input_embeddings().weight.grad.clone()
+            language: Any = model.language
+            table = language.get_input_embeddings()
+            gradient = table.weight.grad.clone()
         finally:
             model._packed = kept
         return vectors, loss, gradient

@@ -31,7 +31,8 @@ class Workers:
     """
 
     def __init__(self) -> None:
-        self.rank, self.count, self._accelerator = 0, 1, None
+        self.rank, self.count = 0, 1
+        self._accelerator: Any = None
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             try:
                 from accelerate import Accelerator
@@ -39,7 +40,7 @@ class Workers:
                 raise BackendUnavailable(
                     "several processes need accelerate; install it with: pip install 'imagescope-agent[train]'"
                 ) from None
-            self._accelerator: Any = Accelerator()
+            self._accelerator = Accelerator()
             self.rank, self.count = self._accelerator.process_index, self._accelerator.num_processes
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
@@ -77,7 +78,7 @@ def cached_backward(
 
     def run(numbers: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            return model([rows[number] for number in numbers])
+            return tuple(model([rows[number] for number in numbers]))
 
     vectors = torch.zeros(len(rows), model.projection.out_features, device=device)
     told = torch.zeros(2, device=device)  # the chains' cross-entropy, and their tokens
@@ -89,10 +90,10 @@ def cached_backward(
     chain = (told[0] / told[1].clamp(min=1)).requires_grad_()
     total, metrics = loss(vectors, chain)
     total.backward()
-    weight = torch.zeros_like(chain) if chain.grad is None else chain.grad
+    pull, weight = (torch.zeros_like(each) if each.grad is None else each.grad for each in (vectors, chain))
     for numbers in mine:
         found, losses = run(numbers)
-        ((found * vectors.grad[numbers]).sum() + weight * losses.sum() / told[1].clamp(min=1)).backward()
+        ((found * pull[numbers]).sum() + weight * losses.sum() / told[1].clamp(min=1)).backward()
     _share(model, workers)
     return metrics
 
