@@ -104,15 +104,21 @@ def read_attention(
         image_prefills=len(prepared.encoded),
         seconds=time.perf_counter() - start,
     )
-    card = read_heads(checkpoint.folder)
+    heads = [[_by_picture(head, sizes) for head in layer] for layer in recorder.layers] if each_head else None
     return Attention(
         pictures=_by_picture(recorder.total(), sizes),
-        chosen=None if card is None else _by_picture(recorder.total(card.heads), sizes),
-        heads=[[_by_picture(head, sizes) for head in layer] for layer in recorder.layers]
-        if each_head
-        else None,
+        chosen=_chosen(checkpoint, recorder, sizes),
+        heads=heads,
         usage={**usage.to_dict()},
     )
+
+
+def _chosen(
+    checkpoint: Checkpoint, recorder: AttentionRecorder, sizes: Sequence[int]
+) -> list[list[float]] | None:
+    """The sum over the heads that were chosen for the checkpoint; None where none were."""
+    card = read_heads(checkpoint.folder)
+    return None if card is None else _by_picture(recorder.total(card.heads), sizes)
 
 
 def _by_picture(values: torch.Tensor, sizes: Sequence[int]) -> list[list[float]]:
