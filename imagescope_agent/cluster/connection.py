@@ -134,7 +134,7 @@ def _quiet(ray: Any) -> Iterator[None]:
     """Leave standard error to the commands; what Ray sets beside that in this process is put back, too."""
     context, log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
     ordered, bars, level = context.execution_options.preserve_order, context.enable_progress_bars, log.level
-    stop = signal.getsignal(signal.SIGTERM)
+    stop = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
     context.enable_progress_bars = False
     log.setLevel(logging.CRITICAL)  # what it raises is told
     try:
@@ -278,6 +278,13 @@ def error_of(told: Sequence[str]) -> ImageScopeError:
     """The error that `told_error` told."""
     made: ImageScopeError = getattr(errors, told[0])(told[1])
     return made
+
+
+def node_id() -> str:
+    """Of the node that an actor runs on."""
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
 
 
 def counted(nodes: Mapping[str, int]) -> str:

@@ -21,6 +21,7 @@ from imagescope_agent.cluster.connection import (
     answering,
     error_of,
     mapped,
+    node_id,
     on_actors,
     telling,
     there,
@@ -114,9 +115,7 @@ class _Actor:
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A row with a batch that is wanted -> one with what came of it."""
-        import ray
-
-        node = ray.get_runtime_context().get_node_id()
+        node = node_id()
         try:
             with telling():
                 made, told = self._made(row["wanted"])

@@ -14,7 +14,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from imagescope_agent.cluster.connection import answering, error_of, on_actors, slots, telling, told_error
+from imagescope_agent.cluster.connection import (
+    answering,
+    error_of,
+    node_id,
+    on_actors,
+    slots,
+    telling,
+    told_error,
+)
 from imagescope_agent.errors import ImageScopeError
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery
 from imagescope_agent.evaluation.run_store import RunStore
@@ -88,8 +96,6 @@ class _Actor:
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A row with the ids of queries, those of a dialog together -> one with their records."""
-        import ray
-
         kept, error = _Kept(), None
         try:
             with telling():
@@ -98,6 +104,6 @@ class _Actor:
                 run_sync(answer_queries(benchmark, asked, system, kept, concurrency=AT_ONCE, progress=False))
         except ImageScopeError as problem:  # what was answered before is told all the same
             error = told_error(problem)
-        node = ray.get_runtime_context().get_node_id()
+        node = node_id()
         told = {"node": node, "records": [*kept.records.values()], "error": error}
         return {"number": row["number"], "told": json.dumps(told)}
