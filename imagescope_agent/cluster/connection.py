@@ -10,16 +10,12 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import Any
 
-from imagescope_agent import errors
 from imagescope_agent.errors import (
     BackendUnavailable,
     BadInput,
-    ImageScopeError,
     MissingExtra,
-    ModelFailed,
     shorten,
 )
 
@@ -132,7 +128,7 @@ def _on_loopback() -> Iterator[None]:
 @contextmanager
 def _quiet(ray: Any) -> Iterator[None]:
     """Leave standard error to the commands; what Ray sets beside that in this process is put back, too."""
-    context, log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
+    context, log = _context(ray), logging.getLogger("ray.data")
     ordered, bars, level = context.execution_options.preserve_order, context.enable_progress_bars, log.level
     stop = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
     context.enable_progress_bars = False
@@ -219,7 +215,7 @@ def _pool(
 ) -> Iterator[Mapping[str, Any]]:
     """As `on_actors`, of a pool whose nodes all live."""
     # what is done waits for nothing: a killed driver has it
-    ray.data.DataContext.get_current().execution_options.preserve_order = False
+    _context(ray).execution_options.preserve_order = False
     count, takes = slots(ray)
     count = min(count, len(rows))
     listed = ray.data.from_items(rows, override_num_blocks=min(BLOCKS, len(rows)))
@@ -232,64 +228,17 @@ def _pool(
     yield from made.iter_rows()
 
 
+def _context(ray: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of its own fields, when it is first made
+        return ray.data.DataContext.get_current()
+
+
 def mapped(rows: Any, work: Any, **options: Any) -> Any:
     """`Dataset.map` with a bound on retries, without its advice: the advised arguments have none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return rows.map(work, **options)
-
-
-@contextmanager
-def telling() -> Iterator[None]:
-    """Tell what else fails on a node by its name: Ray tells of it only that something failed.
-
-    Raises:
-        ImageScopeError: as it was raised.
-        ModelFailed: in place of all others.
-    """
-    try:
-        yield
-    except ImageScopeError:
-        raise
-    except Exception as error:
-        raise ModelFailed(shorten(f"{type(error).__name__}: {error}", 200)) from error
-
-
-def there(folder: Path) -> Path:
-    """The folder, where this node sees it.
-
-    Raises:
-        BadInput: it does not.
-    """
-    if not folder.is_dir():
-        raise BadInput(
-            f"the node {socket.gethostname()!r} does not see {str(folder)!r}; put it on storage that every "
-            "node mounts at the same path"
-        )
-    return folder
-
-
-def told_error(error: ImageScopeError) -> list[str]:
-    """An error as plain values, for `error_of` in another process."""
-    return [next(each.__name__ for each in type(error).__mro__ if hasattr(errors, each.__name__)), str(error)]
-
-
-def error_of(told: Sequence[str]) -> ImageScopeError:
-    """The error that `told_error` told."""
-    made: ImageScopeError = getattr(errors, told[0])(told[1])
-    return made
-
-
-def node_id() -> str:
-    """Of the node that an actor runs on."""
-    import ray
-
-    return str(ray.get_runtime_context().get_node_id())
-
-
-def counted(nodes: Mapping[str, int]) -> str:
-    """How much each node did, in a line."""
-    return ", ".join(f"{name[:8]} {count}" for name, count in sorted(nodes.items()))
 
 
 def slots(ray: Any) -> tuple[int, dict[str, int]]:

@@ -15,18 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from imagescope_agent.cluster.connection import (
-    BLOCKS,
-    TRIES,
-    answering,
-    error_of,
-    mapped,
-    node_id,
-    on_actors,
-    telling,
-    there,
-    told_error,
-)
+from imagescope_agent.cluster.connection import BLOCKS, TRIES, answering, mapped, on_actors
+from imagescope_agent.cluster.telling import error_of, node_id, telling, there, told_error
 from imagescope_agent.errors import BadInput, ImageScopeError, RequestRefused
 from imagescope_agent.profiles.profile import Profile
 from imagescope_agent.retrieval.images import ImageFile, ImageProblem, LoadedImage, inside, load

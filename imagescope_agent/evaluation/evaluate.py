@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.cluster.connection import counted, joined, require_engine, there
+from imagescope_agent.cluster.connection import joined, require_engine
+from imagescope_agent.cluster.telling import counted, there
 from imagescope_agent.common.redact import redact_values
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import datasets

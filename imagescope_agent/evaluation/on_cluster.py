@@ -14,15 +14,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from imagescope_agent.cluster.connection import (
-    answering,
-    error_of,
-    node_id,
-    on_actors,
-    slots,
-    telling,
-    told_error,
-)
+from imagescope_agent.cluster.connection import answering, on_actors, slots
+from imagescope_agent.cluster.telling import error_of, node_id, telling, told_error
 from imagescope_agent.errors import ImageScopeError
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery
 from imagescope_agent.evaluation.run_store import RunStore

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -54,9 +55,9 @@ def test_a_cluster_of_this_machine_listens_on_this_machine(started: dict[str, An
 
 
 def test_what_was_set_is_put_back(started: dict[str, Any]) -> None:
-    import ray.data
+    import ray
 
-    context, log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
+    context, log = connection._context(ray), logging.getLogger("ray.data")
 
     def state() -> tuple[Any, ...]:
         ordered, bars = context.execution_options.preserve_order, context.enable_progress_bars
@@ -118,10 +119,11 @@ def test_a_node_with_another_data_set_or_other_models_is_refused(
         evaluation._open_on_node(("scenes", drawn, None, 2, 0), {}, same)
 
 
-def test_what_nobody_expects_while_a_node_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> Any:
-        raise KeyError("q7")
+def broken() -> Any:
+    raise KeyError("q7")
 
+
+def test_what_nobody_expects_while_a_node_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(on_cluster, "node_id", lambda: "n1")
     told = on_cluster._Actor(broken)({"number": 0, "qids": "[]"})["told"]
     assert "KeyError" in told and "ModelFailed" in told
@@ -137,7 +139,5 @@ def test_a_cluster_that_is_gone_before_any_query_is_told(
         raise ray.exceptions.RaySystemError("gone")
 
     monkeypatch.setattr(on_cluster, "slots", gone)
-    with pytest.raises(BackendUnavailable, match="gone"):
-        on_cluster.answer_on_cluster(
-            ray, "x", [], lambda: None, RunStore(tmp_path / "out", {}), progress=False
-        )  # type: ignore[arg-type, return-value]
+    with pytest.raises(BackendUnavailable, match="gone"), closing(RunStore(tmp_path / "out", {})) as store:
+        on_cluster.answer_on_cluster(ray, "x", [], broken, store, progress=False)

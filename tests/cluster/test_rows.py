@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from imagescope_agent.cluster import indexing
-from imagescope_agent.cluster.connection import error_of, told_error
+from imagescope_agent.cluster.telling import error_of, told_error
 from imagescope_agent.errors import BackendUnavailable, BadInput, Exhausted, UnreadableReply
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.retrieval.images import load
