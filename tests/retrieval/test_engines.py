@@ -31,7 +31,7 @@ class Losing(LocalEngine):
         for batch in list(batches):
             both = zip(batch.wanted, batch.pictures, strict=True)
             there = [(each, picture) for each, picture in both if each.id not in self.gone]
-            found = await maker(*map(list, zip(*there, strict=True))) if there else Made()  # type: ignore[arg-type]
+            found = await maker(*map(list, zip(*there, strict=True))) if there else Made()
             lost = {each.id: CHANGED for each in batch.wanted if each.id in self.gone}
             made.append((batch, Made(**{**vars(found), "gone": lost})))
         for each in self.order(made):
