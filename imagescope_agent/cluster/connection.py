@@ -85,7 +85,7 @@ def joined(address: str | None) -> Iterator[Any]:
         return
     place = _place(address)
     options = {"include_dashboard": False} if place == "local" else {}
-    with _quiet(ray), _on_loopback() if place == "local" else nullcontext():
+    with _quiet(ray), on_loopback() if place == "local" else nullcontext():
         try:
             _require_listening(place)
             try:
@@ -109,7 +109,7 @@ def _place(address: str | None) -> str:
 
 
 @contextmanager
-def _on_loopback() -> Iterator[None]:
+def on_loopback() -> Iterator[None]:
     """Let a cluster that is started listen on 127.0.0.1, as Ray does on macOS; else it listens on all addresses."""
     from ray._private import ray_constants
 

@@ -5,23 +5,26 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from PIL import Image
 
 from imagescope_agent import cli
 from imagescope_agent.api import index_folder
 from imagescope_agent.cluster import connection
-from imagescope_agent.errors import BackendUnavailable, BadInput
+from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra
 from imagescope_agent.evaluation import evaluate as evaluation
 from imagescope_agent.evaluation import on_cluster
 from imagescope_agent.evaluation.evaluate import evaluate
 from imagescope_agent.evaluation.run_store import RunStore
 from tests.cluster.nodes import require_ray
 from tests.evaluation.conftest import drawn as drawn  # the fixture
+from tests.scripted_profile import scripted_profile
 
 NAME = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
@@ -141,3 +144,34 @@ def test_a_cluster_that_is_gone_before_any_query_is_told(
     monkeypatch.setattr(on_cluster, "slots", gone)
     with pytest.raises(BackendUnavailable, match="gone"), closing(RunStore(tmp_path / "out", {})) as store:
         on_cluster.answer_on_cluster(ray, "x", [], broken, store, progress=False)
+
+
+def test_what_no_engine_is_given_is_told_before_anything_is_opened(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="local, ray"):
+        index_folder(tmp_path, engine="spark")
+    with pytest.raises(BadInput, match="--engine ray"):
+        index_folder(tmp_path, address="auto")
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_ray()
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "red.png")
+    profile = tmp_path / "own.toml"
+    profile.write_text(scripted_profile("tests.cluster.models:open_plain:log"))
+    with pytest.raises(BackendUnavailable, match=r"the cluster '127.0.0.1:1' does not answer"):
+        index_folder(
+            tmp_path, profile=str(profile), out=tmp_path / "out", engine="ray", address="127.0.0.1:1"
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_its_extra_the_engine_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'imagescope-agent\[ray\]'"):
+        index_folder(tmp_path, engine="ray")
+    with pytest.raises(MissingExtra, match="imagescope-agent"):
+        evaluate("scenes", root=tmp_path, out=tmp_path / "out", engine="ray")
+    assert not (tmp_path / "out").exists()
