@@ -92,7 +92,8 @@ def _opened(fsspec: Any, text: str, stack: ExitStack) -> Source:
         return Source(shown=shown, fs=fs, root=root, archive=chained)
     if "*" in text:
         return Source(shown=shown, archive=True, shards=_shards(fsspec, text, stack))
-    return _archive(fsspec, *fsspec.url_to_fs(text), stack, most=ARCHIVE_BYTES)
+    fs, path = fsspec.url_to_fs(text)
+    return _archive(fsspec, fs, path, stack, most=ARCHIVE_BYTES)
 
 
 def _archive(fsspec: Any, place: Any, path: str, stack: ExitStack, *, most: int) -> Source:

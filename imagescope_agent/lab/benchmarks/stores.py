@@ -294,9 +294,6 @@ def describe(made: Mapping[str, Any]) -> str:
         lines.append(
             f"{name:15}" + (f" skipped: {told}" if told else "".join(f"{row[key]:>14}" for key in KEYS))
         )
-    for name in made["rows"]:  # a row may be of an earlier call
-        where = made["machines"].get(name)
-        lines.append(
-            f"{name}: {describe_machine(where) if where else 'measured by an earlier version, not known where'}"
-        )
+    for name, where in made["machines"].items():  # a row may be of an earlier call
+        lines.append(f"{name}: {describe_machine(where)}")
     return "\n".join([*lines, f"this call: {describe_machine(made['machine'])}"])
