@@ -137,3 +137,12 @@ def test_copies_that_come_back_first_leave_the_early_line_about_the_pictures(
     shutil.copy(folder / "0000.png", folder / "zz.png")
     index(folder, batch=6, progress=True, engine=Losing(order=backwards))
     assert said == [6]
+
+
+def test_the_bar_says_how_many_files_were_read_before_a_batch_is_done(
+    folder: Path, index: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("imagescope_agent.retrieval.index.indexer.TOLD", 4)
+    index(folder, progress=True, engine=Losing())
+    shown = capsys.readouterr().err
+    assert "0/8" in shown.partition("4 files read")[0] and "8 files read" in shown
