@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from imagescope_agent import errors
-from imagescope_agent.errors import BackendUnavailable, BadInput, ImageScopeError, MissingExtra, shorten
+from imagescope_agent.errors import (
+    BackendUnavailable,
+    BadInput,
+    MissingExtra,
+    shorten,
+)
 
 ENGINES = ("local", "ray")
 CONNECTED = 10.0  # seconds until a cluster has to answer
 BLOCKS = 10_000  # of a data set of Ray, at most
 TRIES = 3  # of what a worker computes when it dies, after the first
 #: No reports to its makers, nothing on standard error, and one warning less for each start.
-_QUIET = {
+_UNREPORTED = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -29,7 +35,7 @@ def require_engine(engine: str, address: str | None) -> None:
     """Check the name of an engine before anything is opened.
 
     Raises:
-        BadInput: there is none of that name, or an address is given to one that has none.
+        BadInput: there is none of that name, an address is given to one that has none, or one of Ray Client.
         MissingExtra: Ray is not installed.
     """
     if engine not in ENGINES:
@@ -37,6 +43,10 @@ def require_engine(engine: str, address: str | None) -> None:
     if engine == "local" and address is not None:
         raise BadInput("--address is of a Ray cluster; add --engine ray")
     if engine == "ray":
+        if _place(address).startswith("ray://"):  # Ray Data runs in a driver that is in the cluster
+            raise BadInput(
+                "no work is sent through ray://; run this on a node, with --address auto or HOST:PORT"
+            )
         library()
 
 
@@ -46,7 +56,7 @@ def library() -> Any:
     Raises:
         MissingExtra: it is not installed.
     """
-    for name, value in _QUIET.items():  # before it is imported: nothing is reported to its makers
+    for name, value in _UNREPORTED.items():  # before it is imported: nothing is reported to its makers
         os.environ.setdefault(name, value)
     try:
         import ray
@@ -58,11 +68,11 @@ def library() -> Any:
 
 @contextmanager
 def joined(address: str | None) -> Iterator[Any]:
-    """Ray, connected to a cluster; left as it was found afterwards.
+    """Ray, connected to a cluster, and set to say nothing itself while the block runs.
 
     Args:
-        address: "auto" for the cluster that this machine is a node of, HOST:PORT, or ray://HOST:PORT; None is that of
-            RAY_ADDRESS, else a cluster of this machine alone, which ends with the block.
+        address: "auto" for the cluster that this machine is a node of, or HOST:PORT; None is that of RAY_ADDRESS, else
+            a cluster of this machine alone, which listens on this machine only and ends with the block.
 
     Raises:
         MissingExtra: Ray is not installed.
@@ -70,19 +80,66 @@ def joined(address: str | None) -> Iterator[Any]:
     """
     ray = library()
     if ray.is_initialized():  # the caller's own
-        yield ray
+        with _quiet(ray):
+            yield ray
         return
-    place = address or os.environ.get("RAY_ADDRESS") or "local"
+    place = _place(address)
     options = {"include_dashboard": False} if place == "local" else {}
-    try:
-        _require_listening(place)
+    with _quiet(ray), on_loopback() if place == "local" else nullcontext():
         try:
-            ray.init(address=place, log_to_driver=False, logging_level=logging.ERROR, **options)
-        except (ConnectionError, TimeoutError, ray.exceptions.RayError, RuntimeError, ValueError) as error:
-            raise _failed(place, error) from error
-        yield ray
+            _require_listening(place)
+            try:
+                ray.init(address=place, log_to_driver=False, logging_level=logging.ERROR, **options)
+            except (
+                ConnectionError,
+                TimeoutError,
+                ray.exceptions.RayError,
+                RuntimeError,
+                ValueError,
+            ) as error:
+                raise _failed(place, error) from error
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+def _place(address: str | None) -> str:
+    """What Ray is told: "local" is a cluster of this machine."""
+    return address or os.environ.get("RAY_ADDRESS") or "local"
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """Let a cluster that is started listen on 127.0.0.1, as Ray does on macOS; else it listens on all addresses."""
+    from ray._private import ray_constants
+
+    name, before = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", ray_constants.ENABLE_RAY_CLUSTER
+    given = os.environ.get(name)
+    os.environ[name] = "0"  # of the processes that are started
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
     finally:
-        ray.shutdown()
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        os.environ.pop(name)
+        os.environ.update({} if given is None else {name: given})
+
+
+@contextmanager
+def _quiet(ray: Any) -> Iterator[None]:
+    """Leave standard error to the commands; what Ray sets beside that in this process is put back, too."""
+    context, log = _context(ray), logging.getLogger("ray.data")
+    ordered, bars, level = context.execution_options.preserve_order, context.enable_progress_bars, log.level
+    stop = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
+    context.enable_progress_bars = False
+    log.setLevel(logging.CRITICAL)  # what it raises is told
+    try:
+        yield
+    finally:
+        context.execution_options.preserve_order, context.enable_progress_bars = ordered, bars
+        log.setLevel(level)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, stop)
 
 
 def _require_listening(place: str) -> None:
@@ -91,7 +148,7 @@ def _require_listening(place: str) -> None:
     Raises:
         BackendUnavailable: nobody does.
     """
-    host, _, port = place.removeprefix("ray://").rpartition(":")
+    host, _, port = place.rpartition(":")
     if not host or not port.isdecimal():
         return  # "auto", "local": Ray knows
     try:
@@ -157,9 +214,8 @@ def _pool(
     ray: Any, rows: list[Mapping[str, Any]], actor: type, arguments: tuple[Any, ...]
 ) -> Iterator[Mapping[str, Any]]:
     """As `on_actors`, of a pool whose nodes all live."""
-    quiet(ray)
     # what is done waits for nothing: a killed driver has it
-    ray.data.DataContext.get_current().execution_options.preserve_order = False
+    _context(ray).execution_options.preserve_order = False
     count, takes = slots(ray)
     count = min(count, len(rows))
     listed = ray.data.from_items(rows, override_num_blocks=min(BLOCKS, len(rows)))
@@ -172,33 +228,17 @@ def _pool(
     yield from made.iter_rows()
 
 
+def _context(ray: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of its own fields, when it is first made
+        return ray.data.DataContext.get_current()
+
+
 def mapped(rows: Any, work: Any, **options: Any) -> Any:
     """`Dataset.map` with a bound on retries, without its advice: the advised arguments have none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return rows.map(work, **options)
-
-
-def quiet(ray: Any) -> None:
-    """Leave standard error to the commands."""
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it raises is told
-
-
-def told_error(error: ImageScopeError) -> list[str]:
-    """An error as plain values, for `error_of` in another process."""
-    return [next(each.__name__ for each in type(error).__mro__ if hasattr(errors, each.__name__)), str(error)]
-
-
-def error_of(told: Sequence[str]) -> ImageScopeError:
-    """The error that `told_error` told."""
-    made: ImageScopeError = getattr(errors, told[0])(told[1])
-    return made
-
-
-def counted(nodes: Mapping[str, int]) -> str:
-    """How much each node did, in a line."""
-    return ", ".join(f"{name[:8]} {count}" for name, count in sorted(nodes.items()))
 
 
 def slots(ray: Any) -> tuple[int, dict[str, int]]:

@@ -6,6 +6,7 @@ worker or node had is computed again elsewhere. Every node must see the folder o
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -14,23 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from imagescope_agent.cluster.connection import (
-    BLOCKS,
-    TRIES,
-    answering,
-    error_of,
-    mapped,
-    on_actors,
-    quiet,
-    told_error,
-)
+from imagescope_agent.cluster.connection import BLOCKS, TRIES, answering, mapped, on_actors
+from imagescope_agent.cluster.telling import error_of, node_id, telling, there, told_error
 from imagescope_agent.errors import BadInput, ImageScopeError, RequestRefused
 from imagescope_agent.profiles.profile import Profile
 from imagescope_agent.retrieval.images import ImageFile, ImageProblem, LoadedImage, inside, load
 from imagescope_agent.retrieval.index.making import Batch, Made, Maker, Seen, Wanted
+from imagescope_agent.retrieval.index.manifest import CAPTIONS
 from imagescope_agent.retrieval.index.rows import Content
 from imagescope_agent.runs.run_graph import run_sync
-from imagescope_agent.services import open_embedder_of, open_roles
+from imagescope_agent.services import open_embedder_of, open_roles, weights_of
 
 LOOKED = 32  # files that a task looks at, at least
 
@@ -45,7 +39,6 @@ class RayEngine:
 
     def __init__(self, ray: Any, profile: Profile) -> None:
         self._ray, self._profile = ray, profile
-        quiet(ray)
 
     def look(self, folder: Path, files: Sequence[ImageFile], known: Callable[[str], bool]) -> Iterator[Seen]:
         """As `Engine.look`: every file is read, hashed and decoded once, in order."""
@@ -65,7 +58,10 @@ class RayEngine:
         self, folder: Path, batches: Iterable[Batch], maker: Maker
     ) -> AsyncIterator[tuple[Batch, Made]]:
         """As `Engine.make`."""
-        listed = list(batches)
+        listed = []
+        for batch in batches:  # files are looked at
+            listed.append(batch)
+            await asyncio.sleep(0)  # a stop is seen
         wanted = [number for number, batch in enumerate(listed) if batch.wanted]
         for batch in listed:
             if not batch.wanted:
@@ -81,7 +77,8 @@ def _look(row: Mapping[str, Any], folder: str) -> dict[str, Any]:
     """The content of a file, or what is wrong with it."""
     key, problem, failed = "", "", list[str]()
     try:
-        key = load(inside(_there(Path(folder)), json.loads(row["id"]))).key
+        with telling():
+            key = load(inside(there(Path(folder)), json.loads(row["id"]))).key
     except ImageProblem as found:
         problem = found.reason
     except ImageScopeError as error:
@@ -108,11 +105,10 @@ class _Actor:
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A row with a batch that is wanted -> one with what came of it."""
-        import ray
-
-        node = ray.get_runtime_context().get_node_id()
+        node = node_id()
         try:
-            made, told = self._made(row["wanted"])
+            with telling():
+                made, told = self._made(row["wanted"])
         except ImageScopeError as error:
             made, told = Made(), {"error": told_error(error)}
         return {
@@ -124,7 +120,7 @@ class _Actor:
 
     def _made(self, told: str) -> tuple[Made, dict[str, Any]]:
         wanted, pictures, gone = list[Wanted](), list[LoadedImage](), dict[str, str]()
-        _there(self._folder)
+        there(self._folder)
         for each in _wanted(told):
             try:
                 picture = load(inside(self._folder, each.id))
@@ -139,6 +135,7 @@ class _Actor:
         made = run_sync(self._maker(wanted, pictures)) if wanted else Made()
         return made, {
             "weights": self._maker.embedder.weights,
+            "captioner": _captioner_of(self._maker),
             "contents": [[each.key, each.caption] for each in made.contents],
             "notes": list(made.notes),
             "usage": dict(made.usage),
@@ -151,20 +148,9 @@ class _Actor:
         }
 
 
-def _there(folder: Path) -> Path:
-    """The folder, where this node sees it.
-
-    Raises:
-        BadInput: it does not.
-    """
-    if not folder.is_dir():
-        import socket
-
-        raise BadInput(
-            f"the node {socket.gethostname()!r} does not see {str(folder)!r}; put the images on storage that every "
-            "node mounts at the same path"
-        )
-    return folder
+def _captioner_of(maker: Maker) -> str:
+    """The weights that captions are made with, "" where none are made."""
+    return weights_of(maker.captioner) if maker.captions == CAPTIONS[0] else ""
 
 
 def _told(wanted: Sequence[Wanted]) -> str:
@@ -194,6 +180,10 @@ def _made(row: Mapping[str, Any], maker: Maker) -> Made:
         raise error_of(told["error"])
     if told.pop("weights") != maker.embedder.weights:
         raise BadInput(f"the node {told['node']} has other embedding weights; install the same on every node")
+    if told.pop("captioner") != _captioner_of(maker):
+        raise BadInput(
+            f"the node {told['node']} has another captioner; install the same weights on every node"
+        )
     dimension = maker.embedder.dimension
     images, words = (
         np.frombuffer(row[name], dtype=np.float32).reshape(-1, dimension) for name in ("images", "words")

@@ -172,6 +172,6 @@ def add_engine_arguments(parser: argparse.ArgumentParser, what: str) -> None:
     )
     parser.add_argument(
         "--address",
-        help="of the Ray cluster: auto for the one that this machine is in, HOST:PORT, ray://HOST:PORT (default: "
+        help="of the Ray cluster: auto for the one that this machine is in, HOST:PORT (default: "
         "RAY_ADDRESS, else the cores of this machine)",
     )

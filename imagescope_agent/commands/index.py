@@ -72,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     """Index the folder and say what was done and what was skipped."""
     from imagescope_agent.api import index_folder
 
+    if args.watch and args.engine != "local":
+        raise BadInput("a folder is watched by this process; leave --engine out, or --watch")
     if isinstance(args.folder, str):
         args.folder = _fetched(args)
     elif args.into is not None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from imagescope_agent.cluster.connection import counted, joined, require_engine
+from imagescope_agent.cluster.connection import joined, require_engine
+from imagescope_agent.cluster.telling import counted, there
 from imagescope_agent.common.redact import redact_values
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import datasets
@@ -47,9 +49,9 @@ def evaluate(  # every argument is told
         profile: which models.
         limit: draw so many queries (dialogs) by `seed`; all when None. The gallery stays whole.
         seed: of the run, of the draw, and of the world that `scenes` makes.
-        concurrency: queries asked at the same time.
+        concurrency: queries asked at the same time, in this process.
         progress: a bar with the time left, on a terminal.
-        system: answers instead of `graph`; for other systems and tests.
+        system: answers instead of `graph`, in this process; for other systems and tests.
         engine: "local" for this process, "ray" for a Ray cluster whose nodes all see `root` at its path.
         address: of the cluster, as `cluster.connection.joined` takes it.
         tell: is told in a line which node answered how many queries.
@@ -60,6 +62,8 @@ def evaluate(  # every argument is told
         BackendUnavailable: a model does not answer; what was answered is kept.
     """
     require_engine(engine, address)
+    if engine == "ray" and (system is not None or concurrency != CONCURRENCY):
+        raise BadInput("nodes open the graph themselves, each with a concurrency of its own; leave both out")
     benchmark, queries, galleries = _load(dataset, Path(root), split, limit, seed)
     with joined(address) if engine == "ray" else contextlib.nullcontext() as ray:
         chosen = {"seed": seed, **settings, **({"judge": judge} if judge else {})}
@@ -79,11 +83,13 @@ def evaluate(  # every argument is told
                 records = run_sync(work)
             else:
                 where = (dataset, Path(root).absolute(), split, limit, seed)
-                opener = partial(_open_on_node, where, {**asked, "profile": _found_anywhere(profile)})
+                opened = {**asked, "profile": _found_anywhere(profile)}
+                opener = partial(_open_on_node, where, opened, _identified(queries, system))
                 records, nodes = answer_on_cluster(
                     ray, benchmark.name, queries, opener, store, progress=progress
                 )
-                tell(f"answered by {len(nodes)} nodes: {counted(nodes)}")
+                if nodes:
+                    tell(f"answered by {len(nodes)} nodes: {counted(nodes)}")
             with reading(out):  # what was answered before may be a stranger's
                 return outputs.write_all(Path(out), identity, benchmark, queries, records, galleries)
 
@@ -94,21 +100,39 @@ def _found_anywhere(profile: str) -> str:
 
 
 def _open_on_node(
-    where: tuple[str, Path, str | None, int | None, int], asked: Mapping[str, Any]
+    where: tuple[str, Path, str | None, int | None, int], asked: Mapping[str, Any], same: Mapping[str, str]
 ) -> tuple[Benchmark, list[BenchmarkQuery], System]:
-    """The data set and the system, opened on a node of a cluster."""
-    benchmark, queries, galleries = _load(*where)
-    return benchmark, queries, open_system(benchmark, galleries, **asked, indexed=True)
+    """The data set and the system, opened on a node of a cluster.
+
+    Raises:
+        BadInput: the node does not see the data set, or another one, or opens other models than `same` says.
+    """
+    there(where[1])
+    benchmark, queries, galleries = _load(*where, draw=False)
+    system = open_system(benchmark, galleries, **asked, indexed=True)
+    found = _identified(queries, system)
+    if others := [name for name in same if found.get(name) != same[name]]:
+        raise BadInput(
+            f"the node {socket.gethostname()!r} has other {' and '.join(others)}; give every node the same data set, "
+            "weights and version of this package"
+        )
+    return benchmark, queries, system
+
+
+def _identified(queries: Sequence[BenchmarkQuery], system: Any) -> dict[str, str]:
+    """What must be the same wherever queries are answered, as text."""
+    named = {**getattr(system, "identity", {}), "queries": _fingerprint(queries)}
+    return {name: json.dumps(value, sort_keys=True, default=str) for name, value in named.items()}
 
 
 def _load(
-    dataset: str, root: Path, split: str | None, limit: int | None, seed: int
+    dataset: str, root: Path, split: str | None, limit: int | None, seed: int, *, draw: bool = True
 ) -> tuple[Benchmark, list[BenchmarkQuery], dict[str, Gallery]]:
     """The data set, the queries that are sampled from it, and the galleries they search."""
     if limit is not None and limit < 1:
         raise BadInput(f"--limit {limit}: give at least 1")
     datasets.find(dataset).required_files(root, split=split)  # refuses an unknown split before any drawing
-    if prepare := getattr(datasets.find(dataset), "prepare", None):
+    if draw and (prepare := getattr(datasets.find(dataset), "prepare", None)):
         prepare(root, seed=seed)
     benchmark = datasets.load(dataset, root, split=split)
     queries = sample(benchmark.queries, limit, seed)

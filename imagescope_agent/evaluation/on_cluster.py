@@ -14,7 +14,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from imagescope_agent.cluster.connection import answering, error_of, on_actors, slots, told_error
+from imagescope_agent.cluster.connection import answering, on_actors, slots
+from imagescope_agent.cluster.telling import error_of, node_id, telling, told_error
 from imagescope_agent.errors import ImageScopeError
 from imagescope_agent.evaluation.datasets.base import Benchmark, BenchmarkQuery
 from imagescope_agent.evaluation.run_store import RunStore
@@ -40,7 +41,9 @@ def answer_on_cluster(
     for query in queries:
         if query.qid not in store.records:
             units.setdefault(query.unit, []).append(query.qid)
-    nodes, count = Counter[str](), slots(ray)[0]
+    nodes = Counter[str]()
+    with answering():
+        count = slots(ray)[0]
     each = max(1, min(AT_ONCE, len(units) // (TURNS * count)))
     waiting = list(units.values())
     rows = [
@@ -86,15 +89,14 @@ class _Actor:
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A row with the ids of queries, those of a dialog together -> one with their records."""
-        import ray
-
         kept, error = _Kept(), None
         try:
-            benchmark, queries, system = self._opened
-            asked = [queries[qid] for unit in json.loads(row["qids"]) for qid in unit]
-            run_sync(answer_queries(benchmark, asked, system, kept, concurrency=AT_ONCE, progress=False))
+            with telling():
+                benchmark, queries, system = self._opened
+                asked = [queries[qid] for unit in json.loads(row["qids"]) for qid in unit]
+                run_sync(answer_queries(benchmark, asked, system, kept, concurrency=AT_ONCE, progress=False))
         except ImageScopeError as problem:  # what was answered before is told all the same
             error = told_error(problem)
-        node = ray.get_runtime_context().get_node_id()
+        node = node_id()
         told = {"node": node, "records": [*kept.records.values()], "error": error}
         return {"number": row["number"], "told": json.dumps(told)}

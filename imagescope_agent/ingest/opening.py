@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from imagescope_agent.common.redact import redact
 from imagescope_agent.errors import BadInput, MissingExtra, shorten
 
-ARCHIVE_BYTES = 100 * 2**30  # of an archive behind a web address
+ARCHIVE_BYTES = 100 * 2**30  # of archives behind web addresses, in all
 SHARDS = 500  # archives of a pattern, each an open file
 LIST_BYTES = 256 * 2**20  # of a list of addresses
 ARCHIVES = {  # how the name of an archive ends: its file system, and the compression of its whole
@@ -53,6 +53,7 @@ class Source:
     addresses: tuple[str, ...] = ()
     archive: bool = False
     shards: tuple[tuple[str, Source], ...] = ()  # name and archive of each
+    copied: int = 0  # bytes of the archive, where it was copied from a web address
 
 
 @contextmanager
@@ -86,22 +87,33 @@ def _opened(fsspec: Any, text: str, stack: ExitStack) -> Source:
         with fsspec.open(text, "rb") as file:
             return Source(shown=shown, addresses=_addresses(file.read(LIST_BYTES + 1), shown))
     chained = text.startswith(("zip:", "tar:"))
-    ending = next((end for end in sorted(ARCHIVES, key=len, reverse=True) if _path(text).endswith(end)), None)
-    if ending is None or chained:
+    if chained or _ending(_path(text)) is None:
         fs, root = fsspec.url_to_fs(text)
         return Source(shown=shown, fs=fs, root=root, archive=chained)
     if "*" in text:
         return Source(shown=shown, archive=True, shards=_shards(fsspec, text, stack))
-    if _is_web(text):
+    fs, path = fsspec.url_to_fs(text)
+    return _archive(fsspec, fs, path, stack, most=ARCHIVE_BYTES)
+
+
+def _archive(fsspec: Any, place: Any, path: str, stack: ExitStack, *, most: int) -> Source:
+    """An archive on a file system, at a path that is no pattern whatever is in it; `most` bytes are copied."""
+    copied = 0
+    if _is_web(path):
         file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
-        _download(fsspec, text, file)
+        copied = _download(place, path, file, most)
     else:
-        file = stack.enter_context(fsspec.open(text, "rb"))
-    kind, compression = ARCHIVES[ending]
+        file = stack.enter_context(place.open(path, "rb"))
+    kind, compression = ARCHIVES[str(_ending(_path(path)))]
     options = {"compression": compression} if compression else {}
     # a file system of its own: fsspec would give the one of an earlier file with the same number
     fs = fsspec.filesystem(kind, fo=file, skip_instance_cache=True, **options)
-    return Source(shown=shown, fs=fs, archive=True)
+    return Source(shown=redact(path), fs=fs, archive=True, copied=copied)
+
+
+def _ending(path: str) -> str | None:
+    """Which of `ARCHIVES` it ends with."""
+    return next((end for end in sorted(ARCHIVES, key=len, reverse=True) if path.lower().endswith(end)), None)
 
 
 def _shards(fsspec: Any, text: str, stack: ExitStack) -> tuple[tuple[str, Source], ...]:
@@ -114,28 +126,30 @@ def _shards(fsspec: Any, text: str, stack: ExitStack) -> tuple[tuple[str, Source
     found = sorted(fs.glob(pattern))
     if not 0 < len(found) <= SHARDS:
         raise BadInput(f"{len(found)} archives are {redact(text)!r}; give a pattern of 1 to {SHARDS}")
-    shards = []
+    above = re.split(r"[*?\[]", _place(pattern))[0].rpartition("/")[0]  # no pattern
+    shards, left = [], ARCHIVE_BYTES
     for path in found:
-        name = _name_of(path)
-        ending = next(end for end in sorted(ARCHIVES, key=len, reverse=True) if name.lower().endswith(end))
-        shards.append((name[: -len(ending)], _opened(fsspec, fs.unstrip_protocol(path), stack)))
+        name = _place(path).removeprefix(above).lstrip("/")  # the same name may be in several folders
+        shards.append((name[: -len(str(_ending(name)))], _archive(fsspec, fs, path, stack, most=left)))
+        left -= shards[-1][1].copied
     return tuple(shards)
 
 
-def _download(fsspec: Any, text: str, copy: IO[bytes]) -> None:
-    """Copy an archive from a web address, since many servers give no parts of a file.
+def _download(place: Any, address: str, copy: IO[bytes], most: int) -> int:
+    """Copy an archive from a web address, since many servers give no parts of a file; returns its bytes.
 
     Raises:
         BadInput: it is too large.
     """
     size = 0
-    with fsspec.open(text, "rb", block_size=0) as file:  # read from beginning to end
+    with place.open(address, "rb", block_size=0) as file:  # read from beginning to end
         while chunk := file.read(2**20):
             size += len(chunk)
-            if size > ARCHIVE_BYTES:
-                raise BadInput(f"the archive has more than {ARCHIVE_BYTES // 2**30} GiB; unpack it yourself")
+            if size > most:
+                raise BadInput(f"archives have more than {ARCHIVE_BYTES // 2**30} GiB; unpack them yourself")
             copy.write(chunk)
     copy.seek(0)
+    return size
 
 
 def list_items(source: Source) -> Iterator[Item]:
@@ -250,8 +264,12 @@ def _path(text: str) -> str:
 
 def _name_of(address: str) -> str:
     """The name of the file that an address shows."""
-    place = unquote(urlsplit(address).path) if _is_web(address) else address
-    return place.rstrip("/").rsplit("/", 1)[-1]
+    return _place(address).rstrip("/").rsplit("/", 1)[-1]
+
+
+def _place(address: str) -> str:
+    """The path of an address, as it is read; of anything else all of it."""
+    return unquote(urlsplit(address).path) if _is_web(address) else address
 
 
 def _is_web(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""The cluster of the tests: started once, with both of its nodes at the beginning of each."""
+"""The cluster of a file of tests, with both of its nodes at the beginning of each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.cluster.nodes import Run, TwoNodes, two_nodes
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[TwoNodes]:
     with two_nodes() as both:
         yield both
@@ -22,7 +22,7 @@ def nodes(cluster: TwoNodes) -> TwoNodes:
     return cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the models of the tests write down what they do."""
     return tmp_path_factory.mktemp("models") / "log"

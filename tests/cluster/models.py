@@ -15,7 +15,7 @@ from tests.retrieval.crashes import Neighbourly
 
 SECONDS = 0.4  # of a batch
 TOGETHER = "TESTS_TOGETHER"  # so many processes must have begun before one goes on: each node has work
-PATIENCE = 120.0  # seconds
+PATIENCE = 600.0  # seconds
 
 
 def begin(log: Path, work: Sequence[str]) -> None:

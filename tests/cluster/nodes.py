@@ -1,9 +1,11 @@
-"""A Ray cluster of two nodes on this machine: two raylets with a core each, as two machines would be joined."""
+"""A Ray cluster of two nodes on this machine: two raylets with a core each, as two machines would be joined.
+
+They listen on 127.0.0.1 only.
+"""
 
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from imagescope_agent.cluster.connection import on_loopback
 from tests.cluster.models import TOGETHER
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +41,6 @@ class TwoNodes:
             self._cluster = Cluster(initialize_head=True, head_node_args=node)
         self.address: str = self._cluster.address
         self._second: Any = None
-        self.whole()
 
     def whole(self) -> None:
         """Start the second node where it is gone."""
@@ -69,14 +71,14 @@ class Run:
         self._log = log
         log.unlink(missing_ok=True)
         told = [*map(str, arguments), "--engine", "ray", "--address", nodes.address]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "imagescope_agent.cli", *told],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        with environment():
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "imagescope_agent.cli", *told],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
 
     def started(self, count: int) -> list[int]:
         """The processes that did so many pieces of work, once these were begun."""
@@ -89,7 +91,7 @@ class Run:
 
     def until(self, seen: Callable[[], Seen]) -> Seen:
         """What is seen of the command at its work, once it is something."""
-        for _ in range(6000):
+        for _ in range(12000):
             if found := seen():
                 return found
             assert self.process.poll() is None, self.process.communicate()
@@ -126,7 +128,8 @@ def environment() -> Iterator[None]:
         }
         for name, value in given.items():
             patch.setenv(name, value)
-        yield
+        with on_loopback():
+            yield
 
 
 @contextmanager

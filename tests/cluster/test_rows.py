@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,11 @@ import pytest
 from PIL import Image
 
 from imagescope_agent.cluster import indexing
-from imagescope_agent.cluster.connection import error_of, told_error
+from imagescope_agent.cluster.telling import error_of, told_error
 from imagescope_agent.errors import BackendUnavailable, BadInput, Exhausted, UnreadableReply
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.retrieval.images import load
-from imagescope_agent.retrieval.index.making import Made, Maker, Wanted
+from imagescope_agent.retrieval.index.making import Batch, Made, Maker, Wanted
 from imagescope_agent.runs.run_graph import run_sync
 from imagescope_agent.services import open_embedder_of, open_roles
 from tests.scripted_profile import scripted_profile
@@ -87,11 +89,53 @@ def test_a_node_without_the_folder_or_with_other_weights_is_told(folder: Path) -
     told = {**json.loads(row["told"]), "weights": "others"}
     with pytest.raises(BadInput, match=r"n1.*other embedding weights"):
         indexing._made({**row, "told": json.dumps(told)}, maker)
+    told = {**json.loads(row["told"]), "captioner": "others"}
+    with pytest.raises(BadInput, match=r"n1.*another captioner"):
+        indexing._made({**row, "told": json.dumps(told)}, maker)
     looked = indexing._look({"id": json.dumps("0.png")}, str(folder / "elsewhere"))
     with pytest.raises(BadInput, match="same path"):
         raise error_of(json.loads(looked["error"]))
     assert indexing._look({"id": json.dumps("0.png")}, str(folder))["key"] == wanted[0].key
     assert json.loads(indexing._look({"id": json.dumps("x.png")}, str(folder))["problem"])
+
+
+def test_what_nobody_expects_on_a_node_is_told_by_its_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(*_: Any) -> Any:
+        raise OSError("stale handle")
+
+    maker, actor = both(folder, "a picture")
+    monkeypatch.setattr(indexing, "inside", stale)
+    monkeypatch.setattr(indexing, "node_id", lambda: "n1")
+    wanted = [Wanted(id="0.png", key="0")]
+    row = {"number": 0, "wanted": indexing._told(wanted)}
+    with pytest.raises(BackendUnavailable, match="OSError: stale handle"):
+        indexing._made(actor(row), maker)
+    looked = indexing._look({"id": json.dumps("0.png")}, str(folder))
+    with pytest.raises(BackendUnavailable, match="OSError: stale handle"):
+        raise error_of(json.loads(looked["error"]))
+
+
+def test_a_stop_is_seen_while_batches_are_composed(folder: Path) -> None:
+    maker, _ = both(folder, "a picture")
+    composed: list[Batch] = []
+
+    def batches() -> Iterator[Batch]:
+        for _ in range(9):
+            composed.append(Batch())
+            yield composed[-1]
+
+    async def stopped() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()  # what the first Ctrl-C does
+        async for _ in indexing.RayEngine(None, load_profile("mini")).make(folder, batches(), maker):
+            raise AssertionError("a batch came")
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(stopped())
+    assert len(composed) == 1
 
 
 def test_an_error_is_the_same_on_the_other_side() -> None:

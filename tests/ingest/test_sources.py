@@ -14,7 +14,7 @@ import pytest
 
 from imagescope_agent import cli
 from imagescope_agent.errors import BackendUnavailable, BadInput
-from imagescope_agent.ingest import sources
+from imagescope_agent.ingest import opening, sources
 from imagescope_agent.ingest.sources import fetch, folder_for
 from tests.ingest.archives import PICTURES, counts, found, png, zipped
 from tests.ingest.conftest import ids
@@ -67,6 +67,28 @@ def test_archives_of_a_pattern_are_a_folder_each(where: str, tmp_path: Path, buc
     assert counts(fetch(f"{place}/shard-01*.tar", tmp_path / "some")) == (4, 0, 0)
     with pytest.raises(BadInput, match="0 archives"):
         fetch(f"{place}/part-*.tar", tmp_path / "none")
+
+
+@pytest.mark.parametrize("where", ["local", "memory", "web"])
+def test_archives_of_one_name_in_several_folders_and_one_named_as_a_pattern(
+    where: str, tmp_path: Path, bucket: Any, web: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = web[1] if where == "web" else tmp_path
+    for name in ("in/a/data.zip", "in/b/data.zip", "in/c/x*.zip"):
+        (root / name).parent.mkdir(parents=True)
+        bucket.pipe(f"/bucket/{name}", zipped(root / name, PICTURES).read_bytes())
+    place = {"local": str(root), "memory": "memory://bucket", "web": web[0]}[where]
+    assert counts(fetch(f"{place}/in/*/data.zip", tmp_path / "here")) == (4, 0, 0)
+    assert found(tmp_path / "here") == {
+        f"{each}/data/{name}": PICTURES[name] for each in "ab" for name in PICTURES
+    }
+    if where == "web":  # archives are copied, so many bytes in all
+        monkeypatch.setattr(opening, "ARCHIVE_BYTES", (root / "in/a/data.zip").stat().st_size)
+        assert counts(fetch(f"{place}/in/a/*.zip", tmp_path / "one")) == (2, 0, 0)
+        with pytest.raises(BadInput, match="unpack them yourself"):
+            fetch(f"{place}/in/*/data.zip", tmp_path / "both")
+    else:
+        assert counts(fetch(f"{place}/in/c/x*.zip", tmp_path / "there")) == (2, 0, 0)
 
 
 def test_an_archive_behind_a_web_address_and_single_pictures(web: tuple[str, Path], tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def run(  # over forty lines for its arguments
 
     Returns:
         {"bench", "images", "dimension", "k", "rows": name -> seconds, memory, latency, recall and overhead over the
-        bare engine, or {"skipped": why}, "machine"}.
+        bare engine, or {"skipped": why}, "machines": name -> where and under which load it was measured, "machine"}.
     """
     wanted = list(row or ROWS)
     if unknown := [name for name in wanted if name not in ROWS]:
@@ -111,11 +111,11 @@ def run(  # over forty lines for its arguments
         "k": k,
         "seed": seed,
     }
-    rows = {} if keep is None else kept_rows(keep, about)
+    rows, machines = ({}, {}) if keep is None else kept_rows(keep, about)
     left = [name for name in wanted if "skipped" in rows.get(name, {"skipped": ""})]
 
     def made() -> dict[str, Any]:
-        return {**about, "rows": rows, "machine": {**machine(), **peak_memory()}}
+        return {**about, "rows": rows, "machines": machines, "machine": {**machine(), **peak_memory()}}
 
     with tempfile.TemporaryDirectory() as folder:
         if left:
@@ -124,14 +124,15 @@ def run(  # over forty lines for its arguments
         for name in left:
             tqdm.write(f"{name}: building, opening, searching", file=sys.stderr)
             rows[name] = _row(world, name, Path(folder), pgvector, k)
+            machines[name] = machine()
             tqdm.write(f"{name}: {rows[name]}", file=sys.stderr)
             if keep is not None:
                 write_atomic(keep / FILE, json.dumps(made(), indent=1) + "\n")
     return made()
 
 
-def kept_rows(keep: Path, about: Mapping[str, Any]) -> dict[str, Any]:
-    """The rows of an earlier call.
+def kept_rows(keep: Path, about: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The rows of an earlier call, and the machine of each, where it was kept.
 
     Raises:
         BadInput: the folder holds the measurement of other vectors or queries, or cannot be used.
@@ -140,9 +141,9 @@ def kept_rows(keep: Path, about: Mapping[str, Any]) -> dict[str, Any]:
         keep.mkdir(parents=True, exist_ok=True)
         found = json.loads((keep / FILE).read_bytes())
         if all(found[name] == value for name, value in about.items()):
-            return dict(found["rows"])
+            return dict(found["rows"]), dict(found.get("machines", {}))
     except FileNotFoundError:
-        return {}
+        return {}, {}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"cannot use {str(keep)!r}: {error}; name a new folder with --keep") from error
     raise BadInput(f"{str(keep / FILE)!r} is of other vectors or queries; name a new folder with --keep")
@@ -294,4 +295,6 @@ def describe(made: Mapping[str, Any]) -> str:
         lines.append(
             f"{name:15}" + (f" skipped: {told}" if told else "".join(f"{row[key]:>14}" for key in KEYS))
         )
-    return "\n".join([*lines, describe_machine(made["machine"])])
+    for name, where in made["machines"].items():  # a row may be of an earlier call
+        lines.append(f"{name}: {describe_machine(where)}")
+    return "\n".join([*lines, f"this call: {describe_machine(made['machine'])}"])

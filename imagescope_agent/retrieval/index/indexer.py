@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from imagescope_agent.errors import RequestRefused
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.records import note
 from imagescope_agent.retrieval.captions import captioning
@@ -23,7 +22,16 @@ from imagescope_agent.retrieval.image_files import find_images, no_images
 from imagescope_agent.retrieval.images import ImageFile, Skipped
 from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.retrieval.index.cache import IndexCache
-from imagescope_agent.retrieval.index.making import Batch, Engine, LocalEngine, Made, Maker, Seen, Wanted
+from imagescope_agent.retrieval.index.making import (
+    Batch,
+    Engine,
+    LocalEngine,
+    Made,
+    Maker,
+    Seen,
+    Wanted,
+    make_all,
+)  # fmt: skip
 from imagescope_agent.retrieval.index.publishing import publish
 from imagescope_agent.retrieval.index.report import IndexReport
 from imagescope_agent.retrieval.index.rows import File
@@ -32,7 +40,8 @@ from imagescope_agent.retrieval.stores import open_store
 from imagescope_agent.usage import total_usage
 
 BATCH = 32
-TOLD = 1000  # files after which the bar says how many were read
+TOLD = 100  # files after which the bar says how many were read
+COPY = "the file that it is a copy of changed or vanished while it was indexed; index the folder again"
 
 
 async def build(  # over forty lines for its arguments
@@ -131,6 +140,7 @@ class _IndexRun:
     usage: dict[str, Any] = field(default_factory=lambda: total_usage([]))
     _taken: set[str] = field(default_factory=set)  # contents of the batches of this run
     _lost: set[str] = field(default_factory=set)  # contents that changed or vanished on the way
+    _before: dict[str, File] = field(default_factory=dict)  # what earlier runs recorded
     _recorded: int = 0
 
     async def process(self, found: Sequence[ImageFile]) -> None:
@@ -143,10 +153,12 @@ class _IndexRun:
         by_searches = recipe_of(embedder.weights, captioner, self.maker.prompt)
         self.cache.add_captions(found_captions(self.out, by_searches, embedder.dimension))
         self.waiting = self.cache.uncaptioned() if self._captions_all else set()
-        async for batch, made in self.engine.make(self.folder, self._batches(found), self.maker):
+        self._before = self.cache.files()
+        batches, accepted = self._batches(found), self.cache.any_caption()
+        async for batch, made in make_all(self.engine, self.folder, batches, self.maker, accepted=accepted):
             self._record(batch, made)
-        if self._lost:  # with all files of such a content
-            self.good &= self.cache.files().keys()
+        if self._lost:
+            self._leave_out_copies()
         self.skipped.sort(key=lambda item: item.id)
 
     @property
@@ -161,7 +173,7 @@ class _IndexRun:
         """
         if not self.good:
             raise no_images(self.folder, self.skipped)
-        self.removed = self.cache.keep_only(self.good)
+        self.removed += self.cache.keep_only(self.good)
         self.notes += publish(
             *(self.folder, self.out, self.cache, self.maker.embedder, self.backend),
             captioner=self.captioner_weights,
@@ -195,7 +207,7 @@ class _IndexRun:
 
     def _batches(self, found: Sequence[ImageFile]) -> Iterator[Batch]:
         """The batches of what is new, in the order of the folder."""
-        before, changed = self.cache.files(), list[ImageFile]()
+        before, changed = self._before, list[ImageFile]()
         for item in found:
             kept = before.get(item.id)
             if kept is not None and kept.stamp == item.stamp and kept.key not in self.waiting:
@@ -241,13 +253,7 @@ class _IndexRun:
         return key in self._taken or (key not in self.waiting and self.cache.done(key))
 
     def _record(self, batch: Batch, made: Made) -> None:
-        """Store a finished batch.
-
-        Raises:
-            RequestRefused: the captioner refuses all images of the first batch.
-        """
-        if made.refused and not self.cache.any_caption():
-            raise RequestRefused(made.refused)
+        """Store a finished batch."""
         self._tell_early(made)
         files = [file for file in batch.files if file.id not in made.gone]
         self.cache.record(made.contents, files)
@@ -258,18 +264,31 @@ class _IndexRun:
             for file in files
             if file.key in made.uncaptioned
         ]
-        if made.gone:
-            self.skipped += [Skipped(id=name, reason=reason) for name, reason in made.gone.items()]
-            lost = [each.key for each in batch.wanted if each.id in made.gone]
-            self.new -= sum(key not in self.waiting for key in lost)
-            self._lost.update(lost)
+        self._leave_out(made.gone)
+        self._lost.update(each.key for each in batch.wanted if each.id in made.gone)
         if made.node:
             self.nodes[made.node] += len(made.contents)
         self.bar.update(len(batch.files))
 
+    def _leave_out(self, files: Mapping[str, str]) -> None:
+        """Leave out files, each for a reason, also where an earlier run recorded them."""
+        self.skipped += [Skipped(id=name, reason=reason) for name, reason in files.items()]
+        self.good -= files.keys()
+
+    def _leave_out_copies(self) -> None:
+        """Leave out the other files of contents that were lost, and count none of these."""
+        kept, late = self.cache.files(), self._lost & self.waiting
+        copies = [name for name in self.good if name not in kept or kept[name].key in late]
+        self._leave_out(dict.fromkeys(sorted(copies), COPY))
+        self.new -= len(self._lost - late)
+        self.captioned -= len(late)
+        same = [name for name in copies if name in self._before and self._before[name].key in late]
+        self.unchanged -= len(late) + len(same)
+        self.removed -= sum(name not in self._before for name in copies)  # recorded by this run only
+
     def _tell_early(self, made: Made) -> None:
         """Say that the first pictures look foreign before hours are spent on the others."""
-        self._recorded += 1
+        self._recorded += bool(made.contents)  # an engine may record copies first
         if self._recorded == 1 and self.new and made.contents and not self.bar.disable:
             rows = np.stack([content.image for content in made.contents])
             if said := said_of(self.maker.embedder, rows):

@@ -6,12 +6,13 @@ batches, and so the same index.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from imagescope_agent.errors import ImageScopeError
+from imagescope_agent.errors import ImageScopeError, RequestRefused
 from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.records import note
@@ -182,6 +183,44 @@ class Engine(Protocol):
         Raises:
             BackendUnavailable: a model or the engine failed; the batches before are done.
         """
+
+
+async def make_all(
+    engine: Engine, folder: Path, batches: Iterable[Batch], maker: Maker, *, accepted: bool
+) -> AsyncIterator[tuple[Batch, Made]]:
+    """As `Engine.make`; refused batches are held back until it is known that the captioner takes the first pictures.
+
+    Args:
+        engine: computes them.
+        folder: of the images.
+        batches: which.
+        maker: computes them with the models of this process.
+        accepted: that is known already.
+
+    Raises:
+        RequestRefused: the captioner refuses all images of the first batch, whichever comes back first.
+    """
+    first: Batch | None = None
+    held: list[tuple[Batch, Made]] = []
+
+    def seen() -> Iterator[Batch]:
+        nonlocal first
+        for batch in batches:
+            first = batch if first is None and batch.wanted else first
+            yield batch
+
+    async for batch, made in engine.make(folder, seen(), maker):
+        if batch is first and not accepted:
+            if made.refused:
+                raise RequestRefused(made.refused)
+            accepted = True
+        if made.refused and not accepted:
+            held.append((batch, made))
+        else:
+            yield batch, made
+        while accepted and held:
+            yield held.pop(0)
+        await asyncio.sleep(0)  # a stop is seen between two batches, also where nothing else waits
 
 
 class LocalEngine:

@@ -46,8 +46,11 @@ def test_rows_are_kept_and_not_measured_again(tmp_path: Path, monkeypatch: pytes
         stores.run(**small, row=rows)  # type: ignore[arg-type]
     assert asked == ["faiss hnsw", "faiss ivfpq"]
     monkeypatch.setattr(stores, "_row", measured)
+    monkeypatch.setattr(stores, "machine", lambda: {"system": "another"})
     made = stores.run(**small, row=rows)  # type: ignore[arg-type]
     assert set(made["rows"]) == {*rows, "pgvector exact"} and made["rows"]["faiss hnsw"]["recall"] > 0.5
+    assert made["machines"]["faiss ivfpq"] == {"system": "another"} != made["machines"]["faiss hnsw"]
+    assert "faiss ivfpq: system another" in stores.describe(made)
     with pytest.raises(BadInput, match="other vectors"):
         stores.run(**{**small, "images": 61})  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="faiss exact"):

@@ -1,26 +1,32 @@
-"""Indexing by Ray on two nodes: the bytes of one process's index, whatever dies on the way."""
+"""Indexing and evaluating by Ray on two nodes: what one process makes, whatever dies on the way.
+
+In one file, since workers of pytest share the machine: one cluster runs at a time, and ends with the file.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
-import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from imagescope_agent.api import index_folder
-from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra
 from imagescope_agent.evaluation.evaluate import evaluate
-from tests.cluster.nodes import Run, TwoNodes, require_ray, work
+from tests.cluster.nodes import Run, TwoNodes, work
+from tests.evaluation.conftest import drawn as drawn  # the fixture
 from tests.retrieval.index_runs import published
 from tests.scripted_profile import scripted_profile
 
+pytestmark = pytest.mark.slow
 COUNT = 320  # ten batches
 
 
@@ -58,13 +64,13 @@ def index(run: Callable[..., Run], photos: Path, profile: Path, tmp_path: Path) 
     return lambda: run("index", photos, "--profile", profile, "--out", tmp_path / "index")
 
 
-@pytest.mark.slow
 def test_a_worker_and_then_a_node_killed_on_the_way(
     index: Callable[[], Run], whole: dict[str, bytes], tmp_path: Path, nodes: TwoNodes
 ) -> None:
     first = index()
     os.kill(first.started(3)[-1], signal.SIGKILL)
-    first.started(6)
+    # who began two has given one back: both nodes did some
+    first.until(lambda: sum(count > 1 for count in Counter(first.started(6)).values()) > 1)
     nodes.kill_second()
     told = first.done()
     assert published(tmp_path / "index") == whole
@@ -72,7 +78,6 @@ def test_a_worker_and_then_a_node_killed_on_the_way(
     assert len(work(told)) == 2 and sum(work(told)) == COUNT and min(work(told)) >= 32
 
 
-@pytest.mark.slow
 def test_a_killed_driver_loses_no_batch_that_came_back(
     index: Callable[[], Run], whole: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -86,26 +91,32 @@ def test_a_killed_driver_loses_no_batch_that_came_back(
     assert 0 < again < COUNT and again % 32 == 0 and sum(work(told)) == again
 
 
-def test_what_no_engine_is_given_is_told_before_anything_is_opened(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="local, ray"):
-        index_folder(tmp_path, engine="spark")
-    with pytest.raises(BadInput, match="--engine ray"):
-        index_folder(tmp_path, address="auto")
+def records(out: Path) -> dict[str, dict[str, Any]]:
+    """The whole lines of a run, without times; a query that is there twice fails."""
+    path = out / "per_query.jsonl"
+    whole = path.read_bytes().rpartition(b"\n")[0] if path.exists() else b""
+    listed = [json.loads(line) for line in whole.splitlines()]
+    assert len({record["qid"] for record in listed}) == len(listed)
+    for record in listed:
+        record["usage"].pop("seconds")
+    return {record["qid"]: record for record in listed}
 
 
-def test_a_cluster_that_is_not_there_is_told_at_once(photos: Path, profile: Path, tmp_path: Path) -> None:
-    require_ray()
-    with pytest.raises(BackendUnavailable, match=r"the cluster '127.0.0.1:1' does not answer"):
-        index_folder(photos, profile=str(profile), out=tmp_path / "out", engine="ray", address="127.0.0.1:1")
-    assert not (tmp_path / "out").exists()
-
-
-def test_without_its_extra_the_engine_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_killed_evaluation_goes_on_and_counts_every_query_once(
+    run: Callable[..., Run], drawn: Path, log: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'imagescope-agent\[ray\]'"):
-        index_folder(tmp_path, engine="ray")
-    with pytest.raises(MissingExtra, match="imagescope-agent"):
-        evaluate("scenes", root=tmp_path, out=tmp_path / "out", engine="ray")
-    assert not (tmp_path / "out").exists()
+    profile = tmp_path / "plain.toml"
+    profile.write_text(scripted_profile(f"tests.cluster.models:open_plain:{log}"))
+    alone = evaluate("scenes", root=drawn, out=tmp_path / "alone", profile=str(profile), progress=False)
+    command = ["eval", "scenes", "--root", drawn, "--profile", profile, "--out", tmp_path / "ray"]
+    first = run(*command)
+    first.until(lambda: records(tmp_path / "ray"))
+    first.killed()
+    before = records(tmp_path / "ray")
+    told = run(*command).done()
+    found, want = records(tmp_path / "ray"), records(tmp_path / "alone")
+    assert 0 < len(before) < len(want) and before.items() <= found.items()
+    assert list(found.items()) == list(want.items()), "in order too"
+    made = json.loads((tmp_path / "ray" / "metrics.json").read_text())
+    assert made["metrics"] == alone["metrics"] and made["queries"] == alone["queries"] == len(want)
+    assert len(work(told)) == 2 and sum(work(told)) == len(want) - len(before)
