@@ -73,22 +73,18 @@ class Line:
         if not held[key]:
             del held[key]
         self.serve()
-        if not answered:
-            self.recheck()
 
     def hold(self, replica: Replica, seconds: float) -> None:
         """Ask a server half as much after it said that it is asked too much."""
         self._gates[replica].hold(seconds)
         asyncio.get_running_loop().call_later(seconds, self.serve)
+        self.serve()
 
     def serve(self) -> None:
-        """Give free places to those who wait."""
+        """Give free places to those who wait, and word to those whose servers may no longer be asked."""
         for replica, gate in self._gates.items():
             while gate.free and (waiter := self._next(replica)):
                 self._give(waiter, self._enter(replica, waiter.key))
-
-    def recheck(self) -> None:
-        """Tell those who wait for servers that may no longer be asked."""
         for waiter in [each for each in self._waiting if not each.options()]:
             self._give(waiter, None)
 
