@@ -14,7 +14,6 @@ from imagescope_agent.errors import BackendUnavailable, Exhausted, UnreadableRep
 from imagescope_agent.mllms.openai.dialect import Question
 from imagescope_agent.mllms.openai.endpoint import Endpoint
 from imagescope_agent.mllms.openai.negotiation import greeting
-from imagescope_agent.mllms.openai.replicas import replica
 from imagescope_agent.mllms.openai.replicas.trip import Trip
 from imagescope_agent.mllms.protocols import UnusableLabels
 from imagescope_agent.mllms.role import Role
@@ -151,8 +150,8 @@ def test_a_server_that_was_not_reached_is_not_put_back() -> None:
             each.stop()
         weighed: Question = greeting(weigh=True)
         pool = model.pool()
-        for each in pool.replicas:
-            each.failed()
+        for replica in pool.replicas:
+            replica.failed()
         with pytest.raises(UnusableLabels):
             await pool.reach(lambda to, _: to.asked("m", weighed), trip=Trip(), model="m")
         assert all(each.out for each in pool.replicas)
@@ -186,7 +185,7 @@ def test_a_request_that_ends_before_a_second_opinion_counts_against_no_server() 
             go.set()
 
 
-def test_a_server_that_gave_one_useless_answer_gets_another_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_gave_one_useless_answer_gets_another_chance() -> None:
     lied: list[int] = []
 
     def lies_once(body: dict[str, Any]) -> Raw | None:
@@ -200,7 +199,7 @@ def test_a_server_that_gave_one_useless_answer_gets_another_chance(monkeypatch: 
         asyncio.run(Role("verifier", model).choose([question(1)], LABELS))
         (doubted,) = [each for each in model.pool().replicas if each.unweighed]
         assert not doubted.fits("m", greeting(weigh=True))
-        monkeypatch.setattr(replica.time, "monotonic", lambda now=replica.time.monotonic: now() + 60)
+        doubted.doubted_until -= 60
         before = {server.url: real(server) for server in (one, two)}
         asyncio.run(Role("verifier", model).choose([question(each) for each in range(20)], LABELS))
         assert all(real(server) > before[server.url] for server in (one, two))
