@@ -96,9 +96,8 @@ class Asking:
         replica.doubt()  # at once: others are under way
         try:
             while len(asked) < _OPINIONS and (trusted := self._others(question, asked)):
-                found, other = await self._sent(
-                    question, self.pool.one_round(without=set(self.pool.replicas) - set(trusted))
-                )
+                trip = self.pool.one_round(without=set(self.pool.replicas) - set(trusted))
+                found, other = await self._sent(question, trip)
                 asked.append(other)
                 retries += found.retries
                 if reads(found.answer):
@@ -112,7 +111,7 @@ class Asking:
                 doubted.append(other)
                 wasted += [found.answer, *found.wasted]
         except (BackendUnavailable, RequestRefused, UnusableLabels):
-            pass  # the first answer stands
+            wasted += trip.wasted  # the first answer stands
         except UnreadableReply as error:
             wasted.append({"usage": error.usage})
         finally:

@@ -38,6 +38,7 @@ class Line:
         self._prefixes: dict[Replica, Counter[str]] = {replica: Counter() for replica in replicas}
         self._homes = homes
         self._waiting: list[_Waiter] = []
+        self._there: list[tuple[bool, bool]] = []  # which were left out or held when it was last looked
 
     async def take(
         self, key: str, options: Callable[[], Sequence[Replica]], *, again: bool = False
@@ -85,8 +86,11 @@ class Line:
         for replica, gate in self._gates.items():
             while gate.free and (waiter := self._next(replica)):
                 self._give(waiter, self._enter(replica, waiter.key))
-        for waiter in [each for each in self._waiting if not each.options()]:
-            self._give(waiter, None)
+        there = [(each.out, each.held > 0) for each in self._gates]
+        if there != self._there or not any(gate.inside for gate in self._gates.values()):  # it takes long
+            self._there = there
+            for waiter in [each for each in self._waiting if not each.options()]:
+                self._give(waiter, None)
 
     def _give(self, waiter: _Waiter, replica: Replica | None) -> None:
         self._waiting.remove(waiter)
