@@ -14,6 +14,7 @@ from imagescope_agent.errors import BackendUnavailable, Exhausted, UnreadableRep
 from imagescope_agent.mllms.openai.dialect import Question
 from imagescope_agent.mllms.openai.endpoint import Endpoint
 from imagescope_agent.mllms.openai.negotiation import greeting
+from imagescope_agent.mllms.openai.replicas.line import Line
 from imagescope_agent.mllms.openai.replicas.trip import Trip
 from imagescope_agent.mllms.protocols import UnusableLabels
 from imagescope_agent.mllms.role import Role
@@ -229,3 +230,22 @@ def test_where_no_server_answers_all_are_named() -> None:
         with pytest.raises(BackendUnavailable, match="none of the 2 servers") as caught:
             asyncio.run(Endpoint.ainvoke(endpoint([one, two], model="m"), "hi"))
         assert one.url in str(caught.value) and two.url in str(caught.value)
+
+
+def test_a_place_is_not_given_to_who_was_just_cancelled() -> None:
+    async def check(model: Endpoint) -> None:
+        servers = model.pool().replicas
+        line = Line(servers, 1, {})
+        taken = [await line.take("", lambda: servers) for _ in servers]
+        waits = [asyncio.ensure_future(line.take("", lambda: servers)) for _ in range(2)]
+        await asyncio.sleep(0)
+        waits[1].cancel()
+        for each in taken:
+            assert each is not None
+            line.leave(each, "", answered=True)
+        await asyncio.wait(waits)
+        assert waits[0].result() in servers and waits[1].cancelled()
+        assert await line.take("", lambda: servers) in servers
+
+    with FakeServer() as one, FakeServer() as two:
+        asyncio.run(check(endpoint([one, two], model="m")))

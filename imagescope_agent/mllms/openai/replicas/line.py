@@ -20,6 +20,10 @@ class _Waiter:
     options: Callable[[], Sequence[Replica]]
     place: asyncio.Future[Replica | None]
 
+    def may_enter(self, replica: Replica) -> bool:
+        """Whether it still waits, and may go there."""
+        return not self.place.done() and replica in self.options()
+
 
 class Line:
     """Places of one event loop.
@@ -89,7 +93,7 @@ class Line:
         there = [(each.out, each.held > 0) for each in self._gates]
         if there != self._there or not any(gate.inside for gate in self._gates.values()):  # it takes long
             self._there = there
-            for waiter in [each for each in self._waiting if not each.options()]:
+            for waiter in [each for each in self._waiting if not (each.place.done() or each.options())]:
                 self._give(waiter, None)
 
     def _give(self, waiter: _Waiter, replica: Replica | None) -> None:
@@ -109,12 +113,12 @@ class Line:
         homeless = None
         for waiter in self._waiting:
             home = self._homes.get(waiter.key)
-            if home is replica and replica in waiter.options():
+            if home is replica and waiter.may_enter(replica):
                 return waiter
             away = home is None or home.out or home.held
-            if homeless is None and away and replica in waiter.options():
+            if homeless is None and away and waiter.may_enter(replica):
                 homeless = waiter
-        return homeless or next((each for each in reversed(self._waiting) if replica in each.options()), None)
+        return homeless or next((each for each in reversed(self._waiting) if each.may_enter(replica)), None)
 
     def _best(self, key: str, free: Sequence[Replica]) -> Replica:
         loads = {each: self._load(each, key) for each in free}
