@@ -42,6 +42,7 @@ _NAMED = re.compile(
 _PARAMETER = re.compile(r"(?i)([?&](?:key|token|sig|signature|auth|code|pass|pwd|password)=)[^\s&#\"'\\<>]+")
 #: The words of `_NAME`.
 _WORDS = ("key", "token", "secret", "passw", "passphrase", "authorization", "credential", "cookie")
+_BETWEEN = re.compile(r"\s*,\s*(?=[a-z][a-z0-9+.-]*://)|\s+(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
 _known: set[str] = set()
 _LAST: list[tuple[Any, tuple[str, ...]]] = [(None, ())]  # where secrets were looked for last, and those found
 
@@ -134,9 +135,18 @@ def _remember_login(address: str) -> None:
     _known.update(_login_forms(address))
 
 
+def split_addresses(text: str) -> list[str]:
+    """The addresses of a text with commas or space between several; a comma may also stand in a password."""
+    return [each.strip() for each in _BETWEEN.split(text.strip().strip(",")) if each.strip()]
+
+
 @cache
-def _login_forms(address: str) -> frozenset[str]:
-    """What of an address with a login in it is secret: its password, and both as a header has them."""
+def _login_forms(addresses: str) -> frozenset[str]:
+    """What of addresses with a login in them is secret: the passwords, and both as a header has them."""
+    return frozenset().union(*map(_login_forms_of, split_addresses(addresses)))
+
+
+def _login_forms_of(address: str) -> frozenset[str]:
     try:
         login = urlsplit(address).netloc.rpartition("@")[0]
     except ValueError:

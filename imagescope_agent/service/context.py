@@ -36,12 +36,13 @@ def _service(request: Request) -> Service:
     return service
 
 
-def _key(authorization: Annotated[str, Header()] = "", x_api_key: Annotated[str, Header()] = "") -> str:
+def key_of(authorization: Annotated[str, Header()] = "", x_api_key: Annotated[str, Header()] = "") -> str:
+    """The key that a request brings."""
     return x_api_key or authorization.removeprefix("Bearer ").strip()
 
 
 ServiceDep = Annotated[Service, Depends(_service)]
-KeyDep = Annotated[str, Depends(_key)]
+KeyDep = Annotated[str, Depends(key_of)]
 
 
 def _named(

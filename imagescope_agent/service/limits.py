@@ -78,7 +78,7 @@ class BodyLimit:
             await self._refuse(receive, send)
 
     async def _refuse(self, receive: Receive, send: Send) -> None:
-        await self._discard(receive)
+        await discard(receive, most=self.most)
         message = f"a request may have {self.most // 2**20} MiB; send fewer or smaller pictures"
         body = json.dumps({"error": {"type": "too_large", "message": message}}).encode()
         headers = [
@@ -89,13 +89,14 @@ class BodyLimit:
         await send({"type": "http.response.start", "status": 413, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _discard(self, receive: Receive) -> None:
-        """Take the rest of a body, where it ends soon: who is still sending when the connection ends sees no answer."""
-        read = 0
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                while read <= DISCARDED * self.most:
-                    message = await receive()
-                    read += len(message.get("body", b""))
-                    if message["type"] != "http.request" or not message.get("more_body"):
-                        return
+
+async def discard(receive: Receive, *, most: int) -> None:
+    """Take the rest of a body, where it ends soon: who is still sending when the connection ends sees no answer."""
+    read = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            while read <= DISCARDED * most:
+                message = await receive()
+                read += len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    return

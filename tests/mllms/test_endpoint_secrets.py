@@ -69,3 +69,13 @@ def test_an_address_that_is_none_is_named(url: str) -> None:
 def test_a_key_that_no_header_can_hold_is_named() -> None:
     with pytest.raises(BackendUnavailable, match="IMAGESCOPE_ENDPOINT_KEY"):
         asyncio.run(Endpoint(url="http://127.0.0.1:9/v1", key=SecretStr("k\né")).ainvoke("q"))
+
+
+def test_several_addresses_in_one_text_are_told_apart() -> None:
+    several = Endpoint(url=" http://a:1/v1, http://u:pa,ss@b:1/v1,http://a:1/v1/,", key=SecretStr(""))
+    assert several.urls == ["http://a:1/v1", "http://b:1/v1"], "one that is named twice is one server"
+    assert len(several.pool().replicas) == 2
+    twice = Endpoint(url=["http://a:1/v1", "http://a:1/v1"], key=SecretStr(""))
+    assert twice.urls == ["http://a:1/v1"] and len(twice.pool().replicas) == 1
+    with pytest.raises(BackendUnavailable, match="each of several with its http://"):
+        Endpoint(url="http://a:1/v1,b:2/v1", key=SecretStr("")).pool()

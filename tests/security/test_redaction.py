@@ -184,3 +184,12 @@ def test_the_options_of_a_model_that_do_not_fit_are_told_without_its_key(world: 
     with pytest.raises(BadInput, match="do not fit") as caught:
         open_services(str(path), world.folder)
     assert KEY not in str(caught.value) and PASSWORD not in str(caught.value)
+
+
+def test_every_password_of_several_addresses_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    several = (
+        "http://u:first-pw@one:8000/v1, http://u:second%2Cpw@two:8000/v1,http://u:third,pw@three:8000/v1"
+    )
+    monkeypatch.setenv("IMAGESCOPE_ENDPOINT", several)
+    told = redact("tried first-pw, second%2Cpw, second,pw and third,pw")
+    assert told.count("[secret]") == 4 and "pw" not in told

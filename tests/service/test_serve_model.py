@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import os
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 from pydantic import BaseModel, SecretStr
 
 import imagescope_agent
@@ -194,6 +197,12 @@ def test_what_it_does_not_take_is_told_in_one_line(serving: Serving) -> None:
         ({"stream": True}, "whole"),
         ({"logprobs": True, "top_logprobs": 21}, "20"),
         ({"response_format": {"type": "json_schema"}}, "json_schema"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"logit_bias": {"1": 100}}, "logit_bias"),
+        ({"presence_penalty": 2}, "presence_penalty"),
+        ({"guided_regex": "a+"}, "guided_regex"),
     ):
         status, message = post(serving, chat, messages=say, **options)
         assert status in (400, 422) and told in message, message
@@ -208,6 +217,56 @@ def test_what_it_does_not_take_is_told_in_one_line(serving: Serving) -> None:
     assert status == 422 and "distinct" in message
     said = [{"role": "assistant", "content": "Yes"}]
     assert post(serving, "/choices", messages=said, questions=["?"], choices=LABELS)[0] == 400
+
+
+def test_what_changes_no_greedy_reply_is_taken(serving: Serving) -> None:
+    say = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "Say Yes."}]
+    options = {
+        "top_p": 0.1,
+        "seed": 1,
+        "user": "me",
+        "tools": [],
+        "tool_choice": "auto",
+        "presence_penalty": 0,
+    }
+    plain, same = (
+        serving.client.post("/chat/completions", json={"messages": say, "max_tokens": 4, **more}).json()
+        for more in ({}, options)
+    )
+    assert plain["choices"] == same["choices"] and plain["choices"][0]["message"]["content"]
+    form = {"type": "json_object"}
+    answer = serving.client.post(
+        "/chat/completions", json={"messages": say, "max_tokens": 8, "response_format": form}
+    )
+    assert answer.status_code == 200 and answer.json()["choices"][0]["message"]["content"].startswith("{")
+
+
+def test_the_model_is_described_by_its_name(serving: Serving) -> None:
+    (listed,) = serving.client.get("/models").json()["data"]
+    assert serving.client.get("/models/mllm").json() == listed and listed["created"] > 0
+    assert serving.client.get("/models/other/one").status_code == 404
+
+
+def test_the_pictures_of_a_request_are_bounded_together(serving: Serving) -> None:
+    def shown(picture: Image.Image, count: int) -> list[dict[str, object]]:
+        buffer = io.BytesIO()
+        picture.save(buffer, format="PNG")
+        url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+        return [{"type": "image_url", "image_url": {"url": url}}] * count
+
+    large, small = Image.new("L", (4096, 4096)), Image.new("L", (8, 8))
+    for parts, told in ((shown(large, 5), "pixels"), (shown(small, 65), "65 pictures")):
+        halves = [{"role": "user", "content": parts[:3]}, {"role": "user", "content": parts[3:]}]
+        status, message = post(serving, "/chat/completions", messages=halves, max_tokens=1)
+        assert status == 400 and told in message
+        status, message = post(serving, "/choices", messages=halves, questions=["?"], choices=LABELS)
+        assert status == 400 and told in message
+
+
+def test_without_the_key_no_body_is_read(serving: Serving) -> None:
+    for body in (b"{", b"[" * 100_000, b"x" * 2**20):
+        answer = httpx.post(serving.url + "/choices", content=body, timeout=60)
+        assert answer.status_code == 401, answer.text
 
 
 def test_only_the_key_opens_it(serving: Serving) -> None:

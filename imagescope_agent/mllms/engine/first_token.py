@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ async def first_token(model: TransformersChat, messages: Sequence[BaseMessage], 
     job = Job(messages=messages, caller=CALLER.get() or object(), labels=_all(size))
     engine.submit([job])
     found: ScoreOutput = await asyncio.wrap_future(job.future)
-    best = sorted(range(size), key=found.probabilities.__getitem__, reverse=True)[:top]
+    best = heapq.nlargest(top, range(size), key=found.probabilities.__getitem__)
     decode = engine.checkpoint.tokenizer.decode
     return FirstToken(
         text="" if best[0] in engine.checkpoint.stop_ids else decode([best[0]]),

@@ -10,13 +10,13 @@ from urllib.parse import quote, unquote
 
 import httpx
 
+from imagescope_agent.common.redact import split_addresses
 from imagescope_agent.errors import Misconfigured
 
 HIDDEN = "[hidden]"
 _LOGIN = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<login>[^/?#]*)@(?P<rest>.*)", re.IGNORECASE | re.DOTALL
 )
-_BETWEEN = re.compile(r"\s*,\s*(?=[a-z][a-z0-9+.-]*://)|\s+(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
 _SHORTEST = 4  # characters; a shorter secret would hide ordinary words of a message
 
 
@@ -27,10 +27,16 @@ def split_login(url: str) -> tuple[str, str]:
 
 
 def split_logins(given: object) -> tuple[list[str], list[str]]:
-    """Addresses without user and password, and these, of a list or of a text with commas between several."""
-    listed = given if isinstance(given, list) else _BETWEEN.split(str(given).strip())
-    pairs = [split_login(str(each).strip()) for each in listed]
-    return [url for url, _ in pairs], [login for _, login in pairs]
+    """Addresses without user and password, and these, of a list or of a text with commas between several.
+
+    One that is named twice is one server.
+    """
+    listed = given if isinstance(given, list) else [given]
+    texts = [text for each in listed for text in split_addresses(str(each))]
+    found: dict[str, tuple[str, str]] = {}
+    for url, login in map(split_login, texts or [""]):
+        found.setdefault(url.rstrip("/"), (url, login))
+    return [url for url, _ in found.values()], [login for _, login in found.values()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +58,10 @@ class Address:
             sound = httpx.URL(self.url).scheme in ("http", "https") and bool(httpx.URL(self.url).host)
         except httpx.InvalidURL:
             sound = False
-        if not sound:
+        if not sound or "," in self.url:  # "http://a:1/v1,b:2/v1"
             raise Misconfigured(
-                f"{self.hide(self.url)!r} is no address of a server; set IMAGESCOPE_ENDPOINT as in http://host:8000/v1"
+                f"{self.hide(self.url)!r} is no address of a server; set IMAGESCOPE_ENDPOINT as in "
+                "http://host:8000/v1, and write each of several with its http://"
             )
         if not self.key.isascii() or not self.key.isprintable():
             raise Misconfigured(

@@ -56,6 +56,9 @@ class Server:
         patience: seconds one attempt may take.
         pause: seconds before the second attempt, doubled before each further one.
         alone: whether there is no other to ask; else nothing is waited for after HTTP 429.
+
+    Attributes:
+        heard: how many answers it gave, refusals of a request included.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Server:
         alone: bool = True,
     ) -> None:
         self.address = address
+        self.heard = 0
         self._concurrency = concurrency
         self._attempts = attempts
         self._patience = patience
@@ -173,9 +177,15 @@ class Server:
         async with self._door() as door:
             while True:
                 try:
-                    return await self._once(door, method, path, body)
+                    answer = await self._once(door, method, path, body)
+                except RequestRefused:
+                    self.heard += 1
+                    raise
                 except Again as again:
                     failed = again
+                else:
+                    self.heard += 1
+                    return answer
                 if failed.status == 429 and not self._alone:
                     raise Held(f"the server {self.address.url} is asked too much ({failed})", failed.wait)
                 held = failed.status == 429 and sent < 2 * self._attempts

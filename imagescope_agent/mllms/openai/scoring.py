@@ -137,7 +137,9 @@ async def _one_by_one(
         notes.append(_note("unreadable", detail))
     rows: dict[int, list[float] | Exception] = {row: each for row, each in read.items() if each is not None}
     rows |= {row: each for row, each in enumerate(outcomes) if isinstance(each, Exception)}
-    return _Outcomes(found=list(answers.values()), rows=rows, notes=notes)
+    useless = [each.usage for each in outcomes if isinstance(each, UnreadableReply)]
+    paid = [Answered(answer={"usage": each}, remarks=[]) for each in useless]
+    return _Outcomes(found=[*answers.values(), *paid], rows=rows, notes=notes)
 
 
 async def _weighed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -70,19 +71,24 @@ class Reading:
     async def _asked(self, question: Question) -> Written:
         try:
             found = await self._asking.asked(question)
-            self.calls += 1
-            read, wrote = token_counts(found.answer)
-            self.prompt_tokens += read
-            self.completion_tokens += wrote
-            self.image_prefills += image_prefills(found.answer)
-            self.notes += sound_notes(found.answer.get("notes"))
-            self.remarks = list(dict.fromkeys([*self.remarks, *found.remarks]))
-            self.retries = list(dict.fromkeys([*self.retries, *found.retries]))
-            return written(found.answer)
         except UnreadableReply as error:
-            none = error.usage.get("calls") == 0  # no reply came at all, beside those before
-            error.usage = {**error.usage, **self._usage, **({"calls": self.calls} if none else {})}
+            self._count(error.usage)
+            self.calls += min(1, error.usage.get("calls", 1))  # 0: no reply came at all, beside those before
+            error.usage = {**error.usage, **self._usage, "calls": self.calls}
             raise
+        self.calls += 1
+        for each in (found.answer, *found.wasted):
+            read, wrote = token_counts(each)
+            self._count({"prompt_tokens": read, "completion_tokens": wrote})
+        self.image_prefills += image_prefills(found.answer)
+        self.notes += sound_notes(found.answer.get("notes"))
+        self.remarks = list(dict.fromkeys([*self.remarks, *found.remarks]))
+        self.retries = list(dict.fromkeys([*self.retries, *found.retries]))
+        return written(found.answer)
+
+    def _count(self, usage: Mapping[str, Any]) -> None:
+        self.prompt_tokens += usage.get("prompt_tokens", 0)
+        self.completion_tokens += usage.get("completion_tokens", 0)
 
     @property
     def _usage(self) -> dict[str, Any]:

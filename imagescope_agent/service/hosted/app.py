@@ -19,10 +19,11 @@ from imagescope_agent.errors import ImageScopeError
 from imagescope_agent.mllms.protocols import UnusableLabels
 from imagescope_agent.service.admission import RETRY_AFTER, ClientGone, while_connected
 from imagescope_agent.service.app import BODY, HOST, LOCAL
-from imagescope_agent.service.context import KeyDep
+from imagescope_agent.service.collections import WrongKey
+from imagescope_agent.service.context import KeyDep, key_of
 from imagescope_agent.service.hosted.model import HostedModel
 from imagescope_agent.service.hosted.schemas import ChoicesRequest, Completion
-from imagescope_agent.service.limits import BodyLimit, HeadRequests
+from imagescope_agent.service.limits import App, BodyLimit, HeadRequests, Receive, Scope, Send, discard
 from imagescope_agent.service.problems import told
 
 router = APIRouter(tags=["model"])
@@ -66,11 +67,33 @@ def create_model_app(hosted: HostedModel, *, host: str = HOST) -> FastAPI:
         Exception,
     ):
         app.add_exception_handler(kind, _answer_error)
+    app.add_middleware(KeyFirst, hosted=hosted)
     app.add_middleware(HeadRequests)
     app.add_middleware(BodyLimit, most=BODY)
     if is_loopback(host):
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL, host])
     return app
+
+
+class KeyFirst:
+    """Refuses requests without the key before anything reads what they hold."""
+
+    def __init__(self, app: App, *, hosted: HostedModel) -> None:
+        self.app, self.hosted = app, hosted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["path"].startswith("/v1/"):
+            request = Request(scope)
+            given = request.headers
+            try:
+                self.hosted.require(key_of(given.get("authorization", ""), given.get("x-api-key", "")), "")
+            except WrongKey as error:
+                await discard(receive, most=BODY)
+                answer = await _answer_error(request, error)
+                await answer(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
 
 @router.get("/healthz")
@@ -96,6 +119,13 @@ async def models(hosted: HostedDep, key: KeyDep) -> dict[str, Any]:
     """The one model, and that it offers choices."""
     hosted.require(key, "")
     return hosted.listed()
+
+
+@router.get("/v1/models/{name:path}")
+async def model(name: str, hosted: HostedDep, key: KeyDep) -> dict[str, Any]:
+    """The model."""
+    hosted.require(key, name)
+    return hosted.described()
 
 
 @router.post("/v1/chat/completions")

@@ -18,7 +18,7 @@ from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.service.admission import AdmissionQueue
 from imagescope_agent.service.collections import Unknown, WrongKey
-from imagescope_agent.service.hosted.schemas import ChoicesRequest, Completion
+from imagescope_agent.service.hosted.schemas import ChoicesRequest, Completion, conversation
 from imagescope_agent.service.metrics import Metrics
 from imagescope_agent.services import open_roles
 
@@ -39,6 +39,7 @@ class HostedModel:
 
     Attributes:
         ready: whether its weights are loaded.
+        created: when it was opened, in seconds since 1970.
     """
 
     model: TransformersChat
@@ -47,6 +48,7 @@ class HostedModel:
     metrics: Metrics
     key: str = field(default="", repr=False)
     ready: bool = False
+    created: int = field(default_factory=lambda: int(time.time()))
 
     def public(self, text: str) -> str:
         """A message without the place of the checkpoint on this machine."""
@@ -66,8 +68,12 @@ class HostedModel:
 
     def listed(self) -> dict[str, Any]:
         """The list of models."""
-        entry = {"id": self.name, "object": "model", "owned_by": "imagescope", "extensions": EXTENSIONS}
-        return {"object": "list", "data": [entry]}
+        return {"object": "list", "data": [self.described()]}
+
+    def described(self) -> dict[str, Any]:
+        """The model."""
+        about = {"id": self.name, "object": "model", "created": self.created, "owned_by": "imagescope"}
+        return {**about, "extensions": EXTENSIONS}
 
     async def complete(self, asked: Completion) -> dict[str, Any]:
         """A chat completion, with the weights of the first token where they are asked for.
@@ -77,7 +83,7 @@ class HostedModel:
             BackendUnavailable: it cannot be run.
         """
         asked.require_possible()
-        messages = [message.as_langchain() for message in asked.messages]
+        messages = conversation(asked.messages)
         limit = asked.max_completion_tokens or asked.max_tokens
         first = (
             await first_token(self.model, messages, max(1, asked.top_logprobs or 0))
@@ -88,10 +94,8 @@ class HostedModel:
             return self._completion(
                 first.text, "length" if first.text else "stop", first.usage, _logprobs(first), [*first.notes]
             )
-        options: dict[str, Any] = {"max_tokens": limit, "response_format": asked.response_format}
+        options: dict[str, Any] = {"max_tokens": limit, "response_format": asked.held_to}
         given = {name: value for name, value in options.items() if value is not None}
-        if (asked.response_format or {}).get("type") in ("text", None):
-            given.pop("response_format", None)
         reply = await self.model.ainvoke(messages, stop=asked.stops or None, **given)
         about: Mapping[str, Any] = reply.response_metadata
         counted: Mapping[str, Any] = getattr(reply, "usage_metadata", None) or {}

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
 from imagescope_agent.errors import BackendUnavailable, RequestRefused, UnreadableReply
-from imagescope_agent.mllms.batch import together
 from imagescope_agent.mllms.openai.dialect import Question
-from imagescope_agent.mllms.openai.failures import Held
 from imagescope_agent.mllms.openai.probing import Powers, name_of
-from imagescope_agent.mllms.openai.replicas.pool import Pool, Trip
+from imagescope_agent.mllms.openai.replicas.pool import Pool
 from imagescope_agent.mllms.openai.replicas.replica import Replica
+from imagescope_agent.mllms.openai.replicas.trip import Trip
 from imagescope_agent.mllms.protocols import UnusableLabels
 
 _ANY = Powers(logprobs=True, schema=True, choices=True)  # of a server that was not asked yet
-_LOOK = 30.0  # seconds that finding out what a server heeds may take
+_FIRST_LOOK = 5.0  # seconds for which all are waited for that were not asked before, where one will do
 _OPINIONS = 3  # servers that are asked one question in all while none of them weighs its answers
 
 
@@ -82,7 +81,7 @@ class Asking:
             key=prefix_of(question),
             model=self.model,
         )
-        return Answered(answer=answer, remarks=remarks, retries=trip.retries), replica
+        return Answered(answer=answer, remarks=remarks, retries=trip.retries, wasted=trip.wasted), replica
 
     async def _opinions(
         self,
@@ -92,35 +91,33 @@ class Asking:
         replica: Replica,
     ) -> Answered:
         """Another server's answer where it is of more use, of those first that gave such; all are paid for."""
-        asked, retries = [replica], list(first.retries)
-        wasted: list[Mapping[str, Any]] = []
-        replica.unweighed += 1  # at once: others are under way
-        while len(asked) < _OPINIONS and (trusted := self._others(question, asked)):
-            trip = self.pool.one_round(without=set(self.pool.replicas) - set(trusted))
-            try:
+        asked, doubted = [replica], [replica]
+        wasted, retries = [*first.wasted], [*first.retries]
+        replica.doubt()  # at once: others are under way
+        try:
+            while len(asked) < _OPINIONS and (trusted := self._others(question, asked)):
+                trip = self.pool.one_round(without=set(self.pool.replicas) - set(trusted))
                 found, other = await self._sent(question, trip)
-            except (BackendUnavailable, RequestRefused, UnusableLabels):
-                break
-            except UnreadableReply as error:
-                wasted.append({"usage": error.usage})
-                break
-            asked.append(other)
-            other.unweighed += 1
-            retries += found.retries
-            if reads(found.answer):
-                other.weighed, other.unweighed = other.weighed + 1, other.unweighed - 1
-                told = "weighed none of the answers, and another server was asked"
-                retries += [f"{each.url} {told}" for each in asked[:-1]]
-                return Answered(
-                    answer=found.answer,
-                    remarks=found.remarks,
-                    retries=retries,
-                    wasted=[first.answer, *wasted],
-                )
-            wasted.append(found.answer)
-        for each in asked:
-            each.unweighed -= 1  # it is the question
-        return Answered(answer=first.answer, remarks=first.remarks, retries=first.retries, wasted=wasted)
+                asked.append(other)
+                retries += found.retries
+                if reads(found.answer):
+                    other.weighed += 1
+                    doubted.clear()  # it is they, not the question
+                    told = "weighed none of the answers, and another server was asked"
+                    retries += [f"{each.url} {told}" for each in asked[:-1]]
+                    wasted = [first.answer, *wasted, *found.wasted]
+                    return replace(found, retries=retries, wasted=wasted)
+                other.doubt()
+                doubted.append(other)
+                wasted += [found.answer, *found.wasted]
+        except (BackendUnavailable, RequestRefused, UnusableLabels):
+            wasted += trip.wasted  # the first answer stands
+        except UnreadableReply as error:
+            wasted.append({"usage": error.usage})
+        finally:
+            for each in doubted:
+                each.unweighed -= 1
+        return replace(first, wasted=wasted)
 
     def _others(self, question: Question, asked: list[Replica]) -> list[Replica]:
         """Whom to ask the same, of those that are there: who weighed answers before, else who may."""
@@ -150,41 +147,40 @@ class Asking:
             return Answered(answer=await post(self.pool.replicas[0], False), remarks=[])
         trip = Trip(fits=lambda each: (each.known_powers(self.model) or _ANY).choices)
         answer, _ = await self.pool.reach(post, trip=trip, key=prefix_of(question), model=self.model)
-        return Answered(answer=answer, remarks=[], retries=trip.retries)
+        return Answered(answer=answer, remarks=[], retries=trip.retries, wasted=trip.wasted)
 
     async def powers(self) -> Powers:
-        """What at least one server heeds.
+        """What at least one server heeds; where what is known will do, the rest is found out behind.
 
         Raises:
             BackendUnavailable: none answers.
         """
         if len(self.pool.replicas) == 1:
             return await self.pool.replicas[0].powers(self.model)
-        await together(self._look(each) for each in self.pool.replicas)
+        looks = self.pool.looks(self.model)
+        if looks and not self._known():
+            _, looks = await asyncio.wait(looks, timeout=_FIRST_LOOK)
+        while looks and not ((known := self._known()) and known.logprobs and known.schema):
+            _, looks = await asyncio.wait(looks, return_when=asyncio.FIRST_COMPLETED)
+        if known := self._known():
+            return known
+        found, _ = await self.pool.reach(
+            lambda each, _: each.powers(self.model), trip=Trip(), model=self.model
+        )
+        return found
+
+    def _known(self) -> Powers | None:
+        """What is known of the servers that are there, together."""
         found = [each.known_powers(self.model) for each in self.pool.replicas if not each.out]
         known = [each for each in found if each is not None]
-        if not known:
-            first, _ = await self.pool.reach(
-                lambda each, _: each.powers(self.model), trip=Trip(), model=self.model
+        return (
+            known
+            and Powers(
+                logprobs=any(each.logprobs for each in known),
+                schema=any(each.schema for each in known),
+                choices=any(each.choices for each in known),
             )
-            known = [first]
-        return Powers(
-            logprobs=any(each.logprobs for each in known),
-            schema=any(each.schema for each in known),
-            choices=any(each.choices for each in known),
-        )
-
-    async def _look(self, replica: Replica) -> None:
-        """Find out what a server heeds, unless that is known or it is left out."""
-        if replica.out or replica.held or replica.known_powers(self.model):
-            return
-        try:
-            async with asyncio.timeout(_LOOK):
-                await replica.powers(self.model)
-        except Held as error:
-            replica.hold(error.wait)
-        except (BackendUnavailable, TimeoutError):
-            replica.failed()
+        ) or None
 
     async def takes(self, pictures: int) -> bool:
         """Whether a request may hold so many pictures.

@@ -20,6 +20,10 @@ class _Waiter:
     options: Callable[[], Sequence[Replica]]
     place: asyncio.Future[Replica | None]
 
+    def may_enter(self, replica: Replica) -> bool:
+        """Whether it still waits, and may go there."""
+        return not self.place.done() and replica in self.options()
+
 
 class Line:
     """Places of one event loop.
@@ -38,6 +42,7 @@ class Line:
         self._prefixes: dict[Replica, Counter[str]] = {replica: Counter() for replica in replicas}
         self._homes = homes
         self._waiting: list[_Waiter] = []
+        self._there: list[tuple[bool, bool]] = []  # which were left out or held when it was last looked
 
     async def take(
         self, key: str, options: Callable[[], Sequence[Replica]], *, again: bool = False
@@ -73,24 +78,23 @@ class Line:
         if not held[key]:
             del held[key]
         self.serve()
-        if not answered:
-            self.recheck()
 
     def hold(self, replica: Replica, seconds: float) -> None:
         """Ask a server half as much after it said that it is asked too much."""
         self._gates[replica].hold(seconds)
         asyncio.get_running_loop().call_later(seconds, self.serve)
+        self.serve()
 
     def serve(self) -> None:
-        """Give free places to those who wait."""
+        """Give free places to those who wait, and word to those whose servers may no longer be asked."""
         for replica, gate in self._gates.items():
             while gate.free and (waiter := self._next(replica)):
                 self._give(waiter, self._enter(replica, waiter.key))
-
-    def recheck(self) -> None:
-        """Tell those who wait for servers that may no longer be asked."""
-        for waiter in [each for each in self._waiting if not each.options()]:
-            self._give(waiter, None)
+        there = [(each.out, each.held > 0) for each in self._gates]
+        if there != self._there or not any(gate.inside for gate in self._gates.values()):  # it takes long
+            self._there = there
+            for waiter in [each for each in self._waiting if not (each.place.done() or each.options())]:
+                self._give(waiter, None)
 
     def _give(self, waiter: _Waiter, replica: Replica | None) -> None:
         self._waiting.remove(waiter)
@@ -109,12 +113,12 @@ class Line:
         homeless = None
         for waiter in self._waiting:
             home = self._homes.get(waiter.key)
-            if home is replica and replica in waiter.options():
+            if home is replica and waiter.may_enter(replica):
                 return waiter
             away = home is None or home.out or home.held
-            if homeless is None and away and replica in waiter.options():
+            if homeless is None and away and waiter.may_enter(replica):
                 homeless = waiter
-        return homeless or next((each for each in reversed(self._waiting) if replica in each.options()), None)
+        return homeless or next((each for each in reversed(self._waiting) if each.may_enter(replica)), None)
 
     def _best(self, key: str, free: Sequence[Replica]) -> Replica:
         loads = {each: self._load(each, key) for each in free}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -26,6 +25,7 @@ from imagescope_agent.errors import (
 from imagescope_agent.mllms.openai.failures import Held, TimedOut
 from imagescope_agent.mllms.openai.replicas.line import Line
 from imagescope_agent.mllms.openai.replicas.replica import Replica
+from imagescope_agent.mllms.openai.replicas.trip import Trip
 from imagescope_agent.mllms.protocols import UnusableLabels
 
 _ALL_WAITS = 60.0  # seconds that a request waits in all for servers that are asked too much
@@ -41,47 +41,12 @@ Work = Callable[[Replica, bool], Awaitable[_Value]]
 
 
 @dataclass(kw_only=True)
-class Trip:
-    """One request on its way from server to server.
-
-    Attributes:
-        fits: whether a server is among those that are asked first.
-        tried: servers that failed in this round.
-        rounds, reached, timeouts, holds: how often all failed, one answered HTTP 5xx, did not answer in time, or
-            asked to wait.
-        waited: seconds spent for the last.
-        revived: whether the servers that are left out were asked in this round whether they are back.
-        problems: what went wrong, in order.
-        again: whether the question was asked before.
-        retries: the same for the reader of a result, one line each.
-    """
-
-    fits: Callable[[Replica], bool] = lambda replica: True
-    tried: set[Replica] = field(default_factory=set)
-    rounds: int = 0
-    reached: int = 0
-    timeouts: int = 0
-    holds: int = 0
-    waited: float = 0.0
-    revived: bool = False
-    again: bool = False
-    problems: list[ImageScopeError | UnusableLabels] = field(default_factory=list)
-    retries: list[str] = field(default_factory=list)
-
-    def problem(self) -> Exception:
-        """What is raised in the end: what a server said before what none did, what may pass before the rest."""
-        labels = [each for each in self.problems if isinstance(each, UnusableLabels)]
-        passing = [each for each in self.problems if not isinstance(each, Misconfigured)]
-        return (labels or passing or self.problems)[-1]
-
-
-@dataclass(kw_only=True)
 class _Loop:
     """What belongs to one event loop."""
 
     line: Line
-    trips: int = 0
     probes: dict[Replica, asyncio.Task[bool]] = field(default_factory=dict)
+    looks: dict[tuple[Replica, str], asyncio.Task[None]] = field(default_factory=dict)
 
 
 class Pool:
@@ -120,24 +85,26 @@ class Pool:
             UnreadableReply: a model's reply is of no use.
             BackendUnavailable: no server answers it.
         """
-        async with self._loop(model) as own:
-            while True:
-                replica = await self._place(own, trip, key, model)
-                answered = False
-                try:
-                    value = await work(replica, self._elsewhere(trip, replica))
-                    answered = True
-                except (ImageScopeError, UnusableLabels) as error:
-                    answered = isinstance(error, RequestRefused | UnusableLabels)
-                    if self._raises(own, trip, replica, error):
-                        raise
-                finally:
-                    if answered:
-                        replica.answered()
-                    own.line.leave(replica, key, answered=answered)
-                if answered and replica not in trip.tried:
-                    return value, replica
-                await self._next_round(trip)
+        own = self._own()
+        self._probe(own, model, [each for each in self.replicas if each.probe_at <= time.monotonic()])
+        while True:
+            replica = await self._place(own, trip, key, model)
+            answered, heard = False, replica.server.heard
+            try:
+                value = await work(replica, self._elsewhere(trip, replica))
+                answered = True
+            except (ImageScopeError, UnusableLabels) as error:
+                refused = isinstance(error, RequestRefused | UnusableLabels)
+                answered = refused and replica.server.heard > heard  # else it was not even asked
+                if self._raises(own, trip, replica, error):
+                    raise
+            else:
+                return value, replica
+            finally:
+                if answered:
+                    replica.answered()
+                own.line.leave(replica, key, answered=answered)
+            await self._next_round(trip)
 
     def _raises(
         self, own: _Loop, trip: Trip, replica: Replica, error: ImageScopeError | UnusableLabels
@@ -147,7 +114,12 @@ class Pool:
             self._hold(own, trip, replica, error)
             return False
         if isinstance(error, UnreadableReply):
-            if error.usage.get("calls", 0) or not self._elsewhere(trip, replica):
+            elsewhere = self._elsewhere(trip, replica)
+            useless = bool(error.usage.get("calls", 0))
+            trip.waste(error)
+            replica.useless(at_once=elsewhere and not useless)
+            trip.reached += useless
+            if not elsewhere:
                 return True
         elif isinstance(error, RequestRefused):
             if trip.fits(replica) or not any(map(trip.fits, self.replicas)):
@@ -155,7 +127,7 @@ class Pool:
         elif not isinstance(error, BackendUnavailable | UnusableLabels):
             return True
         trip.tried.add(replica)
-        trip.problems.append(error)
+        trip.add(replica, error)
         if not isinstance(error, RequestRefused | UnusableLabels):
             self._fail(trip, replica, error)
         return False
@@ -164,26 +136,36 @@ class Pool:
         """A trip that asks each of the others once."""
         return Trip(tried=set(without), rounds=self._attempts - 1, revived=True, again=True)
 
-    @asynccontextmanager
-    async def _loop(self, model: str) -> AsyncIterator[_Loop]:
-        """What belongs to this event loop; probes end with the last request of it."""
+    def _own(self) -> _Loop:
+        """What belongs to this event loop; a probe goes on after the last request, for its half a minute."""
         running = asyncio.get_running_loop()
         if running not in self._loops:
             line = Line(self.replicas, self._concurrency, self._homes)
             self._loops[running] = _Loop(line=line)
-        own = self._loops[running]
-        own.trips += 1
-        self._probe(own, model, [each for each in self.replicas if each.probe_at <= time.monotonic()])
+        return self._loops[running]
+
+    def looks(self, model: str) -> set[asyncio.Task[None]]:
+        """What finds out what servers heed of which that is not known, each once at a time; it goes on by itself."""
+        own = self._own()
+        for replica in self.replicas:
+            if replica.out or replica.held or replica.known_powers(model) or (replica, model) in own.looks:
+                continue
+            own.looks[replica, model] = asyncio.ensure_future(self._look(own, replica, model))
+        return {task for (_, name), task in own.looks.items() if name == model}
+
+    async def _look(self, own: _Loop, replica: Replica, model: str) -> None:
+        replica.looked_at = True
         try:
-            yield own
+            async with asyncio.timeout(_PROBE):
+                await replica.powers(model)
+        except Held as error:
+            own.line.hold(replica, replica.hold(error.wait))
+        except (BackendUnavailable, TimeoutError):
+            replica.failed()
         finally:
-            own.trips -= 1
-            if not own.trips:
-                probes = list(own.probes.values())
-                for probe in probes:
-                    probe.cancel()
-                await asyncio.gather(*probes, return_exceptions=True)
-                own.probes.clear()
+            replica.looked_at = False
+            own.looks.pop((replica, model), None)
+            own.line.serve()
 
     async def _place(self, own: _Loop, trip: Trip, key: str, model: str) -> Replica:
         """A place at the server that is asked next.
@@ -206,7 +188,7 @@ class Pool:
         there = [each for each in self.replicas if not each.out and each not in trip.tried]
         if there:
             wait = min(each.held for each in there)
-            if trip.waited + wait > _ALL_WAITS or trip.holds > 2 * self._attempts * len(self.replicas):
+            if trip.waited + wait > _ALL_WAITS or self._held_enough(trip):
                 raise (
                     trip.problem()
                     if trip.problems
@@ -222,7 +204,8 @@ class Pool:
         trip.revived = True
         out = [each for each in self.replicas if each.out]
         self._probe(own, model, out)
-        await asyncio.gather(*(own.probes[each] for each in out if each in own.probes))
+        if probes := [own.probes[each] for each in out if each in own.probes]:
+            await asyncio.wait(probes)  # others wait for them, too: they outlast whoever gives up
         return bool(self._options(trip))
 
     def _options(self, trip: Trip) -> list[Replica]:
@@ -238,11 +221,17 @@ class Pool:
 
     def _hold(self, own: _Loop, trip: Trip, replica: Replica, error: Held) -> None:
         own.line.hold(replica, replica.hold(error.wait))
-        trip.holds += 1
-        trip.problems.append(error)
+        trip.holds[replica] += 1
+        trip.add(replica, error)
+        if trip.holds[replica] > 2 * self._attempts:
+            trip.tried.add(replica)
+
+    def _held_enough(self, trip: Trip) -> bool:
+        return trip.holds.total() > 2 * self._attempts * len(self.replicas)
 
     def _fail(self, trip: Trip, replica: Replica, error: ImageScopeError) -> None:
-        replica.failed()
+        if not isinstance(error, UnreadableReply):
+            replica.failed()
         trip.reached += isinstance(error, ServerFails)
         trip.timeouts += isinstance(error, TimedOut)
         trip.retries.append(
@@ -261,7 +250,7 @@ class Pool:
             return
         trip.rounds += 1
         lasting = all(isinstance(each, _LASTING) for each in trip.problems)
-        if trip.rounds >= self._attempts or lasting:
+        if trip.rounds >= self._attempts or lasting or self._held_enough(trip):
             raise trip.problem()
         await asyncio.sleep(self._pause * 2 ** (trip.rounds - 1))
         trip.tried.clear()
@@ -283,4 +272,3 @@ class Pool:
         finally:
             own.probes.pop(replica, None)
             own.line.serve()
-            own.line.recheck()

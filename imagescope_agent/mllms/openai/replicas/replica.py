@@ -9,11 +9,12 @@ from typing import Any
 from imagescope_agent.errors import BackendUnavailable, BadInput, UnreadableReply
 from imagescope_agent.mllms.openai.connection import Server
 from imagescope_agent.mllms.openai.dialect import Dialect, Question
-from imagescope_agent.mllms.openai.negotiation import Negotiator
+from imagescope_agent.mllms.openai.negotiation import Negotiator, greeting
 from imagescope_agent.mllms.openai.probing import Powers, offers_choices, probe
 from imagescope_agent.mllms.protocols import UnusableLabels
 
 _LONGEST_PAUSE = 30.0  # seconds between two probes of a server that is left out
+_NONSENSE = 3  # replies of no use in a row after which a server is left out
 _LONGEST_HOLD = 3600.0  # seconds that a server is not asked because it says so
 
 
@@ -27,9 +28,12 @@ class Replica:
         pause: seconds before the first probe of a server that is left out, doubled before each further one.
         sent: requests that were sent to it, without probes.
         failures: since its last answer.
+        nonsense: replies of no use in a row.
         out: whether it is left out until a probe is answered.
         probe_at: when the next probe is due (monotonic).
         held_until: when it may be asked again after HTTP 429 (monotonic).
+        doubted_until: until when it is asked for probabilities last (monotonic), if it gives too few.
+        looked_at: whether it is just being found out what it heeds.
         weighed, unweighed: its answers with usable probabilities, and those without where another server gave some.
     """
 
@@ -38,11 +42,14 @@ class Replica:
     pause: float
     sent: int = 0
     failures: int = 0
+    nonsense: int = 0
     out: bool = False
     probe_at: float = 0.0
     held_until: float = 0.0
     weighed: int = 0
     unweighed: int = 0
+    doubted_until: float = 0.0
+    looked_at: bool = False
     _negotiators: dict[str, Negotiator] = field(default_factory=dict)
     _powers: dict[str, Powers] = field(default_factory=dict)
 
@@ -108,12 +115,26 @@ class Replica:
         if limit is not None and question.pictures > limit:
             return False
         known = self._powers.get(model)
+        if known is None and self.looked_at and (question.weigh or question.format is not None):
+            return False  # it would be waited for
         mute = known is not None and not known.logprobs
-        return not (question.weigh and (mute or self.unweighed > self.weighed))
+        doubted = self.unweighed > self.weighed and time.monotonic() < self.doubted_until
+        return not (question.weigh and (mute or doubted))
+
+    def doubt(self) -> None:
+        """Record an answer without usable probabilities; after a while it is given another chance."""
+        self.unweighed += 1
+        self.doubted_until = time.monotonic() + _LONGEST_PAUSE
 
     def answered(self) -> None:
         """Record an answer, a refusal included."""
-        self.failures, self.out = 0, False
+        self.failures, self.nonsense, self.out = 0, 0, False
+
+    def useless(self, *, at_once: bool) -> None:
+        """Record a reply of no use; after some in a row, or at once, it is left out."""
+        self.nonsense += 1
+        if at_once or self.nonsense >= _NONSENSE:
+            self.failed()
 
     def failed(self) -> None:
         """Leave it out for a while that is longer after each failed probe; requests under way together fail once."""
@@ -130,12 +151,12 @@ class Replica:
         """Whether it answers small talk; then it is asked again, and what was known of it is found out anew."""
         try:
             back = await self.negotiator(model).greets() if model else bool(await self.server.models())
-        except UnreadableReply:
-            back = True
-        except (BackendUnavailable, BadInput):
+            if back and model and self.nonsense:
+                await self.negotiator(model).asked(greeting())
+        except (BackendUnavailable, BadInput, UnreadableReply):
             back = False
         if back:
-            self.out, self.weighed, self.unweighed = False, 0, 0
+            self.out, self.nonsense, self.weighed, self.unweighed = False, 0, 0, 0
             self._powers.pop(model, None)
         else:
             self.leave_out()
