@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
@@ -40,14 +41,15 @@ async def connect(url: str) -> AsyncConnection[Any]:
                 autocommit=True, prepare_threshold=0, row_factory=cast(Any, dict_row), **options
             )
         except OperationalError as error:
-            if not left or (error.sqlstate != NO_CONNECTION_LEFT and _NONE_LEFT not in str(error)):
+            if not left or (error.sqlstate != NO_CONNECTION_LEFT and not _NONE_LEFT.search(str(error))):
                 raise
         await asyncio.sleep(random.uniform(0.5, 1.5) * _PAUSE)
     raise AssertionError("the last attempt returns or raises")
 
 
 _ATTEMPTS, _PAUSE = 30, 0.5  # of connecting to a server that has no connection left; seconds between two
-_NONE_LEFT = "too many clients"  # an error of connecting has no number
+#: An error of connecting has no number.
+_NONE_LEFT = re.compile(r"too many (clients|connections)|connection slots are reserved")
 
 
 class PostgresSaver(AsyncPostgresSaver):
