@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from imagescope_agent.retrieval.stores.postgres import answering, connect
 from imagescope_agent.runs.checkpoints import SETUP_LOCK, open_checkpoints, open_store
 from imagescope_agent.runs.gone import StoreGone
 from imagescope_agent.settings import Settings
+from imagescope_agent.traces import database
 from imagescope_agent.traces.database import DatabaseTraces
 from imagescope_agent.traces.finding import open_existing
 from imagescope_agent.traces.instrument import recording
@@ -99,8 +102,6 @@ def test_a_silent_database_of_traces_does_not_stop_the_event_loop(
 def test_a_statement_that_waits_too_long_is_given_up(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import psycopg
 
-    from imagescope_agent.traces import database
-
     monkeypatch.setattr(database, "PATIENCE", 0.5)
     with closing(DatabaseTraces(url, "s")) as store, psycopg.connect(url) as other:
         other.execute("lock table imagescope_trace_runs")
@@ -108,6 +109,19 @@ def test_a_statement_that_waits_too_long_is_given_up(url: str, monkeypatch: pyte
             store.start("t", graph="g", query="q", about={})
         other.rollback()
         assert store.start("t", graph="g", query="q", about={}) == "t.1"
+
+
+def test_a_session_that_falls_silent_is_replaced(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "PATIENCE", 0.5)
+    with closing(DatabaseTraces(url, "s")) as store, ThreadPoolExecutor(1) as pool:
+        run = store.start("t", graph="g", query="q", about={})
+        stopped = store._execute("select pg_backend_pid()")[0][0]
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            pool.submit(store.append, run, "end", {}).result(30)
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        assert [event["kind"] for event in store.read(run)[1]] == ["end"]
 
 
 def test_readers_of_traces_wait_for_no_writer(url: str) -> None:
