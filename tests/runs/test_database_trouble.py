@@ -16,8 +16,9 @@ import pytest
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import empty_checkpoint
 
-from imagescope_agent.chat.store_migration import Moved, _runs
-from imagescope_agent.errors import ImageScopeError
+from imagescope_agent.chat import open_chats
+from imagescope_agent.chat.store_migration import Moved, _runs, migrate_store
+from imagescope_agent.errors import BackendUnavailable, ImageScopeError
 from imagescope_agent.retrieval.stores.postgres import answering, connect
 from imagescope_agent.runs.checkpoints import SETUP_LOCK, open_checkpoints, open_store
 from imagescope_agent.runs.gone import StoreGone
@@ -26,6 +27,7 @@ from imagescope_agent.traces import database
 from imagescope_agent.traces.database import DatabaseTraces
 from imagescope_agent.traces.finding import open_existing
 from imagescope_agent.traces.instrument import recording
+from tests.chat.talk import talking, think
 from tests.conftest import World
 
 THREAD: RunnableConfig = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
@@ -239,5 +241,40 @@ def test_a_move_that_was_killed_loses_nothing_of_a_run(tmp_path: Path, url: str)
             assert (first.runs, first.kept, again.runs, again.kept) == (1, 0, 0, 1)
             found: Any = await after.aget_tuple(THREAD)
             assert found.pending_writes == [("task", "x", 1)]
+
+    asyncio.run(story())
+
+
+def test_a_move_takes_the_steps_of_a_turn_that_was_cut_off(
+    world: World, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "chats.sqlite"
+    monkeypatch.setenv("IMAGESCOPE_CHATS", str(file))
+    services = talking(world)
+
+    def cut(asked: Any) -> str:
+        if cut.calls:  # type: ignore[attr-defined]
+            raise BackendUnavailable("away")
+        cut.calls = True  # type: ignore[attr-defined]
+        return think(asked)
+
+    cut.calls = False  # type: ignore[attr-defined]
+    for role in {id(each): each for each in (services.reasoner, services.talker)}.values():
+        role.model.reply = cut
+
+    async def story() -> None:
+        async with open_chats(services, store=file) as chats:
+            session = await chats.create("c")
+            with pytest.raises(BackendUnavailable):
+                await session.say("a red square")
+            name = chats.store.key("c")
+            before = [each async for each in chats.store.saver.alist({"configurable": {"thread_id": name}})]
+        assert before
+        assert (await migrate_store(world.services(), url)).conversations == 1
+        async with open_chats(talking(world), store=url) as chats:
+            name = chats.store.key("c")
+            after = [each async for each in chats.store.saver.alist({"configurable": {"thread_id": name}})]
+            assert [each.checkpoint["id"] for each in after] == [each.checkpoint["id"] for each in before]
+            assert await (await chats.open("c")).turns()
 
     asyncio.run(story())
