@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from imagescope_agent.common.redact import learn
@@ -53,6 +58,23 @@ def is_away(error: BaseException) -> bool:
     if state:
         return state.startswith(("57P", "08")) or state == NO_CONNECTION_LEFT
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+
+
+@contextmanager
+def given_up_in_time(base: Any, seconds: float) -> Iterator[None]:
+    """Hang up where a server is silent for too long: psycopg itself waits for ever for an answer."""
+
+    def hang_up() -> None:
+        with suppress(OSError), socket.socket(fileno=os.dup(base.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def server_of(url: str) -> str:

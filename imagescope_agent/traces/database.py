@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imagescope_agent.common.postgres import connection_options, is_away
+from imagescope_agent.common.postgres import connection_options, given_up_in_time, is_away
 from imagescope_agent.common.redact import redact
 from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra, shorten
 from imagescope_agent.traces.packing import Unpacker, clean, moment, pack, status_of
@@ -220,7 +218,7 @@ class DatabaseTraces:
         with self._lock:
             try:
                 base = self._connected(psycopg)
-                with _given_up_in_time(base), base.transaction(), base.cursor() as cursor:
+                with given_up_in_time(base, PATIENCE), base.transaction(), base.cursor() as cursor:
                     cursor.execute(sql, given)
                     if then:
                         cursor.execute(then, values)
@@ -256,27 +254,10 @@ class DatabaseTraces:
         self._execute(events, then=f"delete from imagescope_trace_runs where (scope, id) in {oldest}")
 
 
-@contextmanager
-def _given_up_in_time(base: Any) -> Iterator[None]:
-    """Hang up where a server is silent for too long: psycopg itself waits for ever for an answer."""
-
-    def hang_up() -> None:
-        with suppress(OSError), socket.socket(fileno=os.dup(base.fileno())) as line:
-            line.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(PATIENCE, hang_up)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
 def _answers(base: Any, psycopg: Any) -> bool:
     """Whether the server is still there: what is found out before a statement needs no second one."""
     try:
-        with _given_up_in_time(base):
+        with given_up_in_time(base, PATIENCE):
             base.execute("select 1")
     except psycopg.OperationalError:
         return False

@@ -38,7 +38,11 @@ def connect(url: str) -> Any:
             "the store 'pgvector' names no database; write pgvector:postgresql://USER@HOST/DATABASE"
         )
     psycopg, register_vector = library()
-    base = psycopg.connect(autocommit=True, **connection_options(url))
+    try:
+        options = connection_options(url)
+    except BadInput as error:
+        raise BadInput(f"PostgreSQL refuses the vectors: {error}") from None
+    base = psycopg.connect(autocommit=True, **options)
     base.execute("SET client_min_messages = warning")
     base.execute("CREATE EXTENSION IF NOT EXISTS vector")
     register_vector(base)
