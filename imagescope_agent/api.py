@@ -228,7 +228,7 @@ class ImageScope:
         self.services.collection.require_weights(self.services.embedder.weights)  # before any model is asked
         plain = settings.to_dict()
         config = run_config(run, graph=self.graph, profile=self.services.profile, settings=json.dumps(plain))
-        with recording(self.traces, self.services, settings, self._trace_store) as recorders:
+        async with recording(self.traces, self.services, settings, self._trace_store) as recorders:
             config["callbacks"] = [*recorders]
             state, problem = await self._to_its_end(query, config, settings, progress)
         notes: list[NoteDict] = []

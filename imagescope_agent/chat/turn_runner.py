@@ -181,7 +181,7 @@ class TurnRunner:
     ) -> None:
         services = self.store.services
         config = {**config, "configurable": {**config["configurable"], PARSED: checked}}
-        with recording(place(services.collection.location), services, settings) as recorders:
+        async with recording(place(services.collection.location), services, settings) as recorders:
             # "sync": what a step found is on disk before the next one starts, so a kill loses one step
             updates = self.store.graph.astream(
                 given,

@@ -27,5 +27,11 @@ def run(args: argparse.Namespace) -> int:
     print(
         f"{moved.conversations} conversations, {moved.runs} searches and {moved.traces} traces moved; the files stay"
     )
+    if moved.kept:
+        print(f"{moved.kept} were not: the database has others of their names, or they were moved before")
+    for name in moved.shared:
+        print(
+            f"all that the file of {name} keeps belongs to this collection there, whichever collection it was of"
+        )
     print("`imagescope serve COLLECTION --store URL` goes on with them")
     return 0

@@ -17,6 +17,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+from imagescope_agent.common.postgres import is_away
 from imagescope_agent.common.redact import redact
 from imagescope_agent.common.untrusted import (
     CHECKPOINT_TABLES,
@@ -189,26 +190,24 @@ async def open_store(place: Path | str, *, scope: str = "") -> AsyncIterator[Bas
     try:
         import psycopg
 
-        from imagescope_agent.runs.postgres_saver import PostgresSaver
+        from imagescope_agent.runs.postgres_saver import PostgresSaver, connect
     except ImportError as error:
         raise MissingExtra(
             "sessions in PostgreSQL need an extra: pip install 'imagescope-agent[postgres]'"
         ) from error
     try:
-        async with PostgresSaver.from_conn_string(str(place), serde=plain_serializer()) as database:
-            assert isinstance(database, PostgresSaver)
-            first, database.scope, database.url = database.conn, scope, str(place)
+        database = PostgresSaver(await connect(str(place)), serde=plain_serializer())
+        database.scope, database.url = scope, str(place)
+        try:
             await _setup(database)
-            try:
-                yield database
-            finally:
-                if database.conn is not first:  # which is closed by whoever opened it
-                    await cast(Any, database.conn).close()
-    except psycopg.OperationalError as error:
-        raise gone(str(place), str(error)) from error
+            yield database
+        finally:
+            await cast(Any, database.conn).close()  # another one than at first, where it broke
     except psycopg.Error as error:
+        if is_away(error):
+            raise gone(str(place), str(error)) from error
         raise BadInput(
-            f"PostgreSQL refuses to keep the session: {shorten(str(error), 200)}; name another database"
+            f"PostgreSQL refuses to keep the session: {shorten(redact(str(error)), 200)}; name another database"
         ) from error
 
 
@@ -216,7 +215,10 @@ async def _setup(database: Any) -> None:
     """Make the tables; processes that do it at once would trip over each other, so one after the other does.
 
     Nobody waits inside a statement: making an index waits for all statements that run, and both would wait for ever.
+    Where they are up to date nothing is locked: it happens for each search.
     """
+    if await database.is_set_up():
+        return
     while True:
         cursor = await database.conn.execute("SELECT pg_try_advisory_lock(%s) AS held", (SETUP_LOCK,))
         if (await cursor.fetchone())["held"]:

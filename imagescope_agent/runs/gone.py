@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
+from imagescope_agent.common.postgres import server_of
+from imagescope_agent.common.redact import redact
 from imagescope_agent.errors import BackendUnavailable, shorten
 
 
@@ -13,5 +13,5 @@ class StoreGone(BackendUnavailable):
 
 def gone(url: str, why: str) -> StoreGone:
     """The error where the server of a URL is away; never with the URL, which may hold a password."""
-    server = urlsplit(url).hostname or "this machine"
-    return StoreGone(f"PostgreSQL on {server} does not answer: {shorten(why, 200)}; is it running?")
+    server = server_of(url)
+    return StoreGone(f"PostgreSQL on {server} does not answer: {shorten(redact(why), 200)}; is it running?")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import random
+import re
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -11,6 +14,7 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg import AsyncConnection, OperationalError
 from psycopg.rows import dict_row
 
+from imagescope_agent.common.postgres import NO_CONNECTION_LEFT, connection_options
 from imagescope_agent.runs.gone import gone
 
 _SIZE = (
@@ -21,6 +25,31 @@ _OLDEST = (
     "select thread_id as found from checkpoints where starts_with(thread_id, %s) "
     "group by thread_id order by max(checkpoint_id)"
 )
+
+
+async def connect(url: str) -> AsyncConnection[Any]:
+    """A connection as `AsyncPostgresSaver` needs it; where the server has none left, others may soon give one back.
+
+    Raises:
+        BadInput: the URL is wrong.
+        psycopg.Error: the server does not answer, or refuses.
+    """
+    options = connection_options(url)
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            return await AsyncConnection.connect(
+                autocommit=True, prepare_threshold=0, row_factory=cast(Any, dict_row), **options
+            )
+        except OperationalError as error:
+            if not left or (error.sqlstate != NO_CONNECTION_LEFT and not _NONE_LEFT.search(str(error))):
+                raise
+        await asyncio.sleep(random.uniform(0.5, 1.5) * _PAUSE)
+    raise AssertionError("the last attempt returns or raises")
+
+
+_ATTEMPTS, _PAUSE = 30, 0.5  # of connecting to a server that has no connection left; seconds between two
+#: An error of connecting has no number.
+_NONE_LEFT = re.compile(r"too many (clients|connections)|connection slots are reserved")
 
 
 class PostgresSaver(AsyncPostgresSaver):
@@ -54,19 +83,43 @@ class PostgresSaver(AsyncPostgresSaver):
         if self.locks:
             raise gone(self.url, "the session was lost")
         try:
-            self.conn = await AsyncConnection.connect(
-                self.url, autocommit=True, prepare_threshold=0, row_factory=dict_row
-            )
+            fresh = await connect(self.url)
         except OperationalError as error:
             raise gone(self.url, str(error)) from error
+        await connection.close()  # one that broke is not closed by itself
+        self.conn = fresh
+
+    async def is_set_up(self) -> bool:
+        """Whether the tables are there and none of `MIGRATIONS` is missing."""
+        if not (await self._rows("select to_regclass('checkpoint_migrations') is not null as found"))[0]:
+            return False
+        last = (await self._rows("select coalesce(max(v), -1) as found from checkpoint_migrations"))[0]
+        return int(last) >= len(self.MIGRATIONS) - 1
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """As `BaseCheckpointSaver.aget_tuple`."""
         found = await super().aget_tuple(self._inside(config))
-        if found is None:
-            return None
-        parent = found.parent_config and self._outside(found.parent_config)
-        return found._replace(config=self._outside(found.config), parent_config=parent)
+        return None if found is None else self._told(found)
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """As `BaseCheckpointSaver.alist`; without a thread, of all threads of the scope."""
+        inside = config and self._inside(config)
+        count = 0
+        async for found in super().alist(
+            inside, filter=filter, before=before, limit=limit if inside else None
+        ):
+            if count == limit:
+                return
+            if str(found.config["configurable"]["thread_id"]).startswith(self.scope):
+                count += 1
+                yield self._told(found)
 
     async def aput(
         self,
@@ -102,6 +155,10 @@ class PostgresSaver(AsyncPostgresSaver):
         async with self._cursor() as cursor:
             await cursor.execute(sql, values)
             return [row["found"] for row in await cursor.fetchall()]
+
+    def _told(self, found: CheckpointTuple) -> CheckpointTuple:
+        parent = found.parent_config and self._outside(found.parent_config)
+        return found._replace(config=self._outside(found.config), parent_config=parent)
 
     def _inside(self, config: RunnableConfig) -> RunnableConfig:
         return self._named(config, self.scope + str(config["configurable"]["thread_id"]))

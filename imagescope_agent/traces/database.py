@@ -9,12 +9,14 @@ import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from imagescope_agent.common.postgres import connection_options, given_up_in_time, is_away
 from imagescope_agent.common.redact import redact
 from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra, shorten
 from imagescope_agent.traces.packing import Unpacker, clean, moment, pack, status_of
 from imagescope_agent.traces.store import MOST_EVENTS, Listed, head_of, unknown_run
 
 LARGEST = 4 * 2**30  # bytes of events; the oldest eighth of the runs makes room
+PATIENCE = 20.0  # seconds a statement may take
 _EVERY = 100  # runs of a process after which the size of all is looked at
 _LOCK = 0x74726163  # any number that is always the same: whoever makes the tables holds it
 _SCHEMA = """
@@ -31,6 +33,7 @@ create table if not exists imagescope_trace_events (
 );
 create index if not exists imagescope_trace_events_by_run on imagescope_trace_events (scope, run, kind);
 """
+_LAST_MADE = "imagescope_trace_events_by_run"  # of the schema: where it is, all is
 _COLUMNS = "id, thread, turn, started, graph, query, about"
 
 
@@ -40,24 +43,43 @@ class DatabaseTraces:
     Args:
         url: of the database.
         scope: of the collection whose runs these are; None reads those of all.
+        reading: traces that are there are only read; nothing is created, no table is locked.
 
     Raises:
         BackendUnavailable: the server does not answer.
-        BadInput: it refuses.
+        BadInput: it refuses, the URL is wrong, or there are no traces to read.
         MissingExtra: without the extra `postgres`.
     """
 
-    def __init__(self, url: str, scope: str | None) -> None:
-        self.path, self._url, self._scope = redact(url), url, scope
-        self._lock, self._count, self._pid = threading.RLock(), 0, os.getpid()
-        self._open: list[Any] = []  # the connection, once there is one
+    def __init__(self, url: str, scope: str | None, *, reading: bool = False) -> None:
+        self._url, self._scope = url, scope
+        self._lock, self._count = threading.RLock(), 0
+        self._open: list[
+            tuple[int, Any]
+        ] = []  # the connection, once there is one, and the process that made it
         weakref.finalize(self, _close, self._open)  # of a store that lives as long as a served graph
-        self._execute("select pg_advisory_xact_lock(%s)", _LOCK, then=_SCHEMA)
+        there = self._execute("select to_regclass(%s) is not null", _LAST_MADE)[0][0]
+        self.path = redact(url)  # after a first connection, when its password is known
+        if reading and not there:
+            self.close()
+            raise BadInput(
+                f"there are no traces in {self.path!r}; search first, or name another place with --store"
+            )
+        if not there:  # `if not exists` waits for whoever writes, and lets nobody write meanwhile
+            self._execute("select pg_advisory_xact_lock(%s)", _LOCK, then=_SCHEMA)
 
     def close(self) -> None:
         """Close the connection."""
         with self._lock:
             _close(self._open)
+
+    def require_answer(self) -> None:
+        """Ask the server for a sign of life.
+
+        Raises:
+            BackendUnavailable: it gives none.
+        """
+        self._execute("select 1")
 
     def schema_version(self) -> int:
         """Never changes while this is open."""
@@ -196,26 +218,26 @@ class DatabaseTraces:
         with self._lock:
             try:
                 base = self._connected(psycopg)
-                with base.transaction(), base.cursor() as cursor:
+                with given_up_in_time(base, PATIENCE), base.transaction(), base.cursor() as cursor:
                     cursor.execute(sql, given)
                     if then:
                         cursor.execute(then, values)
                     return list(cursor.fetchall()) if cursor.description else []
-            except psycopg.OperationalError as error:
-                told = shorten(redact(str(error)))
-                raise BackendUnavailable(f"PostgreSQL does not answer: {told}; is it running?") from error
             except psycopg.Error as error:
                 told = shorten(redact(str(error)))
+                if is_away(error):
+                    raise BackendUnavailable(f"PostgreSQL does not answer: {told}; is it running?") from error
                 raise BadInput(f"PostgreSQL refuses the trace: {told}; name another database") from error
 
     def _connected(self, psycopg: Any) -> Any:
         """The connection, or a new one where it broke or belongs to the process that this one was forked from."""
-        if self._open and self._pid == os.getpid() and _answers(self._open[0], psycopg):
-            return self._open[0]
+        if self._open and self._open[0][0] == os.getpid() and _answers(self._open[0][1], psycopg):
+            return self._open[0][1]
         _close(self._open)
-        self._open.append(psycopg.connect(self._url, autocommit=True, connect_timeout=10))
-        self._pid = os.getpid()
-        return self._open[0]
+        base = psycopg.connect(autocommit=True, **connection_options(self._url))
+        self._open.append((os.getpid(), base))
+        base.execute(f"set statement_timeout = {int(PATIENCE * 1000)}")
+        return base
 
     def _make_room(self) -> None:
         self._count += 1
@@ -235,15 +257,19 @@ class DatabaseTraces:
 def _answers(base: Any, psycopg: Any) -> bool:
     """Whether the server is still there: what is found out before a statement needs no second one."""
     try:
-        base.execute("select 1")
+        with given_up_in_time(base, PATIENCE):
+            base.execute("select 1")
     except psycopg.OperationalError:
         return False
     return True
 
 
-def _close(connections: list[Any]) -> None:
+def _close(connections: list[tuple[int, Any]]) -> None:
+    """Close them; one of the process that this one was forked from is left alone, or that would lose its session."""
     while connections:
-        connections.pop().close()
+        pid, base = connections.pop()
+        if pid == os.getpid():
+            base.close()
 
 
 def _text(value: Any) -> Any:

@@ -22,7 +22,7 @@ def open_existing(place: Path | str, scope: str | None = None) -> TraceStore | D
         BadInput: there is none.
     """
     if str(place).startswith(POSTGRES):
-        return DatabaseTraces(str(place), scope)
+        return DatabaseTraces(str(place), scope, reading=True)
     path = Path(place)
     for candidate in (path, path / FILE, path / ".imagescope" / FILE):
         if candidate.is_file():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,21 +42,23 @@ class Unrecorded(BaseCallbackHandler):
         return [note("trace", "skipped", f"there is no trace: {self.problem}")]
 
 
-@contextmanager
-def recording(
+@asynccontextmanager
+async def recording(
     path: Path | str | None, services: Services, settings: Settings, store: OpenStore | None = None
-) -> Iterator[list[Recorder | Unrecorded]]:
+) -> AsyncIterator[list[Recorder | Unrecorded]]:
     """The callbacks of a run: a recorder that writes to `path`, one that makes spans where IMAGESCOPE_OTEL is set.
 
     Works with any graph: `graph.ainvoke(query, {"callbacks": recorders}, context=settings)`. A store that cannot be
     written costs the trace, not the run: `notes()` says so. It is closed at the end, unless `store` keeps it open.
+    It is opened in a thread: a database that is silent does not stop the event loop.
     """
     about, names = partial(_about, services, settings), _names(services.collection)
     recorders: list[Recorder | Unrecorded] = list(_spans(about))
     scope = scope_of(services.collection.location)
     if path is not None:
         try:
-            recorders.append(Recorder((store or OpenStore()).open(path, scope), about=about, **names))
+            opened = await asyncio.to_thread((store or OpenStore()).open, path, scope)
+            recorders.append(Recorder(opened, about=about, **names))
         except (BadInput, BackendUnavailable) as error:
             _log.warning("%s", error)  # a search is worth more than its trace
             recorders.append(Unrecorded(str(error)))

@@ -33,6 +33,8 @@ class OpenStore:
             if isinstance(path, str):
                 if not isinstance(self._store, DatabaseTraces) or self._opened != (path, scope):
                     self._store, self._opened = DatabaseTraces(path, scope), (path, scope)
+                else:
+                    self._store.require_answer()  # here, where nobody's event loop waits
                 return self._store
             if self._store is None or self._opened != _identity(path, self._store):
                 self._store = TraceStore(path)

@@ -189,18 +189,17 @@ async def fill(  # half of it tells its arguments
     journal.publish(count)  # what a killed process left of it may be cut off
     built = load_graph(graph)(services)
     runs = journal.file.with_name(f"{journal.file.name}.runs")
-    with recording(traces, services, settings) as recorders:
-        async with open_checkpoints(runs) as saver:
-            compiled = built.copy({"checkpointer": saver})
-            while window := more():
-                done = await together(  # where one fails, none goes on writing behind the closed store
-                    _run(compiled, saver, settings, journal.head, number, given, recorders)
-                    for number, given in window
-                )
-                journal.add(done, count)
-                after()
-                for number, _ in window:
-                    await saver.adelete_thread(_thread(journal.head, number))
+    async with recording(traces, services, settings) as recorders, open_checkpoints(runs) as saver:
+        compiled = built.copy({"checkpointer": saver})
+        while window := more():
+            done = await together(  # where one fails, none goes on writing behind the closed store
+                _run(compiled, saver, settings, journal.head, number, given, recorders)
+                for number, given in window
+            )
+            journal.add(done, count)
+            after()
+            for number, _ in window:
+                await saver.adelete_thread(_thread(journal.head, number))
     journal.publish(count)
     for path in (runs, *(runs.with_name(f"{runs.name}{end}") for end in ("-wal", "-shm"))):
         with suppress(OSError):

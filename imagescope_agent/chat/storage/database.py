@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+from imagescope_agent.common.postgres import is_away
 from imagescope_agent.runs.checkpoints import SETUP_LOCK
 
 Rows = list[tuple[Any, ...]]
@@ -192,4 +193,4 @@ def is_storage_error(error: BaseException) -> bool:
 def is_gone(error: BaseException) -> bool:
     """Whether a database server that was restarted, or does not answer, is behind it."""
     psycopg = sys.modules.get("psycopg")
-    return psycopg is not None and isinstance(error, psycopg.OperationalError)
+    return psycopg is not None and isinstance(error, psycopg.Error) and is_away(error)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from imagescope_agent.common.postgres import connection_options, is_away
 from imagescope_agent.common.redact import redact
 from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra
 
@@ -28,7 +29,7 @@ def connect(url: str) -> Any:
     """A connection to a database, with the extension.
 
     Raises:
-        BadInput: no database is named.
+        BadInput: no database is named, or the URL is wrong.
         MissingExtra: as `library`.
         psycopg.Error: see `answering`.
     """
@@ -37,7 +38,11 @@ def connect(url: str) -> Any:
             "the store 'pgvector' names no database; write pgvector:postgresql://USER@HOST/DATABASE"
         )
     psycopg, register_vector = library()
-    base = psycopg.connect(url, autocommit=True, connect_timeout=10)
+    try:
+        options = connection_options(url)
+    except BadInput as error:
+        raise BadInput(f"PostgreSQL refuses the vectors: {error}") from None
+    base = psycopg.connect(autocommit=True, **options)
     base.execute("SET client_min_messages = warning")
     base.execute("CREATE EXTENSION IF NOT EXISTS vector")
     register_vector(base)
@@ -57,13 +62,7 @@ def answering() -> Iterator[None]:
     except Exception as error:
         if not any(each.__module__.startswith("psycopg") for each in type(error).__mro__):
             raise
-        import psycopg
-
         told = redact(" ".join(str(error).split()))[:200]
-        state = getattr(error, "sqlstate", None) or ""  # None of what the server has not said
-        away = state[:2] in ("57", "08") or (
-            not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-        )
-        if away:
+        if is_away(error):
             raise BackendUnavailable(f"PostgreSQL does not answer: {told}; check that it runs") from error
         raise BadInput(f"PostgreSQL refuses the vectors: {told}; check its rights and extension") from error
