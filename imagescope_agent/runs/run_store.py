@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -64,7 +65,7 @@ def open_runs(place: Path | str | None, location: Path, *, required: bool) -> Ru
 
 def scope_of(location: Path) -> str:
     """What tells the searches of one collection in a shared database from those of another."""
-    return f"runs:{hashlib.sha256(str(real_path(location)).encode()).hexdigest()[:12]}:"
+    return f"runs:{hashlib.sha256(os.fsencode(real_path(location))).hexdigest()[:12]}:"
 
 
 class FileRuns(RunStore):

@@ -72,7 +72,7 @@ def test_folders_that_cannot_be_indexed(told: Told, profile: Path, tmp_path: Pat
     }.items():
         line = told("index", tmp_path / name, "--profile", profile)
         assert words in line and "give a folder of" in line
-    assert "did you mean 'mini'?" in told("index", tmp_path / "texts", "--profile", "minni")
+    assert "did you mean 'mini'" in told("index", tmp_path / "texts", "--profile", "minni")
     assert contents(tmp_path) == before and not list((tmp_path / "empty").iterdir())
 
 

@@ -95,8 +95,10 @@ def spec_of(location: Path, content: Manifest, *, store: str = DEFAULT_STORE) ->
     Raises:
         BadInput: as `open_backend_of`.
     """
+    # Earlier versions kept the place of an opener, never that of a kind of the table.
+    made = content.store if content.store.split(":")[0] in STORES else kept_name(content.store)
     for own in (store, os.environ.get(VARIABLE, ""), DEFAULT_STORE):
-        if own and kept_name(own) == kept_name(content.store):  # earlier versions kept the place of an opener
+        if own and kept_name(own) == made:
             return own
     raise BadInput(
         f"the index in {str(location)!r} was made with the store {shorten(content.store, 60)!r}, which is for its "
