@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from imagescope_agent.traces.packing import pack
@@ -73,12 +73,15 @@ class WriteBehind:
                 self._write()
 
     def close(self) -> None:
-        """Write what waits and close the database."""
-        self.flush()
-        self._closed = True
-        self._wake.set()
+        """Write what waits and close the database, which stays with the process that opened it."""
+        if self._pid != os.getpid():  # its lock may have been held at the fork, for ever
+            return
         with self._lock:
+            if not self._closed:
+                self._write()
+            self._closed = True
             self._base.close()
+        self._wake.set()
 
     def _number(self) -> int:
         """The next number; numbers are reserved in the file, which other processes write as well."""
@@ -105,13 +108,8 @@ class WriteBehind:
     def _write(self) -> None:
         """Write what waits as one transaction; the lock is held."""
         waiting, self._waiting = self._waiting, []
-        rows = []
-        for event in waiting:
-            try:
-                rows.append((*event[:4], pack(event.data)))
-            except (TypeError, ValueError) as error:
-                self._lost[event.run] = error
         try:
+            rows = self._packed(waiting)
             self._base.execute("begin immediate")
             self._base.executemany(
                 "insert into events (seq, run, at, kind, data) values (?, ?, ?, ?, ?)", rows
@@ -120,6 +118,19 @@ class WriteBehind:
         except sqlite3.Error as error:
             self._undo()
             self._lost |= {event.run: error for event in waiting}
+        except BaseException:  # interrupted: they go with the next ones
+            self._undo()
+            self._waiting[:0] = waiting
+            raise
+
+    def _packed(self, events: Sequence[_Event]) -> list[tuple[Any, ...]]:
+        rows = []
+        for event in events:
+            try:
+                rows.append((*event[:4], pack(event.data)))
+            except (TypeError, ValueError, RecursionError) as error:
+                self._lost[event.run] = error
+        return rows
 
     def _undo(self) -> None:
         if self._base.in_transaction:
@@ -131,10 +142,8 @@ class WriteBehind:
             self._thread.start()
 
     def _run(self) -> None:
-        while True:
+        while not self._closed:
             self._wake.wait()
-            if self._closed:
-                return
             time.sleep(MOMENT)
             self._wake.clear()
             self.flush()

@@ -87,7 +87,25 @@ def test_a_wish_beside_a_limit_is_kept_and_the_limit_can_go(services: Any) -> No
 
 
 @pytest.mark.parametrize(
-    "message", ["a house in winter", "it may have a small cat", "also two red stars", "no umbrellas"]
+    "message", ["show more", "without any trees", "any colour will do", "I don't care about the boat"]
+)
+def test_what_names_no_limit_lifts_none(services: Any, message: str) -> None:
+    assert (
+        say(services, "a red house", "only those in the Rome folder", message)[-1]["where"]
+        == "folder = 'Rome'"
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "a man called Tariq holding a star",
+        "a calendar of 2021",
+        "a house in winter",
+        "it may have a small cat",
+        "also two red stars",
+        "no umbrellas",
+    ],
 )
 def test_a_wish_is_no_limit(services: Any, message: str) -> None:
     assert "where" not in say(services, "a red house", message)[-1]

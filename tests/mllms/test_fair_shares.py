@@ -51,12 +51,23 @@ def test_what_had_nothing_to_do_saves_up_no_time() -> None:
     assert shares.next(scoring=[], decoding=[]) is None
 
 
+def test_who_waits_is_not_passed_by_ever_new_callers() -> None:
+    shares, served = CallerShares(), 0
+    shares.spent(1.0, {"a": (1, 1)}, {"a"})
+    for number in range(200):
+        work = shares.next(scoring=[f"new {number}"], decoding=["a"])
+        caller = f"new {number}" if work == "score" else "a"
+        served += caller == "a"
+        shares.spent(0.1, {caller: (1, 1)}, {"a"})
+    assert served >= 90
+
+
 def test_a_batch_is_divided_by_tokens_and_whoever_is_gone_is_forgotten() -> None:
     shares = CallerShares()
     shares.spent(8.0, {"a": (30, 3), "b": (10, 2)}, {"a", "b"})
     assert (shares.seconds("a"), shares.seconds("b")) == (6.0, 2.0)
     assert (shares.job_seconds("a"), shares.job_seconds("b")) == (2.0, 1.0)
-    assert shares.seconds("new") == 2.0
+    assert shares.seconds("new") == 4.0
     for number in range(1000):
         shares.spent(1.0, {number: (1, 1)}, {"c"})
         shares.spent(1.0, {"c": (1, 1)}, {"c"})

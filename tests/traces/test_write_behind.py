@@ -179,3 +179,30 @@ def test_an_event_that_is_too_large_costs_its_run_alone(
             store.append(first, "end", {"status": "done"})
         store.append(second, "end", {"status": "done"})
         assert [event["kind"] for event in store.read("b")[1]] == ["node", "end"]
+
+
+def test_the_thread_of_a_closed_store_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_behind, "MOMENT", 0.01)
+    before = {*threading.enumerate()}
+    for number in range(3):
+        with closing(TraceStore(tmp_path / f"t{number}")) as store:
+            store.append(store.start("run", graph="g", query="q", about=ABOUT), "node", {"node": "a"})
+    for thread in {*threading.enumerate()} - before:
+        thread.join(timeout=60)
+        assert not thread.is_alive()
+
+
+def test_what_an_interrupt_stops_is_written_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(data: Any) -> bytes:
+        raise KeyboardInterrupt
+
+    with closing(TraceStore(tmp_path / "t")) as store:
+        run = store.start("run", graph="g", query="q", about=ABOUT)
+        store.append(run, "node", {"node": "a"})
+        with monkeypatch.context() as patched:
+            patched.setattr(write_behind, "pack", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                store.append(run, "end", {"status": "done"})
+    assert kinds(tmp_path / "t") == ["node", "end"]

@@ -13,18 +13,19 @@ class CallerShares:
 
     So as long as it has work, no caller falls behind an equal share of the engine by more than one batch of each kind
     of work: however many answers others wait for, a reply goes on, and however long others' replies are, an answer
-    comes. A caller that comes has had as much as the one who waits with the least, so that nobody who was away has
-    saved up time. Those who are away are forgotten once others have had as much. Not thread-safe.
+    comes. A caller that comes starts at the clock, which goes by the seconds of each batch over all who were there:
+    nobody who was away has saved up time, and however many come, who has waited is before them. Those who are away are
+    forgotten once the clock has come to what they had. Not thread-safe.
     """
 
     def __init__(self) -> None:
         self._seconds: dict[object, float] = {}
         self._job: dict[object, float] = {}  # seconds of a caller's job, of its last batch
-        self._floor = 0.0
+        self._clock = 0.0
 
     def seconds(self, caller: object) -> float:
         """What a caller has had."""
-        return max(self._floor, self._seconds.get(caller, 0.0))
+        return self._seconds.get(caller, self._clock)
 
     def job_seconds(self, caller: object) -> float:
         """What another job of the caller is expected to take."""
@@ -39,7 +40,7 @@ class CallerShares:
         """
         waiting: list[tuple[float, int, Work]] = []
         for place, (work, callers) in enumerate((("score", scoring), ("decode", decoding))):
-            least = min(map(self.seconds, callers), default=None)
+            least = min((self._seconds.setdefault(caller, self._clock) for caller in callers), default=None)
             waiting += [] if least is None else [(least, place, work)]  # type: ignore[list-item]
         return min(waiting)[2] if waiting else None
 
@@ -58,8 +59,10 @@ class CallerShares:
             took = seconds * own / tokens
             self._seconds[caller] = self.seconds(caller) + took
             self._job[caller] = took / max(1, jobs)
-        waiting = [self.seconds(caller) for caller in there]
-        self._floor = min(waiting) if waiting else max(self._seconds.values(), default=self._floor)
-        gone = [each for each, had in self._seconds.items() if had <= self._floor and each not in there]
+        self._clock += seconds / len({*work, *there}) if work or there else 0.0
+        for caller in there:
+            self._seconds.setdefault(caller, self._clock)
+        gone = [each for each, had in self._seconds.items() if had <= self._clock and each not in there]
         for caller in gone:
-            del self._seconds[caller], self._job[caller]
+            del self._seconds[caller]
+            self._job.pop(caller, None)

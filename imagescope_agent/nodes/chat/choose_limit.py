@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.nodes.chat.language.limits import (
     LABELS,
@@ -18,7 +21,7 @@ from imagescope_agent.nodes.chat.language.limits import (
 )
 from imagescope_agent.nodes.chat.language.mentions import Mention, mentions
 from imagescope_agent.prompting import Prompt
-from imagescope_agent.records import NoteDict, at_step
+from imagescope_agent.records import NoteDict, at_step, note
 from imagescope_agent.retrieval.metadata.where import (
     Compared,
     Expression,
@@ -31,6 +34,12 @@ from imagescope_agent.retrieval.metadata.where import (
 from imagescope_agent.retrieval.metadata.written import fields_of, joined, written
 
 ANY = "any"  # for "without any": every limit that stands is lifted
+EVERYWHERE = frozenset(
+    ["everything", "filter", "limit", "restriction", "anywhere", "everywhere", "collection"]
+)
+OF_FIELDS = {"date": ("year", "month", "day", "time", "when", "old", "age"), "folder": ("directory", "album")}
+GRAMMAR = frozenset(["and", "or", "not", "in", "is", "contains", "like", "missing"])
+SURE = 0.6  # a limit less probable than this is a wish
 
 
 @dataclass(kw_only=True)
@@ -58,8 +67,8 @@ async def choose_limit(classifier: Role, prompt: Prompt, message: Message, stand
         BadInput: a value that is chosen cannot be compared so.
         RequestRefused: the classifier refuses every question.
     """
-    found = mentions(message)
-    lifts = [*sorted(fields_of(parse_where(standing))), ANY] if standing else []
+    found = await asyncio.to_thread(mentions, message)
+    lifts = _liftable(message.text, standing)
     told = [*(mention.limit for mention in found), *(f"without {name}" for name in lifts)]
     if not told:
         return ChosenLimit()
@@ -70,12 +79,34 @@ async def choose_limit(classifier: Role, prompt: Prompt, message: Message, stand
     meant = [
         (mention, OPERATORS[best], probability)
         for mention, best, probability in zip(found, chosen, sure, strict=False)
-        if best < len(OPERATORS)
+        if best < len(OPERATORS) and probability >= SURE
     ]
     kept = _apart(meant)
     gone = [name for name, best in zip(lifts, chosen[len(found) :], strict=False) if best == 0]
     answer = ChosenLimit(usage=choice.usage, notes=at_step("filter", choice.notes))
-    return _with_filter(answer, kept, gone, message, standing)
+    try:
+        return _with_filter(answer, kept, gone, message, standing)
+    except BadInput as error:  # as what was found in the message cannot be compared
+        answer.notes.append(note("filter", "fallback", f"a limit was left out: {error}"))
+        return answer
+
+
+def _liftable(text: str, standing: str) -> list[str]:
+    """The limits that stand and that the message names, by their field or a value; `ANY` where it names all of them."""
+    if not standing:
+        return []
+    said = {word.removesuffix("s") for word in re.findall(r"\w+", text.casefold())}
+    named = [
+        name
+        for name in sorted(fields_of(parse_where(standing)))
+        if said & {*re.findall(r"\w+", name.casefold()), *OF_FIELDS.get(name, ())}
+    ]
+    values = {
+        word.removesuffix("s") for word in re.findall(r"\w+", standing.casefold()) if word not in GRAMMAR
+    }
+    if said & EVERYWHERE or (not named and said & values):
+        named = sorted(fields_of(parse_where(standing)))
+    return [*named, *([ANY] if said & EVERYWHERE else [])]
 
 
 def _with_filter(
