@@ -60,6 +60,7 @@ def test_the_readmes_commands_run(demo: Path, tmp_path: Path, monkeypatch: pytes
     for image in sorted((demo / "demo" / "collection" / "images").iterdir())[:8]:
         shutil.copy(image, photos / image.name)
     shutil.copy(photos / "000000.png", photos / "boat.png")
+    shutil.copy(photos / "000001.png", photos / "beach.png")
     monkeypatch.chdir(tmp_path)
     lines = [line for block in blocks(README, "sh") for line in block.splitlines()]
     for line in lines:
