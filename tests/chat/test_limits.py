@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import date
 from types import SimpleNamespace
 from typing import Any
 
 from imagescope_agent.chat import Chats
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import ScriptedScorer
+from imagescope_agent.nodes.chat.choose_limit import choose_limit
 from imagescope_agent.nodes.chat.filter_message import NO_FIELDS, WHAT, FilterMessage
+from imagescope_agent.nodes.chat.language.limits import Message, Values
+from imagescope_agent.prompting import load_prompt
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import new_conversation, new_turn
 from tests.chat.talk import talking
@@ -138,5 +142,19 @@ def test_a_classifier_chooses_among_what_the_message_names(owned: Any) -> None:
         assert await limit("a red square") == {}, "nothing that is named is asked about"
         found = await limit("everything again", standing="owner = 'Bo'")
         assert found["where"] == "" and chosen[-2:] == ["without owner", "without any"]
+        asked = len(chosen)
+        for message in ("show more", "without any trees", "any colour will do"):
+            assert await limit(message, standing="owner = 'Bo'") == {} and len(chosen) == asked
+        assert "where" not in await limit("whoever the owners are", standing="owner = 'Bo'")
+        assert chosen[asked:] == ["without owner"], "a limit is lifted by what names it"
 
     asyncio.run(story())
+
+
+def test_what_cannot_be_compared_is_left_out_with_a_note(owned: Any) -> None:
+    services, chosen = choosing(owned, {"folder: 1 2": "A", "folder: 1-2": "A"})
+    limiter, prompt = services.limiter, load_prompt("limit", prompt_set="mini")
+    assert services.limiter is not None
+    message = Message("only from folder 1 2", {"folder": Values("text", ["1-2"])}, date.today())
+    found = asyncio.run(choose_limit(limiter, prompt, message, ""))
+    assert chosen and found.where is None and [each["kind"] for each in found.notes] == ["fallback"]

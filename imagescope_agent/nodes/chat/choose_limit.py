@@ -95,18 +95,16 @@ def _liftable(text: str, standing: str) -> list[str]:
     """The limits that stand and that the message names, by their field or a value; `ANY` where it names all of them."""
     if not standing:
         return []
-    said = {word.removesuffix("s") for word in re.findall(r"\w+", text.casefold())}
-    named = [
-        name
-        for name in sorted(fields_of(parse_where(standing)))
-        if said & {*re.findall(r"\w+", name.casefold()), *OF_FIELDS.get(name, ())}
-    ]
-    values = {
-        word.removesuffix("s") for word in re.findall(r"\w+", standing.casefold()) if word not in GRAMMAR
-    }
-    if said & EVERYWHERE or (not named and said & values):
-        named = sorted(fields_of(parse_where(standing)))
+    said, standing_fields = _words(text), sorted(fields_of(parse_where(standing)))
+    named = [name for name in standing_fields if said & {*_words(name), *OF_FIELDS.get(name, ())}]
+    if said & EVERYWHERE or (not named and said & _words(standing) - GRAMMAR):
+        named = standing_fields
     return [*named, *([ANY] if said & EVERYWHERE else [])]
+
+
+def _words(text: str) -> set[str]:
+    """The words of a text or of a filter, several as one ("folders")."""
+    return {word.removesuffix("s") for word in re.findall(r"\w+", text.casefold().replace("_", " "))}
 
 
 def _with_filter(
