@@ -32,6 +32,8 @@ def message(text: str) -> Message:
         ("only from last summer", "date = 'last summer'", "date >= 2026-06-01 and date < 2026-09-01"),
         ("nothing before March 2020", "date >= 'March 2020'", "date >= 2020-03-01"),
         ("after 2019", "date > '2019'", "date > 2019"),
+        ("only those of the 90s", "date >= 1990 and date < 2000", "date >= 1990 and date < 2000"),
+        ("taken on 3/5", "date = 2026-05-03", "date = 2026-05-03"),
         ("not from 2 May 2020", "date != '2 May 2020'",
          "date is not missing and not (date >= 2020-05-02 and date < 2020-05-03)"),
         ("only from last summer", "date >= 2026-06-01 and date < 2026-09", "date >= 2026-06-01 and date < 2026-09"),
@@ -57,6 +59,7 @@ def test_a_filter_means_what_the_collection_has(said: str, proposed: str, meant:
     [
         ("a red boat", "folder = 'Rome'"),
         ("a red boat", "date = 2021"),
+        ("a photo of 3 boats", "date >= 2021-05-01"),
         ("only from last summer", "date = 'last winter'"),
         ("only from Rome", "painter = 'Rome'"),
         ("only from Rome", "date = 'Rome'"),

@@ -24,11 +24,11 @@ _DAY = r"(?P<day>[0-3]?\d)(?:st|nd|rd|th)?"
 _NUMBER = rf"(?P<number>\d{{1,3}}|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})"
 _UNIT = r"(?P<unit>day|week|month|year)s?"
 _WHICH = r"(?:(?P<which>last|past|previous|this|the last|the past) )?"
-#: Words by which a message speaks of time at all, in digits or not.
+#: Words by which a message speaks of time at all; of numbers years, days of a month, and dates ("3/5", "90s").
 SPOKEN = re.compile(
     rf"\b(?:{_MONTH.replace('(?P<month>', '(?:')}|{'|'.join(_SEASONS)}|{'|'.join(_DAYS)}|{'|'.join(_DECADES)}|today|"
     r"yesterday|tonight|(?:day|week|weekend|month|year|decade|century)s?|christmas|easter|recent\w*|lately|"
-    r"ago|since|newest|latest|oldest|\d+s?)\b",
+    r"ago|since|newest|latest|oldest|(?:1[89]|20)\d\d|(?:\d\d)?\d0s|\d+(?:st|nd|rd|th)|\d+[-/.]\d+)\b",
     re.I,
 )
 
