@@ -28,6 +28,7 @@ from hypothesis import settings
 from PIL import Image
 
 from imagescope_agent.api import ImageScope
+from imagescope_agent.common import redact
 from tests.api_models import think
 
 settings.register_profile("loaded", deadline=None)  # a busy machine is no failure
@@ -36,7 +37,8 @@ settings.load_profile("loaded")
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings of whoever runs the tests do not reach them."""
+    """Settings of whoever runs the tests, and secrets that other tests told, do not reach them."""
+    monkeypatch.setattr(redact, "_known", set(redact._known))
     for name in [name for name in os.environ if name.startswith("IMAGESCOPE_")]:
         monkeypatch.delenv(name)
 
