@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from imagescope_agent.common.redact import redact
+from imagescope_agent.common.redact import learn, redact
 from imagescope_agent.errors import BadInput, ImageScopeError
 
 COMMANDS = {  # name: (module, help), in the order of the help
@@ -110,6 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    learn(list(sys.argv[1:] if argv is None else argv))  # an address with a password may stand in any of them
     parser = build_parser()
     args = parser.parse_args(argv)
     _require_values(parser, args)

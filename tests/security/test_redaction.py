@@ -108,7 +108,7 @@ class Told(Scripted):
 def test_nothing_that_is_kept_of_searches_and_conversations_holds_a_secret(
     world: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    learn({"key": KEY})
+    learn({"key": KEY, "url": URL})
 
     def echo(asked: Any) -> str:
         if (asked.options or {}).get("response_format") == "PredicatesAnswer":
