@@ -13,6 +13,7 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 
 from imagescope_agent.common.given_pictures import Pictures, one_or_several
@@ -87,6 +88,8 @@ class ImageScope:
         self._runs = open_runs(kept, location, required=bool(named))
         unwanted = runs is False and traces is None and not os.environ.get(VARIABLE)
         self._trace_store = OpenStore()
+        self._copy: tuple[BaseCheckpointSaver[Any] | None, CompiledStateGraph[Any, Any, Any, Any] | None]
+        self._copy = None, None  # the last that `_kept_in` made
         self.traces = None if unwanted else place(services.collection.location, traces)
 
     @classmethod
@@ -263,10 +266,8 @@ class ImageScope:
         for pause in (*_PAUSES, None):
             try:
                 async with self._runs.keeping(run) as (saver, problem):
-                    graph, options = self.compiled, dict[str, Any]()
+                    graph, options = self._kept_in(saver), dict[str, Any]()
                     if saver is not None:
-                        # shares the nodes; concurrent runs do not meet
-                        graph = graph.copy({"checkpointer": saver})
                         # "sync": the result of a step is on disk before the next one starts, so a kill loses one step
                         options = {"durability": "sync"}
                     if saver is not None and self._runs.may_come_back:
@@ -282,6 +283,16 @@ class ImageScope:
                     raise
                 await asyncio.sleep(pause)
         raise AssertionError("the last pause ends the loop")
+
+    def _kept_in(self, saver: BaseCheckpointSaver[Any] | None) -> CompiledStateGraph[Any, Any, Any, Any]:
+        """The graph that writes its checkpoints there; it shares the nodes, and concurrent runs do not meet."""
+        if saver is None:
+            return self.compiled
+        known, graph = self._copy  # read at once, for other threads
+        if known is not saver or graph is None:
+            graph = self.compiled.copy({"checkpointer": saver})
+            self._copy = saver, graph
+        return graph
 
     def _settings(self, given: dict[str, Any]) -> Settings:
         settings = Settings.load(self.services.settings, **{**self._given, **given})

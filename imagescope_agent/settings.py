@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from imagescope_agent.common.untrusted import parse_json
@@ -135,7 +135,7 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values, ready for `load` or for a record of the run; see `UNWRITTEN`."""
-        return {name: value for name, value in asdict(self).items() if UNWRITTEN.get(name, ...) != value}
+        return {name: value for name, value in vars(self).items() if UNWRITTEN.get(name, ...) != value}
 
 
 def current(runtime: Any) -> Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self, TypeVar, cast
 
 from typing_extensions import TypedDict
@@ -65,7 +65,7 @@ class Usage:
 
     def to_dict(self) -> UsageDict:
         """Plain values."""
-        return cast(UsageDict, asdict(self))
+        return cast(UsageDict, dict(vars(self)))
 
 
 def sum_usage(parts: Iterable[Mapping[str, Any]]) -> Usage:

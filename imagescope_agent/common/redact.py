@@ -7,7 +7,7 @@ import binascii
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -21,27 +21,31 @@ _NAME = (
     r"(?:(?:api|access|private)[-_ ]?key|(?:auth|access|refresh|bearer)[-_ ]?token"
     r"|secret|client[-_ ]?secret|passw(?:or)?d|passphrase|authorization|credentials?|cookie)"
 )
-# by letters without which there is nothing to look for; every pattern stops before quotes and backslashes, so that
-# JSON text stays JSON
+# by letters of which one must be there, small, or there is nothing to look for: to look for them takes a tenth of the
+# time; every pattern stops before quotes and backslashes, so that JSON text stays JSON
 _PATTERNS = (
     (
-        "",
+        ("sk", "pk", "rk", "hf", "gh", "github", "glpat", "nvapi", "xox", "akia", "aiza"),
         r"\b(?=[sprhgnxA])(?:sk|pk|rk|hf|gh[pousr]|github_pat|glpat|nvapi|gsk|xox[abpr]|AKIA|AIza)[-_]?[A-Za-z0-9_-]{16,}",
     ),
-    ("eyj", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),
-    ("bearer ", r"(?i)(?<=bearer )(?!\[secret\])[A-Za-z0-9._~+/=-]{8,}"),
-    ("@", r"(?<=://)[^/\s\"\\?#<>]+(?=@)"),
-    ("@", r"(?<![\w/.:])[\w.+-]+:[^\s/@:\"\\<>]+(?=@(?:localhost|[\w-]+(?:\.[\w-]+)+)(?::\d+)?/)"),
+    (("eyj",), r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),
+    (("bearer ",), r"(?i)(?<=bearer )(?!\[secret\])[A-Za-z0-9._~+/=-]{8,}"),
+    (("@",), r"(?<=://)[^/\s\"\\?#<>]+(?=@)"),
+    (("@",), r"(?<![\w/.:])[\w.+-]+:[^\s/@:\"\\<>]+(?=@(?:localhost|[\w-]+(?:\.[\w-]+)+)(?::\d+)?/)"),
 )
-_COMPILED = tuple((needle, re.compile(pattern)) for needle, pattern in _PATTERNS)
+_COMPILED = tuple((needles, re.compile(pattern)) for needles, pattern in _PATTERNS)
 _BASIC = re.compile(r"(?i)(\bbasic )([A-Za-z0-9+/_-]{4,}={0,2})")
 _NAMED = re.compile(
     rf"(?i)(?<![^\W_])({_NAME}(?: provided)?(?:\\*[\"'])?\s*[:=]\s*)(?!bearer |basic )"
     r"(?:(\\*[\"'])(?!\[secret\])[^\"'\\]+|(?!null\b|none\b|true\b|false\b|\[secret\])[^\s\"'\\,;}&<>]{4,})"
 )
 _PARAMETER = re.compile(r"(?i)([?&](?:key|token|sig|signature|auth|code|pass|pwd|password)=)[^\s&#\"'\\<>]+")
-#: The words of `_NAME`.
-_WORDS = ("key", "token", "secret", "passw", "passphrase", "authorization", "credential", "cookie")
+#: The words of `_NAME`, and those of which one stands before it where the word alone is no name.
+_WORDS = {
+    "key": ("api", "access", "private"),
+    "token": ("auth", "access", "refresh", "bearer"),
+    **dict.fromkeys(("secret", "passw", "passphrase", "authorization", "credential", "cookie"), ("",)),
+}
 _BETWEEN = re.compile(r"\s*,\s*(?=[a-z][a-z0-9+.-]*://)|\s+(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
 _known: set[str] = set()
 _LAST: list[tuple[Any, tuple[str, ...]]] = [(None, ())]  # where secrets were looked for last, and those found
@@ -69,16 +73,20 @@ def redact(text: str) -> str:
     """
     text = hide_known(text)
     lower = text.lower()
-    for needle, pattern in _COMPILED:
-        if needle in lower:
+    for needles, pattern in _COMPILED:
+        if _any_in(lower, needles):
             text = pattern.sub(HIDDEN, text)
     if "basic " in lower:
         text = _BASIC.sub(lambda found: found[1] + (HIDDEN if _is_login(found[2]) else found[2]), text)
     if "=" in text:
         text = _PARAMETER.sub(rf"\g<1>{HIDDEN}", text)
-    if not any(word in lower for word in _WORDS):
+    if not any(word in lower and _any_in(lower, before) for word, before in _WORDS.items()):
         return text
     return _NAMED.sub(lambda found: f"{found[1]}{found[2] or ''}{HIDDEN}", text)
+
+
+def _any_in(text: str, words: Sequence[str]) -> bool:
+    return any(word in text for word in words)
 
 
 def hide_known(text: str) -> str:

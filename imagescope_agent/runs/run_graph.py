@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cache
 from typing import Any, TypeVar
 
@@ -83,10 +85,24 @@ class _KeptThreads(ThreadPoolExecutor):
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """An event loop of one run; the threads that it uses stay, so none is started to wait for their end."""
+    """An event loop; the threads that it uses stay, so none is started to wait for their end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pid = os.getpid()
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Called when the loop ends."""
+
+    def close(self) -> None:
+        """Close it; not in a forked process, which would take the parent's files out of its selector."""
+        if self._pid == os.getpid():
+            super().close()
+
+    def __del__(self) -> None:
+        """Closed with its thread, without a warning."""
+        if not self.is_closed():
+            self.close()
 
 
 @cache
@@ -95,14 +111,36 @@ def _threads(pid: int) -> _KeptThreads:
     return _KeptThreads(THREADS, thread_name_prefix="imagescope-run")
 
 
+class _Runners(threading.local):
+    """The runner of each thread, and the process that it belongs to: a forked one has a loop of its own."""
+
+    runner: asyncio.Runner | None = None
+    pid = 0
+
+
+_KEPT = _Runners()
+
+
 def _run(work: Coroutine[Any, Any, _Value]) -> _Value:
-    with asyncio.Runner(loop_factory=_Loop) as runner:
-        return runner.run(_with_kept_threads(work))
+    """Run in the event loop of this thread, which stays for the next run unless this one failed or left tasks."""
+    found: list[_Value] = []
 
+    async def kept() -> None:  # without a result, of which the runner would make text when it ends
+        found.append(await work)
 
-async def _with_kept_threads(work: Coroutine[Any, Any, _Value]) -> _Value:
-    asyncio.get_running_loop().set_default_executor(_threads(os.getpid()))
-    return await work
+    runner, _KEPT.runner = _KEPT.runner, None
+    if runner is None or _KEPT.pid != os.getpid():
+        runner = asyncio.Runner(loop_factory=_Loop)
+    try:
+        loop = runner.get_loop()
+        loop.set_default_executor(_threads(os.getpid()))
+        runner.run(kept(), context=copy_context())
+        if not asyncio.all_tasks(loop):
+            _KEPT.runner, _KEPT.pid = runner, os.getpid()
+        return found[0]
+    finally:
+        if _KEPT.runner is not runner:
+            runner.close()
 
 
 def run_config(run: str, **metadata: str) -> RunnableConfig:

@@ -30,6 +30,7 @@ from imagescope_agent.runs.checkpoints import (
 
 LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
 AGAIN = 0.01  # seconds until a store is asked again while another process writes
+MOMENT = 0.05  # seconds of a run's steps without a model call that a kill may lose
 
 _Place = tuple[str, str | None]
 
@@ -38,7 +39,9 @@ class StepSaver(SqliteSaver):
     """Checkpoints in an open SQLite database, for concurrent runs in any event loop.
 
     What the tasks of a step wrote is held in memory until the step's checkpoint, which has it all, takes its place, or
-    until `flush` writes it. A kill loses one step; a power cut may undo the last ones, and never harms the file.
+    until `flush` writes it. A step that asked no model and ends within a moment after the last written one is written
+    with the next: a transaction takes longer than such a step. A kill loses one step and such a moment; a power cut
+    may undo the last ones, and never harms the file.
 
     Every method raises:
         ReadOnly: the file can no longer be written.
@@ -58,7 +61,9 @@ class StepSaver(SqliteSaver):
         base.execute("pragma synchronous=normal")
         base.execute("pragma busy_timeout=0")  # it is waited for without blocking the event loop
         #: By thread: the checkpoint after which tasks wrote, and how that is written.
-        self._waiting: defaultdict[str, list[tuple[_Place, Callable[[], object]]]] = defaultdict(list)
+        self._waiting: defaultdict[str, list[tuple[_Place | None, Callable[[], object]]]] = defaultdict(list)
+        #: By thread: when it was last written, and how many model calls it had made.
+        self._written: dict[str, tuple[float, int]] = {}
 
     @contextmanager
     def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:
@@ -83,15 +88,16 @@ class StepSaver(SqliteSaver):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """As `BaseCheckpointSaver.aput`; it has what the tasks of the step wrote, which is not written again."""
-        saved: list[RunnableConfig] = []
         thread, place, put = _thread(config), _place(config), self.put
         waiting = [each for each in self._waiting.pop(thread, []) if each[0] != place]
-        self._waiting[thread] = [
-            *waiting,
-            (place, lambda: saved.append(put(config, checkpoint, metadata, new_versions))),
-        ]
-        await self.flush(thread)
-        return saved[-1]
+        self._waiting[thread] = [*waiting, (None, lambda: put(config, checkpoint, metadata, new_versions))]
+        now, calls = time.monotonic(), _calls(checkpoint)
+        last, before = self._written.get(thread, (0.0, 0))
+        if calls is None or calls != before or now - last > MOMENT:
+            await self.flush(thread)
+            self._written[thread] = now, calls or 0
+        names = {"thread_id": thread, "checkpoint_ns": place[0], "checkpoint_id": checkpoint["id"]}
+        return {"configurable": names}
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -105,6 +111,11 @@ class StepSaver(SqliteSaver):
     async def adelete_thread(self, thread_id: str) -> None:
         """As `BaseCheckpointSaver.adelete_thread`."""
         await self._transaction([lambda: self.delete_thread(thread_id)])
+
+    async def end(self, thread: str) -> None:
+        """Write what waits of a run that goes on no further."""
+        self._written.pop(thread, None)
+        await self.flush(thread)
 
     async def flush(self, thread: str) -> None:
         """Write what waits for a checkpoint of the thread, as after an error."""
@@ -214,7 +225,7 @@ class RunStore:
         try:
             yield saver, ""
         finally:
-            await saver.flush(run)
+            await saver.end(run)
 
     def _open(self, path: Path) -> StepSaver:
         with explained(path), self._lock:
@@ -234,6 +245,12 @@ def _place(config: RunnableConfig) -> _Place:
     """Which checkpoint, of which graph in graphs."""
     found = config["configurable"]
     return str(found.get("checkpoint_ns", "")), found.get("checkpoint_id")
+
+
+def _calls(checkpoint: Checkpoint) -> int | None:
+    """How many model calls a run has made; None where its state does not say so."""
+    usage = checkpoint["channel_values"].get("usage")
+    return None if usage is None else sum(entry["calls"] for entry in usage)
 
 
 def _identity(path: Path) -> tuple[int, ...]:

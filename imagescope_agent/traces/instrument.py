@@ -50,14 +50,15 @@ async def recording(
 
     Works with any graph: `graph.ainvoke(query, {"callbacks": recorders}, context=settings)`. A store that cannot be
     written costs the trace, not the run: `notes()` says so. It is closed at the end, unless `store` keeps it open.
-    It is opened in a thread: a database that is silent does not stop the event loop.
+    It is opened in a thread: a database that is silent does not stop the event loop. An open file is used as it is.
     """
     about, names = partial(_about, services, settings), _names(services.collection)
     recorders: list[Recorder | Unrecorded] = list(_spans(about))
     scope = scope_of(services.collection.location)
     if path is not None:
         try:
-            opened = await asyncio.to_thread((store or OpenStore()).open, path, scope)
+            kept = store or OpenStore()
+            opened = kept.known(path) or await asyncio.to_thread(kept.open, path, scope)
             recorders.append(Recorder(opened, about=about, **names))
         except (BadInput, BackendUnavailable) as error:
             _log.warning("%s", error)  # a search is worth more than its trace

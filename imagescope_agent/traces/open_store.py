@@ -36,11 +36,21 @@ class OpenStore:
                 else:
                     self._store.require_answer()  # here, where nobody's event loop waits
                 return self._store
-            if self._store is None or self._opened != _identity(path, self._store):
-                self._store = TraceStore(path)
-                self._opened = _identity(path, self._store)
+            if (store := self._known(path)) is None:
+                self._store = store = TraceStore(path)
+                self._opened = _identity(path, store)
                 remember(path)
-            return self._store
+            return store
+
+    def known(self, path: Path | str) -> TraceStore | None:
+        """The store in a file that `open` opened before and that is still the same; None where it would be opened."""
+        with self._lock:
+            return None if isinstance(path, str) else self._known(path)
+
+    def _known(self, path: Path) -> TraceStore | None:
+        store = self._store
+        same = isinstance(store, TraceStore) and self._opened == _identity(path, store)
+        return store if same else None  # type: ignore[return-value]
 
 
 def _identity(path: Path, store: TraceStore | DatabaseTraces) -> tuple[object, ...]:

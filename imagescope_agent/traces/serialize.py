@@ -67,13 +67,16 @@ def versions() -> dict[str, str]:
 
 
 def _plain(value: Any) -> Any:
+    kind = type(value)  # asked first: in an update there are hundreds of values, nearly all of these kinds
+    if kind is str or isinstance(value, str):
+        return cut(value)
+    if value is None or kind is float or isinstance(value, bool | int | float):
+        return value
+    if kind is list:
+        return [_plain(each) for each in value]
     if isinstance(value, Overwrite):
         return _plain(value.value)
-    if isinstance(value, str):
-        return cut(value)
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
