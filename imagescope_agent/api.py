@@ -29,11 +29,7 @@ from imagescope_agent.runs.gone import StoreGone
 from imagescope_agent.runs.results import SearchResult, to_result
 from imagescope_agent.runs.run_graph import Progress, judge_of, run_config, run_sync, streamed
 from imagescope_agent.runs.run_store import open_runs
-from imagescope_agent.services import (
-    Services,
-    open_services,
-    profile_of,
-)
+from imagescope_agent.services import Services, open_services, profile_of
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces.instrument import recording
 from imagescope_agent.traces.open_store import OpenStore

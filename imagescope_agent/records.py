@@ -6,7 +6,7 @@ Each is frozen, and becomes plain values (`to_dict`) where it enters the state o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, NotRequired, Self, cast, get_args
 
 from typing_extensions import TypedDict
@@ -151,7 +151,7 @@ class Reason:
 
     def to_dict(self) -> ReasonDict:
         """Plain values."""
-        return cast(ReasonDict, asdict(self))
+        return cast(ReasonDict, dict(vars(self)))
 
 
 class ResultDict(TypedDict):

@@ -80,13 +80,14 @@ def redact(text: str) -> str:
         text = _BASIC.sub(lambda found: found[1] + (HIDDEN if _is_login(found[2]) else found[2]), text)
     if "=" in text:
         text = _PARAMETER.sub(rf"\g<1>{HIDDEN}", text)
-    if not any(word in lower and _any_in(lower, before) for word, before in _WORDS.items()):
-        return text
-    return _NAMED.sub(lambda found: f"{found[1]}{found[2] or ''}{HIDDEN}", text)
+    for word, before in _WORDS.items():
+        if word in lower and _any_in(lower, before):
+            return _NAMED.sub(lambda found: f"{found[1]}{found[2] or ''}{HIDDEN}", text)
+    return text
 
 
 def _any_in(text: str, words: Sequence[str]) -> bool:
-    return any(word in text for word in words)
+    return any(map(text.__contains__, words))  # a generator would take longer than looking
 
 
 def hide_known(text: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Iterator
+import threading
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -24,6 +26,41 @@ async def together(coroutines: Iterable[Coroutine[Any, Any, _Value]]) -> list[_V
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def outcomes(futures: Sequence[Future[_Value]]) -> list[_Value | BaseException]:
+    """What each future of other threads ends with, in order; the event loop is woken once, by the last of them.
+
+    A task that is cancelled while it waits cancels them.
+    """
+    loop = asyncio.get_running_loop()
+    last, left, lock = loop.create_future(), len(futures), threading.Lock()
+
+    def ended(_: object) -> None:
+        nonlocal left
+        with lock:
+            left -= 1
+            ready = not left
+        if ready and not loop.is_closed():  # the caller may be gone
+            loop.call_soon_threadsafe(lambda: last.done() or last.set_result(None))
+
+    for future in futures:
+        future.add_done_callback(ended)
+    try:
+        if futures:
+            await last
+    except asyncio.CancelledError:
+        for future in futures:
+            future.cancel()
+        raise
+    return [_outcome(future) for future in futures]
+
+
+def _outcome(future: Future[_Value]) -> _Value | BaseException:
+    if future.cancelled():
+        return asyncio.CancelledError()
+    error = future.exception()
+    return future.result() if error is None else error
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from imagescope_agent.errors import BadInput
+from imagescope_agent.mllms.batch import outcomes
 from imagescope_agent.mllms.engine.checkpoint_files import hash_of
 from imagescope_agent.mllms.engine.config import EngineConfig, ModelConfig
 from imagescope_agent.mllms.engine.request_queue import (
@@ -125,9 +126,7 @@ class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
             part = messages[len(outputs) : len(outputs) + MOST_WAITING]
             jobs = [Job(messages=each, caller=caller, labels=labels) for each in part]
             engine.submit(jobs)
-            outputs += await asyncio.gather(
-                *(asyncio.wrap_future(job.future) for job in jobs), return_exceptions=True
-            )
+            outputs += await outcomes([job.future for job in jobs])
         return choice_of(outputs, len(choices), time.perf_counter() - start)
 
     async def acount(self, messages: list[list[BaseMessage]]) -> list[int]:

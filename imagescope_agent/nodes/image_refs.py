@@ -37,13 +37,18 @@ async def candidate_refs(
     ids: Iterable[str], collection: Collection, *, step: str
 ) -> tuple[dict[str, ImageRef], list[NoteDict]]:
     """Image references of the candidates by id, and a note for each that cannot be loaded."""
+    wanted = list(ids)
     refs: dict[str, ImageRef] = {}
     notes: list[NoteDict] = []
-    for name in ids:
-        try:
-            refs[name] = await asyncio.to_thread(collection.image_ref, name)
-        except ImageProblem as problem:
-            notes.append(note(step, "skipped", str(problem)))
+
+    def load() -> None:
+        for name in wanted:
+            try:
+                refs[name] = collection.image_ref(name)
+            except ImageProblem as problem:
+                notes.append(note(step, "skipped", str(problem)))
+
+    await asyncio.to_thread(load)  # once for all: most are found in less time than a thread is reached
     return refs, notes
 
 

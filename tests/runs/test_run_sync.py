@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -40,3 +42,48 @@ def test_tasks_that_a_run_left_behind_are_cancelled() -> None:
         return task
 
     assert run_sync(leaves()).cancelled() and cancelled == [True]
+
+
+async def loop_of() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
+
+
+def test_a_later_run_has_the_same_event_loop_unless_one_failed_or_left_tasks() -> None:
+    async def fails() -> None:
+        raise LookupError
+
+    async def leaves() -> asyncio.AbstractEventLoop:
+        asyncio.get_running_loop().create_task(asyncio.sleep(3600))
+        return asyncio.get_running_loop()
+
+    first = run_sync(loop_of())
+    assert run_sync(loop_of()) is first and not first.is_closed()
+    with pytest.raises(LookupError):
+        run_sync(fails())
+    second = run_sync(loop_of())
+    assert first.is_closed() and second is not first
+    assert run_sync(leaves()) is second and second.is_closed()
+    assert run_sync(loop_of()) is not second
+
+
+def test_a_run_sees_the_context_of_whoever_starts_it() -> None:
+    name: ContextVar[str] = ContextVar("name")
+
+    async def told() -> str:
+        return name.get()
+
+    for each in ("a", "b"):
+        name.set(each)
+        assert run_sync(told()) == each
+
+
+def test_a_forked_process_has_a_loop_of_its_own_and_leaves_that_of_its_parent() -> None:
+    before = run_sync(loop_of())
+    pid = os.fork()
+    if pid == 0:
+        ours = run_sync(loop_of())
+        before.close()
+        os._exit(0 if ours is not before and not before.is_closed() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert run_sync(loop_of()) is before
+    assert run_sync(work()).startswith("imagescope-run")  # another thread still wakes it

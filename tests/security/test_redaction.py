@@ -27,6 +27,59 @@ LOGIN = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
 URL = f"http://me:{PASSWORD}@127.0.0.1:9/v1"
 
 
+_PREFIXES = (
+    "sk-",
+    "pk_",
+    "rk-",
+    "hf_",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "nvapi-",
+)
+_PREFIXES = (*_PREFIXES, "gsk_", "xoxa-", "xoxb-", "xoxp-", "xoxr-", "AKIA", "AIza")
+_NAMES = (
+    "api_key",
+    "access-key",
+    "Private Key",
+    "auth_token",
+    "ACCESS_TOKEN",
+    "refresh token",
+    "bearer-token",
+)
+_NAMES = (
+    *_NAMES,
+    "secret",
+    "client-secret",
+    "passwd",
+    "password",
+    "passphrase",
+    "authorization",
+    "credentials",
+)
+
+
+@pytest.mark.parametrize("text", [f"{each}zyxwvutsrqponmlk0" for each in _PREFIXES])
+def test_a_key_is_known_by_its_beginning_alone(text: str) -> None:
+    assert redact(f"it says {text}, no more") == f"it says {HIDDEN}, no more"
+
+
+@pytest.mark.parametrize("name", [*_NAMES, "cookie"])
+def test_a_value_is_known_by_its_name_alone(name: str) -> None:
+    assert redact(f"it says {name}: zyxw9876 and more") == f"it says {name}: {HIDDEN} and more"
+
+
+@pytest.mark.parametrize(
+    "text", ["prompt_tokens: 4711234", "a key: abcdefgh", "sunset over a skyline of 47112345678"]
+)
+def test_words_that_are_no_names_of_secrets_stay(text: str) -> None:
+    assert redact(text) == text
+
+
 @pytest.mark.parametrize(
     ("text", "secret"),
     [

@@ -63,7 +63,7 @@ class GrammarMask:
     """
 
     def __init__(self, matcher: Any, vocabulary: int) -> None:
-        self._matcher = matcher
+        self._matcher, self._vocabulary = matcher, vocabulary
         self.done = False
         self._bitmask = llguidance.numpy.allocate_token_bitmask(1, vocabulary)
 
@@ -77,9 +77,12 @@ class GrammarMask:
             logits: (1 + tokens of the draft, vocabulary), after the reply and after each token of the draft.
             draft: tokens that may come next, as `allowed` returns them.
         """
-        consumed = 0
+        if len(self._bitmask) < len(logits):
+            self._bitmask = llguidance.numpy.allocate_token_bitmask(len(logits), self._vocabulary)
+        consumed = rows = 0
         for index in range(len(logits)):
-            self._mask(logits[index])
+            llguidance.numpy.fill_next_token_bitmask(self._matcher, self._bitmask, index)
+            rows += 1
             if index == len(draft) or not self._matcher.consume_token(draft[index]):
                 break
             consumed += 1
@@ -87,11 +90,10 @@ class GrammarMask:
                 break  # nothing follows
         if consumed:
             self._matcher.rollback(consumed)
-
-    def _mask(self, logits: torch.Tensor) -> None:
-        llguidance.numpy.fill_next_token_bitmask(self._matcher, self._bitmask, 0)
-        bits = np.unpackbits(self._bitmask.view(np.uint8), bitorder="little")[: logits.shape[-1]]
-        logits[~torch.from_numpy(bits.astype(bool)).to(logits.device)] = -torch.inf
+        # all rows at once: with few tokens the calls take longer than the work
+        never = np.unpackbits(~self._bitmask[:rows].view(np.uint8), axis=1, bitorder="little")
+        never = never[:, : logits.shape[-1]].view(bool)
+        logits[:rows].masked_fill_(torch.from_numpy(never).to(logits.device), -torch.inf)
 
     def forced(self, most: int) -> list[int]:
         """At most `most` tokens that the grammar leaves no choice about, in the tokenizer's own splitting."""
