@@ -1,28 +1,38 @@
-"""Indexing and evaluating by Ray on two nodes: what one process makes, whatever dies on the way.
+"""Indexing, evaluating and serving a model by Ray on two nodes: what one process makes, whatever dies on the way.
 
 In one file, since workers of pytest share the machine: one cluster runs at a time, and ends with the file.
 """
 
 from __future__ import annotations
 
+import asyncio
+import importlib.util
 import json
 import os
 import re
 import shutil
 import signal
+import sys
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import SecretStr
 
 from imagescope_agent.api import index_folder
 from imagescope_agent.evaluation.evaluate import evaluate
-from tests.cluster.nodes import Run, TwoNodes, work
+from imagescope_agent.mllms.openai.endpoint import Endpoint
+from imagescope_agent.mllms.role import Choice, Request, Role
+from imagescope_agent.mllms.transformers_chat import TransformersChat
+from tests.cluster.nodes import Run, TwoNodes, serving, work
 from tests.evaluation.conftest import drawn as drawn  # the fixture
+from tests.mllms.checkpoints import picture
 from tests.retrieval.index_runs import published
 from tests.scripted_profile import scripted_profile
 
@@ -120,3 +130,79 @@ def test_a_killed_evaluation_goes_on_and_counts_every_query_once(
     made = json.loads((tmp_path / "ray" / "metrics.json").read_text())
     assert made["metrics"] == alone["metrics"] and made["queries"] == alone["queries"] == len(want)
     assert len(work(told)) == 2 and sum(work(told)) == len(want) - len(before)
+
+
+KEY = "a key of ours"
+CHECKPOINT = Path(sys.modules["imagescope_agent"].__file__ or "").parent / "mini" / "mllm"
+
+
+def replicas(known: set[int] = frozenset()) -> list[int]:
+    """The processes of replicas that listen, without those that are known."""
+    found = [
+        int(folder.name)
+        for folder in Path("/proc").iterdir()
+        if folder.name.isdecimal() and b"ServeReplica" in command(folder)
+    ]
+    return [each for each in found if each not in known]
+
+
+def command(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def test_replicas_of_a_model_answer_as_the_model_does_also_when_one_is_killed(nodes: TwoNodes) -> None:
+    if importlib.util.find_spec("ray.serve") is None or importlib.util.find_spec("aiohttp_cors") is None:
+        pytest.skip("Ray Serve is not installed: pip install 'imagescope-agent[serve-ray]'")
+    asked = [
+        [Request(text=f"Is there {what}?", images=(picture(number),)) for what in ("a circle", "a tree")]
+        for number in range(40)
+    ]
+
+    async def choose(model: Endpoint | TransformersChat, seen: threading.Event) -> list[Choice]:
+        async def one(requests: list[Request]) -> Choice:
+            answer = await Role("verifier", model).choose(requests, ["Yes", "No"])
+            seen.set()
+            return answer
+
+        return list(await asyncio.gather(*map(one, asked)))
+
+    before = set(replicas())
+    with serving(nodes, KEY, "mini", "verifier", "--port", 0, "--replicas", 2) as (url, process):
+        pids = replicas(before)
+        assert len(pids) == 2
+        assert httpx.get(url + "/models").status_code == 401
+        assert not open_to_others(pids)
+        seen = threading.Event()
+        killer = threading.Thread(target=lambda: (seen.wait(120), os.kill(pids[0], signal.SIGKILL)))
+        killer.start()
+        there = asyncio.run(choose(Endpoint(url=url, key=SecretStr(KEY), pause=0.05), seen))
+        killer.join()
+        assert not Path(f"/proc/{pids[0]}").exists() and process.poll() is None
+    here = asyncio.run(choose(TransformersChat(checkpoint=str(CHECKPOINT)), threading.Event()))
+    for one, other in zip(there, here, strict=True):
+        assert not one.notes and not one.refused and len(one.probabilities) == 2
+        for row, twin in zip(one.probabilities, other.probabilities, strict=True):
+            assert row == pytest.approx(twin, abs=1e-3)
+    assert process.returncode == 0
+
+
+def open_to_others(pids: list[int]) -> list[str]:
+    """Addresses beyond this machine at which processes listen."""
+    sockets = {
+        str(link.readlink()).partition("[")[2].rstrip("]")
+        for pid in pids
+        for link in Path(f"/proc/{pid}/fd").iterdir()
+        if link.is_symlink()
+    }
+    lines = [
+        line.split()
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+    ]
+    listening = [line[1].split(":")[0] for line in lines if line[3] == "0A" and line[9] in sockets]
+    assert listening
+    own = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+    return [address for address in listening if address not in own]
