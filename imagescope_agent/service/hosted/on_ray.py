@@ -142,9 +142,7 @@ def _serving(serve: Any, host: str, port: int, timeout: float, *, keep: bool) ->
                 serve.shutdown()
 
 
-def _deploy(
-    serve: Any, hosted: HostedModel, replica: Replica, count: int, takes: dict[str, int]
-) -> None:
+def _deploy(serve: Any, hosted: HostedModel, replica: Replica, count: int, takes: dict[str, int]) -> None:
     """Start the replicas, and wait until they are ready.
 
     Raises:
@@ -200,7 +198,9 @@ def _free(host: str, port: int) -> int:
         BadInput: it is taken.
     """
     try:
-        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as one:
+        with socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        ) as one:
             return int(one.getsockname()[1])
     except OSError as error:
         raise BadInput(f"cannot listen on {host}, port {port}; choose another with --port") from error
