@@ -88,7 +88,7 @@ class DatabaseEvents:
         scope: of the collection whose runs these are.
     """
 
-    errors = (ImageScopeError,)
+    errors: tuple[type[Exception], ...] = (ImageScopeError,)
 
     def __init__(self, session: Session, scope: str) -> None:
         self._session, self._scope = session, scope

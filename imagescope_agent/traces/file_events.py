@@ -18,7 +18,7 @@ class FileEvents:
         lock: held by whoever uses the connection.
     """
 
-    errors = (sqlite3.Error,)
+    errors: tuple[type[Exception], ...] = (sqlite3.Error,)
 
     def __init__(self, base: sqlite3.Connection, lock: threading.Lock) -> None:
         self._base, self._lock = base, lock

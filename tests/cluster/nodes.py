@@ -138,7 +138,7 @@ def serving(nodes: TwoNodes, key: str, *arguments: object) -> Iterator[tuple[str
 
 def work(told: str) -> list[int]:
     """How much each node did."""
-    found = re.search(r"(?:computed|answered) by \d+ nodes: (.*)", told)
+    found = re.search(r"(?:computed|answered) by \d+ nodes?: (.*)", told)
     assert found is not None, told
     return [int(part.split()[1]) for part in found[1].split(", ")]
 

@@ -14,8 +14,9 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from imagescope_agent.mllms.role import Choice, Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from tests.cluster.nodes import Run, TwoNodes, serving, work
 from tests.evaluation.conftest import drawn as drawn  # the fixture
+from tests.ingest.bucket import bucket_of
 from tests.mllms.checkpoints import picture
 from tests.retrieval.index_runs import published
 from tests.scripted_profile import scripted_profile
@@ -101,6 +103,23 @@ def test_a_killed_driver_loses_no_batch_that_came_back(
     assert 0 < again < COUNT and again % 32 == 0 and sum(work(told)) == again
 
 
+def test_a_bucket_is_fetched_once_and_its_pictures_are_computed_by_the_nodes(
+    run: Callable[..., Run], photos: Path, profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("s3fs", reason="pip install 'imagescope-agent[s3]'")
+    chosen = sorted(photos.iterdir())[:66]  # three batches
+    with bucket_of({f"photos/{file.name}": file.read_bytes() for file in chosen}) as place:
+        for name, value in (("ENDPOINT_URL", place), ("ANON", "true")):
+            monkeypatch.setenv(f"FSSPEC_S3_{name}", value)
+        into = tmp_path / "here"
+        told = run("index", "s3://bucket/photos", "--into", into, "--profile", profile).done()
+    assert "66 pictures fetched" in told and sum(work(told)) == len(list(into.glob("*.png"))) - told.count(
+        "skipped '"
+    ) - int(re.findall(r"(\d+) copies", told)[0])
+    index_folder(into, profile=str(profile), out=tmp_path / "alone")
+    assert published(into / ".imagescope") == published(tmp_path / "alone")
+
+
 def records(out: Path) -> dict[str, dict[str, Any]]:
     """The whole lines of a run, without times; a query that is there twice fails."""
     path = out / "per_query.jsonl"
@@ -136,7 +155,7 @@ KEY = "a key of ours"
 CHECKPOINT = Path(sys.modules["imagescope_agent"].__file__ or "").parent / "mini" / "mllm"
 
 
-def replicas(known: set[int] = frozenset()) -> list[int]:
+def replicas(known: Set[int] = frozenset()) -> list[int]:
     """The processes of replicas that listen, without those that are known."""
     found = [
         int(folder.name)
@@ -144,6 +163,14 @@ def replicas(known: set[int] = frozenset()) -> list[int]:
         if folder.name.isdecimal() and b"ServeReplica" in command(folder)
     ]
     return [each for each in found if each not in known]
+
+
+def until(seen: Callable[[], bool]) -> None:
+    for _ in range(12000):
+        if seen():
+            return
+        time.sleep(0.05)
+    raise AssertionError("nothing came of it")
 
 
 def command(process: Path) -> bytes:
@@ -176,11 +203,17 @@ def test_replicas_of_a_model_answer_as_the_model_does_also_when_one_is_killed(no
         assert httpx.get(url + "/models").status_code == 401
         assert not open_to_others(pids)
         seen = threading.Event()
-        killer = threading.Thread(target=lambda: (seen.wait(120), os.kill(pids[0], signal.SIGKILL)))
+
+        def kill() -> None:
+            seen.wait(120)
+            os.kill(pids[0], signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
         killer.start()
         there = asyncio.run(choose(Endpoint(url=url, key=SecretStr(KEY), pause=0.05), seen))
         killer.join()
         assert not Path(f"/proc/{pids[0]}").exists() and process.poll() is None
+        until(lambda: len(replicas({*before, *pids})) == 1)  # another one in its place
     here = asyncio.run(choose(TransformersChat(checkpoint=str(CHECKPOINT)), threading.Event()))
     for one, other in zip(there, here, strict=True):
         assert not one.notes and not one.refused and len(one.probabilities) == 2

@@ -234,7 +234,12 @@ def test_events_reach_the_database_together(url: str, monkeypatch: pytest.Monkey
         run = store.start("t", graph="g", query="q", about={})
         said: list[str] = []
         execute = store._session.execute
-        monkeypatch.setattr(store._session, "execute", lambda *a, **b: said.append(a[0]) or execute(*a, **b))
+
+        def heard(sql: str, *given: Any, **then: Any) -> Any:
+            said.append(sql)
+            return execute(sql, *given, **then)
+
+        monkeypatch.setattr(store._session, "execute", heard)
         for number in range(30):
             store.append(run, "call", {"n": number})
         assert len(said) == 1 and "nextval" in said[0]

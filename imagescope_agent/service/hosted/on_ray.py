@@ -1,11 +1,12 @@
 """Replicas of a hosted model behind one address, as a deployment of Ray Serve (extra `serve-ray`).
 
-Each replica is the application of `hosted.app`, so routes, keys and limits are the same. Requests go to the replica with
-less to do. One that dies is started anew; what it was asked is answered HTTP 5xx, which clients send again.
+Each replica is the application of `hosted.app`, so routes, keys and limits are the same. Requests go to the replica
+with less to do. One that dies is started anew; what it was asked is answered HTTP 5xx, which clients send again.
 """
 
 from __future__ import annotations
 
+import importlib
 import io
 import signal
 import socket
@@ -177,18 +178,17 @@ def _deploy(serve: Any, hosted: HostedModel, replica: Replica, count: int, takes
 
 def _listen_as_the_node_does() -> None:
     """Have this replica listen on the address of its node alone; Ray Serve takes all addresses for what replicas ask
-    of each other, and reads that with pickle."""
+    of each other, and reads that with pickle.
+    """
     import ray
-    from ray.serve._private import replica
 
-    listen, own = replica.add_port_to_grpc_server, ray.util.get_node_ip_address()
-    if not getattr(listen, "own", False):
+    replicas: Any = importlib.import_module("ray.serve._private.replica")
+    listen, own = replicas.add_port_to_grpc_server, ray.util.get_node_ip_address()
 
-        def add_port(server: Any, address: str) -> Any:
-            return listen(server, f"{own}:{address.rpartition(':')[2]}")
+    def add_port(server: Any, address: str) -> Any:
+        return listen(server, f"{own}:{address.rpartition(':')[2]}")
 
-        add_port.own = True  # type: ignore[attr-defined]
-        replica.add_port_to_grpc_server = add_port
+    replicas.add_port_to_grpc_server = add_port  # of this process, which holds one replica
 
 
 def _free(host: str, port: int) -> int:
