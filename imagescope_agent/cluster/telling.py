@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,8 +57,3 @@ def node_id() -> str:
     import ray
 
     return str(ray.get_runtime_context().get_node_id())
-
-
-def counted(nodes: Mapping[str, int]) -> str:
-    """How much each node did, in a line."""
-    return ", ".join(f"{name[:8]} {count}" for name, count in sorted(nodes.items()))

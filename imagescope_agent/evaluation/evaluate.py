@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.cluster.connection import joined, require_engine
-from imagescope_agent.cluster.telling import counted, there
+from imagescope_agent.cluster.telling import there
 from imagescope_agent.common.redact import redact_values
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation import datasets
@@ -22,6 +22,7 @@ from imagescope_agent.evaluation.on_cluster import answer_on_cluster
 from imagescope_agent.evaluation.reporting import outputs
 from imagescope_agent.evaluation.run_store import RunStore
 from imagescope_agent.evaluation.runner import System, answer_queries, sample
+from imagescope_agent.retrieval.index.report import shares
 from imagescope_agent.runs.checkpoints import reading
 from imagescope_agent.runs.run_graph import run_sync
 
@@ -89,7 +90,7 @@ def evaluate(  # every argument is told
                     ray, benchmark.name, queries, opener, store, progress=progress
                 )
                 if nodes:
-                    tell(f"answered by {len(nodes)} nodes: {counted(nodes)}")
+                    tell(f"answered by {shares(nodes)}")
             with reading(out):  # what was answered before may be a stranger's
                 return outputs.write_all(Path(out), identity, benchmark, queries, records, galleries)
 

@@ -35,10 +35,14 @@ class AdmissionQueue:
         running: how many run.
         waiting: how many wait; the next one is refused.
         timeout: seconds that a request may take, its waiting included.
+
+    Attributes:
+        most: how many run or wait.
+        admitted: how many do now.
     """
 
     def __init__(self, running: int, waiting: int, timeout: float) -> None:
-        self._slots, self._most = asyncio.Semaphore(running), running + waiting
+        self._slots, self.most = asyncio.Semaphore(running), running + waiting
         self.timeout, self.admitted = timeout, 0
 
     def require_room(self) -> None:
@@ -47,7 +51,7 @@ class AdmissionQueue:
         Raises:
             TooBusy: too many wait.
         """
-        if self.admitted >= self._most:
+        if self.admitted >= self.most:
             raise TooBusy(f"{self.admitted} requests run or wait; try again in {RETRY_AFTER} seconds")
 
     @asynccontextmanager

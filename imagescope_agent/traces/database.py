@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imagescope_agent.common.postgres import connection_options, given_up_in_time, is_away
 from imagescope_agent.common.redact import redact
-from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra, shorten
+from imagescope_agent.errors import BadInput, shorten
+from imagescope_agent.traces.database_session import DatabaseEvents, Session, text
 from imagescope_agent.traces.packing import Unpacker, clean, moment, pack, status_of
 from imagescope_agent.traces.store import MOST_EVENTS, Listed, head_of, unknown_run
+from imagescope_agent.traces.write_behind import WriteBehind
 
 LARGEST = 4 * 2**30  # bytes of events; the oldest eighth of the runs makes room
 PATIENCE = 20.0  # seconds a statement may take
@@ -52,12 +52,9 @@ class DatabaseTraces:
     """
 
     def __init__(self, url: str, scope: str | None, *, reading: bool = False) -> None:
-        self._url, self._scope = url, scope
-        self._lock, self._count = threading.RLock(), 0
-        self._open: list[
-            tuple[int, Any]
-        ] = []  # the connection, once there is one, and the process that made it
-        weakref.finalize(self, _close, self._open)  # of a store that lives as long as a served graph
+        self._scope, self._count = scope, 0
+        self._session = Session(url, PATIENCE)
+        self._begin()
         there = self._execute("select to_regclass(%s) is not null", _LAST_MADE)[0][0]
         self.path = redact(url)  # after a first connection, when its password is known
         if reading and not there:
@@ -68,10 +65,15 @@ class DatabaseTraces:
         if not there:  # `if not exists` waits for whoever writes, and lets nobody write meanwhile
             self._execute("select pg_advisory_xact_lock(%s)", _LOCK, then=_SCHEMA)
 
+    def _begin(self) -> None:
+        events = DatabaseEvents(self._session, self._scope or "")
+        self._pid, self._behind = os.getpid(), WriteBehind(events)
+        weakref.finalize(self, self._behind.close)  # of a store that lives as long as a served graph
+
     def close(self) -> None:
-        """Close the connection."""
-        with self._lock:
-            _close(self._open)
+        """Write what waits and close the connection."""
+        self._behind.close()
+        self._session.close()
 
     def require_answer(self) -> None:
         """Ask the server for a sign of life.
@@ -90,14 +92,14 @@ class DatabaseTraces:
         self._make_room()
         scope = self._scope or ""
         values = (
-            _text(thread),
+            text(thread),
             scope,
             time.time(),
             graph,
-            _text(clean(query)),
+            text(clean(query)),
             pack(about),
             scope,
-            _text(thread),
+            text(thread),
         )
         sql = (
             "with last as (select %s::text as thread, %s::text as scope, %s::float8 as started, %s::text as graph, "
@@ -121,16 +123,15 @@ class DatabaseTraces:
 
     def append(self, run: str, kind: str, data: Mapping[str, Any], *, at: float | None = None) -> int:
         """As `TraceStore.append`."""
-        sql = (
-            "insert into imagescope_trace_events (scope, run, at, kind, data) values (%s, %s, %s, %s, %s) "
-            "returning seq"
-        )
-        return int(
-            self._execute(sql, self._scope or "", _text(run), at or time.time(), kind, pack(data))[0][0]
-        )
+        if (
+            self._pid != os.getpid()
+        ):  # what waits in the queue is of the process that this one was forked from
+            self._begin()
+        return self._behind.add(text(run), kind, data, at)
 
     def runs(self, limit: int = 1000) -> list[Listed]:
         """As `TraceStore.runs`."""
+        self._behind.flush()
         end = (
             "(select data from imagescope_trace_events e where e.scope = r.scope and e.run = r.id and kind = 'end' "
             "order by seq desc limit 1)"
@@ -148,12 +149,13 @@ class DatabaseTraces:
 
     def read(self, run: str | None = None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """As `TraceStore.read`."""
+        self._behind.flush()
         select = f"select {_COLUMNS}, scope"
         if run is None:
             rows = self._select(select, "true", end="order by started desc limit 1")
         else:
             end = "order by id = %s desc, turn desc limit 1"
-            rows = self._select(select, "(id = %s or thread = %s)", run, run, end=end, last=(_text(run),))
+            rows = self._select(select, "(id = %s or thread = %s)", run, run, end=end, last=(text(run),))
         if not rows:
             raise unknown_run(run, self.path, self.runs(50))
         *row, about, scope = rows[0]
@@ -196,48 +198,17 @@ class DatabaseTraces:
             "order by place returning 1) select count(*) from new"
         )
         columns = [each["at"] for each in events], [each["kind"] for each in events], parts
-        return bool(self._execute(sql, *map(_text, row), about, *columns)[0][0])
+        return bool(self._execute(sql, *map(text, row), about, *columns)[0][0])
 
     def _select(self, what: str, where: str, *values: Any, end: str, last: tuple[Any, ...] = ()) -> list[Any]:
         """Rows of the table of runs, of this scope where there is one."""
         scope = () if self._scope is None else (self._scope,)
         inside = " and r.scope = %s" if scope else ""
         sql = f"{what} from imagescope_trace_runs r where {where}{inside} {end}"
-        return self._execute(sql, *map(_text, values), *scope, *last)
+        return self._execute(sql, *map(text, values), *scope, *last)
 
-    def _execute(
-        self, sql: str, *given: Any, then: str = "", values: tuple[Any, ...] | None = None
-    ) -> list[Any]:
-        """The rows of the last of one or two statements, which are one transaction."""
-        try:
-            import psycopg
-        except ImportError as error:
-            raise MissingExtra(
-                "traces in PostgreSQL need an extra: pip install 'imagescope-agent[postgres]'"
-            ) from error
-        with self._lock:
-            try:
-                base = self._connected(psycopg)
-                with given_up_in_time(base, PATIENCE), base.transaction(), base.cursor() as cursor:
-                    cursor.execute(sql, given)
-                    if then:
-                        cursor.execute(then, values)
-                    return list(cursor.fetchall()) if cursor.description else []
-            except psycopg.Error as error:
-                told = shorten(redact(str(error)))
-                if is_away(error):
-                    raise BackendUnavailable(f"PostgreSQL does not answer: {told}; is it running?") from error
-                raise BadInput(f"PostgreSQL refuses the trace: {told}; name another database") from error
-
-    def _connected(self, psycopg: Any) -> Any:
-        """The connection, or a new one where it broke or belongs to the process that this one was forked from."""
-        if self._open and self._open[0][0] == os.getpid() and _answers(self._open[0][1], psycopg):
-            return self._open[0][1]
-        _close(self._open)
-        base = psycopg.connect(autocommit=True, **connection_options(self._url))
-        self._open.append((os.getpid(), base))
-        base.execute(f"set statement_timeout = {int(PATIENCE * 1000)}")
-        return base
+    def _execute(self, sql: str, *given: Any, **then: Any) -> list[Any]:
+        return self._session.execute(sql, *given, **then)
 
     def _make_room(self) -> None:
         self._count += 1
@@ -252,31 +223,6 @@ class DatabaseTraces:
         )
         events = f"delete from imagescope_trace_events where (scope, run) in {oldest}"
         self._execute(events, then=f"delete from imagescope_trace_runs where (scope, id) in {oldest}")
-
-
-def _answers(base: Any, psycopg: Any) -> bool:
-    """Whether the server is still there: what is found out before a statement needs no second one."""
-    try:
-        with given_up_in_time(base, PATIENCE):
-            base.execute("select 1")
-    except psycopg.OperationalError:
-        return False
-    return True
-
-
-def _close(connections: list[tuple[int, Any]]) -> None:
-    """Close them; one of the process that this one was forked from is left alone, or that would lose its session."""
-    while connections:
-        pid, base = connections.pop()
-        if pid == os.getpid():
-            base.close()
-
-
-def _text(value: Any) -> Any:
-    """Text without zero bytes, which a database does not take."""
-    return (
-        value.replace("\0", "\ufffd").encode("utf-8", "replace").decode() if isinstance(value, str) else value
-    )
 
 
 def _bytes(value: Any) -> Any:

@@ -24,6 +24,7 @@ from imagescope_agent.common.untrusted import (
 )
 from imagescope_agent.errors import BadInput, shorten, suggest
 from imagescope_agent.runs.checkpoints import POSTGRES
+from imagescope_agent.traces.file_events import FileEvents
 from imagescope_agent.traces.packing import Unpacker, clean, moment, pack, status_of
 from imagescope_agent.traces.write_behind import WriteBehind
 
@@ -90,7 +91,7 @@ class TraceStore:
                 use_write_ahead_log(self._base, LOCK_TIMEOUT)
                 self._base.execute("pragma synchronous=off")
                 self._base.executescript(_SCHEMA)
-            self._behind = WriteBehind(self._base, self._lock)
+            self._behind = WriteBehind(FileEvents(self._base, self._lock))
             weakref.finalize(self, self._behind.close)  # of a store that lives as long as a served graph
         except (OSError, sqlite3.Error) as error:
             if hasattr(self, "_base"):

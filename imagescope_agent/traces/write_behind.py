@@ -1,20 +1,19 @@
-"""Events of traces on their way to SQLite: written together, at the end of a run and otherwise within a moment."""
+"""Events of traces on their way to a store: written together, at the end of a run and otherwise within a moment."""
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from imagescope_agent.traces.packing import pack
 
 MOMENT = 0.1  # seconds until an event is written at the latest; a killed process loses no more
 MOST_WAITING = 256  # events; with one more, whoever adds it writes all
 BLOCK = 64  # numbers that are reserved at once
-HIGHEST = 2**62  # number of an event
+FIRST = "resume"  # the kind of event that goes on with a run, perhaps of another process
 LAST = "end"  # the kind of event that ends a run
 
 
@@ -26,19 +25,48 @@ class _Event(NamedTuple):
     data: Mapping[str, Any]
 
 
+class Events(Protocol):
+    """The table of events of a store, over one connection of its own or under a lock of its own.
+
+    Attributes:
+        errors: what its methods raise where the store does not take events.
+    """
+
+    errors: tuple[type[Exception], ...]
+
+    def reserve(self, count: int) -> Sequence[int]:
+        """So many numbers that nobody else gets, ascending, above all that were given before."""
+        ...
+
+    def write(self, rows: Sequence[tuple[int, str, float, str, bytes]]) -> None:
+        """Write (number, run, at, kind, data) as one transaction; what is there already stays."""
+        ...
+
+    def passes(self, error: Exception) -> bool:
+        """Whether the store may take the same events a little later."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
 class WriteBehind:
     """A bounded queue of events and one thread that writes them, each batch as one transaction.
 
     Args:
-        base: an open database with the table `events`, in autocommit mode.
-        lock: held by whoever uses the connection.
+        events: where they are written.
     """
 
-    def __init__(self, base: sqlite3.Connection, lock: threading.Lock) -> None:
-        self._base, self._lock, self._pid = base, lock, os.getpid()
+    def __init__(self, events: Events) -> None:
+        self._events, self._pid = events, os.getpid()
+        self._lock = threading.Lock()  # of the queue
+        self._turn = (
+            threading.Lock()
+        )  # held by whoever writes, which may take long; the queue goes on meanwhile
         self._waiting: list[_Event] = []
         self._lost: dict[str, Exception] = {}  # runs whose events could not be written, until they are told
-        self._next = self._reserved = 0
+        self._numbers: list[int] = []  # reserved, the next one last
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -47,94 +75,80 @@ class WriteBehind:
         """Queue an event, which is not changed afterwards; returns its number. The end of a run is written at once.
 
         Raises:
-            sqlite3.Error: the file cannot be written; the events of the run that waited are lost.
+            Exception: one of `Events.errors`: it cannot be written; the events of the run that waited are lost.
             ValueError: an event is too large; as before.
         """
         with self._lock:
             if self._closed:
-                raise sqlite3.ProgrammingError("the traces are closed")
-            if (error := self._lost.pop(run, None)) is not None:
-                raise error
-            number = self._number()
+                raise ValueError("the traces are closed")
+            self._tell(run)
+            number = self._number(anew=kind == FIRST)
             self._waiting.append(_Event(number, run, at or time.time(), kind, data))
-            if kind == LAST or len(self._waiting) > MOST_WAITING:
-                self._write()
-                if (error := self._lost.pop(run, None)) is not None:
-                    raise error
-            elif not self._wake.is_set():
+            now = kind == LAST or len(self._waiting) > MOST_WAITING
+            if not now and not self._wake.is_set():
                 self._start()
                 self._wake.set()
+        if now:
+            self._write(now=True)
+            with self._lock:
+                self._tell(run)
         return number
 
     def flush(self) -> None:
         """Write what waits. What cannot be written is told to its runs, by their next event."""
-        if self._waiting and self._pid == os.getpid():  # a forked process writes nothing of its parent's
-            with self._lock:
-                self._write()
+        if self._pid == os.getpid():  # a forked process writes nothing of its parent's
+            self._write()
 
     def close(self) -> None:
-        """Write what waits and close the database, which stays with the process that opened it."""
+        """Write what waits and close the store's connection, which stays with the process that opened it."""
         if self._pid != os.getpid():  # its lock may have been held at the fork, for ever
             return
-        with self._lock:
-            if not self._closed:
-                self._write()
-            self._closed = True
-            self._base.close()
+        if not self._closed:
+            self._write(now=True)
+        self._closed = True
+        with self._turn:
+            self._events.close()
         self._wake.set()
 
-    def _number(self) -> int:
-        """The next number; numbers are reserved in the file, which other processes write as well."""
-        if self._next == self._reserved:
-            self._base.execute("begin immediate")
+    def _tell(self, run: str) -> None:
+        if (error := self._lost.pop(run, None)) is not None:
+            raise error
+
+    def _number(self, *, anew: bool) -> int:
+        """The next number; with `anew` one above all that other processes have."""
+        if anew or not self._numbers:
+            self._numbers = [*self._events.reserve(BLOCK)][::-1]
+        return self._numbers.pop()
+
+    def _write(self, *, now: bool = False) -> None:
+        """Write what waits as one transaction; without `now`, what may be written later goes on waiting."""
+        with self._turn:
+            with self._lock:
+                waiting, self._waiting = self._waiting, []
+            if not waiting:
+                return
             try:
-                row = self._base.execute("select seq from sqlite_sequence where name = 'events'").fetchone()
-                if row is None:
-                    self._base.execute("insert into sqlite_sequence (name, seq) values ('events', 0)")
-                first = int(row[0]) if row else 0
-                if not 0 <= first < HIGHEST:
-                    raise sqlite3.DataError("the file counts its events wrongly")
-                self._base.execute(
-                    "update sqlite_sequence set seq = ? where name = 'events'", (first + BLOCK,)
-                )
-                self._base.execute("commit")
-            except BaseException:
-                self._undo()
+                self._events.write(self._packed(waiting))
+            except self._events.errors as error:
+                with self._lock:
+                    if not now and self._events.passes(error) and len(waiting) <= MOST_WAITING:
+                        self._waiting[:0] = waiting
+                        self._wake.set()
+                    else:
+                        self._lost |= {event.run: error for event in waiting}
+            except BaseException:  # interrupted: they go with the next ones
+                with self._lock:
+                    self._waiting[:0] = waiting
                 raise
-            self._next, self._reserved = first + 1, first + BLOCK + 1
-        number, self._next = self._next, self._next + 1
-        return number
 
-    def _write(self) -> None:
-        """Write what waits as one transaction; the lock is held."""
-        waiting, self._waiting = self._waiting, []
-        try:
-            rows = self._packed(waiting)
-            self._base.execute("begin immediate")
-            self._base.executemany(
-                "insert into events (seq, run, at, kind, data) values (?, ?, ?, ?, ?)", rows
-            )
-            self._base.execute("commit")
-        except sqlite3.Error as error:
-            self._undo()
-            self._lost |= {event.run: error for event in waiting}
-        except BaseException:  # interrupted: they go with the next ones
-            self._undo()
-            self._waiting[:0] = waiting
-            raise
-
-    def _packed(self, events: Sequence[_Event]) -> list[tuple[Any, ...]]:
+    def _packed(self, events: Sequence[_Event]) -> list[tuple[int, str, float, str, bytes]]:
         rows = []
         for event in events:
             try:
-                rows.append((*event[:4], pack(event.data)))
+                rows.append((event.number, event.run, event.at, event.kind, pack(event.data)))
             except (TypeError, ValueError, RecursionError) as error:
                 self._lost[event.run] = error
         return rows
-
-    def _undo(self) -> None:
-        if self._base.in_transaction:
-            self._base.execute("rollback")
 
     def _start(self) -> None:
         if self._thread is None:

@@ -6,6 +6,7 @@ They listen on 127.0.0.1 only.
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -109,9 +110,35 @@ class Run:
         return out + err
 
 
+@contextmanager
+def serving(nodes: TwoNodes, key: str, *arguments: object) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The address and the process of `imagescope serve-model` on the cluster."""
+    told = ["serve-model", *map(str, arguments), "--engine", "ray", "--address", nodes.address]
+    with environment():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "imagescope_agent.cli", *told],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "IMAGESCOPE_API_KEY": key},
+        )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("http://127.0.0.1:"), line + process.communicate()[1]
+        yield line.split()[0], process
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=120)
+        finally:
+            process.kill()
+
+
 def work(told: str) -> list[int]:
     """How much each node did."""
-    found = re.search(r"(?:computed|answered) by \d+ nodes: (.*)", told)
+    found = re.search(r"(?:computed|answered) by \d+ nodes?: (.*)", told)
     assert found is not None, told
     return [int(part.split()[1]) for part in found[1].split(", ")]
 

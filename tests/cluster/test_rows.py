@@ -18,6 +18,7 @@ from imagescope_agent.errors import BackendUnavailable, BadInput, Exhausted, Unr
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.retrieval.images import load
 from imagescope_agent.retrieval.index.making import Batch, Made, Maker, Wanted
+from imagescope_agent.retrieval.index.report import shares
 from imagescope_agent.runs.run_graph import run_sync
 from imagescope_agent.services import open_embedder_of, open_roles
 from tests.scripted_profile import scripted_profile
@@ -150,3 +151,8 @@ def test_an_error_is_the_same_on_the_other_side() -> None:
         back = error_of(told_error(error))
         assert type(back) is kind and str(error) in str(back) and back.exit_code == error.exit_code
     assert isinstance(error_of(told_error(Own("b"))), BackendUnavailable)
+
+
+def test_one_node_is_told_in_the_singular() -> None:
+    assert shares({"abcdefghij": 3}) == "1 node: abcdefgh 3"
+    assert shares({"b" * 9: 1, "a" * 9: 2}) == "2 nodes: aaaaaaaa 2, bbbbbbbb 1"

@@ -1,28 +1,40 @@
-"""Indexing and evaluating by Ray on two nodes: what one process makes, whatever dies on the way.
+"""Indexing, evaluating and serving a model by Ray on two nodes: what one process makes, whatever dies on the way.
 
 In one file, since workers of pytest share the machine: one cluster runs at a time, and ends with the file.
 """
 
 from __future__ import annotations
 
+import asyncio
+import importlib.util
 import json
 import os
 import re
 import shutil
 import signal
+import sys
+import threading
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import SecretStr
 
 from imagescope_agent.api import index_folder
 from imagescope_agent.evaluation.evaluate import evaluate
-from tests.cluster.nodes import Run, TwoNodes, work
+from imagescope_agent.mllms.openai.endpoint import Endpoint
+from imagescope_agent.mllms.role import Choice, Request, Role
+from imagescope_agent.mllms.transformers_chat import TransformersChat
+from tests.cluster.nodes import Run, TwoNodes, serving, work
 from tests.evaluation.conftest import drawn as drawn  # the fixture
+from tests.ingest.bucket import bucket_of
+from tests.mllms.checkpoints import picture
 from tests.retrieval.index_runs import published
 from tests.scripted_profile import scripted_profile
 
@@ -91,6 +103,23 @@ def test_a_killed_driver_loses_no_batch_that_came_back(
     assert 0 < again < COUNT and again % 32 == 0 and sum(work(told)) == again
 
 
+def test_a_bucket_is_fetched_once_and_its_pictures_are_computed_by_the_nodes(
+    run: Callable[..., Run], photos: Path, profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("s3fs", reason="pip install 'imagescope-agent[s3]'")
+    chosen = sorted(photos.iterdir())[:66]  # three batches
+    with bucket_of({f"photos/{file.name}": file.read_bytes() for file in chosen}) as place:
+        for name, value in (("ENDPOINT_URL", place), ("ANON", "true")):
+            monkeypatch.setenv(f"FSSPEC_S3_{name}", value)
+        into = tmp_path / "here"
+        told = run("index", "s3://bucket/photos", "--into", into, "--profile", profile).done()
+    assert "66 pictures fetched" in told and sum(work(told)) == len(list(into.glob("*.png"))) - told.count(
+        "skipped '"
+    ) - int(re.findall(r"(\d+) copies", told)[0])
+    index_folder(into, profile=str(profile), out=tmp_path / "alone")
+    assert published(into / ".imagescope") == published(tmp_path / "alone")
+
+
 def records(out: Path) -> dict[str, dict[str, Any]]:
     """The whole lines of a run, without times; a query that is there twice fails."""
     path = out / "per_query.jsonl"
@@ -120,3 +149,93 @@ def test_a_killed_evaluation_goes_on_and_counts_every_query_once(
     made = json.loads((tmp_path / "ray" / "metrics.json").read_text())
     assert made["metrics"] == alone["metrics"] and made["queries"] == alone["queries"] == len(want)
     assert len(work(told)) == 2 and sum(work(told)) == len(want) - len(before)
+
+
+KEY = "a key of ours"
+CHECKPOINT = Path(sys.modules["imagescope_agent"].__file__ or "").parent / "mini" / "mllm"
+
+
+def replicas(known: Set[int] = frozenset()) -> list[int]:
+    """The processes of replicas that listen, without those that are known."""
+    found = [
+        int(folder.name)
+        for folder in Path("/proc").iterdir()
+        if folder.name.isdecimal() and b"ServeReplica" in command(folder)
+    ]
+    return [each for each in found if each not in known]
+
+
+def until(seen: Callable[[], bool]) -> None:
+    for _ in range(12000):
+        if seen():
+            return
+        time.sleep(0.05)
+    raise AssertionError("nothing came of it")
+
+
+def command(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def test_replicas_of_a_model_answer_as_the_model_does_also_when_one_is_killed(nodes: TwoNodes) -> None:
+    if importlib.util.find_spec("ray.serve") is None or importlib.util.find_spec("aiohttp_cors") is None:
+        pytest.skip("Ray Serve is not installed: pip install 'imagescope-agent[serve-ray]'")
+    asked = [
+        [Request(text=f"Is there {what}?", images=(picture(number),)) for what in ("a circle", "a tree")]
+        for number in range(40)
+    ]
+
+    async def choose(model: Endpoint | TransformersChat, seen: threading.Event) -> list[Choice]:
+        async def one(requests: list[Request]) -> Choice:
+            answer = await Role("verifier", model).choose(requests, ["Yes", "No"])
+            seen.set()
+            return answer
+
+        return list(await asyncio.gather(*map(one, asked)))
+
+    before = set(replicas())
+    with serving(nodes, KEY, "mini", "verifier", "--port", 0, "--replicas", 2) as (url, process):
+        pids = replicas(before)
+        assert len(pids) == 2
+        assert httpx.get(url + "/models").status_code == 401
+        assert not open_to_others(pids)
+        seen = threading.Event()
+
+        def kill() -> None:
+            seen.wait(120)
+            os.kill(pids[0], signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        there = asyncio.run(choose(Endpoint(url=url, key=SecretStr(KEY), pause=0.05), seen))
+        killer.join()
+        assert not Path(f"/proc/{pids[0]}").exists() and process.poll() is None
+        until(lambda: len(replicas({*before, *pids})) == 1)  # another one in its place
+    here = asyncio.run(choose(TransformersChat(checkpoint=str(CHECKPOINT)), threading.Event()))
+    for one, other in zip(there, here, strict=True):
+        assert not one.notes and not one.refused and len(one.probabilities) == 2
+        for row, twin in zip(one.probabilities, other.probabilities, strict=True):
+            assert row == pytest.approx(twin, abs=1e-3)
+    assert process.returncode == 0
+
+
+def open_to_others(pids: list[int]) -> list[str]:
+    """Addresses beyond this machine at which processes listen."""
+    sockets = {
+        str(link.readlink()).partition("[")[2].rstrip("]")
+        for pid in pids
+        for link in Path(f"/proc/{pid}/fd").iterdir()
+        if link.is_symlink()
+    }
+    lines = [
+        line.split()
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+    ]
+    listening = [line[1].split(":")[0] for line in lines if line[3] == "0A" and line[9] in sockets]
+    assert listening
+    own = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+    return [address for address in listening if address not in own]

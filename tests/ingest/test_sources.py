@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import io
 import tarfile
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
@@ -17,6 +14,7 @@ from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.ingest import opening, sources
 from imagescope_agent.ingest.sources import fetch, folder_for
 from tests.ingest.archives import PICTURES, counts, found, png, zipped
+from tests.ingest.bucket import bucket_of
 from tests.ingest.conftest import ids
 
 fsspec = pytest.importorskip("fsspec", reason="pip install 'imagescope-agent[remote]'")
@@ -176,58 +174,12 @@ def test_the_command_fetches_and_indexes(tmp_path: Path, capsys: pytest.CaptureF
     assert cli.main(["index", str(folder), "--into", str(folder)]) == 2
 
 
-class Bucket(SimpleHTTPRequestHandler):
-    """As much of an S3 server as listing and reading need."""
-
-    objects: dict[str, bytes] = {f"photos/{name}": content for name, content in PICTURES.items()}  # noqa: RUF012
-
-    def do_GET(self) -> None:
-        split = urlsplit(self.path)
-        key = unquote(split.path).removeprefix("/bucket").removeprefix("/")
-        if key in self.objects:
-            return self._answer(self.objects[key], "application/octet-stream")
-        prefix = parse_qs(split.query).get("prefix", [""])[0]
-        rows = "".join(
-            f"<Contents><Key>{name}</Key><Size>{len(content)}</Size><ETag>&quot;{len(content)}&quot;</ETag>"
-            "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
-            for name, content in self.objects.items()
-            if name.startswith(prefix)
-        )
-        told = (
-            f"<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated>{rows}</ListBucketResult>"
-        )
-        return self._answer(told.encode(), "application/xml", 404 if key else 200)
-
-    do_HEAD = do_GET
-
-    def _answer(self, content: bytes, kind: str, status: int = 200) -> None:
-        self.send_response(status)
-        for name, value in (
-            ("Content-Length", len(content)),
-            ("Content-Type", kind),
-            ("ETag", f'"{len(content)}"'),
-        ):
-            self.send_header(name, str(value))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 def test_a_bucket_behind_its_own_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("s3fs", reason="pip install 'imagescope-agent[s3]'")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Bucket)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    place = f"http://127.0.0.1:{server.server_address[1]}"
-    monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": place, "anon": True})
-    try:
+    with bucket_of({f"photos/{name}": content for name, content in PICTURES.items()}) as place:
+        monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": place, "anon": True})
         assert counts(fetch("s3://bucket/photos", tmp_path / "here")) == (2, 0, 0)
         assert found(tmp_path / "here") == PICTURES
         assert counts(fetch("s3://bucket/photos", tmp_path / "here")) == (0, 2, 0)
         with pytest.raises(BadInput, match="s3://bucket/nowhere"):
             fetch("s3://bucket/nowhere", tmp_path / "none")
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from imagescope_agent.chat.store_migration import migrate_store
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.runs.checkpoints import POSTGRES
 from imagescope_agent.runs.run_store import open_runs
+from imagescope_agent.traces import write_behind
 from imagescope_agent.traces.database import DatabaseTraces
 from imagescope_agent.traces.finding import find_run
 from imagescope_agent.traces.open_store import OpenStore
@@ -195,15 +197,66 @@ def test_traces_of_several_processes_get_numbers_of_their_own(url: str) -> None:
 
 
 def test_traces_go_on_after_the_database_was_restarted(url: str, postgres: Server) -> None:
-    store = DatabaseTraces(url, "s")
-    run = store.start("t", graph="g", query="q", about={})
-    store.append(run, "node", {})
-    postgres.kill()
-    with pytest.raises(BackendUnavailable):
+    with closing(DatabaseTraces(url, "s")) as store:
+        run, other = (store.start(name, graph="g", query="q", about={}) for name in "tu")
+        store.append(other, "node", {})
+        postgres.kill()
+        with pytest.raises(BackendUnavailable):  # the end is not waited with
+            store.append(other, "end", {})
+        postgres.start()
         store.append(run, "node", {})
-    postgres.start()
-    store.append(run, "end", {})
-    assert [event["kind"] for event in store.read(run)[1]][-1] == "end"
+        store.append(run, "end", {})
+        assert [event["kind"] for event in store.read(run)[1]] == ["node", "end"]
+
+
+def test_events_wait_for_a_database_that_is_back_soon_and_are_there_once(
+    url: str, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_behind, "MOMENT", 0.001)
+    with closing(DatabaseTraces(url, "s")) as store:
+        run = store.start("t", graph="g", query="q", about={})
+        store.append(run, "node", {"n": 0})
+        postgres.kill()
+        for number in range(1, 40):
+            store.append(run, "call", {"n": number})
+        postgres.start()
+        store.append(run, "end", {})
+        head, events = store.read(run)
+        assert [event.get("n") for event in events] == [*range(40), None]
+        rows = [(each["seq"], run, 0.0, each["kind"], b"") for each in events]
+        store._behind._events.write(rows)  # as after an answer that never came
+        assert store.read(run) == (head, events)
+
+
+def test_events_reach_the_database_together(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_behind, "MOMENT", 60.0)
+    with closing(DatabaseTraces(url, "s")) as store:
+        run = store.start("t", graph="g", query="q", about={})
+        said: list[str] = []
+        execute = store._session.execute
+
+        def heard(sql: str, *given: Any, **then: Any) -> Any:
+            said.append(sql)
+            return execute(sql, *given, **then)
+
+        monkeypatch.setattr(store._session, "execute", heard)
+        for number in range(30):
+            store.append(run, "call", {"n": number})
+        assert len(said) == 1 and "nextval" in said[0]
+        store.append(run, "end", {})
+        assert len(said) == 2
+        assert [event.get("n") for event in store.read(run)[1]] == [*range(30), None]
+
+
+def test_a_run_that_another_process_goes_on_with_keeps_its_order(kept: str) -> None:
+    place = kept if kept.startswith(POSTGRES) else Path(kept)
+    early, late = (OpenStore().open(place, "mine") for _ in range(2))
+    early.append(early.start("a", graph="g", query="q", about={}), "end", {})
+    run = late.start("t", graph="g", query="q", about={})
+    late.append(run, "end", {"status": "waiting for an answer"})
+    for kind in ("resume", "node", "end"):
+        early.append(run, kind, {})
+    assert [event["kind"] for event in late.read(run)[1]] == ["end", "resume", "node", "end"]
 
 
 def test_what_files_keep_is_moved_into_a_database(tmp_path: Path, url: str) -> None:

@@ -31,7 +31,7 @@ from imagescope_agent.retrieval.index.cache import JOURNAL
 from imagescope_agent.retrieval.index.entries import Entry
 from imagescope_agent.retrieval.index.indexer import BATCH
 from imagescope_agent.retrieval.index.rows import File
-from imagescope_agent.retrieval.stores.faiss_joint import LINKS, SUBVECTOR
+from imagescope_agent.retrieval.stores.faiss_building import LINKS, SUBVECTOR
 from imagescope_agent.runs.run_graph import run_sync
 from imagescope_agent.services import open_embedder_of, open_roles
 

@@ -47,15 +47,8 @@ ROWS = {  # name: (kind of store, index)
 }
 FILE = "stores.json"
 KEYS = (
-    "build_seconds",
-    "open_seconds",
-    "memory_gb",
-    "disk_gb",
-    "p50_ms",
-    "p95_ms",
-    "recall",
-    "bare_p50_ms",
-    "overhead",
+    *("build_seconds", "open_seconds", "memory_gb", "disk_gb"),
+    *("p50_ms", "p95_ms", "cpu_ms", "recall", "bare_p50_ms", "overhead"),
 )
 
 
@@ -97,8 +90,9 @@ def run(  # over forty lines for its arguments
         BadInput: there is no such row, or the folder holds another measurement.
 
     Returns:
-        {"bench", "images", "dimension", "k", "rows": name -> seconds, memory, latency, recall and overhead over the
-        bare engine, or {"skipped": why}, "machines": name -> where and under which load it was measured, "machine"}.
+        {"bench", "images", "dimension", "k", "rows": name -> seconds, memory, latency, the processor's time for a
+        search in this process (other work on the machine adds nothing to it), recall and overhead over the bare
+        engine, or {"skipped": why}, "machines": name -> where and under which load it was measured, "machine"}.
     """
     wanted = list(row or ROWS)
     if unknown := [name for name in wanted if name not in ROWS]:
@@ -225,10 +219,10 @@ def _measured(world: _World, kind: str, spec: str, index: str, place: Path, k: i
     before, start = _own_memory(), time.perf_counter()
     store = backend.open(place, world.ids, stored)
     opened = time.perf_counter() - start
-    found, seconds = _searched(lambda query: _rows(store, query, k), world.queries)
+    found, seconds, worked = _searched(lambda query: _rows(store, query, k), world.queries)
     held = _own_memory() - before
     bare: Search = BARE[kind](backend, store, place, stored, k, TAU)
-    _, alone = _searched(bare, world.queries)
+    _, alone, _ = _searched(bare, world.queries)
     backend.tidy(place, kept)  # what lies in `place` goes with the folder, what lies in a database here
     hits = [
         len(set(rows) & set(best.tolist())) / len(best) for rows, best in zip(found, world.best, strict=True)
@@ -243,6 +237,7 @@ def _measured(world: _World, kind: str, spec: str, index: str, place: Path, k: i
         "disk_gb": round(disk / 1e9, 3),
         "p50_ms": round(1000 * p50, 2),
         "p95_ms": round(1000 * float(np.quantile(seconds, 0.95)), 2),
+        "cpu_ms": round(1000 * worked / len(seconds), 2),
         "recall": round(float(np.mean(hits)), 4),
         "bare_p50_ms": round(1000 * bare_p50, 2),
         "overhead": round(p50 / bare_p50, 2),
@@ -261,16 +256,16 @@ def _rows(store: VectorStore, query: Vectors, k: int) -> list[int]:
     return [int(name[:8]) for name, _ in store.search(queries, k)]
 
 
-def _searched(search: Search, queries: Vectors) -> tuple[list[Any], list[float]]:
-    """What each search found and its seconds, after three that do not count."""
+def _searched(search: Search, queries: Vectors) -> tuple[list[Any], list[float], float]:
+    """What each search found, its seconds, and those that this process worked in all, after three that do not count."""
     for query in queries[:3]:
         search(query)
-    found, seconds = [], []
+    found, seconds, before = [], [], time.process_time()
     for query in queries:
         start = time.perf_counter()
         found.append(search(query))
         seconds.append(time.perf_counter() - start)
-    return found, seconds
+    return found, seconds, time.process_time() - before
 
 
 def _own_memory() -> int:
@@ -293,7 +288,8 @@ def describe(made: Mapping[str, Any]) -> str:
     for name, row in made["rows"].items():
         told = row.get("skipped")
         lines.append(
-            f"{name:15}" + (f" skipped: {told}" if told else "".join(f"{row[key]:>14}" for key in KEYS))
+            f"{name:15}"
+            + (f" skipped: {told}" if told else "".join(f"{row.get(key, '-'):>14}" for key in KEYS))
         )
     for name, where in made["machines"].items():  # a row may be of an earlier call
         lines.append(f"{name}: {describe_machine(where)}")

@@ -35,7 +35,7 @@ def _faiss(
     index, effort = read_built(place, joint, count, 2 * size)
 
     def search(query: Vectors) -> Any:
-        rows = candidates(index, _both(query, tau), k, effort)
+        rows = candidates(index, _both(query, tau), k, *effort)
         scores = sum(
             weight * (each.reconstruct_batch(rows) @ query)
             for weight, each in zip((1 - tau, tau), flat, strict=True)

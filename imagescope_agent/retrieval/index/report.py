@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,9 +46,14 @@ class IndexReport:
                 f"{self.captioned} captions added later, {self.uncaptioned} pictures without one yet"
             )
         if self.nodes:
-            counts = ", ".join(f"{name[:8]} {count}" for name, count in sorted(self.nodes.items()))
-            lines.append(f"computed by {len(self.nodes)} nodes: {counts}")
+            lines.append(f"computed by {shares(self.nodes)}")
         lines += self.built
         lines += [f"skipped {item.id!r}: {item.reason}" for item in self.skipped]
         lines += [f"{note['kind']}: {note['detail']}" for note in self.notes]
         return "\n".join(line.replace("\n", "\\n") for line in lines)
+
+
+def shares(nodes: Mapping[str, int]) -> str:
+    """How many nodes of a cluster did something, and how much each."""
+    counts = ", ".join(f"{name[:8]} {count}" for name, count in sorted(nodes.items()))
+    return f"{len(nodes)} {'node' if len(nodes) == 1 else 'nodes'}: {counts}"

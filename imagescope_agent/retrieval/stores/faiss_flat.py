@@ -20,6 +20,7 @@ import numpy.typing as npt
 from imagescope_agent.retrieval.index.manifest import damaged
 from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoredSpace, VectorStore
 from imagescope_agent.retrieval.stores import faiss_joint
+from imagescope_agent.retrieval.stores.faiss_building import build
 from imagescope_agent.retrieval.stores.faiss_files import OURS, read_flat, rows_of, write_flat
 from imagescope_agent.retrieval.stores.joint import DEFAULT_INDEX, Records, chosen_index
 from imagescope_agent.retrieval.stores.mixtures import Mixtures
@@ -148,7 +149,7 @@ class FaissFlatBackend:
         kept = [self.write(location, ids, space, each) for space, each in zip(spaces, vectors, strict=True)]
         if (kind := chosen_index(index, len(ids), large="hnsw")) != "exact":
             stored = [StoredSpace(**vars(space), kept=each) for space, each in zip(spaces, kept, strict=True)]
-            built = faiss_joint.build(kind, [read_flat(location, len(ids), each) for each in stored])
+            built = build(kind, [read_flat(location, len(ids), each) for each in stored])
             written = faiss_joint.write_built(location, built)
             kept[0][faiss_joint.JOINT] = {**written, "spaces": [space.name for space in spaces]}
             tell(faiss_joint.describe(written))

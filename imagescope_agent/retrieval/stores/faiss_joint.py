@@ -5,14 +5,12 @@ an approximate search may miss an image, but never gives one another score or pl
 
 Scalar quantization ("sq8") compares every image, by numbers of 8 bits: a quarter of the bytes that are read.
 
-The effort of a search (efSearch, nprobe, candidates that are rescored) is set when the index is built: the least that
-finds `WANTED` of the exact 100 best for queries that are vectors of the collection's last space, as texts are compared
-with captions.
+`faiss_building` builds the index and sets the effort of its searches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,25 +21,18 @@ import numpy.typing as npt
 
 from imagescope_agent.retrieval.index.manifest import damaged
 from imagescope_agent.retrieval.protocols import SpaceQuery, UpdatableStore, VectorStore
-from imagescope_agent.retrieval.stores.faiss_files import read_index, rows_of, write_index
+from imagescope_agent.retrieval.stores.faiss_files import read_index, write_index
 from imagescope_agent.retrieval.stores.faiss_marks import HNSW, IVFPQ, SQ8, parts_fit, stays_inside
 from imagescope_agent.retrieval.stores.joint import joint_query
 from imagescope_agent.retrieval.vectors import Vectors
 
 JOINT = "joint"  # what files are named by, and under which the manifest keeps the index
 BEST = 100  # of which the recall is measured
-WANTED = 0.995  # recall that a search is set to
-PROBES = 64  # queries that it is measured with
-TAU = 0.15  # weight of the last space in them
-OVERSAMPLED = 10  # candidates for each result that is wanted
+OVERSAMPLED = 10  # candidates for each result that is wanted, at least
+MOST_OVERSAMPLED = 80
 LEAST = 1000  # candidates
 LARGEST_SHARE = 20  # a search for more than one in so many rows compares all of them
 MOST_CHANGED = 4096  # replaced vectors; with more, all rows are compared
-CHUNK = 16_384  # rows that are added at once
-SUBVECTOR = 8  # numbers that IVF-PQ codes in a byte
-PER_LIST = 40  # training vectors for each list of IVF-PQ, as FAISS recommends at least
-LINKS, BUILD_EFFORT = 24, 80  # of HNSW
-LIST_SHARE = 2  # lists of IVF-PQ for each square root of the number of rows
 
 
 class ExactStore(UpdatableStore, Protocol):
@@ -56,12 +47,13 @@ class ExactStore(UpdatableStore, Protocol):
 
 @dataclass(frozen=True)
 class Built:
-    """An index, the effort of its searches and the recall that they had."""
+    """An index, the effort of its searches, their candidates for each result, and the recall that they had."""
 
     index: Any
     kind: str
     effort: int
     recall: float
+    oversampled: int = OVERSAMPLED
 
 
 class ApproximateStore:
@@ -74,11 +66,16 @@ class ApproximateStore:
         exact: the store of the vectors.
         index: of the spaces side by side.
         spaces: their dimensions by name, in order.
-        effort: of a search.
+        effort: of a search, as `candidates` takes it.
     """
 
     def __init__(
-        self, rows: Mapping[str, int], exact: ExactStore, index: Any, spaces: Mapping[str, int], effort: int
+        self,
+        rows: Mapping[str, int],
+        exact: ExactStore,
+        index: Any,
+        spaces: Mapping[str, int],
+        effort: tuple[int, int],
     ) -> None:
         self._rows, self._exact, self._index, self._spaces = rows, exact, index, spaces
         self._effort = effort
@@ -98,7 +95,7 @@ class ApproximateStore:
         few = (k + len(exclude)) * LARGEST_SHARE <= len(self._rows) and len(self._changed) <= MOST_CHANGED
         if allowed is not None or query is None or not few:
             return self._exact.search(queries, k, exclude=exclude, include=include, allowed=allowed)
-        rows = candidates(self._index, query, k + len(exclude), self._effort)
+        rows = candidates(self._index, query, k + len(exclude), *self._effort)
         too = [self._rows[name] for name in include]
         chosen = np.union1d(rows, np.array([*self._changed, *too], dtype=np.int64))
         found = self._exact.among(chosen)
@@ -120,9 +117,19 @@ class ApproximateStore:
             self._changed |= {self._rows[name] for name in vectors}
 
 
-def candidates(index: Any, query: Vectors, count: int, effort: int) -> npt.NDArray[np.int64]:
-    """Rows that are likely among the `count` best, best first; at most as many as there are."""
-    wanted = min(max(LEAST, OVERSAMPLED * count), index.ntotal)
+def candidates(
+    index: Any, query: Vectors, count: int, effort: int, oversampled: int = OVERSAMPLED
+) -> npt.NDArray[np.int64]:
+    """Rows that are likely among the `count` best, best first; at most as many as there are.
+
+    Args:
+        index: that is asked.
+        query: (d,).
+        count: of results that are wanted.
+        effort: efSearch of HNSW, nprobe of IVF-PQ, candidates of 8 bits a number.
+        oversampled: candidates of IVF-PQ for each result.
+    """
+    wanted = min(max(LEAST, oversampled * count), index.ntotal)
     library: Any = faiss
     settings = None
     if isinstance(index, library.IndexScalarQuantizer):
@@ -136,102 +143,6 @@ def candidates(index: Any, query: Vectors, count: int, effort: int) -> npt.NDArr
     return rows[rows >= 0]
 
 
-def build(kind: str, indices: Sequence[faiss.IndexFlatIP]) -> Built:
-    """Index the rows of several flat indices side by side.
-
-    Args:
-        kind: "hnsw", "ivfpq" or "sq8".
-        indices: at least one, of the same rows.
-    """
-    parts = [rows_of(index) for index in indices]
-    count, dimension = len(parts[0]), sum(part.shape[1] for part in parts)
-    rng = np.random.default_rng(0)
-    index = _BUILDERS[kind](count, dimension)
-    some = np.sort(rng.permutation(count)[: _training_rows(index)])
-    index.train(np.concatenate([part[some] for part in parts], axis=1))
-    for chunk in _chunks(parts):
-        index.add(chunk)
-    queries = _probes(parts, rng)
-    return _set_effort(index, kind, queries, _exact_best(parts, queries))
-
-
-def _sq8(count: int, dimension: int) -> Any:
-    library: Any = faiss
-    return library.IndexScalarQuantizer(
-        dimension, library.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
-    )
-
-
-def _hnsw(count: int, dimension: int) -> Any:
-    library: Any = faiss
-    kind = library.ScalarQuantizer.QT_8bit
-    index = library.IndexHNSWSQ(dimension, kind, LINKS, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction = BUILD_EFFORT
-    return index
-
-
-def _ivfpq(count: int, dimension: int) -> Any:
-    library: Any = faiss
-    size = next(each for each in range(SUBVECTOR, 0, -1) if dimension % each == 0)
-    lists = max(1, min(int(LIST_SHARE * count**0.5), count // PER_LIST))
-    bits = 8 if count >= 256 * PER_LIST else 4
-    coarse = faiss.IndexFlatIP(dimension)
-    index = library.IndexIVFPQ(coarse, dimension, lists, dimension // size, bits, faiss.METRIC_INNER_PRODUCT)
-    index.cp.niter = index.pq.cp.niter = 10
-    index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1
-    return index
-
-
-_BUILDERS: dict[str, Callable[[int, int], Any]] = {"hnsw": _hnsw, "ivfpq": _ivfpq, "sq8": _sq8}
-
-
-def _training_rows(index: Any) -> int:
-    return PER_LIST * index.nlist + 256 * PER_LIST if isinstance(index, faiss.IndexIVFPQ) else CHUNK
-
-
-def _chunks(parts: Sequence[Vectors]) -> Iterator[Vectors]:
-    for start in range(0, len(parts[0]), CHUNK):
-        yield np.concatenate([part[start : start + CHUNK] for part in parts], axis=1)
-
-
-def _probes(parts: Sequence[Vectors], rng: np.random.Generator) -> Vectors:
-    """Weighted queries: vectors of the last space, where all have its dimension, else of each."""
-    some = rng.permutation(len(parts[0]))[:PROBES]
-    alike = all(part.shape[1] == parts[-1].shape[1] for part in parts)
-    weights = [*[(1 - TAU) / max(1, len(parts) - 1)] * (len(parts) - 1), TAU] if len(parts) > 1 else [1.0]
-    asked = [parts[-1][some] if alike else part[some] for part in parts]
-    return np.concatenate([w * rows for w, rows in zip(weights, asked, strict=True)], axis=1).astype(
-        np.float32
-    )
-
-
-def _exact_best(parts: Sequence[Vectors], queries: Vectors) -> npt.NDArray[np.int64]:
-    """The rows of the `BEST` largest products of each query: (q, BEST)."""
-    best = min(BEST, len(parts[0]))
-    scores = np.full((len(queries), 0), 0, dtype=np.float32)
-    rows = np.zeros((len(queries), 0), dtype=np.int64)
-    for number, chunk in enumerate(_chunks(parts)):
-        scores = np.hstack([scores, queries @ chunk.T])
-        new = np.arange(number * CHUNK, number * CHUNK + len(chunk))
-        rows = np.hstack([rows, np.broadcast_to(new, (len(queries), len(chunk)))])
-        kept = np.argpartition(-scores, best - 1, axis=1)[:, :best]
-        scores, rows = np.take_along_axis(scores, kept, 1), np.take_along_axis(rows, kept, 1)
-    return rows
-
-
-def _set_effort(index: Any, kind: str, queries: Vectors, best: npt.NDArray[np.int64]) -> Built:
-    """The index with the least effort, by doubling, that finds enough; all of it where nothing less does."""
-    most = index.nlist if kind == "ivfpq" else index.ntotal
-    effort = min(16 if kind == "ivfpq" else 2 * BEST, most)
-    while True:
-        found = [candidates(index, query, BEST, effort) for query in queries]
-        hits = [np.isin(rows, got).mean() for rows, got in zip(best, found, strict=True)]
-        recall = float(np.mean(hits))
-        if recall >= WANTED or effort >= most:
-            return Built(index=index, kind=kind, effort=effort, recall=recall)
-        effort = min(2 * effort, most)
-
-
 def write_built(location: Path, built: Built) -> dict[str, Any]:
     """Write the index; returns what the manifest keeps.
 
@@ -240,25 +151,33 @@ def write_built(location: Path, built: Built) -> dict[str, Any]:
     """
     recall = round(built.recall, 4)
     file = write_index(location, JOINT, built.index)
-    return {**file, "kind": built.kind, "effort": built.effort, "recall": recall}
+    more = {"oversampled": built.oversampled} if built.oversampled != OVERSAMPLED else {}
+    return {**file, "kind": built.kind, "effort": built.effort, "recall": recall, **more}
 
 
-def read_built(location: Path, kept: dict[str, Any], count: int, dimension: int) -> tuple[Any, int]:
-    """The index and the effort of its searches.
+def read_built(
+    location: Path, kept: dict[str, Any], count: int, dimension: int
+) -> tuple[Any, tuple[int, int]]:
+    """The index and the effort of its searches, as `candidates` takes it.
 
     Raises:
         FileNotFoundError: it is gone; a newer index may have been published meanwhile.
         BadInput: it is damaged.
     """
-    effort = kept.get("effort")
+    effort: Any = kept.get("effort")
+    oversampled = kept.get("oversampled", OVERSAMPLED)
     most = (4 * dimension + 1024) * (count + 65_536)
     index, _ = read_index(location, kept, JOINT, most, (HNSW, IVFPQ, SQ8))
     fits = (index.ntotal, index.d) == (count, dimension) and parts_fit(index, count)
-    if not fits or not isinstance(effort, int) or not 1 <= effort <= count:
+    if not fits or not _within(effort, count) or not _within(oversampled, MOST_OVERSAMPLED):
         raise damaged(location, f"{kept['file']} does not fit the manifest")
     if not stays_inside(index, count):
         raise damaged(location, f"{kept['file']} leads outside itself")
-    return index, effort
+    return index, (int(effort), oversampled)
+
+
+def _within(told: object, most: int) -> bool:
+    return isinstance(told, int) and 1 <= told <= most
 
 
 def _is_in(row: int, rows: npt.NDArray[np.int64]) -> bool:

@@ -15,7 +15,7 @@ from imagescope_agent.errors import BadInput, suggest
 from imagescope_agent.mllms.engine.first_token import FirstToken, first_token
 from imagescope_agent.mllms.liveness import SMALL_TALK
 from imagescope_agent.mllms.transformers_chat import TransformersChat
-from imagescope_agent.profiles.profile import load_profile
+from imagescope_agent.profiles.profile import Profile, load_profile
 from imagescope_agent.service.admission import AdmissionQueue
 from imagescope_agent.service.collections import Unknown, WrongKey
 from imagescope_agent.service.hosted.schemas import ChoicesRequest, Completion, conversation
@@ -165,18 +165,29 @@ class HostedModel:
 def open_hosted(
     profile: str, role: str, *, name: str = "", key: str = "", running: int, waiting: int, timeout: float
 ) -> HostedModel:
+    """As `host_model`, of the profile of that name.
+
+    Raises:
+        BadInput: as there, or there is no such profile.
+    """
+    limits: dict[str, Any] = {"running": running, "waiting": waiting, "timeout": timeout}
+    return host_model(load_profile(profile), role, name=name, key=key, **limits)
+
+
+def host_model(
+    profile: Profile, role: str, *, name: str = "", key: str = "", running: int, waiting: int, timeout: float
+) -> HostedModel:
     """The model that serves a role of a profile.
 
     Raises:
-        BadInput: there is no such profile or role, or its model is not hosted by this package.
+        BadInput: there is no such role, or its model is not hosted by this package.
     """
-    chosen = load_profile(profile)
-    if role not in chosen.roles:
-        raise BadInput(f"the profile {profile!r} has no role {role!r}; {suggest(role, chosen.roles)}")
-    model = open_roles(chosen)[role].model
+    if role not in profile.roles:
+        raise BadInput(f"the profile {profile.name!r} has no role {role!r}; {suggest(role, profile.roles)}")
+    model = open_roles(profile)[role].model
     if not isinstance(model, TransformersChat):
         raise BadInput(
-            f"the {role} of the profile {profile!r} is of class {chosen.model(role)['mllm']!r}, which is not "
+            f"the {role} of the profile {profile.name!r} is of class {profile.model(role)['mllm']!r}, which is not "
             "hosted here; name a role whose model is of class 'transformers'"
         )
     queue = AdmissionQueue(running, waiting, timeout)

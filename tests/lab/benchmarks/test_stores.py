@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,12 @@ def test_rows_are_kept_and_not_measured_again(tmp_path: Path, monkeypatch: pytes
         stores.run(**{**small, "images": 61})  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="faiss exact"):
         stores.run(row=["faiss exakt"])
+
+
+def test_a_row_of_a_call_that_measured_less_is_shown(tmp_path: Path) -> None:
+    small = {"images": 60, "dimension": 8, "queries": 4, "k": 3, "keep": tmp_path, "row": ["faiss exact"]}
+    made = stores.run(**small)  # type: ignore[arg-type]
+    assert made["rows"]["faiss exact"].pop("cpu_ms") > 0
+    (tmp_path / stores.FILE).write_text(json.dumps(made))
+    again = stores.run(**small)  # type: ignore[arg-type]
+    assert again["rows"] == made["rows"] and " - " in stores.describe(again)

@@ -1,0 +1,142 @@
+"""Builds the approximate indices of `faiss_joint`, and sets the effort of their searches.
+
+The effort (efSearch, nprobe, and of IVF-PQ how many candidates are rescored) is the least that finds `WANTED` of the
+exact 100 best for queries that are vectors of the collection's last space, as texts are compared with captions. Codes
+of a large collection put more rows between the best ones, which no further list mends, and more candidates do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from imagescope_agent.retrieval.stores.faiss_files import rows_of
+from imagescope_agent.retrieval.stores.faiss_joint import (
+    BEST,
+    LEAST,
+    MOST_OVERSAMPLED,
+    OVERSAMPLED,
+    Built,
+    candidates,
+)
+from imagescope_agent.retrieval.vectors import Vectors
+
+WANTED = 0.995  # recall that a search is set to
+PROBES = 64  # queries that it is measured with
+TAU = 0.15  # weight of the last space in them
+STEP = 1.4  # from one effort to the next
+CHUNK = 16_384  # rows that are added at once
+SUBVECTOR = 8  # numbers that IVF-PQ codes in a byte
+PER_LIST = 40  # training vectors for each list of IVF-PQ, as FAISS recommends at least
+LINKS, BUILD_EFFORT = 24, 80  # of HNSW
+LIST_SHARE = 2  # lists of IVF-PQ for each square root of the number of rows
+
+
+def build(kind: str, indices: Sequence[faiss.IndexFlatIP]) -> Built:
+    """Index the rows of several flat indices side by side.
+
+    Args:
+        kind: "hnsw", "ivfpq" or "sq8".
+        indices: at least one, of the same rows.
+    """
+    parts = [rows_of(index) for index in indices]
+    count, dimension = len(parts[0]), sum(part.shape[1] for part in parts)
+    rng = np.random.default_rng(0)
+    index = _BUILDERS[kind](count, dimension)
+    some = np.sort(rng.permutation(count)[: _training_rows(index)])
+    index.train(np.concatenate([part[some] for part in parts], axis=1))
+    for chunk in _chunks(parts):
+        index.add(chunk)
+    queries = _probes(parts, rng)
+    return _set_effort(index, kind, queries, _exact_best(parts, queries))
+
+
+def _sq8(count: int, dimension: int) -> Any:
+    library: Any = faiss
+    return library.IndexScalarQuantizer(
+        dimension, library.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+    )
+
+
+def _hnsw(count: int, dimension: int) -> Any:
+    library: Any = faiss
+    kind = library.ScalarQuantizer.QT_8bit
+    index = library.IndexHNSWSQ(dimension, kind, LINKS, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = BUILD_EFFORT
+    return index
+
+
+def _ivfpq(count: int, dimension: int) -> Any:
+    library: Any = faiss
+    size = next(each for each in range(SUBVECTOR, 0, -1) if dimension % each == 0)
+    lists = max(1, min(int(LIST_SHARE * count**0.5), count // PER_LIST))
+    bits = 8 if count >= 256 * PER_LIST else 4
+    coarse = faiss.IndexFlatIP(dimension)
+    index = library.IndexIVFPQ(coarse, dimension, lists, dimension // size, bits, faiss.METRIC_INNER_PRODUCT)
+    index.cp.niter = index.pq.cp.niter = 10
+    index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1
+    return index
+
+
+_BUILDERS: dict[str, Callable[[int, int], Any]] = {"hnsw": _hnsw, "ivfpq": _ivfpq, "sq8": _sq8}
+
+
+def _training_rows(index: Any) -> int:
+    return PER_LIST * index.nlist + 256 * PER_LIST if isinstance(index, faiss.IndexIVFPQ) else CHUNK
+
+
+def _chunks(parts: Sequence[Vectors]) -> Iterator[Vectors]:
+    for start in range(0, len(parts[0]), CHUNK):
+        yield np.concatenate([part[start : start + CHUNK] for part in parts], axis=1)
+
+
+def _probes(parts: Sequence[Vectors], rng: np.random.Generator) -> Vectors:
+    """Weighted queries: vectors of the last space, where all have its dimension, else of each."""
+    some = rng.permutation(len(parts[0]))[:PROBES]
+    alike = all(part.shape[1] == parts[-1].shape[1] for part in parts)
+    weights = [*[(1 - TAU) / max(1, len(parts) - 1)] * (len(parts) - 1), TAU] if len(parts) > 1 else [1.0]
+    asked = [parts[-1][some] if alike else part[some] for part in parts]
+    return np.concatenate([w * rows for w, rows in zip(weights, asked, strict=True)], axis=1).astype(
+        np.float32
+    )
+
+
+def _exact_best(parts: Sequence[Vectors], queries: Vectors) -> npt.NDArray[np.int64]:
+    """The rows of the `BEST` largest products of each query: (q, BEST)."""
+    best = min(BEST, len(parts[0]))
+    scores = np.full((len(queries), 0), 0, dtype=np.float32)
+    rows = np.zeros((len(queries), 0), dtype=np.int64)
+    for number, chunk in enumerate(_chunks(parts)):
+        scores = np.hstack([scores, queries @ chunk.T])
+        new = np.arange(number * CHUNK, number * CHUNK + len(chunk))
+        rows = np.hstack([rows, np.broadcast_to(new, (len(queries), len(chunk)))])
+        kept = np.argpartition(-scores, best - 1, axis=1)[:, :best]
+        scores, rows = np.take_along_axis(scores, kept, 1), np.take_along_axis(rows, kept, 1)
+    return rows
+
+
+def _set_effort(index: Any, kind: str, queries: Vectors, best: npt.NDArray[np.int64]) -> Built:
+    """The index with the least effort that finds enough; all of it where nothing less does.
+
+    One search tells what each number of candidates finds: they come best first.
+    """
+    most = index.nlist if kind == "ivfpq" else index.ntotal
+    effort = min(16 if kind == "ivfpq" else 2 * BEST, most)
+    sizes = [OVERSAMPLED]
+    while kind == "ivfpq" and sizes[-1] < MOST_OVERSAMPLED:
+        sizes.append(2 * sizes[-1])
+    while True:
+        found = [candidates(index, query, BEST, effort, sizes[-1]) for query in queries]
+        for size in sizes:
+            recall = _recall(best, [rows[: max(LEAST, size * BEST)] for rows in found])
+            if recall >= WANTED or (effort >= most and size == sizes[-1]):
+                return Built(index=index, kind=kind, effort=effort, recall=recall, oversampled=size)
+        effort = min(max(effort + 1, int(STEP * effort)), most)
+
+
+def _recall(best: npt.NDArray[np.int64], found: Sequence[npt.NDArray[np.int64]]) -> float:
+    return float(np.mean([np.isin(rows, got).mean() for rows, got in zip(best, found, strict=True)]))
