@@ -25,7 +25,7 @@ _SCAFFOLD = content_words("""
     shape form size style look pattern texture material same equal similar different identical just
     two three four five six seven eight nine ten again there where were time
 """)
-_LENT = r"colou?r\w*|hues?|shades?|tints?|tones?|dyed|painted|tinted|shapes?|styles?|patterns?|textures?|materials?|sizes?"
+_LENT = r"colou?r\w*|(?:hue|shade|tint|tone|shape|style|pattern|texture|material|size)s?|(?:dy|paint|tint)ed"
 #: A thing that only lends a value: up to six words after "colour of", or before "'s colour".
 _LENDS = re.compile(rf"\b(?:{_LENT})\b(?:[^\w,.;:]+[\w']+){{0,6}}|[\w']+['’]s?\W+(?:{_LENT})\b", re.I)
 
