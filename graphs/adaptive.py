@@ -3,7 +3,8 @@
 Text-to-image and composed retrieval without training. Calls per query: 2 reasoner (1 by the setting `joint`), the
 verdicts that can still change the first `certain` places (the same places as asking all top_k x questions), and a
 judge where two candidates are nearly even. When nobody satisfies every predicate, what is missing is searched for once
-more. A budget is never exceeded; every step does what the rest of it allows.
+more. By the setting `clear` the places behind the first are cleared of near misses. A budget is never exceeded; every
+step does what the rest of it allows.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from imagescope_agent.nodes.intent.understand import (
 from imagescope_agent.nodes.judging.selective_judge import SelectiveJudge
 from imagescope_agent.nodes.retrieve import Retrieve
 from imagescope_agent.nodes.verify_adaptive import VerifyAdaptive
+from imagescope_agent.nodes.verify_shown import VerifyShown
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import SearchInput, State
@@ -53,6 +55,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         "predicates": or_else(predicates, no_predicates, instead="none"),
         "verify": VerifyAdaptive(services.verifier, images),
         "judge": SelectiveJudge(services.judge, images, judge=JUDGE),
+        "verify_shown": VerifyShown(services.verifier, images),
     }.items():
         graph.add_node(name, node, retry_policy=RETRY_TRANSIENT)
     graph.add_node("begin", Begin(images))
@@ -70,7 +73,8 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_conditional_edges("verify", after_verify)
     graph.add_edge("reflect", "retrieve_more")
     graph.add_edge("retrieve_more", "verify")
-    graph.add_edge("judge", "answer")
+    graph.add_edge("judge", "verify_shown")
+    graph.add_edge("verify_shown", "answer")
     graph.add_edge("answer", END)
     return graph.compile(checkpointer=checkpointer, name="adaptive").with_config(metadata={"judge": JUDGE})
 

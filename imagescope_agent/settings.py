@@ -15,7 +15,7 @@ MOST = 2**63 - 1  # of any whole number
 CLARIFY = ("information", "random", "never")
 REASONING = ("full", "fast", "auto")
 #: Written into a record only where they are not as by default, so that records of earlier versions stay equal.
-UNWRITTEN = {"where": "", "reasoning": "auto", "nothing_fits": None, "joint": False}
+UNWRITTEN = {"where": "", "reasoning": "auto", "nothing_fits": None, "joint": False, "clear": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,8 @@ class Settings:
         alpha: how many of the best verified candidates the judge may see.
         certain: how many of the first places a graph that stops verifying early makes as certain as if it had
             asked everything.
+        clear: among how many of the first places a graph that stops verifying early asks on until no image that fails a
+            predicate stands above one that may satisfy all; the first stays. 0 and 1 for none.
         judge: a name of `judges.JUDGES`, or "module:attribute"; None for the graph's own.
         seed: the same seed gives the same ranking.
         keep_reference: leave the reference in its own ranking, as some benchmarks demand.
@@ -56,6 +58,7 @@ class Settings:
     tau: float = 0.15
     alpha: int = 3
     certain: int = 1
+    clear: int = 0
     judge: str | None = None
     seed: int = 0
     keep_reference: bool = False
@@ -75,6 +78,7 @@ class Settings:
         _check_whole(self, "top_k", least=0)
         _check_whole(self, "alpha", least=0)
         _check_whole(self, "certain", least=0)
+        _check_whole(self, "clear", least=0)
         _check_whole(self, "seed", least=0)
         _check_whole(self, "attempts", least=1)
         for name in ("budget", "token_budget"):

@@ -20,7 +20,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import cast
 from weakref import WeakKeyDictionary
@@ -30,6 +30,7 @@ import numpy as np
 from imagescope_agent.errors import BadInput
 from imagescope_agent.records import NoteDict, NoteKind, note
 from imagescope_agent.retrieval.blind_spots import BLIND_SPOTS, blind_words
+from imagescope_agent.retrieval.function_words import FUNCTION_WORDS
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.retrieval.vectors import Vectors
 
@@ -111,12 +112,13 @@ class Domain:
         return known[key]
 
     def unknown(self, text: str) -> list[str]:
-        """The words of a text that the training texts do not hold, where they are too many; none otherwise."""
+        """The describing words of a text that the training texts do not hold, where they are too many; else none."""
         strange = self._strange(text)
         return strange if strange and len(strange) >= UNKNOWN * len(set(words_of(text))) else []
 
     def _strange(self, text: str) -> list[str]:
-        return [word for word in dict.fromkeys(words_of(text)) if word not in self.words]
+        known = self.words | _function_stems()
+        return [word for word in dict.fromkeys(words_of(text)) if word not in known]
 
     def of_folder(self, vectors: Vectors) -> str:
         """What is to be said of a folder's pictures; "" where they are of the kind."""
@@ -278,6 +280,11 @@ def sample(names: Sequence[str]) -> Sequence[str]:
 def words_of(text: str) -> tuple[str, ...]:
     """The words of a text, of three letters or more, in lower case and without the endings of English."""
     return tuple(_stem(word) for word in re.findall(r"[^\W\d_]{3,}", text.lower()))
+
+
+@cache
+def _function_stems() -> frozenset[str]:
+    return frozenset(words_of(" ".join(FUNCTION_WORDS)))
 
 
 def _stem(word: str) -> str:

@@ -28,6 +28,21 @@ def test_a_model_of_its_own_may_read_several_references_and_them_alone(world: An
     assert len(served.multi_reasoner.model.asked) == 1
 
 
+def test_the_target_of_several_references_is_described_from_each_under_its_number(world: Any) -> None:
+    served: Any = replace(
+        services(world, []), multi_reasoner=Role("multi_reasoner", Scripted(think(images=[1, 2])))
+    )
+    state = search(served, "cotrr", references=["red.png", "blue.png"])
+    (asked,) = served.multi_reasoner.model.asked
+    assert "image 1: a red square\nimage 2: a blue square" in asked.text and not served.reasoner.model.asked
+    assert state["ranking_retrieve"][0] == "purple.png" and state["intent"]["steps"] == []
+    assert {entry["step"]: entry["calls"] for entry in state["usage"]}["target"] == 1
+    search(served, "cotrr", reference="red.png")
+    (alone,) = served.reasoner.model.asked
+    target = load_prompt("target").fill(instruction="the first as the second", reference="a red square")
+    assert alone.text == target and len(served.multi_reasoner.model.asked) == 1
+
+
 def test_a_model_that_sees_no_reference_beside_a_candidate_is_asked_of_candidates_alone(world: Any) -> None:
     served = services(world, [1, 2], seen=2)
     reader: Any = Role("reasoner", served.reasoner.model, prompt_set="mini")

@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FILES = [*(ROOT / "imagescope_agent").rglob("*.py"), *(ROOT / "graphs").glob("*.py")]
 FILE, FUNCTION = 300, 40
+WEIGHTS = 50_000_000  # bytes of all that ship
 #: Files of tests that may be longer, and why.
 LONG_TESTS: dict[str, str] = {}
 
@@ -49,3 +50,8 @@ def test_no_function_is_long_without_a_reason_beside_it() -> None:
                 if size > FUNCTION and "  # " not in lines[node.lineno - 1]:
                     long.append(f"{file.relative_to(ROOT)}: {node.name} has {size} lines")
     assert long == []
+
+
+def test_all_weights_together_are_small() -> None:
+    sizes = {file: file.stat().st_size for file in (ROOT / "imagescope_agent").rglob("*.safetensors")}
+    assert len(sizes) >= 10 and sum(sizes.values()) <= WEIGHTS, sizes

@@ -78,6 +78,15 @@ def test_words_of_the_kind_are_known_in_every_form() -> None:
     assert domain.unknown("a guy on a surfboard") == ["guy", "surfboard"]
 
 
+def test_words_that_describe_nothing_are_known_and_those_that_change_what_is_wanted_are_not() -> None:
+    domain = made()
+    plain = "please show me pictures that have the house from there, the boats as well, both of them together"
+    assert domain.rare(plain) == "" == domain.of_query(plain)
+    for word in ("without", "except", "nobody", "behind", "few", "bigger", "twelve", "never"):
+        assert repr(word.removesuffix("e"))[1:4] in domain.rare(f"the red house, the boats, {word}"), word
+    assert domain.rare("the houses together with the kettle at sunset") != ""
+
+
 @pytest.mark.parametrize("graph", ["retrieve", "imagescope", "adaptive", "cotrr", "chat"])
 def test_every_graph_notes_it_and_says_it_of_the_collection_once(world: Any, graph: str) -> None:
     world.embedder.domain = replace(

@@ -149,12 +149,13 @@ QUALITY = {
         {
             "--root": root("drawn anew"),
             "--profile": profile("whose models are measured"),
-            "--mra": {"metavar": "PROFILE", "help": "also the graph mra, with this profile's composer"},
+            "--mra": {"metavar": "PROFILE", "help": "whose composer the graph mra has; none ships"},
             "--cir-cot": {
                 "metavar": "PROFILE",
-                "help": "also the graph cir_cot, with this profile's embedder",
+                "default": "mini_cot",
+                "help": "whose embedder the graph cir_cot reasons with (default: mini_cot)",
             },
-            "--graphs": names("GRAPH", "xr", "cotrr", "imagescope", "adaptive"),
+            "--graphs": names("GRAPH", "xr", "cotrr", "imagescope", "mra", "cir_cot", "adaptive"),
             "--splits": names("SPLIT", "single", "multi", "hard", "paraphrase"),
             "--seeds": seeds("of the collections", 41, 42, 43),
             "--images": count(200, "drawn for each"),

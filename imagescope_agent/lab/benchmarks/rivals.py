@@ -23,7 +23,11 @@ from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.registry import load_graph
 from imagescope_agent.services import open_services
 
-GRAPHS = ("xr", "cotrr", "imagescope", "adaptive")
+GRAPHS = ("xr", "cotrr", "imagescope", "mra", "cir_cot", "adaptive")
+REASONING = "mini_cot"  # the profile that ships with an embedder that reasons
+NO_COMPOSER = (
+    "left out: no trained composer ships; make one (`imagescope train composer`) and name its profile: --mra"
+)
 SPLITS = ("single", "multi", "hard", "paraphrase")
 LAST = "none.jsonl"  # the last file of a drawn world
 NEAR_MISS = "NegAbove@10"
@@ -35,7 +39,7 @@ def run(  # every argument and figure is told
     root: Path | None = None,
     profile: str = "mini",
     mra: str | None = None,
-    cir_cot: str | None = None,
+    cir_cot: str = REASONING,
     graphs: Sequence[str] = GRAPHS,
     splits: Sequence[str] = SPLITS,
     seeds: Sequence[int] = (41, 42, 43),
@@ -47,18 +51,18 @@ def run(  # every argument and figure is told
     Args:
         root: folder of what is drawn, indexed and measured, kept for the next run; a temporary one when None.
         profile: which models.
-        mra: a profile with a trained composer; without one the graph `mra` is left out.
-        cir_cot: a profile whose embedder reasons; without one the graph `cir_cot` is left out.
-        graphs: by name, with the models of `profile`.
+        mra: a profile with a trained composer; without one the graph `mra` is left out, and why is told.
+        cir_cot: a profile whose embedder reasons, for the graph `cir_cot`.
+        graphs: by name; the others have the models of `profile`.
         splits: of the drawn data set.
         seeds: of the collections.
         images: drawn for each.
         queries: of each split and seed; wishes, where these have several wordings.
 
     Returns:
-        {"bench", "machine", "images", "rows": a row for each graph and split over all seeds: "queries", "R@1", "calls",
-        "prompt_tokens", "image_prefills" (means a query), "near miss above" and "spread" where the split measures them;
-        shares in per cent}.
+        {"bench", "machine", "images", "left_out": why by graph, "rows": a row for each graph and split over all seeds:
+        "queries", "R@1", "calls", "prompt_tokens", "image_prefills" (means a query), "near miss above" and "spread"
+        where the split measures them; shares in per cent}.
 
     Raises:
         BadInput: an unknown graph, split or profile.
@@ -66,25 +70,35 @@ def run(  # every argument and figure is told
     """
     if unknown := sorted(set(splits) - set(SPLITS)):
         raise BadInput(f"there is no split {unknown[0]!r} here; choose among {', '.join(SPLITS)}")
-    asked = [(name, profile) for name in graphs]
-    asked += [(name, chosen) for name, chosen in (("mra", mra), ("cir_cot", cir_cot)) if chosen]
+    profiles = {**dict.fromkeys(graphs, profile), "mra": mra, "cir_cot": cir_cot}
+    asked = [(name, chosen) for name in graphs if (chosen := profiles[name])]
+    left_out = {name: NO_COMPOSER for name in graphs if not profiles[name]}
     for name, _ in asked:
         load_graph(name)  # a misspelt name fails before anything is drawn
     with tempfile.TemporaryDirectory() as folder:
-        places = {seed: (root or Path(folder)) / f"seed-{seed}" for seed in seeds}
-        for seed, place in places.items():
+        places = {
+            (seed, chosen): (root or Path(folder))
+            / (f"seed-{seed}" + (f"-{Path(chosen).stem}" if own else ""))
+            for seed in seeds
+            for chosen in dict.fromkeys(chosen for _, chosen in asked)
+            for own in [chosen != profile]  # an index is of one profile
+        }
+        for (seed, _), place in places.items():
             if not (place / LAST).exists():
                 make_world(place, seed, images)
         rows = [
             {
                 "graph": name,
                 "split": split,
-                **pooled([_measured(at, name, chosen, split, queries, seed) for seed, at in places.items()]),
+                **pooled(
+                    [_measured(places[seed, chosen], name, chosen, split, queries, seed) for seed in seeds]
+                ),
             }
             for name, chosen in asked
             for split in splits
         ]
-    return {"bench": "rivals", "machine": machine(), "images": images, "seeds": [*seeds], "rows": rows}
+    told = {"bench": "rivals", "machine": machine(), "images": images, "seeds": [*seeds]}
+    return {**told, "left_out": left_out, "rows": rows}
 
 
 def _measured(place: Path, graph: str, profile: str, split: str, limit: int, seed: int) -> dict[str, Any]:
@@ -133,4 +147,5 @@ def describe(made: Mapping[str, Any]) -> str:
         "before every run. Near miss above: queries with an image that is one property off in the first ten above",
         "the last right one. Spread: (max - min) / mean of R@1 over six wordings.\n",
     ]
-    return "\n".join(lines) + "\n" + markdown_table(head, cells, text_columns=2)
+    table = "\n".join(lines) + "\n" + markdown_table(head, cells, text_columns=2)
+    return table + "".join(f"\n{name}: {why}" for name, why in made.get("left_out", {}).items())

@@ -15,7 +15,11 @@ from imagescope_agent.lab.training.data.batch import PackedBatch
 from imagescope_agent.lab.training.data.mixture import TrainingPlan
 from imagescope_agent.lab.training.data.packing import Packer, RowTurns
 from imagescope_agent.lab.training.data.turn import NO_IMAGES, TrainingTurn
-from imagescope_agent.lab.training.network.architecture import grow_chat_model, save_chat_model
+from imagescope_agent.lab.training.network.architecture import (
+    grow_chat_model,
+    save_chat_model,
+    save_text_model,
+)
 from imagescope_agent.lab.training.trainer import Trainer, train
 
 _ROWS_PER_BATCH = 6
@@ -32,6 +36,7 @@ class Lesson:
         turns: of a step: how they are made, how many, and the factor of their loss.
         steps: in all.
         peak_lr: of the learning rate.
+        sees: whether the finished model keeps its vision tower; without it takes no pictures.
     """
 
     name: str
@@ -40,6 +45,7 @@ class Lesson:
     turns: tuple[tuple[Callable[[Random], TrainingTurn], int, float], ...]
     steps: int
     peak_lr: float
+    sees: bool = False
     pool = None  # no images are drawn
 
     def step(self, number: int, packer: Packer) -> Iterator[PackedBatch]:
@@ -91,5 +97,5 @@ def teach(
     trainer = Trainer(model, tokenizer, plan, work / lesson.name)
     trainer.resume()
     train(trainer, lesson, time_limit=time_limit)
-    save_chat_model(model.cpu(), tokenizer, target)
+    (save_chat_model if lesson.sees else save_text_model)(model.cpu(), tokenizer, target)
     return trainer.step >= steps

@@ -23,6 +23,7 @@ from imagescope_agent.lab.training.curves import MetricsLog, learning_rate
 from imagescope_agent.lab.training.data.dialogue_act_turns import dialogue_act_turns
 from imagescope_agent.lab.training.data.limit_turns import limit_turn
 from imagescope_agent.lab.training.data.turn import TrainingTurn
+from imagescope_agent.lab.training.network.architecture import save_half
 
 STEPS = 800
 PEAK_LR = 2e-3
@@ -129,14 +130,10 @@ def acts_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3Config:
 
 def save_classifier(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Write a Hugging Face checkpoint: float16 safetensors and the tokenizer with its chat template."""
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(
-        folder, state_dict={name: value.to(torch.float16) for name, value in model.state_dict().items()}
-    )
+    save_half(model, folder)
     tokenizer.backend_tokenizer.model.dropout = None
     tokenizer.backend_tokenizer.no_padding()  # that of the last batch
     tokenizer.save_pretrained(folder)
-    (folder / "model.safetensors").chmod(0o644)  # readable by every user of an installed package
 
 
 class ActExamples:

@@ -10,5 +10,11 @@ from imagescope_agent.lab.training.further import Lesson
 from imagescope_agent.lab.training.network.tokenizer import EDIT_TOKENS
 
 EDIT = Lesson(
-    name="edit", seed="edits", tokens=EDIT_TOKENS, turns=((edit_turn, 24, 1.0),), steps=600, peak_lr=8e-4
+    name="edit",
+    seed="edits",
+    tokens=EDIT_TOKENS,
+    turns=((edit_turn, 24, 1.0),),
+    steps=600,
+    peak_lr=8e-4,
+    sees=True,  # an editor may be shown the pictures themselves
 )

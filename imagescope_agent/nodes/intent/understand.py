@@ -13,6 +13,7 @@ from langgraph.runtime import Runtime
 from imagescope_agent.mllms.role import Reply, Role
 from imagescope_agent.nodes.image_refs import reference_ref
 from imagescope_agent.nodes.intent.drift import copies, doubtful, drift, strayed_words
+from imagescope_agent.nodes.intent.dropped_words import note_dropped
 from imagescope_agent.nodes.intent.references import with_mark
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.prompting import NO_REFERENCE, is_asked, load_prompt, steps_text
@@ -117,7 +118,8 @@ class Understand:
             raise reply.unusable(problem, text)
         doubt = await doubtful(intent, state["query"], self.embedder)
         notes = [note(self.step, "drifted", doubt)] if doubt else []
-        notes += unnamed_references(intent, len(references_of(state)))
+        if (count := len(references_of(state))) > 1:
+            notes += unnamed_references(intent, count) + note_dropped(intent, state["query"], self.step)
         return {"intent": intent, **more, **account(self, reply, notes=notes)}
 
     async def _ask(

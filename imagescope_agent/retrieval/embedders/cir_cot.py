@@ -50,7 +50,8 @@ class CotCard:
     Args:
         dimension: of the vectors.
         prompt_set: whose words it is asked in, None for the general ones.
-        weights: hash of the checkpoint's files that it was written with.
+        weights: hash of the checkpoint's files that it was written with; indices know the model by it.
+        stored: hash of the files that lie beside the card, where the same values were stored in another way since.
         threshold: lead of the first image over the second, by the vector without a chain, below which a chain should
             help; chosen on queries that were not trained on.
         trained: on what, and how well it did; for people.
@@ -58,6 +59,7 @@ class CotCard:
 
     dimension: int
     weights: str
+    stored: str | None = None
     prompt_set: str | None = None
     threshold: float = 0.0
     trained: dict[str, Any] = field(default_factory=dict)
@@ -98,7 +100,7 @@ class CotEmbedder:
     def __init__(self, folder: Path, *, device: str | None = None, batch: int = BATCH) -> None:
         card = read_card(folder)
         self._source = ModelConfig(checkpoint=str(folder), device=device or "auto")
-        if hash_of(self._source) != card.weights:
+        if hash_of(self._source) != (card.stored or card.weights):
             raise _damaged(folder, f"its weights are not those that {CARD} was written with")
         self._folder, self._batch = folder, batch
         self._prompt = load_prompt("reason", prompt_set=card.prompt_set)
@@ -202,8 +204,10 @@ def read_card(folder: Path) -> CotCard:
         if values.pop("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         card = CotCard(**values)
-        if not isinstance(card.weights, str) or not isinstance(card.prompt_set, str | None):
-            raise TypeError("weights and prompt_set are texts")
+        if not isinstance(card.weights, str):
+            raise TypeError("weights is a text")
+        if not isinstance(card.stored, str | None) or not isinstance(card.prompt_set, str | None):
+            raise TypeError("stored and prompt_set are texts")
         if type(card.dimension) is not int or not 0 < card.dimension <= WIDEST:
             raise TypeError(f"dimension is a whole number up to {WIDEST}")
         if type(card.threshold) not in (int, float) or not 0 <= card.threshold <= 2:

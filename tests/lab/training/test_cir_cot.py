@@ -7,12 +7,14 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from imagescope_agent.api import ImageScope
 from imagescope_agent.cli import main
@@ -22,9 +24,16 @@ from imagescope_agent.lab.training.embedders import cir_cot_calibrate
 from imagescope_agent.lab.training.embedders.cir_cot_data import (
     read_examples,
 )
+from imagescope_agent.mllms.engine.checkpoint_files import hash_folder
 from imagescope_agent.mllms.engine.embed_token import EMBED_TOKEN
 from imagescope_agent.retrieval.embedders import cir_cot, identify, open_embedder
-from imagescope_agent.retrieval.embedders.cir_cot import CARD, PROJECTION, CotEmbedder
+from imagescope_agent.retrieval.embedders.cir_cot import (
+    CARD,
+    PROJECTION,
+    CotEmbedder,
+    read_card,
+    write_card,
+)
 from imagescope_agent.retrieval.protocols import Composer
 from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
 from imagescope_agent.training_data.triplet_files import read_triplets
@@ -165,6 +174,7 @@ def test_a_space_of_its_vectors_is_made_by_a_command(world: Any, trained: Path, 
         (PROJECTION, b"nonsense", "is damaged"),
         ("model.safetensors", b"other", "not those"),
         ("config.json", b"{}", "not those"),
+        (CARD, b'{"format": 1, "dimension": 8, "weights": "a", "stored": 1}', "stored"),
     ],
 )
 def test_a_damaged_model_is_told_in_one_line(
@@ -176,6 +186,27 @@ def test_a_damaged_model_is_told_in_one_line(
     with pytest.raises(BadInput, match=told) as problem:
         open_embedder(f"cir_cot:{broken}").images([Image.new("RGB", (8, 8))])
     assert "\n" not in str(problem.value)
+
+
+def test_the_same_values_stored_in_another_way_are_the_same_model_to_every_index(
+    trained: Path, model: ReasoningEmbedder, tmp_path: Path
+) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(trained, again, ignore=shutil.ignore_patterns("training"))
+    save_file(
+        load_file(again / "model.safetensors"),
+        again / "model.safetensors",
+        metadata={"format": "pt", "a": "b"},
+    )
+    with pytest.raises(BadInput, match="not those"):
+        open_embedder(f"cir_cot:{again}")
+    write_card(again, replace(read_card(again), stored=hash_folder(again)))
+    stored = open_embedder(f"cir_cot:{again}")
+    assert stored.weights == model.weights and identify(f"cir_cot:{again}") == (
+        model.weights,
+        model.dimension,
+    )
+    assert np.array_equal(stored.texts(["red"]), model.texts(["red"]))
 
 
 def test_other_data_or_settings_in_the_same_folder_are_refused(

@@ -72,3 +72,8 @@ def test_a_taught_checkpoint_has_the_tokens(tmp_path: Path) -> None:
     assert teach(SEVERAL, tmp_path / "work", tmp_path / "made", start=SHIPPED, steps=1, time_limit=0.0)
     vocabulary = json.loads((tmp_path / "made" / "tokenizer.json").read_text())["added_tokens"]
     assert set(SEVERAL_TOKENS) <= {each["content"] for each in vocabulary}
+    config = json.loads((tmp_path / "made" / "config.json").read_text())
+    assert config["architectures"] == ["Qwen3ForCausalLM"]  # it reads captions, so it has no vision tower
+    assert teach(
+        SEVERAL, tmp_path / "more", tmp_path / "again", start=tmp_path / "made", steps=1, time_limit=0.0
+    )

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from imagescope_agent.lab.training.embedders.cir_cot_adapters import add_adapters
 from imagescope_agent.lab.training.embedders.cir_cot_packed import PACKED, PackedForward
+from imagescope_agent.lab.training.network.architecture import untied
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint, open_checkpoint
 from imagescope_agent.mllms.engine.config import ModelConfig
 from imagescope_agent.mllms.engine.embed_token import EMBED_TOKEN, TAGS, EmbedRow, ending, hidden_states
@@ -119,8 +120,7 @@ class CotModel(nn.Module):
         model: Any = self.checkpoint.model
         embed, stops = self.checkpoint.tokenizer.convert_tokens_to_ids(EMBED_TOKEN), self.checkpoint.stop_ids
         model.generation_config.eos_token_id = sorted({*stops, embed})
-        weights = {name: value.to(dtype) for name, value in model.state_dict().items()}
-        model.save_pretrained(folder, state_dict=weights)
+        model.save_pretrained(folder, state_dict=untied(model, dtype))
         self.checkpoint.processor.save_pretrained(folder)
         save_file(
             {"weight": self.projection.weight.detach().to(dtype).cpu().contiguous()}, folder / PROJECTION

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from tokenizers import AddedToken
 from transformers import (
+    PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2VLImageProcessor,
     Qwen3VLConfig,
@@ -19,6 +20,7 @@ from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLVisionCon
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
 
 from imagescope_agent.lab.training.network.image_grid import GRID, IMAGE_SIDE, MERGE, PATCH
+from imagescope_agent.lab.training.network.text_only import is_text_only, load_text, text_model
 from imagescope_agent.mllms.engine.progress import without_progress_bars
 
 TEXT_LAYERS = 7  # the auxiliary heads and attention supervision refer to them by number
@@ -117,8 +119,7 @@ def grow_chat_model(
     identity.
     """
     tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
-    with without_progress_bars():
-        saved = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    saved = _saved(folder, tokenizer)
     layers = len(saved.model.language_model.layers)
     model = saved if layers == TEXT_LAYERS else _with_more_layers(saved, tokenizer)
     new = [piece for piece in pieces if piece not in tokenizer.get_vocab()]
@@ -130,6 +131,16 @@ def grow_chat_model(
         for piece, old_tokens in zip(new, before, strict=True):
             table[tokenizer.convert_tokens_to_ids(piece)] = table[old_tokens].mean(0)
     return model, tokenizer
+
+
+def _saved(folder: Path, tokenizer: PreTrainedTokenizerFast) -> Qwen3VLForConditionalGeneration:
+    """A saved model in float32; a text-only one gets a vision tower that knows nothing."""
+    if is_text_only(folder):
+        model = chat_model(tokenizer)
+        load_text(model, folder)
+        return model
+    with without_progress_bars():
+        return Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
 
 
 def _with_more_layers(
@@ -166,8 +177,33 @@ def save_chat_model(
     model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path
 ) -> None:
     """Write a Hugging Face checkpoint: float16 safetensors, tokenizer, processor, chat template."""
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: value.to(torch.float16) for name, value in model.state_dict().items()}
-    model.save_pretrained(folder, state_dict=weights)
+    save_half(model, folder)
     chat_processor(tokenizer).save_pretrained(folder)
+
+
+def save_text_model(
+    model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path
+) -> None:
+    """As `save_chat_model`, without the vision tower."""
+    save_half(text_model(model), folder)
+    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.save_pretrained(folder)
+
+
+def save_half(model: PreTrainedModel, folder: Path) -> None:
+    """Write weights and configuration: float16 safetensors, a tied output head not once more."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder, state_dict=untied(model, torch.float16))
     (folder / "model.safetensors").chmod(0o644)  # readable by every user of an installed package
+
+
+def untied(model: PreTrainedModel, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """The weights in a dtype, without an output head that is the embedding: copies would both be written."""
+    head: Any = model.get_output_embeddings()
+    embedding: Any = model.get_input_embeddings()
+    tied = head is not None and head.weight is embedding.weight
+    return {
+        name: value.to(dtype)
+        for name, value in model.state_dict().items()
+        if not (tied and name == "lm_head.weight")
+    }

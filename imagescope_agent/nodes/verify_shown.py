@@ -1,0 +1,119 @@
+"""Verification of the places behind the first, so that no near miss stands above an image that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from imagescope_agent.nodes.image_refs import references_seen
+from imagescope_agent.nodes.model_calls import on_budget
+from imagescope_agent.nodes.verify import Verify, affordable, count_matches, satisfies, ties
+from imagescope_agent.records import NoteDict, note
+from imagescope_agent.run_budget import remaining
+from imagescope_agent.settings import Settings, current
+from imagescope_agent.state import Predicate, State, Verdicts
+from imagescope_agent.usage import StepUsage
+
+
+class VerifyShown(Verify):
+    """Asks about the first `Settings.clear` places until each is known to satisfy everything, or nobody else may.
+
+    The first place was decided before and stays. Of the other candidates those that fail one question fall behind those
+    that do not, each group in its order; what failed is asked nothing more, so most cost one question.
+    """
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+        """Return the new `verdicts`, `matches` by image and `ranking`; nothing where no place is to be cleared.
+
+        A budget that ends the asking leaves a note.
+        """
+        settings, predicates = current(runtime), state["predicates"]
+        names = state["ranking"][: settings.top_k]
+        if not predicates or settings.clear < 2 or len(names) < 2:
+            return {}
+        places = _Places(names, state)
+        verifier = on_budget(self.verifier, state, settings)
+        seen, notes = await references_seen(state, verifier, self.collection, step=self.step)
+        usage: list[StepUsage] = []
+        while wanted := places.next(settings.clear):
+            so_far: State = {**state, "usage": [*state.get("usage", []), *usage]}
+            chosen, short = affordable(wanted, remaining(so_far, settings))
+            found = await self._ask({name: wanted[name] for name in chosen}, verifier, seen)
+            notes, usage = [*notes, *found.notes], [*usage, *found.usage]
+            places.record(chosen, found.verdicts)
+            if short or found.unasked:
+                notes.append(_short(settings.clear))
+                break
+        known = {name: answers for name, answers in places.known.items() if answers}
+        questions = [predicate["question"] for predicate in predicates]
+        return {
+            "verdicts": places.new,
+            "matches": {
+                **state["matches"],
+                **{name: count_matches(each, predicates) for name, each in known.items()},
+            },
+            "ranking": [*places.order(), *state["ranking"][len(names) :]],
+            "notes": [*notes, *ties(places.new, questions)],
+            "usage": usage,
+        }
+
+
+class _Places:
+    """What is known of the candidates, and what to ask next."""
+
+    def __init__(self, names: list[str], state: State) -> None:
+        self.names, self.predicates = names, state["predicates"]
+        verdicts = state.get("verdicts", {})
+        self.known: Verdicts = {name: self._heeded(verdicts.get(name, {})) for name in names}
+        self.new: Verdicts = {}
+        self.silent = set(state.get("unverified", {}))  # of whom nothing more is to be known
+
+    def next(self, count: int) -> dict[str, list[str]]:
+        """One question about each of the first `count` places that may still fail, the one that most fail first."""
+        hardest = sorted(self.predicates, key=self._success_rate)
+        wanted: dict[str, list[str]] = {}
+        for name in self.order()[1:count]:
+            if name in self.silent or self.fails(name):
+                continue
+            left = [each["question"] for each in hardest if each["question"] not in self.known[name]]
+            if left:
+                wanted[name] = left[:1]
+        return wanted
+
+    def record(self, asked: list[str], found: Verdicts) -> None:
+        """Record the answers; who gave none is not asked again."""
+        for name in asked:
+            answers = found.get(name, {})
+            self.known[name].update(answers)
+            if answers:
+                self.new.setdefault(name, {}).update(answers)
+            else:
+                self.silent.add(name)
+
+    def order(self) -> list[str]:
+        """The first, then those that fail nothing, then the others, each in the order that they had."""
+        return [self.names[0], *sorted(self.names[1:], key=self.fails)]
+
+    def fails(self, name: str) -> bool:
+        """Whether an answer contradicts the query."""
+        return any(
+            predicate["question"] in self.known[name] and not satisfies(self.known[name], predicate)
+            for predicate in self.predicates
+        )
+
+    def _heeded(self, answers: Mapping[str, float]) -> dict[str, float]:
+        questions = {predicate["question"] for predicate in self.predicates}
+        return {question: yes for question, yes in answers.items() if question in questions}
+
+    def _success_rate(self, predicate: Predicate) -> float:
+        """The share of candidates that satisfied it, one of two before anything is known."""
+        known = [satisfies(each, predicate) for each in self.known.values() if predicate["question"] in each]
+        return (1 + sum(known)) / (2 + len(known))
+
+
+def _short(count: int) -> NoteDict:
+    return note(
+        VerifyShown.step, "budget", f"asking ended before the first {count} places were cleared of misses"
+    )

@@ -1,0 +1,85 @@
+"""Places behind the first: a setting clears them of images that fail, without touching the first."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+
+from imagescope_agent.nodes.verify_shown import VerifyShown
+from imagescope_agent.registry import load_graph
+from imagescope_agent.settings import Settings
+from tests.graphs.imagescope_runs import ALL, COLOURS
+from tests.graphs.test_adaptive import calls, services, truth
+
+QUERY = "a red or blue thing"
+
+
+def run(served: Any, **settings: Any) -> Any:
+    return asyncio.run(load_graph("adaptive")(served).ainvoke({"query": QUERY}, context=Settings(**settings)))
+
+
+def of_two(world: Any) -> Any:
+    """Knows that the blue one, retrieved first, is what is wanted, and the last retrieved one."""
+    last = run(services(world, "pale", text=QUERY))["ranking_retrieve"][-1]
+    return lambda asked: [0.9, 0.1] if f"{world.colour(asked)}.png" in ("blue.png", last) else [0.1, 0.9]
+
+
+def test_what_fails_falls_behind_what_fits_and_the_first_stays(world: Any) -> None:
+    before, after = (
+        run(services(world, "pale", scorer=of_two(world), text=QUERY), clear=clear) for clear in (0, 8)
+    )
+    retrieved = before["ranking_retrieve"]
+    assert before["ranking"] == retrieved and retrieved[0] == "blue.png"
+    assert after["ranking"] == [retrieved[0], retrieved[-1], *retrieved[1:-1]]  # what fails keeps its order
+    assert len(after["matches"]) == len(ALL) and after["notes"] == []
+
+
+def test_it_asks_until_as_many_places_are_filled_and_then_no_more(world: Any) -> None:
+    anybody = services(world, "red", "pale", scorer=lambda asked: [0.9, 0.1], text=QUERY)
+    one, three = run(anybody), run(anybody, clear=3)
+    assert [len(one["verdicts"].get(name, {})) for name in one["ranking"][:4]] == [2, 2, 0, 0]
+    assert [len(three["verdicts"].get(name, {})) for name in three["ranking"][:4]] == [2, 2, 2, 0]
+    nobody = services(world, "red", "pale", scorer=lambda asked: [0.1, 0.9], text=QUERY)
+    state = run(nobody, clear=8)
+    assert all(state["verdicts"][name] for name in ALL)
+    assert calls(state)["verify"] <= 2 * len(ALL) and sorted(state["ranking"]) == ALL
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_image_known_to_fail_stands_above_one_that_fits(world: Any, seed: int) -> None:
+    rng = random.Random(seed)
+    table = {(name, word): rng.random() < 0.6 for name in ALL for word in COLOURS[:3]}
+
+    def scorer(asked: Any) -> list[float]:
+        word = next(word for word in COLOURS[:3] if f"it {word}?" in asked.text)
+        return [0.95, 0.05] if table[f"{world.colour(asked)}.png", word] else [0.05, 0.95]
+
+    state = run(services(world, *COLOURS[:3], scorer=scorer, text=QUERY), clear=len(ALL), alpha=0)
+    fits = [all(table[name, word] for word in COLOURS[:3]) for name in state["ranking"]]
+    assert fits == sorted(fits, reverse=True)
+
+
+def test_a_budget_that_ends_it_is_told_and_never_exceeded(world: Any) -> None:
+    served = services(world, "pale", scorer=of_two(world), text=QUERY)
+    whole = sum(calls(run(served, clear=8)).values())
+    for budget in range(3, whole):
+        state = run(served, clear=8, alpha=0, budget=budget)
+        assert sum(calls(state).values()) <= budget and sorted(state["ranking"]) == ALL
+        assert "budget" in [each["kind"] for each in state["notes"]]
+    assert run(served, clear=8, alpha=0, budget=whole)["notes"] == []
+
+
+def test_without_predicates_or_places_nothing_is_asked(world: Any) -> None:
+    node = VerifyShown(world.role("verifier", scorer=truth(world)), world.collection)
+    asks = [{"question": "Is it red?", "expected": "Yes"}]
+    for given, clear in (((["red.png"], asks), 5), ((ALL, []), 5), ((ALL, asks), 1), ((ALL, asks), 0)):
+        state: Any = {"ranking": given[0], "predicates": given[1], "matches": {}}
+        assert asyncio.run(node(state, _running(clear=clear))) == {}
+    assert not node.verifier.model.asked  # type: ignore[attr-defined]
+
+
+def _running(**settings: Any) -> Any:
+    return type("Runtime", (), {"context": Settings(**settings)})()
