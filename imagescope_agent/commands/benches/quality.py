@@ -39,6 +39,17 @@ QUALITY = {
             "--seed": seed("the drawn scenes"),
         },
     ),
+    "triplets": Bench(
+        "how right the triplets are that `imagescope triplets` made of a drawn collection, check by check",
+        {
+            "--file": {
+                "type": path,
+                "required": True,
+                "help": "the triplets, with their journal beside them",
+            },
+            "--scenes": {"type": path, "required": True, "help": "scenes.jsonl of the collection"},
+        },
+    ),
     "composition": Bench(
         "composed queries by vectors, in words and by trained composers; how right the agent's triplets are",
         {

@@ -12,7 +12,7 @@ from imagescope_agent.nodes.intent.drift import FUNCTION
 def names_several(text: str, caption: str) -> bool:
     """Whether a definite phrase of the text stands more than once in the caption of the reference, or in the text.
 
-    A phrase is the longest run of content words after "the" that the caption has too; words that it has not say nothing.
+    A phrase is the longest run of content words after "the" that the caption has too; what it has not says nothing.
     Only English articles are known: edits in other languages are left to the judge.
     """
     told, found = _words(caption), [phrase for phrase in _definite(_words(text), _words(caption)) if phrase]
