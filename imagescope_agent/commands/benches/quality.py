@@ -90,6 +90,12 @@ QUALITY = {
                 "default": 200,
                 "help": "chains that are edited (default: 200)",
             },
+            "--composed": {
+                "type": float,
+                "default": 0.0,
+                "metavar": "WEIGHT",
+                "help": "of the composed vector beside the descriptions of `imagescope` and `adaptive` (default: 0)",
+            },
             "--ways": {
                 "nargs": "+",
                 "default": list(REASONING_WAYS),
