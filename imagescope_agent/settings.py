@@ -15,7 +15,7 @@ MOST = 2**63 - 1  # of any whole number
 CLARIFY = ("information", "random", "never")
 REASONING = ("full", "fast", "auto")
 #: Written into a record only where they are not as by default, so that records of earlier versions stay equal.
-UNWRITTEN = {"where": "", "reasoning": "auto", "nothing_fits": None, "joint": False, "clear": 0}
+UNWRITTEN = {"where": "", "reasoning": "auto", "nothing_fits": None, "joint": False, "clear": 0, "composed": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,8 @@ class Settings:
             to 1; None for the one that the profile's calibration measured.
         joint: ask the reasoner for the intent and its predicates in one call, in the graphs that can (`adaptive` and
             conversations), where its model was taught to answer both at once.
+        composed: weight, from 0 to 1, of the vector that an embedder composes of reference and query beside the
+            reasoner's descriptions (`imagescope`, `adaptive`); where it composes none, the descriptions count alone.
         where: a filter; only images that match it are found (see `retrieval.metadata.where`); "" for all.
 
     Raises:
@@ -72,6 +74,7 @@ class Settings:
     where: str = ""
     nothing_fits: float | None = None
     joint: bool = False
+    composed: float = 0.0
 
     def __post_init__(self) -> None:
         _check_whole(self, "k", least=1)
@@ -84,7 +87,7 @@ class Settings:
         for name in ("budget", "token_budget"):
             if getattr(self, name) is not None:
                 _check_whole(self, name, least=0)
-        for name in ("tau", "penalty", "shrink"):
+        for name in ("tau", "penalty", "shrink", "composed"):
             _check_share(self, name)
         if self.nothing_fits is not None:
             _check_share(self, "nothing_fits")

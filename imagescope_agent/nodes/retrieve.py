@@ -26,7 +26,8 @@ from imagescope_agent.usage import StepUsage, spent
 class Retrieve:
     """Retrieves by the mean over the descriptions d of (1-tau)*cos(d, image) + tau*cos(d, caption).
 
-    Where nobody said which of several references an instruction is about, the pictures count as much as the words.
+    Where nobody said which of several references an instruction is about, the pictures count as much as the words. An
+    embedder that composes gives the reference with the query's own words too, by the weight `Settings.composed`.
     """
 
     def __init__(
@@ -52,6 +53,13 @@ class Retrieve:
             shown = plain_query(state["query"], references, self.embedder, self.collection)
             told = _unit(vectors.mean(axis=0, keepdims=True), otherwise=vectors[:1])
             vectors = np.concatenate([told, _unit(shown.mean(axis=0, keepdims=True), otherwise=shown[:1])])
+        elif settings.composed and composes(self.embedder, state):
+            references = distinct(references_of(state), self.collection)
+            shown = plain_query(state["query"], references, self.embedder, self.collection)
+            told, whole = (
+                _unit(rows.mean(axis=0, keepdims=True), otherwise=rows[:1]) for rows in (vectors, shown)
+            )
+            vectors = (1 - settings.composed) * told + settings.composed * whole
         return _ranked(self.collection, self.embedder, vectors, state, settings, start)
 
 
@@ -99,6 +107,11 @@ def plain_query(text: str, references: Sequence[str], embedder: Embedder, collec
     pictures = each[0] if len(each) == 1 else _unit(sum(each, start=0 * each[0]), otherwise=each[0])
     vectors = embedder.texts([text])
     return _unit(vectors + pictures, otherwise=vectors)
+
+
+def composes(embedder: Embedder, state: State) -> bool:
+    """Whether the query has a reference, and the embedder reads it together with the words."""
+    return bool(references_of(state)) and getattr(embedder, "compose", None) is not None
 
 
 def descriptions(state: State) -> list[str]:

@@ -234,8 +234,19 @@ async def _run(
         "cost": {
             "calls": sum(each["calls"] for each in usage),
             "tokens": sum(each["prompt_tokens"] + each["completion_tokens"] for each in usage),
+            "steps": _by_step(usage),
         },
     }
+
+
+def _by_step(usage: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """Calls and tokens of each step."""
+    found: dict[str, dict[str, int]] = {}
+    for each in usage:
+        step = found.setdefault(each["step"], {"calls": 0, "tokens": 0})
+        step["calls"] += each["calls"]
+        step["tokens"] += each["prompt_tokens"] + each["completion_tokens"]
+    return found
 
 
 def _thread(head: Mapping[str, Any], number: int) -> str:

@@ -23,7 +23,7 @@ GRAPH = "imagescope_agent.graphs.triplets:build"
 MOST_USED = 4  # times that an image may be a target
 HOPELESS = 32  # pairs, none of whose proposals could be read, after which nothing better is expected
 ROUNDS = 8  # times that every image may be a reference before too few triplets are given up
-FORMAT = 1
+FORMAT = 2
 
 
 async def build_triplets(
@@ -117,6 +117,7 @@ def head_of(services: Services, settings: Settings) -> dict[str, Any]:
         "editor": weights_of(editor),
         "judge": weights_of(services.judge),
         "reasoner": weights_of(services.reasoner),
+        "verifier": weights_of(services.verifier),
         "seed": settings.seed,
         "budgets": [settings.budget, settings.token_budget, settings.attempts],
     }

@@ -1,4 +1,4 @@
-"""Scripted models that build triplets about pictures of hues: an editor that turns, a judge that sees the hue.
+"""Scripted models that build triplets about pictures of hues: an editor that turns, others that see the hue.
 
 Run by test_triplets.py too: `python -m tests.graphs.triplet_models FOLDER COUNT` kills the builder COUNT times.
 """
@@ -40,14 +40,15 @@ class Models:
         self.wrong = wrong
         self.editor = Scripted(self.edit)
         self.judge = ScriptedScorer(self.score)
-        silent = Role("reasoner", Scripted("no"))
+        self.verifier = ScriptedScorer(self.verify)
+        silent = Role("captioner", Scripted("no"))
         self.services = Services(
             embedder=Hues(),
             collection=collection,
             captioner=silent,
-            reasoner=silent,
+            reasoner=Role("reasoner", Scripted(self.reason)),
             talker=silent,
-            verifier=silent,
+            verifier=Role("verifier", self.verifier),
             judge=Role("judge", self.judge),
             editor=Role("editor", self.editor),
         )
@@ -60,16 +61,31 @@ class Models:
             return '{"target": "none"}'
         angle = (target - reference) * 360 // COUNT % 360
         angle += 120 if rng.random() < self.wrong else 0
-        return json.dumps({"target": "A", "type": "modification", "text": f"turn {angle}"})
+        text = f"turn {angle} to {(reference + angle * COUNT // 360) % COUNT}"
+        return json.dumps({"target": "A", "type": "modification", "text": text})
+
+    def reason(self, asked: Asked) -> str:
+        """What the words ask for, and the one question about it."""
+        found = re.search(r"turn \d+ to (\d+)", asked.text)
+        assert found is not None
+        if '"predicates"' in asked.text:
+            return json.dumps({"predicates": [{"question": f"Is it turn to {found[1]}?", "expected": "Yes"}]})
+        steps = [{"type": "Modification", "text": found[0]}]
+        return json.dumps({"steps": steps, "core": found[0], "enhanced": found[0], "full": found[0]})
+
+    def verify(self, asked: Asked) -> list[float]:
+        """Whether the picture has the hue that the question names."""
+        found = re.search(r"turn to (\d+)\?", asked.text)
+        assert found is not None
+        yes = 0.9 if self.numbers[asked.images[0]] == int(found[1]) else 0.1
+        return [yes, 1 - yes]
 
     def score(self, asked: Asked) -> list[float]:
-        """The label of the picture that the words lead to, or whether they lead to it."""
+        """The label of the picture that the words lead to."""
         found = re.search(r"turn (\d+)", asked.text)
         assert found is not None and asked.choices is not None
         reference, *shown = (self.numbers[key] for key in asked.images)
         wanted = (reference + int(found[1]) * COUNT // 360) % COUNT
-        if asked.choices[0] == "Yes":
-            return [0.9, 0.1] if shown[0] == wanted else [0.1, 0.9]
         labels = [label[0] for label in asked.labels if re.fullmatch("[A-Z]:", label)]
         best = labels[shown.index(wanted)] if wanted in shown else asked.choices[0]
         return [0.9 if choice == best else 0.02 for choice in asked.choices]

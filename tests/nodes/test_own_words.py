@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from imagescope_agent.nodes.retrieve import Retrieve, descriptions
 from imagescope_agent.settings import Settings
+from tests.conftest import ColourEmbedder
 
 LOST = {
     "steps": [],
@@ -37,3 +41,36 @@ def test_what_was_asked_is_found_although_the_intent_lost_it(world: Any) -> None
 def test_words_that_change_a_picture_are_no_description() -> None:
     assert descriptions(state("make it purple", "red.png")) == [LOST["core"], LOST["enhanced"], LOST["full"]]
     assert descriptions(state("something purple"))[-1] == "something purple"
+
+
+class ComposingColours(ColourEmbedder):
+    """As `ColourEmbedder`; a picture and words together are the words alone."""
+
+    def compose(self, images: Sequence[Image.Image], texts: Sequence[str]) -> np.ndarray:
+        return self.texts(texts)
+
+
+@pytest.mark.parametrize(("weight", "first"), [(0.0, "green.png"), (0.4, "green.png"), (0.6, "purple.png")])
+def test_an_embedder_that_composes_is_heard_by_its_weight(world: Any, weight: float, first: str) -> None:
+    node = Retrieve(ComposingColours(), world.collection)
+    context = Settings(tau=0.0, composed=weight)
+    found: Any = asyncio.run(node(state("something purple", "red.png"), SimpleNamespace(context=context)))  # type: ignore[arg-type]
+    assert found["ranking_retrieve"][0] == first and "red.png" not in found["ranking_retrieve"]
+
+
+@pytest.mark.parametrize("reference", [None, "red.png"])
+def test_the_weight_changes_nothing_without_a_reference_or_an_embedder_that_composes(
+    world: Any, reference: str | None
+) -> None:
+    embedder = world.embedder if reference else ComposingColours()
+    given = state("something purple", reference)
+    plain, weighed = (
+        asyncio.run(
+            Retrieve(embedder, world.collection)(
+                given,
+                SimpleNamespace(context=Settings(tau=0.0, composed=weight)),  # type: ignore[arg-type]
+            )
+        )
+        for weight in (0.0, 1.0)
+    )
+    assert plain["candidates"] == weighed["candidates"]

@@ -39,6 +39,17 @@ QUALITY = {
             "--seed": seed("the drawn scenes"),
         },
     ),
+    "triplets": Bench(
+        "how right the triplets are that `imagescope triplets` made of a drawn collection, check by check",
+        {
+            "--file": {
+                "type": path,
+                "required": True,
+                "help": "the triplets, with their journal beside them",
+            },
+            "--scenes": {"type": path, "required": True, "help": "scenes.jsonl of the collection"},
+        },
+    ),
     "composition": Bench(
         "composed queries by vectors, in words and by trained composers; how right the agent's triplets are",
         {
@@ -78,6 +89,12 @@ QUALITY = {
                 "type": natural,
                 "default": 200,
                 "help": "chains that are edited (default: 200)",
+            },
+            "--composed": {
+                "type": float,
+                "default": 0.0,
+                "metavar": "WEIGHT",
+                "help": "of the composed vector beside the descriptions of `imagescope` and `adaptive` (default: 0)",
             },
             "--ways": {
                 "nargs": "+",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +22,8 @@ from imagescope_agent.api import index_folder
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.reporting.tables import markdown_table
 from imagescope_agent.lab.benchmarks.machine import machine
+from imagescope_agent.lab.benchmarks.triplets import measure_triplets, quality
 from imagescope_agent.lab.scenes.make import make_world
-from imagescope_agent.lab.scenes.reading import UnreadText, leads_to
-from imagescope_agent.lab.scenes.world import Scene, Thing
 from imagescope_agent.lab.training.embedders.composer import TOKENS, ComposerPlan, train_composer
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.registry import load_graph
@@ -74,7 +72,7 @@ def run(  # half of it tells arguments and result
 
     Returns:
         {"bench", "machine", "methods": {name: {"R@1", "R@10", "R@20", "calls", "tokens", "queries"}}, "kinds":
-        {name: {kind: R@1}}, "triplets": {check: {"kept", "right", "unread"}}, "yield": {...}}.
+        {name: {kind: R@1}}, "triplets": as of `measure_triplets`, "yield": {...}}.
 
     Raises:
         BadInput: the training seed is evaluated, or the triplets are too few.
@@ -165,59 +163,6 @@ def _true_triplets(services: Services, count: int) -> list[Triplet]:
     return rng.sample(made, min(count, len(made)))
 
 
-def measure_triplets(journal: Path, scenes: Path) -> dict[str, dict[str, Any]]:
-    """How many proposals are right by the scene graph: as they were proposed, and after each part of the check.
-
-    Returns:
-        {"no check" | "one order" | "two orders" | "two orders, yes and no": {"kept", "right", "unread", "kinds"}};
-        `unread` are texts that are not worded as the drawn world words edits, and count as wrong.
-    """
-    known = {each["id"].removeprefix("images/"): _scene(each) for each in _lines(scenes)}
-    found: dict[str, Counter[str]] = {name: Counter() for name in CHECKS}
-    kinds: Counter[str] = Counter()
-    for pair in _lines(journal)[1:]:
-        proposal = pair["proposal"]
-        if not proposal:
-            continue
-        try:
-            right = leads_to(known[pair["reference"]], proposal["text"], known[proposal["target"]])
-            verdict = "right" if right else "wrong"
-        except UnreadText:
-            verdict = "unread"
-        for name, passed in CHECKS.items():
-            if passed(pair):
-                found[name][verdict] += 1
-        if pair["triplet"]:
-            kinds.update([f"{proposal['type']} {verdict}", proposal["type"]])
-    named = {kind: kinds[f"{kind} right"] / kinds[kind] for kind in sorted(kinds) if " " not in kind}
-    table = {
-        name: {
-            "kept": each.total(),
-            "right": round(each["right"] / max(1, each.total()), 4),
-            "unread": each["unread"],
-        }
-        for name, each in found.items()
-    }
-    return {**table, "kinds": {kind: round(share, 4) for kind, share in named.items()}}
-
-
-CHECKS: dict[str, Any] = {
-    "no check": lambda pair: True,
-    "one order": lambda pair: pair["evidence"]["orders"][:1] == [True],
-    "two orders": lambda pair: pair["evidence"]["orders"] == [True, True],
-    "two orders, yes and no": lambda pair: bool(pair["triplet"]),
-}
-
-
-def _scene(line: Mapping[str, Any]) -> Scene:
-    things = tuple(Thing(**thing) for thing in line["things"])
-    return Scene(things=things, setting=line["setting"], variant=line["variant"])
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def _asked(
     services: Services,
     composers: Mapping[str, ComposedEmbedder],
@@ -280,20 +225,13 @@ def describe(made: Mapping[str, Any]) -> str:
         [name, *(f"{row[kind]:.1f}" if kind in row else "" for kind in kinds)]
         for name, row in made["kinds"].items()
     ]
-    checks = [
-        [name, f"{row['kept']}", f"{100 * row['right']:.1f}", f"{row['unread']}"]
-        for name, row in made["triplets"].items()
-        if name in CHECKS
-    ]
     told = made["yield"]
     dropped = ", ".join(f"{count} {why}" for why, count in told["dropped"].items())
-    right = ", ".join(f"{kind} {100 * share:.0f} %" for kind, share in made["triplets"]["kinds"].items())
     return "\n".join(
         [
             markdown_table(["composed queries", *columns], methods),
             markdown_table(["R@1 by kind", *kinds], by_kind),
-            markdown_table(["proposals", "kept", "right, %", "unread"], checks),
-            f"kept triplets right by type: {right}",
+            *quality(made["triplets"]),
             f"{told['kept']} triplets of {told['pairs']} pairs, {told['calls']} calls and {told['tokens']} tokens; "
             f"dropped: {dropped}",
         ]

@@ -54,6 +54,7 @@ def run(  # half of it is the table of what is returned
     images: int = 200,
     queries: int = 60,
     tries: int = 200,
+    composed: float = 0.0,
     ways: Sequence[str] = tuple(WAYS),
 ) -> dict[str, Any]:
     """Ask the same drawn queries in every way.
@@ -66,6 +67,7 @@ def run(  # half of it is the table of what is returned
         images: of each.
         queries: of each, half of them composed.
         tries: of the counterfactual test.
+        composed: weight of the composed vector beside the descriptions, where the profile's embedder composes.
         ways: names of `WAYS`.
 
     Returns:
@@ -84,7 +86,7 @@ def run(  # half of it is the table of what is returned
             collection = _indexed(place, seed, images, profile, embedder)
             asked, scenes = read_queries(place, queries), read_world(place)
             for name in ways:
-                rows[name] += asyncio.run(_ask(name, collection, profile, embedder, asked, scenes))
+                rows[name] += asyncio.run(_ask(name, collection, profile, embedder, asked, scenes, composed))
     told = [row["true"] for row in rows.get("full", ()) if row["true"] is not None]
     return {
         "bench": "reasoning",
@@ -125,11 +127,12 @@ async def _ask(
     embedder: ReasoningEmbedder,
     asked: Sequence[DrawnQuery],
     scenes: Mapping[str, Scene],
+    composed: float,
 ) -> list[dict[str, Any]]:
     graph, settings, reasons = WAYS[name]
     opened = open_services(profile, folder)
     built = load_graph(graph)(replace(opened, embedder=embedder) if reasons else opened)
-    chosen = Settings(k=DEPTH, **settings)
+    chosen = Settings(k=DEPTH, composed=composed, **settings)
 
     async def ask(query: DrawnQuery) -> dict[str, Any]:
         given = {"query": query.text, "reference": query.reference}

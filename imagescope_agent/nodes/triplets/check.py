@@ -9,12 +9,12 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.errors import BudgetSpent, RequestRefused, UnreadableReply
 from imagescope_agent.judges.base import Candidate, Task
-from imagescope_agent.judges.elicitation import points, votes
+from imagescope_agent.judges.elicitation import votes
 from imagescope_agent.judges.session import JudgeSession
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.image_refs import candidate_refs
 from imagescope_agent.nodes.model_calls import on_budget
-from imagescope_agent.prompting import load_prompt, steps_text
+from imagescope_agent.prompting import steps_text
 from imagescope_agent.records import at_step
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import remaining
@@ -23,14 +23,11 @@ from imagescope_agent.state import State
 from imagescope_agent.usage import spent
 
 ORDERS = 2  # in which the candidates are shown, under other labels
+BESIDE = 3  # neighbours that are shown beside the target and the reference
 
 
 class Check:
-    """Up to four calls of the judge.
-
-    It must choose the target among neighbours AND the reference itself, in two shuffled orders; then the words must be
-    satisfied by the target, and not by the reference as it is.
-    """
+    """A call of the judge for each order: the target must be its choice among neighbours AND the reference itself."""
 
     step = "check"
 
@@ -42,7 +39,7 @@ class Check:
         settings, proposal, reference = current(runtime), state["proposal"], state["reference"]
         assert proposal is not None and reference is not None
         others = [name for name in (*state["shown"], *state["others"]) if name != proposal["target"]]
-        names = [proposal["target"], *others[: ORDERS + 1], reference]
+        names = [proposal["target"], *others[:BESIDE], reference]
         refs, notes = await candidate_refs(names, self.collection, step=self.step)
         if reference not in refs or proposal["target"] not in refs:
             return {"dropped": "gone", "notes": notes}
@@ -55,40 +52,27 @@ class Check:
             budget=remaining(state, settings),
         )
         session = JudgeSession(task, [Candidate(id=name, image=image) for name, image in refs.items()])
-        evidence: dict[str, Any] = {"orders": [], "target": None, "reference": None}
-        dropped = "unanswered"
+        found: list[int | None] = []
         try:
-            dropped = await self._dropped(session, evidence, Random(f"check {settings.seed}-{state['pair']}"))
+            rng = Random(f"check {settings.seed}-{state['pair']}")
+            found = await votes(session, session.items, rounds=ORDERS, rng=rng)
         except (BudgetSpent, RequestRefused, UnreadableReply) as error:
             session.add_note(
                 "budget" if isinstance(error, BudgetSpent) else "refused", f"{error}; it is dropped"
             )
         judged = session.judgement(session.items)
         return {
-            "evidence": evidence,
-            "dropped": dropped,
+            "evidence": {**state["evidence"], "orders": [item == session.items[0] for item in found]},
+            "dropped": _against(found, session.items[0], session.items[-1]),
             "notes": [*notes, *at_step(self.step, judged.notes)],
             "usage": [spent(self.step, self.role, *judged.usage)],
         }
 
-    async def _dropped(self, session: JudgeSession, evidence: dict[str, Any], rng: Random) -> str:
-        """Ask, fill in the evidence, and return why the triplet is dropped; "" where it is kept."""
-        target, reference = session.items[0], session.items[-1]
-        found = await votes(session, session.items, rounds=ORDERS, rng=rng)
-        evidence["orders"] = [item == target for item in found]
-        if not found or None in found:
-            return "unanswered"
-        if not all(evidence["orders"]):
-            return "reference as good" if reference in found else "not found"
-        yes = await points(session, [target, reference])
-        evidence |= {"target": yes.get(target), "reference": yes.get(reference)}
-        if target not in yes or reference not in yes:
-            return "unanswered"
-        if yes[target] <= 0.5:
-            return "not satisfied"
-        return "describes the reference" if yes[reference] >= 0.5 else ""
 
-
-def needs_steps(judge: Role) -> bool:
-    """Whether the judge's words want the atomic instructions, so that they have to be understood first."""
-    return load_prompt("best", prompt_set=judge.prompt_set).uses("understood")
+def _against(found: list[int | None], target: int, reference: int) -> str:
+    """Why the triplet is dropped; "" where every order found the target."""
+    if not found or None in found:
+        return "unanswered"
+    if all(item == target for item in found):
+        return ""
+    return "reference as good" if reference in found else "not found"

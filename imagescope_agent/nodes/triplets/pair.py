@@ -14,6 +14,9 @@ from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State, new_turn, overwrite
 
 SHOWN = 3  # neighbours that the editor chooses from: the nearest, in the next round those behind them
+SHOWN_IN_WORDS = (
+    1  # to an editor that reads captions: a small model tells what one differs in, and chooses badly
+)
 OTHERS = 3  # further neighbours that the judge could mistake for the target
 BAND = 24
 DUPLICATE = 0.995  # cosine above which two images show the same
@@ -21,10 +24,15 @@ LEAST = 1 + SHOWN + OTHERS  # images of a collection that a band can be made of
 
 
 class Pair:
-    """Chooses reference and neighbours by seed and number: every image once, in random order, then again."""
+    """Chooses reference and neighbours by seed and number: every image once, in random order, then again.
 
-    def __init__(self, collection: Collection) -> None:
-        self.collection = collection
+    Args:
+        collection: of the images.
+        shown: how many neighbours the editor chooses from.
+    """
+
+    def __init__(self, collection: Collection, shown: int = SHOWN) -> None:
+        self.collection, self.shown = collection, shown
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return the keys of a turn, empty, and `reference`, `reference_caption`, `shown` and `others`.
@@ -50,10 +58,10 @@ class Pair:
             collection.image_vector(reference), 0.0, BAND, exclude=left_out, once=collection.merges_copies
         )
         band = [name for name, score in near if score < DUPLICATE]
-        rng, first = Random(f"{seed}-{number}"), SHOWN * (number // len(ids) % max(1, len(band) // SHOWN))
-        shown = rng.sample(
-            nearest := band[first : first + SHOWN], len(nearest)
-        )  # few changes lead to the nearest
+        rng, round_ = Random(f"{seed}-{number}"), number // len(ids)
+        first = self.shown * (round_ % max(1, len(band) // self.shown))
+        nearest = band[first : first + self.shown]  # few changes lead to the nearest
+        shown = rng.sample(nearest, len(nearest))
         rest = [name for name in band if name not in shown]
         return {
             "reference": reference,

@@ -12,6 +12,7 @@ from imagescope_agent.judges.position_debiasing import LABELS, labelled
 from imagescope_agent.mllms.role import ImageRef, Role
 from imagescope_agent.nodes.image_refs import candidate_refs
 from imagescope_agent.nodes.model_calls import ask_one, on_budget
+from imagescope_agent.nodes.triplets.wording import names_several
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.records import NoteDict, at_step
 from imagescope_agent.replies.parsing import EditAnswer, parse_edit
@@ -49,9 +50,10 @@ class Propose:
     def __init__(self, editor: Role, collection: Collection) -> None:
         self.editor, self.role, self.collection = editor, editor.name, collection
         self.prompt = load_prompt("edit", prompt_set=editor.prompt_set)
+        self.in_words = self.prompt.uses("described")
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
-        """Return `proposal` and, as the query, its words; `dropped` where no edit leads to a neighbour.
+        """Return `proposal` and, as query and ranking, its words and target; `dropped` where no clear edit is told.
 
         Raises:
             UnreadableReply: the reply is not the JSON object asked for.
@@ -59,7 +61,7 @@ class Propose:
         """
         require_call(state, settings := current(runtime))
         names = [name for name in (state["reference"], *state["shown"]) if name is not None]
-        in_words = self.prompt.uses("described")
+        in_words = self.in_words
         images, notes = ({}, []) if in_words else await candidate_refs(names, self.collection, step=self.step)
         shown = [name for name in names[1:] if in_words or name in images]
         if not shown or not (in_words or names[0] in images):
@@ -100,7 +102,15 @@ class Propose:
             return {"dropped": "unreachable", **update}
         target = shown[labels.index(answer.target)]
         proposal = {"target": target, "type": answer.type, "text": answer.text}
-        return {"proposal": proposal, "query": answer.text, **update}
+        unclear = names_several(answer.text, state["reference_caption"])
+        dropped = "names several" if unclear else ""
+        return {
+            "proposal": proposal,
+            "query": answer.text,
+            "ranking_retrieve": [target],
+            "dropped": dropped,
+            **update,
+        }
 
     def _caption(self, name: str) -> str:
         return self.collection.caption(name) or "an image"

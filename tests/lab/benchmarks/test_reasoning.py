@@ -64,7 +64,14 @@ def test_every_way_is_asked_the_same_queries(tmp_path: Path, monkeypatch: pytest
     model = ReasoningColours("<caption>a blank image<steps>Addition: a cat<conclusion>a cat", threshold=2.0)
     monkeypatch.setattr(reasoning, "open_embedder", lambda _name: model)
     ways = ["fast", "full", "auto", "plain vectors"]
-    told: dict[str, Any] = {"seeds": [11], "images": 60, "queries": 4, "tries": 0, "ways": ways}
+    told: dict[str, Any] = {
+        "seeds": [11],
+        "images": 60,
+        "queries": 4,
+        "tries": 0,
+        "composed": 0.5,
+        "ways": ways,
+    }
     found = reasoning.run(model="scripted", root=tmp_path, **told)
     assert list(found["ways"]) == ways and found["queries"] == 4
     calls = {name: each["calls"] for name, each in found["ways"].items()}
