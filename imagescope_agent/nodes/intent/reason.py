@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -19,6 +20,7 @@ from imagescope_agent.prompting import NO_REFERENCE, load_prompt
 from imagescope_agent.replies.chains import Chain, parse_chain, steps_of
 from imagescope_agent.retrieval.protocols import Collection, Embedder, SpaceQuery
 from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
+from imagescope_agent.retrieval.vectors import Vectors
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State, references_of
@@ -38,6 +40,11 @@ def reasoning_of(embedder: Embedder) -> ReasoningEmbedder:
             'profile (embedder = "cir_cot:DIR"), or choose another graph'
         )
     return found
+
+
+def reasons(embedder: Embedder) -> bool:
+    """Whether an embedder can write a chain of thought."""
+    return isinstance(embedder, ReasoningEmbedder) or getattr(embedder, "reasoning", None) is not None
 
 
 class Reason:
@@ -100,11 +107,11 @@ class RetrieveReasoned:
 
     def _search(self, state: State, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
-        model, reference = reasoning_of(self.embedder), state.get("reference")
+        model = reasoning_of(self.embedder)
         space = space_of(self.collection, model.weights)
-        shown: Image.Image | None = None if reference is None else self.collection.reference(reference).image
-        chain = str(Chain(**state["chain"])) if state.get("chain") else ""
-        vector = model.reasoned([shown], [state["query"]], [chain])[0]
+        vector = reasoned_vectors(
+            model, self.collection, state.get("reference"), state["query"], state.get("chain")
+        )[0]
         exclude = [] if settings.keep_reference else references_of(state)
         if any(name not in self.collection for name in state.get("unlike", [])):
             self.collection.require_weights(self.embedder.weights)
@@ -126,6 +133,22 @@ class RetrieveReasoned:
             "notes": [each for each in only_first("embed", state) if each not in state.get("notes", [])],
             "usage": [spent("retrieve", "embedder", {"seconds": time.perf_counter() - start})],
         }
+
+
+def reasoned_vectors(
+    model: ReasoningEmbedder,
+    collection: Collection,
+    reference: str | None,
+    text: str,
+    chain: Mapping[str, str] | None,
+) -> Vectors:
+    """The vector of a query after its chain, or of the query alone where there is none: (1, d).
+
+    Raises:
+        ImageProblem: the reference cannot be read.
+    """
+    shown: Image.Image | None = None if reference is None else collection.reference(reference).image
+    return model.reasoned([shown], [text], [str(Chain(**chain)) if chain else ""])
 
 
 def space_of(collection: Collection, weights: str) -> str:
