@@ -11,7 +11,7 @@ from imagescope_agent.services import Services
 def first_stage(services: Services) -> Retrieve | RetrieveReasoned:
     """By descriptions of the target; by one vector of reference and text where the profile names a `first_stage`.
 
-    That vector is made without a chain, in the space of that model, and costs no model call.
+    The chain that it reads is what was understood before, so that it costs no call; none with `reasoning` "fast".
     """
     if services.first_stage is not None:
         return RetrieveReasoned(services.first_stage, services.collection)

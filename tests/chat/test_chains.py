@@ -64,5 +64,15 @@ def test_nothing_is_written_where_it_shall_be_fast_or_is_no_chain(world: Any) ->
     assert [each["kind"] for each in turn["notes"] if each["step"] == "reason"] == ["retried", "unreadable"]
 
 
+def test_where_the_roles_write_it_what_they_understood_is_the_chain(world: Any) -> None:
+    turns, model = told(world, "a red square", "also warm", reasoning="full", chain_writer="roles")
+    assert model.chat_model.asked == [] and len(model.chains) == 2 and first(turns[0]) == "red.png"
+    assert [turn["chain"]["reasoning"] for turn in turns] == [
+        "Addition: it is red",
+        "Addition: it is red\nAddition: it is warm",
+    ]
+    assert "warm" in turns[1]["chain"]["conclusion"] and turns[0]["chain"]["caption"] == "a blank image"
+
+
 def page_of(turn: Any) -> str:
     return html.gallery(turn, lambda name: "")

@@ -48,10 +48,14 @@ def model(world: Any) -> Contrary:
 
 @pytest.mark.parametrize("graph", ["adaptive", "imagescope", "cotrr"])
 def test_its_vectors_retrieve_what_is_verified(world: Any, model: Contrary, graph: str) -> None:
-    state = found(world, graph, model, top_k=3)
-    assert state["ranking_retrieve"][0] == "green.png" and model.chains == [""]
+    state = found(world, graph, model, top_k=3, reasoning="fast")
+    assert state["ranking_retrieve"][0] == "green.png" and model.chains == [""] and not state["chain"]
     assert model.chat_model.asked == []  # a first stage costs no call
     assert len(set(state["ranking"])) == len(state["ranking"])
+    state = found(world, graph, model, top_k=3)
+    if graph != "cotrr":  # describes the target without steps
+        assert state["chain"]["conclusion"] == state["intent"]["full"]
+        assert state["chain"]["reasoning"] in model.chains[1]
     assert found(world, graph, None, top_k=3)["ranking_retrieve"][0] == "red.png"
 
 

@@ -6,8 +6,8 @@ from imagescope_agent.commands import natural, path, positive
 from imagescope_agent.commands.benches.arguments import Bench, count, names, profile, root, seed, seeds
 
 REASONING_WAYS = (
-    *("fast", "full", "auto", "plain vectors", "mra", "imagescope, stage 1", "imagescope", "adaptive"),
-    *("imagescope after fast", "adaptive after fast"),
+    *("fast", "full", "full by roles", "auto", "plain vectors", "mra", "imagescope, stage 1", "imagescope"),
+    *("adaptive", "adaptive after fast", "adaptive after full"),
 )
 
 QUALITY = {

@@ -1,7 +1,7 @@
 """`imagescope bench reasoning`: a model that reasons, then embeds, beside other graphs; whether its chains are true.
 
 The same queries in one run: `cir_cot` without a chain, with one, and with one where it decides by itself; plain
-vectors, a composer, ImageScope's first stage, `imagescope` and `adaptive`, and these after the vectors without a chain.
+vectors, a composer, ImageScope's first stage, `imagescope` and `adaptive`, and that after the vectors of the model.
 """
 
 from __future__ import annotations
@@ -41,15 +41,16 @@ MRA = "mra"  # needs a composer, which a profile names
 #: Name -> graph, settings, and what of the services is the model that reasons; "" where it has no part.
 WAYS: Mapping[str, tuple[str, dict[str, Any], str]] = {
     "fast": ("cir_cot", {"reasoning": "fast"}, "embedder"),
-    "full": ("cir_cot", {"reasoning": "full"}, "embedder"),
+    "full": ("cir_cot", {"reasoning": "full", "chain_writer": "embedder"}, "embedder"),
+    "full by roles": ("cir_cot", {"reasoning": "full", "chain_writer": "roles"}, "embedder"),
     "auto": ("cir_cot", {"reasoning": "auto"}, "embedder"),
     "plain vectors": ("retrieve", {}, ""),
     MRA: ("mra", {}, ""),
     "imagescope, stage 1": ("imagescope", {"top_k": 0, "alpha": 0}, ""),
     "imagescope": ("imagescope", {}, ""),
     "adaptive": ("adaptive", {}, ""),
-    "imagescope after fast": ("imagescope", {}, "first_stage"),
-    "adaptive after fast": ("adaptive", {}, "first_stage"),
+    "adaptive after fast": ("adaptive", {"reasoning": "fast"}, "first_stage"),
+    "adaptive after full": ("adaptive", {"reasoning": "full"}, "first_stage"),
 }
 
 

@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.nodes.chat.answer_words import request_words
 from imagescope_agent.nodes.chat.first_message import ALIKE
-from imagescope_agent.nodes.intent.reason import Reason, reasons, undecided
+from imagescope_agent.nodes.intent.reason import Reason, reasons, undecided, understood
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State
@@ -17,11 +17,14 @@ from imagescope_agent.state import State
 class ReasonTurn(Reason):
     """As `Reason`, about the whole request; without a reference it is a modification of a blank one.
 
-    What was folded together stays as it is: the chain decides what is retrieved, no fact.
+    What was folded together stays as it is: the chain decides what is retrieved, no fact. Where the roles write it,
+    it is what they understood before, without a call.
     """
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
         """Return `chain`; errors as `Reason`."""
+        if current(runtime).chain_writer == "roles":
+            return {"chain": understood(state)}
         update = await super().__call__({**state, "query": request_words(state)}, runtime, again)
         return {name: value for name, value in update.items() if name not in ("reference_caption", "intent")}
 
