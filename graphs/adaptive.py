@@ -18,8 +18,9 @@ from langgraph.runtime import Runtime
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
+from imagescope_agent.nodes.first_stage import first_stage, second_search
 from imagescope_agent.nodes.intent.joint import UnderstandJointly
-from imagescope_agent.nodes.intent.reformulate import Reformulate, RetrieveMore, unsatisfied
+from imagescope_agent.nodes.intent.reformulate import Reformulate, unsatisfied
 from imagescope_agent.nodes.intent.understand import (
     Describe,
     Predicates,
@@ -28,7 +29,6 @@ from imagescope_agent.nodes.intent.understand import (
     unknown_reference,
 )
 from imagescope_agent.nodes.judging.selective_judge import SelectiveJudge
-from imagescope_agent.nodes.retrieve import Retrieve
 from imagescope_agent.nodes.verify_adaptive import VerifyAdaptive
 from imagescope_agent.nodes.verify_shown import VerifyShown
 from imagescope_agent.services import Services
@@ -59,9 +59,9 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     }.items():
         graph.add_node(name, node, retry_policy=RETRY_TRANSIENT)
     graph.add_node("begin", Begin(images))
-    graph.add_node("retrieve", Retrieve(embedder, images, services.captions))
+    graph.add_node("retrieve", first_stage(services))
     graph.add_node("reflect", Reformulate())
-    graph.add_node("retrieve_more", RetrieveMore(embedder, images, services.captions))
+    graph.add_node("retrieve_more", second_search(services))
     graph.add_node("answer", Answer(services.collection, services.fulfilment))
 
     graph.add_edge(START, "begin")

@@ -2,6 +2,7 @@
 
 One run per turn on a thread. Beside verdicts and judge it costs 1 classifier a clause, 1 talker to fold, 1 to filter
 where images have fields, 1 reasoner to check; a question 1 talker, 1 more and 20 verifier a proposal. It interrupts.
+Where the embedder reasons, the setting `reasoning` says whether it writes a chain, 1 call, as in `cir_cot`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from imagescope_agent.nodes.chat.filter_message import FilterMessage, is_folded,
 from imagescope_agent.nodes.chat.first_message import UnderstandFirst, picture_alone
 from imagescope_agent.nodes.chat.parse_message import ParseMessage, has_words, is_first
 from imagescope_agent.nodes.chat.read_message import ReadMessage, as_it_was_said, has_act, is_idle
+from imagescope_agent.nodes.chat.reason_turn import AfterRetrieve, ReasonTurn
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
+from imagescope_agent.nodes.intent.reason import no_chain
 from imagescope_agent.nodes.intent.understand import Describe, query_as_intent, unknown_reference
 from imagescope_agent.nodes.judging.selective_judge import SelectiveJudge
 from imagescope_agent.services import Services
@@ -38,6 +41,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     read, limit = ReadMessage(acts, images), FilterMessage(talker, images, services.limiter)
     first, check = UnderstandFirst(reasoner, embedder, images), dialogue.VerifyNewFacts(reasoner, images)
     fold, propose = dialogue.UpdateDialogueState(talker, embedder, images), clarify.Propose(talker, images)
+    retrieve, reason = deeper.RetrieveLiked(embedder, images, services.captions), ReasonTurn(embedder, images)
     graph = StateGraph(State, context_schema=Settings, input_schema=MessageInput)
     for name, node in {
         "read": or_else(read, as_it_was_said, instead="the message as an answer or a wish"),
@@ -45,6 +49,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         "understand": or_else(first, query_as_intent, instead="the query"),
         "fold": or_else(fold, dialogue.message_as_fact, instead="the message's own words"),
         "filter": or_else(limit, not_limited, instead="the filter that stands"),
+        "reason": or_else(reason, no_chain, instead="the vector without a chain"),
         "predicates": or_else(check, dialogue.standing_predicates, instead="the standing ones"),
         "verify": deeper.VerifyDeeper(services.verifier, images),
         "judge": SelectiveJudge(services.judge, images),
@@ -55,15 +60,17 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         graph.add_node(name, node, retry_policy=RETRY_TRANSIENT)
     for name, plain in {
         "begin": ParseMessage(images), "alike": picture_alone, "more": deeper.show_more, "ask": clarify.ask,
-        "retrieve": deeper.RetrieveLiked(embedder, images, services.captions), "further": deeper.go_further,
+        "retrieve": retrieve, "retrieve_reasoned": retrieve, "further": deeper.go_further,
         "choose": clarify.Choose(), "answer": clarify.AnswerTurn(images, services.fulfilment),
     }.items():  # fmt: skip
         graph.add_node(name, plain)  # type: ignore[call-overload]
     for route in (after_filter, after_describe, after_verify, after_answer):
         graph.add_conditional_edges(route.__name__.removeprefix("after_"), route)
-    for path in ((START, "begin", "read", "filter"), ("fold", "retrieve", "predicates", "verify"), ("ask", "begin"),
+    graph.add_conditional_edges("retrieve", AfterRetrieve(embedder), [*AfterRetrieve.to])
+    for path in ((START, "begin", "read", "filter"), ("fold", "retrieve"), ("predicates", "verify"), ("ask", "begin"),
                  ("judge", "propose", "word", "survey", "choose", "answer"), ("understand", "retrieve"),
-                 ("alike", "retrieve"), ("further", "verify"), ("more", "propose")):  # fmt: skip
+                 ("reason", "retrieve_reasoned", "predicates"), ("alike", "retrieve"), ("further", "verify"),
+                 ("more", "propose")):  # fmt: skip
         for before, after in pairwise(path):
             graph.add_edge(before, after)
     return graph.compile(checkpointer=checkpointer, name="chat")

@@ -3,6 +3,8 @@
 Needs an embedder that reasons: `embedder = "cir_cot:DIR"` in a profile, with a model of `imagescope train cir-cot`,
 and a collection that has its vectors. The setting `reasoning` says when the chain is written: "full" (always),
 "fast" (never), "auto" (where the vector without it does not decide). One model call at most, and none for "fast".
+The setting `chain_writer` may have captioner and reasoner write it in the embedder's place: 1 reasoner, and 1
+captioner for a reference outside the collection.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
 from imagescope_agent.nodes.intent.reason import Reason, RetrieveReasoned, no_chain, undecided
+from imagescope_agent.nodes.intent.understand import Describe, Understand, query_as_intent, unknown_reference
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import SearchInput, State
@@ -28,29 +31,41 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     embedder, images = services.embedder, services.collection
     reason = or_else(Reason(embedder, images), no_chain, instead="the vector without a chain")
 
+    describe = or_else(Describe(services.captioner, images), unknown_reference, instead="no caption")
+    understand = or_else(Understand(services.reasoner, embedder), query_as_intent, instead="the query")
+
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     graph.add_node("begin", Begin(images))
     graph.add_node("embed", RetrieveReasoned(embedder, images))
     graph.add_node("reason", reason, retry_policy=RETRY_TRANSIENT)
+    graph.add_node("describe", describe, retry_policy=RETRY_TRANSIENT)
+    graph.add_node("understand", understand, retry_policy=RETRY_TRANSIENT)
     graph.add_node("embed_reasoned", RetrieveReasoned(embedder, images))
     graph.add_node("answer", Answer(images, services.fulfilment))
 
-    def after_begin(state: State, runtime: Runtime[Settings]) -> Literal["embed", "reason"]:
+    def after_begin(state: State, runtime: Runtime[Settings]) -> Literal["embed", "reason", "describe"]:
         """The vector without a chain is only made where it may be enough."""
-        return "reason" if current(runtime).reasoning == "full" else "embed"
+        return writer(runtime) if current(runtime).reasoning == "full" else "embed"
 
-    def after_embed(state: State, runtime: Runtime[Settings]) -> Literal["reason", "answer"]:
+    def after_embed(state: State, runtime: Runtime[Settings]) -> Literal["reason", "describe", "answer"]:
         """Think where the first look does not decide."""
         auto = current(runtime).reasoning == "auto"
-        return "reason" if auto and undecided(state, embedder) else "answer"
+        return writer(runtime) if auto and undecided(state, embedder) else "answer"
 
     graph.add_edge(START, "begin")
     graph.add_conditional_edges("begin", after_begin)
     graph.add_conditional_edges("embed", after_embed)
+    graph.add_edge("describe", "understand")
+    graph.add_edge("understand", "embed_reasoned")
     graph.add_edge("reason", "embed_reasoned")
     graph.add_edge("embed_reasoned", "answer")
     graph.add_edge("answer", END)
     return graph.compile(checkpointer=checkpointer, name="cir_cot")
+
+
+def writer(runtime: Runtime[Settings]) -> Literal["reason", "describe"]:
+    """The node that begins the chain."""
+    return "describe" if current(runtime).chain_writer == "roles" else "reason"
 
 
 async def serve() -> CompiledStateGraph[Any, Any, Any, Any]:

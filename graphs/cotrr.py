@@ -16,11 +16,11 @@ from langgraph.graph.state import CompiledStateGraph
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
+from imagescope_agent.nodes.first_stage import first_stage
 from imagescope_agent.nodes.intent.describe_target import DescribeTarget
 from imagescope_agent.nodes.intent.understand import Describe, query_as_intent, unknown_reference
 from imagescope_agent.nodes.judging.judge import JudgeBest
 from imagescope_agent.nodes.judging.penalize_rejected import PenalizeRejected
-from imagescope_agent.nodes.retrieve import Retrieve
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import RepeatedSearchInput, State
@@ -44,7 +44,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_node(
         "target", or_else(target, query_as_intent, instead="the query"), retry_policy=RETRY_TRANSIENT
     )
-    graph.add_node("retrieve", Retrieve(services.embedder, images, services.captions))
+    graph.add_node("retrieve", first_stage(services))
     graph.add_node("soften", PenalizeRejected(images))
     graph.add_node("judge", judge, retry_policy=RETRY_TRANSIENT)
     graph.add_node("answer", Answer(services.collection, services.fulfilment))

@@ -14,6 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
+from imagescope_agent.nodes.first_stage import first_stage
 from imagescope_agent.nodes.intent.understand import (
     Describe,
     Predicates,
@@ -23,7 +24,6 @@ from imagescope_agent.nodes.intent.understand import (
     unknown_reference,
 )
 from imagescope_agent.nodes.judging.judge import JudgeTop
-from imagescope_agent.nodes.retrieve import Retrieve
 from imagescope_agent.nodes.verify import Verify
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
@@ -48,7 +48,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_node(
         "understand", or_else(understand, query_as_intent, instead="the query"), retry_policy=RETRY_TRANSIENT
     )
-    graph.add_node("retrieve", Retrieve(services.embedder, images, services.captions))
+    graph.add_node("retrieve", first_stage(services))
     graph.add_node(
         "predicates", or_else(predicates, no_predicates, instead="none"), retry_policy=RETRY_TRANSIENT
     )

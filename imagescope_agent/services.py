@@ -50,6 +50,8 @@ class Services:
         graph: what a search runs when the user names none.
         fulfilment: file of the calibration of how probable it is that a first place fulfils its query (see
             `nodes.fulfilment`); None without one.
+        first_stage: reasons and embeds; its vectors, a further space of the collection, retrieve what other graphs
+            verify and judge. None where the embedder does.
         captions: makes the captions of images that searches reach; None where the index has them, or wants none.
     """
 
@@ -69,6 +71,7 @@ class Services:
     graph: str = "imagescope"
     captions: CaptionOnDemand | None = None
     fulfilment: str | None = None
+    first_stage: Embedder | None = None
 
     @property
     def dialogue_acts(self) -> Role:
@@ -87,7 +90,13 @@ class Services:
         """The exact weights behind every role and the embedder."""
         roles = {name: weights_of(role) for name, role in self.roles.items()}
         composer = getattr(self.embedder, "composer", "")  # composed queries have vectors of its own
-        return {"embedder": self.embedder.weights, **({"composer": composer} if composer else {}), **roles}
+        first = {} if self.first_stage is None else {"first_stage": self.first_stage.weights}
+        return {
+            "embedder": self.embedder.weights,
+            **({"composer": composer} if composer else {}),
+            **first,
+            **roles,
+        }
 
 
 class LateEmbedder:
@@ -187,6 +196,7 @@ def open_services(profile: str, collection: Path | str) -> Services:
         settings=chosen.settings,
         graph=chosen.graph,
         fulfilment=chosen.fulfilment,
+        first_stage=None if chosen.first_stage is None else _embedder(chosen.first_stage, None),
     )
 
 

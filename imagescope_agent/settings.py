@@ -14,8 +14,17 @@ PREFIX = "IMAGESCOPE_"
 MOST = 2**63 - 1  # of any whole number
 CLARIFY = ("information", "random", "never")
 REASONING = ("full", "fast", "auto")
+CHAIN_WRITERS = ("embedder", "roles")
 #: Written into a record only where they are not as by default, so that records of earlier versions stay equal.
-UNWRITTEN = {"where": "", "reasoning": "auto", "nothing_fits": None, "joint": False, "clear": 0, "composed": 0.0}
+UNWRITTEN = {
+    "where": "",
+    "reasoning": "auto",
+    "nothing_fits": None,
+    "joint": False,
+    "clear": 0,
+    "composed": 0.0,
+    "chain_writer": "embedder",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +52,8 @@ class Settings:
             most), "random", or "never".
         reasoning: whether a model that reasons before it embeds writes its chain of thought: "full" (always), "fast"
             (never), or "auto" (where the vector without one does not decide).
+        chain_writer: who writes it in `cir_cot` and conversations: the "embedder" itself (CIR-CoT), or the "roles",
+            captioner and reasoner, which may be larger models (Think-Then-Embed, arXiv 2510.05014).
         nothing_fits: the probability that the first place fulfils the whole query below which nothing fits, from 0
             to 1; None for the one that the profile's calibration measured.
         joint: ask the reasoner for the intent and its predicates in one call, in the graphs that can (`adaptive` and
@@ -75,6 +86,7 @@ class Settings:
     nothing_fits: float | None = None
     joint: bool = False
     composed: float = 0.0
+    chain_writer: str = "embedder"
 
     def __post_init__(self) -> None:
         _check_whole(self, "k", least=1)
@@ -100,6 +112,8 @@ class Settings:
             raise BadInput(f"clarify is {self.clarify!r}; give one of {', '.join(CLARIFY)}")
         if self.reasoning not in REASONING:
             raise BadInput(f"reasoning is {self.reasoning!r}; give one of {', '.join(REASONING)}")
+        if self.chain_writer not in CHAIN_WRITERS:
+            raise BadInput(f"chain_writer is {self.chain_writer!r}; give one of {', '.join(CHAIN_WRITERS)}")
         if not isinstance(self.where, str):
             raise BadInput(f"where is {self.where!r}; give a filter as text")
 

@@ -112,6 +112,7 @@ class Turn(TypedDict):
     where: NotRequired[str]
     remarks: NotRequired[list[str]]  # what was made of the message, and how far the results fit
     fulfilment: NotRequired[float]  # see `State`
+    chain: NotRequired[dict[str, str]]  # see `State`
 
 
 def references_of(state: State) -> list[str]:

@@ -21,6 +21,7 @@ TURN_SETTINGS = (
     "budget",
     "token_budget",
     "seed",
+    "reasoning",
 )  # settings of every turn of a conversation
 
 
@@ -29,6 +30,8 @@ WHERE = (
     "= != < <= > >=, in ('a', 'b'), like 'IMG%%', contains, is missing; fields id, folder, name, caption, width, "
     "height, bytes, date, camera, lat, lon, and those of your metadata.jsonl, .csv or .parquet"
 )
+
+REASONING = "when an embedder that reasons writes its chain of thought: full, fast (never) or auto"
 
 
 def version() -> str:
@@ -117,6 +120,7 @@ def add_turn_arguments(parser: argparse.ArgumentParser, *, k: int = 10) -> None:
         help="at most so many tokens read and written a turn",
     )
     parser.add_argument("--seed", type=natural, help="the same seed gives the same rankings")
+    parser.add_argument("--reasoning", metavar="WHEN", help=REASONING)
 
 
 def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:

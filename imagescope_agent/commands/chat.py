@@ -20,7 +20,7 @@ from imagescope_agent.commands import (
     plain,
     print_json,
 )
-from imagescope_agent.commands.describe import describe_ranking
+from imagescope_agent.commands.describe import describe_chain, describe_ranking
 from imagescope_agent.common.visible_text import said
 from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.records import Reason, Result
@@ -268,6 +268,7 @@ def describe(turn: dict[str, Any]) -> list[str]:
     lines = [f"looking for: {plain(turn['request'])}"] if turn["request"] else []
     if where := turn.get("where"):
         lines.append(f"only where: {plain(where)}")
+    lines += describe_chain(turn)
     for hit in turn["results"]:
         lines += [f"{hit['rank']:>4}  {plain(hit['id'])}", *map(_reason, Result.from_dict(hit).reasons)]
     lines += describe_ranking((), turn["notes"])

@@ -24,6 +24,14 @@ def describe_ranking(hits: Sequence[Mapping[str, Any]], notes: Sequence[Mapping[
     return lines + [f"note: {plain(note['step'])}: {plain(note['detail'])}" for note in notes]
 
 
+def describe_chain(record: Mapping[str, Any]) -> list[str]:
+    """The chain of thought of a search's result or a turn, a line each part; [] where none was written."""
+    from imagescope_agent.replies.chains import chain_lines
+
+    parts = chain_lines(record.get("chain") or {})
+    return [f"{name.lower()}: {plain('; '.join(lines))}" for name, lines in parts]
+
+
 def describe_cost(usage: Mapping[str, Any]) -> str:
     """Model calls by role, tokens, image prefills and seconds (see `results.total`), in one line."""
     calls = ", ".join(f"{count} {role}" for role, count in usage["calls"].items()) or "none"

@@ -20,6 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     chains.add_argument(
         "--groups", type=positive, default=1500, help="references with three queries (default: 1500)"
     )
+    chains.add_argument(
+        "--without",
+        nargs="+",
+        default=[],
+        metavar="PART",
+        help="kinds of instruction, colours or things left out, as: comparison purple umbrella",
+    )
     chains.add_argument("--side", type=positive, default=128, help="of an image, in pixels (default: 128)")
     chains.add_argument("--out", type=path, required=True, help="folder for images/ and the .jsonl files")
 
@@ -32,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     fresh = not args.out.exists()
     try:
         if args.action == "chains":
-            count = make_chains(args.out, args.seed, args.groups, side=args.side)
+            count = make_chains(args.out, args.seed, args.groups, side=args.side, without=args.without)
         else:
             make_world(args.out, args.seed, count := args.count)
     except OSError:

@@ -5,8 +5,18 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from imagescope_agent.commands import WHERE, given, natural, path, plain, positive, print_json, words
-from imagescope_agent.commands.describe import describe_cost, describe_ranking
+from imagescope_agent.commands import (
+    REASONING,
+    WHERE,
+    given,
+    natural,
+    path,
+    plain,
+    positive,
+    print_json,
+    words,
+)
+from imagescope_agent.commands.describe import describe_chain, describe_cost, describe_ranking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--token-budget", type=natural, metavar="TOKENS", help="at most so many tokens, read and written"
     )
     parser.add_argument("--seed", type=natural, help="the same seed gives the same ranking")
+    parser.add_argument("--reasoning", metavar="WHEN", help=REASONING)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -38,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """Search and print the ranking with its reasons."""
     from imagescope_agent.api import ImageScope
 
-    settings = given(args, "profile", "judge", "where", "budget", "token_budget", "seed")
+    settings = given(args, "profile", "judge", "where", "budget", "token_budget", "seed", "reasoning")
     scope = ImageScope.open(args.collection, graph=args.graph, **settings)
     result = scope.search(args.text, images=args.image, unlike=args.unlike, k=args.k).to_dict()
     if args.json:
@@ -57,6 +68,7 @@ def describe(result: dict[str, Any]) -> list[str]:
     chance = result.get("fulfilment")
     told = [] if chance is None else [f"the first fulfils the whole query with probability {chance:.2f}"]
     return [
+        *describe_chain(result),
         *map(plain, result.get("remarks", ())),
         *describe_ranking(result["results"], result["notes"]),
         *told,

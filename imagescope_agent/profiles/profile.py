@@ -23,7 +23,8 @@ ROLES = ("captioner", "reasoner", "talker", "classifier", "verifier", "judge")
 #: reads queries with several references, else the reasoner does.
 FURTHER = ("editor", "limiter", "multi_reasoner")
 PLACES = ("domain", "fulfilment")  # keys of a file or folder of ours or of the user
-KEYS = {"description", "prompt_set", "embedder", "store", "graph", *PLACES, "models", "roles", "settings"}
+EMBEDDERS = ("embedder", "first_stage")
+KEYS = {"description", "prompt_set", *EMBEDDERS, "store", "graph", *PLACES, "models", "roles", "settings"}
 PACKAGE = "imagescope_agent"
 LARGEST = 2**20  # bytes of a profile
 _PLACE = re.compile(r"([a-z_-]+:)?package:(.*)")
@@ -36,6 +37,8 @@ class Profile:
     Args:
         name: the table's name, or the path of the user's own file.
         embedder: as `retrieval.embedders.open_embedder` takes it.
+        first_stage: a model that reasons and embeds, as `embedder`; its vectors, a further space of the index, retrieve
+            what `imagescope`, `cotrr` and `adaptive` verify and judge. None where the embedder does.
         graph: what a search runs when the user names none.
         domain: folder of what its embedder was trained on (see `retrieval.domain`), None where that is not known.
         fulfilment: file of a calibration for its models (see `nodes.fulfilment`), None without one.
@@ -54,6 +57,7 @@ class Profile:
     roles: dict[str, str]
     store: str = "faiss"
     graph: str = "imagescope"
+    first_stage: str | None = None
     domain: str | None = None
     fulfilment: str | None = None
     description: str = ""
@@ -113,7 +117,7 @@ def _require_types(name: str, table: Mapping[str, Any]) -> None:
     texts = {
         "description": table,
         "prompt_set": table,
-        "embedder": table,
+        **dict.fromkeys(EMBEDDERS, table),
         "store": table,
         "graph": table,
         **dict.fromkeys(PLACES, table),
@@ -181,8 +185,9 @@ def _checked(name: str, content: bytes) -> Profile:  # one check a key
         _prompt_set(f"profile {name!r}", table["prompt_set"])
     embedder = _place(table["embedder"])
     places = {key: _place(table.get(key)) for key in PLACES}
-    changed = {"name": name, "models": located, "roles": roles, "embedder": embedder, "prompt_sets": worded}
-    return Profile(**{**table, **changed, **places})
+    first = _place(table.get("first_stage"))
+    changed = {"name": name, "models": located, "roles": roles, "embedder": embedder, "first_stage": first}
+    return Profile(**{**table, **changed, **places, "prompt_sets": worded})
 
 
 def _prompt_set(whose: str, value: object) -> str:

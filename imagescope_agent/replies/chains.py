@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from imagescope_agent.errors import UnreadableReply
@@ -12,6 +13,12 @@ from imagescope_agent.state import Instruction
 #: The parts of a chain in the order in which they are written and read, and what begins each. The paper's <reasoning>
 #: is <steps> here: <reasoning> begins what any reply may think aside, which is no part of its answer.
 PARTS = {"caption": "<caption>", "reasoning": "<steps>", "conclusion": "<conclusion>"}
+#: What each part is to a reader.
+MEANS = {
+    "caption": "The reference shows",
+    "reasoning": "What changes and what stays",
+    "conclusion": "So this is looked for",
+}
 _FORM = re.compile(r"\s*<caption>(.*?)<steps>(.*?)<conclusion>(.*)", re.S)
 _TAG = re.compile(r"</?(?:caption|steps|conclusion)>")
 
@@ -51,6 +58,11 @@ def parse_chain(text: str) -> Chain:
     if not written or not all(parts) or any(tag in each for each in written for tag in PARTS.values()):
         raise UnreadableReply("it is not <caption>, <steps> and <conclusion>, each with words", reply=text)
     return Chain(**dict(zip(PARTS, parts, strict=True)))
+
+
+def chain_lines(chain: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """A chain's plain values in the reader's order: what each part is, and its lines; [] for no chain."""
+    return [(name, chain[part].splitlines()) for part, name in MEANS.items() if chain.get(part)]
 
 
 def steps_of(chain: Chain) -> list[Instruction]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from imagescope_agent.settings import Settings
 from imagescope_agent.traces.pages.page import render
 from imagescope_agent.traces.store import TraceStore
 from imagescope_agent.traces.trace import Trace
+from tests.chat.talk import talking
 from tests.graphs.reasoning_colours import CHAIN, ReasoningColours
 
 UNREADABLE = [
@@ -51,6 +53,23 @@ def test_the_chain_decides_what_is_found_with_one_call_and_one_lookup(world: Any
     assert state["reference_caption"] == "a red square"
     assert state["intent"]["steps"] == [{"type": "Modification", "text": "the square is blue"}]
     assert "red.png" not in state["ranking"] and len(set(state["ranking"])) == len(state["ranking"]) == 7
+
+
+def test_captioner_and_reasoner_may_write_the_chain(world: Any) -> None:
+    world.embedder = model = ReasoningColours()
+    services = talking(world)
+    asked: Any = {"query": "make it green", "reference": "red.png"}
+    settings = Settings(reasoning="full", chain_writer="roles")
+    state = asyncio.run(load_graph("cir_cot")(services).ainvoke(asked, context=settings))
+    assert model.chat_model.asked == [] and state["ranking"][0] == "green.png"
+    assert state["chain"]["conclusion"] == state["intent"]["full"]
+    assert state["chain"]["reasoning"] in model.chains[0]
+    assert state["chain"]["caption"] == state["reference_caption"] == world.collection.caption("red.png")
+    refused = replace(services, reasoner=world.role("reasoner", "no JSON"))
+    state = asyncio.run(load_graph("cir_cot")(refused).ainvoke(asked, context=settings))
+    assert state["chain"] == {} and model.chains[-1] == "" and state["notes"][-1]["kind"] == "unreadable"
+    with pytest.raises(BadInput, match="embedder, roles"):
+        Settings(chain_writer="me")
 
 
 def test_fast_writes_nothing_and_asks_nobody(world: Any) -> None:

@@ -20,6 +20,7 @@ RICH = (
     "trace_anatomy",
     "compare_judges",
     "products",
+    "reason_then_embed",
 )  # a result or a trace is shown in them
 LIMIT = 400  # seconds a cell
 
@@ -39,7 +40,8 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path
 
 def test_all_are_here() -> None:
     names = [file.stem for file in NOTEBOOKS]
-    assert names == ["chat_session", "compare_judges", "photos", "products", "quickstart", "trace_anatomy"]
+    first = ["chat_session", "compare_judges", "photos", "products", "quickstart"]
+    assert names == [*first, "reason_then_embed", "trace_anatomy"]
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)

@@ -96,7 +96,12 @@ def check_turn(turn: Any) -> Turn:
         TypeError, LookupError, ValueError: a value is missing or not of its type; the store is untrusted.
     """
     words, numbers = (
-        [turn["message"], turn.get("where", ""), *turn.get("references", [])],
+        [
+            turn["message"],
+            turn.get("where", ""),
+            *turn.get("references", []),
+            *turn.get("chain", {}).values(),
+        ],
         [turn.get("fulfilment")],
     )
     for hit in turn["results"]:  # as `Result.from_dict`, without the objects: there may be thousands

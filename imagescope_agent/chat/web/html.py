@@ -18,6 +18,7 @@ from markupsafe import Markup
 from imagescope_agent.chat.thumbnails import UPLOADS
 from imagescope_agent.common.html_templates import html_environment
 from imagescope_agent.records import Reason, Result, ResultDict
+from imagescope_agent.replies.chains import chain_lines
 from imagescope_agent.state import Turn
 
 ToDataUri = Callable[[str], str]  # image id or path -> `data:` URI, "" where there is none
@@ -29,6 +30,7 @@ STEPS = {  # node -> its label in the progress
     "fold": "folded in",
     "filter": "filter read",
     "retrieve": "searched",
+    "reason": "reasoned",
     "predicates": "checks chosen",
     "verify": "verified",
     "further": "looking further",
@@ -130,7 +132,16 @@ def gallery(
     ]
     references = [picture(name) for name in _references(turn)]
     more = SHOWN if len(cards) > SHOWN else 0
-    return _render("gallery", turn["request"], references, cards, turn["notes"], more, where)
+    return _render(
+        "gallery",
+        turn["request"],
+        references,
+        cards,
+        turn["notes"],
+        more,
+        where,
+        chain_lines(turn.get("chain", {})),
+    )
 
 
 def _references(turn: Turn) -> list[str]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from imagescope_agent.commands import natural, path, positive
 from imagescope_agent.commands.benches.arguments import Bench, count, names, profile, root, seed, seeds
 
-REASONING_WAYS = ("fast", "full", "auto", "plain vectors", "imagescope, stage 1", "adaptive")
+REASONING_WAYS = (
+    *("fast", "full", "full by roles", "auto", "plain vectors", "mra", "imagescope, stage 1", "imagescope"),
+    *("adaptive", "adaptive after fast", "adaptive after full"),
+)
 
 QUALITY = {
     "judges": Bench(
@@ -101,6 +104,13 @@ QUALITY = {
                 "default": list(REASONING_WAYS),
                 "choices": REASONING_WAYS,
                 "help": "some of them (default: all)",
+            },
+            "--mra": {"metavar": "PROFILE", "help": "with a trained composer; without one `mra` is left out"},
+            "--apart": {
+                "nargs": "+",
+                "default": [],
+                "metavar": "PART",
+                "help": "instructions, colours, things that composed queries are told apart by, as: removal purple cat",
             },
         },
     ),

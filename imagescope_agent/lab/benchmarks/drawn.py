@@ -13,11 +13,12 @@ from imagescope_agent.services import Services
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnQuery:
-    """A drawn query: its text, the id of its reference or None, and the ids of all relevant images."""
+    """A drawn query: its text, the id of its reference or None, and the ids of all relevant images; and its kind."""
 
     text: str
     reference: str | None
     targets: frozenset[str]
+    kind: str = ""
 
 
 def read_queries(root: Path, count: int) -> list[DrawnQuery]:
@@ -42,6 +43,7 @@ def read_queries(root: Path, count: int) -> list[DrawnQuery]:
             text=line["text"],
             reference=_inside(line["reference"]) if "reference" in line else None,
             targets=frozenset(map(_inside, line["targets"])),
+            kind=line.get("kind", ""),
         )
         for line in lines
     ]

@@ -1,14 +1,14 @@
 """`imagescope bench reasoning`: a model that reasons, then embeds, beside other graphs; whether its chains are true.
 
 The same queries in one run: `cir_cot` without a chain, with one, and with one where it decides by itself; plain
-vectors, ImageScope's first stage, and `adaptive`.
+vectors, a composer, ImageScope's first stage, `imagescope` and `adaptive`, and that after the vectors of the model.
 """
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from imagescope_agent.evaluation.reporting.tables import markdown_table
 from imagescope_agent.lab.benchmarks.drawn import DrawnQuery, read_queries
 from imagescope_agent.lab.benchmarks.machine import machine
 from imagescope_agent.lab.benchmarks.reasoning_chains import counterfactual, is_true, read_world
+from imagescope_agent.lab.scenes.held_out import check_parts, shows
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.lab.scenes.world import Scene
 from imagescope_agent.registry import load_graph
@@ -33,15 +34,23 @@ from imagescope_agent.settings import Settings
 from imagescope_agent.usage import total_usage
 
 AT = (1, 5, 10)
+REST = "none of them"
+_GIVE = "made by `imagescope train composer` and given by --mra"
 SPACE, DEPTH = "thoughts", 20
-#: Name -> graph, settings, and whether the embedder is the model that reasons.
-WAYS: Mapping[str, tuple[str, dict[str, Any], bool]] = {
-    "fast": ("cir_cot", {"reasoning": "fast"}, True),
-    "full": ("cir_cot", {"reasoning": "full"}, True),
-    "auto": ("cir_cot", {"reasoning": "auto"}, True),
-    "plain vectors": ("retrieve", {}, False),
-    "imagescope, stage 1": ("imagescope", {"top_k": 0, "alpha": 0}, False),
-    "adaptive": ("adaptive", {}, False),
+MRA = "mra"  # needs a composer, which a profile names
+#: Name -> graph, settings, and what of the services is the model that reasons; "" where it has no part.
+WAYS: Mapping[str, tuple[str, dict[str, Any], str]] = {
+    "fast": ("cir_cot", {"reasoning": "fast"}, "embedder"),
+    "full": ("cir_cot", {"reasoning": "full", "chain_writer": "embedder"}, "embedder"),
+    "full by roles": ("cir_cot", {"reasoning": "full", "chain_writer": "roles"}, "embedder"),
+    "auto": ("cir_cot", {"reasoning": "auto"}, "embedder"),
+    "plain vectors": ("retrieve", {}, ""),
+    MRA: ("mra", {}, ""),
+    "imagescope, stage 1": ("imagescope", {"top_k": 0, "alpha": 0}, ""),
+    "imagescope": ("imagescope", {}, ""),
+    "adaptive": ("adaptive", {}, ""),
+    "adaptive after fast": ("adaptive", {"reasoning": "fast"}, "first_stage"),
+    "adaptive after full": ("adaptive", {"reasoning": "full"}, "first_stage"),
 }
 
 
@@ -56,6 +65,8 @@ def run(  # half of it is the table of what is returned
     tries: int = 200,
     composed: float = 0.0,
     ways: Sequence[str] = tuple(WAYS),
+    mra: str | None = None,
+    apart: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Ask the same drawn queries in every way.
 
@@ -69,9 +80,12 @@ def run(  # half of it is the table of what is returned
         tries: of the counterfactual test.
         composed: weight of the composed vector beside the descriptions, where the profile's embedder composes.
         ways: names of `WAYS`.
+        mra: a profile with a trained composer; without one that way is left out.
+        apart: kinds of instruction, colours and kinds of things that the composed queries are told apart by.
 
     Returns:
-        {"bench", "machine", "queries", "ways": {name: {"cir", "tir": {"R@1", "R@5", "R@10"}, "calls", "tokens"}},
+        {"bench", "machine", "queries", "ways": {name: {"cir", "tir": {"R@1", "R@5", "R@10"}, "calls", "verdicts",
+        "tokens", "apart": {part, or "none of them": {"queries", "R@1"}}}}, "left_out": ways,
         "true": share of first results that the chain is true of, among the hits of "full"; "followed": shares of edited
         chains whose picture comes first}.
 
@@ -79,20 +93,27 @@ def run(  # half of it is the table of what is returned
         BadInput: the model does not reason, or a way is unknown.
     """
     embedder = _opened(model, ways)
+    check_parts(apart)
+    left_out = [name for name in ways if name == MRA and mra is None]
+    ways = [name for name in ways if name not in left_out]
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
     with tempfile.TemporaryDirectory() as folder:
         for seed in tqdm(seeds, desc="collections", disable=None):
             place = (root or Path(folder)) / f"w{seed}"
             collection = _indexed(place, seed, images, profile, embedder)
             asked, scenes = read_queries(place, queries), read_world(place)
+            parts = [_parts(query, scenes, apart) for query in asked]
             for name in ways:
-                rows[name] += asyncio.run(_ask(name, collection, profile, embedder, asked, scenes, composed))
+                used = mra if name == MRA and mra is not None else profile
+                found = asyncio.run(_ask(name, collection, used, embedder, asked, scenes, composed))
+                rows[name] += [{**row, "parts": held} for row, held in zip(found, parts, strict=True)]
     told = [row["true"] for row in rows.get("full", ()) if row["true"] is not None]
     return {
         "bench": "reasoning",
         "machine": machine(),
         "queries": queries * len(seeds),
-        "ways": {name: _means(found) for name, found in rows.items()},
+        "ways": {name: _means(found, apart) for name, found in rows.items()},
+        "left_out": left_out,
         "true": round(sum(told) / len(told), 4) if told else None,
         "followed": counterfactual(embedder, tries) if tries else None,
     }
@@ -129,9 +150,10 @@ async def _ask(
     scenes: Mapping[str, Scene],
     composed: float,
 ) -> list[dict[str, Any]]:
-    graph, settings, reasons = WAYS[name]
+    graph, settings, part = WAYS[name]
     opened = open_services(profile, folder)
-    built = load_graph(graph)(replace(opened, embedder=embedder) if reasons else opened)
+    changed: dict[str, Any] = {part: embedder} if part else {}
+    built = load_graph(graph)(replace(opened, **changed))
     chosen = Settings(k=DEPTH, composed=composed, **settings)
 
     async def ask(query: DrawnQuery) -> dict[str, Any]:
@@ -151,35 +173,79 @@ def _row(query: DrawnQuery, state: Mapping[str, Any], scenes: Mapping[str, Scene
         "rank": hits[0] if hits else len(scenes),
         "calls": usage["calls"],
         "tokens": usage["completion_tokens"],
+        "verdicts": sum(entry["calls"] for entry in state["usage"] if entry["step"] == "verify"),
         "true": told,
     }
 
 
-def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _parts(query: DrawnQuery, scenes: Mapping[str, Scene], apart: Sequence[str]) -> list[str]:
+    """Those that a query gives as its instruction, or that its reference or a target shows."""
+    shown = [scenes[name] for name in (query.reference, *query.targets) if name is not None]
+    return [part for part in apart if query.kind == part or shows(shown, [part])]
+
+
+def _means(rows: Sequence[Mapping[str, Any]], apart: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {
-        name: round(sum(row[name] for row in rows) / len(rows), 2) for name in ("calls", "tokens")
+        name: round(sum(row[name] for row in rows) / len(rows), 2) for name in ("calls", "verdicts", "tokens")
     }
     for kind in ("cir", "tir"):
         ranks = [row["rank"] for row in rows if row["kind"] == kind]
-        found[kind] = {f"R@{k}": round(100 * sum(rank < k for rank in ranks) / len(ranks), 1) for k in AT}
+        found[kind] = {f"R@{k}": _share(rank < k for rank in ranks) for k in AT}
+    composed = [row for row in rows if row["kind"] == "cir"]
+    groups = {part: [row for row in composed if part in row["parts"]] for part in apart}
+    if apart:
+        groups[REST] = [row for row in composed if not row["parts"]]
+    found["apart"] = {
+        part: {"queries": len(some), "R@1": _share(row["rank"] < 1 for row in some)}
+        for part, some in groups.items()
+    }
     return found
+
+
+def _share(right: Iterable[bool]) -> float | None:
+    """In per cent; None of nothing."""
+    given = list(right)
+    return round(100 * sum(given) / len(given), 1) if given else None
 
 
 def describe(measured: Mapping[str, Any]) -> str:
     """The measurement as Markdown."""
-    header = ["way", *(f"{kind} R@{k}" for kind in ("cir", "tir") for k in AT), "calls", "tokens written"]
+    header = [
+        "way",
+        *(f"{kind} R@{k}" for kind in ("cir", "tir") for k in AT),
+        "calls",
+        "verdicts",
+        "tokens written",
+    ]
     rows = [
         [
             name,
             *(f"{each[kind][f'R@{k}']:.1f}" for kind in ("cir", "tir") for k in AT),
             f"{each['calls']:.2f}",
+            f"{each['verdicts']:.2f}",
             f"{each['tokens']:.1f}",
         ]
         for name, each in measured["ways"].items()
     ]
     lines = [f"{measured['queries']} queries.", "", markdown_table(header, rows)]
+    lines += [
+        f"{name} is left out: it needs a profile with a trained composer, {_GIVE}."
+        for name in measured["left_out"]
+    ]
+    lines += _apart_table(measured["ways"])
     if measured["true"] is not None:
         lines.append(f"The conclusion is true of {measured['true']:.1%} of the first results that are right.")
     for name, share in (measured["followed"] or {}).items():
         lines.append(f"Edited chains ({name}): the picture of the new colour comes first in {share:.1%}.")
     return "\n".join(lines)
+
+
+def _apart_table(ways: Mapping[str, Any]) -> list[str]:
+    """R@1 of the composed queries by the parts they were told apart by; nothing where they were not."""
+    parts = {part: each["queries"] for row in ways.values() for part, each in row["apart"].items()}
+    if not parts:
+        return []
+    header = ["composed R@1", *(f"{part} ({count})" for part, count in parts.items())]
+    shares = [[name, *(row["apart"][part]["R@1"] for part in parts)] for name, row in ways.items()]
+    rows = [[name, *("" if each is None else f"{each:.1f}" for each in found)] for name, *found in shares]
+    return [markdown_table(header, rows)]

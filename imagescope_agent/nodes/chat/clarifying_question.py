@@ -163,6 +163,8 @@ class AnswerTurn(Answer):
         }
         if where := standing_filter(state, current(runtime)):
             turn["where"] = where
+        if chain := state.get("chain"):
+            turn["chain"] = chain
         if anchors := state.get("anchors"):
             turn["references"] = anchors
         if "fulfilment" in update:

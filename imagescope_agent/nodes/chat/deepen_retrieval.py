@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from langgraph.runtime import Runtime
 
+from imagescope_agent.nodes.chat.answer_words import request_words
 from imagescope_agent.nodes.chat.dialogue_state import newest
 from imagescope_agent.nodes.image_refs import references_seen
+from imagescope_agent.nodes.intent.reason import reasoned_vectors, reasoning_of
 from imagescope_agent.nodes.judging.penalize_rejected import search_unlike
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.nodes.retrieve import outside, with_captions
@@ -18,6 +20,7 @@ from imagescope_agent.nodes.standing_filter import standing_filter
 from imagescope_agent.nodes.verify import Verify, satisfies
 from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.protocols import Collection, Embedder
+from imagescope_agent.retrieval.vectors import Vectors
 from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Predicate, State, Verdicts, references_of
@@ -61,8 +64,7 @@ class RetrieveLiked:
         that are known to fit all that was said, so that a message that moves the descriptions loses none of them.
         """
         self.collection.require_weights(self.embedder.weights)
-        intent = state["intent"]
-        vectors = self.embedder.texts([intent["core"], intent["enhanced"], intent["full"]])
+        vectors = self._wanted(state)
         liked = [self.collection.image_vector(name) for name in state["liked"] if name in self.collection]
         rows = np.concatenate([vectors, np.stack(liked)]) if liked else vectors
         exclude = list(state["rejected"])
@@ -80,6 +82,15 @@ class RetrieveLiked:
             )
 
         return search_unlike(found, most, state, settings, self.embedder, self.collection, include=fits)
+
+    def _wanted(self, state: State) -> Vectors:
+        """What is looked for: the vector after the chain where one was written, else those of three descriptions."""
+        if chain := state.get("chain"):
+            model = reasoning_of(self.embedder)
+            reference, request = state.get("reference"), request_words(state)
+            return reasoned_vectors(model, self.collection, reference, request, chain)
+        intent = state["intent"]
+        return self.embedder.texts([intent["core"], intent["enhanced"], intent["full"]])
 
 
 class VerifyDeeper(Verify):

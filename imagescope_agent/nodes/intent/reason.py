@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -15,10 +16,11 @@ from imagescope_agent.nodes.image_refs import only_first, reference_ref
 from imagescope_agent.nodes.judging.penalize_rejected import search_unlike
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.standing_filter import standing_filter
-from imagescope_agent.prompting import NO_REFERENCE, load_prompt
+from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
 from imagescope_agent.replies.chains import Chain, parse_chain, steps_of
 from imagescope_agent.retrieval.protocols import Collection, Embedder, SpaceQuery
 from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
+from imagescope_agent.retrieval.vectors import Vectors
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import State, references_of
@@ -38,6 +40,11 @@ def reasoning_of(embedder: Embedder) -> ReasoningEmbedder:
             'profile (embedder = "cir_cot:DIR"), or choose another graph'
         )
     return found
+
+
+def reasons(embedder: Embedder) -> bool:
+    """Whether an embedder can write a chain of thought."""
+    return isinstance(embedder, ReasoningEmbedder) or getattr(embedder, "reasoning", None) is not None
 
 
 class Reason:
@@ -77,19 +84,32 @@ class Reason:
         }
 
 
+def understood(state: State) -> dict[str, str]:
+    """The chain that reference caption and intent make; {} where nothing was understood."""
+    intent, caption = state["intent"], state["reference_caption"]
+    caption = caption or ("" if references_of(state) else NO_REFERENCE)
+    if not (intent["steps"] and intent["full"] and caption):
+        return {}
+    steps = steps_text(intent["steps"])
+    return Chain(caption=caption, reasoning=steps, conclusion=intent["full"]).to_dict()
+
+
 def no_chain(state: State) -> dict[str, Any]:
     """Fallback: the vector is made without a chain."""
     return {"chain": {}}
 
 
 class RetrieveReasoned:
-    """Retrieves by the vector after the chain, or by the one without where none was written; one lookup."""
+    """Retrieves by the vector after the chain, or by the one without where none was written; one lookup.
+
+    What the roles understood of the query is a chain too.
+    """
 
     def __init__(self, embedder: Embedder, collection: Collection) -> None:
         self.embedder, self.collection = embedder, collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return `candidates` and `ranking_retrieve`: the max(top_k, k) best images.
+        """Return `candidates` and `ranking_retrieve`: the max(top_k, k) best images; and the `chain` that was read.
 
         Raises:
             BadInput: the embedder does not reason, or the collection has no vectors of it; or a file is excluded, and
@@ -100,11 +120,10 @@ class RetrieveReasoned:
 
     def _search(self, state: State, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
-        model, reference = reasoning_of(self.embedder), state.get("reference")
+        model = reasoning_of(self.embedder)
         space = space_of(self.collection, model.weights)
-        shown: Image.Image | None = None if reference is None else self.collection.reference(reference).image
-        chain = str(Chain(**state["chain"])) if state.get("chain") else ""
-        vector = model.reasoned([shown], [state["query"]], [chain])[0]
+        chain = state.get("chain") or ({} if settings.reasoning == "fast" else understood(state))
+        vector = reasoned_vectors(model, self.collection, state.get("reference"), state["query"], chain)[0]
         exclude = [] if settings.keep_reference else references_of(state)
         if any(name not in self.collection for name in state.get("unlike", [])):
             self.collection.require_weights(self.embedder.weights)
@@ -121,11 +140,28 @@ class RetrieveReasoned:
         most = max(settings.top_k, settings.k)
         found = search_unlike(search, most, state, settings, self.embedder, self.collection)
         return {
+            "chain": dict(chain),
             "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],
             "ranking_retrieve": [name for name, _ in found],
             "notes": [each for each in only_first("embed", state) if each not in state.get("notes", [])],
             "usage": [spent("retrieve", "embedder", {"seconds": time.perf_counter() - start})],
         }
+
+
+def reasoned_vectors(
+    model: ReasoningEmbedder,
+    collection: Collection,
+    reference: str | None,
+    text: str,
+    chain: Mapping[str, str] | None,
+) -> Vectors:
+    """The vector of a query after its chain, or of the query alone where there is none: (1, d).
+
+    Raises:
+        ImageProblem: the reference cannot be read.
+    """
+    shown: Image.Image | None = None if reference is None else collection.reference(reference).image
+    return model.reasoned([shown], [text], [str(Chain(**chain)) if chain else ""])
 
 
 def space_of(collection: Collection, weights: str) -> str:

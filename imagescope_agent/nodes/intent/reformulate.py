@@ -9,6 +9,8 @@ from langgraph.runtime import Runtime
 from imagescope_agent.nodes.intent.references import bare
 from imagescope_agent.nodes.retrieve import Retrieve
 from imagescope_agent.nodes.verify import satisfies
+from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
+from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Candidate, Predicate, State
 
@@ -38,11 +40,34 @@ class Reformulate:
 
 
 class RetrieveMore(Retrieve):
-    """Retrieves again and merges with the earlier candidates, each by its best score."""
+    """Retrieves again and merges with the earlier candidates, each by its best score.
+
+    Args:
+        embedder, collection, captions: as `Retrieve`.
+        same_space: whether the earlier candidates were found in the same space; else the new ones come after them.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        collection: Collection,
+        captions: CaptionOnDemand | None = None,
+        *,
+        same_space: bool = True,
+    ) -> None:
+        super().__init__(embedder, collection, captions)
+        self.same_space = same_space
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return `candidates` and `ranking_retrieve`: all found so far, each by its best score."""
+        """Return `candidates` and `ranking_retrieve`: all found so far."""
         update = await super().__call__(state, runtime)
+        if not self.same_space:
+            known = {each["id"] for each in state["candidates"]}
+            every = [
+                *state["candidates"],
+                *(each for each in update["candidates"] if each["id"] not in known),
+            ]
+            return {**update, "candidates": every, "ranking_retrieve": [each["id"] for each in every]}
         best: dict[str, float] = {}
         for each in [*state["candidates"], *update["candidates"]]:
             best[each["id"]] = max(each["retrieve"], best.get(each["id"], -1.0))

@@ -63,7 +63,7 @@ def test_edited_chains_differ_in_one_colour_and_are_looked_for_among_all_picture
 def test_every_way_is_asked_the_same_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = ReasoningColours("<caption>a blank image<steps>Addition: a cat<conclusion>a cat", threshold=2.0)
     monkeypatch.setattr(reasoning, "open_embedder", lambda _name: model)
-    ways = ["fast", "full", "auto", "plain vectors"]
+    ways = ["fast", "full", "auto", "plain vectors", "mra"]
     told: dict[str, Any] = {
         "seeds": [11],
         "images": 60,
@@ -71,10 +71,21 @@ def test_every_way_is_asked_the_same_queries(tmp_path: Path, monkeypatch: pytest
         "tries": 0,
         "composed": 0.5,
         "ways": ways,
+        "apart": ["addition", "purple"],
     }
     found = reasoning.run(model="scripted", root=tmp_path, **told)
-    assert list(found["ways"]) == ways and found["queries"] == 4
+    assert list(found["ways"]) == ways[:-1] and found["queries"] == 4 and found["left_out"] == ["mra"]
+    told_apart = found["ways"]["fast"]["apart"]
+    assert list(told_apart) == ["addition", "purple", "none of them"]
+    assert 2 <= sum(each["queries"] for each in told_apart.values()) <= 4
+    assert "mra is left out" in reasoning.describe(found) and "purple (" in reasoning.describe(found)
     calls = {name: each["calls"] for name, each in found["ways"].items()}
     assert calls == {"fast": 0, "full": 1, "auto": 1, "plain vectors": 0}
     assert found["ways"]["full"]["cir"] == found["ways"]["auto"]["cir"]
     assert reasoning.describe(found).count("\n| ") >= 4
+
+
+def test_parts_that_there_are_not_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reasoning, "open_embedder", lambda _name: ReasoningColours())
+    with pytest.raises(BadInput, match="no 'pink'"):
+        reasoning.run(model="scripted", apart=["pink"])

@@ -270,6 +270,18 @@ def test_drawn_chains_are_exact_and_lead_to_their_targets(tmp_path: Path) -> Non
     assert not any(each.target in each.distractors for each in examples)
 
 
+def test_drawn_chains_leave_out_what_shall_be_measured_on(tmp_path: Path) -> None:
+    make_chains(tmp_path, 5, 4, side=32, without=["removal", "purple", "cat"])
+    lines = (tmp_path / "chains.jsonl").read_text(encoding="utf-8")
+    composed = [json.loads(line) for line in lines.splitlines() if json.loads(line)["reference"]]
+    assert len(composed) == 12 and "purple" not in lines and " cat" not in lines
+    assert not any("Removal" in each["reasoning"] for each in composed)
+    for without, told in (["pink"], "no 'pink'"), (["removal", "addition", "retention"], "must be left"):
+        with pytest.raises(BadInput, match=told):
+            make_chains(tmp_path / "refused", 5, 3, without=without)
+    assert not (tmp_path / "refused").exists()
+
+
 @pytest.mark.slow
 def test_killed_at_any_moment_the_weights_are_the_same(tmp_path: Path) -> None:
     summary = script(

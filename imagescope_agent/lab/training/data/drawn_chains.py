@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, composed_group
 from imagescope_agent.lab.scenes.conditions import satisfies
 from imagescope_agent.lab.scenes.draw import draw
+from imagescope_agent.lab.scenes.held_out import check_parts, concerns
 from imagescope_agent.lab.scenes.language import caption
 from imagescope_agent.lab.scenes.lines import write_jsonl
 from imagescope_agent.lab.scenes.mixed_queries import any_query
@@ -30,7 +32,9 @@ class _Group:
     queries: list[SceneQuery]
 
 
-def make_chains(out: Path, seed: int, groups: int, *, side: int | None = None) -> int:
+def make_chains(
+    out: Path, seed: int, groups: int, *, side: int | None = None, without: Collection[str] = ()
+) -> int:
     """Write `groups` groups of seven images and their training data into `out`; the seed determines every byte.
 
     images/NNNNNN.png; triplets.jsonl as `imagescope triplets` writes them; chains.jsonl as `imagescope annotate` does,
@@ -41,16 +45,25 @@ def make_chains(out: Path, seed: int, groups: int, *, side: int | None = None) -
         seed: never one that is evaluated on.
         groups: how many.
         side: of the images in pixels; as drawn when None.
+        without: kinds of instruction, colours and kinds of things that are left out, to be measured on later
+            (`held_out.concerns`).
 
     Returns:
         How many images there are.
+
+    Raises:
+        BadInput: there is nothing of that name, or too few kinds of instruction are left.
     """
+    check_parts(without)
+    kinds = [kind for kind in COMPOSED_KINDS if kind not in without]
+    if len(kinds) < QUERIES_PER_GROUP:
+        raise BadInput(f"of {', '.join(COMPOSED_KINDS)}, at least {QUERIES_PER_GROUP} must be left")
     rng = Random(f"chains {seed}")
     (out / "images").mkdir(parents=True, exist_ok=True)
     made: list[_Group] = []
     while len(made) < groups:
-        found = composed_group(rng, rng.sample(COMPOSED_KINDS, QUERIES_PER_GROUP))
-        if found is not None:
+        found = composed_group(rng, rng.sample(kinds, QUERIES_PER_GROUP))
+        if found is not None and not any(concerns(query, found[0], without) for query in found[1]):
             first = len(made) * len(found[0])
             names = [f"images/{first + number:06d}.png" for number in range(len(found[0]))]
             made.append(_Group(scenes=found[0], names=names, queries=found[1]))
