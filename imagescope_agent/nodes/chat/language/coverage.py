@@ -12,7 +12,7 @@ from imagescope_agent.nodes.chat.language.not_taken_up import named
 from imagescope_agent.nodes.chat.language.places import PREPOSITION
 from imagescope_agent.nodes.chat.language.polarity import is_negated
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
-from imagescope_agent.nodes.intent.drift import FUNCTION
+from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
 from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import Fact
@@ -39,8 +39,9 @@ _THE = rf"(?:{'|'.join(sorted(_DEFINITE))}|all|every|each|both)"
 #: What goes stands behind: "replace a boat with a car", "change the boat to a car", "instead of the cat and the dog".
 _REPLACES = re.compile(
     r"(?:.* )?(?:(?:replac(?:e|es|ed|ing)|instead of|rather than|in (?:place|lieu) of)(?: (?:an?|any))?"
-    r"|(?<!a )(?<!in )(?:chang(?:e|ing)|exchang(?:e|ing)|swap(?:ping)?|(?:turn|switch|convert|transform)(?:ing)?)"
-    rf"(?= {_THE}\b))(?: {_THE})*(?:(?: (?!(?:an?|with|by|to|into|for)\b)\w+){{1,3}} (?:and|or)(?: {_THE})+)?"
+    r"|(?<!a )(?<!in )(?:chang(?:e|ing)|exchang(?:e|ing)|swap(?:ping)?|trad(?:e|ing)(?: in)?|substitut(?:e|ing)"
+    rf"|(?:turn|switch|convert|transform)(?:ing)?)(?= {_THE}\b))(?: {_THE})*"
+    rf"(?:(?: (?!(?:an?|with|by|to|into|for)\b)\w+){{1,3}} (?:and|or)(?: {_THE})+)?"
 )
 #: What goes stands before: "the boat should be replaced by a car".
 _IS_REPLACED = re.compile(
@@ -164,6 +165,23 @@ def phrases(message: str, vocabulary: Vocabulary, *, about: str = "") -> list[Ph
             told[thing.head] = _told_of(told.get(thing.head, thing), free, vocabulary)
             whole.append(told[thing.head])
     return _fullest(whole)
+
+
+def is_crossed(text: str, message: str, vocabulary: Vocabulary) -> bool:
+    """Whether an instruction gives a thing a property that the message gives another one.
+
+    Of "a small cat beside the flower" "a small flower".
+    """
+    runs = [phrase for phrase in _runs(message, vocabulary) if phrase.head]
+    for told in phrases(text, vocabulary):
+        own = [each for each in runs if content_words(each.head) == content_words(told.head)]
+        if not own or any(each.lone and not each.definite for each in own):
+            continue  # "a black cat and dog" may tell of both
+        of_own = content_words(" ".join(each.text for each in own))
+        of_others = content_words(" ".join(" ".join(each.properties) for each in runs if each not in own))
+        if (content_words(" ".join(told.properties)) & of_others) - of_own:
+            return True
+    return False
 
 
 def _fullest(whole: Sequence[Phrase]) -> list[Phrase]:

@@ -95,6 +95,16 @@ def replaced(facts: Sequence[Fact], steps: Sequence[StepAnswer]) -> list[int]:
     return same if len(same) == 1 else []
 
 
+def given_up(facts: Sequence[Fact], said: Sequence[Phrase]) -> list[int]:
+    """The numbers of the wanted facts in whose place something else is to stand: "swap the boat for a car"."""
+    gone = [phrase.text for phrase in said if phrase.replaced]
+    return [
+        number
+        for number, fact in enumerate(facts, 1)
+        if fact["type"] != "Removal" and any(not Grounding([fact["text"]]).ungrounded(text) for text in gone)
+    ]
+
+
 def head(text: str) -> str:
     """What an instruction is about: its last word, or the surroundings."""
     return "the surroundings" if place_in(text) else text.lower().rstrip(". ").rpartition(" ")[2]
