@@ -158,8 +158,16 @@ def test_a_sentence_that_is_broken_off_and_passed_over_says_nothing() -> None:
         "skip",
         "skip",
     ]
-    whole: list[MessagePart] = [{**said[0], "text": "the kettle was grey"}, said[1]]
+    said[1]["act"], said[0]["act"] = "withdrawal", "wish"
+    assert [part["act"] for part in joined(said, "the kettle had a... never mind", WORDS)] == ["skip", "skip"]
+    whole: list[MessagePart] = [{"text": "the kettle was grey", "act": "wish"}, {**said[1], "act": "skip"}]
     assert joined(whole, "the kettle was grey. oh, leave it", WORDS)[0]["act"] == "wish"
+
+
+def test_another_number_of_things_is_another_wish() -> None:
+    found = grounded("it could be three lanterns instead", "correction", "two lanterns")
+    assert texts(found) == [("Addition", "three lanterns")] and found.update.drop == [1]
+    assert not phrases("what was on last midnight", WORDS)
 
 
 class Learnt:

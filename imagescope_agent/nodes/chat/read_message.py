@@ -184,14 +184,19 @@ def joined(acts: Sequence[MessagePart], message: str, vocabulary: Vocabulary) ->
     for part in reversed(acts):
         text, act = part["text"], part["act"]
         after = found[0] if found else None
-        if after and after["act"] == "skip" and _BROKEN_OFF.search(text):
-            act = "skip"  # "the tree had ... well, never mind"
+        if after and _BROKEN_OFF.search(text) and is_passed_over(after, vocabulary):
+            act = after["act"] = "skip"  # "the tree had ... well, never mind"
         elif after and after["act"] == "withdrawal" and points_back(after["text"], vocabulary):
             act = "withdrawal" if phrases(text, vocabulary) else act
         elif after and after["act"] in ("wish", "correction") and act not in SAYING and f"{text}:" in message:
             text, act = f"{text}: {found.pop(0)['text']}", after["act"]
         found.insert(0, {"text": text, "act": act})
     return found
+
+
+def is_passed_over(after: MessagePart, vocabulary: Vocabulary) -> bool:
+    """Whether what stands behind a broken-off sentence takes it back, and nothing else."""
+    return after["act"] in ("skip", "withdrawal") and not phrases(after["text"], vocabulary)
 
 
 def points_back(text: str, vocabulary: Vocabulary) -> bool:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from imagescope_agent.nodes.chat.language.grounding import PHRASE, Grounding
+from imagescope_agent.nodes.chat.language.grounding import NUMBERS, PHRASE, Grounding
 from imagescope_agent.nodes.chat.language.not_taken_up import named
 from imagescope_agent.nodes.chat.language.places import PREPOSITION
 from imagescope_agent.nodes.chat.language.polarity import is_negated
@@ -65,6 +65,7 @@ class Phrase:
         of_unknown: whether a word that no caption has follows properties without a thing: "red" of "red lorries".
         told_of: whether a property is said of the thing elsewhere in the message: "the boat is red".
         replaced: whether something else is to stand in its place.
+        count: how many there are, in words; "" where that is not said.
     """
 
     properties: list[str] = field(default_factory=list)
@@ -75,13 +76,14 @@ class Phrase:
     of_unknown: bool = False
     told_of: bool = False
     replaced: bool = False
+    count: str = ""
 
     @property
     def text(self) -> str:
         """In words: "a small red boat", "in the snow"."""
         words = [*self.properties, self.head]
-        if self.place:
-            return " ".join([self.place, *words])
+        if self.place or self.count:
+            return " ".join([self.place or self.count, *words])
         first = [] if self.head.endswith("s") else ["an" if words[0][0] in "aeiou" else "a"]
         return " ".join([*first, *words])
 
@@ -249,11 +251,14 @@ def _phrase(
     if preposition in PREPOSITION and vocabulary.is_place(preposition, " ".join(run)):
         return Phrase(properties=list(run[:-1]), head=run[-1], place=" ".join([preposition, *article]))
     if place := vocabulary.place_of(run[-1]):
+        if before[-1:] in (["last"], ["good"], ["next"]):  # "the match last night"
+            return Phrase()
         return Phrase(head=run[-1], place=place, definite=True)
     definite = bool(before) and before[-1] in _DEFINITE
     if vocabulary.is_head(run[-1]):
-        lone = len(run) == 1 and before[-1:] not in (["a"], ["an"], ["one"])
-        return Phrase(properties=list(run[:-1]), head=run[-1], definite=definite, lone=lone)
+        count = before[-1] if before and before[-1] in NUMBERS[2:] else ""
+        lone = len(run) == 1 and not count and before[-1:] not in (["a"], ["an"], ["one"])
+        return Phrase(properties=list(run[:-1]), head=run[-1], definite=definite, lone=lone, count=count)
     unknown = bool(after) and after[0] not in FUNCTION | PREPOSITION | _ADVERBS
     if unknown and before and before[-1] in ("a", "an", "one"):
         return Phrase(properties=list(run), head=after[0])
