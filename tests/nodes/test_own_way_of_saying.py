@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
 
 from imagescope_agent.dialogue_acts import ACTS
-from imagescope_agent.lab.scenes.dialog.grammars import spoken
 from imagescope_agent.nodes.chat.grounded_update import GroundedUpdate, ground
 from imagescope_agent.nodes.chat.language.coverage import is_crossed, phrases
 from imagescope_agent.nodes.chat.language.synonyms import in_known_words
@@ -134,6 +132,8 @@ def asked(text: str) -> ClarifyingQuestion:
         ("I think so", True),
         ("a yellow wagon", True),
         ("there wasn't one but a lantern", True),
+        ("there was not one but a lantern", True),
+        ("two wagons will do, not three", False),
     ],
 )
 def test_a_question_of_yes_or_no_is_answered_by_what_has_to_do_with_it(part: str, answers: bool) -> None:
@@ -168,6 +168,26 @@ def test_another_number_of_things_is_another_wish() -> None:
     found = grounded("it could be three lanterns instead", "correction", "two lanterns")
     assert texts(found) == [("Addition", "three lanterns")] and found.update.drop == [1]
     assert not phrases("what was on last midnight", WORDS)
+
+
+@pytest.mark.parametrize("standing", ["on the moor", "the scene on the moor"])
+def test_a_place_in_other_words_is_the_same_place(standing: str) -> None:
+    found = grounded(
+        "I said moor but I meant in the harbour",
+        "correction",
+        standing,
+        "a wagon",
+        steps=(("Addition", "the scene on the moor"), ("Addition", "the scene in the harbour")),
+        drop=(1,),
+    )
+    assert found.update.drop == [1] and texts(found) == [("Addition", "the scene in the harbour")]
+
+
+def test_what_the_talker_drops_of_a_message_that_says_nothing_new_goes() -> None:
+    found = grounded("the wagon we can live without", "wish", "a wagon", "a kettle", drop=(1,))
+    assert found.understood and found.update.drop == [1]
+    other = grounded("the wagon we can live without", "wish", "a wagon", "a kettle", drop=(2,))
+    assert other.update.drop == []
 
 
 class Learnt:
@@ -210,8 +230,3 @@ def test_other_names_of_what_the_captions_name_are_read_as_theirs(message: str, 
 def test_a_plural_in_ees_has_the_stem_of_its_singular() -> None:
     assert content_words("trees") == content_words("tree")
     assert [each.head for each in phrases("no lanterns", WORDS)] == ["lanterns"]
-
-
-def test_a_grammar_makes_many_wordings_and_keeps_its_slots() -> None:
-    made = {spoken("[take|have] {x} [now|], [please|if you can]", Random(n)) for n in range(40)}
-    assert "take {x}, please" in made and len(made) == 8

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from imagescope_agent.nodes.chat.language.coverage import Known, phrases, with_passed_over
+from imagescope_agent.nodes.chat.language.coverage import Known, Phrase, phrases, with_passed_over
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.not_taken_up import named, not_taken_up
 from imagescope_agent.nodes.chat.language.places import place_in
@@ -19,7 +19,9 @@ from imagescope_agent.nodes.chat.language.standing_facts import (
     overlap,
     overruled,
     plain,
+    plainly,
     replaced,
+    says_nothing_new,
     without_replaced,
 )
 from imagescope_agent.nodes.chat.language.vocabulary import NO_WORDS, Vocabulary
@@ -77,7 +79,7 @@ async def ground(
     found = GroundedUpdate(update=update.model_copy())
     heard = Grounding([message], embedder)
     facts = state["facts"] if _same_topic(found, state, heard, vocabulary) else []
-    dropped = _drops(found, facts, state, heard, given_up(facts, phrases(message, vocabulary)))
+    dropped = _drops(found, facts, state, heard, phrases(message, vocabulary))
     told += [facts[number - 1]["text"] for number in dropped]
     steps = await _grounded_steps(found, Grounding(told, embedder, vocabulary.stems), facts, dropped)
     if not _answered(state):
@@ -166,7 +168,7 @@ def _same_topic(found: GroundedUpdate, state: State, heard: Grounding, vocabular
 
 
 def _drops(
-    found: GroundedUpdate, facts: Sequence[Fact], state: State, heard: Grounding, named: Sequence[int]
+    found: GroundedUpdate, facts: Sequence[Fact], state: State, heard: Grounding, said: Sequence[Phrase]
 ) -> list[int]:
     """The numbers of the facts that go: those that the message names, corrects or contradicts.
 
@@ -175,7 +177,9 @@ def _drops(
     numbers = [number for number in found.update.drop if 1 <= number <= len(facts)]
     steps = found.update.steps
     kept = [number for number in numbers if is_meant(facts[number - 1]["text"], steps, facts, state, heard)]
-    if named:
+    if not kept and not steps and says_nothing_new(facts, said):
+        kept = [n for n in numbers if n in named_facts(facts, heard)]
+    if named := given_up(facts, said):
         kept = sorted({*named, *(n for n in kept if overlap(facts[n - 1]["text"], heard))})
     for number in numbers:
         if number not in kept:
@@ -193,14 +197,14 @@ def _drops(
 async def _grounded_steps(
     found: GroundedUpdate, grounding: Grounding, facts: Sequence[Fact], dropped: Sequence[int]
 ) -> list[StepAnswer]:
-    standing = {(f["type"], f["text"]) for number, f in enumerate(facts, 1) if number not in dropped}
+    standing = {(f["type"], plainly(f["text"])) for number, f in enumerate(facts, 1) if number not in dropped}
     steps: list[StepAnswer] = []
     for step in found.update.steps:
         if not await grounding.holds(step.text):
             found.notes.append(note(STEP, "drifted", f"{step.text!r} is not in the message and was left out"))
             continue
         known = any(is_part_of(step, text) for kind, text in standing if kind != "Removal")
-        if not known and (step.type, step.text) not in standing and step not in steps:
+        if not known and (step.type, plainly(step.text)) not in standing and step not in steps:
             steps.append(step)
     return steps
 

@@ -35,7 +35,9 @@ Said = Literal["nothing", "more", "only"]
 _BACK = re.compile(r"\b(?:it|that|this|them|those|one)\b", re.I)  # what was named before
 _YES_NO = re.compile(r"(?:is|are|was|were|do|does|did|has|have|had|can|could|should|must)\b", re.I)
 _SAYS_SO = re.compile(
-    r"\b(?:yes|yeah|yep|yup|sure|indeed|right|no|nope|nah|not|n't|none|neither)\b|n't\b", re.I
+    r"\b(?:yes|yeah|yep|yup|sure|indeed|right|no|nope|nah|none|neither"
+    r"|not (?:really|at all)|(?:is|was|are|were|do|does|did|has|had|could|should) not)\b|n't\b",
+    re.I,
 )
 _BROKEN_OFF = re.compile(r"(?:\.\.+|\u2026|\s-)$")
 _IDLE = {
@@ -151,7 +153,7 @@ def is_reply(part: str, question: ClarifyingQuestion | None, vocabulary: Vocabul
         return True
     asked = Grounding([question["text"]])
     named = [phrase for phrase in phrases(part, vocabulary) if phrase.head]
-    return not named or not all(asked.ungrounded(phrase.head) for phrase in named)
+    return not named or not all(asked.ungrounded(f"{phrase.count} {phrase.head}") for phrase in named)
 
 
 def without_answer(row: Sequence[float]) -> list[float]:

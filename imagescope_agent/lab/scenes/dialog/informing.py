@@ -169,7 +169,6 @@ _WEIGHTED: tuple[tuple[_Generator, int], ...] = (
     (revising.refinement, 2),
     (revising.colour_correction, 4),
     (revising.count_correction, 3),
-    (revising.thing_swap, 4),
     (revising.withdrawal, 4),
     (revising.new_topic, 3),
 )

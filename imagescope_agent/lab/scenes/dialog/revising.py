@@ -13,13 +13,13 @@ from imagescope_agent.lab.scenes.conditions import (
     InSetting,
     Pattern,
 )
-from imagescope_agent.lab.scenes.dialog import changing_phrases, grammars, phrases
+from imagescope_agent.lab.scenes.dialog import changing_phrases, phrases
 from imagescope_agent.lab.scenes.dialog.messages import UserMessage
 from imagescope_agent.lab.scenes.dialog.noun_phrases import slots
 from imagescope_agent.lab.scenes.language import SETTING_WORDS, reworded, with_article
 from imagescope_agent.lab.scenes.queries import QueryStep
 from imagescope_agent.lab.scenes.text_queries import TEXT_KINDS, text_query
-from imagescope_agent.lab.scenes.world import COLOURS, KINDS, SETTINGS, Scene, random_scene
+from imagescope_agent.lab.scenes.world import COLOURS, SETTINGS, Scene, random_scene
 
 
 def wanted_after_all(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMessage | None:
@@ -37,9 +37,9 @@ def place(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMessage 
     """Another setting than the known one, or the scene's."""
     known = [(n, f.condition.name) for n, f in enumerate(facts, 1) if isinstance(f.condition, InSetting)]
     name = scene.setting if not known else rng.choice([s for s in SETTINGS if s not in {k for _, k in known}])
+    forms = changing_phrases.PLACE_CORRECTIONS if known else phrases.PLACES
     kinds = [pattern.kind for _, pattern in _existing(facts)] or [scene.things[0].kind]
-    corrected = grammars.worded(changing_phrases.PLACE_CORRECTIONS, grammars.PLACE_SWAPS, rng)
-    message = (corrected if known else rng.choice(phrases.PLACES)).format(
+    message = rng.choice(forms).format(
         place=rng.choice(SETTING_WORDS[name]),
         old=rng.choice(SETTING_WORDS[known[0][1]]) if known else "",
         kind=rng.choice(kinds) or "thing",
@@ -58,9 +58,8 @@ def colour_correction(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> 
     if sum(pattern.kind == old.kind for _, pattern in known) > 1:
         return None
     colour = rng.choice([each for each in COLOURS if each != old.colour])
-    form = grammars.worded(changing_phrases.COLOUR_CORRECTIONS, grammars.COLOUR_SWAPS, rng)
-    form = rng.choice(changing_phrases.LAST_CORRECTIONS) if last else form
-    message = form.format(**_colour_slots(old, colour, rng))
+    forms = changing_phrases.LAST_CORRECTIONS if last else changing_phrases.COLOUR_CORRECTIONS
+    message = rng.choice(forms).format(**_colour_slots(old, colour, rng))
     step = QueryStep("Addition", Exists(Pattern(old.kind, colour, old.size)))
     return UserMessage(message=message, steps=(step,), drop=(number,))
 
@@ -113,22 +112,7 @@ def withdrawal(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMes
         name = reworded(Pattern(pattern.kind, pattern.colour if rng.random() < 0.3 else None), rng)
     else:
         return None
-    form = grammars.worded(changing_phrases.WITHDRAWALS, grammars.WITHDRAWALS, rng)
-    return UserMessage(message=form.format(name=name), drop=(number,))
-
-
-def thing_swap(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMessage | None:
-    """One thing in the place of another."""
-    existing = _existing(facts)
-    once = [(n, p) for n, p in existing if p.kind and sum(p.kind == q.kind for _, q in existing) == 1]
-    kinds = [kind for kind in KINDS if all(kind != pattern.kind for _, pattern in existing)]
-    if not once or not kinds:
-        return None
-    number, old = rng.choice(once)
-    new = Pattern(rng.choice(kinds), rng.choice((None, rng.choice(COLOURS))))
-    name = reworded(Pattern(old.kind, old.colour if rng.random() < 0.3 else None), rng)
-    message = grammars.spoken(rng.choice(grammars.THING_SWAPS), rng).format(old=name, x=slots(new, rng)["x"])
-    return UserMessage(message=message, steps=(QueryStep("Addition", Exists(new)),), drop=(number,))
+    return UserMessage(message=rng.choice(changing_phrases.WITHDRAWALS).format(name=name), drop=(number,))
 
 
 def new_topic(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMessage | None:
@@ -137,13 +121,11 @@ def new_topic(scene: Scene, facts: Sequence[QueryStep], rng: Random) -> UserMess
     if query is None or rng.random() < 0.5:
         return None
     if rng.random() < 0.3:
-        frame = grammars.worded(changing_phrases.RESTART_FRAMES, grammars.RESTART_FRAMES, rng)
-        before, _, after = frame.partition("{q}")
+        before, _, after = rng.choice(changing_phrases.RESTART_FRAMES).partition("{q}")
     else:
         opener = f"{rng.choice(changing_phrases.RESTART_OPENERS)}, " if rng.random() < 0.4 else ""
         mark = rng.choice((", ", ": ", ". ", "; ", " - ", "! "))
-        restart = grammars.worded(changing_phrases.RESTARTS, grammars.RESTARTS, rng)
-        before, after = f"{opener}{restart}{mark}", ""
+        before, after = f"{opener}{rng.choice(changing_phrases.RESTARTS)}{mark}", ""
     wish = (len(before), len(before) + len(query.text))
     return UserMessage(message=before + query.text + after, steps=query.steps, new=True, wish=wish)
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from random import Random
 
 from imagescope_agent.lab.scenes.conditions import Absent, Exists, Pattern
-from imagescope_agent.lab.scenes.dialog import changing_phrases, grammars, idle_phrases, phrases
+from imagescope_agent.lab.scenes.dialog import changing_phrases, idle_phrases, phrases
 from imagescope_agent.lab.scenes.dialog.foreign import foreign, nonsense
 from imagescope_agent.lab.scenes.dialog.informing import act_of, saying
 from imagescope_agent.lab.scenes.dialog.messages import UserMessage
 from imagescope_agent.lab.scenes.queries import QueryStep
-from imagescope_agent.lab.scenes.world import COLOURS, KINDS, Scene
+from imagescope_agent.lab.scenes.world import COLOURS, Scene
 
 Piece = tuple[str, str]  # words and their dialogue act
 
@@ -123,24 +123,19 @@ def misspelt(message: str, rng: Random) -> str:
 
 def _beside(asked: str, rng: Random) -> Piece:
     """What stands beside an informing piece; beside an answer no other answer does."""
-    choices = [
-        (idle_phrases.ASIDES, grammars.ASIDES, "aside"),
-        (idle_phrases.SKIPS, grammars.SKIPS, "skip"),
-    ]
-    listed, made, act = rng.choice(choices[: 1 if asked else 2])
-    return grammars.worded(listed, made, rng), act
+    choices = [(idle_phrases.ASIDES, "aside"), (idle_phrases.SKIPS, "skip")]
+    words, act = rng.choice(choices[: 1 if asked else 2])
+    return rng.choice(words), act
 
 
 def _idle_piece(rng: Random) -> Piece:
     kind = rng.random()
-    if kind < 0.04:
-        return grammars.spoken(rng.choice(grammars.BROKEN_OFF), rng).format(kind=rng.choice(KINDS)), "skip"
     if kind < 0.35:
-        return grammars.worded(idle_phrases.SKIPS, grammars.SKIPS, rng), "skip"
+        return rng.choice(idle_phrases.SKIPS), "skip"
     if kind < 0.5:
-        return grammars.worded(idle_phrases.MORES, grammars.MORES, rng), "more"
+        return rng.choice(idle_phrases.MORES), "more"
     if kind < 0.7:
-        return grammars.worded(idle_phrases.ASIDES, grammars.ASIDES, rng), "aside"
+        return rng.choice(idle_phrases.ASIDES), "aside"
     return (foreign(rng) if kind < 0.87 else nonsense(rng)), "unclear"
 
 

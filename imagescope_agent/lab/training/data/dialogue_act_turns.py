@@ -23,7 +23,6 @@ from imagescope_agent.lab.training.data.understanding_turns import random_query
 from imagescope_agent.prompting import request_text
 
 NOTHING = UserMessage(message="")
-LIMITING = 0.0  # share of limits by fields: where a limiter reads them, a classifier need not
 _MARKS = 5  # letters and marks beside a limit that say nothing
 
 
@@ -35,9 +34,9 @@ def dialogue_act_turns(rng: Random) -> list[TrainingTurn]:
     if (kind := rng.random()) < 0.2:
         wish = stranger_wish(rng).message if facts or rng.random() < 0.3 else random_query(rng)[0].text
         said = replace(said, pieces=tuple(polite(wish, "wish", rng)), update=NOTHING)
-    elif kind < 0.2 + LIMITING:
+    elif kind < 0.34:
         said = replace(said, pieces=tuple(_limiting(said, rng)), update=NOTHING)
-    elif kind < 0.24 + LIMITING and (more := more_of(facts, rng)):
+    elif kind < 0.38 and (more := more_of(facts, rng)):
         said = replace(said, pieces=tuple(polite(more, "more", rng)), update=NOTHING)
     message = said.text.strip()
     standing = request_text(plain_steps(facts)) or "nothing yet"

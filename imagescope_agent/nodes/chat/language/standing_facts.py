@@ -46,6 +46,12 @@ def is_meant(
     return has_act(state, "correction") and bool(things) and (alike(text, steps) or named or other)
 
 
+def says_nothing_new(facts: Sequence[Fact], said: Sequence[Phrase]) -> bool:
+    """Whether all that a message names is wanted already; a talker that drops some of it reads a withdrawal."""
+    wanted = Grounding([fact["text"] for fact in facts if fact["type"] != "Removal"])
+    return bool(said) and not any(wanted.ungrounded(phrase.text) for phrase in said)
+
+
 def says_less(text: str, steps: Sequence[StepAnswer], heard: Grounding) -> bool:
     """Whether a step would leave a fact with less than it says, though the message takes nothing of it back."""
     less = any(is_part_of(step, text) for step in steps)
@@ -60,13 +66,14 @@ def is_part_of(step: StepAnswer, text: str) -> bool:
 
 def without_replaced(steps: Sequence[StepAnswer], gone: Sequence[Fact]) -> list[StepAnswer]:
     """The steps without those that only repeat what another one of them replaces."""
-    old = {fact["text"] for fact in gone}
-    return [
-        step
-        for step in steps
-        if step.text not in old
-        or not any(other.text not in old and head(other.text) == head(step.text) for other in steps)
-    ]
+    old = {plainly(fact["text"]) for fact in gone}
+    new = {head(step.text) for step in steps if plainly(step.text) not in old}
+    return [step for step in steps if plainly(step.text) not in old or head(step.text) not in new]
+
+
+def plainly(text: str) -> str:
+    """An instruction by which it can be told from others: "the scene in the snow" is "in the snow"."""
+    return (place_in(text) or text).lower()
 
 
 def named_facts(facts: Sequence[Fact], heard: Grounding) -> list[int]:
