@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.chat.grounded_update import ground
 from imagescope_agent.nodes.chat.language.grounding import substitutes
 from imagescope_agent.nodes.chat.language.spelling import corrected
+from imagescope_agent.nodes.chat.language.synonyms import in_known_words
 from imagescope_agent.nodes.chat.language.vocabulary import vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import plain_answer
 from imagescope_agent.nodes.chat.read_message import has_act, remarks
@@ -67,6 +69,7 @@ class UpdateDialogueState:
         vocabulary = vocabulary_of(self.images)
         typed = state
         state, misspelt = corrected(typed, vocabulary)
+        state = await asyncio.to_thread(in_known_words, state, vocabulary, self.embedder)
         shown = shown_facts(state["facts"])
         lines = [
             f"{number}. {fact['type']}: {fact['text']}"

@@ -6,22 +6,26 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from imagescope_agent.nodes.chat.language.coverage import Known, phrases, with_passed_over
+from imagescope_agent.nodes.chat.language.coverage import Known, Phrase, phrases, with_passed_over
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.not_taken_up import named, not_taken_up
 from imagescope_agent.nodes.chat.language.places import place_in
-from imagescope_agent.nodes.chat.language.polarity import is_bare, is_negated
 from imagescope_agent.nodes.chat.language.standing_facts import (
     contradicts,
+    given_up,
     is_meant,
     is_part_of,
     named_facts,
+    overlap,
     overruled,
     plain,
+    plainly,
     replaced,
+    says_nothing_new,
     without_replaced,
 )
 from imagescope_agent.nodes.chat.language.vocabulary import NO_WORDS, Vocabulary
+from imagescope_agent.nodes.chat.message_check import as_said
 from imagescope_agent.nodes.chat.read_message import has_act, misunderstood
 from imagescope_agent.nodes.intent.drift import is_english
 from imagescope_agent.prompting import NEGATED, NO_REFERENCE, request_text
@@ -74,15 +78,16 @@ async def ground(
     told = [message, *_answered(state)]
     found = GroundedUpdate(update=update.model_copy())
     heard = Grounding([message], embedder)
-    facts = state["facts"] if _same_topic(found, state, heard) else []
-    dropped = _drops(found, facts, state, heard)
+    facts = state["facts"] if _same_topic(found, state, heard, vocabulary) else []
+    dropped = _drops(found, facts, state, heard, phrases(message, vocabulary))
     told += [facts[number - 1]["text"] for number in dropped]
     steps = await _grounded_steps(found, Grounding(told, embedder, vocabulary.stems), facts, dropped)
     if not _answered(state):
         found.update.answer = "None"
     if has_act(state, "withdrawal") and not has_act(state, "wish", "correction", "answer") and dropped:
         steps = []
-    steps = _with_polarity(found, steps, message, vocabulary)
+    steps, notes = as_said(steps, message, state, vocabulary)
+    found.notes += notes
     dropped, steps = await _completed(heard, told[1:], state, facts, dropped, steps, vocabulary)
     half = dropped and has_act(state, "correction") and _says_more(heard, facts, dropped, vocabulary)
     if not steps and (half or not dropped) and found.update.answer == "None" and found.update.topic == "same":
@@ -107,7 +112,7 @@ async def _completed(
     vocabulary: Vocabulary,
 ) -> tuple[list[int], list[StepAnswer]]:
     """The numbers of the facts that go and the steps, with what the message says and the talker passed over."""
-    if not (wished := _wished(state, heard.told)):
+    if not (wished := _wished(state, heard.told, new=not facts)):
         return dropped, steps
     known = Known(told, [fact for number, fact in enumerate(facts, 1) if number not in dropped])
     about = next((fact["text"] for fact in reversed(facts) if plain(fact, vocabulary)), "")
@@ -118,9 +123,9 @@ async def _completed(
     return dropped, without_replaced(steps, [facts[number - 1] for number in dropped])
 
 
-def _wished(state: State, message: str) -> str:
-    """The parts of a message that say what is wanted or not, without what takes something back."""
-    if not has_act(state, "withdrawal"):
+def _wished(state: State, message: str, *, new: bool) -> str:
+    """The parts of a message that say what is wanted or not, without what takes something back; all of a new search."""
+    if not has_act(state, "withdrawal") or (new and not has_act(state, "wish", "correction", "answer")):
         return message
     return ", ".join(p["text"] for p in state["acts"] if p["act"] in ("wish", "correction", "answer"))
 
@@ -133,15 +138,17 @@ def _answered(state: State) -> list[str]:
     return [question["text"], question["asks"], *question.get("also", [])]
 
 
-def _same_topic(found: GroundedUpdate, state: State, heard: Grounding) -> bool:
+def _same_topic(found: GroundedUpdate, state: State, heard: Grounding, vocabulary: Vocabulary) -> bool:
     """Whether the topic stays.
 
     A message all of whose words are about new things turns to no other one, nor does one that takes back nothing, or
-    only a fact. One that takes back nothing that stands, and wishes something beside it, does.
+    only a fact. One that takes back nothing that stands, and wishes something beside it or with it, does.
     """
     facts, acts = state["facts"], state.get("acts", [])
     back = Grounding([part["text"] for part in acts if part["act"] == "withdrawal"])
     wishes = ", ".join(part["text"] for part in acts if part["act"] in ("wish", "answer"))
+    if not wishes and not has_act(state, "correction"):  # "throw that away and find a car" is one part
+        wishes = ", ".join(phrase.text for phrase in phrases(back.told, vocabulary))
     new = Grounding([fact["text"] for fact in facts]).ungrounded(wishes)
     if back.told and new and facts and not named_facts(facts, back):
         found.update.topic = "new"
@@ -160,11 +167,20 @@ def _same_topic(found: GroundedUpdate, state: State, heard: Grounding) -> bool:
     return found.update.topic == "same"
 
 
-def _drops(found: GroundedUpdate, facts: Sequence[Fact], state: State, heard: Grounding) -> list[int]:
-    """The numbers of the facts that go: those that the message names, corrects or contradicts."""
+def _drops(
+    found: GroundedUpdate, facts: Sequence[Fact], state: State, heard: Grounding, said: Sequence[Phrase]
+) -> list[int]:
+    """The numbers of the facts that go: those that the message names, corrects or contradicts.
+
+    Where it says in place of which ones something else is to stand, they are these.
+    """
     numbers = [number for number in found.update.drop if 1 <= number <= len(facts)]
     steps = found.update.steps
     kept = [number for number in numbers if is_meant(facts[number - 1]["text"], steps, facts, state, heard)]
+    if not kept and not steps and says_nothing_new(facts, said):
+        kept = [n for n in numbers if n in named_facts(facts, heard)]
+    if named := given_up(facts, said):
+        kept = sorted({*named, *(n for n in kept if overlap(facts[n - 1]["text"], heard))})
     for number in numbers:
         if number not in kept:
             detail = (
@@ -181,14 +197,14 @@ def _drops(found: GroundedUpdate, facts: Sequence[Fact], state: State, heard: Gr
 async def _grounded_steps(
     found: GroundedUpdate, grounding: Grounding, facts: Sequence[Fact], dropped: Sequence[int]
 ) -> list[StepAnswer]:
-    standing = {(f["type"], f["text"]) for number, f in enumerate(facts, 1) if number not in dropped}
+    standing = {(f["type"], plainly(f["text"])) for number, f in enumerate(facts, 1) if number not in dropped}
     steps: list[StepAnswer] = []
     for step in found.update.steps:
         if not await grounding.holds(step.text):
             found.notes.append(note(STEP, "drifted", f"{step.text!r} is not in the message and was left out"))
             continue
         known = any(is_part_of(step, text) for kind, text in standing if kind != "Removal")
-        if not known and (step.type, step.text) not in standing and step not in steps:
+        if not known and (step.type, plainly(step.text)) not in standing and step not in steps:
             steps.append(step)
     return steps
 
@@ -199,27 +215,6 @@ def _says_more(
     """Whether a correction names something that can be seen, and that what it replaces did not."""
     gone = Grounding([facts[number - 1]["text"] for number in dropped], heard.embedder)
     return any(vocabulary.has(word) and gone.ungrounded(word) for word in heard.words)
-
-
-def _with_polarity(
-    found: GroundedUpdate, steps: Sequence[StepAnswer], message: str, vocabulary: Vocabulary
-) -> list[StepAnswer]:
-    """The steps: what the message negates is a removal, and what it only names is none.
-
-    The words of a negation are English ones; a message in another language keeps what the talker read.
-    """
-    turned = []
-    for step in steps:
-        if step.type != "Removal" and is_negated(step.text, message):
-            found.notes.append(
-                note(STEP, "repaired", f"{step.text!r} was to be added, and the message excludes it")
-            )
-            step = StepAnswer(type="Removal", text=step.text)
-        elif step.type == "Removal" and is_bare(step.text, message, vocabulary):
-            found.notes.append(note(STEP, "repaired", f"{step.text!r} was to be left out, and is only named"))
-            step = StepAnswer(type="Addition", text=step.text)
-        turned.append(step)
-    return turned
 
 
 def _repeats(facts: Sequence[Fact], message: str) -> bool:

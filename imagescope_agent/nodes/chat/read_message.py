@@ -25,7 +25,7 @@ from imagescope_agent.records import at_step
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import Fact, MessagePart, State, new_turn
+from imagescope_agent.state import ClarifyingQuestion, Fact, MessagePart, State, new_turn
 from imagescope_agent.usage import spent
 
 NOTHING = "nothing yet"  # is wanted
@@ -33,6 +33,13 @@ NOT_UNDERSTOOD = "I did not understand"
 SURE = 0.9  # probability from which a first message is taken for something else than a search
 Said = Literal["nothing", "more", "only"]
 _BACK = re.compile(r"\b(?:it|that|this|them|those|one)\b", re.I)  # what was named before
+_YES_NO = re.compile(r"(?:is|are|was|were|do|does|did|has|have|had|can|could|should|must)\b", re.I)
+_SAYS_SO = re.compile(
+    r"\b(?:yes|yeah|yep|yup|sure|indeed|right|no|nope|nah|none|neither"
+    r"|not (?:really|at all)|(?:is|was|are|were|do|does|did|has|had|could|should) not)\b|n't\b",
+    re.I,
+)
+_BROKEN_OFF = re.compile(r"(?:\.\.+|\u2026|\s-)$")
 _IDLE = {
     "skip": "Then that stays open.",
     "aside": "That says nothing about a picture, so nothing was changed.",
@@ -84,7 +91,8 @@ class ReadMessage:
         acts: list[MessagePart] = []
         for part, row in zip(parts, choice.probabilities, strict=False):
             known = names_wanted(part, words, state["facts"])
-            act = act_of(row, state, said=seen_in(part, words), known=known, limits=limits)
+            likely = row if is_reply(part, question, words) else without_answer(row)
+            act = act_of(likely, state, said=seen_in(part, words), known=known, limits=limits)
             acts.append({"text": part, "act": act})
         acts = joined(acts, message, words)
         return {
@@ -139,6 +147,21 @@ def act_of(
     return ACTS[best]
 
 
+def is_reply(part: str, question: ClarifyingQuestion | None, vocabulary: Vocabulary) -> bool:
+    """Whether a part may answer the question: to one of yes or no, a part that names other things alone does not."""
+    if question is None or not _YES_NO.match(question["text"]) or _SAYS_SO.search(part):
+        return True
+    asked = Grounding([question["text"]])
+    named = [phrase for phrase in phrases(part, vocabulary) if phrase.head]
+    return not named or not all(asked.ungrounded(f"{phrase.count} {phrase.head}") for phrase in named)
+
+
+def without_answer(row: Sequence[float]) -> list[float]:
+    """The probabilities where an answer is impossible."""
+    kept = [0.0 if act == "answer" else p for act, p in zip(ACTS, row, strict=False)]
+    return [p / total for p in kept] if (total := sum(kept)) else kept
+
+
 def names_wanted(part: str, vocabulary: Vocabulary, facts: Sequence[Fact]) -> bool:
     """Whether a part names what can be seen, and nothing but what is wanted already."""
     found = [phrase.text for phrase in phrases(part, vocabulary) if phrase.head]
@@ -155,7 +178,7 @@ def seen_in(part: str, vocabulary: Vocabulary) -> Said:
 
 
 def joined(acts: Sequence[MessagePart], message: str, vocabulary: Vocabulary) -> list[MessagePart]:
-    """The acts, with what a part has of the one behind it.
+    """The acts, with what a part has of the one behind it: what is broken off and then passed over says nothing.
 
     "The boat was a bad idea, forget it" takes back the boat, and "what I cannot have: boats" is one part and no aside.
     """
@@ -163,12 +186,19 @@ def joined(acts: Sequence[MessagePart], message: str, vocabulary: Vocabulary) ->
     for part in reversed(acts):
         text, act = part["text"], part["act"]
         after = found[0] if found else None
-        if after and after["act"] == "withdrawal" and points_back(after["text"], vocabulary):
+        if after and _BROKEN_OFF.search(text) and is_passed_over(after, vocabulary):
+            act = after["act"] = "skip"  # "the tree had ... well, never mind"
+        elif after and after["act"] == "withdrawal" and points_back(after["text"], vocabulary):
             act = "withdrawal" if phrases(text, vocabulary) else act
         elif after and after["act"] in ("wish", "correction") and act not in SAYING and f"{text}:" in message:
             text, act = f"{text}: {found.pop(0)['text']}", after["act"]
         found.insert(0, {"text": text, "act": act})
     return found
+
+
+def is_passed_over(after: MessagePart, vocabulary: Vocabulary) -> bool:
+    """Whether what stands behind a broken-off sentence takes it back, and nothing else."""
+    return after["act"] in ("skip", "withdrawal") and not phrases(after["text"], vocabulary)
 
 
 def points_back(text: str, vocabulary: Vocabulary) -> bool:

@@ -181,7 +181,7 @@ def _flat(text: str) -> str:
 
 def _stem(word: str) -> str:
     """A crude stem: "surf" of surfing, surfers and surfboards."""
-    for ending in ("ing", "ed", "es", "s"):
+    for ending in ("ing", "ed", "s" if word.endswith("ees") else "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word.removesuffix(ending)[:4]
     return word[:4]

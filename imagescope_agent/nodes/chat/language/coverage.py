@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from imagescope_agent.nodes.chat.language.grounding import PHRASE, Grounding
+from imagescope_agent.nodes.chat.language.grounding import NUMBERS, PHRASE, Grounding
 from imagescope_agent.nodes.chat.language.not_taken_up import named
 from imagescope_agent.nodes.chat.language.places import PREPOSITION
 from imagescope_agent.nodes.chat.language.polarity import is_negated
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
-from imagescope_agent.nodes.intent.drift import FUNCTION
+from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
 from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import Fact
@@ -39,8 +39,9 @@ _THE = rf"(?:{'|'.join(sorted(_DEFINITE))}|all|every|each|both)"
 #: What goes stands behind: "replace a boat with a car", "change the boat to a car", "instead of the cat and the dog".
 _REPLACES = re.compile(
     r"(?:.* )?(?:(?:replac(?:e|es|ed|ing)|instead of|rather than|in (?:place|lieu) of)(?: (?:an?|any))?"
-    r"|(?<!a )(?<!in )(?:chang(?:e|ing)|exchang(?:e|ing)|swap(?:ping)?|(?:turn|switch|convert|transform)(?:ing)?)"
-    rf"(?= {_THE}\b))(?: {_THE})*(?:(?: (?!(?:an?|with|by|to|into|for)\b)\w+){{1,3}} (?:and|or)(?: {_THE})+)?"
+    r"|(?<!a )(?<!in )(?:chang(?:e|ing)|exchang(?:e|ing)|swap(?:ping)?|trad(?:e|ing)(?: in)?|substitut(?:e|ing)"
+    rf"|(?:turn|switch|convert|transform)(?:ing)?)(?= {_THE}\b))(?: {_THE})*"
+    rf"(?:(?: (?!(?:an?|with|by|to|into|for)\b)\w+){{1,3}} (?:and|or)(?: {_THE})+)?"
 )
 #: What goes stands before: "the boat should be replaced by a car".
 _IS_REPLACED = re.compile(
@@ -64,6 +65,7 @@ class Phrase:
         of_unknown: whether a word that no caption has follows properties without a thing: "red" of "red lorries".
         told_of: whether a property is said of the thing elsewhere in the message: "the boat is red".
         replaced: whether something else is to stand in its place.
+        count: how many there are, in words; "" where that is not said.
     """
 
     properties: list[str] = field(default_factory=list)
@@ -74,13 +76,14 @@ class Phrase:
     of_unknown: bool = False
     told_of: bool = False
     replaced: bool = False
+    count: str = ""
 
     @property
     def text(self) -> str:
         """In words: "a small red boat", "in the snow"."""
         words = [*self.properties, self.head]
-        if self.place:
-            return " ".join([self.place, *words])
+        if self.place or self.count:
+            return " ".join([self.place or self.count, *words])
         first = [] if self.head.endswith("s") else ["an" if words[0][0] in "aeiou" else "a"]
         return " ".join([*first, *words])
 
@@ -166,6 +169,23 @@ def phrases(message: str, vocabulary: Vocabulary, *, about: str = "") -> list[Ph
     return _fullest(whole)
 
 
+def is_crossed(text: str, message: str, vocabulary: Vocabulary) -> bool:
+    """Whether an instruction gives a thing a property that the message gives another one.
+
+    Of "a small cat beside the flower" "a small flower".
+    """
+    runs = [phrase for phrase in _runs(message, vocabulary) if phrase.head]
+    for told in phrases(text, vocabulary):
+        own = [each for each in runs if content_words(each.head) == content_words(told.head)]
+        if not own or any(each.lone and not each.definite for each in own):
+            continue  # "a black cat and dog" may tell of both
+        of_own = content_words(" ".join(each.text for each in own))
+        of_others = content_words(" ".join(" ".join(each.properties) for each in runs if each not in own))
+        if (content_words(" ".join(told.properties)) & of_others) - of_own:
+            return True
+    return False
+
+
 def _fullest(whole: Sequence[Phrase]) -> list[Phrase]:
     """Each phrase once, without those of which another one tells more of the same thing."""
     once = list({(each.text, each.told_of, each.definite, each.lone): each for each in whole}.values())
@@ -231,11 +251,14 @@ def _phrase(
     if preposition in PREPOSITION and vocabulary.is_place(preposition, " ".join(run)):
         return Phrase(properties=list(run[:-1]), head=run[-1], place=" ".join([preposition, *article]))
     if place := vocabulary.place_of(run[-1]):
+        if before[-1:] in (["last"], ["good"], ["next"]):  # "the match last night"
+            return Phrase()
         return Phrase(head=run[-1], place=place, definite=True)
     definite = bool(before) and before[-1] in _DEFINITE
     if vocabulary.is_head(run[-1]):
-        lone = len(run) == 1 and before[-1:] not in (["a"], ["an"], ["one"])
-        return Phrase(properties=list(run[:-1]), head=run[-1], definite=definite, lone=lone)
+        count = before[-1] if before and before[-1] in NUMBERS[2:] else ""
+        lone = len(run) == 1 and not count and before[-1:] not in (["a"], ["an"], ["one"])
+        return Phrase(properties=list(run[:-1]), head=run[-1], definite=definite, lone=lone, count=count)
     unknown = bool(after) and after[0] not in FUNCTION | PREPOSITION | _ADVERBS
     if unknown and before and before[-1] in ("a", "an", "one"):
         return Phrase(properties=list(run), head=after[0])

@@ -19,7 +19,7 @@ SAME = 0.94  # cosine above which two phrases say the same; measured: synonyms f
 MISSPELT = 0.75  # ratio of common letters above which a word is the other, misspelt
 PHRASE = 4  # words of the longest phrase that is compared
 _FORM = frozenset(["exactly", "thing", "things", "scene", "setting", "visible", "present"])
-_NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
 class Grounding:
@@ -97,7 +97,7 @@ def same_thing_counted(first: str, second: str) -> bool:
     numbers = _numbers(first), _numbers(second)
     if not all(numbers) or not (first.startswith("exactly ") and second.startswith("exactly ")):
         return False
-    counting = content_words(" ".join(_NUMBERS))
+    counting = content_words(" ".join(NUMBERS))
     same = content_words(first) - counting == content_words(second) - counting
     return same and numbers[0] != numbers[1]
 
@@ -108,8 +108,8 @@ def _words(text: str) -> list[str]:
 
 def _numbers(text: str) -> set[str]:
     """The numbers in a text, in words; "no" and "one" are no numbers where nothing is counted."""
-    digits = [_NUMBERS[int(digit)] for digit in re.findall(r"\b\d\b", text)]
-    named = {word for word in [*digits, *_words(text)] if word in _NUMBERS[2:]}
+    digits = [NUMBERS[int(digit)] for digit in re.findall(r"\b\d\b", text)]
+    named = {word for word in [*digits, *_words(text)] if word in NUMBERS[2:]}
     counted = (
         {"one"}
         if re.search(

@@ -27,7 +27,8 @@ _NAMED = re.compile(
 )
 #: Words by which a message means the surroundings without naming them.
 SURROUNDINGS = re.compile(
-    r"\b(?:place|setting|background|backdrop|surroundings?|scenery|scene|where|location|time of day)\b", re.I
+    r"\b(?:place|setting|background|backdrop|surroundings?|scenery|scene|where|location|time of day|hour)\b",
+    re.I,
 )
 
 

@@ -46,6 +46,12 @@ def is_meant(
     return has_act(state, "correction") and bool(things) and (alike(text, steps) or named or other)
 
 
+def says_nothing_new(facts: Sequence[Fact], said: Sequence[Phrase]) -> bool:
+    """Whether all that a message names is wanted already; a talker that drops some of it reads a withdrawal."""
+    wanted = Grounding([fact["text"] for fact in facts if fact["type"] != "Removal"])
+    return bool(said) and not any(wanted.ungrounded(phrase.text) for phrase in said)
+
+
 def says_less(text: str, steps: Sequence[StepAnswer], heard: Grounding) -> bool:
     """Whether a step would leave a fact with less than it says, though the message takes nothing of it back."""
     less = any(is_part_of(step, text) for step in steps)
@@ -60,13 +66,14 @@ def is_part_of(step: StepAnswer, text: str) -> bool:
 
 def without_replaced(steps: Sequence[StepAnswer], gone: Sequence[Fact]) -> list[StepAnswer]:
     """The steps without those that only repeat what another one of them replaces."""
-    old = {fact["text"] for fact in gone}
-    return [
-        step
-        for step in steps
-        if step.text not in old
-        or not any(other.text not in old and head(other.text) == head(step.text) for other in steps)
-    ]
+    old = {plainly(fact["text"]) for fact in gone}
+    new = {head(step.text) for step in steps if plainly(step.text) not in old}
+    return [step for step in steps if plainly(step.text) not in old or head(step.text) not in new]
+
+
+def plainly(text: str) -> str:
+    """An instruction by which it can be told from others: "the scene in the snow" is "in the snow"."""
+    return (place_in(text) or text).lower()
 
 
 def named_facts(facts: Sequence[Fact], heard: Grounding) -> list[int]:
@@ -93,6 +100,16 @@ def replaced(facts: Sequence[Fact], steps: Sequence[StepAnswer]) -> list[int]:
         and any(head(step.text) == head(fact["text"]) and not is_part_of(step, fact["text"]) for step in told)
     ]
     return same if len(same) == 1 else []
+
+
+def given_up(facts: Sequence[Fact], said: Sequence[Phrase]) -> list[int]:
+    """The numbers of the wanted facts in whose place something else is to stand: "swap the boat for a car"."""
+    gone = [phrase.text for phrase in said if phrase.replaced]
+    return [
+        number
+        for number, fact in enumerate(facts, 1)
+        if fact["type"] != "Removal" and any(not Grounding([fact["text"]]).ungrounded(text) for text in gone)
+    ]
 
 
 def head(text: str) -> str:

@@ -1,0 +1,99 @@
+"""Other words for what the captions of a collection name: "a kitten" among cats, "after dark" for "at night"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from imagescope_agent.nodes.chat.language.grounding import PHRASE, SAME
+from imagescope_agent.nodes.chat.language.places import PREPOSITION
+from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
+from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
+from imagescope_agent.retrieval.domain import Domain, words_of
+from imagescope_agent.retrieval.protocols import Embedder
+from imagescope_agent.state import MessagePart, State
+
+SAME_WORD = (
+    0.98  # cosine of "a kitten" and "a cat"; measured: synonyms from 0.983, words never learnt up to 0.976
+)
+MOST = 64  # things; who reads the messages of a collection with more knows their other names
+
+
+def in_known_words(state: State, vocabulary: Vocabulary, embedder: Embedder | None) -> State:
+    """The state with a message in which other words for what the captions name are theirs.
+
+    Args:
+        state: with the message and its parts.
+        vocabulary: of the captions.
+        embedder: compares words that it has learnt; nothing changes without one that tells which they are.
+    """
+    domain: Domain | None = getattr(embedder, "domain", None)
+    if embedder is None or domain is None or not vocabulary.words:
+        return state
+    read = {
+        **_places(state["query"], vocabulary, domain, embedder),
+        **_things(state["query"], vocabulary, domain, embedder),
+    }
+    if not read:
+        return state
+    acts: list[MessagePart] = [
+        {"text": _with(read, part["text"]), "act": part["act"]} for part in state.get("acts", [])
+    ]
+    return {**state, "query": _with(read, state["query"]), "acts": acts}
+
+
+def _with(read: Mapping[str, str], text: str) -> str:
+    for said, meant in read.items():
+        text = re.sub(rf"\b{re.escape(said)}\b", meant, text, flags=re.I)
+    return text
+
+
+def _things(text: str, vocabulary: Vocabulary, domain: Domain, embedder: Embedder) -> dict[str, str]:
+    """Each word of a text that is another one for a thing, with that."""
+    words = list(dict.fromkeys(re.findall(r"[^\W\d_]+", text.lower())))
+    of_captions = {*words_of(" ".join(vocabulary.words))}
+    words = [word for word in words if _is_learnt(word, domain) and not of_captions & {*words_of(word)}]
+    once = {next(iter(content_words(word)), word): word for word in sorted(vocabulary.words, reverse=True)}
+    things = [word for word in once.values() if vocabulary.is_head(word) and not vocabulary.place_of(word)]
+    return _nearest(words, things, embedder, "a {}", SAME_WORD) if len(things) <= MOST else {}
+
+
+def _places(text: str, vocabulary: Vocabulary, domain: Domain, embedder: Embedder) -> dict[str, str]:
+    """Each phrase of a text that says otherwise where or when the picture is, with the captions' words for that."""
+    places = [f"{before} {phrase.split()[-1]}" for phrase, before in vocabulary.places.items() if before]
+    spans = [span for span in dict.fromkeys(_spans(text)) if _is_learnt(span, domain)]
+    known = {" ".join(word for word in place.split() if word not in FUNCTION) for place in places}
+    spans = [span for span in spans if not any(content_words(span) >= content_words(each) for each in known)]
+    found = _nearest(spans, places, embedder, "{}", SAME) if len(places) <= MOST else {}
+    return {span: found[span] for span in found if not any(span != o and span in o for o in found)}
+
+
+def _spans(text: str) -> Iterator[str]:
+    """The phrases that begin with a preposition."""
+    for line in re.split(r"[\n.,;:!?()]", text.lower()):
+        words = re.findall(r"[\w'-]+", line)
+        for start, word in enumerate(words):
+            if word in PREPOSITION:
+                yield from (" ".join(words[start:end]) for end in range(start + 2, start + 2 + PHRASE))
+
+
+def _is_learnt(span: str, domain: Domain) -> bool:
+    """Whether the embedder has learnt every word of a phrase that has a sense of its own."""
+    words = words_of(" ".join(word for word in span.split() if content_words(word)))
+    return bool(words) and domain.words.issuperset(words)
+
+
+def _nearest(
+    said: list[str], known: list[str], embedder: Embedder, frame: str, least: float
+) -> dict[str, str]:
+    """What is said with what is known that the embedder takes for the same."""
+    if not said or not known:
+        return {}
+    vectors = embedder.texts([frame.format(text) for text in (*said, *known)])
+    alike = vectors[: len(said)] @ vectors[len(said) :].T
+    best = np.argmax(alike, axis=1)
+    return {
+        text: known[place] for text, place, row in zip(said, best, alike, strict=True) if row[place] >= least
+    }
