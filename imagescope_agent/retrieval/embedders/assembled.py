@@ -6,6 +6,9 @@ A head is a folder:
     head.safetensors  linear maps "visual" (d, vision width) with its "bias" (d,), and "text" (d, text width)
                       without one; 16 bits allowed
 
+A calibrated head (calibrated.py) has "format": 2, "calibration" as `Calibration.table` in its table, and as
+`Calibration.tensors` in its file. Its vectors have more than d dimensions.
+
 On first use the whole model is written in open_clip's format (open_clip.py) to IMAGESCOPE_CACHE, by default
 ~/.cache/imagescope; later uses read it from there and compare its hash with what was written. Nothing is downloaded.
 """
@@ -23,21 +26,25 @@ from typing import Any
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.embedders.backbones import TEXT, VISION, TextBackbone, VisionBackbone
+from imagescope_agent.retrieval.embedders.calibrated import CalibratedEmbedder, Calibration, read_calibration
 from imagescope_agent.retrieval.embedders.open_clip import OpenClipEmbedder
 from imagescope_agent.retrieval.embedders.open_clip_folder import CONFIG, WEIGHTS, checkpoint_hash
 
 HEAD, TABLE = "head.safetensors", "head.json"
-FORMAT = 1
+FORMAT, CALIBRATED = 1, 2
 CACHE_VARIABLE = "IMAGESCOPE_CACHE"
 _WRITTEN = "written.json"
 
 
-def open_model(place: str, *, device: str | None = None) -> OpenClipEmbedder:
+def open_model(place: str, *, device: str | None = None) -> OpenClipEmbedder | CalibratedEmbedder:
     """The embedder of a head's folder; raises as `open_embedder`, and MissingExtra without the backbones."""
     folder = Path(place)
     embedder = OpenClipEmbedder(assemble(folder), device=device)
     embedder.weights = identity(folder)  # the same on every machine, however the files are written
-    return embedder
+    if (calibration := _calibration(folder)) is None:
+        return embedder
+    text = _maps(folder)["text"].float().numpy()
+    return CalibratedEmbedder(embedder, calibration, calibration.bank @ text.T)
 
 
 def identity(head: Path) -> str:
@@ -47,7 +54,9 @@ def identity(head: Path) -> str:
         BadInput: no such head.
     """
     vision, text, size = read_head(head)
-    table = json.dumps([vision.identity, text.identity, _config(vision, text, size)], sort_keys=True)
+    table = json.dumps(
+        [vision.identity, text.identity, _config(vision, text, size), *_calibrated(head)], sort_keys=True
+    )
     return hashlib.sha256(table.encode() + (head / HEAD).read_bytes()).hexdigest()
 
 
@@ -60,13 +69,34 @@ def read_head(head: Path) -> tuple[VisionBackbone, TextBackbone, int]:
     try:
         table = json.loads((head / TABLE).read_text(encoding="utf-8"))
         known = VISION[table["vision"]], TEXT[table["text"]], int(table["embed_dim"])
-        if table["format"] != FORMAT or not (head / HEAD).is_file():
+        if table["format"] not in (FORMAT, CALIBRATED) or not (head / HEAD).is_file():
             raise ValueError
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
             f"there is no head in {str(head)!r}: {TABLE} and {HEAD}; make one with `imagescope train photos`"
         ) from error
     return known
+
+
+def _calibrated(head: Path) -> list[dict[str, Any]]:
+    """The table of a head's calibration, if it has one; the head was read before."""
+    table = json.loads((head / TABLE).read_text(encoding="utf-8"))
+    return [table.get("calibration", {})] if table["format"] == CALIBRATED else []
+
+
+def _calibration(head: Path) -> Calibration | None:
+    """A head's calibration, None without one; raises BadInput where it is damaged."""
+    vision, text, _ = read_head(head)
+    return next(
+        (read_calibration(table, _maps(head), text.width, vision.classes) for table in _calibrated(head)),
+        None,
+    )
+
+
+def _maps(head: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(head / HEAD)
 
 
 def cache_folder() -> Path:
@@ -113,26 +143,39 @@ def _is_whole(place: Path) -> bool:
 
 
 def _write(head: Path, out: Path) -> None:
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
 
     vision, text, size = read_head(head)
-    maps = load_file(head / HEAD)
+    maps, calibrated = _maps(head), _calibration(head) is not None
     for name, shape in {"visual": (size, vision.width), "bias": (size,), "text": (size, text.width)}.items():
         if name not in maps or tuple(maps[name].shape) != shape:
             raise BadInput(f"{str(head / HEAD)!r} holds no {name!r} of {shape}; train it again")
-    trunk, _ = vision.tensors()
+    trunk, classifier = vision.tensors()
     tensors = {f"visual.trunk.{name}": each for name, each in trunk.items()}
     tensors |= {f"text.transformer.{name}": each for name, each in text.tensors().items()}
-    tensors |= {"visual.head.proj.weight": maps["visual"].float(), "text.proj.weight": maps["text"].float()}
-    tensors["visual.head.proj.bias"] = maps["bias"].float()
+    tensors |= _projections(maps, classifier if calibrated else None)
     tensors["logit_scale"] = maps["visual"].new_tensor(0.0).float()
     save_file({name: each.contiguous() for name, each in tensors.items()}, out / WEIGHTS)
     for name, path in text.others().items():
         shutil.copyfile(path, out / name)
-    config = json.dumps(_config(vision, text, size), indent=1)
-    (out / CONFIG).write_text(config + "\n", encoding="utf-8")
+    width = len(tensors["visual.head.proj.bias"])
+    (out / CONFIG).write_text(json.dumps(_config(vision, text, width), indent=1) + "\n", encoding="utf-8")
     written = json.dumps({"checkpoint": checkpoint_hash(out)})
     (out / _WRITTEN).write_text(written + "\n", encoding="utf-8")
+
+
+def _projections(maps: dict[str, Any], classifier: tuple[Any, Any] | None) -> dict[str, Any]:
+    """open_clip's last linear maps; with what `CalibratedEmbedder` is given where there is a classifier."""
+    import torch
+
+    visual, bias, text = (maps[name].float() for name in ("visual", "bias", "text"))
+    if classifier is not None:
+        weight, shift = classifier
+        visual = torch.cat([visual, weight, torch.zeros(1, visual.shape[1])])
+        bias = torch.cat([bias, shift, torch.ones(1)])
+        own = torch.cat([text, torch.eye(text.shape[1])])
+        text = torch.cat([own, torch.zeros(len(visual) - len(own), text.shape[1])])
+    return {"visual.head.proj.weight": visual, "visual.head.proj.bias": bias, "text.proj.weight": text}
 
 
 def _config(vision: VisionBackbone, text: TextBackbone, size: int) -> dict[str, Any]:

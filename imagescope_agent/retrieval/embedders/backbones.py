@@ -70,10 +70,12 @@ class VisionBackbone(Backbone):
     Args:
         timm: name of the architecture.
         size: side of the square picture, in pixels.
+        classes: that its classifier tells.
     """
 
     timm: str
     size: int
+    classes: int
 
     def config(self) -> dict[str, Any]:
         """`vision_cfg` of open_clip."""
@@ -86,8 +88,8 @@ class VisionBackbone(Backbone):
         return {"size": [self.size] * 2, "mean": half, "std": half,
                 "interpolation": "bicubic", "resize_mode": "squash"}  # fmt: skip
 
-    def tensors(self) -> tuple[dict[str, Any], Any]:
-        """The trunk's weights under timm's names, and the classifier (1000, width) of ImageNet's classes.
+    def tensors(self) -> tuple[dict[str, Any], tuple[Any, Any]]:
+        """The trunk's weights under timm's names; weight (classes, width) and bias (classes,) of its classifier.
 
         Raises:
             MissingExtra, BadInput: as `find`.
@@ -101,8 +103,7 @@ class VisionBackbone(Backbone):
         # the file is known by its hash, and nothing but tensors is unpickled
         stored = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
         named = dict(zip(names, stored.values(), strict=True))
-        classifier = named.pop("classifier.weight")
-        named.pop("classifier.bias")
+        classifier = named.pop("classifier.weight"), named.pop("classifier.bias")
         return named, classifier
 
 
@@ -150,6 +151,7 @@ VISION: dict[str, VisionBackbone] = {
         license="Apache-2.0 (LICENSE of the package, and of the TensorFlow original)",
         timm="tf_efficientnet_lite2",
         size=260,
+        classes=1000,
     )
 }
 TEXT: dict[str, TextBackbone] = {

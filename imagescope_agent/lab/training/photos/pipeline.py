@@ -13,11 +13,13 @@ from safetensors.torch import save_file
 
 from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.errors import BadInput
+from imagescope_agent.lab.training.photos.calibration import calibrate
 from imagescope_agent.lab.training.photos.features import Features, caption_features, picture_features
-from imagescope_agent.lab.training.photos.head import Head, HeadPlan, HeadTrainer, Pairs, recall
+from imagescope_agent.lab.training.photos.head import Head, HeadPlan, HeadTrainer, Pairs
 from imagescope_agent.retrieval.domain import fit
-from imagescope_agent.retrieval.embedders.assembled import FORMAT, HEAD, TABLE, identity
+from imagescope_agent.retrieval.embedders.assembled import CALIBRATED, HEAD, TABLE, identity
 from imagescope_agent.retrieval.embedders.backbones import TEXT, VISION, TextBackbone, VisionBackbone
+from imagescope_agent.retrieval.embedders.calibrated import Calibration
 
 VISION_NAME, TEXT_NAME = "efficientnet-lite2", "all-minilm-l6-v2"
 LEAST = 32  # pictures with captions
@@ -64,16 +66,16 @@ def train_photos(  # half of it tells the arguments
     held_out = make_pairs(dev, vision, text, work) if dev else None
     place = work / f"photos-{plan.seed}"
     _require_same(place, {"plan": vars(plan), "data": _digest(pairs)})
-    trainer = HeadTrainer(pairs, class_pairs(vision, text, work), plan, place)
-    head = trainer.train(held_out)
-    write_head(head, out)
-    with torch.inference_mode():
-        vectors = head.pictures(torch.from_numpy(pairs.pictures)).numpy()
+    classes = class_pairs(vision, text, work)
+    head = HeadTrainer(pairs, classes, plan, place).train(held_out)
+    calibrated = calibrate(head, pairs, classes[1], vision.tensors()[1])
+    write_head(head, out, calibrated.calibration)
+    vectors = calibrated.pictures(pairs.pictures)
     texts = [caption for each in data for caption in each.captions]
     fit(vectors, texts, subject="photos", profile="photos", weights=identity(out), other=OTHER).save(
         out / "domain"
     )
-    return recall(head, held_out) if held_out else {}
+    return calibrated.recall(held_out) if held_out else {}
 
 
 def make_pairs(data: Sequence[Captioned], vision: VisionBackbone, text: TextBackbone, work: Path) -> Pairs:
@@ -89,21 +91,28 @@ def class_pairs(vision: VisionBackbone, text: TextBackbone, work: Path) -> tuple
     """The classifier's weights and the names of its classes, as features."""
     from timm.data.imagenet_info import ImageNetInfo
 
-    _, classifier = vision.tensors()
+    _, (classifier, _) = vision.tensors()
     names = ImageNetInfo()
     said = [f"a photo of a {_first_name(names, number)}" for number in range(len(classifier))]
     weights: Features = classifier.float().numpy()
     return weights, caption_features(said, text, work)
 
 
-def write_head(head: Head, out: Path) -> None:
+def write_head(head: Head, out: Path, calibration: Calibration) -> None:
     """Write a head's folder in 16 bits."""
     out.mkdir(parents=True, exist_ok=True)
     part = out / f"{HEAD}.part"
-    save_file({name: each.half().contiguous() for name, each in head.maps().items()}, part)
+    tensors = head.maps() | {name: torch.from_numpy(each) for name, each in calibration.tensors().items()}
+    save_file({name: each.half().contiguous() for name, each in tensors.items()}, part)
     part.replace(out / HEAD)
     size = head.visual.out_features
-    table = {"format": FORMAT, "vision": VISION_NAME, "text": TEXT_NAME, "embed_dim": size}
+    table: dict[str, object] = {
+        "format": CALIBRATED,
+        "vision": VISION_NAME,
+        "text": TEXT_NAME,
+        "embed_dim": size,
+    }
+    table |= {"calibration": calibration.table()}
     write_atomic(out / TABLE, json.dumps(table, indent=1) + "\n")
 
 

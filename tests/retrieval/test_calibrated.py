@@ -1,0 +1,162 @@
+"""The calibrated similarity: one inner product says what its formula says, and a hub comes later."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from imagescope_agent.errors import BadInput
+from imagescope_agent.lab.training.photos.calibration import typical
+from imagescope_agent.lab.training.photos.features import caption_features, picture_features
+from imagescope_agent.retrieval.embedders import open_embedder
+from imagescope_agent.retrieval.embedders.backbones import TEXT, VISION
+from imagescope_agent.retrieval.embedders.calibrated import Calibration, read_calibration
+from imagescope_agent.retrieval.vectors import Vectors, unit_rows
+
+TABLE = {"classes": 0.3, "hubs": 0.5, "sharpness": 12.0, "middle": 0.1}
+TEXTS = ["a dog in the snow", "two people", "a red kite over the sea"]
+
+
+def drawn(*shape: int, seed: int = 0) -> Vectors:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def made(**changed: Any) -> Calibration:
+    """Seven classes, five typical captions, sentences of eleven numbers."""
+    shares = np.array([0.5, 0.2, 0.1, 0.1, 0.1], np.float32)
+    plain: dict[str, Any] = {"names": drawn(7, 11), "bank": drawn(5, 11, seed=1), "shares": shares}
+    return Calibration(**(plain | TABLE | changed))
+
+
+def by_formula(
+    made: Calibration, texts: tuple[Vectors, Vectors], pictures: tuple[Vectors, Vectors], bank: Vectors
+) -> Vectors:
+    """(texts, pictures), computed one pair at a time in double precision."""
+
+    def cos(one: Vectors, other: Vectors) -> float:
+        one, other = one.astype(float), other.astype(float)
+        return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+
+    found = np.zeros((len(texts[0]), len(pictures[0])))
+    for column, (head, logits) in enumerate(zip(*pictures, strict=True)):
+        odds = torch.softmax(torch.from_numpy(logits).double(), 0).numpy()
+        named = sum(
+            p * row / np.linalg.norm(row) for p, row in zip(odds, made.names.astype(float), strict=True)
+        )
+        typical = [cos(b, head) + made.classes * cos(s, named) for b, s in zip(bank, made.bank, strict=True)]
+        hub = np.log(np.exp(made.sharpness * np.array(typical)) @ made.shares) / made.sharpness
+        for row, (text, sentence) in enumerate(zip(*texts, strict=True)):
+            alike = cos(text, head) + made.classes * cos(sentence, named)
+            found[row, column] = alike - made.hubs * (hub - made.middle)
+    return found
+
+
+def test_the_inner_product_is_the_formula() -> None:
+    calibration, bank = made(), drawn(5, 64, seed=5)
+    texts = drawn(4, 64, seed=2), drawn(4, 11, seed=3)
+    pictures = drawn(30, 64, seed=4), 3 * drawn(30, 7, seed=6)
+    of_texts, of_pictures = calibration.texts(*texts), calibration.pictures(*pictures, bank)
+    assert np.allclose(np.linalg.norm(of_texts, axis=1), 1) and np.allclose(
+        np.linalg.norm(of_pictures, axis=1), 1
+    )
+    assert of_texts.shape[1] == of_pictures.shape[1] == 64 + calibration.extra
+    length = np.sqrt(1 + 0.3 + 0.25**2) * np.sqrt(1 + 0.3 + 0.5**2)
+    wanted = by_formula(calibration, texts, pictures, bank)
+    assert np.allclose(length * of_texts @ of_pictures.T, wanted, atol=1e-4)
+    assert (
+        np.ptp(wanted - (length * made(hubs=0.0).texts(*texts) @ made(hubs=0.0).pictures(*pictures, bank).T))
+        > 0.02
+    )
+
+
+def test_a_picture_that_is_near_to_every_caption_comes_later() -> None:
+    """Both pictures are as near to the query; one of them is to the typical captions, too."""
+    axes = np.eye(6, dtype=np.float32)
+    query, hub, other = axes[0], axes[0] + axes[1], axes[0] + axes[2]
+    bank = np.stack([axes[1]] * 5)
+    sentences, logits = np.ones((1, 11), np.float32), np.zeros((2, 7), np.float32)
+    ranked = made().texts(query[None], sentences) @ made().pictures(np.stack([hub, other]), logits, bank).T
+    plain = made(hubs=0.0)
+    even = plain.texts(query[None], sentences) @ plain.pictures(np.stack([hub, other]), logits, bank).T
+    assert np.ptp(even) < 1e-6 and ranked[0, 1] > ranked[0, 0] + 0.05
+
+
+def test_a_hub_beyond_measure_still_has_a_unit_vector() -> None:
+    far = made(hubs=50.0).pictures(drawn(9, 6), drawn(9, 7), drawn(5, 6, seed=5))
+    assert np.isfinite(far).all() and np.allclose(np.linalg.norm(far, axis=1), 1)
+
+
+def test_captions_are_typical_for_many_others() -> None:
+    rows = np.concatenate(
+        [np.eye(8)[each] + 0.05 * drawn(size, 8, seed=each) for each, size in ((0, 30), (3, 10))]
+    )
+    means, shares = typical(rows.astype(np.float32), 2)
+    nearest = means.argmax(axis=1)
+    assert dict(zip(nearest.tolist(), shares.tolist(), strict=True)) == {0: 0.75, 3: 0.25}
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda table, _: table.pop("middle"),
+        lambda table, _: table.update(sharpness=0),
+        lambda table, _: table.update(hubs="much"),
+        lambda table, _: table.update(classes=float("nan")),
+        lambda _, tensors: tensors.pop("bank"),
+        lambda _, tensors: tensors.update(names=torch.zeros(6, 11)),
+        lambda _, tensors: tensors.update(shares=torch.zeros(4)),
+    ],
+)
+def test_a_damaged_calibration_is_told(harm: Any) -> None:
+    table, tensors = dict(TABLE), {name: torch.from_numpy(each) for name, each in made().tensors().items()}
+    assert read_calibration(table, tensors, 11, 7).table() == TABLE
+    harm(table, tensors)
+    with pytest.raises(BadInput, match="imagescope train photos"):
+        read_calibration(table, tensors, 11, 7)
+
+
+@pytest.mark.slow
+def test_a_calibrated_head_is_assembled_as_the_formula_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGESCOPE_CACHE", str(tmp_path / "cache"))
+    vision, text, head = VISION["efficientnet-lite2"], TEXT["all-minilm-l6-v2"], tmp_path / "head"
+    maps = {"visual": drawn(16, 1280), "text": drawn(16, 384, seed=1), "bias": drawn(16, seed=2)}
+    wide = made(names=drawn(1000, 384, seed=3), bank=drawn(5, 384, seed=4))
+    halves = {name: torch.from_numpy(each).half() for name, each in (maps | wide.tensors()).items()}
+    head.mkdir()
+    save_file(halves, head / "head.safetensors")
+    table: dict[str, Any] = {"format": 2, "vision": "efficientnet-lite2", "text": "all-minilm-l6-v2"}
+    (head / "head.json").write_text(json.dumps(table | {"embed_dim": 16, "calibration": TABLE}))
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for number, path in enumerate(paths):
+        Image.effect_mandelbrot((90, 70), (-2 + number / 5, -1, 1, 1), 30).convert("RGB").save(path)
+    features, _ = picture_features(paths, vision, tmp_path / "work")
+    sentences = caption_features(TEXTS, text, tmp_path / "work")
+    weight, shift = (each.float().numpy() for each in vision.tensors()[1])
+    own = {name: each.float().numpy() for name, each in halves.items()}
+    rounded = made(**{name: own[name] for name in wide.tensors()})
+    wanted = by_formula(
+        rounded,
+        (sentences @ own["text"].T, sentences),
+        (features @ own["visual"].T + own["bias"], features @ weight.T + shift),
+        own["bank"] @ own["text"].T,
+    )
+    embedder = open_embedder(f"assembled:{head}")
+    images = embedder.images([Image.open(path).convert("RGB") for path in paths])
+    length = np.sqrt(1 + 0.3 + 0.25**2) * np.sqrt(1 + 0.3 + 0.5**2)
+    assert images.shape == (3, embedder.dimension) == (3, 16 + 384 + 2)
+    assert np.allclose(length * embedder.texts(TEXTS) @ images.T, wanted, atol=5e-3)
+    assert np.allclose(unit_rows(images), images, atol=1e-5)
+    before = embedder.weights
+    (head / "head.json").write_text(
+        json.dumps(table | {"embed_dim": 16, "calibration": TABLE | {"hubs": 0.4}})
+    )
+    assert open_embedder(f"assembled:{head}").weights != before
