@@ -18,6 +18,7 @@ from imagescope_agent.common.redact import learn, redact
 from imagescope_agent.common.untrusted import read_file
 from imagescope_agent.errors import BadInput, ImageScopeError, require_process, shorten, suggest
 from imagescope_agent.mllms import MLLMS
+from imagescope_agent.mllms.embedding_role import EmbeddingRole
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.profiles.profile import FURTHER, ROLES, Profile, is_local, load_profile
 from imagescope_agent.registry import resolve
@@ -47,6 +48,7 @@ class Services:
         editor: proposes edits when triplets are built; None where the judge does.
         limiter: tells what a message says of a value of a field; None where the talker writes filters, or nobody.
         multi_reasoner: reads queries with several references; None where the reasoner does.
+        list_embedder: embeds for judges that rank by vectors; None where the judge does.
         graph: what a search runs when the user names none.
         fulfilment: file of the calibration of how probable it is that a first place fulfils its query (see
             `nodes.fulfilment`); None without one.
@@ -66,6 +68,7 @@ class Services:
     editor: Role | None = None
     limiter: Role | None = None
     multi_reasoner: Role | None = None
+    list_embedder: Role | None = None
     graph: str = "imagescope"
     captions: CaptionOnDemand | None = None
     fulfilment: str | None = None
@@ -201,7 +204,10 @@ def _captions_on_demand(
 
 def open_roles(profile: Profile) -> dict[str, Role]:
     """Every role of a profile; roles that name the same model share it, in the whole process."""
-    return {role: _open_role(profile, role) for role in (*ROLES, *FURTHER) if role in profile.roles}
+    roles = {role: _open_role(profile, role) for role in (*ROLES, *FURTHER) if role in profile.roles}
+    if (embedder := roles.get("list_embedder")) is not None:
+        roles["judge"] = EmbeddingRole(roles["judge"], embedder)
+    return roles
 
 
 def _open_role(profile: Profile, role: str) -> Role:

@@ -58,12 +58,20 @@ class Role:
     """
 
     def __init__(self, name: str, model: BaseChatModel, *, prompt_set: str | None = None) -> None:
-        self.name = name
-        self.model = model
-        self.prompt_set = prompt_set
+        self.name, self.model, self.prompt_set = name, model, prompt_set
 
     def __repr__(self) -> str:
         return f"Role({self.name!r}, {type(self.model).__name__})"
+
+    @property
+    def query_words(self) -> tuple[str, str | None] | None:
+        """Step and prompt set of the words that queries are embedded in; None of a model trained with no such words."""
+        step = getattr(self.model, "query_step", None)
+        return (step, self.prompt_set) if isinstance(step, str) else None
+
+    def has(self, power: type[Any]) -> bool:
+        """Whether the model has a power of `mllms.protocols`."""
+        return isinstance(self.model, power)
 
     async def ask(
         self,
