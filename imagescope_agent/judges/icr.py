@@ -44,7 +44,7 @@ class Icr(Strategy):
 
 
 def shown(attention: Attention, count: int) -> tuple[list[list[float]], list[float]]:
-    """Of the last `count` images: the attention to each token, and to the tokens after it, 0 where those do not count."""
+    """Of the last `count` images: attention to each token, and to what follows it, 0 where that does not count."""
     pictures = attention.pictures if attention.chosen is None else attention.chosen
     return pictures[-count:], (attention.after or [0.0] * len(pictures))[-count:]
 

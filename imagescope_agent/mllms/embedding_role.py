@@ -34,3 +34,10 @@ class EmbeddingRole(Role):
     async def embed(self, requests: Sequence[Request]) -> Embedding:
         """As `Role.embed`, by the model that embeds."""
         return await self.embedder.embed(requests)
+
+
+def with_list_embedder(roles: dict[str, Role]) -> dict[str, Role]:
+    """The roles, the judge with the vectors of the model that a profile names for it, if any."""
+    if "list_embedder" in roles:
+        return {**roles, "judge": EmbeddingRole(roles["judge"], roles["list_embedder"])}
+    return roles

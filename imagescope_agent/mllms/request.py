@@ -71,9 +71,7 @@ class Request:
             blocks += [{"type": "text", "text": label}] if label else []
             blocks.append(image.block())
             blocks += [{"type": "text", "text": after}] if after else []
-        earlier = [
-            message for turn in self.before for message in (*turn.messages(), AIMessage(content=""))
-        ]
+        earlier = [message for turn in self.before for message in (*turn.messages(), AIMessage(content=""))]
         return [*earlier, HumanMessage(content=[*blocks, {"type": "text", "text": self.text}])]
 
 

@@ -25,6 +25,7 @@ from imagescope_agent.mllms.output_validation import (
     sound_embedding,
     sound_usage,
 )
+from imagescope_agent.mllms.powers import Powers
 from imagescope_agent.mllms.protocols import (
     Attention,
     AttentionReader,
@@ -48,7 +49,7 @@ __all__ = ["CALLER", "SCORED", "Choice", "ImageRef", "Reply", "Request", "Role",
 SCORED = "imagescope.scored"
 
 
-class Role:
+class Role(Powers):
     """A chat model under the name of what it is asked to be: captioner, reasoner, talker, verifier, judge.
 
     Args:
@@ -62,16 +63,6 @@ class Role:
 
     def __repr__(self) -> str:
         return f"Role({self.name!r}, {type(self.model).__name__})"
-
-    @property
-    def query_words(self) -> tuple[str, str | None] | None:
-        """Step and prompt set of the words that queries are embedded in; None of a model trained with no such words."""
-        step = getattr(self.model, "query_step", None)
-        return (step, self.prompt_set) if isinstance(step, str) else None
-
-    def has(self, power: type[Any]) -> bool:
-        """Whether the model has a power of `mllms.protocols`."""
-        return isinstance(self.model, power)
 
     async def ask(
         self,

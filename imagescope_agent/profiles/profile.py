@@ -90,7 +90,8 @@ def is_local(name: str) -> bool:
     Only such a profile may be chosen by a collection, which may be a stranger's.
     """
     return name in PROFILES and all(
-        options["mllm"] in ("transformers", "cir_cot", "absent") for options in load_profile(name).models.values()
+        options["mllm"] in ("transformers", "cir_cot", "absent")
+        for options in load_profile(name).models.values()
     )
 
 

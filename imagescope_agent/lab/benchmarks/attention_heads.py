@@ -14,7 +14,8 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.judges.base import Task
 from imagescope_agent.judges.icr import NOTHING, calibrated, icr_request
 from imagescope_agent.judges.session import JudgeSession
-from imagescope_agent.lab.benchmarks.judges_drawn import JudgeCase, make_cases, understand
+from imagescope_agent.lab.benchmarks.judge_case import JudgeCase
+from imagescope_agent.lab.benchmarks.judges_drawn import make_cases, understand
 from imagescope_agent.mllms.engine.attention_heads import write_heads
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.profiles.profile import load_profile
@@ -123,7 +124,9 @@ async def _by_head(role: Role, case: JudgeCase) -> Scores:
     for query in (NOTHING, case.text):
         attention = await role.model.aattention(icr_request(session, query).messages(), each_head=True)  # type: ignore[attr-defined]
         if attention.heads is None or attention.heads_after is None:
-            raise BadInput("the judge's model does not show its heads; name a profile whose judge is hosted here")
+            raise BadInput(
+                "the judge's model does not show its heads; name a profile whose judge is hosted here"
+            )
         read.append((attention.heads, np.array(attention.heads_after)))
     (empty, without), (real, following) = read
     k = len(case.candidates)

@@ -90,7 +90,9 @@ def read_attention(
     (prompt,) = prepared.require_prompts()
     pictures, after = _tokens_of(backend, conversation, prompt, unmixed=family)
     question = max(prompt.prefix, after[-1].stop if after else 0)
-    columns = np.concatenate([np.empty(0, np.int64), *pictures, *(np.arange(each.start, each.stop) for each in after)])
+    columns = np.concatenate(
+        [np.empty(0, np.int64), *pictures, *(np.arange(each.start, each.stop) for each in after)]
+    )
     recorder = AttentionRecorder(min(question, len(prompt.ids) - 1), backend.runner.tensor(columns))
     try:
         with _recording(checkpoint, recorder):
