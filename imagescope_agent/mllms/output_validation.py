@@ -74,7 +74,7 @@ def sound_attention(given: object, pictures: int) -> Attention:
     return Attention(
         pictures=rows,
         chosen=found,
-        after=after and after[0],
+        after=None if after is None else after[0],
         usage=sound_usage(getattr(given, "usage", None), 1),
     )
 
