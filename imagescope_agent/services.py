@@ -16,8 +16,10 @@ from PIL import Image
 
 from imagescope_agent.common.redact import learn, redact
 from imagescope_agent.common.untrusted import read_file
-from imagescope_agent.errors import BadInput, ImageScopeError, require_process, shorten, suggest
+from imagescope_agent.errors import BadInput, ImageScopeError, require_process, shorten
 from imagescope_agent.mllms import MLLMS
+from imagescope_agent.mllms.embedding_role import with_list_embedder
+from imagescope_agent.mllms.options import require_known_options
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.profiles.profile import FURTHER, ROLES, Profile, is_local, load_profile
 from imagescope_agent.registry import resolve
@@ -47,6 +49,7 @@ class Services:
         editor: proposes edits when triplets are built; None where the judge does.
         limiter: tells what a message says of a value of a field; None where the talker writes filters, or nobody.
         multi_reasoner: reads queries with several references; None where the reasoner does.
+        list_embedder: embeds for judges that rank by vectors; None where the judge does.
         graph: what a search runs when the user names none.
         fulfilment: file of the calibration of how probable it is that a first place fulfils its query (see
             `nodes.fulfilment`); None without one.
@@ -68,6 +71,7 @@ class Services:
     editor: Role | None = None
     limiter: Role | None = None
     multi_reasoner: Role | None = None
+    list_embedder: Role | None = None
     graph: str = "imagescope"
     captions: CaptionOnDemand | None = None
     fulfilment: str | None = None
@@ -211,7 +215,9 @@ def _captions_on_demand(
 
 def open_roles(profile: Profile) -> dict[str, Role]:
     """Every role of a profile; roles that name the same model share it, in the whole process."""
-    return {role: _open_role(profile, role) for role in (*ROLES, *FURTHER) if role in profile.roles}
+    return with_list_embedder(
+        {role: _open_role(profile, role) for role in (*ROLES, *FURTHER) if role in profile.roles}
+    )
 
 
 def _open_role(profile: Profile, role: str) -> Role:
@@ -252,7 +258,7 @@ def _model(options: str) -> BaseChatModel:
     named = arguments.pop("mllm")
     hosted = resolve(named, MLLMS, kind="model class")
     if named in MLLMS:  # a class of somebody else may take what it does not declare
-        _require_known(named, hosted, arguments)
+        require_known_options(named, hosted, arguments)
     try:
         model: BaseChatModel = hosted(**arguments)
     except ImageScopeError:
@@ -262,21 +268,6 @@ def _model(options: str) -> BaseChatModel:
             f"model options {options} do not fit: {shorten(str(error))}; mend the profile"
         ) from error
     return model
-
-
-def _require_known(named: str, hosted: type[BaseChatModel], options: Mapping[str, Any]) -> None:
-    """Make sure that a model class has every option: a misspelt one would be ignored.
-
-    Raises:
-        BadInput: it has not.
-    """
-    fields = hosted.model_fields
-    known = {word for name, field in fields.items() for word in (name, field.alias) if word}
-    own = known - BaseChatModel.model_fields.keys()
-    if unknown := next((name for name in options if name not in known), None):
-        raise BadInput(
-            f"a model of the class {named!r} has no option {unknown!r}; {suggest(unknown, own)} (mend the profile)"
-        )
 
 
 @cache

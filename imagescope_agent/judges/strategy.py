@@ -40,7 +40,7 @@ class Strategy:
             BackendUnavailable: the model does not answer.
         """
         for power in self.needs:
-            if not isinstance(task.model.model, power):
+            if not task.model.has(power):
                 raise BadInput(
                     f"this judge needs a model with the power {power.__name__!r}, which "
                     f"{type(task.model.model).__name__} does not have; choose another (`imagescope judges`)"

@@ -173,6 +173,15 @@ class BudgetedRole(Role):
                 parts.append(await self._choose(requests[ready], prompts[ready], choices))
         return joined(parts)
 
+    @property
+    def query_words(self) -> tuple[str, str | None] | None:
+        """As `Role.query_words`."""
+        return self.role.query_words
+
+    def has(self, power: type[Any]) -> bool:
+        """As `Role.has`."""
+        return self.role.has(power)
+
     async def affords(self, request: Request, calls: int) -> bool:
         """Whether the budget certainly covers so many choices on requests like this one."""
         prompts = await self._count([request])

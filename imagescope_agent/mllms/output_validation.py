@@ -65,7 +65,18 @@ def sound_attention(given: object, pictures: int) -> Attention:
     found = None if chosen is None else _table(chosen)
     if chosen is not None and (found is None or [*map(len, found)] != [*map(len, rows)]):
         raise UnreadableReply("the attention of the model's chosen heads is not of the same pictures' tokens")
-    return Attention(pictures=rows, chosen=found, usage=sound_usage(getattr(given, "usage", None), 1))
+    told = getattr(given, "after", None)
+    after = None if told is None else _table([told])
+    if told is not None and (after is None or len(after[0]) != pictures):
+        raise UnreadableReply(
+            f"the attention to what follows pictures is no number for each of {pictures} pictures"
+        )
+    return Attention(
+        pictures=rows,
+        chosen=found,
+        after=None if after is None else after[0],
+        usage=sound_usage(getattr(given, "usage", None), 1),
+    )
 
 
 def sound_embedding(given: object, requests: int) -> Embedding:

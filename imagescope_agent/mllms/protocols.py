@@ -88,17 +88,23 @@ class Attention:
 
     Attributes:
         pictures: for every image, in order, one value per token of it: attention from the text after the last
-            image (to the end of the prompt), averaged over the text's tokens and summed over heads and layers.
+            image and what is said of it (to the end of the prompt), averaged over the text's tokens and summed over
+            heads and layers.
         usage: as `Choice.usage`.
         chosen: as `pictures`, summed over the heads alone that were found to point at what is asked for; None where
             nobody chose any.
+        after: for every image, the attention of the chosen heads to all tokens from it to the next one, or to the
+            text; None where those were not found to point at what is asked for.
         heads: as `pictures`, by layer and head; None unless asked for.
+        heads_after: as `after`, by layer and head; None unless asked for.
     """
 
     pictures: list[list[float]]
     usage: dict[str, Any]
     chosen: list[list[float]] | None = None
+    after: list[float] | None = None
     heads: list[list[list[list[float]]]] | None = None
+    heads_after: list[list[list[float]]] | None = None
 
 
 @runtime_checkable

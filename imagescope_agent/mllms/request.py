@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from imagescope_agent.common.redact import hide_known
 from imagescope_agent.errors import ImageScopeError, RequestFailed, RequestRefused, UnreadableReply
@@ -52,15 +52,17 @@ class Request:
         images: that it is about.
         labels: text before each image, to tell several apart; none otherwise.
         after: text after each image; none in most questions.
+        before: turns before this one, each with an empty answer; none in most questions.
     """
 
     text: str
     images: tuple[ImageRef, ...] = ()
     labels: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    before: tuple[Request, ...] = ()
 
     def messages(self) -> list[BaseMessage]:
-        """As a LangChain conversation of one message."""
+        """As a LangChain conversation of one message, after those of the turns before."""
         blocks: list[str | dict[str, Any]] = []
         nothing = ("",) * len(self.images)
         for label, image, after in zip(
@@ -69,7 +71,8 @@ class Request:
             blocks += [{"type": "text", "text": label}] if label else []
             blocks.append(image.block())
             blocks += [{"type": "text", "text": after}] if after else []
-        return [HumanMessage(content=[*blocks, {"type": "text", "text": self.text}])]
+        earlier = [message for turn in self.before for message in (*turn.messages(), AIMessage(content=""))]
+        return [*earlier, HumanMessage(content=[*blocks, {"type": "text", "text": self.text}])]
 
 
 @dataclass(frozen=True, kw_only=True)

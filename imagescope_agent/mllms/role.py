@@ -25,6 +25,7 @@ from imagescope_agent.mllms.output_validation import (
     sound_embedding,
     sound_usage,
 )
+from imagescope_agent.mllms.powers import Powers
 from imagescope_agent.mllms.protocols import (
     Attention,
     AttentionReader,
@@ -48,7 +49,7 @@ __all__ = ["CALLER", "SCORED", "Choice", "ImageRef", "Reply", "Request", "Role",
 SCORED = "imagescope.scored"
 
 
-class Role:
+class Role(Powers):
     """A chat model under the name of what it is asked to be: captioner, reasoner, talker, verifier, judge.
 
     Args:
@@ -58,9 +59,7 @@ class Role:
     """
 
     def __init__(self, name: str, model: BaseChatModel, *, prompt_set: str | None = None) -> None:
-        self.name = name
-        self.model = model
-        self.prompt_set = prompt_set
+        self.name, self.model, self.prompt_set = name, model, prompt_set
 
     def __repr__(self) -> str:
         return f"Role({self.name!r}, {type(self.model).__name__})"

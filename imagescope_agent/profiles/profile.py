@@ -20,8 +20,9 @@ from imagescope_agent.settings import Settings
 ROLES = ("captioner", "reasoner", "talker", "classifier", "verifier", "judge")
 #: Further roles that a profile may name: who proposes edits when triplets are built, else the judge does; who tells by
 #: label probabilities what a message says of a value of a field, where the talker was not taught to write filters; who
-#: reads queries with several references, else the reasoner does.
-FURTHER = ("editor", "limiter", "multi_reasoner")
+#: reads queries with several references, else the reasoner does; who embeds for judges that rank by vectors, else the
+#: judge does.
+FURTHER = ("editor", "limiter", "multi_reasoner", "list_embedder")
 PLACES = ("domain", "fulfilment")  # keys of a file or folder of ours or of the user
 EMBEDDERS = ("embedder", "first_stage")
 KEYS = {"description", "prompt_set", *EMBEDDERS, "store", "graph", *PLACES, "models", "roles", "settings"}
@@ -93,7 +94,8 @@ def is_local(name: str) -> bool:
     Only such a profile may be chosen by a collection, which may be a stranger's.
     """
     return name in PROFILES and all(
-        options["mllm"] in ("transformers", "absent") for options in load_profile(name).models.values()
+        options["mllm"] in ("transformers", "cir_cot", "absent")
+        for options in load_profile(name).models.values()
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +64,36 @@ def test_heads_of_another_model_are_refused(own: Path) -> None:
     write_heads(own, [(40, 0)], {})
     with pytest.raises(BadInput, match="another model"):
         shown(own)
+
+
+def test_a_card_is_bound_to_the_weights_that_it_was_made_for(own: Path) -> None:
+    write_heads(own, [(0, 1)], {})
+    card = json.loads((own / HEADS).read_text())
+    assert card["weights"] == hash_folder(own) and shown(own).chosen is not None
+    (own / HEADS).write_text(json.dumps({**card, "weights": "0" * 16}))
+    with pytest.raises(BadInput, match="another model") as problem:
+        shown(own)
+    assert "imagescope train heads" in str(problem.value)
+    del card["weights"], card["after"]  # as older cards are
+    (own / HEADS).write_text(json.dumps(card))
+    assert shown(own).chosen is not None
+
+
+def test_what_follows_a_picture_is_its_own_and_no_part_of_the_question(own: Path) -> None:
+    said = replace(ASKED[0], after=("a house and a boat", "a boat", "a red house of two storeys"))
+    model = TransformersChat(checkpoint=str(own), max_tokens=4)
+    plain = asyncio.run(model.aattention(ASKED[0].messages(), each_head=True))
+    told = asyncio.run(model.aattention(said.messages(), each_head=True))
+    assert told.heads_after is not None and plain.heads_after is not None and told.after is None
+    for one, other in zip(told.heads_after, plain.heads_after, strict=True):
+        for more, less in zip(one, other, strict=True):
+            assert all(
+                a > b for a, b in zip(more, less, strict=True)
+            )  # more tokens follow each, the last too
+    write_heads(own, [(0, 1), (1, 0)], {}, after=True)
+    chosen = asyncio.run(model.aattention(said.messages()))
+    expected = np.array(told.heads_after[0][1]) + np.array(told.heads_after[1][0])
+    assert chosen.after == pytest.approx(expected.tolist(), abs=1e-5)
 
 
 def test_the_heads_that_find_are_chosen() -> None:

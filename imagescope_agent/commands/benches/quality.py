@@ -14,7 +14,7 @@ QUALITY = {
     "judges": Bench(
         "accuracy against calls, tokens and seconds of every judge strategy, on drawn scenes or simulated",
         {
-            "--profile": profile("whose judge is asked"),
+            "--profile": profile("whose judge is asked; with mini, e2rank and icr are of mini_cot"),
             "-k": {"type": positive, "action": "append", "help": "candidates (default: 10)"},
             "--queries": count(20, "drawn queries"),
             "--judge": {"action": "append", "metavar": "NAME", "help": "only these (default: all)"},

@@ -14,7 +14,8 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.judges.base import Task
 from imagescope_agent.judges.icr import NOTHING, calibrated, icr_request
 from imagescope_agent.judges.session import JudgeSession
-from imagescope_agent.lab.benchmarks.judges_drawn import JudgeCase, make_cases, understand
+from imagescope_agent.lab.benchmarks.judge_case import JudgeCase
+from imagescope_agent.lab.benchmarks.judges_drawn import make_cases, understand
 from imagescope_agent.mllms.engine.attention_heads import write_heads
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.profiles.profile import load_profile
@@ -28,6 +29,8 @@ Scores = np.ndarray[Any, Any]
 
 def choose_heads(profile: str, out: Path, *, queries: int, seed: int) -> dict[str, Any]:
     """Measure every head of a profile's judge, and write the best ones beside a checkpoint.
+
+    Whether the tokens after a picture count as the picture's is chosen as well.
 
     Args:
         profile: whose judge is a local model.
@@ -46,16 +49,21 @@ def choose_heads(profile: str, out: Path, *, queries: int, seed: int) -> dict[st
     cases = asyncio.run(understand(make_cases(queries, K, seed), roles))
     measured = [asyncio.run(_by_head(roles["judge"], case)) for case in tqdm(cases, disable=None)]
     right = [_relevant(case) for case in cases]
-    heads, accuracy = best_heads(measured, right)
+    ways = {after: [each.sum(0) if after else each[0] for each in measured] for after in (False, True)}
+    chosen = {after: best_heads(scores, right) for after, scores in ways.items()}
+    after = chosen[True][1] > chosen[False][1]
+    heads, accuracy = chosen[after]
     found = {
         "queries": len(cases),
         "seed": seed,
         "accuracy": round(accuracy, 4),
-        "all_heads": round(_accuracy([each.sum((0, 1)) for each in measured], right), 4),
+        "pictures_alone": round(chosen[False][1], 4),
+        "all_heads": round(_accuracy([each.sum((0, 1)) for each in ways[after]], right), 4),
+        "first_stage": round(float(np.mean([each[0] for each in right])), 4),
         "chance": round(float(np.mean([each.mean() for each in right])), 4),
     }
-    write_heads(out, heads, found)
-    return {"heads": [list(each) for each in heads], **found}
+    write_heads(out, heads, found, after=after)
+    return {"heads": [list(each) for each in heads], "after": after, **found}
 
 
 def best_heads(measured: Sequence[Scores], right: Sequence[Scores]) -> tuple[list[tuple[int, int]], float]:
@@ -106,22 +114,27 @@ def _relevant(case: JudgeCase) -> Scores:
 
 
 async def _by_head(role: Role, case: JudgeCase) -> Scores:
-    """Each head's score of each candidate (layers, heads, k), as the judge would compute it."""
+    """Each head's scores of each candidate as the judge would compute them: (2, layers, heads, k).
+
+    The first by the tokens of its picture alone, the second what those after it add.
+    """
     task = Task(query=case.text, understood=case.understood, reference=case.reference, model=role, seed=0)
     session = JudgeSession(task, case.candidates)
     read = []
     for query in (NOTHING, case.text):
         attention = await role.model.aattention(icr_request(session, query).messages(), each_head=True)  # type: ignore[attr-defined]
-        read.append(attention.heads)
-    if any(each is None for each in read):
-        raise BadInput("the judge's model does not show its heads; name a profile whose judge is hosted here")
+        if attention.heads is None or attention.heads_after is None:
+            raise BadInput(
+                "the judge's model does not show its heads; name a profile whose judge is hosted here"
+            )
+        read.append((attention.heads, np.array(attention.heads_after)))
+    (empty, without), (real, following) = read
     k = len(case.candidates)
-    return np.array(
+    pictures = [
         [
-            [
-                [calibrated(real[-k:][item], empty[-k:][item]) for item in range(k)]
-                for empty, real in zip(*layer, strict=True)
-            ]
-            for layer in zip(*read, strict=True)
+            [calibrated(*pair) for pair in zip(one[-k:], other[-k:], strict=True)]
+            for one, other in zip(*layer, strict=True)
         ]
-    )
+        for layer in zip(real, empty, strict=True)
+    ]
+    return np.array([pictures, (following - without)[:, :, -k:]])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -16,6 +16,12 @@ from imagescope_agent.errors import BadInput, UnreadableReply
 from imagescope_agent.evaluation.reporting.tables import markdown_table
 from imagescope_agent.judges import JUDGES
 from imagescope_agent.judges.base import Candidate, Judge, Judgement, Task
+from imagescope_agent.lab.benchmarks.first_stage_orders import (
+    FIRST_STAGE,
+    first_stage_orders,
+    place_of_relevant,
+)
+from imagescope_agent.lab.benchmarks.judge_case import JudgeCase
 from imagescope_agent.lab.benchmarks.machine import machine
 from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, composed_group
 from imagescope_agent.lab.scenes.conditions import satisfies
@@ -28,30 +34,13 @@ from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
 from imagescope_agent.registry import resolve
 from imagescope_agent.replies.parsing import IntentAnswer, parse_intent
-from imagescope_agent.services import open_roles
+from imagescope_agent.services import open_roles, weights_of
 from imagescope_agent.usage import total_usage
 
 FIGURES = ("accuracy", "reciprocal_rank", "calls", "prompt_tokens", "completion_tokens", "image_prefills")
 UNREADABLE = ("unreadable", "repaired")
-
-
-@dataclass(frozen=True, kw_only=True)
-class JudgeCase:
-    """A query, and candidates of which some are relevant.
-
-    Args:
-        text: the query.
-        reference: None for a text query.
-        candidates: in a random first-stage order.
-        relevant: ids of those that satisfy it: at least one, and not all.
-        understood: the instructions that the profile's reasoner extracts from it, the same for every strategy.
-    """
-
-    text: str
-    reference: ImageRef | None
-    candidates: list[Candidate]
-    relevant: frozenset[str]
-    understood: str = ""
+#: By profile: judges that its models do not suit, and the profile whose models they are measured with instead.
+SUITED = {"mini": {"e2rank": "mini_cot", "icr": "mini_cot"}}
 
 
 def run(
@@ -76,40 +65,44 @@ def run(
         budget: most calls a query.
 
     Returns:
-        {"bench", "machine", "k", "queries", "not_understood", "variants": {name: {"accuracy", ...}}, "refused":
-        {name: why}}; accuracy is the share of queries whose first is relevant, all else the mean over queries.
+        {"bench", "machine", "k", "queries", "not_understood", "orders": {name: {"accuracy", "reciprocal_rank"}},
+        "variants": {name: {"accuracy", ..., "profile"}}, "refused": {name: why}}; accuracy is the share of queries
+        whose first is relevant, all else the mean over queries. Orders are those that nobody judged: the given one, and
+        that of the vectors of other profiles.
 
     Raises:
         BadInput: an unknown profile or judge.
         BackendUnavailable: the model does not answer.
     """
     not_understood, cases = 0, make_cases(queries, k, seed)
+    chosen = {name: "" if role else SUITED.get(profile, {}).get(name, profile) for name in names or JUDGES}
+    judges = {each: open_roles(load_profile(each))["judge"] for each in chosen.values() if each}
     if role is None:
-        role, cases = _from_profile(profile, cases)
+        roles = open_roles(load_profile(profile))
+        role, cases = roles["judge"], asyncio.run(understand(cases, roles))
         not_understood = sum(not case.understood for case in cases)
     return {
         "bench": "judges",
         "machine": machine(),
-        "weights": str(getattr(role.model, "weights", "") or role.model._llm_type),
+        "weights": weights_of(role),
+        "others": {name: weights_of(judge) for name, judge in judges.items() if name != profile},
         **{"k": k, "queries": len(cases), "not_understood": not_understood, "budget": budget},
-        **_measure_all(names or JUDGES, role, cases, seed, budget),
+        "orders": first_stage_orders([each for each in judges if each != profile], cases),
+        **_measure_all(
+            {name: (judges.get(of, role), of) for name, of in chosen.items()}, cases, seed, budget
+        ),
     }
 
 
-def _from_profile(profile: str, cases: list[JudgeCase]) -> tuple[Role, list[JudgeCase]]:
-    """The profile's judge, and the cases as its reasoner and captioner understand them."""
-    roles = open_roles(load_profile(profile))
-    return roles["judge"], asyncio.run(understand(cases, roles))
-
-
 def _measure_all(
-    names: Collection[str], role: Role, cases: Sequence[JudgeCase], seed: int, budget: int | None
+    asked: Mapping[str, tuple[Role, str]], cases: Sequence[JudgeCase], seed: int, budget: int | None
 ) -> dict[str, Any]:
     variants, refused = {}, {}
-    for name in tqdm(names, desc="judging", unit="strategy", disable=None):
+    for name, (role, profile) in tqdm(asked.items(), desc="judging", unit="strategy", disable=None):
         judge = resolve(name, JUDGES, kind="judge")
         try:
-            variants[name] = asyncio.run(_measured(judge, role, cases, seed, budget))
+            measured = asyncio.run(_measured(judge, role, cases, seed, budget))
+            variants[name] = {**measured, **({"profile": profile} if profile else {})}
         except BadInput as error:  # the model lacks a capability that this strategy needs
             refused[name] = str(error)
     return {"variants": variants, "refused": refused}
@@ -221,7 +214,7 @@ async def _measured(
 
 
 def _figures(case: JudgeCase, judgement: Judgement) -> dict[str, float]:
-    place = next(place for place, name in enumerate(judgement.order) if name in case.relevant)
+    place = place_of_relevant(case, judgement.order)
     usage = total_usage(judgement.usage)
     return {
         "accuracy": float(place == 0),
@@ -232,22 +225,40 @@ def _figures(case: JudgeCase, judgement: Judgement) -> dict[str, float]:
 
 
 def describe(made: Mapping[str, Any]) -> str:
-    """The strategies as Markdown, the most accurate first."""
+    """The strategies as Markdown, the most accurate first, after the orders that nobody judged."""
     columns = [*FIGURES, "unreadable", "seconds"]
+    orders = made.get("orders", {})
     ranked = sorted(
         made["variants"].items(), key=lambda pair: (-pair[1]["accuracy"], pair[1]["prompt_tokens"])
     )
     rows = [
-        [name, *(f"{row[column]:.2f}" if row[column] < 10 else f"{row[column]:.0f}" for column in columns)]
-        for name, row in ranked
+        [name, row.get("profile", ""), *(_figure(row, column) for column in columns)]
+        for name, row in [*orders.items(), *ranked]
     ]
     lines = [
         f"{made['queries']} queries on drawn scenes, k = {made['k']}, judge {made['weights']}; means a query; "
         f"{made['not_understood']} requests could not be taken apart.\n",
-        markdown_table(["strategy", *(name.replace("_", " ") for name in columns)], rows),
+        markdown_table(["strategy", "profile", *(name.replace("_", " ") for name in columns)], rows),
         *(f"`{name}` was refused: {why}." for name, why in made["refused"].items()),
+        *([_comparison(made)] if orders else []),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _figure(row: Mapping[str, Any], column: str) -> str:
+    if column not in row:
+        return ""
+    return f"{row[column]:.2f}" if row[column] < 10 else f"{row[column]:.0f}"
+
+
+def _comparison(made: Mapping[str, Any]) -> str:
+    """Which strategies are worse than the order that they were given."""
+    given = made["orders"][FIRST_STAGE]["accuracy"]
+    below = [name for name, row in made["variants"].items() if row["accuracy"] < given]
+    if not below:
+        return f"\nNo strategy stands below the order that it was given ({given:.2f})."
+    told = ", ".join(below)
+    return f"\nBelow the order that they were given ({given:.2f}), not to be used with these models: {told}."
 
 
 def points(made: Mapping[str, Any], cost: str) -> dict[str, tuple[float, float]]:

@@ -10,20 +10,24 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.mllms.engine.attention_heads import read_heads
+from imagescope_agent.mllms.engine.attention_heads import foreign_heads, read_heads
 from imagescope_agent.mllms.engine.backends.base import Backend
 from imagescope_agent.mllms.engine.backends.prefix_batching import forward_rows, pack
 from imagescope_agent.mllms.engine.backends.shared_prefix import SharedPrefixBackend
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
+from imagescope_agent.mllms.engine.checkpoint_files import hash_of
 from imagescope_agent.mllms.engine.conversation import Conversation
+from imagescope_agent.mllms.engine.families.base import Prompt
 from imagescope_agent.mllms.engine.recovery import does_not_fit
 from imagescope_agent.mllms.protocols import Attention
 from imagescope_agent.usage import Usage
@@ -66,15 +70,13 @@ class AttentionRecorder:
         try:
             return torch.stack([self.layers[layer][head] for layer, head in heads]).sum(dim=0)
         except IndexError:
-            raise BadInput(
-                "the chosen attention heads are of another model; make them again with `imagescope train heads`"
-            ) from None
+            raise foreign_heads() from None
 
 
 def read_attention(
     checkpoint: Checkpoint, backend: Backend, conversation: Conversation, *, each_head: bool = False
 ) -> Attention:
-    """See `protocols.AttentionReader`; every token after the last image counts as text.
+    """See `protocols.AttentionReader`; the tokens of the last text count, as those of the question.
 
     Raises:
         BadInput: the conversation is refused, or the model's attention cannot be read.
@@ -86,11 +88,12 @@ def read_attention(
         raise unreadable
     prepared = backend.family.prepare([conversation])
     (prompt,) = prepared.require_prompts()
-    sizes = backend.family.image_sizes(conversation)
-    columns = np.flatnonzero(prompt.ids == backend.family.image_token)
-    if sum(sizes) != len(columns):
-        raise BadInput(f"the family {family!r} mixes the pictures of a prompt; choose another judge")
-    recorder = AttentionRecorder(prompt.prefix, backend.runner.tensor(columns))
+    pictures, after = _tokens_of(backend, conversation, prompt, unmixed=family)
+    question = max(prompt.prefix, after[-1].stop if after else 0)
+    columns = np.concatenate(
+        [np.empty(0, np.int64), *pictures, *(np.arange(each.start, each.stop) for each in after)]
+    )
+    recorder = AttentionRecorder(min(question, len(prompt.ids) - 1), backend.runner.tensor(columns))
     try:
         with _recording(checkpoint, recorder):
             forward_rows(backend.runner, pack([prompt], share=False, row_tokens=0), prepared.features)
@@ -104,25 +107,67 @@ def read_attention(
         image_prefills=len(prepared.encoded),
         seconds=time.perf_counter() - start,
     )
-    heads = [[_by_picture(head, sizes) for head in layer] for layer in recorder.layers] if each_head else None
+    sizes = [*map(len, pictures), *map(len, after)]
+    return _told(checkpoint, recorder, sizes, usage, each_head=each_head)
+
+
+def _tokens_of(
+    backend: SharedPrefixBackend, conversation: Conversation, prompt: Prompt, *, unmixed: str
+) -> tuple[list[NDArray[np.int64]], list[range]]:
+    """The tokens of each image, and those from each to the next one, or to the question that ends the conversation.
+
+    Raises:
+        BadInput: the tokens of the images cannot be told apart.
+    """
+    sizes = backend.family.image_sizes(conversation)
+    columns = np.flatnonzero(prompt.ids == backend.family.image_token)
+    if sum(sizes) != len(columns):
+        raise BadInput(f"the family {unmixed!r} mixes the pictures of a prompt; choose another judge")
+    pictures = np.split(columns, np.cumsum(sizes)[:-1]) if sizes else []
+    first = [int(each[0]) for each in pictures[1:]]
+    ends = [*first, _question(backend, conversation, prompt)] if pictures else []
+    return pictures, [range(int(each[-1]) + 1, end) for each, end in zip(pictures, ends, strict=True)]
+
+
+def _question(backend: SharedPrefixBackend, conversation: Conversation, prompt: Prompt) -> int:
+    """Where the last text of the conversation begins: texts before it belong to the last image."""
+    role, parts = conversation.turns[-1]
+    if len(parts) < 2 or not parts[-1]:
+        return prompt.prefix
+    turns = (*conversation.turns[:-1], (role, parts[:-1]))
+    (without,) = backend.family.prepare([replace(conversation, turns=turns)]).require_prompts()
+    most = min(len(without.ids), len(prompt.ids))
+    differs = np.flatnonzero(without.ids[:most] != prompt.ids[:most])
+    return max(prompt.prefix, int(differs[0]) if len(differs) else most)
+
+
+def _told(
+    checkpoint: Checkpoint,
+    recorder: AttentionRecorder,
+    sizes: Sequence[int],
+    usage: Usage,
+    *,
+    each_head: bool,
+) -> Attention:
+    """What was recorded, by image: the first half of the sizes is of its tokens, the second of those after it."""
+    card, images = read_heads(checkpoint.folder), len(sizes) // 2
+    if card is not None and card.weights not in (None, hash_of(checkpoint.config)):
+        raise foreign_heads()
+
+    def split(values: torch.Tensor) -> tuple[list[list[float]], list[float]]:
+        parts = [each.tolist() for each in values.cpu().split([*sizes])]
+        return parts[:images], [sum(each) for each in parts[images:]]
+
+    every = [[split(head) for head in layer] for layer in recorder.layers] if each_head else None
+    chosen = None if card is None else split(recorder.total(card.heads))
     return Attention(
-        pictures=_by_picture(recorder.total(), sizes),
-        chosen=_chosen(checkpoint, recorder, sizes),
-        heads=heads,
+        pictures=split(recorder.total())[0],
+        chosen=chosen and chosen[0],
+        after=chosen[1] if chosen and card and card.after else None,
+        heads=None if every is None else [[head for head, _ in layer] for layer in every],
+        heads_after=None if every is None else [[after for _, after in layer] for layer in every],
         usage={**usage.to_dict()},
     )
-
-
-def _chosen(
-    checkpoint: Checkpoint, recorder: AttentionRecorder, sizes: Sequence[int]
-) -> list[list[float]] | None:
-    """The sum over the heads that were chosen for the checkpoint; None where none were."""
-    card = read_heads(checkpoint.folder)
-    return None if card is None else _by_picture(recorder.total(card.heads), sizes)
-
-
-def _by_picture(values: torch.Tensor, sizes: Sequence[int]) -> list[list[float]]:
-    return [each.tolist() for each in values.cpu().split([*sizes])]
 
 
 @contextmanager

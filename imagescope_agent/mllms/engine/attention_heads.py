@@ -11,6 +11,7 @@ from typing import Any
 from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.common.untrusted import parse_json, read_file
 from imagescope_agent.errors import BadInput
+from imagescope_agent.mllms.engine.checkpoint_files import hash_folder
 
 #: JSON, but no .json: it is no part of the checkpoint, whose hash stays what it is.
 HEADS = "attention_heads.card"
@@ -24,10 +25,14 @@ class HeadsCard:
 
     Args:
         heads: (layer, head) of each, from 0.
+        after: whether the tokens from an image to the next one count as the image's.
+        weights: hash of the checkpoint's files that they were chosen for; None of a card that does not say.
         measured: on what, and how well they did; for people.
     """
 
     heads: tuple[tuple[int, int], ...]
+    after: bool = False
+    weights: str | None = None
     measured: dict[str, Any] = field(default_factory=dict)
 
 
@@ -46,6 +51,8 @@ def read_heads(folder: Path) -> HeadsCard | None:
         card = HeadsCard(**{**values, "heads": tuple((layer, head) for layer, head in values["heads"])})
         if not card.heads or not all(type(each) is int and each >= 0 for pair in card.heads for each in pair):
             raise TypeError("heads are pairs of whole numbers")
+        if type(card.after) is not bool or not isinstance(card.weights, str | None):
+            raise TypeError("after is true or false, weights a text")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadInput(
@@ -54,7 +61,17 @@ def read_heads(folder: Path) -> HeadsCard | None:
     return card
 
 
-def write_heads(folder: Path, heads: Sequence[tuple[int, int]], measured: dict[str, Any]) -> None:
-    """Write the card beside a checkpoint."""
-    card = {"format": FORMAT, **asdict(HeadsCard(heads=tuple(heads), measured=measured))}
-    write_atomic(folder / HEADS, json.dumps(card, ensure_ascii=False) + "\n")
+def write_heads(
+    folder: Path, heads: Sequence[tuple[int, int]], measured: dict[str, Any], *, after: bool = False
+) -> None:
+    """Write the card beside a checkpoint, to whose weights it is bound."""
+    card = HeadsCard(heads=tuple(heads), after=after, weights=hash_folder(folder), measured=measured)
+    text = json.dumps({"format": FORMAT, **asdict(card)}, ensure_ascii=False)
+    write_atomic(folder / HEADS, text + "\n")
+
+
+def foreign_heads() -> BadInput:
+    """The error of heads that were chosen for other weights."""
+    return BadInput(
+        f"the chosen attention heads ({HEADS}) are of another model; make them again with `imagescope train heads`"
+    )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.engine.backends.base import Backend
 from imagescope_agent.mllms.engine.backends.shared_prefix import SharedPrefixBackend
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.conversation import Conversation
+from imagescope_agent.mllms.engine.families.base import Prompt, text_positions
 from imagescope_agent.mllms.protocols import Embedding
 from imagescope_agent.usage import Usage
 
@@ -18,9 +22,19 @@ EMBEDDER_FILES = ("modules.json",)
 
 
 def embed_conversations(
-    checkpoint: Checkpoint, backend: Backend, conversations: Sequence[Conversation]
+    checkpoint: Checkpoint,
+    backend: Backend,
+    conversations: Sequence[Conversation],
+    *,
+    token: int | None = None,
 ) -> Embedding:
     """See `protocols.MessageEmbedder`.
+
+    Args:
+        checkpoint: the model.
+        backend: that runs it.
+        conversations: to embed.
+        token: added at the end of each prompt, whose state is read then; None for the prompt's own last token.
 
     Raises:
         BadInput: a conversation is refused, or the model's hidden states cannot be read.
@@ -33,6 +47,8 @@ def embed_conversations(
         )
     prepared = backend.family.prepare(conversations)
     prompts = prepared.require_prompts()
+    if token is not None:
+        prompts = [_ended(checkpoint, prompt, token) for prompt in prompts]
     rows = backend.pack(prompts)
     vectors: dict[int, list[float]] = {}
     for _, (hidden, answers) in backend.forward(rows, prepared.features):
@@ -48,4 +64,17 @@ def embed_conversations(
         vectors=[vectors[index] for index in range(len(prompts))],
         usage={**usage.to_dict()},
         trained=any((checkpoint.folder / name).exists() for name in EMBEDDER_FILES),
+    )
+
+
+def _ended(checkpoint: Checkpoint, prompt: Prompt, token: int) -> Prompt:
+    """The prompt with one more token.
+
+    Raises:
+        RequestRefused: it is longer than the model reads.
+    """
+    checkpoint.check_length(len(prompt.ids) + 1)
+    last = text_positions(prompt.next_position, 1, len(prompt.positions))
+    return replace(
+        prompt, ids=np.append(prompt.ids, token), positions=np.concatenate([prompt.positions, last], axis=1)
     )

@@ -12,6 +12,7 @@ import pytest
 from imagescope_agent.cli import main
 from imagescope_agent.judges import JUDGES
 from imagescope_agent.lab.benchmarks import judges_drawn, judges_simulated
+from imagescope_agent.lab.benchmarks.first_stage_orders import FIRST_STAGE
 from imagescope_agent.lab.benchmarks.judges import pareto_front
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted, ScriptedScorer
@@ -77,6 +78,30 @@ def test_strategies_are_measured_on_the_same_queries_and_refused_by_name() -> No
         role=Role("judge", Scripted("Yes")), k=5, queries=4, names=["pointwise"], budget=2
     )
     assert chance["variants"]["pointwise"]["calls"] == 2
+
+
+def test_the_given_order_is_measured_and_what_stands_below_it_is_named() -> None:
+    cases = judges_drawn.make_cases(4, 5, seed=0)
+    right = {each.image.key for case in cases for each in case.candidates if each.id in case.relevant}
+    contrary = ScriptedScorer(lambda asked: [0.1, 0.9] if asked.images[-1] in right else [0.9, 0.1])
+    made = judges_drawn.run(role=Role("judge", contrary), k=5, queries=4, names=["pointwise", "listwise"])
+    given = sum(case.candidates[0].id in case.relevant for case in cases) / 4
+    assert made["orders"] == {FIRST_STAGE: made["orders"][FIRST_STAGE]}
+    assert made["orders"][FIRST_STAGE]["accuracy"] == given == made["variants"]["listwise"]["accuracy"] > 0
+    text = judges_drawn.describe(made)
+    assert text.index(f"| {FIRST_STAGE} |") < text.index("| listwise |")
+    assert f"Below the order that they were given ({given:.2f})" in text
+    assert text.rstrip().endswith(": pointwise.")
+    del made["variants"]["pointwise"]
+    assert "No strategy stands below" in judges_drawn.describe(made)
+
+
+@pytest.mark.slow
+def test_judges_that_embed_are_measured_with_the_profile_that_suits_them() -> None:
+    made = judges_drawn.run(k=3, queries=2, names=["e2rank", "first"])
+    assert [made["variants"][name]["profile"] for name in ("e2rank", "first")] == ["mini_cot", "mini"]
+    assert set(made["orders"]) == {FIRST_STAGE, "first stage, by vectors of mini_cot"}
+    assert "| e2rank | mini_cot |" in judges_drawn.describe(made)
 
 
 def test_an_unknown_strategy_is_told(capsys: Any) -> None:

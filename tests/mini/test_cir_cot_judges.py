@@ -1,0 +1,84 @@
+"""The judges that read the inside of the shipped models, on drawn scenes that nobody was trained or chosen on."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+from functools import cache
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imagescope_agent.judges import e2rank, icr
+from imagescope_agent.judges.base import Judge, Task
+from imagescope_agent.lab.benchmarks.judge_case import JudgeCase
+from imagescope_agent.lab.benchmarks.judges_drawn import make_cases
+from imagescope_agent.mllms.role import ImageRef, Request, Role
+from imagescope_agent.profiles.profile import load_profile
+from imagescope_agent.prompting import load_prompt
+from imagescope_agent.retrieval.embedders import open_embedder
+from imagescope_agent.services import open_roles
+
+COUNT = int(os.environ.get("IMAGESCOPE_JUDGED_QUERIES", "12"))  # more for figures that one may quote
+SEED = 41
+
+pytestmark = pytest.mark.slow
+
+
+@cache
+def judge_role() -> Role:
+    return open_roles(load_profile("mini_cot"))["judge"]
+
+
+@cache
+def cases() -> list[JudgeCase]:
+    return make_cases(COUNT, 10, SEED)
+
+
+def hits(judge: Judge) -> float:
+    """The share of queries whose first is relevant."""
+    right = 0
+    for case in cases():
+        task = Task(query=case.text, reference=case.reference, model=judge_role())
+        found = asyncio.run(judge(task, case.candidates))
+        assert not found.notes and sorted(found.order) == sorted(each.id for each in case.candidates)
+        right += found.order[0] in case.relevant
+    return right / COUNT
+
+
+def given() -> float:
+    return sum(case.candidates[0].id in case.relevant for case in cases()) / COUNT
+
+
+def chance() -> float:
+    return sum(len(case.relevant) / len(case.candidates) for case in cases()) / COUNT
+
+
+@pytest.mark.parametrize(("judge", "margin"), [(e2rank.judge, 0.4), (e2rank.listwise, 0.3), (icr.judge, 0.2)])
+def test_they_stand_above_chance_and_above_the_order_that_they_are_given(judge: Judge, margin: float) -> None:
+    assert hits(judge) >= max(given(), chance()) + margin
+
+
+def test_a_conversation_of_one_turn_has_the_vector_that_the_embedder_gives() -> None:
+    role, embedder = judge_role(), open_embedder("cir_cot:package:mini/cir_cot")
+    case = next(each for each in cases() if each.reference is not None)
+    assert case.reference is not None and role.query_words == ("reason", "mini")
+    words = load_prompt("reason", prompt_set="mini").fill(instruction=case.text)
+    asked = [
+        Request(text="", images=(case.candidates[0].image,)),
+        Request(text=words, images=(case.reference,)),
+        Request(text=words),
+    ]
+    found = asyncio.run(role.embed(asked))
+    expected = [
+        embedder.images([pixels(case.candidates[0].image)])[0],
+        embedder.compose([pixels(case.reference)], [case.text])[0],  # type: ignore[attr-defined]
+        embedder.texts([case.text])[0],
+    ]
+    assert found.trained and np.allclose(found.vectors, expected, atol=2e-3)
+
+
+def pixels(image: ImageRef) -> Image.Image:
+    return Image.open(io.BytesIO(image.data)).convert("RGB")
