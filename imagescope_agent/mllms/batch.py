@@ -36,13 +36,17 @@ async def outcomes(futures: Sequence[Future[_Value]]) -> list[_Value | BaseExcep
     loop = asyncio.get_running_loop()
     last, left, lock = loop.create_future(), len(futures), threading.Lock()
 
+    def wake() -> None:
+        if not last.done():
+            last.set_result(None)
+
     def ended(_: object) -> None:
         nonlocal left
         with lock:
             left -= 1
             ready = not left
         if ready and not loop.is_closed():  # the caller may be gone
-            loop.call_soon_threadsafe(lambda: last.done() or last.set_result(None))
+            loop.call_soon_threadsafe(wake)
 
     for future in futures:
         future.add_done_callback(ended)
@@ -56,7 +60,7 @@ async def outcomes(futures: Sequence[Future[_Value]]) -> list[_Value | BaseExcep
     return [_outcome(future) for future in futures]
 
 
-def _outcome(future: Future[_Value]) -> _Value | BaseException:
+def _outcome(future: Future[Any]) -> Any:
     if future.cancelled():
         return asyncio.CancelledError()
     error = future.exception()

@@ -58,7 +58,8 @@ async def recording(
     if path is not None:
         try:
             kept = store or OpenStore()
-            opened = kept.known(path) or await asyncio.to_thread(kept.open, path, scope)
+            if (opened := kept.known(path)) is None:
+                opened = await asyncio.to_thread(kept.open, path, scope)
             recorders.append(Recorder(opened, about=about, **names))
         except (BadInput, BackendUnavailable) as error:
             _log.warning("%s", error)  # a search is worth more than its trace

@@ -42,7 +42,7 @@ class OpenStore:
                 remember(path)
             return store
 
-    def known(self, path: Path | str) -> TraceStore | None:
+    def known(self, path: Path | str) -> TraceStore | DatabaseTraces | None:
         """The store in a file that `open` opened before and that is still the same; None where it would be opened."""
         with self._lock:
             return None if isinstance(path, str) else self._known(path)

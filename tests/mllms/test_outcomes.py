@@ -26,7 +26,12 @@ def test_outcomes_keep_their_order_and_wake_the_loop_once(monkeypatch: pytest.Mo
     async def wait() -> list[Any]:
         loop = asyncio.get_running_loop()
         wake = loop.call_soon_threadsafe
-        monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *given: (woken.append(1), wake(*given))[1])
+
+        def counted(*given: Any) -> None:
+            woken.append(given)
+            wake(*given)
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
         threading.Thread(target=answer).start()
         return await outcomes(futures)
 

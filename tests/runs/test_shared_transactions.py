@@ -26,7 +26,7 @@ class State(TypedDict, total=False):
 
 def graph(path: Path, seen: list[int], costs: list[int], last: Callable[[], object] = lambda: None) -> Any:
     """Steps of so many model calls; each notes how many checkpoints the file holds when it begins."""
-    built = StateGraph(State)
+    built: Any = StateGraph(State)
 
     def step(number: int, calls: int) -> Callable[[State], State]:
         def work(state: State) -> State:
