@@ -111,16 +111,22 @@ def _place(address: str | None) -> str:
 
 @contextmanager
 def on_loopback() -> Iterator[None]:
-    """Let a cluster that is started listen on 127.0.0.1, as Ray does on macOS; else it listens on all addresses."""
-    from ray._private import ray_constants
+    """Let a cluster that is started listen on 127.0.0.1, as Ray does on macOS; else it listens on all addresses.
+
+    The agents of its dashboard, which there is none of, are left out as they are where Ray is installed without it:
+    they listen at a port that is the same for all clusters, and the start of a node waits for them.
+    """
+    from ray._private import ray_constants, utils
 
     name, before = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", ray_constants.ENABLE_RAY_CLUSTER
-    given = os.environ.get(name)
+    given, lacking = os.environ.get(name), utils.get_dashboard_dependency_error
     os.environ[name] = "0"  # of the processes that are started
     ray_constants.ENABLE_RAY_CLUSTER = False
+    utils.get_dashboard_dependency_error = lambda: ImportError("there is no dashboard")
     try:
         yield
     finally:
+        utils.get_dashboard_dependency_error = lacking
         ray_constants.ENABLE_RAY_CLUSTER = before
         os.environ.pop(name)
         os.environ.update({} if given is None else {name: given})

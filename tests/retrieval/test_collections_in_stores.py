@@ -16,14 +16,7 @@ from imagescope_agent.retrieval.captions.lazy import FoundCaption
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.retrieval.index.report import IndexReport
-from imagescope_agent.retrieval.stores import (
-    faiss_building,
-    faiss_files,
-    faiss_joint,
-    faiss_marks,
-    joint,
-    rescored,
-)
+from imagescope_agent.retrieval.stores import faiss_files, faiss_joint, faiss_marks, joint, rescored
 from tests.engines import Server, store_spec
 
 COUNT = 60
@@ -299,31 +292,3 @@ def test_a_search_goes_on_when_the_database_was_killed(
     finally:
         pgvector.start()
     assert asked(collection, 1) == found
-
-
-def test_more_candidates_mend_what_coarse_codes_of_ivfpq_miss(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module, name, value in (
-        (faiss_building, "SUBVECTOR", 32),
-        (faiss_joint, "LEAST", 10),
-        (faiss_building, "LEAST", 10),
-    ):
-        monkeypatch.setattr(module, name, value)
-    rows = np.random.default_rng(0).standard_normal((12_000, 32)).astype(np.float32)
-    flat = faiss.IndexFlatIP(32)
-    flat.add(rows)
-    built = faiss_building.build("ivfpq", [flat])
-    assert built.recall >= faiss_building.WANTED and built.oversampled > faiss_joint.OVERSAMPLED
-    kept = faiss_joint.write_built(tmp_path, built)
-    index, effort = faiss_joint.read_built(tmp_path, kept, len(rows), 32)
-    assert effort == (built.effort, built.oversampled)
-    assert len(faiss_joint.candidates(index, rows[0], 100, *effort)) == 100 * built.oversampled
-    before = {name: value for name, value in kept.items() if name != "oversampled"}
-    assert faiss_joint.read_built(tmp_path, before, len(rows), 32)[1] == (
-        built.effort,
-        faiss_joint.OVERSAMPLED,
-    )
-    for wrong in (0, 10**9, "8", None):
-        with pytest.raises(BadInput, match="does not fit the manifest"):
-            faiss_joint.read_built(tmp_path, {**kept, "oversampled": wrong}, len(rows), 32)

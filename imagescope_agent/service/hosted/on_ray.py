@@ -110,14 +110,7 @@ def serve_on_ray(
     serve = library()
     port = _free(replica.host, port)
     with joined(address) as ray, answering():
-        most, takes = slots(ray)
-        if replicas is not None and replicas > most:
-            raise BadInput(
-                f"the cluster can hold {most} models at a time; give --replicas {most}, or add nodes"
-            )
-        if serve.status().proxies:
-            raise BadInput("this cluster serves something already; end it with: serve shutdown")
-        count = replicas or most
+        count, takes = _room(ray, serve, replicas)
         timeout = hosted.queue.timeout + MORE
         with _serving(serve, replica.host, port, timeout, keep=address is None):
             _deploy(serve, hosted, replica, count, takes)
@@ -127,6 +120,20 @@ def serve_on_ray(
             ready(f"http://{replica.host}:{port}", count)
             while not stop.wait(LOOK):
                 serve.status()
+
+
+def _room(ray: Any, serve: Any, replicas: int | None) -> tuple[int, dict[str, int]]:
+    """How many replicas are started, and what each takes of Ray.
+
+    Raises:
+        BadInput: the cluster cannot hold so many, or it serves something already.
+    """
+    most, takes = slots(ray)
+    if replicas is not None and replicas > most:
+        raise BadInput(f"the cluster can hold {most} models at a time; give --replicas {most}, or add nodes")
+    if serve.status().proxies:
+        raise BadInput("this cluster serves something already; end it with: serve shutdown")
+    return replicas or most, takes
 
 
 @contextmanager
