@@ -65,8 +65,8 @@ def run(
         budget: most calls a query.
 
     Returns:
-        {"bench", "machine", "k", "queries", "not_understood", "orders": {name: {"accuracy", "reciprocal_rank"}},
-        "variants": {name: {"accuracy", ..., "profile"}}, "refused": {name: why}}; accuracy is the share of queries
+        {"bench", "machine", "profile", "weights", "k", "seed", "queries", "not_understood",
+        "orders": {name: {"accuracy", "reciprocal_rank"}}, "variants": {name: {"accuracy", ..., "profile"}}, "refused": {name: why}}; accuracy is the share of queries
         whose first is relevant, all else the mean over queries. Orders are those that nobody judged: the given one, and
         that of the vectors of other profiles.
 
@@ -84,9 +84,10 @@ def run(
     return {
         "bench": "judges",
         "machine": machine(),
+        "profile": profile,
         "weights": weights_of(role),
         "others": {name: weights_of(judge) for name, judge in judges.items() if name != profile},
-        **{"k": k, "queries": len(cases), "not_understood": not_understood, "budget": budget},
+        **{"k": k, "seed": seed, "queries": len(cases), "not_understood": not_understood, "budget": budget},
         "orders": first_stage_orders([each for each in judges if each != profile], cases),
         **_measure_all(
             {name: (judges.get(of, role), of) for name, of in chosen.items()}, cases, seed, budget
@@ -241,6 +242,11 @@ def describe(made: Mapping[str, Any]) -> str:
         markdown_table(["strategy", "profile", *(name.replace("_", " ") for name in columns)], rows),
         *(f"`{name}` was refused: {why}." for name, why in made["refused"].items()),
         *([_comparison(made)] if orders else []),
+        *(
+            [f"\nMeasured before, on the same queries: {', '.join(made['kept'])}."]
+            if made.get("kept")
+            else []
+        ),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
