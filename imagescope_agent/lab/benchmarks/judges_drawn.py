@@ -53,46 +53,44 @@ def run(
     names: Sequence[str] | None = None,
     budget: int | None = None,
 ) -> dict[str, Any]:
-    """Run every strategy on the same candidates.
+    """Run every strategy on the same candidates, half of the queries with a reference; accuracy is of the first place.
 
     Args:
-        profile: whose judge is asked.
-        role: asked instead of the profile's judge.
+        profile: whose judge is asked, unless another suits a strategy (`SUITED`).
+        role: asked instead of all of these.
         k: candidates.
-        queries: half with a reference, half without.
+        queries: how many.
         seed: of scenes and queries.
         names: strategies; all when None.
         budget: most calls a query.
 
     Returns:
-        {"bench", "machine", "profile", "weights", "k", "seed", "queries", "not_understood",
-        "orders": {name: {"accuracy", "reciprocal_rank"}}, "variants": {name: {"accuracy", ..., "profile"}}, "refused": {name: why}}; accuracy is the share of queries
-        whose first is relevant, all else the mean over queries. Orders are those that nobody judged: the given one, and
-        that of the vectors of other profiles.
+        Settings, "orders": {name: figures} of what nobody judged, "variants": {name: figures}, "refused": {name: why}.
 
     Raises:
         BadInput: an unknown profile or judge.
         BackendUnavailable: the model does not answer.
     """
-    not_understood, cases = 0, make_cases(queries, k, seed)
     chosen = {name: "" if role else SUITED.get(profile, {}).get(name, profile) for name in names or JUDGES}
     judges = {each: open_roles(load_profile(each))["judge"] for each in chosen.values() if each}
+    cases = make_cases(queries, k, seed)
     if role is None:
-        roles = open_roles(load_profile(profile))
-        role, cases = roles["judge"], asyncio.run(understand(cases, roles))
-        not_understood = sum(not case.understood for case in cases)
+        role, cases = _from_profile(profile, cases)
+    asked = {name: (judges.get(of, role), of) for name, of in chosen.items()}
+    others = {name: weights_of(judge) for name, judge in judges.items() if name != profile}
     return {
-        "bench": "judges",
-        "machine": machine(),
-        "profile": profile,
-        "weights": weights_of(role),
-        "others": {name: weights_of(judge) for name, judge in judges.items() if name != profile},
-        **{"k": k, "seed": seed, "queries": len(cases), "not_understood": not_understood, "budget": budget},
-        "orders": first_stage_orders([each for each in judges if each != profile], cases),
-        **_measure_all(
-            {name: (judges.get(of, role), of) for name, of in chosen.items()}, cases, seed, budget
-        ),
+        **{"bench": "judges", "machine": machine(), "profile": profile, "weights": weights_of(role)},
+        **{"others": others, "k": k, "seed": seed, "queries": len(cases), "budget": budget},
+        "not_understood": sum(not case.understood for case in cases) if judges else 0,
+        "orders": first_stage_orders([*others], cases),
+        **_measure_all(asked, cases, seed, budget),
     }
+
+
+def _from_profile(profile: str, cases: list[JudgeCase]) -> tuple[Role, list[JudgeCase]]:
+    """The profile's judge, and the cases as its reasoner and captioner understand them."""
+    roles = open_roles(load_profile(profile))
+    return roles["judge"], asyncio.run(understand(cases, roles))
 
 
 def _measure_all(
