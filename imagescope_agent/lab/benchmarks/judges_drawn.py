@@ -17,7 +17,6 @@ from imagescope_agent.evaluation.reporting.tables import markdown_table
 from imagescope_agent.judges import JUDGES
 from imagescope_agent.judges.base import Candidate, Judge, Judgement, Task
 from imagescope_agent.lab.benchmarks.first_stage_orders import (
-    FIRST_STAGE,
     first_stage_orders,
     place_of_relevant,
 )
@@ -43,7 +42,7 @@ UNREADABLE = ("unreadable", "repaired")
 SUITED = {"mini": {"e2rank": "mini_cot", "icr": "mini_cot"}}
 
 
-def run(
+def run(  # long by its arguments, which are flags of the command
     *,
     profile: str = "mini",
     role: Role | None = None,
@@ -64,8 +63,7 @@ def run(
         names: strategies; all when None.
         budget: most calls a query.
 
-    Returns:
-        Settings, "orders": {name: figures} of what nobody judged, "variants": {name: figures}, "refused": {name: why}.
+    Returns: settings, "orders": {name: figures} of what nobody judged, "variants": {name: figures}, "refused".
 
     Raises:
         BadInput: an unknown profile or judge.
@@ -76,14 +74,15 @@ def run(
     cases = make_cases(queries, k, seed)
     if role is None:
         role, cases = _from_profile(profile, cases)
-    asked = {name: (judges.get(of, role), of) for name, of in chosen.items()}
     others = {name: weights_of(judge) for name, judge in judges.items() if name != profile}
     return {
         **{"bench": "judges", "machine": machine(), "profile": profile, "weights": weights_of(role)},
         **{"others": others, "k": k, "seed": seed, "queries": len(cases), "budget": budget},
         "not_understood": sum(not case.understood for case in cases) if judges else 0,
         "orders": first_stage_orders([*others], cases),
-        **_measure_all(asked, cases, seed, budget),
+        **_measure_all(
+            {name: (judges.get(of, role), of) for name, of in chosen.items()}, cases, seed, budget
+        ),
     }
 
 
@@ -256,13 +255,14 @@ def _figure(row: Mapping[str, Any], column: str) -> str:
 
 
 def _comparison(made: Mapping[str, Any]) -> str:
-    """Which strategies are worse than the order that they were given."""
-    given = made["orders"][FIRST_STAGE]["accuracy"]
-    below = [name for name, row in made["variants"].items() if row["accuracy"] < given]
-    if not below:
-        return f"\nNo strategy stands below the order that it was given ({given:.2f})."
-    told = ", ".join(below)
-    return f"\nBelow the order that they were given ({given:.2f}), not to be used with these models: {told}."
+    """Which strategies are worse than the order that they were given, and than the others that nobody judged."""
+    lines = []
+    for order, figures in made["orders"].items():
+        below = [name for name, row in made["variants"].items() if row["accuracy"] < figures["accuracy"]]
+        lines.append(f"Worse than {order} ({figures['accuracy']:.2f}): {', '.join(below) or 'none'}.")
+    return (
+        "\n" + "\n".join(lines) + "\n\nWhat is worse than an order is not to be used on it with these models."
+    )
 
 
 def points(made: Mapping[str, Any], cost: str) -> dict[str, tuple[float, float]]:
