@@ -23,7 +23,7 @@ QUALITY = {
             "--out": {
                 "type": path,
                 "metavar": "DIR",
-                "help": "write the table, the plot and the figures here",
+                "help": "write the table, the plot and the figures here; judges left out keep theirs",
             },
             "--simulated": {
                 "action": "store_true",

@@ -12,6 +12,8 @@ from imagescope_agent.common.plots import Point, scatter_plot
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.benchmarks import judges_drawn, judges_simulated
 
+#: What is equal of two measurements that may stand in one table; a seed that is not told is 0.
+SAME = ("weights", "k", "seed", "queries", "not_understood", "budget")
 COSTS = {"calls": "calls a query", "prompt_tokens": "prompt tokens a query", "seconds": "seconds a query"}
 
 
@@ -47,13 +49,39 @@ def describe(made: Mapping[str, Any]) -> str:
 
 
 def write(made: Mapping[str, Any], folder: Path) -> None:
-    """Write the measurement as Markdown, JSON and a plot: judges.md, .json, .svg, or judges-simulated.*."""
+    """Write the measurement as Markdown, JSON and a plot: judges.md, .json, .svg, or judges-simulated.*.
+
+    What judges.json says of strategies that were not measured now stays, where it is of the same queries and weights.
+
+    Raises:
+        BadInput: judges.json is damaged.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     name = "judges-simulated" if _is_simulated(made) else "judges"
+    made = made if _is_simulated(made) else completed(made, folder / "judges.json")
     head = f"# Judge strategies: what accuracy costs\n\n![the Pareto front]({name}.svg)\n\n"
     write_atomic(folder / f"{name}.svg", plot(made))
     write_atomic(folder / f"{name}.md", head + describe(made))
     write_atomic(folder / f"{name}.json", json.dumps(made, indent=1) + "\n")
+
+
+def completed(made: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
+    """The measurement with the strategies of an earlier one that it lacks; as it is, where that is of something else.
+
+    Raises:
+        BadInput: the file is damaged.
+    """
+    if not file.exists():
+        return made
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+        alike = all(before.get(key, 0) == made.get(key, 0) for key in SAME)
+        missing = set(before["variants"]) - set(made["variants"]) - set(made["refused"])
+        kept = {name: before["variants"][name] for name in sorted(missing)} if alike else {}
+        rows = {name: {"profile": made["profile"], **row} for name, row in kept.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{str(file)!r} is damaged; remove it, and measure all strategies again") from error
+    return {**made, "variants": {**rows, **made["variants"]}, "kept": [*rows]}
 
 
 def plot(made: Mapping[str, Any]) -> str:

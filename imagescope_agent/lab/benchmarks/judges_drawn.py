@@ -17,7 +17,6 @@ from imagescope_agent.evaluation.reporting.tables import markdown_table
 from imagescope_agent.judges import JUDGES
 from imagescope_agent.judges.base import Candidate, Judge, Judgement, Task
 from imagescope_agent.lab.benchmarks.first_stage_orders import (
-    FIRST_STAGE,
     first_stage_orders,
     place_of_relevant,
 )
@@ -43,7 +42,7 @@ UNREADABLE = ("unreadable", "repaired")
 SUITED = {"mini": {"e2rank": "mini_cot", "icr": "mini_cot"}}
 
 
-def run(
+def run(  # long by its arguments, which are flags of the command
     *,
     profile: str = "mini",
     role: Role | None = None,
@@ -53,45 +52,44 @@ def run(
     names: Sequence[str] | None = None,
     budget: int | None = None,
 ) -> dict[str, Any]:
-    """Run every strategy on the same candidates.
+    """Run every strategy on the same candidates, half of the queries with a reference; accuracy is of the first place.
 
     Args:
-        profile: whose judge is asked.
-        role: asked instead of the profile's judge.
+        profile: whose judge is asked, unless another suits a strategy (`SUITED`).
+        role: asked instead of all of these.
         k: candidates.
-        queries: half with a reference, half without.
+        queries: how many.
         seed: of scenes and queries.
         names: strategies; all when None.
         budget: most calls a query.
 
-    Returns:
-        {"bench", "machine", "k", "queries", "not_understood", "orders": {name: {"accuracy", "reciprocal_rank"}},
-        "variants": {name: {"accuracy", ..., "profile"}}, "refused": {name: why}}; accuracy is the share of queries
-        whose first is relevant, all else the mean over queries. Orders are those that nobody judged: the given one, and
-        that of the vectors of other profiles.
+    Returns: settings, "orders": {name: figures} of what nobody judged, "variants": {name: figures}, "refused".
 
     Raises:
         BadInput: an unknown profile or judge.
         BackendUnavailable: the model does not answer.
     """
-    not_understood, cases = 0, make_cases(queries, k, seed)
     chosen = {name: "" if role else SUITED.get(profile, {}).get(name, profile) for name in names or JUDGES}
     judges = {each: open_roles(load_profile(each))["judge"] for each in chosen.values() if each}
+    cases = make_cases(queries, k, seed)
     if role is None:
-        roles = open_roles(load_profile(profile))
-        role, cases = roles["judge"], asyncio.run(understand(cases, roles))
-        not_understood = sum(not case.understood for case in cases)
+        role, cases = _from_profile(profile, cases)
+    others = {name: weights_of(judge) for name, judge in judges.items() if name != profile}
     return {
-        "bench": "judges",
-        "machine": machine(),
-        "weights": weights_of(role),
-        "others": {name: weights_of(judge) for name, judge in judges.items() if name != profile},
-        **{"k": k, "queries": len(cases), "not_understood": not_understood, "budget": budget},
-        "orders": first_stage_orders([each for each in judges if each != profile], cases),
+        **{"bench": "judges", "machine": machine(), "profile": profile, "weights": weights_of(role)},
+        **{"others": others, "k": k, "seed": seed, "queries": len(cases), "budget": budget},
+        "not_understood": sum(not case.understood for case in cases) if judges else 0,
+        "orders": first_stage_orders([*others], cases),
         **_measure_all(
             {name: (judges.get(of, role), of) for name, of in chosen.items()}, cases, seed, budget
         ),
     }
+
+
+def _from_profile(profile: str, cases: list[JudgeCase]) -> tuple[Role, list[JudgeCase]]:
+    """The profile's judge, and the cases as its reasoner and captioner understand them."""
+    roles = open_roles(load_profile(profile))
+    return roles["judge"], asyncio.run(understand(cases, roles))
 
 
 def _measure_all(
@@ -241,6 +239,11 @@ def describe(made: Mapping[str, Any]) -> str:
         markdown_table(["strategy", "profile", *(name.replace("_", " ") for name in columns)], rows),
         *(f"`{name}` was refused: {why}." for name, why in made["refused"].items()),
         *([_comparison(made)] if orders else []),
+        *(
+            [f"\nMeasured before, on the same queries: {', '.join(made['kept'])}."]
+            if made.get("kept")
+            else []
+        ),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -252,13 +255,14 @@ def _figure(row: Mapping[str, Any], column: str) -> str:
 
 
 def _comparison(made: Mapping[str, Any]) -> str:
-    """Which strategies are worse than the order that they were given."""
-    given = made["orders"][FIRST_STAGE]["accuracy"]
-    below = [name for name, row in made["variants"].items() if row["accuracy"] < given]
-    if not below:
-        return f"\nNo strategy stands below the order that it was given ({given:.2f})."
-    told = ", ".join(below)
-    return f"\nBelow the order that they were given ({given:.2f}), not to be used with these models: {told}."
+    """Which strategies are worse than the order that they were given, and than the others that nobody judged."""
+    lines = []
+    for order, figures in made["orders"].items():
+        below = [name for name, row in made["variants"].items() if row["accuracy"] < figures["accuracy"]]
+        lines.append(f"Worse than {order} ({figures['accuracy']:.2f}): {', '.join(below) or 'none'}.")
+    return (
+        "\n" + "\n".join(lines) + "\n\nWhat is worse than an order is not to be used on it with these models."
+    )
 
 
 def points(made: Mapping[str, Any], cost: str) -> dict[str, tuple[float, float]]:

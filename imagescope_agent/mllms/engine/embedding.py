@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.engine.backends.base import Backend
+from imagescope_agent.mllms.engine.backends.prefix_batching import PackedRow
 from imagescope_agent.mllms.engine.backends.shared_prefix import SharedPrefixBackend
+from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderOutput
 from imagescope_agent.mllms.engine.checkpoint import Checkpoint
 from imagescope_agent.mllms.engine.conversation import Conversation
 from imagescope_agent.mllms.engine.families.base import Prompt, text_positions
@@ -47,13 +49,8 @@ def embed_conversations(
         )
     prepared = backend.family.prepare(conversations)
     prompts = prepared.require_prompts()
-    if token is not None:
-        prompts = [_ended(checkpoint, prompt, token) for prompt in prompts]
-    rows = backend.pack(prompts)
-    vectors: dict[int, list[float]] = {}
-    for _, (hidden, answers) in backend.forward(rows, prepared.features):
-        for vector, indices in zip(hidden.float().tolist(), answers, strict=True):
-            vectors.update((index, vector) for index in indices)
+    rows = backend.pack([_ended(checkpoint, prompt, token) for prompt in prompts])
+    vectors = _last_states(backend, rows, prepared.features)
     usage = Usage(
         calls=len(prompts),
         prompt_tokens=sum(row.length for row in rows),
@@ -67,12 +64,25 @@ def embed_conversations(
     )
 
 
-def _ended(checkpoint: Checkpoint, prompt: Prompt, token: int) -> Prompt:
-    """The prompt with one more token.
+def _last_states(
+    backend: SharedPrefixBackend, rows: Sequence[PackedRow], features: Mapping[str, EncoderOutput]
+) -> dict[int, list[float]]:
+    """The state at the end of each prompt, by its number."""
+    found: dict[int, list[float]] = {}
+    for _, (hidden, answers) in backend.forward(rows, features):
+        for vector, indices in zip(hidden.float().tolist(), answers, strict=True):
+            found.update((index, vector) for index in indices)
+    return found
+
+
+def _ended(checkpoint: Checkpoint, prompt: Prompt, token: int | None) -> Prompt:
+    """The prompt with one more token, if any.
 
     Raises:
         RequestRefused: it is longer than the model reads.
     """
+    if token is None:
+        return prompt
     checkpoint.check_length(len(prompt.ids) + 1)
     last = text_positions(prompt.next_position, 1, len(prompt.positions))
     return replace(

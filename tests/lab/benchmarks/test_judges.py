@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 import pytest
 
 from imagescope_agent.cli import main
+from imagescope_agent.errors import BadInput
 from imagescope_agent.judges import JUDGES
-from imagescope_agent.lab.benchmarks import judges_drawn, judges_simulated
+from imagescope_agent.lab.benchmarks import judges, judges_drawn, judges_simulated
 from imagescope_agent.lab.benchmarks.first_stage_orders import FIRST_STAGE
 from imagescope_agent.lab.benchmarks.judges import pareto_front
 from imagescope_agent.mllms.role import Role
@@ -90,10 +91,27 @@ def test_the_given_order_is_measured_and_what_stands_below_it_is_named() -> None
     assert made["orders"][FIRST_STAGE]["accuracy"] == given == made["variants"]["listwise"]["accuracy"] > 0
     text = judges_drawn.describe(made)
     assert text.index(f"| {FIRST_STAGE} |") < text.index("| listwise |")
-    assert f"Below the order that they were given ({given:.2f})" in text
-    assert text.rstrip().endswith(": pointwise.")
+    assert f"Worse than {FIRST_STAGE} ({given:.2f}): pointwise." in text
     del made["variants"]["pointwise"]
-    assert "No strategy stands below" in judges_drawn.describe(made)
+    assert f"Worse than {FIRST_STAGE} ({given:.2f}): none." in judges_drawn.describe(made)
+
+
+def test_a_strategy_that_is_left_out_keeps_its_figures_of_the_same_queries_alone(tmp_path: Path) -> None:
+    role = Role("judge", ScriptedScorer(lambda asked: [0.9, 0.1]))
+
+    def written(seed: int, *names: str) -> Any:
+        made = judges_drawn.run(role=role, k=3, queries=2, names=names, seed=seed)
+        judges.write(made, tmp_path)
+        return json.loads((tmp_path / "judges.json").read_text())
+
+    assert set(written(0, "pointwise", "listwise")["variants"]) == {"pointwise", "listwise"}
+    again = written(0, "listwise")
+    assert set(again["variants"]) == {"pointwise", "listwise"} and again["kept"] == ["pointwise"]
+    assert "Measured before, on the same queries: pointwise." in (tmp_path / "judges.md").read_text()
+    assert set(written(1, "listwise")["variants"]) == {"listwise"}  # other queries
+    (tmp_path / "judges.json").write_text("{")
+    with pytest.raises(BadInput, match="damaged"):
+        written(1, "listwise")
 
 
 @pytest.mark.slow
