@@ -164,6 +164,22 @@ def test_a_sentence_that_is_broken_off_and_passed_over_says_nothing() -> None:
     assert joined(whole, "the kettle was grey. oh, leave it", WORDS)[0]["act"] == "wish"
 
 
+@pytest.mark.parametrize(
+    ("message", "understood"),
+    [
+        ("doesn't ring a bell", False),
+        ("the wagon may as well stay in its shed", False),
+        ("the wagon pulled a trailer", True),
+        ("no lantern by any means", True),
+    ],
+)
+def test_a_message_that_the_talker_garbles_is_a_fact_only_where_it_names_something_new(
+    message: str, understood: bool
+) -> None:
+    found = grounded(message, "wish", "a wagon", steps=(("Addition", "a brownok"),))
+    assert found.understood is understood
+
+
 def test_another_number_of_things_is_another_wish() -> None:
     found = grounded("it could be three lanterns instead", "correction", "two lanterns")
     assert texts(found) == [("Addition", "three lanterns")] and found.update.drop == [1]

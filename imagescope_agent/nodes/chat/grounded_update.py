@@ -222,15 +222,21 @@ def _repeats(facts: Sequence[Fact], message: str) -> bool:
     return any(not Grounding([fact["text"]]).ungrounded(message) for fact in facts)
 
 
+def _names_new(facts: Sequence[Fact], message: str, vocabulary: Vocabulary) -> bool:
+    """Whether a message names something that does not stand; "doesn't ring a bell" excludes no bell."""
+    if [each for each in named(message) if vocabulary.lacks(each)] and not NEGATED.search(message):
+        return True
+    told = re.findall(r"[^\W_]+", message.lower())
+    return any(map(vocabulary.has, told)) and not says_nothing_new(facts, phrases(message, vocabulary))
+
+
 def _own_words(found: GroundedUpdate, state: State, message: str, vocabulary: Vocabulary) -> list[StepAnswer]:
     """The message as one instruction, where nothing that the talker found in it is grounded.
 
-    An English text that names nothing says nothing; one in another language stays as it was said.
+    An English text that names nothing new says nothing; one in another language stays as it was said.
     """
-    told = re.findall(r"[^\W_]+", message.lower())
-    names = not vocabulary.words or any(map(vocabulary.has, told)) or named(message)
     if (
-        not (names or not is_english(message))
+        (is_english(message) and vocabulary.words and not _names_new(state["facts"], message, vocabulary))
         or not has_act(state, "wish", "correction")
         or _repeats(state["facts"], message)
     ):
