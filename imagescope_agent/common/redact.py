@@ -35,9 +35,11 @@ _PATTERNS = (
 )
 _COMPILED = tuple((needles, re.compile(pattern)) for needles, pattern in _PATTERNS)
 _BASIC = re.compile(r"(?i)(\bbasic )([A-Za-z0-9+/_-]{4,}={0,2})")
+# a quote after a name without quotes may as well end the text that the name ends: a comma or bracket tells
 _NAMED = re.compile(
-    rf"(?i)(?<![^\W_])({_NAME}(?: provided)?(?:\\*[\"'])?\s*[:=]\s*)(?!bearer |basic )"
-    r"(?:(\\*[\"'])(?!\[secret\])[^\"'\\]+|(?!null\b|none\b|true\b|false\b|\[secret\])[^\s\"'\\,;}&<>]{4,})"
+    rf"(?i)(?<![^\W_])({_NAME}(?: provided)?(?P<key>\\*[\"'])?\s*[:=]\s*)(?!bearer |basic )"
+    r"(?:(?P<quote>\\*[\"'])(?!\[secret\])(?(key)|(?!\s*[,}\]:]))[^\"'\\]+"
+    r"|(?!null\b|none\b|true\b|false\b|\[secret\])[^\s\"'\\,;}&<>]{4,})"
 )
 _PARAMETER = re.compile(r"(?i)([?&](?:key|token|sig|signature|auth|code|pass|pwd|password)=)[^\s&#\"'\\<>]+")
 #: The words of `_NAME`, and those of which one stands before it where the word alone is no name.
@@ -82,7 +84,7 @@ def redact(text: str) -> str:
         text = _PARAMETER.sub(rf"\g<1>{HIDDEN}", text)
     for word, before in _WORDS.items():
         if word in lower and _any_in(lower, before):
-            return _NAMED.sub(lambda found: f"{found[1]}{found[2] or ''}{HIDDEN}", text)
+            return _NAMED.sub(lambda found: f"{found[1]}{found['quote'] or ''}{HIDDEN}", text)
     return text
 
 

@@ -246,3 +246,14 @@ def test_every_password_of_several_addresses_is_known(monkeypatch: pytest.Monkey
     monkeypatch.setenv("IMAGESCOPE_ENDPOINT", several)
     told = redact("tried first-pw, second%2Cpw, second,pw and third,pw")
     assert told.count("[secret]") == 4 and "pw" not in told
+
+
+@pytest.mark.parametrize("query", ["x password:", "cookie =", "the secret: ", "two passwords:"])
+def test_a_query_that_ends_like_a_name_leaves_json_as_it_is(query: str) -> None:
+    event = json.dumps({"q": query, "b": 1, "more": [query, {query: query}]})
+    assert json.loads(redact(event))["b"] == 1
+    assert json.loads(json.loads(redact(json.dumps({"inner": event})))["inner"])["b"] == 1
+
+
+def test_a_value_behind_a_quoted_name_is_hidden_whatever_it_begins_with() -> None:
+    assert ",x-4711" not in redact('{"password": ",x-4711"}') and "x-4711" not in redact("password: 'x-4711'")
