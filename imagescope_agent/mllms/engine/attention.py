@@ -163,7 +163,7 @@ def _told(
     return Attention(
         pictures=split(recorder.total())[0],
         chosen=chosen and chosen[0],
-        after=chosen[1] if chosen and card and card.after else None,
+        after=chosen[1] if images and chosen and card and card.after else None,
         heads=None if every is None else [[head for head, _ in layer] for layer in every],
         heads_after=None if every is None else [[after for _, after in layer] for layer in every],
         usage={**usage.to_dict()},
