@@ -14,20 +14,18 @@ import pytest
 
 from imagescope_agent.cli import main
 from imagescope_agent.common.process_lock import hold_file
-from imagescope_agent.errors import BackendUnavailable, BadInput, RequestRefused
+from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Asked, Scripted, ScriptedScorer
 from imagescope_agent.nodes.triplets.pair import OTHERS, SHOWN
-from imagescope_agent.nodes.triplets.wording import names_several
-from imagescope_agent.registry import load_graph
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces.store import TraceStore
 from imagescope_agent.training_data import triplets
 from imagescope_agent.training_data.journal import WINDOW
 from imagescope_agent.training_data.triplet_files import read_triplets
-from imagescope_agent.training_data.triplets import GRAPH, MOST_USED, build_triplets
+from imagescope_agent.training_data.triplets import MOST_USED, build_triplets
 from tests.crashes import KILLS, script
-from tests.graphs.triplet_models import Models, build
+from tests.graphs.triplet_models import Models, build, reached, run
 from tests.lab.training.hues import COUNT, hues
 
 CALLS = 3 + (1 + SHOWN + OTHERS) + 2  # editor and reasoner, verifier about every image, judge
@@ -41,11 +39,6 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture
 def models(collection: Any) -> Models:
     return Models(collection)
-
-
-def run(models: Models, pair: int = 0, **settings: Any) -> Any:
-    graph = load_graph(GRAPH)(models.services)
-    return asyncio.run(graph.ainvoke({"pair": pair}, context=Settings(**settings)))
 
 
 def test_only_what_leads_to_its_target_is_kept(collection: Any, models: Models, tmp_path: Path) -> None:
@@ -105,91 +98,6 @@ def test_a_model_that_always_names_one_label_keeps_nothing(collection: Any, mode
         "reference as good",
         "unreachable",
     }
-
-
-def reached(models: Models) -> Any:
-    """The first run whose editor proposes something."""
-    models.wrong = 0.0
-    return next(each for pair in range(9) if (each := run(models, pair))["dropped"] != "unreachable")
-
-
-@pytest.mark.parametrize(
-    ("target", "reference", "dropped", "asked"),
-    [(0.9, 0.8, "describes the reference", 2), (0.3, 0.1, "denied on the target", 1), (0.9, 0.1, "", 7)],
-)
-def test_the_words_must_hold_of_the_target_and_not_of_the_reference(
-    models: Models, target: float, reference: float, dropped: str, asked: int
-) -> None:
-    answers = ScriptedScorer(lambda asked: [[target, reference, *[0.1] * 9][len(answers.asked) - 1], 0.5])
-    models.services = replace(models.services, verifier=Role("verifier", answers))
-    state = reached(models)
-    assert state["dropped"] == dropped and bool(state["triplet"]) == (not dropped)
-    assert len(answers.asked) == asked and len({each.images for each in answers.asked}) == asked
-
-
-def test_a_neighbour_that_the_words_fit_as_well_is_no_distractor(models: Models) -> None:
-    answers = ScriptedScorer(lambda asked: [0.1 if len(answers.asked) in (2, 4) else 0.9, 0.5])
-    models.services = replace(models.services, verifier=Role("verifier", answers))
-    state = reached(models)
-    assert len(state["triplet"]["distractors"]) == 1 and len(state["evidence"]["fitting"]) == 4
-    assert not {*state["evidence"]["fitting"]} & {*state["triplet"]["distractors"]}
-    assert all(len(each.images) == 1 + 3 for each in models.judge.asked)  # what fits is no choice either
-
-
-def test_a_verifier_that_says_yes_does_not_help_where_the_judge_finds_another(models: Models) -> None:
-    reference = [""]
-
-    def agreeable(asked: Asked) -> list[float]:
-        reference[0] = models.editor.asked[-1].images[0]
-        return [0.1, 0.9] if asked.images[0] == reference[0] else [0.9, 0.1]
-
-    models.wrong = 1.0
-    models.services = replace(models.services, verifier=Role("verifier", ScriptedScorer(agreeable)))
-    dropped = {run(models, pair)["dropped"] for pair in range(6)} - {"unreachable"}
-    assert dropped and dropped <= {"not found", "reference as good"}
-
-
-def test_without_questions_nothing_is_kept(models: Models) -> None:
-    models.services = replace(models.services, reasoner=Role("reasoner", Scripted("hm")))
-    state = reached(models)
-    assert state["dropped"] == "unverified" and "unreadable" in [each["kind"] for each in state["notes"]]
-    assert not models.judge.asked and not models.verifier.asked
-
-
-def test_a_verifier_that_refuses_pictures_drops_the_pair_and_the_work_goes_on(models: Models) -> None:
-    def refuses(asked: Asked) -> Any:
-        return RequestRefused("no such pictures")
-
-    models.services = replace(models.services, verifier=Role("verifier", ScriptedScorer(refuses)))
-    state = reached(models)
-    assert state["dropped"] == "unverified" and "refused" in [each["kind"] for each in state["notes"]]
-
-
-@pytest.mark.parametrize(
-    ("text", "caption", "unclear"),
-    [
-        ("take the dog away", "two people with a brown dog and a white dog", True),
-        ("take the brown dog away", "two people with a brown dog and a white dog", False),
-        ("The bag should be red", "A bag beside a bag.", True),
-        ("keep the bench and the bench, in spring", "a bench in winter", True),
-        ("keep the bench, make the bench's paint green", "a bench in winter", True),
-        ("the boat in a harbour should be red", "a boat, in a harbour, and a boat", True),
-        ("one more dog", "a dog and a dog", False),
-        ("the rest may change", "a dog and a dog", False),
-        ("without the sofa", "", False),
-    ],
-)
-def test_words_that_could_mean_several_things_of_the_reference_are_unclear(
-    text: str, caption: str, unclear: bool
-) -> None:
-    assert names_several(text, caption) is unclear
-
-
-def test_unclear_words_are_dropped_before_anything_else_is_asked(models: Models) -> None:
-    reply = '{"target": "A", "type": "Removal", "text": "take the colour away and the colour"}'
-    models.services = replace(models.services, editor=Role("editor", Scripted(reply)))
-    state = run(models)
-    assert state["dropped"] == "names several" and sum(each["calls"] for each in state["usage"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ from typing import Any
 
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Asked, Scripted, ScriptedScorer
+from imagescope_agent.registry import load_graph
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
-from imagescope_agent.training_data.triplets import build_triplets
+from imagescope_agent.training_data.triplets import GRAPH, build_triplets
 from tests.crashes import killed, undisturbed
 from tests.lab.training.hues import COUNT, Hues, hues
 
@@ -95,6 +96,18 @@ def build(collection: Any, out: Path, count: int = 60, models: Models | None = N
     """Build triplets with scripted models."""
     made = models or Models(collection)
     return asyncio.run(build_triplets(made.services, out, count, settings=Settings(seed=3)))
+
+
+def run(models: Models, pair: int = 0, **settings: Any) -> Any:
+    """One run of the graph for a pair."""
+    graph = load_graph(GRAPH)(models.services)
+    return asyncio.run(graph.ainvoke({"pair": pair}, context=Settings(**settings)))
+
+
+def reached(models: Models) -> Any:
+    """The first run whose editor proposes something."""
+    models.wrong = 0.0
+    return next(each for pair in range(9) if (each := run(models, pair))["dropped"] != "unreachable")
 
 
 def main(base: Path, count: int) -> dict[str, int]:
