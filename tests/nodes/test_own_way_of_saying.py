@@ -34,7 +34,12 @@ def fact(text: str, kind: str = "Addition") -> Fact:
 
 
 def grounded(
-    message: str, act: str, *facts: str, steps: tuple[tuple[str, str], ...] = (), drop: tuple[int, ...] = ()
+    message: str,
+    act: str,
+    *facts: str,
+    steps: tuple[tuple[str, str], ...] = (),
+    drop: tuple[int, ...] = (),
+    topic: str = "same",
 ) -> GroundedUpdate:
     state: Any = {
         "facts": [fact(text) for text in facts],
@@ -45,7 +50,7 @@ def grounded(
         "query": message,
     }
     reply: Any = {
-        "topic": "same",
+        "topic": topic,
         "answer": "None",
         "drop": list(drop),
         "steps": [{"type": kind, "text": text} for kind, text in steps],
@@ -81,10 +86,24 @@ def test_what_gives_way_is_what_the_message_names_and_no_other_fact(message: str
 
 
 def test_a_new_search_may_begin_in_one_part() -> None:
-    found = grounded("bin that one and track down a grey kettle", "withdrawal", "a yellow lantern")
+    told = "bin that one and track down a grey kettle"
+    found = grounded(told, "withdrawal", "a yellow lantern", topic="new")
     assert found.update.topic == "new" and texts(found) == [("Addition", "a grey kettle")]
+    assert grounded(told, "withdrawal", "a yellow lantern").update.topic == "same"
     kept = grounded("bin the lantern", "withdrawal", "a yellow lantern", "a grey kettle")
     assert kept.update.topic == "same" and kept.update.drop == [1]
+
+
+@pytest.mark.parametrize(
+    ("message", "steps"),
+    [
+        ("turquoise for the wagon rather than grey", [("Addition", "a turquoise wagon")]),
+        ("steer clear of wagons", [("Removal", "wagons")]),
+        ("wagons are the last thing I want", [("Removal", "wagons")]),
+    ],
+)
+def test_what_is_given_up_is_no_wish(message: str, steps: list[tuple[str, str]]) -> None:
+    assert texts(grounded(message, "wish", "a kettle")) == steps
 
 
 def test_a_property_stays_with_the_thing_that_it_is_said_of() -> None:

@@ -16,6 +16,7 @@ from imagescope_agent.nodes.chat.language.standing_facts import (
     is_meant,
     is_part_of,
     named_facts,
+    other_things,
     overlap,
     overruled,
     plain,
@@ -142,13 +143,14 @@ def _same_topic(found: GroundedUpdate, state: State, heard: Grounding, vocabular
     """Whether the topic stays.
 
     A message all of whose words are about new things turns to no other one, nor does one that takes back nothing, or
-    only a fact. One that takes back nothing that stands, and wishes something beside it or with it, does.
+    only a fact. One that takes back nothing that stands, and wishes something beside it, does, and so does one
+    that names other things as if they were a correction.
     """
     facts, acts = state["facts"], state.get("acts", [])
     back = Grounding([part["text"] for part in acts if part["act"] == "withdrawal"])
     wishes = ", ".join(part["text"] for part in acts if part["act"] in ("wish", "answer"))
-    if not wishes and not has_act(state, "correction"):  # "throw that away and find a car" is one part
-        wishes = ", ".join(phrase.text for phrase in phrases(back.told, vocabulary))
+    if not wishes:
+        wishes = other_things(facts, [p["text"] for p in acts if p["act"] == "correction"], vocabulary)
     new = Grounding([fact["text"] for fact in facts]).ungrounded(wishes)
     if back.told and new and facts and not named_facts(facts, back):
         found.update.topic = "new"

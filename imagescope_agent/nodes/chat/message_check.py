@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from imagescope_agent.nodes.chat.language.coverage import is_crossed
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.polarity import is_bare, is_negated
+from imagescope_agent.nodes.chat.language.standing_facts import head
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
 from imagescope_agent.nodes.chat.read_message import has_act
 from imagescope_agent.nodes.intent.drift import is_english
@@ -50,4 +51,4 @@ def _is_turned(text: str, message: str, state: State) -> bool:
     if has_act(state, "withdrawal", "answer") or is_negated(text, message) or not is_english(message):
         return False
     wanted = (fact["text"] for fact in state["facts"] if fact["type"] != "Removal")
-    return any(not Grounding([fact]).ungrounded(text) for fact in wanted)
+    return any(not Grounding([fact]).ungrounded(head(text)) for fact in wanted)

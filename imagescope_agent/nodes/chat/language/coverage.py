@@ -163,7 +163,11 @@ def phrases(message: str, vocabulary: Vocabulary, *, about: str = "") -> list[Ph
         if phrase.head:
             whole.append(phrase)
             thing = thing if phrase.place else phrase  # a property belongs to the last thing before it
-        elif thing and (free := [each for each in phrase.properties if not is_negated(each, message)]):
+        elif (
+            thing
+            and not phrase.replaced
+            and (free := [each for each in phrase.properties if not is_negated(each, message)])
+        ):
             told[thing.head] = _told_of(told.get(thing.head, thing), free, vocabulary)
             whole.append(told[thing.head])
     return _fullest(whole)

@@ -19,6 +19,7 @@ _NEGATION = re.compile(
 _KEPT_OUT = re.compile(
     r"\b(?:leave|take|cut|rule|filter|keep|throw|kick)\b((?:\s+[\w']+){0,4}?)\s+(?:out|away|off)\b"
 )
+_CLEAR = re.compile(r"\b(?:steer|keep|stay|well) (?:well )?clear of\b")
 #: "boats? no", "boats? none of them".
 _ASKED = re.compile(
     r"(?<!\?)\?++ ?(?:\w++ )?(?:(?:no|never|nope)\b(?! (?:idea|clue|matter|doubt))|none\b|not\b)"
@@ -26,7 +27,7 @@ _ASKED = re.compile(
 #: What is said of a thing that must not be there, after it.
 _EXCLUDED = re.compile(
     r"\b(?:unwanted|unwelcome|banned|excluded|forbidden|prohibited|taboo|no-go|off limits|ruled out|no thank"
-    r"|out of the question|(?:is|are) (?:out|off|not wanted)$"
+    r"|(?:is|are) the (?:very )?last (?:thing|one)|out of the question|(?:is|are) (?:out|off|not wanted)$"
     r"|(?:must|should|shall|may|can|could|will|would|ca|do|does)(?:n't| ?not) (?:\w+ )?"
     r"(?:appear|occur|exist|feature|turn up|show(?: up)?$|come|be$"
     r"|be (?:there|around|in|here|visible|seen|shown|present|allowed|part|among))"
@@ -58,7 +59,7 @@ def _clauses(message: str) -> tuple[list[str], ...]:
     """The words of each clause, kept because every thing that a message names is looked up in it."""
     spaced = " ".join(message.lower().split())
     told = _ANNOUNCED.sub(r"\1 ", _ASKED.sub(" unwanted", _AFFIRMED.sub(" ", spaced)))
-    parts = _CLAUSE.split(_KEPT_OUT.sub(r"without\1", told))
+    parts = _CLAUSE.split(_KEPT_OUT.sub(r"without\1", _CLEAR.sub("without", told)))
     return tuple(re.findall(r"[\w'-]+", clause) for clause in parts)
 
 

@@ -102,6 +102,13 @@ def replaced(facts: Sequence[Fact], steps: Sequence[StepAnswer]) -> list[int]:
     return same if len(same) == 1 else []
 
 
+def other_things(facts: Sequence[Fact], said: Sequence[str], vocabulary: Vocabulary) -> str:
+    """What parts of a message name, where none of it is what stands."""
+    wanted = Grounding([fact["text"] for fact in facts])
+    things = [phrase for phrase in phrases(", ".join(said), vocabulary) if phrase.head]
+    return ", ".join(p.text for p in things) if all(wanted.ungrounded(p.head) for p in things) else ""
+
+
 def given_up(facts: Sequence[Fact], said: Sequence[Phrase]) -> list[int]:
     """The numbers of the wanted facts in whose place something else is to stand: "swap the boat for a car"."""
     gone = [phrase.text for phrase in said if phrase.replaced]
