@@ -15,7 +15,7 @@ BLIND_SPOTS = {
         r"\b(?:without|no|not|never|none|nobody|nothing|neither|nor|except|excluding|\w+n['’]t|cannot|lacking|minus)\b"
     ),
     "counts": re.compile(
-        r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|"
+        r"\b(?<!\d[:.])(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|"
         r"(?:thir|four|fif|six|seven|eigh|nine)teen|exactly|dozens?|pairs? of|couple of|"
         r"single|only one|[2-9]|[1-9]\d)\b(?![:.]?\d)"
     ),

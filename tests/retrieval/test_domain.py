@@ -176,7 +176,7 @@ def test_photos_are_outside_of_what_mini_knows() -> None:
         ("a pair of shoes beside a single chair", "'pair of', 'single', 'beside'"),
         ("at least twenty people in front of 15 tents", "'twenty', '15', 'in front of'"),
         ("canteen food, a hundredweight, an understudy", ""),
-        ("a notebook on a table in 2024, seen at 7:30", ""),
+        ("a notebook on a table in 2024, seen at 7:30 and 8.15", ""),
         ("a knot of rope, one noble horse", ""),
     ],
 )
