@@ -79,4 +79,4 @@ def test_photos_that_the_head_never_saw_are_found(tmp_path: Path) -> None:
         found = [hit.id for hit in scope.search(row["captions"][0], k=len(rows))]
         ranks.append(found.index(row["file_name"]))
     share = {k: sum(rank < k for rank in ranks) / len(ranks) for k in (1, 10)}
-    assert len(rows) == 53 and share[1] >= 0.35 and share[10] >= 0.85, share  # chance: 0.02 and 0.19
+    assert len(rows) == 53 and share[1] >= 0.5 and share[10] >= 0.95, share  # chance: 0.02 and 0.19
