@@ -140,7 +140,7 @@ def _domain_arguments(model: argparse.ArgumentParser) -> None:
         "--blind",
         nargs="*",
         default=[],
-        choices=("exclusions", "counts", "sides"),
+        choices=("exclusions", "counts", "relations", "sides"),
         help="what the embedder does not heed, told beside each result",
     )
     model.add_argument("--out", type=path, required=True, help="folder of the statistic")

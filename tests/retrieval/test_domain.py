@@ -20,6 +20,7 @@ from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.records import NOT_DEGRADING
 from imagescope_agent.registry import load_graph
+from imagescope_agent.retrieval.blind_spots import BLIND_SPOTS
 from imagescope_agent.retrieval.collection import build
 from imagescope_agent.retrieval.domain import Domain, fit, plane
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
@@ -181,12 +182,15 @@ def test_photos_are_outside_of_what_mini_knows() -> None:
         ("someone who isn’t smiling", "'isn’t'"),
         ("exactly 3 dogs left of a tree", "'exactly', '3', 'left'"),
         ("nobody but two cats", "'nobody', 'two'"),
-        ("a notebook on a table in 2024, seen at 7:30", ""),
+        ("a pair of shoes beside a single chair", "'pair of', 'single', 'beside'"),
+        ("at least twenty people in front of 15 tents", "'twenty', '15', 'in front of'"),
+        ("canteen food, a hundredweight, an understudy", ""),
+        ("a notebook on a table in 2024, seen at 7:30 and 8.15", ""),
         ("a knot of rope, one noble horse", ""),
     ],
 )
 def test_words_that_the_embedder_does_not_heed_are_told(tmp_path: Path, query: str, told: str) -> None:
-    replace(made(), blind=("exclusions", "counts", "sides")).save(tmp_path)
+    replace(made(), blind=tuple(BLIND_SPOTS)).save(tmp_path)
     said = Domain.load(tmp_path).unheeded(query)
     assert said.startswith(f"{told}: the embedder of the profile 'ours' does not heed") if told else not said
     assert not made().unheeded(query), "what nothing is known of is not claimed"

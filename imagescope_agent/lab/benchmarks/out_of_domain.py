@@ -18,6 +18,7 @@ from imagescope_agent.lab.benchmarks.machine import describe_machine, machine
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.profiles.profile import load_profile
+from imagescope_agent.retrieval.blind_spots import BLIND_SPOTS, blind_words
 from imagescope_agent.retrieval.images import load, scan
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.retrieval.vectors import Vectors
@@ -36,7 +37,7 @@ def run(*, photos: Path | None = None, drawn: int = 500, most: int = 500, seed: 
     """Measure the notices of the profiles `mini` and `photos`.
 
     Args:
-        photos: a folder of photos; None leaves out what needs some.
+        photos: a folder of photos, in which queries are asked, too; None asks them of drawn scenes.
         drawn: how many scenes are drawn.
         most: photos that are looked at.
         seed: of the scenes.
@@ -63,7 +64,8 @@ def run(*, photos: Path | None = None, drawn: int = 500, most: int = 500, seed: 
         few = Path(place) / "few"
         make_world(few, seed + 1, SEARCHED)
         drawn_texts = [query.text for query in read_queries(few, SEARCHED // 2) if query.reference is None]
-        queries = {name: _queries(few / "images", name, drawn_texts) for name in PROFILES}
+        searched = few / "images" if photos is None else photos
+        queries = {name: _queries(searched, Path(place) / name, name, drawn_texts) for name in PROFILES}
     return {"bench": "out-of-domain", "machine": machine(), "pictures": pictures, "queries": queries}
 
 
@@ -81,10 +83,10 @@ def _outside(embedder: Embedder, folder: Path, most: int) -> dict[str, Any]:
     return {"pictures": len(vectors), "outside": 0.0 if domain is None else domain.outside(vectors)}
 
 
-def _queries(folder: Path, profile: str, drawn: Sequence[str]) -> dict[str, dict[str, int]]:
+def _queries(folder: Path, index: Path, profile: str, drawn: Sequence[str]) -> dict[str, dict[str, int]]:
     """What a profile makes of queries, by sort; the graph is the profile's own."""
-    index_folder(folder, profile=profile, change_profile=True, captions="none", progress=False)
-    scope = ImageScope.open(folder, profile=profile, runs=False, traces=False)
+    index_folder(folder, out=index, profile=profile, captions="none", progress=False)
+    scope = ImageScope.open(index, profile=profile, runs=False, traces=False)
     counts = dict[str, dict[str, int]]()
     asked = {**QUERIES, **({"drawn": drawn} if profile == "mini" else {})}
     for sort, texts in asked.items():
@@ -99,8 +101,20 @@ def _outcome(scope: ImageScope, text: str) -> str:
     found = scope.search(text)
     if any(map(_of_query, found.notes)):
         return "told"
-    said = found.intent.get("full") or text
-    return "right" if content_words(text) <= content_words(said) else "other"
+    return "right" if _holds(found.intent, text) else "other"
+
+
+def _holds(intent: Mapping[str, Any], text: str) -> bool:
+    """Whether an intent holds a query's words, those that turn its meaning ("without", "two", "under") among them."""
+    steps = intent.get("steps", ())
+    said = " ".join([intent.get("full") or text, *(step["text"] for step in steps)])
+    turned = blind_words(text, BLIND_SPOTS)
+    if any(step["type"] == "Removal" for step in steps):
+        turned.pop("exclusions", None)
+    kept = blind_words(said, BLIND_SPOTS)
+    return content_words(text) <= content_words(said) and all(
+        set(words) <= set(kept.get(sort, ())) for sort, words in turned.items()
+    )
 
 
 def _of_query(note: Mapping[str, Any]) -> bool:
