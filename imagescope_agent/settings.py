@@ -15,7 +15,14 @@ MOST = 2**63 - 1  # of any whole number
 CLARIFY = ("information", "random", "never")
 REASONING = ("full", "fast", "auto")
 #: Written into a record only where they are not as by default, so that records of earlier versions stay equal.
-UNWRITTEN = {"where": "", "reasoning": "auto", "nothing_fits": None, "joint": False, "clear": 0}
+UNWRITTEN = {
+    "where": "",
+    "reasoning": "auto",
+    "nothing_fits": None,
+    "joint": False,
+    "clear": 0,
+    "reread": False,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +54,7 @@ class Settings:
             to 1; None for the one that the profile's calibration measured.
         joint: ask the reasoner for the intent and its predicates in one call, in the graphs that can (`adaptive` and
             conversations), where its model was taught to answer both at once.
+        reread: read a query a second time, in plain words, where the first reading lacks words of it, in `adaptive`.
         where: a filter; only images that match it are found (see `retrieval.metadata.where`); "" for all.
 
     Raises:
@@ -72,6 +80,7 @@ class Settings:
     where: str = ""
     nothing_fits: float | None = None
     joint: bool = False
+    reread: bool = False
 
     def __post_init__(self) -> None:
         _check_whole(self, "k", least=1)
@@ -88,7 +97,7 @@ class Settings:
             _check_share(self, name)
         if self.nothing_fits is not None:
             _check_share(self, "nothing_fits")
-        for name in ("keep_reference", "joint"):
+        for name in ("keep_reference", "joint", "reread"):
             if not isinstance(getattr(self, name), bool):
                 raise BadInput(f"{name} is {getattr(self, name)!r}; give true or false")
         if self.judge is not None and (not isinstance(self.judge, str) or not self.judge):
