@@ -3,8 +3,8 @@
 Text-to-image and composed retrieval without training. Calls per query: 2 reasoner (1 by the setting `joint`), the
 verdicts that can still change the first `certain` places (the same places as asking all top_k x questions), and a
 judge where two candidates are nearly even. When nobody satisfies every predicate, what is missing is searched for once
-more. By the setting `clear` the places behind the first are cleared of near misses. A budget is never exceeded; every
-step does what the rest of it allows.
+more. By the settings `reread` and `clear` a lost word is read again and the places behind the first are cleared of near
+misses. A budget is never exceeded; every step does what the rest of it allows.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
 from imagescope_agent.nodes.first_stage import first_stage, second_search
 from imagescope_agent.nodes.intent.joint import UnderstandJointly
+from imagescope_agent.nodes.intent.read_again import ReadAgain, first_reading
 from imagescope_agent.nodes.intent.reformulate import Reformulate, unsatisfied
 from imagescope_agent.nodes.intent.understand import (
     Describe,
@@ -52,6 +53,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     for name, node in {
         "describe": or_else(describe, unknown_reference, instead="no caption"),
         "understand": or_else(understand, query_as_intent, instead="the query"),
+        "reread": or_else(ReadAgain(services.reasoner, embedder), first_reading, instead="the first reading"),
         "predicates": or_else(predicates, no_predicates, instead="none"),
         "verify": VerifyAdaptive(services.verifier, images),
         "judge": SelectiveJudge(services.judge, images, judge=JUDGE),
@@ -67,7 +69,8 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_edge(START, "begin")
     graph.add_edge("begin", "describe")
     graph.add_edge("describe", "understand")
-    graph.add_edge("understand", "retrieve")
+    graph.add_edge("understand", "reread")
+    graph.add_edge("reread", "retrieve")
     graph.add_edge("retrieve", "predicates")
     graph.add_edge("predicates", "verify")
     graph.add_conditional_edges("verify", after_verify)

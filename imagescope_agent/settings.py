@@ -24,6 +24,7 @@ UNWRITTEN = {
     "clear": 0,
     "composed": 0.0,
     "chain_writer": "embedder",
+    "reread": False,
 }
 
 
@@ -60,6 +61,7 @@ class Settings:
             conversations), where its model was taught to answer both at once.
         composed: weight, from 0 to 1, of the vector that an embedder composes of reference and query beside the
             reasoner's descriptions (`imagescope`, `adaptive`); where it composes none, the descriptions count alone.
+        reread: read a query a second time, in plain words, where the first reading lacks words of it, in `adaptive`.
         where: a filter; only images that match it are found (see `retrieval.metadata.where`); "" for all.
 
     Raises:
@@ -87,6 +89,7 @@ class Settings:
     joint: bool = False
     composed: float = 0.0
     chain_writer: str = "embedder"
+    reread: bool = False
 
     def __post_init__(self) -> None:
         _check_whole(self, "k", least=1)
@@ -103,7 +106,7 @@ class Settings:
             _check_share(self, name)
         if self.nothing_fits is not None:
             _check_share(self, "nothing_fits")
-        for name in ("keep_reference", "joint"):
+        for name in ("keep_reference", "joint", "reread"):
             if not isinstance(getattr(self, name), bool):
                 raise BadInput(f"{name} is {getattr(self, name)!r}; give true or false")
         if self.judge is not None and (not isinstance(self.judge, str) or not self.judge):

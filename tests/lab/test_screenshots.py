@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -31,6 +32,33 @@ def test_large_pictures_get_a_palette_and_small_ones_lose_nothing(
     before = large.read_bytes()
     screenshots.compress(large)
     assert large.read_bytes() == before
+
+
+def test_the_search_with_several_references_that_is_shown_finds_what_was_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_world(tmp_path, 5, 40)
+    drawn = screenshots.drawn_queries(tmp_path)
+    assert len(drawn) > 2 and all(len(each["references"]) == 2 for each in drawn)
+    asked: list[tuple[str, ...]] = []
+
+    def found(right: int) -> Any:
+        def run(*words: str) -> str:
+            asked.append(words)
+            number = len(asked) - 1
+            first = drawn[number]["targets"][0] if number == right else "none.png"
+            return json.dumps({"run": f"run {number}", "results": [{"id": first}]})
+
+        return run
+
+    monkeypatch.setattr(screenshots, "run_command", found(1))
+    assert screenshots.search_of_several(tmp_path) == "run 1"
+    assert [words[2] for words in asked] == [each["text"] for each in drawn[:2]]
+    assert asked[0].count("--image") == 2
+    asked.clear()
+    monkeypatch.setattr(screenshots, "TRIED", 2)
+    monkeypatch.setattr(screenshots, "run_command", found(5))
+    assert screenshots.search_of_several(tmp_path) == "run 1" and len(asked) == 2
 
 
 @pytest.mark.slow

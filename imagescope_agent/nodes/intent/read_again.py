@@ -1,0 +1,97 @@
+"""A second reading of a query whose first reading lost a part of it, in the words that the models know."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from imagescope_agent.nodes.intent.drift import drift
+from imagescope_agent.nodes.intent.dropped_words import dropped_words
+from imagescope_agent.nodes.intent.understand import Understand, reference_words
+from imagescope_agent.nodes.model_calls import account
+from imagescope_agent.prompting import NEGATED
+from imagescope_agent.records import note
+from imagescope_agent.retrieval.domain import Domain, words_of
+from imagescope_agent.retrieval.function_words import FUNCTION_WORDS
+from imagescope_agent.run_budget import remaining
+from imagescope_agent.settings import Settings, current
+from imagescope_agent.state import State, references_of
+
+#: Words of grammar that stay within a part of the query; at its edges they go.
+_LINKS = frozenset("a an the and or with of in on at to by".split())  # noqa: SIM905
+_ARTICLES = frozenset(("a", "an", "the"))
+_PLACES = frozenset(("in", "on", "at", "by"))
+
+
+class ReadAgain(Understand):
+    """Reads a query once more in plain words where the first reading lacks words of it; the fuller reading counts.
+
+    By `Settings.reread`, and not where several references or a negation would lose what they mean.
+    """
+
+    step = "reread"
+
+    async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
+        """Return `intent` where the second reading carries more of the query's words, else nothing.
+
+        Raises:
+            UnreadableReply: the reply is not the JSON object asked for, or has nothing to do with the query.
+        """
+        settings, query = current(runtime), state["query"]
+        if not settings.reread or len(references_of(state)) > 1 or remaining(state, settings) == 0:
+            return {}
+        plain = plain_words(query, getattr(self.embedder, "domain", None))
+        lost = [word for word in dropped_words(state["intent"], query) if word in plain.split()]
+        if not lost:
+            return {}
+        intent, reply, text, _ = await self._ask({**state, "query": plain}, settings, again)
+        known = reference_words(state)
+        if problem := await drift(intent, plain, known, self.prompt.examples, self.embedder):
+            raise reply.unusable(problem, text)
+        fuller = len(set(lost) & set(dropped_words(intent, query))) < len(set(lost))
+        shown = ", ".join(map(repr, lost[:5]))
+        detail = f"{shown} was not understood, so that {plain!r} was read as well"
+        told = account(self, reply, notes=[note(self.step, "retried", detail)])
+        return {"intent": intent, "given_predicates": [], **told} if fuller else told
+
+
+def first_reading(state: State) -> dict[str, Any]:
+    """Fallback: what was understood first."""
+    return {}
+
+
+def plain_words(query: str, domain: Domain | None = None) -> str:
+    """The parts of a query that describe something, joined by "and"; "" where a negation could be lost.
+
+    Args:
+        query: in English.
+        domain: whose words are known; None knows all.
+    """
+    if NEGATED.search(query):
+        return ""
+    parts: list[list[str]] = [[]]
+    for token in re.findall(r"[\w'’]+|[^\w\s]", query):
+        if _stays(token.lower(), domain):
+            parts[-1].append(token.lower())
+        else:
+            parts.append([])
+    return " and ".join(filter(None, (_trimmed(part) for part in parts)))
+
+
+def _stays(word: str, domain: Domain | None) -> bool:
+    if word in _LINKS:
+        return True
+    if word in FUNCTION_WORDS or not (stems := words_of(word)):
+        return False
+    return domain is None or all(stem in domain.words for stem in stems)
+
+
+def _trimmed(part: list[str]) -> str:
+    """A part without links at its edges, but for an article or a place at its beginning."""
+    while part and part[-1] in _LINKS:
+        part = part[:-1]
+    while part and part[0] in _LINKS - _ARTICLES - _PLACES:
+        part = part[1:]
+    return " ".join(part)

@@ -1,0 +1,94 @@
+"""A second reading where the first lost words of the query: when it is made, which counts, what it costs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from imagescope_agent.mllms.role import Role
+from imagescope_agent.mllms.scripted import Scripted
+from imagescope_agent.nodes.intent.read_again import plain_words
+from imagescope_agent.registry import load_graph
+from imagescope_agent.settings import Settings
+from tests.graphs.imagescope_runs import ALL
+from tests.graphs.test_adaptive import calls
+
+ODD = "what I have in mind: a red square; a blue kettle"
+PLAIN = "mind and a red square and a blue kettle"
+
+
+def reader(second: str) -> Any:
+    """Understands the first thing of the odd wording; what it says to the plain one is `second`."""
+
+    def reply(asked: Any) -> str:
+        if not asked.options["response_format"].endswith("IntentAnswer"):
+            return json.dumps({"predicates": [{"question": "Is it a red square?", "expected": "Yes"}]})
+        text = second if PLAIN in asked.text else "a red square"
+        if text == "nonsense":
+            return text
+        steps = [{"type": "Addition", "text": each} for each in text.split(" and ")]
+        return json.dumps({"steps": steps, "core": text, "enhanced": text, "full": text})
+
+    return reply
+
+
+def run(world: Any, second: str, query: str = ODD, **settings: Any) -> Any:
+    served = world.services(reasoner=Role("reasoner", Scripted(reader(second))))
+    given = {"query": query, **{name: settings.pop(name) for name in ("references",) if name in settings}}
+    return asyncio.run(load_graph("adaptive")(served).ainvoke(given, context=Settings(**settings)))
+
+
+def kinds(state: Any) -> list[str]:
+    return [each["kind"] for each in state["notes"] if each["step"] == "reread"]
+
+
+def test_the_reading_that_carries_more_of_the_words_counts(world: Any) -> None:
+    state = run(world, "a red square and a blue kettle", reread=True)
+    assert [step["text"] for step in state["intent"]["steps"]] == ["a red square", "a blue kettle"]
+    assert calls(state)["reread"] == 1 and kinds(state) == ["retried"]
+    assert sorted(state["ranking"]) == ALL
+
+
+def test_one_that_carries_no_more_leaves_the_first(world: Any) -> None:
+    state = run(world, "a red square", reread=True)
+    assert [step["text"] for step in state["intent"]["steps"]] == ["a red square"]
+    assert calls(state)["reread"] == 1 and kinds(state) == ["retried"]
+
+
+def test_one_that_cannot_be_read_leaves_the_first_with_a_note(world: Any) -> None:
+    state = run(world, "nonsense", reread=True)
+    assert [step["text"] for step in state["intent"]["steps"]] == ["a red square"]
+    assert calls(state)["reread"] == 2 and "unreadable" in kinds(state)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"reread": True, "query": "a red square, please"},
+        {"reread": True, "query": "a red square without a kettle"},
+        {"reread": True, "references": ["red.png", "blue.png"]},
+        {"reread": True, "budget": 1},
+    ],
+    ids=["not set", "nothing lost", "a negation", "several references", "no budget"],
+)
+def test_otherwise_nobody_is_asked(world: Any, given: dict[str, Any]) -> None:
+    state = run(world, "a red square and a blue kettle", **given)
+    assert "reread" not in calls(state) and kinds(state) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "plain"),
+    [
+        ("I'd need one where you see a tram as well as a bridge", "a tram and a bridge"),
+        ("it was on the beach: two dogs, some sea", "on the beach and two dogs and sea"),
+        ("please", ""),
+        ("anything but not a tram", ""),
+        ("", ""),
+    ],
+)
+def test_plain_words_are_the_parts_that_describe_something(query: str, plain: str) -> None:
+    assert plain_words(query) == plain
