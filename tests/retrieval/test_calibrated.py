@@ -55,7 +55,7 @@ def by_formula(
         for row, (text, sentence) in enumerate(zip(*texts, strict=True)):
             alike = cos(text, head) + made.classes * cos(sentence, named)
             found[row, column] = alike - made.hubs * (hub - made.middle)
-    return found
+    return found.astype(np.float32)
 
 
 def test_the_inner_product_is_the_formula() -> None:

@@ -131,7 +131,8 @@ def read_calibration(
         raise BadInput(
             "the calibration of a head is damaged; make one with `imagescope train photos`"
         ) from error
-    return Calibration(**found, **numbers)
+    values: dict[str, Any] = {**found, **numbers}
+    return Calibration(**values)
 
 
 class CalibratedEmbedder:

@@ -133,7 +133,7 @@ def test_the_command_trains_a_head_that_opens(
         embedder.texts(["a red wall"])
         @ embedder.images([Image.new("RGB", (40, 40), c) for c in PALETTE.values()]).T
     )
-    assert embedder.dimension == 512 and list(PALETTE)[int(found.argmax())] == "red"
+    assert embedder.dimension == 512 + 384 + 2 and list(PALETTE)[int(found.argmax())] == "red"
     assert cli.main([*command, "--steps", "30"]) == BadInput.exit_code
     assert "holds another training" in capsys.readouterr().err
     for photo in photos.glob("*.png"):  # as many pictures, with other colours

@@ -92,7 +92,8 @@ def typical(texts: Features, count: int) -> tuple[Features, Features]:
     )
     means.train(rows)
     nearest = means.index.search(rows, 1)[1][:, 0]
-    return unit_rows(means.centroids), (np.bincount(nearest, minlength=count) / len(rows)).astype(np.float32)
+    bank: Features = np.asarray(means.centroids, np.float32)
+    return unit_rows(bank), (np.bincount(nearest, minlength=count) / len(rows)).astype(np.float32)
 
 
 def shares(alike: Vectors, owners: Sequence[int]) -> dict[str, float]:
