@@ -60,7 +60,7 @@ class Settings:
         joint: ask the reasoner for the intent and its predicates in one call, in the graphs that can (`adaptive` and
             conversations), where its model was taught to answer both at once.
         composed: weight, from 0 to 1, of the vector that an embedder composes of reference and query beside the
-            reasoner's descriptions (`imagescope`, `adaptive`); where it composes none, the descriptions count alone.
+            reasoner's descriptions, in the graphs that have these; where it composes none, they count alone.
         reread: read a query a second time, in plain words, where the first reading lacks words of it, in `adaptive`.
         where: a filter; only images that match it are found (see `retrieval.metadata.where`); "" for all.
 

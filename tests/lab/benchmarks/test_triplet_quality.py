@@ -42,7 +42,7 @@ def pair(text: str, target: str, dropped: str = "", **evidence: Any) -> dict[str
 
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
-    kept = {"checks": 2, "fitting": [], "orders": [True, True]}
+    kept: dict[str, Any] = {"checks": 2, "fitting": [], "orders": [True, True]}
     pairs = [
         {"format": 1},
         pair("without the star", "house", **kept),
