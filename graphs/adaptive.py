@@ -18,10 +18,10 @@ from langgraph.runtime import Runtime
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
-from imagescope_agent.nodes.first_stage import first_stage, second_search
+from imagescope_agent.nodes.first_stage import first_stage
 from imagescope_agent.nodes.intent.joint import UnderstandJointly
 from imagescope_agent.nodes.intent.read_again import ReadAgain, first_reading
-from imagescope_agent.nodes.intent.reformulate import Reformulate, unsatisfied
+from imagescope_agent.nodes.intent.reformulate import Reformulate, RetrieveMore, unsatisfied
 from imagescope_agent.nodes.intent.understand import (
     Describe,
     Predicates,
@@ -44,7 +44,7 @@ JUDGE = "affordable"
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query", "reference": id, path or None} -> `State` with ranking and reasons."""
-    images, embedder = services.collection, services.embedder
+    images, embedder, first = services.collection, services.embedder, services.first_stage
     describe = Describe(services.captioner, images)
     understand = UnderstandJointly(services.reasoner, embedder, services.multi_reasoner)
     predicates = Predicates(services.reasoner, images)
@@ -61,9 +61,11 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     }.items():
         graph.add_node(name, node, retry_policy=RETRY_TRANSIENT)
     graph.add_node("begin", Begin(images))
-    graph.add_node("retrieve", first_stage(services))
+    graph.add_node("retrieve", first_stage(embedder, images, services.captions, first))
     graph.add_node("reflect", Reformulate())
-    graph.add_node("retrieve_more", second_search(services))
+    graph.add_node(
+        "retrieve_more", RetrieveMore(embedder, images, services.captions, same_space=first is None)
+    )
     graph.add_node("answer", Answer(services.collection, services.fulfilment))
 
     graph.add_edge(START, "begin")

@@ -1,8 +1,7 @@
 """Chat-IR: a conversation that keeps what was said, checks only what is new, and asks what would help most.
 
-One run per turn on a thread. Beside verdicts and judge it costs 1 classifier a clause, 1 talker to fold, 1 to filter
-where images have fields, 1 reasoner to check; a question 1 talker, 1 more and 20 verifier a proposal. It interrupts.
-Where the embedder reasons, the setting `reasoning` says whether it writes a chain, 1 call, as in `cir_cot`.
+One run per turn on a thread; it interrupts. Calls beside verdicts and judge: 1 classifier a clause, 1 talker to fold, 1
+to filter where images have fields, 1 reasoner to check, 1 for a chain; 1 talker, 1 more, 20 verifier a proposal to ask.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from typing import Any, Literal
 
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.runtime import Runtime
 
 from imagescope_agent.nodes.chat import clarifying_question as clarify
 from imagescope_agent.nodes.chat import deepen_retrieval as deeper
@@ -27,10 +25,11 @@ from imagescope_agent.nodes.intent.reason import no_chain
 from imagescope_agent.nodes.intent.understand import Describe, query_as_intent, unknown_reference
 from imagescope_agent.nodes.judging.selective_judge import SelectiveJudge
 from imagescope_agent.services import Services
-from imagescope_agent.settings import Settings, current
+from imagescope_agent.settings import Settings
 from imagescope_agent.state import MessageInput, State
 from imagescope_agent.traces.instrument import served
 
+ALONE = (("understand", "retrieve"), ("alike", "retrieve"), ("more", "propose"))
 Route = Literal["alike", "understand", "fold", "retrieve"]
 
 
@@ -64,13 +63,12 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         "choose": clarify.Choose(), "answer": clarify.AnswerTurn(images, services.fulfilment),
     }.items():  # fmt: skip
         graph.add_node(name, plain)  # type: ignore[call-overload]
-    for route in (after_filter, after_describe, after_verify, after_answer):
+    for route in (after_filter, after_describe, deeper.after_verify, after_answer):
         graph.add_conditional_edges(route.__name__.removeprefix("after_"), route)
     graph.add_conditional_edges("retrieve", AfterRetrieve(embedder), [*AfterRetrieve.to])
-    for path in ((START, "begin", "read", "filter"), ("fold", "retrieve"), ("predicates", "verify"), ("ask", "begin"),
-                 ("judge", "propose", "word", "survey", "choose", "answer"), ("understand", "retrieve"),
-                 ("reason", "retrieve_reasoned", "predicates"), ("alike", "retrieve"), ("further", "verify"),
-                 ("more", "propose")):  # fmt: skip
+    for path in ((START, "begin", "read", "filter"), ("fold", "retrieve"), ("further", "verify"), ("ask", "begin"),
+                 ("judge", "propose", "word", "survey", "choose", "answer"),
+                 ("reason", "retrieve_reasoned", "predicates", "verify"), *ALONE):  # fmt: skip
         for before, after in pairwise(path):
             graph.add_edge(before, after)
     return graph.compile(checkpointer=checkpointer, name="chat")
@@ -90,11 +88,6 @@ def after_describe(state: State) -> Route:
     if is_first(state):
         return "alike" if is_idle(state, "filter") else "understand"
     return "fold" if has_words(state) and not is_folded(state) else "retrieve"
-
-
-def after_verify(state: State, runtime: Runtime[Settings]) -> Literal["further", "judge"]:
-    """Look further down the ranking while too few fit."""
-    return "further" if deeper.too_few_fit(state, current(runtime)) else "judge"
 
 
 def after_answer(state: State) -> Literal["ask", "__end__"]:

@@ -44,7 +44,9 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_node(
         "target", or_else(target, query_as_intent, instead="the query"), retry_policy=RETRY_TRANSIENT
     )
-    graph.add_node("retrieve", first_stage(services))
+    graph.add_node(
+        "retrieve", first_stage(services.embedder, images, services.captions, services.first_stage)
+    )
     graph.add_node("soften", PenalizeRejected(images))
     graph.add_node("judge", judge, retry_policy=RETRY_TRANSIENT)
     graph.add_node("answer", Answer(services.collection, services.fulfilment))

@@ -48,7 +48,9 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_node(
         "understand", or_else(understand, query_as_intent, instead="the query"), retry_policy=RETRY_TRANSIENT
     )
-    graph.add_node("retrieve", first_stage(services))
+    graph.add_node(
+        "retrieve", first_stage(services.embedder, images, services.captions, services.first_stage)
+    )
     graph.add_node(
         "predicates", or_else(predicates, no_predicates, instead="none"), retry_policy=RETRY_TRANSIENT
     )

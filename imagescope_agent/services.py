@@ -53,8 +53,7 @@ class Services:
         graph: what a search runs when the user names none.
         fulfilment: file of the calibration of how probable it is that a first place fulfils its query (see
             `nodes.fulfilment`); None without one.
-        first_stage: reasons and embeds; its vectors, a further space of the collection, retrieve what other graphs
-            verify and judge. None where the embedder does.
+        first_stage: reasons and embeds: retrieves what others judge; None where the embedder does.
         captions: makes the captions of images that searches reach; None where the index has them, or wants none.
     """
 
@@ -92,15 +91,10 @@ class Services:
     @cached_property
     def weights(self) -> dict[str, str]:
         """The exact weights behind every role and the embedder."""
-        roles = {name: weights_of(role) for name, role in self.roles.items()}
-        composer = getattr(self.embedder, "composer", "")  # composed queries have vectors of its own
-        first = {} if self.first_stage is None else {"first_stage": self.first_stage.weights}
-        return {
-            "embedder": self.embedder.weights,
-            **({"composer": composer} if composer else {}),
-            **first,
-            **roles,
-        }
+        told = {"embedder": self.embedder.weights, "composer": getattr(self.embedder, "composer", "")}
+        told |= {"first_stage": getattr(self.first_stage, "weights", "")}
+        told |= {name: weights_of(role) for name, role in self.roles.items()}
+        return {name: each for name, each in told.items() if each}
 
 
 class LateEmbedder:

@@ -11,7 +11,7 @@ import pytest
 from langgraph.runtime import Runtime
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.nodes.first_stage import second_search
+from imagescope_agent.nodes.intent.reformulate import RetrieveMore
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.collection import FolderCollection
@@ -70,8 +70,8 @@ def test_what_a_second_search_finds_comes_after_what_was_retrieved(world: Any, m
     }
     state |= {"intent": plain_intent("a red square")}
     orders = []
-    for first in (model, None):
-        search = second_search(replace(talking(world), first_stage=first))
+    for same in (False, True):
+        search = RetrieveMore(world.embedder, world.collection, same_space=same)
         runtime: Any = Runtime(context=Settings(top_k=3, k=3))
         orders.append(asyncio.run(search(state, runtime))["ranking_retrieve"])
     assert orders[0][:3] == ["green.png", "blue.png", "red.png"] and orders[1][0] == "red.png"

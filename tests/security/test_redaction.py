@@ -40,8 +40,14 @@ _PREFIXES = (
     "github_pat_",
     "glpat-",
     "nvapi-",
+    "gsk_",
+    "xoxa-",
+    "xoxb-",
+    "xoxp-",
+    "xoxr-",
+    "AKIA",
+    "AIza",
 )
-_PREFIXES = (*_PREFIXES, "gsk_", "xoxa-", "xoxb-", "xoxp-", "xoxr-", "AKIA", "AIza")
 _NAMES = (
     "api_key",
     "access-key",
@@ -50,9 +56,6 @@ _NAMES = (
     "ACCESS_TOKEN",
     "refresh token",
     "bearer-token",
-)
-_NAMES = (
-    *_NAMES,
     "secret",
     "client-secret",
     "passwd",

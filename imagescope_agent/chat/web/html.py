@@ -132,16 +132,8 @@ def gallery(
     ]
     references = [picture(name) for name in _references(turn)]
     more = SHOWN if len(cards) > SHOWN else 0
-    return _render(
-        "gallery",
-        turn["request"],
-        references,
-        cards,
-        turn["notes"],
-        more,
-        where,
-        chain_lines(turn.get("chain", {})),
-    )
+    shown = (references, cards, turn["notes"], more, where, chain_lines(turn.get("chain", {})))
+    return _render("gallery", turn["request"], *shown)
 
 
 def _references(turn: Turn) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from langgraph.runtime import Runtime
@@ -176,6 +176,11 @@ def too_few_fit(state: State, settings: Settings) -> bool:
     more = tried(state, settings) < deepest(state, settings)
     stopped = any(note["kind"] == "budget" for note in state["notes"])
     return bool(predicates) and fits < settings.k and more and not stopped
+
+
+def after_verify(state: State, runtime: Runtime[Settings]) -> Literal["further", "judge"]:
+    """Look further down the ranking while too few fit."""
+    return "further" if too_few_fit(state, current(runtime)) else "judge"
 
 
 def hardest_first(state: State, first: int) -> list[Predicate]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -60,13 +60,7 @@ def make_chains(
         raise BadInput(f"of {', '.join(COMPOSED_KINDS)}, at least {QUERIES_PER_GROUP} must be left")
     rng = Random(f"chains {seed}")
     (out / "images").mkdir(parents=True, exist_ok=True)
-    made: list[_Group] = []
-    while len(made) < groups:
-        found = composed_group(rng, rng.sample(kinds, QUERIES_PER_GROUP))
-        if found is not None and not any(concerns(query, found[0], without) for query in found[1]):
-            first = len(made) * len(found[0])
-            names = [f"images/{first + number:06d}.png" for number in range(len(found[0]))]
-            made.append(_Group(scenes=found[0], names=names, queries=found[1]))
+    made = _drawn(rng, kinds, groups, without)
     for group in made:
         for name, scene in zip(group.names, group.scenes, strict=True):
             picture = draw(scene)
@@ -75,6 +69,17 @@ def make_chains(
     write_jsonl(out / "triplets.jsonl", ({k: line[k] for k in _TRIPLET} for line in composed))
     write_jsonl(out / "chains.jsonl", [*composed, *(line for group in made for line in _texts(group, rng))])
     return sum(len(group.names) for group in made)
+
+
+def _drawn(rng: Random, kinds: Sequence[str], groups: int, without: Collection[str]) -> list[_Group]:
+    made: list[_Group] = []
+    while len(made) < groups:
+        found = composed_group(rng, rng.sample(kinds, QUERIES_PER_GROUP))
+        if found is not None and not any(concerns(query, found[0], without) for query in found[1]):
+            first = len(made) * len(found[0])
+            names = [f"images/{first + number:06d}.png" for number in range(len(found[0]))]
+            made.append(_Group(scenes=found[0], names=names, queries=found[1]))
+    return made
 
 
 _TRIPLET = ("reference", "text", "target", "distractors")
