@@ -102,7 +102,7 @@ class Propose:
             return {"dropped": "unreachable", **update}
         target = shown[labels.index(answer.target)]
         proposal = {"target": target, "type": answer.type, "text": answer.text}
-        unclear = names_several(answer.text, state["reference_caption"] or "")
+        unclear = names_several(answer.text or "", state["reference_caption"])
         dropped = "names several" if unclear else ""
         return {
             "proposal": proposal,
