@@ -138,8 +138,7 @@ def test_what_stands_is_excluded_only_by_a_message_that_says_so() -> None:
 
 
 def asked(text: str) -> ClarifyingQuestion:
-    question: Any = {"text": text, "asks": text, "also": []}
-    return question
+    return {"text": text, "asks": text, "also": [], "information": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from imagescope_agent.nodes.chat.grounded_update import ground
 from imagescope_agent.nodes.chat.language.grounding import substitutes
 from imagescope_agent.nodes.chat.language.spelling import corrected
 from imagescope_agent.nodes.chat.language.synonyms import in_known_words
-from imagescope_agent.nodes.chat.language.vocabulary import vocabulary_of
+from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import plain_answer
 from imagescope_agent.nodes.chat.read_message import has_act, remarks
 from imagescope_agent.nodes.intent.drift import drift
@@ -68,8 +68,7 @@ class UpdateDialogueState:
         require_call(state, settings := current(runtime))
         vocabulary = vocabulary_of(self.images)
         typed = state
-        state, misspelt = corrected(typed, vocabulary)
-        state = await asyncio.to_thread(in_known_words, state, vocabulary, self.embedder)
+        state, misspelt = await asyncio.to_thread(_as_meant, typed, vocabulary, self.embedder)
         shown = shown_facts(state["facts"])
         lines = [
             f"{number}. {fact['type']}: {fact['text']}"
@@ -99,6 +98,11 @@ class UpdateDialogueState:
             "remarks": [*state.get("remarks", []), *misspelt, *grounded.remarks],
             **account(self, reply, notes=grounded.notes),
         }
+
+
+def _as_meant(typed: State, vocabulary: Vocabulary, embedder: Embedder | None) -> tuple[State, list[str]]:
+    state, misspelt = corrected(typed, vocabulary)
+    return in_known_words(state, vocabulary, embedder), misspelt
 
 
 def not_understood(typed: State, misspelt: Sequence[str]) -> dict[str, Any]:

@@ -87,8 +87,7 @@ async def ground(
         found.update.answer = "None"
     if has_act(state, "withdrawal") and not has_act(state, "wish", "correction", "answer") and dropped:
         steps = []
-    steps, notes = as_said(steps, message, state, vocabulary)
-    found.notes += notes
+    steps = as_said(found.notes, steps, message, state, vocabulary)
     dropped, steps = await _completed(heard, told[1:], state, facts, dropped, steps, vocabulary)
     half = dropped and has_act(state, "correction") and _says_more(heard, facts, dropped, vocabulary)
     if not steps and (half or not dropped) and found.update.answer == "None" and found.update.topic == "same":

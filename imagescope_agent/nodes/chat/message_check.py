@@ -19,14 +19,18 @@ STEP = "fold"
 
 
 def as_said(
-    steps: Sequence[StepAnswer], message: str, state: State, vocabulary: Vocabulary
-) -> tuple[list[StepAnswer], list[NoteDict]]:
-    """The steps as the message says them, and a note for each that was read otherwise.
+    notes: list[NoteDict],
+    steps: Sequence[StepAnswer],
+    message: str,
+    state: State,
+    vocabulary: Vocabulary,
+) -> list[StepAnswer]:
+    """The steps as the message says them; a note is added for each that was read otherwise.
 
     What the message negates is a removal, what it only names is none, and what it says of one thing is not said of
     another one. The words of a negation are English ones; a message in another language keeps what the talker read.
     """
-    held, notes = list[StepAnswer](), list[NoteDict]()
+    held = list[StepAnswer]()
     for step in steps:
         if step.type != "Removal" and is_negated(step.text, message):
             notes.append(
@@ -43,7 +47,7 @@ def as_said(
             notes.append(note(STEP, "drifted", f"{step.text!r} is said of another thing and was left out"))
             continue
         held.append(step)
-    return held, notes
+    return held
 
 
 def _is_turned(text: str, message: str, state: State) -> bool:
