@@ -48,7 +48,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     describe = Describe(services.captioner, images)
     understand = UnderstandJointly(services.reasoner, embedder, services.multi_reasoner)
     predicates = Predicates(services.reasoner, images)
-
+    more = RetrieveMore(embedder, images, services.captions, same_space=first is None)
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     for name, node in {
         "describe": or_else(describe, unknown_reference, instead="no caption"),
@@ -63,9 +63,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_node("begin", Begin(images))
     graph.add_node("retrieve", first_stage(embedder, images, services.captions, first))
     graph.add_node("reflect", Reformulate())
-    graph.add_node(
-        "retrieve_more", RetrieveMore(embedder, images, services.captions, same_space=first is None)
-    )
+    graph.add_node("retrieve_more", more)
     graph.add_node("answer", Answer(services.collection, services.fulfilment))
 
     graph.add_edge(START, "begin")
