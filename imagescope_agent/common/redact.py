@@ -35,12 +35,14 @@ _PATTERNS = (
 )
 _COMPILED = tuple((needles, re.compile(pattern)) for needles, pattern in _PATTERNS)
 _BASIC = re.compile(r"(?i)(\bbasic )([A-Za-z0-9+/_-]{4,}={0,2})")
-# a quote after a name without quotes may as well end the text that the name ends: a comma or bracket tells
+# a quote after a name without quotes may as well end the text that the name ends: what follows in JSON tells
+_TEXT_ENDS = r"(?!\s*(?:[,:](?=[\s\\\"'{\[\d-]|null|true|false|$)|[}\]](?=[\s,}\]\"'\\]|$)))"
 _NAMED = re.compile(
     rf"(?i)(?<![^\W_])({_NAME}(?: provided)?(?P<key>\\*[\"'])?\s*[:=]\s*)(?!bearer |basic )"
-    r"(?:(?P<quote>\\*[\"'])(?!\[secret\])(?(key)|(?!\s*[,}\]:]))[^\"'\\]+"
+    rf"(?:(?P<quote>\\*[\"'])(?!\[secret\])(?(key)|{_TEXT_ENDS})[^\"'\\]+"
     r"|(?!null\b|none\b|true\b|false\b|\[secret\])[^\s\"'\\,;}&<>]{4,})"
 )
+_SECRET = re.compile(rf"(?i)(?<![^\W_]){_NAME}\Z")
 _PARAMETER = re.compile(r"(?i)([?&](?:key|token|sig|signature|auth|code|pass|pwd|password)=)[^\s&#\"'\\<>]+")
 #: The words of `_NAME`, and those of which one stands before it where the word alone is no name.
 _WORDS = {
@@ -101,11 +103,16 @@ def hide_known(text: str) -> str:
 
 
 def redact_values(value: Any) -> Any:
-    """Plain values with every text in them redacted."""
+    """Plain values with every text in them redacted, and the whole of one that stands under the name of a secret."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, Mapping):
-        return {name: redact_values(each) for name, each in value.items()}
+        return {
+            name: HIDDEN
+            if isinstance(each, str) and each and _SECRET.search(str(name))
+            else redact_values(each)
+            for name, each in value.items()
+        }
     if isinstance(value, list | tuple):
         return [redact_values(each) for each in value]
     return value

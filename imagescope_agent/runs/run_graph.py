@@ -87,6 +87,8 @@ class _KeptThreads(ThreadPoolExecutor):
 class _Loop(asyncio.SelectorEventLoop):
     """An event loop; the threads that it uses stay, so none is started to wait for their end."""
 
+    _pid = -1
+
     def __init__(self) -> None:
         super().__init__()
         self._pid = os.getpid()
@@ -100,8 +102,8 @@ class _Loop(asyncio.SelectorEventLoop):
             super().close()
 
     def __del__(self) -> None:
-        """Closed with its thread, without a warning."""
-        if not self.is_closed():
+        """Closed with its process, without a warning."""
+        if self._pid == os.getpid() and not self.is_closed():
             self.close()
 
 
@@ -111,18 +113,25 @@ def _threads(pid: int) -> _KeptThreads:
     return _KeptThreads(THREADS, thread_name_prefix="imagescope-run")
 
 
-class _Runners(threading.local):
-    """The runner of each thread, and the process that it belongs to: a forked one has a loop of its own."""
+class _Kept:
+    """The runner of the main thread, and the process that it belongs to: a forked one has a loop of its own."""
 
     runner: asyncio.Runner | None = None
     pid = 0
 
 
-_KEPT = _Runners()
+_KEPT = _Kept()
 
 
 def _run(work: Coroutine[Any, Any, _Value]) -> _Value:
-    """Run in the event loop of this thread, which stays for the next run unless this one failed or left tasks."""
+    """Run in an event loop; that of the main thread stays for the next run unless this one failed or left tasks.
+
+    Other threads are many or short, and what an open loop holds of the system would outlive them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        with asyncio.Runner(loop_factory=_Loop) as own:
+            own.get_loop().set_default_executor(_threads(os.getpid()))
+            return own.run(work)
     found: list[_Value] = []
 
     async def kept() -> None:  # without a result, of which the runner would make text when it ends

@@ -11,6 +11,7 @@ import weakref
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,25 @@ AGAIN = 0.01  # seconds until a store is asked again while another process write
 MOMENT = 0.05  # seconds of a run's steps without a model call that a kill may lose
 
 _Place = tuple[str, str | None]
+
+
+class _Recording:
+    """A cursor that keeps statements, with values that nobody can change, until they are executed."""
+
+    def __init__(self) -> None:
+        self._statements: list[tuple[str, Sequence[Any]]] = []
+
+    def execute(self, query: str, values: Sequence[Any]) -> None:
+        """Keep a statement."""
+        self._statements.append((query, values))
+
+    def replay(self, connection: sqlite3.Connection) -> None:
+        """Execute them."""
+        for query, values in self._statements:
+            connection.execute(query, values)
+
+
+_RECORDING: ContextVar[_Recording | None] = ContextVar("recording", default=None)
 
 
 class StepSaver(SqliteSaver):
@@ -66,8 +86,11 @@ class StepSaver(SqliteSaver):
         self._written: dict[str, tuple[float, int]] = {}
 
     @contextmanager
-    def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:
-        """A cursor inside the transaction of whoever holds the lock."""
+    def cursor(self, transaction: bool = True) -> Iterator[Any]:
+        """A cursor inside the transaction of whoever holds the lock, or one that keeps what is written later."""
+        if (recording := _RECORDING.get()) is not None:
+            yield recording
+            return
         cursor = self.conn.cursor()
         try:
             yield cursor
@@ -88,9 +111,14 @@ class StepSaver(SqliteSaver):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """As `BaseCheckpointSaver.aput`; it has what the tasks of the step wrote, which is not written again."""
-        thread, place, put = _thread(config), _place(config), self.put
+        thread, place = _thread(config), _place(config)
+        token = _RECORDING.set(recording := _Recording())
+        try:
+            self.put(config, checkpoint, metadata, new_versions)
+        finally:
+            _RECORDING.reset(token)
         waiting = [each for each in self._waiting.pop(thread, []) if each[0] != place]
-        self._waiting[thread] = [*waiting, (None, lambda: put(config, checkpoint, metadata, new_versions))]
+        self._waiting[thread] = [*waiting, (None, lambda: recording.replay(self.conn))]
         now, calls = time.monotonic(), _calls(checkpoint)
         last, before = self._written.get(thread, (0.0, 0))
         if calls is None or calls != before or now - last > MOMENT:
@@ -115,13 +143,20 @@ class StepSaver(SqliteSaver):
     async def end(self, thread: str) -> None:
         """Write what waits of a run that goes on no further."""
         self._written.pop(thread, None)
-        await self.flush(thread)
+        try:
+            await self.flush(thread)
+        finally:
+            self._waiting.pop(thread, None)
 
     async def flush(self, thread: str) -> None:
         """Write what waits for a checkpoint of the thread, as after an error."""
         if waiting := self._waiting.pop(thread, []):
-            with explained(self._path):
-                await self._transaction([write for _, write in waiting])
+            try:
+                with explained(self._path):
+                    await self._transaction([write for _, write in waiting])
+            except (asyncio.CancelledError, KeyboardInterrupt):
+                self._waiting[thread][:0] = waiting  # written when the run ends
+                raise
 
     async def _transaction(self, writes: Sequence[Callable[[], object]]) -> None:
         end = time.monotonic() + PATIENCE

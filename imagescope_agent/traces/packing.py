@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from imagescope_agent.common.redact import redact
+from imagescope_agent.common.redact import redact, redact_values
 from imagescope_agent.common.untrusted import inflate, parse_json
 
 LARGEST_EVENT = 16 * 2**20  # bytes of JSON
@@ -30,13 +30,28 @@ def pack(data: Mapping[str, Any]) -> bytes:
     Raises:
         ValueError: it is larger than would be decoded again.
     """
-    text = redact(json.dumps(data, ensure_ascii=False, default=str, separators=(",", ":")))
+    told = _json(data)
+    text = redact(told)
+    if text != told and not _is_json(text):  # words before a quote looked like the name of a secret
+        text = _json(redact_values(json.loads(told)))
     plain = text.encode("utf-8", "replace")
     if len(plain) > LARGEST_EVENT:
         raise ValueError(f"an event has {len(plain)} bytes, more than {LARGEST_EVENT}")
     # for few bytes zlib would get itself a quarter of a megabyte from the system, which takes longer than the rest
     packer = zlib.compressobj(1, zlib.DEFLATED, *(_SMALL if len(plain) < FEW else _USUAL))
     return packer.compress(plain) + packer.flush()
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, default=str, separators=(",", ":"))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 class Unpacker:

@@ -87,3 +87,16 @@ def test_a_forked_process_has_a_loop_of_its_own_and_leaves_that_of_its_parent() 
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert run_sync(loop_of()) is before
     assert run_sync(work()).startswith("imagescope-run")  # another thread still wakes it
+
+
+def test_the_loop_of_another_thread_or_of_a_notebook_cell_is_closed_with_its_run() -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+    thread = threading.Thread(target=lambda: loops.append(run_sync(loop_of())))
+    thread.start()
+    thread.join()
+
+    async def cell() -> asyncio.AbstractEventLoop:
+        return run_sync(loop_of())
+
+    loops.append(asyncio.run(cell()))
+    assert all(each.is_closed() for each in loops)

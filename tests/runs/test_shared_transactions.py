@@ -56,7 +56,10 @@ async def steps_of(path: Path) -> list[int]:
         return [each.metadata["step"] async for each in saver.alist({"configurable": {"thread_id": "a"}})]
 
 
-def test_steps_without_a_model_call_are_written_together(tmp_path: Path) -> None:
+def test_steps_without_a_model_call_are_written_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_saver, "MOMENT", 3600.0)  # seconds: a busy machine is no failure
     path, seen = tmp_path / "runs", list[int]()
     store = RunStore(path, required=True)
     given = {"text": "", "usage": []}
@@ -65,7 +68,10 @@ def test_steps_without_a_model_call_are_written_together(tmp_path: Path) -> None
     assert asyncio.run(steps_of(path)) == [3, 2, 1, 0, -1]  # in the end every step is
 
 
-def test_a_step_that_asked_a_model_is_written_at_once_with_those_before(tmp_path: Path) -> None:
+def test_a_step_that_asked_a_model_is_written_at_once_with_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_saver, "MOMENT", 3600.0)
     path, seen = tmp_path / "runs", list[int]()
     built = graph(path, seen, [0, 2, 0, 0])
     asyncio.run(run(RunStore(path, required=True), built, {"text": "", "usage": []}))
@@ -94,3 +100,59 @@ def test_a_run_that_failed_goes_on_after_its_last_step(tmp_path: Path) -> None:
     away[0] = False
     assert asyncio.run(run(RunStore(path, required=True), built, None))["text"] == "012"
     assert len(seen) == 4  # the first two steps were not done again
+
+
+def test_a_checkpoint_is_as_its_step_left_it_whatever_the_next_one_changes_in_place(tmp_path: Path) -> None:
+    path = tmp_path / "runs"
+    built: Any = StateGraph(State)
+
+    def add(state: State) -> State:
+        return {"usage": [{"calls": 0}]}
+
+    def spoil(state: State) -> State:
+        state["usage"].append({"calls": 99})
+        raise LookupError
+
+    built.add_node("add", add)
+    built.add_node("spoil", spoil)
+    built.add_edge(START, "add")
+    built.add_edge("add", "spoil")
+    with pytest.raises(LookupError):
+        asyncio.run(run(RunStore(path, required=True), built, {"text": "", "usage": []}))
+
+    async def kept() -> Any:
+        async with open_checkpoints(path) as saver:
+            return await saver.aget_tuple({"configurable": {"thread_id": "a"}})
+
+    assert asyncio.run(kept()).checkpoint["channel_values"]["usage"] == [{"calls": 0}]
+
+
+def test_a_run_cancelled_while_another_process_writes_loses_no_finished_step(tmp_path: Path) -> None:
+    path = tmp_path / "runs"
+
+    async def cancelled() -> None:
+        store = RunStore(path, required=True)
+        async with store.keeping("other"):
+            pass
+        other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+        async def asks(state: State) -> State:
+            other.execute("begin immediate")
+            return {"usage": [{"calls": 5}]}
+
+        built: Any = StateGraph(State)
+        built.add_node("asks", asks)
+        built.add_edge(START, "asks")
+        task = asyncio.create_task(run(store, built, {"text": "", "usage": []}))
+        while not other.in_transaction:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)  # the step has ended, and its checkpoint waits for the file
+        task.cancel()
+        await asyncio.sleep(0.05)
+        other.execute("commit")
+        other.close()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert asyncio.run(steps_of(path))[0] == 1

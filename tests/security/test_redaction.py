@@ -19,6 +19,7 @@ from imagescope_agent.evaluation.run_store import RunStore
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.scripted import Scripted
 from imagescope_agent.services import weights_of
+from imagescope_agent.traces.packing import Unpacker, pack
 from tests.chat.talk import talking, think
 from tests.security.strangers import snapshot
 
@@ -260,3 +261,23 @@ def test_a_query_that_ends_like_a_name_leaves_json_as_it_is(query: str) -> None:
 
 def test_a_value_behind_a_quoted_name_is_hidden_whatever_it_begins_with() -> None:
     assert ",x-4711" not in redact('{"password": ",x-4711"}') and "x-4711" not in redact("password: 'x-4711'")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        'password=",hunter2hunter2"',
+        "password=':pa55word99'",
+        'api_key: "}x9QQ-abc123"',
+        'PASSWORD="]hunter22"',
+    ],
+)
+def test_a_quoted_value_is_hidden_though_it_begins_with_a_sign_of_json(told: str) -> None:
+    assert redact(told).endswith((f'"{HIDDEN}"', f"'{HIDDEN}'"))
+
+
+@pytest.mark.parametrize("query", ["a poster that says 'password':", '"secret": ', "passwd='", "cookie:"])
+def test_an_event_of_a_trace_stays_readable_whatever_the_query_quotes(query: str) -> None:
+    event = {"query": query, "more": [query, 1], "password": "hunter2-again"}
+    read = Unpacker()(pack(event))
+    assert read["more"][1] == 1 and "hunter2-again" not in json.dumps(read)
