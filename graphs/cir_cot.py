@@ -49,8 +49,10 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
 
     def after_embed(state: State, runtime: Runtime[Settings]) -> Literal["reason", "describe", "answer"]:
         """Think where the first look does not decide."""
-        auto = current(runtime).reasoning == "auto"
-        return writer(runtime) if auto and undecided(state, embedder) else "answer"
+        settings = current(runtime)
+        by_roles = settings.roles_threshold if settings.chain_writer == "roles" else None
+        auto = settings.reasoning == "auto"
+        return writer(runtime) if auto and undecided(state, embedder, by_roles) else "answer"
 
     graph.add_edge(START, "begin")
     graph.add_conditional_edges("begin", after_begin)
