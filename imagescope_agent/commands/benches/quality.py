@@ -102,7 +102,7 @@ QUALITY = {
             "--roles-threshold": {
                 "type": float,
                 "metavar": "LEAD",
-                "help": "of `auto by roles`, as `fast` and `full by roles` fit it on other seeds (default: the model's)",
+                "help": "of `auto by roles`; `fast` and `full by roles` fit it, on other seeds (default: the model's)",
             },
             "--ways": {
                 "nargs": "+",

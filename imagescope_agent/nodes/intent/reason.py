@@ -181,11 +181,7 @@ def space_of(collection: Collection, weights: str) -> str:
 
 
 def undecided(state: State, embedder: Embedder, threshold: float | None = None) -> bool:
-    """Whether the first image leads the second by less than the threshold, so that a chain should help.
-
-    Args:
-        threshold: of another writer's chains; None for the model's own.
-    """
+    """Whether the first image leads the second by less than `threshold`, or the model's own where that is None."""
     return lead(state) < (reasoning_of(embedder).threshold if threshold is None else threshold)
 
 

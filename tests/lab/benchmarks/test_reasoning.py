@@ -89,7 +89,7 @@ def test_every_way_is_asked_the_same_queries(tmp_path: Path, monkeypatch: pytest
 
 
 def test_how_often_conclusions_are_true_is_told_of_every_way() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"kind": kind, "rank": 0, "calls": 1, "tokens": 9, "verdicts": 0, "true": true, "parts": []}
         for kind, true in (("cir", True), ("tir", False), ("cir", None), ("tir", True))
     ]

@@ -62,7 +62,9 @@ def least_lead(lead: np.ndarray[Any, Any], fast: np.ndarray[Any, Any], full: np.
     """The least lead below which a chain must be written to cost no more than `ALLOWED` of the first places.
 
     Args:
-        lead, fast, full: (n,) as in `Held`, with the chains of any writer.
+        lead: (n,) of the first image over the second, without a chain.
+        fast: (n,) ranks of the targets without a chain.
+        full: (n,) ranks with one, whoever wrote it.
     """
     wanted = float((full == 0).mean()) - ALLOWED
     for limit in (0.0, *sorted(np.nextafter(lead, 3).tolist())):
