@@ -4,7 +4,7 @@ Needs an embedder that reasons: `embedder = "cir_cot:DIR"` in a profile, with a 
 and a collection that has its vectors. The setting `reasoning` says when the chain is written: "full" (always),
 "fast" (never), "auto" (where the vector without it does not decide). One model call at most, and none for "fast".
 The setting `chain_writer` may have captioner and reasoner write it in the embedder's place: 1 reasoner, and 1
-captioner for a reference outside the collection.
+captioner for a reference outside the collection; "auto" then goes by the setting `roles_threshold`, where it is given.
 """
 
 from __future__ import annotations
@@ -49,8 +49,10 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
 
     def after_embed(state: State, runtime: Runtime[Settings]) -> Literal["reason", "describe", "answer"]:
         """Think where the first look does not decide."""
-        auto = current(runtime).reasoning == "auto"
-        return writer(runtime) if auto and undecided(state, embedder) else "answer"
+        settings = current(runtime)
+        by_roles = settings.roles_threshold if settings.chain_writer == "roles" else None
+        auto = settings.reasoning == "auto"
+        return writer(runtime) if auto and undecided(state, embedder, by_roles) else "answer"
 
     graph.add_edge(START, "begin")
     graph.add_conditional_edges("begin", after_begin)

@@ -25,6 +25,7 @@ UNWRITTEN = {
     "composed": 0.0,
     "chain_writer": "embedder",
     "reread": False,
+    "roles_threshold": None,
 }
 
 
@@ -55,6 +56,9 @@ class Settings:
             (never), or "auto" (where the vector without one does not decide).
         chain_writer: who writes it in `cir_cot` and conversations: the "embedder" itself (CIR-CoT), or the "roles",
             captioner and reasoner, which may be larger models (Think-Then-Embed, arXiv 2510.05014).
+        roles_threshold: the lead of the first image over the second, by the vector without a chain, from 0 to 1, below
+            which `cir_cot` has the roles write one in "auto"; None for the one that is kept with the weights, which
+            is of the embedder's own chains.
         nothing_fits: the probability that the first place fulfils the whole query below which nothing fits, from 0
             to 1; None for the one that the profile's calibration measured.
         joint: ask the reasoner for the intent and its predicates in one call, in the graphs that can (`adaptive` and
@@ -90,6 +94,7 @@ class Settings:
     composed: float = 0.0
     chain_writer: str = "embedder"
     reread: bool = False
+    roles_threshold: float | None = None
 
     def __post_init__(self) -> None:
         _check_whole(self, "k", least=1)
@@ -104,8 +109,9 @@ class Settings:
                 _check_whole(self, name, least=0)
         for name in ("tau", "penalty", "shrink", "composed"):
             _check_share(self, name)
-        if self.nothing_fits is not None:
-            _check_share(self, "nothing_fits")
+        for name in ("nothing_fits", "roles_threshold"):
+            if getattr(self, name) is not None:
+                _check_share(self, name)
         for name in ("keep_reference", "joint", "reread"):
             if not isinstance(getattr(self, name), bool):
                 raise BadInput(f"{name} is {getattr(self, name)!r}; give true or false")

@@ -89,6 +89,33 @@ def test_auto_thinks_only_where_the_first_look_does_not_decide(
     assert state["ranking"][0] == ("green.png" if threshold == 0 else "blue.png")
 
 
+@pytest.mark.parametrize(
+    ("writer", "own", "by_roles", "written"),
+    [
+        ("roles", 2.0, 0.0, False),
+        ("roles", 0.0, 1.0, True),
+        ("roles", 2.0, None, True),
+        ("embedder", 0.0, 1.0, False),
+        ("embedder", 2.0, 0.0, True),
+    ],
+)
+def test_auto_keeps_the_threshold_of_the_roles_apart_from_that_of_own_chains(
+    world: Any, writer: str, own: float, by_roles: float | None, written: bool
+) -> None:
+    world.embedder = model = ReasoningColours(threshold=own)
+    settings = Settings(chain_writer=writer, roles_threshold=by_roles)
+    asked: Any = {"query": "make it green", "reference": "red.png"}
+    state = asyncio.run(load_graph("cir_cot")(talking(world)).ainvoke(asked, context=settings))
+    assert bool(state["chain"]) is written
+    assert len(model.chat_model.asked) == (written and writer == "embedder")
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, "low", True])
+def test_a_threshold_out_of_range_is_told(value: Any) -> None:
+    with pytest.raises(BadInput, match="roles_threshold"):
+        Settings(roles_threshold=value)
+
+
 def test_words_alone_are_asked_without_a_picture(world: Any) -> None:
     world.embedder = model = ReasoningColours()
     graph = load_graph("cir_cot")(world.services())
@@ -187,7 +214,7 @@ def test_a_way_that_there_is_not_is_told(value: Any) -> None:
 
 
 def test_records_of_earlier_settings_stay_equal() -> None:
-    assert "reasoning" not in Settings().to_dict()
+    assert not {"reasoning", "roles_threshold"} & set(Settings().to_dict())
     written = json.dumps(Settings(reasoning="fast").to_dict())
     assert Settings.from_record(written, judges=()).reasoning == "fast"
 

@@ -6,8 +6,8 @@ from imagescope_agent.commands import natural, path, positive
 from imagescope_agent.commands.benches.arguments import Bench, count, names, profile, root, seed, seeds
 
 REASONING_WAYS = (
-    *("fast", "full", "full by roles", "auto", "plain vectors", "mra", "imagescope, stage 1", "imagescope"),
-    *("adaptive", "adaptive after fast", "adaptive after full"),
+    *("fast", "full", "full by roles", "auto", "auto by roles", "plain vectors", "mra"),
+    *("imagescope, stage 1", "imagescope", "adaptive", "adaptive after fast", "adaptive after full"),
 )
 
 QUALITY = {
@@ -98,6 +98,11 @@ QUALITY = {
                 "default": 0.0,
                 "metavar": "WEIGHT",
                 "help": "of the composed vector beside the descriptions of `imagescope` and `adaptive` (default: 0)",
+            },
+            "--roles-threshold": {
+                "type": float,
+                "metavar": "LEAD",
+                "help": "of `auto by roles`; `fast` and `full by roles` fit it, on other seeds (default: the model's)",
             },
             "--ways": {
                 "nargs": "+",

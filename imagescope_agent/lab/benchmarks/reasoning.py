@@ -21,9 +21,11 @@ from imagescope_agent.evaluation.reporting.tables import markdown_table
 from imagescope_agent.lab.benchmarks.drawn import DrawnQuery, read_queries
 from imagescope_agent.lab.benchmarks.machine import machine
 from imagescope_agent.lab.benchmarks.reasoning_chains import counterfactual, is_true, read_world
+from imagescope_agent.lab.benchmarks.reasoning_threshold import describe_curve, threshold_curve
 from imagescope_agent.lab.scenes.held_out import check_parts, shows
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.lab.scenes.world import Scene
+from imagescope_agent.nodes.intent.reason import lead
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.embedders import open_embedder
@@ -44,6 +46,7 @@ WAYS: Mapping[str, tuple[str, dict[str, Any], str]] = {
     "full": ("cir_cot", {"reasoning": "full", "chain_writer": "embedder"}, "embedder"),
     "full by roles": ("cir_cot", {"reasoning": "full", "chain_writer": "roles"}, "embedder"),
     "auto": ("cir_cot", {"reasoning": "auto"}, "embedder"),
+    "auto by roles": ("cir_cot", {"reasoning": "auto", "chain_writer": "roles"}, "embedder"),
     "plain vectors": ("retrieve", {}, ""),
     MRA: ("mra", {}, ""),
     "imagescope, stage 1": ("imagescope", {"top_k": 0, "alpha": 0}, ""),
@@ -64,6 +67,7 @@ def run(  # half of it is the table of what is returned
     queries: int = 60,
     tries: int = 200,
     composed: float = 0.0,
+    roles_threshold: float | None = None,
     ways: Sequence[str] = tuple(WAYS),
     mra: str | None = None,
     apart: Sequence[str] = (),
@@ -79,15 +83,16 @@ def run(  # half of it is the table of what is returned
         queries: of each, half of them composed.
         tries: of the counterfactual test.
         composed: weight of the composed vector beside the descriptions, where the profile's embedder composes.
+        roles_threshold: the setting, of "auto by roles".
         ways: names of `WAYS`.
         mra: a profile with a trained composer; without one that way is left out.
         apart: kinds of instruction, colours and kinds of things that the composed queries are told apart by.
 
     Returns:
         {"bench", "machine", "queries", "ways": {name: {"cir", "tir": {"R@1", "R@5", "R@10"}, "calls", "verdicts",
-        "tokens", "apart": {part, or "none of them": {"queries", "R@1"}}}}, "left_out": ways,
-        "true": share of first results that the chain is true of, among the hits of "full"; "followed": shares of edited
-        chains whose picture comes first}.
+        "tokens", "true": share of first results that the chain is true of, among the hits, None without chains,
+        "apart": {part, or "none of them": {"queries", "R@1"}}}}, "left_out": ways,
+        "threshold": see `threshold_curve`; "followed": shares of edited chains whose picture comes first}.
 
     Raises:
         BadInput: the model does not reason, or a way is unknown.
@@ -105,16 +110,17 @@ def run(  # half of it is the table of what is returned
             parts = [_parts(query, scenes, apart) for query in asked]
             for name in ways:
                 used = mra if name == MRA and mra is not None else profile
-                found = asyncio.run(_ask(name, collection, used, embedder, asked, scenes, composed))
+                found = asyncio.run(
+                    _ask(name, collection, used, embedder, asked, scenes, composed, roles_threshold)
+                )
                 rows[name] += [{**row, "parts": held} for row, held in zip(found, parts, strict=True)]
-    told = [row["true"] for row in rows.get("full", ()) if row["true"] is not None]
     return {
         "bench": "reasoning",
         "machine": machine(),
         "queries": queries * len(seeds),
         "ways": {name: _means(found, apart) for name, found in rows.items()},
         "left_out": left_out,
-        "true": round(sum(told) / len(told), 4) if told else None,
+        "threshold": threshold_curve(rows),
         "followed": counterfactual(embedder, tries) if tries else None,
     }
 
@@ -149,12 +155,13 @@ async def _ask(
     asked: Sequence[DrawnQuery],
     scenes: Mapping[str, Scene],
     composed: float,
+    threshold: float | None = None,
 ) -> list[dict[str, Any]]:
     graph, settings, part = WAYS[name]
     opened = open_services(profile, folder)
     changed: dict[str, Any] = {part: embedder} if part else {}
     built = load_graph(graph)(replace(opened, **changed))
-    chosen = Settings(k=DEPTH, composed=composed, **settings)
+    chosen = Settings(k=DEPTH, composed=composed, roles_threshold=threshold, **settings)
 
     async def ask(query: DrawnQuery) -> dict[str, Any]:
         given = {"query": query.text, "reference": query.reference}
@@ -175,6 +182,7 @@ def _row(query: DrawnQuery, state: Mapping[str, Any], scenes: Mapping[str, Scene
         "tokens": usage["completion_tokens"],
         "verdicts": sum(entry["calls"] for entry in state["usage"] if entry["step"] == "verify"),
         "true": told,
+        "lead": lead(state),
     }
 
 
@@ -191,6 +199,8 @@ def _means(rows: Sequence[Mapping[str, Any]], apart: Sequence[str]) -> dict[str,
     for kind in ("cir", "tir"):
         ranks = [row["rank"] for row in rows if row["kind"] == kind]
         found[kind] = {f"R@{k}": _share(rank < k for rank in ranks) for k in AT}
+    told = [row["true"] for row in rows if row["true"] is not None]
+    found["true"] = round(sum(told) / len(told), 4) if told else None
     composed = [row for row in rows if row["kind"] == "cir"]
     groups = {part: [row for row in composed if part in row["parts"]] for part in apart}
     if apart:
@@ -233,8 +243,12 @@ def describe(measured: Mapping[str, Any]) -> str:
         for name in measured["left_out"]
     ]
     lines += _apart_table(measured["ways"])
-    if measured["true"] is not None:
-        lines.append(f"The conclusion is true of {measured['true']:.1%} of the first results that are right.")
+    lines += [
+        f"{name}: the conclusion is true of {each['true']:.1%} of the first results that are right."
+        for name, each in measured["ways"].items()
+        if each["true"] is not None
+    ]
+    lines += describe_curve(measured["threshold"])
     for name, share in (measured["followed"] or {}).items():
         lines.append(f"Edited chains ({name}): the picture of the new colour comes first in {share:.1%}.")
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -179,7 +180,12 @@ def space_of(collection: Collection, weights: str) -> str:
     )
 
 
-def undecided(state: State, embedder: Embedder) -> bool:
-    """Whether the first image leads the second by less than the model's threshold, so that a chain should help."""
+def undecided(state: State, embedder: Embedder, threshold: float | None = None) -> bool:
+    """Whether the first image leads the second by less than `threshold`, or the model's own where that is None."""
+    return lead(state) < (reasoning_of(embedder).threshold if threshold is None else threshold)
+
+
+def lead(state: Mapping[str, Any]) -> float:
+    """Of the first image over the second, by the vectors; infinite where there is no second."""
     scores = [each["retrieve"] for each in state["candidates"][:2]]
-    return len(scores) > 1 and scores[0] - scores[1] < reasoning_of(embedder).threshold
+    return float(scores[0] - scores[1]) if len(scores) > 1 else math.inf

@@ -11,6 +11,7 @@ from imagescope_agent.commands.benches import REASONING_WAYS
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.benchmarks import reasoning
 from imagescope_agent.lab.benchmarks.reasoning_chains import counterfactual, is_true
+from imagescope_agent.lab.benchmarks.reasoning_threshold import describe_curve, threshold_curve
 from imagescope_agent.lab.scenes.world import Scene, Thing
 from imagescope_agent.profiles.profile import load_profile
 from tests.graphs.reasoning_colours import ReasoningColours
@@ -81,8 +82,37 @@ def test_every_way_is_asked_the_same_queries(tmp_path: Path, monkeypatch: pytest
     assert "mra is left out" in reasoning.describe(found) and "purple (" in reasoning.describe(found)
     calls = {name: each["calls"] for name, each in found["ways"].items()}
     assert calls == {"fast": 0, "full": 1, "auto": 1, "plain vectors": 0}
+    assert found["threshold"] is None and "roles_threshold" not in reasoning.describe(found)
+    assert found["ways"]["fast"]["true"] is None
     assert found["ways"]["full"]["cir"] == found["ways"]["auto"]["cir"]
     assert reasoning.describe(found).count("\n| ") >= 4
+
+
+def test_how_often_conclusions_are_true_is_told_of_every_way() -> None:
+    rows: list[dict[str, Any]] = [
+        {"kind": kind, "rank": 0, "calls": 1, "tokens": 9, "verdicts": 0, "true": true, "parts": []}
+        for kind, true in (("cir", True), ("tir", False), ("cir", None), ("tir", True))
+    ]
+    means = reasoning._means(rows, ())
+    assert means["true"] == 0.6667
+    told = {
+        "queries": 4,
+        "ways": {"full by roles": means},
+        "left_out": [],
+        "threshold": None,
+        "followed": None,
+    }
+    assert "full by roles: the conclusion is true of 66.7%" in reasoning.describe(told)
+
+
+def test_the_threshold_of_the_roles_is_the_least_that_costs_nothing() -> None:
+    fast = [{"rank": rank, "lead": lead} for rank, lead in ((0, 0.4), (3, 0.1), (0, 0.3), (1, 0.2))]
+    full = [{"rank": 0}, {"rank": 0}, {"rank": 1}, {"rank": 0}]
+    found = threshold_curve({"fast": fast, "full by roles": full})
+    assert found is not None and 0.1 < found["threshold"] <= 0.2 and found["written"] == 0.25
+    assert found["R@1"][0] == 50 and found["R@1"][50] == 100 and found["R@1"][100] == 75
+    assert threshold_curve({"fast": fast}) is None
+    assert f"roles_threshold = {found['threshold']}" in describe_curve(found)[-1]
 
 
 def test_parts_that_there_are_not_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,11 +40,7 @@ class Held:
 
     def threshold(self) -> float:
         """The least lead at which leaving the chain out costs no more than `ALLOWED`."""
-        wanted = float((self.full == 0).mean()) - ALLOWED
-        for limit in (0.0, *sorted(np.nextafter(self.lead, 3).tolist())):
-            if float(np.where(self.lead < limit, self.full == 0, self.fast == 0).mean()) >= wanted:
-                return float(limit)
-        return 2.0
+        return least_lead(self.lead, self.fast, self.full)
 
     def figures(self) -> dict[str, Any]:
         """Recall of each way, and the share of chains that "auto" writes."""
@@ -60,6 +56,21 @@ class Held:
             for way, ranks in ways.items()
         }
         return {**found, "queries": len(self.fast), "chains": round(float((self.lead < limit).mean()), 4)}
+
+
+def least_lead(lead: np.ndarray[Any, Any], fast: np.ndarray[Any, Any], full: np.ndarray[Any, Any]) -> float:
+    """The least lead below which a chain must be written to cost no more than `ALLOWED` of the first places.
+
+    Args:
+        lead: (n,) of the first image over the second, without a chain.
+        fast: (n,) ranks of the targets without a chain.
+        full: (n,) ranks with one, whoever wrote it.
+    """
+    wanted = float((full == 0).mean()) - ALLOWED
+    for limit in (0.0, *sorted(np.nextafter(lead, 3).tolist())):
+        if float(np.where(lead < limit, full == 0, fast == 0).mean()) >= wanted:
+            return float(limit)
+    return 2.0
 
 
 def measure_held_out(model: ReasoningEmbedder, folder: Path, examples: Sequence[Example]) -> Held:
