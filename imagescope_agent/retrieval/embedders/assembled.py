@@ -42,10 +42,10 @@ _WRITTEN = "written.json"
 def open_model(place: str, *, device: str | None = None) -> OpenClipEmbedder | CalibratedEmbedder:
     """The embedder of a head's folder; raises as `open_embedder`, and MissingExtra without the backbones."""
     folder = Path(place)
-    place = assemble(folder)
-    embedder = OpenClipEmbedder(place, device=device)
+    whole = assemble(folder)
+    embedder = OpenClipEmbedder(whole, device=device)
     embedder.weights = identity(folder)  # the same on every machine, however the files are written
-    if (calibration := _calibration(folder, place)) is None:
+    if (calibration := _calibration(folder, whole)) is None:
         return embedder
     text = _maps(folder)["text"].float().numpy()
     return CalibratedEmbedder(embedder, calibration, calibration.bank @ text.T)
