@@ -15,13 +15,32 @@ from safetensors.torch import save_file
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.training.photos.calibration import typical
 from imagescope_agent.lab.training.photos.features import caption_features, picture_features
-from imagescope_agent.retrieval.embedders import open_embedder
+from imagescope_agent.retrieval.embedders import class_names, open_embedder
+from imagescope_agent.retrieval.embedders.assembled import assemble
 from imagescope_agent.retrieval.embedders.backbones import TEXT, VISION
 from imagescope_agent.retrieval.embedders.calibrated import Calibration, read_calibration
+from imagescope_agent.retrieval.embedders.class_names import class_texts, texts_hash
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 
 TABLE = {"classes": 0.3, "hubs": 0.5, "sharpness": 12.0, "middle": 0.1}
 TEXTS = ["a dog in the snow", "two people", "a red kite over the sea"]
+
+
+def write_head(head: Path, *, inside: bool) -> tuple[dict[str, Vectors], dict[str, Any]]:
+    """A head of random maps and its table; names of classes in its file, as earlier ones have them, or not."""
+    tensors = {"visual": drawn(16, 1280), "text": drawn(16, 384, seed=1), "bias": drawn(16, seed=2)}
+    tensors |= made(bank=drawn(5, 384, seed=4)).tensors()
+    table: dict[str, Any] = {"vision": "efficientnet-lite2", "text": "all-minilm-l6-v2", "embed_dim": 16}
+    table |= {"format": 2 if inside else 3, "calibration": dict(TABLE)}
+    if inside:
+        tensors["names"] = drawn(1000, 384, seed=3)
+    else:
+        table["calibration"]["names"] = texts_hash(class_texts(VISION["efficientnet-lite2"]))
+    halves = {name: torch.from_numpy(each).half() for name, each in tensors.items()}
+    head.mkdir()
+    save_file(halves, head / "head.safetensors")
+    (head / "head.json").write_text(json.dumps(table))
+    return {name: each.float().numpy() for name, each in halves.items()}, table
 
 
 def drawn(*shape: int, seed: int = 0) -> Vectors:
@@ -115,7 +134,8 @@ def test_captions_are_typical_for_many_others() -> None:
     ],
 )
 def test_a_damaged_calibration_is_told(harm: Any) -> None:
-    table, tensors = dict(TABLE), {name: torch.from_numpy(each) for name, each in made().tensors().items()}
+    found = made().tensors() | {"names": made().names}
+    table, tensors = dict(TABLE), {name: torch.from_numpy(each) for name, each in found.items()}
     assert read_calibration(table, tensors, 11, 7).table() == TABLE
     harm(table, tensors)
     with pytest.raises(BadInput, match="imagescope train photos"):
@@ -123,28 +143,23 @@ def test_a_damaged_calibration_is_told(harm: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("inside", [True, False], ids=["names in the file", "names made here"])
 def test_a_calibrated_head_is_assembled_as_the_formula_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inside: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IMAGESCOPE_CACHE", str(tmp_path / "cache"))
     vision, text, head = VISION["efficientnet-lite2"], TEXT["all-minilm-l6-v2"], tmp_path / "head"
-    maps = {"visual": drawn(16, 1280), "text": drawn(16, 384, seed=1), "bias": drawn(16, seed=2)}
-    wide = made(names=drawn(1000, 384, seed=3), bank=drawn(5, 384, seed=4))
-    halves = {name: torch.from_numpy(each).half() for name, each in (maps | wide.tensors()).items()}
-    head.mkdir()
-    save_file(halves, head / "head.safetensors")
-    table: dict[str, Any] = {"format": 2, "vision": "efficientnet-lite2", "text": "all-minilm-l6-v2"}
-    (head / "head.json").write_text(json.dumps(table | {"embed_dim": 16, "calibration": TABLE}))
+    own, table = write_head(head, inside=inside)
     paths = [tmp_path / f"{number}.png" for number in range(3)]
     for number, path in enumerate(paths):
         Image.effect_mandelbrot((90, 70), (-2 + number / 5, -1, 1, 1), 30).convert("RGB").save(path)
     features, _ = picture_features(paths, vision, tmp_path / "work")
     sentences = caption_features(TEXTS, text, tmp_path / "work")
     weight, shift = (each.float().numpy() for each in vision.tensors()[1])
-    own = {name: each.float().numpy() for name, each in halves.items()}
-    rounded = made(**{name: own[name] for name in wide.tensors()})
+    if not inside:
+        own |= {"names": caption_features(class_texts(vision), text, tmp_path / "work")}
     wanted = by_formula(
-        rounded,
+        made(**{name: own[name] for name in ("names", "bank", "shares")}),
         (sentences @ own["text"].T, sentences),
         (features @ own["visual"].T + own["bias"], features @ weight.T + shift),
         own["bank"] @ own["text"].T,
@@ -156,7 +171,35 @@ def test_a_calibrated_head_is_assembled_as_the_formula_says(
     assert np.allclose(length * embedder.texts(TEXTS) @ images.T, wanted, atol=5e-3)
     assert np.allclose(unit_rows(images), images, atol=1e-5)
     before = embedder.weights
-    (head / "head.json").write_text(
-        json.dumps(table | {"embed_dim": 16, "calibration": TABLE | {"hubs": 0.4}})
-    )
+    table["calibration"] |= {"hubs": 0.4}
+    (head / "head.json").write_text(json.dumps(table))
     assert open_embedder(f"assembled:{head}").weights != before
+
+
+@pytest.mark.slow
+def test_names_of_classes_are_made_once_and_those_of_another_timm_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGESCOPE_CACHE", str(tmp_path / "cache"))
+    head, other = tmp_path / "head", tmp_path / "other"
+    write_head(head, inside=False)
+    texts = open_embedder(f"assembled:{head}").texts(TEXTS)
+    names = assemble(head) / "names.safetensors"
+    whole = names.read_bytes()
+    names.write_bytes(whole[:-4] + b"\1\2\3\4")
+    assert assemble(head) == names.parent and names.read_bytes() == whole
+    _, table = write_head(other, inside=False)
+    (other / "head.json").write_text(json.dumps(table | {"calibration": TABLE}))
+    with pytest.raises(BadInput, match="imagescope train photos"):  # neither names nor what they must be
+        open_embedder(f"assembled:{other}")
+    monkeypatch.setattr(class_names, "class_texts", lambda _: ["a photo of a thing"] * 1000)
+    assert np.array_equal(open_embedder(f"assembled:{head}").texts(TEXTS), texts)  # made before
+    (other / "head.json").write_text(
+        json.dumps(table | {"calibration": table["calibration"] | {"hubs": 0.4}})
+    )
+    with pytest.raises(BadInput, match="timm names ImageNet's classes otherwise") as refused:
+        open_embedder(f"assembled:{other}")
+    assert "\n" not in str(refused.value)
+    assert [path.name for path in names.parent.parent.iterdir()] == [
+        names.parent.name
+    ]  # nothing else is kept

@@ -6,8 +6,9 @@ A head is a folder:
     head.safetensors  linear maps "visual" (d, vision width) with its "bias" (d,), and "text" (d, text width)
                       without one; 16 bits allowed
 
-A calibrated head (calibrated.py) has "format": 2, "calibration" as `Calibration.table` in its table, and as
-`Calibration.tensors` in its file. Its vectors have more than d dimensions.
+A calibrated head (calibrated.py) has "format": 3, "calibration" as `Calibration.table` in its table, with the hash of
+the classes' "names", and as `Calibration.tensors` in its file. Its vectors have more than d dimensions. One of
+"format": 2 holds the names as features in its file; otherwise these are made once, beside the model (class_names.py).
 
 On first use the whole model is written in open_clip's format (open_clip.py) to IMAGESCOPE_CACHE, by default
 ~/.cache/imagescope; later uses read it from there and compare its hash with what was written. Nothing is downloaded.
@@ -27,11 +28,13 @@ from typing import Any
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.embedders.backbones import TEXT, VISION, TextBackbone, VisionBackbone
 from imagescope_agent.retrieval.embedders.calibrated import CalibratedEmbedder, Calibration, read_calibration
+from imagescope_agent.retrieval.embedders.class_names import class_names
 from imagescope_agent.retrieval.embedders.open_clip import OpenClipEmbedder
 from imagescope_agent.retrieval.embedders.open_clip_folder import CONFIG, WEIGHTS, checkpoint_hash
 
 HEAD, TABLE = "head.safetensors", "head.json"
-FORMAT, CALIBRATED = 1, 2
+PLAIN, NAMED, CALIBRATED = 1, 2, 3
+NAMES = "names.safetensors"
 CACHE_VARIABLE = "IMAGESCOPE_CACHE"
 _WRITTEN = "written.json"
 
@@ -39,9 +42,10 @@ _WRITTEN = "written.json"
 def open_model(place: str, *, device: str | None = None) -> OpenClipEmbedder | CalibratedEmbedder:
     """The embedder of a head's folder; raises as `open_embedder`, and MissingExtra without the backbones."""
     folder = Path(place)
-    embedder = OpenClipEmbedder(assemble(folder), device=device)
+    whole = assemble(folder)
+    embedder = OpenClipEmbedder(whole, device=device)
     embedder.weights = identity(folder)  # the same on every machine, however the files are written
-    if (calibration := _calibration(folder)) is None:
+    if (calibration := _calibration(folder, whole)) is None:
         return embedder
     text = _maps(folder)["text"].float().numpy()
     return CalibratedEmbedder(embedder, calibration, calibration.bank @ text.T)
@@ -69,7 +73,7 @@ def read_head(head: Path) -> tuple[VisionBackbone, TextBackbone, int]:
     try:
         table = json.loads((head / TABLE).read_text(encoding="utf-8"))
         known = VISION[table["vision"]], TEXT[table["text"]], int(table["embed_dim"])
-        if table["format"] not in (FORMAT, CALIBRATED) or not (head / HEAD).is_file():
+        if table["format"] not in (PLAIN, NAMED, CALIBRATED) or not (head / HEAD).is_file():
             raise ValueError
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
@@ -81,22 +85,36 @@ def read_head(head: Path) -> tuple[VisionBackbone, TextBackbone, int]:
 def _calibrated(head: Path) -> list[dict[str, Any]]:
     """The table of a head's calibration, if it has one; the head was read before."""
     table = json.loads((head / TABLE).read_text(encoding="utf-8"))
-    return [table.get("calibration", {})] if table["format"] == CALIBRATED else []
+    if table["format"] == PLAIN:
+        return []
+    found = table.get("calibration")
+    return [found if isinstance(found, dict) else {}]
 
 
-def _calibration(head: Path) -> Calibration | None:
-    """A head's calibration, None without one; raises BadInput where it is damaged."""
+def _calibration(head: Path, place: Path) -> Calibration | None:
+    """A head's calibration, None without one; raises BadInput where it is damaged.
+
+    Args:
+        head: its folder.
+        place: of the whole model.
+    """
     vision, text, _ = read_head(head)
+    tensors = _maps(head)
+    if (place / NAMES).is_file():
+        tensors |= _tensors(place / NAMES)
     return next(
-        (read_calibration(table, _maps(head), text.width, vision.classes) for table in _calibrated(head)),
-        None,
+        (read_calibration(table, tensors, text.width, vision.classes) for table in _calibrated(head)), None
     )
 
 
 def _maps(head: Path) -> dict[str, Any]:
+    return _tensors(head / HEAD)
+
+
+def _tensors(file: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
-    return load_file(head / HEAD)
+    return load_file(file)
 
 
 def cache_folder() -> Path:
@@ -137,19 +155,32 @@ def assemble(head: Path) -> Path:
 def _is_whole(place: Path) -> bool:
     try:
         written = json.loads((place / _WRITTEN).read_text(encoding="utf-8"))
-        return bool(written["checkpoint"] == checkpoint_hash(place))
+        return bool(
+            written["checkpoint"] == checkpoint_hash(place) and written.get("names") == _names_hash(place)
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
+def _names_hash(place: Path) -> str | None:
+    """sha256 of the names of classes; None where the model has none of its own."""
+    file = place / NAMES
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+
+
 def _write(head: Path, out: Path) -> None:
+    import torch
     from safetensors.torch import save_file
 
     vision, text, size = read_head(head)
-    maps, calibrated = _maps(head), _calibration(head) is not None
+    maps, calibrated = _maps(head), _calibrated(head)
     for name, shape in {"visual": (size, vision.width), "bias": (size,), "text": (size, text.width)}.items():
         if name not in maps or tuple(maps[name].shape) != shape:
             raise BadInput(f"{str(head / HEAD)!r} holds no {name!r} of {shape}; train it again")
+    for table in calibrated:
+        if "names" in table:
+            save_file({"names": torch.from_numpy(class_names(vision, text, table["names"]))}, out / NAMES)
+    _calibration(head, out)  # a damaged one is told before anything is kept
     trunk, classifier = vision.tensors()
     tensors = {f"visual.trunk.{name}": each for name, each in trunk.items()}
     tensors |= {f"text.transformer.{name}": each for name, each in text.tensors().items()}
@@ -160,7 +191,7 @@ def _write(head: Path, out: Path) -> None:
         shutil.copyfile(path, out / name)
     width = len(tensors["visual.head.proj.bias"])
     (out / CONFIG).write_text(json.dumps(_config(vision, text, width), indent=1) + "\n", encoding="utf-8")
-    written = json.dumps({"checkpoint": checkpoint_hash(out)})
+    written = json.dumps({"checkpoint": checkpoint_hash(out), "names": _names_hash(out)})
     (out / _WRITTEN).write_text(written + "\n", encoding="utf-8")
 
 

@@ -6,12 +6,14 @@ Each file is read only when its sha256 is the one stated here; the packages are 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from imagescope_agent.errors import BadInput, MissingExtra
+from imagescope_agent.retrieval.vectors import Vectors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +138,33 @@ class TextBackbone(Backbone):
     def others(self) -> dict[str, Path]:
         """The files beside the weights."""
         return {name: path for name, path in self.find().items() if not name.endswith(".safetensors")}
+
+    def encoder(self) -> Callable[[Sequence[str]], Vectors]:
+        """What turns n texts into their mean-pooled features, (n, width) float32, any length.
+
+        Raises:
+            MissingExtra, BadInput: as `find`.
+        """
+        import torch
+        from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+        folder = self.others()["config.json"].parent
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        model = AutoModel.from_config(config, add_pooling_layer=False)
+        model.load_state_dict(self.tensors(), strict=False)  # without the position ids, which are no weights
+        model.eval()
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+
+        def encode(texts: Sequence[str]) -> Vectors:
+            inputs = tokenizer(
+                list(texts), padding=True, truncation=True, max_length=self.tokens, return_tensors="pt"
+            )
+            with torch.inference_mode():
+                states, mask = model(**inputs).last_hidden_state, inputs["attention_mask"].unsqueeze(-1)
+            pooled: Vectors = ((states * mask).sum(1) / mask.sum(1)).numpy()
+            return pooled
+
+        return encode
 
 
 VISION: dict[str, VisionBackbone] = {

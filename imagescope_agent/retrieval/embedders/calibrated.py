@@ -98,8 +98,8 @@ class Calibration:
         return np.concatenate(hubs).astype(np.float32) if hubs else np.zeros(0, np.float32)
 
     def tensors(self) -> dict[str, Vectors]:
-        """What a head's file keeps of it."""
-        return {"names": self.names, "bank": self.bank, "shares": self.shares}
+        """What a head's file keeps of it: all but the names, which need no file (class_names.py)."""
+        return {"bank": self.bank, "shares": self.shares}
 
     def table(self) -> dict[str, float]:
         """What a head's table keeps of it."""
@@ -113,7 +113,7 @@ def read_calibration(
 
     Args:
         table: as `Calibration.table`.
-        tensors: torch tensors, as `Calibration.tensors`.
+        tensors: torch tensors, as `Calibration.tensors`, and "names".
         width: of the sentence features.
         classes: of the backbone's classifier.
 

@@ -85,7 +85,7 @@ def caption_features(texts: Sequence[str], backbone: TextBackbone, work: Path) -
     by_text = {text: hashlib.sha256(text.encode()).hexdigest() for text in texts}
     keys = {key: text for text, key in by_text.items()}
     todo = sorted(store.missing(by_text.values()), key=lambda key: len(keys[key]))  # little padding
-    encode = _text_tower(backbone) if todo else None
+    encode = backbone.encoder() if todo else None
     for chunk in _chunks(todo, "caption"):
         if encode is not None:
             store.add(chunk, encode([keys[key] for key in chunk]))
@@ -116,28 +116,5 @@ def _trunk(backbone: VisionBackbone) -> Callable[[Sequence[object]], Features]:
         with torch.inference_mode():
             rows: Features = model(torch.stack([prepare(middle(image)) for image in images])).numpy()  # type: ignore[arg-type]
         return rows
-
-    return encode
-
-
-def _text_tower(backbone: TextBackbone) -> Callable[[Sequence[str]], Features]:
-    import torch
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
-
-    folder = backbone.others()["config.json"].parent
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    model = AutoModel.from_config(config, add_pooling_layer=False)
-    model.load_state_dict(backbone.tensors(), strict=False)  # without the position ids, which are no weights
-    model.eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-
-    def encode(texts: Sequence[str]) -> Features:
-        inputs = tokenizer(
-            list(texts), padding=True, truncation=True, max_length=backbone.tokens, return_tensors="pt"
-        )
-        with torch.inference_mode():
-            states, mask = model(**inputs).last_hidden_state, inputs["attention_mask"].unsqueeze(-1)
-        pooled: Features = ((states * mask).sum(1) / mask.sum(1)).numpy()
-        return pooled
 
     return encode

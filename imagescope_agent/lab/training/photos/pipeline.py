@@ -20,6 +20,7 @@ from imagescope_agent.retrieval.domain import fit
 from imagescope_agent.retrieval.embedders.assembled import CALIBRATED, HEAD, TABLE, identity
 from imagescope_agent.retrieval.embedders.backbones import TEXT, VISION, TextBackbone, VisionBackbone
 from imagescope_agent.retrieval.embedders.calibrated import Calibration
+from imagescope_agent.retrieval.embedders.class_names import class_names, class_texts, texts_hash
 
 VISION_NAME, TEXT_NAME = "efficientnet-lite2", "all-minilm-l6-v2"
 LEAST = 32  # pictures with captions
@@ -66,7 +67,7 @@ def train_photos(  # half of it tells the arguments
     held_out = make_pairs(dev, vision, text, work) if dev else None
     place = work / f"photos-{plan.seed}"
     _require_same(place, {"plan": vars(plan), "data": _digest(pairs)})
-    classes = class_pairs(vision, text, work)
+    classes = class_pairs(vision, text)
     head = HeadTrainer(pairs, classes, plan, place).train(held_out)
     calibrated = calibrate(head, pairs, classes[1], vision.tensors()[1])
     write_head(head, out, calibrated.calibration)
@@ -87,15 +88,11 @@ def make_pairs(data: Sequence[Captioned], vision: VisionBackbone, text: TextBack
     return Pairs(pictures=pictures, texts=texts, owners=[owner for _, owner in told])
 
 
-def class_pairs(vision: VisionBackbone, text: TextBackbone, work: Path) -> tuple[Features, Features]:
+def class_pairs(vision: VisionBackbone, text: TextBackbone) -> tuple[Features, Features]:
     """The classifier's weights and the names of its classes, as features."""
-    from timm.data.imagenet_info import ImageNetInfo
-
     _, (classifier, _) = vision.tensors()
-    names = ImageNetInfo()
-    said = [f"a photo of a {_first_name(names, number)}" for number in range(len(classifier))]
     weights: Features = classifier.float().numpy()
-    return weights, caption_features(said, text, work)
+    return weights, class_names(vision, text)
 
 
 def write_head(head: Head, out: Path, calibration: Calibration) -> None:
@@ -112,13 +109,9 @@ def write_head(head: Head, out: Path, calibration: Calibration) -> None:
         "text": TEXT_NAME,
         "embed_dim": size,
     }
-    table |= {"calibration": calibration.table()}
+    names = texts_hash(class_texts(VISION[VISION_NAME]))
+    table |= {"calibration": calibration.table() | {"names": names}}
     write_atomic(out / TABLE, json.dumps(table, indent=1) + "\n")
-
-
-def _first_name(names: object, number: int) -> str:
-    described: str = names.index_to_description(number)  # type: ignore[attr-defined]
-    return described.partition(",")[0]
 
 
 def _digest(pairs: Pairs) -> str:
