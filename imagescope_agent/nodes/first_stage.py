@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from langgraph.runtime import Runtime
+
 from imagescope_agent.nodes.intent.reason import RetrieveReasoned
-from imagescope_agent.nodes.retrieve import Retrieve
+from imagescope_agent.nodes.retrieve import Retrieve, outside, with_captions
 from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.protocols import Collection, Embedder
+from imagescope_agent.settings import Settings, current
+from imagescope_agent.state import State
 
 
 def first_stage(
@@ -19,5 +25,29 @@ def first_stage(
     The chain that it reads is what was understood before, so that it costs no call; none with `reasoning` "fast".
     """
     if first is not None:
-        return RetrieveReasoned(first, collection)
+        return _FirstReasoned(first, collection, embedder, captions)
     return Retrieve(embedder, collection, captions)
+
+
+class _FirstReasoned(RetrieveReasoned):
+    """Says what `Retrieve` says of the collection and the query, and makes the captions that it makes."""
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        collection: Collection,
+        pictures: Embedder,
+        captions: CaptionOnDemand | None,
+    ) -> None:
+        super().__init__(embedder, collection, pictures)
+        self.captions = captions
+
+    async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
+        """As `RetrieveReasoned`, with `notes`."""
+        settings = current(runtime)
+
+        def search() -> dict[str, Any]:
+            return self.search(state, settings)
+
+        found = await with_captions(search, self.captions, self.collection, settings, again=False)
+        return {**found, "notes": [*found["notes"], *outside(self.pictures, self.collection, state)]}

@@ -134,19 +134,22 @@ async def with_captions(
     captions: CaptionOnDemand | None,
     collection: Collection,
     settings: Settings,
+    *,
+    again: bool = True,
 ) -> dict[str, Any]:
     """What a search returns, with `notes`; done again where the images that it reached got captions first.
 
     The first `top_k` images are captioned, those that a graph verifies or judges. A run with a budget keeps it for its
-    answer: images that have no caption are then found by their pictures alone, as everywhere.
+    answer: images that have no caption are then found by their pictures alone, as everywhere. A search that reads no
+    captions is not done `again`.
     """
     found = await asyncio.to_thread(search)
-    notes, usage = list[NoteDict](), list[StepUsage]()
+    notes, usage = list[NoteDict](found.get("notes", [])), list[StepUsage]()
     if captions is not None and settings.budget is None and settings.token_budget is None:
         made = await captions(found["ranking_retrieve"][: settings.top_k])
         notes += made.notes
         usage = [spent(captions.step, captions.captioner.name, *made.usage)] if made.usage else []
-        if made.count:
+        if made.count and again:
             usage += found["usage"]
             found = await asyncio.to_thread(search)
     notes += missing_captions(found["ranking_retrieve"][: settings.top_k], collection)

@@ -87,7 +87,7 @@ class Verify:
             if name not in found.unasked
         }
         unverified = {name: why for name, why in found.refused.items() if not asked[name]}
-        require_some(unverified, asked, found.failed)
+        self.require_answers(unverified, asked, found.failed)
         answers = {name: told for name, told in asked.items() if name not in unverified}
         matches = {name: count_matches(answers[name], predicates) for name in answers}
         return {
@@ -98,6 +98,12 @@ class Verify:
             "notes": [*notes, *found.notes, *ties(answers, questions)],
             "usage": found.usage,
         }
+
+    def require_answers(
+        self, unverified: Mapping[str, str], asked: Iterable[str], failed: frozenset[str]
+    ) -> None:
+        """See `require_some`."""
+        require_some(unverified, asked, failed)
 
     def depth(self, state: State, settings: Settings) -> int:
         """How many of the retrieved images are verified."""

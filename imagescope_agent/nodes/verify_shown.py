@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langgraph.runtime import Runtime
 
-from imagescope_agent.nodes.image_refs import references_seen
+from imagescope_agent.nodes.image_refs import candidate_refs, references_seen
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.nodes.verify import Verify, affordable, count_matches, satisfies, ties
 from imagescope_agent.records import NoteDict, note
@@ -20,8 +20,9 @@ from imagescope_agent.usage import StepUsage
 class VerifyShown(Verify):
     """Asks about the first `Settings.clear` places until each is known to satisfy everything, or nobody else may.
 
-    The first place was decided before and stays. Of the other candidates those that fail one question fall behind those
-    that do not, each group in its order; what failed is asked nothing more, so most cost one question.
+    The first place was decided before and stays. Of the other candidates those that fail one question, or that the
+    verifier does not see, fall behind the others, each group in its order; they are asked nothing more, so most cost
+    one question.
     """
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -38,11 +39,16 @@ class VerifyShown(Verify):
         seen, notes = await references_seen(state, verifier, self.collection, step=self.step)
         usage: list[StepUsage] = []
         while wanted := places.next(settings.clear):
+            gone, untold = await self._gone(wanted, state)
+            notes += untold
+            if gone:
+                places.silent |= gone
+                continue
             so_far: State = {**state, "usage": [*state.get("usage", []), *usage]}
             chosen, short = affordable(wanted, remaining(so_far, settings))
             found = await self._ask({name: wanted[name] for name in chosen}, verifier, seen)
             notes, usage = [*notes, *found.notes], [*usage, *found.usage]
-            places.record(chosen, found.verdicts)
+            places.record([name for name in chosen if name not in found.unasked], found.verdicts)
             if short or found.unasked:
                 notes.append(_short(settings.clear))
                 break
@@ -58,6 +64,12 @@ class VerifyShown(Verify):
             "notes": [*notes, *ties(places.new, questions)],
             "usage": usage,
         }
+
+    async def _gone(self, names: Iterable[str], state: State) -> tuple[set[str], list[NoteDict]]:
+        """Those whose pictures cannot be loaded, and notes on what was not told before."""
+        refs, notes = await candidate_refs(wanted := list(names), self.collection, step=self.step)
+        told = {each["detail"] for each in state.get("notes", [])}
+        return {*wanted} - refs.keys(), [each for each in notes if each["detail"] not in told]
 
 
 class _Places:
@@ -75,7 +87,7 @@ class _Places:
         hardest = sorted(self.predicates, key=self._success_rate)
         wanted: dict[str, list[str]] = {}
         for name in self.order()[1:count]:
-            if name in self.silent or self.fails(name):
+            if self._behind(name):
                 continue
             left = [each["question"] for each in hardest if each["question"] not in self.known[name]]
             if left:
@@ -93,8 +105,11 @@ class _Places:
                 self.silent.add(name)
 
     def order(self) -> list[str]:
-        """The first, then those that fail nothing, then the others, each in the order that they had."""
-        return [self.names[0], *sorted(self.names[1:], key=self.fails)]
+        """The first, then those that may fit, then the others, each in the order that they had."""
+        return [self.names[0], *sorted(self.names[1:], key=self._behind)]
+
+    def _behind(self, name: str) -> bool:
+        return self.fails(name) or name in self.silent
 
     def fails(self, name: str) -> bool:
         """Whether an answer contradicts the query."""

@@ -20,7 +20,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 from weakref import WeakKeyDictionary
@@ -117,8 +117,8 @@ class Domain:
         return strange if strange and len(strange) >= UNKNOWN * len(set(words_of(text))) else []
 
     def _strange(self, text: str) -> list[str]:
-        known = self.words | _function_stems()
-        return [word for word in dict.fromkeys(words_of(text)) if word not in known]
+        telling = " ".join(word for word in _plain_words(text) if word not in FUNCTION_WORDS)
+        return [word for word in dict.fromkeys(words_of(telling)) if word not in self.words]
 
     def of_folder(self, vectors: Vectors) -> str:
         """What is to be said of a folder's pictures; "" where they are of the kind."""
@@ -279,12 +279,11 @@ def sample(names: Sequence[str]) -> Sequence[str]:
 @lru_cache(maxsize=32)  # each of the notes on a query looks at its words
 def words_of(text: str) -> tuple[str, ...]:
     """The words of a text, of three letters or more, in lower case and without the endings of English."""
-    return tuple(_stem(word) for word in re.findall(r"[^\W\d_]{3,}", text.lower()))
+    return tuple(map(_stem, _plain_words(text)))
 
 
-@cache
-def _function_stems() -> frozenset[str]:
-    return frozenset(words_of(" ".join(FUNCTION_WORDS)))
+def _plain_words(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]{3,}", text.lower())
 
 
 def _stem(word: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from langgraph.runtime import Runtime
+from PIL import Image
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.nodes.intent.reformulate import RetrieveMore
@@ -19,6 +21,7 @@ from imagescope_agent.retrieval.spaces import add_space
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import new_turn, plain_intent
 from tests.chat.talk import talking
+from tests.conftest import PALETTE
 from tests.graphs.reasoning_colours import ReasoningColours
 
 
@@ -94,3 +97,37 @@ def test_a_profile_names_it_and_runs_record_it(world: Any, model: Contrary, tmp_
     assert load_profile("mini").first_stage is None
     services = replace(talking(world), first_stage=model)
     assert services.weights["first_stage"] == model.weights and "first_stage" not in talking(world).weights
+
+
+@pytest.mark.parametrize("graph", ["adaptive", "imagescope", "cotrr"])
+def test_a_file_is_excluded_by_the_vectors_of_the_collection(
+    world: Any, model: Contrary, graph: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "other.png"
+    Image.new("RGB", (8, 8), PALETTE["green"]).save(file)
+    services = replace(talking(world), first_stage=model)
+    scores = []
+    for unlike in ([], [str(file)]):
+        asked = {"query": "a red square", "reference": None, "unlike": unlike}
+        state = asyncio.run(
+            load_graph(graph)(services).ainvoke(asked, context=Settings(top_k=3, penalty=0.8))
+        )
+        scores += [each["retrieve"] for each in state["candidates"] if each["id"] == "green.png"]
+    assert scores[0] - scores[1] == pytest.approx(0.8, abs=0.01)
+
+
+def test_notes_and_captions_are_those_of_the_embedder(world: Any, model: Contrary) -> None:
+    told: dict[str, Any] = {"step": "retrieve", "kind": "outside", "detail": "'quokka': no words"}
+    world.embedder.domain = SimpleNamespace(notes=lambda *given, **options: [told])
+    captioned: list[list[str]] = []
+
+    async def make(names: list[str]) -> Any:
+        captioned.append(list(names))
+        return SimpleNamespace(notes=[], usage=[], count=len(names))
+
+    make.step = "caption"  # type: ignore[attr-defined]
+    services = replace(talking(world), first_stage=model, captions=cast(Any, make))
+    graph = load_graph("imagescope")(services)
+    state = asyncio.run(graph.ainvoke({"query": "a red square"}, context=Settings(top_k=3)))
+    assert told in state["notes"] and captioned == [state["ranking_retrieve"][:3]]
+    assert len(model.chains) == 1  # its vectors heed no captions

@@ -64,6 +64,24 @@ def test_one_that_cannot_be_read_leaves_the_first_with_a_note(world: Any) -> Non
     assert calls(state)["reread"] == 2 and "unreadable" in kinds(state)
 
 
+@pytest.mark.parametrize("end", ["a blue Kettle", "A KETTLE", "a kettle's lid", "a kettle’s lid"])
+def test_a_lost_word_is_read_again_however_it_is_written(world: Any, end: str) -> None:
+    query = f"what I have in mind: a red square; {end}"
+    state = run(world, "a red square", query=query, reread=True)
+    assert calls(state)["reread"] == 1 and kinds(state) == ["retried"]
+    (told,) = (each["detail"] for each in state["notes"] if each["step"] == "reread")
+    assert "'kettle'" in told
+
+
+@pytest.mark.parametrize(
+    ("second", "counts"),
+    [("a blue kettle", False), ("a red square and a blue kettle", True), ("a red kettle", False)],
+)
+def test_a_reading_that_loses_other_words_does_not_count(world: Any, second: str, counts: bool) -> None:
+    state = run(world, second, reread=True)
+    assert (state["intent"]["full"] == second) is counts and kinds(state) == ["retried"]
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -87,6 +105,8 @@ def test_otherwise_nobody_is_asked(world: Any, given: dict[str, Any]) -> None:
         ("it was on the beach: two dogs, some sea", "on the beach and two dogs and sea"),
         ("please", ""),
         ("anything but not a tram", ""),
+        ("2 red squares; 1920s cars, please", "2 red squares and 1920s cars"),
+        ("a Kettle's lid", "a kettle's lid"),
         ("", ""),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +24,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
 
 @pytest.mark.parametrize(
     ("target", "reference", "dropped", "asked"),
-    [(0.9, 0.8, "describes the reference", 2), (0.3, 0.1, "denied on the target", 1), (0.9, 0.1, "", 7)],
+    [
+        (0.9, 0.8, "describes the reference", 2),
+        (0.3, 0.1, "denied on the target", 1),
+        (0.9, 0.1, "", 7),
+        (0.5, 0.1, "denied on the target", 1),
+        (0.9, 0.5, "describes the reference", 2),
+    ],
 )
 def test_the_words_must_hold_of_the_target_and_not_of_the_reference(
     models: Models, target: float, reference: float, dropped: str, asked: int
@@ -54,6 +62,55 @@ def test_a_verifier_that_says_yes_does_not_help_where_the_judge_finds_another(mo
     models.services = replace(models.services, verifier=Role("verifier", ScriptedScorer(agreeable)))
     dropped = {run(models, pair)["dropped"] for pair in range(6)} - {"unreachable"}
     assert dropped and dropped <= {"not found", "reference as good"}
+
+
+def two_questions(models: Models, refused: Callable[[Asked, str, str], bool]) -> Any:
+    """A run about two questions, the target satisfies both; `refused` by request, reference and target."""
+
+    def reason(asked: Asked) -> str:
+        asks = [{"question": f"Is it {word}?", "expected": "Yes"} for word in ("q1", "q2")]
+        return json.dumps({"predicates": asks}) if '"predicates"' in asked.text else models.reason(asked)
+
+    def score(asked: Asked) -> list[float]:
+        reference, target = models.editor.asked[-1].images[:2]
+        if refused(asked, reference, target):
+            raise RequestRefused("no such pictures")
+        fits = asked.images[0] == target or (asked.images[0] == reference and "q1" in asked.text)
+        return [0.9, 0.1] if fits else [0.1, 0.9]
+
+    models.services = replace(
+        models.services,
+        reasoner=Role("reasoner", Scripted(reason)),
+        verifier=Role("verifier", ScriptedScorer(score)),
+    )
+    return reached(models)
+
+
+@pytest.mark.parametrize("whose", ["reference", "target"])
+def test_a_question_without_an_answer_leaves_the_edit_unverified(models: Models, whose: str) -> None:
+    state = two_questions(
+        models,
+        lambda asked, reference, target: (
+            "q2" in asked.text and asked.images[0] == (target if whose == "target" else reference)
+        ),
+    )
+    assert state["dropped"] == "unverified" and not state["triplet"]
+    assert state["evidence"][whose] is None and "refused" in [each["kind"] for each in state["notes"]]
+
+
+def test_what_refused_neighbours_cost_is_told(models: Models) -> None:
+    state = two_questions(models, lambda asked, reference, target: asked.images[0] not in (reference, target))
+    verify = [each for each in state["usage"] if each["step"] == "verify"]
+    assert len(verify) == 3 and state["triplet"] and state["evidence"]["fitting"] == []
+
+
+def test_an_even_neighbour_is_no_distractor_and_noted(models: Models) -> None:
+    answers = ScriptedScorer(lambda asked: [[0.9, 0.1, 0.5, *[0.1] * 9][len(answers.asked) - 1], 0.5])
+    models.services = replace(models.services, verifier=Role("verifier", answers))
+    state = reached(models)
+    assert len(state["evidence"]["fitting"]) == 1
+    (told,) = (each["detail"] for each in state["notes"] if each["kind"] == "tie")
+    assert told == "1 verdicts about other images are exactly even and count as matching"
 
 
 def test_without_questions_nothing_is_kept(models: Models) -> None:

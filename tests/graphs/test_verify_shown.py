@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from imagescope_agent.errors import RequestRefused
 from imagescope_agent.nodes.verify_shown import VerifyShown
 from imagescope_agent.registry import load_graph
+from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.settings import Settings
 from tests.graphs.imagescope_runs import ALL, COLOURS
 from tests.graphs.test_adaptive import calls, services, truth
@@ -79,6 +81,38 @@ def test_without_predicates_or_places_nothing_is_asked(world: Any) -> None:
         state: Any = {"ranking": given[0], "predicates": given[1], "matches": {}}
         assert asyncio.run(node(state, _running(clear=clear))) == {}
     assert not node.verifier.model.asked  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("budget", [None, 3, 4])
+def test_a_picture_that_is_gone_stays_behind_and_is_told_of_once(world: Any, budget: int | None) -> None:
+    nobody = services(world, "pale", scorer=lambda asked: [0.1, 0.9], text=QUERY)
+    gone = run(nobody)["ranking_retrieve"][3]
+    (world.folder / gone).unlink()
+    world.collection = FolderCollection.open(world.folder)
+    nobody = services(world, "pale", scorer=lambda asked: [0.1, 0.9], text=QUERY)
+    before, after = (run(nobody, clear=clear, budget=budget, certain=2) for clear in (0, 8))
+    assert sorted(after["ranking"]) == ALL and after["ranking"].index(gone) >= 3
+    told = [[each for each in state["notes"] if gone in each["detail"]] for state in (before, after)]
+    assert len(told[1]) == max(1, len(told[0]))
+
+
+def test_a_picture_that_the_verifier_refuses_falls_behind_what_may_fit(world: Any) -> None:
+    served = services(world, "pale", scorer=of_two(world), text=QUERY)
+    last = run(served)["ranking_retrieve"][-1]
+
+    def scorer(asked: Any) -> list[float]:
+        if f"{world.colour(asked)}.png" == last:
+            raise RequestRefused("no")
+        return [0.9, 0.1] if f"{world.colour(asked)}.png" == "blue.png" else [0.1, 0.9]
+
+    refusing = services(world, "pale", scorer=scorer, text=QUERY)
+    before, after = (run(refusing, clear=clear, alpha=0, certain=2) for clear in (0, 8))
+    assert sorted(after["ranking"]) == ALL
+    assert after["ranking"].index(last) >= before["ranking"].index(last) > 1
+    state: Any = {**run(served), "verdicts": {}, "unverified": {"red.png": "no"}, "ranking": ALL}
+    node = VerifyShown(world.role("verifier", scorer=lambda asked: [0.9, 0.1]), world.collection)
+    ranking = asyncio.run(node(state, _running(clear=8)))["ranking"]
+    assert ranking == [*(name for name in ALL if name != "red.png"), "red.png"]
 
 
 def _running(**settings: Any) -> Any:

@@ -131,6 +131,15 @@ def test_captions_are_typical_for_many_others() -> None:
         lambda _, tensors: tensors.pop("bank"),
         lambda _, tensors: tensors.update(names=torch.zeros(6, 11)),
         lambda _, tensors: tensors.update(shares=torch.zeros(4)),
+        lambda _, tensors: tensors.update(shares=0 * tensors["shares"]),
+        lambda _, tensors: tensors.update(shares=tensors["shares"][:, None]),
+        lambda _, tensors: tensors.update(shares=torch.tensor(1.0)),
+        lambda _, tensors: tensors["shares"][:2].copy_(
+            torch.tensor([-1.0, float(tensors["shares"][:2].sum()) + 1])
+        ),
+        lambda _, tensors: tensors["shares"].fill_(float("nan")),
+        lambda _, tensors: tensors["bank"][0].fill_(float("nan")),
+        lambda _, tensors: tensors["names"][0].fill_(float("inf")),
     ],
 )
 def test_a_damaged_calibration_is_told(harm: Any) -> None:

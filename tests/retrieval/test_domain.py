@@ -22,7 +22,7 @@ from imagescope_agent.records import NOT_DEGRADING
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.blind_spots import BLIND_SPOTS
 from imagescope_agent.retrieval.collection import build
-from imagescope_agent.retrieval.domain import Domain, fit, plane
+from imagescope_agent.retrieval.domain import Domain, _stem, fit, plane
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 from imagescope_agent.services import open_embedder_of
 
@@ -86,6 +86,10 @@ def test_words_that_describe_nothing_are_known_and_those_that_change_what_is_wan
     for word in ("without", "except", "nobody", "behind", "few", "bigger", "twelve", "never"):
         assert repr(word.removesuffix("e"))[1:4] in domain.rare(f"the red house, the boats, {word}"), word
     assert domain.rare("the houses together with the kettle at sunset") != ""
+    for word in ("doe", "cane", "mad", "wile"):  # their stems are those of words of grammar
+        assert domain.unknown(f"a {word}") == [_stem(word)] and repr(_stem(word)) in domain.rare(f"a {word}")
+    for word in ("does", "can", "made", "while", "photos", "I've", "that's", "THEIRS", "you're", "let's"):
+        assert domain.rare(f"the red house, the boats, {word}") == ""
 
 
 @pytest.mark.parametrize("graph", ["retrieve", "imagescope", "adaptive", "cotrr", "chat"])

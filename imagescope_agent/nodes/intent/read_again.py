@@ -17,7 +17,7 @@ from imagescope_agent.retrieval.domain import Domain, words_of
 from imagescope_agent.retrieval.function_words import FUNCTION_WORDS
 from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import State, references_of
+from imagescope_agent.state import Intent, State, references_of
 
 #: Words of grammar that stay within a part of the query; at its edges they go.
 _LINKS = frozenset("a an the and or with of in on at to by".split())  # noqa: SIM905
@@ -34,7 +34,7 @@ class ReadAgain(Understand):
     step = "reread"
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
-        """Return `intent` where the second reading carries more of the query's words, else nothing.
+        """Return `intent` where the second reading carries more of the query's words and loses no other, else nothing.
 
         Raises:
             UnreadableReply: the reply is not the JSON object asked for, or has nothing to do with the query.
@@ -43,14 +43,15 @@ class ReadAgain(Understand):
         if not settings.reread or len(references_of(state)) > 1 or remaining(state, settings) == 0:
             return {}
         plain = plain_words(query, getattr(self.embedder, "domain", None))
-        lost = [word for word in dropped_words(state["intent"], query) if word in plain.split()]
+        missed = _missed(state["intent"], query)
+        lost = [word for word in missed if word in _words(plain)]
         if not lost:
             return {}
         intent, reply, text, _ = await self._ask({**state, "query": plain}, settings, again)
         known = reference_words(state)
         if problem := await drift(intent, plain, known, self.prompt.examples, self.embedder):
             raise reply.unusable(problem, text)
-        fuller = len(set(lost) & set(dropped_words(intent, query))) < len(set(lost))
+        fuller = set(_missed(intent, query)) < set(missed)
         shown = ", ".join(map(repr, lost[:5]))
         detail = f"{shown} was not understood, so that {plain!r} was read as well"
         told = account(self, reply, notes=[note(self.step, "retried", detail)])
@@ -80,8 +81,17 @@ def plain_words(query: str, domain: Domain | None = None) -> str:
     return " and ".join(filter(None, (_trimmed(part) for part in parts)))
 
 
+def _missed(intent: Intent, query: str) -> list[str]:
+    return list(dict.fromkeys(word.lower() for word in dropped_words(intent, query)))
+
+
+def _words(text: str) -> set[str]:
+    """The words of a text as `dropped_words` takes them: "kettle's" is a kettle."""
+    return set(re.findall(r"[^\W\d_]{3,}", text))
+
+
 def _stays(word: str, domain: Domain | None) -> bool:
-    if word in _LINKS:
+    if word in _LINKS or any(map(str.isdigit, word)):
         return True
     if word in FUNCTION_WORDS or not (stems := words_of(word)):
         return False

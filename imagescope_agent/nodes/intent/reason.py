@@ -104,10 +104,15 @@ class RetrieveReasoned:
     """Retrieves by the vector after the chain, or by the one without where none was written; one lookup.
 
     What the roles understood of the query is a chain too.
+
+    Args:
+        embedder: that reasons.
+        collection: has vectors of it.
+        pictures: made the collection's own vectors, which excluded pictures are compared by; the same when None.
     """
 
-    def __init__(self, embedder: Embedder, collection: Collection) -> None:
-        self.embedder, self.collection = embedder, collection
+    def __init__(self, embedder: Embedder, collection: Collection, pictures: Embedder | None = None) -> None:
+        self.embedder, self.collection, self.pictures = embedder, collection, pictures or embedder
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `candidates` and `ranking_retrieve`: the max(top_k, k) best images; and the `chain` that was read.
@@ -117,9 +122,10 @@ class RetrieveReasoned:
                 the collection's own vectors are another embedder's.
             ImageProblem: the reference cannot be read.
         """
-        return await asyncio.to_thread(self._search, state, current(runtime))
+        return await asyncio.to_thread(self.search, state, current(runtime))
 
-    def _search(self, state: State, settings: Settings) -> dict[str, Any]:
+    def search(self, state: State, settings: Settings) -> dict[str, Any]:
+        """As the call."""
         start = time.perf_counter()
         model = reasoning_of(self.embedder)
         space = space_of(self.collection, model.weights)
@@ -127,7 +133,7 @@ class RetrieveReasoned:
         vector = reasoned_vectors(model, self.collection, state.get("reference"), state["query"], chain)[0]
         exclude = [] if settings.keep_reference else references_of(state)
         if any(name not in self.collection for name in state.get("unlike", [])):
-            self.collection.require_weights(self.embedder.weights)
+            self.collection.require_weights(self.pictures.weights)
 
         def search(count: int, unlike: list[str]) -> list[tuple[str, float]]:
             return self.collection.search_spaces(
@@ -139,7 +145,7 @@ class RetrieveReasoned:
             )
 
         most = max(settings.top_k, settings.k)
-        found = search_unlike(search, most, state, settings, self.embedder, self.collection)
+        found = search_unlike(search, most, state, settings, self.pictures, self.collection)
         return {
             "chain": dict(chain),
             "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],

@@ -125,6 +125,13 @@ def read_calibration(
         numbers = {name: float(table[name]) for name in ("classes", "hubs", "sharpness", "middle")}
         if found["names"].shape != (classes, width) or found["bank"].shape != (len(found["shares"]), width):
             raise ValueError
+        shares = found["shares"]
+        if (
+            shares.ndim != 1 or (shares < 0).any() or not abs(float(shares.sum()) - 1) <= 0.01
+        ):  # kept as halves
+            raise ValueError
+        if not all(np.isfinite(each).all() for each in found.values()):
+            raise ValueError
         if not all(map(np.isfinite, numbers.values())) or numbers["classes"] < 0 or numbers["sharpness"] <= 0:
             raise ValueError
     except (KeyError, TypeError, ValueError, AttributeError) as error:
