@@ -16,7 +16,7 @@ LARGEST = 16 * 2**20  # bytes of JSON of one value
 #: Keys of a conversation that the last turn gives.
 OF_TURN = ("results", "turns", "turn")
 #: Keys of a turn that go on where the next one changes nothing; a part of `parse_message.FOUND`.
-OF_RANKING = ("candidates", "predicates", "matches", "unverified", "judgement", "ranking")
+OF_RANKING = ("candidates", "predicates", "matches", "unverified", "judgement", "ranking", "chain")
 
 
 def found_verdicts(before: Verdicts, after: Verdicts) -> Verdicts:
@@ -66,6 +66,7 @@ def found_ranking(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "predicates": found["predicates"],
         "ranking": ranking,
+        "chain": found["chain"],
         "candidates": [each for each in found["candidates"] if each["id"] in names],
         **{kind: _of(names, found[kind]) for kind in ("matches", "unverified")},
         "judgement": {
@@ -95,12 +96,15 @@ def check_turn(turn: Any) -> Turn:
     Raises:
         TypeError, LookupError, ValueError: a value is missing or not of its type; the store is untrusted.
     """
+    chain = turn.get("chain", {})
+    if not isinstance(chain, dict):
+        raise TypeError("a turn's chain is malformed")
     words, numbers = (
         [
             turn["message"],
             turn.get("where", ""),
             *turn.get("references", []),
-            *turn.get("chain", {}).values(),
+            *chain.values(),
         ],
         [turn.get("fulfilment")],
     )

@@ -11,7 +11,7 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.nodes.chat.answer_words import request_words
 from imagescope_agent.nodes.chat.dialogue_state import newest
-from imagescope_agent.nodes.image_refs import references_seen
+from imagescope_agent.nodes.image_refs import only_first, references_seen
 from imagescope_agent.nodes.intent.reason import reasoned_vectors, reasoning_of
 from imagescope_agent.nodes.judging.penalize_rejected import search_unlike
 from imagescope_agent.nodes.model_calls import on_budget
@@ -55,7 +55,9 @@ class RetrieveLiked:
             }
 
         found = await with_captions(search, self.captions, self.collection, settings)
-        return {**found, "notes": [*found["notes"], *outside(self.embedder, self.collection, state)]}
+        shown = only_first("embed", state) if state.get("chain") else []
+        notes = [*found["notes"], *(each for each in shown if each not in state.get("notes", []))]
+        return {**found, "notes": [*notes, *outside(self.embedder, self.collection, state)]}
 
     def search(self, state: State, settings: Settings) -> list[tuple[str, float]]:
         """The best images with their scores, as the search alone ranks them.

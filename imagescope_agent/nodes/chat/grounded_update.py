@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from imagescope_agent.nodes.chat.language.coverage import Known, Phrase, phrases, with_passed_over
 from imagescope_agent.nodes.chat.language.grounding import Grounding
-from imagescope_agent.nodes.chat.language.not_taken_up import named, not_taken_up
+from imagescope_agent.nodes.chat.language.not_taken_up import not_taken_up
 from imagescope_agent.nodes.chat.language.places import place_in
 from imagescope_agent.nodes.chat.language.standing_facts import (
     contradicts,
@@ -26,7 +25,7 @@ from imagescope_agent.nodes.chat.language.standing_facts import (
     without_replaced,
 )
 from imagescope_agent.nodes.chat.language.vocabulary import NO_WORDS, Vocabulary
-from imagescope_agent.nodes.chat.message_check import as_said
+from imagescope_agent.nodes.chat.message_check import as_said, names_new, repeats, says_more, without_held
 from imagescope_agent.nodes.chat.read_message import has_act, misunderstood
 from imagescope_agent.nodes.intent.drift import is_english
 from imagescope_agent.prompting import NEGATED, NO_REFERENCE, request_text
@@ -87,12 +86,13 @@ async def ground(
         found.update.answer = "None"
     if has_act(state, "withdrawal") and not has_act(state, "wish", "correction", "answer") and dropped:
         steps = []
-    steps = as_said(found.notes, steps, message, state, vocabulary)
+    steps = as_said((found.notes, found.remarks), steps, message, state, vocabulary)
     dropped, steps = await _completed(heard, told[1:], state, facts, dropped, steps, vocabulary)
-    half = dropped and has_act(state, "correction") and _says_more(heard, facts, dropped, vocabulary)
+    found.notes = without_held(found.notes, steps)
+    half = dropped and has_act(state, "correction") and says_more(heard, facts, dropped, vocabulary)
     if not steps and (half or not dropped) and found.update.answer == "None" and found.update.topic == "same":
         dropped, steps = [], _own_words(found, state, message, vocabulary) if update.steps else []
-        found.understood = bool(steps) or _repeats(state["facts"], message)
+        found.understood = bool(steps) or repeats(state["facts"], message)
     else:
         stands = [*told[1:], *(fact["text"] for fact in state["facts"])]
         found.remarks += _misunderstood(state, steps, stands)
@@ -180,7 +180,11 @@ def _drops(
     kept = [number for number in numbers if is_meant(facts[number - 1]["text"], steps, facts, state, heard)]
     if not kept and not steps and says_nothing_new(facts, said):
         kept = [n for n in numbers if n in named_facts(facts, heard)]
-    if named := given_up(facts, said):
+    if named := given_up(facts, said, steps, heard.told):
+        others = (spoken(facts[number - 1]) for number in named if number not in numbers)
+        found.remarks += (
+            f'"{text}" no longer holds, since something else is in its place.' for text in others
+        )
         kept = sorted({*named, *(n for n in kept if overlap(facts[n - 1]["text"], heard))})
     for number in numbers:
         if number not in kept:
@@ -210,36 +214,15 @@ async def _grounded_steps(
     return steps
 
 
-def _says_more(
-    heard: Grounding, facts: Sequence[Fact], dropped: Sequence[int], vocabulary: Vocabulary
-) -> bool:
-    """Whether a correction names something that can be seen, and that what it replaces did not."""
-    gone = Grounding([facts[number - 1]["text"] for number in dropped], heard.embedder)
-    return any(vocabulary.has(word) and gone.ungrounded(word) for word in heard.words)
-
-
-def _repeats(facts: Sequence[Fact], message: str) -> bool:
-    """Whether a message says again what stands."""
-    return any(not Grounding([fact["text"]]).ungrounded(message) for fact in facts)
-
-
-def _names_new(facts: Sequence[Fact], message: str, vocabulary: Vocabulary) -> bool:
-    """Whether a message names something that does not stand; "doesn't ring a bell" excludes no bell."""
-    if [each for each in named(message) if vocabulary.lacks(each)] and not NEGATED.search(message):
-        return True
-    told = re.findall(r"[^\W_]+", message.lower())
-    return any(map(vocabulary.has, told)) and not says_nothing_new(facts, phrases(message, vocabulary))
-
-
 def _own_words(found: GroundedUpdate, state: State, message: str, vocabulary: Vocabulary) -> list[StepAnswer]:
     """The message as one instruction, where nothing that the talker found in it is grounded.
 
     An English text that names nothing new says nothing; one in another language stays as it was said.
     """
     if (
-        (is_english(message) and vocabulary.words and not _names_new(state["facts"], message, vocabulary))
+        (is_english(message) and vocabulary.words and not names_new(state["facts"], message, vocabulary))
         or not has_act(state, "wish", "correction")
-        or _repeats(state["facts"], message)
+        or repeats(state["facts"], message)
     ):
         return []
     text = message.strip(" .,;!?")[:400]
@@ -279,7 +262,7 @@ def _describe(found: GroundedUpdate, state: State, facts: Sequence[Fact], told: 
     if facts:
         known.append(state["intent"]["full"])
     grounding = Grounding(known)
-    left_out = any(each["kind"] == "drifted" for each in found.notes) or found.remarks
+    left_out = any(each["kind"] in ("drifted", "repaired") for each in found.notes) or found.remarks
     if not left_out and not any(map(grounding.ungrounded, (update.core, update.enhanced, update.full))):
         return
     standing = [fact for number, fact in enumerate(facts, 1) if number not in update.drop]

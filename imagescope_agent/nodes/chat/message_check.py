@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from imagescope_agent.nodes.chat.language.coverage import is_crossed
+from imagescope_agent.nodes.chat.language.coverage import is_crossed, phrases
 from imagescope_agent.nodes.chat.language.grounding import Grounding
+from imagescope_agent.nodes.chat.language.not_taken_up import named
 from imagescope_agent.nodes.chat.language.polarity import is_bare, is_negated
-from imagescope_agent.nodes.chat.language.standing_facts import head
+from imagescope_agent.nodes.chat.language.standing_facts import head, says_nothing_new
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
 from imagescope_agent.nodes.chat.read_message import has_act
-from imagescope_agent.nodes.intent.drift import is_english
+from imagescope_agent.nodes.intent.drift import content_words, is_english
+from imagescope_agent.prompting import NEGATED
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.replies.parsing import StepAnswer
-from imagescope_agent.state import State
+from imagescope_agent.state import Fact, State
 
 STEP = "fold"
+_CLAUSE = re.compile(r"[.,;:!?()\n]|\b(?:and|but|or)\b")
+#: What only names a thing; any other word may be what takes it away: "lose the boat", "the boat can go".
+_NAMING = frozenset(
+    ["a", "an", "the", "that", "this", "those", "these", "my", "its", "of", "with", "in", "on", "at", "by"]
+)
+_POINTS_BACK = re.compile(r"\b(?:it|them|one|ones)\b", re.I)
+#: What is said of one thing is said of another one too: "a red car and a house of the same colour".
+_SHARED = re.compile(
+    r"\b(?:same|as|like\w*|too|also|both|so|either|all|each|every|match\w*|equally)\b|\bthat colou?r\b",
+    re.I,
+)
+_CROSSED = " is said of another thing and was left out"
 
 
 def as_said(
-    notes: list[NoteDict],
+    told: tuple[list[NoteDict], list[str]],
     steps: Sequence[StepAnswer],
     message: str,
     state: State,
@@ -29,9 +44,18 @@ def as_said(
 
     What the message negates is a removal, what it only names is none, and what it says of one thing is not said of
     another one. The words of a negation are English ones; a message in another language keeps what the talker read.
+
+    Args:
+        told: the notes and the remarks, which are added to.
+        steps: as the talker gave them.
+        message: in the user's words.
+        state: with the facts that stand and the acts of the message.
+        vocabulary: of the collection.
     """
+    notes, remarks = told
     held = list[StepAnswer]()
     for step in steps:
+        excluded = step.type == "Removal"
         if step.type != "Removal" and is_negated(step.text, message):
             notes.append(
                 note(STEP, "repaired", f"{step.text!r} was to be added, and the message excludes it")
@@ -40,19 +64,57 @@ def as_said(
         elif step.type == "Removal" and is_bare(step.text, message, vocabulary):
             notes.append(note(STEP, "repaired", f"{step.text!r} was to be left out, and is only named"))
             step = StepAnswer(type="Addition", text=step.text)
-        elif step.type == "Removal" and _is_turned(step.text, message, state):
+        elif step.type == "Removal" and _is_turned(step.text, message, state, vocabulary):
             notes.append(note(STEP, "drifted", f"{step.text!r} was to be left out, and the message does not"))
+            remarks.append(f'"{step.text}" was not left out: the message does not seem to say so.')
             continue
-        if is_crossed(step.text, message, vocabulary):
-            notes.append(note(STEP, "drifted", f"{step.text!r} is said of another thing and was left out"))
+        if not excluded and not _SHARED.search(message) and is_crossed(step.text, message, vocabulary):
+            notes.append(note(STEP, "drifted", f"{step.text!r}{_CROSSED}"))
             continue
         held.append(step)
     return held
 
 
-def _is_turned(text: str, message: str, state: State) -> bool:
-    """Whether an English message would exclude what stands, though it neither negates it nor takes it back."""
+def _is_turned(text: str, message: str, state: State, vocabulary: Vocabulary) -> bool:
+    """Whether an English message would exclude what stands, though a clause of it only names that."""
     if has_act(state, "withdrawal", "answer") or is_negated(text, message) or not is_english(message):
+        return False
+    if _POINTS_BACK.search(message) or not _only_names(text, message, vocabulary):
         return False
     wanted = (fact["text"] for fact in state["facts"] if fact["type"] != "Removal")
     return any(not Grounding([fact]).ungrounded(head(text)) for fact in wanted)
+
+
+def _only_names(text: str, message: str, vocabulary: Vocabulary) -> bool:
+    """Whether every clause that names what a text is about holds nothing but words of the captions."""
+    thing = content_words(head(text))
+    clauses = [re.findall(r"[\w'-]+", clause) for clause in _CLAUSE.split(message.lower())]
+    naming = [words for words in clauses if any(content_words(word) & thing for word in words)]
+    return bool(naming) and all(word in _NAMING or vocabulary.has(word) for words in naming for word in words)
+
+
+def without_held(notes: Sequence[NoteDict], steps: Sequence[StepAnswer]) -> list[NoteDict]:
+    """The notes without those on steps that the message gives all the same."""
+    held = {f"{step.text!r}{_CROSSED}" for step in steps}
+    return [each for each in notes if each["detail"] not in held]
+
+
+def says_more(
+    heard: Grounding, facts: Sequence[Fact], dropped: Sequence[int], vocabulary: Vocabulary
+) -> bool:
+    """Whether a correction names something that can be seen, and that what it replaces did not."""
+    gone = Grounding([facts[number - 1]["text"] for number in dropped], heard.embedder)
+    return any(vocabulary.has(word) and gone.ungrounded(word) for word in heard.words)
+
+
+def repeats(facts: Sequence[Fact], message: str) -> bool:
+    """Whether a message says again what stands."""
+    return any(not Grounding([fact["text"]]).ungrounded(message) for fact in facts)
+
+
+def names_new(facts: Sequence[Fact], message: str, vocabulary: Vocabulary) -> bool:
+    """Whether a message names something that does not stand; "doesn't ring a bell" excludes no bell."""
+    if [each for each in named(message) if vocabulary.lacks(each)] and not NEGATED.search(message):
+        return True
+    told = re.findall(r"[^\W_]+", message.lower())
+    return any(map(vocabulary.has, told)) and not says_nothing_new(facts, phrases(message, vocabulary))

@@ -124,9 +124,9 @@ async def with_passed_over(
     """
     held = list(steps)
     for phrase in phrases(message, vocabulary, about=about):
-        kind = "Removal" if _is_excluded(phrase, message, steps) else "Addition"
-        if phrase.replaced and kind == "Addition":
+        if phrase.replaced:
             continue
+        kind = "Removal" if _is_excluded(phrase, message, steps) else "Addition"
         if phrase.lone and steps and kind == "Addition":
             continue  # beside what the model found it may be no wish: "for my house"
         said = [step.text for step in held if (step.type == "Removal") == (kind == "Removal")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from imagescope_agent.nodes.chat.language.grounding import Grounding
@@ -19,7 +20,11 @@ _NEGATION = re.compile(
 _KEPT_OUT = re.compile(
     r"\b(?:leave|take|cut|rule|filter|keep|throw|kick)\b((?:\s+[\w']+){0,4}?)\s+(?:out|away|off)\b"
 )
-_CLEAR = re.compile(r"\b(?:steer|keep|stay|well) (?:well )?clear of\b")
+_CLEAR = re.compile(
+    r"(?:(?<![^.,;:!?])|(?<=please)|(?<=to)|(?<=should)|(?<=must)|(?<=and)|(?<=but)|(?<=just)) ?"
+    r"\b(?:steer|keep|stay) (?:well )?clear of\b"
+)
+_FREE = re.compile(r"\b([\w']+)-free\b")
 #: "boats? no", "boats? none of them".
 _ASKED = re.compile(
     r"(?<!\?)\?++ ?(?:\w++ )?(?:(?:no|never|nope)\b(?! (?:idea|clue|matter|doubt))|none\b|not\b)"
@@ -27,11 +32,18 @@ _ASKED = re.compile(
 #: What is said of a thing that must not be there, after it.
 _EXCLUDED = re.compile(
     r"\b(?:unwanted|unwelcome|banned|excluded|forbidden|prohibited|taboo|no-go|off limits|ruled out|no thank"
-    r"|(?:is|are) the (?:very )?last (?:thing|one)|out of the question|(?:is|are) (?:out|off|not wanted)$"
+    r"|(?:is|are) the (?:very )?last (?:thing|one)"
+    r"(?= (?:that )?(?:i|we) |s? on my mind|$)|out of the question|(?:is|are) (?:out|off|not wanted)$"
     r"|(?:must|should|shall|may|can|could|will|would|ca|do|does)(?:n't| ?not) (?:\w+ )?"
     r"(?:appear|occur|exist|feature|turn up|show(?: up)?$|come|be$"
     r"|be (?:there|around|in|here|visible|seen|shown|present|allowed|part|among))"
     r"|(?:must|should|shall|has to|have to|needs? to) (?:go|vanish|disappear|stay (?:away|out)))\b"
+)
+#: What shall not be changed or go stays: "don't replace the boat", "without changing the boat".
+KEPT = re.compile(
+    r"\b(?:do not|don't|dont|never|not to|(?:must|should|can|could|need)(?:n't| ?not)|without|not) (?:to )?"
+    r"(?:chang|replac|swap|exchang|switch|turn|trad|touch|remov|delet|los|drop|ditch|discard|eras|convert|transform)"
+    r"(?:p?ing|p?ed|es?|p|e|ing)?(?= )"
 )
 #: A negation that negates nothing: "do not forget the boat".
 _AFFIRMED = re.compile(
@@ -58,7 +70,9 @@ def is_negated(text: str, message: str) -> bool:
 def _clauses(message: str) -> tuple[list[str], ...]:
     """The words of each clause, kept because every thing that a message names is looked up in it."""
     spaced = " ".join(message.lower().split())
-    told = _ANNOUNCED.sub(r"\1 ", _ASKED.sub(" unwanted", _AFFIRMED.sub(" ", spaced)))
+    told = _ANNOUNCED.sub(
+        r"\1 ", _ASKED.sub(" unwanted", _AFFIRMED.sub(" ", _FREE.sub(r"without \1", KEPT.sub(" ", spaced))))
+    )
     parts = _CLAUSE.split(_KEPT_OUT.sub(r"without\1", _CLEAR.sub("without", told)))
     return tuple(re.findall(r"[\w'-]+", clause) for clause in parts)
 
@@ -67,4 +81,14 @@ def is_bare(text: str, message: str, vocabulary: Vocabulary) -> bool:
     """Whether a message does nothing but describe what a text names, so that it cannot exclude it."""
     words = re.findall(r"[^\W\d_]+", message.lower())
     others = [word for word in words if word not in FUNCTION and not vocabulary.has(word)]
-    return bool(vocabulary.words) and not others and not is_negated(text, message)
+    if not vocabulary.words or others or is_negated(text, message):
+        return False
+    return not any(_denies(text, words) for words in _clauses(message))
+
+
+def _denies(text: str, words: Sequence[str]) -> bool:
+    """Whether a clause denies a thing a property: "the house must not be red" of "a red house"."""
+    named = content_words(text)
+    places = [place for place, word in enumerate(words) if content_words(word) & named]
+    between = words[min(places) : max(places)] if places else []
+    return any(_NEGATION.fullmatch(word) for word in between)

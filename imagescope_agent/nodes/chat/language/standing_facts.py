@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from imagescope_agent.nodes.chat.language.coverage import Phrase, in_order, phrases
-from imagescope_agent.nodes.chat.language.grounding import Grounding, excludes, same_thing_counted
+from imagescope_agent.nodes.chat.language.grounding import NUMBERS, Grounding, excludes, same_thing_counted
 from imagescope_agent.nodes.chat.language.places import SURROUNDINGS, place_in
-from imagescope_agent.nodes.chat.language.polarity import is_negated
+from imagescope_agent.nodes.chat.language.polarity import KEPT, is_negated
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
 from imagescope_agent.nodes.chat.read_message import has_act
 from imagescope_agent.nodes.intent.drift import content_words
@@ -16,6 +16,14 @@ from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.state import Fact, State
 
 _ANY = re.compile(r"\b(?:any|whatever|whichever|either|matter|care|mind)\b", re.I)
+#: Words that only name something in the place of something else.
+_IN_PLACE = re.compile(r"\b(?:replac\w+|instead of|rather than|in (?:place|lieu) of)\b", re.I)
+#: What leads to what comes: "swap the boat for a car"; "turn the car to the house" only tells where it goes.
+_COMES = (
+    rf"\b(?:for|to|into|with|by|against|becomes?) (?:(?:an?|some|{'|'.join(NUMBERS)}) (?:[\w-]+ ){{0,3}})?"
+)
+#: A question about what was done before is no instruction.
+_ABOUT_BEFORE = re.compile(r"\W*(?:did|do|does|why|how|who|when|was|were|have|has)\b[^.;!\n]*\?", re.I)
 _FORM = ("exactly", "thing", "things", "scene")
 
 
@@ -109,14 +117,38 @@ def other_things(facts: Sequence[Fact], said: Sequence[str], vocabulary: Vocabul
     return ", ".join(p.text for p in things) if all(wanted.ungrounded(p.head) for p in things) else ""
 
 
-def given_up(facts: Sequence[Fact], said: Sequence[Phrase]) -> list[int]:
-    """The numbers of the wanted facts in whose place something else is to stand: "swap the boat for a car"."""
-    gone = [phrase.text for phrase in said if phrase.replaced]
+def given_up(
+    facts: Sequence[Fact], said: Sequence[Phrase], steps: Sequence[StepAnswer], message: str
+) -> list[int]:
+    """The numbers of the wanted facts in whose place something else is to stand: "swap the boat for a car".
+
+    Without something new that comes nothing goes: "turn the car around", "don't replace the car but add a dog".
+    """
+    gone = [phrase.text for phrase in said if phrase.replaced and not is_negated(phrase.text, message)]
+    if (
+        not gone
+        or _ABOUT_BEFORE.match(message)
+        or KEPT.search(message.lower())
+        or not any(_coming(facts, said, steps, message))
+    ):
+        return []
     return [
         number
         for number, fact in enumerate(facts, 1)
         if fact["type"] != "Removal" and any(not Grounding([fact["text"]]).ungrounded(text) for text in gone)
     ]
+
+
+def _coming(
+    facts: Sequence[Fact], said: Sequence[Phrase], steps: Sequence[StepAnswer], message: str
+) -> Iterator[str]:
+    """The new things that a message names as what comes in the place of another one."""
+    standing = Grounding([fact["text"] for fact in facts if fact["type"] != "Removal"])
+    things = [" ".join([*each.properties, each.head]) for each in said if each.head and not each.replaced]
+    for text in [*things, *(head(step.text) for step in steps if step.type != "Removal")]:
+        leads = _IN_PLACE.search(message) or re.search(_COMES + re.escape(text) + r"\b", message, re.I)
+        if leads and standing.ungrounded(text) and not is_negated(text, message):
+            yield text
 
 
 def head(text: str) -> str:
