@@ -40,6 +40,7 @@ def grounded(
     steps: tuple[tuple[str, str], ...] = (),
     drop: tuple[int, ...] = (),
     topic: str = "same",
+    full: str = "x",
 ) -> GroundedUpdate:
     state: Any = {
         "facts": [fact(text) for text in facts],
@@ -55,7 +56,7 @@ def grounded(
         "drop": list(drop),
         "steps": [{"type": kind, "text": text} for kind, text in steps],
     }
-    update = FoldAnswer(**reply, core="x", enhanced="x", full="x")
+    update = FoldAnswer(**reply, core=full, enhanced=full, full=full)
     return asyncio.run(ground(update, state, message, None, WORDS))
 
 
@@ -332,3 +333,21 @@ def test_what_is_said_of_both_things_or_excluded_is_not_taken_away(
     found = grounded(message, "wish", steps=(step,))
     assert step in texts(found)
     assert not any("said of another thing" in note["detail"] for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("message", "steps", "drop"),
+    [
+        ("a wagon rather than a lantern", (("Addition", "a wagon"),), ()),
+        ("no lantern please", (("Removal", "a lantern"),), ()),
+        ("definitely not a lantern", (("Addition", "a lantern"),), ()),
+        ("a wagon instead of the lantern", (("Addition", "a wagon"),), (1,)),
+    ],
+)
+def test_the_request_does_not_tell_of_what_goes(
+    message: str, steps: tuple[tuple[str, str], ...], drop: tuple[int, ...]
+) -> None:
+    full = "a yellow lantern and a kettle"
+    found = grounded(message, "wish", "a yellow lantern", "a kettle", steps=steps, drop=drop, full=full)
+    assert found.update.drop == [1]
+    assert "lantern" not in found.update.full and "kettle" in found.update.full

@@ -55,3 +55,33 @@ def test_a_negation_of_something_else_excludes_nothing(message: str) -> None:
 )
 def test_what_stands_before_a_colon_or_behind_a_question_mark_counts(message: str, excluded: bool) -> None:
     assert is_negated("a lantern", message) is excluded
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("boats", "boats are the last thing in the row"),
+        ("boats", "the boats are the last one on the left"),
+        ("a house", "the car stands, well clear of the house"),
+        ("a house", "a car that stays clear of the house"),
+        ("a boat", "don't replace the boat"),
+        ("a boat", "without changing the boat, add a car"),
+    ],
+)
+def test_where_a_thing_is_or_that_it_stays_excludes_nothing(text: str, message: str) -> None:
+    assert not is_negated(text, message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("boats", "boats are the last thing I want"),
+        ("boats", "boats are the last thing on my mind"),
+        ("boats", "boats are the last thing"),
+        ("boats", "please steer well clear of boats"),
+        ("boats", "it should stay clear of boats"),
+        ("boats", "boat-free please"),
+    ],
+)
+def test_the_last_thing_wanted_and_what_to_stay_clear_of_is_excluded(text: str, message: str) -> None:
+    assert is_negated(text, message)

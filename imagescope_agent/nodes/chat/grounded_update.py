@@ -263,12 +263,26 @@ def _describe(found: GroundedUpdate, state: State, facts: Sequence[Fact], told: 
         known.append(state["intent"]["full"])
     grounding = Grounding(known)
     left_out = any(each["kind"] in ("drifted", "repaired") for each in found.notes) or found.remarks
+    left_out = left_out or _tells_of_gone(found, facts)
     if not left_out and not any(map(grounding.ungrounded, (update.core, update.enhanced, update.full))):
         return
     standing = [fact for number, fact in enumerate(facts, 1) if number not in update.drop]
     new = [{"type": step.type, "text": step.text} for step in update.steps]
     update.full = update.enhanced = described([*standing, *new])
     update.core = described(new) if any(step["type"] != "Removal" for step in new) else update.full
+
+
+def _tells_of_gone(found: GroundedUpdate, facts: Sequence[Fact]) -> bool:
+    """Whether the talker's descriptions name what the message drops or excludes."""
+    update = found.update
+    standing = [fact for number, fact in enumerate(facts, 1) if number not in update.drop]
+    wanted = [fact["text"] for fact in standing if fact["type"] != "Removal"]
+    new = Grounding([*wanted, *(step.text for step in update.steps if step.type != "Removal")])
+    gone = [facts[number - 1]["text"] for number in update.drop]
+    gone += [step.text for step in update.steps if step.type == "Removal"]
+    words = {word for text in gone for word in new.ungrounded(text)}
+    told = (Grounding([text]) for text in (update.core, update.enhanced, update.full))
+    return any(not each.ungrounded(word) for each in told for word in words)
 
 
 def described(steps: Iterable[Mapping[str, object]]) -> str:

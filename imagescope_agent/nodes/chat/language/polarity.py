@@ -42,7 +42,8 @@ _EXCLUDED = re.compile(
 #: What shall not be changed or go stays: "don't replace the boat", "without changing the boat".
 KEPT = re.compile(
     r"\b(?:do not|don't|dont|never|not to|(?:must|should|can|could|need)(?:n't| ?not)|without|not) (?:to )?"
-    r"(?:chang|replac|swap|exchang|switch|turn|trad|touch|remov|delet|los|drop|ditch|discard|eras|convert|transform)"
+    r"(?:chang|replac|swap|exchang|switch|turn(?! up)|trad|touch|remov"
+    r"|delet|los|drop|ditch|discard|eras|convert|transform)"
     r"(?:p?ing|p?ed|es?|p|e|ing)?(?= )"
 )
 #: A negation that negates nothing: "do not forget the boat".
@@ -73,7 +74,7 @@ def _clauses(message: str) -> tuple[list[str], ...]:
     told = _ANNOUNCED.sub(
         r"\1 ", _ASKED.sub(" unwanted", _AFFIRMED.sub(" ", _FREE.sub(r"without \1", KEPT.sub(" ", spaced))))
     )
-    parts = _CLAUSE.split(_KEPT_OUT.sub(r"without\1", _CLEAR.sub("without", told)))
+    parts = _CLAUSE.split(_KEPT_OUT.sub(r"without\1", _CLEAR.sub(" without", told)))
     return tuple(re.findall(r"[\w'-]+", clause) for clause in parts)
 
 
