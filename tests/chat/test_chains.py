@@ -76,3 +76,14 @@ def test_where_the_roles_write_it_what_they_understood_is_the_chain(world: Any) 
 
 def page_of(turn: Any) -> str:
     return html.gallery(turn, lambda name: "")
+
+
+def test_that_a_chain_sees_only_the_first_of_several_references_is_told(world: Any) -> None:
+    world.embedder = ReasoningColours(BLUE, 0.0)
+
+    async def story(chats: Chats) -> list[Any]:
+        session = await chats.create()
+        return [await session.say("both, but red", images=["red.png", "blue.png"])]
+
+    (turn,) = play(talking(world), story, top_k=0, clarify="never", reasoning="full")
+    assert any(each["step"] == "embed" and "only the first of 2" in each["detail"] for each in turn["notes"])

@@ -262,8 +262,8 @@ def _describe(found: GroundedUpdate, state: State, facts: Sequence[Fact], told: 
     if facts:
         known.append(state["intent"]["full"])
     grounding = Grounding(known)
-    left_out = any(each["kind"] in ("drifted", "repaired") for each in found.notes) or found.remarks
-    left_out = left_out or _tells_of_gone(found, facts)
+    left_out = any(each["kind"] in ("drifted", "repaired") for each in found.notes)
+    left_out = left_out or bool(found.remarks) or _tells_of_gone(found, facts)
     if not left_out and not any(map(grounding.ungrounded, (update.core, update.enhanced, update.full))):
         return
     standing = [fact for number, fact in enumerate(facts, 1) if number not in update.drop]
