@@ -43,9 +43,16 @@ class OpenStore:
             return store
 
     def known(self, path: Path | str) -> TraceStore | DatabaseTraces | None:
-        """The store in a file that `open` opened before and that is still the same; None where it would be opened."""
-        with self._lock:
-            return None if isinstance(path, str) else self._known(path)
+        """The store in a file that `open` opened before and that is still the same; None where it would be opened.
+
+        For an event loop: None as well where that would have to wait for another thread in `open`.
+        """
+        if isinstance(path, str) or not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return self._known(path)
+        finally:
+            self._lock.release()
 
     def _known(self, path: Path) -> TraceStore | None:
         store = self._store
