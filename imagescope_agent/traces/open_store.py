@@ -15,7 +15,8 @@ class OpenStore:
     """Opens a store once, and anew when its file was replaced or given another schema, which is then checked."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        #: By process: what a thread held at a fork is never released in the new process.
+        self._locks: dict[int, threading.Lock] = {}
         self._store: TraceStore | DatabaseTraces | None = None
         self._opened: tuple[object, ...] = ()
 
@@ -29,7 +30,7 @@ class OpenStore:
         Raises:
             BadInput, BackendUnavailable: as `TraceStore` and `DatabaseTraces`.
         """
-        with self._lock:
+        with self._lock():
             if isinstance(path, str):
                 if not isinstance(self._store, DatabaseTraces) or self._opened != (path, scope):
                     self._store, self._opened = DatabaseTraces(path, scope), (path, scope)
@@ -47,12 +48,16 @@ class OpenStore:
 
         For an event loop: None as well where that would have to wait for another thread in `open`.
         """
-        if isinstance(path, str) or not self._lock.acquire(blocking=False):
+        lock = self._lock()
+        if isinstance(path, str) or not lock.acquire(blocking=False):
             return None
         try:
             return self._known(path)
         finally:
-            self._lock.release()
+            lock.release()
+
+    def _lock(self) -> threading.Lock:
+        return self._locks.setdefault(os.getpid(), threading.Lock())
 
     def _known(self, path: Path) -> TraceStore | None:
         store = self._store

@@ -6,7 +6,6 @@ import importlib.util
 import os
 import signal
 import socket
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -59,3 +58,50 @@ def test_an_event_loop_does_not_wait_for_a_store_that_another_thread_opens(tmp_p
             line.close()
         with pytest.raises(BackendUnavailable):
             opening.result(HANGS)
+
+
+def reopened_by_a_fork(store: OpenStore, url: str, release: Callable[[], object]) -> int:
+    """Fork, let the threads of this process go on, open the store in the new process; its exit status."""
+    ready, go = os.pipe()
+    if not (child := os.fork()):
+        code = 1
+        try:
+            signal.alarm(HANGS)
+            os.read(ready, 1)
+            opened = store.open(url, "s")
+            opened.append(opened.start("child", graph="g", query="q", about={}), "end", {})
+            code = 0
+        finally:
+            os._exit(code)
+    release()
+    os.write(go, b".")
+    os.close(go)
+    os.close(ready)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize("opening", [False, True])
+def test_a_process_forked_while_a_thread_waits_for_the_database_opens_it_anew(
+    url: str, opening: bool
+) -> None:
+    import psycopg
+
+    store = OpenStore()
+    with (
+        closing(store.open(url, "s")) as traces,
+        psycopg.connect(url) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        run = traces.start("t", graph="g", query="q", about={})
+        traces.append(run, "node", {})
+        other.execute("lock table imagescope_trace_events in access exclusive mode")
+        waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        with psycopg.connect(url, autocommit=True) as watching:
+            wait_until(lambda: watching.execute(waits).fetchone() == (1,))
+        if opening:
+            pool.submit(store.open, url, "s")
+            wait_until(lambda: store._lock().locked())
+        assert reopened_by_a_fork(store, url, other.rollback) == 0
+        traces.append(run, "end", {})
+        for name, kinds in (("t", ["node", "end"]), ("child", ["end"])):
+            assert [event["kind"] for event in traces.read(name)[1]] == kinds
