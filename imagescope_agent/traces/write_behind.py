@@ -89,7 +89,7 @@ class WriteBehind:
                 self._start()
                 self._wake.set()
         if now:
-            self._write(now=True)
+            self._write(now=True, ending=run if kind == LAST else "")
             with self._lock:
                 self._tell(run)
         return number
@@ -120,8 +120,13 @@ class WriteBehind:
             self._numbers = [*self._events.reserve(BLOCK)][::-1]
         return self._numbers.pop()
 
-    def _write(self, *, now: bool = False) -> None:
-        """Write what waits as one transaction; without `now`, what may be written later goes on waiting."""
+    def _write(self, *, now: bool = False, ending: str = "") -> None:
+        """Write what waits as one transaction.
+
+        Args:
+            now: without it, what may be written later goes on waiting.
+            ending: the run whose events are not written later; those of others may be.
+        """
         with self._turn:
             with self._lock:
                 waiting, self._waiting = self._waiting, []
@@ -131,15 +136,22 @@ class WriteBehind:
                 self._events.write(self._packed(waiting))
             except self._events.errors as error:
                 with self._lock:
-                    if not now and self._events.passes(error) and len(waiting) <= MOST_WAITING:
-                        self._waiting[:0] = waiting
-                        self._wake.set()
-                    else:
-                        self._lost |= {event.run: error for event in waiting}
+                    self._put_back(waiting, error, now=now, ending=ending)
             except BaseException:  # interrupted: they go with the next ones
                 with self._lock:
                     self._waiting[:0] = waiting
                 raise
+
+    def _put_back(self, events: Sequence[_Event], error: Exception, *, now: bool, ending: str) -> None:
+        """Let events wait again that the store may take later; the runs of the others are told."""
+        later = [event for event in events if event.run != ending] if ending or not now else []
+        if not self._events.passes(error) or len(later) > MOST_WAITING:
+            later = []
+        kept = {event.number for event in later}
+        self._lost |= {event.run: error for event in events if event.number not in kept}
+        if later:
+            self._waiting[:0] = later
+            self._wake.set()
 
     def _packed(self, events: Sequence[_Event]) -> list[tuple[int, str, float, str, bytes]]:
         rows = []

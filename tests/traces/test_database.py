@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from imagescope_agent.errors import BackendUnavailable
+from imagescope_agent.traces import write_behind
+from imagescope_agent.traces.database import DatabaseTraces
 from imagescope_agent.traces.open_store import OpenStore
 from tests.engines import Server, pgvector_server
 
@@ -105,3 +107,22 @@ def test_a_process_forked_while_a_thread_waits_for_the_database_opens_it_anew(
         traces.append(run, "end", {})
         for name, kinds in (("t", ["node", "end"]), ("child", ["end"])):
             assert [event["kind"] for event in traces.read(name)[1]] == kinds
+
+
+def test_a_run_that_ends_while_the_database_is_away_costs_no_other_run_its_events(
+    url: str, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_behind, "MOMENT", 60.0)  # never, as far as this test goes
+    with closing(DatabaseTraces(url, "s")) as store:
+        ended, other = (store.start(name, graph="g", query="q", about={}) for name in "tu")
+        for number in range(3):
+            store.append(other, "call", {"n": number})
+        postgres.kill()
+        try:
+            with pytest.raises(BackendUnavailable):
+                store.append(ended, "end", {})
+        finally:
+            postgres.start()
+        store.append(other, "end", {})
+        assert [event.get("n") for event in store.read(other)[1]] == [0, 1, 2, None]
+        assert store.read(ended)[1] == []
