@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import logging
 import os
 import threading
 import time
@@ -13,8 +15,11 @@ from imagescope_agent.traces.packing import pack
 MOMENT = 0.1  # seconds until an event is written at the latest; a killed process loses no more
 MOST_WAITING = 256  # events; with one more, whoever adds it writes all
 BLOCK = 64  # numbers that are reserved at once
+LONGEST_WAIT = 20.0  # seconds that closing waits for a write that goes on
 FIRST = "resume"  # the kind of event that goes on with a run, perhaps of another process
 LAST = "end"  # the kind of event that ends a run
+
+_log = logging.getLogger(__name__)
 
 
 class _Event(NamedTuple):
@@ -61,9 +66,8 @@ class WriteBehind:
     def __init__(self, events: Events) -> None:
         self._events, self._pid = events, os.getpid()
         self._lock = threading.Lock()  # of the queue
-        self._turn = (
-            threading.Lock()
-        )  # held by whoever writes, which may take long; the queue goes on meanwhile
+        #: Held by whoever writes, which may take long; the queue goes on meanwhile.
+        self._turn = threading.RLock()
         self._waiting: list[_Event] = []
         self._lost: dict[str, Exception] = {}  # runs whose events could not be written, until they are told
         self._numbers: list[int] = []  # reserved, the next one last
@@ -100,15 +104,33 @@ class WriteBehind:
             self._write()
 
     def close(self) -> None:
-        """Write what waits and close the store's connection, which stays with the process that opened it."""
+        """Write what waits and close the store's connection, which stays with the process that opened it.
+
+        Where a write goes on for more than `LONGEST_WAIT` its thread does both, if the process lives that long.
+        """
         if self._pid != os.getpid():  # its lock may have been held at the fork, for ever
             return
-        if not self._closed:
-            self._write(now=True)
-        self._closed = True
-        with self._turn:
-            self._events.close()
+        if self._thread is not None and self._thread.ident == threading.get_ident():
+            _thread.start_new_thread(
+                self.close, ()
+            )  # garbage collected, perhaps while this thread has its turn
+            return
+        with self._lock:
+            self._closed = True
         self._wake.set()
+        if not self._finish(LONGEST_WAIT):
+            _log.warning("the store of traces does not answer; the last events of its runs may be lost")
+
+    def _finish(self, patience: float) -> bool:
+        """Write what waits and close the connection; False where another write goes on for longer than `patience`."""
+        if not self._turn.acquire(timeout=patience):
+            return False
+        try:
+            self._write(now=True)
+            self._events.close()
+        finally:
+            self._turn.release()
+        return True
 
     def _tell(self, run: str) -> None:
         if (error := self._lost.pop(run, None)) is not None:
@@ -173,3 +195,4 @@ class WriteBehind:
             time.sleep(MOMENT)
             self._wake.clear()
             self.flush()
+        self._finish(threading.TIMEOUT_MAX)

@@ -43,6 +43,15 @@ def wait_until(there: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def waiting_for_locks(url: str) -> int:
+    """How many statements wait for a lock in the database."""
+    import psycopg
+
+    sql = "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    with psycopg.connect(url) as base:
+        return len(base.execute(sql).fetchall())
+
+
 def test_an_event_loop_does_not_wait_for_a_store_that_another_thread_opens(tmp_path: Path) -> None:
     pytest.importorskip("psycopg")
     store = OpenStore()
@@ -97,9 +106,7 @@ def test_a_process_forked_while_a_thread_waits_for_the_database_opens_it_anew(
         run = traces.start("t", graph="g", query="q", about={})
         traces.append(run, "node", {})
         other.execute("lock table imagescope_trace_events in access exclusive mode")
-        waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-        with psycopg.connect(url, autocommit=True) as watching:
-            wait_until(lambda: watching.execute(waits).fetchone() == (1,))
+        wait_until(lambda: waiting_for_locks(url) == 1)
         if opening:
             pool.submit(store.open, url, "s")
             wait_until(lambda: store._lock().locked())
@@ -126,3 +133,27 @@ def test_a_run_that_ends_while_the_database_is_away_costs_no_other_run_its_event
         store.append(other, "end", {})
         assert [event.get("n") for event in store.read(other)[1]] == [0, 1, 2, None]
         assert store.read(ended)[1] == []
+
+
+def test_a_store_is_closed_without_waiting_for_a_write_that_goes_on_for_too_long(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import psycopg
+
+    monkeypatch.setattr(write_behind, "LONGEST_WAIT", 0.1)
+    store = DatabaseTraces(url, "s")
+    run = store.start("t", graph="g", query="q", about={})
+    with psycopg.connect(url) as other:
+        store.append(run, "node", {})
+        other.execute("lock table imagescope_trace_events in access exclusive mode")
+        wait_until(lambda: waiting_for_locks(url) == 1)
+        store.append(run, "call", {})
+        store.close()
+        assert waiting_for_locks(url) == 1
+        assert "last events of its runs may be lost" in caplog.text
+        other.rollback()
+    with closing(
+        DatabaseTraces(url, "s", reading=True)
+    ) as reader:  # the process lives: they are written after all
+        wait_until(lambda: [event["kind"] for event in reader.read(run)[1]] == ["node", "call"])
+    wait_until(lambda: not store._session._open)
