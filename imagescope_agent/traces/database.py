@@ -73,7 +73,8 @@ class DatabaseTraces:
     def close(self) -> None:
         """Write what waits and close the connection."""
         self._behind.close()
-        self._session.close()
+        if self._pid != os.getpid():  # that left alone what another process opened
+            self._session.close()
 
     def require_answer(self) -> None:
         """Ask the server for a sign of life.

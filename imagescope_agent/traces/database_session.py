@@ -21,7 +21,9 @@ class Session:
     """
 
     def __init__(self, url: str, patience: float) -> None:
-        self._url, self._patience, self._lock = url, patience, threading.RLock()
+        self._url, self._patience = url, patience
+        #: By process: what a thread held at a fork is never released in the new process.
+        self._locks: dict[int, threading.RLock] = {}
         #: The connection, once there is one, and the process that made it.
         self._open: list[tuple[int, Any]] = []
 
@@ -41,7 +43,7 @@ class Session:
             raise MissingExtra(
                 "traces in PostgreSQL need an extra: pip install 'imagescope-agent[postgres]'"
             ) from error
-        with self._lock:
+        with self._lock():
             try:
                 base = self._connected(psycopg)
                 with given_up_in_time(base, self._patience), base.transaction(), base.cursor() as cursor:
@@ -57,8 +59,11 @@ class Session:
 
     def close(self) -> None:
         """Close the connection; the next statement opens another."""
-        with self._lock:
+        with self._lock():
             _close(self._open)
+
+    def _lock(self) -> threading.RLock:
+        return self._locks.setdefault(os.getpid(), threading.RLock())
 
     def _connected(self, psycopg: Any) -> Any:
         """The connection, or a new one where it broke or belongs to the process that this one was forked from."""

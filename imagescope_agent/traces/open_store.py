@@ -15,7 +15,8 @@ class OpenStore:
     """Opens a store once, and anew when its file was replaced or given another schema, which is then checked."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        #: By process: what a thread held at a fork is never released in the new process.
+        self._locks: dict[int, threading.Lock] = {}
         self._store: TraceStore | DatabaseTraces | None = None
         self._opened: tuple[object, ...] = ()
 
@@ -29,7 +30,7 @@ class OpenStore:
         Raises:
             BadInput, BackendUnavailable: as `TraceStore` and `DatabaseTraces`.
         """
-        with self._lock:
+        with self._lock():
             if isinstance(path, str):
                 if not isinstance(self._store, DatabaseTraces) or self._opened != (path, scope):
                     self._store, self._opened = DatabaseTraces(path, scope), (path, scope)
@@ -43,9 +44,20 @@ class OpenStore:
             return store
 
     def known(self, path: Path | str) -> TraceStore | DatabaseTraces | None:
-        """The store in a file that `open` opened before and that is still the same; None where it would be opened."""
-        with self._lock:
-            return None if isinstance(path, str) else self._known(path)
+        """The store in a file that `open` opened before and that is still the same; None where it would be opened.
+
+        For an event loop: None as well where that would have to wait for another thread in `open`.
+        """
+        lock = self._lock()
+        if isinstance(path, str) or not lock.acquire(blocking=False):
+            return None
+        try:
+            return self._known(path)
+        finally:
+            lock.release()
+
+    def _lock(self) -> threading.Lock:
+        return self._locks.setdefault(os.getpid(), threading.Lock())
 
     def _known(self, path: Path) -> TraceStore | None:
         store = self._store

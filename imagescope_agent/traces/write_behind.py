@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import logging
 import os
 import threading
 import time
@@ -13,8 +15,11 @@ from imagescope_agent.traces.packing import pack
 MOMENT = 0.1  # seconds until an event is written at the latest; a killed process loses no more
 MOST_WAITING = 256  # events; with one more, whoever adds it writes all
 BLOCK = 64  # numbers that are reserved at once
+LONGEST_WAIT = 20.0  # seconds that closing waits for a write that goes on
 FIRST = "resume"  # the kind of event that goes on with a run, perhaps of another process
 LAST = "end"  # the kind of event that ends a run
+
+_log = logging.getLogger(__name__)
 
 
 class _Event(NamedTuple):
@@ -61,9 +66,8 @@ class WriteBehind:
     def __init__(self, events: Events) -> None:
         self._events, self._pid = events, os.getpid()
         self._lock = threading.Lock()  # of the queue
-        self._turn = (
-            threading.Lock()
-        )  # held by whoever writes, which may take long; the queue goes on meanwhile
+        #: Held by whoever writes, which may take long; the queue goes on meanwhile.
+        self._turn = threading.RLock()
         self._waiting: list[_Event] = []
         self._lost: dict[str, Exception] = {}  # runs whose events could not be written, until they are told
         self._numbers: list[int] = []  # reserved, the next one last
@@ -89,7 +93,7 @@ class WriteBehind:
                 self._start()
                 self._wake.set()
         if now:
-            self._write(now=True)
+            self._write(now=True, ending=run if kind == LAST else "")
             with self._lock:
                 self._tell(run)
         return number
@@ -100,15 +104,33 @@ class WriteBehind:
             self._write()
 
     def close(self) -> None:
-        """Write what waits and close the store's connection, which stays with the process that opened it."""
+        """Write what waits and close the store's connection, which stays with the process that opened it.
+
+        Where a write goes on for more than `LONGEST_WAIT` its thread does both, if the process lives that long.
+        """
         if self._pid != os.getpid():  # its lock may have been held at the fork, for ever
             return
-        if not self._closed:
-            self._write(now=True)
-        self._closed = True
-        with self._turn:
-            self._events.close()
+        if self._thread is not None and self._thread.ident == threading.get_ident():
+            _thread.start_new_thread(
+                self.close, ()
+            )  # garbage collected, perhaps while this thread has its turn
+            return
+        with self._lock:
+            self._closed = True
         self._wake.set()
+        if not self._finish(LONGEST_WAIT):
+            _log.warning("the store of traces does not answer; the last events of its runs may be lost")
+
+    def _finish(self, patience: float) -> bool:
+        """Write what waits and close the connection; False where another write goes on for longer than `patience`."""
+        if not self._turn.acquire(timeout=patience):
+            return False
+        try:
+            self._write(now=True)
+            self._events.close()
+        finally:
+            self._turn.release()
+        return True
 
     def _tell(self, run: str) -> None:
         if (error := self._lost.pop(run, None)) is not None:
@@ -120,8 +142,13 @@ class WriteBehind:
             self._numbers = [*self._events.reserve(BLOCK)][::-1]
         return self._numbers.pop()
 
-    def _write(self, *, now: bool = False) -> None:
-        """Write what waits as one transaction; without `now`, what may be written later goes on waiting."""
+    def _write(self, *, now: bool = False, ending: str = "") -> None:
+        """Write what waits as one transaction.
+
+        Args:
+            now: without it, what may be written later goes on waiting.
+            ending: the run whose events are not written later; those of others may be.
+        """
         with self._turn:
             with self._lock:
                 waiting, self._waiting = self._waiting, []
@@ -131,15 +158,22 @@ class WriteBehind:
                 self._events.write(self._packed(waiting))
             except self._events.errors as error:
                 with self._lock:
-                    if not now and self._events.passes(error) and len(waiting) <= MOST_WAITING:
-                        self._waiting[:0] = waiting
-                        self._wake.set()
-                    else:
-                        self._lost |= {event.run: error for event in waiting}
+                    self._put_back(waiting, error, now=now, ending=ending)
             except BaseException:  # interrupted: they go with the next ones
                 with self._lock:
                     self._waiting[:0] = waiting
                 raise
+
+    def _put_back(self, events: Sequence[_Event], error: Exception, *, now: bool, ending: str) -> None:
+        """Let events wait again that the store may take later; the runs of the others are told."""
+        later = [event for event in events if event.run != ending] if ending or not now else []
+        if not self._events.passes(error) or len(later) > MOST_WAITING:
+            later = []
+        kept = {event.number for event in later}
+        self._lost |= {event.run: error for event in events if event.number not in kept}
+        if later:
+            self._waiting[:0] = later
+            self._wake.set()
 
     def _packed(self, events: Sequence[_Event]) -> list[tuple[int, str, float, str, bytes]]:
         rows = []
@@ -161,3 +195,4 @@ class WriteBehind:
             time.sleep(MOMENT)
             self._wake.clear()
             self.flush()
+        self._finish(threading.TIMEOUT_MAX)

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from imagescope_agent.traces import write_behind
+from imagescope_agent.traces.packing import pack
 from imagescope_agent.traces.store import TraceStore
 
 ABOUT: dict[str, Any] = {"profile": "custom"}
@@ -83,6 +84,7 @@ PROGRAM = """
 import os, signal, sys
 from pathlib import Path
 from imagescope_agent.traces import write_behind
+from imagescope_agent.traces.packing import pack
 from imagescope_agent.traces.store import TraceStore
 write_behind.MOMENT = 60.0
 store = TraceStore(Path(sys.argv[1]))
@@ -206,3 +208,39 @@ def test_what_an_interrupt_stops_is_written_with_the_next(
             with pytest.raises(KeyboardInterrupt):
                 store.append(run, "end", {"status": "done"})
     assert kinds(tmp_path / "t") == ["node", "end"]
+
+
+def test_an_event_that_is_added_while_a_store_is_closed_is_refused_or_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, taken = TraceStore(tmp_path / "t"), ["node"]
+    run = store.start("run", graph="g", query="q", about=ABOUT)
+    store.append(run, "node", {"node": "a"})
+
+    def meanwhile(data: Any) -> bytes:
+        with suppress(ValueError):
+            store.append(run, "call", {})
+            taken.append("call")
+        return pack(data)
+
+    monkeypatch.setattr(write_behind, "pack", meanwhile)
+    store.close()
+    assert kinds(tmp_path / "t") == taken
+
+
+def test_a_store_that_the_thread_which_writes_frees_is_written_and_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_behind, "MOMENT", 0.001)
+    kept = [TraceStore(tmp_path / "t")]
+
+    def freeing(data: Any) -> bytes:
+        kept.clear()  # as the garbage collector does, which runs in any thread
+        return pack(data)
+
+    monkeypatch.setattr(write_behind, "pack", freeing)
+    kept[0].append(kept[0].start("run", graph="g", query="q", about=ABOUT), "node", {"node": "a"})
+    end = time.monotonic() + 20
+    while not kinds(tmp_path / "t") and time.monotonic() < end:
+        time.sleep(0.01)
+    assert kept == [] and kinds(tmp_path / "t") == ["node"]
