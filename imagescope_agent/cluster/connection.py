@@ -30,6 +30,8 @@ _UNREPORTED = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_SERVE_LOG_TO_STDERR": "0",
 }
+#: Loggers that write to standard error in the process that asks; Ray Serve's does so whatever its variable says.
+_LOGS = ("ray.data", "ray.serve")
 
 
 def require_engine(engine: str, address: str | None) -> None:
@@ -135,16 +137,19 @@ def on_loopback() -> Iterator[None]:
 @contextmanager
 def _quiet(ray: Any) -> Iterator[None]:
     """Leave standard error to the commands; what Ray sets beside that in this process is put back, too."""
-    context, log = _context(ray), logging.getLogger("ray.data")
-    ordered, bars, level = context.execution_options.preserve_order, context.enable_progress_bars, log.level
+    context = _context(ray)
+    ordered, bars = context.execution_options.preserve_order, context.enable_progress_bars
+    levels = {log: log.level for log in map(logging.getLogger, _LOGS)}
     stop = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
     context.enable_progress_bars = False
-    log.setLevel(logging.CRITICAL)  # what it raises is told
+    for log in levels:
+        log.setLevel(logging.CRITICAL)  # what it raises is told
     try:
         yield
     finally:
         context.execution_options.preserve_order, context.enable_progress_bars = ordered, bars
-        log.setLevel(level)
+        for log, level in levels.items():
+            log.setLevel(level)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, stop)
 

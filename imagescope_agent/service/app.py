@@ -113,6 +113,11 @@ def _lifespan(
     return lifespan
 
 
+def base_url(host: str, port: int) -> str:
+    """What clients are given; an IPv6 address is in brackets there."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 async def listen(app: FastAPI, *, host: str = HOST, port: int = 8000, ready: Callable[[str], None]) -> None:
     """Serve until the process is told to stop; `ready` gets the address once the port listens.
 
@@ -132,9 +137,10 @@ async def listen(app: FastAPI, *, host: str = HOST, port: int = 8000, ready: Cal
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            ready(f"http://{host}:{listening.getsockname()[1]}/docs")
+            ready(base_url(host, listening.getsockname()[1]) + "/docs")
 
-    await Server(config).serve(sockets=[listening])
+    with listening:  # which uvicorn leaves open where it is cancelled
+        await Server(config).serve(sockets=[listening])
 
 
 async def _answer_error(request: Request, error: Exception) -> JSONResponse:

@@ -24,6 +24,7 @@ from tests.cluster.models import TOGETHER
 ROOT = Path(__file__).parents[2]
 Seen = TypeVar("Seen")
 STORE = 100 * 2**20  # bytes of each node's object store
+START = 300  # seconds that each part of Ray has to start in: this machine may be busy with other tests
 
 
 def require_ray() -> None:
@@ -152,11 +153,36 @@ def environment() -> Iterator[None]:
             "PYTHONPATH": str(ROOT),
             "OMP_NUM_THREADS": "1",
             TOGETHER: "2",
+            "RAY_gcs_server_port_wait_time_s": str(START),
+            "RAY_gcs_server_request_timeout_seconds": str(START),
+            "RAY_raylet_start_wait_time_s": str(START),
+            "RAY_worker_register_timeout_seconds": str(START),
+            "RAY_agent_register_timeout_ms": str(START * 1000),
         }
         for name, value in given.items():
             patch.setenv(name, value)
+        _wait_for_nodes(patch)
         with on_loopback():
             yield
+
+
+def _wait_for_nodes(patch: pytest.MonkeyPatch) -> None:
+    """Give a node `START` seconds to appear, for which Ray has a limit of its own that nothing sets."""
+    from ray._private import services
+
+    find = services.get_node
+
+    def get_node(*arguments: Any) -> Any:
+        end = time.monotonic() + START
+        while True:
+            try:
+                return find(*arguments)
+            except RuntimeError:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(0.2)
+
+    patch.setattr(services, "get_node", get_node)
 
 
 @contextmanager

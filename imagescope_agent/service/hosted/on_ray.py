@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib
 import io
+import re
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
@@ -19,10 +21,10 @@ from typing import Any
 from fastapi import FastAPI
 
 from imagescope_agent.cluster.connection import answering, joined, slots
-from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra, shorten
+from imagescope_agent.errors import BackendUnavailable, BadInput, ImageScopeError, MissingExtra, shorten
 from imagescope_agent.profiles.profile import Profile
 from imagescope_agent.runs.run_graph import run_sync
-from imagescope_agent.service.app import HOST
+from imagescope_agent.service.app import HOST, base_url
 from imagescope_agent.service.hosted.app import create_model_app
 from imagescope_agent.service.hosted.model import HostedModel, host_model
 
@@ -30,6 +32,7 @@ NAME = "imagescope"  # of the application
 STARTS = 3  # of a replica that does not start
 LOOK = 5.0  # seconds between two looks at whether the cluster is there
 GRACE = 5.0  # seconds that requests under way have when it stops
+FREED = 10.0  # seconds until what a job took that has just ended is free again
 MORE = 10.0  # seconds that a request may take beyond the time the model has for it
 
 
@@ -103,7 +106,7 @@ def serve_on_ray(
         ready: gets the address and the number of replicas once all of them are ready.
 
     Raises:
-        BadInput: the port is taken, the cluster cannot hold so many, or it serves something already.
+        BadInput: the port is taken, the cluster cannot hold so many now, or it serves something already.
         BackendUnavailable: the cluster or all replicas fail.
         MissingExtra: Ray Serve is not installed.
     """
@@ -117,7 +120,7 @@ def serve_on_ray(
             _require_here(replica.host, port)
             stop = threading.Event()
             signal.signal(signal.SIGTERM, lambda *_: stop.set())  # `joined` puts it back
-            ready(f"http://{replica.host}:{port}", count)
+            ready(base_url(replica.host, port), count)
             while not stop.wait(LOOK):
                 serve.status()
 
@@ -126,14 +129,33 @@ def _room(ray: Any, serve: Any, replicas: int | None) -> tuple[int, dict[str, in
     """How many replicas are started, and what each takes of Ray.
 
     Raises:
-        BadInput: the cluster cannot hold so many, or it serves something already.
+        BadInput: the cluster cannot hold so many, other work has what they need, or it serves something already.
     """
     most, takes = slots(ray)
     if replicas is not None and replicas > most:
         raise BadInput(f"the cluster can hold {most} models at a time; give --replicas {most}, or add nodes")
     if serve.status().proxies:
         raise BadInput("this cluster serves something already; end it with: serve shutdown")
-    return replicas or most, takes
+    free = _free_slots(ray, takes, replicas or most)
+    if free < (replicas or 1):  # Ray would wait for the others without a word
+        smaller = f"give --replicas {free}, or " if free else ""
+        raise BadInput(
+            f"other work on the cluster leaves room for {free} models of {most}, each of a core and one GPU where "
+            f"there are any; {smaller}wait until it has ended (ray status)"
+        )
+    return replicas or free, takes
+
+
+def _free_slots(ray: Any, takes: dict[str, int], wanted: int) -> int:
+    """How many replicas can start now, `wanted` at most; what a job took that has just ended is waited for."""
+    needs = {"CPU": 1, **({"GPU": takes["num_gpus"]} if "num_gpus" in takes else {})}  # Serve adds the core
+    ends = time.monotonic() + FREED
+    while True:
+        there = ray.available_resources()
+        free = min(int(there.get(name, 0) // each) for name, each in needs.items())
+        if free >= wanted or time.monotonic() > ends:
+            return min(free, wanted)
+        time.sleep(0.2)
 
 
 @contextmanager
@@ -177,10 +199,25 @@ def _deploy(serve: Any, hosted: HostedModel, replica: Replica, count: int, takes
     try:
         serve.run(deployed.bind(), name=NAME, route_prefix="/")
     except RuntimeError as error:
-        told = str(error).strip().splitlines()[-1]
         raise BackendUnavailable(
-            f"no replica starts: {shorten(told, 200)}; see that every node can run `imagescope serve-model`"
+            f"no replica starts: {_why(serve, error)}; see that every node can run `imagescope serve-model`"
         ) from error
+
+
+def _why(serve: Any, error: RuntimeError) -> str:
+    """What a replica raised as it started: the last error of this package, else the last line of what Ray tells."""
+    application = serve.status().applications.get(NAME)
+    deployments = application.deployments.values() if application else ()
+    told = "\n".join([str(error), *(each.message for each in deployments)])
+    own = re.findall(
+        r"^[\w.()]*\b(?:" + "|".join(_kinds(ImageScopeError)) + r")\b\)?: (.+)$", told, re.MULTILINE
+    )
+    return shorten(own[-1] if own else told.strip().splitlines()[-1], 200)
+
+
+def _kinds(kind: type) -> list[str]:
+    """The names of a class and of all below it."""
+    return [kind.__name__, *(name for each in kind.__subclasses__() for name in _kinds(each))]
 
 
 def _listen_as_the_node_does() -> None:
