@@ -43,7 +43,20 @@ def agree(choice: Choice, asked: range) -> None:
         assert row == pytest.approx(right(each), abs=1e-6), each
 
 
-def test_ten_servers_of_which_most_are_bad_and_every_answer_is_right() -> None:
+def right_or_noted(choice: Choice, asked: range) -> int:
+    """How many answers are none, all of them told: before any server has weighed, two that do not may be asked."""
+    none = [
+        each
+        for row, each in zip(choice.probabilities, asked, strict=True)
+        if row != pytest.approx(right(each))
+    ]
+    assert not choice.refused and all(choice.probabilities[each] == [0.5, 0.5] for each in none)
+    told = [note["detail"] for note in choice.notes if note["kind"] == "unreadable"]
+    assert len(told) == bool(none) and all(f" in {len(none)} of " in each for each in told)
+    return len(none)
+
+
+def test_ten_servers_of_which_most_are_bad_and_every_answer_is_right_or_noted() -> None:
     slow = Slow()
     kinds: dict[str, Any] = {
         "slow": {"quirk": slow},
@@ -72,18 +85,19 @@ def test_ten_servers_of_which_most_are_bad_and_every_answer_is_right() -> None:
         servers["good"].quirk = servers["better"].quirk = let_go
         choice = choose(model, [question(each) for each in range(total)])
         shares = {name: real(server) for name, server in servers.items()}
-        agree(choice, range(total))
+        none = right_or_noted(choice, range(total))
+        assert none <= 2, "hardly ever, and on a busy machine"
         assert shares["slow"] <= total / 10, shares  # 4 at a time, and those are under way until it is let go
         assert max(shares["failing"], shares["page"], shares["busy"], shares["dying"]) <= 10, shares
         assert shares["mute"] == 0 and shares["other labels"] <= 8 and shares["little mass"] <= 8, shares
         assert min(shares["good"], shares["better"]) >= 50, shares
         wasted = shares["other labels"] + shares["little mass"]
         assert choice.usage["calls"] == total
-        assert choice.usage["prompt_tokens"] == 7 * (total + wasted), (
+        assert choice.usage["prompt_tokens"] == 7 * (total + wasted - none), (
             "what failed costs nothing, a useless answer what it cost"
         )
         noted = "; ".join(note["detail"] for note in choice.notes)
-        assert {note["kind"] for note in choice.notes} == {"retried"}
+        assert {note["kind"] for note in choice.notes} - {"unreadable"} == {"retried"}
         for name in ("other labels", "little mass", "dying"):
             assert servers[name].url in noted, name
 
