@@ -215,9 +215,12 @@ def _why(serve: Any, error: RuntimeError) -> str:
     return shorten(own[-1] if own else told.strip().splitlines()[-1], 200)
 
 
-def _kinds(kind: type) -> list[str]:
+def _kinds(kind: type[Exception]) -> list[str]:
     """The names of a class and of all below it."""
-    return [kind.__name__, *(name for each in kind.__subclasses__() for name in _kinds(each))]
+    names = [kind.__name__]
+    for below in kind.__subclasses__():
+        names += _kinds(below)
+    return names
 
 
 def _listen_as_the_node_does() -> None:
