@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import httpx
 import pytest
@@ -33,7 +34,8 @@ def test_the_address_that_is_told_can_be_asked(host: str, shown: str) -> None:
         told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         serving = asyncio.ensure_future(listen(FastAPI(), host=host, port=0, ready=told.set_result))
         try:
-            await asyncio.wait({told, serving}, return_when=asyncio.FIRST_COMPLETED)
+            waited: set[asyncio.Future[Any]] = {told, serving}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             async with httpx.AsyncClient(trust_env=False) as client:
                 return told.result(), (await client.get(told.result())).status_code
         finally:

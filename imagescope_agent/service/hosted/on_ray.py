@@ -13,7 +13,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any
@@ -207,7 +207,7 @@ def _deploy(serve: Any, hosted: HostedModel, replica: Replica, count: int, takes
 def _why(serve: Any, error: RuntimeError) -> str:
     """What a replica raised as it started: the last error of this package, else the last line of what Ray tells."""
     application = serve.status().applications.get(NAME)
-    deployments = application.deployments.values() if application else ()
+    deployments: Iterable[Any] = application.deployments.values() if application else ()
     told = "\n".join([str(error), *(each.message for each in deployments)])
     own = re.findall(
         r"^[\w.()]*\b(?:" + "|".join(_kinds(ImageScopeError)) + r")\b\)?: (.+)$", told, re.MULTILINE
@@ -215,9 +215,12 @@ def _why(serve: Any, error: RuntimeError) -> str:
     return shorten(own[-1] if own else told.strip().splitlines()[-1], 200)
 
 
-def _kinds(kind: type) -> list[str]:
+def _kinds(kind: type[Exception]) -> list[str]:
     """The names of a class and of all below it."""
-    return [kind.__name__, *(name for each in kind.__subclasses__() for name in _kinds(each))]
+    names = [kind.__name__]
+    for below in kind.__subclasses__():
+        names += _kinds(below)
+    return names
 
 
 def _listen_as_the_node_does() -> None:
