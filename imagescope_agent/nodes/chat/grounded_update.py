@@ -94,8 +94,7 @@ async def ground(
         dropped, steps = [], _own_words(found, state, message, vocabulary) if update.steps else []
         found.understood = bool(steps) or repeats(state["facts"], message)
     else:
-        stands = [*told[1:], *(fact["text"] for fact in state["facts"])]
-        found.remarks += _misunderstood(state, steps, stands)
+        found.remarks += _misunderstood(state, steps, [*told[1:], *(fact["text"] for fact in state["facts"])])
     found.update.steps = steps
     found.update.drop = sorted({*dropped, *_contradicted(found, facts, steps, dropped)})
     _describe(found, state, facts, [message, *told])
