@@ -17,6 +17,7 @@ os.environ.update(
 
 import asyncio
 import hashlib
+import importlib.util
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from PIL import Image
 from imagescope_agent.api import ImageScope
 from imagescope_agent.common import redact
 from tests.api_models import think
+from tests.engines import Server, pgvector_server
 
 settings.register_profile("loaded", deadline=None)  # a busy machine is no failure
 settings.load_profile("loaded")
@@ -154,3 +156,17 @@ def make(world: Any) -> Callable[..., ImageScope]:
         return ImageScope(services, **options)
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    if importlib.util.find_spec("langgraph.checkpoint.postgres") is None:
+        pytest.skip("PostgreSQL needs an extra: pip install 'imagescope-agent[postgres]'")
+    with pgvector_server() as server:
+        yield server
+
+
+@pytest.fixture
+def url(postgres: Server) -> str:
+    """A new, empty database."""
+    return postgres.database()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -18,22 +17,9 @@ from imagescope_agent.errors import BackendUnavailable
 from imagescope_agent.traces import write_behind
 from imagescope_agent.traces.database import DatabaseTraces
 from imagescope_agent.traces.open_store import OpenStore
-from tests.engines import Server, pgvector_server
+from tests.engines import Server
 
 HANGS = 30  # seconds after which a test that waits for ever is ended
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Server]:
-    if importlib.util.find_spec("psycopg") is None:
-        pytest.skip("PostgreSQL needs an extra: pip install 'imagescope-agent[postgres]'")
-    with pgvector_server() as server:
-        yield server
-
-
-@pytest.fixture
-def url(postgres: Server) -> str:
-    return postgres.database()
 
 
 def wait_until(there: Callable[[], bool]) -> None:
