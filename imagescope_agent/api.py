@@ -238,7 +238,7 @@ class ImageScope:
         collection = self.services.collection
         return to_result(
             state,
-            paths={hit["id"]: str(collection.folder / hit["id"]) for hit in state["results"]},
+            paths={hit["id"]: os.path.join(collection.folder, hit["id"]) for hit in state["results"]},
             graph=self.graph,
             judge=judge_of(self.compiled, settings),
             profile=self.services.profile,

@@ -11,13 +11,11 @@ _SELECTORS = tuple(map(chr, range(0xFE00, 0xFE10)))  # choose between forms of t
 
 def said(text: str) -> str:
     """What a text says: without spaces, control characters and what has no width around it; "" when nothing is left."""
-    seen = [place for place, letter in enumerate(text) if _is_seen(letter)]
-    if not seen:
-        return ""
-    end = seen[-1] + 1
-    while text.startswith(_SELECTORS, end):
+    start = next((place for place, letter in enumerate(text) if _is_seen(letter)), len(text))
+    end = next((place for place in range(len(text), start, -1) if _is_seen(text[place - 1])), start)
+    while start < end and text.startswith(_SELECTORS, end):
         end += 1
-    return text[seen[0] : end]
+    return text[start:end]
 
 
 def _is_seen(letter: str) -> bool:

@@ -49,7 +49,7 @@ def check_query(text: object) -> str:
     """
     if not isinstance(text, str):
         raise BadInput(f"the query is {type(text).__name__}, not text; say what to look for")
-    if not said(text):
+    if not (query := said(text)):
         raise BadInput("the query is empty; say what to look for")
     try:
         text.encode("utf-8")
@@ -59,7 +59,7 @@ def check_query(text: object) -> str:
         ) from error
     if len(text) > MAX_QUERY:
         raise BadInput(f"the query has {len(text)} characters; say it in at most {MAX_QUERY}")
-    return said(text)
+    return query
 
 
 def check_rejected(ids: object) -> None:

@@ -54,11 +54,11 @@ async def recording(
     """
     about, names = partial(_about, services, settings), _names(services.collection)
     recorders: list[Recorder | Unrecorded] = list(_spans(about))
-    scope = scope_of(services.collection.location)
     if path is not None:
         try:
             kept = store or OpenStore()
             if (opened := kept.known(path)) is None:
+                scope = scope_of(services.collection.location)
                 opened = await asyncio.to_thread(kept.open, path, scope)
             recorders.append(Recorder(opened, about=about, **names))
         except (BadInput, BackendUnavailable) as error:

@@ -17,6 +17,7 @@ LATEST = 1e11  # seconds since the epoch: year 5138
 FEW = 8192  # bytes of JSON that are packed with little memory
 _SMALL, _USUAL = (13, 6), (15, 8)  # bits of the window, level of memory
 MOST_VALUES = 2_000_000  # in a trace
+_json = json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", ":")).encode
 
 
 def clean(text: str) -> str:
@@ -40,10 +41,6 @@ def pack(data: Mapping[str, Any]) -> bytes:
     # for few bytes zlib would get itself a quarter of a megabyte from the system, which takes longer than the rest
     packer = zlib.compressobj(1, zlib.DEFLATED, *(_SMALL if len(plain) < FEW else _USUAL))
     return packer.compress(plain) + packer.flush()
-
-
-def _json(data: Any) -> str:
-    return json.dumps(data, ensure_ascii=False, default=str, separators=(",", ":"))
 
 
 def _is_json(text: str) -> bool:
