@@ -45,11 +45,12 @@ class Retrieve:
             return self._search(descriptions(state), state, settings)
 
         found = await with_captions(search, self.captions, self.collection, settings)
-        return {**found, "notes": [*found["notes"], *outside(self.embedder, self.collection, state)]}
+        said = outside(self.embedder, self.collection, state, settings.exclusions)
+        return {**found, "notes": [*found["notes"], *said]}
 
     def _search(self, texts: list[str], state: State, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
-        vectors = self.embedder.texts(texts)
+        vectors = text_vectors(texts, self.embedder, settings.exclusions)
         if unassigned(state):
             references = distinct(references_of(state), self.collection)
             shown = plain_query(state["query"], references, self.embedder, self.collection)
@@ -111,8 +112,15 @@ def plain_query(
         shown = [collection.reference(name).image for name in references]
         together: Vectors = compose(shown, [text] * len(shown))  # the search takes their mean
         return together
-    wish = split_exclusions(text) if exclusions else Wish(text, ())
-    return beside([wish_vector(wish, embedder, exclusions)], references, embedder, collection)
+    return beside([text_vectors([text], embedder, exclusions)], references, embedder, collection)
+
+
+def text_vectors(texts: Sequence[str], embedder: Embedder, exclusions: float = 0.0) -> Vectors:
+    """The vectors of texts, (n, d), each moved away from what its words exclude by that weight."""
+    wishes = [split_exclusions(text) for text in texts] if exclusions else []
+    if not any(wish.excluded for wish in wishes):
+        return embedder.texts(texts)
+    return np.concatenate([wish_vector(wish, embedder, exclusions) for wish in wishes])
 
 
 def wish_vector(wish: Wish, embedder: Embedder, exclusions: float) -> Vectors:

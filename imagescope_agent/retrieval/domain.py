@@ -91,7 +91,6 @@ class Domain:
         collection: Collection,
         text: str,
         weights: str,
-        *,
         once: bool = True,
         heeded: Sequence[str] = (),
     ) -> list[NoteDict]:
@@ -106,8 +105,8 @@ class Domain:
         """
         if weights != self.weights:
             return []
-        outside = [self._of_collection(collection) if once else "", self.of_query(text)]
-        unchecked = [self.unheeded(text, heeded), "" if outside[1] else self.rare(text)]
+        outside = [self._of_collection(collection) if once else "", asked := self.of_query(text)]
+        unchecked = [self.unheeded(text, heeded), "" if asked else self.rare(text)]
         said = [*(("outside", each) for each in outside), *(("unchecked", each) for each in unchecked)]
         return [note("retrieve", cast(NoteKind, kind), detail) for kind, detail in said if detail]
 
