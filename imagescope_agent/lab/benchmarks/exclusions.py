@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ LEAST, SHARE = (
     0.15,
 )  # photos with both things and with one alone; share of those with one that show the other too
 WEIGHTS = (0.2, 0.35, 0.5, 0.7, 1.0)
+WITHOUT = "a photo of a {} without a {}"
 HEAD = ("query", "weight", "mAP", f"right in first {FIRST}", f"excluded in first {FIRST}")
 _THING = re.compile(r"\b(?:an?|the)\s+(?:\w+\s+)?([a-z]{3,})\b")
 
@@ -63,31 +64,15 @@ def run(*, root: Path, profile: str = "photos") -> dict[str, Any]:
     ]
     if not pairs:
         raise BadInput("the captions name no two things together and apart; give a larger captioned folder")
-    ways: dict[tuple[str, float], Callable[[str, str], tuple[str, float]]] = {
-        ("the thing alone", 0.0): lambda a, b: (f"a photo of a {a}", 0.0),
-        **{
-            ("without the other", weight): lambda a, b, weight=weight: (
-                f"a photo of a {a} without a {b}",
-                weight,
-            )
-            for weight in (0.0, *WEIGHTS)
-        },
-    }
     rows = []
-    for (query, weight), asked in ways.items():
+    for words, weight in (("a photo of a {}", 0.0), *((WITHOUT, weight) for weight in (0.0, *WEIGHTS))):
         found = []
         for a, b in pairs:
-            text, by = asked(spoken[a], spoken[b])
-            scores = photos @ text_vectors([text], embedder, by)[0]
+            text = words.format(spoken[a], spoken[b])
+            scores = photos @ text_vectors([text], embedder, weight)[0]
             found.append(_measure(scores, _alone(counts, a, b), counts[b] >= 2))
-        mean = np.mean(found, axis=0)
-        rows.append(
-            {
-                "query": query,
-                "weight": weight,
-                **dict(zip(("map", "right", "excluded"), map(float, mean), strict=True)),
-            }
-        )
+        average, right, excluded = map(float, np.mean(found, axis=0))
+        rows.append({"query": words, "weight": weight, "map": average, "right": right, "excluded": excluded})
     return {
         "bench": "exclusions",
         "photos": len(names),
@@ -140,7 +125,8 @@ def _both(counts: Mapping[str, np.ndarray], a: str, b: str) -> int:
 
 
 def _alone(counts: Mapping[str, np.ndarray], a: str, b: str) -> np.ndarray:
-    return (counts[a] >= 2) & (counts[b] == 0)
+    found: np.ndarray = (counts[a] >= 2) & (counts[b] == 0)
+    return found
 
 
 def _measure(scores: np.ndarray, right: np.ndarray, excluded: np.ndarray) -> tuple[float, float, float]:
