@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+import numpy as np
+
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 
+OWN = 0.05  # length of what an excluded text has of its own below which it says the same as the wanted ones
 ANYTHING = "a photo"  # what a text wants that does nothing but exclude
 
 #: A negation that excludes nothing.
@@ -79,7 +82,8 @@ def without_excluded(wanted: Vectors, excluded: Vectors, weight: float) -> Vecto
     if not len(excluded):
         return wanted
     middle = unit_rows(wanted.mean(axis=0, keepdims=True))
-    apart = unit_rows(excluded - (excluded @ middle.T) * middle)
+    apart = excluded - (excluded @ middle.T) * middle
+    apart /= np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), OWN)
     return unit_rows(wanted - weight * apart.sum(axis=0))
 
 
