@@ -26,6 +26,7 @@ UNWRITTEN = {
     "chain_writer": "embedder",
     "reread": False,
     "roles_threshold": None,
+    "exclusions": 0.0,
 }
 
 
@@ -66,6 +67,8 @@ class Settings:
         composed: weight, from 0 to 1, of the vector that an embedder composes of reference and query beside the
             reasoner's descriptions, in the graphs that have these; where it composes none, they count alone.
         reread: read a query a second time, in plain words, where the first reading lacks words of it, in `adaptive`.
+        exclusions: weight, from 0 to 1, by which a query's vector is moved away from what its words exclude ("without
+            people"), in searches and in conversations of a profile without a talker; 0 takes all words as they are.
         where: a filter; only images that match it are found (see `retrieval.metadata.where`); "" for all.
 
     Raises:
@@ -95,6 +98,7 @@ class Settings:
     chain_writer: str = "embedder"
     reread: bool = False
     roles_threshold: float | None = None
+    exclusions: float = 0.0
 
     def __post_init__(self) -> None:
         _check_whole(self, "k", least=1)
@@ -107,7 +111,7 @@ class Settings:
         for name in ("budget", "token_budget"):
             if getattr(self, name) is not None:
                 _check_whole(self, name, least=0)
-        for name in ("tau", "penalty", "shrink", "composed"):
+        for name in ("tau", "penalty", "shrink", "composed", "exclusions"):
             _check_share(self, name)
         for name in ("nothing_fits", "roles_threshold"):
             if getattr(self, name) is not None:

@@ -23,6 +23,7 @@ from imagescope_agent.chat.storage.turns import TurnTable
 from imagescope_agent.common.redact import redact
 from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput
+from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.registry import load_graph
 from imagescope_agent.runs.checkpoints import POSTGRES, ReadOnly, reading
 from imagescope_agent.runs.gone import gone
@@ -31,7 +32,7 @@ from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 
 FILE = "chats.sqlite"
-GRAPH = "chat"
+GRAPH, PLAIN = "chat", "chat_retrieve"  # the second one for profiles without a talker
 ROOM = 4 * 2**20  # bytes that the disk must have free for a turn to begin
 
 
@@ -60,7 +61,7 @@ class ConversationStore:
         read_only: str = "",
     ) -> None:
         self.services, self.saver, self.settings, self.read_only = services, saver, settings, read_only
-        self.graph = load_graph(GRAPH)(services, checkpointer=saver)
+        self.graph = load_graph(graph_for(services))(services, checkpointer=saver)
         self.turns = TurnTable(database_of(saver, TABLES))
         self.older = Older(saver, self.graph, self.turns)
         self._place = str(place)
@@ -72,7 +73,10 @@ class ConversationStore:
     def about(self, services: Services) -> ConversationStore:
         """The same conversations with an index that was published since: one store, one lock for each of them."""
         newer = copy.copy(self)
-        newer.services, newer.graph = services, load_graph(GRAPH)(services, checkpointer=self.saver)
+        newer.services, newer.graph = (
+            services,
+            load_graph(graph_for(services))(services, checkpointer=self.saver),
+        )
         newer.older = Older(self.saver, newer.graph, self.turns)
         return newer
 
@@ -206,3 +210,8 @@ def _prefix(place: str, location: Path) -> str:
     if not place or (not place.startswith(POSTGRES) and real_path(Path(place)) == real_path(location / FILE)):
         return ""
     return hashlib.sha256(str(real_path(location)).encode()).hexdigest()[:12] + ":"
+
+
+def graph_for(services: Services) -> str:
+    """The name of the graph that conversations run on: without a talker nobody interprets messages."""
+    return PLAIN if isinstance(services.talker.model, Absent) else GRAPH

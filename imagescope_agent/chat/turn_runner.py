@@ -14,7 +14,7 @@ from imagescope_agent.chat.storage.database import is_storage_error
 from imagescope_agent.chat.storage.kept import found_verdicts, kept_state
 from imagescope_agent.chat.storage.older import AT_REST
 from imagescope_agent.chat.storage.tables import Conversation
-from imagescope_agent.chat.store import GRAPH, ConversationStore
+from imagescope_agent.chat.store import ConversationStore, graph_for
 from imagescope_agent.errors import (
     BackendUnavailable,
     ImageScopeError,
@@ -205,7 +205,7 @@ def run_config(store: ConversationStore, thread: str, settings: Settings | None 
     profile = store.services.profile
     return {
         "configurable": {"thread_id": store.key(thread)},
-        "metadata": {"graph": GRAPH, "profile": profile, "settings": recorded},
+        "metadata": {"graph": graph_for(store.services), "profile": profile, "settings": recorded},
     }
 
 

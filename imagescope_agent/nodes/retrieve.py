@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from langgraph.runtime import Runtime
 
+from imagescope_agent.errors import shorten
 from imagescope_agent.nodes.intent.references import distinct
 from imagescope_agent.nodes.judging.penalize_rejected import picture_vector, search_unlike
 from imagescope_agent.nodes.standing_filter import standing_filter
-from imagescope_agent.records import NoteDict
+from imagescope_agent.records import NoteDict, note
 from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand, missing_captions
 from imagescope_agent.retrieval.domain import Domain
+from imagescope_agent.retrieval.exclusions import ANYTHING, Wish, split_exclusions, without_excluded
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.retrieval.vectors import Vectors
 from imagescope_agent.settings import Settings, current
@@ -43,11 +45,12 @@ class Retrieve:
             return self._search(descriptions(state), state, settings)
 
         found = await with_captions(search, self.captions, self.collection, settings)
-        return {**found, "notes": [*found["notes"], *outside(self.embedder, self.collection, state)]}
+        said = outside(self.embedder, self.collection, state, settings.exclusions)
+        return {**found, "notes": [*found["notes"], *said]}
 
     def _search(self, texts: list[str], state: State, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
-        vectors = self.embedder.texts(texts)
+        vectors = text_vectors(texts, self.embedder, settings.exclusions)
         if unassigned(state):
             references = distinct(references_of(state), self.collection)
             shown = plain_query(state["query"], references, self.embedder, self.collection)
@@ -81,32 +84,59 @@ class RetrievePlain:
         """
         settings = current(runtime)
         found = await with_captions(lambda: self._search(state, settings), None, self.collection, settings)
-        return {**found, "notes": [*found["notes"], *outside(self.embedder, self.collection, state)]}
+        said = outside(self.embedder, self.collection, state, settings.exclusions)
+        return {**found, "notes": [*found["notes"], *said]}
 
     def _search(self, state: State, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
-        vectors = self._query(state["query"], distinct(references_of(state), self.collection))
+        references = distinct(references_of(state), self.collection)
+        vectors = self._query(state["query"], references, settings)
         return _ranked(self.collection, self.embedder, vectors, state, settings, start)
 
-    def _query(self, text: str, references: Sequence[str]) -> Vectors:
-        return plain_query(text, references, self.embedder, self.collection)
+    def _query(self, text: str, references: Sequence[str], settings: Settings) -> Vectors:
+        return plain_query(text, references, self.embedder, self.collection, settings.exclusions)
 
 
-def plain_query(text: str, references: Sequence[str], embedder: Embedder, collection: Collection) -> Vectors:
+def plain_query(
+    text: str,
+    references: Sequence[str],
+    embedder: Embedder,
+    collection: Collection,
+    exclusions: float = 0.0,
+) -> Vectors:
     """The vector of a text and its references, (1, d): composed where the embedder can, else the mean of both.
 
-    Several references count as their mean; an embedder that composes gives a row for each.
+    Several references count as their mean; an embedder that composes gives a row for each, of all words as they stand.
     """
-    if not references:
-        return embedder.texts([text])
-    if (compose := getattr(embedder, "compose", None)) is not None:
+    if references and (compose := getattr(embedder, "compose", None)) is not None:
         shown = [collection.reference(name).image for name in references]
         together: Vectors = compose(shown, [text] * len(shown))  # the search takes their mean
         return together
-    each = [picture_vector(name, embedder, collection) for name in references]
-    pictures = each[0] if len(each) == 1 else _unit(sum(each, start=0 * each[0]), otherwise=each[0])
-    vectors = embedder.texts([text])
-    return _unit(vectors + pictures, otherwise=vectors)
+    return beside([text_vectors([text], embedder, exclusions)], references, embedder, collection)
+
+
+def text_vectors(texts: Sequence[str], embedder: Embedder, exclusions: float = 0.0) -> Vectors:
+    """The vectors of texts, (n, d), each moved away from what its words exclude by that weight."""
+    wishes = [split_exclusions(text) for text in texts] if exclusions else []
+    if not any(wish.excluded for wish in wishes):
+        return embedder.texts(texts)
+    return np.concatenate([wish_vector(wish, embedder, exclusions) for wish in wishes])
+
+
+def wish_vector(wish: Wish, embedder: Embedder, exclusions: float) -> Vectors:
+    """The vector of what is wanted, (1, d), moved away from what is excluded by that weight."""
+    rows = embedder.texts([wish.wanted or ANYTHING, *wish.excluded])
+    return without_excluded(rows[:1], rows[1:], exclusions)
+
+
+def beside(
+    vectors: Sequence[Vectors], references: Sequence[str], embedder: Embedder, collection: Collection
+) -> Vectors:
+    """The mean of at most one vector of words, (1, d), and of that of the pictures; unit length."""
+    shown = [picture_vector(name, embedder, collection) for name in references]
+    pictures = shown[:1] if len(shown) < 2 else [_unit(sum(shown, start=0 * shown[0]), otherwise=shown[0])]
+    each = [*vectors, *pictures]
+    return each[0] if len(each) == 1 else _unit(each[0] + each[1], otherwise=each[0])
 
 
 def composes(embedder: Embedder, state: State) -> bool:
@@ -156,12 +186,27 @@ async def with_captions(
     return {**found, "notes": notes, "usage": [*usage, *found["usage"]]}
 
 
-def outside(embedder: Embedder, collection: Collection, state: State) -> list[NoteDict]:
-    """Notes where the collection (once in a conversation) or the query is unlike what the embedder was trained on."""
+def outside(
+    embedder: Embedder, collection: Collection, state: State, exclusions: float = 0.0
+) -> list[NoteDict]:
+    """Notes where the collection (once in a conversation) or the query is unlike what the embedder was trained on.
+
+    With a weight of `exclusions` the query's are told as what only similarity keeps away.
+    """
     domain: Domain | None = getattr(embedder, "domain", None)
     if domain is None:
         return []
-    return domain.notes(collection, state["query"], embedder.weights, once=not state.get("turns"))
+    excluded = split_exclusions(state["query"]).excluded if exclusions else ()
+    heeded = ("exclusions",) if excluded else ()
+    once = not state.get("turns")
+    found = domain.notes(collection, state["query"], embedder.weights, once=once, heeded=heeded)
+    return [*found, *([note("retrieve", "unchecked", excluded_words(excluded))] if excluded else [])]
+
+
+def excluded_words(excluded: Sequence[str]) -> str:
+    """What is said of exclusions that only similarity keeps away."""
+    shown = ", ".join(repr(shorten(each, 40)) for each in excluded[:5])
+    return f"{shown}: kept away by similarity alone, which can fail; look whether the results show it"
 
 
 def _ranked(

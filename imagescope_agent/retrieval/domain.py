@@ -86,7 +86,14 @@ class Domain:
             return float((vectors @ self.contrast[:-1] + self.contrast[-1] > 0).mean())
         return float((self.distances(vectors) > self.limit).mean()) if len(vectors) else 0.0
 
-    def notes(self, collection: Collection, text: str, weights: str, *, once: bool = True) -> list[NoteDict]:
+    def notes(
+        self,
+        collection: Collection,
+        text: str,
+        weights: str,
+        once: bool = True,
+        heeded: Sequence[str] = (),
+    ) -> list[NoteDict]:
         """Notes on a collection and a query that are not of the kind; none for vectors of other weights.
 
         Args:
@@ -94,11 +101,12 @@ class Domain:
             text: the query.
             weights: of the embedder in use.
             once: say what is to be said of the collection; it was said before otherwise.
+            heeded: sorts of blind spots that the search heeds in another way.
         """
         if weights != self.weights:
             return []
-        outside = [self._of_collection(collection) if once else "", self.of_query(text)]
-        unchecked = [self.unheeded(text), "" if outside[1] else self.rare(text)]
+        outside = [self._of_collection(collection) if once else "", asked := self.of_query(text)]
+        unchecked = [self.unheeded(text, heeded), "" if asked else self.rare(text)]
         said = [*(("outside", each) for each in outside), *(("unchecked", each) for each in unchecked)]
         return [note("retrieve", cast(NoteKind, kind), detail) for kind, detail in said if detail]
 
@@ -141,9 +149,9 @@ class Domain:
             else ""
         )
 
-    def unheeded(self, text: str) -> str:
-        """What is to be said of words that the embedder does not heed; "" where there are none."""
-        found = blind_words(text, self.blind)
+    def unheeded(self, text: str, heeded: Sequence[str] = ()) -> str:
+        """What is to be said of words that the embedder does not heed; "" where there are none but `heeded` sorts."""
+        found = blind_words(text, [sort for sort in self.blind if sort not in heeded])
         if not found:
             return ""
         words = ", ".join(repr(word) for said in found.values() for word in said[:3])

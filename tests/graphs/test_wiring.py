@@ -25,7 +25,7 @@ def test_a_server_can_describe_it(world: Any, name: str) -> None:
     context = graph.get_context_jsonschema()
     assert {"k", "top_k", "tau", "alpha", "judge", "seed", "budget"} <= set(context["properties"])
     asked = set(graph.get_input_jsonschema()["properties"])
-    further = {"cotrr": ["rejected"], "chat": ["feedback"]}
+    further = {"cotrr": ["rejected"], "chat": ["feedback"], "chat_retrieve": ["feedback"]}
     assert asked == {"query", "reference", "references", "unlike", *further.get(name, [])}
     assert "ranking" in graph.get_output_jsonschema()["properties"]
 

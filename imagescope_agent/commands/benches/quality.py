@@ -144,6 +144,18 @@ QUALITY = {
             "--seed": seed("pictures and conversations"),
         },
     ),
+    "exclusions": Bench(
+        "whether an embedder keeps away what a query excludes, on captioned photos",
+        {
+            "--root": {
+                "type": path,
+                "required": True,
+                "metavar": "FOLDER",
+                "help": "photos with captions, as `imagescope eval folder` reads them",
+            },
+            "--profile": {"default": "photos", "help": "whose embedder (default: photos)"},
+        },
+    ),
     "out-of-domain": Bench(
         "whether embedded models say what they do not know: pictures of another kind, everyday queries",
         {

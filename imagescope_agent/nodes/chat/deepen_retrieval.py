@@ -13,12 +13,15 @@ from imagescope_agent.nodes.chat.answer_words import request_words
 from imagescope_agent.nodes.chat.dialogue_state import newest
 from imagescope_agent.nodes.image_refs import only_first, references_seen
 from imagescope_agent.nodes.intent.reason import reasoned_vectors, reasoning_of
+from imagescope_agent.nodes.intent.references import distinct
 from imagescope_agent.nodes.judging.penalize_rejected import search_unlike
 from imagescope_agent.nodes.model_calls import on_budget
-from imagescope_agent.nodes.retrieve import outside, with_captions
+from imagescope_agent.nodes.retrieve import beside, outside, wish_vector, with_captions
 from imagescope_agent.nodes.standing_filter import standing_filter
 from imagescope_agent.nodes.verify import Verify, satisfies
+from imagescope_agent.records import NoteDict
 from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
+from imagescope_agent.retrieval.exclusions import Wish
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.retrieval.vectors import Vectors
 from imagescope_agent.run_budget import remaining
@@ -57,7 +60,11 @@ class RetrieveLiked:
         found = await with_captions(search, self.captions, self.collection, settings)
         shown = only_first("embed", state) if state.get("chain") else []
         notes = [*found["notes"], *(each for each in shown if each not in state.get("notes", []))]
-        return {**found, "notes": [*notes, *outside(self.embedder, self.collection, state)]}
+        return {**found, "notes": [*notes, *self.outside(state, settings)]}
+
+    def outside(self, state: State, settings: Settings) -> list[NoteDict]:
+        """Notes on what the embedder does not know."""
+        return outside(self.embedder, self.collection, state)
 
     def search(self, state: State, settings: Settings) -> list[tuple[str, float]]:
         """The best images with their scores, as the search alone ranks them.
@@ -66,7 +73,7 @@ class RetrieveLiked:
         that are known to fit all that was said, so that a message that moves the descriptions loses none of them.
         """
         self.collection.require_weights(self.embedder.weights)
-        vectors = self._wanted(state)
+        vectors = self._wanted(state, settings)
         liked = [self.collection.image_vector(name) for name in state["liked"] if name in self.collection]
         rows = np.concatenate([vectors, np.stack(liked)]) if liked else vectors
         exclude = list(state["rejected"])
@@ -85,7 +92,7 @@ class RetrieveLiked:
 
         return search_unlike(found, most, state, settings, self.embedder, self.collection, include=fits)
 
-    def _wanted(self, state: State) -> Vectors:
+    def _wanted(self, state: State, settings: Settings) -> Vectors:
         """What is looked for: the vector after the chain where one was written, else those of three descriptions."""
         if chain := state.get("chain"):
             model = reasoning_of(self.embedder)
@@ -93,6 +100,26 @@ class RetrieveLiked:
             return reasoned_vectors(model, self.collection, reference, request, chain)
         intent = state["intent"]
         return self.embedder.texts([intent["core"], intent["enhanced"], intent["full"]])
+
+
+class RetrieveWords(RetrieveLiked):
+    """As `RetrieveLiked` for facts in the user's own words: the references count as much as these.
+
+    What is excluded is taken off by the weight `Settings.exclusions`.
+    """
+
+    def outside(self, state: State, settings: Settings) -> list[NoteDict]:
+        """Notes on what the embedder does not know, and on what similarity alone keeps away."""
+        return outside(self.embedder, self.collection, state, settings.exclusions)
+
+    def _wanted(self, state: State, settings: Settings) -> Vectors:
+        excluded = tuple(fact["text"] for fact in state["facts"] if fact["type"] == "Removal")
+        wish = Wish(state["intent"]["full"] if state["facts"] else "", excluded)
+        references = distinct(references_of(state), self.collection)
+        if references and not state["facts"]:
+            return beside([], references, self.embedder, self.collection)
+        vector = wish_vector(wish, self.embedder, settings.exclusions)
+        return beside([vector], references, self.embedder, self.collection)
 
 
 class VerifyDeeper(Verify):

@@ -12,6 +12,7 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.dialogue_acts import SAYING
 from imagescope_agent.errors import BadInput
+from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.chat.choose_limit import ChosenLimit, choose_limit
 from imagescope_agent.nodes.chat.language.coverage import phrases
@@ -54,7 +55,7 @@ class FilterMessage:
     def __init__(self, talker: Role, collection: Collection, limiter: Role | None = None) -> None:
         self.talker, self.role, self.collection = talker, talker.name, collection
         self.prompt = load_prompt("filter", prompt_set=talker.prompt_set)
-        self.asked = is_asked("filter", talker.prompt_set)
+        self.asked = is_asked("filter", talker.prompt_set) and not isinstance(talker.model, Absent)
         self.limiter = None if self.asked else limiter
         self.choice = load_prompt("limit", prompt_set=limiter.prompt_set) if limiter else None
 

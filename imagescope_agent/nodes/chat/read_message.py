@@ -30,6 +30,7 @@ from imagescope_agent.usage import spent
 
 NOTHING = "nothing yet"  # is wanted
 NOT_UNDERSTOOD = "I did not understand"
+NEW_SEARCH = "This is a new search: what was said before no longer counts."
 SURE = 0.9  # probability from which a first message is taken for something else than a search
 Said = Literal["nothing", "more", "only"]
 _BACK = re.compile(r"\b(?:it|that|this|them|those|one)\b", re.I)  # what was named before

@@ -1,0 +1,45 @@
+"""What leads to a wish without being part of it: "hi, could you find me a picture of ..."."""
+
+from __future__ import annotations
+
+import re
+
+_PICTURE = r"(?:(?:an?|the|that|this|my|some|any)\s+)?(?:picture|pic|photo|photograph|image|shot|one)s?"
+_THERE_IS = r"(?:there|it)\s+(?:is|was|are|were|has|had)"
+_IS = r"(?:\s+(?:is|was|are|were|has|had|shows?|showed|should\s+(?:have|be))|['’]s)"
+_MEANT = r"want|need|like|love|meant|mean|remember|recall|think|believe|guess|seek|prefer"
+_FRAMING = re.compile(
+    rf"""(?:
+      (?:hi|hello|hey|hiya|ok|okay|so|well|hmm+|um+|please|pls|plz|and|also|plus|but|then|now|actually|maybe|perhaps
+        |yes|yeah|nah|nope|oh|ah|wait|sorry|rather|instead)\b[\s,.!:-]*
+    | no\s*[,.!:-]+\s*
+    | (?:is|are|was|were)\s+there\s+(?:(?:any|also)\s+)?
+    | (?:do|did)\s+(?:you|we)\s+have\s+(?:any\s+)?
+    | (?:can|could|would|will)\s+you\s+(?:(?:please|maybe)\s+)?
+    | (?:i|we)(?:\s+(?:am|was|are)|['’]?(?:m|re))\s+(?:looking|searching|hunting|after)(?:\s+for)?\s+
+    | (?:looking|searching|hunting)\s+for\s+
+    | i\s*(?:['’]?d|\s+would)?\s*(?:{_MEANT})(?:\s+(?:to\s+(?:see|find|have)|that\b|{_THERE_IS}))*\s+
+    | (?:show|find|get|give|search|look)(?:\s+(?:me|us|for|up))*\s+
+    | (?:add|include|make\s+(?:it|that)|change\s+(?:it|that)\s+to|let['’]?s\s+(?:say|have))\s+
+    | there\s+(?:is|was|are|were|(?:should|must|has\s+to)\s+be)\s+(?:also\s+)?
+    | (?:it|they|he|she|that|this){_IS}\s+(?:also\s+)?
+    | {_PICTURE}\s+(?:of|with|where|showing|that\s+(?:shows?|has)|has|shows?|in\s+which)\s+(?:{_THERE_IS}\s+)?
+    )""",
+    re.I | re.X,
+)
+_ENDING = re.compile(
+    r"[\s,.!]+(?:please|pls|plz|thanks|thank you|thx|i (?:think|guess|believe)|too|as well|instead|actually)[\s.!]*$",
+    re.I,
+)
+
+
+def without_framing(text: str) -> str:
+    """A part of a message without what leads to its wish and follows it; a text that is nothing else stays.
+
+    >>> without_framing("Hi, I'm looking for a photo of a dog on a couch, please!")
+    'a dog on a couch'
+    """
+    found = _ENDING.sub("", text.strip()).strip(" ,.!?")
+    while match := _FRAMING.match(found):
+        found = found[match.end() :]
+    return found.strip(" ,.!?") or text.strip()

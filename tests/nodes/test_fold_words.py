@@ -1,0 +1,95 @@
+"""Conversations without a chat model: phrases are added, exchanged, excluded and taken back by their words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imagescope_agent.nodes.chat.fold_words import FoldWords
+from imagescope_agent.nodes.chat.language.framing import without_framing
+from imagescope_agent.retrieval.vectors import Vectors
+from imagescope_agent.state import State, new_conversation, new_turn
+
+KINDS = {"dog": 0, "cat": 0, "couch": 1, "sofa": 1, "desk": 1}
+
+
+class Sorts:
+    """An embedder for which animals are alike, and so is furniture."""
+
+    weights, dimension = "sorts", 3
+
+    def texts(self, texts: Sequence[str]) -> Vectors:
+        kinds = [next((KINDS[w] for w in text.split() if w in KINDS), 2) for text in texts]
+        return np.eye(3, dtype=np.float32)[kinds]
+
+    def images(self, images: Sequence[Image.Image]) -> Vectors:
+        raise NotImplementedError
+
+
+def talk(*said: tuple[str, str]) -> State:
+    state: Any = {**new_conversation(), **new_turn()}
+    for text, act in said:
+        turn = {"acts": [{"text": text, "act": act}], "query": text, "remarks": []}
+        state = {**state, **turn}
+        state = {**state, **asyncio.run(FoldWords(Sorts())(state))}
+    found: State = state
+    return found
+
+
+@pytest.mark.parametrize(
+    ("said", "request_"),
+    [
+        ([("Hi, could you find me a dog on a couch?", "wish")], "a dog on a couch"),
+        ([("a dog on a couch", "wish"), ("not a dog, a cat", "correction")], "a cat on a couch"),
+        ([("a dog on a couch", "wish"), ("no, a cat", "correction")], "a cat on a couch"),
+        ([("a dog on a couch", "wish"), ("I meant a desk", "correction")], "a dog, a desk"),
+        ([("a dog on a couch", "wish"), ("forget the couch", "withdrawal")], "a dog"),
+        ([("a dog on a couch", "wish"), ("drop the dog please", "wish")], "on a couch"),
+        ([("a dog", "wish"), ("without people", "wish")], "a dog, without people"),
+        ([("a dog, no people", "wish"), ("two people with hats", "wish")], "a dog, two people with hats"),
+        ([("a dog", "wish"), ("no dogs please", "wish")], "without dogs"),
+        ([("a dog", "wish"), ("start over, a plate of food", "wish")], "a plate of food"),
+        ([("a dog", "wish"), ("with a ball", "wish"), ("take that back", "withdrawal")], "a dog"),
+        ([("a dog", "wish"), ("a dog", "wish")], "a dog"),
+    ],
+)
+def test_what_stands_after_what_was_said(said: Sequence[tuple[str, str]], request_: str) -> None:
+    state = talk(*said)
+    assert state["request"] == request_
+    removed = [fact["text"] for fact in state["facts"] if fact["type"] == "Removal"]
+    assert not any(text in state["intent"]["full"] for text in removed)
+
+
+def test_what_takes_back_nothing_is_told() -> None:
+    state = talk(("a dog", "wish"), ("forget the boat", "withdrawal"))
+    assert state["request"] == "a dog"
+    assert state["remarks"] == ['I did not understand "forget the boat".']
+
+
+def test_a_new_search_is_told() -> None:
+    state = talk(("a dog", "wish"), ("let's start over: a cat", "withdrawal"))
+    assert state["request"] == "a cat"
+    assert "new search" in state["remarks"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "wish"),
+    [
+        ("Hi, looking for a photo of people eating at a table", "people eating at a table"),
+        ("I remember there was a red bus", "a red bus"),
+        ("the picture shows two kids playing", "two kids playing"),
+        ("no, a cat", "a cat"),
+        ("no cat", "no cat"),
+        ("find me pics of bikes thx", "bikes"),
+        ("is there a dog?", "a dog"),
+        ("please", "please"),
+        ("likes", "likes"),
+    ],
+)
+def test_what_leads_to_a_wish_is_left_out(text: str, wish: str) -> None:
+    assert without_framing(text) == wish
