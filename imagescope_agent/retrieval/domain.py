@@ -87,12 +87,7 @@ class Domain:
         return float((self.distances(vectors) > self.limit).mean()) if len(vectors) else 0.0
 
     def notes(
-        self,
-        collection: Collection,
-        text: str,
-        weights: str,
-        once: bool = True,
-        heeded: Sequence[str] = (),
+        self, collection: Collection, text: str, weights: str, once: bool = True, heeded: Sequence[str] = ()
     ) -> list[NoteDict]:
         """Notes on a collection and a query that are not of the kind; none for vectors of other weights.
 

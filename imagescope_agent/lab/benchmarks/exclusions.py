@@ -64,6 +64,24 @@ def run(*, root: Path, profile: str = "photos") -> dict[str, Any]:
     ]
     if not pairs:
         raise BadInput("the captions name no two things together and apart; give a larger captioned folder")
+    rows = _rows(embedder, photos, counts, spoken, pairs)
+    return {
+        "bench": "exclusions",
+        "photos": len(names),
+        "pairs": len(pairs),
+        "rows": rows,
+        "machine": machine(),
+    }
+
+
+def _rows(
+    embedder: Embedder,
+    photos: Vectors,
+    counts: Mapping[str, np.ndarray],
+    spoken: Mapping[str, str],
+    pairs: Sequence[tuple[str, str]],
+) -> list[dict[str, Any]]:
+    """A row for each way of asking, the means over all pairs."""
     rows = []
     for words, weight in (("a photo of a {}", 0.0), *((WITHOUT, weight) for weight in (0.0, *WEIGHTS))):
         found = []
@@ -73,13 +91,7 @@ def run(*, root: Path, profile: str = "photos") -> dict[str, Any]:
             found.append(_measure(scores, _alone(counts, a, b), counts[b] >= 2))
         average, right, excluded = map(float, np.mean(found, axis=0))
         rows.append({"query": words, "weight": weight, "map": average, "right": right, "excluded": excluded})
-    return {
-        "bench": "exclusions",
-        "photos": len(names),
-        "pairs": len(pairs),
-        "rows": rows,
-        "machine": machine(),
-    }
+    return rows
 
 
 def describe(measured: Mapping[str, Any]) -> str:
