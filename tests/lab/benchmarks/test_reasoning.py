@@ -10,7 +10,7 @@ import pytest
 from imagescope_agent.commands.benches import REASONING_WAYS
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.benchmarks import reasoning
-from imagescope_agent.lab.benchmarks.reasoning_chains import counterfactual, is_true
+from imagescope_agent.lab.benchmarks.reasoning_chains import is_true
 from imagescope_agent.lab.benchmarks.reasoning_threshold import describe_curve, threshold_curve
 from imagescope_agent.lab.scenes.world import Scene, Thing
 from imagescope_agent.profiles.profile import load_profile
@@ -52,15 +52,6 @@ def test_a_model_that_does_not_reason_is_refused() -> None:
         reasoning.run(model=load_profile("mini").embedder)
 
 
-def test_edited_chains_differ_in_one_colour_and_are_looked_for_among_all_pictures() -> None:
-    class Reading(ReasoningColours):
-        """Knows by heart which picture a conclusion tells of: none, so that nothing is found."""
-
-    found = counterfactual(Reading(), 6)
-    assert set(found) == {"the conclusion", "steps and conclusion"}
-    assert all(0 <= share <= 1 for share in found.values())
-
-
 def test_every_way_is_asked_the_same_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = ReasoningColours("<caption>a blank image<steps>Addition: a cat<conclusion>a cat", threshold=2.0)
     monkeypatch.setattr(reasoning, "open_embedder", lambda _name: model)
@@ -99,6 +90,7 @@ def test_how_often_conclusions_are_true_is_told_of_every_way() -> None:
         "queries": 4,
         "ways": {"full by roles": means},
         "left_out": [],
+        "composer": None,
         "threshold": None,
         "followed": None,
     }
