@@ -180,6 +180,7 @@ class State(TypedDict, total=False):
     reference_captions: list[str]  # of each, where there are several
     intent: Intent
     chain: dict[str, str]  # thought before embedding: caption, reasoning, conclusion; {} for nothing
+    agreed: bool | None  # whether two embedders find the same image first; None where that was not compared
     candidates: list[Candidate]
     predicates: list[Predicate]
     given_predicates: list[Predicate]  # that came with the intent

@@ -80,10 +80,11 @@ class RetrievePlain:
             ImageProblem: the reference cannot be read.
         """
         settings = current(runtime)
-        found = await with_captions(lambda: self._search(state, settings), None, self.collection, settings)
+        found = await with_captions(lambda: self.search(state, settings), None, self.collection, settings)
         return {**found, "notes": [*found["notes"], *outside(self.embedder, self.collection, state)]}
 
-    def _search(self, state: State, settings: Settings) -> dict[str, Any]:
+    def search(self, state: State, settings: Settings) -> dict[str, Any]:
+        """As the call, without notes."""
         start = time.perf_counter()
         vectors = self._query(state["query"], distinct(references_of(state), self.collection))
         return _ranked(self.collection, self.embedder, vectors, state, settings, start)

@@ -12,6 +12,8 @@ from PIL import Image
 
 from imagescope_agent.lab.benchmarks import counterfactual as bench
 from imagescope_agent.lab.benchmarks.counterfactual import counterfactual
+from imagescope_agent.lab.scenes.conditions import PLURALS
+from imagescope_agent.lab.scenes.world import COLOURS
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted
 from tests.graphs.reasoning_colours import ReasoningColours
@@ -50,7 +52,7 @@ def test_the_conclusion_is_edited_alone_and_with_its_steps() -> None:
 
 
 def test_chains_of_captioner_and_reasoner_are_edited_too() -> None:
-    every = ", ".join(f"a {colour} {kind}" for colour in bench.COLOURS for kind in ("fish", "house", "boat"))
+    every = ", ".join(f"a {colour} {kind}" for colour in COLOURS for kind in PLURALS)
     model = Edits()
     found = counterfactual(model, 2, writers(every))
     assert set(found) == TRUE | ROLES
