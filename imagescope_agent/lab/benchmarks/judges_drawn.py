@@ -273,7 +273,9 @@ def _comparison(made: Mapping[str, Any]) -> str:
         lines.append(f"Worse than {order} ({figures['accuracy']:.2f}): {', '.join(below) or 'none'}.")
     lines += ["", "What makes an order worse is not to be used on it with these models."]
     if len(made["orders"]) > 1:
-        lines += [f"Accuracy {AFTER}: of the same strategies, where the candidates came in that order."]
+        lines += [
+            f"Accuracy {AFTER}: of the same strategies, where the candidates came in that order; blank: not measured."
+        ]
     return "\n" + "\n".join(lines)
 
 
