@@ -14,6 +14,7 @@ from imagescope_agent.lab.benchmarks.reasoning_chains import is_true
 from imagescope_agent.lab.benchmarks.reasoning_threshold import describe_curve, threshold_curve
 from imagescope_agent.lab.scenes.world import Scene, Thing
 from imagescope_agent.profiles.profile import load_profile
+from imagescope_agent.retrieval.embedders.composer_card import ComposerCard, write_card
 from tests.graphs.reasoning_colours import ReasoningColours
 
 SCENE = Scene(
@@ -95,6 +96,15 @@ def test_how_often_conclusions_are_true_is_told_of_every_way() -> None:
         "followed": None,
     }
     assert "full by roles: the conclusion is true of 66.7%" in reasoning.describe(told)
+
+
+def test_what_taught_a_composer_is_told(tmp_path: Path) -> None:
+    trained = {"triplets": 40, "files": ["true.jsonl"], "steps": 9}
+    card = ComposerCard(embedder="clip", weights="w", dimension=4, hidden=4, trained=trained)
+    write_card(tmp_path, card)
+    told = reasoning.composer_told(f"composer:{tmp_path}")
+    assert "40 triplets (true.jsonl), 9 steps" in told and "upper bound" in told
+    assert reasoning.composer_told("multimodal:DIR") == "the embedder multimodal:DIR"
 
 
 def test_the_threshold_of_the_roles_is_the_least_that_costs_nothing() -> None:
