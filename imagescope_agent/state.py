@@ -168,8 +168,7 @@ class MessageInput(SearchInput):
 class State(TypedDict, total=False):
     """Everything a run knows. Lists of ids are rankings, best first.
 
-    The first node of a turn resets what `new_turn` returns. `verdicts` outlive a turn and, in a conversation, what
-    `new_conversation` returns.
+    The first node of a turn resets `new_turn`; `verdicts` and, in a conversation, `new_conversation` outlive a turn.
     """
 
     query: str
