@@ -5,6 +5,8 @@ and a collection that has its vectors. The setting `reasoning` says when the cha
 "fast" (never), "auto" (where the vector without it does not decide). One model call at most, and none for "fast".
 The setting `chain_writer` may have captioner and reasoner write it in the embedder's place: 1 reasoner, and 1
 captioner for a reference outside the collection; "auto" then goes by the setting `roles_threshold`, where it is given.
+A profile may name the model as its `first_stage` beside another `embedder`, which made the collection's own vectors:
+"auto" can then go by whether both find the same image (`agree_within`).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from langgraph.runtime import Runtime
 from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
+from imagescope_agent.nodes.intent.agree import RetrieveTwice
 from imagescope_agent.nodes.intent.reason import Reason, RetrieveReasoned, no_chain, undecided
 from imagescope_agent.nodes.intent.understand import Describe, Understand, query_as_intent, unknown_reference
 from imagescope_agent.services import Services
@@ -28,19 +31,20 @@ from imagescope_agent.traces.instrument import served
 
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query", "reference": id, path or None} -> `State` with the ranking."""
-    embedder, images = services.embedder, services.collection
+    images, own = services.collection, services.embedder
+    embedder = services.first_stage or own
     reason = or_else(Reason(embedder, images), no_chain, instead="the vector without a chain")
 
     describe = or_else(Describe(services.captioner, images), unknown_reference, instead="no caption")
-    understand = or_else(Understand(services.reasoner, embedder), query_as_intent, instead="the query")
+    understand = or_else(Understand(services.reasoner, own), query_as_intent, instead="the query")
 
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     graph.add_node("begin", Begin(images))
-    graph.add_node("embed", RetrieveReasoned(embedder, images))
+    graph.add_node("embed", RetrieveTwice(embedder, images, own))
     graph.add_node("reason", reason, retry_policy=RETRY_TRANSIENT)
     graph.add_node("describe", describe, retry_policy=RETRY_TRANSIENT)
     graph.add_node("understand", understand, retry_policy=RETRY_TRANSIENT)
-    graph.add_node("embed_reasoned", RetrieveReasoned(embedder, images))
+    graph.add_node("embed_reasoned", RetrieveReasoned(embedder, images, own))
     graph.add_node("answer", Answer(images, services.fulfilment))
 
     def after_begin(state: State, runtime: Runtime[Settings]) -> Literal["embed", "reason", "describe"]:

@@ -27,6 +27,7 @@ UNWRITTEN = {
     "reread": False,
     "roles_threshold": None,
     "exclusions": 0.0,
+    "agree_within": None,
 }
 
 
@@ -60,6 +61,9 @@ class Settings:
         roles_threshold: the lead of the first image over the second, by the vector without a chain, from 0 to 1, below
             which `cir_cot` has the roles write one in "auto"; None for the one that is kept with the weights, which
             is of the embedder's own chains.
+        agree_within: among how many of the first images by the collection's own vectors the one must be that the model
+            which reasons finds first without a chain, so that `cir_cot` has none written in "auto"; where the profile
+            names that model as its `first_stage`. None goes by the lead.
         nothing_fits: the probability that the first place fulfils the whole query below which nothing fits, from 0
             to 1; None for the one that the profile's calibration measured.
         joint: ask the reasoner for the intent and its predicates in one call, in the graphs that can (`adaptive` and
@@ -99,6 +103,7 @@ class Settings:
     reread: bool = False
     roles_threshold: float | None = None
     exclusions: float = 0.0
+    agree_within: int | None = None
 
     def __post_init__(self) -> None:
         _check_whole(self, "k", least=1)
@@ -112,6 +117,9 @@ class Settings:
             if getattr(self, name) is not None:
                 _check_whole(self, name, least=0)
         for name in ("tau", "penalty", "shrink", "composed", "exclusions"):
+        if self.agree_within is not None:
+            _check_whole(self, "agree_within", least=1)
+        for name in ("tau", "penalty", "shrink", "composed"):
             _check_share(self, name)
         for name in ("nothing_fits", "roles_threshold"):
             if getattr(self, name) is not None:

@@ -168,8 +168,7 @@ class MessageInput(SearchInput):
 class State(TypedDict, total=False):
     """Everything a run knows. Lists of ids are rankings, best first.
 
-    The first node of a turn resets what `new_turn` returns. `verdicts` outlive a turn and, in a conversation, what
-    `new_conversation` returns.
+    The first node of a turn resets `new_turn`; `verdicts` and, in a conversation, `new_conversation` outlive a turn.
     """
 
     query: str
@@ -180,6 +179,7 @@ class State(TypedDict, total=False):
     reference_captions: list[str]  # of each, where there are several
     intent: Intent
     chain: dict[str, str]  # thought before embedding: caption, reasoning, conclusion; {} for nothing
+    agreed: bool | None  # whether two embedders find the same image first; None where that was not compared
     candidates: list[Candidate]
     predicates: list[Predicate]
     given_predicates: list[Predicate]  # that came with the intent

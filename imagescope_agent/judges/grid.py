@@ -1,7 +1,8 @@
 """Batch reranking of SQUARE (arXiv 2509.26330): all candidates as one numbered grid picture, in one call.
 
 A request has one picture, so models that take no more than one can judge by it. Inferred: that the reference is a cell
-of the same grid, the size of the cells, and that more candidates than a window holds are judged in sliding windows.
+of the same grid, the size of the cells, that more candidates than a window holds are judged in sliding windows, and
+that a reply which names fewer than half of the cells decides nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Grid(Listwise):
         most = max(map(len, shown))
         replies = await session.ask(requests, lambda text: parse_order(text, most), schema=OrderAnswer)
         return [
-            None if places is None else complete(session, places, items)
+            None if places is None else _whole(session, places, items)
             for places, items in zip(replies, shown, strict=True)
         ]
 
@@ -58,6 +59,16 @@ class Grid(Listwise):
         told = [session.candidates[item].text for item in items]
         known = [f"{place}: {words}" for place, words in enumerate(told, start=1) if words]
         return Request(text="\n".join([text, *known]), images=(picture,))
+
+
+def _whole(session: JudgeSession, places: Sequence[int], items: Sequence[int]) -> list[int] | None:
+    """As `complete`; None, with a note, of a reply that names fewer than half: the cells were not read."""
+    named = {place for place in places if place < len(items)}
+    if 2 * len(named) < len(items):
+        detail = f"a reply names {len(named)} of {len(items)} cells; says nothing about the order"
+        session.add_note("unreadable", detail)
+        return None
+    return complete(session, places, items)
 
 
 def draw_grid(cells: dict[str, ImageRef]) -> tuple[ImageRef, list[NoteDict]]:

@@ -83,11 +83,12 @@ class RetrievePlain:
             ImageProblem: the reference cannot be read.
         """
         settings = current(runtime)
-        found = await with_captions(lambda: self._search(state, settings), None, self.collection, settings)
+        found = await with_captions(lambda: self.search(state, settings), None, self.collection, settings)
         said = outside(self.embedder, self.collection, state, settings.exclusions)
         return {**found, "notes": [*found["notes"], *said]}
 
-    def _search(self, state: State, settings: Settings) -> dict[str, Any]:
+    def search(self, state: State, settings: Settings) -> dict[str, Any]:
+        """As the call, without notes."""
         start = time.perf_counter()
         references = distinct(references_of(state), self.collection)
         vectors = self._query(state["query"], references, settings)

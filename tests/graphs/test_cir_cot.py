@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from imagescope_agent.api import ImageScope
@@ -23,6 +25,7 @@ from imagescope_agent.traces.pages.page import render
 from imagescope_agent.traces.store import TraceStore
 from imagescope_agent.traces.trace import Trace
 from tests.chat.talk import talking
+from tests.conftest import ColourEmbedder
 from tests.graphs.reasoning_colours import CHAIN, ReasoningColours
 
 UNREADABLE = [
@@ -108,6 +111,32 @@ def test_auto_keeps_the_threshold_of_the_roles_apart_from_that_of_own_chains(
     state = asyncio.run(load_graph("cir_cot")(talking(world)).ainvoke(asked, context=settings))
     assert bool(state["chain"]) is written
     assert len(model.chat_model.asked) == (written and writer == "embedder")
+
+
+@pytest.mark.parametrize(("within", "written"), [(1, True), (2, True), (3, False), (None, True)])
+def test_auto_writes_where_two_embedders_disagree(world: Any, within: int | None, written: bool) -> None:
+    """The model that reasons finds what is green; by the collection's own vectors that comes third."""
+
+    class Elsewhere(ColourEmbedder):
+        def texts(self, texts: Sequence[str]) -> np.ndarray:
+            rows = super().texts(["red", "blue", "green"])
+            return np.repeat(rows.T @ [[0.7], [0.6], [0.5]], len(texts), axis=1).T
+
+    thinker = ReasoningColours(threshold=2.0)
+    world.embedder = thinker
+    services = replace(talking(world), embedder=Elsewhere(), first_stage=thinker)
+    asked: Any = {"query": "green"}
+    run = load_graph("cir_cot")(services).ainvoke
+    state = asyncio.run(run(asked, context=Settings(chain_writer="roles", agree_within=within)))
+    assert bool(state["chain"]) is written
+    assert state["agreed"] is (None if within is None else not written)
+    assert state["ranking"][0] == "green.png" or written
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True])
+def test_an_agreement_out_of_range_is_told(value: Any) -> None:
+    with pytest.raises(BadInput, match="agree_within"):
+        Settings(agree_within=value)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, "low", True])
@@ -214,7 +243,7 @@ def test_a_way_that_there_is_not_is_told(value: Any) -> None:
 
 
 def test_records_of_earlier_settings_stay_equal() -> None:
-    assert not {"reasoning", "roles_threshold"} & set(Settings().to_dict())
+    assert not {"reasoning", "roles_threshold", "agree_within"} & set(Settings().to_dict())
     written = json.dumps(Settings(reasoning="fast").to_dict())
     assert Settings.from_record(written, judges=()).reasoning == "fast"
 

@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from imagescope_agent.judges.base import Candidate, Task
@@ -66,6 +67,18 @@ def test_reference_and_candidates_are_one_picture_in_one_request() -> None:
     (asked,) = model.asked
     assert asked.images == ("grid:R=d a b c",)
     assert "the same in red" in asked.text and "3: said of c" in asked.text
+
+
+@pytest.mark.parametrize(
+    ("said", "order", "kind"), [("[2, 4]", "bdac", "repaired"), ("[4]", "abcd", "unreadable")]
+)
+def test_a_reply_that_names_fewer_than_half_of_the_cells_decides_nothing(
+    said: str, order: str, kind: str
+) -> None:
+    model = Role("judge", Scripted(lambda asked: f'{{"order": {said}}}'))
+    shown = [Candidate(id=name, image=picture(name)) for name in "abcd"]
+    found = asyncio.run(judge(Task(query="q", model=model), shown))
+    assert "".join(found.order) == order and [each["kind"] for each in found.notes] == [kind]
 
 
 def test_every_reference_has_a_cell_under_its_number() -> None:

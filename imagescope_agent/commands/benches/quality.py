@@ -6,7 +6,7 @@ from imagescope_agent.commands import natural, path, positive
 from imagescope_agent.commands.benches.arguments import Bench, count, names, profile, root, seed, seeds
 
 REASONING_WAYS = (
-    *("fast", "full", "full by roles", "auto", "auto by roles", "plain vectors", "mra"),
+    *("fast", "full", "full by roles", "auto", "auto by roles", "auto by agreement", "plain vectors", "mra"),
     *("imagescope, stage 1", "imagescope", "adaptive", "adaptive after fast", "adaptive after full"),
 )
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 
 from imagescope_agent.judges.base import Candidate
+from imagescope_agent.lab.scenes.draw import draw
+from imagescope_agent.lab.scenes.world import Scene
 from imagescope_agent.mllms.role import ImageRef
 
 
@@ -25,3 +28,10 @@ class JudgeCase:
     candidates: list[Candidate]
     relevant: frozenset[str]
     understood: str = ""
+
+
+def picture(key: str, scene: Scene) -> ImageRef:
+    """A scene as a model gets it, under the key of its features."""
+    buffer = io.BytesIO()
+    draw(scene).save(buffer, format="PNG")
+    return ImageRef(key=key, data=buffer.getvalue())

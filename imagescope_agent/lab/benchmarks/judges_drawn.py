@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,17 +17,17 @@ from imagescope_agent.judges import JUDGES
 from imagescope_agent.judges.base import Candidate, Judge, Judgement, Task
 from imagescope_agent.lab.benchmarks.first_stage_orders import (
     first_stage_orders,
+    order_figures,
     place_of_relevant,
 )
-from imagescope_agent.lab.benchmarks.judge_case import JudgeCase
+from imagescope_agent.lab.benchmarks.judge_case import JudgeCase, picture
 from imagescope_agent.lab.benchmarks.machine import machine
 from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, composed_group
 from imagescope_agent.lab.scenes.conditions import satisfies
-from imagescope_agent.lab.scenes.draw import draw
 from imagescope_agent.lab.scenes.queries import SceneQuery
 from imagescope_agent.lab.scenes.text_queries import TEXT_KINDS, text_query
 from imagescope_agent.lab.scenes.world import Scene, random_scene
-from imagescope_agent.mllms.role import ImageRef, Request, Role
+from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
 from imagescope_agent.registry import resolve
@@ -38,6 +37,8 @@ from imagescope_agent.usage import total_usage
 
 FIGURES = ("accuracy", "reciprocal_rank", "calls", "prompt_tokens", "completion_tokens", "image_prefills")
 UNREADABLE = ("unreadable", "repaired")
+AFTER = "after vectors"
+COMPARED = (FIGURES[0], AFTER)  # what of a strategy stands beside the order that it was given
 #: By profile: judges that its models do not suit, and the profile whose models they are measured with instead.
 SUITED = {"mini": {"e2rank": "mini_cot", "icr": "mini_cot"}}
 
@@ -63,7 +64,8 @@ def run(  # long by its arguments, which are flags of the command
         names: strategies; all when None.
         budget: most calls a query.
 
-    Returns: settings, "orders": {name: figures} of what nobody judged, "variants": {name: figures}, "refused".
+    Returns: settings, "orders": {name: figures} of what nobody judged, "variants": {name: figures; "after vectors":
+        accuracy where the candidates came in the order of vectors}, "refused".
 
     Raises:
         BadInput: an unknown profile or judge.
@@ -75,13 +77,18 @@ def run(  # long by its arguments, which are flags of the command
     if role is None:
         role, cases = _from_profile(profile, cases)
     others = {name: weights_of(judge) for name, judge in judges.items() if name != profile}
+    suited = dict.fromkeys(SUITED.get(profile, {}).values() if judges else ())
+    orders = first_stage_orders([*suited], cases)
     return {
         **{"bench": "judges", "machine": machine(), "profile": profile, "weights": weights_of(role)},
         **{"others": others, "k": k, "seed": seed, "queries": len(cases), "budget": budget},
         "not_understood": sum(not case.understood for case in cases) if judges else 0,
-        "orders": first_stage_orders([*others], cases),
+        "orders": {name: order_figures(ordered) for name, ordered in orders.items()},
         **_measure_all(
-            {name: (judges.get(of, role), of) for name, of in chosen.items()}, cases, seed, budget
+            {name: (judges.get(of, role), of) for name, of in chosen.items()},
+            [*orders.values()],
+            seed,
+            budget,
         ),
     }
 
@@ -93,14 +100,16 @@ def _from_profile(profile: str, cases: list[JudgeCase]) -> tuple[Role, list[Judg
 
 
 def _measure_all(
-    asked: Mapping[str, tuple[Role, str]], cases: Sequence[JudgeCase], seed: int, budget: int | None
+    asked: Mapping[str, tuple[Role, str]], orders: Sequence[list[JudgeCase]], seed: int, budget: int | None
 ) -> dict[str, Any]:
+    """All figures in the first order; of one by vectors, the accuracy."""
     variants, refused = {}, {}
     for name, (role, profile) in tqdm(asked.items(), desc="judging", unit="strategy", disable=None):
         judge = resolve(name, JUDGES, kind="judge")
         try:
-            measured = asyncio.run(_measured(judge, role, cases, seed, budget))
-            variants[name] = {**measured, **({"profile": profile} if profile else {})}
+            found = [asyncio.run(_measured(judge, role, cases, seed, budget)) for cases in orders[:2]]
+            told = {AFTER: found[1]["accuracy"]} if len(found) > 1 else {}
+            variants[name] = {**found[0], **told, **({"profile": profile} if profile else {})}
         except BadInput as error:  # the model lacks a capability that this strategy needs
             refused[name] = str(error)
     return {"variants": variants, "refused": refused}
@@ -150,14 +159,14 @@ def make_cases(queries: int, k: int, seed: int) -> list[JudgeCase]:
             continue
         name = f"{seed}-{len(cases)}"
         shown = [
-            Candidate(id=f"{number}.png", image=_picture(f"{name}-{number}", scene))
+            Candidate(id=f"{number}.png", image=picture(f"{name}-{number}", scene))
             for number, scene in enumerate(scenes)
         ]
         rng.shuffle(shown)
         cases.append(
             JudgeCase(
                 text=query.text,
-                reference=None if reference is None else _picture(f"{name}-reference", reference),
+                reference=None if reference is None else picture(f"{name}-reference", reference),
                 candidates=shown,
                 relevant=frozenset(f"{number}.png" for number in relevant),
             )
@@ -179,12 +188,6 @@ def _composed_case(rng: Random, number: int) -> tuple[Scene | None, SceneQuery, 
     kinds = [COMPOSED_KINDS[(number // 2 + step) % len(COMPOSED_KINDS)] for step in range(2)]
     made = composed_group(rng, kinds)
     return None if made is None else (made[0][0], made[1][0], made[0][1:])
-
-
-def _picture(key: str, scene: Scene) -> ImageRef:
-    buffer = io.BytesIO()
-    draw(scene).save(buffer, format="PNG")
-    return ImageRef(key=key, data=buffer.getvalue())
 
 
 async def _measured(
@@ -224,14 +227,17 @@ def _figures(case: JudgeCase, judgement: Judgement) -> dict[str, float]:
 
 def describe(made: Mapping[str, Any]) -> str:
     """The strategies as Markdown, the most accurate first, after the orders that nobody judged."""
-    columns = [*FIGURES, "unreadable", "seconds"]
     orders = made.get("orders", {})
+    columns = [FIGURES[0], *([AFTER] if len(orders) > 1 else []), *FIGURES[1:], "unreadable", "seconds"]
+    nobody = [
+        (name, _in_column(row, column)) for (name, row), column in zip(orders.items(), COMPARED, strict=False)
+    ]
     ranked = sorted(
         made["variants"].items(), key=lambda pair: (-pair[1]["accuracy"], pair[1]["prompt_tokens"])
     )
     rows = [
         [name, row.get("profile", ""), *(_figure(row, column) for column in columns)]
-        for name, row in [*orders.items(), *ranked]
+        for name, row in [*nobody, *ranked]
     ]
     lines = [
         f"{made['queries']} queries on drawn scenes, k = {made['k']}, judge {made['weights']}; means a query; "
@@ -254,15 +260,23 @@ def _figure(row: Mapping[str, Any], column: str) -> str:
     return f"{row[column]:.2f}" if row[column] < 10 else f"{row[column]:.0f}"
 
 
+def _in_column(order: Mapping[str, Any], column: str) -> dict[str, Any]:
+    """An order's figures, with its accuracy beside that of the strategies that were given it."""
+    return {"reciprocal_rank": order["reciprocal_rank"], column: order["accuracy"]}
+
+
 def _comparison(made: Mapping[str, Any]) -> str:
-    """Which strategies are worse than the order that they were given, and than the others that nobody judged."""
+    """Which strategies make the order worse that they are given."""
     lines = []
-    for order, figures in made["orders"].items():
-        below = [name for name, row in made["variants"].items() if row["accuracy"] < figures["accuracy"]]
+    for (order, figures), column in zip(made["orders"].items(), COMPARED, strict=False):
+        below = [n for n, row in made["variants"].items() if row.get(column, 1.0) < figures["accuracy"]]
         lines.append(f"Worse than {order} ({figures['accuracy']:.2f}): {', '.join(below) or 'none'}.")
-    return (
-        "\n" + "\n".join(lines) + "\n\nWhat is worse than an order is not to be used on it with these models."
-    )
+    lines += ["", "What makes an order worse is not to be used on it with these models."]
+    if len(made["orders"]) > 1:
+        lines += [
+            f"Accuracy {AFTER}: of the same strategies, where the candidates came in that order; blank: not measured."
+        ]
+    return "\n" + "\n".join(lines)
 
 
 def points(made: Mapping[str, Any], cost: str) -> dict[str, tuple[float, float]]:

@@ -18,20 +18,23 @@ from tqdm import tqdm
 from imagescope_agent.api import index_folder
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.reporting.tables import markdown_table
+from imagescope_agent.lab.benchmarks.counterfactual import counterfactual
 from imagescope_agent.lab.benchmarks.drawn import DrawnQuery, read_queries
 from imagescope_agent.lab.benchmarks.machine import machine
-from imagescope_agent.lab.benchmarks.reasoning_chains import counterfactual, is_true, read_world
+from imagescope_agent.lab.benchmarks.reasoning_chains import is_true, read_world
 from imagescope_agent.lab.benchmarks.reasoning_threshold import describe_curve, threshold_curve
 from imagescope_agent.lab.scenes.held_out import check_parts, shows
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.lab.scenes.world import Scene
 from imagescope_agent.nodes.intent.reason import lead
+from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.embedders import open_embedder
+from imagescope_agent.retrieval.embedders.composer_card import located, read_card
 from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
 from imagescope_agent.retrieval.spaces import add_space
-from imagescope_agent.services import open_services
+from imagescope_agent.services import open_roles, open_services
 from imagescope_agent.settings import Settings
 from imagescope_agent.usage import total_usage
 
@@ -40,6 +43,7 @@ REST = "none of them"
 _GIVE = "made by `imagescope train composer` and given by --mra"
 SPACE, DEPTH = "thoughts", 20
 MRA = "mra"  # needs a composer, which a profile names
+AGREE_WITHIN = 2  # chosen on seeds 90 to 92
 #: Name -> graph, settings, and what of the services is the model that reasons; "" where it has no part.
 WAYS: Mapping[str, tuple[str, dict[str, Any], str]] = {
     "fast": ("cir_cot", {"reasoning": "fast"}, "embedder"),
@@ -47,6 +51,11 @@ WAYS: Mapping[str, tuple[str, dict[str, Any], str]] = {
     "full by roles": ("cir_cot", {"reasoning": "full", "chain_writer": "roles"}, "embedder"),
     "auto": ("cir_cot", {"reasoning": "auto"}, "embedder"),
     "auto by roles": ("cir_cot", {"reasoning": "auto", "chain_writer": "roles"}, "embedder"),
+    "auto by agreement": (
+        "cir_cot",
+        {"reasoning": "auto", "chain_writer": "roles", "agree_within": AGREE_WITHIN},
+        "first_stage",
+    ),
     "plain vectors": ("retrieve", {}, ""),
     MRA: ("mra", {}, ""),
     "imagescope, stage 1": ("imagescope", {"top_k": 0, "alpha": 0}, ""),
@@ -92,7 +101,8 @@ def run(  # half of it is the table of what is returned
         {"bench", "machine", "queries", "ways": {name: {"cir", "tir": {"R@1", "R@5", "R@10"}, "calls", "verdicts",
         "tokens", "true": share of first results that the chain is true of, among the hits, None without chains,
         "apart": {part, or "none of them": {"queries", "R@1"}}}}, "left_out": ways,
-        "threshold": see `threshold_curve`; "followed": shares of edited chains whose picture comes first}.
+        "composer": what taught it, None without one; "threshold": see `threshold_curve`; "followed": see
+        `counterfactual`, None without tries}.
 
     Raises:
         BadInput: the model does not reason, or a way is unknown.
@@ -120,8 +130,9 @@ def run(  # half of it is the table of what is returned
         "queries": queries * len(seeds),
         "ways": {name: _means(found, apart) for name, found in rows.items()},
         "left_out": left_out,
+        "composer": None if mra is None else composer_told(load_profile(mra).embedder),
         "threshold": threshold_curve(rows),
-        "followed": counterfactual(embedder, tries) if tries else None,
+        "followed": counterfactual(embedder, tries, open_roles(load_profile(profile))) if tries else None,
     }
 
 
@@ -133,6 +144,19 @@ def _opened(model: str, ways: Sequence[str]) -> ReasoningEmbedder:
     if unknown := [name for name in ways if name not in WAYS]:
         raise BadInput(f"there is no way {unknown[0]!r}; choose among {', '.join(WAYS)}")
     return embedder
+
+
+def composer_told(embedder: str) -> str:
+    """What taught the composer that a profile names as its embedder; of another embedder, its name."""
+    kind, _, place = embedder.partition(":")
+    if kind != "composer":
+        return f"the embedder {embedder}"
+    made = read_card(located(place)).trained
+    return (
+        f"a composer of {made.get('triplets')} triplets ({', '.join(made.get('files', []))}), {made.get('steps')} "
+        "steps: where these are drawn with their truth (`imagescope scenes chains`), an upper bound of what an "
+        "agent's triplets teach"
+    )
 
 
 def _indexed(place: Path, seed: int, images: int, profile: str, embedder: ReasoningEmbedder) -> Path:
@@ -242,6 +266,8 @@ def describe(measured: Mapping[str, Any]) -> str:
         f"{name} is left out: it needs a profile with a trained composer, {_GIVE}."
         for name in measured["left_out"]
     ]
+    if measured["composer"] and MRA in measured["ways"]:
+        lines.append(f"{MRA} has {measured['composer']}.")
     lines += _apart_table(measured["ways"])
     lines += [
         f"{name}: the conclusion is true of {each['true']:.1%} of the first results that are right."

@@ -187,7 +187,12 @@ def space_of(collection: Collection, weights: str) -> str:
 
 
 def undecided(state: State, embedder: Embedder, threshold: float | None = None) -> bool:
-    """Whether the first image leads the second by less than `threshold`, or the model's own where that is None."""
+    """Whether the first image leads the second by less than `threshold`, or the model's own where that is None.
+
+    Where two embedders were compared, whether they disagree.
+    """
+    if (agreed := state.get("agreed")) is not None:
+        return not agreed
     return lead(state) < (reasoning_of(embedder).threshold if threshold is None else threshold)
 
 

@@ -96,6 +96,24 @@ def test_the_given_order_is_measured_and_what_stands_below_it_is_named() -> None
     assert f"Worse than {FIRST_STAGE} ({given:.2f}): none." in judges_drawn.describe(made)
 
 
+def test_strategies_stand_beside_the_order_that_they_were_given() -> None:
+    row = {**dict.fromkeys(judges_drawn.FIGURES, 0.5), "unreadable": 0, "seconds": 1, "accuracy": 0.6}
+    made = {
+        **{"queries": 20, "k": 10, "weights": "w", "not_understood": 0, "refused": {}},
+        "orders": {
+            name: {"accuracy": accuracy, "reciprocal_rank": 0.7}
+            for name, accuracy in ((FIRST_STAGE, 0.25), ("by vectors", 0.85))
+        },
+        "variants": {"good": {**row, "after vectors": 0.9}, "bad": {**row, "after vectors": 0.7}, "old": row},
+    }
+    text = judges_drawn.describe(made)
+    assert (
+        f"Worse than {FIRST_STAGE} (0.25): none." in text and "Worse than by vectors (0.85): bad.\n" in text
+    )
+    assert f"| {FIRST_STAGE} |  | 0.25 |  |" in text and "| by vectors |  |  | 0.85 |" in text
+    assert "| good |  | 0.60 | 0.90 |" in text and "| old |  | 0.60 |  |" in text
+
+
 def test_a_strategy_that_is_left_out_keeps_its_figures_of_the_same_queries_alone(tmp_path: Path) -> None:
     role = Role("judge", ScriptedScorer(lambda asked: [0.9, 0.1]))
 
@@ -120,6 +138,8 @@ def test_judges_that_embed_are_measured_with_the_profile_that_suits_them() -> No
     assert [made["variants"][name]["profile"] for name in ("e2rank", "first")] == ["mini_cot", "mini"]
     assert set(made["orders"]) == {FIRST_STAGE, "first stage, by vectors of mini_cot"}
     assert "| e2rank | mini_cot |" in judges_drawn.describe(made)
+    by_vectors = made["orders"]["first stage, by vectors of mini_cot"]["accuracy"]
+    assert made["variants"]["e2rank"]["after vectors"] >= by_vectors
 
 
 def test_an_unknown_strategy_is_told(capsys: Any) -> None:

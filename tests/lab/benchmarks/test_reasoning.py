@@ -10,10 +10,11 @@ import pytest
 from imagescope_agent.commands.benches import REASONING_WAYS
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.benchmarks import reasoning
-from imagescope_agent.lab.benchmarks.reasoning_chains import counterfactual, is_true
+from imagescope_agent.lab.benchmarks.reasoning_chains import is_true
 from imagescope_agent.lab.benchmarks.reasoning_threshold import describe_curve, threshold_curve
 from imagescope_agent.lab.scenes.world import Scene, Thing
 from imagescope_agent.profiles.profile import load_profile
+from imagescope_agent.retrieval.embedders.composer_card import ComposerCard, write_card
 from tests.graphs.reasoning_colours import ReasoningColours
 
 SCENE = Scene(
@@ -50,15 +51,6 @@ def test_the_command_and_the_bench_know_the_same_ways() -> None:
 def test_a_model_that_does_not_reason_is_refused() -> None:
     with pytest.raises(BadInput, match="does not reason"):
         reasoning.run(model=load_profile("mini").embedder)
-
-
-def test_edited_chains_differ_in_one_colour_and_are_looked_for_among_all_pictures() -> None:
-    class Reading(ReasoningColours):
-        """Knows by heart which picture a conclusion tells of: none, so that nothing is found."""
-
-    found = counterfactual(Reading(), 6)
-    assert set(found) == {"the conclusion", "steps and conclusion"}
-    assert all(0 <= share <= 1 for share in found.values())
 
 
 def test_every_way_is_asked_the_same_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,10 +91,20 @@ def test_how_often_conclusions_are_true_is_told_of_every_way() -> None:
         "queries": 4,
         "ways": {"full by roles": means},
         "left_out": [],
+        "composer": None,
         "threshold": None,
         "followed": None,
     }
     assert "full by roles: the conclusion is true of 66.7%" in reasoning.describe(told)
+
+
+def test_what_taught_a_composer_is_told(tmp_path: Path) -> None:
+    trained = {"triplets": 40, "files": ["true.jsonl"], "steps": 9}
+    card = ComposerCard(embedder="clip", weights="w", dimension=4, hidden=4, trained=trained)
+    write_card(tmp_path, card)
+    told = reasoning.composer_told(f"composer:{tmp_path}")
+    assert "40 triplets (true.jsonl), 9 steps" in told and "upper bound" in told
+    assert reasoning.composer_told("multimodal:DIR") == "the embedder multimodal:DIR"
 
 
 def test_the_threshold_of_the_roles_is_the_least_that_costs_nothing() -> None:
