@@ -31,6 +31,7 @@ TAU = 0.15  # weight of the last space in them
 STEP = 1.4  # from one effort to the next
 CHUNK = 16_384  # rows that are added at once
 SUBVECTOR = 8  # numbers that IVF-PQ codes in a byte
+FAST_SUBVECTOR = 4  # numbers that PQ codes in 4 bits
 PER_LIST = 40  # training vectors for each list of IVF-PQ, as FAISS recommends at least
 LINKS, BUILD_EFFORT = 24, 80  # of HNSW
 LIST_SHARE = 2  # lists of IVF-PQ for each square root of the number of rows
@@ -40,7 +41,7 @@ def build(kind: str, indices: Sequence[faiss.IndexFlatIP]) -> Built:
     """Index the rows of several flat indices side by side.
 
     Args:
-        kind: "hnsw", "ivfpq" or "sq8".
+        kind: "hnsw", "ivfpq", "pq4" or "sq8".
         indices: at least one, of the same rows.
     """
     parts = [rows_of(index) for index in indices]
@@ -53,6 +54,20 @@ def build(kind: str, indices: Sequence[faiss.IndexFlatIP]) -> Built:
         index.add(chunk)
     queries = _probes(parts, rng)
     return _set_effort(index, kind, queries, _exact_best(parts, queries))
+
+
+def _pq4(count: int, dimension: int) -> Any:
+    library: Any = faiss
+    index = library.IndexPQFastScan(
+        dimension, dimension // _part(dimension, FAST_SUBVECTOR), 4, faiss.METRIC_INNER_PRODUCT
+    )
+    index.pq.cp.niter, index.pq.cp.min_points_per_centroid = 10, 1
+    return index
+
+
+def _part(dimension: int, most: int) -> int:
+    """Numbers of a code: as many as divide the dimension."""
+    return next(each for each in range(most, 0, -1) if dimension % each == 0)
 
 
 def _sq8(count: int, dimension: int) -> Any:
@@ -72,7 +87,7 @@ def _hnsw(count: int, dimension: int) -> Any:
 
 def _ivfpq(count: int, dimension: int) -> Any:
     library: Any = faiss
-    size = next(each for each in range(SUBVECTOR, 0, -1) if dimension % each == 0)
+    size = _part(dimension, SUBVECTOR)
     lists = max(1, min(int(LIST_SHARE * count**0.5), count // PER_LIST))
     bits = 8 if count >= 256 * PER_LIST else 4
     coarse = faiss.IndexFlatIP(dimension)
@@ -82,7 +97,7 @@ def _ivfpq(count: int, dimension: int) -> Any:
     return index
 
 
-_BUILDERS: dict[str, Callable[[int, int], Any]] = {"hnsw": _hnsw, "ivfpq": _ivfpq, "sq8": _sq8}
+_BUILDERS: dict[str, Callable[[int, int], Any]] = {"hnsw": _hnsw, "ivfpq": _ivfpq, "pq4": _pq4, "sq8": _sq8}
 
 
 def _training_rows(index: Any) -> int:
