@@ -147,7 +147,8 @@ def _set_effort(index: Any, kind: str, queries: Vectors, best: npt.NDArray[np.in
     while True:
         found = [candidates(index, query, BEST, effort, sizes[-1]) for query in queries]
         for size in sizes:
-            recall = _recall(best, [rows[: max(LEAST, size * BEST)] for rows in found])
+            first = max(LEAST, size * BEST) if kind == "ivfpq" else index.ntotal
+            recall = _recall(best, [rows[:first] for rows in found])
             if recall >= WANTED or (effort >= most and size == sizes[-1]):
                 return Built(index=index, kind=kind, effort=effort, recall=recall, oversampled=size)
         effort = min(max(effort + 1, int(STEP * effort)), most)
