@@ -47,6 +47,11 @@ def test_codes_of_all_rows_are_given_as_many_candidates_as_they_need(monkeypatch
     flat.add(rows)
     built = faiss_building.build("pq4", [flat])
     assert built.recall >= faiss_building.WANTED and faiss_joint.LEAST < built.effort < len(rows)
-    for count, wanted in ((10, built.effort), (100, built.effort), (200, 2 * built.effort), (12_000, len(rows))):
+    for count, wanted in (
+        (10, built.effort),
+        (100, built.effort),
+        (200, 2 * built.effort),
+        (12_000, len(rows)),
+    ):
         found = faiss_joint.candidates(built.index, rows[0], count, built.effort)
         assert len(found) == len(set(found.tolist())) == min(wanted, len(rows))
