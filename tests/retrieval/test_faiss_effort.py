@@ -55,3 +55,13 @@ def test_codes_of_all_rows_are_given_as_many_candidates_as_they_need(monkeypatch
     ):
         found = faiss_joint.candidates(built.index, rows[0], count, built.effort)
         assert len(found) == len(set(found.tolist())) == min(wanted, len(rows))
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivfpq", "pq4", "sq8"])
+@pytest.mark.parametrize("count", [1, 15, 17])
+def test_an_index_of_a_handful_of_images_finds_them_all(kind: str, count: int) -> None:
+    flat = faiss.IndexFlatIP(8)
+    flat.add(np.random.default_rng(0).random((count, 8)).astype(np.float32))
+    built = faiss_building.build(kind, [flat])
+    found = faiss_joint.candidates(built.index, np.ones(8, dtype=np.float32), 10, built.effort)
+    assert built.recall == 1 and sorted(found.tolist()) == list(range(count))

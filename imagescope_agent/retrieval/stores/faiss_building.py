@@ -32,6 +32,7 @@ STEP = 1.4  # from one effort to the next
 CHUNK = 16_384  # rows that are added at once
 SUBVECTOR = 8  # numbers that IVF-PQ codes in a byte
 FAST_SUBVECTOR = 4  # numbers that PQ codes in 4 bits
+CENTROIDS = 16  # of a code of 4 bits; FAISS learns them from no fewer vectors
 PER_LIST = 40  # training vectors for each list of IVF-PQ, as FAISS recommends at least
 LINKS, BUILD_EFFORT = 24, 80  # of HNSW
 LIST_SHARE = 2  # lists of IVF-PQ for each square root of the number of rows
@@ -49,7 +50,8 @@ def build(kind: str, indices: Sequence[faiss.IndexFlatIP]) -> Built:
     rng = np.random.default_rng(0)
     index = _BUILDERS[kind](count, dimension)
     some = np.sort(rng.permutation(count)[: _training_rows(index)])
-    index.train(np.concatenate([part[some] for part in parts], axis=1))
+    shown = np.concatenate([part[some] for part in parts], axis=1)
+    index.train(np.resize(shown, (max(len(shown), CENTROIDS), dimension)))  # repeated where there are few
     for chunk in _chunks(parts):
         index.add(chunk)
     queries = _probes(parts, rng)
