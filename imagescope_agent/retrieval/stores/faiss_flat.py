@@ -211,14 +211,19 @@ def _products(
     asked = np.arange(index.ntotal, dtype=np.int64) if rows is None else rows
     if not len(asked):
         return np.zeros(0)
-    threads = max(1, min(faiss.omp_get_max_threads(), len(asked) // ROWS_A_THREAD))
+    most = faiss.omp_get_max_threads()
+    threads = max(1, min(most, len(asked) // ROWS_A_THREAD))
     each = -(-len(asked) // threads)
     padded = np.resize(asked, threads * each)
     queries = np.ascontiguousarray(np.broadcast_to(vector, (threads, index.d)), dtype=np.float32)
     products = np.empty(threads * each, dtype=np.float32)
     pointers = (faiss.swig_ptr(queries), each, faiss.swig_ptr(products), faiss.swig_ptr(padded))
     every: Any = index  # its annotations leave this out
-    every.compute_distance_subset(threads, *pointers)
+    faiss.omp_set_num_threads(threads)  # of this thread alone; others would be waited for with nothing to do
+    try:
+        every.compute_distance_subset(threads, *pointers)
+    finally:
+        faiss.omp_set_num_threads(most)
     return products[: len(asked)].astype(np.float64)
 
 
