@@ -46,9 +46,9 @@ def index_folder(  # every argument is told
         change_profile: make an index of another profile anew; until it is done, searches find the old one.
         captions: "all" images get one now, "lazy": those that searches reach, "none": the rest are found by their
             pictures alone; None is as the index was made, all in a new one.
-        index: how nearest vectors are looked for: "exact" compares all, "hnsw" and "ivfpq" some, "sq8" all in 8
-            bits a number, "auto" is exact up to 200,000 images and then as the store does best; None is as the index
-            was made, "auto" in a new one.
+        index: how nearest vectors are looked for: "exact" compares all, "hnsw" and "ivfpq" some, "pq4" and "sq8" all
+            by codes of 1 and 8 bits a number, "auto" is exact up to 200,000 images and then as the store does best;
+            None is as the index was made, "auto" in a new one.
         progress: a bar on standard error; None shows it on a terminal only.
         engine: "local" for this process, "ray" for a Ray cluster whose nodes all see the folder at its path.
         address: of the cluster, as `cluster.connection.joined` takes it.

@@ -15,7 +15,7 @@ from imagescope_agent.errors import BadInput
 SOURCES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".txt")
 
 CAPTIONS = ("all", "lazy", "none")
-INDEX_KINDS = ("auto", "exact", "hnsw", "ivfpq", "sq8")
+INDEX_KINDS = ("auto", "exact", "hnsw", "ivfpq", "pq4", "sq8")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:  # over forty lines for one call an option
@@ -55,9 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # over forty lines 
     parser.add_argument(
         "--index",
         choices=INDEX_KINDS,
-        help="how a search looks for the nearest vectors: exact compares all, hnsw and ivfpq some of them, sq8 all "
-        "in 8 bits a number, and what they find is ranked exactly; auto is exact up to 200,000 images; how much they "
-        "find is printed (default: as the index was made; in a new one auto)",
+        help="how a search looks for the nearest vectors: exact compares all, hnsw and ivfpq some of them, pq4 and "
+        "sq8 all by codes of 1 and 8 bits a number, and what they find is ranked exactly; auto is exact up to 200,000 "
+        "images; how much they find is printed (default: as the index was made; in a new one auto)",
     )
     add_engine_arguments(parser, "files are read and models run")
     parser.add_argument("--out", type=path, help="where to keep the index (default: FOLDER/.imagescope)")

@@ -38,3 +38,30 @@ def test_more_candidates_mend_what_coarse_codes_of_ivfpq_miss(
     for wrong in (0, 10**9, "8", None):
         with pytest.raises(BadInput, match="does not fit the manifest"):
             faiss_joint.read_built(tmp_path, {**kept, "oversampled": wrong}, len(rows), 32)
+
+
+def test_codes_of_all_rows_are_given_as_many_candidates_as_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faiss_building, "FAST_SUBVECTOR", 16)
+    rows = np.random.default_rng(0).standard_normal((12_000, 32)).astype(np.float32)
+    flat = faiss.IndexFlatIP(32)
+    flat.add(rows)
+    built = faiss_building.build("pq4", [flat])
+    assert built.recall >= faiss_building.WANTED and faiss_joint.LEAST < built.effort < len(rows)
+    for count, wanted in (
+        (10, built.effort),
+        (100, built.effort),
+        (200, 2 * built.effort),
+        (12_000, len(rows)),
+    ):
+        found = faiss_joint.candidates(built.index, rows[0], count, built.effort)
+        assert len(found) == len(set(found.tolist())) == min(wanted, len(rows))
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivfpq", "pq4", "sq8"])
+@pytest.mark.parametrize("count", [1, 15, 17])
+def test_an_index_of_a_handful_of_images_finds_them_all(kind: str, count: int) -> None:
+    flat = faiss.IndexFlatIP(8)
+    flat.add(np.random.default_rng(0).random((count, 8)).astype(np.float32))
+    built = faiss_building.build(kind, [flat])
+    found = faiss_joint.candidates(built.index, np.ones(8, dtype=np.float32), 10, built.effort)
+    assert built.recall == 1 and sorted(found.tolist()) == list(range(count))

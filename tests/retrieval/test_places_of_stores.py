@@ -16,7 +16,7 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.captions.lazy import FoundCaption
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.index.migration import migrate
-from imagescope_agent.retrieval.stores import kept_name, open_store, rescored
+from imagescope_agent.retrieval.stores import kept_name, milvus, open_store, rescored
 from tests.engines import Server, store_spec
 from tests.retrieval.index_runs import Index
 
@@ -170,3 +170,27 @@ def test_an_indexer_killed_while_it_writes_rows_leaves_nothing_lost_or_doubled(
     assert (report.new, report.unchanged) == (0, 40), "no model was asked again"
     assert len(tables(store)) == 1 and "_new_" not in tables(store)[0]
     assert rankings(folder, store) == rankings(folder / "plain.index", "faiss")
+
+
+def test_a_renaming_that_milvus_is_asked_for_twice_is_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+    class Asked:
+        """A client that has asked again, when the first request was done after `late` more looks, or never."""
+
+        def __init__(self, late: int | None) -> None:
+            self.late, self.looks = late, 0
+
+        def rename_collection(self, old: str, new: str) -> None:
+            raise KeyError(old)
+
+        def has_collection(self, name: str) -> bool:
+            self.looks += name == "new"
+            return (name == "new") == (self.late is not None and self.looks > self.late)
+
+    for late in (0, 3):
+        milvus._rename(Asked(late), "old", "new")
+    never = Asked(None)
+    with pytest.raises(KeyError):
+        milvus._rename(never, "old", "new")
+    assert never.looks == milvus.RENAMED

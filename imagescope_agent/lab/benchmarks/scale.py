@@ -31,7 +31,7 @@ from imagescope_agent.retrieval.index.cache import JOURNAL
 from imagescope_agent.retrieval.index.entries import Entry
 from imagescope_agent.retrieval.index.indexer import BATCH
 from imagescope_agent.retrieval.index.rows import File
-from imagescope_agent.retrieval.stores.faiss_building import LINKS, SUBVECTOR
+from imagescope_agent.retrieval.stores.faiss_building import FAST_SUBVECTOR, LINKS, SUBVECTOR
 from imagescope_agent.runs.run_graph import run_sync
 from imagescope_agent.services import open_embedder_of, open_roles
 
@@ -149,6 +149,7 @@ def _plan(count: int, dimension: int, made: Mapping[str, Any]) -> dict[str, floa
         "vectors, GB": count * joint * 4 / 1e9,
         "hnsw in memory, GB": count * (joint + 2 * LINKS * 4) / 1e9,  # a byte a number
         "ivfpq in memory, GB": count * (joint / SUBVECTOR + 8) / 1e9,
+        "pq4 in memory, GB": count * joint / FAST_SUBVECTOR / 2 / 1e9,
         "journal, GB": count * (sizes["journal"] - sizes["vectors"] + joint * 4) / 1e9,
         "lists of the indexer, GB": count * sizes["listed"] / 1e9,
     }

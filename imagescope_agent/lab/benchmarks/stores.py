@@ -38,6 +38,7 @@ ROWS = {  # name: (kind of store, index)
     "faiss exact": ("faiss", "exact"),
     "faiss hnsw": ("faiss", "hnsw"),
     "faiss ivfpq": ("faiss", "ivfpq"),
+    "faiss pq4": ("faiss", "pq4"),
     "faiss sq8": ("faiss", "sq8"),
     "milvus exact": ("milvus", "exact"),
     "milvus hnsw": ("milvus", "hnsw"),

@@ -45,7 +45,7 @@ CAPTIONS = (
     "none",
 )  # which images get a caption: all when indexed, those that searches reach, none
 #: How nearest vectors are looked for; "auto" compares all vectors of a small collection, and some of a large one.
-INDEX_KINDS = ("auto", "exact", "hnsw", "ivfpq", "sq8")
+INDEX_KINDS = ("auto", "exact", "hnsw", "ivfpq", "pq4", "sq8")
 PARTIAL = re.compile(rf"{re.escape(MANIFEST)}{TEMPORARY_PATTERN}")
 _VECTORS = re.compile(rf"journal\.sqlite|{SPACE_NAME.pattern}\.[0-9a-f]{{16}}\.faiss")
 

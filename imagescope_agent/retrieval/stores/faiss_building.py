@@ -31,6 +31,8 @@ TAU = 0.15  # weight of the last space in them
 STEP = 1.4  # from one effort to the next
 CHUNK = 16_384  # rows that are added at once
 SUBVECTOR = 8  # numbers that IVF-PQ codes in a byte
+FAST_SUBVECTOR = 4  # numbers that PQ codes in 4 bits
+CENTROIDS = 16  # of a code of 4 bits; FAISS learns them from no fewer vectors
 PER_LIST = 40  # training vectors for each list of IVF-PQ, as FAISS recommends at least
 LINKS, BUILD_EFFORT = 24, 80  # of HNSW
 LIST_SHARE = 2  # lists of IVF-PQ for each square root of the number of rows
@@ -40,7 +42,7 @@ def build(kind: str, indices: Sequence[faiss.IndexFlatIP]) -> Built:
     """Index the rows of several flat indices side by side.
 
     Args:
-        kind: "hnsw", "ivfpq" or "sq8".
+        kind: "hnsw", "ivfpq", "pq4" or "sq8".
         indices: at least one, of the same rows.
     """
     parts = [rows_of(index) for index in indices]
@@ -48,11 +50,26 @@ def build(kind: str, indices: Sequence[faiss.IndexFlatIP]) -> Built:
     rng = np.random.default_rng(0)
     index = _BUILDERS[kind](count, dimension)
     some = np.sort(rng.permutation(count)[: _training_rows(index)])
-    index.train(np.concatenate([part[some] for part in parts], axis=1))
+    shown = np.concatenate([part[some] for part in parts], axis=1)
+    index.train(np.resize(shown, (max(len(shown), CENTROIDS), dimension)))  # repeated where there are few
     for chunk in _chunks(parts):
         index.add(chunk)
     queries = _probes(parts, rng)
     return _set_effort(index, kind, queries, _exact_best(parts, queries))
+
+
+def _pq4(count: int, dimension: int) -> Any:
+    library: Any = faiss
+    index = library.IndexPQFastScan(
+        dimension, dimension // _part(dimension, FAST_SUBVECTOR), 4, faiss.METRIC_INNER_PRODUCT
+    )
+    index.pq.cp.niter, index.pq.cp.min_points_per_centroid = 10, 1
+    return index
+
+
+def _part(dimension: int, most: int) -> int:
+    """Numbers of a code: as many as divide the dimension."""
+    return next(each for each in range(most, 0, -1) if dimension % each == 0)
 
 
 def _sq8(count: int, dimension: int) -> Any:
@@ -72,7 +89,7 @@ def _hnsw(count: int, dimension: int) -> Any:
 
 def _ivfpq(count: int, dimension: int) -> Any:
     library: Any = faiss
-    size = next(each for each in range(SUBVECTOR, 0, -1) if dimension % each == 0)
+    size = _part(dimension, SUBVECTOR)
     lists = max(1, min(int(LIST_SHARE * count**0.5), count // PER_LIST))
     bits = 8 if count >= 256 * PER_LIST else 4
     coarse = faiss.IndexFlatIP(dimension)
@@ -82,7 +99,7 @@ def _ivfpq(count: int, dimension: int) -> Any:
     return index
 
 
-_BUILDERS: dict[str, Callable[[int, int], Any]] = {"hnsw": _hnsw, "ivfpq": _ivfpq, "sq8": _sq8}
+_BUILDERS: dict[str, Callable[[int, int], Any]] = {"hnsw": _hnsw, "ivfpq": _ivfpq, "pq4": _pq4, "sq8": _sq8}
 
 
 def _training_rows(index: Any) -> int:
@@ -132,7 +149,8 @@ def _set_effort(index: Any, kind: str, queries: Vectors, best: npt.NDArray[np.in
     while True:
         found = [candidates(index, query, BEST, effort, sizes[-1]) for query in queries]
         for size in sizes:
-            recall = _recall(best, [rows[: max(LEAST, size * BEST)] for rows in found])
+            first = max(LEAST, size * BEST) if kind == "ivfpq" else index.ntotal
+            recall = _recall(best, [rows[:first] for rows in found])
             if recall >= WANTED or (effort >= most and size == sizes[-1]):
                 return Built(index=index, kind=kind, effort=effort, recall=recall, oversampled=size)
         effort = min(max(effort + 1, int(STEP * effort)), most)

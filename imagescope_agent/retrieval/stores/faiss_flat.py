@@ -1,7 +1,7 @@
 """Vectors in FAISS files, searched exactly, or approximately where an index says so (see `faiss_joint`).
 
     SPACE.<hash>.faiss   IndexFlatIP, row i = image of entry i of the manifest
-    joint.<hash>.faiss   HNSW or IVF-PQ over the default spaces
+    joint.<hash>.faiss   codes, a graph or lists over the default spaces
 
 A file carries its hash in the name; the manifest keeps {"file", "sha256"} for each space.
 """
@@ -62,16 +62,37 @@ class FaissFlatStore:
         """As `VectorStore.search`, exactly: every allowed vector is compared; rows are in order of id."""
         if allowed is None:
             scores = self._scores(queries, k + len(exclude), [self._rows[name] for name in include])
-            order = _best(scores, k + len(exclude))
-        else:
-            scores, rows = self._sums(queries, allowed), np.flatnonzero(allowed)
-            order = rows[_best(scores[rows], k + len(exclude))]
+            return self._ranked(scores, np.arange(len(scores)), k, exclude, include)
+        rows = np.flatnonzero(allowed)
+        return self._ranked(self._sums(queries, rows), rows, k, exclude, include)
+
+    def search_among(
+        self,
+        queries: Sequence[SpaceQuery],
+        rows: npt.NDArray[np.int64],
+        k: int,
+        *,
+        exclude: Set[str] = frozenset(),
+        include: Set[str] = frozenset(),
+    ) -> list[tuple[str, float]]:
+        """As `search`, of some rows, which are in order."""
+        return self._ranked(self._sums(queries, rows), rows, k, exclude, include)
+
+    def _ranked(
+        self,
+        scores: npt.NDArray[np.float64],
+        rows: npt.NDArray[np.int64],
+        k: int,
+        exclude: Set[str],
+        include: Set[str],
+    ) -> list[tuple[str, float]]:
+        """The best of some rows (m,), which are in order, by their scores (m,), and those that are included."""
         out = {self._rows[name] for name in exclude}
-        best = [row for row in order.tolist() if row not in out][:k]
-        too = {self._rows[name] for name in include} - out - set(best)
-        too = too if allowed is None else {row for row in too if allowed[row]}
-        best += sorted(too, key=lambda row: (-scores[row], row))
-        return [(self._ids[row], float(scores[row])) for row in best]
+        best = [at for at in _best(scores, k + len(exclude)).tolist() if rows[at] not in out][:k]
+        if too := {self._rows[name] for name in include} - out:
+            others = set(np.flatnonzero(np.isin(rows, list(too))).tolist()) - set(best)
+            best += sorted(others, key=lambda at: (-scores[at], at))
+        return [(self._ids[int(rows[at])], float(scores[at])) for at in best]
 
     def _scores(
         self, queries: Sequence[SpaceQuery], most: int, too: Sequence[int]
@@ -88,25 +109,19 @@ class FaissFlatStore:
         slack = ROUNDING * sum(abs(query.weight) for query in queries)
         close = scores >= np.partition(scores, -most)[-most] - 2 * slack
         close[list(too)] = True
-        scores[close] = self._sums(queries, close)[close]
+        rows = np.flatnonzero(close)
+        scores[rows] = self._sums(queries, rows)
         return scores
 
     def _sums(
-        self, queries: Sequence[SpaceQuery], chosen: npt.NDArray[np.bool_] | None = None
+        self, queries: Sequence[SpaceQuery], rows: npt.NDArray[np.int64] | None = None
     ) -> npt.NDArray[np.float64]:
-        """The weighted sums of inner products, of all rows or of the chosen ones: (n,)."""
+        """The weighted sums of inner products, of all rows or of some: (m,)."""
         parts = [
-            query.weight * _products(self._indices[query.space], query.vector, chosen) for query in queries
+            query.weight * _products(self._indices[query.space], query.vector, rows) for query in queries
         ]
         found: npt.NDArray[np.float64] = np.sum(parts, axis=0)
         return found
-
-    def among(self, rows: npt.NDArray[np.int64]) -> FaissFlatStore:
-        """Some rows, in order, as a store of their own: the same scores for less work."""
-        chosen = {name: faiss.IndexFlatIP(index.d) for name, index in self._indices.items()}
-        for name, index in self._indices.items():
-            chosen[name].add(index.reconstruct_batch(rows))
-        return FaissFlatStore([self._ids[row] for row in rows.tolist()], chosen)
 
     def read(self, space: str, start: int, end: int) -> Vectors:
         """As `joint.ReadableStore.read`."""
@@ -147,7 +162,7 @@ class FaissFlatBackend:
     ) -> list[dict[str, Any]]:
         """As `JointBackend.write_joint`; what the records hold lies in files beside the vectors already."""
         kept = [self.write(location, ids, space, each) for space, each in zip(spaces, vectors, strict=True)]
-        if (kind := chosen_index(index, len(ids), large="hnsw")) != "exact":
+        if (kind := chosen_index(index, len(ids), large="pq4")) != "exact":
             stored = [StoredSpace(**vars(space), kept=each) for space, each in zip(spaces, kept, strict=True)]
             built = build(kind, [read_flat(location, len(ids), each) for each in stored])
             written = faiss_joint.write_built(location, built)
@@ -186,34 +201,30 @@ def _best(scores: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:
 
 
 def _products(
-    index: faiss.IndexFlatIP, vector: Vectors, chosen: npt.NDArray[np.bool_] | None = None
+    index: faiss.IndexFlatIP, vector: Vectors, rows: npt.NDArray[np.int64] | None = None
 ) -> npt.NDArray[np.float64]:
-    """Inner products of a vector with every row, or with the chosen ones, else 0: (n,), in order of rows.
+    """Inner products of a vector with every row, or with some: (m,), in their order.
 
     Each row is visited by the same code, so that equal rows get equal scores: a matrix product does not promise that.
+    FAISS uses a thread a query: each gets this one with a part of the rows.
     """
-    library: Any = faiss  # its annotations leave out what it takes from Python
-    if chosen is None:
-        return _all_products(index, vector)
-    selector = library.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
-    least = -float(np.finfo(np.float32).max)  # a range search without bound
-    _, products, rows = index.range_search(vector[None], least, params=library.SearchParameters(sel=selector))
-    scores = np.zeros(index.ntotal, dtype=np.float64)
-    scores[rows] = products
-    return scores
-
-
-def _all_products(index: faiss.IndexFlatIP, vector: Vectors) -> npt.NDArray[np.float64]:
-    """Inner products with every row: (n,). FAISS uses a thread a query: each gets this one with some rows."""
-    threads = max(1, min(faiss.omp_get_max_threads(), index.ntotal // ROWS_A_THREAD))
-    each = -(-index.ntotal // threads)
-    rows = np.arange(threads * each, dtype=np.int64) % max(1, index.ntotal)
+    asked = np.arange(index.ntotal, dtype=np.int64) if rows is None else rows
+    if not len(asked):
+        return np.zeros(0)
+    most = faiss.omp_get_max_threads()
+    threads = max(1, min(most, len(asked) // ROWS_A_THREAD))
+    each = -(-len(asked) // threads)
+    padded = np.resize(asked, threads * each)
     queries = np.ascontiguousarray(np.broadcast_to(vector, (threads, index.d)), dtype=np.float32)
     products = np.empty(threads * each, dtype=np.float32)
-    pointers = (faiss.swig_ptr(queries), each, faiss.swig_ptr(products), faiss.swig_ptr(rows))
+    pointers = (faiss.swig_ptr(queries), each, faiss.swig_ptr(products), faiss.swig_ptr(padded))
     every: Any = index  # its annotations leave this out
-    every.compute_distance_subset(threads, *pointers)
-    return products[: index.ntotal].astype(np.float64)
+    faiss.omp_set_num_threads(threads)  # of this thread alone; others would be waited for with nothing to do
+    try:
+        every.compute_distance_subset(threads, *pointers)
+    finally:
+        faiss.omp_set_num_threads(most)
+    return products[: len(asked)].astype(np.float64)
 
 
 def open_backend(place: str) -> FaissFlatBackend:

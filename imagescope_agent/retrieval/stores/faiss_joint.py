@@ -1,9 +1,11 @@
-"""Approximate search in FAISS: HNSW, IVF-PQ or 8 bits a number, of several spaces side by side, rescored exactly.
+"""Approximate search in FAISS of several spaces side by side, rescored exactly.
 
 The index gives candidates; their order and scores are those of the exact store, which compares the stored vectors. So
 an approximate search may miss an image, but never gives one another score or place among those that it found.
 
-Scalar quantization ("sq8") compares every image, by numbers of 8 bits: a quarter of the bytes that are read.
+"hnsw" and "ivfpq" look at some images. "sq8" and "pq4" compare every image, by codes: scalar quantization of 8 bits a
+number, and product quantization of 4 bits for 4 numbers, whose tables fit into registers (Andre, Kermarrec and Le
+Scouarnec, "Cache locality is not enough", VLDB 2015).
 
 `faiss_building` builds the index and sets the effort of its searches.
 """
@@ -20,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from imagescope_agent.retrieval.index.manifest import damaged
-from imagescope_agent.retrieval.protocols import SpaceQuery, UpdatableStore, VectorStore
+from imagescope_agent.retrieval.protocols import SpaceQuery, UpdatableStore
 from imagescope_agent.retrieval.stores.faiss_files import read_index, write_index
-from imagescope_agent.retrieval.stores.faiss_marks import HNSW, IVFPQ, SQ8, parts_fit, stays_inside
+from imagescope_agent.retrieval.stores.faiss_marks import HNSW, IVFPQ, PQ4, SQ8, parts_fit, stays_inside
 from imagescope_agent.retrieval.stores.joint import joint_query
 from imagescope_agent.retrieval.vectors import Vectors
 
@@ -38,8 +40,16 @@ MOST_CHANGED = 4096  # replaced vectors; with more, all rows are compared
 class ExactStore(UpdatableStore, Protocol):
     """What compares all vectors, or those of some rows."""
 
-    def among(self, rows: npt.NDArray[np.int64]) -> VectorStore:
-        """The rows, in order, as a store of their own."""
+    def search_among(
+        self,
+        queries: Sequence[SpaceQuery],
+        rows: npt.NDArray[np.int64],
+        k: int,
+        *,
+        exclude: Set[str] = frozenset(),
+        include: Set[str] = frozenset(),
+    ) -> list[tuple[str, float]]:
+        """As `VectorStore.search`, of some rows, which are in order."""
 
     def read(self, space: str, start: int, end: int) -> Vectors:
         """As `joint.ReadableStore.read`."""
@@ -98,9 +108,7 @@ class ApproximateStore:
         rows = candidates(self._index, query, k + len(exclude), *self._effort)
         too = [self._rows[name] for name in include]
         chosen = np.union1d(rows, np.array([*self._changed, *too], dtype=np.int64))
-        found = self._exact.among(chosen)
-        inside = frozenset(name for name in exclude if _is_in(self._rows[name], chosen))
-        return found.search(queries, k, exclude=inside, include=include)
+        return self._exact.search_among(queries, chosen, k, exclude=exclude, include=include)
 
     def read(self, space: str, start: int, end: int) -> Vectors:
         """As `joint.ReadableStore.read`."""
@@ -126,14 +134,16 @@ def candidates(
         index: that is asked.
         query: (d,).
         count: of results that are wanted.
-        effort: efSearch of HNSW, nprobe of IVF-PQ, candidates of 8 bits a number.
+        effort: efSearch of HNSW, nprobe of IVF-PQ; where all are compared by codes, candidates for `BEST` results.
         oversampled: candidates of IVF-PQ for each result.
     """
     wanted = min(max(LEAST, oversampled * count), index.ntotal)
     library: Any = faiss
     settings = None
-    if isinstance(index, library.IndexScalarQuantizer):
-        wanted = min(max(effort, 2 * count), index.ntotal)
+    if isinstance(index, library.IndexScalarQuantizer | library.IndexPQFastScan):
+        wanted = effort * max(count, BEST) // BEST
+        if wanted >= index.ntotal:  # FAISS leaves out rows whose sum of codes is the least there is
+            return np.arange(index.ntotal, dtype=np.int64)
     elif isinstance(index, faiss.IndexHNSW):
         wanted = min(wanted, max(effort, 2 * count))
         settings = library.SearchParametersHNSW(efSearch=max(effort, wanted))
@@ -167,7 +177,7 @@ def read_built(
     effort: Any = kept.get("effort")
     oversampled = kept.get("oversampled", OVERSAMPLED)
     most = (4 * dimension + 1024) * (count + 65_536)
-    index, _ = read_index(location, kept, JOINT, most, (HNSW, IVFPQ, SQ8))
+    index, _ = read_index(location, kept, JOINT, most, (HNSW, IVFPQ, PQ4, SQ8))
     fits = (index.ntotal, index.d) == (count, dimension) and parts_fit(index, count)
     if not fits or not _within(effort, count) or not _within(oversampled, MOST_OVERSAMPLED):
         raise damaged(location, f"{kept['file']} does not fit the manifest")
@@ -178,11 +188,6 @@ def read_built(
 
 def _within(told: object, most: int) -> bool:
     return isinstance(told, int) and 1 <= told <= most
-
-
-def _is_in(row: int, rows: npt.NDArray[np.int64]) -> bool:
-    place = int(np.searchsorted(rows, row))
-    return place < len(rows) and rows[place] == row
 
 
 def describe(kept: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-HNSW, IVFPQ, SQ8 = b"IHNs", b"IwPQ", b"IxSQ"
+HNSW, IVFPQ, PQ4, SQ8 = b"IHNs", b"IwPQ", b"IPfs", b"IxSQ"
 _OUTER = 4 + 33  # a mark, and dimension, number of rows, two unused numbers, is_trained, metric
 _METRIC = 33  # where the metric lies: 0, inner product, has no argument
 _GRAPH = (8, 4, 4, 8, 4)  # bytes of an item: probabilities, sums of links, levels, offsets, links
@@ -47,11 +47,11 @@ def holds_only_ours(data: npt.NDArray[np.uint8]) -> bool:
         data: the file's bytes; one of another mark has nothing inside it.
     """
     place, outer = _Place(data), data[:4].tobytes()
-    if outer not in (HNSW, IVFPQ, SQ8):
+    if outer not in (HNSW, IVFPQ, PQ4, SQ8):
         return True
     if data[_METRIC : _METRIC + 4].tobytes() != bytes(4):
         return False
-    if outer == SQ8:  # numbers only
+    if outer in (PQ4, SQ8):  # numbers only
         return True
     place.skip(_OUTER)
     try:
@@ -88,6 +88,8 @@ def parts_fit(index: Any, count: int) -> bool:
     if isinstance(index, library.IndexScalarQuantizer):
         codes_fit = index.codes.size() == count * index.d and index.sq.trained.size() == 2 * index.d
         return bool(codes_fit and index.sq.qtype == library.ScalarQuantizer.QT_8bit)
+    if isinstance(index, library.IndexPQFastScan):
+        return _blocks_fit(index, count)
     if isinstance(index, faiss.IndexHNSW):
         inner, kind, rows = library.downcast_index(index.storage), library.IndexScalarQuantizer, count
     else:
@@ -95,6 +97,19 @@ def parts_fit(index: Any, count: int) -> bool:
         if not isinstance(library.downcast_InvertedLists(index.invlists), library.ArrayInvertedLists):
             return False
     return isinstance(inner, kind) and (inner.ntotal, inner.d) == (rows, index.d)
+
+
+def _blocks_fit(index: Any, count: int) -> bool:
+    """Whether codes of 4 bits lie in blocks as FAISS lays them when nothing else is asked of it."""
+    library: Any = faiss
+    pq, parts = index.pq, index.pq.M
+    if parts < 1 or pq.d != index.d or parts * pq.dsub != index.d or pq.nbits != 4:
+        return False
+    like = library.IndexPQFastScan(index.d, parts, 4, faiss.METRIC_INNER_PRODUCT)
+    rows = -(-count // like.bbs) * like.bbs
+    alike = all(getattr(index, name) == getattr(like, name) for name in ("bbs", "qbs", "implem", "M2"))
+    sizes = (index.ntotal2, index.codes.size(), pq.centroids.size())
+    return alike and sizes == (rows, rows * like.M2 // 2, 16 * index.d)
 
 
 def stays_inside(index: Any, count: int) -> bool:

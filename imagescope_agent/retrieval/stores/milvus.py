@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,7 @@ INDEXES = {
     "ivfpq": ("IVF_FLAT", {"nlist": 1024}),
 }
 PROBES = 64  # of the lists of an inverted index
+RENAMED = 10  # times that a collection is looked for under its new name
 _clients: dict[str, Any] = {}
 _opening = threading.Lock()
 
@@ -101,7 +103,7 @@ class MilvusBackend:
             if client.has_collection(name):  # the same is there already
                 client.drop_collection(making)
             else:
-                client.rename_collection(making, name)
+                _rename(client, making, name)
         tell(f"milvus: {len(ids)} rows in {name}, index {INDEXES[kind][0]}")
         return kept_of(name, spaces, list(fields), kind)
 
@@ -225,6 +227,18 @@ def _row(
 def consistency(uri: str) -> dict[str, str]:
     """A server is asked for all that was written before; a file has no other state."""
     return {"consistency_level": "Strong"} if "://" in uri else {}
+
+
+def _rename(client: Any, old: str, new: str) -> None:
+    """Rename a collection. A client that has waited long asks again, and what is renamed by then is not found."""
+    try:
+        client.rename_collection(old, new)
+    except Exception:  # pymilvus, gRPC and milvus-lite each raise their own
+        for _ in range(RENAMED):
+            if client.has_collection(new) and not client.has_collection(old):
+                return
+            time.sleep(0.2)
+        raise
 
 
 @contextmanager

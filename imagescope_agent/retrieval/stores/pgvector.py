@@ -129,7 +129,7 @@ def _kind(index: str, count: int, size: int, tell: Callable[[str], None]) -> str
     Raises:
         BadInput: PostgreSQL builds none such.
     """
-    if index in ("ivfpq", "sq8"):
+    if index in ("ivfpq", "pq4", "sq8"):
         raise BadInput(f"pgvector builds no index {index!r}; take --index hnsw, exact or auto")
     kind = chosen_index(index, count, large="hnsw")
     if kind == "exact" or size <= MOST_HALVES:
