@@ -90,7 +90,9 @@ def test_vectors_are_the_heads_maps_of_the_backbones_features(head: Path, tmp_pa
     assert np.allclose(embedder.images(images), alone, atol=1e-4)
 
 
-def test_pictures_go_through_a_timm_tower_a_few_at_a_time(head: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_go_through_a_timm_tower_a_few_at_a_time(
+    head: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     embedder, sizes = OpenClipEmbedder(assemble(head), device="cpu"), list[int]()
     encode = embedder.model.encode_image
 
