@@ -57,25 +57,25 @@ def run(
         pictures.mkdir()
         for number, each in enumerate(found):
             shutil.copy(folder / each.id, pictures / f"{number:06}{Path(each.id).suffix}")
-        own = bare.python("-m", "imagescope_agent.cli")
-        rows = {
-            "index": {
-                "imagescope": [*own, "index", str(pictures), "--profile", profile, "--captions", "none"],
-                "bare": bare.python("-c", bare.INDEX, profile, str(pictures), str(vectors), str(BATCH)),
-            },
-            "cold search": {
-                "imagescope": [*own, "search", str(pictures), ASKED[0], "--graph", "retrieve"],
-                "bare": bare.python("-c", bare.EMBED_AND_SEARCH, profile, str(vectors), ASKED[0]),
-            },
-        }
+        rows = _rows(pictures, profile, vectors)
         measured = {what: _commands(commands, pictures, repeats) for what, commands in rows.items()}
         measured["warm search"] = _warm(pictures, profile, vectors, searches)
+    told = {"images": len(found), "profile": profile, "rows": measured}
+    return {"bench": "folder", "machine": machine(), **told}
+
+
+def _rows(pictures: Path, profile: str, vectors: Path) -> dict[str, dict[str, list[str]]]:
+    """The commands of either way; the bare search needs the bare index."""
+    own = bare.python("-m", "imagescope_agent.cli")
     return {
-        "bench": "folder",
-        "machine": machine(),
-        "images": len(found),
-        "profile": profile,
-        "rows": measured,
+        "index": {
+            "imagescope": [*own, "index", str(pictures), "--profile", profile, "--captions", "none"],
+            "bare": bare.python("-c", bare.INDEX, profile, str(pictures), str(vectors), str(BATCH)),
+        },
+        "cold search": {
+            "imagescope": [*own, "search", str(pictures), ASKED[0], "--graph", "retrieve"],
+            "bare": bare.python("-c", bare.EMBED_AND_SEARCH, profile, str(vectors), ASKED[0]),
+        },
     }
 
 
