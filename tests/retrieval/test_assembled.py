@@ -90,6 +90,21 @@ def test_vectors_are_the_heads_maps_of_the_backbones_features(head: Path, tmp_pa
     assert np.allclose(embedder.images(images), alone, atol=1e-4)
 
 
+def test_pictures_go_through_a_timm_tower_a_few_at_a_time(
+    head: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder, sizes = OpenClipEmbedder(assemble(head), device="cpu"), list[int]()
+    encode = embedder.model.encode_image
+
+    def counted(pixels: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(pixels))
+        found: torch.Tensor = encode(pixels)
+        return found
+
+    monkeypatch.setattr(embedder.model, "encode_image", counted)
+    assert len(embedder.images([Image.new("RGB", (9, 9))] * 9)) == 9 and sizes == [4, 4, 1]
+
+
 def test_the_folder_is_open_clips_and_can_be_moved(head: Path, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere"
     shutil.copytree(assemble(head), moved)

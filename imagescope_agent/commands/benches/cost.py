@@ -146,6 +146,16 @@ COST = {
             "--seed": seed("the drawn scenes"),
         },
     ),
+    "folder": Bench(
+        "indexing and searching a folder of pictures, cold and warm, beside bare loops over its embedder: time, memory",
+        {
+            "--folder": {"type": path, "required": True, "help": "the pictures; its first are copied"},
+            "--profile": {"default": "photos", "help": "which embedder (default: photos)"},
+            "--images": count(1000, "how many of them"),
+            "--repeats": count(1, "of every command; the median counts"),
+            "--searches": count(20, "warm ones"),
+        },
+    ),
     "overhead": Bench(
         "what checkpoints and traces cost a search, side by side with neither",
         {

@@ -46,6 +46,9 @@ from imagescope_agent.retrieval.embedders.tokens import Tokens
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 
 BATCH = 32
+SMALL_BATCH = (
+    4  # of timm's image towers on a CPU: what passes between layers then stays in the processor's cache
+)
 FEW = 4  # texts of a query: its own words and three descriptions
 WIDEST = 64  # sides of a picture, longer to shorter, that is embedded whole
 
@@ -69,7 +72,7 @@ class OpenClipEmbedder:
         BadInput: a file is missing or damaged, or the tokenizer does not fit the model.
     """
 
-    def __init__(self, folder: Path, *, device: str | None = None, batch: int = BATCH) -> None:
+    def __init__(self, folder: Path, *, device: str | None = None, batch: int | None = None) -> None:
         import torch
 
         config = read_config(folder)
@@ -77,7 +80,8 @@ class OpenClipEmbedder:
         self.weights = checkpoint_hash(folder)
         self._torch = torch
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self._batch = batch
+        small = needs_timm(config) and self._device == "cpu"
+        self._batch = batch or (SMALL_BATCH if small else BATCH)
         try:
             self.model, _, self._preprocess = open_clip.create_model_and_transforms(
                 f"local-dir:{folder}",

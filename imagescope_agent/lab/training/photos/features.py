@@ -105,7 +105,7 @@ def _trunk(backbone: VisionBackbone) -> Callable[[Sequence[object]], Features]:
     import torch
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
-    from imagescope_agent.retrieval.embedders.open_clip import middle
+    from imagescope_agent.retrieval.embedders.open_clip import SMALL_BATCH, middle
 
     model = timm.create_model(backbone.timm, num_classes=0)
     model.load_state_dict(backbone.tensors()[0])
@@ -113,8 +113,9 @@ def _trunk(backbone: VisionBackbone) -> Callable[[Sequence[object]], Features]:
     prepare = image_transform_v2(PreprocessCfg(**backbone.preprocess()), is_train=False)
 
     def encode(images: Sequence[object]) -> Features:
+        pixels = torch.stack([prepare(middle(image)) for image in images])  # type: ignore[arg-type]
         with torch.inference_mode():
-            rows: Features = model(torch.stack([prepare(middle(image)) for image in images])).numpy()  # type: ignore[arg-type]
+            rows: Features = torch.cat([model(few) for few in pixels.split(SMALL_BATCH)]).numpy()
         return rows
 
     return encode
