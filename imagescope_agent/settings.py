@@ -116,10 +116,9 @@ class Settings:
         for name in ("budget", "token_budget"):
             if getattr(self, name) is not None:
                 _check_whole(self, name, least=0)
-        for name in ("tau", "penalty", "shrink", "composed", "exclusions"):
         if self.agree_within is not None:
             _check_whole(self, "agree_within", least=1)
-        for name in ("tau", "penalty", "shrink", "composed"):
+        for name in ("tau", "penalty", "shrink", "composed", "exclusions"):
             _check_share(self, name)
         for name in ("nothing_fits", "roles_threshold"):
             if getattr(self, name) is not None:
