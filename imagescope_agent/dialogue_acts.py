@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Literal, get_args
 
-Act = Literal["answer", "wish", "correction", "withdrawal", "skip", "more", "aside", "unclear", "filter"]
+Act = Literal["answer", "wish", "correction", "withdrawal", "skip", "more", "aside", "unclear", "filter", "restart"]
 #: In the order of their labels: A is an answer, B a wish, ...; "I" is a word of most messages.
 ACTS: tuple[Act, ...] = get_args(Act)
-LABELS: tuple[str, ...] = tuple("ABCDEFGHJ")
-#: Acts that say what the wanted picture is like.
+LABELS: tuple[str, ...] = tuple("ABCDEFGHJK")
+#: Acts that say what the wanted picture is like; a new start says that nothing said before does.
 SAYING: frozenset[str] = frozenset({"answer", "wish", "correction", "withdrawal"})
 MAX_PARTS = 6
 
@@ -19,9 +19,15 @@ _TOPIC = re.compile(
     r"(?:(?:on|about|for|as for|regarding|concerning|with)\s+)?(?:the|that|this|my|its)\s+\w+(?:\s+\w+)?",
     re.I,
 )
+_YES_NO = re.compile(r"(?:is|are|was|were|do|does|did|has|have|had|can|could|should|must)\b", re.I)
 _MARKS = " \t\r\n,;:-\u2013\u2014"
 _CLAUSE = 3  # words of a clause that is read by itself; fewer beside a comma belong to what is beside them
 _REPLY = 14  # words that answer a question which stands before them in the same message
+
+
+def is_yes_no(question: str) -> bool:
+    """Whether a question is one of yes or no."""
+    return _YES_NO.match(question) is not None
 
 
 def split_message(message: str) -> list[str]:

@@ -27,6 +27,7 @@ from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.embedders import identify, open_embedder
+from imagescope_agent.retrieval.embedders.act_head import ActHead
 from imagescope_agent.retrieval.embedders.sentence_encoder import SentenceEncoder, open_sentence_encoder
 from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.retrieval.protocols import Composer, Embedder
@@ -57,6 +58,7 @@ class Services:
         first_stage: reasons and embeds: retrieves what others judge; None where the embedder does.
         captions: makes the captions of images that searches reach; None where the index has them, or wants none.
         sentence_encoder: compares words that the models were not taught; None without one.
+        act_head: reads what messages do beside the classifier; None without one, or without the encoder.
     """
 
     embedder: Embedder
@@ -78,6 +80,7 @@ class Services:
     fulfilment: str | None = None
     first_stage: Embedder | None = None
     sentence_encoder: SentenceEncoder | None = None
+    act_head: ActHead | None = None
 
     @property
     def dialogue_acts(self) -> Role:
@@ -95,7 +98,7 @@ class Services:
     def weights(self) -> dict[str, str]:
         """The exact weights behind every role and the embedder."""
         told = {"embedder": self.embedder.weights, "composer": getattr(self.embedder, "composer", "")}
-        told |= {"first_stage": getattr(self.first_stage, "weights", "")}
+        told |= {name: getattr(getattr(self, name), "weights", "") for name in ("first_stage", "act_head")}
         told |= {name: weights_of(role) for name, role in self.roles.items()}
         return {name: each for name, each in told.items() if each}
 
@@ -188,6 +191,7 @@ def open_services(profile: str, collection: Path | str) -> Services:
     chosen = load_profile(profile)
     embedder, roles = open_embedder_of(chosen), open_roles(chosen)
     images = FolderCollection.open(collection, store=chosen.store)
+    encoder = open_sentence_encoder(name) if (name := chosen.sentence_encoder) else None
     return Services(
         embedder=embedder,
         collection=images,
@@ -198,7 +202,8 @@ def open_services(profile: str, collection: Path | str) -> Services:
         graph=chosen.graph,
         fulfilment=chosen.fulfilment,
         first_stage=None if chosen.first_stage is None else _embedder(chosen.first_stage, None),
-        sentence_encoder=open_sentence_encoder(name) if (name := chosen.sentence_encoder) else None,
+        sentence_encoder=encoder,
+        act_head=ActHead.load(Path(head), encoder) if encoder and (head := chosen.act_head) else None,
     )
 
 

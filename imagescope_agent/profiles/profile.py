@@ -23,7 +23,7 @@ ROLES = ("captioner", "reasoner", "talker", "classifier", "verifier", "judge")
 #: reads queries with several references, else the reasoner does; who embeds for judges that rank by vectors, else the
 #: judge does.
 FURTHER = ("editor", "limiter", "multi_reasoner", "list_embedder")
-PLACES = ("domain", "fulfilment")  # keys of a file or folder of ours or of the user
+PLACES = ("domain", "fulfilment", "act_head")  # keys of a file or folder of ours or of the user
 EMBEDDERS = ("embedder", "first_stage")
 TEXTS = (
     "description",
@@ -54,6 +54,7 @@ class Profile:
         fulfilment: file of a calibration for its models (see `nodes.fulfilment`), None without one.
         sentence_encoder: an entry of `retrieval.embedders.backbones.TEXT`, for words that its models were not taught,
             where its package is installed; None without one.
+        act_head: file of a head over that encoder (see `retrieval.embedders.act_head`), None without one.
         store: as `retrieval.stores.open_store` takes it; an index made with this profile keeps its vectors there.
         models: by name, the MLLM class ("mllm") and its arguments.
         roles: role -> model name; all of `ROLES`, and perhaps some of `FURTHER`. The reasoner talks where no talker is
@@ -73,6 +74,7 @@ class Profile:
     domain: str | None = None
     fulfilment: str | None = None
     sentence_encoder: str | None = None
+    act_head: str | None = None
     description: str = ""
     prompt_set: str | None = None
     prompt_sets: dict[str, str] = field(default_factory=dict)

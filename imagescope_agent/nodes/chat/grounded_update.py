@@ -26,6 +26,7 @@ from imagescope_agent.nodes.chat.language.standing_facts import (
 )
 from imagescope_agent.nodes.chat.language.vocabulary import NO_WORDS, Vocabulary
 from imagescope_agent.nodes.chat.message_check import as_said, names_new, repeats, says_more, without_held
+from imagescope_agent.nodes.chat.new_search import NEW_SEARCH
 from imagescope_agent.nodes.chat.read_message import has_act, misunderstood
 from imagescope_agent.nodes.intent.drift import is_english
 from imagescope_agent.prompting import NEGATED, NO_REFERENCE, request_text
@@ -163,7 +164,7 @@ def _same_topic(found: GroundedUpdate, state: State, heard: Grounding, vocabular
         if only_new or takes_back or not has_act(state, "withdrawal"):
             found.update.topic = "same"
     if found.update.topic == "new" and facts:
-        found.remarks.append("This is a new search: what was said before no longer counts.")
+        found.remarks.append(NEW_SEARCH)
     return found.update.topic == "same"
 
 
