@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Literal, get_args
 
-Act = Literal["answer", "wish", "correction", "withdrawal", "skip", "more", "aside", "unclear", "filter", "restart"]
+Act = Literal[
+    "answer", "wish", "correction", "withdrawal", "skip", "more", "aside", "unclear", "filter", "restart"
+]
 #: In the order of their labels: A is an answer, B a wish, ...; "I" is a word of most messages.
 ACTS: tuple[Act, ...] = get_args(Act)
 LABELS: tuple[str, ...] = tuple("ABCDEFGHJK")
@@ -13,7 +15,11 @@ LABELS: tuple[str, ...] = tuple("ABCDEFGHJK")
 SAYING: frozenset[str] = frozenset({"answer", "wish", "correction", "withdrawal"})
 MAX_PARTS = 6
 
-_END = re.compile(r"[.!?;:]+(?=\s)|\n+|\s+[-\u2013\u2014]\s+|,(?=\s)")
+#: Where a part ends; behind "and", where the next one asks to search or to show.
+_END = re.compile(
+    r"[.!?;:]+(?=\s)|\n+|\s+[-\u2013\u2014]\s+|,(?=\s)|\s+and(?=\s+(?:now\s+)?(?:find|look|search|hunt|show|get|give)\b)",
+    re.I,
+)
 #: "the boat: red", "about the boat: forget it": what is said of a thing behind a colon is one part with it.
 _TOPIC = re.compile(
     r"(?:(?:on|about|for|as for|regarding|concerning|with)\s+)?(?:the|that|this|my|its)\s+\w+(?:\s+\w+)?",
@@ -42,7 +48,7 @@ def split_message(message: str) -> list[str]:
         if ":" in match[0] and _TOPIC.fullmatch(part):
             continue
         short = min(len(part.split()), len(rest.split())) < _CLAUSE
-        if ("?" in match[0] and len(rest.split()) <= _REPLY) or ("," in match[0] and short):
+        if ("?" in match[0] and len(rest.split()) <= _REPLY) or (match[0].strip() in (",", "and") and short):
             continue
         if re.search(r"\w", part) and len(parts) < MAX_PARTS - 1:
             parts.append(part)

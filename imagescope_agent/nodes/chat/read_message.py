@@ -202,7 +202,7 @@ def joined(acts: Sequence[MessagePart], message: str, vocabulary: Vocabulary) ->
 
     "The boat was a bad idea, forget it" takes back the boat, and "what I cannot have: boats" is one part and no aside.
     """
-    found = list[MessagePart]()
+    found, heard = list[MessagePart](), {*SAYING, "restart"}
     for part in reversed(acts):
         text, act = part["text"], part["act"]
         after = found[0] if found else None
@@ -210,7 +210,7 @@ def joined(acts: Sequence[MessagePart], message: str, vocabulary: Vocabulary) ->
             act = after["act"] = "skip"  # "the tree had ... well, never mind"
         elif after and after["act"] == "withdrawal" and points_back(after["text"], vocabulary):
             act = "withdrawal" if phrases(text, vocabulary) else act
-        elif after and after["act"] in ("wish", "correction") and act not in (*SAYING, "restart") and f"{text}:" in message:
+        elif after and after["act"] in ("wish", "correction") and act not in heard and f"{text}:" in message:
             text, act = f"{text}: {found.pop(0)['text']}", after["act"]
         found.insert(0, {"text": text, "act": act})
     return found

@@ -1,8 +1,8 @@
 """A head over a sentence encoder that reads the dialogue act of a part of a message, beside a classifier.
 
-A small classifier taught from nothing knows the wordings that it was taught; a pretrained encoder puts others near them.
-The head is a linear map, made by `imagescope train mini-act-head`: a file of safetensors with "weight" (acts, width + 3)
-and "bias" (acts,), 16 bits allowed, whose metadata name the weights of the encoder and the acts in order.
+A small classifier taught from nothing knows the wordings that it was taught; a pretrained encoder puts others near
+them. The head is a linear map, made by `imagescope train mini-act-head`: a file of safetensors with "weight" (acts,
+width + 3) and "bias" (acts,), 16 bits allowed, whose metadata name the weights of the encoder and the acts in order.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ class ActHead:
         found: Vectors = odds / odds.sum(axis=1, keepdims=True)
         return found
 
-    def beside(self, rows: Sequence[Sequence[float]], parts: Sequence[str], question: str) -> list[list[float]]:
+    def beside(
+        self, rows: Sequence[Sequence[float]], parts: Sequence[str], question: str
+    ) -> list[list[float]]:
         """The rows of a classifier and the head's own as one: the mean of their log-probabilities, normalised.
 
         A classifier may hold a new start for a withdrawal of everything, and is not asked to tell the two apart.
