@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from imagescope_agent.common.untrusted import read_file
 from imagescope_agent.dialogue_acts import ACTS, is_yes_no
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval.embedders.sentence_encoder import SentenceEncoder
+from imagescope_agent.retrieval.embedders.sentence_encoder import SentenceEncoder, open_sentence_encoder
 from imagescope_agent.retrieval.vectors import Vectors
 
 SCALE = 4.0  # of the unit vectors, so that one penalty suits all features
@@ -94,6 +94,16 @@ class ActHead:
         both = np.sqrt(np.maximum(first, FLOOR) * np.maximum(self.read(parts, question), FLOOR))
         found: list[list[float]] = (both / both.sum(axis=1, keepdims=True)).tolist()
         return found
+
+
+def open_act_head(path: str | None, encoder: str | None) -> ActHead | None:
+    """The head of a profile; None where it names none or no encoder, or the encoder's package is not installed.
+
+    Raises:
+        BadInput: there is no such head, or it is for another encoder.
+    """
+    opened = open_sentence_encoder(encoder) if path and encoder else None
+    return ActHead.load(Path(path), opened) if path and opened else None
 
 
 def features(encoder: SentenceEncoder, parts: Sequence[str], questions: Sequence[str]) -> Vectors:

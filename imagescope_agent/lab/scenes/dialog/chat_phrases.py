@@ -20,7 +20,7 @@ can't bring it to mind | it won't come to me | the memory's gone | that's lost o
 it's a bit hazy | a bit fuzzy on that | too long ago | I was too far away to see | didn't catch that detail
 I'd have to look it up | I'd have to check | I'd need to check that | let me not guess | wouldn't want to guess
 I'd only be making it up | wouldn't know | wouldn't have a clue | couldn't tell ya | couldn't begin to tell you
-couldn't say either way | dunno really | dunno lol | idk lol | idk sorry | idk man | no idea tbh | tbh no clue | nfi
+dunno really | dunno lol | idk lol | idk sorry | idk man | no idea tbh | tbh no clue | nfi
 ¯\\_(ツ)_/¯ | shrug | *shrugs* | meh, no idea | iono | dont no | dnt know | i dont rember | no ide | cant remeber
 not shure | how would i know | how on earth should I know | god knows | goodness knows | heaven knows | lord knows
 who can say | anyone's guess | it's anybody's guess | search me, mate | don't look at me | don't ask me
@@ -151,7 +151,7 @@ forget what I just said | ignore my last message | not that last bit, remove it
 
 CORRECTIONS = phrases("""
 swap out the {kind} for {other} | exchange the {kind} for {other} | change the {kind} into {other}
-replace the {kind} by {other} | replace the {kind} with {other} | turn the {kind} into {other} | not {x} but {other}
+replace the {kind} by {other} | turn the {kind} into {other} | not {x} but {other}
 {other} instead of {x} | {other} rather than {x} | I'd rather have {other} than {x}
 instead of the {kind} I want {other} | put {other} where the {kind} was | it wasn't {x}, it was {other}
 it wasn't {x} at all, it was {other} | no wait, it was {other} | wait no, {other} | hang on, it was {other}
@@ -181,8 +181,8 @@ isn't there {x} in it | there ought to be {x} | {x} would be lovely | {x} would 
 perhaps {x} | {x}, maybe? | could I get {x} | any chance of {x} | is there by chance {x} | would {x} be possible
 can it have {x} | {x} sat there | {x} sat under it | {x} lay next to it | {x} stood behind | {x} was parked there
 {x} drove by | {x} drifted past | {x} hung above | a second one: {x} | one more thing, {x} | one more: {x}
-and one {bare} | and a couple of {kind}s | two {kind}s | three {kind}s | lots of {kind}s | the {kind} is {colour}
-the {kind} was {colour} | that {kind} is {colour} btw | {colour}, that {kind} | it's {colour} | it was a {colour} one
+and a couple of {kind}s | two {kind}s | three {kind}s | lots of {kind}s | the {kind} is {colour}
+the {kind} was {colour} | that {kind} is {colour} btw | it's {colour} | it was a {colour} one
 a tiny one | rather small | pretty big | a huge one, the {kind} | the {kind} is tiny | the {kind} was massive
 make the {kind} big | its colour is {colour} | {place} | all {place} | it's {place} | it was {place}
 somewhere {place} | taken {place} | set {place} | the whole thing {place} | {place} btw | {place}, I believe
