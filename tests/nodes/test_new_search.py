@@ -47,11 +47,7 @@ def test_a_new_start_alone_leaves_nothing_and_asks_what_is_next() -> None:
     ("likely", "options", "act"),
     [
         (row(restart=0.7, withdrawal=0.3), {}, "restart"),
-        (
-            row(restart=0.4, withdrawal=0.3, wish=0.3),
-            {},
-            "withdrawal",
-        ),  # all that was said is not given up lightly
+        (row(restart=0.4, withdrawal=0.35, wish=0.25), {}, "withdrawal"),
         (row(restart=0.7, withdrawal=0.3), {"known": True, "said": "more"}, "withdrawal"),
     ],
 )
