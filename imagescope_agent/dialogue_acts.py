@@ -44,11 +44,14 @@ def split_message(message: str) -> list[str]:
     parts: list[str] = []
     start = 0
     for match in _END.finditer(message):
-        part, rest = message[start : match.end()].strip(_MARKS), message[match.end() :]
+        ends = match.start() if match[0].strip().isalpha() else match.end()  # "and" belongs to no part
+        part, rest = message[start:ends].strip(_MARKS), message[match.end() :]
         if ":" in match[0] and _TOPIC.fullmatch(part):
             continue
         short = min(len(part.split()), len(rest.split())) < _CLAUSE
-        if ("?" in match[0] and len(rest.split()) <= _REPLY) or (match[0].strip() in (",", "and") and short):
+        if ("?" in match[0] and len(rest.split()) <= _REPLY) or (
+            match[0].strip().lower() in (",", "and") and short
+        ):
             continue
         if re.search(r"\w", part) and len(parts) < MAX_PARTS - 1:
             parts.append(part)

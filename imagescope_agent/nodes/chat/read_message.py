@@ -122,7 +122,7 @@ class ReadMessage:
         return {} if self.images is None else await asyncio.to_thread(self.images.describe_fields)
 
 
-def act_of(
+def act_of(  # the rules read as one, in their order
     row: Sequence[float],
     state: State,
     *,
@@ -148,10 +148,10 @@ def act_of(
         best = max((n for n in range(len(row)) if n != best), key=lambda place: row[place])
     if ACTS[best] == "filter":
         return "filter"
-    if ACTS[best] == "restart" and (known or is_first(state) or row[best] < LIKELY):
-        best = max((n for n in range(len(row)) if n != best), key=lambda place: row[place])
     if ACTS[best] == "restart":
-        return "restart"
+        if row[best] >= LIKELY and not known and not is_first(state):
+            return "restart"
+        best = max((n for n in range(len(row)) if n != best), key=lambda place: row[place])
     if len(set(row)) == 1:
         return "answer" if state["question"] else "wish"
     paging = ACTS[best] == "more" and not is_first(state)  # "show me more boats" has no word but of captions
