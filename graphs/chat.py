@@ -36,8 +36,8 @@ Route = Literal["alike", "understand", "fold", "retrieve"]
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query": message, "reference": id, path or None} -> `State` with the answer."""
     images, talker, embedder = services.collection, services.talker, services.embedder
-    acts, reasoner = services.dialogue_acts, services.reasoner
-    read, limit = ReadMessage(acts, images), FilterMessage(talker, images, services.limiter)
+    acts, head, reasoner = services.dialogue_acts, services.act_head, services.reasoner
+    read, limit = ReadMessage(acts, images, head), FilterMessage(talker, images, services.limiter)
     first, check = UnderstandFirst(reasoner, embedder, images), dialogue.VerifyNewFacts(reasoner, images)
     fold, propose = dialogue.UpdateDialogueState(talker, embedder, images), clarify.Propose(talker, images)
     retrieve, reason = deeper.RetrieveLiked(embedder, images, services.captions), ReasonTurn(embedder, images)

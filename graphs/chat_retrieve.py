@@ -28,7 +28,7 @@ from imagescope_agent.traces.instrument import served
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query": message, "reference": id, path or None} -> `State` with the answer."""
     images, embedder = services.collection, services.embedder
-    read = ReadMessage(services.dialogue_acts, images)
+    read = ReadMessage(services.dialogue_acts, images, services.act_head)
     limit = FilterMessage(services.talker, images, services.limiter)
     graph = StateGraph(State, context_schema=Settings, input_schema=MessageInput)
     for name, node in {

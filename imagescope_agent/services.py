@@ -27,6 +27,8 @@ from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.embedders import identify, open_embedder
+from imagescope_agent.retrieval.embedders.act_head import ActHead, open_act_head
+from imagescope_agent.retrieval.embedders.sentence_encoder import SentenceEncoder, open_sentence_encoder
 from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.retrieval.protocols import Composer, Embedder
 from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
@@ -51,10 +53,11 @@ class Services:
         multi_reasoner: reads queries with several references; None where the reasoner does.
         list_embedder: embeds for judges that rank by vectors; None where the judge does.
         graph: what a search runs when the user names none.
-        fulfilment: file of the calibration of how probable it is that a first place fulfils its query (see
-            `nodes.fulfilment`); None without one.
+        fulfilment: file of a calibration of its answers (see `nodes.fulfilment`); None without one.
         first_stage: reasons and embeds: retrieves what others judge; None where the embedder does.
         captions: makes the captions of images that searches reach; None where the index has them, or wants none.
+        sentence_encoder: compares words that the models were not taught; None without one.
+        act_head: reads what messages do beside the classifier; None without one, or without the encoder.
     """
 
     embedder: Embedder
@@ -75,6 +78,8 @@ class Services:
     captions: CaptionOnDemand | None = None
     fulfilment: str | None = None
     first_stage: Embedder | None = None
+    sentence_encoder: SentenceEncoder | None = None
+    act_head: ActHead | None = None
 
     @property
     def dialogue_acts(self) -> Role:
@@ -85,14 +90,13 @@ class Services:
     def roles(self) -> dict[str, Role]:
         """Every role that a model serves, by its name."""
         named = {name: getattr(self, name) for name in (*ROLES, *FURTHER)}
-        named["classifier"] = self.dialogue_acts
-        return {name: role for name, role in named.items() if role is not None}
+        return {name: r for name, r in (named | {"classifier": self.dialogue_acts}).items() if r is not None}
 
     @cached_property
     def weights(self) -> dict[str, str]:
         """The exact weights behind every role and the embedder."""
         told = {"embedder": self.embedder.weights, "composer": getattr(self.embedder, "composer", "")}
-        told |= {"first_stage": getattr(self.first_stage, "weights", "")}
+        told |= {name: getattr(getattr(self, name), "weights", "") for name in ("first_stage", "act_head")}
         told |= {name: weights_of(role) for name, role in self.roles.items()}
         return {name: each for name, each in told.items() if each}
 
@@ -195,6 +199,8 @@ def open_services(profile: str, collection: Path | str) -> Services:
         graph=chosen.graph,
         fulfilment=chosen.fulfilment,
         first_stage=None if chosen.first_stage is None else _embedder(chosen.first_stage, None),
+        sentence_encoder=open_sentence_encoder(name) if (name := chosen.sentence_encoder) else None,
+        act_head=open_act_head(chosen.act_head, chosen.sentence_encoder),
     )
 
 
@@ -237,8 +243,7 @@ def serve_from_environment() -> Services:
     Raises:
         BadInput: no collection is named, or it cannot be opened.
     """
-    folder = os.environ.get(COLLECTION_VARIABLE)
-    if not folder:
+    if not (folder := os.environ.get(COLLECTION_VARIABLE)):
         raise BadInput(f"{COLLECTION_VARIABLE} is not set; set it to an indexed folder")
     services = open_services(os.environ.get(PROFILE_VARIABLE, DEFAULT_PROFILE), folder)
     services.collection.takes_files = False  # a path in a request must not open a file of this machine

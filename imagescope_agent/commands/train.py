@@ -60,6 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # a declaration a l
     _domain_arguments(
         actions.add_parser("domain", help="what a profile's embedder was trained on, as a statistic")
     )
+    act_head = actions.add_parser(
+        "mini-act-head", help="what reads messages over a sentence encoder, beside mini-acts"
+    )
+    act_head.add_argument("--out", type=path, required=True, help="file of the finished head")
     heads = actions.add_parser("heads", help="which attention heads of a profile's judge find pictures")
     heads.add_argument("--profile", default="mini", help="whose judge (default: mini)")
     heads.add_argument("--out", type=path, required=True, metavar="DIR", help="the judge's checkpoint")
@@ -168,6 +172,10 @@ def run(args: argparse.Namespace) -> int:
         _fit_domain(args)
     elif args.action == "photos":
         _train_photos(args)
+    elif args.action == "mini-act-head":
+        from imagescope_agent.lab.training.act_head import train_act_head
+
+        print_json(train_act_head(args.out))
     elif args.action == "mini-clip":
         pipelines.train_mini_clip(args.work, args.out, steps=args.steps or pipelines.CLIP_STEPS)
     else:

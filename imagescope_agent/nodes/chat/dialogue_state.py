@@ -151,7 +151,7 @@ def apply_update(state: State, update: FoldAnswer) -> dict[str, Any]:
     question = state["question"]
     if not new_topic and question and not question.get("also") and update.answer in ("Yes", "No"):
         kept = _with_answer(kept, {"question": question["asks"], "expected": update.answer})
-    left = reset_topic(state) if new_topic else {}
+    left = _reset_topic(state) if new_topic else {}
     steps, reference = as_intent(update)["steps"], left.get("reference", state["reference"])
     return {**left, **_with_intent(kept, steps, grains, reference)}
 
@@ -270,7 +270,7 @@ def _instructions(facts: Sequence[Fact]) -> list[Instruction]:
     return [{"type": fact["type"], "text": fact["text"]} for fact in facts]
 
 
-def reset_topic(state: State) -> dict[str, Any]:
+def _reset_topic(state: State) -> dict[str, Any]:
     """What a new topic resets; a reference that came with this message belongs to the new topic."""
     last = state["turn"]
     cleared = {name: value for name, value in new_conversation().items() if name in OF_TOPIC}

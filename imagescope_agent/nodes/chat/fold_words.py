@@ -7,9 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from imagescope_agent.nodes.chat.dialogue_state import reset_topic
 from imagescope_agent.nodes.chat.language.framing import without_framing
-from imagescope_agent.nodes.chat.read_message import NEW_SEARCH, anew, misunderstood
+from imagescope_agent.nodes.chat.read_message import anew, misunderstood
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.prompting import request_text
 from imagescope_agent.retrieval.exclusions import ANYTHING, split_exclusions
@@ -24,14 +23,6 @@ _LEADS = re.compile(r"^(?:and|with|of)\s+", re.I)
 _HANGING = re.compile(r"\s+(?:is|are|was|were|has|have|had)$", re.I)
 _JOINED = re.compile(
     r"(?:and|with|on|in|at|near|by|under|behind|beside|next|during|wearing|holding|of)\b", re.I
-)
-#: What begins a new search; the words behind it belong to that.
-_RESTART = re.compile(
-    r"^(?:(?:let['’]?s|let us|ok(?:ay)?|please|can we|i(?:['’]d| would)? (?:want|like) to)[\s,]+)*"
-    r"(?:(?:start|begin)(?:ing)? (?:over|again|afresh|anew|fresh|from scratch)|new search|from scratch|restart|reset"
-    r"|(?:forget|scratch|drop|clear|discard) (?:all|everything)(?: (?:of )?(?:that|this|it|i said|so far))*"
-    r"|(?:something|anything) (?:completely |entirely |totally )?(?:else|different|new))\b[\s,.:;!-]*",
-    re.I,
 )
 _TAKES_BACK = re.compile(
     r"(?:remove|drop|forget|delete|lose|ditch|scratch|skip|omit|erase|(?:take|leave|cut) (?:away|out)|get rid of)\b"
@@ -58,11 +49,8 @@ class FoldWords:
         return await asyncio.to_thread(self._folded, state)
 
     def _folded(self, state: State) -> dict[str, Any]:
-        facts, remarks, left = list(state["facts"]), list[str](), dict[str, Any]()
+        facts, remarks = list(state["facts"]), list[str]()
         for part in state["acts"]:
-            if restart := _RESTART.match(part["text"]):
-                facts, remarks, left = [], [*remarks, NEW_SEARCH], reset_topic(state)
-                part = {"text": part["text"][restart.end() :], "act": "wish"}
             text = without_framing(part["text"])
             if part["act"] == "withdrawal" or _TAKES_BACK.match(text):
                 kept = taken_back(facts, text)
@@ -78,7 +66,6 @@ class FoldWords:
         told = {"remarks": [*state["remarks"], *remarks], "predicates": []}
         return {
             **anew(),
-            **left,
             "facts": facts,
             "intent": intent,
             "request": request,

@@ -26,7 +26,8 @@ from imagescope_agent.nodes.chat.language.standing_facts import (
 )
 from imagescope_agent.nodes.chat.language.vocabulary import NO_WORDS, Vocabulary
 from imagescope_agent.nodes.chat.message_check import as_said, names_new, repeats, says_more, without_held
-from imagescope_agent.nodes.chat.read_message import NEW_SEARCH, has_act, misunderstood
+from imagescope_agent.nodes.chat.new_search import NEW_SEARCH
+from imagescope_agent.nodes.chat.read_message import has_act, misunderstood
 from imagescope_agent.nodes.intent.drift import is_english
 from imagescope_agent.prompting import NEGATED, NO_REFERENCE, request_text
 from imagescope_agent.records import NoteDict, note

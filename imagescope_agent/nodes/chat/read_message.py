@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from langgraph.runtime import Runtime
 
-from imagescope_agent.dialogue_acts import ACTS, LABELS, SAYING, split_message
+from imagescope_agent.dialogue_acts import ACTS, LABELS, SAYING, is_yes_no, split_message
 from imagescope_agent.errors import NoModel, shorten
 from imagescope_agent.mllms.absent import Absent
-from imagescope_agent.mllms.role import Request, Role
+from imagescope_agent.mllms.role import Choice, Request, Role
 from imagescope_agent.nodes.chat.language.coverage import phrases
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import plain_answer
+from imagescope_agent.nodes.chat.new_search import NEW_SEARCH, WHAT_NEXT, left_over, nothing_stands
 from imagescope_agent.nodes.chat.parse_message import FOUND, has_words, is_first
 from imagescope_agent.nodes.intent.drift import FUNCTION, is_english
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import load_prompt, request_text
 from imagescope_agent.records import at_step
+from imagescope_agent.retrieval.embedders.act_head import ActHead
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
@@ -30,11 +33,10 @@ from imagescope_agent.usage import spent
 
 NOTHING = "nothing yet"  # is wanted
 NOT_UNDERSTOOD = "I did not understand"
-NEW_SEARCH = "This is a new search: what was said before no longer counts."
 SURE = 0.9  # probability from which a first message is taken for something else than a search
+LIKELY = 0.5  # probability from which all that was said is given up
 Said = Literal["nothing", "more", "only"]
 _BACK = re.compile(r"\b(?:it|that|this|them|those|one)\b", re.I)  # what was named before
-_YES_NO = re.compile(r"(?:is|are|was|were|do|does|did|has|have|had|can|could|should|must)\b", re.I)
 _SAYS_SO = re.compile(
     r"\b(?:yes|yeah|yep|yup|sure|indeed|right|no|nope|nah|none|neither"
     r"|not (?:really|at all)|(?:is|was|are|were|do|does|did|has|had|could|should) not)\b|n't\b",
@@ -53,12 +55,15 @@ class ReadMessage:
     Args:
         classifier: the role that is asked.
         images: whose captions tell which words name what can be seen; None where that is not known.
+        head: reads the parts a second time, with a sentence encoder; None without one.
     """
 
     step = "acts"
 
-    def __init__(self, classifier: Role, images: Collection | None = None) -> None:
-        self.classifier, self.role, self.images = classifier, classifier.name, images
+    def __init__(
+        self, classifier: Role, images: Collection | None = None, head: ActHead | None = None
+    ) -> None:
+        self.classifier, self.role, self.images, self.head = classifier, classifier.name, images, head
         self.prompt = load_prompt("acts", prompt_set=classifier.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
@@ -80,14 +85,7 @@ class ReadMessage:
             raise NoModel("the profile has no chat model that reads messages")
         require_call(state, settings := current(runtime))
         parts = split_message(message)
-        values = {
-            "standing": request_text(state["facts"]) or NOTHING,
-            "question": question["text"] if question else "none",
-            "whole": message,
-        }
-        asked = [Request(text=self.prompt.fill(**values, part=part)) for part in parts]
-        classifier = on_budget(self.classifier, state, settings)
-        choice = await classifier.choose(asked, LABELS, max_tokens=4)
+        choice = await self._read(parts, state, on_budget(self.classifier, state, settings))
         words, limits = vocabulary_of(self.images), bool(await self._fields())
         acts: list[MessagePart] = []
         for part, row in zip(parts, choice.probabilities, strict=False):
@@ -95,6 +93,8 @@ class ReadMessage:
             likely = row if is_reply(part, question, words) else without_answer(row)
             act = act_of(likely, state, said=seen_in(part, words), known=known, limits=limits)
             acts.append({"text": part, "act": act})
+            if act == "restart" and seen_in(part, words) != "nothing":  # "bin that and find a red boat"
+                acts.append({"text": part, "act": "wish"})
         acts = joined(acts, message, words)
         return {
             **understood(state, acts),
@@ -102,12 +102,27 @@ class ReadMessage:
             "usage": [spent(self.step, self.role, choice.usage)],
         }
 
+    async def _read(self, parts: Sequence[str], state: State, classifier: Role) -> Choice:
+        """The probabilities of the acts of each part."""
+        asked = question["text"] if (question := state["question"]) else ""
+        values = {
+            "standing": request_text(state["facts"]) or NOTHING,
+            "question": asked or "none",
+            "whole": state["query"],
+        }
+        requests = [Request(text=self.prompt.fill(**values, part=part)) for part in parts]
+        choice = await classifier.choose(requests, LABELS, max_tokens=4)
+        if self.head is None:
+            return choice
+        both = await asyncio.to_thread(self.head.beside, choice.probabilities, parts, asked)
+        return replace(choice, probabilities=both)
+
     async def _fields(self) -> Mapping[str, str]:
         """The fields that a message may limit the search by."""
         return {} if self.images is None else await asyncio.to_thread(self.images.describe_fields)
 
 
-def act_of(
+def act_of(  # the rules read as one, in their order
     row: Sequence[float],
     state: State,
     *,
@@ -133,6 +148,10 @@ def act_of(
         best = max((n for n in range(len(row)) if n != best), key=lambda place: row[place])
     if ACTS[best] == "filter":
         return "filter"
+    if ACTS[best] == "restart":
+        if row[best] >= LIKELY and not known and not is_first(state):
+            return "restart"
+        best = max((n for n in range(len(row)) if n != best), key=lambda place: row[place])
     if len(set(row)) == 1:
         return "answer" if state["question"] else "wish"
     paging = ACTS[best] == "more" and not is_first(state)  # "show me more boats" has no word but of captions
@@ -150,7 +169,7 @@ def act_of(
 
 def is_reply(part: str, question: ClarifyingQuestion | None, vocabulary: Vocabulary) -> bool:
     """Whether a part may answer the question: to one of yes or no, a part that names other things alone does not."""
-    if question is None or not _YES_NO.match(question["text"]) or _SAYS_SO.search(part):
+    if question is None or not is_yes_no(question["text"]) or _SAYS_SO.search(part):
         return True
     asked = Grounding([question["text"]])
     named = [phrase for phrase in phrases(part, vocabulary) if phrase.head]
@@ -183,7 +202,7 @@ def joined(acts: Sequence[MessagePart], message: str, vocabulary: Vocabulary) ->
 
     "The boat was a bad idea, forget it" takes back the boat, and "what I cannot have: boats" is one part and no aside.
     """
-    found = list[MessagePart]()
+    found, heard = list[MessagePart](), {*SAYING, "restart"}
     for part in reversed(acts):
         text, act = part["text"], part["act"]
         after = found[0] if found else None
@@ -191,7 +210,7 @@ def joined(acts: Sequence[MessagePart], message: str, vocabulary: Vocabulary) ->
             act = after["act"] = "skip"  # "the tree had ... well, never mind"
         elif after and after["act"] == "withdrawal" and points_back(after["text"], vocabulary):
             act = "withdrawal" if phrases(text, vocabulary) else act
-        elif after and after["act"] in ("wish", "correction") and act not in SAYING and f"{text}:" in message:
+        elif after and after["act"] in ("wish", "correction") and act not in heard and f"{text}:" in message:
             text, act = f"{text}: {found.pop(0)['text']}", after["act"]
         found.insert(0, {"text": text, "act": act})
     return found
@@ -209,11 +228,22 @@ def points_back(text: str, vocabulary: Vocabulary) -> bool:
 
 def understood(state: State, acts: list[MessagePart]) -> dict[str, Any]:
     """The update for a message with these acts: what is left to be interpreted, and what is said about the rest."""
+    if any(part["act"] == "restart" for part in acts):
+        return started_over(acts)
     said = [part["text"] for part in acts if part["act"] in SAYING]
     words = state["query"] if len(said) == len(acts) else ", ".join(said)
     request = "" if is_first(state) and not said else state["request"]
     kept = {} if not said else anew()
     return {**kept, "acts": acts, "query": words or request, "request": request, "remarks": remarks(acts)}
+
+
+def started_over(acts: Sequence[MessagePart]) -> dict[str, Any]:
+    """The update for a message that begins a new search."""
+    left = left_over(acts)
+    words = ", ".join(part["text"] for part in left if part["act"] == "wish")
+    told = [NEW_SEARCH, *([] if words else [WHAT_NEXT]), *remarks(left)]
+    found = {"acts": left, "query": words, "request": words, "remarks": told}
+    return {**nothing_stands(), **anew(), **found}
 
 
 def remarks(acts: Sequence[MessagePart]) -> list[str]:
@@ -225,7 +255,7 @@ def remarks(acts: Sequence[MessagePart]) -> list[str]:
         said.append(
             "Nothing was changed. Say in other words what the picture shows, or what it must not show."
         )
-    elif not found & {*SAYING, "filter"}:
+    elif not found & {*SAYING, "filter", "restart"}:
         said += [_IDLE[act] for act in ("aside", "skip") if act in found and "more" not in found]
     return said
 
