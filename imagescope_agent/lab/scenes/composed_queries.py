@@ -56,8 +56,12 @@ class PlainWording:
 
     def retention(self, named: str, edit: Edit, rng: Random) -> str:
         """See `Wording`."""
-        templates = (f"keep {named}, {edit.order}, the rest may change", f"keep only {named} and {edit.order}",
-                  f"just {named} again {edit.description}", f"another picture of {named} {edit.description}")  # fmt: skip
+        templates = (
+            f"keep {named}, {edit.order}, the rest may change",
+            f"keep only {named} and {edit.order}",
+            f"just {named} again {edit.description}",
+            f"another picture of {named} {edit.description}",
+        )
         return rng.choice(templates)
 
 
@@ -160,9 +164,7 @@ def _known_pattern(thing: Thing, named: Sequence[Pattern]) -> Pattern:
     return mentioned[0] if mentioned else full_pattern(thing)
 
 
-def _retention_query(
-    reference: Scene, rng: Random, wording: Wording
-) -> tuple[SceneQuery, Scene] | None:
+def _retention_query(reference: Scene, rng: Random, wording: Wording) -> tuple[SceneQuery, Scene] | None:
     unique = [t for t in reference.things if sum(t.kind == o.kind for o in reference.things) == 1]
     if not unique:
         return None
@@ -173,7 +175,9 @@ def _retention_query(
         return None
     named = join([f"the {reworded(Pattern(t.kind), rng)}" for t in kept])
     keeps = tuple(QueryStep("Retention", Exists(pattern)) for pattern in kind_colour_patterns(kept))
-    query = _with_descriptions("retention", wording.retention(named, edit, rng), keeps + edit.steps, [edit], edit.after)
+    query = _with_descriptions(
+        "retention", wording.retention(named, edit, rng), keeps + edit.steps, [edit], edit.after
+    )
     description = listing([*kind_colour_patterns(kept), *edit.named])
     wanted = with_setting(description, _new_setting(edit))
     new = len(reference.things) + (_new_setting(edit) is None)

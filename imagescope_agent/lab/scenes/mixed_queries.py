@@ -48,6 +48,7 @@ class Clause:
 
     @property
     def full(self) -> str:
+        """Its wording with all detail."""
         return self.condition.words().removeprefix("exactly ")
 
 
@@ -135,6 +136,7 @@ def _related(first: Thing, second: Thing, rng: Random) -> Clause:
 
 
 def exists_clause(thing: Thing, rng: Random) -> Clause:
+    """A thing with some of its details."""
     colour = thing.colour if rng.random() < 0.85 else None
     pattern = Pattern(thing.kind, colour, thing.size if rng.random() < 0.35 else None)
     phrase = with_article(reworded(pattern, rng))
@@ -143,6 +145,7 @@ def exists_clause(thing: Thing, rng: Random) -> Clause:
 
 
 def count_clause(scene: Scene, rng: Random) -> Clause:
+    """How many things of a kind, of a colour or at all the scene shows."""
     base = rng.choice(scene.things)
     pattern = rng.choice(
         (Pattern(base.kind, base.colour), Pattern(base.kind), Pattern(None, base.colour), Pattern())

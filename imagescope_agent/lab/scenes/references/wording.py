@@ -83,7 +83,7 @@ class PlainReferences:
 class FramedReferences(PlainReferences):
     """The same in the frames of `wordings/frames.toml`; `unseen`: those held out."""
 
-    counts = ((2, 3, 4, 5, 6, 7, 8), (58, 22, 8, 5, 3, 2, 2))
+    counts = ((2, 3, 4, 5, 6, 7, 8), (64, 23, 7, 3, 1, 1, 1))
 
     def __init__(self, rng: Random, *, unseen: bool = False) -> None:
         super().__init__(rng)

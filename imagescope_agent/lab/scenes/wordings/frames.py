@@ -14,7 +14,7 @@ _HELD_OUT = 8  # one frame in so many
 @cache
 def frames(group: str, kind: str, *, unseen: bool = False) -> tuple[str, ...]:
     """The frames of a kind that are taught, or those held out; where none is held out, those that are taught."""
-    every = _all()[group][kind]
+    every = every_frame()[group][kind]
     held = tuple(each for each in every if crc32(each.encode()) % _HELD_OUT == 0)
     taught = tuple(each for each in every if each not in held) or held
     return held if unseen and held else taught
@@ -26,6 +26,7 @@ def frame(group: str, kind: str, rng: Random, *, unseen: bool = False) -> str:
 
 
 @cache
-def _all() -> dict[str, dict[str, list[str]]]:
+def every_frame() -> dict[str, dict[str, list[str]]]:
+    """All frames by group and kind."""
     place = files("imagescope_agent.lab.scenes.wordings") / "frames.toml"
     return tomllib.loads(place.read_text(encoding="utf-8"))

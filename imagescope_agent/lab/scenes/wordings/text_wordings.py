@@ -91,5 +91,3 @@ def _related(first: Thing, second: Thing, rng: Random, unseen: bool) -> Clause:
         core=named,
         enhanced=named,
     )
-
-
