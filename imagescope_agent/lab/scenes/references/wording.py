@@ -23,7 +23,7 @@ _ORDERS = (*phrases.ORDERS, "colour ", "let ", "make ", "use ", "what ", "with "
 class PlainReferences:
     """The words of the queries that are evaluated, and more of their kind."""
 
-    counts = ((2, 3, 4, 5), (70, 22, 5, 3))  # of references, and how often
+    counts: tuple[tuple[int, ...], tuple[int, ...]] = ((2, 3, 4, 5), (70, 22, 5, 3))  # of references, and how often
 
     def __init__(self, rng: Random) -> None:
         self.rng = rng
