@@ -23,7 +23,8 @@ _ORDERS = (*phrases.ORDERS, "colour ", "let ", "make ", "use ", "what ", "with "
 class PlainReferences:
     """The words of the queries that are evaluated, and more of their kind."""
 
-    counts: tuple[tuple[int, ...], tuple[int, ...]] = ((2, 3, 4, 5), (70, 22, 5, 3))  # of references, and how often
+    #: Numbers of references, and how often each.
+    counts: tuple[tuple[int, ...], tuple[int, ...]] = ((2, 3, 4, 5), (70, 22, 5, 3))
 
     def __init__(self, rng: Random) -> None:
         self.rng = rng
