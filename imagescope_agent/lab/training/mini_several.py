@@ -11,7 +11,7 @@ SEVERAL = Lesson(
     seed="several references",
     tokens=SEVERAL_TOKENS,
     turns=((reading_turn, 12, 1.5),),
-    steps=760,
-    peak_lr=6e-4,
+    steps=560,
+    peak_lr=5e-4,
     bfloat16=True,
 )

@@ -30,7 +30,7 @@ from imagescope_agent.lab.scenes.probes.hard_negatives import nearly
 from imagescope_agent.lab.scenes.probes.paraphrased_queries import WORDINGS, wordings
 from imagescope_agent.lab.scenes.wordings.frames import every_frame
 from imagescope_agent.lab.scenes.world import COLOURS, SIZES, Scene, Thing
-from imagescope_agent.lab.training.data.compose_turns import compose_turn, reading_turn, single_reference_turn
+from imagescope_agent.lab.training.data.compose_turns import compose_turn, reading_turn
 
 RED_HOUSE = Thing(kind="house", colour="red", size="small", x=0.2, y=0.2)
 CAT = Thing(kind="cat", colour="blue", size="large", x=0.8, y=0.8)
@@ -143,7 +143,7 @@ def test_no_training_turn_says_it_in_these_words(drawn: Path) -> None:
     rng = Random(5)
     learnt = set()
     for _ in range(2000):
-        for turn in (compose_turn(rng), single_reference_turn(rng), reading_turn(rng)):
+        for turn in (compose_turn(rng), reading_turn(rng), reading_turn(rng)):
             request = turn.prompt.split("\n")[0].removeprefix("Request: ")
             learnt.add(_skeleton(request))
     asked = {_skeleton(query.text) for query in dataset.load(drawn, split="paraphrase").queries}

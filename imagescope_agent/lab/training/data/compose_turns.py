@@ -43,11 +43,6 @@ def reading_turn(rng: Random) -> TrainingTurn:
     return understand_turn(query, reference) if choice < 0.95 else predicates_turn(query)
 
 
-def single_reference_turn(rng: Random) -> TrainingTurn:
-    """The same question about one reference or none, as the model knew it before."""
-    return understand_turn(*random_query(rng))
-
-
 def turn_of(query: SeveralQuery) -> TrainingTurn:
     """The question of a query with its answer, and which words decide about which thing."""
     captions = [caption(scene) for scene in query.references]
