@@ -45,6 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # a declaration a l
     for name in ("mini-mllm", "mini-talk", "mini-acts", "mini-limits", "mini-edit", "mini-several"):
         _limits(actions.choices[name])
         _start(actions.choices[name])
+    for name in ("mini-talk", "mini-edit", "mini-several"):
+        actions.choices[name].add_argument(
+            "--mean",
+            type=path,
+            metavar="CHECKPOINT",
+            help="start from the mean of this one's weights and those of --start",
+        )
     _mllm_arguments(actions.choices["mini-mllm"])
     composer_arguments(
         actions.add_parser(
@@ -247,6 +254,7 @@ def _train_chat(args: argparse.Namespace) -> bool:
         )
     if taught := {"mini-talk": TALK, "mini-edit": EDIT, "mini-several": SEVERAL}.get(args.action):
         start, limits = args.start or SHIPPED, {"steps": args.steps, "peak_lr": args.rate}
+        limits["mean"] = args.mean
         return teach(taught, args.work, args.out, start=start, time_limit=time_limit, **limits)
     return pipelines.train_mini_mllm(
         args.work,

@@ -69,7 +69,7 @@ def test_a_model_of_its_own_reads_several_references() -> None:
 
     reader = open_roles(load_profile("mini"))["multi_reasoner"]
     figures = asyncio.run(references_accuracy(reader, 5, 40))
-    assert figures["instructions and references"] > 15, figures  # up to five references, most with changes
+    assert figures["instructions and references"] > 30, figures  # up to five references, most with changes
 
 
 def test_several_references_are_searched_for_with_what_each_gives(drawn: Path) -> None:

@@ -40,7 +40,8 @@ def test_what_is_said_beside_a_new_start_is_a_first_message() -> None:
 def test_a_new_start_alone_leaves_nothing_and_asks_what_is_next() -> None:
     update = understood(STATE, parts(("restart", "wipe the board"), ("withdrawal", "forget the wagon")))
     assert update["remarks"] == [NEW_SEARCH, WHAT_NEXT] and update["request"] == update["query"] == ""
-    assert is_idle({**STATE, **update}, "filter") and update["ranking"] == []
+    after: Any = {**STATE, **update}
+    assert is_idle(after, "filter") and update["ranking"] == []
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,11 @@ ENCODER: Any = Letters()
 
 def some_head(**bias: float) -> ActHead:
     """A head that says the same of every text."""
-    return ActHead(ENCODER, np.zeros((len(ACTS), 7)), np.array([bias.get(act, 0.0) for act in ACTS]))
+    return ActHead(
+        ENCODER,
+        np.zeros((len(ACTS), 7), np.float32),
+        np.array([bias.get(act, 0.0) for act in ACTS], np.float32),
+    )
 
 
 def opened() -> ActHead | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
+from typing import Protocol
 
 from imagescope_agent.lab.scenes.conditions import (
     SETTING_PHRASE,
@@ -29,7 +30,47 @@ from imagescope_agent.lab.scenes.world import Scene, Thing, place, random_scene,
 COMPOSED_KINDS = ("addition", "removal", "modification", "comparison", "retention")
 
 
-def composed_query(reference: Scene, kind: str, rng: Random) -> tuple[SceneQuery, Scene] | None:
+class Wording(Protocol):
+    """Puts edits into words."""
+
+    def edits(self, edits: Sequence[Edit], rng: Random) -> str:
+        """The words for edits of the reference; whatever they do not name stays."""
+        ...
+
+    def retention(self, named: str, edit: Edit, rng: Random) -> str:
+        """The words for keeping what is named, with an edit; the rest may change."""
+        ...
+
+
+class PlainWording:
+    """The words of the queries that are evaluated."""
+
+    def edits(self, edits: Sequence[Edit], rng: Random) -> str:
+        """See `Wording`."""
+        if rng.random() < 0.5:
+            return rng.choice(("", "", "please ", "now ")) + " and ".join(edit.order for edit in edits)
+        start = rng.choice(
+            ("the same, ", "the same scene, ", "like this, ", "the same but ", "like this but ")
+        )
+        return start + " and ".join(edit.description for edit in edits)
+
+    def retention(self, named: str, edit: Edit, rng: Random) -> str:
+        """See `Wording`."""
+        templates = (
+            f"keep {named}, {edit.order}, the rest may change",
+            f"keep only {named} and {edit.order}",
+            f"just {named} again {edit.description}",
+            f"another picture of {named} {edit.description}",
+        )
+        return rng.choice(templates)
+
+
+_PLAIN = PlainWording()
+
+
+def composed_query(
+    reference: Scene, kind: str, rng: Random, wording: Wording = _PLAIN
+) -> tuple[SceneQuery, Scene] | None:
     """A query of `kind` about `reference` with a new target scene; None if the scene allows none.
 
     Whatever the text does not change must remain with its colour, as often as before, in the same setting;
@@ -37,7 +78,7 @@ def composed_query(reference: Scene, kind: str, rng: Random) -> tuple[SceneQuery
     reference from left to right, then the setting, then what is new.
     """
     if kind == "retention":
-        return _retention_query(reference, rng)
+        return _retention_query(reference, rng, wording)
     state = EditState(
         things=reference.things, free=(True,) * len(reference.things), setting=reference.setting
     )
@@ -54,7 +95,7 @@ def composed_query(reference: Scene, kind: str, rng: Random) -> tuple[SceneQuery
             state = edit.after
     positioned = sorted([*positioned, *_retention_steps(reference, state)], key=lambda pair: pair[0])
     steps = tuple(step for _, step in positioned)
-    query = _with_descriptions(kind, _instruction(edits, rng), steps, edits, state)
+    query = _with_descriptions(kind, wording.edits(edits, rng), steps, edits, state)
     query = replace(query, places=tuple(place for place, _ in positioned))
     return _valid_pair(query, place(state.things, state.setting, rng))
 
@@ -62,13 +103,6 @@ def composed_query(reference: Scene, kind: str, rng: Random) -> tuple[SceneQuery
 def _valid_pair(query: SceneQuery, target: Scene) -> tuple[SceneQuery, Scene] | None:
     """The pair, or None if the target fails the query (edits that undo each other, things shrunk to fit)."""
     return (query, target) if satisfies(target, query.conditions) else None
-
-
-def _instruction(edits: Sequence[Edit], rng: Random) -> str:
-    if rng.random() < 0.5:
-        return rng.choice(("", "", "please ", "now ")) + " and ".join(edit.order for edit in edits)
-    start = rng.choice(("the same, ", "the same scene, ", "like this, ", "the same but ", "like this but "))
-    return start + " and ".join(edit.description for edit in edits)
 
 
 def _position_of(edit: Edit, before: EditState, reference: Scene) -> int:
@@ -130,7 +164,7 @@ def _known_pattern(thing: Thing, named: Sequence[Pattern]) -> Pattern:
     return mentioned[0] if mentioned else full_pattern(thing)
 
 
-def _retention_query(reference: Scene, rng: Random) -> tuple[SceneQuery, Scene] | None:
+def _retention_query(reference: Scene, rng: Random, wording: Wording) -> tuple[SceneQuery, Scene] | None:
     unique = [t for t in reference.things if sum(t.kind == o.kind for o in reference.things) == 1]
     if not unique:
         return None
@@ -140,10 +174,10 @@ def _retention_query(reference: Scene, rng: Random) -> tuple[SceneQuery, Scene] 
     if edit is None:
         return None
     named = join([f"the {reworded(Pattern(t.kind), rng)}" for t in kept])
-    templates = (f"keep {named}, {edit.order}, the rest may change", f"keep only {named} and {edit.order}",
-              f"just {named} again {edit.description}", f"another picture of {named} {edit.description}")  # fmt: skip
     keeps = tuple(QueryStep("Retention", Exists(pattern)) for pattern in kind_colour_patterns(kept))
-    query = _with_descriptions("retention", rng.choice(templates), keeps + edit.steps, [edit], edit.after)
+    query = _with_descriptions(
+        "retention", wording.retention(named, edit, rng), keeps + edit.steps, [edit], edit.after
+    )
     description = listing([*kind_colour_patterns(kept), *edit.named])
     wanted = with_setting(description, _new_setting(edit))
     new = len(reference.things) + (_new_setting(edit) is None)

@@ -6,7 +6,7 @@ Every edit is a function `(state, rng) -> Edit | None`; None where the scene has
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from imagescope_agent.lab.scenes.conditions import Absent, Count, Exists, InSetting, Pattern, full_pattern
@@ -26,13 +26,18 @@ class EditState:
 
 @dataclass(frozen=True, kw_only=True)
 class Edit:
-    """One edit: its wording as an order and as a description, its steps, the state after it, and what it names."""
+    """One edit: its wording as an order and as a description, its steps, the state after it, and what it names.
+
+    `frame` and `slots` are for other wordings: the kind of frame in `wordings/frames.toml`, and what fills it.
+    """
 
     order: str
     description: str
     steps: tuple[QueryStep, ...]
     after: EditState
     named: tuple[Pattern, ...]  # what the target must show, with the details that the text gives
+    frame: str
+    slots: dict[str, str] = field(default_factory=dict)
 
 
 def _kind_and_colour(thing: Thing) -> Pattern:
@@ -90,6 +95,8 @@ def add(state: EditState, rng: Random) -> Edit | None:
         steps=(QueryStep("Addition", Exists(mentioned)),),
         after=after,
         named=(mentioned,),
+        frame="add",
+        slots={"a": phrase},
     )
 
 
@@ -110,6 +117,8 @@ def remove(state: EditState, rng: Random) -> Edit | None:
         steps=(QueryStep("Removal", Absent(referred)),),
         after=after,
         named=(),
+        frame="remove",
+        slots={"x": phrase},
     )
 
 
@@ -132,6 +141,8 @@ def recolour(state: EditState, rng: Random) -> Edit | None:
         ),
         after=_replaced(state, index, new),
         named=(full_pattern(new),),
+        frame="recolour",
+        slots={"x": phrase, "c": new.colour},
     )
 
 
@@ -152,6 +163,8 @@ def swap(state: EditState, rng: Random) -> Edit | None:
         steps=(QueryStep("Modification", Exists(mentioned)), QueryStep("Removal", Absent(referred))),
         after=_replaced(state, index, new),
         named=(mentioned,),
+        frame="swap",
+        slots={"x": old, "a": phrase},
     )
 
 
@@ -165,6 +178,8 @@ def move(state: EditState, rng: Random) -> Edit | None:
         steps=(QueryStep("Modification", InSetting(setting)),),
         after=replace(state, setting=setting),
         named=(),
+        frame="move",
+        slots={"p": place},
     )
 
 
@@ -184,6 +199,8 @@ def resize(state: EditState, rng: Random) -> Edit | None:
         steps=(QueryStep("Comparison", Exists(mentioned)),),
         after=_replaced(state, index, new),
         named=(mentioned,),
+        frame="resize",
+        slots={"x": phrase, "w": word},
     )
 
 
@@ -215,6 +232,8 @@ def count(state: EditState, rng: Random) -> Edit | None:
         steps=(QueryStep("Comparison", Count(pattern, now)),),
         after=replace(state, things=things, free=tuple(flags[id(t)] for t in things)),
         named=(),
+        frame="more" if now > number else "less",
+        slots={"x": pattern.bare},
     )
 
 

@@ -38,7 +38,7 @@ from imagescope_agent.lab.scenes.world import RELATIONS, Scene, Thing
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Clause:
+class Clause:
     """One phrase of the query, its condition, and its wording at the three levels of detail."""
 
     phrase: str
@@ -48,6 +48,7 @@ class _Clause:
 
     @property
     def full(self) -> str:
+        """Its wording with all detail."""
         return self.condition.words().removeprefix("exactly ")
 
 
@@ -86,9 +87,9 @@ def mixed_query(scene: Scene, rng: Random) -> SceneQuery | None:
     clauses = []
     if len(things) > 1 and rng.random() < 0.5:
         clauses.append(_related(things.pop(), things.pop(), rng))
-    clauses += [_exists(thing, rng) for thing in things]
+    clauses += [exists_clause(thing, rng) for thing in things]
     if rng.random() < 0.35:
-        clauses.append(_count(scene, rng))
+        clauses.append(count_clause(scene, rng))
     rng.shuffle(clauses)
     setting = scene.setting if rng.random() < 0.5 else None
     absent = [absent_pattern(scene, rng) for _ in range(rng.choice((0, 1, 1, 2)))]
@@ -121,7 +122,7 @@ def _sentence(phrases: list[str], setting: str | None, absent: list[Pattern], rn
     return text
 
 
-def _related(first: Thing, second: Thing, rng: Random) -> _Clause:
+def _related(first: Thing, second: Thing, rng: Random) -> Clause:
     first_pattern, second_pattern = (
         Pattern(t.kind, t.colour if rng.random() < 0.8 else None) for t in (first, second)
     )
@@ -129,20 +130,22 @@ def _related(first: Thing, second: Thing, rng: Random) -> _Clause:
     phrases = [with_article(reworded(pattern, rng)) for pattern in (first_pattern, second_pattern)]
     named = first_pattern.words(), second_pattern.words()
     phrase = f"{phrases[0]} {rng.choice(RELATION_WORDS[relation])} {phrases[1]}"
-    return _Clause(
+    return Clause(
         phrase=phrase, condition=Related(first_pattern, relation, second_pattern), core=named, enhanced=named
     )
 
 
-def _exists(thing: Thing, rng: Random) -> _Clause:
+def exists_clause(thing: Thing, rng: Random) -> Clause:
+    """A thing with some of its details."""
     colour = thing.colour if rng.random() < 0.85 else None
     pattern = Pattern(thing.kind, colour, thing.size if rng.random() < 0.35 else None)
     phrase = with_article(reworded(pattern, rng))
     plain = Pattern(thing.kind, colour).words()
-    return _Clause(phrase=phrase, condition=Exists(pattern), core=(plain,), enhanced=(pattern.words(),))
+    return Clause(phrase=phrase, condition=Exists(pattern), core=(plain,), enhanced=(pattern.words(),))
 
 
-def _count(scene: Scene, rng: Random) -> _Clause:
+def count_clause(scene: Scene, rng: Random) -> Clause:
+    """How many things of a kind, of a colour or at all the scene shows."""
     base = rng.choice(scene.things)
     pattern = rng.choice(
         (Pattern(base.kind, base.colour), Pattern(base.kind), Pattern(None, base.colour), Pattern())
@@ -150,4 +153,4 @@ def _count(scene: Scene, rng: Random) -> _Clause:
     number = len(pattern.among(scene))
     words = pattern.words(number)
     phrase = f"exactly {words}" if number == 1 or rng.random() < 0.5 else words
-    return _Clause(phrase=phrase, condition=Count(pattern, number), core=(words,), enhanced=(words,))
+    return Clause(phrase=phrase, condition=Count(pattern, number), core=(words,), enhanced=(words,))

@@ -58,7 +58,7 @@ def train_act_head(path: Path) -> dict[str, float]:
     examples = [*made, *written(Random("act head written"), sorted({asked for _, asked, _ in made if asked}))]
     weights = [1.0] * len(made) + [WRITTEN] * (len(examples) - len(made))
     inputs = features(encoder, [part for part, _, _ in examples], [asked for _, asked, _ in examples])
-    labels = np.array([ACTS.index(act) for _, _, act in examples])  # type: ignore[arg-type]
+    labels = np.array([ACTS.index(act) for _, _, act in examples])
     head = fit(encoder, inputs, labels, weights)
     head.save(path)
     right = (inputs @ head.weight.T + head.bias).argmax(axis=1) == labels
@@ -80,7 +80,7 @@ def fit(encoder: SentenceEncoder, inputs: Vectors, labels: Vectors, weights: Seq
         whole.backward()
         return whole
 
-    optimizer.step(loss)  # type: ignore[arg-type]
+    optimizer.step(loss)
     return ActHead(encoder, linear.weight.detach().numpy(), linear.bias.detach().numpy())
 
 

@@ -17,6 +17,7 @@ from imagescope_agent.lab.training.data.packing import Packer, RowTurns
 from imagescope_agent.lab.training.data.turn import NO_IMAGES, TrainingTurn
 from imagescope_agent.lab.training.network.architecture import (
     grow_chat_model,
+    mean_with,
     save_chat_model,
     save_text_model,
 )
@@ -37,6 +38,7 @@ class Lesson:
         steps: in all.
         peak_lr: of the learning rate.
         sees: whether the finished model keeps its vision tower; without it takes no pictures.
+        bfloat16: whether products are computed in 16 bits, which takes two thirds of the time where the CPU has them.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Lesson:
     steps: int
     peak_lr: float
     sees: bool = False
+    bfloat16: bool = False
     pool = None  # no images are drawn
 
     def step(self, number: int, packer: Packer) -> Iterator[PackedBatch]:
@@ -66,6 +69,7 @@ def teach(
     target: Path,
     *,
     start: Path,
+    mean: Path | None = None,
     steps: int | None = None,
     time_limit: float | None = None,
     peak_lr: float | None = None,
@@ -77,6 +81,7 @@ def teach(
         work: folder of training checkpoints and curves.
         target: folder of the finished model.
         start: a finished mini chat model; tokens that its tokenizer lacks are added.
+        mean: another one, where the start is the mean of both.
         steps: in all; those of the lesson when None.
         time_limit: seconds after which to save a checkpoint and stop.
         peak_lr: of the learning rate; that of the lesson when None.
@@ -86,16 +91,23 @@ def teach(
     """
     steps = steps or lesson.steps
     model, tokenizer = grow_chat_model(start, lesson.tokens)
-    plan = TrainingPlan(
-        steps=steps,
-        peak_lr=peak_lr or lesson.peak_lr,
-        frozen_vision_steps=steps,
-        warmup_steps=20,
-        auxiliary_heads=False,
-        save_every=25,
-    )
+    if mean is not None:
+        mean_with(model, mean, lesson.tokens)
+    plan = _plan(lesson, steps, peak_lr or lesson.peak_lr)
     trainer = Trainer(model, tokenizer, plan, work / lesson.name)
     trainer.resume()
     train(trainer, lesson, time_limit=time_limit)
     (save_chat_model if lesson.sees else save_text_model)(model.cpu(), tokenizer, target)
     return trainer.step >= steps
+
+
+def _plan(lesson: Lesson, steps: int, peak_lr: float) -> TrainingPlan:
+    return TrainingPlan(
+        steps=steps,
+        peak_lr=peak_lr,
+        frozen_vision_steps=steps,
+        warmup_steps=20,
+        auxiliary_heads=False,
+        save_every=25,
+        bfloat16=lesson.bfloat16,
+    )

@@ -105,6 +105,10 @@ class Trainer:
 
     def loss(self, batch: DeviceBatch, pixels: torch.Tensor | None) -> tuple[torch.Tensor, Metrics]:
         """The sum of the losses of answers, auxiliary heads and attention, and metrics for the curve."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.bfloat16):
+            return self._losses(batch, pixels)
+
+    def _losses(self, batch: DeviceBatch, pixels: torch.Tensor | None) -> tuple[torch.Tensor, Metrics]:
         states = self.hidden_states(batch, pixels)
         total, metrics = self._answer_loss(batch, states)
         for name, targets in batch.auxiliary.items() if self.plan.auxiliary_heads else ():
@@ -120,7 +124,7 @@ class Trainer:
     def _answer_loss(self, batch: DeviceBatch, states: torch.Tensor) -> tuple[torch.Tensor, Metrics]:
         """The weighted sum of the mean losses per kind of turn, and the token accuracy per kind."""
         answers = batch.answers
-        logits = self.model.lm_head(states[answers["row"], answers["column"]])
+        logits = self.model.lm_head(states[answers["row"], answers["column"]]).float()
         losses = functional.cross_entropy(logits, answers["token"], reduction="none")
         right = (logits.argmax(-1) == answers["token"]).float()
         zeros = torch.zeros_like(self.weights)

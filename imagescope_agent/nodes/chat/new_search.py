@@ -17,7 +17,7 @@ def nothing_stands() -> dict[str, Any]:
     """The keys of the state for what is wanted, empty; limits of the collection stand."""
     reset = {*OF_TOPIC, "request", "intent", "facts", "anchor", "anchors"}
     kept = {name: value for name, value in new_conversation().items() if name in reset}
-    pictures = {"reference_captions": [], "references": [], "unlike": []}
+    pictures: dict[str, Any] = {"reference_captions": [], "references": [], "unlike": []}
     return {**kept, **pictures, "reference": None, "reference_caption": ""}
 
 

@@ -28,8 +28,9 @@ from imagescope_agent.lab.scenes.language import SETTING_WORDS, SIZE_WORDS, SYNO
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.lab.scenes.probes.hard_negatives import nearly
 from imagescope_agent.lab.scenes.probes.paraphrased_queries import WORDINGS, wordings
+from imagescope_agent.lab.scenes.wordings.frames import every_frame
 from imagescope_agent.lab.scenes.world import COLOURS, SIZES, Scene, Thing
-from imagescope_agent.lab.training.data.compose_turns import compose_turn, single_reference_turn
+from imagescope_agent.lab.training.data.compose_turns import compose_turn, reading_turn
 
 RED_HOUSE = Thing(kind="house", colour="red", size="small", x=0.2, y=0.2)
 CAT = Thing(kind="cat", colour="blue", size="large", x=0.8, y=0.8)
@@ -142,8 +143,30 @@ def test_no_training_turn_says_it_in_these_words(drawn: Path) -> None:
     rng = Random(5)
     learnt = set()
     for _ in range(2000):
-        for turn in (compose_turn(rng), single_reference_turn(rng)):
+        for turn in (compose_turn(rng), reading_turn(rng), reading_turn(rng)):
             request = turn.prompt.split("\n")[0].removeprefix("Request: ")
             learnt.add(_skeleton(request))
     asked = {_skeleton(query.text) for query in dataset.load(drawn, split="paraphrase").queries}
     assert len(asked) > 30 and not asked & learnt
+
+
+_NAME = re.compile(r"\{\w*\}|\b(?:image|picture) [12]\b")
+
+
+def _words(frame: str) -> list[str]:
+    return re.findall(r"[\w'_]+", _NAME.sub(" _ ", frame.lower()))
+
+
+def _runs(frame: str, length: int = 6) -> set[tuple[str, ...]]:
+    words = _words(frame)
+    return {tuple(words[i : i + length]) for i in range(len(words) - length + 1)}
+
+
+def test_no_frame_that_is_taught_has_six_words_in_a_row_of_these() -> None:
+    taught = [each for kinds in every_frame().values() for frames in kinds.values() for each in frames]
+    asked = [each for kinds in wordings().values() for texts in kinds.values() for each in texts]
+    assert len(taught) > 400
+    for measured in asked:
+        alike = [each for each in taught if _words(each) == _words(measured)]
+        alike += [each for each in taught if _runs(each) & _runs(measured)]
+        assert alike == [], measured

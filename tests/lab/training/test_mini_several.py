@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
+import pytest
+import torch
+from safetensors.torch import load_file
+
 from imagescope_agent.lab.scenes.conditions import Absent, Exists, InSetting
 from imagescope_agent.lab.scenes.references.queries import several_query
+from imagescope_agent.lab.scenes.references.wording import FramedReferences, PlainReferences
 from imagescope_agent.lab.training.data.compose_turns import compose_turn, turn_of
 from imagescope_agent.lab.training.further import teach
 from imagescope_agent.lab.training.mini_several import SEVERAL
@@ -17,6 +24,7 @@ from imagescope_agent.replies.reference_replies import parse_referenced_intent
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "imagescope_agent" / "mini" / "mllm"
+WORDINGS = (PlainReferences, FramedReferences, partial(FramedReferences, unseen=True))
 
 
 def test_answers_are_read_as_the_graph_reads_them() -> None:
@@ -34,10 +42,13 @@ def test_answers_are_read_as_the_graph_reads_them() -> None:
     assert set(counts) == {2, 3, 4, 5}
 
 
-def test_what_a_reference_gives_is_there_and_what_is_wanted_is_no_contradiction() -> None:
+@pytest.mark.parametrize("wording", WORDINGS)
+def test_what_a_reference_gives_is_there_and_what_is_wanted_is_no_contradiction(
+    wording: Callable[[Random], PlainReferences],
+) -> None:
     rng = Random(9)
     for _ in range(400):
-        query = several_query(rng)
+        query = several_query(rng, wording)
         absent = [each.condition.pattern for each in query.takes if isinstance(each.condition, Absent)]
         for take in query.takes:
             if take.type == "Retention" and isinstance(take.condition, Exists | InSetting):
@@ -52,10 +63,13 @@ def test_what_a_reference_gives_is_there_and_what_is_wanted_is_no_contradiction(
                        for gone in absent for each in query.shown)  # fmt: skip
 
 
-def test_the_words_that_decide_about_a_thing_are_where_the_turn_says() -> None:
+@pytest.mark.parametrize("wording", WORDINGS)
+def test_the_words_that_decide_about_a_thing_are_where_the_turn_says(
+    wording: Callable[[Random], PlainReferences],
+) -> None:
     rng, found = Random(2), 0
     for _ in range(100):
-        query = several_query(rng)
+        query = several_query(rng, wording)
         turn = turn_of(query)
         things = [thing for scene in query.references for thing in scene.things]
         assert len(turn.edits) == len(things)
@@ -77,3 +91,15 @@ def test_a_taught_checkpoint_has_the_tokens(tmp_path: Path) -> None:
     assert teach(
         SEVERAL, tmp_path / "more", tmp_path / "again", start=tmp_path / "made", steps=1, time_limit=0.0
     )
+
+
+def test_a_start_may_be_the_mean_of_two(tmp_path: Path) -> None:
+    several = SHIPPED.parent / "several"
+    made = [tmp_path / name for name in ("one", "other", "both")]
+    ways: list[tuple[Path, Path | None]] = [(SHIPPED, None), (several, None), (SHIPPED, several)]
+    for out, (start, mean) in zip(made, ways, strict=True):
+        teach(SEVERAL, tmp_path / out.name / "work", out, start=start, mean=mean, steps=1, peak_lr=1e-12)
+    one, other, both = (load_file(out / "model.safetensors") for out in made)
+    name = "model.layers.3.mlp.up_proj.weight"
+    assert not torch.allclose(one[name], other[name], atol=1e-3)
+    assert torch.allclose(both[name].float(), (one[name].float() + other[name].float()) / 2, atol=1e-3)

@@ -16,7 +16,16 @@ NAMES = (
     ),
     ("the {} image", "the {} picture", "the {} one", "the {}", "the {} photo", "the {} reference"),
 )
-ORDINALS = (("first", "1st"), ("second", "2nd"), ("third", "3rd"), ("fourth", "4th"), ("fifth", "5th"))
+ORDINALS = (
+    ("first", "1st"),
+    ("second", "2nd"),
+    ("third", "3rd"),
+    ("fourth", "4th"),
+    ("fifth", "5th"),
+    ("sixth", "6th"),
+    ("seventh", "7th"),
+    ("eighth", "8th"),
+)
 ATTACHED = (
     "{} of {}",
     "{} of {}",

@@ -5,13 +5,14 @@ A query is a row of clauses; each is one wording of what is taken from a referen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
 from imagescope_agent.lab.scenes.conditions import Absent, Condition, Exists, InSetting, Pattern
 from imagescope_agent.lab.scenes.language import SETTING_WORDS, join, reworded, with_article
 from imagescope_agent.lab.scenes.references import phrases
+from imagescope_agent.lab.scenes.references.wording import PlainReferences
 from imagescope_agent.lab.scenes.world import COLOURS, KINDS, SETTINGS, Scene, Thing, random_scene
 
 
@@ -56,6 +57,7 @@ class _Draft:
     references: tuple[Scene, ...]
     names: tuple[str, ...]
     rng: Random
+    words: PlainReferences
     clauses: list[str] = field(default_factory=list)
     tail: list[str] = field(default_factory=list)
     takes: list[Take] = field(default_factory=list)
@@ -83,33 +85,24 @@ class _Draft:
 
     def of(self, nouns: str, reference: int) -> str:
         """The nouns with the name of their reference."""
-        name = self.names[reference]
-        if self.rng.random() < 0.08 and not name.startswith(("the", "#")):
-            return f"{name}'s {nouns.removeprefix('the ')}"
-        forms = phrases.FIRST if self.rng.random() < 0.12 else phrases.ATTACHED
-        return self.rng.choice(forms).format(nouns, name)
+        return self.words.of(nouns, self.names[reference])
 
 
-def several_query(rng: Random) -> SeveralQuery:
-    """A random query with two to five references."""
+def several_query(
+    rng: Random, wording: Callable[[Random], PlainReferences] = PlainReferences
+) -> SeveralQuery:
+    """A random query about several references, in the words of `wording`."""
     while True:
-        count = rng.choices((2, 3, 4, 5), weights=(70, 22, 5, 3))[0]
+        words = wording(rng)
+        count = rng.choices(words.counts[0], weights=words.counts[1])[0]
         references = tuple(random_scene(rng, count=rng.choice((1, 2, 2, 3, 3, 4, 5))) for _ in range(count))
-        draft = _Draft(references=references, names=_names(count, rng), rng=rng)
+        draft = _Draft(references=references, names=words.names(references), rng=rng, words=words)
         order = rng.sample(range(count), count) if rng.random() < 0.35 else list(range(count))
         if rng.random() < 0.04:
             order.pop()  # a reference that the text never names
         made = _whole(draft, order) if rng.random() < 0.15 else _parts(draft, order)
         if made and _consistent(draft):
             return _query(draft)
-
-
-def _names(count: int, rng: Random) -> tuple[str, ...]:
-    style = rng.choice(phrases.NAMES[rng.random() < 0.3])
-    if "the" not in style:
-        return tuple(style.format(number) for number in range(1, count + 1))
-    spelt = rng.random() < 0.2
-    return tuple(style.format(phrases.ORDINALS[number][spelt]) for number in range(count))
 
 
 def _parts(draft: _Draft, order: Sequence[int]) -> bool:
@@ -140,7 +133,7 @@ def _things(draft: _Draft, reference: int) -> bool:
     if not chosen:
         return False
     nouns = join([draft.noun(reference, index) for index in chosen])
-    clause = draft.of(nouns, reference)
+    clause = draft.words.things(nouns, draft.names[reference], len(draft.clauses))
     for index in chosen:
         thing = draft.references[reference].things[index]
         _keep(draft, Pattern(thing.kind, thing.colour), reference, index)
@@ -157,7 +150,7 @@ def _keep(draft: _Draft, pattern: Pattern, reference: int, index: int) -> None:
 def _place(draft: _Draft, reference: int) -> bool:
     draft.setting = draft.references[reference].setting
     draft.takes.append(Take(type="Retention", condition=InSetting(draft.setting), image=reference + 1))
-    draft.say(draft.rng.choice(phrases.PLACES).format(draft.names[reference]), tail=True)
+    draft.say(draft.words.place(draft.names[reference]), tail=True)
     return True
 
 
@@ -186,9 +179,8 @@ def _changed(draft: _Draft, reference: int | None, model: int) -> bool:
     kind = "Modification" if reference is not None else "Addition"
     draft.takes.append(Take(type=kind, condition=Exists(target), image=model + 1, source=(model, like)))
     draft.shown.append(target)
-    clause = rng.choice(phrases.SIZED if sized else phrases.PAINTED).format(
-        noun, draft.of(draft.noun(model, like), model)
-    )
+    form = rng.choice(phrases.SIZED) if sized else draft.words.painted()
+    clause = form.format(noun, draft.of(draft.noun(model, like), model))
     draft.say(clause, (model, like), *([(reference, of)] if reference is not None and of is not None else []))
     return True
 
@@ -211,9 +203,7 @@ def _said(draft: _Draft) -> None:
         kind = rng.choice([kind for kind in KINDS if all(kind != each.kind for each in draft.shown)])
         pattern = Pattern(kind, rng.choice((None, rng.choice(COLOURS))))
         draft.takes.append(Take(type="Removal", condition=Absent(pattern)))
-        bare = reworded(pattern, rng)
-        form = rng.choice(phrases.WITHOUT)
-        draft.say(form.format(with_article(bare) if form.startswith("without") else bare), tail=True)
+        draft.say(draft.words.without(reworded(pattern, rng)), tail=True)
 
 
 def _whole(draft: _Draft, order: Sequence[int]) -> bool:
@@ -230,8 +220,7 @@ def _whole(draft: _Draft, order: Sequence[int]) -> bool:
         removed = Absent(Pattern(thing.kind, thing.colour))
         draft.takes.append(Take(type="Removal", condition=removed, image=base + 1, source=(base, index)))
     moved = others.pop() if rng.random() < 0.3 else None
-    name, forms = draft.names[base], ("like {}", "the same as {}", "{}", "{} as it is", "everything of {}")
-    clause = rng.choice(forms).format(name)
+    clause = draft.words.whole(draft.names[base])
     if gone is not None:
         bare = draft.noun(base, gone)
         clause += rng.choice((" without {}", ", but without {}", " minus {}")).format(bare)
@@ -265,11 +254,9 @@ def _query(draft: _Draft) -> SeveralQuery:
         if rng.random() < 0.7
         else rng.choice((", ", " with ", " and ")).join(draft.clauses)
     )
-    framed = not any(clause.startswith(phrases.ORDERS) for clause in draft.clauses)
-    text = rng.choice(phrases.FRAMES if framed else ("{}", "please {}")).format(named)
-    changed = text.endswith("change")
+    text = draft.words.sentence(named, draft.clauses)
     for clause in draft.tail:
-        text = f"{clause}, {text}" if changed else text + rng.choice((" ", ", ")) + clause
+        text = draft.words.added(text, clause)
     return SeveralQuery(
         text=text,
         references=draft.references,

@@ -8,6 +8,7 @@ from random import Random
 from imagescope_agent.lab.scenes.language import caption
 from imagescope_agent.lab.scenes.queries import listing, with_setting
 from imagescope_agent.lab.scenes.references.queries import SeveralQuery, Take, several_query
+from imagescope_agent.lab.scenes.references.wording import FramedReferences
 from imagescope_agent.lab.training.data.turn import (
     EDIT_LABELS,
     EditLabel,
@@ -15,7 +16,12 @@ from imagescope_agent.lab.training.data.turn import (
     compact_json,
     fill_prompt,
 )
-from imagescope_agent.lab.training.data.understanding_turns import random_query, understand_turn
+from imagescope_agent.lab.training.data.understanding_turns import (
+    framed_query,
+    predicates_turn,
+    random_query,
+    understand_turn,
+)
 from imagescope_agent.nodes.intent.understand import numbered
 
 
@@ -24,9 +30,17 @@ def compose_turn(rng: Random) -> TrainingTurn:
     return turn_of(several_query(rng))
 
 
-def single_reference_turn(rng: Random) -> TrainingTurn:
-    """The same question about one reference or none, as the model knew it before."""
-    return understand_turn(*random_query(rng))
+def reading_turn(rng: Random) -> TrainingTurn:
+    """Queries of every sort, mostly in many sentence frames; and what else the reasoner is asked in text alone."""
+    choice = rng.random()
+    if choice < 0.25:
+        return compose_turn(rng)
+    if choice < 0.58:
+        return turn_of(several_query(rng, FramedReferences))
+    if choice < 0.88:
+        return understand_turn(*framed_query(rng))
+    query, reference = random_query(rng)
+    return understand_turn(query, reference) if choice < 0.95 else predicates_turn(query)
 
 
 def turn_of(query: SeveralQuery) -> TrainingTurn:

@@ -70,6 +70,7 @@ class TrainingPlan:
         warmup_steps: of the learning rate.
         auxiliary_heads: whether to train them; newly initialised heads would disturb a trained model at first.
         save_every: steps between checkpoints.
+        bfloat16: whether products are computed in 16 bits; weights and their moments keep 32.
         seed: of the data.
     """
 
@@ -87,6 +88,7 @@ class TrainingPlan:
     warmup_steps: int = 60
     auxiliary_heads: bool = True
     save_every: int = 100
+    bfloat16: bool = False
     seed: int = 0
 
     def scaled(self, factor: int) -> TrainingPlan:

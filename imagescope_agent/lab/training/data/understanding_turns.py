@@ -11,6 +11,8 @@ from imagescope_agent.lab.scenes.conditions import PLURALS, predicates
 from imagescope_agent.lab.scenes.language import SYNONYMS, caption
 from imagescope_agent.lab.scenes.mixed_queries import any_query
 from imagescope_agent.lab.scenes.queries import QueryStep, SceneQuery
+from imagescope_agent.lab.scenes.wordings.composed_wordings import FramedWording
+from imagescope_agent.lab.scenes.wordings.text_wordings import worded_text_query
 from imagescope_agent.lab.scenes.world import Scene, Thing, random_scene
 from imagescope_agent.lab.training.data.turn import (
     EditLabel,
@@ -104,3 +106,17 @@ def random_query(rng: Random) -> tuple[SceneQuery, Scene | None]:
         made = composed_query(reference, rng.choice(COMPOSED_KINDS), rng)
         if made is not None:
             return made[0], reference
+
+
+def framed_query(rng: Random, *, unseen: bool = False) -> tuple[SceneQuery, Scene | None]:
+    """As `random_query`, in many sentence frames; `unseen`: those that are held out."""
+    while True:
+        if rng.random() < 0.5:
+            made = worded_text_query(random_scene(rng), rng, unseen=unseen)
+            if made is not None:
+                return made, None
+            continue
+        reference = random_scene(rng, count=rng.choice((1, 2, 2, 3, 3, 4, 4, 5)))
+        pair = composed_query(reference, rng.choice(COMPOSED_KINDS), rng, FramedWording(unseen))
+        if pair is not None:
+            return pair[0], reference

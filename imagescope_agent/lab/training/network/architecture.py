@@ -133,6 +133,18 @@ def grow_chat_model(
     return model, tokenizer
 
 
+def mean_with(model: Qwen3VLForConditionalGeneration, folder: Path, pieces: Sequence[str]) -> None:
+    """Give a chat model the mean of its language model's weights and those of another of the same vocabulary.
+
+    Two that were taught from the same one lie near each other, and their mean keeps much of what each can (model soups,
+    arXiv 2203.05482).
+    """
+    other, _ = grow_chat_model(folder, pieces)
+    weights = other.model.language_model.state_dict()
+    mine = model.model.language_model
+    mine.load_state_dict({name: (value + weights[name]) / 2 for name, value in mine.state_dict().items()})
+
+
 def _saved(folder: Path, tokenizer: PreTrainedTokenizerFast) -> Qwen3VLForConditionalGeneration:
     """A saved model in float32; a text-only one gets a vision tower that knows nothing."""
     if is_text_only(folder):

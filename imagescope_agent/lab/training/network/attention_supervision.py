@@ -58,7 +58,7 @@ class AttentionSupervision:
         key = attention.k_norm(functional.linear(states, key_weight))
         query = query * cos + rotate_half(query) * sin
         key = key * cos + rotate_half(key) * sin
-        scores = (query @ key.transpose(1, 2) * attention.scaling)[rows, columns]
+        scores = (query @ key.transpose(1, 2) * attention.scaling)[rows, columns].float()
         scores = scores.masked_fill(~mask[rows, 0, columns], -torch.inf)
         places = targets["index"], targets["key"]
         if "weight" not in targets:

@@ -23,6 +23,7 @@ from imagescope_agent.lab.training.data.turn import plain_steps
 from imagescope_agent.lab.training.skill_eval.comparison import Accuracies, comparison_accuracy, rendered
 from imagescope_agent.lab.training.skill_eval.dialogue import dialogue_accuracy
 from imagescope_agent.lab.training.skill_eval.references import references_accuracy
+from imagescope_agent.lab.training.skill_eval.wordings import wordings_accuracy
 from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, steps_text
 from imagescope_agent.replies.parsing import parse_intent, parse_predicates, parse_yes_no
@@ -189,6 +190,7 @@ async def measure(profile: str, seed: int, scenes: int, queries: int) -> dict[st
         "verdicts": await verdict_accuracy(roles["verifier"], seed, scenes, prompts["verifier"]),
         "captions": await caption_accuracy(roles["captioner"], seed, queries, prompts["captioner"]),
         "understand": await understand_accuracy(roles["reasoner"], seed, queries, prompts["reasoner"]),
+        "wordings": await wordings_accuracy(roles["reasoner"], seed, queries),
         "judge": await judge_accuracy(roles["judge"], seed, queries, prompts["judge"]),
         "compare": await comparison_accuracy(roles["judge"], seed, queries),
         "talk": await dialogue_accuracy(roles["talker"], seed, queries),

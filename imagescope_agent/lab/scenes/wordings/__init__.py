@@ -1,0 +1,1 @@
+"""Sentence frames to learn reading from, and queries worded by them."""
