@@ -27,6 +27,7 @@ from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.embedders import identify, open_embedder
+from imagescope_agent.retrieval.embedders.sentence_encoder import SentenceEncoder, open_sentence_encoder
 from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.retrieval.protocols import Composer, Embedder
 from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
@@ -55,6 +56,7 @@ class Services:
             `nodes.fulfilment`); None without one.
         first_stage: reasons and embeds: retrieves what others judge; None where the embedder does.
         captions: makes the captions of images that searches reach; None where the index has them, or wants none.
+        sentence_encoder: compares words that the models were not taught; None without one.
     """
 
     embedder: Embedder
@@ -75,6 +77,7 @@ class Services:
     captions: CaptionOnDemand | None = None
     fulfilment: str | None = None
     first_stage: Embedder | None = None
+    sentence_encoder: SentenceEncoder | None = None
 
     @property
     def dialogue_acts(self) -> Role:
@@ -195,6 +198,7 @@ def open_services(profile: str, collection: Path | str) -> Services:
         graph=chosen.graph,
         fulfilment=chosen.fulfilment,
         first_stage=None if chosen.first_stage is None else _embedder(chosen.first_stage, None),
+        sentence_encoder=open_sentence_encoder(name) if (name := chosen.sentence_encoder) else None,
     )
 
 

@@ -25,7 +25,16 @@ ROLES = ("captioner", "reasoner", "talker", "classifier", "verifier", "judge")
 FURTHER = ("editor", "limiter", "multi_reasoner", "list_embedder")
 PLACES = ("domain", "fulfilment")  # keys of a file or folder of ours or of the user
 EMBEDDERS = ("embedder", "first_stage")
-KEYS = {"description", "prompt_set", *EMBEDDERS, "store", "graph", *PLACES, "models", "roles", "settings"}
+TEXTS = (
+    "description",
+    "prompt_set",
+    *EMBEDDERS,
+    "store",
+    "graph",
+    "sentence_encoder",
+    *PLACES,
+)  # keys of a text
+KEYS = {*TEXTS, "models", "roles", "settings"}
 PACKAGE = "imagescope_agent"
 LARGEST = 2**20  # bytes of a profile
 _PLACE = re.compile(r"([a-z_-]+:)?package:(.*)")
@@ -43,6 +52,8 @@ class Profile:
         graph: what a search runs when the user names none.
         domain: folder of what its embedder was trained on (see `retrieval.domain`), None where that is not known.
         fulfilment: file of a calibration for its models (see `nodes.fulfilment`), None without one.
+        sentence_encoder: an entry of `retrieval.embedders.backbones.TEXT`, for words that its models were not taught,
+            where its package is installed; None without one.
         store: as `retrieval.stores.open_store` takes it; an index made with this profile keeps its vectors there.
         models: by name, the MLLM class ("mllm") and its arguments.
         roles: role -> model name; all of `ROLES`, and perhaps some of `FURTHER`. The reasoner talks where no talker is
@@ -61,6 +72,7 @@ class Profile:
     first_stage: str | None = None
     domain: str | None = None
     fulfilment: str | None = None
+    sentence_encoder: str | None = None
     description: str = ""
     prompt_set: str | None = None
     prompt_sets: dict[str, str] = field(default_factory=dict)
@@ -116,14 +128,7 @@ def _require_types(name: str, table: Mapping[str, Any]) -> None:
     Raises:
         BadInput: one does not.
     """
-    texts = {
-        "description": table,
-        "prompt_set": table,
-        **dict.fromkeys(EMBEDDERS, table),
-        "store": table,
-        "graph": table,
-        **dict.fromkeys(PLACES, table),
-    }
+    texts = dict.fromkeys(TEXTS, table)
     tables = {key: table.get(key, {}) for key in ("models", "roles", "settings")}
     for key, value in tables.items():
         if not isinstance(value, dict):
