@@ -85,7 +85,9 @@ class RetrievePlain:
 
     def _search(self, state: State, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
-        vectors = self._query(state["query"], distinct(references_of(state), self.collection))
+        told = [state["query"], *own_words(state)]
+        references = distinct(references_of(state), self.collection)
+        vectors = np.concatenate([self._query(text, references) for text in told])
         return _ranked(self.collection, self.embedder, vectors, state, settings, start)
 
     def _query(self, text: str, references: Sequence[str]) -> Vectors:
@@ -120,8 +122,13 @@ def descriptions(state: State) -> list[str]:
     With a reference the words say what to change; without one they are never lost, whatever a model made of them.
     """
     intent = state["intent"]
-    own = [state["query"]] if state.get("reference") is None else []
+    own = [state["query"], *own_words(state)] if state.get("reference") is None else []
     return [intent["core"], intent["enhanced"], intent["full"], *own]
+
+
+def own_words(state: State) -> list[str]:
+    """The query as it was said, where the models are asked in other words."""
+    return [said] if (said := state.get("own_words")) else []
 
 
 def unassigned(state: State) -> bool:
