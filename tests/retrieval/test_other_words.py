@@ -34,30 +34,31 @@ def lines(name: str) -> list[dict[str, Any]]:
 
 
 class Letters:
-    """An encoder for which a word is its first letter; it knows no word with a "z" and no plural."""
+    """An encoder for which a word is its first letter; long words are less alike."""
 
     def __init__(self) -> None:
         self.asked = list[str]()
-        self.words = frozenset(["abbey", "apple", "berry", "ball", "gloss"])
+        self.words = frozenset(["abbey", "apple", "berry", "chalk", "gloss", "absence"])
 
     def texts(self, texts: list[str]) -> np.ndarray[Any, Any]:
         self.asked += texts
         rows = np.full((len(texts), 26), 0.01, np.float32)
         for row, text in zip(rows, texts, strict=True):
             row[ord(text[0]) - ord("a")] = 1
+            row[25] += {6: 1.1, 7: 1.5}.get(len(text), 0)  # cosines of 0.67 and 0.55
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def made(others: list[str] | None = None) -> OtherWords:
     encoder: Any = Letters()
-    names = {"thing": {"apple": ["pippin"], "oboe": []}, "colour": {"blue": []}}
-    return OtherWords(names, others or ["gun"], frozenset(["appl", "blu", "red"]), encoder)
+    names = {"thing": {"apple": ["pomme"], "oboe": []}, "size": {"big": []}, "colour": {"cyan": []}}
+    return OtherWords(names, others or ["gun"], frozenset(["appl", "big", "red", "the"]), encoder)
 
 
 def test_known_words_cost_nothing_and_stay() -> None:
     words = made()
-    assert words.read("a red apple, please, two Apples") == {} == words.read("")
-    assert words.read("the pippins") == {"pippins": "apples"}  # a further word of a name is looked up
+    assert words.read("a red apple, please, the Apples") == {} == words.read("")
+    assert words.read("the pommes") == {"pommes": "apples"}  # a further word of a name is looked up
     assert words.encoder.asked == []  # type: ignore[attr-defined]
 
 
@@ -65,11 +66,13 @@ def test_known_words_cost_nothing_and_stay() -> None:
     ("text", "read"),
     [
         ("an Abbey", "an apple"),
-        ("a berry apple", "a blue apple"),
+        ("a berry apple", "a big apple"),
         ("an abbey apple", "an abbey apple"),  # what stands before a thing names none
         ("three abbeys", "three apples"),
+        ("a chalk apple", "a chalk apple"),  # of the colours only those that are listed
         ("a gloss", "a gloss"),  # nearer to what is no name
-        ("a zebra, an abzz", "a zebra, an abzz"),
+        ("an abbacy, an abscess", "an apple, an abscess"),  # in pieces: near enough, not near enough
+        ("an absence", "an apple"),
     ],
 )
 def test_a_word_is_read_as_the_nearest_name(text: str, read: str) -> None:
@@ -124,15 +127,15 @@ def mini() -> OtherWords:
 def test_single_words_are_read_right_or_not_at_all(mini: OtherWords) -> None:
     right = wrong = misread = 0
     rows = lines("other_words.jsonl")
+    read = mini.read(", ".join(row["word"] for row in rows))
     for row in rows:
-        read = mini.read(row["word"]).get(row["word"], "")
-        singular = read.removesuffix("s")
-        right += bool(row["means"]) and singular == row["means"].removesuffix("s")
-        wrong += bool(row["means"] and read) and singular != row["means"].removesuffix("s")
-        misread += not row["means"] and bool(read)
+        found, means = read.get(row["word"], "").removesuffix("s"), row["means"]
+        right += bool(means) and found == means
+        wrong += bool(means and found) and found != means
+        misread += not means and bool(found)
     meant = sum(bool(row["means"]) for row in rows)
     assert (meant, len(rows) - meant) == (168, 434)
-    assert right >= 110 and wrong <= 2 and misread <= 1, (right, wrong, misread)
+    assert right >= 120 and wrong <= 2 and misread == 0, (right, wrong, misread)
 
 
 @installed
