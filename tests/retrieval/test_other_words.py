@@ -1,7 +1,7 @@
 """Words that the mini models were not taught are read as near ones that they were, by the real sentence encoder.
 
 `data/other_words.jsonl` holds single words, by which the two limits and the names were chosen ("held": those written
-second), and `data/wordings.jsonl` whole queries with what they are read as; where that is the same, nothing is to be read.
+second), and `data/wordings.jsonl` whole queries with what they are read as; where that is the same, nothing is read.
 """
 
 from __future__ import annotations
