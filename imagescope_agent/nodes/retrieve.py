@@ -85,9 +85,7 @@ class RetrievePlain:
 
     def _search(self, state: State, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
-        told = [state["query"], *own_words(state)]
-        references = distinct(references_of(state), self.collection)
-        vectors = np.concatenate([self._query(text, references) for text in told])
+        vectors = self._query(state["query"], distinct(references_of(state), self.collection))
         return _ranked(self.collection, self.embedder, vectors, state, settings, start)
 
     def _query(self, text: str, references: Sequence[str]) -> Vectors:

@@ -58,6 +58,7 @@ class OtherWords:
             for name, further in group.items()
             for word in (name, *further)
         }
+        self.others = frozenset(others)
         self._words = [*self.means, *others]
         self._labels = np.array([*self.means.values(), *others])
 
@@ -96,7 +97,8 @@ class OtherWords:
         """
         said = self.unknown(text, known)
         named = {word: self.means.get(word) or self.means.get(_singular(word, self.means)) for word in said}
-        open_ = [word for word in said if not named[word]]
+        left = [word for word in said if not named[word]]
+        open_ = [word for word in left if word not in self.others and _singular(word, self.others) == word]
         named |= self._nearest(open_) if open_ else {}
         found = {word: name for word in said if (name := named[word]) and self._fits(word, name, text)}
         return {word: self._numbered(word, name) for word, name in found.items()}

@@ -59,6 +59,7 @@ def test_known_words_cost_nothing_and_stay() -> None:
     words = made()
     assert words.read("a red apple, please, the Apples") == {} == words.read("")
     assert words.read("the pommes") == {"pommes": "apples"}  # a further word of a name is looked up
+    assert words.read("a gun, the guns") == {}  # known to be something else
     assert words.encoder.asked == []  # type: ignore[attr-defined]
 
 
@@ -135,7 +136,7 @@ def test_single_words_are_read_right_or_not_at_all(mini: OtherWords) -> None:
         misread += not means and bool(found)
     meant = sum(bool(row["means"]) for row in rows)
     assert (meant, len(rows) - meant) == (168, 434)
-    assert right >= 120 and wrong <= 2 and misread == 0, (right, wrong, misread)
+    assert right >= 115 and wrong <= 2 and misread == 0, (right, wrong, misread)
 
 
 @installed
