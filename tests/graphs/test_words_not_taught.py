@@ -73,7 +73,12 @@ def test_known_words_and_other_languages_stay(world: Any, graph: str, query: str
 
 def test_a_reasoner_is_asked_in_words_that_it_was_taught(world: Any) -> None:
     asked: list[str] = []
-    reasoner = world.role("reasoner", lambda each: asked.append(each.text) or "")
+
+    def answer(each: Any) -> str:
+        asked.append(each.text)
+        return ""
+
+    reasoner = world.role("reasoner", answer)
     run(world, "imagescope", "a crimson square", reasoner=reasoner)
     assert asked and all("crimson" not in text for text in asked) and "a red square" in asked[0]
 
@@ -85,12 +90,9 @@ def test_a_word_with_no_near_one_stays(world: Any) -> None:
 
 def test_the_result_tells_the_query_as_it_was_said(world: Any) -> None:
     state, _ = run(world, "retrieve", "a crimson square")
-    result = to_result(
-        state,
-        paths=dict.fromkeys(world.collection.ids, ""),
-        **dict.fromkeys(("graph", "judge", "profile", "run"), ""),
-        **{"settings": {}, "weights": {}},
-    )
+    told: dict[str, Any] = dict.fromkeys(("graph", "judge", "profile", "run"), "")
+    paths = dict.fromkeys(world.collection.ids, "")
+    result = to_result(state, paths=paths, settings={}, weights={}, **told)
     assert result.query == "a crimson square"
 
 

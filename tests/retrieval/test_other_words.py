@@ -46,12 +46,17 @@ class Letters:
         for row, text in zip(rows, texts, strict=True):
             row[ord(text[0]) - ord("a")] = 1
             row[25] += {6: 1.1, 7: 1.5}.get(len(text), 0)  # cosines of 0.67 and 0.55
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        unit: np.ndarray[Any, Any] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return unit
 
 
 def made(others: list[str] | None = None) -> OtherWords:
     encoder: Any = Letters()
-    names = {"thing": {"apple": ["pomme"], "oboe": []}, "size": {"big": []}, "colour": {"cyan": []}}
+    names: dict[str, dict[str, list[str]]] = {
+        "thing": {"apple": ["pomme"], "oboe": []},
+        "size": {"big": []},
+        "colour": {"cyan": []},
+    }
     return OtherWords(names, others or ["gun"], frozenset(["appl", "big", "red", "the"]), encoder)
 
 
