@@ -60,7 +60,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         "verify_shown": VerifyShown(services.verifier, images),
     }.items():
         graph.add_node(name, node, retry_policy=RETRY_TRANSIENT)
-    graph.add_node("begin", Begin(images))
+    graph.add_node("begin", Begin(images, embedder))
     graph.add_node("retrieve", first_stage(embedder, images, services.captions, first))
     graph.add_node("reflect", Reformulate())
     graph.add_node("retrieve_more", more)

@@ -37,7 +37,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     judge = JudgeBest(services.judge, images, judge="cotrr", most=CANDIDATES)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=RepeatedSearchInput)
-    graph.add_node("begin", Begin(images))
+    graph.add_node("begin", Begin(images, services.embedder))
     graph.add_node(
         "describe", or_else(describe, unknown_reference, instead="no caption"), retry_policy=RETRY_TRANSIENT
     )

@@ -41,7 +41,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     judge = JudgeTop(services.judge, images)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
-    graph.add_node("begin", Begin(images))
+    graph.add_node("begin", Begin(images, services.embedder))
     graph.add_node(
         "describe", or_else(describe, unknown_reference, instead="no caption"), retry_policy=RETRY_TRANSIENT
     )

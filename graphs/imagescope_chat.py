@@ -31,7 +31,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     predicates = Predicates(services.reasoner, images)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
-    graph.add_node("begin", BeginRound(images))
+    graph.add_node("begin", BeginRound(images, services.embedder))
     graph.add_node(
         "understand", or_else(understand, query_as_intent, instead="the query"), retry_policy=RETRY_TRANSIENT
     )

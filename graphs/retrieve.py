@@ -22,7 +22,7 @@ from imagescope_agent.traces.instrument import served
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query", "reference": id, path or None} -> `State` with the ranking."""
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
-    graph.add_node("begin", Begin(services.collection))
+    graph.add_node("begin", Begin(services.collection, services.embedder))
     graph.add_node("retrieve", RetrievePlain(services.embedder, services.collection))
     graph.add_node("answer", Answer(services.collection, services.fulfilment))
     graph.add_edge(START, "begin")

@@ -55,7 +55,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         "verify": VerifyWeighed(services.verifier, images),
     }
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
-    graph.add_node("begin", Begin(images))
+    graph.add_node("begin", Begin(images, embedder))
     for name, node in steps.items():
         graph.add_node(name, node, retry_policy=RETRY_TRANSIENT)
     graph.add_node("answer", Answer(images, services.fulfilment))

@@ -26,6 +26,7 @@ NoteKind = Literal[
     "refused",  # the model does not answer this request
     "repaired",
     "retried",
+    "reworded",  # words that the models were not taught, read as near ones that they were
     "skipped",
     "tie",
     "unchecked",  # words of the query that nothing checks
@@ -36,7 +37,7 @@ NoteKind = Literal[
 NOTE_KINDS: frozenset[str] = frozenset(get_args(NoteKind))
 #: Kinds that say nothing against an answer.
 NOT_DEGRADING: frozenset[str] = frozenset(
-    {"asked", "given up", "retried", "tie", "unchecked", "uncaptioned", "unmatched"}
+    {"asked", "given up", "retried", "reworded", "tie", "unchecked", "uncaptioned", "unmatched"}
 )
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from PIL import Image
 
 from imagescope_agent.common.redact import learn, redact
 from imagescope_agent.common.untrusted import read_file
-from imagescope_agent.errors import BadInput, ImageScopeError, require_process, shorten
+from imagescope_agent.errors import BadInput, ImageScopeError, shorten
 from imagescope_agent.mllms import MLLMS
 from imagescope_agent.mllms.embedding_role import with_list_embedder
 from imagescope_agent.mllms.options import require_known_options
@@ -25,14 +23,12 @@ from imagescope_agent.profiles.profile import FURTHER, ROLES, Profile, is_local,
 from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.collection import FolderCollection
-from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.embedders import identify, open_embedder
 from imagescope_agent.retrieval.embedders.act_head import ActHead, open_act_head
+from imagescope_agent.retrieval.embedders.late import LateEmbedder
 from imagescope_agent.retrieval.embedders.sentence_encoder import SentenceEncoder, open_sentence_encoder
 from imagescope_agent.retrieval.index import manifest
-from imagescope_agent.retrieval.protocols import Composer, Embedder
-from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
-from imagescope_agent.retrieval.vectors import Vectors
+from imagescope_agent.retrieval.protocols import Embedder
 
 COLLECTION_VARIABLE = "IMAGESCOPE_COLLECTION"
 PROFILE_VARIABLE = "IMAGESCOPE_PROFILE"
@@ -101,85 +97,6 @@ class Services:
         return {name: each for name, each in told.items() if each}
 
 
-class LateEmbedder:
-    """An embedder that is opened, once, when it is first needed.
-
-    Args:
-        opener: opens it.
-        domain: folder of what it was trained on (see `retrieval.domain`), None where that is not known.
-        identity: its weights and dimension where they are known without opening it, else None.
-    """
-
-    def __init__(
-        self,
-        opener: Callable[[], Embedder],
-        domain: str | None = None,
-        identity: Callable[[], tuple[str, int] | None] = lambda: None,
-    ) -> None:
-        self._opener, self._lock, self._pid = opener, threading.Lock(), 0
-        self._domain, self._identify = domain, identity
-
-    @cached_property
-    def _identity(self) -> tuple[str, int]:
-        return self._identify() or (self.opened().weights, self.opened().dimension)
-
-    @cached_property
-    def _embedder(self) -> Embedder:
-        self._pid = os.getpid()
-        return self._opener()
-
-    def opened(self) -> Embedder:
-        """The embedder itself."""
-        if self._pid:
-            require_process(self._pid)
-        with self._lock:  # searches in threads must not load the weights twice
-            return self._embedder
-
-    @cached_property
-    def domain(self) -> Domain | None:
-        """What it was trained on, read from its folder.
-
-        Raises:
-            BadInput: the profile names a folder that holds nothing of the kind.
-        """
-        return None if self._domain is None else Domain.load(Path(self._domain))
-
-    @property
-    def weights(self) -> str:
-        """As `Embedder.weights`."""
-        return self._identity[0]
-
-    @property
-    def dimension(self) -> int:
-        """As `Embedder.dimension`."""
-        return self._identity[1]
-
-    @property
-    def composer(self) -> str:
-        """Identifies a trained composer; "" without one."""
-        return str(getattr(self.opened(), "composer", ""))
-
-    def images(self, images: Sequence[Image.Image]) -> Vectors:
-        """As `Embedder.images`."""
-        return self.opened().images(images)
-
-    def texts(self, texts: Sequence[str]) -> Vectors:
-        """As `Embedder.texts`."""
-        return self.opened().texts(texts)
-
-    @property
-    def compose(self) -> Callable[[Sequence[Image.Image], Sequence[str]], Vectors] | None:
-        """As `Composer.compose`; None when the embedder reads pictures and texts only apart."""
-        embedder = self.opened()
-        return embedder.compose if isinstance(embedder, Composer) else None
-
-    @property
-    def reasoning(self) -> ReasoningEmbedder | None:
-        """The embedder as one that thinks before it embeds; None when it cannot."""
-        embedder = self.opened()
-        return embedder if isinstance(embedder, ReasoningEmbedder) else None
-
-
 def open_services(profile: str, collection: Path | str) -> Services:
     """Open an indexed collection and the profile's models; weights are read when they are first needed.
 
@@ -198,7 +115,7 @@ def open_services(profile: str, collection: Path | str) -> Services:
         settings=chosen.settings,
         graph=chosen.graph,
         fulfilment=chosen.fulfilment,
-        first_stage=None if chosen.first_stage is None else _embedder(chosen.first_stage, None),
+        first_stage=None if chosen.first_stage is None else _embedder(chosen.first_stage),
         sentence_encoder=open_sentence_encoder(name) if (name := chosen.sentence_encoder) else None,
         act_head=open_act_head(chosen.act_head, chosen.sentence_encoder),
     )
@@ -227,7 +144,7 @@ def _open_role(profile: Profile, role: str) -> Role:
 
 def open_embedder_of(profile: Profile) -> LateEmbedder:
     """The profile's embedder, shared in the whole process."""
-    return _embedder(profile.embedder, profile.domain)
+    return _embedder(profile.embedder, profile.domain, profile.sentence_encoder)
 
 
 def weights_of(role: Role) -> str:
@@ -270,8 +187,9 @@ def _model(options: str) -> BaseChatModel:
 
 
 @cache
-def _embedder(spec: str, domain: str | None) -> LateEmbedder:
-    return LateEmbedder(lambda: open_embedder(spec), domain, lambda: identify(spec))
+def _embedder(spec: str, domain: str | None = None, sentences: str | None = None) -> LateEmbedder:
+    encoder = None if sentences is None else open_sentence_encoder(sentences)
+    return LateEmbedder(lambda: open_embedder(spec), domain, lambda: identify(spec), encoder)
 
 
 def profile_of(folder: Path | str) -> str:

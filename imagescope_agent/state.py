@@ -172,6 +172,7 @@ class State(TypedDict, total=False):
     """
 
     query: str
+    own_words: str  # the query as it was said, where words of it were read as others; else ""
     reference: str | None
     references: list[str]  # all, where there are several; `reference` is the first
     unlike: list[str]
@@ -242,8 +243,7 @@ OF_TOPIC = ("liked", "rejected", "excluded", "pool", "wordings", "asked", "quest
 def new_turn() -> dict[str, Any]:
     """What belongs to one turn, as it is at its beginning."""
     return {
-        "reference_caption": "",
-        "reference_captions": [],
+        **{"own_words": "", "reference_caption": "", "reference_captions": []},
         "intent": plain_intent(""),
         "chain": {},
         "candidates": [],

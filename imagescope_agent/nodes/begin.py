@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from imagescope_agent.common.visible_text import said
 from imagescope_agent.errors import BadInput, shorten
+from imagescope_agent.nodes.intent.drift import is_english
 from imagescope_agent.nodes.intent.references import find_picture, find_pictures
-from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.records import note
+from imagescope_agent.retrieval.other_words import OtherWords, in_read_words, told_readings
+from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import RepeatedSearchInput, new_turn, overwrite
 
@@ -18,10 +22,17 @@ MAX_QUERY = 8_000
 
 
 class Begin:
-    """Validates query and reference, and resets the keys of a turn; verdicts stay, since they hold for any query."""
+    """Validates query and reference, and resets the keys of a turn; verdicts stay, since they hold for any query.
 
-    def __init__(self, collection: Collection) -> None:
-        self.collection = collection
+    Args:
+        collection: the images.
+        embedder: one with `other_words` has the query read in words that its models were taught.
+    """
+
+    step = "begin"
+
+    def __init__(self, collection: Collection, embedder: Embedder | None = None) -> None:
+        self.collection, self.embedder = collection, embedder
 
     async def __call__(self, state: RepeatedSearchInput, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return every key of a turn, empty, and the pictures as `find_pictures` gives them.
@@ -38,7 +49,26 @@ class Begin:
             pictures, notes = await asyncio.to_thread(find_pictures, state, self.collection)
         else:  # no file is read, and a thread would cost more than looking
             pictures, notes = find_pictures(state, self.collection)
-        return {**overwrite({**new_turn(), "notes": notes}), "query": query, **pictures}
+        read = await read_as(query, self.embedder)
+        notes = [*notes, *([note(self.step, "reworded", told_readings(read))] if read else [])]
+        asked = {"query": in_read_words(query, read), "own_words": query} if read else {"query": query}
+        return {**overwrite({**new_turn(), "notes": notes}), **asked, **pictures}
+
+
+async def read_as(
+    query: str, embedder: Embedder | None, known: Callable[[str], bool] = lambda word: False
+) -> dict[str, str]:
+    """Words of a query that the models of an embedder were not taught -> what they are read as.
+
+    Args:
+        query: nothing of it is read in another language than English.
+        embedder: reads nothing without `other_words`.
+        known: which further words stay as they are.
+    """
+    others: OtherWords | None = getattr(embedder, "other_words", None)
+    if others is None or not others.unknown(query, known) or not is_english(query):
+        return {}
+    return await asyncio.to_thread(others.read, query, known)
 
 
 def check_query(text: object) -> str:

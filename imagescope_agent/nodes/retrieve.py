@@ -151,8 +151,13 @@ def descriptions(state: State) -> list[str]:
     With a reference the words say what to change; without one they are never lost, whatever a model made of them.
     """
     intent = state["intent"]
-    own = [state["query"]] if state.get("reference") is None else []
+    own = [state["query"], *own_words(state)] if state.get("reference") is None else []
     return [intent["core"], intent["enhanced"], intent["full"], *own]
+
+
+def own_words(state: State) -> list[str]:
+    """The query as it was said, where the models are asked in other words."""
+    return [said] if (said := state.get("own_words")) else []
 
 
 def unassigned(state: State) -> bool:

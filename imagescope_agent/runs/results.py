@@ -175,7 +175,7 @@ def to_result(
         "final": list(state["ranking"]),
     }
     return SearchResult(
-        query=state["query"],
+        query=state.get("own_words") or state["query"],
         reference=state["reference"],
         graph=graph,
         judge=judge,

@@ -231,9 +231,10 @@ class Learnt:
     groups = (("a lamp", "a lantern"), ("after hours", "at midnight"))
 
     class Domain:
+        weights = "learnt"
         words = frozenset(words_of("lamp lantern after hours midnight kettle wagon"))
 
-    domain = Domain()
+    domain, weights = Domain(), "learnt"
 
     def texts(self, texts: list[str]) -> np.ndarray[Any, Any]:
         rows = []

@@ -16,9 +16,10 @@ from imagescope_agent.mllms.engine.config import ModelConfig
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.collection import FolderCollection, build
 from imagescope_agent.retrieval.embedders import open_embedder
+from imagescope_agent.retrieval.embedders.late import LateEmbedder
 from imagescope_agent.retrieval.embedders.multimodal import MultimodalEmbedder
 from imagescope_agent.retrieval.protocols import Composer, Embedder
-from imagescope_agent.services import LateEmbedder, Services
+from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 from tests.conftest import World
 from tests.mllms.checkpoints import build_qwen3_vl

@@ -29,7 +29,8 @@ from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.embedders.composer import ComposedEmbedder
 from imagescope_agent.retrieval.embedders.composer_card import portable, read_card
-from imagescope_agent.services import LateEmbedder, Services, open_services
+from imagescope_agent.retrieval.embedders.late import LateEmbedder
+from imagescope_agent.services import Services, open_services
 from imagescope_agent.settings import Settings
 from imagescope_agent.training_data.triplet_files import Triplet, read_triplets
 from imagescope_agent.training_data.triplets import build_triplets

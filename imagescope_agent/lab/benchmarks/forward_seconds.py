@@ -14,7 +14,7 @@ from imagescope_agent.mllms.engine.decoding.continuous_batching import Decoder
 from imagescope_agent.mllms.engine.families import FAMILIES
 from imagescope_agent.mllms.engine.model_runner import ModelRunner
 from imagescope_agent.registry import resolve
-from imagescope_agent.services import LateEmbedder
+from imagescope_agent.retrieval.embedders.late import LateEmbedder
 
 
 @dataclass(kw_only=True)

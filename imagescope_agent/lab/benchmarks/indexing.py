@@ -13,9 +13,10 @@ from imagescope_agent.lab.benchmarks.drawn import DrawnQuery, read_queries
 from imagescope_agent.lab.benchmarks.machine import describe_machine, machine, peak_memory
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.profiles.profile import load_profile
+from imagescope_agent.retrieval.embedders.late import LateEmbedder
 from imagescope_agent.retrieval.images import load
 from imagescope_agent.retrieval.index.indexer import BATCH
-from imagescope_agent.services import LateEmbedder, open_embedder_of
+from imagescope_agent.services import open_embedder_of
 
 GRAPH = "adaptive"
 

@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.prompting import NO_REFERENCE
-from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import SearchInput, State
 
@@ -16,8 +16,8 @@ from imagescope_agent.state import SearchInput, State
 class BeginRound:
     """As `Begin`, with the core description of the round before as the description of the reference."""
 
-    def __init__(self, collection: Collection) -> None:
-        self.begin = Begin(collection)
+    def __init__(self, collection: Collection, embedder: Embedder | None = None) -> None:
+        self.begin = Begin(collection, embedder)
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return every key of a turn, empty, and the `reference_caption`.

@@ -12,7 +12,7 @@ from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.chat.grounded_update import ground
 from imagescope_agent.nodes.chat.language.grounding import substitutes
 from imagescope_agent.nodes.chat.language.spelling import corrected
-from imagescope_agent.nodes.chat.language.synonyms import in_known_words
+from imagescope_agent.nodes.chat.language.synonyms import in_known_words, in_taught_words
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import plain_answer
 from imagescope_agent.nodes.chat.read_message import has_act, remarks
@@ -68,7 +68,7 @@ class UpdateDialogueState:
         require_call(state, settings := current(runtime))
         vocabulary = vocabulary_of(self.images)
         typed = state
-        state, misspelt = await asyncio.to_thread(_as_meant, typed, vocabulary, self.embedder)
+        state, reread = await _as_meant(typed, vocabulary, self.embedder)
         shown = shown_facts(state["facts"])
         lines = [
             f"{number}. {fact['type']}: {fact['text']}"
@@ -92,31 +92,34 @@ class UpdateDialogueState:
         update.drop = [shown[number - 1] + 1 for number in update.drop if 1 <= number <= len(shown)]
         grounded = await ground(update, state, message, self.embedder, vocabulary)
         if not grounded.understood and not answered:
-            return {**not_understood(typed, misspelt), **account(self, reply, notes=grounded.notes)}
+            return {**not_understood(typed, reread), **account(self, reply, notes=grounded.notes)}
         return {
             **apply_update(state, grounded.update),
-            "remarks": [*state.get("remarks", []), *misspelt, *grounded.remarks],
+            "remarks": [*state.get("remarks", []), *reread, *grounded.remarks],
             **account(self, reply, notes=grounded.notes),
         }
 
 
-def _as_meant(typed: State, vocabulary: Vocabulary, embedder: Embedder | None) -> tuple[State, list[str]]:
+async def _as_meant(
+    typed: State, vocabulary: Vocabulary, embedder: Embedder | None
+) -> tuple[State, list[str]]:
     state, misspelt = corrected(typed, vocabulary)
-    return in_known_words(state, vocabulary, embedder), misspelt
+    state, reread = await in_taught_words(state, vocabulary, embedder)
+    return await asyncio.to_thread(in_known_words, state, vocabulary, embedder), [*misspelt, *reread]
 
 
-def not_understood(typed: State, misspelt: Sequence[str]) -> dict[str, Any]:
+def not_understood(typed: State, reread: Sequence[str]) -> dict[str, Any]:
     """The update for a message in which nothing was found: the request stands, and the user is told.
 
     Args:
         typed: the state with the message as the user wrote it.
-        misspelt: what is said about the typing errors in it.
+        reread: what is said about words in it that were read as others.
     """
     acts: list[MessagePart] = [{"text": typed["query"], "act": "unclear"}]
     return {
         "acts": acts,
         "query": typed["request"],
-        "remarks": [*typed.get("remarks", []), *misspelt, *remarks(acts)],
+        "remarks": [*typed.get("remarks", []), *reread, *remarks(acts)],
     }
 
 

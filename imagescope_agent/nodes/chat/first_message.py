@@ -12,6 +12,7 @@ from imagescope_agent.nodes.chat.grounded_update import described
 from imagescope_agent.nodes.chat.language.coverage import Known, with_passed_over
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.spelling import corrected
+from imagescope_agent.nodes.chat.language.synonyms import in_taught_words
 from imagescope_agent.nodes.chat.language.vocabulary import vocabulary_of
 from imagescope_agent.nodes.chat.read_message import misunderstood
 from imagescope_agent.nodes.intent.joint import UnderstandJointly
@@ -43,9 +44,10 @@ class UnderstandFirst(UnderstandJointly):
         """Return `intent`, and predicates that came with it where it stays as it is; errors as `Understand`."""
         words = vocabulary_of(self.images)
         state, misspelt = corrected(state, words)
+        state, reread = await in_taught_words(state, words, self.embedder)
         update = await super().__call__(state, runtime, again)
-        if misspelt:
-            update = {**update, "remarks": [*state.get("remarks", []), *misspelt]}
+        if misspelt or reread:
+            update = {**update, "remarks": [*state.get("remarks", []), *misspelt, *reread]}
         intent, query = update["intent"], state["query"]
         grounding = Grounding([query, reference_words(state)], self.embedder, words.stems)
         held = [step for step in intent["steps"] if await grounding.holds(step["text"])]

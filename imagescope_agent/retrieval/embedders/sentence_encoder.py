@@ -38,6 +38,15 @@ class SentenceEncoder:
         return self.backbone.identity
 
     @cached_property
+    def words(self) -> frozenset[str]:
+        """The words of its vocabulary, in lower case; any other is read in pieces, and its sense a guess.
+
+        Raises:
+            BadInput: as `texts`.
+        """
+        return frozenset(self.backbone.others()["vocab.txt"].read_text(encoding="utf-8").split())
+
+    @cached_property
     def _encode(self) -> Callable[[Sequence[str]], Vectors]:
         self._pid = os.getpid()
         return self.backbone.encoder()

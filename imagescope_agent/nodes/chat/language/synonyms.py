@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from imagescope_agent.nodes.begin import read_as
 from imagescope_agent.nodes.chat.language.grounding import PHRASE, SAME
 from imagescope_agent.nodes.chat.language.places import PREPOSITION
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
 from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
 from imagescope_agent.retrieval.domain import Domain, words_of
+from imagescope_agent.retrieval.other_words import in_read_words
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import MessagePart, State
 
@@ -21,16 +23,36 @@ SAME_WORD = (
 MOST = 64  # things; who reads the messages of a collection with more knows their other names
 
 
+async def in_taught_words(
+    state: State, vocabulary: Vocabulary, embedder: Embedder | None
+) -> tuple[State, list[str]]:
+    """The state with a message in words that the models were taught, and what is said about each that was another.
+
+    Args:
+        state: with the message and its parts.
+        vocabulary: of the captions, whose words stay.
+        embedder: knows what was taught, and reads what was not (`retrieval.other_words`).
+    """
+    read = await read_as(state["query"], embedder, lambda word: word in vocabulary.forms)
+    if not read:
+        return state, []
+    acts: list[MessagePart] = [
+        {"text": in_read_words(part["text"], read), "act": part["act"]} for part in state.get("acts", [])
+    ]
+    told: State = {**state, "query": in_read_words(state["query"], read), "acts": acts}
+    return told, [f'I read "{said}" as "{meant}".' for said, meant in read.items()]
+
+
 def in_known_words(state: State, vocabulary: Vocabulary, embedder: Embedder | None) -> State:
     """The state with a message in which other words for what the captions name are theirs.
 
     Args:
         state: with the message and its parts.
         vocabulary: of the captions.
-        embedder: compares words that it has learnt; nothing changes without one that tells which they are.
+        embedder: compares words that it has learnt; nothing changes without one whose domain tells which they are.
     """
     domain: Domain | None = getattr(embedder, "domain", None)
-    if embedder is None or domain is None or not vocabulary.words:
+    if embedder is None or domain is None or domain.weights != embedder.weights or not vocabulary.words:
         return state
     read = {
         **_places(state["query"], vocabulary, domain, embedder),
