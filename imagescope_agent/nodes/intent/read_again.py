@@ -9,20 +9,13 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.nodes.intent.drift import drift
 from imagescope_agent.nodes.intent.dropped_words import dropped_words
+from imagescope_agent.nodes.intent.plain_words import plain_words
 from imagescope_agent.nodes.intent.understand import Understand, reference_words
 from imagescope_agent.nodes.model_calls import account
-from imagescope_agent.prompting import NEGATED
 from imagescope_agent.records import note
-from imagescope_agent.retrieval.domain import Domain, words_of
-from imagescope_agent.retrieval.function_words import FUNCTION_WORDS
 from imagescope_agent.run_budget import remaining
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Intent, State, references_of
-
-#: Words of grammar that stay within a part of the query; at its edges they go.
-_LINKS = frozenset("a an the and or with of in on at to by".split())  # noqa: SIM905
-_ARTICLES = frozenset(("a", "an", "the"))
-_PLACES = frozenset(("in", "on", "at", "by"))
 
 
 class ReadAgain(Understand):
@@ -63,24 +56,6 @@ def first_reading(state: State) -> dict[str, Any]:
     return {}
 
 
-def plain_words(query: str, domain: Domain | None = None) -> str:
-    """The parts of a query that describe something, joined by "and"; "" where a negation could be lost.
-
-    Args:
-        query: in English.
-        domain: whose words are known; None knows all.
-    """
-    if NEGATED.search(query):
-        return ""
-    parts: list[list[str]] = [[]]
-    for token in re.findall(r"[\w'’]+|[^\w\s]", query):
-        if _stays(token.lower(), domain):
-            parts[-1].append(token.lower())
-        else:
-            parts.append([])
-    return " and ".join(filter(None, (_trimmed(part) for part in parts)))
-
-
 def _missed(intent: Intent, query: str) -> list[str]:
     return list(dict.fromkeys(word.lower() for word in dropped_words(intent, query)))
 
@@ -88,20 +63,3 @@ def _missed(intent: Intent, query: str) -> list[str]:
 def _words(text: str) -> set[str]:
     """The words of a text as `dropped_words` takes them: "kettle's" is a kettle."""
     return set(re.findall(r"[^\W\d_]{3,}", text))
-
-
-def _stays(word: str, domain: Domain | None) -> bool:
-    if word in _LINKS or any(map(str.isdigit, word)):
-        return True
-    if word in FUNCTION_WORDS or not (stems := words_of(word)):
-        return False
-    return domain is None or all(stem in domain.words for stem in stems)
-
-
-def _trimmed(part: list[str]) -> str:
-    """A part without links at its edges, but for an article or a place at its beginning."""
-    while part and part[-1] in _LINKS:
-        part = part[:-1]
-    while part and part[0] in _LINKS - _ARTICLES - _PLACES:
-        part = part[1:]
-    return " ".join(part)

@@ -14,6 +14,7 @@ from imagescope_agent.mllms.role import Reply, Role
 from imagescope_agent.nodes.image_refs import reference_ref
 from imagescope_agent.nodes.intent.drift import copies, doubtful, drift, strayed_words
 from imagescope_agent.nodes.intent.dropped_words import note_dropped
+from imagescope_agent.nodes.intent.plain_words import in_plain_words
 from imagescope_agent.nodes.intent.references import with_mark
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.prompting import NO_REFERENCE, is_asked, load_prompt, steps_text
@@ -105,19 +106,23 @@ class Understand:
         self.prompt = load_prompt("understand", prompt_set=reasoner.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
-        """Return `intent`.
+        """Return `intent`; when it is asked again, of the query in the words that the models know.
 
         Raises:
             UnreadableReply: the reply is not the JSON object asked for, or has nothing to do with the query.
             BudgetSpent: the reasoner may not be asked.
         """
         require_call(state, settings := current(runtime))
-        intent, reply, text, more = await self._ask(state, settings, again)
-        known = reference_words(state)
-        if problem := await drift(intent, state["query"], known, self.prompt.examples, self.embedder):
+        asked = in_plain_words(state, self.embedder) if again else state
+        intent, reply, text, more = await self._ask(asked, settings, again)
+        known, query = reference_words(state), asked["query"]
+        if problem := await drift(intent, query, known, self.prompt.examples, self.embedder):
             raise reply.unusable(problem, text)
-        doubt = await doubtful(intent, state["query"], self.embedder)
+        doubt = await doubtful(intent, query, self.embedder)
         notes = [note(self.step, "drifted", doubt)] if doubt else []
+        notes += (
+            [note(self.step, "reworded", f"the query was read as {query!r}")] if asked is not state else []
+        )
         if (count := len(references_of(state))) > 1:
             notes += unnamed_references(intent, count) + note_dropped(intent, state["query"], self.step)
         return {"intent": intent, **more, **account(self, reply, notes=notes)}
