@@ -39,7 +39,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     understand = or_else(Understand(services.reasoner, own), query_as_intent, instead="the query")
 
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
-    graph.add_node("begin", Begin(images, embedder))
+    graph.add_node("begin", Begin(images, own))
     graph.add_node("embed", RetrieveTwice(embedder, images, own))
     graph.add_node("reason", reason, retry_policy=RETRY_TRANSIENT)
     graph.add_node("describe", describe, retry_policy=RETRY_TRANSIENT)

@@ -63,6 +63,15 @@ def test_a_query_is_read_once_and_its_own_words_stay(world: Any, graph: str) -> 
         assert "a crimson square" in reads.embedded
 
 
+def test_a_first_stage_beside_the_embedder_is_asked_in_read_words(world: Any) -> None:
+    """The profile's own embedder has the words, and the model that reasons is asked in them."""
+    services = replace(world.services(), embedder=Reads(), first_stage=ReasoningColours())
+    asked: Any = {"query": "a crimson square", "reference": None}
+    state = asyncio.run(load_graph("cir_cot")(services).ainvoke(asked, context=Settings(reasoning="fast")))
+    assert (state["query"], state["own_words"]) == ("a red square", "a crimson square")
+    assert state["ranking"][0] == "red.png"
+
+
 @pytest.mark.parametrize("graph", GRAPHS)
 @pytest.mark.parametrize("query", ["a red square", "un carré crimson et une square"])
 def test_known_words_and_other_languages_stay(world: Any, graph: str, query: str) -> None:
