@@ -127,10 +127,28 @@ def test_auto_writes_where_two_embedders_disagree(world: Any, within: int | None
     services = replace(talking(world), embedder=Elsewhere(), first_stage=thinker)
     asked: Any = {"query": "green"}
     run = load_graph("cir_cot")(services).ainvoke
-    state = asyncio.run(run(asked, context=Settings(chain_writer="roles", agree_within=within)))
+    few = Settings(chain_writer="roles", agree_within=within, top_k=2, k=2)  # fewer than are compared
+    state = asyncio.run(run(asked, context=few))
     assert bool(state["chain"]) is written
     assert state["agreed"] is (None if within is None else not written)
     assert state["ranking"][0] == "green.png" or written
+
+
+@pytest.mark.parametrize(
+    ("within", "beside", "told"),
+    [(2, False, "no first_stage"), (9, True, "8 images are fewer than 9"), (8, True, "")],
+)
+def test_where_nothing_can_be_compared_a_note_says_that_the_lead_decides(
+    world: Any, within: int, beside: bool, told: str
+) -> None:
+    world.embedder = thinker = ReasoningColours(threshold=0.0)
+    services = replace(talking(world), first_stage=ReasoningColours() if beside else None)
+    settings = Settings(agree_within=within, top_k=1, k=1)
+    run = load_graph("cir_cot")(replace(services, embedder=thinker)).ainvoke
+    state = asyncio.run(run({"query": "green"}, context=settings))
+    notes = [each["detail"] for each in state["notes"] if each["kind"] == "fallback"]
+    assert (state["agreed"], len(notes)) == ((None, 1) if told else (True, 0))
+    assert told in "".join(notes) and not state["chain"]
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True])
