@@ -6,10 +6,38 @@ from pathlib import Path
 
 import faiss
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from imagescope_agent.errors import BadInput
+from imagescope_agent.retrieval.protocols import SpaceQuery
 from imagescope_agent.retrieval.stores import faiss_building, faiss_joint
+from imagescope_agent.retrieval.stores.faiss_flat import FaissFlatStore
+from imagescope_agent.retrieval.vectors import Vectors, mean_vector
+
+
+def unit(rows: npt.NDArray[np.float64]) -> Vectors:
+    made: Vectors = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return made
+
+
+def flat_of(rows: Vectors) -> faiss.IndexFlatIP:
+    flat = faiss.IndexFlatIP(rows.shape[1])
+    flat.add(rows)
+    return flat
+
+
+def stores(
+    kind: str, **spaces: Vectors
+) -> tuple[FaissFlatStore, faiss_joint.ApproximateStore, faiss_joint.Built]:
+    """The exact and the approximate store of vectors by space, and what was built."""
+    flats = {name: flat_of(rows) for name, rows in spaces.items()}
+    built = faiss_building.build(kind, [*flats.values()])
+    ids = [f"{row:05d}" for row in range(built.index.ntotal)]
+    exact, sizes = FaissFlatStore(ids, flats), {name: flat.d for name, flat in flats.items()}
+    effort = (built.effort, built.oversampled)
+    rows = {name: row for row, name in enumerate(ids)}
+    return exact, faiss_joint.ApproximateStore(rows, exact, built.index, sizes, effort), built
 
 
 def test_more_candidates_mend_what_coarse_codes_of_ivfpq_miss(
@@ -65,3 +93,16 @@ def test_an_index_of_a_handful_of_images_finds_them_all(kind: str, count: int) -
     built = faiss_building.build(kind, [flat])
     found = faiss_joint.candidates(built.index, np.ones(8, dtype=np.float32), 10, built.effort)
     assert built.recall == 1 and sorted(found.tolist()) == list(range(count))
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivfpq", "pq4", "sq8"])
+def test_a_query_that_cancels_out_is_answered_as_the_exact_store_answers_it(kind: str) -> None:
+    rows = unit(np.random.default_rng(0).standard_normal((3000, 32)))
+    exact, store, _ = stores(kind, image=rows)
+    asked = [SpaceQuery(space="image", vector=mean_vector([rows[0], -rows[0]], 32), weight=1.0)]
+    assert not asked[0].vector.any()
+    excluded = {f"{row:05d}" for row in range(5)}
+    found = store.search(asked, 10, exclude=excluded)
+    assert len(found) == 10 and not excluded & {name for name, _ in found}
+    if kind == "pq4":
+        assert found == exact.search(asked, 10, exclude=excluded)

@@ -69,7 +69,8 @@ class Built:
 class ApproximateStore:
     """Candidates of an approximate index, ranked by the exact store.
 
-    Searches with a filter, in other spaces, or for a large share of the rows compare all vectors.
+    Searches with a filter, in other spaces, or for a large share of the rows compare all vectors; so do those to which
+    the index gives fewer candidates than are wanted, as for a query of zeros.
 
     Args:
         rows: of the images, by id.
@@ -106,6 +107,8 @@ class ApproximateStore:
         if allowed is not None or query is None or not few:
             return self._exact.search(queries, k, exclude=exclude, include=include, allowed=allowed)
         rows = candidates(self._index, query, k + len(exclude), *self._effort)
+        if len(rows) < k + len(exclude):  # FAISS leaves out rows whose sum of codes is the least there is
+            return self._exact.search(queries, k, exclude=exclude, include=include)
         too = [self._rows[name] for name in include]
         chosen = np.union1d(rows, np.array([*self._changed, *too], dtype=np.int64))
         return self._exact.search_among(queries, chosen, k, exclude=exclude, include=include)
