@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import faiss
 import numpy as np
@@ -122,7 +122,32 @@ def test_a_strangers_codes_of_4_bits_lie_in_the_blocks_that_are_read(
         faiss_joint.read_built(tmp_path, kept, 200, 8)
 
 
-@pytest.mark.parametrize("effort", [0, COUNT + 1, 10**18, "8", None])
+@pytest.mark.parametrize("kind", ["hnsw", "ivfpq", "pq4", "sq8"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_strangers_code_book_holds_numbers(kind: str, value: float, tmp_path: Path) -> None:
+    flat, library = faiss.IndexFlatIP(8), cast(Any, faiss)
+    flat.add(np.random.default_rng(0).random((200, 8)).astype(np.float32))
+    built = faiss_building.build(kind, [flat])
+    kept = faiss_joint.write_built(tmp_path, built)
+    faiss_joint.read_built(tmp_path, kept, 200, 8)
+    coded = library.downcast_index(built.index.storage) if kind == "hnsw" else built.index
+    book = coded.sq.trained if kind in ("hnsw", "sq8") else coded.pq.centroids
+    faiss_marks.array_of(book, np.float32)[3] = value
+    kept |= faiss_files.write_index(tmp_path, "joint", built.index)
+    with pytest.raises(BadInput, match="damaged"):
+        faiss_joint.read_built(tmp_path, kept, 200, 8)
+
+
+@pytest.mark.parametrize("kind", ["pq4", "sq8"])
+def test_an_effort_of_nearly_nothing_still_looks_at_twice_what_is_wanted(kind: str) -> None:
+    flat = faiss.IndexFlatIP(8)
+    flat.add(rows := np.random.default_rng(0).random((3000, 8)).astype(np.float32))
+    built = faiss_building.build(kind, [flat])
+    for count in (1, 10, 100, 200):
+        assert len(faiss_joint.candidates(built.index, rows[0], count, 1)) == 2 * count
+
+
+@pytest.mark.parametrize("effort", [0, COUNT + 1, 10**18, "8", True, None])
 def test_the_effort_of_a_strangers_index_has_a_bound(
     effort: Any, pictures: Callable[..., Path], index: Any
 ) -> None:

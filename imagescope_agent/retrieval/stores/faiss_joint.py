@@ -144,7 +144,7 @@ def candidates(
     library: Any = faiss
     settings = None
     if isinstance(index, library.IndexScalarQuantizer | library.IndexPQFastScan):
-        wanted = effort * max(count, BEST) // BEST
+        wanted = max(effort * max(count, BEST) // BEST, 2 * count)
         if wanted >= index.ntotal:  # FAISS leaves out rows whose sum of codes is the least there is
             return np.arange(index.ntotal, dtype=np.int64)
     elif isinstance(index, faiss.IndexHNSW):
@@ -190,7 +190,7 @@ def read_built(
 
 
 def _within(told: object, most: int) -> bool:
-    return isinstance(told, int) and 1 <= told <= most
+    return isinstance(told, int) and not isinstance(told, bool) and 1 <= told <= most
 
 
 def describe(kept: Mapping[str, Any]) -> str:

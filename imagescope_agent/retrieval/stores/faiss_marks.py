@@ -86,17 +86,33 @@ def parts_fit(index: Any, count: int) -> bool:
     """Whether the parts of an index that was read are of the kinds and sizes that we write."""
     library: Any = faiss
     if isinstance(index, library.IndexScalarQuantizer):
-        codes_fit = index.codes.size() == count * index.d and index.sq.trained.size() == 2 * index.d
-        return bool(codes_fit and index.sq.qtype == library.ScalarQuantizer.QT_8bit)
+        return _scalars_fit(index, count)
     if isinstance(index, library.IndexPQFastScan):
-        return _blocks_fit(index, count)
+        return _blocks_fit(index, count) and _are_numbers(index.pq.centroids)
     if isinstance(index, faiss.IndexHNSW):
         inner, kind, rows = library.downcast_index(index.storage), library.IndexScalarQuantizer, count
     else:
         inner, kind, rows = library.downcast_index(index.quantizer), faiss.IndexFlat, index.nlist
         if not isinstance(library.downcast_InvertedLists(index.invlists), library.ArrayInvertedLists):
             return False
-    return isinstance(inner, kind) and (inner.ntotal, inner.d) == (rows, index.d)
+        if not _are_numbers(index.pq.centroids):
+            return False
+    fits = isinstance(inner, kind) and (inner.ntotal, inner.d) == (rows, index.d)
+    return fits and (kind is faiss.IndexFlat or _scalars_fit(inner, count))
+
+
+def _scalars_fit(index: Any, count: int) -> bool:
+    """Whether codes are of 8 bits a number, and of ranges that are numbers."""
+    library: Any = faiss
+    codes_fit = index.codes.size() == count * index.d and index.sq.trained.size() == 2 * index.d
+    return bool(
+        codes_fit and index.sq.qtype == library.ScalarQuantizer.QT_8bit and _are_numbers(index.sq.trained)
+    )
+
+
+def _are_numbers(vector: Any) -> bool:
+    """Whether all of a vector of FAISS is finite; scores that are not leave rows out."""
+    return bool(np.isfinite(array_of(vector, np.float32)).all())
 
 
 def _blocks_fit(index: Any, count: int) -> bool:
