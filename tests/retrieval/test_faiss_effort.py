@@ -106,3 +106,11 @@ def test_a_query_that_cancels_out_is_answered_as_the_exact_store_answers_it(kind
     assert len(found) == 10 and not excluded & {name for name, _ in found}
     if kind == "pq4":
         assert found == exact.search(asked, 10, exclude=excluded)
+
+
+@pytest.mark.parametrize(("kind", "copies"), [("hnsw", 4000), ("sq8", 3000)])
+def test_any_copy_of_an_image_counts_as_found(kind: str, copies: int) -> None:
+    rows = unit(np.random.default_rng(0).standard_normal((4000, 32)))
+    rows[-copies:] = rows[-1]
+    built = faiss_building.build(kind, [flat_of(rows)])
+    assert built.recall >= faiss_building.WANTED and built.effort < 1500

@@ -28,6 +28,7 @@ from imagescope_agent.retrieval.vectors import Vectors
 WANTED = 0.995  # recall that a search is set to
 PROBES = 64  # queries that it is measured with
 TAU = 0.15  # weight of the last space in them
+ROUNDING = 2e-6  # by which products of copies may differ, of the largest
 STEP = 1.4  # from one effort to the next
 CHUNK = 16_384  # rows that are added at once
 SUBVECTOR = 8  # numbers that IVF-PQ codes in a byte
@@ -55,7 +56,7 @@ def build(kind: str, indices: Sequence[faiss.IndexFlatIP]) -> Built:
     for chunk in _chunks(parts):
         index.add(chunk)
     queries = _probes(parts, rng)
-    return _set_effort(index, kind, queries, _exact_best(parts, queries))
+    return _set_effort(index, kind, parts, queries)
 
 
 def _pq4(count: int, dimension: int) -> Any:
@@ -122,25 +123,23 @@ def _probes(parts: Sequence[Vectors], rng: np.random.Generator) -> Vectors:
     )
 
 
-def _exact_best(parts: Sequence[Vectors], queries: Vectors) -> npt.NDArray[np.int64]:
-    """The rows of the `BEST` largest products of each query: (q, BEST)."""
+def _least_of_best(parts: Sequence[Vectors], queries: Vectors) -> Vectors:
+    """The least of the `BEST` largest products of each query, less what rounding may take from a copy: (q,)."""
     best = min(BEST, len(parts[0]))
     scores = np.full((len(queries), 0), 0, dtype=np.float32)
-    rows = np.zeros((len(queries), 0), dtype=np.int64)
-    for number, chunk in enumerate(_chunks(parts)):
+    for chunk in _chunks(parts):
         scores = np.hstack([scores, queries @ chunk.T])
-        new = np.arange(number * CHUNK, number * CHUNK + len(chunk))
-        rows = np.hstack([rows, np.broadcast_to(new, (len(queries), len(chunk)))])
-        kept = np.argpartition(-scores, best - 1, axis=1)[:, :best]
-        scores, rows = np.take_along_axis(scores, kept, 1), np.take_along_axis(rows, kept, 1)
-    return rows
+        scores = np.partition(scores, scores.shape[1] - best, axis=1)[:, -best:]
+    least: Vectors = scores.min(axis=1) - ROUNDING * np.abs(scores).max(axis=1)
+    return least
 
 
-def _set_effort(index: Any, kind: str, queries: Vectors, best: npt.NDArray[np.int64]) -> Built:
+def _set_effort(index: Any, kind: str, parts: Sequence[Vectors], queries: Vectors) -> Built:
     """The index with the least effort that finds enough; all of it where nothing less does.
 
     One search tells what each number of candidates finds: they come best first.
     """
+    least = _least_of_best(parts, queries)
     most = index.nlist if kind == "ivfpq" else index.ntotal
     effort = min(16 if kind == "ivfpq" else 2 * BEST, most)
     sizes = [OVERSAMPLED]
@@ -148,13 +147,31 @@ def _set_effort(index: Any, kind: str, queries: Vectors, best: npt.NDArray[np.in
         sizes.append(2 * sizes[-1])
     while True:
         found = [candidates(index, query, BEST, effort, sizes[-1]) for query in queries]
+        reach = [
+            _products(parts, rows, query) >= low
+            for rows, query, low in zip(found, queries, least, strict=True)
+        ]
         for size in sizes:
             first = max(LEAST, size * BEST) if kind == "ivfpq" else index.ntotal
-            recall = _recall(best, [rows[:first] for rows in found])
+            recall = _recall([each[:first] for each in reach], min(BEST, index.ntotal))
             if recall >= WANTED or (effort >= most and size == sizes[-1]):
                 return Built(index=index, kind=kind, effort=effort, recall=recall, oversampled=size)
         effort = min(max(effort + 1, int(STEP * effort)), most)
 
 
-def _recall(best: npt.NDArray[np.int64], found: Sequence[npt.NDArray[np.int64]]) -> float:
-    return float(np.mean([np.isin(rows, got).mean() for rows, got in zip(best, found, strict=True)]))
+def _products(parts: Sequence[Vectors], rows: npt.NDArray[np.int64], query: Vectors) -> Vectors:
+    """Of some rows with a query: (m,)."""
+    ends = np.cumsum([part.shape[1] for part in parts])[:-1]
+    each = [part[rows] @ asked for part, asked in zip(parts, np.split(query, ends), strict=True)]
+    found: Vectors = np.sum(each, axis=0)
+    return found
+
+
+def _recall(reach: Sequence[npt.NDArray[np.bool_]], best: int) -> float:
+    """The share of the best that is found; copies of the last of them count as much as itself.
+
+    Args:
+        reach: for each query, which of the candidates score as much as the last of the best.
+        best: how many there are.
+    """
+    return float(np.mean([min(int(each.sum()), best) / best for each in reach]))
