@@ -114,3 +114,33 @@ def test_any_copy_of_an_image_counts_as_found(kind: str, copies: int) -> None:
     rows[-copies:] = rows[-1]
     built = faiss_building.build(kind, [flat_of(rows)])
     assert built.recall >= faiss_building.WANTED and built.effort < 1500
+
+
+@pytest.mark.parametrize("kind", ["ivfpq", "pq4", "sq8"])
+def test_what_is_printed_holds_whatever_the_weight_of_captions(kind: str) -> None:
+    """Captions that lie close together are told apart by codes less well than pictures are."""
+    rng, count = np.random.default_rng(0), 8000
+    middles = rng.standard_normal((20, 32))[rng.integers(20, size=count)]
+    image, caption = (unit(middles + spread * rng.standard_normal((count, 32))) for spread in (0.8, 0.15))
+    exact, store, built = stores(kind, image=image, caption=caption)
+    assert built.recall >= faiss_building.WANTED
+    for tau in (0.0, 0.15, 1.0):
+        shares = []
+        for vector in caption[:280:7]:
+            asked = [SpaceQuery(space="image", vector=vector, weight=1 - tau)]
+            asked += [SpaceQuery(space="caption", vector=vector, weight=tau)]
+            best, found = ({name for name, _ in each.search(asked, 100)} for each in (exact, store))
+            shares.append(len(best & found) / 100)
+        assert np.mean(shares) >= faiss_building.WANTED - 0.01
+
+
+@pytest.mark.parametrize("kind", ["ivfpq", "pq4", "sq8"])
+@pytest.mark.parametrize("captioned", [0, 4000])
+def test_images_without_captions_ask_for_no_more_effort(kind: str, captioned: int) -> None:
+    rng = np.random.default_rng(0)
+    image, caption = (unit(rng.standard_normal((8000, 32))) for _ in range(2))
+    caption[captioned:] = 0
+    _, store, built = stores(kind, image=image, caption=caption)
+    assert built.recall >= faiss_building.WANTED and built.effort < len(image) / 2
+    asked = [SpaceQuery(space="caption", vector=image[0], weight=1.0)]
+    assert len(store.search(asked, 10)) == 10

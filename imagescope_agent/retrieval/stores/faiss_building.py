@@ -1,8 +1,9 @@
 """Builds the approximate indices of `faiss_joint`, and sets the effort of their searches.
 
 The effort (efSearch, nprobe, and of IVF-PQ how many candidates are rescored) is the least that finds `WANTED` of the
-exact 100 best for queries that are vectors of the collection's last space, as texts are compared with captions. Codes
-of a large collection put more rows between the best ones, which no further list mends, and more candidates do.
+exact 100 best for queries that are vectors of the collection's last space, as texts are compared with captions, at each
+of some weights of that space. Codes of a large collection put more rows between the best ones, which no further list
+mends, and more candidates do.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from imagescope_agent.retrieval.stores.faiss_joint import (
 from imagescope_agent.retrieval.vectors import Vectors
 
 WANTED = 0.995  # recall that a search is set to
-PROBES = 64  # queries that it is measured with
-TAU = 0.15  # weight of the last space in them
+PROBES = 64  # queries that it is measured with at each weight
+TAUS = (0.0, 0.15, 1.0)  # weights of the last space in them: pictures alone, the default, captions alone
 ROUNDING = 2e-6  # by which products of copies may differ, of the largest
 STEP = 1.4  # from one effort to the next
 CHUNK = 16_384  # rows that are added at once
@@ -55,8 +56,7 @@ def build(kind: str, indices: Sequence[faiss.IndexFlatIP]) -> Built:
     index.train(np.resize(shown, (max(len(shown), CENTROIDS), dimension)))  # repeated where there are few
     for chunk in _chunks(parts):
         index.add(chunk)
-    queries = _probes(parts, rng)
-    return _set_effort(index, kind, parts, queries)
+    return _set_effort(index, kind, parts, _probes(parts, rng))
 
 
 def _pq4(count: int, dimension: int) -> Any:
@@ -112,15 +112,23 @@ def _chunks(parts: Sequence[Vectors]) -> Iterator[Vectors]:
         yield np.concatenate([part[start : start + CHUNK] for part in parts], axis=1)
 
 
-def _probes(parts: Sequence[Vectors], rng: np.random.Generator) -> Vectors:
-    """Weighted queries: vectors of the last space, where all have its dimension, else of each."""
+def _probes(parts: Sequence[Vectors], rng: np.random.Generator) -> list[Vectors]:
+    """Queries (q, d) at each weight: vectors of the last space, where all have its dimension, else of each.
+
+    An image without a caption has zeros there, and asks with its first vector.
+    """
     some = rng.permutation(len(parts[0]))[:PROBES]
     alike = all(part.shape[1] == parts[-1].shape[1] for part in parts)
-    weights = [*[(1 - TAU) / max(1, len(parts) - 1)] * (len(parts) - 1), TAU] if len(parts) > 1 else [1.0]
-    asked = [parts[-1][some] if alike else part[some] for part in parts]
-    return np.concatenate([w * rows for w, rows in zip(weights, asked, strict=True)], axis=1).astype(
-        np.float32
-    )
+    asked = [part[some] for part in parts]
+    if alike:
+        said = np.linalg.norm(asked[-1], axis=1, keepdims=True) > 0
+        asked = [np.where(said, asked[-1], asked[0])] * len(parts)
+    others = len(parts) - 1
+    spread = [[*[(1 - tau) / others] * others, tau] for tau in TAUS] if others else [[1.0]]
+    return [
+        np.concatenate([w * rows for w, rows in zip(weights, asked, strict=True)], axis=1).astype(np.float32)
+        for weights in spread
+    ]
 
 
 def _least_of_best(parts: Sequence[Vectors], queries: Vectors) -> Vectors:
@@ -134,11 +142,12 @@ def _least_of_best(parts: Sequence[Vectors], queries: Vectors) -> Vectors:
     return least
 
 
-def _set_effort(index: Any, kind: str, parts: Sequence[Vectors], queries: Vectors) -> Built:
-    """The index with the least effort that finds enough; all of it where nothing less does.
+def _set_effort(index: Any, kind: str, parts: Sequence[Vectors], probes: Sequence[Vectors]) -> Built:
+    """The index with the least effort that finds enough at each weight; all of it where nothing less does.
 
     One search tells what each number of candidates finds: they come best first.
     """
+    queries = np.concatenate(probes)
     least = _least_of_best(parts, queries)
     most = index.nlist if kind == "ivfpq" else index.ntotal
     effort = min(16 if kind == "ivfpq" else 2 * BEST, most)
@@ -147,31 +156,34 @@ def _set_effort(index: Any, kind: str, parts: Sequence[Vectors], queries: Vector
         sizes.append(2 * sizes[-1])
     while True:
         found = [candidates(index, query, BEST, effort, sizes[-1]) for query in queries]
-        reach = [
-            _products(parts, rows, query) >= low
-            for rows, query, low in zip(found, queries, least, strict=True)
-        ]
+        reach = [_reach(parts, *each) for each in zip(found, queries, least, strict=True)]
         for size in sizes:
             first = max(LEAST, size * BEST) if kind == "ivfpq" else index.ntotal
-            recall = _recall([each[:first] for each in reach], min(BEST, index.ntotal))
+            recall = _recall([each[:first] for each in reach], min(BEST, index.ntotal), len(probes))
             if recall >= WANTED or (effort >= most and size == sizes[-1]):
                 return Built(index=index, kind=kind, effort=effort, recall=recall, oversampled=size)
         effort = min(max(effort + 1, int(STEP * effort)), most)
 
 
-def _products(parts: Sequence[Vectors], rows: npt.NDArray[np.int64], query: Vectors) -> Vectors:
-    """Of some rows with a query: (m,)."""
+def _reach(
+    parts: Sequence[Vectors], rows: npt.NDArray[np.int64], query: Vectors, least: float
+) -> npt.NDArray[np.bool_]:
+    """Which rows have a product of at least so much with a query: (m,)."""
     ends = np.cumsum([part.shape[1] for part in parts])[:-1]
     each = [part[rows] @ asked for part, asked in zip(parts, np.split(query, ends), strict=True)]
-    found: Vectors = np.sum(each, axis=0)
-    return found
+    reached: npt.NDArray[np.bool_] = np.sum(each, axis=0) >= least
+    return reached
 
 
-def _recall(reach: Sequence[npt.NDArray[np.bool_]], best: int) -> float:
-    """The share of the best that is found; copies of the last of them count as much as itself.
+def _recall(reach: Sequence[npt.NDArray[np.bool_]], best: int, weights: int) -> float:
+    """The share of the best that is found, at the weight where it is least.
+
+    Copies of the last of the best count as much as itself. A search with fewer candidates than results is exact.
 
     Args:
-        reach: for each query, which of the candidates score as much as the last of the best.
+        reach: for each query, weight after weight, which candidates score as much as the last of the best.
         best: how many there are.
+        weights: how many.
     """
-    return float(np.mean([min(int(each.sum()), best) / best for each in reach]))
+    shares = [1.0 if len(each) < best else min(int(each.sum()), best) / best for each in reach]
+    return float(np.reshape(shares, (weights, -1)).mean(axis=1).min())
