@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from imagescope_agent.commands import index as commands
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval.protocols import SpaceQuery
+from imagescope_agent.retrieval.index import manifest
+from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoredSpace
 from imagescope_agent.retrieval.stores import faiss_building, faiss_joint
-from imagescope_agent.retrieval.stores.faiss_flat import FaissFlatStore
+from imagescope_agent.retrieval.stores.faiss_flat import FaissFlatBackend, FaissFlatStore
 from imagescope_agent.retrieval.vectors import Vectors, mean_vector
 
 
@@ -144,3 +146,18 @@ def test_images_without_captions_ask_for_no_more_effort(kind: str, captioned: in
     assert built.recall >= faiss_building.WANTED and built.effort < len(image) / 2
     asked = [SpaceQuery(space="caption", vector=image[0], weight=1.0)]
     assert len(store.search(asked, 10)) == 10
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", ["auto", "hnsw", "ivfpq", "pq4", "sq8"])
+def test_an_empty_collection_is_written_without_an_index_and_opens(kind: str, tmp_path: Path) -> None:
+    space, told = Space(name="image", dimension=8, weights="w"), list[str]()
+    kept = FaissFlatBackend().write_joint(tmp_path, [], [space], [[]], index=kind, tell=told.append)
+    store = FaissFlatBackend().open(tmp_path, [], [StoredSpace(**vars(space), kept=kept[0])])
+    query = SpaceQuery(space="image", vector=np.ones(8, dtype=np.float32), weight=1.0)
+    assert store.search([query], 5) == [] and told == []
+
+
+def test_the_command_offers_the_kinds_of_index_and_captions_that_there_are() -> None:
+    """Said twice, so that `imagescope --help` loads neither."""
+    assert commands.INDEX_KINDS == manifest.INDEX_KINDS and commands.CAPTIONS == manifest.CAPTIONS

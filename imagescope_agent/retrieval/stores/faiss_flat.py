@@ -162,7 +162,7 @@ class FaissFlatBackend:
     ) -> list[dict[str, Any]]:
         """As `JointBackend.write_joint`; what the records hold lies in files beside the vectors already."""
         kept = [self.write(location, ids, space, each) for space, each in zip(spaces, vectors, strict=True)]
-        if (kind := chosen_index(index, len(ids), large="pq4")) != "exact":
+        if len(ids) and (kind := chosen_index(index, len(ids), large="pq4")) != "exact":
             stored = [StoredSpace(**vars(space), kept=each) for space, each in zip(spaces, kept, strict=True)]
             built = build(kind, [read_flat(location, len(ids), each) for each in stored])
             written = faiss_joint.write_built(location, built)
