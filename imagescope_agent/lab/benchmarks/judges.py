@@ -68,6 +68,8 @@ def write(made: Mapping[str, Any], folder: Path) -> None:
 def completed(made: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
     """The measurement with the strategies of an earlier one that it lacks; as it is, where that is of something else.
 
+    The weights of the profiles that made them stay beside them.
+
     Raises:
         BadInput: the file is damaged.
     """
@@ -79,9 +81,16 @@ def completed(made: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
         missing = set(before["variants"]) - set(made["variants"]) - set(made["refused"])
         kept = {name: before["variants"][name] for name in sorted(missing)} if alike else {}
         rows = {name: {"profile": made["profile"], **row} for name, row in kept.items()}
+        profiles = {row["profile"] for row in rows.values()}
+        others = {name: told for name, told in before.get("others", {}).items() if name in profiles}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{str(file)!r} is damaged; remove it, and measure all strategies again") from error
-    return {**made, "variants": {**rows, **made["variants"]}, "kept": [*rows]}
+    return {
+        **made,
+        "others": others | made["others"],
+        "variants": {**rows, **made["variants"]},
+        "kept": [*rows],
+    }
 
 
 def plot(made: Mapping[str, Any]) -> str:

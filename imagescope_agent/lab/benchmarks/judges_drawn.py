@@ -270,7 +270,10 @@ def _comparison(made: Mapping[str, Any]) -> str:
     lines = []
     for (order, figures), column in zip(made["orders"].items(), COMPARED, strict=False):
         below = [n for n, row in made["variants"].items() if row.get(column, 1.0) < figures["accuracy"]]
-        lines.append(f"Worse than {order} ({figures['accuracy']:.2f}): {', '.join(below) or 'none'}.")
+        measured = sum(column in row for row in made["variants"].values())
+        every = len(made["variants"])
+        of = f", of {measured} measured of {every}" if measured < every else ""
+        lines.append(f"Worse than {order} ({figures['accuracy']:.2f}){of}: {', '.join(below) or 'none'}.")
     lines += ["", "What makes an order worse is not to be used on it with these models."]
     if len(made["orders"]) > 1:
         lines += [

@@ -108,7 +108,8 @@ def test_strategies_stand_beside_the_order_that_they_were_given() -> None:
     }
     text = judges_drawn.describe(made)
     assert (
-        f"Worse than {FIRST_STAGE} (0.25): none." in text and "Worse than by vectors (0.85): bad.\n" in text
+        f"Worse than {FIRST_STAGE} (0.25): none." in text
+        and "Worse than by vectors (0.85), of 2 measured of 3: bad.\n" in text
     )
     assert f"| {FIRST_STAGE} |  | 0.25 |  |" in text and "| by vectors |  |  | 0.85 |" in text
     assert "| good |  | 0.60 | 0.90 |" in text and "| old |  | 0.60 |  |" in text
@@ -130,6 +131,19 @@ def test_a_strategy_that_is_left_out_keeps_its_figures_of_the_same_queries_alone
     (tmp_path / "judges.json").write_text("{")
     with pytest.raises(BadInput, match="damaged"):
         written(1, "listwise")
+
+
+def test_the_weights_of_another_profile_stay_with_the_rows_that_they_made(tmp_path: Path) -> None:
+    def made(rows: dict[str, str], **others: str) -> dict[str, Any]:
+        variants = {name: {"accuracy": 0.5, "profile": profile} for name, profile in rows.items()}
+        return {"variants": variants, "refused": {}, "profile": "mini", "weights": "w", "others": others}
+
+    file = tmp_path / "judges.json"
+    file.write_text(json.dumps(made({"icr": "a", "first": "mini", "listwise": "b"}, a="1", b="1", c="1")))
+    found = judges.completed(made({"first": "mini", "listwise": "b"}, b="2"), file)
+    assert found["kept"] == ["icr"] and found["others"] == {"a": "1", "b": "2"}
+    elsewhere = {**made({"first": "mini"}), "weights": "x"}
+    assert judges.completed(elsewhere, file)["others"] == {}
 
 
 @pytest.mark.slow
