@@ -18,7 +18,7 @@ from imagescope_agent.state import Intent
 async def references_accuracy(reader: Role, seed: int, count: int) -> dict[str, float]:
     """Shares of queries of which all instructions are right, per cent: their words, and also their references.
 
-    Once in the words that are taught, and once in sentence frames that no training has seen.
+    Once in the words that are taught, and once in the sentence frames that are held out; see `wordings.frames.frames`.
     """
     rng = Random(f"card several {seed}")
     plain = await _shares(reader, [compose_turn(rng) for _ in range(count)])
