@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from imagescope_agent import cli
+from imagescope_agent.commands.benches.cost import COST
+from imagescope_agent.commands.benches.quality import QUALITY
 from tests.pages import README, ROOT, blocks
 
 PACKAGE = ROOT / "imagescope_agent"
@@ -56,6 +58,11 @@ def test_the_readme_is_short_and_begins_with_a_picture_and_two_commands() -> Non
 def test_the_mini_models_limits_are_told_where_a_newcomer_indexes_photos() -> None:
     section = next(part for part in README.split("\n## ") if "imagescope index photos" in part)
     assert "never shown a photo" in section
+
+
+def test_the_page_of_commands_lists_every_benchmark() -> None:
+    (line,) = re.findall(r"^    imagescope bench NAME +(.*)$", PAGES["docs/commands.md"], re.MULTILINE)
+    assert sorted(line.split(", ")) == sorted({**COST, **QUALITY})
 
 
 @pytest.mark.parametrize("page", PAGES)
