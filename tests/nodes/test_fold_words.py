@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagescope_agent.nodes.chat.fold_words import FoldWords
+from imagescope_agent.nodes.chat.fold_words import KNOWN, NOTHING_LEFT, FoldWords
 from imagescope_agent.nodes.chat.language.framing import without_framing
 from imagescope_agent.retrieval.vectors import Vectors
-from imagescope_agent.state import State, new_conversation, new_turn
+from imagescope_agent.state import State, new_conversation, new_turn, plain_intent
 
 KINDS = {"dog": 0, "cat": 0, "couch": 1, "sofa": 1, "desk": 1}
 
@@ -53,7 +53,17 @@ def talk(*said: tuple[str, str]) -> State:
         ([("a dog", "wish"), ("without people", "wish")], "a dog, without people"),
         ([("a dog, no people", "wish"), ("two people with hats", "wish")], "a dog, two people with hats"),
         ([("a dog", "wish"), ("no dogs please", "wish")], "without dogs"),
-        ([("a dog", "wish"), ("start over, a plate of food", "wish")], "a plate of food"),
+        ([("a dog", "wish"), ("forget that, find a red boat", "withdrawal")], "a red boat"),
+        ([("a dog on a beach", "wish"), ("drop the dog and show me a cat", "wish")], "on a beach, a cat"),
+        ([("drop earrings", "wish")], "drop earrings"),
+        ([("2 dogs", "wish"), ("make it 4 dogs", "wish")], "4 dogs"),
+        ([("a red car", "wish"), ("the car is not red", "correction")], "the car, without red"),
+        (
+            [("a dog on a couch in a room", "wish"), ("the dog is not on the couch", "wish")],
+            "a dog in a room, without on the couch",
+        ),
+        ([("a beach without people", "wish"), ("I want people", "wish")], "a beach, people"),
+        ([("a dog near the water near the water", "wish")], "a dog near the water"),
         ([("a dog", "wish"), ("with a ball", "wish"), ("take that back", "withdrawal")], "a dog"),
         ([("a dog", "wish"), ("a dog", "wish")], "a dog"),
     ],
@@ -71,10 +81,23 @@ def test_what_takes_back_nothing_is_told() -> None:
     assert state["remarks"] == ['I did not understand "forget the boat".']
 
 
-def test_a_new_search_is_told() -> None:
-    state = talk(("a dog", "wish"), ("let's start over: a cat", "withdrawal"))
-    assert state["request"] == "a cat"
-    assert "new search" in state["remarks"][0]
+def test_what_is_known_already_is_told() -> None:
+    assert talk(("a dog", "wish"), ("a dog", "wish"))["remarks"] == [KNOWN]
+
+
+def test_that_nothing_is_left_is_told() -> None:
+    assert talk(("a dog", "wish"), ("forget the dog", "withdrawal"))["remarks"] == [NOTHING_LEFT]
+
+
+def test_a_conversation_that_had_no_facts_keeps_its_wish() -> None:
+    before: Any = {
+        **new_conversation(),
+        **new_turn(),
+        "intent": plain_intent("a brown horse"),
+        "request": "a brown horse",
+    }
+    state: Any = {**before, "acts": [{"text": "on a meadow", "act": "wish"}], "query": "on a meadow"}
+    assert asyncio.run(FoldWords(Sorts())(state))["request"] == "a brown horse on a meadow"
 
 
 @pytest.mark.parametrize(
@@ -89,6 +112,11 @@ def test_a_new_search_is_told() -> None:
         ("is there a dog?", "a dog"),
         ("please", "please"),
         ("likes", "likes"),
+        ("well-dressed man", "well-dressed man"),
+        ("Hello Kitty lunchbox", "Hello Kitty lunchbox"),
+        ("show jumping horse", "show jumping horse"),
+        ("search dog in snow", "search dog in snow"),
+        ("I am sure there was a moon", "a moon"),
     ],
 )
 def test_what_leads_to_a_wish_is_left_out(text: str, wish: str) -> None:

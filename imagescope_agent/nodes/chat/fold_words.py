@@ -16,20 +16,28 @@ from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import Fact, State
 
 ALIKE = 0.3  # cosine of two phrases from which one may stand in the place of the other: "a cat" of "a dog"
+NOTHING_LEFT = "Nothing in particular is looked for now. Say what the picture shows."
+KNOWN = "That is looked for already."
 _PHRASE = re.compile(
-    r",|\s+(?=(?:and|with|on|in|at|near|by|under|behind|beside|next to|in front of|during|wearing|holding)\s)"
+    r",| (?=(?:and|with|on|in|at|near|by|under|behind|beside|next to|in front of|during|wearing|holding) )"
 )
-_LEADS = re.compile(r"^(?:and|with|of)\s+", re.I)
-_HANGING = re.compile(r"\s+(?:is|are|was|were|has|have|had)$", re.I)
+_LEADS = re.compile(r"^(?:and|with|of) ", re.I)
+_HANGING = re.compile(r" (?:is|are|was|were|has|have|had)$", re.I)
 _JOINED = re.compile(
     r"(?:and|with|on|in|at|near|by|under|behind|beside|next|during|wearing|holding|of)\b", re.I
 )
 _TAKES_BACK = re.compile(
-    r"(?:remove|drop|forget|delete|lose|ditch|scratch|skip|omit|erase|(?:take|leave|cut) (?:away|out)|get rid of)\b"
-    r"(?: about)?|never ?mind\b",
+    r"(?:(?:remove|drop|forget|delete|lose|ditch|scratch|skip|omit|erase|(?:take|leave|cut) (?:away|out)|get rid of)"
+    r"(?: about)? (?=(?:the|that|this|it|those|these|them|my|any|all|both)\b)|never ?mind\b)",
     re.I,
 )
-_BACK = re.compile(r"\b(?:it|that|this|them|those|these|one)\b", re.I)
+_BACK = re.compile(
+    r"\b(?:it|that|this|them|those|these|one)\b"
+    r"(?= *(?:$|[,.!?;]|(?:back|away|out|off|again|one|please|was|were|is)\b))",
+    re.I,
+)
+_CLAUSE = re.compile(r"[,;.!] ?| and (?=(?:find|look|search|show|get|give|add)\b)")
+_NUMBER = re.compile(r"\d+|one|two|three|four|five|six|seven|eight|nine|ten|an?|the", re.I)
 
 
 class FoldWords:
@@ -49,77 +57,95 @@ class FoldWords:
         return await asyncio.to_thread(self._folded, state)
 
     def _folded(self, state: State) -> dict[str, Any]:
-        facts, remarks = list(state["facts"]), list[str]()
-        for part in state["acts"]:
-            text = without_framing(part["text"])
-            if part["act"] == "withdrawal" or _TAKES_BACK.match(text):
+        remarks = list[str]()
+        facts = list(state["facts"]) or self._added([], state["intent"]["full"])  # of a store of before
+        for act, text in _parts(state):
+            if act == "withdrawal":
                 kept = taken_back(facts, text)
-                remarks += [misunderstood(part["text"])] if kept == facts else []
-                facts = kept
-            elif part["act"] in ("wish", "answer", "correction"):
-                facts = self._added(facts, text, corrects=part["act"] == "correction")
+                remarks += [misunderstood(text)] if kept == facts else []
+            else:
+                kept = self._added(facts, without_framing(text), corrects=act == "correction")
+                remarks += [KNOWN] if kept == facts and KNOWN not in remarks else []
+            facts = kept
+        remarks += [] if facts else [NOTHING_LEFT]
         wanted = in_words(facts)
         steps = [{"type": fact["type"], "text": fact["text"]} for fact in facts]
         said = request_text(fact for fact in facts if fact["type"] == "Removal")
         request = ", ".join(filter(None, [wanted, said])) or ANYTHING
         intent = {"steps": steps, **dict.fromkeys(("core", "enhanced", "full"), wanted or ANYTHING)}
-        told = {"remarks": [*state["remarks"], *remarks], "predicates": []}
-        return {
-            **anew(),
-            "facts": facts,
-            "intent": intent,
-            "request": request,
-            "query": request,
-            **told,
-        }
+        told = {"remarks": [*state["remarks"], *remarks], "predicates": [], "question": None}
+        return {**anew(), "facts": facts, "intent": intent, "request": request, "query": request, **told}
 
-    def _added(self, facts: Sequence[Fact], text: str, *, corrects: bool) -> list[Fact]:
+    def _added(self, facts: Sequence[Fact], text: str, *, corrects: bool = False) -> list[Fact]:
         """The facts with those of a text; what it excludes and what it corrects no longer stands."""
         wish = split_exclusions(text)
-        new = [fact for phrase in phrases(wish.wanted) if content_words((fact := _wanted(phrase))["text"])]
+        new = [_wanted(phrase) for phrase in phrases(wish.wanted) if _words(phrase)]
+        standing = set[str]().union(*(_words(fact["text"]) for fact in facts if fact["type"] != "Removal"))
+        denies = bool(new) and all(_words(fact["text"]) <= standing for fact in new)  # "the car is not red"
         found, place, gone = list(facts), len(facts), False
         for each in wish.excluded:
             named = [number for number, fact in enumerate(found) if _names(fact, each)]
-            if named and new:  # "not a dog, a cat"
-                place, gone = named[0], True
-            elif not named or not corrects:
-                found.append({"type": "Removal", "text": each, "predicates": []})
             found = [fact for number, fact in enumerate(found) if number not in named]
-        if corrects and new and not gone and (number := self._nearest(found, new[0])) is not None:
+            if named:
+                place, gone = named[0], True
+            if denies or not (named and new):  # but for "not a dog, a cat"
+                found.append({"type": "Removal", "text": each, "predicates": []})
+        if new and not gone and (number := self._replaced(found, new[0], corrects=corrects)) is not None:
             found, place = [*found[:number], *found[number + 1 :]], number
-        place = min(place, len(found))
-        known = {fact["text"].lower() for fact in found}
+        if wish.excluded and denies:
+            left = set[str]().union(*(_words(fact["text"]) for fact in found if fact["type"] != "Removal"))
+            new = [fact for fact in new if not _words(fact["text"]) <= left]
+        known = {fact["text"].lower() for fact in found if fact["type"] != "Removal"}
         new = [fact for fact in new if fact["text"].lower() not in known]
-        wanted = set[str]().union(*(content_words(fact["text"]) for fact in new))
-        kept = [
-            fact for fact in found if fact["type"] != "Removal" or not content_words(fact["text"]) & wanted
-        ]
+        wanted = set[str]().union(*(_words(fact["text"]) for fact in new)) if not denies else set[str]()
+        kept = [fact for fact in found if fact["type"] != "Removal" or not _words(fact["text"]) & wanted]
         return [*kept[:place], *new, *kept[place:]]
 
-    def _nearest(self, facts: Sequence[Fact], new: Fact) -> int | None:
-        """The wanted phrase that a new one most likely corrects: one that shares a word, else the nearest."""
+    def _replaced(self, facts: Sequence[Fact], new: Fact, *, corrects: bool) -> int | None:
+        """The wanted phrase that a new one replaces: one with another number or, in a correction, the most alike."""
         wanted = [number for number, fact in enumerate(facts) if fact["type"] != "Removal"]
-        sharing = [
-            number for number in wanted if content_words(facts[number]["text"]) & content_words(new["text"])
-        ]
-        if sharing or not wanted:
-            return sharing[-1] if sharing else None
+        for number in wanted:
+            if _apart_from_number(facts[number]["text"]) == _apart_from_number(new["text"]):
+                return number
+        if not corrects or not wanted:
+            return None
+        if sharing := [number for number in wanted if _words(facts[number]["text"]) & _words(new["text"])]:
+            return sharing[-1]
         vectors = self.embedder.texts([new["text"], *(facts[number]["text"] for number in wanted)])
         alike = vectors[1:] @ vectors[0]
         return wanted[int(alike.argmax())] if float(alike.max()) >= ALIKE else None
 
 
+def _parts(state: State) -> list[tuple[str, str]]:
+    """The act and the text of each part that says something; what follows a withdrawal in it is a wish."""
+    found = list[tuple[str, str]]()
+    for part in state["acts"]:
+        text = " ".join(part["text"].split())
+        if part["act"] not in ("wish", "answer", "correction", "withdrawal"):
+            continue
+        bare = without_framing(text)
+        if part["act"] == "withdrawal" or _TAKES_BACK.match(bare):
+            clause = _CLAUSE.search(bare)
+            first, rest = (bare[: clause.start()], bare[clause.end() :]) if clause else (bare, "")
+            found.append(("withdrawal", first))
+            found += [("wish", rest)] if re.search(r"\w", rest) else []
+        else:
+            found.append((part["act"], text))
+    return found
+
+
 def taken_back(facts: Sequence[Fact], text: str) -> list[Fact]:
     """The facts without those that a withdrawal names; without the last one where it only points back."""
-    kept = [fact for fact in facts if not content_words(fact["text"]) & content_words(text)]
+    kept = [fact for fact in facts if not _words(fact["text"]) & content_words(text)]
     if len(kept) < len(facts):
         return kept
     return list(facts[:-1]) if _BACK.search(text) else list(facts)
 
 
 def phrases(text: str) -> list[str]:
-    """A description in pieces that may be taken back one by one: "a dog", "on a couch"."""
-    return [piece for part in _PHRASE.split(text) if (piece := _HANGING.sub("", part.strip(" \t,.;:!?")))]
+    """A description in pieces that may be taken back one by one: "a dog", "on a couch"; each once."""
+    pieces = (_HANGING.sub("", part.strip(" ,.;:!?")) for part in _PHRASE.split(" ".join(text.split())))
+    return list(dict.fromkeys(filter(None, pieces)))
 
 
 def in_words(facts: Sequence[Fact]) -> str:
@@ -136,5 +162,16 @@ def _wanted(text: str) -> Fact:
     return {"type": "Addition", "text": text, "predicates": []}
 
 
+def _words(text: str) -> set[str]:
+    """The words that tell; of a text without such, all."""
+    return content_words(text) or set(re.findall(r"\w+", text.lower()))
+
+
 def _names(fact: Fact, excluded: str) -> bool:
-    return fact["type"] != "Removal" and bool(content_words(fact["text"]) & content_words(excluded))
+    return fact["type"] != "Removal" and bool(_words(fact["text"]) & _words(excluded))
+
+
+def _apart_from_number(text: str) -> frozenset[str]:
+    return frozenset(
+        content_words(" ".join(word for word in text.split() if not _NUMBER.fullmatch(word)))
+    ) or frozenset([text])

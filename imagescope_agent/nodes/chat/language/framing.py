@@ -10,16 +10,20 @@ _IS = r"(?:\s+(?:is|was|are|were|has|had|shows?|showed|should\s+(?:have|be))|['�
 _MEANT = r"want|need|like|love|meant|mean|remember|recall|think|believe|guess|seek|prefer"
 _FRAMING = re.compile(
     rf"""(?:
-      (?:hi|hello|hey|hiya|ok|okay|so|well|hmm+|um+|please|pls|plz|and|also|plus|but|then|now|actually|maybe|perhaps
-        |yes|yeah|nah|nope|oh|ah|wait|sorry|rather|instead)\b[\s,.!:-]*
-    | no\s*[,.!:-]+\s*
+      (?:hi|hello|hey|hiya|ok|okay|well|plus|so|then|now|no|yes)\s*[,.!:]+\s*
+    | (?:hi|hello|hey|ok|okay|well|so|then|now)\s+(?=(?:i|we|can|could|please|show|find|look|looking|there|search)\b)
+    | (?:hmm+|um+|please|pls|plz|and|also|but|actually|maybe|perhaps|yeah|nah|nope|oh|ah|wait|sorry|rather|instead)
+      (?=[\s,.!:])[\s,.!:]*
+    | i(?:\s+am|['’]?m)\s+(?:quite\s+|pretty\s+)?(?:sure|certain|positive)\s+(?:that\s+)?
     | (?:is|are|was|were)\s+there\s+(?:(?:any|also)\s+)?
     | (?:do|did)\s+(?:you|we)\s+have\s+(?:any\s+)?
     | (?:can|could|would|will)\s+you\s+(?:(?:please|maybe)\s+)?
     | (?:i|we)(?:\s+(?:am|was|are)|['’]?(?:m|re))\s+(?:looking|searching|hunting|after)(?:\s+for)?\s+
-    | (?:looking|searching|hunting)\s+for\s+
+    | (?:looking|searching|hunting|search|look)\s+for\s+
     | i\s*(?:['’]?d|\s+would)?\s*(?:{_MEANT})(?:\s+(?:to\s+(?:see|find|have)|that\b|{_THERE_IS}))*\s+
-    | (?:show|find|get|give|search|look)(?:\s+(?:me|us|for|up))*\s+
+    | (?:show|find|get|give)\s+(?:me|us)\s+
+    | find\s+(?=\w)
+    | show\s+(?={_PICTURE}\b|an?\b|the\b|some\b|all\b|any\b)
     | (?:add|include|make\s+(?:it|that)|change\s+(?:it|that)\s+to|let['’]?s\s+(?:say|have))\s+
     | there\s+(?:is|was|are|were|(?:should|must|has\s+to)\s+be)\s+(?:also\s+)?
     | (?:it|they|he|she|that|this){_IS}\s+(?:also\s+)?
@@ -28,7 +32,8 @@ _FRAMING = re.compile(
     re.I | re.X,
 )
 _ENDING = re.compile(
-    r"[\s,.!]+(?:please|pls|plz|thanks|thank you|thx|i (?:think|guess|believe)|too|as well|instead|actually)[\s.!]*$",
+    r"(?<![\s,.!])[\s,.!]+"
+    r"(?:please|pls|plz|thanks|thank you|thx|i (?:think|guess|believe)|too|as well|instead|actually)[\s.!]*$",
     re.I,
 )
 
@@ -39,7 +44,7 @@ def without_framing(text: str) -> str:
     >>> without_framing("Hi, I'm looking for a photo of a dog on a couch, please!")
     'a dog on a couch'
     """
-    found = _ENDING.sub("", text.strip()).strip(" ,.!?")
+    found = _ENDING.sub("", " ".join(text.split())).strip(" ,.!?")
     while match := _FRAMING.match(found):
         found = found[match.end() :]
     return found.strip(" ,.!?") or text.strip()
