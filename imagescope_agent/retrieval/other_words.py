@@ -8,6 +8,8 @@ is near enough to a name, and clearly nearer than to the words of any other name
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -102,6 +104,12 @@ class OtherWords:
         named |= self._nearest(open_) if open_ else {}
         found = {word: name for word in said if (name := named[word]) and self._fits(word, name, text)}
         return {word: self._numbered(word, name) for word, name in found.items()}
+
+    @cached_property
+    def weights(self) -> str:
+        """Identifies what words are read as: the names, what is none of them, and the encoder."""
+        stored = json.dumps([self.means, self.sorts, sorted(self.others), sorted(self.taught), self.encoder.weights])
+        return hashlib.sha256(stored.encode()).hexdigest()
 
     @cached_property
     def _vectors(self) -> Vectors:

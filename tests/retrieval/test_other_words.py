@@ -10,6 +10,7 @@ import asyncio
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,11 @@ import pytest
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.nodes.begin import read_as
-from imagescope_agent.profiles.profile import load_profile
+from imagescope_agent.profiles.profile import ROLES, load_profile
 from imagescope_agent.retrieval import other_words
 from imagescope_agent.retrieval.embedders.backbones import TEXT
 from imagescope_agent.retrieval.other_words import OtherWords, in_read_words, told_readings
-from imagescope_agent.services import open_embedder_of
+from imagescope_agent.services import Services, open_embedder_of
 
 DATA = Path(__file__).parent / "data"
 installed = pytest.mark.skipif(
@@ -35,6 +36,8 @@ def lines(name: str) -> list[dict[str, Any]]:
 
 class Letters:
     """An encoder for which a word is its first letter; long words are less alike."""
+
+    weights = "letters"
 
     def __init__(self) -> None:
         self.asked = list[str]()
@@ -83,6 +86,16 @@ def test_known_words_cost_nothing_and_stay() -> None:
 )
 def test_a_word_is_read_as_the_nearest_name(text: str, read: str) -> None:
     assert in_read_words(text, made().read(text)) == read
+
+
+def test_results_are_identified_by_what_words_are_read_as() -> None:
+    first, again, other = made(), made(), made(["axe"])
+    assert first.weights == again.weights != other.weights
+    assert first.weights != OtherWords({}, [], frozenset(), first.encoder).weights
+    embedder: Any = SimpleNamespace(weights="e", other_words=first)
+    nobody: dict[str, Any] = dict.fromkeys(["collection", *ROLES])
+    services = Services(**nobody, embedder=embedder)
+    assert services.weights == {"embedder": "e", "other_words": first.weights}
 
 
 def test_a_word_between_two_names_is_none_of_them() -> None:
