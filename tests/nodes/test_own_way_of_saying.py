@@ -10,10 +10,11 @@ import pytest
 
 from imagescope_agent.dialogue_acts import ACTS
 from imagescope_agent.nodes.chat.grounded_update import GroundedUpdate, ground
+from imagescope_agent.nodes.chat.joined_parts import joined
 from imagescope_agent.nodes.chat.language.coverage import is_crossed, phrases
 from imagescope_agent.nodes.chat.language.synonyms import in_known_words
 from imagescope_agent.nodes.chat.language.vocabulary import read_captions
-from imagescope_agent.nodes.chat.read_message import is_reply, joined, without_answer
+from imagescope_agent.nodes.chat.read_message import is_reply, without_answer
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.replies.parsing import FoldAnswer
 from imagescope_agent.retrieval.domain import words_of
