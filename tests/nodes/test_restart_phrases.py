@@ -8,7 +8,7 @@ import pytest
 
 from imagescope_agent.dialogue_acts import ACTS
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
-from imagescope_agent.nodes.chat.new_search import WHAT_NEXT, split_restart
+from imagescope_agent.nodes.chat.new_search import WHAT_NEXT, split_restart, without_doubtful_restart
 from imagescope_agent.nodes.chat.read_message import is_idle, parts_of, understood
 
 DOG: Any = {
@@ -88,7 +88,13 @@ def test_where_nothing_stands_the_user_is_asked_what_is_next(text: str, likely: 
     row = [likely.get(act, 0.0) for act in ACTS]
     update = understood(FIRST, parts_of(text, row, FIRST, Vocabulary(), limits=False))
     assert update["remarks"] == [WHAT_NEXT] and update["request"] == update["query"] == ""
-    assert is_idle({**FIRST, **update}, "filter") and "reference" not in update  # a picture beside it stays
+    after: Any = {**FIRST, **update}
+    assert is_idle(after, "filter") and "reference" not in update  # a picture beside it stays
+
+
+def test_what_cannot_be_told_and_what_begins_nothing_stay_as_they_are() -> None:
+    for row in ([0.1] * len(ACTS), [0.2, 0.5, *[0.0] * 7, 0.3]):
+        assert without_doubtful_restart(row, "blubb", named=True) == row
 
 
 def test_what_excludes_something_behind_a_new_start_is_wished() -> None:
@@ -97,7 +103,8 @@ def test_what_excludes_something_behind_a_new_start_is_wished() -> None:
         ("withdrawal", "a cat without a collar"),
         ("withdrawal", "drop the dog"),
     ]
-    update = understood(DOG, [{"act": act, "text": text} for act, text in said])
+    parts: Any = [{"act": act, "text": text} for act, text in said]
+    update = understood(DOG, parts)
     assert update["query"] == "a cat without a collar"
 
 

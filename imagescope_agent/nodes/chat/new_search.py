@@ -91,7 +91,8 @@ def without_doubtful_restart(row: Sequence[float], part: str, *, named: bool) ->
         named: whether it names something; such a part is a wish, if it takes nothing back.
     """
     restart, wish = ACTS.index("restart"), ACTS.index("wish")
-    if row[restart] >= SURE and not named:
+    doubtful = row[restart] == max(row) and len(set(row)) > 1 and (named or row[restart] < SURE)
+    if not doubtful:
         return row
     kept = [*row]
     kept[restart] = 0.0
