@@ -26,7 +26,7 @@ from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.embedders import identify, open_embedder
 from imagescope_agent.retrieval.embedders.act_head import ActHead, open_act_head
 from imagescope_agent.retrieval.embedders.late import LateEmbedder
-from imagescope_agent.retrieval.embedders.sentence_encoder import SentenceEncoder, open_sentence_encoder
+from imagescope_agent.retrieval.embedders.sentence_encoder import open_sentence_encoder
 from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.retrieval.protocols import Embedder
 
@@ -52,7 +52,6 @@ class Services:
         fulfilment: file of a calibration of its answers (see `nodes.fulfilment`); None without one.
         first_stage: reasons and embeds: retrieves what others judge; None where the embedder does.
         captions: makes the captions of images that searches reach; None where the index has them, or wants none.
-        sentence_encoder: compares words that the models were not taught; None without one.
         act_head: reads what messages do beside the classifier; None without one, or without the encoder.
     """
 
@@ -74,7 +73,6 @@ class Services:
     captions: CaptionOnDemand | None = None
     fulfilment: str | None = None
     first_stage: Embedder | None = None
-    sentence_encoder: SentenceEncoder | None = None
     act_head: ActHead | None = None
 
     @property
@@ -90,8 +88,9 @@ class Services:
 
     @cached_property
     def weights(self) -> dict[str, str]:
-        """The exact weights behind every role and the embedder."""
+        """The exact weights behind every role and the embedder, and what reads the words that they were not taught."""
         told = {"embedder": self.embedder.weights, "composer": getattr(self.embedder, "composer", "")}
+        told["other_words"] = getattr(getattr(self.embedder, "other_words", None), "weights", "")
         told |= {name: getattr(getattr(self, name), "weights", "") for name in ("first_stage", "act_head")}
         told |= {name: weights_of(role) for name, role in self.roles.items()}
         return {name: each for name, each in told.items() if each}
@@ -116,7 +115,6 @@ def open_services(profile: str, collection: Path | str) -> Services:
         graph=chosen.graph,
         fulfilment=chosen.fulfilment,
         first_stage=None if chosen.first_stage is None else _embedder(chosen.first_stage),
-        sentence_encoder=open_sentence_encoder(name) if (name := chosen.sentence_encoder) else None,
         act_head=open_act_head(chosen.act_head, chosen.sentence_encoder),
     )
 

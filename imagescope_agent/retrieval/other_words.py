@@ -8,6 +8,8 @@ is near enough to a name, and clearly nearer than to the words of any other name
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -20,6 +22,7 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.domain import words_of
 from imagescope_agent.retrieval.embedders.sentence_encoder import SentenceEncoder
 from imagescope_agent.retrieval.function_words import FUNCTION_WORDS
+from imagescope_agent.retrieval.proper_names import as_they_stand
 from imagescope_agent.retrieval.vectors import Vectors
 
 FILE, FORMAT, LARGEST = "names.json", 1, 2**20
@@ -29,6 +32,11 @@ NEAR_IN_PIECES = 0.62  # of a word outside the encoder's vocabulary: a compound,
 COUNTED = "thing"  # the sort that has a plural, and stands behind its properties
 LISTED = "colour"  # a sort of which only the listed words are read: the encoder finds 16 of 35 shades
 NAMING = frozenset([COUNTED, "place"])
+#: Words behind a colour that is said of nothing: "a violet beside a house" is a flower.
+_NO_NOUN = FUNCTION_WORDS | frozenset("""
+    next near beside behind under below above over between among amid around along inside outside without within
+    against towards toward during after before across through not
+""".split())  # fmt: skip  # noqa: SIM905
 _UNCOUNTED = frozenset(["fish"])
 _PLURALS = (("ies", "y"), ("s", ""), ("es", ""))
 
@@ -82,7 +90,8 @@ class OtherWords:
     def unknown(self, text: str, known: Callable[[str], bool] = lambda word: False) -> list[str]:
         """The describing words of a text that were not taught, in lower case and order, each once."""
         words = dict.fromkeys(re.findall(r"[^\W\d_]{3,}", text.lower()))
-        describing = [word for word in words if word not in FUNCTION_WORDS]
+        staying = FUNCTION_WORDS | as_they_stand(text)
+        describing = [word for word in words if word not in staying]
         return [word for word in describing if not self.taught.issuperset(words_of(word)) and not known(word)]
 
     def read(self, text: str, known: Callable[[str], bool] = lambda word: False) -> dict[str, str]:
@@ -104,6 +113,14 @@ class OtherWords:
         return {word: self._numbered(word, name) for word, name in found.items()}
 
     @cached_property
+    def weights(self) -> str:
+        """Identifies what words are read as: the names, what is none of them, and the encoder."""
+        stored = json.dumps(
+            [self.means, self.sorts, sorted(self.others), sorted(self.taught), self.encoder.weights]
+        )
+        return hashlib.sha256(stored.encode()).hexdigest()
+
+    @cached_property
     def _vectors(self) -> Vectors:
         return self.encoder.texts(self._words)
 
@@ -123,7 +140,10 @@ class OtherWords:
         return found
 
     def _fits(self, word: str, name: str, text: str) -> bool:
-        """Whether a name may stand in a word's place: "a toy boat" is no "car boat"."""
+        """Whether a name may stand in a word's place: "a toy boat" is no "car boat", and "a lemon" no "yellow"."""
+        if self.sorts[name] == LISTED:
+            behind = re.findall(rf"\b{re.escape(word)}[ -]+([^\W\d_]{{3,}})", text.lower())
+            return any(after not in _NO_NOUN and not after.endswith("ing") for after in behind)
         if self.sorts[name] not in NAMING:
             return True
         behind = re.findall(rf"\b{re.escape(word)}[ -]+([^\W\d_]+)", text.lower())

@@ -29,7 +29,7 @@ def acting(world: Any, answers: dict[str, Any]) -> Any:
     def weigh(asked: Any) -> list[float]:
         part = asked.text.partition("<part>")[2].partition("</part>")[0]
         return [
-            float(label == ("J" if "only" in part or "any" in part else "B")) + 1e-3 for label in "ABCDEFGHJ"
+            float(label == ("J" if "only" in part or "any" in part else "B")) + 1e-3 for label in "ABCDEFGHJK"
         ]
 
     services = talking(world, reasoner=world.role("reasoner", filtering(answers)))

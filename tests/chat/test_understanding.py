@@ -60,7 +60,7 @@ def chats(world: Any) -> Chats:
 
     def weigh(asked: Any) -> list[float]:
         part = asked.text.partition("<part>")[2].partition("</part>")[0]
-        return [float(label == LABELS.get(part, "B")) + 1e-3 for label in "ABCDEFGHJ"]
+        return [float(label == LABELS.get(part, "B")) + 1e-3 for label in "ABCDEFGHJK"]
 
     classifier = Role("classifier", ScriptedScorer(weigh))
     services: Services = talking(world)

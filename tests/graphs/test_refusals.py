@@ -49,6 +49,16 @@ def test_in_the_paper_s_graph_the_unverified_stand_behind_the_verified(world: Wo
     assert state["ranking_retrieve"][0] == "red.png" and state["ranking_verify"].index("red.png") == 3
 
 
+def test_a_message_that_nobody_reads_is_taken_by_its_words(world: World) -> None:
+    services = world.services(
+        classifier=world.role("classifier", scorer=everything), talker=world.role("talker", everything)
+    )
+    state = run("chat_retrieve", services)
+    assert sorted(state["ranking"]) == ALL
+    ((step, told),) = refusals(state)
+    assert step == "acts" and "went on with the message as an answer or a wish" in told
+
+
 def test_a_text_verifier_that_refuses_one_picture(world: World) -> None:
     def say(asked: Asked) -> str:
         if world.colour(asked) == "red":

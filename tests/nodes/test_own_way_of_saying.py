@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from imagescope_agent.dialogue_acts import ACTS
+from imagescope_agent.errors import NoModel
+from imagescope_agent.nodes.chat.first_message import UnderstandFirst
 from imagescope_agent.nodes.chat.grounded_update import GroundedUpdate, ground
+from imagescope_agent.nodes.chat.joined_parts import joined
 from imagescope_agent.nodes.chat.language.coverage import is_crossed, phrases
 from imagescope_agent.nodes.chat.language.synonyms import in_known_words
 from imagescope_agent.nodes.chat.language.vocabulary import read_captions
-from imagescope_agent.nodes.chat.read_message import is_reply, joined, without_answer
+from imagescope_agent.nodes.chat.read_message import is_reply, without_answer
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.replies.parsing import FoldAnswer
 from imagescope_agent.retrieval.domain import words_of
@@ -266,3 +269,20 @@ def test_other_names_of_what_the_captions_name_are_read_as_theirs(message: str, 
 def test_a_plural_in_ees_has_the_stem_of_its_singular() -> None:
     assert content_words("trees") == content_words("tree")
     assert [each.head for each in phrases("no lanterns", WORDS)] == ["lanterns"]
+
+
+def test_a_first_message_is_understood_in_the_words_of_the_captions(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[str]()
+
+    async def understand(self: UnderstandFirst, state: State, runtime: Any, again: str = "") -> None:
+        asked.append(state["query"])
+        raise NoModel("this is enough")
+
+    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.UnderstandJointly.__call__", understand)
+    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.vocabulary_of", lambda images: WORDS)
+    node: Any = UnderstandFirst.__new__(UnderstandFirst)
+    node.embedder, node.images = Learnt(), None
+    state: Any = {"query": "a lamp", "acts": []}
+    with pytest.raises(NoModel):
+        asyncio.run(node(state, None))
+    assert asked == ["a lantern"]

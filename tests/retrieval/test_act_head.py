@@ -21,7 +21,7 @@ from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.prompting import load_prompt
 from imagescope_agent.retrieval.embedders.act_head import ActHead, features, open_act_head
 from imagescope_agent.retrieval.embedders.backbones import TEXT
-from imagescope_agent.services import open_roles
+from imagescope_agent.services import _embedder, open_roles
 
 installed = pytest.mark.skipif(
     find_spec(TEXT["all-minilm-l6-v2"].module) is None, reason="pip install 'imagescope-agent[photos]'"
@@ -118,6 +118,9 @@ def test_a_head_of_another_encoder_or_none_is_refused(tmp_path: Path) -> None:
     for path, encoder in ((place, other), (tmp_path / "nothing", ENCODER)):
         with pytest.raises(BadInput, match="train mini-act-head"):
             ActHead.load(path, encoder)
+    some_head(wish=float("nan")).save(place)
+    with pytest.raises(BadInput, match="train mini-act-head"):
+        ActHead.load(place, ENCODER)
     place.write_bytes(b"\x00" * 40)
     with pytest.raises(BadInput, match="train mini-act-head"):
         ActHead.load(place, ENCODER)
@@ -142,5 +145,12 @@ def test_without_the_package_there_is_none_and_doctor_says_so(monkeypatch: pytes
     )
     monkeypatch.setattr("imagescope_agent.doctor.checks.open_roles", lambda profile: {})
     assert opened() is None
-    (told,) = [each for each in check("mini").findings if each.what == "messages"]
+    monkeypatch.setattr("imagescope_agent.services.open_sentence_encoder", lambda name: None)
+    profile = load_profile("mini")
+    embedder = _embedder.__wrapped__(profile.embedder, profile.domain, profile.sentence_encoder)
+    monkeypatch.setattr("imagescope_agent.doctor.checks.open_embedder_of", lambda profile: embedder)
+    monkeypatch.setattr("imagescope_agent.doctor.encoder_uses.open_embedder_of", lambda profile: embedder)
+    findings = check("mini").findings
+    (told,), (words,) = ([each for each in findings if each.what == name] for name in ("messages", "words"))
+    assert words.ok and "not taught are not read as others; pip install" in words.detail
     assert told.ok and "the classifier reads messages alone; pip install" in told.detail

@@ -1,4 +1,4 @@
-"""Adapter that evaluates the graph `chat`: each round of a dialog is a turn of a conversation."""
+"""Adapter that evaluates graphs of conversations: each round of a dialog is a turn of a conversation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from imagescope_agent.settings import Settings
 from imagescope_agent.state import RANKED, overwrite
 
 #: Graphs that keep a dialog state between turns.
-CONVERSATIONAL_GRAPHS = frozenset({"chat"})
+CONVERSATIONAL_GRAPHS = frozenset({"chat", "chat_retrieve"})
 
 
 class SessionAdapter:

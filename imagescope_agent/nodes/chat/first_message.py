@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from imagescope_agent.nodes.chat.grounded_update import described
 from imagescope_agent.nodes.chat.language.coverage import Known, with_passed_over
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.spelling import corrected
-from imagescope_agent.nodes.chat.language.synonyms import in_taught_words
+from imagescope_agent.nodes.chat.language.synonyms import in_known_words, in_taught_words
 from imagescope_agent.nodes.chat.language.vocabulary import vocabulary_of
 from imagescope_agent.nodes.chat.read_message import misunderstood
 from imagescope_agent.nodes.intent.joint import UnderstandJointly
@@ -45,6 +46,7 @@ class UnderstandFirst(UnderstandJointly):
         words = vocabulary_of(self.images)
         state, misspelt = corrected(state, words)
         state, reread = await in_taught_words(state, words, self.embedder)
+        state = await asyncio.to_thread(in_known_words, state, words, self.embedder)
         update = await super().__call__(state, runtime, again)
         if misspelt or reread:
             update = {**update, "remarks": [*state.get("remarks", []), *misspelt, *reread]}

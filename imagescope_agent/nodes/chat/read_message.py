@@ -14,13 +14,23 @@ from imagescope_agent.dialogue_acts import ACTS, LABELS, SAYING, is_yes_no, spli
 from imagescope_agent.errors import NoModel, shorten
 from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Choice, Request, Role
+from imagescope_agent.nodes.chat.joined_parts import joined
 from imagescope_agent.nodes.chat.language.coverage import phrases
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import plain_answer
-from imagescope_agent.nodes.chat.new_search import NEW_SEARCH, WHAT_NEXT, left_over, nothing_stands
+from imagescope_agent.nodes.chat.new_search import (
+    NEW_SEARCH,
+    SURE,
+    WHAT_NEXT,
+    left_over,
+    names_more,
+    nothing_stands,
+    split_restart,
+    without_doubtful_restart,
+)
 from imagescope_agent.nodes.chat.parse_message import FOUND, has_words, is_first
-from imagescope_agent.nodes.intent.drift import FUNCTION, is_english
+from imagescope_agent.nodes.intent.drift import FUNCTION, content_words, is_english
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import load_prompt, request_text
 from imagescope_agent.records import at_step
@@ -33,16 +43,13 @@ from imagescope_agent.usage import spent
 
 NOTHING = "nothing yet"  # is wanted
 NOT_UNDERSTOOD = "I did not understand"
-SURE = 0.9  # probability from which a first message is taken for something else than a search
-LIKELY = 0.5  # probability from which all that was said is given up
+LIKELY = 0.5  # probability from which a phrase for it gives up all that was said
 Said = Literal["nothing", "more", "only"]
-_BACK = re.compile(r"\b(?:it|that|this|them|those|one)\b", re.I)  # what was named before
 _SAYS_SO = re.compile(
     r"\b(?:yes|yeah|yep|yup|sure|indeed|right|no|nope|nah|none|neither"
     r"|not (?:really|at all)|(?:is|was|are|were|do|does|did|has|had|could|should) not)\b|n't\b",
     re.I,
 )
-_BROKEN_OFF = re.compile(r"(?:\.\.+|\u2026|\s-)$")
 _IDLE = {
     "skip": "Then that stays open.",
     "aside": "That says nothing about a picture, so nothing was changed.",
@@ -85,16 +92,13 @@ class ReadMessage:
             raise NoModel("the profile has no chat model that reads messages")
         require_call(state, settings := current(runtime))
         parts = split_message(message)
-        choice = await self._read(parts, state, on_budget(self.classifier, state, settings))
+        read = [begun.phrase if (begun := split_restart(part)) else part for part in parts]
+        choice = await self._read(read, state, on_budget(self.classifier, state, settings))
         words, limits = vocabulary_of(self.images), bool(await self._fields())
         acts: list[MessagePart] = []
         for part, row in zip(parts, choice.probabilities, strict=False):
-            known = names_wanted(part, words, state["facts"])
             likely = row if is_reply(part, question, words) else without_answer(row)
-            act = act_of(likely, state, said=seen_in(part, words), known=known, limits=limits)
-            acts.append({"text": part, "act": act})
-            if act == "restart" and seen_in(part, words) != "nothing":  # "bin that and find a red boat"
-                acts.append({"text": part, "act": "wish"})
+            acts += parts_of(part, likely, state, words, limits=limits)
         acts = joined(acts, message, words)
         return {
             **understood(state, acts),
@@ -167,6 +171,36 @@ def act_of(  # the rules read as one, in their order
     return ACTS[best]
 
 
+def parts_of(
+    part: str, row: Sequence[float], state: State, words: Vocabulary, *, limits: bool
+) -> list[MessagePart]:
+    """The acts of a part: one, or a new start and what is wished beside it.
+
+    Args:
+        part: of the message.
+        row: the probabilities of its acts, or of those of the phrase in it that begins a new search.
+        state: before the message.
+        limits: as `act_of`.
+        words: those of the captions; where there are none, any word that describes names what can be seen.
+    """
+    known, said = names_wanted(part, words, state["facts"]), seen_in(part, words)
+    if begun := split_restart(part):
+        if row[ACTS.index("restart")] >= LIKELY:
+            rest: list[MessagePart] = [{"text": begun.rest, "act": "wish"}] if begun.rest else []
+            return [{"text": begun.phrase, "act": "restart"}, *rest]
+        return [{"text": part, "act": "wish" if begun.rest else act_of(row, state, said=said, limits=limits)}]
+    named = said != "nothing" if words.words else names_more(part)
+    row = without_doubtful_restart(row, part, named=named)
+    act = act_of(row, state, said=said, known=known, limits=limits)
+    if (
+        is_first(state)
+        and not content_words(part)
+        and (asks := max(zip(row, ACTS, strict=False))[1]) == "more"
+    ):
+        act = asks  # of nothing
+    return [{"text": part, "act": act}]
+
+
 def is_reply(part: str, question: ClarifyingQuestion | None, vocabulary: Vocabulary) -> bool:
     """Whether a part may answer the question: to one of yes or no, a part that names other things alone does not."""
     if question is None or not is_yes_no(question["text"]) or _SAYS_SO.search(part):
@@ -197,42 +231,18 @@ def seen_in(part: str, vocabulary: Vocabulary) -> Said:
     return "only" if all(word in FUNCTION or vocabulary.has(word) for word in words) else "more"
 
 
-def joined(acts: Sequence[MessagePart], message: str, vocabulary: Vocabulary) -> list[MessagePart]:
-    """The acts, with what a part has of the one behind it: what is broken off and then passed over says nothing.
-
-    "The boat was a bad idea, forget it" takes back the boat, and "what I cannot have: boats" is one part and no aside.
-    """
-    found, heard = list[MessagePart](), {*SAYING, "restart"}
-    for part in reversed(acts):
-        text, act = part["text"], part["act"]
-        after = found[0] if found else None
-        if after and _BROKEN_OFF.search(text) and is_passed_over(after, vocabulary):
-            act = after["act"] = "skip"  # "the tree had ... well, never mind"
-        elif after and after["act"] == "withdrawal" and points_back(after["text"], vocabulary):
-            act = "withdrawal" if phrases(text, vocabulary) else act
-        elif after and after["act"] in ("wish", "correction") and act not in heard and f"{text}:" in message:
-            text, act = f"{text}: {found.pop(0)['text']}", after["act"]
-        found.insert(0, {"text": text, "act": act})
-    return found
-
-
-def is_passed_over(after: MessagePart, vocabulary: Vocabulary) -> bool:
-    """Whether what stands behind a broken-off sentence takes it back, and nothing else."""
-    return after["act"] in ("skip", "withdrawal") and not phrases(after["text"], vocabulary)
-
-
-def points_back(text: str, vocabulary: Vocabulary) -> bool:
-    """Whether a part names nothing but what was named before it."""
-    return bool(_BACK.search(text)) and not phrases(text, vocabulary)
-
-
 def understood(state: State, acts: list[MessagePart]) -> dict[str, Any]:
     """The update for a message with these acts: what is left to be interpreted, and what is said about the rest."""
-    if any(part["act"] == "restart" for part in acts):
-        return started_over(acts)
+    if begun := any(part["act"] == "restart" for part in acts):
+        if not is_first(state):
+            return started_over(acts)
+        acts = [part for part in acts if part["act"] != "restart"]
+    if is_first(state) and all(part["act"] == "more" for part in acts):
+        idle: list[MessagePart] = [{"text": state["query"], "act": "aside"}]
+        return {"acts": idle, "query": "", "request": "", "remarks": [WHAT_NEXT]}
     said = [part["text"] for part in acts if part["act"] in SAYING]
-    words = state["query"] if len(said) == len(acts) else ", ".join(said)
-    request = "" if is_first(state) and not said else state["request"]
+    words = state["query"] if len(said) == len(acts) and not begun else ", ".join(said)
+    request = words if is_first(state) and (begun or not said) else state["request"]
     kept = {} if not said else anew()
     return {**kept, "acts": acts, "query": words or request, "request": request, "remarks": remarks(acts)}
 

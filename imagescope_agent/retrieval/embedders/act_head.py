@@ -62,7 +62,11 @@ class ActHead:
             ) from error
         shapes = weight.shape, bias.shape
         fits = shapes == ((len(ACTS), encoder.backbone.width + 3), (len(ACTS),))
-        if made_for != metadata(encoder) or not fits or not np.isfinite(weight).all():
+        if (
+            made_for != metadata(encoder)
+            or not fits
+            or not (np.isfinite(weight).all() and np.isfinite(bias).all())
+        ):
             raise BadInput(
                 f"the head of dialogue acts in {str(path)!r} was made for another sentence encoder or other acts; "
                 "make it anew with `imagescope train mini-act-head`"

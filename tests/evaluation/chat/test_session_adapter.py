@@ -118,6 +118,13 @@ def test_another_graph_is_told_the_rounds_joined(world: Any) -> None:
     assert ask(system, rounds()[:3])["warm-2"]["final"][:1] != ["blue.png"]
 
 
+def test_a_conversation_by_words_is_told_what_is_new(world: Any) -> None:
+    system = system_of(world, graph="chat_retrieve")
+    assert system.identity["dialogs"] == "turns of a conversation"
+    stages = ask(system, rounds()[:3])
+    assert stages["warm-0"]["final"][0] == "red.png" != stages["warm-2"]["final"][0]
+
+
 def test_a_whole_evaluation_in_turns(world: Any, monkeypatch: Any, tmp_path: Any) -> None:
     benchmark = benchmark_of(world)
     monkeypatch.setattr(datasets, "load", lambda *args, **given: benchmark)
