@@ -10,7 +10,7 @@ import pytest
 
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted
-from imagescope_agent.nodes.intent.read_again import plain_words
+from imagescope_agent.nodes.intent.plain_words import plain_words
 from imagescope_agent.registry import load_graph
 from imagescope_agent.settings import Settings
 from tests.graphs.imagescope_runs import ALL

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from imagescope_agent.dialogue_acts import ACTS, LABELS
 from imagescope_agent.doctor.checks import check
@@ -29,7 +30,7 @@ installed = pytest.mark.skipif(
 QUESTION = "Does the picture you are looking for show a tree?"
 #: In words that neither the classifier nor the head was taught.
 SAID = {
-    "no inkling": "skip",
+    "can't bring that back to mind": "skip",
     "fire away with more": "more",
     "what's the score": "aside",
     "erase it all, we begin again": "restart",
@@ -132,7 +133,8 @@ def test_training_makes_the_same_head_again(tmp_path: Path, monkeypatch: pytest.
     first, second = tmp_path / "first", tmp_path / "second"
     found = training.train_act_head(first)
     assert found == training.train_act_head(second) and found["examples"] > 2000
-    assert first.read_bytes() == second.read_bytes()
+    one, other = load_file(first), load_file(second)  # the order of a header is not told
+    assert one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
 
 
 def test_it_is_small() -> None:
