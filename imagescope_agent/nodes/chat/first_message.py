@@ -49,7 +49,8 @@ class UnderstandFirst(UnderstandJointly):
         state = await asyncio.to_thread(in_known_words, state, words, self.embedder)
         update = await super().__call__(state, runtime, again)
         if misspelt or reread:
-            update = {**update, "remarks": [*state.get("remarks", []), *misspelt, *reread]}
+            told = [*state.get("remarks", []), *misspelt, *reread]
+            update = {**update, "query": state["query"], "remarks": told}  # retrieved by what was read, too
         intent, query = update["intent"], state["query"]
         grounding = Grounding([query, reference_words(state)], self.embedder, words.stems)
         held = [step for step in intent["steps"] if await grounding.holds(step["text"])]
