@@ -104,7 +104,7 @@ def copied(source: Path, target: Path) -> None:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)  # SQLite takes its own away when a connection ends
     shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
 
 
