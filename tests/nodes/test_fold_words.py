@@ -66,6 +66,7 @@ def talk(*said: tuple[str, str]) -> State:
         ([("a dog near the water near the water", "wish")], "a dog near the water"),
         ([("a dog", "wish"), ("with a ball", "wish"), ("take that back", "withdrawal")], "a dog"),
         ([("a dog", "wish"), ("a dog", "wish")], "a dog"),
+        ([("a dog", "wish"), ("forget the dog", "withdrawal"), ("a cat", "wish")], "a cat"),
     ],
 )
 def test_what_stands_after_what_was_said(said: Sequence[tuple[str, str]], request_: str) -> None:

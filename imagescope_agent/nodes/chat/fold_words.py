@@ -58,7 +58,8 @@ class FoldWords:
 
     def _folded(self, state: State) -> dict[str, Any]:
         remarks = list[str]()
-        facts = list(state["facts"]) or self._added([], state["intent"]["full"])  # of a store of before
+        before = state["intent"]["full"]  # of a store of before it may be all that is known
+        facts = list(state["facts"]) or ([] if before == ANYTHING else self._added([], before))
         for act, text in _parts(state):
             if act == "withdrawal":
                 kept = taken_back(facts, text)
