@@ -14,6 +14,7 @@ from imagescope_agent.errors import BadInput
 
 #: Options of a connection, unless the URL has its own: a server that is silent is given up. Seconds, milliseconds.
 BOUNDED = {"connect_timeout": 10, "tcp_user_timeout": 20_000, "keepalives_idle": 20, "keepalives_interval": 5}
+SETUP_LOCK = 0x696D6167  # any number that is always the same: whoever makes the tables of runs holds it
 NO_CONNECTION_LEFT = "53300"  # as PostgreSQL numbers it
 WRONG = (
     "the postgresql:// address of the database is not readable; percent-encode what is special in its password "

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import random
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import aiosqlite
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -35,7 +34,6 @@ LIMIT = 512  # megabytes of finished searches; the oldest make room
 MOST = 10**9  # megabytes
 PATIENCE = 30.0  # seconds to wait for another process that is writing
 POSTGRES = ("postgresql://", "postgres://")
-SETUP_LOCK = 0x696D6167  # any number that is always the same: whoever makes the tables holds it
 
 
 TAKES_NOTHING = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR_WRITE")
@@ -190,44 +188,20 @@ async def open_store(place: Path | str, *, scope: str = "") -> AsyncIterator[Bas
     try:
         import psycopg
 
-        from imagescope_agent.runs.postgres_saver import PostgresSaver, connect
+        from imagescope_agent.runs.postgres_saver import open_saver
     except ImportError as error:
         raise MissingExtra(
             "sessions in PostgreSQL need an extra: pip install 'imagescope-agent[postgres]'"
         ) from error
     try:
-        database = PostgresSaver(await connect(str(place)), serde=plain_serializer())
-        database.scope, database.url = scope, str(place)
-        try:
-            await _setup(database)
+        async with open_saver(str(place), scope, plain_serializer()) as database:
             yield database
-        finally:
-            await cast(Any, database.conn).close()  # another one than at first, where it broke
     except psycopg.Error as error:
         if is_away(error):
             raise gone(str(place), str(error)) from error
         raise BadInput(
             f"PostgreSQL refuses to keep the session: {shorten(redact(str(error)), 200)}; name another database"
         ) from error
-
-
-async def _setup(database: Any) -> None:
-    """Make the tables; processes that do it at once would trip over each other, so one after the other does.
-
-    Nobody waits inside a statement: making an index waits for all statements that run, and both would wait for ever.
-    Where they are up to date nothing is locked: it happens for each search.
-    """
-    if await database.is_set_up():
-        return
-    while True:
-        cursor = await database.conn.execute("SELECT pg_try_advisory_lock(%s) AS held", (SETUP_LOCK,))
-        if (await cursor.fetchone())["held"]:
-            break
-        await asyncio.sleep(random.uniform(0.01, 0.1))
-    try:
-        await database.setup()
-    finally:
-        await database.conn.execute("SELECT pg_advisory_unlock(%s)", (SETUP_LOCK,))
 
 
 def limit() -> int:

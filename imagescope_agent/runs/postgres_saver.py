@@ -6,15 +6,18 @@ import asyncio
 import random
 import re
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.checkpoint.serde.base import SerializerProtocol
 from psycopg import AsyncConnection, OperationalError
 from psycopg.rows import dict_row
 
-from imagescope_agent.common.postgres import NO_CONNECTION_LEFT, connection_options
+from imagescope_agent.common.postgres import NO_CONNECTION_LEFT, SETUP_LOCK, connection_options
+from imagescope_agent.runs.connections import connections
 from imagescope_agent.runs.gone import gone
 
 _SIZE = (
@@ -168,3 +171,41 @@ class PostgresSaver(AsyncPostgresSaver):
 
     def _named(self, config: RunnableConfig, thread: str) -> RunnableConfig:
         return {**config, "configurable": {**config["configurable"], "thread_id": thread}}
+
+
+@asynccontextmanager
+async def open_saver(url: str, scope: str, serde: SerializerProtocol) -> AsyncIterator[PostgresSaver]:
+    """Checkpoints in a database, as `checkpoints.open_store` says; on a connection of before where one is kept.
+
+    Raises:
+        BadInput: the URL is wrong.
+        psycopg.Error: the server does not answer, or refuses.
+    """
+    kept = connections()
+    known = await kept.take(url)
+    database = PostgresSaver(known or await connect(url), serde=serde)
+    database.scope, database.url = scope, url
+    try:
+        if known is None:
+            await _setup(database)
+        yield database
+        await kept.give(url, database.conn)  # another one than at first, where it broke
+    except BaseException:  # whatever is under way in it, and each lock that it holds, ends with it
+        await cast(AsyncConnection[Any], database.conn).close()
+        raise
+
+
+async def _setup(database: PostgresSaver) -> None:
+    """Make the tables; processes that do it at once would trip over each other, so one after the other does.
+
+    Nobody waits inside a statement: making an index waits for all statements that run, and both would wait for ever.
+    Where they are up to date nothing is locked: it happens for each new connection.
+    """
+    if await database.is_set_up():
+        return
+    while not (await database._rows("select pg_try_advisory_lock(%s) as found", SETUP_LOCK))[0]:
+        await asyncio.sleep(random.uniform(0.01, 0.1))
+    try:
+        await database.setup()
+    finally:
+        await database._rows("select pg_advisory_unlock(%s) as found", SETUP_LOCK)

@@ -17,6 +17,7 @@ from imagescope_agent.chat import open_chats
 from imagescope_agent.chat.web.server import is_loopback
 from imagescope_agent.common.versions import installed_versions
 from imagescope_agent.errors import BadInput, ImageScopeError
+from imagescope_agent.runs.connections import kept_connections
 from imagescope_agent.service.admission import RETRY_AFTER, AdmissionQueue, ClientGone
 from imagescope_agent.service.collections import Collections, ServedCollection
 from imagescope_agent.service.context import Service
@@ -97,7 +98,7 @@ def _lifespan(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
+        async with kept_connections(), AsyncExitStack() as stack:
             for each in service.collections.by_name.values():
                 each.chats = await stack.enter_async_context(open_chats(each.services, store=place))
                 if ui:

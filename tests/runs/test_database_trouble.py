@@ -18,9 +18,10 @@ from langgraph.checkpoint.base import empty_checkpoint
 
 from imagescope_agent.chat import open_chats
 from imagescope_agent.chat.store_migration import Moved, _runs, migrate_store
+from imagescope_agent.common.postgres import SETUP_LOCK
 from imagescope_agent.errors import BackendUnavailable, ImageScopeError
 from imagescope_agent.retrieval.stores.postgres import answering, connect
-from imagescope_agent.runs.checkpoints import SETUP_LOCK, open_checkpoints, open_store
+from imagescope_agent.runs.checkpoints import open_checkpoints, open_store
 from imagescope_agent.runs.gone import StoreGone
 from imagescope_agent.settings import Settings
 from imagescope_agent.traces import database

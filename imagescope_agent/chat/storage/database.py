@@ -16,8 +16,7 @@ from typing import Any, Protocol
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from imagescope_agent.common.postgres import is_away
-from imagescope_agent.runs.checkpoints import SETUP_LOCK
+from imagescope_agent.common.postgres import SETUP_LOCK, is_away
 
 Rows = list[tuple[Any, ...]]
 Execute = Callable[..., Awaitable[Rows]]  # (statement, *values) -> rows
