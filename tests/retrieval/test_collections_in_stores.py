@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.retrieval.index.report import IndexReport
 from imagescope_agent.retrieval.stores import faiss_files, faiss_joint, joint, rescored
+from imagescope_agent.retrieval.stores.pgvector import CONNECTIONS
 from tests.engines import Server, store_spec
 
 COUNT = 60
@@ -26,6 +29,7 @@ KINDS = [
     "faiss sq8",
     "milvus exact",
     "milvus hnsw",
+    "milvus ivfpq",
     "pgvector exact",
     "pgvector hnsw",
 ]
@@ -210,3 +214,55 @@ def test_a_search_goes_on_when_the_database_was_killed(
     finally:
         pgvector.start()
     assert asked(collection, 1) == found
+
+
+def test_searches_ask_the_database_at_once_and_all_go_on_when_it_was_restarted(
+    pgvector: Server, pictures: Callable[..., Path], index: Any
+) -> None:
+    folder, store = pictures(20), f"pgvector:{pgvector.database()}"
+    index(folder, store=store)
+    collection = FolderCollection.open(folder, store=store)
+    found = asked(collection, 1)
+    engine = collection._vectors._engine  # type: ignore[attr-defined]
+    together = threading.Barrier(CONNECTIONS, timeout=60)
+
+    def session(base: Any) -> int:
+        together.wait()
+        return int(base.info.backend_pid)
+
+    with ThreadPoolExecutor(2 * CONNECTIONS) as pool:
+        sessions = list(pool.map(lambda _: engine._ask(session), range(2 * CONNECTIONS)))
+        assert len(set(sessions)) == CONNECTIONS, "they are used again, and there are no more"
+        pgvector.kill()
+        pgvector.start()
+        assert list(pool.map(lambda _: asked(collection, 1), range(8))) == [found] * 8
+
+
+def test_opening_an_index_of_postgresql_reads_no_vectors(
+    pgvector: Server, pictures: Callable[..., Path], index: Any
+) -> None:
+    folder, store = pictures(50), f"pgvector:{pgvector.database()}"
+    index(folder, store=store)
+    engine = FolderCollection.open(folder, store=store)._vectors._engine  # type: ignore[attr-defined]
+    visible = (
+        "SELECT relpages, relallvisible FROM pg_class WHERE relname LIKE 'imagescope_%' AND relkind = 'r'"
+    )
+    ((pages, seen),) = engine._ask(lambda base: base.execute(visible).fetchall())
+    assert pages == seen > 0, "a page that is visible to all need not be read to count its rows"
+
+
+def test_a_connection_that_was_left_in_a_statement_is_not_used_again(
+    pgvector: Server, pictures: Callable[..., Path], index: Any
+) -> None:
+    folder, store = pictures(5), f"pgvector:{pgvector.database()}"
+    index(folder, store=store)
+    engine = FolderCollection.open(folder, store=store)._vectors._engine  # type: ignore[attr-defined]
+
+    def interrupted(base: Any) -> None:
+        base.execute("begin")
+        raise KeyboardInterrupt
+
+    before = engine._ask(lambda base: base.info.backend_pid)
+    with pytest.raises(KeyboardInterrupt):
+        engine._ask(interrupted)
+    assert engine._ask(lambda base: base.info.backend_pid) != before

@@ -13,7 +13,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +37,7 @@ MOST = 100_000  # rows that one search may give
 MOST_INDEXED = 1000  # rows that a search with HNSW may give: the most that hnsw.ef_search can be
 EFFORT, LEAST_EFFORT = 4, 400  # hnsw.ef_search for each row that is wanted, and at least
 BATCH = 4096  # rows of a transaction
+CONNECTIONS = 4  # searches of a store that ask the database at a time
 MOST_HALVES = 4000  # numbers of 16 bits that a vector in an index may have
 IN_ROW = 8000  # bytes of a vector that a page of PostgreSQL holds beside the rest of its row
 Answer = TypeVar("Answer")
@@ -81,6 +82,7 @@ class PgvectorBackend:
         with self._connection() as base:
             _create(base, making, size, list(fields.values()))
             _copy(base, making, rows, list(fields.values()))
+            base.execute(f"VACUUM {making}")  # rows are counted in the index of their numbers from then on
             name = f"imagescope_{owner}_{rows.digest()[:16]}"
             with base.transaction():
                 base.execute(f"DROP TABLE IF EXISTS {name}")  # the same, written once more
@@ -167,7 +169,7 @@ def _copy(base: Any, name: str, rows: JointRows, columns: Sequence[Column]) -> N
 
 
 class _Postgres:
-    """As `rescored.Engine`: one connection, made again where the server was restarted.
+    """As `rescored.Engine`: a few connections, made when searches need them, and again where the server was restarted.
 
     Args:
         url: of the database.
@@ -178,12 +180,12 @@ class _Postgres:
 
     def __init__(self, url: str, indexed: set[str]) -> None:
         self._url, self._indexed = url, indexed
-        self._lock = threading.Lock()
-        self._base: Any = None
+        self._room = threading.BoundedSemaphore(CONNECTIONS)
+        self._idle: list[Any] = []  # the connections that no search uses
 
     def __del__(self) -> None:
-        if (base := getattr(self, "_base", None)) is not None:
-            base.close()
+        if hasattr(self, "_idle"):
+            self._close_idle()
 
     def shape(self, table: str) -> tuple[int, int] | None:
         """Rows of a table and numbers of a vector, None where there is no such table."""
@@ -243,17 +245,32 @@ class _Postgres:
 
     def _ask(self, ask: Callable[[Any], Answer]) -> Answer:
         psycopg, _ = library()
-        with self._lock, answering():
-            for last in (False, True):
-                try:
-                    if self._base is None or self._base.closed:
-                        self._base = connect(self._url)
-                    return ask(self._base)
-                except (psycopg.OperationalError, psycopg.InterfaceError):
-                    self._base = None  # the server was restarted: connect once more
-                    if last:
-                        raise
-        raise AssertionError
+        with self._room, answering():
+            try:
+                return self._answer(ask, self._taken() or connect(self._url))
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                self._close_idle()  # the server was restarted: what is idle is broken, too
+            return self._answer(ask, connect(self._url))
+
+    def _answer(self, ask: Callable[[Any], Answer], base: Any) -> Answer:
+        """What a connection answers; it is kept for the next search unless it broke, or was stopped in a statement."""
+        try:
+            return ask(base)
+        finally:
+            if base.closed or base.info.transaction_status:
+                base.close()
+            else:
+                self._idle.append(base)
+
+    def _taken(self) -> Any | None:
+        """A connection that no search uses; None where there is none."""
+        with suppress(IndexError):  # asked first, another thread might take the last one in between
+            return self._idle.pop()
+        return None
+
+    def _close_idle(self) -> None:
+        while (base := self._taken()) is not None:
+            base.close()
 
 
 def open_backend(place: str) -> PgvectorBackend:
