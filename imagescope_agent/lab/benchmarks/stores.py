@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from tqdm import tqdm
 from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.errors import BadInput, ImageScopeError, suggest
 from imagescope_agent.lab.benchmarks.machine import describe_machine, machine, peak_memory
-from imagescope_agent.lab.benchmarks.stores_bare import BARE, Search
+from imagescope_agent.lab.benchmarks.stores_bare import BARE, WARM, Timed, in_turn
 from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Space, SpaceQuery, StoredSpace, VectorStore
 from imagescope_agent.retrieval.stores import open_store
 from imagescope_agent.retrieval.stores.joint import write_spaces
@@ -220,29 +221,38 @@ def _measured(world: _World, kind: str, spec: str, index: str, place: Path, k: i
     before, start = _own_memory(), time.perf_counter()
     store = backend.open(place, world.ids, stored)
     opened = time.perf_counter() - start
-    found, seconds, worked = _searched(lambda query: _rows(store, query, k), world.queries)
+    search = partial(_rows, store, k)
+    for query in world.queries[:WARM]:
+        search(query)
     held = _own_memory() - before
-    bare: Search = BARE[kind](backend, store, place, stored, k, TAU)
-    _, alone, _ = _searched(bare, world.queries)
+    ours, alone = in_turn(search, BARE[kind](backend, store, place, stored, k, TAU), world.queries)
     backend.tidy(place, kept)  # what lies in `place` goes with the folder, what lies in a database here
-    hits = [
-        len(set(rows) & set(best.tolist())) / len(best) for rows, best in zip(found, world.best, strict=True)
-    ]
     disk = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
     backend.tidy(place, [])
-    p50, bare_p50 = statistics.median(seconds), statistics.median(alone)
     return {
         "build_seconds": round(built, 1),
         "open_seconds": round(opened, 3),
         "memory_gb": round(held / 1e9, 3),
         "disk_gb": round(disk / 1e9, 3),
+        **_compared(ours, alone, world.best),
+        "told": told,
+    }
+
+
+def _compared(ours: Sequence[Timed], alone: Sequence[Timed], wanted: Any) -> dict[str, float]:
+    """Seconds, recall, and the overhead over the bare engine."""
+    hits = [
+        len(set(each.found) & set(best.tolist())) / len(best) for each, best in zip(ours, wanted, strict=True)
+    ]
+    seconds = [each.seconds for each in ours]
+    p50, bare_p50 = statistics.median(seconds), statistics.median(each.seconds for each in alone)
+    return {
         "p50_ms": round(1000 * p50, 2),
         "p95_ms": round(1000 * float(np.quantile(seconds, 0.95)), 2),
-        "cpu_ms": round(1000 * worked / len(seconds), 2),
+        "cpu_ms": round(1000 * statistics.fmean(each.worked for each in ours), 2),
         "recall": round(float(np.mean(hits)), 4),
         "bare_p50_ms": round(1000 * bare_p50, 2),
         "overhead": round(p50 / bare_p50, 2),
-        "told": told,
     }
 
 
@@ -251,22 +261,10 @@ def _chunks(rows: Vectors) -> Iterator[Vectors]:
         yield np.asarray(rows[start : start + CHUNK])
 
 
-def _rows(store: VectorStore, query: Vectors, k: int) -> list[int]:
+def _rows(store: VectorStore, k: int, query: Vectors) -> list[int]:
     weighed = zip(SPACES, (1 - TAU, TAU), strict=True)
     queries = [SpaceQuery(space=name, vector=query, weight=weight) for name, weight in weighed]
     return [int(name[:8]) for name, _ in store.search(queries, k)]
-
-
-def _searched(search: Search, queries: Vectors) -> tuple[list[Any], list[float], float]:
-    """What each search found, its seconds, and those that this process worked in all, after three that do not count."""
-    for query in queries[:3]:
-        search(query)
-    found, seconds, before = [], [], time.process_time()
-    for query in queries:
-        start = time.perf_counter()
-        found.append(search(query))
-        seconds.append(time.perf_counter() - start)
-    return found, seconds, time.process_time() - before
 
 
 def _own_memory() -> int:

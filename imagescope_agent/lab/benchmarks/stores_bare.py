@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import faiss
 import numpy as np
@@ -17,6 +18,29 @@ from imagescope_agent.retrieval.stores.faiss_joint import JOINT, candidates, rea
 from imagescope_agent.retrieval.vectors import Vectors
 
 Search = Callable[[Vectors], Any]
+WARM = 3  # searches before those that count
+
+
+class Timed(NamedTuple):
+    """What a search found, its seconds, and those that this process worked meanwhile."""
+
+    found: Any
+    seconds: float
+    worked: float
+
+
+def in_turn(search: Search, bare: Search, queries: Vectors) -> tuple[list[Timed], list[Timed]]:
+    """Two ways of searching, each query in both, so that other work on the machine meets them alike."""
+    ours, alone = list[Timed](), list[Timed]()
+    for number, query in enumerate(np.concatenate([queries[:WARM], queries])):
+        turns = [(search, ours), (bare, alone)]
+        for ask, kept in turns[
+            :: -1 if number % 2 else 1
+        ]:  # neither always finds in memory what the other read
+            start, before = time.perf_counter(), time.process_time()
+            found = ask(query)
+            kept.append(Timed(found, time.perf_counter() - start, time.process_time() - before))
+    return ours[WARM:], alone[WARM:]
 
 
 def _faiss(
