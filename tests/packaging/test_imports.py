@@ -61,6 +61,18 @@ def test_a_search_without_a_chat_model_imports_no_transformers(folder: Path) -> 
     assert not names & {*DATABASES, *CLUSTERS}
 
 
+def test_service_conversations_and_evaluation_import_no_database_and_no_cluster() -> None:
+    pytest.importorskip("fastapi", reason="pip install 'imagescope-agent[serve]'")
+    script = """
+import json, sys
+import imagescope_agent.api, imagescope_agent.chat, imagescope_agent.commands.serve, imagescope_agent.service.app
+import imagescope_agent.evaluation.evaluate, imagescope_agent.lab.benchmarks.stores
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert not {*json.loads(told)} & {*DATABASES, *CLUSTERS}
+
+
 def test_an_index_that_finds_nothing_new_opens_no_model(folder: Path) -> None:
     assert not imported("index", str(folder)) & {"transformers", "open_clip", *DATABASES, *CLUSTERS}
 

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imagescope_agent.errors import BadInput
+from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.retrieval.captions.lazy import FoundCaption
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.index.migration import migrate
 from imagescope_agent.retrieval.stores import kept_name, milvus, open_store, rescored
+from imagescope_agent.retrieval.stores.joint_rows import JointRows
 from tests.engines import Server, store_spec
 from tests.retrieval.index_runs import Index
+from tests.retrieval.test_migration import rows_there
 
 ROOT = Path(__file__).parents[2]
 
@@ -169,6 +171,33 @@ def test_an_indexer_killed_while_it_writes_rows_leaves_nothing_lost_or_doubled(
     report = index(folder, store=store, reply="a picture", prompt="?", captioner_weights="w")
     assert (report.new, report.unchanged) == (0, 40), "no model was asked again"
     assert len(tables(store)) == 1 and "_new_" not in tables(store)[0]
+    assert rankings(folder, store) == rankings(folder / "plain.index", "faiss")
+
+
+def test_a_database_killed_while_rows_are_written_gets_them_in_the_next_run(
+    pgvector: Server, pictures: Callable[..., Path], index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, store = pictures(40), f"pgvector:{pgvector.database()}"
+    index(folder, folder / "plain.index")
+    batches = JointRows.batches
+
+    def cut(rows: JointRows, size: int) -> Any:
+        for number, batch in enumerate(batches(rows, 8)):
+            if number == 3:
+                pgvector.kill()
+            yield batch
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JointRows, "batches", cut)
+        try:
+            with pytest.raises(BackendUnavailable, match="does not answer"):
+                index(folder, store=store)
+        finally:
+            pgvector.start()
+    assert rows_there(store) == 24, "whole batches"
+    report = index(folder, store=store)
+    assert (report.new, report.unchanged) == (0, 40), "no model was asked again"
+    assert len(tables(store)) == 1 and rows_there(store) == 40
     assert rankings(folder, store) == rankings(folder / "plain.index", "faiss")
 
 
