@@ -128,6 +128,8 @@ def test_the_command_trains_a_head_that_opens(
     ]
     assert cli.main([*command, "--dev", str(photos), "--steps", "20"]) == 0
     assert "R@10" in capsys.readouterr().out
+    known = (tmp_path / "head" / "domain" / "words.txt").read_text().split()
+    assert {"wall", "broccoli"} <= {*known}, "words of the captions, and of the names of classes"
     embedder = open_embedder(f"assembled:{tmp_path / 'head'}")
     found = (
         embedder.texts(["a red wall"])

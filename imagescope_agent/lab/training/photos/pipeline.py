@@ -73,9 +73,11 @@ def train_photos(  # half of it tells the arguments
     write_head(head, out, calibrated.calibration)
     vectors = calibrated.pictures(pairs.pictures)
     texts = [caption for each in data for caption in each.captions]
-    fit(vectors, texts, subject="photos", profile="photos", weights=identity(out), other=OTHER).save(
-        out / "domain"
-    )
+    known = fit(
+        vectors, texts, subject="photos", profile="photos", weights=identity(out), other=OTHER,
+        names=class_texts(vision),
+    )  # fmt: skip
+    known.save(out / "domain")
     return calibrated.recall(held_out) if held_out else {}
 
 
