@@ -23,6 +23,7 @@ from imagescope_agent.profiles.profile import FURTHER, ROLES, Profile, is_local,
 from imagescope_agent.registry import resolve
 from imagescope_agent.retrieval.captions.on_demand import CaptionOnDemand
 from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.domain import known_words
 from imagescope_agent.retrieval.embedders import identify, open_embedder
 from imagescope_agent.retrieval.embedders.act_head import ActHead, open_act_head
 from imagescope_agent.retrieval.embedders.late import LateEmbedder
@@ -187,7 +188,16 @@ def _model(options: str) -> BaseChatModel:
 @cache
 def _embedder(spec: str, domain: str | None = None, sentences: str | None = None) -> LateEmbedder:
     encoder = None if sentences is None else open_sentence_encoder(sentences)
-    return LateEmbedder(lambda: open_embedder(spec), domain, lambda: identify(spec), encoder)
+    return LateEmbedder(lambda: open_embedder(spec), domain, lambda: identify(spec), encoder, _known_to)
+
+
+def _known_to(name: str) -> frozenset[str] | None:
+    """The stems of words that a profile knows: none where there is no such profile, None where it does not tell."""
+    try:
+        place = load_profile(name).domain
+        return None if place is None else known_words(Path(place))
+    except (BadInput, OSError, UnicodeDecodeError):  # only advice hangs on it: such a profile is not named
+        return frozenset()
 
 
 def profile_of(folder: Path | str) -> str:

@@ -14,6 +14,7 @@ from imagescope_agent.commands.train_composed import (
     train_cir_cot_command,
     train_composer_command,
 )
+from imagescope_agent.errors import BadInput, shorten
 
 if TYPE_CHECKING:
     from imagescope_agent.lab.training.photos.pipeline import Captioned
@@ -120,6 +121,14 @@ def _photos_arguments(model: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--dev", type=path, metavar="DIR", help="such a folder to measure on and not to learn from"
     )
+    model.add_argument(
+        "--captions",
+        type=path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="captions of other photos, a line each, which hold back photos that are near to any; repeatable",
+    )
     model.add_argument("--out", type=path, required=True, help="folder of the finished head")
     model.add_argument(
         "--work", type=path, default=WORK, help=f"features, checkpoint, curve (default: {WORK})"
@@ -194,7 +203,7 @@ def run(args: argparse.Namespace) -> int:
 def _fit_domain(args: argparse.Namespace) -> None:
     from imagescope_agent.lab.training.domain import fit_domain
 
-    texts = [line for file in args.texts for line in file.read_text(encoding="utf-8").splitlines()]
+    texts = [line for file in args.texts for line in _lines(file)]
     subject, other = args.subject, tuple(args.other)
     found = fit_domain(
         *(args.data, texts, args.out),
@@ -214,9 +223,22 @@ def _train_photos(args: argparse.Namespace) -> None:
     given = {"seed": args.seed} | ({"steps": args.steps} if args.steps else {})
     data = [each for folder in args.data for each in _captioned(folder)]
     dev = _captioned(args.dev) if args.dev else []
-    found = train_photos(data, args.out, work=args.work, dev=dev, plan=HeadPlan(**given))
+    further = [line for file in args.captions for line in _lines(file)]
+    found = train_photos(data, args.out, work=args.work, dev=dev, plan=HeadPlan(**given), further=further)
     figures = ", ".join(f"{name} {value:.1%}" for name, value in found.items())
     print(f"finished: {args.out}" + (f"; on {args.dev}: {figures}" if figures else ""))
+
+
+def _lines(file: Path) -> list[str]:
+    """The lines of a text file that say something.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    try:
+        return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read {str(file)!r}: {shorten(str(error))}") from error
 
 
 def _captioned(folder: Path) -> list[Captioned]:

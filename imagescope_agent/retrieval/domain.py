@@ -16,11 +16,9 @@ The distance is Mahalanobis distance with the covariance of probabilistic PCA (T
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import cast
 from weakref import WeakKeyDictionary
@@ -32,6 +30,7 @@ from imagescope_agent.records import NoteDict, NoteKind, note
 from imagescope_agent.retrieval.blind_spots import BLIND_SPOTS, blind_words
 from imagescope_agent.retrieval.function_words import FUNCTION_WORDS
 from imagescope_agent.retrieval.protocols import Collection, Embedder
+from imagescope_agent.retrieval.stems import stem, words_of, written_words
 from imagescope_agent.retrieval.vectors import Vectors
 
 FORMAT = 1
@@ -57,6 +56,7 @@ class Domain:
         mean, axes, variance, limit: as in the file.
         contrast: as in the file, None without.
         blind: sorts of words that the embedder does not heed.
+        other_words: stems that the other profile knows; None where that cannot be told.
     """
 
     subject: str
@@ -70,6 +70,7 @@ class Domain:
     limit: float
     contrast: Vectors | None = None
     blind: tuple[str, ...] = ()
+    other_words: frozenset[str] | None = None
 
     def distances(self, vectors: Vectors) -> Vectors:
         """(n, d) vectors of pictures -> (n,) distances from the training pictures."""
@@ -120,29 +121,39 @@ class Domain:
         return strange if strange and len(strange) >= UNKNOWN * len(set(words_of(text))) else []
 
     def _strange(self, text: str) -> list[str]:
-        telling = " ".join(word for word in _plain_words(text) if word not in FUNCTION_WORDS)
-        return [word for word in dict.fromkeys(words_of(telling)) if word not in self.words]
+        """As they stand in the text, in order; a word in several forms once."""
+        found: dict[str, str] = {}
+        for word in written_words(text):
+            if word.lower() not in FUNCTION_WORDS:
+                found.setdefault(stem(word.lower()), word)
+        return [word for form, word in found.items() if form not in self.words]
 
     def of_folder(self, vectors: Vectors) -> str:
         """What is to be said of a folder's pictures; "" where they are of the kind."""
         share = self.outside(vectors)
         if share <= OUTSIDE:
             return ""
-        return f"{share:.0%} of the pictures look unlike the {self.subject} that the profile {self._advice}"
+        unlike = f"{share:.0%} of the pictures look unlike the {self.subject}"
+        return f"{unlike} that the profile {self.profile!r} knows; {self._advice}"
 
     def of_query(self, text: str) -> str:
         """What is to be said of a query; "" where its words are known."""
-        shown = ", ".join(repr(word) for word in self.unknown(text)[:5])
-        return f"{shown}: no words of the {self.subject} that the profile {self._advice}" if shown else ""
+        if not (unknown := self.unknown(text)):
+            return ""
+        shown = ", ".join(map(repr, unknown[:5]))
+        advice = f"; {self._advice}" if self._is_known_elsewhere(unknown) else ""
+        return f"{shown}: no words of the {self.subject} that the profile {self.profile!r} knows{advice}"
+
+    def _is_known_elsewhere(self, words: Sequence[str]) -> bool:
+        """Whether the other profile knows half of the words or more."""
+        known = self.other_words
+        return known is None or 2 * sum(known.issuperset(words_of(word)) for word in words) >= len(words)
 
     def rare(self, text: str) -> str:
         """What is to be said of single words that the training texts do not hold; "" where there are none."""
-        shown = ", ".join(repr(word) for word in self._strange(text)[:5])
-        return (
-            f"{shown}: in no text that the profile {self.profile!r} learnt from, so perhaps not heeded"
-            if shown
-            else ""
-        )
+        shown = ", ".join(map(repr, self._strange(text)[:5]))
+        told = f"in no text that the profile {self.profile!r} learnt from, so perhaps not heeded"
+        return f"{shown}: {told}" if shown else ""
 
     def unheeded(self, text: str, heeded: Sequence[str] = ()) -> str:
         """What is to be said of words that the embedder does not heed; "" where there are none but `heeded` sorts."""
@@ -158,7 +169,7 @@ class Domain:
     @property
     def _advice(self) -> str:
         subject, profile = self.other
-        return f"{self.profile!r} knows; for {subject} use --profile {profile}"
+        return f"for {subject} use --profile {profile}"
 
     @classmethod
     def load(cls, folder: Path) -> Domain:
@@ -172,7 +183,7 @@ class Domain:
         try:
             table = json.loads((folder / TABLE).read_text(encoding="utf-8"))
             found = {name: each.astype(np.float32) for name, each in load_file(folder / STATISTIC).items()}
-            words = frozenset((folder / WORDS).read_text(encoding="utf-8").split())
+            words = known_words(folder)
             blind = tuple(table.get("blind", ()))
             if not BLIND_SPOTS.keys() >= set(blind):
                 raise ValueError
@@ -230,10 +241,11 @@ def fit(
     profile: str,
     weights: str,
     other: tuple[str, str],
+    names: Iterable[str] = (),
 ) -> Domain:
     """The domain of (n, d) vectors of training pictures and of their texts.
 
-    The covariance is of one half of the pictures, the limit of the other.
+    The covariance is of one half of the pictures, the limit of the other; words of `names` are known though seen once.
 
     Raises:
         BadInput: there are too few pictures.
@@ -248,9 +260,10 @@ def fit(
     rest = float(variances[:-axes].mean()) + 1e-9
     kept = np.maximum(variances[::-1][:axes], rest)
     seen = Counter(word for text in texts for word in set(words_of(text)))
+    often = {word for word, count in seen.items() if count >= OFTEN}
     found = Domain(
         subject=subject, profile=profile, weights=weights, other=other, limit=np.inf,
-        words=frozenset(word for word, count in seen.items() if count >= OFTEN),
+        words=frozenset(often.union(*map(words_of, names))),
         mean=mean.astype(np.float16).astype(np.float32),
         axes=directions[:, ::-1][:, :axes].T.astype(np.float16).astype(np.float32),
         variance=np.append(kept, rest).astype(np.float32),
@@ -268,6 +281,11 @@ def plane(vectors: Vectors, others: Vectors) -> Vectors:
     return found
 
 
+def known_words(folder: Path) -> frozenset[str]:
+    """The stems that a domain's folder knows; raises OSError and UnicodeDecodeError as reading does."""
+    return frozenset((folder / WORDS).read_text(encoding="utf-8").split())
+
+
 def said_of(embedder: Embedder, vectors: Vectors) -> str:
     """What is to be said of pictures by the vectors an embedder gave them; "" where they are of its kind."""
     domain: Domain | None = getattr(embedder, "domain", None)
@@ -277,20 +295,3 @@ def said_of(embedder: Embedder, vectors: Vectors) -> str:
 def sample(names: Sequence[str]) -> Sequence[str]:
     """At most `SAMPLE` of the names, spread over all of them."""
     return names[:: max(1, -(-len(names) // SAMPLE))]
-
-
-@lru_cache(maxsize=32)  # each of the notes on a query looks at its words
-def words_of(text: str) -> tuple[str, ...]:
-    """The words of a text, of three letters or more, in lower case and without the endings of English."""
-    return tuple(map(_stem, _plain_words(text)))
-
-
-def _plain_words(text: str) -> list[str]:
-    return re.findall(r"[^\W\d_]{3,}", text.lower())
-
-
-def _stem(word: str) -> str:
-    for ending in ("ing", "es", "ed", "s", "e"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word.removesuffix(ending)
-    return word

@@ -19,10 +19,10 @@ import numpy as np
 
 from imagescope_agent.common.untrusted import parse_json, read_file
 from imagescope_agent.errors import BadInput
-from imagescope_agent.retrieval.domain import words_of
 from imagescope_agent.retrieval.embedders.sentence_encoder import SentenceEncoder
 from imagescope_agent.retrieval.function_words import FUNCTION_WORDS
 from imagescope_agent.retrieval.proper_names import as_they_stand
+from imagescope_agent.retrieval.stems import words_of
 from imagescope_agent.retrieval.vectors import Vectors
 
 FILE, FORMAT, LARGEST = "names.json", 1, 2**20

@@ -19,7 +19,7 @@ from imagescope_agent.nodes.chat.language.vocabulary import read_captions
 from imagescope_agent.nodes.chat.read_message import is_reply, without_answer
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.replies.parsing import FoldAnswer
-from imagescope_agent.retrieval.domain import words_of
+from imagescope_agent.retrieval.stems import words_of
 from imagescope_agent.state import ClarifyingQuestion, Fact, MessagePart, State
 
 WORDS = read_captions(

@@ -13,8 +13,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.lab.training.photos.calibration import typical
+from imagescope_agent.lab.training.photos.calibration import calibrate, typical
 from imagescope_agent.lab.training.photos.features import caption_features, picture_features
+from imagescope_agent.lab.training.photos.head import Head, HeadPlan, Pairs
 from imagescope_agent.retrieval.embedders import class_names, open_embedder
 from imagescope_agent.retrieval.embedders.assembled import assemble
 from imagescope_agent.retrieval.embedders.backbones import TEXT, VISION
@@ -119,6 +120,21 @@ def test_captions_are_typical_for_many_others() -> None:
     means, shares = typical(rows.astype(np.float32), 2)
     nearest = means.argmax(axis=1)
     assert dict(zip(nearest.tolist(), shares.tolist(), strict=True)) == {0: 0.75, 3: 0.25}
+
+
+def test_captions_of_other_pictures_are_half_of_the_typical_ones() -> None:
+    pictures, texts = drawn(40, 9, seed=1), drawn(80, 5, seed=2)
+    others = drawn(30, 5, seed=3) + 4 * np.eye(5, dtype=np.float32)[0]
+    pairs = Pairs(pictures=pictures, texts=texts, owners=np.repeat(np.arange(40), 2).tolist())
+    head = Head(torch.from_numpy(pictures), torch.from_numpy(texts), HeadPlan(embed_dim=4)).eval()
+    classifier = torch.ones(3, 9), torch.zeros(3)
+    alone, with_others = (
+        calibrate(head, pairs, drawn(3, 5), classifier, further).calibration for further in (None, others)
+    )
+    assert alone.shares.sum() == pytest.approx(1) and len(alone.shares) == 80
+    assert with_others.shares[:80].sum() == pytest.approx(0.5) == with_others.shares[80:].sum()
+    assert (with_others.bank[80:] @ unit_rows(others).T).max(axis=0).min() > 0.99
+    assert alone.middle != with_others.middle, "the hubs of the training pictures are others"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +23,7 @@ from imagescope_agent.records import NOT_DEGRADING
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.blind_spots import BLIND_SPOTS
 from imagescope_agent.retrieval.collection import build
-from imagescope_agent.retrieval.domain import Domain, _stem, fit, plane
+from imagescope_agent.retrieval.domain import Domain, fit, plane
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 from imagescope_agent.services import open_embedder_of
 
@@ -73,10 +74,58 @@ def test_a_plane_tells_two_kinds_apart_where_the_distance_does_not(tmp_path: Pat
     assert domain.outside(np.zeros((0, 64), np.float32)) == 0.0
 
 
+def test_names_are_known_though_they_were_seen_once() -> None:
+    options: Any = {"subject": "boats", "profile": "ours", "weights": "w", "other": ("photos", "theirs")}
+    domains = [
+        fit(kind(60, 0), ["a red kettle"], names=names, **options) for names in ([], ["a photo of a kettle"])
+    ]
+    assert [domain.rare("the kettles") != "" for domain in domains] == [True, False]
+
+
 def test_words_of_the_kind_are_known_in_every_form() -> None:
     domain = made()
     assert domain.of_query("the red house, two BOATS") == "" == domain.of_query("")
-    assert domain.unknown("a guy on a surfboard") == ["guy", "surfboard"]
+    assert domain.unknown("a guy on a Surfboard, surfboards") == ["guy", "Surfboard"], "as they were said"
+
+
+@pytest.mark.parametrize(
+    ("known", "advised"),
+    [
+        (None, True),
+        ({"broccoli", "oven"}, True),
+        ({"broccoli", "fork"}, True),
+        ({"fork"}, False),
+        (set(), False),
+    ],
+)
+def test_another_profile_is_named_only_where_it_knows_more_of_the_words(
+    known: set[str] | None, advised: bool
+) -> None:
+    domain = replace(made(), other_words=None if known is None else frozenset(known))
+    said = domain.of_query("broccoli, in an oven")
+    assert said.startswith("'broccoli', 'oven': no words of the boats that the profile 'ours' knows")
+    assert said.endswith("; for photos use --profile theirs") is advised
+
+
+def test_the_profiles_that_ship_know_the_words_of_each_other() -> None:
+    mini, photos = (open_embedder_of(load_profile(name)).domain for name in ("mini", "photos"))
+    assert mini is not None and photos is not None
+    assert mini.of_query("a guy on a surfboard").endswith("for photos use --profile photos")
+    assert "use --profile" not in mini.of_query("a zyzzyva and a quokkaburra")
+    assert photos.of_query("broccoli, artichokes") == "" == photos.rare("a badger beside a bookcase"), (
+        "classes"
+    )
+    assert photos.of_query("zyzzyva") and "use --profile" not in photos.of_query("zyzzyva")
+
+
+def test_a_profile_that_is_not_there_is_not_named(tmp_path: Path) -> None:
+    made().save(tmp_path)
+    profile = tmp_path / "own.toml"
+    lines = (files("imagescope_agent") / "profiles" / "photos.toml").read_text(encoding="utf-8").splitlines()
+    own = [f'domain = "{tmp_path}"' if line.startswith("domain") else line for line in lines]
+    profile.write_text("\n".join(own), encoding="utf-8")
+    domain = open_embedder_of(load_profile(str(profile))).domain
+    assert domain is not None and domain.other_words == frozenset(), "there is no profile 'theirs'"
 
 
 def test_words_that_describe_nothing_are_known_and_those_that_change_what_is_wanted_are_not() -> None:
@@ -84,10 +133,10 @@ def test_words_that_describe_nothing_are_known_and_those_that_change_what_is_wan
     plain = "please show me pictures that have the house from there, the boats as well, both of them together"
     assert domain.rare(plain) == "" == domain.of_query(plain)
     for word in ("without", "except", "nobody", "behind", "few", "bigger", "twelve", "never"):
-        assert repr(word.removesuffix("e"))[1:4] in domain.rare(f"the red house, the boats, {word}"), word
+        assert repr(word) in domain.rare(f"the red house, the boats, {word}"), word
     assert domain.rare("the houses together with the kettle at sunset") != ""
     for word in ("doe", "cane", "mad", "wile"):  # their stems are those of words of grammar
-        assert domain.unknown(f"a {word}") == [_stem(word)] and repr(_stem(word)) in domain.rare(f"a {word}")
+        assert domain.unknown(f"a {word}") == [word] and repr(word) in domain.rare(f"a {word}")
     for word in ("does", "can", "made", "while", "photos", "I've", "that's", "THEIRS", "you're", "let's"):
         assert domain.rare(f"the red house, the boats, {word}") == ""
 

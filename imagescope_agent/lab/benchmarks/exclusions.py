@@ -18,9 +18,9 @@ from imagescope_agent.evaluation.reporting.tables import markdown_table
 from imagescope_agent.lab.benchmarks.machine import describe_machine, machine
 from imagescope_agent.nodes.retrieve import text_vectors
 from imagescope_agent.profiles.profile import load_profile
-from imagescope_agent.retrieval.domain import words_of
 from imagescope_agent.retrieval.images import load
 from imagescope_agent.retrieval.protocols import Embedder
+from imagescope_agent.retrieval.stems import words_of
 from imagescope_agent.retrieval.vectors import Vectors
 from imagescope_agent.services import open_embedder_of
 

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.retrieval.domain import Domain, fit, plane
+from imagescope_agent.retrieval.embedders.assembled import taught_names
 from imagescope_agent.retrieval.images import load, scan
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.retrieval.vectors import Vectors
@@ -45,14 +46,24 @@ def fit_domain(
     Raises:
         BadInput: there are too few pictures, or one cannot be read.
     """
-    embedder = open_embedder_of(load_profile(profile))
+    opened = load_profile(profile)
+    embedder = open_embedder_of(opened)
     vectors = _vectors(embedder, folder)
-    domain = fit(vectors, texts, subject=subject, profile=profile, weights=embedder.weights, other=other)
+    domain = fit(
+        vectors, texts, subject=subject, profile=profile, weights=embedder.weights, other=other,
+        names=_names(opened.embedder),
+    )  # fmt: skip
     if unlike is not None:
         domain = replace(domain, contrast=plane(vectors, _vectors(embedder, unlike)))
     domain = replace(domain, blind=tuple(blind))
     domain.save(out)
     return domain
+
+
+def _names(spec: str) -> list[str]:
+    """The names that an embedder was taught beside texts: those of the classes of an assembled one."""
+    kind, _, place = spec.partition(":")
+    return taught_names(Path(place)) if kind == "assembled" else []
 
 
 def _vectors(embedder: Embedder, folder: Path) -> Vectors:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from imagescope_agent.prompting import NEGATED
-from imagescope_agent.retrieval.domain import Domain, words_of
+from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.function_words import FUNCTION_WORDS
 from imagescope_agent.retrieval.protocols import Embedder
+from imagescope_agent.retrieval.stems import words_of
 from imagescope_agent.state import State
 
 #: Words of grammar that stay within a part of the query; at its edges they go.

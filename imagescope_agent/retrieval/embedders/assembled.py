@@ -28,7 +28,7 @@ from typing import Any
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.embedders.backbones import TEXT, VISION, TextBackbone, VisionBackbone
 from imagescope_agent.retrieval.embedders.calibrated import CalibratedEmbedder, Calibration, read_calibration
-from imagescope_agent.retrieval.embedders.class_names import class_names
+from imagescope_agent.retrieval.embedders.class_names import class_names, class_texts
 from imagescope_agent.retrieval.embedders.open_clip import OpenClipEmbedder
 from imagescope_agent.retrieval.embedders.open_clip_folder import CONFIG, WEIGHTS, checkpoint_hash
 
@@ -80,6 +80,11 @@ def read_head(head: Path) -> tuple[VisionBackbone, TextBackbone, int]:
             f"there is no head in {str(head)!r}: {TABLE} and {HEAD}; make one with `imagescope train photos`"
         ) from error
     return known
+
+
+def taught_names(head: Path) -> list[str]:
+    """The names of classes that a head may have been taught beside captions; raises as `read_head`."""
+    return class_texts(read_head(head)[0]) if _calibrated(head) else []
 
 
 def _calibrated(head: Path) -> list[dict[str, Any]]:

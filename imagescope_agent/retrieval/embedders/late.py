@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class LateEmbedder:
         domain: folder of what it was trained on (see `retrieval.domain`), None where that is not known.
         identity: its weights and dimension where they are known without opening it, else None.
         sentences: compares words that were not trained on; None reads none of them.
+        known_to: the stems that another profile knows, by its name; see `Domain.other_words`.
     """
 
     def __init__(
@@ -35,9 +37,11 @@ class LateEmbedder:
         domain: str | None = None,
         identity: Callable[[], tuple[str, int] | None] = lambda: None,
         sentences: SentenceEncoder | None = None,
+        known_to: Callable[[str], frozenset[str] | None] = lambda profile: None,
     ) -> None:
         self._opener, self._lock, self._pid = opener, threading.Lock(), 0
         self._domain, self._identify, self._sentences = domain, identity, sentences
+        self._known_to = known_to
 
     @cached_property
     def _identity(self) -> tuple[str, int]:
@@ -62,7 +66,10 @@ class LateEmbedder:
         Raises:
             BadInput: the profile names a folder that holds nothing of the kind.
         """
-        return None if self._domain is None else Domain.load(Path(self._domain))
+        if self._domain is None:
+            return None
+        domain = Domain.load(Path(self._domain))
+        return replace(domain, other_words=self._known_to(domain.other[1]))
 
     @cached_property
     def other_words(self) -> OtherWords | None:

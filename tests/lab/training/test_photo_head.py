@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from imagescope_agent import cli
 from imagescope_agent.errors import BadInput
@@ -126,8 +127,17 @@ def test_the_command_trains_a_head_that_opens(
         "--out",
         str(tmp_path / "head"),
     ]
-    assert cli.main([*command, "--dev", str(photos), "--steps", "20"]) == 0
+    others = tmp_path / "others.txt"
+    assert cli.main([*command, "--captions", str(others)]) == BadInput.exit_code
+    assert "cannot read" in capsys.readouterr().err
+    others.write_text("a bowl of fruit\n\na street at night\n")
+    assert cli.main([*command, "--dev", str(photos), "--captions", str(others), "--steps", "20"]) == 0
+    shares = load_file(tmp_path / "head" / "head.safetensors")["shares"].tolist()
+    assert shares[-2:] == [0.25, 0.25], "half of what holds hubs back is of the two other captions"
+
     assert "R@10" in capsys.readouterr().out
+    known = (tmp_path / "head" / "domain" / "words.txt").read_text().split()
+    assert {"wall", "broccoli"} <= {*known}, "words of the captions, and of the names of classes"
     embedder = open_embedder(f"assembled:{tmp_path / 'head'}")
     found = (
         embedder.texts(["a red wall"])

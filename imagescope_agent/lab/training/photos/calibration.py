@@ -64,7 +64,13 @@ class Calibrated:
         return heads.numpy(), logits.numpy()
 
 
-def calibrate(head: Head, pairs: Pairs, names: Features, classifier: tuple[Any, Any]) -> Calibrated:
+def calibrate(
+    head: Head,
+    pairs: Pairs,
+    names: Features,
+    classifier: tuple[Any, Any],
+    further: Features | None = None,
+) -> Calibrated:
     """The calibration of a trained head.
 
     Args:
@@ -72,8 +78,13 @@ def calibrate(head: Head, pairs: Pairs, names: Features, classifier: tuple[Any, 
         pairs: what it learned from; its captions are those that typical ones stand for.
         names: (classes, text width) names of the classes.
         classifier: as in `Calibrated`.
+        further: (m, text width) captions of other pictures, for which half of the typical ones stand: what holds hubs
+            back needs no pictures, and the pictures that are searched may be of more kinds than those learned from.
     """
-    bank, counts = typical(pairs.texts, TYPICAL)
+    sources = [pairs.texts] if further is None else [pairs.texts, further]
+    found = [typical(each, TYPICAL // len(sources)) for each in sources]
+    bank = np.concatenate([rows for rows, _ in found])
+    counts = np.concatenate([share / len(sources) for _, share in found])
     calibration = Calibration(
         names=names, bank=bank, shares=counts, classes=CLASSES, hubs=HUBS, sharpness=SHARPNESS
     )

@@ -42,6 +42,7 @@ def train_photos(  # half of it tells the arguments
     work: Path,
     dev: Sequence[Captioned] = (),
     plan: HeadPlan | None = None,
+    further: Sequence[str] = (),
 ) -> dict[str, float]:
     """Train a head and write its folder.
 
@@ -51,6 +52,7 @@ def train_photos(  # half of it tells the arguments
         work: folder of features, checkpoint and curve.
         dev: pictures that are not learned from; their recall is in the curve.
         plan: how; the shipped head's plan when None.
+        further: captions of other pictures, which the calibration heeds (see `calibrate`).
 
     Returns:
         R@1, R@5 and R@10 on `dev`; nothing where there is none.
@@ -69,13 +71,16 @@ def train_photos(  # half of it tells the arguments
     _require_same(place, {"plan": vars(plan), "data": _digest(pairs)})
     classes = class_pairs(vision, text)
     head = HeadTrainer(pairs, classes, plan, place).train(held_out)
-    calibrated = calibrate(head, pairs, classes[1], vision.tensors()[1])
+    others = caption_features(further, text, work) if further else None
+    calibrated = calibrate(head, pairs, classes[1], vision.tensors()[1], others)
     write_head(head, out, calibrated.calibration)
     vectors = calibrated.pictures(pairs.pictures)
     texts = [caption for each in data for caption in each.captions]
-    fit(vectors, texts, subject="photos", profile="photos", weights=identity(out), other=OTHER).save(
-        out / "domain"
-    )
+    known = fit(
+        vectors, texts, subject="photos", profile="photos", weights=identity(out), other=OTHER,
+        names=class_texts(vision),
+    )  # fmt: skip
+    known.save(out / "domain")
     return calibrated.recall(held_out) if held_out else {}
 
 

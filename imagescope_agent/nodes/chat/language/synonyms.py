@@ -12,9 +12,10 @@ from imagescope_agent.nodes.chat.language.grounding import PHRASE, SAME
 from imagescope_agent.nodes.chat.language.places import PREPOSITION
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
 from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
-from imagescope_agent.retrieval.domain import Domain, words_of
+from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.other_words import in_read_words
 from imagescope_agent.retrieval.protocols import Embedder
+from imagescope_agent.retrieval.stems import words_of
 from imagescope_agent.state import MessagePart, State
 
 SAME_WORD = (
