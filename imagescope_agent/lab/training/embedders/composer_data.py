@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from imagescope_agent.retrieval.embedders.tokens import CHUNK, Tokens, joined, read_images, read_texts, single
-from imagescope_agent.retrieval.protocols import Collection, Embedder
+from imagescope_agent.retrieval.protocols import Collection, Composer, Embedder
 from imagescope_agent.training_data.triplet_files import Triplet
 
 HELD_OUT = 0.1  # share of the references
@@ -68,8 +68,9 @@ def vectorised(
     *,
     tokens: bool = False,
     tau: float = 0.0,
+    composer: Composer | None = None,
 ) -> Vectorised:
-    """The triplets over the collection's vectors; texts, and references where tokens are wanted, are read now.
+    """The triplets over the collection's vectors; texts, and references where they are read too, are read now.
 
     Args:
         collection: what the triplets are about.
@@ -77,6 +78,7 @@ def vectorised(
         triplets: in any order.
         tokens: whether pictures and texts are read token by token.
         tau: weight of the captions in what is searched, as in `Collection.search`.
+        composer: the embedder, where it is to read each text together with its reference.
 
     Raises:
         ImageProblem: a reference cannot be read.
@@ -89,10 +91,14 @@ def vectorised(
     seen = {name: number for number, name in enumerate(references)}
     texts = [each.text for each in triplets]
     vectors = images[[row[name] for name in references]]
+    if composer is not None:
+        said = single(_together(collection, composer, triplets))
+    else:
+        said = _halved(read_texts(embedder, texts)) if tokens else single(_vectors(embedder, texts))
     return Vectorised(
         images=images if not tau else (1 - tau) * images + tau * _captions(collection, embedder, images),
         shown=_halved(_read(collection, embedder, references, vectors)) if tokens else single(vectors),
-        said=(_halved(read_texts(embedder, texts)) if tokens else single(_vectors(embedder, texts))).take,
+        said=said.take,
         text=torch.arange(len(texts)),
         seen=torch.tensor([seen[each.reference] for each in triplets]),
         reference=torch.tensor([row[each.reference] for each in triplets]),
@@ -108,6 +114,16 @@ def _captions(collection: Collection, embedder: Embedder, images: torch.Tensor) 
     captions = [collection.caption(name) for name in collection.ids]
     known = torch.tensor([bool(each) for each in captions])
     return torch.where(known[:, None], _vectors(embedder, captions), images)
+
+
+def _together(collection: Collection, composer: Composer, triplets: Sequence[Triplet]) -> torch.Tensor:
+    """The vectors that an embedder itself composes of references and texts."""
+    parts = []
+    for start in range(0, len(triplets), CHUNK):
+        part = triplets[start : start + CHUNK]
+        shown = [collection.reference(each.reference).image for each in part]
+        parts.append(torch.from_numpy(composer.compose(shown, [each.text for each in part])).float())
+    return torch.cat(parts)
 
 
 def _vectors(embedder: Embedder, texts: Sequence[str]) -> torch.Tensor:
