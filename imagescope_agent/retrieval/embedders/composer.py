@@ -31,8 +31,8 @@ from imagescope_agent.retrieval.embedders.tokens import Tokens, read_images, rea
 from imagescope_agent.retrieval.protocols import Composer, Embedder
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 
-#: Of the vector that an embedder composes itself, the rest is the picture's: what the words leave unsaid stays.
-COMPOSED_SHARE = 0.75
+#: Of the vector that an embedder composes itself, before training; the rest is the picture's.
+COMPOSED_SHARE = 0.95
 
 
 def open_model(place: str, *, device: str | None = None) -> ComposedEmbedder:

@@ -36,6 +36,7 @@ from imagescope_agent.retrieval.embedders.cir_cot import (
 )
 from imagescope_agent.retrieval.protocols import Composer
 from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
+from imagescope_agent.retrieval.vectors import unit_rows
 from imagescope_agent.training_data.triplet_files import read_triplets
 from tests.crashes import KILLS, script
 from tests.lab.training.cot_samples import NAMES, command, material
@@ -103,6 +104,21 @@ def test_the_chain_and_the_words_and_the_picture_all_count(given: Path, model: R
         ["", "", "", "", "<caption>a<steps>b<conclusion>c"],
     )
     assert (rows[1:] @ rows[0]).max() < 0.99999
+
+
+def test_the_reference_s_own_vector_joins_a_query_without_a_chain(
+    given: Path, trained: Path, model: ReasoningEmbedder, tmp_path: Path
+) -> None:
+    weighed = tmp_path / "weighed"
+    shutil.copytree(trained, weighed, ignore=shutil.ignore_patterns("training"))
+    write_card(weighed, replace(read_card(weighed), shown=0.5))
+    (red, blue) = pictures(given, "red", "blue")
+    asked = [red, None, blue, red], ["make it blue"] * 4, ["", "", "<caption>a<steps>b<conclusion>c", ""]
+    plain, joined = model.reasoned(*asked), CotEmbedder(weighed).reasoned(*asked)
+    np.testing.assert_allclose(joined[1:3], plain[1:3], atol=1e-5)
+    wanted = unit_rows(plain[[0, 3]] + 0.5 * model.images([red, red]))
+    np.testing.assert_allclose(joined[[0, 3]], wanted, atol=1e-3)
+    assert np.abs(joined[0] - plain[0]).max() > 0.01
 
 
 def test_it_is_a_chat_model_of_the_same_weights_loaded_once(model: Any) -> None:
@@ -175,6 +191,7 @@ def test_a_space_of_its_vectors_is_made_by_a_command(world: Any, trained: Path, 
         ("model.safetensors", b"other", "not those"),
         ("config.json", b"{}", "not those"),
         (CARD, b'{"format": 1, "dimension": 8, "weights": "a", "stored": 1}', "stored"),
+        (CARD, b'{"format": 1, "dimension": 8, "weights": "a", "shown": 2}', "shown"),
     ],
 )
 def test_a_damaged_model_is_told_in_one_line(
