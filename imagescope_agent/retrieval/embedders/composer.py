@@ -32,7 +32,7 @@ from imagescope_agent.retrieval.protocols import Composer, Embedder
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 
 #: Of the vector that an embedder composes itself, before training; the rest is the picture's.
-COMPOSED_SHARE = 0.95
+COMPOSED_SHARE = 0.99
 
 
 def open_model(place: str, *, device: str | None = None) -> ComposedEmbedder:
