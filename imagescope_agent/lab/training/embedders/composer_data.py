@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -84,29 +84,30 @@ def vectorised(
         ImageProblem: a reference cannot be read.
     """
     row = {name: number for number, name in enumerate(collection.ids)}
-    most = max((len(each.distractors) for each in triplets), default=0)
-    distractors = [[row[name] for name in each.distractors] for each in triplets]
     images = torch.from_numpy(np.stack([collection.image_vector(name) for name in collection.ids])).float()
-    references = list(dict.fromkeys(each.reference for each in triplets))
-    seen = {name: number for number, name in enumerate(references)}
-    texts = [each.text for each in triplets]
-    vectors = images[[row[name] for name in references]]
+    seen = {name: number for number, name in enumerate(dict.fromkeys(each.reference for each in triplets))}
+    vectors = images[[row[name] for name in seen]]
     if composer is not None:
-        said = single(_together(collection, composer, triplets))
+        said = _together(collection, composer, triplets)
     else:
-        said = _halved(read_texts(embedder, texts)) if tokens else single(_vectors(embedder, texts))
+        said = _apart(embedder, [each.text for each in triplets], tokens)
     return Vectorised(
         images=images if not tau else (1 - tau) * images + tau * _captions(collection, embedder, images),
-        shown=_halved(_read(collection, embedder, references, vectors)) if tokens else single(vectors),
+        shown=_halved(_read(collection, embedder, list(seen), vectors)) if tokens else single(vectors),
         said=said.take,
-        text=torch.arange(len(texts)),
+        text=torch.arange(len(triplets)),
         seen=torch.tensor([seen[each.reference] for each in triplets]),
         reference=torch.tensor([row[each.reference] for each in triplets]),
         target=torch.tensor([row[each.target] for each in triplets]),
-        distractors=torch.tensor(
-            [[*each, *[-1] * (most - len(each))] for each in distractors], dtype=torch.long
-        ),
+        distractors=_distractors(triplets, row),
     )
+
+
+def _distractors(triplets: Sequence[Triplet], row: Mapping[str, int]) -> torch.Tensor:
+    """Their rows (m, k), -1 where a triplet has fewer."""
+    most = max((len(each.distractors) for each in triplets), default=0)
+    found = [[row[name] for name in each.distractors] for each in triplets]
+    return torch.tensor([[*each, *[-1] * (most - len(each))] for each in found], dtype=torch.long)
 
 
 def _captions(collection: Collection, embedder: Embedder, images: torch.Tensor) -> torch.Tensor:
@@ -116,14 +117,18 @@ def _captions(collection: Collection, embedder: Embedder, images: torch.Tensor) 
     return torch.where(known[:, None], _vectors(embedder, captions), images)
 
 
-def _together(collection: Collection, composer: Composer, triplets: Sequence[Triplet]) -> torch.Tensor:
+def _apart(embedder: Embedder, texts: Sequence[str], tokens: bool) -> Tokens:
+    return _halved(read_texts(embedder, texts)) if tokens else single(_vectors(embedder, texts))
+
+
+def _together(collection: Collection, composer: Composer, triplets: Sequence[Triplet]) -> Tokens:
     """The vectors that an embedder itself composes of references and texts."""
     parts = []
     for start in range(0, len(triplets), CHUNK):
         part = triplets[start : start + CHUNK]
         shown = [collection.reference(each.reference).image for each in part]
         parts.append(torch.from_numpy(composer.compose(shown, [each.text for each in part])).float())
-    return torch.cat(parts)
+    return single(torch.cat(parts))
 
 
 def _vectors(embedder: Embedder, texts: Sequence[str]) -> torch.Tensor:
