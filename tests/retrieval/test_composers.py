@@ -69,6 +69,7 @@ def test_from_triplets_to_search_on_a_checkpoint(
     card = composers.read_card(out)
     assert card.embedder == f"{kind}:{checkpoint}"
     assert (bool(card.blocks), card.tuned) == ("--tokens" in how, "--tune-text" in how)
+    assert card.composed is (kind == "multimodal" and not how)
     assert card.weights == open_embedder(f"{kind}:{checkpoint}").weights
     composed = profile(tmp_path, "composed", f"composer:{out}")
     search = ["search", str(pictures), "a red house", "--image", "003.png", "--graph", "mra", "--json"]

@@ -54,6 +54,8 @@ class CotCard:
         stored: hash of the files that lie beside the card, where the same values were stored in another way since.
         threshold: lead of the first image over the second, by the vector without a chain, below which a chain should
             help; chosen on queries that were not trained on.
+        shown: weight of the reference's own vector beside that of a query without a chain: what the words leave
+            unsaid stays; chosen on queries that were not trained on.
         trained: on what, and how well it did; for people.
     """
 
@@ -62,6 +64,7 @@ class CotCard:
     stored: str | None = None
     prompt_set: str | None = None
     threshold: float = 0.0
+    shown: float = 0.0
     trained: dict[str, Any] = field(default_factory=dict)
 
 
@@ -105,7 +108,7 @@ class CotEmbedder:
         self._folder, self._batch = folder, batch
         self._prompt = load_prompt("reason", prompt_set=card.prompt_set)
         self.dimension, self.prompt_set, self.threshold = card.dimension, card.prompt_set, card.threshold
-        self.weights = _weights(folder, card)
+        self.weights, self._shown = _weights(folder, card), card.shown
 
     @cached_property
     def chat_model(self) -> BaseChatModel:
@@ -131,7 +134,7 @@ class CotEmbedder:
     def reasoned(
         self, images: Sequence[Image.Image | None], texts: Sequence[str], chains: Sequence[str]
     ) -> Vectors:
-        """As `reasoning.ReasoningEmbedder.reasoned`."""
+        """As `reasoning.ReasoningEmbedder.reasoned`; without a chain the reference's own vector joins (`CotCard`)."""
         from imagescope_agent.mllms.engine.embed_token import EmbedRow
 
         given = zip(images, texts, chains, strict=True)
@@ -143,6 +146,10 @@ class CotEmbedder:
         for pictured in (True, False):  # a batch holds as many pictures in every row
             places = [place for place, row in enumerate(rows) if (row.image is not None) is pictured]
             found[places] = self._embed([rows[place] for place in places])
+        bare = [place for place, row in enumerate(rows) if row.image is not None and not row.chain]
+        if self._shown and bare:
+            pictures = self._embed([EmbedRow(image=rows[place].image) for place in bare])
+            found[bare] = unit_rows(found[bare] + self._shown * pictures)
         return found
 
     @cached_property
@@ -212,6 +219,8 @@ def read_card(folder: Path) -> CotCard:
             raise TypeError(f"dimension is a whole number up to {WIDEST}")
         if type(card.threshold) not in (int, float) or not 0 <= card.threshold <= 2:
             raise TypeError("threshold is a number from 0 to 2")
+        if type(card.shown) not in (int, float) or not 0 <= card.shown <= 1:
+            raise TypeError("shown is a number from 0 to 1")
     except FileNotFoundError:
         raise BadInput(
             f"there is no model that reasons and embeds in {str(folder)!r}; make one with `imagescope train cir-cot`"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import log
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -16,9 +18,10 @@ class Combiner(nn.Module):
         dimension: d of the embedder's vectors.
         hidden: width of the residual's hidden layer.
         dropout: share of hidden values that training leaves out.
+        share: of the text's vector before training.
     """
 
-    def __init__(self, dimension: int, hidden: int, dropout: float = 0.5) -> None:
+    def __init__(self, dimension: int, hidden: int, dropout: float = 0.5, share: float = 0.5) -> None:
         super().__init__()
         self.dimension, self.hidden = dimension, hidden
         self.text = nn.Linear(dimension, dimension)
@@ -26,13 +29,13 @@ class Combiner(nn.Module):
         self.gate = nn.Linear(2 * dimension, 1)
         self.out = nn.Linear(hidden, dimension)
         self.dropout = nn.Dropout(dropout)
-        with torch.no_grad():  # untrained, it is the mean of both vectors
+        with torch.no_grad():  # untrained, it is the mean of both vectors, weighted by the share
             self.text.weight.copy_(torch.eye(dimension))
             self.text.bias.zero_()
             self.out.weight.zero_()
             self.out.bias.zero_()
             self.gate.weight.zero_()
-            self.gate.bias.zero_()
+            self.gate.bias.fill_(log(share / (1 - share)))
 
     def forward(self, images: Tokens, texts: Tokens) -> torch.Tensor:
         """The vectors of n pictures and n texts -> (n, d), unit length."""

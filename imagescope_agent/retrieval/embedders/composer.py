@@ -27,9 +27,12 @@ from imagescope_agent.retrieval.embedders.composer_card import (
 from imagescope_agent.retrieval.embedders.fusion import Fusion
 from imagescope_agent.retrieval.embedders.network_files import TEXT, WEIGHTS, load_network, load_tensors
 from imagescope_agent.retrieval.embedders.text_tower import with_tuned_text
-from imagescope_agent.retrieval.embedders.tokens import read_images, read_texts
-from imagescope_agent.retrieval.protocols import Embedder
+from imagescope_agent.retrieval.embedders.tokens import Tokens, read_images, read_texts, single
+from imagescope_agent.retrieval.protocols import Composer, Embedder
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
+
+#: Of the vector that an embedder composes itself, before training; the rest is the picture's.
+COMPOSED_SHARE = 0.99
 
 
 def open_model(place: str, *, device: str | None = None) -> ComposedEmbedder:
@@ -62,6 +65,14 @@ class ComposedEmbedder:
                 f"{shorten(card.embedder, 80)!r}; train one on yours (`imagescope train composer`)"
             )
         self._embedder = self._reader = embedder
+        self._composing: Composer | None = None
+        if card.composed:
+            if not isinstance(embedder, Composer):
+                raise BadInput(
+                    f"the composer in {str(folder)!r} was trained on an embedder that composes, which "
+                    f"{shorten(card.embedder, 80)!r} does not; train one on yours (`imagescope train composer`)"
+                )
+            self._composing = embedder
         self._network = load_network(folder, lambda: untrained(card))
         read = [WEIGHTS, TEXT] if card.tuned else [WEIGHTS]
         if card.tuned:
@@ -82,16 +93,22 @@ class ComposedEmbedder:
         if not images:
             return self._embedder.texts([])
         with torch.inference_mode():
-            rows = self._network(read_images(self._embedder, images), read_texts(self._reader, texts))
+            rows = self._network(read_images(self._embedder, images), self._said(images, texts))
         return unit_rows(rows.numpy())
+
+    def _said(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Tokens:
+        """The words; an embedder that composes reads them together with the pictures that they are about."""
+        if self._composing is None:
+            return read_texts(self._reader, texts)
+        return single(torch.from_numpy(self._composing.compose(images, texts)))
 
 
 def untrained(card: ComposerCard, dropout: float = 0.0) -> nn.Module:
-    """The network that a card describes, as it is before training: the mean of both vectors."""
+    """The network that a card describes, as it is before training: a mean of both vectors."""
     if card.blocks:
         image, text = card.widths
         return Fusion(card.dimension, (image, text), card.hidden, card.blocks, dropout)
-    return Combiner(card.dimension, card.hidden, dropout)
+    return Combiner(card.dimension, card.hidden, dropout, share=COMPOSED_SHARE if card.composed else 0.5)
 
 
 def _open_plain(folder: Path, spec: str, device: str | None) -> Embedder:

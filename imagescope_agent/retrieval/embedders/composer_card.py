@@ -14,6 +14,7 @@ from imagescope_agent.errors import BadInput, shorten
 
 CARD = "composer.json"
 FORMAT, FORMAT_TOKENS = 1, 2  # the second where tokens are read, or the text tower is tuned
+FORMAT_COMPOSED = 3  # where the embedder composes itself
 LARGEST = 2**20  # bytes of the card
 PACKAGE = "package:"  # a place inside this package, wherever that is installed
 WIDEST = 2**14  # of a vector and of a hidden layer
@@ -34,6 +35,7 @@ class ComposerCard:
         blocks: of the transformer over tokens; 0 for the combiner of vectors.
         widths: of the embedder's hidden states, of pictures and of texts, that the transformer reads.
         tuned: whether the text tower was tuned too.
+        composed: whether the words are read by the embedder's own `compose`, together with the picture.
     """
 
     embedder: str
@@ -44,10 +46,13 @@ class ComposerCard:
     blocks: int = 0
     widths: tuple[int, ...] = ()
     tuned: bool = False
+    composed: bool = False
 
     @property
     def format(self) -> int:
         """The oldest format that says all of it."""
+        if self.composed:
+            return FORMAT_COMPOSED
         return FORMAT_TOKENS if self.blocks or self.tuned else FORMAT
 
 
@@ -59,8 +64,8 @@ def read_card(folder: Path) -> ComposerCard:
     """
     try:
         values = parse_json(read_file(folder / CARD, LARGEST))
-        if (format_ := values.pop("format")) not in (FORMAT, FORMAT_TOKENS):
-            raise ValueError(f"its format is not {FORMAT} or {FORMAT_TOKENS}")
+        if (format_ := values.pop("format")) not in (FORMAT, FORMAT_TOKENS, FORMAT_COMPOSED):
+            raise ValueError(f"its format is not {FORMAT}, {FORMAT_TOKENS} or {FORMAT_COMPOSED}")
         if "widths" in values:
             values["widths"] = tuple(values["widths"])
         card = ComposerCard(**values)
@@ -92,6 +97,8 @@ def _require_sizes(card: ComposerCard) -> None:
         raise TypeError(f"dimension, hidden and widths are whole numbers up to {WIDEST}")
     if type(card.blocks) is not int or not 0 <= card.blocks <= DEEPEST or type(card.tuned) is not bool:
         raise TypeError(f"blocks is a whole number up to {DEEPEST}, and tuned true or false")
+    if type(card.composed) is not bool or (card.composed and (card.blocks or card.tuned)):
+        raise TypeError("composed is true or false, and true without blocks and a tuned text tower")
     if card.blocks and (len(card.widths) != 2 or card.hidden % HEAD):
         raise TypeError(f"a network of blocks has two widths, and hidden is a multiple of {HEAD}")
 
@@ -99,7 +106,9 @@ def _require_sizes(card: ComposerCard) -> None:
 def write_card(folder: Path, card: ComposerCard) -> None:
     """Write the card of a composer into its folder."""
     values = asdict(card)
-    if card.format == FORMAT:  # as it was before there were others
+    if not card.composed:  # the older formats as they were before there were others
+        del values["composed"]
+    if card.format == FORMAT:
         values = {name: value for name, value in values.items() if name not in ("blocks", "widths", "tuned")}
     text = json.dumps({"format": card.format, **values}, indent=2, ensure_ascii=False)
     write_atomic(folder / CARD, text + "\n")

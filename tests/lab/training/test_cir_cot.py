@@ -19,7 +19,6 @@ from safetensors.torch import load_file, save_file
 from imagescope_agent.api import ImageScope
 from imagescope_agent.cli import main
 from imagescope_agent.errors import BadInput
-from imagescope_agent.lab.training.data.drawn_chains import make_chains
 from imagescope_agent.lab.training.embedders import cir_cot_calibrate
 from imagescope_agent.lab.training.embedders.cir_cot_data import (
     read_examples,
@@ -36,6 +35,7 @@ from imagescope_agent.retrieval.embedders.cir_cot import (
 )
 from imagescope_agent.retrieval.protocols import Composer
 from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
+from imagescope_agent.retrieval.vectors import unit_rows
 from imagescope_agent.training_data.triplet_files import read_triplets
 from tests.crashes import KILLS, script
 from tests.lab.training.cot_samples import NAMES, command, material
@@ -103,6 +103,21 @@ def test_the_chain_and_the_words_and_the_picture_all_count(given: Path, model: R
         ["", "", "", "", "<caption>a<steps>b<conclusion>c"],
     )
     assert (rows[1:] @ rows[0]).max() < 0.99999
+
+
+def test_the_reference_s_own_vector_joins_a_query_without_a_chain(
+    given: Path, trained: Path, model: ReasoningEmbedder, tmp_path: Path
+) -> None:
+    weighed = tmp_path / "weighed"
+    shutil.copytree(trained, weighed, ignore=shutil.ignore_patterns("training"))
+    write_card(weighed, replace(read_card(weighed), shown=0.5))
+    (red, blue) = pictures(given, "red", "blue")
+    asked = [red, None, blue, red], ["make it blue"] * 4, ["", "", "<caption>a<steps>b<conclusion>c", ""]
+    plain, joined = model.reasoned(*asked), CotEmbedder(weighed).reasoned(*asked)
+    np.testing.assert_allclose(joined[1:3], plain[1:3], atol=1e-5)
+    wanted = unit_rows(plain[[0, 3]] + 0.5 * model.images([red, red]))
+    np.testing.assert_allclose(joined[[0, 3]], wanted, atol=1e-3)
+    assert np.abs(joined[0] - plain[0]).max() > 0.01
 
 
 def test_it_is_a_chat_model_of_the_same_weights_loaded_once(model: Any) -> None:
@@ -175,6 +190,7 @@ def test_a_space_of_its_vectors_is_made_by_a_command(world: Any, trained: Path, 
         ("model.safetensors", b"other", "not those"),
         ("config.json", b"{}", "not those"),
         (CARD, b'{"format": 1, "dimension": 8, "weights": "a", "stored": 1}', "stored"),
+        (CARD, b'{"format": 1, "dimension": 8, "weights": "a", "shown": 2}', "shown"),
     ],
 )
 def test_a_damaged_model_is_told_in_one_line(
@@ -256,30 +272,6 @@ def test_no_other_model_is_overwritten(given: Path, tmp_path: Path, capsys: Any)
     assert main(command(given, tmp_path / "other")) == 2
     assert "holds a model of another training" in capsys.readouterr().err
     assert before and sorted(path.read_bytes() for path in start.glob("*.safetensors")) == before
-
-
-def test_drawn_chains_are_exact_and_lead_to_their_targets(tmp_path: Path) -> None:
-    assert make_chains(tmp_path / "a", 5, 3, side=32) == 21
-    make_chains(tmp_path / "b", 5, 3, side=32)
-    ids = [f"images/{path.name}" for path in sorted((tmp_path / "a" / "images").iterdir())]
-    for name in ("triplets.jsonl", "chains.jsonl"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    triplets = read_triplets(tmp_path / "a" / "triplets.jsonl", ids)
-    examples = read_examples(triplets, tmp_path / "a" / "chains.jsonl", ids)
-    assert len(triplets) == 9 and len(examples) == 15 and all(each.chain for each in examples)
-    assert not any(each.target in each.distractors for each in examples)
-
-
-def test_drawn_chains_leave_out_what_shall_be_measured_on(tmp_path: Path) -> None:
-    make_chains(tmp_path, 5, 4, side=32, without=["removal", "purple", "cat"])
-    lines = (tmp_path / "chains.jsonl").read_text(encoding="utf-8")
-    composed = [json.loads(line) for line in lines.splitlines() if json.loads(line)["reference"]]
-    assert len(composed) == 12 and "purple" not in lines and " cat" not in lines
-    assert not any("Removal" in each["reasoning"] for each in composed)
-    for without, told in (["pink"], "no 'pink'"), (["removal", "addition", "retention"], "must be left"):
-        with pytest.raises(BadInput, match=told):
-            make_chains(tmp_path / "refused", 5, 3, without=without)
-    assert not (tmp_path / "refused").exists()
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -74,7 +75,6 @@ def test_images_and_texts_stay_the_embedder_s(folder: Path, collection: Any) -> 
 
 def test_the_graph_composes_and_asks_nobody(folder: Path, collection: Any, world: Any) -> None:
     import asyncio
-    from dataclasses import replace
 
     services = replace(world.services(), embedder=composed(folder), collection=collection)
     run = load_graph("mra")(services).ainvoke
@@ -164,6 +164,8 @@ def test_a_composer_of_other_weights_is_refused(folder: Path) -> None:
         {"embedder": 3},
         {"more": 1},
         {"hidden": 65},
+        {"composed": True},
+        {"format": 3, "composed": 1},
     ],
 )
 def test_a_damaged_composer_is_one_clear_line(folder: Path, tmp_path: Path, damage: dict[str, Any]) -> None:

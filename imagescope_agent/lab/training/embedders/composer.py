@@ -31,7 +31,7 @@ from imagescope_agent.retrieval.embedders.combiner import Combiner
 from imagescope_agent.retrieval.embedders.composer import untrained
 from imagescope_agent.retrieval.embedders.composer_card import ComposerCard, write_card
 from imagescope_agent.retrieval.embedders.network_files import TEXT, WEIGHTS, save_tensors
-from imagescope_agent.retrieval.protocols import Collection, Embedder
+from imagescope_agent.retrieval.protocols import Collection, Composer, Embedder
 from imagescope_agent.training_data.triplet_files import Triplet
 
 __all__ = ["TOKENS", "ComposerPlan", "ComposerTrainer", "describe", "train_composer"]
@@ -50,7 +50,7 @@ def train_composer(  # the loop that a killed training goes on with, in one view
     plan: ComposerPlan | None = None,
     source: Sequence[str] = (),
 ) -> ComposerCard:
-    """Train a composer and write its folder.
+    """Train a composer and write its folder; an embedder that composes itself reads each text with its reference.
 
     Args:
         collection: what the triplets are about, indexed with the embedder.
@@ -73,9 +73,8 @@ def train_composer(  # the loop that a killed training goes on with, in one view
     trainer, card = _trainer(collection, embedder, spec, [*train, *held], len(train), plan, out / WORK)
     trainer.run()
     trainer.keep_best()
-    before = recall(
-        Combiner(card.dimension, 1), vectorised(collection, embedder, held, tau=plan.tau), (1, 10)
-    )
+    before = trainer.held_out if card.composed else vectorised(collection, embedder, held, tau=plan.tau)
+    share = 1 - 1e-6 if card.composed else 0.5  # what the embedder itself composes, or the mean
     trained = {
         "triplets": len(train),
         "held_out": len(held),
@@ -83,7 +82,7 @@ def train_composer(  # the loop that a killed training goes on with, in one view
         "files": list(source),
         "task": task,
         "steps": trainer.step,
-        "before": _shares(before),
+        "before": _shares(recall(Combiner(card.dimension, 1, share=share), before, (1, 10))),
         "after": _shares(recall(trainer.network, trainer.held_out, (1, 10))),
         "plan": plan.told(),
     }
@@ -126,7 +125,10 @@ def _trainer(
     work: Path,
 ) -> tuple[ComposerTrainer, ComposerCard]:
     """The trainer and the card so far; the first `count` triplets are trained on, the others held out."""
-    read = vectorised(collection, embedder, triplets, tokens=plan.reads_tokens, tau=plan.tau)
+    composer = None if plan.reads_tokens or not isinstance(embedder, Composer) else embedder
+    read = vectorised(
+        collection, embedder, triplets, tokens=plan.reads_tokens, tau=plan.tau, composer=composer
+    )
     text = TunedText(embedder, [each.text for each in triplets], plan.rank) if plan.rank else None
     if text is not None:
         read = replace(read, said=text)
@@ -139,6 +141,7 @@ def _trainer(
         blocks=plan.blocks,
         widths=widths if plan.blocks else (),
         tuned=plan.rank > 0,
+        composed=composer is not None,
     )
     rows = list(range(count))
     if plan.reads_tokens:
@@ -152,13 +155,14 @@ def describe(card: ComposerCard) -> str:
     made = card.trained
     before, after = (", ".join(f"{k} {v:.1%}" for k, v in made[name].items()) for name in ("before", "after"))
     tuned = f", `{TEXT}` (changes to the text tower)" if card.tuned else ""
+    without = "the embedder's own composed vector" if card.composed else "mean of the vectors"
     return (
         f"# A composer of images and texts\n\n"
         f'Combines the vector of a reference image with that of what to change in it (`embedder = "composer:DIR"` in a '
         f"profile).\n\n- **Embedder:** `{card.embedder}` (weights {card.weights[:12]})\n"
         f"- **Trained on:** {made['triplets']} triplets ({', '.join(made['files']) or 'given directly'}) over "
         f"{made['images']} images, {made['steps']} steps\n"
-        f"- **Held-out triplets** ({made['held_out']}, over the whole collection): {after}; mean of the vectors: "
+        f"- **Held-out triplets** ({made['held_out']}, over the whole collection): {after}; {without}: "
         f"{before}\n"
         f"- **Files:** `composer.safetensors`{tuned} (float16), `composer.json`, `curve.svg`; `{WORK}/` serves to go "
         "on\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from imagescope_agent.retrieval.embedders.tokens import CHUNK, Tokens, joined, read_images, read_texts, single
-from imagescope_agent.retrieval.protocols import Collection, Embedder
+from imagescope_agent.retrieval.protocols import Collection, Composer, Embedder
 from imagescope_agent.training_data.triplet_files import Triplet
 
 HELD_OUT = 0.1  # share of the references
@@ -68,8 +68,9 @@ def vectorised(
     *,
     tokens: bool = False,
     tau: float = 0.0,
+    composer: Composer | None = None,
 ) -> Vectorised:
-    """The triplets over the collection's vectors; texts, and references where tokens are wanted, are read now.
+    """The triplets over the collection's vectors; texts, and references where they are read too, are read now.
 
     Args:
         collection: what the triplets are about.
@@ -77,30 +78,36 @@ def vectorised(
         triplets: in any order.
         tokens: whether pictures and texts are read token by token.
         tau: weight of the captions in what is searched, as in `Collection.search`.
+        composer: the embedder, where it is to read each text together with its reference.
 
     Raises:
         ImageProblem: a reference cannot be read.
     """
     row = {name: number for number, name in enumerate(collection.ids)}
-    most = max((len(each.distractors) for each in triplets), default=0)
-    distractors = [[row[name] for name in each.distractors] for each in triplets]
     images = torch.from_numpy(np.stack([collection.image_vector(name) for name in collection.ids])).float()
-    references = list(dict.fromkeys(each.reference for each in triplets))
-    seen = {name: number for number, name in enumerate(references)}
-    texts = [each.text for each in triplets]
-    vectors = images[[row[name] for name in references]]
+    seen = {name: number for number, name in enumerate(dict.fromkeys(each.reference for each in triplets))}
+    vectors = images[[row[name] for name in seen]]
+    if composer is not None:
+        said = _together(collection, composer, triplets)
+    else:
+        said = _apart(embedder, [each.text for each in triplets], tokens)
     return Vectorised(
         images=images if not tau else (1 - tau) * images + tau * _captions(collection, embedder, images),
-        shown=_halved(_read(collection, embedder, references, vectors)) if tokens else single(vectors),
-        said=(_halved(read_texts(embedder, texts)) if tokens else single(_vectors(embedder, texts))).take,
-        text=torch.arange(len(texts)),
+        shown=_halved(_read(collection, embedder, list(seen), vectors)) if tokens else single(vectors),
+        said=said.take,
+        text=torch.arange(len(triplets)),
         seen=torch.tensor([seen[each.reference] for each in triplets]),
         reference=torch.tensor([row[each.reference] for each in triplets]),
         target=torch.tensor([row[each.target] for each in triplets]),
-        distractors=torch.tensor(
-            [[*each, *[-1] * (most - len(each))] for each in distractors], dtype=torch.long
-        ),
+        distractors=_distractors(triplets, row),
     )
+
+
+def _distractors(triplets: Sequence[Triplet], row: Mapping[str, int]) -> torch.Tensor:
+    """Their rows (m, k), -1 where a triplet has fewer."""
+    most = max((len(each.distractors) for each in triplets), default=0)
+    found = [[row[name] for name in each.distractors] for each in triplets]
+    return torch.tensor([[*each, *[-1] * (most - len(each))] for each in found], dtype=torch.long)
 
 
 def _captions(collection: Collection, embedder: Embedder, images: torch.Tensor) -> torch.Tensor:
@@ -108,6 +115,20 @@ def _captions(collection: Collection, embedder: Embedder, images: torch.Tensor) 
     captions = [collection.caption(name) for name in collection.ids]
     known = torch.tensor([bool(each) for each in captions])
     return torch.where(known[:, None], _vectors(embedder, captions), images)
+
+
+def _apart(embedder: Embedder, texts: Sequence[str], tokens: bool) -> Tokens:
+    return _halved(read_texts(embedder, texts)) if tokens else single(_vectors(embedder, texts))
+
+
+def _together(collection: Collection, composer: Composer, triplets: Sequence[Triplet]) -> Tokens:
+    """The vectors that an embedder itself composes of references and texts."""
+    parts = []
+    for start in range(0, len(triplets), CHUNK):
+        part = triplets[start : start + CHUNK]
+        shown = [collection.reference(each.reference).image for each in part]
+        parts.append(torch.from_numpy(composer.compose(shown, [each.text for each in part])).float())
+    return single(torch.cat(parts))
 
 
 def _vectors(embedder: Embedder, texts: Sequence[str]) -> torch.Tensor:

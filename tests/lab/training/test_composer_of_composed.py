@@ -1,0 +1,72 @@
+"""Composers over an embedder that composes by itself."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from imagescope_agent.errors import BadInput
+from imagescope_agent.lab.training.embedders.composer import ComposerPlan, train_composer
+from imagescope_agent.retrieval.embedders import composer_card
+from imagescope_agent.retrieval.embedders.composer import COMPOSED_SHARE, ComposedEmbedder, untrained
+from imagescope_agent.retrieval.embedders.composer_card import read_card
+from imagescope_agent.retrieval.embedders.tokens import single
+from tests.lab.training.hues import COUNT, Hues, hues, turns
+
+PLAN = ComposerPlan(steps=150, batch=64, hidden=64, dropout=0.1, every=25)
+
+
+class Turning(Hues):
+    """Composes by itself, always 30 degrees too little; its texts alone say nothing."""
+
+    weights = "turning-1"
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        return super().texts(["0"] * len(texts))
+
+    def compose(self, images: Sequence[Image.Image], texts: Sequence[str]) -> np.ndarray:
+        hues = [colorsys.rgb_to_hsv(*(np.asarray(each.convert("RGB"))[0, 0] / 255))[0] for each in images]
+        turned = [h + (int(text.split()[1]) - 30) / 360 for h, text in zip(hues, texts, strict=True)]
+        return self._waves([2 * np.pi * each for each in turned], 0)
+
+
+@pytest.fixture(scope="module")
+def turning(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("turning")
+    train_composer(hues(out / "pictures", Turning()), Turning(), "hues", turns(), out / "made", plan=PLAN)
+    return out / "made"
+
+
+def test_an_embedder_that_composes_reads_the_words_with_the_reference(turning: Path) -> None:
+    card = read_card(turning)
+    assert card.composed and card.format == composer_card.FORMAT_COMPOSED
+    assert card.trained["before"]["R@10"] < 0.7 < 0.9 < card.trained["after"]["R@10"]
+    assert "the embedder's own composed vector" in (turning / "README.md").read_text()
+    embedder, pictures = ComposedEmbedder(Turning(), turning, card), turning.parent / "pictures"
+    (row,) = embedder.compose([Image.open(pictures / "010.png")], ["turn 90"])
+    shown = Turning().images([Image.open(pictures / f"{number:03d}.png") for number in range(COUNT)])
+    assert abs(int((shown @ row).argmax()) - 28) <= 2
+    assert embedder.compose([], []).shape == (0, 12)
+
+
+def test_a_card_that_composes_needs_an_embedder_that_does(turning: Path) -> None:
+    plain = Hues()
+    plain.weights = Turning.weights
+    with pytest.raises(BadInput, match="an embedder that composes"):
+        ComposedEmbedder(plain, turning, read_card(turning))
+
+
+def test_before_training_most_of_the_vector_is_what_the_embedder_composed() -> None:
+    vectors = [np.eye(4, dtype=np.float32)[[number]] for number in (0, 1)]
+    card = composer_card.ComposerCard(embedder="hues", weights="0", dimension=4, hidden=4)
+    for composed_by_it, share in ((True, COMPOSED_SHARE), (False, 0.5)):
+        network = untrained(replace(card, composed=composed_by_it)).eval()
+        row = network(*(single(torch.from_numpy(each)) for each in vectors)).detach().numpy()[0]
+        np.testing.assert_allclose(row[1] / row[:2].sum(), share, atol=1e-5)
