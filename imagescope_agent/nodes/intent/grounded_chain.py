@@ -52,7 +52,7 @@ def grounded(chain: Mapping[str, str], said: Sequence[str]) -> tuple[dict[str, s
     words = ", ".join(repr(whole.conclusion[start:end]) for start, end in spans)
     detail = f"{words}: neither query, steps nor reference say so; left out of what is looked for"
     shorter = replace(whole, conclusion=_without(whole.conclusion, spans))
-    return shorter.to_dict(), [note("reason", "drifted", detail)]
+    return shorter.to_dict(), [note("reason", "repaired", detail)]
 
 
 def _ungrounded(chain: Chain, said: Sequence[str]) -> list[tuple[int, int]]:
