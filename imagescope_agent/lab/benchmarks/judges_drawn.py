@@ -93,7 +93,6 @@ def run(  # long by its arguments, which are flags of the command
         **_measure_all(
             {name: (judges.get(of, role), of) for name, of in chosen.items()},
             [*orders.values()],
-            told,
             KeptRows(keep, told),
         ),
     }
@@ -106,17 +105,14 @@ def _from_profile(profile: str, cases: list[JudgeCase]) -> tuple[Role, list[Judg
 
 
 def _measure_all(
-    asked: Mapping[str, tuple[Role, str]],
-    orders: Sequence[list[JudgeCase]],
-    told: Mapping[str, Any],
-    kept: KeptRows,
+    asked: Mapping[str, tuple[Role, str]], orders: Sequence[list[JudgeCase]], kept: KeptRows
 ) -> dict[str, Any]:
     """All figures in the first order; of one by vectors, the accuracy."""
     variants, refused = {}, {}
 
     def measure(name: str, role: Role, profile: str) -> dict[str, Any]:
         judge = resolve(name, JUDGES, kind="judge")
-        limits = told["seed"], told["budget"]
+        limits = kept.of["seed"], kept.of["budget"]
         found = [asyncio.run(_measured(judge, role, cases, *limits)) for cases in orders[:2]]
         after = {AFTER: found[1]["accuracy"]} if len(found) > 1 else {}
         return {**found[0], **after, **({"profile": profile} if profile else {})}
