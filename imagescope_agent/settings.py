@@ -28,6 +28,7 @@ UNWRITTEN = {
     "roles_threshold": None,
     "exclusions": 0.0,
     "agree_within": None,
+    "agree_within_text": None,
 }
 
 
@@ -64,6 +65,8 @@ class Settings:
         agree_within: among how many of the first images by the collection's own vectors the one must be that the model
             which reasons finds first without a chain, so that `cir_cot` has none written in "auto"; where the profile
             names that model as its `first_stage`. None goes by the lead.
+        agree_within_text: as `agree_within`, of queries without a reference, for which the collection's own vectors
+            may be better; the same when None.
         nothing_fits: the probability that the first place fulfils the whole query below which nothing fits, from 0
             to 1; None for the one that the profile's calibration measured.
         joint: ask the reasoner for the intent and its predicates in one call, in the graphs that can (`adaptive` and
@@ -104,6 +107,7 @@ class Settings:
     roles_threshold: float | None = None
     exclusions: float = 0.0
     agree_within: int | None = None
+    agree_within_text: int | None = None
 
     def __post_init__(self) -> None:
         _check_whole(self, "k", least=1)
@@ -116,8 +120,9 @@ class Settings:
         for name in ("budget", "token_budget"):
             if getattr(self, name) is not None:
                 _check_whole(self, name, least=0)
-        if self.agree_within is not None:
-            _check_whole(self, "agree_within", least=1)
+        for name in ("agree_within", "agree_within_text"):
+            if getattr(self, name) is not None:
+                _check_whole(self, name, least=1)
         for name in ("tau", "penalty", "shrink", "composed", "exclusions"):
             _check_share(self, name)
         for name in ("nothing_fits", "roles_threshold"):

@@ -72,7 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # a declaration a l
         "mini-act-head", help="what reads messages over a sentence encoder, beside mini-acts"
     )
     act_head.add_argument("--out", type=path, required=True, help="file of the finished head")
-    heads = actions.add_parser("heads", help="which attention heads of a profile's judge find pictures")
+    heads = actions.add_parser(
+        "heads", help="how well each attention head of a profile's judge finds pictures"
+    )
     heads.add_argument("--profile", default="mini", help="whose judge (default: mini)")
     heads.add_argument("--out", type=path, required=True, metavar="DIR", help="the judge's checkpoint")
     heads.add_argument("--seed", type=natural, default=100, help="of the training scenes (default: 100)")

@@ -75,6 +75,7 @@ def sound_attention(given: object, pictures: int) -> Attention:
         pictures=rows,
         chosen=found,
         after=None if after is None else after[0],
+        log_odds=getattr(given, "log_odds", False) is True,
         usage=sound_usage(getattr(given, "usage", None), 1),
     )
 

@@ -95,6 +95,8 @@ class Attention:
             nobody chose any.
         after: for every image, the attention of the chosen heads to all tokens from it to the next one, or to the
             text; None where those were not found to point at what is asked for.
+        log_odds: whether the chosen heads are weighed so that an image's sum, less that of an empty question, is its
+            log-odds to be the one that is asked for.
         heads: as `pictures`, by layer and head; None unless asked for.
         heads_after: as `after`, by layer and head; None unless asked for.
     """
@@ -103,6 +105,7 @@ class Attention:
     usage: dict[str, Any]
     chosen: list[list[float]] | None = None
     after: list[float] | None = None
+    log_odds: bool = False
     heads: list[list[list[list[float]]]] | None = None
     heads_after: list[list[list[float]]] | None = None
 

@@ -75,6 +75,14 @@ def test_captioner_and_reasoner_may_write_the_chain(world: Any) -> None:
         Settings(chain_writer="me")
 
 
+def test_what_the_conclusion_has_no_ground_for_is_neither_looked_for_nor_shown(world: Any) -> None:
+    model = ReasoningColours(CHAIN.replace("a blue square", "a small blue square"))
+    state = search(world, model, "make it green", reasoning="full")
+    assert model.chains == [CHAIN] and state["chain"]["conclusion"] == "a blue square"
+    (told,) = [each for each in state["notes"] if each["kind"] == "repaired"]
+    assert told["step"] == "reason" and "'small'" in told["detail"]
+
+
 def test_fast_writes_nothing_and_asks_nobody(world: Any) -> None:
     model = ReasoningColours()
     state = search(world, model, "make it green", reasoning="fast")
@@ -113,8 +121,13 @@ def test_auto_keeps_the_threshold_of_the_roles_apart_from_that_of_own_chains(
     assert len(model.chat_model.asked) == (written and writer == "embedder")
 
 
-@pytest.mark.parametrize(("within", "written"), [(1, True), (2, True), (3, False), (None, True)])
-def test_auto_writes_where_two_embedders_disagree(world: Any, within: int | None, written: bool) -> None:
+@pytest.mark.parametrize(
+    ("within", "of_text", "written"),
+    [(1, None, True), (2, None, True), (3, None, False), (None, None, True), (1, 3, False), (3, 2, True)],
+)
+def test_auto_writes_where_two_embedders_disagree(
+    world: Any, within: int | None, of_text: int | None, written: bool
+) -> None:
     """The model that reasons finds what is green; by the collection's own vectors that comes third."""
 
     class Elsewhere(ColourEmbedder):
@@ -127,7 +140,8 @@ def test_auto_writes_where_two_embedders_disagree(world: Any, within: int | None
     services = replace(talking(world), embedder=Elsewhere(), first_stage=thinker)
     asked: Any = {"query": "green"}
     run = load_graph("cir_cot")(services).ainvoke
-    few = Settings(chain_writer="roles", agree_within=within, top_k=2, k=2)  # fewer than are compared
+    given: Any = {"agree_within": within, "agree_within_text": of_text}
+    few = Settings(chain_writer="roles", top_k=2, k=2, **given)  # fewer than are compared
     state = asyncio.run(run(asked, context=few))
     assert bool(state["chain"]) is written
     assert state["agreed"] is (None if within is None else not written)
@@ -153,8 +167,9 @@ def test_where_nothing_can_be_compared_a_note_says_that_the_lead_decides(
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True])
 def test_an_agreement_out_of_range_is_told(value: Any) -> None:
-    with pytest.raises(BadInput, match="agree_within"):
-        Settings(agree_within=value)
+    for name in ("agree_within", "agree_within_text"):
+        with pytest.raises(BadInput, match=name):
+            Settings(**{name: value})
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, "low", True])
@@ -261,7 +276,9 @@ def test_a_way_that_there_is_not_is_told(value: Any) -> None:
 
 
 def test_records_of_earlier_settings_stay_equal() -> None:
-    assert not {"reasoning", "roles_threshold", "agree_within"} & set(Settings().to_dict())
+    assert not {"reasoning", "roles_threshold", "agree_within", "agree_within_text"} & set(
+        Settings().to_dict()
+    )
     written = json.dumps(Settings(reasoning="fast").to_dict())
     assert Settings.from_record(written, judges=()).reasoning == "fast"
 

@@ -110,3 +110,31 @@ class Short(Odd):
 def test_attention_after_pictures_that_is_no_number_for_each_is_unreadable(after: Any) -> None:
     found, _ = judged(strategy("icr"), Role("judge", Short(reply="", shown=after)), KEYS)
     assert found.order == KEYS and [note["kind"] for note in found.notes] == ["unreadable"]
+
+
+class Odds(Scripted):
+    """Gives each picture log-odds by its number, and none for an empty query."""
+
+    odds: dict[str, float]
+
+    async def aattention(self, messages: list[BaseMessage]) -> Attention:
+        asked = read_asked(messages)
+        self.asked.append(asked)
+        after = [0.0 if NOTHING in asked.text else self.odds.get(key, -3.0) for key in asked.images]
+        flat = [[0.0]] * len(after)
+        return Attention(pictures=flat, chosen=flat, after=after, log_odds=True, usage=usage(1))
+
+
+@pytest.mark.parametrize(("lead", "first", "kinds"), [(0.9, "4", ["tie"]), (1.1, "8", []), (-0.1, "4", [])])
+def test_the_first_candidate_gives_way_to_no_slight_lead(lead: float, first: str, kinds: list[str]) -> None:
+    model = Odds(reply="", odds={"4": 1.0, "8": 1.0 + lead})
+    found, _ = judged(strategy("icr"), Role("judge", model), KEYS)
+    assert found.order[0] == first and sorted(found.order) == sorted(KEYS)
+    assert [note["kind"] for note in found.notes] == kinds
+
+
+def test_the_attention_that_counts_is_that_of_the_request_as_it_was_understood() -> None:
+    model = Following(reply="")
+    judged(strategy("icr"), Role("judge", model), KEYS, understood="Addition: a red boat", prompt_set="mini")
+    empty, real = model.asked
+    assert "Addition: a red boat" in real.text and "Addition: a red boat" not in empty.text

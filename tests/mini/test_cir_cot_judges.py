@@ -14,7 +14,7 @@ from PIL import Image
 from imagescope_agent.judges import e2rank, icr
 from imagescope_agent.judges.base import Judge, Task
 from imagescope_agent.lab.benchmarks.judge_case import JudgeCase
-from imagescope_agent.lab.benchmarks.judges_drawn import make_cases
+from imagescope_agent.lab.benchmarks.judges_drawn import make_cases, understand
 from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.prompting import load_prompt
@@ -34,16 +34,17 @@ def judge_role() -> Role:
 
 @cache
 def cases() -> list[JudgeCase]:
-    return make_cases(COUNT, 10, SEED)
+    return asyncio.run(understand(make_cases(COUNT, 10, SEED), open_roles(load_profile("mini_cot"))))
 
 
 def hits(judge: Judge) -> float:
     """The share of queries whose first is relevant."""
     right = 0
     for case in cases():
-        task = Task(query=case.text, reference=case.reference, model=judge_role())
+        task = Task(query=case.text, understood=case.understood, reference=case.reference, model=judge_role())
         found = asyncio.run(judge(task, case.candidates))
-        assert not found.notes and sorted(found.order) == sorted(each.id for each in case.candidates)
+        assert {each["kind"] for each in found.notes} <= {"tie"}
+        assert sorted(found.order) == sorted(each.id for each in case.candidates)
         right += found.order[0] in case.relevant
     return right / COUNT
 

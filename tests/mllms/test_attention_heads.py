@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.lab.benchmarks.attention_heads import best_heads
+from imagescope_agent.lab.benchmarks.attention_heads import weigh_heads
 from imagescope_agent.mllms.engine.attention_heads import HEADS, read_heads, write_heads
 from imagescope_agent.mllms.engine.checkpoint_files import hash_folder
 from imagescope_agent.mllms.protocols import Attention, Embedding
@@ -51,6 +51,7 @@ def test_the_chosen_heads_are_summed_beside_all_and_change_no_weights(own: Path)
     "content",
     [b"{", b"[]", b'{"format": 2, "heads": [[0, 0]]}', b'{"format": 1, "heads": []}', b'{"format": 1}',
      b'{"format": 1, "heads": [[0]]}', b'{"format": 1, "heads": [[0, "1"]]}', b'{"format": 1, "heads": [[-1, 0]]}',
+     b'{"format": 1, "heads": [[0, 0]], "worth": [1.0, 2.0]}', b'{"format": 1, "heads": [[0, 0]], "worth": ["1"]}',
      b'{"format": 1, "heads": 3}', b'{"format": 1, "heads": [[0, 0]], "more": 1}'],
 )  # fmt: skip
 def test_a_damaged_card_is_told_in_one_line(tmp_path: Path, content: bytes) -> None:
@@ -96,15 +97,31 @@ def test_what_follows_a_picture_is_its_own_and_no_part_of_the_question(own: Path
     assert chosen.after == pytest.approx(expected.tolist(), abs=1e-5)
 
 
-def test_the_heads_that_find_are_chosen() -> None:
+def test_heads_are_weighed_so_that_sums_are_log_odds() -> None:
     rng = np.random.default_rng(0)
-    right = [np.arange(5) == place % 5 for place in range(30)]
-    measured = [rng.normal(size=(3, 2, 5)) for _ in right]
-    for each, wanted in zip(measured, right, strict=True):
-        each[1, 1] += 2 * wanted
-        each[2, 0] += 2 * wanted
-    heads, accuracy = best_heads(measured, right)
-    assert {(1, 1), (2, 0)} <= set(heads) and accuracy > 0.9
+    right = np.stack([np.arange(5) == place % 5 for place in range(200)])
+    scores = rng.normal(size=(200, 3, 5))
+    scores[:, 1] += 2 * right
+    scores[:, 2] -= right
+    worth = weigh_heads(scores, right)
+    assert worth[1] > 0.8 and worth[2] < -0.3 and abs(worth[0]) < 0.2
+    odds = np.einsum("h,qhk->qk", worth, scores)
+    odds = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
+    best = odds.argmax(axis=1)
+    assert right[np.arange(200), best].mean() == pytest.approx(odds.max(axis=1).mean(), abs=0.1)
+
+
+def test_weighed_heads_are_summed_with_their_worth_and_told_as_log_odds(own: Path) -> None:
+    write_heads(own, [(0, 1), (1, 0)], {}, worth=[2.0, -0.5], after=True)
+    model = TransformersChat(checkpoint=str(own), max_tokens=4)
+    found = asyncio.run(model.aattention(ASKED[0].messages(), each_head=True))
+    assert found.log_odds and found.heads is not None and found.heads_after is not None
+    expected = 2 * np.array(found.heads_after[0][1]) - 0.5 * np.array(found.heads_after[1][0])
+    assert found.after == pytest.approx(expected.tolist(), abs=1e-5)
+    first = 2 * np.array(found.heads[0][1][0]) - 0.5 * np.array(found.heads[1][0][0])
+    assert found.chosen is not None and found.chosen[0] == pytest.approx(first.tolist(), abs=1e-5)
+    write_heads(own, [(0, 1), (1, 0)], {})
+    assert not asyncio.run(model.aattention(ASKED[0].messages())).log_odds
 
 
 class Choosing(Attentive):

@@ -25,6 +25,11 @@ QUALITY = {
                 "metavar": "DIR",
                 "help": "write the table, the plot and the figures here; judges left out keep theirs",
             },
+            "--keep": {
+                "type": path,
+                "metavar": "FILE",
+                "help": "keep each strategy here as it is measured; the same command goes on after them",
+            },
             "--simulated": {
                 "action": "store_true",
                 "help": "ask a noisy simulated judge instead of a model, with 10, 20 and 50 candidates",

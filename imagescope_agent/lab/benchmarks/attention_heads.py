@@ -1,9 +1,8 @@
-"""Choose the attention heads of a chat model that point at the wanted picture, on drawn training scenes."""
+"""Weigh the attention heads of a chat model by how well they point at the wanted picture, on drawn training scenes."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ from tqdm import tqdm
 
 from imagescope_agent.errors import BadInput
 from imagescope_agent.judges.base import Task
-from imagescope_agent.judges.icr import NOTHING, calibrated, icr_request
+from imagescope_agent.judges.icr import HEAD_START, icr_requests
 from imagescope_agent.judges.session import JudgeSession
+from imagescope_agent.lab.benchmarks.first_stage_orders import first_stage_orders
 from imagescope_agent.lab.benchmarks.judge_case import JudgeCase
 from imagescope_agent.lab.benchmarks.judges_drawn import make_cases, understand
 from imagescope_agent.mllms.engine.attention_heads import write_heads
@@ -21,16 +21,18 @@ from imagescope_agent.mllms.role import Role
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.services import open_roles
 
-MOST = 12  # heads
 K = 10  # candidates of a query
+FOLDS = 5
+PENALTY = 0.03  # on the square of a weight, of heads of equal spread
 
 Scores = np.ndarray[Any, Any]
 
 
 def choose_heads(profile: str, out: Path, *, queries: int, seed: int) -> dict[str, Any]:
-    """Measure every head of a profile's judge, and write the best ones beside a checkpoint.
+    """Measure every head of a profile's judge, weigh them, and write that beside a checkpoint.
 
-    Whether the tokens after a picture count as the picture's is chosen as well.
+    With candidates in a random order, and in that of the profile's vectors where its embedder reasons: heads have
+    habits of places, which a random order alone does not show where the right ones stand first.
 
     Args:
         profile: whose judge is a local model.
@@ -47,66 +49,71 @@ def choose_heads(profile: str, out: Path, *, queries: int, seed: int) -> dict[st
     """
     roles = open_roles(load_profile(profile))
     cases = asyncio.run(understand(make_cases(queries, K, seed), roles))
-    measured = [asyncio.run(_by_head(roles["judge"], case)) for case in tqdm(cases, disable=None)]
-    right = [_relevant(case) for case in cases]
-    ways = {after: [each.sum(0) if after else each[0] for each in measured] for after in (False, True)}
-    chosen = {after: best_heads(scores, right) for after, scores in ways.items()}
-    after = chosen[True][1] > chosen[False][1]
-    heads, accuracy = chosen[after]
+    orders = first_stage_orders([profile], cases)
+    read = tqdm([case for order in orders.values() for case in order], disable=None)
+    scores = np.stack([asyncio.run(_by_head(roles["judge"], case)) for case in read])
+    right = np.stack([_relevant(case) for order in orders.values() for case in order])
+    layers, heads = scores.shape[1:3]
+    scores = scores.reshape(len(scores), layers * heads, K)
+    held_out = np.split(_held_out(scores, right, queries), len(orders))
     found = {
-        "queries": len(cases),
+        "queries": queries,
         "seed": seed,
-        "accuracy": round(accuracy, 4),
-        "pictures_alone": round(chosen[False][1], 4),
-        "all_heads": round(_accuracy([each.sum((0, 1)) for each in ways[after]], right), 4),
-        "first_stage": round(float(np.mean([each[0] for each in right])), 4),
-        "chance": round(float(np.mean([each.mean() for each in right])), 4),
+        "held_out": {
+            name: {
+                "given": round(float(given[:, 0].mean()), 4),
+                "accuracy": round(float(order.mean()), 4),
+            }
+            for name, given, order in zip(orders, np.split(right, len(orders)), held_out, strict=True)
+        },
     }
-    write_heads(out, heads, found, after=after)
-    return {"heads": [list(each) for each in heads], "after": after, **found}
+    worth = [round(each, 4) for each in weigh_heads(scores, right).tolist()]
+    write_heads(out, [*np.ndindex(layers, heads)], found, worth=worth, after=True)
+    return found
 
 
-def best_heads(measured: Sequence[Scores], right: Sequence[Scores]) -> tuple[list[tuple[int, int]], float]:
-    """The heads whose summed scores put a right candidate first most often, added one by one.
+def weigh_heads(scores: Scores, right: Scores) -> Scores:
+    """What each head's attention is to be multiplied by, so that the sums are log-odds of the candidates.
+
+    A conditional logit: the likelihood that one of the right candidates is taken, with a penalty on large weights.
 
     Args:
-        measured: (layers, heads, k) of each query.
-        right: (k,) of each query, whether a candidate is wanted.
+        scores: (queries, heads, k).
+        right: (queries, k), whether a candidate is wanted.
 
     Returns:
-        (layer, head) of each, and the share of queries.
+        (heads,).
     """
-    layers, width, _ = measured[0].shape
-    left = [(layer, head) for layer in range(layers) for head in range(width)]
-    chosen: list[tuple[int, int]] = []
-    sums = [np.zeros(each.shape[2]) for each in measured]
-    best = (-1.0, -1.0)
-    while left and len(chosen) < MOST:
-        tried = {
-            pair: _worth([total + each[pair] for total, each in zip(sums, measured, strict=True)], right)
-            for pair in left
-        }
-        pair = max(tried, key=lambda each: tried[each])
-        if tried[pair] <= best:
-            break
-        best = tried[pair]
-        chosen.append(pair)
-        left.remove(pair)
-        sums = [total + each[pair] for total, each in zip(sums, measured, strict=True)]
-    return chosen, best[0]
+    import torch
+
+    spread = np.maximum(scores.std(axis=(0, 2)), 1e-9)  # of each head, so that all are penalised alike
+    scaled, wanted = torch.tensor(scores / spread[:, None]), torch.tensor(right)
+    worth = torch.zeros(len(spread), dtype=scaled.dtype, requires_grad=True)
+    optimizer = torch.optim.LBFGS([worth], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        odds = torch.einsum("h,qhk->qk", worth, scaled)
+        lost = odds.logsumexp(1) - odds.masked_fill(~wanted, -torch.inf).logsumexp(1)
+        total = lost.mean() + PENALTY * worth.square().sum()
+        total.backward()
+        return total
+
+    optimizer.step(loss)
+    found: Scores = worth.detach().numpy() / spread
+    return found
 
 
-def _worth(scores: Sequence[Scores], right: Sequence[Scores]) -> tuple[float, float]:
-    """Accuracy, then the mean reciprocal rank of the first right one."""
-    ranks = [
-        1.0 / (1 + int((each > each[wanted].max()).sum())) for each, wanted in zip(scores, right, strict=True)
-    ]
-    return _accuracy(scores, right), float(np.mean(ranks))
-
-
-def _accuracy(scores: Sequence[Scores], right: Sequence[Scores]) -> float:
-    pairs = zip(scores, right, strict=True)
-    return float(np.mean([wanted[int(each.argmax())] for each, wanted in pairs]))
+def _held_out(scores: Scores, right: Scores, queries: int) -> Scores:
+    """Whether the first place is right, by weights of the other queries, in every order: (orders * queries,)."""
+    fold = np.tile(np.arange(queries) % FOLDS, len(scores) // queries)
+    found = np.zeros(len(scores), bool)
+    for number in range(FOLDS):
+        here = fold == number
+        odds = np.einsum("h,qhk->qk", weigh_heads(scores[~here], right[~here]), scores[here])
+        odds[:, 0] += HEAD_START
+        found[here] = right[here, odds.argmax(axis=1)] if here.any() else found[here]
+    return found
 
 
 def _relevant(case: JudgeCase) -> Scores:
@@ -114,27 +121,17 @@ def _relevant(case: JudgeCase) -> Scores:
 
 
 async def _by_head(role: Role, case: JudgeCase) -> Scores:
-    """Each head's scores of each candidate as the judge would compute them: (2, layers, heads, k).
-
-    The first by the tokens of its picture alone, the second what those after it add.
-    """
+    """Each head's attention to each candidate and what follows it, beyond that of an empty one: (layers, heads, k)."""
     task = Task(query=case.text, understood=case.understood, reference=case.reference, model=role, seed=0)
-    session = JudgeSession(task, case.candidates)
-    read = []
-    for query in (NOTHING, case.text):
-        attention = await role.model.aattention(icr_request(session, query).messages(), each_head=True)  # type: ignore[attr-defined]
+    session, read = JudgeSession(task, case.candidates), []
+    for request in icr_requests(session):
+        attention = await role.model.aattention(request.messages(), each_head=True)  # type: ignore[attr-defined]
         if attention.heads is None or attention.heads_after is None:
             raise BadInput(
                 "the judge's model does not show its heads; name a profile whose judge is hosted here"
             )
-        read.append((attention.heads, np.array(attention.heads_after)))
-    (empty, without), (real, following) = read
-    k = len(case.candidates)
-    pictures = [
-        [
-            [calibrated(*pair) for pair in zip(one[-k:], other[-k:], strict=True)]
-            for one, other in zip(*layer, strict=True)
-        ]
-        for layer in zip(real, empty, strict=True)
-    ]
-    return np.array([pictures, (following - without)[:, :, -k:]])
+        pictures = [[[sum(each) for each in head] for head in layer] for layer in attention.heads]
+        read.append(np.array(pictures) + np.array(attention.heads_after))
+    empty, real = read
+    beyond: Scores = (real - empty)[:, :, -len(case.candidates) :]
+    return beyond

@@ -27,6 +27,7 @@ def run(
     seed: int,
     simulated: bool,
     trials: int,
+    keep: Path | None = None,
 ) -> dict[str, Any]:
     """Measure on drawn scenes, or with a simulated judge; the arguments are those of the two modules.
 
@@ -39,7 +40,7 @@ def run(
     if len(k or []) > 1:
         raise BadInput("drawn queries are judged with one number of candidates: give -k once, or --simulated")
     return judges_drawn.run(
-        profile=profile, k=(k or [10])[0], queries=queries, seed=seed, names=judge, budget=budget
+        profile=profile, k=(k or [10])[0], queries=queries, seed=seed, names=judge, budget=budget, keep=keep
     )
 
 

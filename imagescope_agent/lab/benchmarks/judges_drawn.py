@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -21,6 +23,7 @@ from imagescope_agent.lab.benchmarks.first_stage_orders import (
     place_of_relevant,
 )
 from imagescope_agent.lab.benchmarks.judge_case import JudgeCase, picture
+from imagescope_agent.lab.benchmarks.kept_rows import KeptRows
 from imagescope_agent.lab.benchmarks.machine import machine
 from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, composed_group
 from imagescope_agent.lab.scenes.conditions import satisfies
@@ -52,6 +55,7 @@ def run(  # long by its arguments, which are flags of the command
     seed: int = 0,
     names: Sequence[str] | None = None,
     budget: int | None = None,
+    keep: Path | None = None,
 ) -> dict[str, Any]:
     """Run every strategy on the same candidates, half of the queries with a reference; accuracy is of the first place.
 
@@ -63,12 +67,13 @@ def run(  # long by its arguments, which are flags of the command
         seed: of scenes and queries.
         names: strategies; all when None.
         budget: most calls a query.
+        keep: file of the strategies that are measured already (see `KeptRows`).
 
     Returns: settings, "orders": {name: figures} of what nobody judged, "variants": {name: figures; "after vectors":
         accuracy where the candidates came in the order of vectors}, "refused".
 
     Raises:
-        BadInput: an unknown profile or judge.
+        BadInput: an unknown profile or judge, or kept strategies of something else.
         BackendUnavailable: the model does not answer.
     """
     chosen = {name: "" if role else SUITED.get(profile, {}).get(name, profile) for name in names or JUDGES}
@@ -79,16 +84,16 @@ def run(  # long by its arguments, which are flags of the command
     others = {name: weights_of(judge) for name, judge in judges.items() if name != profile}
     suited = dict.fromkeys(SUITED.get(profile, {}).values() if judges else ())
     orders = first_stage_orders([*suited], cases)
+    told = {"profile": profile, "weights": weights_of(role), "others": others, "k": k, "seed": seed}
+    told |= {"queries": len(cases), "budget": budget}
     return {
-        **{"bench": "judges", "machine": machine(), "profile": profile, "weights": weights_of(role)},
-        **{"others": others, "k": k, "seed": seed, "queries": len(cases), "budget": budget},
+        **{"bench": "judges", "machine": machine(), **told},
         "not_understood": sum(not case.understood for case in cases) if judges else 0,
         "orders": {name: order_figures(ordered) for name, ordered in orders.items()},
         **_measure_all(
             {name: (judges.get(of, role), of) for name, of in chosen.items()},
             [*orders.values()],
-            seed,
-            budget,
+            KeptRows(keep, told),
         ),
     }
 
@@ -100,16 +105,21 @@ def _from_profile(profile: str, cases: list[JudgeCase]) -> tuple[Role, list[Judg
 
 
 def _measure_all(
-    asked: Mapping[str, tuple[Role, str]], orders: Sequence[list[JudgeCase]], seed: int, budget: int | None
+    asked: Mapping[str, tuple[Role, str]], orders: Sequence[list[JudgeCase]], kept: KeptRows
 ) -> dict[str, Any]:
     """All figures in the first order; of one by vectors, the accuracy."""
     variants, refused = {}, {}
-    for name, (role, profile) in tqdm(asked.items(), desc="judging", unit="strategy", disable=None):
+
+    def measure(name: str, role: Role, profile: str) -> dict[str, Any]:
         judge = resolve(name, JUDGES, kind="judge")
+        limits = kept.of["seed"], kept.of["budget"]
+        found = [asyncio.run(_measured(judge, role, cases, *limits)) for cases in orders[:2]]
+        after = {AFTER: found[1]["accuracy"]} if len(found) > 1 else {}
+        return {**found[0], **after, **({"profile": profile} if profile else {})}
+
+    for name, (role, profile) in tqdm(asked.items(), desc="judging", unit="strategy", disable=None):
         try:
-            found = [asyncio.run(_measured(judge, role, cases, seed, budget)) for cases in orders[:2]]
-            told = {AFTER: found[1]["accuracy"]} if len(found) > 1 else {}
-            variants[name] = {**found[0], **told, **({"profile": profile} if profile else {})}
+            variants[name] = kept.row(name, partial(measure, name, role, profile))
         except BadInput as error:  # the model lacks a capability that this strategy needs
             refused[name] = str(error)
     return {"variants": variants, "refused": refused}

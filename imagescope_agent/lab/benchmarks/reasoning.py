@@ -43,7 +43,7 @@ REST = "none of them"
 _GIVE = "made by `imagescope train composer` and given by --mra"
 SPACE, DEPTH = "thoughts", 20
 MRA = "mra"  # needs a composer, which a profile names
-AGREE_WITHIN = 2  # chosen on seeds 90 to 92
+AGREE = {"agree_within": 1, "agree_within_text": 3}  # chosen on seeds 90 to 94
 #: Name -> graph, settings, and what of the services is the model that reasons; "" where it has no part.
 WAYS: Mapping[str, tuple[str, dict[str, Any], str]] = {
     "fast": ("cir_cot", {"reasoning": "fast"}, "embedder"),
@@ -53,7 +53,7 @@ WAYS: Mapping[str, tuple[str, dict[str, Any], str]] = {
     "auto by roles": ("cir_cot", {"reasoning": "auto", "chain_writer": "roles"}, "embedder"),
     "auto by agreement": (
         "cir_cot",
-        {"reasoning": "auto", "chain_writer": "roles", "agree_within": AGREE_WITHIN},
+        {"reasoning": "auto", "chain_writer": "roles", **AGREE},
         "first_stage",
     ),
     "plain vectors": ("retrieve", {}, ""),

@@ -59,8 +59,10 @@ class AttentionRecorder:
         weights = (scores + mask[:, :, self.start :]).softmax(dim=-1, dtype=torch.float32)
         self.layers.append(weights[0, :, :, self.columns].mean(dim=1))
 
-    def total(self, heads: Sequence[tuple[int, int]] | None = None) -> torch.Tensor:
-        """(n,), summed over some (layer, head), or over all.
+    def total(
+        self, heads: Sequence[tuple[int, int]] | None = None, worth: Sequence[float] = ()
+    ) -> torch.Tensor:
+        """(n,), summed over some (layer, head), each times its worth if it has one, or over all.
 
         Raises:
             BadInput: the model has no such head.
@@ -68,9 +70,10 @@ class AttentionRecorder:
         if heads is None:
             return torch.stack([each.sum(dim=0) for each in self.layers]).sum(dim=0)
         try:
-            return torch.stack([self.layers[layer][head] for layer, head in heads]).sum(dim=0)
+            rows = torch.stack([self.layers[layer][head] for layer, head in heads])
         except IndexError:
             raise foreign_heads() from None
+        return (rows * rows.new_tensor(worth or [1.0] * len(heads))[:, None]).sum(dim=0)
 
 
 def read_attention(
@@ -159,10 +162,11 @@ def _told(
         return parts[:images], [sum(each) for each in parts[images:]]
 
     every = [[split(head) for head in layer] for layer in recorder.layers] if each_head else None
-    chosen = None if card is None else split(recorder.total(card.heads))
+    chosen = None if card is None else split(recorder.total(card.heads, card.worth))
     return Attention(
         pictures=split(recorder.total())[0],
         chosen=chosen and chosen[0],
+        log_odds=card is not None and bool(card.worth),
         after=chosen[1] if images and chosen and card and card.after else None,
         heads=None if every is None else [[head for head, _ in layer] for layer in every],
         heads_after=None if every is None else [[after for _, after in layer] for layer in every],

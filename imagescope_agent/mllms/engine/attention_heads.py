@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,12 +26,15 @@ class HeadsCard:
 
     Args:
         heads: (layer, head) of each, from 0.
+        worth: what the attention of each is multiplied by, so that an image's sum is its log-odds to be the one that
+            is asked for; empty where all count alike, and sums only order images.
         after: whether the tokens from an image to the next one count as the image's.
         weights: hash of the checkpoint's files that they were chosen for; None of a card that does not say.
         measured: on what, and how well they did; for people.
     """
 
     heads: tuple[tuple[int, int], ...]
+    worth: tuple[float, ...] = ()
     after: bool = False
     weights: str | None = None
     measured: dict[str, Any] = field(default_factory=dict)
@@ -48,9 +52,14 @@ def read_heads(folder: Path) -> HeadsCard | None:
         values = parse_json(read_file(folder / HEADS, LARGEST))
         if values.pop("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
-        card = HeadsCard(**{**values, "heads": tuple((layer, head) for layer, head in values["heads"])})
+        heads = tuple((layer, head) for layer, head in values["heads"])
+        card = HeadsCard(**{**values, "heads": heads, "worth": tuple(values.get("worth", ()))})
         if not card.heads or not all(type(each) is int and each >= 0 for pair in card.heads for each in pair):
             raise TypeError("heads are pairs of whole numbers")
+        if card.worth and len(card.worth) != len(card.heads):
+            raise TypeError("worth is a number for each head")
+        if not all(type(each) in (int, float) and math.isfinite(each) for each in card.worth):
+            raise TypeError("worth is finite numbers")
         if type(card.after) is not bool or not isinstance(card.weights, str | None):
             raise TypeError("after is true or false, weights a text")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -62,10 +71,16 @@ def read_heads(folder: Path) -> HeadsCard | None:
 
 
 def write_heads(
-    folder: Path, heads: Sequence[tuple[int, int]], measured: dict[str, Any], *, after: bool = False
+    folder: Path,
+    heads: Sequence[tuple[int, int]],
+    measured: dict[str, Any],
+    *,
+    worth: Sequence[float] = (),
+    after: bool = False,
 ) -> None:
     """Write the card beside a checkpoint, to whose weights it is bound."""
-    card = HeadsCard(heads=tuple(heads), after=after, weights=hash_folder(folder), measured=measured)
+    bound = hash_folder(folder)
+    card = HeadsCard(heads=tuple(heads), worth=tuple(worth), after=after, weights=bound, measured=measured)
     text = json.dumps({"format": FORMAT, **asdict(card)}, ensure_ascii=False)
     write_atomic(folder / HEADS, text + "\n")
 

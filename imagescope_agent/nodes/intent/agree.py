@@ -15,14 +15,17 @@ from imagescope_agent.state import State
 class RetrieveTwice(RetrieveReasoned):
     """Retrieves by the vector without a chain, and says whether the collection's own vectors agree.
 
-    Asked twice where `Settings.agree_within` is given, `reasoning` is "auto", and another embedder than the one that
-    reasons made the collection's own vectors; no chat model is asked. Where nothing can be compared a note says so.
+    Asked twice where `Settings.agree_within` is given (of words alone, `agree_within_text`), `reasoning` is "auto", and
+    another embedder than the one that reasons made the collection's own vectors; no chat model is asked. Where nothing
+    can be compared a note says so.
     """
 
     def search(self, state: State, settings: Settings) -> dict[str, Any]:
         """As `RetrieveReasoned`, with `agreed`: None where nothing was compared."""
         found = super().search(state, settings)
         within = settings.agree_within
+        if state.get("reference") is None:
+            within = settings.agree_within_text or within
         if within is None or settings.reasoning != "auto":
             return {**found, "agreed": None}
         if self.pictures is self.embedder:

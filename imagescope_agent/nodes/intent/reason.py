@@ -14,6 +14,7 @@ from PIL import Image
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.image_refs import only_first, reference_ref
+from imagescope_agent.nodes.intent.grounded_chain import grounded
 from imagescope_agent.nodes.judging.penalize_rejected import search_unlike
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.nodes.standing_filter import standing_filter
@@ -103,7 +104,7 @@ def no_chain(state: State) -> dict[str, Any]:
 class RetrieveReasoned:
     """Retrieves by the vector after the chain, or by the one without where none was written; one lookup.
 
-    What the roles understood of the query is a chain too.
+    What the roles understood of the query is a chain too. It is read without what its conclusion has no ground for.
 
     Args:
         embedder: that reasons.
@@ -130,6 +131,7 @@ class RetrieveReasoned:
         model = reasoning_of(self.embedder)
         space = space_of(self.collection, model.weights)
         chain = state.get("chain") or ({} if settings.reasoning == "fast" else understood(state))
+        chain, left = grounded(chain, [state["query"], *(fact["text"] for fact in state.get("facts", []))])
         vector = reasoned_vectors(model, self.collection, state.get("reference"), state["query"], chain)[0]
         exclude = [] if settings.keep_reference else references_of(state)
         if any(name not in self.collection for name in state.get("unlike", [])):
@@ -150,7 +152,9 @@ class RetrieveReasoned:
             "chain": dict(chain),
             "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],
             "ranking_retrieve": [name for name, _ in found],
-            "notes": [each for each in only_first("embed", state) if each not in state.get("notes", [])],
+            "notes": [
+                each for each in (*only_first("embed", state), *left) if each not in state.get("notes", [])
+            ],
             "usage": [spent("retrieve", "embedder", {"seconds": time.perf_counter() - start})],
         }
 

@@ -165,3 +165,26 @@ def test_an_unknown_strategy_is_told(capsys: Any) -> None:
 def test_points_are_of_the_cost_that_was_asked_for(cost: str) -> None:
     made = {"variants": {"a": {"accuracy": 0.5, "calls": 1.0, "prompt_tokens": 20.0, "seconds": 0.1}}}
     assert judges_drawn.points(made, cost) == {"a": (made["variants"]["a"][cost], 0.5)}
+
+
+def test_a_run_that_was_cut_off_goes_on_after_the_strategies_that_it_kept(tmp_path: Path) -> None:
+    asked: list[Any] = []
+
+    def answer(each: Any) -> list[float]:
+        asked.append(each)
+        return [0.9, 0.1]
+
+    def measured(*names: str, seed: int = 0) -> Any:
+        role, asked[:] = Role("judge", ScriptedScorer(answer)), []
+        keep = tmp_path / "rows" / "kept.json"
+        return judges_drawn.run(role=role, k=3, queries=2, names=names, seed=seed, keep=keep)["variants"]
+
+    first = measured("pointwise")
+    assert len(asked) == 6
+    assert measured("pointwise", "prp-allpair")["pointwise"] == first["pointwise"]
+    assert len(asked) == 12  # both orders of three pairs, for two queries
+    with pytest.raises(BadInput, match="seed"):
+        measured("pointwise", seed=1)
+    (tmp_path / "rows" / "kept.json").write_text("{")
+    with pytest.raises(BadInput, match="damaged"):
+        measured("pointwise")
