@@ -3,14 +3,16 @@
 Expected below the root (`imagescope scenes make` writes it; an empty or missing root is filled by
 `prepare`)::
 
-    images/*.png  tir.jsonl  cir.jsonl  chat.jsonl  multi.jsonl  hard.jsonl  paraphrase.jsonl  none.jsonl  scenes.jsonl
+    images/*.png  tir.jsonl  cir.jsonl  chat.jsonl  multi.jsonl  hard.jsonl  paraphrase.jsonl  wordings.jsonl
+    none.jsonl  scenes.jsonl
 
 The ground truth is every image that satisfies the query, so R@k asks whether any of them is among the first
 k. A composed query's references are removed from its ranking. Splits: all (text and composed queries), tir,
 cir, chat, multi (several references), single (the same wishes with the first of these references alone: the same
 relevant images, what the others show said in words), hard (queries of tir, cir and multi that some images miss by one
 property; NegAbove@10 is the share of queries with one of these in the first ten above the last right image), paraphrase
-(wishes in six wordings that no model was taught; the spread of R@1 over them), none (queries that nothing fulfils: only
+(wishes in six wordings that no model was taught; the spread of R@1 over them), wordings (the same in twelve wordings,
+written by somebody who had not seen what models are taught), none (queries that nothing fulfils: only
 how often a first place is shown as fitting all the same is measured).
 """
 
@@ -38,7 +40,7 @@ from imagescope_agent.evaluation.datasets.base import (
     choose_split,
 )
 
-SPLITS = ("all", "tir", "cir", "chat", "multi", "single", "hard", "paraphrase", "none")
+SPLITS = ("all", "tir", "cir", "chat", "multi", "single", "hard", "paraphrase", "wordings", "none")
 MEASURES = ("R@1", "R@5", "R@10", "mAP@5", "mAP@10", "MRR", "nDCG@10")
 COUNT = 1000
 _Make = Callable[[dict[str, Any], str, str], Iterator[BenchmarkQuery]]
@@ -242,5 +244,6 @@ _MAKE: dict[str, _Make] = {
     "single": _single,
     "hard": _hard,
     "paraphrase": _wish,
+    "wordings": _wish,
     "none": _nothing,
 }

@@ -81,17 +81,17 @@ def test_hard_queries_are_those_of_the_other_splits(drawn: Path) -> None:
         assert query.negatives and not set(query.negatives) & {*query.relevant, *query.shown}
 
 
-def test_a_wish_has_six_wordings_and_counts_as_one(drawn: Path) -> None:
-    queries = dataset.load(drawn, split="paraphrase").queries
+@pytest.mark.parametrize(("split", "count"), [("paraphrase", 6), ("wordings", 12)])
+def test_a_wish_has_its_wordings_and_counts_as_one(drawn: Path, split: str, count: int) -> None:
+    queries = dataset.load(drawn, split=split).queries
     wishes = {query.wish for query in queries}
-    assert len(queries) == WORDINGS * len(wishes) and {query.unit for query in queries} == wishes
+    assert len(queries) == count * len(wishes) and {query.unit for query in queries} == wishes
     assert {query.subsets[0] for query in queries} == {"text", "composed", "several"}
     for wish in wishes:
         same = [query for query in queries if query.wish == wish]
-        assert [query.wording for query in same] == [1, 2, 3, 4, 5, 6]
-        assert (
-            len({query.text for query in same}) == WORDINGS and len({query.relevant for query in same}) == 1
-        )
+        assert [query.wording for query in same] == list(range(1, count + 1))
+        assert len({query.text for query in same}) == count
+        assert len({query.relevant for query in same}) == 1
 
 
 def test_nothing_fulfils_the_queries_that_nothing_fulfils(drawn: Path) -> None:
@@ -110,10 +110,11 @@ def test_a_line_without_near_misses_is_refused(drawn: Path, tmp_path: Path) -> N
         dataset.load(root, split="hard")
 
 
-def test_every_kind_has_six_wordings() -> None:
-    for kinds in wordings().values():
+@pytest.mark.parametrize("file", WORDINGS)
+def test_every_kind_has_its_wordings(file: str) -> None:
+    for kinds in wordings(file).values():
         for listed in kinds.values():
-            assert len(set(listed)) == WORDINGS
+            assert len(set(listed)) == WORDINGS[file]
 
 
 def test_no_training_loads_the_wordings() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from random import Random
 
 import pytest
 
 from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, composed_query
-from imagescope_agent.lab.scenes.conditions import satisfies
+from imagescope_agent.lab.scenes.conditions import PLURALS, Pattern, satisfies
+from imagescope_agent.lab.scenes.language import SYNONYMS
 from imagescope_agent.lab.scenes.wordings.composed_wordings import FramedWording
 from imagescope_agent.lab.scenes.wordings.frames import every_frame, frames
+from imagescope_agent.lab.scenes.wordings.spoken import thing_words
 from imagescope_agent.lab.scenes.wordings.text_wordings import worded_text_query
-from imagescope_agent.lab.scenes.world import random_scene
+from imagescope_agent.lab.scenes.world import COLOURS, KINDS, SIZES, random_scene
 
 
 def test_frames_that_are_held_out_are_not_taught() -> None:
@@ -35,6 +38,30 @@ def test_a_scene_answers_the_query_that_was_worded_from_it(unseen: bool) -> None
             texts.add(query.text)
             made += 1
     assert len(texts) > 290
+
+
+def test_small_talk_names_nothing_of_the_world() -> None:
+    world = {
+        *KINDS,
+        *PLURALS.values(),
+        *COLOURS,
+        *SIZES,
+        *(word for words in SYNONYMS.values() for word in words),
+    }
+    for frames_of_kind in every_frame()["around"].values():
+        for text in frames_of_kind:
+            assert world.isdisjoint(re.findall(r"\w+", text.lower())), text
+
+
+def test_what_is_said_wrong_first_is_no_part_of_the_query() -> None:
+    rng, slips = Random(4), 0
+    words = [form.format(w="|", r="|").split("|")[1].replace(",", " ,").strip() for form in every_frame()["phrase"]["slip"]]
+    while slips < 40:
+        said = thing_words(Pattern("boat", "red"), rng, other_kinds=True)
+        if middle := next((each for each in words if each and f" {each} " in said.replace(",", " ,")), None):
+            meant = said.replace(",", " ,").split(f" {middle} ", 1)[1]
+            assert re.search(r"\b(boat|ship)\b", meant) and "red" in meant, said
+            slips += 1
 
 
 def test_other_words_for_an_edit_change_nothing_else() -> None:

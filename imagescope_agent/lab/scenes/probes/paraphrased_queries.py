@@ -1,4 +1,4 @@
-"""Wishes in six wordings each, written by hand (`wordings.toml`), that no training reads."""
+"""Wishes in several wordings each, written by hand (`wordings.toml`, `more_wordings.toml`), that no training reads."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from random import Random
+from typing import Any
 
 from imagescope_agent.lab.scenes.conditions import (
     SETTING_PHRASE,
@@ -25,7 +26,12 @@ from imagescope_agent.lab.scenes.queries import SceneQuery, kind_colour_patterns
 from imagescope_agent.lab.scenes.text_queries import distinct_things
 from imagescope_agent.lab.scenes.world import KINDS, Scene
 
-WORDINGS = 6
+#: How many wordings the files have for each kind of wish.
+WORDINGS = {"wordings": 6, "more_wordings": 12}
+
+
+#: What fills the slots of a wish, and the fields of `Wish` that are told apart from its words.
+_Found = tuple[dict[str, str], dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,30 +52,38 @@ class Wish:
 
 
 @cache
-def wordings() -> dict[str, dict[str, list[str]]]:
-    """The wordings by group and kind, with slots."""
-    place = files("imagescope_agent.lab.scenes.probes") / "wordings.toml"
+def wordings(file: str = "wordings") -> dict[str, dict[str, list[str]]]:
+    """The wordings of a file by group and kind, with slots."""
+    place = files("imagescope_agent.lab.scenes.probes") / f"{file}.toml"
     return tomllib.loads(place.read_text(encoding="utf-8"))
 
 
 def wish(
-    scenes: Sequence[Scene], composed: Sequence[tuple[int, SceneQuery]], group: str, rng: Random
+    scenes: Sequence[Scene],
+    composed: Sequence[tuple[int, SceneQuery]],
+    group: str,
+    rng: Random,
+    file: str = "wordings",
 ) -> Wish | None:
     """A random wish of a group ("text", "composed", "several"); None where the scenes allow none."""
-    kinds = list(wordings()[group])
-    kind = rng.choice(kinds)
+    forms = wordings(file)[group]
+    kind = rng.choice(list(forms))
     if group == "text":
-        return _text(scenes, kind, rng)
-    return _composed(composed, kind, rng) if group == "composed" else _several(scenes, kind, rng)
+        found = _text(scenes, kind, rng)
+    else:
+        found = _composed(composed, kind, rng) if group == "composed" else _several(scenes, kind, rng)
+    if found is None:
+        return None
+    slots, told = found
+    texts = tuple(each.format(**slots) for each in forms[kind])
+    return Wish(kind=f"{group}, {kind.replace('_', ' ')}", texts=texts, **told)
 
 
-def _worded(group: str, kind: str, slots: dict[str, str], **more: object) -> Wish:
-    texts = tuple(each.format(**slots) for each in wordings()[group][kind])
-    return Wish(kind=f"{group}, {kind.replace('_', ' ')}", texts=texts, **more)  # type: ignore[arg-type]
-
-
-def _text(scenes: Sequence[Scene], kind: str, rng: Random) -> Wish | None:
+def _text(scenes: Sequence[Scene], kind: str, rng: Random) -> _Found | None:
     scene = rng.choice(scenes)
+    if kind == "single":
+        one = kind_colour_patterns([rng.choice(scene.things)])[0]
+        return {"a": one.words()}, {"references": (), "conditions": (Exists(one),)}
     things = distinct_things(scene, rng, 2, 2)
     if things is None:
         return None
@@ -84,15 +98,15 @@ def _text(scenes: Sequence[Scene], kind: str, rng: Random) -> Wish | None:
         conditions.append(Absent(Pattern(slots["x"])))
     elif kind == "left":
         conditions = [Related(one, "left of", other)]
-    return _worded("text", kind, slots, references=(), conditions=tuple(conditions))
+    return slots, {"references": (), "conditions": tuple(conditions)}
 
 
-def _composed(pairs: Sequence[tuple[int, SceneQuery]], kind: str, rng: Random) -> Wish | None:
+def _composed(pairs: Sequence[tuple[int, SceneQuery]], kind: str, rng: Random) -> _Found | None:
     fitting = [(place, slots, query) for place, query in pairs if (slots := _slots(kind, query)) is not None]
     if not fitting:
         return None
     place, slots, query = rng.choice(fitting)
-    return _worded("composed", kind, slots, references=(place,), conditions=query.conditions)
+    return slots, {"references": (place,), "conditions": query.conditions}
 
 
 def _slots(kind: str, query: SceneQuery) -> dict[str, str] | None:
@@ -115,12 +129,12 @@ def _slots(kind: str, query: SceneQuery) -> dict[str, str] | None:
     return None
 
 
-def _several(scenes: Sequence[Scene], kind: str, rng: Random) -> Wish | None:
+def _several(scenes: Sequence[Scene], kind: str, rng: Random) -> _Found | None:
     query = multi_query(scenes, kind, rng)
     if query is None:
         return None
     slots = {"x": query.named[0], "n": with_article(query.named[0]), "y": query.named[-1], "p": query.place}
-    return _worded("several", kind, slots, references=query.references, conditions=query.conditions)
+    return slots, {"references": query.references, "conditions": query.conditions}
 
 
 def wish_lines(
@@ -129,11 +143,12 @@ def wish_lines(
     composed: Sequence[tuple[int, SceneQuery]],
     wanted: int,
     rng: Random,
+    file: str = "wordings",
 ) -> list[dict[str, object]]:
-    """The lines of paraphrase.jsonl, the groups in turn; fewer than wanted where the scenes allow no more."""
+    """The lines of paraphrase.jsonl or wordings.jsonl, the groups in turn; fewer where the scenes allow no more."""
     lines: list[dict[str, object]] = []
     for number in range(wanted):
-        attempts = (wish(scenes, composed, list(wordings())[number % 3], rng) for _ in range(20))
+        attempts = (wish(scenes, composed, list(wordings(file))[number % 3], rng, file) for _ in range(20))
         found = next((each for each in attempts if each is not None), None)
         if found is None:
             continue

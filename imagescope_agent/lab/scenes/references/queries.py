@@ -258,7 +258,7 @@ def _query(draft: _Draft) -> SeveralQuery:
     for clause in draft.tail:
         text = draft.words.added(text, clause)
     return SeveralQuery(
-        text=text,
+        text=draft.words.finished(text),
         references=draft.references,
         takes=tuple(draft.takes),
         phrases=dict(draft.phrases),

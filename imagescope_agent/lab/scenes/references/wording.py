@@ -8,6 +8,7 @@ from random import Random
 from imagescope_agent.lab.scenes.language import with_article
 from imagescope_agent.lab.scenes.references import phrases
 from imagescope_agent.lab.scenes.wordings.frames import frame, frames
+from imagescope_agent.lab.scenes.wordings.spoken import amid_small_talk
 from imagescope_agent.lab.scenes.wordings.text_wordings import excluded
 from imagescope_agent.lab.scenes.world import Scene
 
@@ -69,6 +70,10 @@ class PlainReferences:
         if text.endswith("change"):
             return f"{clause}, {text}"
         return text + self.rng.choice((" ", ", ")) + clause
+
+    def finished(self, text: str) -> str:
+        """The whole query."""
+        return text
 
     def whole(self, name: str) -> str:
         """A reference as it is."""
@@ -141,6 +146,10 @@ class FramedReferences(PlainReferences):
     def without(self, bare: str) -> str:
         """The words that a thing must not be there."""
         return excluded("", bare, self.rng, self.unseen).strip(" ,;.:")
+
+    def finished(self, text: str) -> str:
+        """The whole query, perhaps with small talk around it; its clauses are not changed."""
+        return amid_small_talk(text, self.rng, self.unseen)
 
     def whole(self, name: str) -> str:
         """A reference as it is."""

@@ -8,7 +8,7 @@ from random import Random
 
 from imagescope_agent.lab.scenes.edits import Edit
 from imagescope_agent.lab.scenes.wordings.frames import frame
-from imagescope_agent.lab.scenes.wordings.text_wordings import noisy
+from imagescope_agent.lab.scenes.wordings.spoken import colour_words, place_words, spoken, thing_words
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,22 @@ class FramedWording:
         first, *more = (self._words(edit, rng) for edit in edits)
         for other in more:
             first = self._frame("both", rng).format(a=first, b=other)
-        return noisy(self._frame("start", rng).format(s=first), rng)
+        return spoken(self._frame("start", rng).format(s=first), rng, self.unseen)
 
     def retention(self, named: str, edit: Edit, rng: Random) -> str:
         """See `Wording`."""
-        return noisy(self._frame("keep", rng).format(k=named, e=self._words(edit, rng)), rng)
+        kept = self._frame("keep", rng).format(k=named, e=self._words(edit, rng))
+        return spoken(kept, rng, self.unseen)
 
     def _words(self, edit: Edit, rng: Random) -> str:
-        return self._frame(edit.frame, rng).format(**edit.slots)
+        slots = dict(edit.slots)
+        if "a" in slots:
+            slots["a"] = thing_words(edit.named[0], rng, self.unseen)
+        if "c" in slots:
+            slots["c"] = colour_words(slots["c"], rng, self.unseen)
+        if "p" in slots:
+            slots["p"] = place_words(edit.after.setting, rng, self.unseen)
+        return self._frame(edit.frame, rng).format(**slots)
 
     def _frame(self, kind: str, rng: Random) -> str:
         return frame("composed", kind, rng, unseen=self.unseen)

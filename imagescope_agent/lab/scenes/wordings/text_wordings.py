@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 from imagescope_agent.lab.scenes.conditions import Absent, InSetting, Pattern, Related, stands
-from imagescope_agent.lab.scenes.language import SETTING_WORDS, join, reworded, with_article
+from imagescope_agent.lab.scenes.language import join, reworded, with_article
 from imagescope_agent.lab.scenes.mixed_queries import Clause, count_clause, exists_clause
 from imagescope_agent.lab.scenes.queries import QueryStep, SceneQuery, with_setting
 from imagescope_agent.lab.scenes.text_queries import RELATION_WORDS, absent_pattern, distinct_things
 from imagescope_agent.lab.scenes.wordings.frames import frame
+from imagescope_agent.lab.scenes.wordings.spoken import place_words, spoken, thing_words
 from imagescope_agent.lab.scenes.world import RELATIONS, Scene, Thing
 
 
@@ -25,7 +27,7 @@ def worded_text_query(scene: Scene, rng: Random, *, unseen: bool = False) -> Sce
     clauses: list[Clause] = []
     if len(things) > 1 and rng.random() < 0.4:
         clauses.append(_related(things.pop(), things.pop(), rng, unseen))
-    clauses += [exists_clause(thing, rng) for thing in things]
+    clauses += [_thing(thing, rng, unseen) for thing in things]
     if rng.random() < 0.15:
         clauses.append(count_clause(scene, rng))
     rng.shuffle(clauses)
@@ -53,7 +55,7 @@ def _sentence(
         told = frame("text", "link", rng, unseen=unseen).format(a=", ".join(before), b=last)
     text = frame("text", "say", rng, unseen=unseen).format(t=told)
     if setting is not None:
-        where = rng.choice(SETTING_WORDS[setting])
+        where = place_words(setting, rng, unseen)
         text = frame("text", "place", rng, unseen=unseen).format(s=text, p=where)
     for number, pattern in enumerate(absent):
         bare = reworded(pattern, rng)
@@ -61,7 +63,7 @@ def _sentence(
             text += rng.choice((f" and no {bare}", f", nor {with_article(bare)}", f", no {bare} either"))
         else:
             text = excluded(text, bare, rng, unseen)
-    return noisy(text, rng)
+    return spoken(text, rng, unseen)
 
 
 def excluded(text: str, bare: str, rng: Random, unseen: bool = False) -> str:
@@ -69,19 +71,16 @@ def excluded(text: str, bare: str, rng: Random, unseen: bool = False) -> str:
     return frame("text", "absent", rng, unseen=unseen).format(s=text, x=bare, n=with_article(bare))
 
 
-def noisy(text: str, rng: Random) -> str:
-    """The text as people type it: now and then with a capital, a full stop, or without the commas."""
-    if rng.random() < 0.15:
-        text = text[0].upper() + text[1:]
-    if rng.random() < 0.15 and text[-1] not in ".?":
-        text += rng.choice((".", ".", "!", "?"))
-    return text.replace(",", "") if rng.random() < 0.05 else text
+def _thing(thing: Thing, rng: Random, unseen: bool) -> Clause:
+    clause = exists_clause(thing, rng)
+    pattern = clause.condition.pattern  # type: ignore[attr-defined]
+    return replace(clause, phrase=thing_words(pattern, rng, unseen, other_kinds=True))
 
 
 def _related(first: Thing, second: Thing, rng: Random, unseen: bool) -> Clause:
     patterns = [Pattern(t.kind, t.colour if rng.random() < 0.8 else None) for t in (first, second)]
     relation = rng.choice([name for name in RELATIONS if stands(first, name, second)])
-    one, other = (with_article(reworded(pattern, rng)) for pattern in patterns)
+    one, other = (thing_words(pattern, rng, unseen, other_kinds=True) for pattern in patterns)
     kind = "side" if relation in ("left of", "right of") else "level"
     word = relation.split()[0] if kind == "side" else rng.choice(RELATION_WORDS[relation])
     named = patterns[0].words(), patterns[1].words()
