@@ -53,6 +53,11 @@ def test_anything_else_is_left_to_the_talker(acts: list[tuple[str, str]]) -> Non
     assert changed([WAGON, LANTERN], *acts) is None
 
 
+def test_it_is_what_was_named_last() -> None:
+    assert changed([WAGON, "a lantern"], ("wish", "make it turquoise")) is None
+    assert changed([WAGON, "a lantern"], ("correction", "make it turquoise")) == (1, "a tall turquoise wagon")
+
+
 def test_it_overrules_what_the_talker_made_of_it() -> None:
     stand = [fact(LANTERN), fact(WAGON)]
     said, wrong = "not grey, turquoise", [("Addition", "a grey lantern")]

@@ -63,12 +63,13 @@ def correction(
     if values and not any(values.values()):  # "I said grey and meant yellow": the last one holds
         *first, last = values
         values |= {each: not vocabulary.go_together(each, last) for each in first}
-    corrects = _corrects(acts) or bool(not things and _MEANS_ONE.search(said))
     known = [(number, plain(fact, vocabulary)) for number, fact in enumerate(facts, 1)]
     same = [(n, old) for n, old in known if old and (not things or content_words(old.head) in things)]
     likely, possible = _changed(same, values, vocabulary)
-    if not likely and corrects and (len(possible) == 1 or not things):
+    if not likely and _corrects(acts) and (len(possible) == 1 or not things):
         likely = possible[::-1]
+    elif not likely and not things and _MEANS_ONE.search(said):  # "it" is what was named last
+        likely = [each for each in possible if each.number == same[-1][0]]
     return likely[0]._replace(doubtful=len(likely) > 1) if likely else None
 
 

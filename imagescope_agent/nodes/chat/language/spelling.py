@@ -24,7 +24,7 @@ _OTHERS = frozenset(
 #: Words around a wish that make another one of it where they are missed.
 _COMMON = (
     "without", "never", "nothing", "should", "would", "could", "shall", "instead", "rather", "please", "there",
-    "remove", "forget", "leave", "change", "picture", "another",
+    "remove", "forget", "leave", "change", "picture", "another", "three", "seven", "eight",
 )  # fmt: skip
 _SHORT = 4  # letters up to which only an exchanged or a doubled one is a typing error
 _LONG = 6  # letters from which a vowel may be mistaken for another
