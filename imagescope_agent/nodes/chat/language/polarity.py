@@ -52,7 +52,7 @@ KEPT = re.compile(
 #: A negation that negates nothing: "do not forget the boat".
 _AFFIRMED = re.compile(
     r"\b(?:do not|don't|never|not to) (?:forget|miss|overlook)\b|\bnot (?:only|just|sure)\b"
-    r"|\bno (?:doubt|matter|idea|problem)\b|\bwithout (?:a )?doubt\b"
+    r"|\bno,? (?:doubt|matter|idea|problem|sorry|wait)\b|\bwithout (?:a )?doubt\b"
 )
 #: "What I do not want: hearts": what stands before a colon goes on behind it, unless it is short.
 _ANNOUNCED = re.compile(r"(?<![\w'])([\w']++ [\w']++ [\w']++): ")
