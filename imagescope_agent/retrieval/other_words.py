@@ -112,6 +112,10 @@ class OtherWords:
         found = {word: name for word in said if (name := named[word]) and self._fits(word, name, text)}
         return {word: self._numbered(word, name) for word, name in found.items()}
 
+    def english(self) -> frozenset[str]:
+        """Words that are none with a typing error, since the encoder knows them."""
+        return self.encoder.words
+
     @cached_property
     def weights(self) -> str:
         """Identifies what words are read as: the names, what is none of them, and the encoder."""

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from imagescope_agent.dialogue_acts import split_message
+from imagescope_agent.nodes.chat.act_remarks import NOT_UNDERSTOOD, remarks
 from imagescope_agent.nodes.chat.grounded_update import GroundedUpdate, ground
 from imagescope_agent.nodes.chat.joined_parts import joined
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.not_taken_up import not_taken_up
 from imagescope_agent.nodes.chat.language.standing_facts import overlap
 from imagescope_agent.nodes.chat.language.vocabulary import read_captions
-from imagescope_agent.nodes.chat.read_message import NOT_UNDERSTOOD, act_of, names_wanted, remarks, seen_in
+from imagescope_agent.nodes.chat.read_message import act_of, names_wanted, seen_in
 from imagescope_agent.replies.parsing import FoldAnswer
 from imagescope_agent.state import Fact, MessagePart
 

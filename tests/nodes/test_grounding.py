@@ -196,3 +196,21 @@ def test_a_predicate_about_something_else_is_left_out(world: Any) -> None:
     update = asyncio.run(node(state, cast(Any, SimpleNamespace(context=Settings()))))
     assert [fact["predicates"] for fact in update["facts"]] == [[], []]
     assert {each["kind"] for each in update["notes"]} == {"drifted"}
+
+
+class Colours:
+    """An embedder to which a colour without a thing is as good as any thing of that colour."""
+
+    weights, dimension = "colours", 3
+
+    def texts(self, texts: list[str]) -> Any:
+        alike = ("a grey wagon", "a grey", "grey", "the grey", "with the grey", "a grey one", "grey one")
+        return np.eye(3)[[0 if each in alike else 1 if each == "a wagon" else 2 for each in texts]]
+
+
+@pytest.mark.parametrize(
+    ("told", "holds"),
+    [("a grey kettle", False), ("a grey one", False), ("with the grey", True), ("grey, please", True)],
+)
+def test_a_property_cut_from_its_thing_is_no_ground_for_another_thing(told: str, holds: bool) -> None:
+    assert held("a grey wagon", told, embedder=Colours()) is holds

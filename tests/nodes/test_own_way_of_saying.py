@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 
 from imagescope_agent.dialogue_acts import ACTS
-from imagescope_agent.errors import NoModel
-from imagescope_agent.nodes.chat.first_message import UnderstandFirst
 from imagescope_agent.nodes.chat.grounded_update import GroundedUpdate, ground
 from imagescope_agent.nodes.chat.joined_parts import joined
 from imagescope_agent.nodes.chat.language.coverage import is_crossed, phrases
 from imagescope_agent.nodes.chat.language.synonyms import in_known_words
 from imagescope_agent.nodes.chat.language.vocabulary import read_captions
-from imagescope_agent.nodes.chat.read_message import is_reply, without_answer
+from imagescope_agent.nodes.chat.pending_question import is_reply, without_answer
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.replies.parsing import FoldAnswer
 from imagescope_agent.retrieval.stems import words_of
@@ -271,18 +269,26 @@ def test_a_plural_in_ees_has_the_stem_of_its_singular() -> None:
     assert [each.head for each in phrases("no lanterns", WORDS)] == ["lanterns"]
 
 
-def test_a_first_message_is_understood_in_the_words_of_the_captions(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = list[str]()
+@pytest.mark.parametrize(
+    ("part", "likely", "answers"),
+    [
+        ("whichever number, really", 0.6, False),
+        ("I believe so", 0.6, True),
+        ("it does", 0.6, True),
+        ("a yellow one", 0.6, True),
+        ("blimey", 0.95, True),
+    ],
+)
+def test_what_has_no_word_of_an_answer_is_one_only_if_that_is_sure(
+    part: str, likely: float, answers: bool
+) -> None:
+    assert is_reply(part, asked("Is there a wagon?"), WORDS, likely) is answers
 
-    async def understand(self: UnderstandFirst, state: State, runtime: Any, again: str = "") -> None:
-        asked.append(state["query"])
-        raise NoModel("this is enough")
 
-    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.UnderstandJointly.__call__", understand)
-    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.vocabulary_of", lambda images: WORDS)
-    node: Any = UnderstandFirst.__new__(UnderstandFirst)
-    node.embedder, node.images = Learnt(), None
-    state: Any = {"query": "a lamp", "acts": []}
-    with pytest.raises(NoModel):
-        asyncio.run(node(state, None))
-    assert asked == ["a lantern"]
+def test_a_withdrawal_takes_back_a_thing_before_how_two_things_lie() -> None:
+    found = grounded(
+        "forget the wagon", "withdrawal", "a kettle left of a grey wagon", "a yellow wagon", "a kettle"
+    )
+    assert found.update.drop == [2]
+    found = grounded("forget the wagon", "withdrawal", "a kettle left of a grey wagon", "a yellow lantern")
+    assert found.update.drop == [1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imagescope_agent.nodes.chat.language.polarity import is_negated
+from imagescope_agent.nodes.chat.language.polarity import is_negated, may_exclude
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,7 @@ def test_what_must_not_be_there_is_excluded(message: str) -> None:
         "lanterns are out at sea",
         "without doubt a lantern",
         "no wagon but a lantern",
+        "a wagon full stop no sorry a lantern",
         "a lantern must stay",
     ],
 )
@@ -85,3 +86,30 @@ def test_where_a_thing_is_or_that_it_stays_excludes_nothing(text: str, message: 
 )
 def test_the_last_thing_wanted_and_what_to_stay_clear_of_is_excluded(text: str, message: str) -> None:
     assert is_negated(text, message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "a yellow lantern and no grey lantern",
+        "two wagons, a tall yellow lantern, but never a grey lantern",
+        "the yellow lantern stays and the grey lantern must go",
+    ],
+)
+def test_one_of_two_things_of_a_kind_is_excluded(message: str) -> None:
+    assert is_negated("a grey lantern", message) and not is_negated("a yellow lantern", message)
+
+
+@pytest.mark.parametrize(
+    ("message", "may"),
+    [
+        ("looking for a wagon, it was grey", False),
+        ("wagon and lantern and harbour", False),
+        ("skip the wagon", True),
+        ("barring any wagon", True),
+        ("a lantern, forget wagons", True),
+        ("forget the lantern, a wagon", False),
+    ],
+)
+def test_a_first_message_excludes_only_with_a_word_that_takes_away(message: str, may: bool) -> None:
+    assert may_exclude("a wagon", message) is may

@@ -6,10 +6,17 @@ from typing import Any
 
 import pytest
 
-from imagescope_agent.dialogue_acts import ACTS
+from imagescope_agent.dialogue_acts import ACTS, split_message
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
-from imagescope_agent.nodes.chat.new_search import WHAT_NEXT, split_restart, without_doubtful_restart
+from imagescope_agent.nodes.chat.new_search import (
+    WHAT_NEXT,
+    split_restart,
+    split_turn,
+    turned,
+    without_doubtful_restart,
+)
 from imagescope_agent.nodes.chat.read_message import is_idle, parts_of, understood
+from tests.nodes.test_grounded_update import WORDS
 
 DOG: Any = {
     "intent": {"full": "a dog on a beach"}, "facts": [{"type": "Addition", "text": "a dog on a beach"}],
@@ -112,3 +119,30 @@ def test_a_first_message_is_searched_for_without_its_phrase() -> None:
     row = [float(act == "restart") for act in ACTS]
     update = understood(FIRST, parts_of("start over with a cat", row, FIRST, Vocabulary(), limits=False))
     assert update["query"] == "a cat" == update["request"] and update["remarks"] == []
+
+
+WAGONS: Any = [
+    {"type": "Addition", "text": text, "predicates": []} for text in ("a grey wagon", "a yellow kettle")
+]
+
+
+@pytest.mark.parametrize(
+    ("message", "begins"),
+    [
+        ("forget that, I'm after a lantern", True),
+        ("Ditch this one. Now show me two lanterns", True),
+        ("ok, scrap that and find me a wagon", True),
+        ("never mind all that, I'd rather have a lantern", True),
+        ("disregard it, exactly two lanterns", True),
+        ("scratch that, a turquoise wagon", False),
+        ("forget that, it was on the moor", False),
+        ("skip that, show me a lantern", False),
+        ("the kettle was a mistake, forget it, I want a lantern", False),
+        ("forget that, I want to see more", False),
+    ],
+)
+def test_turning_away_and_asking_for_a_thing_begins_a_new_search(message: str, begins: bool) -> None:
+    parts: list[Any] = [
+        {"text": piece, "act": "wish"} for part in split_message(message) for piece in split_turn(part)
+    ]
+    assert ("restart" in [part["act"] for part in turned(parts, WAGONS, WORDS)]) is begins

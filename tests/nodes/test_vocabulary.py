@@ -126,3 +126,38 @@ def test_what_was_read_is_told() -> None:
 )
 def test_an_instruction_about_the_surroundings_is_told_in_any_wording(text: str, place: str) -> None:
     assert place_in(text) == place
+
+
+ENGLISH = frozenset(["a", "the", "wagon", "lantern", "walking", "yell", "lanterns"])
+
+
+@pytest.mark.parametrize(
+    ("word", "known"),
+    [
+        ("wgon", "wagon"),
+        ("wagoon", "wagon"),
+        ("watgon", "wagon"),
+        ("lantenr", "lantern"),
+        ("yelwol", "yellow"),
+        ("turqoise", "turquoise"),
+        ("shoudl", "should"),
+        ("whitout", "without"),
+        ("yell", ""),
+        ("xylophone", ""),
+        ("wgn", ""),
+    ],
+)
+def test_a_word_that_is_not_english_may_have_any_one_error(word: str, known: str) -> None:
+    assert meant(word, WORDS, ENGLISH) == known
+
+
+def test_names_and_other_languages_have_no_typing_errors() -> None:
+    def read(text: str) -> str:
+        state: Any = {"query": text, "acts": []}
+        return corrected(state, WORDS, ENGLISH)[0]["query"]
+
+    assert read("the wgon of Mr Wagton and a yellwo lantern") == "the wagon of Mr Wagton and a yellow lantern"
+    assert (
+        read("der Wagton ist im wagton und das ist nicht gut")
+        == "der Wagton ist im wagton und das ist nicht gut"
+    )

@@ -17,8 +17,8 @@ from imagescope_agent.api import index_folder
 from imagescope_agent.chat import Chats
 from imagescope_agent.lab.scenes.dialog.conversations import conversation
 from imagescope_agent.lab.scenes.make import make_world
+from imagescope_agent.nodes.chat.act_remarks import NOT_UNDERSTOOD
 from imagescope_agent.nodes.chat.language.grounding import Grounding
-from imagescope_agent.nodes.chat.read_message import NOT_UNDERSTOOD
 from imagescope_agent.services import Services, open_services
 from imagescope_agent.settings import Settings
 from imagescope_agent.usage import sum_by_name

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Role
+from imagescope_agent.nodes.chat.act_remarks import remarks
 from imagescope_agent.nodes.chat.grounded_update import ground
 from imagescope_agent.nodes.chat.language.grounding import substitutes
-from imagescope_agent.nodes.chat.language.spelling import corrected
-from imagescope_agent.nodes.chat.language.synonyms import in_known_words, in_taught_words
-from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
+from imagescope_agent.nodes.chat.language.rewording import as_meant
+from imagescope_agent.nodes.chat.language.vocabulary import vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import plain_answer
-from imagescope_agent.nodes.chat.read_message import has_act, remarks
+from imagescope_agent.nodes.chat.read_message import has_act
 from imagescope_agent.nodes.intent.drift import drift
 from imagescope_agent.nodes.intent.references import bare
 from imagescope_agent.nodes.intent.understand import Predicates
@@ -68,7 +67,7 @@ class UpdateDialogueState:
         require_call(state, settings := current(runtime))
         vocabulary = vocabulary_of(self.images)
         typed = state
-        state, reread = await _as_meant(typed, vocabulary, self.embedder)
+        state, reread = await as_meant(typed, vocabulary, self.embedder)
         shown = shown_facts(state["facts"])
         lines = [
             f"{number}. {fact['type']}: {fact['text']}"
@@ -98,14 +97,6 @@ class UpdateDialogueState:
             "remarks": [*state.get("remarks", []), *reread, *grounded.remarks],
             **account(self, reply, notes=grounded.notes),
         }
-
-
-async def _as_meant(
-    typed: State, vocabulary: Vocabulary, embedder: Embedder | None
-) -> tuple[State, list[str]]:
-    state, misspelt = corrected(typed, vocabulary)
-    state, reread = await in_taught_words(state, vocabulary, embedder)
-    return await asyncio.to_thread(in_known_words, state, vocabulary, embedder), [*misspelt, *reread]
 
 
 def not_understood(typed: State, reread: Sequence[str]) -> dict[str, Any]:

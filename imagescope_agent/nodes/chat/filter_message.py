@@ -14,6 +14,7 @@ from imagescope_agent.dialogue_acts import SAYING
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Role
+from imagescope_agent.nodes.chat.act_remarks import remarks
 from imagescope_agent.nodes.chat.choose_limit import ChosenLimit, choose_limit
 from imagescope_agent.nodes.chat.language.coverage import phrases
 from imagescope_agent.nodes.chat.language.limits import Message, Values, added, lifted, limited
@@ -22,7 +23,7 @@ from imagescope_agent.nodes.chat.language.not_taken_up import named
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import answers_only
 from imagescope_agent.nodes.chat.parse_message import is_first
-from imagescope_agent.nodes.chat.read_message import anew, has_act, remarks
+from imagescope_agent.nodes.chat.read_message import anew, has_act
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.prompting import is_asked, load_prompt

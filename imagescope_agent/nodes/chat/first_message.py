@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Role
-from imagescope_agent.nodes.chat.grounded_update import described
+from imagescope_agent.nodes.chat.act_remarks import misunderstood
+from imagescope_agent.nodes.chat.described_target import described
+from imagescope_agent.nodes.chat.language.corrections import without_opening
 from imagescope_agent.nodes.chat.language.coverage import Known, with_passed_over
 from imagescope_agent.nodes.chat.language.grounding import Grounding
-from imagescope_agent.nodes.chat.language.spelling import corrected
-from imagescope_agent.nodes.chat.language.synonyms import in_known_words, in_taught_words
+from imagescope_agent.nodes.chat.language.polarity import may_exclude
+from imagescope_agent.nodes.chat.language.rewording import as_meant
 from imagescope_agent.nodes.chat.language.vocabulary import vocabulary_of
-from imagescope_agent.nodes.chat.read_message import misunderstood
+from imagescope_agent.nodes.intent.drift import is_english
 from imagescope_agent.nodes.intent.joint import UnderstandJointly
 from imagescope_agent.nodes.intent.understand import reference_words
 from imagescope_agent.records import note
@@ -44,17 +45,16 @@ class UnderstandFirst(UnderstandJointly):
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
         """Return `intent`, and predicates that came with it where it stays as it is; errors as `Understand`."""
         words = vocabulary_of(self.images)
-        state, misspelt = corrected(state, words)
-        state, reread = await in_taught_words(state, words, self.embedder)
-        state = await asyncio.to_thread(in_known_words, state, words, self.embedder)
+        state, reread = await as_meant(state, words, self.embedder)
         update = await super().__call__(state, runtime, again)
-        if misspelt or reread:
-            told = [*state.get("remarks", []), *misspelt, *reread]
+        if reread:
+            told = [*state.get("remarks", []), *reread]
             update = {**update, "query": state["query"], "remarks": told}  # retrieved by what was read, too
         intent, query = update["intent"], state["query"]
         grounding = Grounding([query, reference_words(state)], self.embedder, words.stems)
         held = [step for step in intent["steps"] if await grounding.holds(step["text"])]
-        steps = await self._complete(held, query) if held else []
+        said, repaired = (held, []) if state["reference"] else _as_said(held, query)
+        steps = await self._complete(said, query) if held or not state["reference"] else []
         if steps == intent["steps"]:
             return update
         notes = [
@@ -62,7 +62,10 @@ class UnderstandFirst(UnderstandJointly):
             for step in intent["steps"]
             if step not in held
         ]
-        steps = steps or [Instruction(type="Addition", text=query)]
+        notes += [
+            note(self.step, "repaired", f"{text!r} was to be left out, and is wanted") for text in repaired
+        ]
+        steps = steps or [Instruction(type="Addition", text=without_opening(query))]
         full = described(steps)
         changed: Intent = {"steps": steps, "core": full, "enhanced": full, "full": full}
         return {**update, "intent": changed, "given_predicates": [], "notes": [*update["notes"], *notes]}
@@ -74,6 +77,22 @@ class UnderstandFirst(UnderstandJointly):
         held = await with_passed_over(once, query, Known(), self.embedder, vocabulary_of(self.images))
         known = {(step["type"], step["text"]): step for step in steps}  # with the numbers of their references
         return [known.get((step.type, step.text), {"type": step.type, "text": step.text}) for step in held]
+
+
+def _as_said(steps: Sequence[Instruction], query: str) -> tuple[list[Instruction], list[str]]:
+    """The steps, and the texts of those that are wanted though they were read as excluded.
+
+    Nothing stands yet that an English message could take away without a negation.
+    """
+    wrong = [
+        step["text"]
+        for step in steps
+        if step["type"] == "Removal" and is_english(query) and not may_exclude(step["text"], query)
+    ]
+    said = [
+        Instruction(type="Addition", text=step["text"]) if step["text"] in wrong else step for step in steps
+    ]
+    return said, wrong
 
 
 async def picture_alone(state: State) -> dict[str, Any]:

@@ -7,8 +7,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from imagescope_agent.nodes.chat.act_remarks import misunderstood
 from imagescope_agent.nodes.chat.language.framing import without_framing
-from imagescope_agent.nodes.chat.read_message import anew, misunderstood
+from imagescope_agent.nodes.chat.read_message import anew
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.prompting import request_text
 from imagescope_agent.retrieval.exclusions import ANYTHING, split_exclusions

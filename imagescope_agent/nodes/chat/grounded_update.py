@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from imagescope_agent.nodes.chat.act_remarks import misunderstood
+from imagescope_agent.nodes.chat.described_target import describe_anew, described
+from imagescope_agent.nodes.chat.language.corrections import Correction, correction
 from imagescope_agent.nodes.chat.language.coverage import Known, Phrase, phrases, with_passed_over
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.not_taken_up import not_taken_up
-from imagescope_agent.nodes.chat.language.places import place_in
 from imagescope_agent.nodes.chat.language.standing_facts import (
     contradicts,
     given_up,
@@ -27,9 +29,9 @@ from imagescope_agent.nodes.chat.language.standing_facts import (
 from imagescope_agent.nodes.chat.language.vocabulary import NO_WORDS, Vocabulary
 from imagescope_agent.nodes.chat.message_check import as_said, names_new, repeats, says_more, without_held
 from imagescope_agent.nodes.chat.new_search import NEW_SEARCH
-from imagescope_agent.nodes.chat.read_message import has_act, misunderstood
+from imagescope_agent.nodes.chat.read_message import has_act
 from imagescope_agent.nodes.intent.drift import is_english
-from imagescope_agent.prompting import NEGATED, NO_REFERENCE, request_text
+from imagescope_agent.prompting import NEGATED, request_text
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.replies.parsing import FoldAnswer, StepAnswer
 from imagescope_agent.retrieval.protocols import Embedder
@@ -76,8 +78,17 @@ async def ground(
         embedder: tells whether other words say the same.
         vocabulary: of the collection; what the message says in its words must not be lost.
     """
-    told = [message, *_answered(state)]
     found = GroundedUpdate(update=update.model_copy())
+    if corrected := correction(state["facts"], state.get("acts", []), vocabulary):
+        return _as_corrected(found, corrected, state)
+    return await _held_to(found, state, message, embedder, vocabulary)
+
+
+async def _held_to(
+    found: GroundedUpdate, state: State, message: str, embedder: Embedder | None, vocabulary: Vocabulary
+) -> GroundedUpdate:
+    """As `ground`, of what the talker found."""
+    told, given = [message, *_answered(state)], bool(found.update.steps)
     heard = Grounding([message], embedder)
     facts = state["facts"] if _same_topic(found, state, heard, vocabulary) else []
     dropped = _drops(found, facts, state, heard, phrases(message, vocabulary))
@@ -92,13 +103,28 @@ async def ground(
     found.notes = without_held(found.notes, steps)
     half = dropped and has_act(state, "correction") and says_more(heard, facts, dropped, vocabulary)
     if not steps and (half or not dropped) and found.update.answer == "None" and found.update.topic == "same":
-        dropped, steps = [], _own_words(found, state, message, vocabulary) if update.steps else []
+        dropped, steps = [], _own_words(found, state, message, vocabulary) if given else []
         found.understood = bool(steps) or repeats(state["facts"], message)
     else:
         found.remarks += _misunderstood(state, steps, [*told[1:], *(fact["text"] for fact in state["facts"])])
     found.update.steps = steps
     found.update.drop = sorted({*dropped, *_contradicted(found, facts, steps, dropped)})
-    _describe(found, state, facts, [message, *told])
+    left_out = any(each["kind"] in ("drifted", "repaired") for each in found.notes)
+    changed = left_out or bool(found.remarks)
+    describe_anew(found.update, state, facts, [message, *told], changed=changed)
+    return found
+
+
+def _as_corrected(found: GroundedUpdate, changed: Correction, state: State) -> GroundedUpdate:
+    """The update that the message gives by its own words, whatever the talker made of it."""
+    old, step = state["facts"][changed.number - 1], StepAnswer(type="Addition", text=changed.text)
+    new = {"topic": "same", "answer": "None", "drop": [changed.number], "steps": [step]}
+    found.update = found.update.model_copy(update=new)
+    if changed.doubtful:
+        found.remarks.append(f'I took that to be about "{spoken(old)}".')
+    standing = [fact for fact in state["facts"] if fact is not old]
+    found.update.core = changed.text
+    found.update.full = found.update.enhanced = described([*standing, step.model_dump()])
     return found
 
 
@@ -251,44 +277,3 @@ def _contradicted(
 def spoken(step: Mapping[str, object]) -> str:
     """One instruction as a person would say it."""
     return request_text([step])
-
-
-def _describe(found: GroundedUpdate, state: State, facts: Sequence[Fact], told: Sequence[str]) -> None:
-    """Describe the target anew from the facts where the talker's descriptions hold something ungrounded."""
-    update = found.update
-    kept = [fact["text"] for number, fact in enumerate(facts, 1) if number not in update.drop]
-    caption = state["reference_caption"]
-    known = [*told, *kept, *(step.text for step in update.steps), "" if caption == NO_REFERENCE else caption]
-    if facts:
-        known.append(state["intent"]["full"])
-    grounding = Grounding(known)
-    left_out = any(each["kind"] in ("drifted", "repaired") for each in found.notes)
-    left_out = left_out or bool(found.remarks) or _tells_of_gone(found, facts)
-    if not left_out and not any(map(grounding.ungrounded, (update.core, update.enhanced, update.full))):
-        return
-    standing = [fact for number, fact in enumerate(facts, 1) if number not in update.drop]
-    new = [{"type": step.type, "text": step.text} for step in update.steps]
-    update.full = update.enhanced = described([*standing, *new])
-    update.core = described(new) if any(step["type"] != "Removal" for step in new) else update.full
-
-
-def _tells_of_gone(found: GroundedUpdate, facts: Sequence[Fact]) -> bool:
-    """Whether the talker's descriptions name what the message drops or excludes."""
-    update = found.update
-    standing = [fact for number, fact in enumerate(facts, 1) if number not in update.drop]
-    wanted = [fact["text"] for fact in standing if fact["type"] != "Removal"]
-    new = Grounding([*wanted, *(step.text for step in update.steps if step.type != "Removal")])
-    gone = [facts[number - 1]["text"] for number in update.drop]
-    gone += [step.text for step in update.steps if step.type == "Removal"]
-    words = {word for text in gone for word in new.ungrounded(text)}
-    told = (Grounding([text]) for text in (update.core, update.enhanced, update.full))
-    return any(not each.ungrounded(word) for each in told for word in words)
-
-
-def described(steps: Iterable[Mapping[str, object]]) -> str:
-    """What is visible in an image that fulfils the instructions."""
-    texts = [str(step["text"]).rstrip(".") for step in steps if step["type"] != "Removal"]
-    things = [text for text in dict.fromkeys(texts) if not place_in(text)]
-    places = [place for place in map(place_in, texts) if place]
-    listed = " and ".join(filter(None, [", ".join(things[:-1]), *things[-1:]]))
-    return " ".join([listed or "a scene", *places[-1:]])

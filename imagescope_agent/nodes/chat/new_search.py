@@ -2,54 +2,35 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from imagescope_agent.dialogue_acts import ACTS
+from imagescope_agent.nodes.chat.language.coverage import phrases
 from imagescope_agent.nodes.chat.language.framing import without_framing
+from imagescope_agent.nodes.chat.language.grounding import Grounding
+from imagescope_agent.nodes.chat.language.new_search_phrases import (
+    FIRST,
+    LAST,
+    LINK,
+    NAMES,
+    POLITE,
+    SEARCHES,
+    STARTING,
+    TAKES_BACK,
+    TURN,
+    TURNED_AWAY,
+)
+from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
 from imagescope_agent.nodes.intent.drift import content_words
-from imagescope_agent.state import OF_TOPIC, MessagePart, new_conversation
+from imagescope_agent.state import OF_TOPIC, Fact, MessagePart, new_conversation
 
 NEW_SEARCH = "This is a new search: what was said before no longer counts."
 WHAT_NEXT = "Say what the picture shows."
 SURE = 0.9  # probability from which words that are no phrase for it are taken for a new start
 #: What the other parts do where nothing stands that they could answer or change.
 _NOW = {"answer": "wish", "correction": "wish", "withdrawal": "restart"}
-_SO_FAR = r"(?:\s+(?:so\s+far|above|before|until\s+now|(?:that\s+)?i(?:['’]ve|\s+have)?\s+(?:said|wanted)))?"
-_PHRASE = rf"""(?:
-      (?:let(?:['’]?s|\s+us|\s+me)\s+|(?:can|could|may)\s+(?:we|i)\s+|(?:i['’]?d\s+like|i\s+want)\s+to\s+|we\s+)?
-      (?:start|begin)\s+(?:all\s+)?(?:over(?:\s+again)?|again|afresh|anew|(?:again\s+)?from\s+(?:scratch|zero|nothing))
-    | (?:(?:start|begin)\s+)?(?:a\s+)?(?:whole\s+|completely\s+)?new\s+search
-    | (?:forget|scratch|drop|clear|scrap|bin|ignore|discard|erase|delete|cancel|undo|wipe|reset)\s+(?:about\s+)?
-      (?:it\s+all|all(?:\s+of)?\s+(?:that|this|it)|everything|all(?=\s*(?:[,.;:!-]|$)|\s+and\b)){_SO_FAR}
-    | (?:instead\s+of|in\s+place\s+of|rather\s+than)\s+(?:all\s+(?:of\s+)?(?:that|this)|everything){_SO_FAR}
-    | forget\s+the\s+(?:rest|lot)
-    | (?:(?:now|i\s+want|let['’]?s\s+(?:try|do))\s+)?(?:for\s+)?
-      something\s+(?:else|(?:completely|entirely|totally|quite)\s+(?:else|different|new))(?:\s+(?:entirely|altogether))?
-    )(?:\s+(?:now|then|please))*"""
-_OPENERS = r"(?:(?:ok(?:ay)?|no|nah|wait|well|so|please|now|actually|right|alright|sorry|hm+|oh)\b[\s,.!-]*)*"
-_FIRST = re.compile(
-    rf"\s*(?P<phrase>{_OPENERS}{_PHRASE})(?:\s*[,.;:!\u2013\u2014-]+\s*|\s+(?=with|and|without)|\s*$)",
-    re.I | re.X,
-)
-_LAST = re.compile(rf"[,.;:!\u2013\u2014]\s*(?:and\s+)?(?P<phrase>{_PHRASE})\W*$", re.I | re.X)
-_LINK = re.compile(r"\s*(?:(?:and|then|now|with|by)\b[\s,:]*)+", re.I)
-_TAKES_BACK = re.compile(
-    r"\W*(?:remove|forget|drop|scratch|clear|scrap|bin|erase|delete|cancel|undo|wipe|ditch|lose|no|not|never)\b",
-    re.I,
-)
-#: Words of new starts that name nothing to be seen.
-_STARTING = content_words("""
-    new anew afresh fresh start started restart begin beginning over again scratch zero nothing square first top back
-    reset wipe wiped clear clean slate blank board drawing forget drop scrap bin throw away toss ditch dump discard
-    ignore erase delete cancel undo void chuck everything lot said wrong wanted idea plan topic subject search target
-    round time attempt try another different else altogether entirely completely totally quite let go want like need
-    please good now later mind never changed rid get turn leaf whole thing out done finished once
-""")
-
-
-_POLITE = content_words("please pls thanks thank now then ok okay sorry again")
 
 
 class Restart(NamedTuple):
@@ -65,21 +46,50 @@ def split_restart(text: str) -> Restart | None:
     >>> split_restart("start over with a cat")
     Restart(phrase='start over', rest='a cat')
     """
-    if first := _FIRST.match(text):
+    if first := FIRST.match(text):
         rest = (
-            _LINK.sub("", text[first.end() :], count=1)
-            if _LINK.match(text, first.end())
+            LINK.sub("", text[first.end() :], count=1)
+            if LINK.match(text, first.end())
             else text[first.end() :]
         )
         return Restart(first["phrase"].strip(), _named(rest))
-    if last := _LAST.search(text):
+    if last := LAST.search(text):
         return Restart(last["phrase"].strip(), _named(text[: last.start()]))
     return None
 
 
+def split_turn(part: str) -> list[str]:
+    """A part of a message that turns away from what was said and asks for something else, as two.
+
+    >>> split_turn("forget that, I am looking for a cat")
+    ['forget that', 'I am looking for a cat']
+    """
+    turn = TURN.match(part)
+    return [turn["away"].strip(), part[turn.end() :]] if turn else [part]
+
+
+def turned(acts: Sequence[MessagePart], facts: Sequence[Fact], vocabulary: Vocabulary) -> list[MessagePart]:
+    """The acts, where turning away from what was said begins a new search if a search for some thing follows.
+
+    Behind a part that names something only that is taken back: "the boat was a mistake, forget it, show me a car". So
+    it is where something else of a kind that stands is named, without asking to search: "scratch that, a blue car".
+    """
+    found = list(acts)
+    standing = Grounding([fact["text"] for fact in facts])
+    for place, (part, after) in enumerate(pairwise(acts)):
+        things = [phrase.head for phrase in phrases(after["text"], vocabulary) if phrase.head]
+        points_back = any(phrases(before["text"], vocabulary) for before in acts[:place])
+        if not things or points_back or not TURNED_AWAY.fullmatch(part["text"]):
+            continue
+        others = NAMES.match(after["text"]) and all(map(standing.ungrounded, things))
+        if others or SEARCHES.match(after["text"]):
+            found[place] = {"text": part["text"], "act": "restart"}
+    return found
+
+
 def names_more(text: str) -> bool:
     """Whether a text without a phrase for it says more than that something begins."""
-    return not content_words(text) <= _STARTING
+    return not content_words(text) <= STARTING
 
 
 def without_doubtful_restart(row: Sequence[float], part: str, *, named: bool) -> Sequence[float]:
@@ -96,7 +106,7 @@ def without_doubtful_restart(row: Sequence[float], part: str, *, named: bool) ->
         return row
     kept = [*row]
     kept[restart] = 0.0
-    if named and not _TAKES_BACK.match(part):
+    if named and not TAKES_BACK.match(part):
         kept[wish] += row[restart]
     return [each / total for each in kept] if (total := sum(kept)) else row
 
@@ -119,11 +129,11 @@ def left_over(acts: Sequence[MessagePart]) -> list[MessagePart]:
 
 def _as_first(part: MessagePart) -> MessagePart:
     """A part that may take something back, as a wish where its words do not: "a cat without a collar"."""
-    wishes = part["act"] == "withdrawal" and names_more(part["text"]) and not _TAKES_BACK.match(part["text"])
+    wishes = part["act"] == "withdrawal" and names_more(part["text"]) and not TAKES_BACK.match(part["text"])
     return {"text": part["text"], "act": "wish"} if wishes else part
 
 
 def _named(rest: str) -> str:
     """The words of a wish, "" where they are none but framing."""
     said = without_framing(rest)
-    return said if content_words(said) - _POLITE else ""
+    return said if content_words(said) - POLITE else ""

@@ -10,13 +10,15 @@ from typing import Any, Literal
 
 from langgraph.runtime import Runtime
 
-from imagescope_agent.dialogue_acts import ACTS, LABELS, SAYING, is_yes_no, split_message
+from imagescope_agent.dialogue_acts import ACTS, LABELS, SAYING, split_message
 from imagescope_agent.errors import NoModel, shorten
 from imagescope_agent.mllms.absent import Absent
 from imagescope_agent.mllms.role import Choice, Request, Role
+from imagescope_agent.nodes.chat.act_remarks import remarks
 from imagescope_agent.nodes.chat.joined_parts import joined
 from imagescope_agent.nodes.chat.language.coverage import phrases
 from imagescope_agent.nodes.chat.language.grounding import Grounding
+from imagescope_agent.nodes.chat.language.self_repair import repaired
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import plain_answer
 from imagescope_agent.nodes.chat.new_search import (
@@ -27,10 +29,13 @@ from imagescope_agent.nodes.chat.new_search import (
     names_more,
     nothing_stands,
     split_restart,
+    split_turn,
+    turned,
     without_doubtful_restart,
 )
 from imagescope_agent.nodes.chat.parse_message import FOUND, has_words, is_first
-from imagescope_agent.nodes.intent.drift import FUNCTION, content_words, is_english
+from imagescope_agent.nodes.chat.pending_question import is_reply, without_answer
+from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import load_prompt, request_text
 from imagescope_agent.records import at_step
@@ -38,22 +43,12 @@ from imagescope_agent.retrieval.embedders.act_head import ActHead
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
-from imagescope_agent.state import ClarifyingQuestion, Fact, MessagePart, State, new_turn
+from imagescope_agent.state import Fact, MessagePart, State, new_turn
 from imagescope_agent.usage import spent
 
 NOTHING = "nothing yet"  # is wanted
-NOT_UNDERSTOOD = "I did not understand"
 LIKELY = 0.5  # probability from which a phrase for it gives up all that was said
 Said = Literal["nothing", "more", "only"]
-_SAYS_SO = re.compile(
-    r"\b(?:yes|yeah|yep|yup|sure|indeed|right|no|nope|nah|none|neither"
-    r"|not (?:really|at all)|(?:is|was|are|were|do|does|did|has|had|could|should) not)\b|n't\b",
-    re.I,
-)
-_IDLE = {
-    "skip": "Then that stays open.",
-    "aside": "That says nothing about a picture, so nothing was changed.",
-}
 
 
 class ReadMessage:
@@ -91,17 +86,25 @@ class ReadMessage:
         if isinstance(self.classifier.model, Absent):
             raise NoModel("the profile has no chat model that reads messages")
         require_call(state, settings := current(runtime))
-        parts = split_message(message)
+        words, limits = vocabulary_of(self.images), bool(await self._fields())
+        typed, state = message, _as_repaired(state, words)
+        message = state["query"]
+        parts = [piece for part in split_message(message) for piece in split_turn(part)]
         read = [begun.phrase if (begun := split_restart(part)) else part for part in parts]
         choice = await self._read(read, state, on_budget(self.classifier, state, settings))
-        words, limits = vocabulary_of(self.images), bool(await self._fields())
         acts: list[MessagePart] = []
         for part, row in zip(parts, choice.probabilities, strict=False):
-            likely = row if is_reply(part, question, words) else without_answer(row)
+            answers = is_reply(part, question, words, row[ACTS.index("answer")])
+            likely = row if answers else without_answer(row)
             acts += parts_of(part, likely, state, words, limits=limits)
-        acts = joined(acts, message, words)
+        acts = turned(joined(acts, message, words), state["facts"], words)
+        read_as = (
+            [] if message == typed else [f'I read "{shorten(typed, 120)}" as "{shorten(message, 120)}".']
+        )
+        update = understood(state, acts)
         return {
-            **understood(state, acts),
+            **update,
+            "remarks": [*read_as, *update["remarks"]],
             "notes": at_step(self.step, choice.notes),
             "usage": [spent(self.step, self.role, choice.usage)],
         }
@@ -124,6 +127,13 @@ class ReadMessage:
     async def _fields(self) -> Mapping[str, str]:
         """The fields that a message may limit the search by."""
         return {} if self.images is None else await asyncio.to_thread(self.images.describe_fields)
+
+
+def _as_repaired(state: State, vocabulary: Vocabulary) -> State:
+    """The state with the message as its author repaired it."""
+    message = repaired(state["query"], vocabulary)
+    request = message if state["request"] == state["query"] else state["request"]
+    return {**state, "query": message, "request": request}
 
 
 def act_of(  # the rules read as one, in their order
@@ -201,21 +211,6 @@ def parts_of(
     return [{"text": part, "act": act}]
 
 
-def is_reply(part: str, question: ClarifyingQuestion | None, vocabulary: Vocabulary) -> bool:
-    """Whether a part may answer the question: to one of yes or no, a part that names other things alone does not."""
-    if question is None or not is_yes_no(question["text"]) or _SAYS_SO.search(part):
-        return True
-    asked = Grounding([question["text"]])
-    named = [phrase for phrase in phrases(part, vocabulary) if phrase.head]
-    return not named or not all(asked.ungrounded(f"{phrase.count} {phrase.head}") for phrase in named)
-
-
-def without_answer(row: Sequence[float]) -> list[float]:
-    """The probabilities where an answer is impossible."""
-    kept = [0.0 if act == "answer" else p for act, p in zip(ACTS, row, strict=False)]
-    return [p / total for p in kept] if (total := sum(kept)) else kept
-
-
 def names_wanted(part: str, vocabulary: Vocabulary, facts: Sequence[Fact]) -> bool:
     """Whether a part names what can be seen, and nothing but what is wanted already."""
     found = [phrase.text for phrase in phrases(part, vocabulary) if phrase.head]
@@ -254,26 +249,6 @@ def started_over(acts: Sequence[MessagePart]) -> dict[str, Any]:
     told = [NEW_SEARCH, *([] if words else [WHAT_NEXT]), *remarks(left)]
     found = {"acts": left, "query": words, "request": words, "remarks": told}
     return {**nothing_stands(), **anew(), **found}
-
-
-def remarks(acts: Sequence[MessagePart]) -> list[str]:
-    """What is said about the parts that change nothing."""
-    found = {part["act"] for part in acts}
-    unclear = [part["text"] for part in acts if part["act"] == "unclear"]
-    said = [*map(misunderstood, unclear)]
-    if found <= {"unclear"} and unclear:
-        said.append(
-            "Nothing was changed. Say in other words what the picture shows, or what it must not show."
-        )
-    elif not found & {*SAYING, "filter", "restart"}:
-        said += [_IDLE[act] for act in ("aside", "skip") if act in found and "more" not in found]
-    return said
-
-
-def misunderstood(text: str) -> str:
-    """What is said about a part that was not understood, and where it is in another language, that it is."""
-    why = "" if is_english(text) else "; it seems to be in another language than English"
-    return f'{NOT_UNDERSTOOD} "{shorten(text, 60)}"{why}.'
 
 
 def as_it_was_said(state: State) -> dict[str, Any]:

@@ -149,13 +149,13 @@ def phrases(message: str, vocabulary: Vocabulary, *, about: str = "") -> list[Ph
 
     "a small white cat", of "big red house, please" "a big red house", and of "the car isn't red but blue" "a blue car".
     """
-    found = _runs(message, vocabulary)
+    found = runs(message, vocabulary)
     things = [phrase for phrase in found if phrase.head and not phrase.place]
     unknown = [each.split()[-1] for each in named(message) if vocabulary.lacks(each)]
     if unknown and not things:  # what no caption has may have properties, too
         things = [Phrase(head=unknown[0])]
     elif about and not things:
-        known = [phrase for phrase in _runs(about, vocabulary) if phrase.head and not phrase.place][-1:]
+        known = [phrase for phrase in runs(about, vocabulary) if phrase.head and not phrase.place][-1:]
         found = [phrase for phrase in found if not phrase.of_unknown]
         things = [replace(phrase, definite=True) for phrase in known]
     whole, told, thing = list[Phrase](), dict[str, Phrase](), next(iter(things), None)
@@ -178,13 +178,13 @@ def is_crossed(text: str, message: str, vocabulary: Vocabulary) -> bool:
 
     Of "a small cat beside the flower" "a small flower".
     """
-    runs = [phrase for phrase in _runs(message, vocabulary) if phrase.head]
+    whole = [phrase for phrase in runs(message, vocabulary) if phrase.head]
     for told in phrases(text, vocabulary):
-        own = [each for each in runs if content_words(each.head) == content_words(told.head)]
+        own = [each for each in whole if content_words(each.head) == content_words(told.head)]
         if not own or any(each.lone and not each.definite for each in own):
             continue  # "a black cat and dog" may tell of both
         of_own = content_words(" ".join(each.text for each in own))
-        of_others = content_words(" ".join(" ".join(each.properties) for each in runs if each not in own))
+        of_others = content_words(" ".join(" ".join(each.properties) for each in whole if each not in own))
         if (content_words(" ".join(told.properties)) & of_others) - of_own:
             return True
     return False
@@ -227,7 +227,7 @@ def _says_less(phrase: Phrase, other: Phrase) -> bool:
     return not phrase.place and set(phrase.properties) <= set(other.properties)
 
 
-def _runs(message: str, vocabulary: Vocabulary) -> list[Phrase]:
+def runs(message: str, vocabulary: Vocabulary) -> list[Phrase]:
     """The runs of words of a vocabulary in the lines of a message, not yet with what is told of them elsewhere."""
     found = list[Phrase]()
     for line in _BREAK.split(message.lower()):

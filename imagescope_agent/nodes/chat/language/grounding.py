@@ -71,13 +71,14 @@ class Grounding:
         assert self.embedder is not None
         if _numbers(text) - self.stems:  # vectors of "three stars" and "four stars" are alike
             return False
-        sources = [*dict.fromkeys([*(f"a {word}" for word in self.words), *_phrases(self.told)])]
-        if not sources:
+        words, whole = [f"a {word}" for word in self.words], _phrases(self.told)
+        if not words:
             return False
-        targets = [*(f"a {word}" for word in open_), place_in(text) or text]
+        targets, sources = [*(f"a {word}" for word in open_), place_in(text) or text], [*words, *whole]
         vectors = self.embedder.texts([*targets, *sources])
-        best = (vectors[: len(targets)] @ vectors[len(targets) :].T).max(axis=1)
-        return bool(best[-1] >= SAME or (best[:-1] >= SAME).all())
+        alike = vectors[: len(targets)] @ vectors[len(targets) :].T
+        same = bool(whole) and alike[-1, len(words) :].max() >= SAME
+        return bool(same or (alike[:-1].max(axis=1) >= SAME).all())
 
 
 def substitutes(question: str, steps: Collection[str]) -> bool:
@@ -121,10 +122,20 @@ def _numbers(text: str) -> set[str]:
 
 
 def _phrases(text: str) -> list[str]:
-    """The phrases of up to `PHRASE` words in the lines of a text that name something."""
+    """The phrases of up to `PHRASE` words in the lines of a text that name something, none cut before its thing.
+
+    "a blue" of "a blue boat" and "a blue one" are as near to "a blue star" as another word for it.
+    """
     found: list[str] = []
     for line in re.split(r"[\n.,;:!?]", text.lower()):
         words = re.findall(r"[^\W_]+", line)
-        spans = [words[a : a + n] for n in range(1, PHRASE + 1) for a in range(len(words) - n + 1)]
-        found += [" ".join(span) for span in spans if any(word not in FUNCTION for word in span)]
+        ends = [n for n, word in enumerate(words, 1) if word not in FUNCTION and _ends_phrase(words, n)]
+        spans = [words[start:end] for end in ends for start in range(max(0, end - PHRASE), end)]
+        found += [" ".join(span) for span in spans]
     return found
+
+
+def _ends_phrase(words: Sequence[str], end: int) -> bool:
+    """Whether a phrase may end there: no word follows that names something, and no "one"."""
+    after = words[end] if end < len(words) else ""
+    return after not in ("one", "ones") and (not after or after in FUNCTION)

@@ -14,7 +14,10 @@ NEAR = 5  # words before a thing in which a negation excludes it
 _NEGATION = re.compile(
     r"no|not|none|nothing|nowhere|never|without|neither|nor|\w+n't|cannot|minus|except|exclud\w+|avoid|omit|ban|remove"
     r"|refuse|hate|dislike|detest|erase|eliminate|discard|lacks?|lacking|devoid|zero|nil|nix|spare|forbid|prohibit|veto"
-    r"|rid|loathe|despise|ditch|hide"
+    r"|rid|loathe|despise|ditch|hide|sans|barring|nae|free"
+)
+_TAKING = re.compile(
+    r"(?:skip|drop|forget|lose|delete|leav|hold|clear|cancel|scrap|scratch|cut|spar|los)(?:e|s|ing|ed|ping|ped)?"
 )
 #: "leave the boats out", "keep any boat away".
 _KEPT_OUT = re.compile(
@@ -49,7 +52,7 @@ KEPT = re.compile(
 #: A negation that negates nothing: "do not forget the boat".
 _AFFIRMED = re.compile(
     r"\b(?:do not|don't|never|not to) (?:forget|miss|overlook)\b|\bnot (?:only|just|sure)\b"
-    r"|\bno (?:doubt|matter|idea|problem)\b|\bwithout (?:a )?doubt\b"
+    r"|\bno,? (?:doubt|matter|idea|problem|sorry|wait)\b|\bwithout (?:a )?doubt\b"
 )
 #: "What I do not want: hearts": what stands before a colon goes on behind it, unless it is short.
 _ANNOUNCED = re.compile(r"(?<![\w'])([\w']++ [\w']++ [\w']++): ")
@@ -58,13 +61,34 @@ _CLAUSE = re.compile(r"[.,;:!?]|\b(?:but|and|instead|rather|only)\b")
 
 def is_negated(text: str, message: str) -> bool:
     """Whether a message excludes what a text names: before it stands a negation, or after it that it must go."""
-    named = Grounding([text])
+    clause, place = _where(text, message)
+    before, after = clause[max(0, place - NEAR) : place], " ".join(clause[place + 1 :])
+    return any(_NEGATION.fullmatch(each) for each in before) or bool(_EXCLUDED.search(after))
+
+
+def _where(text: str, message: str) -> tuple[Sequence[str], int]:
+    """The clause with most of the words of a text side by side, and where they begin."""
+    named, length = Grounding([text]), len(text.split())
+    best: tuple[Sequence[str], int] = ((), 0)
+    most = 0
     for words in _clauses(message):
-        for place, word in enumerate(words):
-            if word not in FUNCTION and content_words(word) and not named.ungrounded(word):
-                before, after = words[max(0, place - NEAR) : place], " ".join(words[place + 1 :])
-                return any(_NEGATION.fullmatch(each) for each in before) or bool(_EXCLUDED.search(after))
-    return False
+        held = [
+            word not in FUNCTION and bool(content_words(word)) and not named.ungrounded(word)
+            for word in words
+        ]
+        for place in (n for n, is_held in enumerate(held) if is_held):
+            if (found := sum(held[place : place + length])) > most:
+                best, most = (words, place), found
+        if most >= len(named.words):
+            break
+    return best
+
+
+def may_exclude(text: str, message: str) -> bool:
+    """Whether a clause that names what a text does has a word that can take it away, where nothing stood before."""
+    thing = content_words(text)
+    clauses = [words for words in _clauses(message) if any(content_words(word) & thing for word in words)]
+    return is_negated(text, message) or any(_TAKING.fullmatch(word) for words in clauses for word in words)
 
 
 @lru_cache(maxsize=8)

@@ -24,6 +24,7 @@ _COMES = (
 )
 #: A question about what was done before is no instruction.
 _ABOUT_BEFORE = re.compile(r"\W*(?:did|do|does|why|how|who|when|was|were|have|has)\b[^.;!\n]*\?", re.I)
+_SECOND = re.compile(r"\w \w.* (?:an?|the) ")  # of another thing: "a heart above a car"
 _FORM = ("exactly", "thing", "things", "scene")
 
 
@@ -85,12 +86,14 @@ def plainly(text: str) -> str:
 
 
 def named_facts(facts: Sequence[Fact], heard: Grounding) -> list[int]:
-    """The numbers of the facts that a withdrawal names best by its words."""
+    """The numbers of the facts that a withdrawal names best by its words: of one thing before how two things lie."""
     shared = {number: overlap(fact["text"], heard) for number, fact in enumerate(facts, 1)}
     if SURROUNDINGS.search(heard.told):
         shared |= {number: 1 for number, fact in enumerate(facts, 1) if place_in(fact["text"])}
     most = max(shared.values(), default=0)
-    return [number for number, count in shared.items() if most and count == most]
+    best = [number for number, count in shared.items() if most and count == most]
+    single = [number for number in best if not _SECOND.search(facts[number - 1]["text"])]
+    return single or best
 
 
 def alike(text: str, steps: Sequence[StepAnswer]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from imagescope_agent.state import MessagePart, State
 SAME_WORD = (
     0.98  # cosine of "a kitten" and "a cat"; measured: synonyms from 0.983, words never learnt up to 0.976
 )
+#: What begins another phrase: "at the seaside and no yellow boat" says no more of the place than "at the seaside".
+_NEXT = frozenset(["and", "or", "but", "no", "not", "without", "with", *PREPOSITION])
 MOST = 64  # things; who reads the messages of a collection with more knows their other names
 
 
@@ -99,7 +102,12 @@ def _spans(text: str) -> Iterator[str]:
         words = re.findall(r"[\w'-]+", line)
         for start, word in enumerate(words):
             if word in PREPOSITION:
-                yield from (" ".join(words[start:end]) for end in range(start + 2, start + 2 + PHRASE))
+                rest = list(takewhile(lambda each: each not in _NEXT, words[start + 1 : start + 1 + PHRASE]))
+                yield from (
+                    " ".join([word, *rest[:end]])
+                    for end in range(1, len(rest) + 1)
+                    if rest[end - 1] not in FUNCTION
+                )
 
 
 def _is_learnt(span: str, domain: Domain) -> bool:

@@ -1,0 +1,28 @@
+"""A message in words that the models were taught: no typing errors, no other words for what they know."""
+
+from __future__ import annotations
+
+import asyncio
+
+from imagescope_agent.nodes.chat.language.spelling import corrected
+from imagescope_agent.nodes.chat.language.synonyms import in_known_words, in_taught_words
+from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
+from imagescope_agent.retrieval.other_words import OtherWords
+from imagescope_agent.retrieval.protocols import Embedder
+from imagescope_agent.state import State
+
+
+async def as_meant(
+    typed: State, vocabulary: Vocabulary, embedder: Embedder | None
+) -> tuple[State, list[str]]:
+    """The state with the message and its parts in known words, and what is said about each word that was another.
+
+    Args:
+        typed: with the message as it was written.
+        vocabulary: of the captions, whose words stay.
+        embedder: knows what was taught, and compares other words; None for typing errors alone.
+    """
+    others: OtherWords | None = getattr(embedder, "other_words", None)
+    state, misspelt = corrected(typed, vocabulary, frozenset() if others is None else others.english())
+    state, reread = await in_taught_words(state, vocabulary, embedder)
+    return await asyncio.to_thread(in_known_words, state, vocabulary, embedder), [*misspelt, *reread]

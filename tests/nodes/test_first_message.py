@@ -1,0 +1,70 @@
+"""A first message: read in known words, held to what it says, with what the model passed over."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from imagescope_agent.errors import NoModel
+from imagescope_agent.nodes.chat.first_message import UnderstandFirst
+from imagescope_agent.nodes.chat.language.synonyms import in_known_words
+from imagescope_agent.state import State
+from tests.nodes.test_grounded_update import WORDS
+from tests.nodes.test_own_way_of_saying import Learnt
+
+
+def test_a_first_message_is_understood_in_the_words_of_the_captions(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[str]()
+
+    async def understand(self: UnderstandFirst, state: State, runtime: Any, again: str = "") -> None:
+        asked.append(state["query"])
+        raise NoModel("this is enough")
+
+    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.UnderstandJointly.__call__", understand)
+    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.vocabulary_of", lambda images: WORDS)
+    node: Any = UnderstandFirst.__new__(UnderstandFirst)
+    node.embedder, node.images = Learnt(), None
+    state: Any = {"query": "a lamp", "acts": []}
+    with pytest.raises(NoModel):
+        asyncio.run(node(state, None))
+    assert asked == ["a lantern"]
+
+
+def test_a_place_ends_where_another_phrase_begins() -> None:
+    class Lenient(Learnt):
+        groups = (("after hours", "at midnight", "after hours and no kettle"),)
+
+    state: Any = {"query": "a wagon after hours and no kettle", "acts": []}
+    embedder: Any = Lenient()
+    assert in_known_words(state, WORDS, embedder)["query"] == "a wagon at midnight and no kettle"
+
+
+@pytest.mark.parametrize(
+    ("query", "steps", "wanted"),
+    [
+        ("lookin for a wagon, it was grey", [("Removal", "a grey wagon")], [("Addition", "a grey wagon")]),
+        ("a wagon and no kettle", [("Addition", "a wagon"), ("Removal", "a kettle")], None),
+        ("no, something grey", [("Addition", "a grey kettle")], [("Addition", "something grey")]),
+        ("I dreamt of a tall wagon", [("Addition", "a lamp")], [("Addition", "a tall wagon")]),
+    ],
+)
+def test_a_first_message_wants_what_it_does_not_exclude(
+    query: str,
+    steps: list[tuple[str, str]],
+    wanted: list[tuple[str, str]] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = [{"type": kind, "text": text} for kind, text in steps]
+
+    async def understand(self: UnderstandFirst, state: State, runtime: Any, again: str = "") -> Any:
+        return {"intent": {"steps": given, "core": "x", "enhanced": "x", "full": "x"}, "notes": []}
+
+    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.UnderstandJointly.__call__", understand)
+    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.vocabulary_of", lambda images: WORDS)
+    node: Any = UnderstandFirst.__new__(UnderstandFirst)
+    node.embedder, node.images = None, None
+    state: Any = {"query": query, "acts": [], "reference": None, "reference_caption": ""}
+    found = asyncio.run(node(state, None))["intent"]["steps"]
+    assert [(step["type"], step["text"]) for step in found] == (wanted or steps)
