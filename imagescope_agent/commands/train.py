@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # a declaration a l
         ("mini-limits", "the classifier of what messages say of values of fields: mini-acts taught further"),
         ("mini-clip", "the open_clip model"),
         ("mini-edit", "the chat model that proposes edits for triplets: mini-mllm taught further"),
-        ("mini-several", "the chat model that reads several references: mini-mllm taught further"),
+        ("mini-reader", "the chat model that reads queries: mini-mllm taught further"),
     ):
         model = actions.add_parser(name, help=summary)
         model.add_argument("--out", type=path, required=True, help="folder of the finished checkpoint")
@@ -43,10 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # a declaration a l
         model.add_argument(
             "--steps", type=positive, help="training steps (default: as for the shipped model)"
         )
-    for name in ("mini-mllm", "mini-talk", "mini-acts", "mini-limits", "mini-edit", "mini-several"):
+    for name in ("mini-mllm", "mini-talk", "mini-acts", "mini-limits", "mini-edit", "mini-reader"):
         _limits(actions.choices[name])
         _start(actions.choices[name])
-    for name in ("mini-talk", "mini-edit", "mini-several"):
+    for name in ("mini-talk", "mini-edit", "mini-reader"):
         actions.choices[name].add_argument(
             "--mean",
             type=path,
@@ -259,7 +259,7 @@ def _train_chat(args: argparse.Namespace) -> bool:
     from imagescope_agent.lab.training import mini_acts, pipelines
     from imagescope_agent.lab.training.further import teach
     from imagescope_agent.lab.training.mini_edit import EDIT
-    from imagescope_agent.lab.training.mini_several import SEVERAL
+    from imagescope_agent.lab.training.mini_reader import READER
     from imagescope_agent.lab.training.mini_talk import TALK
 
     time_limit = args.minutes * 60 if args.minutes else None
@@ -276,7 +276,7 @@ def _train_chat(args: argparse.Namespace) -> bool:
             peak_lr=peak_lr,
             lesson=lesson,
         )
-    if taught := {"mini-talk": TALK, "mini-edit": EDIT, "mini-several": SEVERAL}.get(args.action):
+    if taught := {"mini-talk": TALK, "mini-edit": EDIT, "mini-reader": READER}.get(args.action):
         start, limits = args.start or SHIPPED, {"steps": args.steps, "peak_lr": args.rate}
         limits["mean"] = args.mean
         return teach(taught, args.work, args.out, start=start, time_limit=time_limit, **limits)

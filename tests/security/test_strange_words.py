@@ -85,7 +85,7 @@ def needed(words: list[str]) -> list[str]:
         "make": ["--out", "x"],
         "mini-mllm": ["--out", "x"],
         "mini-talk": ["--out", "x"],
-        "mini-several": ["--out", "x"],
+        "mini-reader": ["--out", "x"],
         "mini-clip": ["--out", "x"],
     }
     return [*words[:-1], *given.get(words[0], more.get(words[-2], []))]

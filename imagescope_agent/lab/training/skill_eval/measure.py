@@ -195,9 +195,8 @@ async def measure(profile: str, seed: int, scenes: int, queries: int) -> dict[st
         "compare": await comparison_accuracy(roles["judge"], seed, queries),
         "talk": await dialogue_accuracy(roles["talker"], seed, queries),
     }
-    if (reader := roles.get("multi_reasoner")) is not None:
-        measured["references"] = await references_accuracy(reader, seed, queries)
-    return measured
+    reader = roles.get("multi_reasoner", roles["reasoner"])
+    return measured | {"references": await references_accuracy(reader, seed, queries)}
 
 
 def as_table(accuracies: dict[str, Accuracies]) -> str:

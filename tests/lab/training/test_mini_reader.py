@@ -1,4 +1,4 @@
-"""What the mini reader of several references is taught: instructions that are true of the captions it is shown."""
+"""What the mini reader is taught about several references: instructions that are true of the captions it is shown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from imagescope_agent.lab.scenes.references.queries import several_query
 from imagescope_agent.lab.scenes.references.wording import FramedReferences, PlainReferences
 from imagescope_agent.lab.training.data.compose_turns import compose_turn, turn_of
 from imagescope_agent.lab.training.further import teach
-from imagescope_agent.lab.training.mini_several import SEVERAL
+from imagescope_agent.lab.training.mini_reader import READER
 from imagescope_agent.lab.training.network.tokenizer import SEVERAL_TOKENS
 from imagescope_agent.replies.reference_replies import parse_referenced_intent
 
@@ -83,13 +83,13 @@ def test_the_words_that_decide_about_a_thing_are_where_the_turn_says(
 
 
 def test_a_taught_checkpoint_has_the_tokens(tmp_path: Path) -> None:
-    assert teach(SEVERAL, tmp_path / "work", tmp_path / "made", start=SHIPPED, steps=1, time_limit=0.0)
+    assert teach(READER, tmp_path / "work", tmp_path / "made", start=SHIPPED, steps=1, time_limit=0.0)
     vocabulary = json.loads((tmp_path / "made" / "tokenizer.json").read_text())["added_tokens"]
     assert set(SEVERAL_TOKENS) <= {each["content"] for each in vocabulary}
     config = json.loads((tmp_path / "made" / "config.json").read_text())
     assert config["architectures"] == ["Qwen3ForCausalLM"]  # it reads captions, so it has no vision tower
     assert teach(
-        SEVERAL, tmp_path / "more", tmp_path / "again", start=tmp_path / "made", steps=1, time_limit=0.0
+        READER, tmp_path / "more", tmp_path / "again", start=tmp_path / "made", steps=1, time_limit=0.0
     )
 
 
@@ -98,7 +98,7 @@ def test_a_start_may_be_the_mean_of_two(tmp_path: Path) -> None:
     made = [tmp_path / name for name in ("one", "other", "both")]
     ways: list[tuple[Path, Path | None]] = [(SHIPPED, None), (several, None), (SHIPPED, several)]
     for out, (start, mean) in zip(made, ways, strict=True):
-        teach(SEVERAL, tmp_path / out.name / "work", out, start=start, mean=mean, steps=1, peak_lr=1e-12)
+        teach(READER, tmp_path / out.name / "work", out, start=start, mean=mean, steps=1, peak_lr=1e-12)
     one, other, both = (load_file(out / "model.safetensors") for out in made)
     name = "model.layers.3.mlp.up_proj.weight"
     assert not torch.allclose(one[name], other[name], atol=1e-3)
