@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from imagescope_agent.nodes.chat.language.self_repair import repaired
@@ -23,6 +25,9 @@ from tests.nodes.test_grounded_update import WORDS
         ("a wagon without a kettle, I mean without a lantern", "a wagon without a lantern"),
         ("a grey... make that a yellow lantern", "a yellow lantern"),
         ("the grey wagon and the kettle, no, the yellow wagon", "the yellow wagon"),
+        ("a grey, um, a yellow wagon", "a yellow wagon"),
+        ("a grey wagon, hang on, a yellow wagon", "a yellow wagon"),
+        ("two astonishingly grey old lanterns, no, a kettle, no, a wagon", "a wagon"),
     ],
 )
 def test_a_repair_stands_in_the_place_of_what_it_repairs(message: str, meant: str) -> None:
@@ -43,6 +48,13 @@ def test_a_repair_stands_in_the_place_of_what_it_repairs(message: str, meant: st
         "the wagon, hmm, grey",
         "a wagon, wait a second",
         "a yellow kettle, no, I do not know",
+        "one wagon, no, no lanterns",
+        "a wagon and a kettle - sorry, no kettle",
+        "a wagon, um, a kettle, and uh, two lanterns",
+        "a grey wagon, oh, a kettle as well",
+        "a grey wagon, no, a yellow kettle is fine, too",
+        "a grey wagon. Actually the kettle was yellow",
+        "a grey wagon, no the kettle was not there",
     ],
 )
 def test_what_repairs_nothing_stays(message: str) -> None:
@@ -51,3 +63,10 @@ def test_what_repairs_nothing_stays(message: str) -> None:
 
 def test_nothing_is_repaired_where_no_words_are_known() -> None:
     assert repaired("a grey, no, a yellow wagon", NO_WORDS) == "a grey, no, a yellow wagon"
+
+
+@pytest.mark.parametrize("unit", [" ", "um, ", "a grey wagon, no, ", "...", " -", "no, "])
+def test_a_long_message_is_read_in_no_time(unit: str) -> None:
+    start = time.perf_counter()
+    repaired("a wagon" + (unit * 8000)[:8000] + "a kettle", WORDS)
+    assert time.perf_counter() - start < 1

@@ -9,27 +9,44 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from imagescope_agent.nodes.chat.language.grounding import NUMBERS
 from imagescope_agent.nodes.chat.language.places import PREPOSITION
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
 from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
 
-_PAUSE = r"(?:\s*[,.;:!\u2013\u2014\u2026]+\s*|\s+-+\s*)"
-_FILLER = r"(?:u+h+m*|u+m+|e+r+m*|h+m+|oh|oops|well|ah|wait|hang on|hold on)"
+_MARKS = r",.;:!\u2013\u2014\u2026"
+#: Marks, or a dash between spaces, each run of them from its beginning only.
+_PAUSE = rf"(?:(?<![\s{_MARKS}-])(?=\s*+(?:[{_MARKS}]|(?<=\s)-))[\s{_MARKS}-]++)"
+_HESITATION = r"(?:u+h+m*|u+m+|e+r+m*|h+m+|oh|well|ah)"
+_FILLER = rf"(?:{_HESITATION}|oops|wait|hang\s+on|hold\s+on)"
 _ARTICLE = rf"(?:an?|the|some|{'|'.join(NUMBERS[1:])})"
-#: What says that something before it is taken back; "no" is one before a pause or an article: "no boats" excludes.
+#: A "no" before a pause or an article: "no boats" excludes.
+_NO = rf"no(?:pe)?\b(?=\s*+[,.!\u2026]|\s++(?:{_ARTICLE}|no|wait|not|sorry)\b)"
+#: What says that something before it is taken back.
 _EDITING = re.compile(
-    rf"""(?:{_PAUSE}(?:{_FILLER}\b[\s,.!]*)*
-        (?:no(?:pe)?\b(?=\s*[,.!\u2026]|\s+(?:{_ARTICLE}|no|wait|not|sorry)\b)|sorry|pardon|correction|rather|actually
-          |{_FILLER}(?=\s*,|\s+{_ARTICLE}\b|\s+i\s+mean))
-      |\s*,?\s+(?:or\s+rather|(?:no,?\s+)?i\s+mean(?:t)?(?:\s+to\s+say)?|scratch\s+that|strike\s+that|make\s+(?:that|it)))\b
-    (?:[\s,.!\u2026-]+(?:no|sorry|i\s+mean|i\s+meant|rather|make\s+that|not\s+an?\s+\w+|{_FILLER})\b)*[\s,.!\u2026-]*""",
+    rf"""(?:{_PAUSE}(?:{_FILLER}\b[\s,.!]*+)*
+        (?:{_NO}|sorry|pardon|correction|rather|actually
+          |{_FILLER}(?=\s*+,|\s++{_ARTICLE}\b|\s++i\s++mean))
+      |(?<!\s)(?:\s*+,)?\s++(?:or\s++rather|(?:no,?\s++)?i\s++mean(?:t)?(?:\s++to\s++say)?|scratch\s++that|strike\s++that
+        |make\s++(?:that|it)))\b
+    (?:[\s,.!\u2026-]++(?:{_NO}|sorry|i\s++mean|i\s++meant|rather|make\s++that|not\s++an?\s++\w+|{_FILLER})\b)*
+    [\s,.!\u2026-]*+""",
     re.I | re.X,
 )
 _WORD = re.compile(r"[\w'\u2019]+")
 _KINDS = (PREPOSITION, frozenset(["with", "without"]))
+#: What is said beside what stands before, and not in its place: "oh, a house as well".
+_FURTHER = re.compile(r"\b(?:also|too$|as well|another)\b")
+#: The verb of a clause of its own: "actually the house was red".
+_VERB = re.compile(
+    r"(?<!that )(?<!which )\b(?:(?:is|are|was|were|has|had|have)(?:n['\u2019]?t)?|sits|stands|lies)\b(?! what\b)"
+)
+_CLAUSE = re.compile(r"[^\n,.;:!?]*+")
+_HESITATES = re.compile(rf"\W*+(?:{_HESITATION}\b\W*+)+", re.I)
 _LONGEST = 6  # words that are taken back
+_REACH = 200  # letters in which they stand
 
 
 def repaired(message: str, vocabulary: Vocabulary) -> str:
@@ -45,48 +62,72 @@ def repaired(message: str, vocabulary: Vocabulary) -> str:
     place = 0
     while match := _EDITING.search(message, place):
         before, after = message[: match.start()], message[match.end() :]
-        whole = _joined(before, after, vocabulary)
-        message, place = (whole, len(before) // 2) if whole else (message, match.end())
+        hesitates = _HESITATES.fullmatch(match[0]) is not None
+        kept, rest = _joined(before, after, vocabulary, hesitates=hesitates) or (
+            message[: match.end()],
+            after,
+        )
+        message, place = kept + rest, len(kept)
     return message
 
 
-def _joined(before: str, after: str, vocabulary: Vocabulary) -> str:
-    """What is said with the repair in the place of what it replaces; "" where it repairs nothing."""
-    sentence = max(before.rfind("?"), before.rfind("\n")) + 1
+def _joined(before: str, after: str, vocabulary: Vocabulary, *, hesitates: bool) -> tuple[str, str] | None:
+    """What stays of the words before an editing term, and the repair with what follows; None where it repairs nothing.
+
+    A hesitation alone, as "um" between two things of a list, takes back only what was broken off before its thing.
+    """
+    sentence = max(before.rfind("?"), before.rfind("\n"), len(before) - _REACH - 1) + 1
     said = list(_WORD.finditer(before, sentence))[-_LONGEST:]
-    repair = [found[0].lower() for found in _WORD.finditer(after.partition("?")[0])]
+    repair = [found[0].lower() for found in islice(_WORD.finditer(after.partition("?")[0]), _LONGEST)]
     if not repair or repair[1:2] in (["one"], ["ones"]) or not any(map(vocabulary.has, repair[:3])):
-        return ""
-    first = repair[0]
-    if re.fullmatch(_ARTICLE, first) or any(first in kind for kind in _KINDS):
-        start = _begins(said, repair, vocabulary)
-        return "" if start is None else before[:start] + after
-    fits = _alike(first, vocabulary)
-    old = next((found for found in reversed(said) if fits(found[0].lower())), None)
-    if old is None:
-        return ""
+        return None
+    whole = bool(re.fullmatch(_ARTICLE, repair[0])) or any(repair[0] in kind for kind in _KINDS)
+    begins = _begins if whole else _begins_alike
+    start = begins([found[0].lower() for found in said], repair, vocabulary)
+    if start is None or _adds(before[said[start].start() :].lower(), after, vocabulary, hesitates=hesitates):
+        return None
+    old = said[start]
     tail = before[old.end() :].strip(" ,.!-\u2026")
-    if not tail or (len(repair) > 1 and vocabulary.has(repair[1])):
-        return before[: old.start()] + after
+    if whole or not tail or (len(repair) > 1 and vocabulary.has(repair[1])):
+        return before[: old.start()], after
     new = _WORD.match(after)
     assert new is not None
-    return f"{before[: old.start()]}{new[0]} {tail}{after[new.end() :]}"
+    return f"{before[: old.start()]}{new[0]} {tail}", after[new.end() :]
 
 
-def _begins(said: Sequence[re.Match[str]], repair: Sequence[str], vocabulary: Vocabulary) -> int | None:
+def _adds(old: str, after: str, vocabulary: Vocabulary, *, hesitates: bool) -> bool:
+    """Whether what follows an editing term is said beside what it would replace, and not in its place."""
+    clause = "" if (found := _CLAUSE.match(after)) is None else found[0].strip().lower()
+    old_things, new_things = (
+        {frozenset(content_words(word)) & vocabulary.heads for word in _WORD.findall(text)} - {frozenset()}
+        for text in (old, clause)
+    )
+    if _FURTHER.search(clause) or (hesitates and old_things):
+        return True
+    return (
+        bool(old_things)
+        and not old_things & new_things
+        and bool(_VERB.search(clause)) > bool(_VERB.search(old))
+    )
+
+
+def _begins(said: Sequence[str], repair: Sequence[str], vocabulary: Vocabulary) -> int | None:
     """Where what is taken back begins: at the last word of the kind that the repair begins with.
 
     Where the repair names the same thing, at the last one before that: "the cat and the tree, no, a red cat".
     """
     kind = next((kind for kind in _KINDS if repair[0] in kind), None)
     heads = [content_words(word) for word in repair[1:5] if vocabulary.is_head(word)][:1]
-    same = [n for n, found in enumerate(said) if content_words(found[0]) in heads]
-    before = said[: same[-1]] if same and kind is None else said
-    for found in reversed(before):
-        word = found[0].lower()
-        if word in kind if kind else re.fullmatch(_ARTICLE, word):
-            return found.start()
-    return None
+    same = [n for n, word in enumerate(said) if content_words(word) in heads]
+    end = same[-1] if same and kind is None else len(said)
+    fits = (n for n in reversed(range(end)) if (said[n] in kind if kind else re.fullmatch(_ARTICLE, said[n])))
+    return next(fits, None)
+
+
+def _begins_alike(said: Sequence[str], repair: Sequence[str], vocabulary: Vocabulary) -> int | None:
+    """The place of the last word that the first one of the repair may stand in the place of."""
+    fits = _alike(repair[0], vocabulary)
+    return next((n for n in reversed(range(len(said))) if fits(said[n])), None)
 
 
 def _alike(word: str, vocabulary: Vocabulary) -> Callable[[str], bool]:
