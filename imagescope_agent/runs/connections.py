@@ -40,8 +40,10 @@ class Connections:
         return None
 
     async def give(self, url: str, base: Any) -> None:
-        """Keep a connection that nothing is under way in, or close it."""
+        """Keep a connection that nothing is under way in, or close it; those that rested too long are closed."""
         idle = self._idle.setdefault(url, [])
+        while idle and time.monotonic() - idle[0][0] > RESTED:  # below the one that each search takes
+            await idle.pop(0)[1].close()
         if len(idle) < self._most and not base.closed and base.info.transaction_status == 0:  # idle
             idle.append((time.monotonic(), base))
         else:

@@ -47,6 +47,18 @@ def concluded(query: str, steps: str, conclusion: str, caption: str = REFERENCE)
         ),
         ("a boat at night", "Addition: a boat at night", "a large orange boat at night", "a boat at night"),
         ("an umbrella", "Addition: an umbrella", "a red umbrella", "an umbrella"),
+        (  # another one of the same name is not the one that was there
+            "a red boat instead",
+            "Removal: a purple boat\nAddition: a red boat",
+            "a small red boat in the snow",
+            "a red boat in the snow",
+        ),
+        (  # a word with a hyphen is left out as a whole
+            "a dress with long sleeves",
+            "Addition: a dress with long sleeves",
+            "a knee-length dress with long sleeves",
+            "a dress with long sleeves",
+        ),
     ],
 )
 def test_properties_without_a_ground_are_left_out(query: str, steps: str, conclusion: str, left: str) -> None:
@@ -66,6 +78,13 @@ def test_properties_without_a_ground_are_left_out(query: str, steps: str, conclu
         ("make it small and blue", "Modification: the star is small and blue", "a small blue star"),
         ("a lorry", "Addition: a lorry", "a heavy truck on a road"),  # perhaps the same in other words
         ("ein roter Wagen mit einem Boot", "Addition: a car", "a small red car"),
+        ("coche rojo", "Addition: a car", "a red car"),  # no word that tells the language
+        ("a tiny gray fish", "Addition: a tiny gray fish", "a small grey fish"),
+        ("a crimson car", "Addition: a crimson car", "a red car"),
+        ("paint the boat green", "Modification: the boat is green", "a small green boat in the snow"),
+        ("make the boat bigger", "Comparison: a bigger boat", "a large purple boat in the snow"),
+        ("a woman with blond hair", "Addition: a woman with blond hair", "a blond woman"),
+        ("a man's red hat", "Addition: a man's red hat", "a red man's hat"),
     ],
 )
 def test_what_has_a_ground_stays(query: str, steps: str, conclusion: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -266,3 +267,25 @@ def test_a_connection_that_was_left_in_a_statement_is_not_used_again(
     with pytest.raises(KeyboardInterrupt):
         engine._ask(interrupted)
     assert engine._ask(lambda base: base.info.backend_pid) != before
+
+
+def test_a_forked_process_leaves_the_connections_of_its_parent(
+    pgvector: Server, pictures: Callable[..., Path], index: Any
+) -> None:
+    folder, store = pictures(5), f"pgvector:{pgvector.database()}"
+    index(folder, store=store)
+    engine = FolderCollection.open(folder, store=store)._vectors._engine  # type: ignore[attr-defined]
+
+    def session() -> int:
+        return int(engine._ask(lambda base: base.info.backend_pid))
+
+    before = session()
+    if not (child := os.fork()):
+        code = 1
+        try:
+            code = int(session() == before)
+            engine._close_idle()
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert session() == before

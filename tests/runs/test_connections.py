@@ -127,3 +127,18 @@ def test_a_connection_that_waited_for_long_is_not_used(url: str, monkeypatch: py
         assert await session(url) != first
 
     within(story)
+
+
+def test_connections_that_no_search_takes_any_more_are_closed(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        await sessions(url, 3)
+        assert len(others(url)) == 3
+        monkeypatch.setattr(connections, "RESTED", 1.0)
+        for _ in range(4):  # each takes the one that was given last
+            await asyncio.sleep(0.5)
+            last = await session(url)
+        assert [pid for pid, _ in others(url)] == [last]
+
+    within(story)

@@ -2,8 +2,9 @@
 
 The ground is the query, the chain's steps, and its own caption of the reference, of which a thing that a step changes
 or removes lends nothing, and one that stays lends its properties once: of two boats, where the caption has one small
-one, the second has no size. What is said of a thing that nothing else names is left alone: it may be the same in other
-words.
+one, the second has no size. A single thing that is changed in place keeps the rest of what it has. What is said of a
+thing that nothing else names is left alone: it may be the same in other words; so is what was said of another thing that
+the conclusion names no more ("a woman with blond hair", "a blond woman").
 """
 
 from __future__ import annotations
@@ -19,9 +20,18 @@ from imagescope_agent.records import NoteDict, note
 from imagescope_agent.replies.chains import Chain, steps_of
 from imagescope_agent.state import Instruction
 
-_WORD = re.compile(r"[^\W\d_]+")
+_WORD = re.compile(r"[^\W\d_]+(?:[-'\u2019][^\W\d_]+)*")
 _FORM = frozenset([*NUMBERS, "exactly"])  # say how many there are, and not which
-_KEEPS, _REMOVES = "Retention", "Removal"
+_KEEPS, _REMOVES, _ADDS = "Retention", "Removal", "Addition"
+#: Stems that say the same of a thing; each is read as the first of its line.
+_ALIKE = {
+    other: same
+    for same, others in (
+        ("smal", "tiny litt"), ("larg", "big bigg huge"), ("grey", "gray"),
+        ("red", "crim scar"), ("blue", "navy azur"),
+    )
+    for other in others.split()
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,8 @@ def grounded(chain: Mapping[str, str], said: Sequence[str]) -> tuple[dict[str, s
     if not chain or not all(map(is_english, said)):
         return dict(chain), []
     whole = Chain(**chain)
+    if not content_words(" ".join(said)) & content_words(f"{whole.reasoning} {whole.conclusion}"):
+        return dict(chain), []  # "coche rojo" has no word that tells its language
     spans = _ungrounded(whole, said)
     if not spans:
         return dict(chain), []
@@ -57,23 +69,47 @@ def grounded(chain: Mapping[str, str], said: Sequence[str]) -> tuple[dict[str, s
 
 def _ungrounded(chain: Chain, said: Sequence[str]) -> list[tuple[int, int]]:
     """Where in a chain's conclusion the properties stand that nothing gives their things."""
-    steps = steps_of(chain)
+    steps, shown, wanted = steps_of(chain), [*_things(chain.caption)], [*_things(chain.conclusion)]
     told = [each for text in (*said, *(step["text"] for step in steps)) for each in _things(text)]
-    lent = [each for each in _things(chain.caption) if _stays(each, steps)]
-    known = {each.name for each in (*told, *_things(chain.caption))}
+    lent = [each for each in shown if _stays(each, steps)]
+    known = {each.name for each in (*told, *shown)}
+    gone = {each.name for step in steps if step["type"] == _REMOVES for each in _things(step["text"])}
+    unnamed = known.difference(gone, (each.name for each in wanted))
+    moved = {stem for each in told if each.name in unnamed for stem in each.stems}
     left: list[tuple[int, int]] = []
-    for thing in _things(chain.conclusion):
+    for thing in wanted:
         if thing.name not in known:
             continue
-        ground = {stem for each in told if _covers(thing, each) for stem in each.stems}
+        ground = moved | {stem for each in told if _covers(thing, each) for stem in each.stems}
         owners = [each for each in lent if each.name == thing.name and _covers(thing, each)]
         if owners:
             owner = max(owners, key=lambda each: len(each.stems))
             lent.remove(owner)
             ground |= {*owner.stems}
+        elif before := _changed_in_place(thing, wanted, shown, steps, told):
+            ground |= {*before.stems}
         pairs = zip(thing.spans[:-1], thing.stems, strict=False)
         left += [span for span, stem in pairs if stem not in ground]
     return left
+
+
+def _changed_in_place(
+    thing: _Thing,
+    wanted: Sequence[_Thing],
+    shown: Sequence[_Thing],
+    steps: Sequence[Instruction],
+    told: Sequence[_Thing],
+) -> _Thing | None:
+    """The thing of the reference that a single one of its name was before; None where there are several, or others."""
+    before = [each for each in shown if each.name == thing.name]
+    if len(before) != 1 or sum(each.name == thing.name for each in wanted) != 1:
+        return None
+    both = {*before[0].stems, *thing.stems}
+    if any(not both.issuperset(each.stems) for each in told if thing.name in each.stems):
+        return None  # what is asked for is neither as it was nor as it is concluded
+    others = [step["text"] for step in steps if step["type"] in (_REMOVES, _ADDS)]
+    replaced = any(each.name == thing.name for text in others for each in _things(text))
+    return None if replaced or {*before[0].stems} <= {*thing.stems} else before[0]
 
 
 def _covers(thing: _Thing, other: _Thing) -> bool:
@@ -100,13 +136,19 @@ def _things(text: str) -> Iterator[_Thing]:
     end = 0
     for found in [*_WORD.finditer(text.lower()), None]:
         word = found[0] if found else ""
-        inside = word and word not in FUNCTION | PREPOSITION | _FORM and content_words(word)
+        inside = word and word not in FUNCTION | PREPOSITION | _FORM and _stem(word)
         if run and (not inside or found is None or text[end : found.start()].strip()):
             yield _Thing(tuple(span for span, _ in run), tuple(stem for _, stem in run))
             run = []
         if found and inside:
-            run.append((found.span(), next(iter(content_words(word)))))
+            run.append((found.span(), inside))
         end = found.end() if found else end
+
+
+def _stem(word: str) -> str:
+    """Of a word, or of the last part of one with hyphens ("t-shirt"); "" where it names nothing that is seen."""
+    stems = [stem for part in re.split(r"[-'\u2019]", word) for stem in content_words(part)]
+    return _ALIKE.get(stems[-1], stems[-1]) if stems else ""
 
 
 def _without(text: str, spans: Sequence[tuple[int, int]]) -> str:

@@ -9,6 +9,7 @@ filter compares all rows that match; one without uses an index "hnsw".
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import threading
@@ -181,7 +182,7 @@ class _Postgres:
     def __init__(self, url: str, indexed: set[str]) -> None:
         self._url, self._indexed = url, indexed
         self._room = threading.BoundedSemaphore(CONNECTIONS)
-        self._idle: list[Any] = []  # the connections that no search uses
+        self._idle: list[tuple[int, Any]] = []  # the connections that no search uses, and the process of each
 
     def __del__(self) -> None:
         if hasattr(self, "_idle"):
@@ -260,12 +261,15 @@ class _Postgres:
             if base.closed or base.info.transaction_status:
                 base.close()
             else:
-                self._idle.append(base)
+                self._idle.append((os.getpid(), base))
 
     def _taken(self) -> Any | None:
-        """A connection that no search uses; None where there is none."""
+        """A connection of this process that no search uses; None where there is none."""
         with suppress(IndexError):  # asked first, another thread might take the last one in between
-            return self._idle.pop()
+            while True:
+                pid, base = self._idle.pop()
+                if pid == os.getpid():  # those of a parent are its own still
+                    return base
         return None
 
     def _close_idle(self) -> None:
