@@ -55,7 +55,10 @@ def test_small_talk_names_nothing_of_the_world() -> None:
 
 def test_what_is_said_wrong_first_is_no_part_of_the_query() -> None:
     rng, slips = Random(4), 0
-    words = [form.format(w="|", r="|").split("|")[1].replace(",", " ,").strip() for form in every_frame()["phrase"]["slip"]]
+    words = [
+        form.format(w="|", r="|").split("|")[1].replace(",", " ,").strip()
+        for form in every_frame()["phrase"]["slip"]
+    ]
     while slips < 40:
         said = thing_words(Pattern("boat", "red"), rng, other_kinds=True)
         if middle := next((each for each in words if each and f" {each} " in said.replace(",", " ,")), None):
