@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from imagescope_agent.nodes.chat.language.corrections import correction, without_opening
+from imagescope_agent.nodes.chat.language.vocabulary import read_captions
 from tests.nodes.test_grounded_update import WORDS, after, fact, grounded
 
 WAGON, LANTERN, KETTLE = "a tall grey wagon", "a small yellow lantern", "a turquoise kettle"
@@ -47,10 +48,24 @@ def test_the_thing_with_the_other_value_changes(acts: list[tuple[str, str]], the
         [("answer", "no"), ("wish", "a yellow wagon")],
         [("withdrawal", "forget the lantern"), ("correction", "turquoise, not grey")],
         [("aside", "not grey")],
+        [("correction", "the wagon is turquoise or yellow")],
+        [("correction", "a grey and turquoise lantern")],
+        [("wish", "wait, is there a turquoise wagon?")],
+        [("wish", "actually there is a turquoise wagon next to it")],
+        [("wish", "is it turquoise?")],
+        [("wish", "not only grey but turquoise")],
     ],
 )
 def test_anything_else_is_left_to_the_talker(acts: list[tuple[str, str]]) -> None:
     assert changed([WAGON, LANTERN], *acts) is None
+
+
+def test_a_number_is_no_value_of_a_property() -> None:
+    words = read_captions(("two wagons", "a grey wagon", "a yellow wagon"))
+    assert (
+        correction([fact("a grey wagon")], [{"act": "correction", "text": "sorry, two wagons"}], words)
+        is None
+    )
 
 
 def test_it_is_what_was_named_last() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from imagescope_agent.nodes.chat.language.polarity import is_negated, may_exclude
+from imagescope_agent.nodes.chat.language.polarity import is_bare, is_negated, may_exclude
+from tests.nodes.test_grounded_update import WORDS
 
 
 @pytest.mark.parametrize(
@@ -113,3 +114,13 @@ def test_one_of_two_things_of_a_kind_is_excluded(message: str) -> None:
 )
 def test_a_first_message_excludes_only_with_a_word_that_takes_away(message: str, may: bool) -> None:
     assert may_exclude("a wagon", message) is may
+
+
+def test_a_word_of_degree_takes_nothing_away() -> None:
+    assert is_bare("a tall grey wagon", "the wagon was super duper tall and grey", WORDS)
+    assert not is_bare("a tall grey wagon", "lose the super tall grey wagon", WORDS)
+
+
+def test_free_excludes_only_with_of_or_from() -> None:
+    assert not is_negated("a lantern", "feel free to add a lantern")
+    assert is_negated("a lantern", "free of any lantern") and is_negated("a lantern", "lantern-free")

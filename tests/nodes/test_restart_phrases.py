@@ -139,6 +139,7 @@ WAGONS: Any = [
         ("skip that, show me a lantern", False),
         ("the kettle was a mistake, forget it, I want a lantern", False),
         ("forget that, I want to see more", False),
+        ("drop that, I want the grey wagon back", False),
     ],
 )
 def test_turning_away_and_asking_for_a_thing_begins_a_new_search(message: str, begins: bool) -> None:

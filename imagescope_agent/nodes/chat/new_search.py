@@ -77,7 +77,10 @@ def turned(acts: Sequence[MessagePart], facts: Sequence[Fact], vocabulary: Vocab
     found = list(acts)
     standing = Grounding([fact["text"] for fact in facts])
     for place, (part, after) in enumerate(pairwise(acts)):
-        things = [phrase.head for phrase in phrases(after["text"], vocabulary) if phrase.head]
+        named = [phrase for phrase in phrases(after["text"], vocabulary) if phrase.head]
+        things = [phrase.head for phrase in named]
+        if any(each.definite and not standing.ungrounded(each.text) for each in named):
+            continue  # "drop it, I want the red car back"
         points_back = any(phrases(before["text"], vocabulary) for before in acts[:place])
         if not things or points_back or not TURNED_AWAY.fullmatch(part["text"]):
             continue

@@ -7,10 +7,11 @@ the last one with another value of the same property.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from imagescope_agent.nodes.chat.language.coverage import Phrase, in_order, runs
+from imagescope_agent.nodes.chat.language.grounding import NUMBERS
 from imagescope_agent.nodes.chat.language.not_taken_up import named
 from imagescope_agent.nodes.chat.language.polarity import is_negated
 from imagescope_agent.nodes.chat.language.standing_facts import plain
@@ -26,7 +27,13 @@ _OPENER = (
 #: What a correction begins with.
 _OPENS = re.compile(rf"(?:\W*{_FILLER})*\W*{_OPENER}(?:\W*(?:{_FILLER}|{_OPENER}))*\W*", re.I)
 _MEANS_ONE = re.compile(r"\b(?:it|that|this|them|those|these|ones?)\b", re.I)
-_FURTHER = re.compile(r"\b(?:also|too|another|as well|plus|add|both|and an?|second|further|one more)\b", re.I)
+#: What says that a thing is meant beside those that stand, or asks for one.
+_FURTHER = re.compile(
+    r"\b(?:also|too|another|as well|plus|add|both|and an?|second|further|one more|not (?:only|just)"
+    r"|(?:is|are|was|were) there|(?:next to|beside|near|behind|above|below|under) (?:it|that|this|them))\b"
+    r"|^\W*(?:is|are|was|were)\b[^?]*\?\W*$",
+    re.I,
+)
 
 
 class Correction(NamedTuple):
@@ -60,6 +67,8 @@ def correction(
         return None
     values = {each: _is_denied(each, phrase, said) for phrase in found for each in phrase.properties}
     values = {each: denied for each, denied in values.items() if each not in heads}
+    if _several(values, said) or any(each in NUMBERS for each in values):
+        return None
     if values and not any(values.values()):  # "I said grey and meant yellow": the last one holds
         *first, last = values
         values |= {each: not vocabulary.go_together(each, last) for each in first}
@@ -94,6 +103,12 @@ def without_opening(text: str) -> str:
     """A text without the "no, " or "sorry, " that it begins with; one that is nothing else stays."""
     begun = _OPENS.match(text)
     return (text[begun.end() :] if begun else text) or text
+
+
+def _several(values: Collection[str], said: str) -> bool:
+    """Whether several values are named that hold together, or of which either may: "red and white", "blue or green"."""
+    one = "|".join(map(re.escape, values))
+    return bool(one) and bool(re.search(rf"\b(?:{one})\s+(?:and|or)\s+(?:an?\s+)?(?:{one})\b", said, re.I))
 
 
 def _is_denied(value: str, phrase: Phrase, said: str) -> bool:

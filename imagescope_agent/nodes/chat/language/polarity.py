@@ -14,7 +14,7 @@ NEAR = 5  # words before a thing in which a negation excludes it
 _NEGATION = re.compile(
     r"no|not|none|nothing|nowhere|never|without|neither|nor|\w+n't|cannot|minus|except|exclud\w+|avoid|omit|ban|remove"
     r"|refuse|hate|dislike|detest|erase|eliminate|discard|lacks?|lacking|devoid|zero|nil|nix|spare|forbid|prohibit|veto"
-    r"|rid|loathe|despise|ditch|hide|sans|barring|nae|free"
+    r"|rid|loathe|despise|ditch|hide|sans|barring|nae"
 )
 _TAKING = re.compile(
     r"(?:skip|drop|forget|lose|delete|leav|hold|clear|cancel|scrap|scratch|cut|spar|los)(?:e|s|ing|ed|ping|ped)?"
@@ -27,7 +27,7 @@ _CLEAR = re.compile(
     r"(?:(?<![^.,;:!?])|(?<=please)|(?<=to)|(?<=should)|(?<=must)|(?<=and)|(?<=but)|(?<=just)) ?"
     r"\b(?:steer|keep|stay) (?:well )?clear of\b"
 )
-_FREE = re.compile(r"\b([\w']+)-free\b")
+_FREE = re.compile(r"\b([\w']+)-free\b|\bfree (?:of|from)\b")
 #: "boats? no", "boats? none of them".
 _ASKED = re.compile(
     r"(?<!\?)\?++ ?(?:\w++ )?(?:(?:no|never|nope)\b(?! (?:idea|clue|matter|doubt))|none\b|not\b)"
@@ -56,6 +56,22 @@ _AFFIRMED = re.compile(
 )
 #: "What I do not want: hearts": what stands before a colon goes on behind it, unless it is short.
 _ANNOUNCED = re.compile(r"(?<![\w'])([\w']++ [\w']++ [\w']++): ")
+#: Adverbs of degree, which take nothing away: "super duper large".
+_DEGREE = frozenset(
+    [
+        "super",
+        "duper",
+        "really",
+        "quite",
+        "pretty",
+        "extremely",
+        "rather",
+        "incredibly",
+        "totally",
+        "kinda",
+        "mega",
+    ]
+)
 _CLAUSE = re.compile(r"[.,;:!?]|\b(?:but|and|instead|rather|only)\b")
 
 
@@ -96,7 +112,11 @@ def _clauses(message: str) -> tuple[list[str], ...]:
     """The words of each clause, kept because every thing that a message names is looked up in it."""
     spaced = " ".join(message.lower().split())
     told = _ANNOUNCED.sub(
-        r"\1 ", _ASKED.sub(" unwanted", _AFFIRMED.sub(" ", _FREE.sub(r"without \1", KEPT.sub(" ", spaced))))
+        r"\1 ",
+        _ASKED.sub(
+            " unwanted",
+            _AFFIRMED.sub(" ", _FREE.sub(lambda free: f"without {free[1] or ''}", KEPT.sub(" ", spaced))),
+        ),
     )
     parts = _CLAUSE.split(_KEPT_OUT.sub(r"without\1", _CLEAR.sub(" without", told)))
     return tuple(re.findall(r"[\w'-]+", clause) for clause in parts)
@@ -105,7 +125,7 @@ def _clauses(message: str) -> tuple[list[str], ...]:
 def is_bare(text: str, message: str, vocabulary: Vocabulary) -> bool:
     """Whether a message does nothing but describe what a text names, so that it cannot exclude it."""
     words = re.findall(r"[^\W\d_]+", message.lower())
-    others = [word for word in words if word not in FUNCTION and not vocabulary.has(word)]
+    others = [word for word in words if word not in FUNCTION | _DEGREE and not vocabulary.has(word)]
     if not vocabulary.words or others or is_negated(text, message):
         return False
     return not any(_denies(text, words) for words in _clauses(message))
