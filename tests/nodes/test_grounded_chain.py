@@ -82,6 +82,11 @@ def test_properties_without_a_ground_are_left_out(query: str, steps: str, conclu
         ("a tiny gray fish", "Addition: a tiny gray fish", "a small grey fish"),
         ("a crimson car", "Addition: a crimson car", "a red car"),
         ("paint the boat green", "Modification: the boat is green", "a small green boat in the snow"),
+        (
+            "paint the boat green",
+            "Modification: a green boat\nRemoval: a purple boat",
+            "a small green boat in the snow",
+        ),
         ("make the boat bigger", "Comparison: a bigger boat", "a large purple boat in the snow"),
         ("a woman with blond hair", "Addition: a woman with blond hair", "a blond woman"),
         ("a man's red hat", "Addition: a man's red hat", "a red man's hat"),

@@ -3,8 +3,8 @@
 The ground is the query, the chain's steps, and its own caption of the reference, of which a thing that a step changes
 or removes lends nothing, and one that stays lends its properties once: of two boats, where the caption has one small
 one, the second has no size. A single thing that is changed in place keeps the rest of what it has. What is said of a
-thing that nothing else names is left alone: it may be the same in other words; so is what was said of another thing that
-the conclusion names no more ("a woman with blond hair", "a blond woman").
+thing that nothing else names is left alone: it may be the same in other words; so is what was said of another thing
+that the conclusion names no more ("a woman with blond hair", "a blond woman").
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from imagescope_agent.state import Instruction
 _WORD = re.compile(r"[^\W\d_]+(?:[-'\u2019][^\W\d_]+)*")
 _FORM = frozenset([*NUMBERS, "exactly"])  # say how many there are, and not which
 _KEEPS, _REMOVES, _ADDS = "Retention", "Removal", "Addition"
+_CHANGES = frozenset(["Modification", "Comparison"])
 #: Stems that say the same of a thing; each is read as the first of its line.
 _ALIKE = {
     other: same
@@ -107,8 +108,8 @@ def _changed_in_place(
     both = {*before[0].stems, *thing.stems}
     if any(not both.issuperset(each.stems) for each in told if thing.name in each.stems):
         return None  # what is asked for is neither as it was nor as it is concluded
-    others = [step["text"] for step in steps if step["type"] in (_REMOVES, _ADDS)]
-    replaced = any(each.name == thing.name for text in others for each in _things(text))
+    kinds = {step["type"] for step in steps if any(each.name == thing.name for each in _things(step["text"]))}
+    replaced = _ADDS in kinds or (_REMOVES in kinds and not kinds & _CHANGES)
     return None if replaced or {*before[0].stems} <= {*thing.stems} else before[0]
 
 
