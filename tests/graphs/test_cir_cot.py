@@ -276,9 +276,8 @@ def test_a_way_that_there_is_not_is_told(value: Any) -> None:
 
 
 def test_records_of_earlier_settings_stay_equal() -> None:
-    assert not {"reasoning", "roles_threshold", "agree_within", "agree_within_text"} & set(
-        Settings().to_dict()
-    )
+    later = {"reasoning", "roles_threshold", "agree_within", "agree_within_text"}
+    assert not later & set(Settings().to_dict())
     written = json.dumps(Settings(reasoning="fast").to_dict())
     assert Settings.from_record(written, judges=()).reasoning == "fast"
 

@@ -56,17 +56,11 @@ def choose_heads(profile: str, out: Path, *, queries: int, seed: int) -> dict[st
     layers, heads = scores.shape[1:3]
     scores = scores.reshape(len(scores), layers * heads, K)
     held_out = np.split(_held_out(scores, right, queries), len(orders))
-    found = {
-        "queries": queries,
-        "seed": seed,
-        "held_out": {
-            name: {
-                "given": round(float(given[:, 0].mean()), 4),
-                "accuracy": round(float(order.mean()), 4),
-            }
-            for name, given, order in zip(orders, np.split(right, len(orders)), held_out, strict=True)
-        },
+    first = {
+        name: {"given": round(float(given[:, 0].mean()), 4), "accuracy": round(float(order.mean()), 4)}
+        for name, given, order in zip(orders, np.split(right, len(orders)), held_out, strict=True)
     }
+    found = {"queries": queries, "seed": seed, "held_out": first}
     worth = [round(each, 4) for each in weigh_heads(scores, right).tolist()]
     write_heads(out, [*np.ndindex(layers, heads)], found, worth=worth, after=True)
     return found

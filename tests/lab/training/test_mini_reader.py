@@ -94,9 +94,9 @@ def test_a_taught_checkpoint_has_the_tokens(tmp_path: Path) -> None:
 
 
 def test_a_start_may_be_the_mean_of_two(tmp_path: Path) -> None:
-    several = SHIPPED.parent / "several"
+    reader = SHIPPED.parent / "reader"
     made = [tmp_path / name for name in ("one", "other", "both")]
-    ways: list[tuple[Path, Path | None]] = [(SHIPPED, None), (several, None), (SHIPPED, several)]
+    ways: list[tuple[Path, Path | None]] = [(SHIPPED, None), (reader, None), (SHIPPED, reader)]
     for out, (start, mean) in zip(made, ways, strict=True):
         teach(READER, tmp_path / out.name / "work", out, start=start, mean=mean, steps=1, peak_lr=1e-12)
     one, other, both = (load_file(out / "model.safetensors") for out in made)
