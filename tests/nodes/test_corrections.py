@@ -14,7 +14,7 @@ WAGON, LANTERN, KETTLE = "a tall grey wagon", "a small yellow lantern", "a turqu
 
 
 def changed(stand: list[str], *acts: tuple[str, str]) -> Any:
-    found = correction(list(map(fact, stand)), [{"act": act, "text": text} for act, text in acts], WORDS)  # type: ignore[misc]
+    found = correction(list(map(fact, stand)), [{"act": act, "text": text} for act, text in acts], WORDS)
     return None if found is None else (found.number, found.text)
 
 

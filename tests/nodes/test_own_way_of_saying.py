@@ -229,7 +229,7 @@ def test_what_the_talker_drops_of_a_message_that_says_nothing_new_goes() -> None
 class Learnt:
     """An embedder that has learnt some words: those in a group have the same vector, all others lie close by."""
 
-    groups = (("a lamp", "a lantern"), ("after hours", "at midnight"))
+    groups: tuple[tuple[str, ...], ...] = (("a lamp", "a lantern"), ("after hours", "at midnight"))
 
     class Domain:
         weights = "learnt"
