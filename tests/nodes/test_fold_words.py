@@ -118,6 +118,10 @@ def test_a_conversation_that_had_no_facts_keeps_its_wish() -> None:
         ("show jumping horse", "show jumping horse"),
         ("search dog in snow", "search dog in snow"),
         ("I am sure there was a moon", "a moon"),
+        ("no wait, a dog", "a dog"),
+        ("oh hang on, a train", "a train"),
+        ("please feel free to add a frisbee", "a frisbee"),
+        ("no waiting room", "no waiting room"),
     ],
 )
 def test_what_leads_to_a_wish_is_left_out(text: str, wish: str) -> None:

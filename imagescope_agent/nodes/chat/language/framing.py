@@ -12,6 +12,9 @@ _FRAMING = re.compile(
     rf"""(?:
       (?:hi|hello|hey|hiya|ok|okay|well|plus|so|then|now|no|yes)\s*[,.!:]+\s*
     | (?:hi|hello|hey|ok|okay|well|so|then|now)\s+(?=(?:i|we|can|could|please|show|find|look|looking|there|search)\b)
+    | (?:no|nope|oh|ah|uh)\s+(?=(?:wait|sorry|hang\s+on|hold\s+on|actually|i\s+mean)\b)
+    | (?:hang|hold)\s+on(?=[\s,.!:])[\s,.!:]*
+    | (?:please\s+)?feel\s+free\s+to\s+
     | (?:hmm+|um+|please|pls|plz|and|also|but|actually|maybe|perhaps|yeah|nah|nope|oh|ah|wait|sorry|rather|instead)
       (?=[\s,.!:])[\s,.!:]*
     | i(?:\s+am|['’]?m)\s+(?:quite\s+|pretty\s+)?(?:sure|certain|positive)\s+(?:that\s+)?
