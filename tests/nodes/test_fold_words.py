@@ -122,6 +122,16 @@ def test_a_conversation_that_had_no_facts_keeps_its_wish() -> None:
         ("oh hang on, a train", "a train"),
         ("please feel free to add a frisbee", "a frisbee"),
         ("no waiting room", "no waiting room"),
+        ("ok so um, I am after, like, a picture where there is a dog", "a dog"),
+        ("Good morning, would it be possible to find a photograph of a church?", "a church"),
+        ("I'd rather have a cat", "a cat"),
+        ("so yeah, uh, a man riding a horse", "a man riding a horse"),
+        ("let me see the harbour", "the harbour"),
+        ("how about two zebras?", "two zebras"),
+        ("my son wants a fire truck", "a fire truck"),
+        ("like a red one", "like a red one"),
+        ("let me in sign", "let me in sign"),
+        ("like dogs", "like dogs"),
     ],
 )
 def test_what_leads_to_a_wish_is_left_out(text: str, wish: str) -> None:
