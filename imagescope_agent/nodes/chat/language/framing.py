@@ -17,7 +17,7 @@ _FRAMING = re.compile(
       good\s+(?:morning|afternoon|evening|day)(?=[\s,.!:])[\s,.!:]*
     | (?:so|well|ok|okay|right|alright|like|basically|honestly|you\s+know)\s*,\s*
     | (?:so|well|ok|okay|right|alright|basically|honestly)\s+
-      (?=(?:um+|uh+|er+|yeah|like|basically|an?|the|some|i|we)\b)
+      (?=(?:so|um+|uh+|er+|yeah|like|basically|an?|the|some|i|we)\b)
     | (?:can|could|may|might)\s+(?:i|we)\s+(?:please\s+)?{_SEE}\s+
     | (?:let['’]?s|let\s+(?:me|us)|lemme|wanna|i\s*(?:['’]d|\s+would)\s+rather)\s+{_SEE}\s+
     | (?:got|gimme)\s+(?=(?:an?|the|any|some)\b)
