@@ -77,7 +77,7 @@ def test_captioner_and_reasoner_may_write_the_chain(world: Any) -> None:
 
 def test_what_the_conclusion_has_no_ground_for_is_neither_looked_for_nor_shown(world: Any) -> None:
     model = ReasoningColours(CHAIN.replace("a blue square", "a small blue square"))
-    state = search(world, model, "make it green", reasoning="full")
+    state = search(world, model, "make the square blue", reasoning="full")
     assert model.chains == [CHAIN] and state["chain"]["conclusion"] == "a blue square"
     (told,) = [each for each in state["notes"] if each["kind"] == "repaired"]
     assert told["step"] == "reason" and "'small'" in told["detail"]
