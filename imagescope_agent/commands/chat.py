@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 LONGEST_TURN = 9  # digits
 SHOWN = 3  # thumbnails a turn
-HINT = "say what to look for, answer a question, or /help for the commands; end with Ctrl-D"
+HINT = "say what to look for, answer a question, or /help for the commands; end with /quit"
+LEAVE = ("/quit", "/exit")
 HELP = {  # every command
     "/like N": "search for more like the image at rank N",
     "/reject N": "never show the image at rank N again",
@@ -42,6 +43,7 @@ HELP = {  # every command
     "/branch [TURN]": "go on in a new conversation from after that turn, else from here",
     "/export [FILE]": "write the conversation as JSON to a new file, else print it",
     "/help": "list the commands",
+    "/quit": "leave, as /exit and the end of input do; the conversation is kept",
 }
 
 
@@ -127,12 +129,12 @@ def manage_conversations(runner: asyncio.Runner, chats: Chats, args: argparse.Na
 
 
 def read_lines(loop: ChatLoop) -> Iterator[str]:
-    """The lines of standard input, with a prompt on a terminal."""
+    """The lines of standard input up to one that leaves, with a prompt on a terminal."""
     while True:
         if loop.watched:
             print("> ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
-        if not line:
+        if not line or line.strip().lower() in LEAVE:
             return
         yield said(line)
 

@@ -82,8 +82,20 @@ def test_help_lists_every_command(chat: Any) -> None:
     _, _, err = chat(["/help"])
     listed = {line.split()[0] for line in err.splitlines()}
     source = Path(chat_command.__file__).read_text()
-    taken = set(re.findall(r'command == "(/\w+)"', source)) | {"/like", "/reject", "/unlike", "/where"}
-    assert listed == taken and len(taken) == 10
+    taken = set(re.findall(r'command == "(/\w+)"', source)) | {
+        "/like",
+        "/reject",
+        "/unlike",
+        "/where",
+        "/quit",
+    }
+    assert listed == taken and len(taken) == 11
+
+
+@pytest.mark.parametrize("word", ["/quit", " /Exit "])
+def test_one_may_leave(chat: Any, word: str) -> None:
+    code, out, _ = chat(["a red square", word, "a blue square"])
+    assert code == 0 and out.count("looking for") == 1
 
 
 def test_what_cannot_be_used_is_one_line_each_and_the_rest_goes_on(chat: Any) -> None:
