@@ -17,7 +17,8 @@ MAX_PARTS = 6
 
 #: Where a part ends; behind "and", where the next one asks to search or to show.
 _END = re.compile(
-    r"[.!?;:]+(?=\s)|\n+|\s+[-\u2013\u2014]\s+|,(?=\s)|\s+and(?=\s+(?:now\s+)?(?:find|look|search|hunt|show|get|give)\b)",
+    r"(?<![.!?;:])[.!?;:]++(?=\s)|\n+|(?<!\s)\s++[-\u2013\u2014]\s++|,(?=\s)"
+    r"|(?<!\s)\s++and(?=\s+(?:now\s+)?(?:find|look|search|hunt|show|get|give)\b)",
     re.I,
 )
 #: "the boat: red", "about the boat: forget it": what is said of a thing behind a colon is one part with it.
@@ -48,8 +49,8 @@ def split_message(message: str) -> list[str]:
         part, rest = message[start:ends].strip(_MARKS), message[match.end() :]
         if ":" in match[0] and _TOPIC.fullmatch(part):
             continue
-        short = min(len(part.split()), len(rest.split())) < _CLAUSE
-        if ("?" in match[0] and len(rest.split()) <= _REPLY) or (
+        short = min(len(part.split()), len(rest.split(None, _CLAUSE))) < _CLAUSE
+        if ("?" in match[0] and len(rest.split(None, _REPLY)) <= _REPLY) or (
             match[0].strip().lower() in (",", "and") and short
         ):
             continue
