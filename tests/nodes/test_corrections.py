@@ -88,6 +88,16 @@ def test_it_is_said_which_of_two_was_taken() -> None:
     assert found.remarks == ['I took that to be about "a grey wagon".']
 
 
+def test_a_statement_that_exchanges_a_value_is_told() -> None:
+    stand, said = [fact("a lantern"), fact(WAGON)], "I like that it is turquoise"
+    found = grounded(said, stand, ("wish", said))
+    assert after(found, stand) == [("Addition", "a lantern"), ("Addition", "a tall turquoise wagon")]
+    assert found.remarks == [
+        '"a tall grey wagon" no longer holds, since "a tall turquoise wagon" is newer.'
+    ]
+    assert not grounded(said, stand, ("correction", said)).remarks
+
+
 def test_an_opening_is_no_part_of_a_wish() -> None:
     assert without_opening("no, a grey one") == "a grey one"
     assert without_opening("nothing grey") == "nothing grey" and without_opening("sorry") == "sorry"

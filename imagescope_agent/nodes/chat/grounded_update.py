@@ -122,6 +122,8 @@ def _as_corrected(found: GroundedUpdate, changed: Correction, state: State) -> G
     found.update = found.update.model_copy(update=new)
     if changed.doubtful:
         found.remarks.append(f'I took that to be about "{spoken(old)}".')
+    elif changed.stated:
+        found.remarks.append(_overruled(old, step))
     standing = [fact for fact in state["facts"] if fact is not old]
     found.update.core = changed.text
     found.update.full = found.update.enhanced = described([*standing, step.model_dump()])
@@ -267,11 +269,13 @@ def _contradicted(
         for step in steps:
             if number not in dropped and contradicts(step.type, step.text, fact):
                 gone.append(number)
-                found.remarks.append(
-                    f'"{spoken(fact)}" no longer holds, since "{spoken(step.model_dump())}" is newer.'
-                )
+                found.remarks.append(_overruled(fact, step))
                 break
     return gone
+
+
+def _overruled(fact: Fact, step: StepAnswer) -> str:
+    return f'"{spoken(fact)}" no longer holds, since "{spoken(step.model_dump())}" is newer.'
 
 
 def spoken(step: Mapping[str, object]) -> str:

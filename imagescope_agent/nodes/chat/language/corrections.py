@@ -37,11 +37,19 @@ _FURTHER = re.compile(
 
 
 class Correction(NamedTuple):
-    """The number of a standing fact, from 1, what is to stand in its place, and whether another fact might be meant."""
+    """What one standing fact becomes.
+
+    Attributes:
+        number: of the fact, from 1.
+        text: what is to stand in its place.
+        doubtful: whether another fact might be meant.
+        stated: whether the message only states the new value, and does not say that something is wrong.
+    """
 
     number: int
     text: str
     doubtful: bool = False
+    stated: bool = False
 
 
 def correction(
@@ -75,11 +83,12 @@ def correction(
     known = [(number, plain(fact, vocabulary)) for number, fact in enumerate(facts, 1)]
     same = [(n, old) for n, old in known if old and (not things or content_words(old.head) in things)]
     likely, possible = _changed(same, values, vocabulary)
+    stated = not likely and not _corrects(acts)
     if not likely and _corrects(acts) and (len(possible) == 1 or not things):
         likely = possible[::-1]
     elif not likely and not things and _MEANS_ONE.search(said):  # "it" is what was named last
         likely = [each for each in possible if each.number == same[-1][0]]
-    return likely[0]._replace(doubtful=len(likely) > 1) if likely else None
+    return likely[0]._replace(doubtful=len(likely) > 1, stated=stated) if likely else None
 
 
 def _changed(
