@@ -92,9 +92,7 @@ def test_a_statement_that_exchanges_a_value_is_told() -> None:
     stand, said = [fact("a lantern"), fact(WAGON)], "I like that it is turquoise"
     found = grounded(said, stand, ("wish", said))
     assert after(found, stand) == [("Addition", "a lantern"), ("Addition", "a tall turquoise wagon")]
-    assert found.remarks == [
-        '"a tall grey wagon" no longer holds, since "a tall turquoise wagon" is newer.'
-    ]
+    assert found.remarks == ['"a tall grey wagon" no longer holds, since "a tall turquoise wagon" is newer.']
     assert not grounded(said, stand, ("correction", said)).remarks
 
 

@@ -72,6 +72,24 @@ def test_a_step_that_says_less_than_the_message_gives_way() -> None:
     assert completed("big crimson wagon", ("Addition", "a wagon")) == [("Addition", "a big crimson wagon")]
 
 
+@pytest.mark.parametrize(
+    ("message", "counted"),
+    [
+        ("six things crammed in there, a teal lantern", "six things"),
+        ("there are 4 different objects and a teal lantern", "four things"),
+        ("a teal lantern, five items in total", "five things"),
+        ("two things: a teal lantern and more light", ""),
+        ("there are two things to say, a teal lantern first", ""),
+        ("a teal lantern, things went well there", ""),
+    ],
+)
+def test_a_number_of_things_is_part_of_a_wish(message: str, counted: str) -> None:
+    lantern = ("Addition", "a teal lantern")
+    assert completed(message, lantern) == [lantern, *([("Addition", counted)] if counted else [])]
+    assert completed(message, lantern, ("Addition", "exactly six things"), ("Addition", "exactly four things"),
+                     ("Addition", "exactly five things"))[4:] == []  # fmt: skip
+
+
 def test_a_second_thing_is_added_and_an_excluded_one_excluded() -> None:
     first = ("Addition", "a teal lantern")
     assert completed("a teal lantern and a wagon", first) == [first, ("Addition", "a wagon")]

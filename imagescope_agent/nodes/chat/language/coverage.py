@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from imagescope_agent.nodes.chat.language.counts import counted_things
 from imagescope_agent.nodes.chat.language.grounding import NUMBERS, PHRASE, Grounding
 from imagescope_agent.nodes.chat.language.not_taken_up import named
 from imagescope_agent.nodes.chat.language.places import PREPOSITION
@@ -123,7 +124,8 @@ async def with_passed_over(
         about: what a property belongs to where the message names nothing that has it.
     """
     held = list(steps)
-    for phrase in phrases(message, vocabulary, about=about):
+    counted = (Phrase(head="things", count=text.split()[0]) for text in counted_things(message))
+    for phrase in [*phrases(message, vocabulary, about=about), *counted]:
         if phrase.replaced:
             continue
         kind = "Removal" if _is_excluded(phrase, message, steps) else "Addition"
