@@ -65,6 +65,7 @@ def test_a_first_message_wants_what_it_does_not_exclude(
     monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.vocabulary_of", lambda images: WORDS)
     node: Any = UnderstandFirst.__new__(UnderstandFirst)
     node.embedder, node.images = None, None
-    state: Any = {"query": query, "acts": [], "reference": None, "reference_caption": ""}
-    found = asyncio.run(node(state, None))["intent"]["steps"]
-    assert [(step["type"], step["text"]) for step in found] == (wanted or steps)
+    state: Any = {"query": query, "request": query, "acts": [], "reference": None, "reference_caption": ""}
+    update = asyncio.run(node(state, None))
+    assert [(step["type"], step["text"]) for step in update["intent"]["steps"]] == (wanted or steps)
+    assert update["request"] == next(text for kind, text in wanted or steps if kind == "Addition")

@@ -19,6 +19,7 @@ from imagescope_agent.nodes.chat.language.vocabulary import vocabulary_of
 from imagescope_agent.nodes.intent.drift import is_english
 from imagescope_agent.nodes.intent.joint import UnderstandJointly
 from imagescope_agent.nodes.intent.understand import reference_words
+from imagescope_agent.prompting import request_text
 from imagescope_agent.records import note
 from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.retrieval.protocols import Collection, Embedder
@@ -43,7 +44,7 @@ class UnderstandFirst(UnderstandJointly):
         self.images = images
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
-        """Return `intent`, and predicates that came with it where it stays as it is; errors as `Understand`."""
+        """Return `intent` and `request`, and predicates that came with an intent that stays; errors as `Understand`."""
         words = vocabulary_of(self.images)
         state, reread = await as_meant(state, words, self.embedder)
         update = await super().__call__(state, runtime, again)
@@ -56,7 +57,7 @@ class UnderstandFirst(UnderstandJointly):
         said, repaired = (held, []) if state["reference"] else _as_said(held, query)
         steps = await self._complete(said, query) if held or not state["reference"] else []
         if steps == intent["steps"]:
-            return update
+            return {**update, "request": _in_words(steps, state)}
         notes = [
             note(self.step, "drifted", f"{step['text']!r} is not in the message and was left out")
             for step in intent["steps"]
@@ -68,7 +69,8 @@ class UnderstandFirst(UnderstandJointly):
         steps = steps or [Instruction(type="Addition", text=without_opening(query))]
         full = described(steps)
         changed: Intent = {"steps": steps, "core": full, "enhanced": full, "full": full}
-        return {**update, "intent": changed, "given_predicates": [], "notes": [*update["notes"], *notes]}
+        told = {"request": _in_words(steps, state), "notes": [*update["notes"], *notes]}
+        return {**update, **told, "intent": changed, "given_predicates": []}
 
     async def _complete(self, steps: Sequence[Instruction], query: str) -> list[Instruction]:
         """Each step once, with what the query names and they lack."""
@@ -93,6 +95,13 @@ def _as_said(steps: Sequence[Instruction], query: str) -> tuple[list[Instruction
         Instruction(type="Addition", text=step["text"]) if step["text"] in wrong else step for step in steps
     ]
     return said, wrong
+
+
+def _in_words(steps: Sequence[Instruction], state: State) -> str:
+    """What is wanted, in the words that later turns are told it in; of a picture, what is to change in it."""
+    if not steps:
+        return state["request"]
+    return request_text(steps) if state["reference"] else described(steps)
 
 
 async def picture_alone(state: State) -> dict[str, Any]:
