@@ -10,6 +10,7 @@ import pytest
 from imagescope_agent.errors import NoModel
 from imagescope_agent.nodes.chat.first_message import UnderstandFirst
 from imagescope_agent.nodes.chat.language.synonyms import in_known_words
+from imagescope_agent.prompting import request_text
 from imagescope_agent.state import State
 from tests.nodes.test_grounded_update import WORDS
 from tests.nodes.test_own_way_of_saying import Learnt
@@ -68,4 +69,6 @@ def test_a_first_message_wants_what_it_does_not_exclude(
     state: Any = {"query": query, "request": query, "acts": [], "reference": None, "reference_caption": ""}
     update = asyncio.run(node(state, None))
     assert [(step["type"], step["text"]) for step in update["intent"]["steps"]] == (wanted or steps)
-    assert update["request"] == next(text for kind, text in wanted or steps if kind == "Addition")
+    assert update["request"] == update["intent"]["full"]
+    shown = asyncio.run(node({**state, "reference": "a.png", "reference_caption": query}, None))
+    assert shown["request"] == request_text(shown["intent"]["steps"])

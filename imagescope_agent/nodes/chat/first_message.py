@@ -57,7 +57,7 @@ class UnderstandFirst(UnderstandJointly):
         said, repaired = (held, []) if state["reference"] else _as_said(held, query)
         steps = await self._complete(said, query) if held or not state["reference"] else []
         if steps == intent["steps"]:
-            return {**update, "request": _in_words(steps, state)}
+            return {**update, "request": _in_words(intent, state)}
         notes = [
             note(self.step, "drifted", f"{step['text']!r} is not in the message and was left out")
             for step in intent["steps"]
@@ -69,7 +69,7 @@ class UnderstandFirst(UnderstandJointly):
         steps = steps or [Instruction(type="Addition", text=without_opening(query))]
         full = described(steps)
         changed: Intent = {"steps": steps, "core": full, "enhanced": full, "full": full}
-        told = {"request": _in_words(steps, state), "notes": [*update["notes"], *notes]}
+        told = {"request": _in_words(changed, state), "notes": [*update["notes"], *notes]}
         return {**update, **told, "intent": changed, "given_predicates": []}
 
     async def _complete(self, steps: Sequence[Instruction], query: str) -> list[Instruction]:
@@ -97,11 +97,11 @@ def _as_said(steps: Sequence[Instruction], query: str) -> tuple[list[Instruction
     return said, wrong
 
 
-def _in_words(steps: Sequence[Instruction], state: State) -> str:
-    """What is wanted, in the words that later turns are told it in; of a picture, what is to change in it."""
-    if not steps:
-        return state["request"]
-    return request_text(steps) if state["reference"] else described(steps)
+def _in_words(intent: Intent, state: State) -> str:
+    """What is wanted, as later turns say it; of a picture, what is to change in it."""
+    if not state["reference"]:
+        return intent["full"]
+    return request_text(intent["steps"]) or state["request"]
 
 
 async def picture_alone(state: State) -> dict[str, Any]:
