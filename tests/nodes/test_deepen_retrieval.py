@@ -140,26 +140,6 @@ def test_every_turn_comes_to_new_images_and_loses_none_that_fits(
     assert whole[-1] not in [name for name, _ in node.search(state, Settings(top_k=2, k=1))]
 
 
-def test_the_whole_request_is_looked_for_beside_what_says_less(world: Any) -> None:
-    class Heard:
-        weights, told = world.embedder.weights, list[str]()
-
-        def texts(self, texts: list[str]) -> Any:
-            self.told = texts
-            return world.embedder.texts(texts)
-
-    intent = {"core": "a square", "enhanced": "a square", "full": "a red square"}
-    heard = Heard()
-    state: Any = {
-        "intent": intent, "reference": None, "liked": [], "rejected": [], "facts": [], "request": "a red square",
-    }  # fmt: skip
-    node = RetrieveLiked(heard, world.collection)  # type: ignore[arg-type]
-    node.search(state, Settings(top_k=2, k=1))
-    assert heard.told == ["a square", "a square", "a red square", "a red square"]
-    node.search({**state, "reference": "red.png", "request": "make it red"}, Settings(top_k=2, k=1))
-    assert heard.told == ["a square", "a square", "a red square"]
-
-
 def test_what_fits_deep_in_the_ranking_stays_under_an_exclusion(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

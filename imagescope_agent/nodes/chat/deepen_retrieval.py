@@ -93,18 +93,13 @@ class RetrieveLiked:
         return search_unlike(found, most, state, settings, self.embedder, self.collection, include=fits)
 
     def _wanted(self, state: State, settings: Settings) -> Vectors:
-        """What is looked for: the vector after the chain where one was written, else those of descriptions.
-
-        Beside the three of the intent, two of which say less than was said, the whole request is one; with a reference
-        it only says what to change.
-        """
+        """What is looked for: the vector after the chain where one was written, else those of three descriptions."""
         if chain := state.get("chain"):
             model = reasoning_of(self.embedder)
             reference, request = state.get("reference"), request_words(state)
             return reasoned_vectors(model, self.collection, reference, request, chain)
-        intent, request = state["intent"], state.get("request")
-        own = [request] if request and not state.get("reference") else []
-        return self.embedder.texts([intent["core"], intent["enhanced"], intent["full"], *own])
+        intent = state["intent"]
+        return self.embedder.texts([intent["core"], intent["enhanced"], intent["full"]])
 
 
 class RetrieveWords(RetrieveLiked):
