@@ -23,6 +23,7 @@ from imagescope_agent.evaluation.chat.systems import (
     DialogSystem,
     DrawnDialog,
     read_dialogs,
+    world_digest,
 )
 from imagescope_agent.evaluation.datasets.base import Benchmark
 from imagescope_agent.evaluation.evaluate import evaluate
@@ -76,6 +77,7 @@ def evaluate_chat(
     ranks = {name: read_ranks(out / name, benchmark.size) for name in players}
     found = dialog_metrics(ranks, seed=seed) | {
         "images": benchmark.size,
+        "worlds": [world_digest(root)],
         "profile": opened.profile,
         "usage": {name: _without_details(each["usage"]) for name, each in measured.items()},
         "failed": {name: each["failed"] for name, each in measured.items()},
@@ -122,6 +124,7 @@ def _pooled(
     }
     pooled = dialog_metrics(ranks, seed=seed) | {
         "images": found[0]["images"],
+        "worlds": [world for each in found for world in each.get("worlds", ["unknown"])],
         "profile": found[0]["profile"],
         "failed": {name: sum(each["failed"][name] for each in found) for name in players},
     }
@@ -196,14 +199,14 @@ def dialog_metrics(ranks: Mapping[str, Floats], *, seed: int = 0) -> dict[str, A
 
 def markdown(found: Mapping[str, Any]) -> str:
     """Two tables: Hits@10 by round with BRI, and the comparisons between players."""
-    name = f"Hits@{CUTOFF}"
+    name, worlds = f"Hits@{CUTOFF}", ", ".join(dict.fromkeys(found.get("worlds", ["an unknown world"])))
     rows = [
         [player, *(f"{value:.1f}" for value in scores[name]), f"{scores['BRI']:.3f}"]
         for player, scores in found["players"].items()
     ]
     rounds = [f"round {number}" for number in range(len(rows[0]) - 2)]
     parts = [
-        f"{found['dialogs']} dialogs. {name} is cumulative, in per cent; BRI is lower for better.\n",
+        f"{found['dialogs']} dialogs of {worlds}. {name} is cumulative, in per cent; BRI is lower for better.\n",
         markdown_table([name, *rounds, "BRI"], rows),
     ]
     if lost := {player: number for player, number in found.get("failed", {}).items() if number}:

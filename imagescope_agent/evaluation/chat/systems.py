@@ -7,6 +7,7 @@ procedure on the given rounds, "clip" ranks by all rounds joined, and "cir_cot" 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,11 @@ def read_dialogs(root: Path) -> dict[str, DrawnDialog]:
         rounds = tuple(require_strings(record, "dialog", place))
         dialogs[name] = DrawnDialog(name=name, rounds=rounds, scene=scenes[target])
     return dialogs
+
+
+def world_digest(root: Path) -> str:
+    """Name of a drawn world by its dialogs: a folder that was drawn before keeps them, whatever the seed of a run."""
+    return f"world {hashlib.sha256((root / 'chat.jsonl').read_bytes()).hexdigest()[:8]}"
 
 
 class JoinedRoundsPlayer:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.evaluation.chat import benchmark
 from imagescope_agent.evaluation.chat.simulated_user import SimulatedUser, parse_scene_question
+from imagescope_agent.evaluation.chat.systems import world_digest
 from imagescope_agent.lab.scenes.questions import random_question
 from imagescope_agent.lab.scenes.world import Scene, Thing, random_scene
 from tests.chat.drawn import DrawnWorld
@@ -136,6 +137,21 @@ def test_rounds_that_failed_are_told() -> None:
     assert "last place: 3 of ours." in benchmark.markdown({**found, "failed": {"ours": 3, "clip": 0}})
 
 
+def test_a_table_tells_which_worlds_its_dialogs_are_of(tmp_path: Path) -> None:
+    found = benchmark.dialog_metrics({"ours": np.ones((2, 11))})
+    runs, worlds = [tmp_path / "one", tmp_path / "two"], list[str]()
+    for run in runs:
+        run.mkdir()
+        (run / "chat.jsonl").write_text(run.name)
+        worlds.append(world_digest(run))
+        (run / "ranks.json").write_text(json.dumps({"ours": [[1] * 11] * 2}))
+        told = {**found, "images": 9, "profile": "mini", "failed": {"ours": 0}, "worlds": worlds[-1:]}
+        (run / "chat.json").write_text(json.dumps(told))
+    pooled = benchmark.pool_runs(runs, tmp_path / "pooled")
+    assert pooled["worlds"] == worlds and worlds[0] != worlds[1]
+    assert f"4 dialogs of {worlds[0]}, {worlds[1]}." in (tmp_path / "pooled" / "chat.md").read_text()
+
+
 @pytest.mark.slow
 def test_every_player_plays_and_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
     world = DrawnWorld(tmp_path / "world", 3, 24)
@@ -174,6 +190,7 @@ def test_every_player_plays_and_a_run_that_was_stopped_goes_on(tmp_path: Path) -
     assert len(list(ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}polyline"))) == 5
     assert "| ours |" in (tmp_path / "whole" / "chat.md").read_text()
 
+    assert whole["worlds"] == [world_digest(world.folder)]
     pooled = benchmark.pool_runs([tmp_path / "whole", tmp_path / "whole"], tmp_path / "pooled")
     assert pooled["dialogs"] == 6 and list(pooled["players"]) == list(whole["players"])
     for name, figures in whole["players"].items():
