@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from imagescope_agent.chat import Chats, Session, open_chats
+from imagescope_agent.dialogue_acts import ACTS
 from imagescope_agent.lab.benchmarks.machine import describe_machine, machine
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Asked, Scripted, ScriptedScorer
@@ -163,7 +164,7 @@ def _message(number: int) -> str:
     colour, other = COLOURS[number * 7 % len(COLOURS)], COLOURS[number * 3 % len(COLOURS)]
     step = number % 10
     if step == 1:
-        return f"forget that, a {colour} thing number {number}" if number > 1 else f"a {colour} thing"
+        return f"start over with a {colour} thing number {number}" if number > 1 else f"a {colour} thing"
     return {0: "skip", 4: "like 2", 6: "reject 3", 8: "no"}.get(step, f"it is {other} with mark {number}")
 
 
@@ -182,6 +183,7 @@ def _services(folder: Path, images: int) -> Services:
         captioner=captioner,
         reasoner=talker,
         talker=talker,
+        classifier=Role("classifier", ScriptedScorer(_act)),
         verifier=Role("verifier", ScriptedScorer(_look)),
         judge=Role("judge", Scripted("No: others are as good")),
     )
@@ -224,11 +226,17 @@ def _reply(asked: Asked) -> str:
         mark = hashlib.sha256(asked.text.encode()).hexdigest()[:6]
         return json.dumps({"questions": [f"Is there a {colour} mark {mark}?" for colour in COLOURS[:4]]})
     if kind == "FoldAnswer":
-        topic = "new" if words.startswith("forget") else "same"
-        return json.dumps({"topic": topic, "answer": "None", "drop": [], "steps": steps, **described})
+        return json.dumps({"topic": "same", "answer": "None", "drop": [], "steps": steps, **described})
     return (
         json.dumps({"steps": steps, **described}) if kind else f"Has it a mark {_pick(asked.text, COLOURS)}?"
     )
+
+
+def _act(asked: Asked) -> list[float]:
+    """What a part of a message does: it begins a new search, skips the question, or says something new."""
+    part = re.findall(r"<part>(.*?)</part>", asked.text, flags=re.S)[-1]
+    act = "restart" if part == "start over" else "skip" if part == "skip" else "wish"
+    return [float(each == act) for each in ACTS]
 
 
 def _look(asked: Asked) -> list[float]:
