@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from imagescope_agent.lab.scenes.conditions import SETTING_PHRASE, Pattern, full_pattern
+from imagescope_agent.lab.scenes.conditions import PLURALS, SETTING_PHRASE, Pattern, full_pattern
 from imagescope_agent.lab.scenes.world import Scene, Thing
 
 SYNONYMS = {"boat": ("ship",), "house": ("cottage",), "cat": ("kitten",), "car": ("automobile",)}
@@ -45,6 +45,12 @@ def reworded(pattern: Pattern, rng: Random) -> str:
 def with_article(phrase: str) -> str:
     """ "a house", "an umbrella"."""
     return ("an " if phrase[0] in "aeiou" else "a ") + phrase
+
+
+def plural(phrase: str) -> str:
+    """Several of what a noun phrase without an article names: "red houses", "kittens"."""
+    *before, noun = phrase.split(" ")
+    return " ".join([*before, PLURALS.get(noun, f"{noun}s")])
 
 
 def free_caption(scene: Scene, rng: Random, *, keep: float = 1.0) -> str:

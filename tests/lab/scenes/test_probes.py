@@ -28,8 +28,9 @@ from imagescope_agent.lab.scenes.language import SETTING_WORDS, SIZE_WORDS, SYNO
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.lab.scenes.probes.hard_negatives import nearly
 from imagescope_agent.lab.scenes.probes.paraphrased_queries import WORDINGS, wordings
+from imagescope_agent.lab.scenes.probes.paraphrased_queries import wish as random_wish
 from imagescope_agent.lab.scenes.wordings.frames import every_frame
-from imagescope_agent.lab.scenes.world import COLOURS, SIZES, Scene, Thing
+from imagescope_agent.lab.scenes.world import COLOURS, SIZES, Scene, Thing, random_scene
 from imagescope_agent.lab.training.data.compose_turns import compose_turn, reading_turn
 
 RED_HOUSE = Thing(kind="house", colour="red", size="small", x=0.2, y=0.2)
@@ -115,6 +116,19 @@ def test_every_kind_has_its_wordings(file: str) -> None:
     for kinds in wordings(file).values():
         for listed in kinds.values():
             assert len(set(listed)) == WORDINGS[file]
+
+
+@pytest.mark.parametrize("file", WORDINGS)
+def test_a_wish_asks_for_no_place_that_its_words_do_not_name(file: str) -> None:
+    rng, colours = Random(3), 0
+    scenes = [random_scene(rng) for _ in range(300)]
+    while colours < 20:
+        found = random_wish(scenes, [], "several", rng, file)
+        if found is None or found.kind != "several, colour":
+            continue
+        places = [SETTING_PHRASE[each.name] for each in found.conditions if isinstance(each, InSetting)]
+        assert all(place in text for place in places for text in found.texts)
+        colours += 1
 
 
 def test_no_training_loads_the_wordings() -> None:

@@ -8,8 +8,9 @@ from random import Random
 import pytest
 
 from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, composed_query
-from imagescope_agent.lab.scenes.conditions import PLURALS, Pattern, satisfies
-from imagescope_agent.lab.scenes.language import SYNONYMS
+from imagescope_agent.lab.scenes.conditions import PLURALS, Pattern, Related, satisfies
+from imagescope_agent.lab.scenes.language import SYNONYMS, plural
+from imagescope_agent.lab.scenes.references.wording import FramedReferences
 from imagescope_agent.lab.scenes.wordings.composed_wordings import FramedWording
 from imagescope_agent.lab.scenes.wordings.frames import every_frame, frames
 from imagescope_agent.lab.scenes.wordings.spoken import thing_words
@@ -77,3 +78,40 @@ def test_other_words_for_an_edit_change_nothing_else() -> None:
         query, target = pair
         assert satisfies(target, query.conditions) and "{" not in query.text
         compared += 1
+
+
+def test_references_of_a_query_have_names_of_their_own() -> None:
+    rng, named = Random(2), set()
+    for _ in range(600):
+        scenes = [random_scene(rng) for _ in range(rng.choice((2, 3, 4)))]
+        names = FramedReferences(rng).names(scenes)
+        assert len(set(names)) == len(scenes) and not any("{" in each for each in names), names
+        named.add(names)
+    assert {("the former", "the latter"), ("the one", "the other")} & named
+
+
+def test_several_things_without_an_article() -> None:
+    assert [plural(each) for each in ("red boat", "large fish", "kitten", "black object")] == [
+        "red boats",
+        "large fish",
+        "kittens",
+        "black objects",
+    ]
+
+
+def test_what_is_above_is_not_said_to_be_below() -> None:
+    """Frames of one thing over another say the direction, and where both sides are said, both are right."""
+    rng, said = Random(5), 0
+    while said < 60:
+        scene = random_scene(rng)
+        query = worded_text_query(scene, rng)
+        if query is None or not re.search(r"\bat the (top|bottom)\b", query.text):
+            continue
+        ends = re.findall(r"\b(top|bottom)\b", query.text.replace("on top of", ""))
+        related = [each.condition for each in query.steps if isinstance(each.condition, Related)]
+        if len(ends) != 2 or not related:
+            continue
+        assert ends == (["top", "bottom"] if related[0].relation == "above" else ["bottom", "top"]), (
+            query.text
+        )
+        said += 1

@@ -76,6 +76,9 @@ def wish(
         return None
     slots, told = found
     texts = tuple(each.format(**slots) for each in forms[kind])
+    if group == "several" and slots["p"] and not any("{p}" in each for each in forms[kind]):
+        # these wordings name no place: none can be asked for
+        told["conditions"] = tuple(each for each in told["conditions"] if not isinstance(each, InSetting))
     return Wish(kind=f"{group}, {kind.replace('_', ' ')}", texts=texts, **told)
 
 

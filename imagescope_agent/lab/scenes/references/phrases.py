@@ -26,6 +26,7 @@ ORDINALS = (
     ("seventh", "7th"),
     ("eighth", "8th"),
 )
+CARDINALS = ("one", "two", "three", "four", "five", "six", "seven", "eight")
 ATTACHED = (
     "{} of {}",
     "{} of {}",

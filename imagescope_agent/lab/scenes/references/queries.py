@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from imagescope_agent.lab.scenes.conditions import Absent, Condition, Exists, InSetting, Pattern
-from imagescope_agent.lab.scenes.language import SETTING_WORDS, join, reworded, with_article
-from imagescope_agent.lab.scenes.references import phrases
+from imagescope_agent.lab.scenes.language import join, reworded, with_article
 from imagescope_agent.lab.scenes.references.wording import PlainReferences
 from imagescope_agent.lab.scenes.world import COLOURS, KINDS, SETTINGS, Scene, Thing, random_scene
 
@@ -79,9 +78,8 @@ class _Draft:
 
     def noun(self, reference: int, index: int) -> str:
         thing = self.references[reference].things[index]
-        return "the " + reworded(
-            Pattern(thing.kind, thing.colour if self.rng.random() < 0.12 else None), self.rng
-        )
+        named = Pattern(thing.kind, thing.colour if self.rng.random() < 0.12 else None)
+        return self.words.noun(reworded(named, self.rng))
 
     def of(self, nouns: str, reference: int) -> str:
         """The nouns with the name of their reference."""
@@ -116,6 +114,8 @@ def _parts(draft: _Draft, order: Sequence[int]) -> bool:
             made = _changed(draft, left.pop(0), left.pop(0))
         elif choice < 0.5:
             made = _changed(draft, None, left.pop(0))
+        elif more and choice < 0.6 and draft.words.pairs:
+            made = _pair(draft, left.pop(0), left.pop(0))
         else:
             made = _things(draft, left.pop(0))
         if not made:
@@ -138,6 +138,20 @@ def _things(draft: _Draft, reference: int) -> bool:
         thing = draft.references[reference].things[index]
         _keep(draft, Pattern(thing.kind, thing.colour), reference, index)
     draft.say(clause, *((reference, index) for index in chosen))
+    return True
+
+
+def _pair(draft: _Draft, one: int, other: int) -> bool:
+    """A thing of each of two references, said in one sentence about both."""
+    found = draft.single(one), draft.single(other)
+    if found[0] is None or found[1] is None:
+        return False
+    both = ((one, found[0]), (other, found[1]))
+    for reference, index in both:
+        thing = draft.references[reference].things[index]
+        _keep(draft, Pattern(thing.kind, thing.colour), reference, index)
+    (a, b), (c, d) = ((draft.noun(*each), draft.names[each[0]]) for each in both)
+    draft.say(draft.words.pair(a, b, c, d), *both)
     return True
 
 
@@ -179,8 +193,11 @@ def _changed(draft: _Draft, reference: int | None, model: int) -> bool:
     kind = "Modification" if reference is not None else "Addition"
     draft.takes.append(Take(type=kind, condition=Exists(target), image=model + 1, source=(model, like)))
     draft.shown.append(target)
-    form = rng.choice(phrases.SIZED) if sized else draft.words.painted()
+    form = draft.words.sized() if sized else draft.words.painted()
     clause = form.format(noun, draft.of(draft.noun(model, like), model))
+    if of is not None and reference is not None and not sized:
+        nouns = draft.noun(reference, of), draft.names[reference], draft.noun(model, like), draft.names[model]
+        clause = draft.words.recoloured(*nouns) or clause
     draft.say(clause, (model, like), *([(reference, of)] if reference is not None and of is not None else []))
     return True
 
@@ -191,14 +208,14 @@ def _said(draft: _Draft) -> None:
     if draft.setting is None and rng.random() < 0.35:
         draft.setting = rng.choice(SETTINGS)
         draft.takes.append(Take(type="Addition", condition=InSetting(draft.setting)))
-        draft.say(rng.choice(SETTING_WORDS[draft.setting]), tail=True)
+        draft.say(draft.words.setting(draft.setting), tail=True)
     if rng.random() < 0.15:
         colour, size = rng.choice(COLOURS), rng.choice((None, None, "small", "large"))
         pattern = Pattern(rng.choice(KINDS), colour, size)
         draft.takes.append(Take(type="Addition", condition=Exists(pattern)))
         draft.shown.append(pattern)
         phrase = with_article(reworded(pattern, rng))
-        draft.say(rng.choice(("and {}", "plus {}", "with {}", "and add {}")).format(phrase), tail=True)
+        draft.say(draft.words.besides(phrase), tail=True)
     if rng.random() < 0.12:
         kind = rng.choice([kind for kind in KINDS if all(kind != each.kind for each in draft.shown)])
         pattern = Pattern(kind, rng.choice((None, rng.choice(COLOURS))))
@@ -223,7 +240,7 @@ def _whole(draft: _Draft, order: Sequence[int]) -> bool:
     clause = draft.words.whole(draft.names[base])
     if gone is not None:
         bare = draft.noun(base, gone)
-        clause += rng.choice((" without {}", ", but without {}", " minus {}")).format(bare)
+        clause += draft.words.gone(bare)
     draft.say(clause)
     draft.phrases |= {(base, index): clause for index in range(len(scene.things))}
     if moved is None:
@@ -232,8 +249,7 @@ def _whole(draft: _Draft, order: Sequence[int]) -> bool:
     for other in others:
         if not _things(draft, other):
             return False
-        words = rng.choice(("with {}", "and {}", "plus {}", "but with {}", "and add {}"))
-        added = words.format(draft.clauses.pop())
+        added = draft.words.besides(draft.clauses.pop(), whole=True)
         draft.say(added, *(place for place in draft.phrases if place[0] == other), tail=True)
     return _place(draft, moved) if moved is not None else True
 
@@ -248,20 +264,22 @@ def _consistent(draft: _Draft) -> bool:
 
 
 def _query(draft: _Draft) -> SeveralQuery:
-    rng = draft.rng
-    named = (
-        join(draft.clauses)
-        if rng.random() < 0.7
-        else rng.choice((", ", " with ", " and ")).join(draft.clauses)
-    )
-    text = draft.words.sentence(named, draft.clauses)
+    text = draft.words.sentence(draft.words.joined(draft.clauses), draft.clauses)
     for clause in draft.tail:
         text = draft.words.added(text, clause)
+    text = draft.words.finished(text)
     return SeveralQuery(
-        text=draft.words.finished(text),
+        text=text,
         references=draft.references,
         takes=tuple(draft.takes),
-        phrases=dict(draft.phrases),
+        phrases={place: _as_said(clause, text) for place, clause in draft.phrases.items()},
         shown=tuple(draft.shown),
         setting=draft.setting,
     )
+
+
+def _as_said(clause: str, text: str) -> str:
+    """The clause as the finished text has it: perhaps with a capital, or without its last mark."""
+    clause = clause.rstrip(".?!")
+    start = text.lower().index(clause.lower())
+    return text[start : start + len(clause)]

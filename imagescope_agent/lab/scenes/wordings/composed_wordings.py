@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from imagescope_agent.lab.scenes.edits import Edit
+from imagescope_agent.lab.scenes.language import plural
 from imagescope_agent.lab.scenes.wordings.frames import frame
 from imagescope_agent.lab.scenes.wordings.spoken import colour_words, place_words, spoken, thing_words
 
@@ -31,6 +32,8 @@ class FramedWording:
 
     def _words(self, edit: Edit, rng: Random) -> str:
         slots = dict(edit.slots)
+        if "x" in slots:
+            slots["m"] = plural(slots["x"])
         if "a" in slots:
             slots["a"] = thing_words(edit.named[0], rng, self.unseen)
         if "c" in slots:

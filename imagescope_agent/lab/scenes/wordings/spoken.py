@@ -58,12 +58,17 @@ def place_words(setting: str, rng: Random, unseen: bool = False) -> str:
 
 def spoken(text: str, rng: Random, unseen: bool = False) -> str:
     """The text as people type it: with small talk around it, a capital, a full stop, or without the commas."""
-    text = amid_small_talk(text, rng, unseen)
+    text = with_marks(amid_small_talk(text, rng, unseen), rng)
+    return text.replace(",", "") if rng.random() < 0.06 else text
+
+
+def with_marks(text: str, rng: Random) -> str:
+    """The text, in a part of all cases with a capital or a mark at its end."""
     if rng.random() < 0.2:
         text = text[0].upper() + text[1:]
     if rng.random() < 0.15 and text[-1] not in ".?!":
         text += rng.choice((".", ".", "!", "?"))
-    return text.replace(",", "") if rng.random() < 0.06 else text
+    return text
 
 
 def amid_small_talk(text: str, rng: Random, unseen: bool = False) -> str:

@@ -33,14 +33,14 @@ def compose_turn(rng: Random) -> TrainingTurn:
 def reading_turn(rng: Random) -> TrainingTurn:
     """Queries of every sort, mostly in many sentence frames; and what else the reasoner is asked in text alone."""
     choice = rng.random()
-    if choice < 0.1:
+    if choice < 0.08:
         return compose_turn(rng)
-    if choice < 0.3:
+    if choice < 0.36:
         return turn_of(several_query(rng, FramedReferences))
-    if choice < 0.74:
+    if choice < 0.78:
         return understand_turn(*framed_query(rng))
     query, reference = random_query(rng)
-    return understand_turn(query, reference) if choice < 0.94 else predicates_turn(query)
+    return understand_turn(query, reference) if choice < 0.95 else predicates_turn(query)
 
 
 def turn_of(query: SeveralQuery) -> TrainingTurn:
