@@ -90,9 +90,8 @@ def cir_cot_arguments(model: argparse.ArgumentParser) -> None:
 def train_composer_command(args: argparse.Namespace) -> int:
     """Train a composer and print its card."""
     from imagescope_agent.lab.training.embedders.composer import (
-        TOKENS,
-        ComposerPlan,
         describe,
+        plan_for,
         train_composer,
     )
     from imagescope_agent.profiles.profile import load_profile
@@ -104,15 +103,14 @@ def train_composer_command(args: argparse.Namespace) -> int:
     profile = load_profile(args.profile or profile_of(args.collection))
     collection = FolderCollection.open(args.collection, store=profile.store)
     triplets = [each for file in args.triplets for each in read_triplets(file, collection.ids)]
+    embedder = open_embedder_of(profile).opened()
     card = train_composer(
         collection,
-        open_embedder_of(profile).opened(),
+        embedder,
         portable(profile.embedder),
         triplets,
         args.out,
-        plan=replace(
-            TOKENS if args.tokens else ComposerPlan(), **given(args, "rank", "steps", "batch", "seed")
-        ),
+        plan=replace(plan_for(embedder, tokens=args.tokens), **given(args, "rank", "steps", "batch", "seed")),
         source=[file.name for file in args.triplets],
     )
     print(plain_lines(describe(card)))

@@ -24,7 +24,7 @@ from imagescope_agent.evaluation.reporting.tables import markdown_table
 from imagescope_agent.lab.benchmarks.machine import machine
 from imagescope_agent.lab.benchmarks.triplets import measure_triplets, quality
 from imagescope_agent.lab.scenes.make import make_world
-from imagescope_agent.lab.training.embedders.composer import TOKENS, ComposerPlan, train_composer
+from imagescope_agent.lab.training.embedders.composer import plan_for, train_composer
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.embedders.composer import ComposedEmbedder
@@ -134,7 +134,7 @@ def _composers(
     embedder = (
         services.embedder.opened() if isinstance(services.embedder, LateEmbedder) else services.embedder
     )
-    composers, plan = {}, TOKENS if tokens else ComposerPlan()
+    composers, plan = {}, plan_for(embedder, tokens=tokens)
     spec = portable(load_profile(profile).embedder)
     for name, triplets in (("agent", agent), ("true", true)):
         folder = place / f"composer-{name}-{count}{'-tokens' if tokens else ''}"

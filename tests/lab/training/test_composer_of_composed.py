@@ -13,7 +13,13 @@ import torch
 from PIL import Image
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.lab.training.embedders.composer import ComposerPlan, train_composer
+from imagescope_agent.lab.training.embedders.composer import (
+    COMPOSED,
+    TOKENS,
+    ComposerPlan,
+    plan_for,
+    train_composer,
+)
 from imagescope_agent.retrieval.embedders import composer_card
 from imagescope_agent.retrieval.embedders.composer import COMPOSED_SHARE, ComposedEmbedder, untrained
 from imagescope_agent.retrieval.embedders.composer_card import read_card
@@ -70,3 +76,8 @@ def test_before_training_most_of_the_vector_is_what_the_embedder_composed() -> N
         network = untrained(replace(card, composed=composed_by_it)).eval()
         row = network(*(single(torch.from_numpy(each)) for each in vectors)).detach().numpy()[0]
         np.testing.assert_allclose(row[1] / row[:2].sum(), share, atol=1e-5)
+
+
+def test_an_embedder_that_composes_is_trained_in_smaller_steps() -> None:
+    assert plan_for(Turning()) is COMPOSED and COMPOSED.peak_lr < ComposerPlan().peak_lr
+    assert plan_for(Hues()) == ComposerPlan() and plan_for(Turning(), tokens=True) is TOKENS
