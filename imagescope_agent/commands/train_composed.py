@@ -90,29 +90,29 @@ def cir_cot_arguments(model: argparse.ArgumentParser) -> None:
 def train_composer_command(args: argparse.Namespace) -> int:
     """Train a composer and print its card."""
     from imagescope_agent.lab.training.embedders.composer import (
-        TOKENS,
-        ComposerPlan,
         describe,
+        plan_for,
         train_composer,
     )
     from imagescope_agent.profiles.profile import load_profile
     from imagescope_agent.retrieval.collection import FolderCollection
-    from imagescope_agent.retrieval.embedders.composer_card import portable
-    from imagescope_agent.services import open_embedder_of, profile_of
+    from imagescope_agent.retrieval.embedders import open_embedder
+    from imagescope_agent.retrieval.embedders.composer_card import portable, without_composer
+    from imagescope_agent.services import profile_of
     from imagescope_agent.training_data.triplet_files import read_triplets
 
     profile = load_profile(args.profile or profile_of(args.collection))
     collection = FolderCollection.open(args.collection, store=profile.store)
     triplets = [each for file in args.triplets for each in read_triplets(file, collection.ids)]
+    spec = portable(without_composer(profile.embedder))  # one that is trained anew is not trained over
+    embedder = open_embedder(spec)
     card = train_composer(
         collection,
-        open_embedder_of(profile).opened(),
-        portable(profile.embedder),
+        embedder,
+        spec,
         triplets,
         args.out,
-        plan=replace(
-            TOKENS if args.tokens else ComposerPlan(), **given(args, "rank", "steps", "batch", "seed")
-        ),
+        plan=replace(plan_for(embedder, tokens=args.tokens), **given(args, "rank", "steps", "batch", "seed")),
         source=[file.name for file in args.triplets],
     )
     print(plain_lines(describe(card)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ RICH = (
     "trace_anatomy",
     "compare_judges",
     "products",
+    "learnt_composition",
     "reason_then_embed",
 )  # a result or a trace is shown in them
 LIMIT = 400  # seconds a cell
@@ -31,6 +33,8 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path
     from jupyter_client.manager import KernelManager
 
     folder = tmp_path_factory.mktemp("notebooks")
+    for data in FOLDER.glob("*.jsonl"):
+        shutil.copy(data, folder)
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel(cwd=str(folder), env={**os.environ, "IPYTHONDIR": str(folder / "ipython")})
     yield manager, folder
@@ -40,8 +44,8 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path
 
 def test_all_are_here() -> None:
     names = [file.stem for file in NOTEBOOKS]
-    first = ["chat_session", "compare_judges", "photos", "products", "quickstart"]
-    assert names == [*first, "reason_then_embed", "trace_anatomy"]
+    first = ["chat_session", "compare_judges", "learnt_composition", "photos", "products"]
+    assert names == [*first, "quickstart", "reason_then_embed", "trace_anatomy"]
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)

@@ -24,12 +24,14 @@ from imagescope_agent.evaluation.reporting.tables import markdown_table
 from imagescope_agent.lab.benchmarks.machine import machine
 from imagescope_agent.lab.benchmarks.triplets import measure_triplets, quality
 from imagescope_agent.lab.scenes.make import make_world
-from imagescope_agent.lab.training.embedders.composer import TOKENS, ComposerPlan, train_composer
+from imagescope_agent.lab.training.embedders.composer import plan_for, train_composer
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.registry import load_graph
+from imagescope_agent.retrieval.embedders import open_embedder
 from imagescope_agent.retrieval.embedders.composer import ComposedEmbedder
-from imagescope_agent.retrieval.embedders.composer_card import portable, read_card
+from imagescope_agent.retrieval.embedders.composer_card import portable, read_card, without_composer
 from imagescope_agent.retrieval.embedders.late import LateEmbedder
+from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.services import Services, open_services
 from imagescope_agent.settings import Settings
 from imagescope_agent.training_data.triplet_files import Triplet, read_triplets
@@ -126,20 +128,20 @@ def _inside(query: dict[str, Any]) -> dict[str, Any]:
 def _composers(
     place: Path, services: Services, profile: str, count: int, tokens: bool
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, ComposedEmbedder]]:
-    """The yield, the quality of the triplets, and the composers of the agent's and of true triplets."""
+    """The yield, the quality of the triplets, and the composers of the agent's and of true triplets, by name."""
     file = place / f"triplets-{count}.jsonl"
     report = asyncio.run(build_triplets(services, file, count, progress=lambda each: None))
     agent = read_triplets(file, services.collection.ids)
     true = _true_triplets(services, len(agent))
-    embedder = (
-        services.embedder.opened() if isinstance(services.embedder, LateEmbedder) else services.embedder
-    )
-    composers, plan = {}, TOKENS if tokens else ComposerPlan()
-    spec = portable(load_profile(profile).embedder)
+    spec = portable(without_composer(load_profile(profile).embedder))
+    embedder = open_embedder(spec) if isinstance(services.embedder, LateEmbedder) else services.embedder
+    composers, plan = {}, plan_for(embedder, tokens=tokens)
     for name, triplets in (("agent", agent), ("true", true)):
-        folder = place / f"composer-{name}-{count}{'-tokens' if tokens else ''}"
+        folder = place / f"composer-{name}-{len(triplets)}{'-tokens' if tokens else ''}"
         train_composer(services.collection, embedder, spec, triplets, folder, plan=plan, source=[name])
-        composers[name] = ComposedEmbedder(embedder, folder, read_card(folder))
+        composers[f"composer, {len(triplets)} {name} triplets"] = ComposedEmbedder(
+            embedder, folder, read_card(folder)
+        )
     quality = measure_triplets(file.with_name(f"{file.name}.journal"), _folder(services) / "scenes.jsonl")
     told = {name: getattr(report, name) for name in ("kept", "pairs", "calls", "tokens")}
     return {**told, "dropped": dict(report.dropped)}, quality, composers
@@ -170,18 +172,28 @@ def _asked(
     queries: Sequence[dict[str, Any]],
     words: int,
 ) -> dict[str, list[dict[str, Any]]]:
+    apart = replace(services, embedder=Apart(services.embedder))
     ways = {
-        "mean of the vectors": ("retrieve", services, PLAIN, len(queries)),
+        "mean of the vectors": ("retrieve", apart, PLAIN, len(queries)),
         "described in words": ("imagescope", services, STAGE_1, words),
     }
+    if getattr(services.embedder, "compose", None) is not None:
+        ways["the profile's own composed vector"] = ("mra", services, PLAIN, len(queries))
     for name, composer in composers.items():
-        way = ("mra", replace(services, embedder=composer), PLAIN, len(queries))
-        ways[f"composer, {name} triplets"] = way
+        ways[name] = ("mra", replace(services, embedder=composer), PLAIN, len(queries))
     return {
         name: asyncio.run(_ranked(graph, with_, settings, queries[:count], name))
         for name, (graph, with_, settings, count) in ways.items()
         if count
     }
+
+
+class Apart:
+    """An embedder that reads pictures and texts apart, whatever else it could."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.weights, self.dimension = embedder.weights, embedder.dimension
+        self.images, self.texts = embedder.images, embedder.texts
 
 
 async def _ranked(

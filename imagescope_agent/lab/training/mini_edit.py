@@ -16,5 +16,6 @@ EDIT = Lesson(
     turns=((edit_turn, 24, 1.0),),
     steps=600,
     peak_lr=8e-4,
+    bfloat16=True,
     sees=True,  # an editor may be shown the pictures themselves
 )

@@ -25,6 +25,7 @@ EMBEDDERS: dict[str, str] = {
 IDENTITIES: dict[str, str] = {
     "open_clip": "imagescope_agent.retrieval.embedders.open_clip_folder:identify",
     "cir_cot": "imagescope_agent.retrieval.embedders.cir_cot:identify",
+    "composer": "imagescope_agent.retrieval.embedders.composer_card:identify",
 }
 
 

@@ -12,7 +12,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from langchain_core.language_models import BaseChatModel
 from PIL import Image
 from torch import nn
 
@@ -29,6 +31,7 @@ from imagescope_agent.retrieval.embedders.network_files import TEXT, WEIGHTS, lo
 from imagescope_agent.retrieval.embedders.text_tower import with_tuned_text
 from imagescope_agent.retrieval.embedders.tokens import Tokens, read_images, read_texts, single
 from imagescope_agent.retrieval.protocols import Composer, Embedder
+from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 
 #: Of the vector that an embedder composes itself, before training; the rest is the picture's.
@@ -39,7 +42,10 @@ def open_model(place: str, *, device: str | None = None) -> ComposedEmbedder:
     """A composer's folder, or `package:PATH` of one that ships; raises as `open_embedder`."""
     folder = located(place)
     card = read_card(folder)
-    return ComposedEmbedder(_open_plain(folder, card.embedder, device), folder, card)
+    embedder = _open_plain(folder, card.embedder, device)
+    if isinstance(embedder, ReasoningEmbedder):
+        return ComposedReasoner(embedder, folder, card)
+    return ComposedEmbedder(embedder, folder, card)
 
 
 class ComposedEmbedder:
@@ -101,6 +107,38 @@ class ComposedEmbedder:
         if self._composing is None:
             return read_texts(self._reader, texts)
         return single(torch.from_numpy(self._composing.compose(images, texts)))
+
+
+class ComposedReasoner(ComposedEmbedder):
+    """A composer over an embedder that thinks: a query that nothing was thought about is the composer's.
+
+    As `reasoning.ReasoningEmbedder`; chat model, prompt set and threshold are those of the embedder.
+    """
+
+    def __init__(self, embedder: ReasoningEmbedder, folder: Path, card: ComposerCard) -> None:
+        super().__init__(embedder, folder, card)
+        self._thinking = embedder
+        self.prompt_set, self.threshold = embedder.prompt_set, embedder.threshold
+
+    @property
+    def chat_model(self) -> BaseChatModel:
+        """As `ReasoningEmbedder.chat_model`."""
+        return self._thinking.chat_model
+
+    def reasoned(
+        self, images: Sequence[Image.Image | None], texts: Sequence[str], chains: Sequence[str]
+    ) -> Vectors:
+        """As `ReasoningEmbedder.reasoned`."""
+        given = list(zip(images, texts, chains, strict=True))
+        bare = [place for place, (image, _, chain) in enumerate(given) if image is not None and not chain]
+        rest = [place for place in range(len(given)) if place not in set(bare)]
+        found = np.zeros((len(given), self.dimension), np.float32)
+        if rest:
+            found[rest] = self._thinking.reasoned(*zip(*(given[place] for place in rest), strict=True))
+        if bare:
+            shown = [image for place in bare if (image := images[place]) is not None]
+            found[bare] = self.compose(shown, [texts[place] for place in bare])
+        return found
 
 
 def untrained(card: ComposerCard, dropout: float = 0.0) -> nn.Module:

@@ -84,6 +84,16 @@ def read_card(folder: Path) -> ComposerCard:
     return card
 
 
+def identify(place: str) -> tuple[str, int]:
+    """`weights` and `dimension` of a composer's embedder without opening either.
+
+    Raises:
+        BadInput: there is no composer, or its card is damaged.
+    """
+    card = read_card(located(place))
+    return card.weights, card.dimension
+
+
 def _require_sizes(card: ComposerCard) -> None:
     """Make sure that a card says what it should.
 
@@ -138,3 +148,13 @@ def portable(spec: str) -> str:
     path = path.resolve()
     where = f"{PACKAGE}{path.relative_to(root).as_posix()}" if path.is_relative_to(root) else str(path)
     return f"{kind}:{where}" if kind else where
+
+
+def without_composer(spec: str) -> str:
+    """The embedder behind a composer's spec; any other spec as it is.
+
+    Raises:
+        BadInput: the composer's card is damaged.
+    """
+    kind, _, place = spec.partition(":")
+    return read_card(located(place)).embedder if kind == "composer" and not Path(spec).is_dir() else spec

@@ -13,11 +13,24 @@ import torch
 from PIL import Image
 
 from imagescope_agent.errors import BadInput
-from imagescope_agent.lab.training.embedders.composer import ComposerPlan, train_composer
-from imagescope_agent.retrieval.embedders import composer_card
-from imagescope_agent.retrieval.embedders.composer import COMPOSED_SHARE, ComposedEmbedder, untrained
+from imagescope_agent.lab.training.embedders.composer import (
+    COMPOSED,
+    TOKENS,
+    ComposerPlan,
+    plan_for,
+    train_composer,
+)
+from imagescope_agent.mllms.scripted import Scripted
+from imagescope_agent.retrieval.embedders import composer_card, identify
+from imagescope_agent.retrieval.embedders.composer import (
+    COMPOSED_SHARE,
+    ComposedEmbedder,
+    ComposedReasoner,
+    untrained,
+)
 from imagescope_agent.retrieval.embedders.composer_card import read_card
 from imagescope_agent.retrieval.embedders.tokens import single
+from imagescope_agent.retrieval.reasoning import ReasoningEmbedder
 from tests.lab.training.hues import COUNT, Hues, hues, turns
 
 PLAN = ComposerPlan(steps=150, batch=64, hidden=64, dropout=0.1, every=25)
@@ -35,6 +48,20 @@ class Turning(Hues):
         hues = [colorsys.rgb_to_hsv(*(np.asarray(each.convert("RGB"))[0, 0] / 255))[0] for each in images]
         turned = [h + (int(text.split()[1]) - 30) / 360 for h, text in zip(hues, texts, strict=True)]
         return self._waves([2 * np.pi * each for each in turned], 0)
+
+
+class Thinking(Turning):
+    """Thinks before it embeds, and is a chat model; what was thought says the hue."""
+
+    prompt_set: str | None = "mini"
+    threshold = 0.25
+    chat_model = Scripted(["a chain"])
+
+    def reasoned(
+        self, images: Sequence[Image.Image | None], texts: Sequence[str], chains: Sequence[str]
+    ) -> np.ndarray:
+        assert all(chain or image is None for image, chain in zip(images, chains, strict=True))
+        return self._waves([float(chain or 0) for chain in chains], 0)
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +97,25 @@ def test_before_training_most_of_the_vector_is_what_the_embedder_composed() -> N
         network = untrained(replace(card, composed=composed_by_it)).eval()
         row = network(*(single(torch.from_numpy(each)) for each in vectors)).detach().numpy()[0]
         np.testing.assert_allclose(row[1] / row[:2].sum(), share, atol=1e-5)
+
+
+def test_an_embedder_that_composes_is_trained_in_smaller_steps() -> None:
+    assert plan_for(Turning()) is COMPOSED and COMPOSED.peak_lr < ComposerPlan().peak_lr
+    assert plan_for(Hues()) == ComposerPlan() and plan_for(Turning(), tokens=True) is TOKENS
+
+
+def test_over_an_embedder_that_thinks_it_composes_what_nothing_was_thought_about(turning: Path) -> None:
+    model, inner = ComposedReasoner(Thinking(), turning, read_card(turning)), Thinking()
+    assert isinstance(model, ReasoningEmbedder)
+    assert (model.prompt_set, model.threshold, model.chat_model) == ("mini", 0.25, inner.chat_model)
+    picture = Image.open(turning.parent / "pictures" / "010.png")
+    found = model.reasoned([picture, picture, None], ["turn 90", "turn 90", "red"], ["", "1.5", ""])
+    np.testing.assert_array_equal(found[:1], model.compose([picture], ["turn 90"]))
+    np.testing.assert_allclose(found[1:], inner.reasoned([picture, None], ["", ""], ["1.5", ""]), atol=1e-6)
+    assert model.reasoned([], [], []).shape == (0, 12)
+
+
+def test_what_it_is_made_of_is_known_without_opening_it(turning: Path) -> None:
+    assert identify(f"composer:{turning}") == ("turning-1", 12)
+    with pytest.raises(BadInput, match="no composer"):
+        identify(f"composer:{turning}/nowhere")

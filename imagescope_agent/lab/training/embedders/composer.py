@@ -1,8 +1,9 @@
 """Train a composer on triplets, by contrast: over an embedder's frozen vectors (CLIP4Cir, arXiv 2308.11485) or tokens.
 
 InfoNCE with a learnable temperature. The negatives of a triplet are the targets of the others in the batch, its
-distractors, and its reference, which is much like the target. A tenth of the references is held out, with every triplet
-that leads to one of them; training stops early when recall on the held-out ones no longer rises.
+distractors, its reference, which is much like the target, and images of the collection drawn at random. A tenth of the
+references is held out, with every triplet that leads to one of them; training stops early when recall on the held-out
+ones no longer rises.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from imagescope_agent.common.plots import line_plot
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.training.embedders.composer_data import held_out, vectorised
 from imagescope_agent.lab.training.embedders.composer_trainer import (
+    COMPOSED,
     TOKENS,
     ComposerPlan,
     ComposerTrainer,
@@ -34,7 +36,7 @@ from imagescope_agent.retrieval.embedders.network_files import TEXT, WEIGHTS, sa
 from imagescope_agent.retrieval.protocols import Collection, Composer, Embedder
 from imagescope_agent.training_data.triplet_files import Triplet
 
-__all__ = ["TOKENS", "ComposerPlan", "ComposerTrainer", "describe", "train_composer"]
+__all__ = ["COMPOSED", "TOKENS", "ComposerPlan", "ComposerTrainer", "describe", "plan_for", "train_composer"]
 
 LEAST = 20  # triplets, of which a tenth is held out
 WORK = "training"  # folder of what is kept in between, in the composer's own
@@ -58,14 +60,14 @@ def train_composer(  # the loop that a killed training goes on with, in one view
         spec: of the embedder, as the composer's card names it.
         triplets: at least `LEAST`.
         out: folder of the composer; a training that was killed goes on there.
-        plan: hyperparameters.
+        plan: hyperparameters; those of `plan_for` when None.
         source: names of the files that the triplets are from, for the card.
 
     Raises:
         BadInput: too few triplets, an index of other weights, or a folder with another training.
         MissingExtra: the text tower is to be tuned, and `peft` is not installed.
     """
-    plan = plan or ComposerPlan()
+    plan = plan or plan_for(embedder)
     collection.require_weights(embedder.weights)
     train, held = _parted(triplets)
     task = _begin(out / WORK, triplets, embedder, plan)
@@ -94,6 +96,13 @@ def train_composer(  # the loop that a killed training goes on with, in one view
     write_atomic(out / "README.md", describe(card))
     write_card(out, card)  # last: a folder with a card is whole
     return card
+
+
+def plan_for(embedder: Embedder, *, tokens: bool = False) -> ComposerPlan:
+    """The hyperparameters that suit an embedder: whether it composes by itself, and whether its tokens are read."""
+    if tokens:
+        return TOKENS
+    return COMPOSED if isinstance(embedder, Composer) else ComposerPlan()
 
 
 def _parted(triplets: Sequence[Triplet]) -> tuple[list[Triplet], list[Triplet]]:

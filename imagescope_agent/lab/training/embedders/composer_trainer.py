@@ -37,6 +37,8 @@ class ComposerPlan:
         peak_lr: of the learning rate.
         weight_decay: of AdamW.
         distractors: of each triplet that a step draws.
+        gallery: further images of the collection, drawn at random, that a step's queries must not find; the more, the
+            nearer a step is to what is searched later.
         every: steps between two looks at the held-out triplets, and between checkpoints.
         patience: how many of those looks may bring nothing before training stops.
         seed: of the initial weights, the batches and the dropout.
@@ -52,6 +54,7 @@ class ComposerPlan:
     peak_lr: float = 2e-3
     weight_decay: float = 0.1
     distractors: int = 4
+    gallery: int = 1000
     every: int = 50
     patience: int = 6
     seed: int = 0
@@ -66,10 +69,12 @@ class ComposerPlan:
 
     def told(self) -> dict[str, Any]:
         """What identifies it, without what is left out."""
-        left_out = {name for name in ("blocks", "rank", "tau") if not getattr(self, name)}
+        left_out = {name for name in ("gallery", "blocks", "rank", "tau") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
+#: A plan over an embedder that composes: what it composed is near already, and fast steps lose it.
+COMPOSED = ComposerPlan(peak_lr=5e-4)
 #: A plan that reads tokens.
 TOKENS = ComposerPlan(
     steps=2000, batch=96, hidden=192, dropout=0.1, peak_lr=1e-3, every=100, blocks=2, tau=0.5
@@ -158,7 +163,7 @@ class ComposerTrainer:
         torch.manual_seed(rng.getrandbits(32))  # of the dropout, so that a resumed training repeats it
         batch = self.train.take(self._rows(rng))
         self.network.train()
-        loss = info_nce(self.network, self.scale["log"], batch, plan.distractors, rng)
+        loss = info_nce(self.network, self.scale["log"], batch, plan.distractors, plan.gallery, rng)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if plan.reads_tokens:
@@ -194,14 +199,31 @@ class ComposerTrainer:
 
 
 def info_nce(
-    network: nn.Module, log_scale: torch.Tensor, batch: Vectorised, distractors: int, rng: Random
+    network: nn.Module,
+    log_scale: torch.Tensor,
+    batch: Vectorised,
+    distractors: int,
+    gallery: int,
+    rng: Random,
 ) -> torch.Tensor:
-    """The mean of -log P(target) over the batch's targets, some distractors of each triplet, and the references."""
+    """The mean of -log P(target) over the batch's targets, some distractors of each, the references, and the gallery.
+
+    Args:
+        network: composes.
+        log_scale: logarithm of the inverse temperature.
+        batch: m triplets.
+        distractors: of each triplet that are drawn.
+        gallery: images of the whole collection that are drawn.
+        rng: of the draws.
+    """
     queries = batch.composed(network)
     shown = batch.distractors
     if shown.shape[1] > distractors:
         shown = shown[:, rng.sample(range(shown.shape[1]), distractors)]
-    others = torch.cat([batch.reference, shown[shown >= 0].reshape(-1)])
+    drawn = rng.sample(range(len(batch.images)), min(gallery, len(batch.images)))
+    others = torch.cat(
+        [batch.reference, shown[shown >= 0].reshape(-1), torch.tensor(drawn, dtype=torch.long)]
+    )
     names = torch.cat([batch.target, others])
     logits = log_scale.exp().clamp(max=LARGEST_SCALE) * queries @ batch.images[names].T
     own = torch.arange(len(batch.target))
