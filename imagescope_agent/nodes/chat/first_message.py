@@ -69,8 +69,13 @@ class UnderstandFirst(UnderstandJointly):
         steps = steps or [Instruction(type="Addition", text=without_opening(query))]
         full = described(steps)
         changed: Intent = {"steps": steps, "core": full, "enhanced": full, "full": full}
-        told = {"request": _in_words(changed, state), "notes": [*update["notes"], *notes]}
-        return {**update, **told, "intent": changed, "given_predicates": []}
+        return {
+            **update,
+            "request": _in_words(changed, state),
+            "notes": [*update["notes"], *notes],
+            "intent": changed,
+            "given_predicates": [],
+        }
 
     async def _complete(self, steps: Sequence[Instruction], query: str) -> list[Instruction]:
         """Each step once, with what the query names and they lack."""
