@@ -72,9 +72,8 @@ def test_the_reader_reads_several_references_and_other_words() -> None:
     figures = asyncio.run(references_accuracy(reader, 5, 40))
     assert figures["instructions and references"] > 50, figures  # up to five references, most with changes
     worded = asyncio.run(wordings_accuracy(reader, 5, 40))
-    assert worded["tir"] > 60 and worded["cir"] > 60, (
-        worded
-    )  # 22.5 and 30 by the model that it was taught from
+    # frames held out of 7,800 are harder than those of before: the reader taught in 1,800 reads 45 and 80 per cent
+    assert worded["tir"] > 40 and worded["cir"] > 75, worded
 
 
 def test_several_references_are_searched_for_with_what_each_gives(drawn: Path) -> None:
