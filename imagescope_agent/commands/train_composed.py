@@ -96,23 +96,24 @@ def train_composer_command(args: argparse.Namespace) -> int:
     )
     from imagescope_agent.profiles.profile import load_profile
     from imagescope_agent.retrieval.collection import FolderCollection
-    from imagescope_agent.retrieval.embedders import open_embedder
-    from imagescope_agent.retrieval.embedders.composer_card import portable, without_composer
-    from imagescope_agent.services import profile_of
+    from imagescope_agent.retrieval.embedders.composer import behind
+    from imagescope_agent.services import open_embedder_of, profile_of
     from imagescope_agent.training_data.triplet_files import read_triplets
 
     profile = load_profile(args.profile or profile_of(args.collection))
     collection = FolderCollection.open(args.collection, store=profile.store)
     triplets = [each for file in args.triplets for each in read_triplets(file, collection.ids)]
-    spec = portable(without_composer(profile.embedder))  # one that is trained anew is not trained over
-    embedder = open_embedder(spec)
+    embedder, spec = behind(open_embedder_of(profile).opened(), profile.embedder)
     card = train_composer(
         collection,
         embedder,
         spec,
         triplets,
         args.out,
-        plan=replace(plan_for(embedder, tokens=args.tokens), **given(args, "rank", "steps", "batch", "seed")),
+        plan=replace(
+            plan_for(embedder, tokens=args.tokens, rank=args.rank),
+            **given(args, "rank", "steps", "batch", "seed"),
+        ),
         source=[file.name for file in args.triplets],
     )
     print(plain_lines(describe(card)))

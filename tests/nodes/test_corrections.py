@@ -94,6 +94,8 @@ def test_a_statement_that_exchanges_a_value_is_told() -> None:
     assert after(found, stand) == [("Addition", "a lantern"), ("Addition", "a tall turquoise wagon")]
     assert found.remarks == ['"a tall grey wagon" no longer holds, since "a tall turquoise wagon" is newer.']
     assert not grounded(said, stand, ("correction", said)).remarks
+    order = "make it turquoise"
+    assert not grounded(order, stand, ("wish", order)).remarks
 
 
 def test_an_opening_is_no_part_of_a_wish() -> None:

@@ -81,6 +81,13 @@ def test_a_step_that_says_less_than_the_message_gives_way() -> None:
         ("two things: a teal lantern and more light", ""),
         ("there are two things to say, a teal lantern first", ""),
         ("a teal lantern, things went well there", ""),
+        ("a teal lantern, show me 5 items", ""),
+        ("change two things in the picture: a teal lantern", ""),
+        ("there are two things in the picture I don't like, a teal lantern is what I want", ""),
+        ("a teal lantern with fewer than four objects in it", ""),
+        ("a teal lantern and at least three objects in it", ""),
+        ("a teal lantern, one of the three things in the image", ""),
+        ("a teal lantern, twenty two things in it", ""),
     ],
 )
 def test_a_number_of_things_is_part_of_a_wish(message: str, counted: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from imagescope_agent.errors import NoModel
+from imagescope_agent.nodes.chat.described_target import described
 from imagescope_agent.nodes.chat.first_message import UnderstandFirst
 from imagescope_agent.nodes.chat.language.synonyms import in_known_words
 from imagescope_agent.prompting import request_text
@@ -69,6 +70,33 @@ def test_a_first_message_wants_what_it_does_not_exclude(
     state: Any = {"query": query, "request": query, "acts": [], "reference": None, "reference_caption": ""}
     update = asyncio.run(node(state, None))
     assert [(step["type"], step["text"]) for step in update["intent"]["steps"]] == (wanted or steps)
-    assert update["request"] == update["intent"]["full"]
+    assert update["request"] == described(update["intent"]["steps"])  # "x" says what nobody said
     shown = asyncio.run(node({**state, "reference": "a.png", "reference_caption": query}, None))
     assert shown["request"] == request_text(shown["intent"]["steps"])
+    several = {**state, "reference": "a.png", "references": ["a.png", "b.png"], "reference_caption": query}
+    assert asyncio.run(node(several, None))["request"] == query  # steps do not say which picture is meant
+
+
+@pytest.mark.parametrize(
+    ("full", "request_"),
+    [
+        ("a wagon with a kettle", "a wagon with a kettle"),
+        ("a wagon with a kettle on a beach at sunset", "a wagon and a kettle"),
+        ("a wagon", "a wagon and a kettle"),
+    ],
+)
+def test_the_request_says_all_that_was_said_and_no_more(
+    full: str, request_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = [{"type": "Addition", "text": text} for text in ("a wagon", "a kettle")]
+
+    async def understand(self: UnderstandFirst, state: State, runtime: Any, again: str = "") -> Any:
+        return {"intent": {"steps": steps, "core": full, "enhanced": full, "full": full}, "notes": []}
+
+    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.UnderstandJointly.__call__", understand)
+    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.vocabulary_of", lambda images: WORDS)
+    node: Any = UnderstandFirst.__new__(UnderstandFirst)
+    node.embedder, node.images = None, None
+    said = "show me a wagon with a kettle"
+    state: Any = {"query": said, "request": said, "acts": [], "reference": None, "reference_caption": ""}
+    assert asyncio.run(node(state, None))["request"] == request_

@@ -124,7 +124,7 @@ def _pooled(
     }
     pooled = dialog_metrics(ranks, seed=seed) | {
         "images": found[0]["images"],
-        "worlds": [world for each in found for world in each.get("worlds", ["unknown"])],
+        "worlds": [world for each in found for world in each.get("worlds", ["an unknown world"])],
         "profile": found[0]["profile"],
         "failed": {name: sum(each["failed"][name] for each in found) for name in players},
     }

@@ -27,9 +27,8 @@ from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.lab.training.embedders.composer import plan_for, train_composer
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.registry import load_graph
-from imagescope_agent.retrieval.embedders import open_embedder
-from imagescope_agent.retrieval.embedders.composer import ComposedEmbedder
-from imagescope_agent.retrieval.embedders.composer_card import portable, read_card, without_composer
+from imagescope_agent.retrieval.embedders.composer import ComposedEmbedder, behind
+from imagescope_agent.retrieval.embedders.composer_card import read_card
 from imagescope_agent.retrieval.embedders.late import LateEmbedder
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.services import Services, open_services
@@ -133,8 +132,8 @@ def _composers(
     report = asyncio.run(build_triplets(services, file, count, progress=lambda each: None))
     agent = read_triplets(file, services.collection.ids)
     true = _true_triplets(services, len(agent))
-    spec = portable(without_composer(load_profile(profile).embedder))
-    embedder = open_embedder(spec) if isinstance(services.embedder, LateEmbedder) else services.embedder
+    opened = services.embedder.opened() if isinstance(services.embedder, LateEmbedder) else services.embedder
+    embedder, spec = behind(opened, load_profile(profile).embedder)
     composers, plan = {}, plan_for(embedder, tokens=tokens)
     for name, triplets in (("agent", agent), ("true", true)):
         folder = place / f"composer-{name}-{len(triplets)}{'-tokens' if tokens else ''}"

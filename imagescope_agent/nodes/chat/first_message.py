@@ -24,7 +24,7 @@ from imagescope_agent.records import note
 from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import Instruction, Intent, State, plain_intent
+from imagescope_agent.state import Instruction, Intent, State, plain_intent, references_of
 
 ALIKE = "like this picture"  # the request where nothing is to be changed
 
@@ -57,7 +57,7 @@ class UnderstandFirst(UnderstandJointly):
         said, repaired = (held, []) if state["reference"] else _as_said(held, query)
         steps = await self._complete(said, query) if held or not state["reference"] else []
         if steps == intent["steps"]:
-            return {**update, "request": _in_words(intent, state)}
+            return {**update, "request": await self._in_words(intent, state, grounding)}
         notes = [
             note(self.step, "drifted", f"{step['text']!r} is not in the message and was left out")
             for step in intent["steps"]
@@ -71,11 +71,27 @@ class UnderstandFirst(UnderstandJointly):
         changed: Intent = {"steps": steps, "core": full, "enhanced": full, "full": full}
         return {
             **update,
-            "request": _in_words(changed, state),
+            "request": await self._in_words(changed, state, grounding),
             "notes": [*update["notes"], *notes],
             "intent": changed,
             "given_predicates": [],
         }
+
+    async def _in_words(self, intent: Intent, state: State, grounding: Grounding) -> str:
+        """What is wanted, as later turns say it; of one picture, what is to change in it.
+
+        A description that says what nobody said, or leaves out what is wanted, gives way to the steps; about several
+        pictures the user's own words stay, since steps do not say which picture is meant.
+        """
+        if len(references_of(state)) > 1:
+            return state["request"]
+        if state["reference"]:
+            return request_text(intent["steps"]) or state["request"]
+        whole = Grounding([intent["full"]], self.embedder)
+        wanted = [step["text"] for step in intent["steps"] if step["type"] != "Removal"]
+        if grounding.ungrounded(intent["full"]) or not all([await whole.holds(text) for text in wanted]):
+            return described(intent["steps"]) or state["request"]
+        return intent["full"]
 
     async def _complete(self, steps: Sequence[Instruction], query: str) -> list[Instruction]:
         """Each step once, with what the query names and they lack."""
@@ -100,13 +116,6 @@ def _as_said(steps: Sequence[Instruction], query: str) -> tuple[list[Instruction
         Instruction(type="Addition", text=step["text"]) if step["text"] in wrong else step for step in steps
     ]
     return said, wrong
-
-
-def _in_words(intent: Intent, state: State) -> str:
-    """What is wanted, as later turns say it; of a picture, what is to change in it."""
-    if not state["reference"]:
-        return intent["full"]
-    return request_text(intent["steps"]) or state["request"]
 
 
 async def picture_alone(state: State) -> dict[str, Any]:

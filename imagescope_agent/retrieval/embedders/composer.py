@@ -24,6 +24,7 @@ from imagescope_agent.retrieval.embedders.composer_card import (
     PACKAGE,
     ComposerCard,
     located,
+    portable,
     read_card,
 )
 from imagescope_agent.retrieval.embedders.fusion import Fusion
@@ -57,6 +58,8 @@ class ComposedEmbedder:
         card: of the composer.
 
     Attributes:
+        plain: the embedder.
+        card: of the composer.
         weights: the embedder's: images and texts have its vectors.
         composer: identifies the network and the tuned text tower.
 
@@ -70,7 +73,8 @@ class ComposedEmbedder:
                 f"the composer in {str(folder)!r} was trained on the vectors of other weights than those of "
                 f"{shorten(card.embedder, 80)!r}; train one on yours (`imagescope train composer`)"
             )
-        self._embedder = self._reader = embedder
+        self.plain, self.card = embedder, card
+        self._reader = embedder
         self._composing: Composer | None = None
         if card.composed:
             if not isinstance(embedder, Composer):
@@ -88,18 +92,18 @@ class ComposedEmbedder:
 
     def images(self, images: Sequence[Image.Image]) -> Vectors:
         """As `Embedder.images`."""
-        return self._embedder.images(images)
+        return self.plain.images(images)
 
     def texts(self, texts: Sequence[str]) -> Vectors:
         """As `Embedder.texts`."""
-        return self._embedder.texts(texts)
+        return self.plain.texts(texts)
 
     def compose(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Vectors:
         """As `Composer.compose`."""
         if not images:
-            return self._embedder.texts([])
+            return self.plain.texts([])
         with torch.inference_mode():
-            rows = self._network(read_images(self._embedder, images), self._said(images, texts))
+            rows = self._network(read_images(self.plain, images), self._said(images, texts))
         return unit_rows(rows.numpy())
 
     def _said(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Tokens:
@@ -139,6 +143,13 @@ class ComposedReasoner(ComposedEmbedder):
             shown = [image for place in bare if (image := images[place]) is not None]
             found[bare] = self.compose(shown, [texts[place] for place in bare])
         return found
+
+
+def behind(embedder: Embedder, spec: str) -> tuple[Embedder, str]:
+    """What a composer is trained over, and its spec as a card keeps it: of a composer the embedder behind it."""
+    if isinstance(embedder, ComposedEmbedder):
+        return embedder.plain, embedder.card.embedder
+    return embedder, portable(spec)
 
 
 def untrained(card: ComposerCard, dropout: float = 0.0) -> nn.Module:

@@ -148,13 +148,3 @@ def portable(spec: str) -> str:
     path = path.resolve()
     where = f"{PACKAGE}{path.relative_to(root).as_posix()}" if path.is_relative_to(root) else str(path)
     return f"{kind}:{where}" if kind else where
-
-
-def without_composer(spec: str) -> str:
-    """The embedder behind a composer's spec; any other spec as it is.
-
-    Raises:
-        BadInput: the composer's card is damaged.
-    """
-    kind, _, place = spec.partition(":")
-    return read_card(located(place)).embedder if kind == "composer" and not Path(spec).is_dir() else spec

@@ -13,9 +13,10 @@ from imagescope_agent.lab.scenes.language import SYNONYMS, plural
 from imagescope_agent.lab.scenes.references.wording import FramedReferences
 from imagescope_agent.lab.scenes.wordings.composed_wordings import FramedWording
 from imagescope_agent.lab.scenes.wordings.frames import every_frame, frames
-from imagescope_agent.lab.scenes.wordings.spoken import thing_words
+from imagescope_agent.lab.scenes.wordings.spoken import thing_words, with_vowels
 from imagescope_agent.lab.scenes.wordings.text_wordings import worded_text_query
 from imagescope_agent.lab.scenes.world import COLOURS, KINDS, SIZES, random_scene
+from imagescope_agent.lab.training.data.understanding_turns import framed_query
 
 
 def test_frames_that_are_held_out_are_not_taught() -> None:
@@ -115,3 +116,9 @@ def test_what_is_above_is_not_said_to_be_below() -> None:
             query.text
         )
         said += 1
+
+
+def test_an_article_suits_the_noun_that_a_frame_is_filled_with() -> None:
+    texts = [framed_query(Random(seed))[0].text for seed in range(3000)]
+    assert not [text for text in texts if re.search(r"\ba (?:orange|umbrella|automobile)", text, re.I)]
+    assert with_vowels("a one-off, A umbrella") == "a one-off, An umbrella"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from random import Random
 
 from imagescope_agent.lab.scenes.conditions import Pattern
@@ -34,7 +35,7 @@ def _thing(pattern: Pattern, rng: Random, unseen: bool) -> str:
         return with_article(reworded(pattern, rng))
     bare = reworded(Pattern(pattern.kind, None, pattern.size), rng)
     form = frame("phrase", "colour_after", rng, unseen=unseen)
-    return form.format(n=with_article(bare), x=bare, c=pattern.colour)
+    return with_vowels(form.format(n=with_article(bare), x=bare, c=pattern.colour))
 
 
 def colour_words(colour: str, rng: Random, unseen: bool = False) -> str:
@@ -58,7 +59,7 @@ def place_words(setting: str, rng: Random, unseen: bool = False) -> str:
 
 def spoken(text: str, rng: Random, unseen: bool = False) -> str:
     """The text as people type it: with small talk around it, a capital, a full stop, or without the commas."""
-    text = with_marks(amid_small_talk(text, rng, unseen), rng)
+    text = with_marks(amid_small_talk(with_vowels(text), rng, unseen), rng)
     return text.replace(",", "") if rng.random() < 0.06 else text
 
 
@@ -79,3 +80,8 @@ def amid_small_talk(text: str, rng: Random, unseen: bool = False) -> str:
     if before:
         text = f"{frame('around', 'before', rng, unseen=unseen)} {text}"
     return text.rstrip(".?!") + frame("around", "after", rng, unseen=unseen) if after else text
+
+
+def with_vowels(text: str) -> str:
+    """ "an orange cat", where a frame says "a {x}"."""
+    return re.sub(r"\b([Aa]) (?=[aeiou])(?!one|uni|use|eu)", r"\1n ", text)

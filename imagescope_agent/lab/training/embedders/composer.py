@@ -98,11 +98,17 @@ def train_composer(  # the loop that a killed training goes on with, in one view
     return card
 
 
-def plan_for(embedder: Embedder, *, tokens: bool = False) -> ComposerPlan:
-    """The hyperparameters that suit an embedder: whether it composes by itself, and whether its tokens are read."""
+def plan_for(embedder: Embedder, *, tokens: bool = False, rank: int | None = None) -> ComposerPlan:
+    """The hyperparameters that suit an embedder.
+
+    Args:
+        embedder: that is composed over; small steps suit one that composes by itself.
+        tokens: whether its tokens are read.
+        rank: of the changes to its text tower, which then reads texts apart.
+    """
     if tokens:
         return TOKENS
-    return COMPOSED if isinstance(embedder, Composer) else ComposerPlan()
+    return COMPOSED if isinstance(embedder, Composer) and not rank else ComposerPlan()
 
 
 def _parted(triplets: Sequence[Triplet]) -> tuple[list[Triplet], list[Triplet]]:

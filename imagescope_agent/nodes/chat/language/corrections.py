@@ -26,6 +26,7 @@ _OPENER = (
 )
 #: What a correction begins with.
 _OPENS = re.compile(rf"(?:\W*{_FILLER})*\W*{_OPENER}(?:\W*(?:{_FILLER}|{_OPENER}))*\W*", re.I)
+_ORDER = re.compile(r"\b(?:make|turn|change|paint|colou?r|dye)\b", re.I)  # says itself that a value gives way
 _MEANS_ONE = re.compile(r"\b(?:it|that|this|them|those|these|ones?)\b", re.I)
 #: What says that a thing is meant beside those that stand, or asks for one.
 _FURTHER = re.compile(
@@ -83,7 +84,7 @@ def correction(
     known = [(number, plain(fact, vocabulary)) for number, fact in enumerate(facts, 1)]
     same = [(n, old) for n, old in known if old and (not things or content_words(old.head) in things)]
     likely, possible = _changed(same, values, vocabulary)
-    stated = not likely and not _corrects(acts)
+    stated = not likely and not _corrects(acts) and not _ORDER.search(said)
     if not likely and _corrects(acts) and (len(possible) == 1 or not things):
         likely = possible[::-1]
     elif not likely and not things and _MEANS_ONE.search(said):  # "it" is what was named last

@@ -120,7 +120,7 @@ async def with_passed_over(
         message: in the user's words.
         known: what stands or was asked, beside the steps.
         embedder: tells whether other words say the same.
-        vocabulary: of the collection; nothing is found where it is empty.
+        vocabulary: of the collection; where it is empty only numbers of things are found.
         about: what a property belongs to where the message names nothing that has it.
     """
     held = list(steps)
