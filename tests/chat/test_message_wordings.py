@@ -15,7 +15,7 @@ from imagescope_agent.lab.scenes.language import SETTING_WORDS, SIZE_WORDS, SYNO
 from imagescope_agent.lab.scenes.world import COLOURS
 
 DATA = Path(__file__).parent / "data"
-MESSAGES = tuple(f"messages-{name}.jsonl" for name in ("hand", "dev", "second", "third", "fourth"))
+MESSAGES = tuple(f"messages-{name}.jsonl" for name in ("hand", "dev", "second", "third", "fourth", "fifth"))
 WORDS = {*PLURALS, *PLURALS.values(), *COLOURS, *NUMBERS, "a", "an"}
 WORDS |= {word for many in (*SIZE_WORDS.values(), *SYNONYMS.values()) for word in many}
 PLACES = [place for many in SETTING_WORDS.values() for place in many]
