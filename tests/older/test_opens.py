@@ -41,16 +41,21 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "images"
 
 
-@pytest.mark.parametrize("name", ["search", "composed"])
-def test_a_search_of_the_index_ranks_as_it_did(photos: Path, name: str) -> None:
-    reference = "000000.png" if name == "composed" else None
-    found = ImageScope.open(photos).search(KEPT[name]["query"], image=reference)
-    assert [hit.id for hit in found] == KEPT[name]["ids"]
-    scores, kept = dict(found[0].scores), dict(KEPT[name]["scores"])
-    if reference is None:  # since then, the words of a text query are one of its descriptions
-        assert scores.pop("retrieve") != pytest.approx(kept.pop("retrieve"), abs=1e-4)
-    assert scores == pytest.approx(kept, abs=1e-4)
-    assert found[0].reasons == KEPT[name]["reasons"]
+def test_a_composed_search_of_the_index_ranks_as_it_did(photos: Path) -> None:
+    kept = KEPT["composed"]
+    found = ImageScope.open(photos).search(kept["query"], image="000000.png")
+    assert [hit.id for hit in found] == kept["ids"] and found[0].reasons == kept["reasons"]
+    assert dict(found[0].scores) == pytest.approx(kept["scores"], abs=1e-4)
+
+
+def test_a_search_of_the_index_ranks_as_that_of_a_new_one(photos: Path, tmp_path: Path) -> None:
+    # not as it did: its words are unknown to the models, and each reader makes something else of them
+    make_world(tmp_path, 77, 8)
+    index_folder(tmp_path / "images", profile="mini", progress=False)
+    query = KEPT["search"]["query"]
+    old, new = (ImageScope.open(folder).search(query) for folder in (photos, tmp_path / "images"))
+    assert [(hit.id, hit.reasons) for hit in old] == [(hit.id, hit.reasons) for hit in new]
+    assert old[0].scores == pytest.approx(new[0].scores, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["search", "composed"])

@@ -197,7 +197,8 @@ class FieldTable:
 
     def _require_whole(self) -> None:
         """Compare the checksum, once, before the first column is read: who never filters does not wait for it."""
-        if self._sha is not None and hashlib.sha256(self._bytes.data).hexdigest() != self._sha:
+        expected = self._sha  # read once: another thread may be done with it meanwhile
+        if expected is not None and hashlib.sha256(self._bytes.data).hexdigest() != expected:
             raise damaged(self._location, f"{self._name} does not match its checksum")
         self._sha = None
 

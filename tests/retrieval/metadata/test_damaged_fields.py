@@ -18,6 +18,7 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.index import manifest
 from imagescope_agent.retrieval.index.cache import JOURNAL
+from imagescope_agent.retrieval.metadata.table import FieldTable
 from tests.conftest import World
 from tests.retrieval.metadata.fields import found, index
 
@@ -49,6 +50,26 @@ def test_damaged_fields_are_told_and_nothing_else_is_lost(
     damage(world.folder / ".imagescope", how)
     with pytest.raises(BadInput, match=r"damaged.*imagescope index"):
         found(world.folder, "width = 32")
+
+
+def test_two_threads_may_ask_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    location = world.folder / ".imagescope"
+    content = manifest.read(location)
+    opened = FieldTable(location, content.fields, len(content.entries))
+
+    class Slow:
+        """A checksum that is done after another thread has compared its own."""
+
+        def __init__(self, data: Any) -> None:
+            self.data = bytes(data)
+
+        def hexdigest(self) -> str:
+            monkeypatch.undo()
+            opened.column("height")
+            return hashlib.sha256(self.data).hexdigest()
+
+    monkeypatch.setattr("imagescope_agent.retrieval.metadata.table.hashlib.sha256", Slow)
+    assert opened.column("width").value(0) == 32
 
 
 def test_fields_of_a_stranger_are_checked(world: World) -> None:
