@@ -17,6 +17,7 @@ from imagescope_agent.nodes.chat import deepen_retrieval as deeper
 from imagescope_agent.nodes.chat import dialogue_state as dialogue
 from imagescope_agent.nodes.chat.filter_message import FilterMessage, is_folded, not_limited
 from imagescope_agent.nodes.chat.first_message import UnderstandFirst, picture_alone
+from imagescope_agent.nodes.chat.new_predicates import VerifyNewFacts, standing_predicates
 from imagescope_agent.nodes.chat.parse_message import ParseMessage, has_words, is_first
 from imagescope_agent.nodes.chat.read_message import ReadMessage, as_it_was_said, has_act, is_idle
 from imagescope_agent.nodes.chat.reason_turn import AfterRetrieve, ReasonTurn
@@ -38,7 +39,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     images, talker, embedder = services.collection, services.talker, services.embedder
     acts, head, reasoner = services.dialogue_acts, services.act_head, services.reasoner
     read, limit = ReadMessage(acts, images, head), FilterMessage(talker, images, services.limiter)
-    first, check = UnderstandFirst(reasoner, embedder, images), dialogue.VerifyNewFacts(reasoner, images)
+    first, check = UnderstandFirst(reasoner, embedder, images), VerifyNewFacts(reasoner, images)
     fold, propose = dialogue.UpdateDialogueState(talker, embedder, images), clarify.Propose(talker, images)
     retrieve, reason = deeper.RetrieveLiked(embedder, images, services.captions), ReasonTurn(embedder, images)
     graph = StateGraph(State, context_schema=Settings, input_schema=MessageInput)
@@ -49,7 +50,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         "fold": or_else(fold, dialogue.message_as_fact, instead="the message's own words"),
         "filter": or_else(limit, not_limited, instead="the filter that stands"),
         "reason": or_else(reason, no_chain, instead="the vector without a chain"),
-        "predicates": or_else(check, dialogue.standing_predicates, instead="the standing ones"),
+        "predicates": or_else(check, standing_predicates, instead="the standing ones"),
         "verify": deeper.VerifyDeeper(services.verifier, images),
         "judge": SelectiveJudge(services.judge, images),
         "propose": or_else(propose, lambda state: {}, instead="no question"),

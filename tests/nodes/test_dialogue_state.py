@@ -12,13 +12,12 @@ import pytest
 from imagescope_agent.nodes.chat.dialogue_state import (
     SHOWN,
     UpdateDialogueState,
-    VerifyNewFacts,
     answered_predicate,
     apply_update,
     in_words,
     shown_facts,
-    without_context,
 )
+from imagescope_agent.nodes.chat.new_predicates import VerifyNewFacts, without_context
 from imagescope_agent.replies.parsing import FoldAnswer
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Fact, Predicate, State

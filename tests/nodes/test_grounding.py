@@ -10,13 +10,14 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from imagescope_agent.nodes.chat.dialogue_state import UpdateDialogueState, VerifyNewFacts
+from imagescope_agent.nodes.chat.dialogue_state import UpdateDialogueState
 from imagescope_agent.nodes.chat.language.grounding import (
     Grounding,
     excludes,
     same_thing_counted,
     substitutes,
 )
+from imagescope_agent.nodes.chat.new_predicates import VerifyNewFacts
 from imagescope_agent.replies.parsing import FoldAnswer
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Fact, State
@@ -195,7 +196,7 @@ def test_a_predicate_about_something_else_is_left_out(world: Any) -> None:
     node = VerifyNewFacts(world.role("reasoner", answer))
     update = asyncio.run(node(state, cast(Any, SimpleNamespace(context=Settings()))))
     assert [fact["predicates"] for fact in update["facts"]] == [[], []]
-    assert {each["kind"] for each in update["notes"]} == {"drifted"}
+    assert {each["kind"] for each in update["notes"]} == {"drifted", "retried", "unchecked"}
 
 
 class Colours:

@@ -10,7 +10,7 @@ import numpy as np
 from langgraph.runtime import Runtime
 
 from imagescope_agent.nodes.chat.answer_words import request_words
-from imagescope_agent.nodes.chat.dialogue_state import newest
+from imagescope_agent.nodes.chat.new_predicates import newest
 from imagescope_agent.nodes.image_refs import only_first, references_seen
 from imagescope_agent.nodes.intent.reason import reasoned_vectors, reasoning_of
 from imagescope_agent.nodes.intent.references import distinct

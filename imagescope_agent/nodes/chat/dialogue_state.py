@@ -1,4 +1,4 @@
-"""Dialogue state tracking: update the standing facts with a message, and derive predicates for the new ones."""
+"""Dialogue state tracking: update the standing facts with a message."""
 
 from __future__ import annotations
 
@@ -10,18 +10,14 @@ from langgraph.runtime import Runtime
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.chat.act_remarks import remarks
 from imagescope_agent.nodes.chat.grounded_update import ground
-from imagescope_agent.nodes.chat.language.grounding import substitutes
 from imagescope_agent.nodes.chat.language.rewording import as_meant
 from imagescope_agent.nodes.chat.language.vocabulary import vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import plain_answer
 from imagescope_agent.nodes.chat.read_message import has_act
 from imagescope_agent.nodes.intent.drift import drift
-from imagescope_agent.nodes.intent.references import bare
-from imagescope_agent.nodes.intent.understand import Predicates
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.prompting import NO_REFERENCE, load_prompt, request_text
-from imagescope_agent.records import note
-from imagescope_agent.replies.parsing import FoldAnswer, parse_fold, unique_predicates
+from imagescope_agent.replies.parsing import FoldAnswer, parse_fold
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
@@ -188,57 +184,6 @@ def message_as_fact(state: State) -> dict[str, Any]:
     return _with_intent(kept, steps, grains, state["reference"])
 
 
-class VerifyNewFacts(Predicates):
-    """Derives predicates for the new instructions; standing facts keep theirs.
-
-    The first standing fact stands before them: one instruction by itself is no request that a model is used to.
-    """
-
-    async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
-        """Return `facts` with the new ones, and `predicates`, of which a newer one overrules an older.
-
-        Raises:
-            UnreadableReply: the reply is not the JSON object asked for.
-            BudgetSpent: the reasoner may not be asked.
-        """
-        new, context = _new_steps(state), state["facts"][:1]
-        if not new or not state["ranking_retrieve"]:
-            return _with_predicates(state, [])
-        given = [] if context else state.get("given_predicates", [])
-        found, *replies = (
-            (given,) if given else await self.ask([*_instructions(context), *new], state, runtime, again)
-        )
-        own = without_context(found, context, len(new))
-        kept = [each for each in own if not substitutes(bare(each), [step["text"] for step in new])]
-        predicates, notes = unique_predicates(kept, len(new))
-        notes += [
-            note(self.step, "drifted", f"{bare(each)!r} asks for something else and was left out")
-            for each in own
-            if each not in kept
-        ]
-        return {**account(self, *replies, notes=notes), **_with_predicates(state, predicates)}
-
-
-def without_context(found: list[Predicate], context: list[Fact], new: int) -> list[Predicate]:
-    """The predicates of the `new` instructions: the context's own, which comes first, is left out."""
-    repeated = bool(context and found) and (found[0] in context[0]["predicates"] or len(found) > new)
-    return found[1:] if repeated else found
-
-
-def newest(facts: Sequence[Fact]) -> list[Predicate]:
-    """The predicates of the facts: each question once, with the answer that the newest fact expects."""
-    asked: dict[str, Predicate] = {}
-    for fact in facts:
-        for predicate in fact["predicates"]:
-            asked[" ".join(predicate["question"].lower().split())] = predicate
-    return list(asked.values())
-
-
-def standing_predicates(state: State) -> dict[str, Any]:
-    """Fallback: keep the predicates of the standing facts."""
-    return _with_predicates(state, [])
-
-
 def _with_answer(facts: list[Fact], predicate: Predicate, text: str | None = None) -> list[Fact]:
     """The facts with an answered question among them, in `text`'s words, whatever was known about it before."""
     others = [
@@ -253,14 +198,15 @@ def _with_intent(
     kept: list[Fact], steps: list[Instruction], grains: tuple[str, str, str], reference: str | None
 ) -> dict[str, Any]:
     """The intent after a message; a reference's description cannot stand for what to change in it."""
-    every = [*_instructions(kept), *steps]
+    every = [*as_instructions(kept), *steps]
     core, enhanced, full = grains
     request = full if reference is None or not every else request_text(every)
     intent = {"steps": every, "core": core, "enhanced": enhanced, "full": full}
     return {"facts": kept, "intent": intent, "request": request, "query": request}
 
 
-def _instructions(facts: Sequence[Fact]) -> list[Instruction]:
+def as_instructions(facts: Sequence[Fact]) -> list[Instruction]:
+    """The instructions of the facts, in order."""
     return [{"type": fact["type"], "text": fact["text"]} for fact in facts]
 
 
@@ -272,19 +218,3 @@ def _reset_topic(state: State) -> dict[str, Any]:
         return cleared
     gone: dict[str, Any] = {"anchor": None, "reference": None, "anchors": [], "references": []}
     return {**cleared, **gone, "reference_caption": NO_REFERENCE, "reference_captions": []}
-
-
-def _new_steps(state: State) -> list[Instruction]:
-    """The intent's steps beyond those of the standing facts."""
-    return state["intent"]["steps"][len(state["facts"]) :]
-
-
-def _with_predicates(state: State, predicates: list[Predicate]) -> dict[str, Any]:
-    new: list[Fact] = [
-        {"type": step["type"], "text": step["text"], "predicates": []} for step in _new_steps(state)
-    ]
-    for number, predicate in enumerate(predicates):
-        if new:  # one predicate a step, in order; what is over belongs to the last
-            new[min(number, len(new) - 1)]["predicates"].append(predicate)
-    facts = [*state["facts"], *new]
-    return {"facts": facts, "predicates": newest(facts)}

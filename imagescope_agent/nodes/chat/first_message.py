@@ -98,8 +98,13 @@ class UnderstandFirst(UnderstandJointly):
         given = [StepAnswer(type=step["type"], text=step["text"]) for step in steps]  # type: ignore[arg-type]
         once = [step for place, step in enumerate(given) if step not in given[:place]]
         held = await with_passed_over(once, query, Known(), self.embedder, vocabulary_of(self.images))
-        known = {(step["type"], step["text"]): step for step in steps}  # with the numbers of their references
-        return [known.get((step.type, step.text), {"type": step.type, "text": step.text}) for step in held]
+        whole: list[Instruction] = []
+        for step in held:
+            plain: Instruction = {"type": step.type, "text": step.text}
+            same = [each for each in steps if {**each, "reference": 0} == {**plain, "reference": 0}]
+            numbered = [each for place, each in enumerate(same) if each not in same[:place]]
+            whole += numbered or [plain]  # the same words may be said about several references
+        return whole
 
 
 def _as_said(steps: Sequence[Instruction], query: str) -> tuple[list[Instruction], list[str]]:

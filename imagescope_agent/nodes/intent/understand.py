@@ -12,6 +12,7 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Reply, Role
 from imagescope_agent.nodes.image_refs import reference_ref
+from imagescope_agent.nodes.intent.assigned_predicates import suited_predicates
 from imagescope_agent.nodes.intent.drift import copies, doubtful, drift, strayed_words
 from imagescope_agent.nodes.intent.dropped_words import note_dropped
 from imagescope_agent.nodes.intent.plain_words import in_plain_words
@@ -26,7 +27,6 @@ from imagescope_agent.replies.parsing import (
     parse_caption,
     parse_intent,
     parse_predicates,
-    unique_predicates,
 )
 from imagescope_agent.replies.reference_replies import (
     ReferencedIntentAnswer,
@@ -174,10 +174,10 @@ class Predicates:
         if not steps or not state["ranking_retrieve"]:
             return {"predicates": []}
         if given := state.get("given_predicates"):
-            predicates, notes = unique_predicates(given, len(steps))
+            predicates, notes = suited_predicates(given, steps)
             return {"predicates": predicates, "notes": notes}
         found, reply = await self.ask(steps, state, runtime, again)
-        predicates, notes = unique_predicates(found, len(steps))
+        predicates, notes = suited_predicates(found, steps)
         return {"predicates": predicates, **account(self, reply, notes=notes)}
 
     async def ask(

@@ -1,0 +1,85 @@
+"""Which predicate checks which instruction, by the words that both have.
+
+A model is asked for the predicates of several instructions in one call, and keeps to their order only mostly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imagescope_agent.nodes.intent.drift import content_words
+from imagescope_agent.records import NoteDict, note
+from imagescope_agent.replies.parsing import unique_predicates
+from imagescope_agent.state import Instruction, Predicate
+
+
+def suited_predicates(
+    predicates: Sequence[Predicate], steps: Sequence[Instruction]
+) -> tuple[list[Predicate], list[NoteDict]]:
+    """As `unique_predicates`, of contradicting ones the one that suits its instruction; in order, and notes.
+
+    Of one question that is expected both Yes and No, the answer stays that suits the instruction with the question's
+    words: No where that is a removal, else Yes. Where no instruction has its words, the first stays.
+
+    Args:
+        predicates: as they came.
+        steps: the instructions that they check.
+    """
+    kept, notes = list(predicates), list[NoteDict]()
+    for predicate in predicates:
+        against = [each for each in kept if _asks(each) == _asks(predicate) and _differ(each, predicate)]
+        named = _named(predicate, steps)
+        if not against or named is None or predicate["expected"] != _suits(steps[named]):
+            continue
+        kept = [each for each in kept if each not in against]
+        detail = f"{predicate['question']!r} is expected both Yes and No; {predicate['expected']!r} was kept"
+        notes.append(note("predicates", "contradiction", detail))
+    unique, more = unique_predicates(kept, len(steps))
+    return unique, [*notes, *more]
+
+
+def assigned(predicates: Sequence[Predicate], steps: Sequence[Instruction]) -> list[list[Predicate]]:
+    """The predicates of each instruction, in the order of the instructions.
+
+    A predicate belongs to the instruction that has the most of its content words and the fewest others, of equal ones
+    to that at its own place, else the first. One whose words no instruction has belongs to the one at its place, where
+    that has none yet, else to the first that has none, else to the last.
+    """
+    own: list[list[Predicate]] = [[] for _ in steps]
+    if not steps:
+        return own
+    other: list[tuple[int, Predicate]] = []
+    for place, predicate in enumerate(predicates):
+        named = _named(predicate, steps, place)
+        if named is None:
+            other.append((place, predicate))
+        else:
+            own[named].append(predicate)
+    for place, predicate in other:
+        without = [number for number, found in enumerate(own) if not found]
+        at = place if place in without else (without or [len(steps) - 1])[0]
+        own[at].append(predicate)
+    return own
+
+
+def _named(predicate: Predicate, steps: Sequence[Instruction], place: int = 0) -> int | None:
+    """The index of the instruction that has the most of a question's words, and the fewest others; None for none."""
+    asked, told = content_words(predicate["question"]), [content_words(step["text"]) for step in steps]
+    alike = [(len(asked & words), -len(words - asked)) for words in told]
+    if not any(shared for shared, _ in alike):
+        return None
+    best = [number for number, each in enumerate(alike) if each == max(alike)]
+    suited = [number for number in best if _suits(steps[number]) == predicate["expected"]] or best
+    return place if place in suited else suited[0]
+
+
+def _suits(step: Instruction) -> str:
+    return "No" if step["type"] == "Removal" else "Yes"
+
+
+def _differ(first: Predicate, second: Predicate) -> bool:
+    return first["expected"] != second["expected"]
+
+
+def _asks(predicate: Predicate) -> str:
+    return " ".join(predicate["question"].lower().split()).rstrip(" ?")

@@ -1,0 +1,119 @@
+"""Predicates are laid to the instruction whose words they ask about, and contradict none."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from imagescope_agent.nodes.chat.new_predicates import VerifyNewFacts
+from imagescope_agent.nodes.intent.assigned_predicates import assigned, suited_predicates
+from imagescope_agent.settings import Settings
+from imagescope_agent.state import Instruction, Predicate
+
+
+def step(text: str, kind: str = "Addition") -> Instruction:
+    return {"type": kind, "text": text}
+
+
+def asks(question: str, expected: str = "Yes") -> Predicate:
+    return {"question": question, "expected": expected}
+
+
+BEACH, CATS = step("on a beach"), step("cats", "Removal")
+SAND, NO_CAT, CAT = asks("Is it on a beach?"), asks("Is there a cat?", "No"), asks("Is there a cat?")
+
+
+@pytest.mark.parametrize("found", [[CAT, NO_CAT], [NO_CAT, CAT], [CAT, SAND, NO_CAT, CAT]])
+def test_of_a_contradiction_the_answer_stays_that_suits_the_instruction(found: list[Predicate]) -> None:
+    kept, notes = suited_predicates(found, [BEACH, CATS])
+    assert [each for each in kept if each != SAND] == [NO_CAT]
+    assert [each["kind"] for each in notes] == ["contradiction"] and "'No' was kept" in notes[0]["detail"]
+    kept, _ = suited_predicates(found, [BEACH, step("cats")])
+    assert [each for each in kept if each != SAND] == [CAT]
+
+
+def test_of_a_contradiction_about_nothing_that_was_said_the_first_stays() -> None:
+    kept, notes = suited_predicates([asks("Is it dark?", "No"), asks("Is it dark?")], [BEACH])
+    assert kept == [asks("Is it dark?", "No")] and [each["kind"] for each in notes] == ["contradiction"]
+
+
+def test_one_thing_that_is_wanted_and_another_of_its_kind_that_is_not() -> None:
+    steps = [step("a cat"), step("black cats", "Removal")]
+    found = [NO_CAT, CAT, asks("Is there a black cat?", "No")]
+    kept, _ = suited_predicates(found, steps)
+    assert kept == [CAT, asks("Is there a black cat?", "No")]
+    assert assigned(kept, steps) == [[CAT], [asks("Is there a black cat?", "No")]]
+
+
+@pytest.mark.parametrize(
+    ("found", "own"),
+    [
+        ([SAND, NO_CAT], [[SAND], [NO_CAT]]),
+        ([NO_CAT, SAND], [[SAND], [NO_CAT]]),
+        ([NO_CAT], [[], [NO_CAT]]),
+        ([asks("Is it by the sea?"), NO_CAT], [[asks("Is it by the sea?")], [NO_CAT]]),
+        ([NO_CAT, asks("Is it by the sea?")], [[asks("Is it by the sea?")], [NO_CAT]]),
+        ([SAND, NO_CAT, asks("Is it day?")], [[SAND], [NO_CAT, asks("Is it day?")]]),
+        ([], [[], []]),
+    ],
+)
+def test_a_predicate_belongs_to_the_instruction_with_its_words_else_to_one_that_has_none(
+    found: list[Predicate], own: list[list[Predicate]]
+) -> None:
+    assert assigned(found, [BEACH, CATS]) == own
+    assert assigned(found, []) == []
+
+
+def update(world: Any, *replies: list[Predicate] | str, **settings: Any) -> tuple[dict[str, Any], list[str]]:
+    """The update of two new facts where the reasoner replies these predicates, call by call, and its prompts."""
+    prompts: list[str] = []
+
+    def reasoner(asked: Any) -> str:
+        prompts.append(asked.text)
+        said = replies[min(len(prompts), len(replies)) - 1]
+        return said if isinstance(said, str) else json.dumps({"predicates": said})
+
+    boat = asks("Is there a boat?")
+    state: Any = {
+        "facts": [{"type": "Addition", "text": "a boat", "predicates": [boat]}],
+        "intent": {"steps": [step("a boat"), BEACH, CATS]},
+        "ranking_retrieve": ["red.png"],
+        "usage": [],
+    }
+    runtime = cast(Any, SimpleNamespace(context=Settings(**settings)))
+    return asyncio.run(VerifyNewFacts(world.role("reasoner", reasoner))(state, runtime)), prompts
+
+
+def own(found: dict[str, Any]) -> list[list[Predicate]]:
+    return [fact["predicates"] for fact in found["facts"]][1:]
+
+
+def test_what_the_reply_left_out_is_asked_once_more_without_the_others(world: Any) -> None:
+    boat = asks("Is there a boat?")
+    found, prompts = update(world, [boat, CAT, NO_CAT], [boat, SAND])
+    assert own(found) == [[SAND], [NO_CAT]] and found["predicates"] == [boat, SAND, NO_CAT]
+    assert len(prompts) == 2 and "on a beach" in prompts[1] and "cats" not in prompts[1]
+    assert [each["kind"] for each in found["notes"]] == ["contradiction", "retried"]
+    assert sum(each["calls"] for each in found["usage"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("second", "settings", "calls", "kind"),
+    [
+        ([asks("Is there a boat?"), asks("Is there a dog on the moon?")], {}, 2, "drifted"),
+        ("I cannot say", {}, 2, "unreadable"),
+        ([SAND], {"budget": 1}, 1, "budget"),
+    ],
+)
+def test_what_stays_without_a_predicate_is_told(
+    world: Any, second: Any, settings: dict[str, Any], calls: int, kind: str
+) -> None:
+    found, prompts = update(world, [asks("Is there a boat?"), NO_CAT], second, **settings)
+    assert own(found) == [[], [NO_CAT]] and len(prompts) == calls
+    kinds = [each["kind"] for each in found["notes"]]
+    assert kinds[0] == "retried" and kind in kinds and kinds[-1] == "unchecked"
+    assert sum(each["calls"] for each in found["usage"]) == calls
