@@ -29,6 +29,7 @@ UNWRITTEN = {
     "exclusions": 0.0,
     "agree_within": None,
     "agree_within_text": None,
+    "agree_lead": 0.0,
 }
 
 
@@ -67,6 +68,8 @@ class Settings:
             names that model as its `first_stage`. None goes by the lead.
         agree_within_text: as `agree_within`, of queries without a reference, for which the collection's own vectors
             may be better; the same when None.
+        agree_lead: the lead of the first image over the second, from 0 to 1, below which `cir_cot` has a chain written
+            of a query with a reference though both agree.
         nothing_fits: the probability that the first place fulfils the whole query below which nothing fits, from 0
             to 1; None for the one that the profile's calibration measured.
         joint: ask the reasoner for the intent and its predicates in one call, in the graphs that can (`adaptive` and
@@ -108,6 +111,7 @@ class Settings:
     exclusions: float = 0.0
     agree_within: int | None = None
     agree_within_text: int | None = None
+    agree_lead: float = 0.0
 
     def __post_init__(self) -> None:
         _check_whole(self, "k", least=1)
@@ -123,7 +127,7 @@ class Settings:
         for name in ("agree_within", "agree_within_text"):
             if getattr(self, name) is not None:
                 _check_whole(self, name, least=1)
-        for name in ("tau", "penalty", "shrink", "composed", "exclusions"):
+        for name in ("tau", "penalty", "shrink", "composed", "exclusions", "agree_lead"):
             _check_share(self, name)
         for name in ("nothing_fits", "roles_threshold"):
             if getattr(self, name) is not None:

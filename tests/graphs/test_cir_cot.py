@@ -149,6 +149,21 @@ def test_auto_writes_where_two_embedders_disagree(
 
 
 @pytest.mark.parametrize(
+    ("query", "reference", "least", "written"),
+    [("green", "red.png", 0.0, False), ("green", "red.png", 1.0, True), ("green", None, 1.0, False)],
+)
+def test_of_a_query_with_a_reference_both_must_agree_with_a_lead(
+    world: Any, query: str, reference: str | None, least: float, written: bool
+) -> None:
+    world.embedder = thinker = ReasoningColours(threshold=0.0)
+    services = replace(talking(world), embedder=ColourEmbedder(), first_stage=thinker)
+    settings = Settings(chain_writer="roles", agree_within=7, agree_lead=least, k=2)
+    asked: Any = {"query": query, "reference": reference}
+    state = asyncio.run(load_graph("cir_cot")(services).ainvoke(asked, context=settings))
+    assert (state["agreed"], bool(state["chain"])) == (not written, written)
+
+
+@pytest.mark.parametrize(
     ("within", "beside", "told"),
     [(2, False, "no first_stage"), (9, True, "8 images are fewer than 9"), (8, True, "")],
 )
@@ -276,7 +291,7 @@ def test_a_way_that_there_is_not_is_told(value: Any) -> None:
 
 
 def test_records_of_earlier_settings_stay_equal() -> None:
-    later = {"reasoning", "roles_threshold", "agree_within", "agree_within_text"}
+    later = {"reasoning", "roles_threshold", "agree_within", "agree_within_text", "agree_lead"}
     assert not later & set(Settings().to_dict())
     written = json.dumps(Settings(reasoning="fast").to_dict())
     assert Settings.from_record(written, judges=()).reasoning == "fast"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from imagescope_agent.nodes.intent.reason import RetrieveReasoned
+from imagescope_agent.nodes.intent.reason import RetrieveReasoned, lead
 from imagescope_agent.nodes.retrieve import RetrievePlain
 from imagescope_agent.records import note
 from imagescope_agent.settings import Settings
@@ -16,8 +16,9 @@ class RetrieveTwice(RetrieveReasoned):
     """Retrieves by the vector without a chain, and says whether the collection's own vectors agree.
 
     Asked twice where `Settings.agree_within` is given (of words alone, `agree_within_text`), `reasoning` is "auto", and
-    another embedder than the one that reasons made the collection's own vectors; no chat model is asked. Where nothing
-    can be compared a note says so.
+    another embedder than the one that reasons made the collection's own vectors; no chat model is asked. With a
+    reference they agree only where the first image leads by `Settings.agree_lead`. Where nothing can be compared a note
+    says so.
     """
 
     def search(self, state: State, settings: Settings) -> dict[str, Any]:
@@ -37,6 +38,8 @@ class RetrieveTwice(RetrieveReasoned):
         if 1 < count < within:  # any image would be among them; of one there is nothing to decide
             return _not_compared(found, f"{count} images are fewer than {within}")
         agreed = set(found["ranking_retrieve"][:1]) <= set(own["ranking_retrieve"][:within])
+        if state.get("reference") is not None:  # words alone gain nothing from a chain once both agree
+            agreed &= lead(found) >= settings.agree_lead
         return {**found, "agreed": agreed}
 
 
