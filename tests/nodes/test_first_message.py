@@ -112,6 +112,7 @@ def test_the_request_says_all_that_was_said_and_no_more(
     [
         ("a trumpet in the harbour", ['I did not understand "trumpet".']),
         ("a sketch of a wagon in the harbour", []),
+        ("A sketch of a trumpet in the harbour", ['I did not understand "trumpet".']),
         ("a wagon in the harbour", []),
     ],
 )

@@ -43,6 +43,15 @@ def test_what_lies_beside_a_thing_does_not_replace_it() -> None:
     assert after(found, facts) == [("Addition", "a wagon"), ("Addition", "a grey lantern")]
 
 
+def test_a_property_of_something_unknown_beside_a_thing_is_not_the_thing_s() -> None:
+    said, facts = "the trumpet next to it is grey", [fact("a wagon")]
+    found = grounded(said, facts, ("wish", said), steps=[("Addition", "a grey kettle")])
+    assert after(found, facts) in (
+        [("Addition", "a wagon")],
+        [("Addition", "a wagon"), ("Addition", said)],
+    )
+
+
 def test_a_search_goes_on_where_only_a_part_of_it_is_taken_back() -> None:
     said, facts = "lose the wagon, a grey lantern", [fact("a wagon"), fact("a grey kettle")]
     acts = (("withdrawal", "lose the wagon"), ("wish", "a grey lantern"))

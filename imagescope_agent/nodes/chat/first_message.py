@@ -29,6 +29,7 @@ from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Instruction, Intent, MessagePart, State, plain_intent, references_of
 
+_CALLED = re.compile(r"\b(?:an?|some) [^\W\d_]+ of\b", re.I)  # what a query calls a picture
 ALIKE = "like this picture"  # the request where nothing is to be changed
 
 
@@ -119,7 +120,7 @@ def _passed_over(query: str, steps: Sequence[Instruction], vocabulary: Vocabular
     """What a query names, no caption has, and no step takes up; not what it calls a picture: "a sketch of a boat"."""
     if not vocabulary.words:
         return []
-    acts: list[MessagePart] = [{"text": re.sub(r"\b(?:an?|some) [^\W\d_]+ of\b", " ", query), "act": "wish"}]
+    acts: list[MessagePart] = [{"text": _CALLED.sub(" ", query), "act": "wish"}]
     missed = not_taken_up(acts, [step["text"] for step in steps], [])
     return [text for text in missed if vocabulary.lacks(text)]
 

@@ -16,6 +16,7 @@ from imagescope_agent.nodes.chat.language.standing_facts import (
     given_up,
     is_meant,
     is_part_of,
+    lies_beside,
     named_facts,
     other_things,
     overlap,
@@ -147,6 +148,9 @@ async def _completed(
         return dropped, steps
     known = Known(told, [fact for number, fact in enumerate(facts, 1) if number not in dropped])
     about = next((fact["text"] for fact in reversed(facts) if plain(fact, vocabulary)), "")
+    about = (
+        "" if lies_beside(wished) else about
+    )  # what nobody knows has the property: "the ball next to it is red"
     steps = await with_passed_over(steps, wished, known, heard.embedder, vocabulary, about=about)
     gone, steps = overruled(facts, steps, phrases(wished, vocabulary, about=about), vocabulary)
     gone = gone or (replaced(facts, steps) if has_act(state, "correction") and not dropped else [])

@@ -53,9 +53,13 @@ def is_meant(
     if any(head(text) == head(each) for each in told) or any(step.type == "Removal" for step in steps):
         return named or has_act(state, "correction")
     things = [each for each in told if not place_in(each)]
-    beside = re.search(rf"\b{BESIDE}\b", heard.told, re.I)
-    other = not beside and not any(alike(fact["text"], steps) for fact in facts)
+    other = not lies_beside(heard.told) and not any(alike(fact["text"], steps) for fact in facts)
     return has_act(state, "correction") and bool(things) and (alike(text, steps) or named or other)
+
+
+def lies_beside(message: str) -> bool:
+    """Whether a message tells of something beside what stands."""
+    return re.search(rf"\b{BESIDE}\b", message, re.I) is not None
 
 
 def says_nothing_new(facts: Sequence[Fact], said: Sequence[Phrase]) -> bool:
