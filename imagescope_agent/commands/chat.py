@@ -197,6 +197,8 @@ class ChatLoop:
         elif command == "/help":
             width = max(map(len, HELP))
             print("\n".join(f"{name:<{width}}  {what}" for name, what in HELP.items()), file=sys.stderr)
+        elif command.startswith("/") and command not in {name.split()[0] for name in HELP}:
+            raise BadInput(f"there is no command {shorten(command, 40)!r}; /help lists them")
         else:
             brought = {"images": self.images, "unlike": self.unlike}
             turn_ = self.runner.run(self.session.say(line, **brought, progress=self.step))  # type: ignore[arg-type]

@@ -37,6 +37,11 @@ _NO_NOUN = FUNCTION_WORDS | frozenset("""
     next near beside behind under below above over between among amid around along inside outside without within
     against towards toward during after before across through not
 """.split())  # fmt: skip  # noqa: SIM905
+#: What is done and no thing: "can you order me a pizza", "order us one".
+_DOES = (
+    r"\b(?:i|you|we|they|can|could|would|will|should|must|let's)(?:\s+(?:also|just|please|ever|even|really))*"
+    r"\s+{word}\b|\b{word}\s+(?:me|us|him|them)\b"
+)
 _UNCOUNTED = frozenset(["fish"])
 _PLURALS = (("ies", "y"), ("s", ""), ("es", ""))
 
@@ -150,6 +155,8 @@ class OtherWords:
             return any(after not in _NO_NOUN and not after.endswith("ing") for after in behind)
         if self.sorts[name] not in NAMING:
             return True
+        if re.search(_DOES.replace("{word}", re.escape(word)), text, re.I):
+            return False
         behind = re.findall(rf"\b{re.escape(word)}[ -]+([^\W\d_]+)", text.lower())
         return not any(self._is_thing(after) for after in behind)
 

@@ -99,6 +99,8 @@ def test_steps_take_one_line(served: Served, browser: Any) -> None:
 
 def test_on_a_phone_pictures_come_in_the_first_screen(served: Served, browser: Any) -> None:
     visitor = visit(served, browser, viewport=PHONE)
+    welcome = visitor.tab.locator("#talk .is-empty h2").bounding_box()
+    assert welcome["y"] >= visitor.tab.locator("#talk").bounding_box()["y"], "it begins with its heading"
     for turns, message in enumerate(("", "a red square", "no, a blue one", "no, a white one")):
         if message:
             visitor.say(message)

@@ -104,7 +104,7 @@ def test_what_cannot_be_used_is_one_line_each_and_the_rest_goes_on(chat: Any) ->
     )
     assert code == 2
     assert len(err.splitlines()) == 7 and all(line.startswith("imagescope: ") for line in err.splitlines())
-    assert "looking for: a red square" in out
+    assert "looking for: a red square" in out and "'/fly'; /help lists them" in err
     code, _, err = chat([], "--thread", "../etc")
     assert code == 2 and "cannot name a conversation" in err
 

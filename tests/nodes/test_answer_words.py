@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from imagescope_agent.nodes.chat.answer_words import request_words
+from imagescope_agent.nodes.chat.answer_words import fit_remarks, request_words
+from imagescope_agent.records import Reason, Result
 from imagescope_agent.state import State
 
 
@@ -17,3 +18,13 @@ def shown(request: str, *excluded: str) -> str:
 def test_an_exclusion_is_shown_as_one_and_once() -> None:
     assert shown("a red lantern", "a wagon") == "a red lantern, without a wagon"
     assert shown("a red lantern, no wagons", "a wagon") == "a red lantern, no wagons"
+
+
+def test_what_no_question_checks_is_told_whatever_fits() -> None:
+    verdict = Reason(kind="matches", question="Is there a wagon?", expected="Yes", probability=1.0)
+    hit = Result(rank=1, id="a.png", scores={}, reasons=(verdict,)).to_dict()
+    wagon = {"type": "Addition", "text": "a wagon", "predicates": [{"question": "?", "expected": "Yes"}]}
+    state: Any = {"intent": {"full": "a wagon"}, "judgement": {"scores": {}, "order": []}, "facts": [wagon]}
+    assert fit_remarks(state, [hit]) == ["1 picture fits everything that was said."]
+    state["facts"] = [wagon, {"type": "Addition", "text": "a trumpet", "predicates": []}]
+    assert fit_remarks(state, [hit])[1:] == ["No question checks this: a trumpet."]

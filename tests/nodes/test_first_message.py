@@ -49,6 +49,11 @@ def test_a_place_ends_where_another_phrase_begins() -> None:
         ("lookin for a wagon, it was grey", [("Removal", "a grey wagon")], [("Addition", "a grey wagon")]),
         ("a wagon and no kettle", [("Addition", "a wagon"), ("Removal", "a kettle")], None),
         ("no, something grey", [("Addition", "a grey kettle")], [("Addition", "something grey")]),
+        (
+            "a tall wagon, small grey kettle",
+            [("Addition", "a tall grey wagon"), ("Addition", "a small grey kettle")],
+            [("Addition", "a small grey kettle"), ("Addition", "a tall wagon")],
+        ),
         ("I dreamt of a tall wagon", [("Addition", "a lamp")], [("Addition", "a tall wagon")]),
     ],
 )
@@ -100,3 +105,27 @@ def test_the_request_says_all_that_was_said_and_no_more(
     said = "show me a wagon with a kettle"
     state: Any = {"query": said, "request": said, "acts": [], "reference": None, "reference_caption": ""}
     assert asyncio.run(node(state, None))["request"] == request_
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("a trumpet in the harbour", ['I did not understand "trumpet".']),
+        ("a sketch of a wagon in the harbour", []),
+        ("A sketch of a trumpet in the harbour", ['I did not understand "trumpet".']),
+        ("a wagon in the harbour", []),
+    ],
+)
+def test_what_a_first_message_names_and_nothing_takes_up_is_told(
+    query: str, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def understand(self: UnderstandFirst, state: State, runtime: Any, again: str = "") -> Any:
+        steps = [{"type": "Addition", "text": "the scene in the harbour"}]
+        return {"intent": {"steps": steps, "core": "x", "enhanced": "x", "full": "x"}, "notes": []}
+
+    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.UnderstandJointly.__call__", understand)
+    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.vocabulary_of", lambda images: WORDS)
+    node: Any = UnderstandFirst.__new__(UnderstandFirst)
+    node.embedder, node.images = None, None
+    state: Any = {"query": query, "request": query, "acts": [], "reference": None, "reference_caption": ""}
+    assert asyncio.run(node(state, None)).get("remarks", []) == told

@@ -145,6 +145,8 @@ ENGLISH = frozenset(["a", "the", "wagon", "lantern", "walking", "yell", "lantern
         ("yell", ""),
         ("xylophone", ""),
         ("wgn", ""),
+        ("tll", "tall"),
+        ("gry", ""),  # of three letters only one without a vowel
     ],
 )
 def test_a_word_that_is_not_english_may_have_any_one_error(word: str, known: str) -> None:

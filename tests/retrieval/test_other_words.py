@@ -83,6 +83,8 @@ def test_known_words_cost_nothing_and_stay() -> None:
         ("a gloss", "a gloss"),  # nearer to what is no name
         ("an abbacy, an abscess", "an apple, an abscess"),  # in pieces: near enough, not near enough
         ("an absence", "an apple"),
+        ("can you also abbey one", "can you also abbey one"),  # what is done is no thing
+        ("abbey me a red one", "abbey me a red one"),
     ],
 )
 def test_a_word_is_read_as_the_nearest_name(text: str, read: str) -> None:

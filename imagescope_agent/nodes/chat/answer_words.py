@@ -46,7 +46,13 @@ def fit_remarks(state: State, results: Sequence[ResultDict], *, unfit: bool = Fa
         said = [f"{_pictures(len(fits))} {'fits' if len(fits) == 1 else 'fit'} everything that was said."]
     else:
         said = [f"Nothing fits everything; these come closest, {_lacking(checked[0])}."]
-    return said + _disagreement(state, hits[0])
+    return said + _unchecked(state) + _disagreement(state, hits[0])
+
+
+def _unchecked(state: State) -> list[str]:
+    """A sentence on what is wanted or excluded and no question checks, so that results are not taken to show it."""
+    unchecked = [fact for fact in state["facts"] if not fact["predicates"]]
+    return [f"No question checks this: {request_text(unchecked)}."] if unchecked else []
 
 
 def missing(hit: Result) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,9 +14,11 @@ from imagescope_agent.nodes.chat.described_target import described
 from imagescope_agent.nodes.chat.language.corrections import without_opening
 from imagescope_agent.nodes.chat.language.coverage import Known, with_passed_over
 from imagescope_agent.nodes.chat.language.grounding import Grounding
+from imagescope_agent.nodes.chat.language.not_taken_up import not_taken_up
 from imagescope_agent.nodes.chat.language.polarity import may_exclude
 from imagescope_agent.nodes.chat.language.rewording import as_meant
-from imagescope_agent.nodes.chat.language.vocabulary import vocabulary_of
+from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
+from imagescope_agent.nodes.chat.message_check import says_of_another
 from imagescope_agent.nodes.intent.drift import is_english
 from imagescope_agent.nodes.intent.joint import UnderstandJointly
 from imagescope_agent.nodes.intent.understand import reference_words
@@ -24,8 +27,9 @@ from imagescope_agent.records import note
 from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import Instruction, Intent, State, plain_intent, references_of
+from imagescope_agent.state import Instruction, Intent, MessagePart, State, plain_intent, references_of
 
+_CALLED = re.compile(r"\b(?:an?|some) [^\W\d_]+ of\b", re.I)  # what a query calls a picture
 ALIKE = "like this picture"  # the request where nothing is to be changed
 
 
@@ -54,8 +58,13 @@ class UnderstandFirst(UnderstandJointly):
         intent, query = update["intent"], state["query"]
         grounding = Grounding([query, reference_words(state)], self.embedder, words.stems)
         held = [step for step in intent["steps"] if await grounding.holds(step["text"])]
+        if not state["reference"]:
+            held = [step for step in held if not says_of_another(step["text"], query, words)]
         said, repaired = (held, []) if state["reference"] else _as_said(held, query)
         steps = await self._complete(said, query) if held or not state["reference"] else []
+        if steps and not state["reference"] and (missed := _passed_over(query, steps, words)):
+            told = update.get("remarks", state.get("remarks", []))
+            update = {**update, "remarks": [*told, *map(misunderstood, missed)]}
         if steps == intent["steps"]:
             return {**update, "request": await self._in_words(intent, state, grounding)}
         notes = [
@@ -105,6 +114,15 @@ class UnderstandFirst(UnderstandJointly):
             numbered = [each for place, each in enumerate(same) if each not in same[:place]]
             whole += numbered or [plain]  # the same words may be said about several references
         return whole
+
+
+def _passed_over(query: str, steps: Sequence[Instruction], vocabulary: Vocabulary) -> list[str]:
+    """What a query names, no caption has, and no step takes up; not what it calls a picture: "a sketch of a boat"."""
+    if not vocabulary.words:
+        return []
+    acts: list[MessagePart] = [{"text": _CALLED.sub(" ", query), "act": "wish"}]
+    missed = not_taken_up(acts, [step["text"] for step in steps], [])
+    return [text for text in missed if vocabulary.lacks(text)]
 
 
 def _as_said(steps: Sequence[Instruction], query: str) -> tuple[list[Instruction], list[str]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from imagescope_agent.nodes.chat.act_remarks import misunderstood
 from imagescope_agent.nodes.chat.language.framing import without_framing
+from imagescope_agent.nodes.chat.language.polarity import TAKES_BACK
 from imagescope_agent.nodes.chat.read_message import anew
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.prompting import request_text
@@ -26,11 +27,6 @@ _LEADS = re.compile(r"^(?:and|with|of) ", re.I)
 _HANGING = re.compile(r" (?:is|are|was|were|has|have|had)$", re.I)
 _JOINED = re.compile(
     r"(?:and|with|on|in|at|near|by|under|behind|beside|next|during|wearing|holding|of)\b", re.I
-)
-_TAKES_BACK = re.compile(
-    r"(?:(?:remove|drop|forget|delete|lose|ditch|scratch|skip|omit|erase|(?:take|leave|cut) (?:away|out)|get rid of)"
-    r"(?: about)? (?=(?:the|that|this|it|those|these|them|my|any|all|both)\b)|never ?mind\b)",
-    re.I,
 )
 _BACK = re.compile(
     r"\b(?:it|that|this|them|those|these|one)\b"
@@ -126,7 +122,7 @@ def _parts(state: State) -> list[tuple[str, str]]:
         if part["act"] not in ("wish", "answer", "correction", "withdrawal"):
             continue
         bare = without_framing(text)
-        if part["act"] == "withdrawal" or _TAKES_BACK.match(bare):
+        if part["act"] == "withdrawal" or TAKES_BACK.match(bare):
             clause = _CLAUSE.search(bare)
             first, rest = (bare[: clause.start()], bare[clause.end() :]) if clause else (bare, "")
             found.append(("withdrawal", first))

@@ -16,6 +16,7 @@ from imagescope_agent.nodes.chat.language.standing_facts import (
     given_up,
     is_meant,
     is_part_of,
+    lies_beside,
     named_facts,
     other_things,
     overlap,
@@ -24,6 +25,7 @@ from imagescope_agent.nodes.chat.language.standing_facts import (
     plainly,
     replaced,
     says_nothing_new,
+    within_relations,
     without_replaced,
 )
 from imagescope_agent.nodes.chat.language.vocabulary import NO_WORDS, Vocabulary
@@ -118,15 +120,17 @@ async def _held_to(
 def _as_corrected(found: GroundedUpdate, changed: Correction, state: State) -> GroundedUpdate:
     """The update that the message gives by its own words, whatever the talker made of it."""
     old, step = state["facts"][changed.number - 1], StepAnswer(type="Addition", text=changed.text)
-    new = {"topic": "same", "answer": "None", "drop": [changed.number], "steps": [step]}
+    standing = [fact for fact in state["facts"] if fact is not old]
+    stands = any(fact["type"] == step.type and fact["text"].lower() == step.text.lower() for fact in standing)
+    steps = [] if stands else [step]
+    new = {"topic": "same", "answer": "None", "drop": [changed.number], "steps": steps}
     found.update = found.update.model_copy(update=new)
     if changed.doubtful:
         found.remarks.append(f'I took that to be about "{spoken(old)}".')
     elif changed.stated:
         found.remarks.append(_overruled(old, step))
-    standing = [fact for fact in state["facts"] if fact is not old]
     found.update.core = changed.text
-    found.update.full = found.update.enhanced = described([*standing, step.model_dump()])
+    found.update.full = found.update.enhanced = described([*standing, *(each.model_dump() for each in steps)])
     return found
 
 
@@ -144,11 +148,16 @@ async def _completed(
         return dropped, steps
     known = Known(told, [fact for number, fact in enumerate(facts, 1) if number not in dropped])
     about = next((fact["text"] for fact in reversed(facts) if plain(fact, vocabulary)), "")
+    about = (
+        "" if lies_beside(wished) else about
+    )  # what nobody knows has the property: "the ball next to it is red"
     steps = await with_passed_over(steps, wished, known, heard.embedder, vocabulary, about=about)
     gone, steps = overruled(facts, steps, phrases(wished, vocabulary, about=about), vocabulary)
     gone = gone or (replaced(facts, steps) if has_act(state, "correction") and not dropped else [])
     dropped = sorted({*dropped, *gone})
-    return dropped, without_replaced(steps, [facts[number - 1] for number in dropped])
+    old = [facts[number - 1] for number in dropped]
+    steps = steps if has_act(state, "withdrawal") else within_relations(old, steps, vocabulary)
+    return dropped, without_replaced(steps, old)
 
 
 def _wished(state: State, message: str, *, new: bool) -> str:
@@ -170,8 +179,8 @@ def _same_topic(found: GroundedUpdate, state: State, heard: Grounding, vocabular
     """Whether the topic stays.
 
     A message all of whose words are about new things turns to no other one, nor does one that takes back nothing, or
-    only a fact. One that takes back nothing that stands, and wishes something beside it, does, and so does one
-    that names other things as if they were a correction.
+    only some of the facts. One that takes back nothing that stands, and wishes something beside it, does, and so does
+    one that names other things as if they were a correction.
     """
     facts, acts = state["facts"], state.get("acts", [])
     back = Grounding([part["text"] for part in acts if part["act"] == "withdrawal"])
@@ -189,7 +198,8 @@ def _same_topic(found: GroundedUpdate, state: State, heard: Grounding, vocabular
         takes_back = (
             only_back and named.words and not any(named.ungrounded(s.text) for s in found.update.steps)
         )
-        if only_new or takes_back or not has_act(state, "withdrawal"):
+        some = 0 < len(named_facts(facts, back)) < len(facts)
+        if only_new or takes_back or some or not back.told:
             found.update.topic = "same"
     if found.update.topic == "new" and facts:
         found.remarks.append(NEW_SEARCH)
@@ -221,7 +231,8 @@ def _drops(
             )
             found.notes.append(note(STEP, "drifted", detail))
     if not kept and has_act(state, "withdrawal"):
-        kept = named_facts(facts, heard)
+        back = Grounding([part["text"] for part in state["acts"] if part["act"] == "withdrawal"])
+        kept = named_facts(facts, back) or named_facts(facts, heard)
     if not kept and has_act(state, "correction"):
         kept = replaced(facts, found.update.steps)
     return kept

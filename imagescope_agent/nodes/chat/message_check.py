@@ -68,11 +68,16 @@ def as_said(
             notes.append(note(STEP, "drifted", f"{step.text!r} was to be left out, and the message does not"))
             remarks.append(f'"{step.text}" was not left out: the message does not seem to say so.')
             continue
-        if not excluded and not _SHARED.search(message) and is_crossed(step.text, message, vocabulary):
+        if not excluded and says_of_another(step.text, message, vocabulary):
             notes.append(note(STEP, "drifted", f"{step.text!r}{_CROSSED}"))
             continue
         held.append(step)
     return held
+
+
+def says_of_another(text: str, message: str, vocabulary: Vocabulary) -> bool:
+    """Whether an instruction gives a thing what the message says of another one, and not of several."""
+    return not _SHARED.search(message) and is_crossed(text, message, vocabulary)
 
 
 def _is_turned(text: str, message: str, state: State, vocabulary: Vocabulary) -> bool:

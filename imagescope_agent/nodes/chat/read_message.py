@@ -18,6 +18,7 @@ from imagescope_agent.nodes.chat.act_remarks import remarks
 from imagescope_agent.nodes.chat.joined_parts import joined
 from imagescope_agent.nodes.chat.language.coverage import phrases
 from imagescope_agent.nodes.chat.language.grounding import Grounding
+from imagescope_agent.nodes.chat.language.polarity import TAKES_BACK
 from imagescope_agent.nodes.chat.language.self_repair import repaired
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import plain_answer
@@ -202,6 +203,8 @@ def parts_of(
     named = said != "nothing" if words.words else names_more(part)
     row = without_doubtful_restart(row, part, named=named)
     act = act_of(row, state, said=said, known=known, limits=limits)
+    if known and act == "wish" and (taking := TAKES_BACK.match(part)):
+        act = "withdrawal" if seen_in(part[taking.end() :], words) == "only" else act
     if (
         is_first(state)
         and not content_words(part)

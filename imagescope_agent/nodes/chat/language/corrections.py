@@ -14,7 +14,7 @@ from imagescope_agent.nodes.chat.language.coverage import Phrase, in_order, runs
 from imagescope_agent.nodes.chat.language.grounding import NUMBERS
 from imagescope_agent.nodes.chat.language.not_taken_up import named
 from imagescope_agent.nodes.chat.language.polarity import is_negated
-from imagescope_agent.nodes.chat.language.standing_facts import plain
+from imagescope_agent.nodes.chat.language.standing_facts import BESIDE, plain
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.state import Fact, MessagePart
@@ -31,7 +31,7 @@ _MEANS_ONE = re.compile(r"\b(?:it|that|this|them|those|these|ones?)\b", re.I)
 #: What says that a thing is meant beside those that stand, or asks for one.
 _FURTHER = re.compile(
     r"\b(?:also|too|another|as well|plus|add|both|and an?|second|further|one more|not (?:only|just)"
-    r"|(?:is|are|was|were) there|(?:next to|beside|near|behind|above|below|under) (?:it|that|this|them))\b"
+    rf"|(?:is|are|was|were) there|{BESIDE})\b"
     r"|^\W*(?:is|are|was|were)\b[^?]*\?\W*$",
     re.I,
 )

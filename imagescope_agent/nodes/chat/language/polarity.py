@@ -19,6 +19,12 @@ _NEGATION = re.compile(
 _TAKING = re.compile(
     r"(?:skip|drop|forget|lose|delete|leav|hold|clear|cancel|scrap|scratch|cut|spar|los)(?:e|s|ing|ed|ping|ped)?"
 )
+#: What begins a withdrawal: "lose the boat", "never mind the boat".
+TAKES_BACK = re.compile(
+    r"(?:(?:remove|drop|forget|delete|lose|ditch|scratch|skip|omit|erase|(?:take|leave|cut) (?:away|out)|get rid of)"
+    r"(?: about)? (?=(?:the|that|this|it|those|these|them|my|any|all|both)\b)|never ?mind\b)",
+    re.I,
+)
 #: "leave the boats out", "keep any boat away".
 _KEPT_OUT = re.compile(
     r"\b(?:leave|take|cut|rule|filter|keep|throw|kick)\b((?:\s+[\w']+){0,4}?)\s+(?:out|away|off)\b"

@@ -11,6 +11,7 @@ from imagescope_agent.state import MessagePart, State
 
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _VOWELS = frozenset("aeiou")
+_SOUNDS = _VOWELS | {"y"}
 _NEGATIONS = ("without", "nothing", "never")  # which must not be missed
 #: English words that are another one with two letters exchanged, one of a double letter missing, or a key missed.
 _OTHERS = frozenset(
@@ -73,7 +74,8 @@ def meant(word: str, vocabulary: Vocabulary, english: frozenset[str] = frozenset
         return ""
     known = [*vocabulary.near(word), *(each for each in _NEGATIONS if each not in vocabulary.words)]
     found = [each for each in known if is_misspelling(word, each)]
-    if not found and english and len(word) >= _SHORT and word not in english:
+    whole = len(word) >= _SHORT or not _SOUNDS & {*word}  # "fsh" is no short word of another language
+    if not found and english and whole and word not in english:
         common = [each for each in _COMMON if abs(len(each) - len(word)) <= 1 and each not in known]
         found = [each for each in known if one_edit(word, each)] or [
             each for each in common if one_edit(word, each)

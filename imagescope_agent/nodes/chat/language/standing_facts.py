@@ -24,6 +24,8 @@ _COMES = (
 )
 #: A question about what was done before is no instruction.
 _ABOUT_BEFORE = re.compile(r"\W*(?:did|do|does|why|how|who|when|was|were|have|has)\b[^.;!\n]*\?", re.I)
+#: What lies beside what stands, and so takes nothing's place.
+BESIDE = r"(?:next to|beside|near|behind|above|below|under) (?:it|that|this|them)"
 _SECOND = re.compile(r"\w \w.* (?:an?|the) ")  # of another thing: "a heart above a car"
 _FORM = ("exactly", "thing", "things", "scene")
 
@@ -51,8 +53,13 @@ def is_meant(
     if any(head(text) == head(each) for each in told) or any(step.type == "Removal" for step in steps):
         return named or has_act(state, "correction")
     things = [each for each in told if not place_in(each)]
-    other = not any(alike(fact["text"], steps) for fact in facts)
+    other = not lies_beside(heard.told) and not any(alike(fact["text"], steps) for fact in facts)
     return has_act(state, "correction") and bool(things) and (alike(text, steps) or named or other)
+
+
+def lies_beside(message: str) -> bool:
+    """Whether a message tells of something beside what stands."""
+    return re.search(rf"\b{BESIDE}\b", message, re.I) is not None
 
 
 def says_nothing_new(facts: Sequence[Fact], said: Sequence[Phrase]) -> bool:
@@ -207,6 +214,38 @@ def overruled(
         gone.append(number)
         changed[place] = StepAnswer(type=changed[place].type, text=whole.text)
     return gone, changed
+
+
+def within_relations(
+    gone: Sequence[Fact], steps: Sequence[StepAnswer], vocabulary: Vocabulary
+) -> list[StepAnswer]:
+    """The steps, each property of one thing of a relation that goes told in that, so that the other thing stays.
+
+    Of "a house below a star", "a white star" leaves "a house below a white star".
+    """
+    changed = list(steps)
+    for fact in gone:
+        things = [phrase for phrase in phrases(fact["text"], vocabulary) if phrase.head and not phrase.place]
+        excluded = {head(step.text) for step in steps if step.type == "Removal"}
+        if fact["type"] == "Removal" or len({each.head for each in things} - excluded) < 2:
+            continue
+        for place, step in enumerate(changed):
+            new = plain({"type": step.type, "text": step.text, "predicates": []}, vocabulary)
+            same = [old for old in things if new and _same_head(old, new)]
+            if new and len(same) == 1 and (whole := _with_phrase(fact["text"], same[0], new, vocabulary)):
+                changed[place] = StepAnswer(type=step.type, text=whole)
+                break
+    return changed
+
+
+def _with_phrase(text: str, old: Phrase, new: Phrase, vocabulary: Vocabulary) -> str:
+    """A text with what is newly told of one of its things; "" where that is not there in these words."""
+    kept = [p for p in old.properties if all(_beside(p, each, vocabulary) for each in new.properties)]
+    told = Phrase(
+        properties=in_order([*kept, *new.properties], vocabulary), head=old.head, count=new.count or old.count
+    )
+    found = re.sub(rf"\b{re.escape(old.text)}\b", told.text, text, count=1, flags=re.I)
+    return found if found != text else ""
 
 
 def plain(fact: Fact, vocabulary: Vocabulary) -> Phrase | None:
