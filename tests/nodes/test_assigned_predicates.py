@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from imagescope_agent.errors import RequestRefused
 from imagescope_agent.nodes.chat.new_predicates import VerifyNewFacts
 from imagescope_agent.nodes.intent.assigned_predicates import assigned, suited_predicates
 from imagescope_agent.settings import Settings
@@ -68,13 +69,17 @@ def test_a_predicate_belongs_to_the_instruction_with_its_words_else_to_one_that_
     assert assigned(found, []) == []
 
 
-def update(world: Any, *replies: list[Predicate] | str, **settings: Any) -> tuple[dict[str, Any], list[str]]:
+def update(
+    world: Any, *replies: list[Predicate] | str | Exception, **settings: Any
+) -> tuple[dict[str, Any], list[str]]:
     """The update of two new facts where the reasoner replies these predicates, call by call, and its prompts."""
     prompts: list[str] = []
 
     def reasoner(asked: Any) -> str:
         prompts.append(asked.text)
         said = replies[min(len(prompts), len(replies)) - 1]
+        if isinstance(said, Exception):
+            raise said
         return said if isinstance(said, str) else json.dumps({"predicates": said})
 
     boat = asks("Is there a boat?")
@@ -106,6 +111,7 @@ def test_what_the_reply_left_out_is_asked_once_more_without_the_others(world: An
     [
         ([asks("Is there a boat?"), asks("Is there a dog on the moon?")], {}, 2, "drifted"),
         ("I cannot say", {}, 2, "unreadable"),
+        (RequestRefused("the server takes no such question"), {}, 2, "refused"),
         ([SAND], {"budget": 1}, 1, "budget"),
     ],
 )

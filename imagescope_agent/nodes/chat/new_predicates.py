@@ -7,7 +7,7 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from imagescope_agent.errors import BudgetSpent, UnreadableReply
+from imagescope_agent.errors import BudgetSpent, RequestRefused, UnreadableReply
 from imagescope_agent.mllms.role import Reply
 from imagescope_agent.nodes.chat.dialogue_state import as_instructions
 from imagescope_agent.nodes.chat.language.grounding import substitutes
@@ -15,7 +15,7 @@ from imagescope_agent.nodes.intent.assigned_predicates import assigned, suited_p
 from imagescope_agent.nodes.intent.references import bare
 from imagescope_agent.nodes.intent.understand import Predicates
 from imagescope_agent.nodes.model_calls import account
-from imagescope_agent.records import NoteDict, note
+from imagescope_agent.records import NoteDict, NoteKind, note
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Fact, Instruction, Predicate, State
 from imagescope_agent.usage import StepUsage, spent
@@ -71,8 +71,9 @@ class VerifyNewFacts(Predicates):
         except UnreadableReply as error:
             usage.append(spent(self.step, self.role, error.usage))
             notes.append(note(self.step, "unreadable", str(error)))
-        except BudgetSpent as error:
-            notes.append(note(self.step, "budget", str(error)))
+        except (BudgetSpent, RequestRefused) as error:
+            kind: NoteKind = "budget" if isinstance(error, BudgetSpent) else "refused"
+            notes.append(note(self.step, kind, str(error)))
         else:
             own, more = _checked(found, left)
             told = account(self, reply, notes=more)
