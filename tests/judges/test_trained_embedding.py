@@ -54,11 +54,13 @@ def test_the_list_is_shown_in_turns_before_the_query_in_the_words_that_were_taug
 
 
 def test_the_judge_weighs_the_query_alone_beside_the_list() -> None:
-    found, asked = judged(strategy("e2rank"), taught(), KEYS)
+    found, asked = judged(e2rank.E2Rank(feedback=0.5), taught(), KEYS)
     assert found.order[0] == "4" and {*found.order[-2:]} & {"0", "9"}  # half the angle from "0" to "9"
     assert len(asked) == 2 + len(KEYS)
     by_query, _ = judged(e2rank.E2Rank(feedback=0.0), taught(), KEYS)
     assert by_query.order == sorted(KEYS, reverse=True)
+    nearer, _ = judged(strategy("e2rank"), taught(), KEYS)
+    assert "4" < nearer.order[0] < "9"  # a quarter of the way from the query's own to the list's
 
 
 @pytest.mark.parametrize("budget", [1 + len(KEYS), 2 + len(KEYS)])
