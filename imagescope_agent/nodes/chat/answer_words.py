@@ -51,7 +51,7 @@ def fit_remarks(state: State, results: Sequence[ResultDict], *, unfit: bool = Fa
 
 def _unchecked(state: State) -> list[str]:
     """A sentence on what is wanted or excluded and no question checks, so that results are not taken to show it."""
-    unchecked = [fact for fact in state["facts"] if not fact["predicates"]]
+    unchecked = [fact for fact in state.get("facts", []) if not fact["predicates"]]  # of a conversation
     return [f"No question checks this: {request_text(unchecked)}."] if unchecked else []
 
 
