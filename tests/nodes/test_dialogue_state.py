@@ -60,6 +60,15 @@ def test_a_plain_answer_is_told_with_its_question_and_becomes_a_fact_with_a_know
     assert update["intent"]["full"] == "a boat and a star at night"
 
 
+@pytest.mark.parametrize(
+    ("message", "answer"),
+    [("absolutely.", "Yes"), ("that's correct", "Yes"), ("of course not!", "No"), ("absolutely no idea", None)],
+)
+def test_an_answer_of_other_words_than_yes_and_no_needs_no_model(message: str, answer: str | None) -> None:
+    answered = answered_predicate(conversation(message))
+    assert (answered and answered["expected"]) == answer
+
+
 @pytest.mark.parametrize("topic", ["same", "new"])
 def test_no_leaves_the_description_and_a_plain_answer_never_changes_the_topic(topic: str) -> None:
     update = apply_update(conversation("no"), reply(topic=topic))

@@ -38,6 +38,7 @@ def acts(text: str, state: Any = DOG, **likely: float) -> list[tuple[str, str]]:
         ("start over with a cat", "a cat"),
         ("start over and show me a cat", "a cat"),
         ("start over, a meadow", "a meadow"),
+        ("let's do another one, a picture of a meadow", "a meadow"),
         ("start over without dogs", "without dogs"),
         ("forget everything, a cat without a collar", "a cat without a collar"),
         ("drop everything I said and find a boat", "a boat"),

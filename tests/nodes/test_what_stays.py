@@ -37,6 +37,18 @@ def test_a_relation_goes_with_a_thing_that_is_excluded() -> None:
     assert after(found, facts) == [("Removal", "a lantern"), ("Addition", "a grey wagon")]
 
 
+def test_a_withdrawal_takes_back_the_fact_that_it_names_in_full_whichever_the_talker_took() -> None:
+    said, facts = (
+        "forget the yellow wagon",
+        [fact("a yellow wagon"), fact("a kettle left of a yellow lantern")],
+    )
+    found = grounded(said, facts, ("withdrawal", said), drop=(2,))
+    assert after(found, facts) == [("Addition", "a kettle left of a yellow lantern")]
+    assert any("it stays" in each["detail"] for each in found.notes)
+    lantern = grounded("forget the lantern", facts, ("withdrawal", "forget the lantern"), drop=(2,))
+    assert after(lantern, facts) == [("Addition", "a yellow wagon")]
+
+
 def test_what_lies_beside_a_thing_does_not_replace_it() -> None:
     said, facts = "the lantern next to it is grey", [fact("a wagon")]
     found = grounded(said, facts, ("correction", said), steps=[("Addition", "a grey lantern")], drop=(1,))

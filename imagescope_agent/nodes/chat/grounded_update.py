@@ -18,6 +18,7 @@ from imagescope_agent.nodes.chat.language.standing_facts import (
     is_part_of,
     lies_beside,
     named_facts,
+    named_in_full,
     other_things,
     overlap,
     overruled,
@@ -148,9 +149,7 @@ async def _completed(
         return dropped, steps
     known = Known(told, [fact for number, fact in enumerate(facts, 1) if number not in dropped])
     about = next((fact["text"] for fact in reversed(facts) if plain(fact, vocabulary)), "")
-    about = (
-        "" if lies_beside(wished) else about
-    )  # what nobody knows has the property: "the ball next to it is red"
+    about = "" if lies_beside(wished) else about  # "the ball next to it is red": that of what nobody knows
     steps = await with_passed_over(steps, wished, known, heard.embedder, vocabulary, about=about)
     gone, steps = overruled(facts, steps, phrases(wished, vocabulary, about=about), vocabulary)
     gone = gone or (replaced(facts, steps) if has_act(state, "correction") and not dropped else [])
@@ -183,7 +182,7 @@ def _same_topic(found: GroundedUpdate, state: State, heard: Grounding, vocabular
     one that names other things as if they were a correction.
     """
     facts, acts = state["facts"], state.get("acts", [])
-    back = Grounding([part["text"] for part in acts if part["act"] == "withdrawal"])
+    back = _taken_back(state)
     wishes = ", ".join(part["text"] for part in acts if part["act"] in ("wish", "answer"))
     if not wishes:
         wishes = other_things(facts, [p["text"] for p in acts if p["act"] == "correction"], vocabulary)
@@ -224,6 +223,8 @@ def _drops(
             f'"{text}" no longer holds, since something else is in its place.' for text in others
         )
         kept = sorted({*named, *(n for n in kept if overlap(facts[n - 1]["text"], heard))})
+    if has_act(state, "withdrawal") and not has_act(state, "wish", "correction", "answer"):
+        kept = named_in_full(facts, _taken_back(state)) or kept
     for number in numbers:
         if number not in kept:
             detail = (
@@ -231,11 +232,15 @@ def _drops(
             )
             found.notes.append(note(STEP, "drifted", detail))
     if not kept and has_act(state, "withdrawal"):
-        back = Grounding([part["text"] for part in state["acts"] if part["act"] == "withdrawal"])
-        kept = named_facts(facts, back) or named_facts(facts, heard)
+        kept = named_facts(facts, _taken_back(state)) or named_facts(facts, heard)
     if not kept and has_act(state, "correction"):
         kept = replaced(facts, found.update.steps)
     return kept
+
+
+def _taken_back(state: State) -> Grounding:
+    """The words of the message's withdrawals."""
+    return Grounding(part["text"] for part in state.get("acts", []) if part["act"] == "withdrawal")
 
 
 async def _grounded_steps(

@@ -25,7 +25,11 @@ _SAME = re.compile(
     re.I,
 )
 _UNSURE = re.compile(r"\W*(?:i\s+)?(?:skip|don'?t\s+know|do\s+not\s+know|no\s+idea|not\s+sure)\W*", re.I)
-_PLAIN = re.compile(r"\W*(?:(yes|yeah|yep|yup|sure)|(no|nope|nah))\W*(?:please\W*)?", re.I)
+_PLAIN = re.compile(
+    r"\W*(?:(yes|yeah|yep|yup|aye|sure|indeed|absolutely|definitely|certainly|of course|that(?:['’]s| is) correct)"
+    r"|(no|nope|nah|(?:absolutely|definitely|certainly|of course) not))\W*(?:please\W*)?",
+    re.I,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ _PHRASE = rf"""(?:
       (?:it\s+all|all(?:\s+of)?\s+(?:that|this|it)|everything|all(?=\s*(?:[,.;:!-]|$)|\s+and\b)){_SO_FAR}
     | (?:instead\s+of|in\s+place\s+of|rather\s+than)\s+(?:all\s+(?:of\s+)?(?:that|this)|everything){_SO_FAR}
     | forget\s+the\s+(?:rest|lot)
+    | let['’]?s\s+(?:do|try)\s+another(?:\s+(?:one|picture|image|photo|search))?
     | (?:(?:now|i\s+want|let['’]?s\s+(?:try|do))\s+)?(?:for\s+)?
       something\s+(?:else|(?:completely|entirely|totally|quite)\s+(?:else|different|new))(?:\s+(?:entirely|altogether))?
     )(?:\s+(?:now|then|please))*"""

@@ -103,6 +103,12 @@ def named_facts(facts: Sequence[Fact], heard: Grounding) -> list[int]:
     return single or best
 
 
+def named_in_full(facts: Sequence[Fact], heard: Grounding) -> list[int]:
+    """The number of the one fact all of whose words a withdrawal has, whichever the talker took; none of several."""
+    named = [n for n in named_facts(facts, heard) if not heard.ungrounded(facts[n - 1]["text"])]
+    return named if len(named) == 1 else []
+
+
 def alike(text: str, steps: Sequence[StepAnswer]) -> bool:
     """Whether an instruction shares a word with new ones."""
     return any(overlap(step.text, Grounding([text])) for step in steps)
