@@ -126,7 +126,7 @@ def test_a_share_of_what_the_embedder_composes_is_kept_in_use_and_not_in_trainin
     torch.manual_seed(0)
     whole, half = (untrained(replace(card, kept=kept)) for kept in (0.0, 0.5))
     with torch.no_grad():
-        whole.text.weight.normal_()
+        whole.get_parameter("text.weight").normal_()
     half.load_state_dict(whole.state_dict())
     given = [single(torch.from_numpy(np.eye(4, dtype=np.float32)[[number]])) for number in (0, 1)]
     made, mixed = (network.eval()(*given) for network in (whole, half))
