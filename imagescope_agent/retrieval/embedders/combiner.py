@@ -19,11 +19,14 @@ class Combiner(nn.Module):
         hidden: width of the residual's hidden layer.
         dropout: share of hidden values that training leaves out.
         share: of the text's vector before training.
+        kept: share of the text's vector, as it is given, in what is made for use; training does without.
     """
 
-    def __init__(self, dimension: int, hidden: int, dropout: float = 0.5, share: float = 0.5) -> None:
+    def __init__(
+        self, dimension: int, hidden: int, dropout: float = 0.5, share: float = 0.5, kept: float = 0.0
+    ) -> None:
         super().__init__()
-        self.dimension, self.hidden = dimension, hidden
+        self.dimension, self.hidden, self.kept = dimension, hidden, kept
         self.text = nn.Linear(dimension, dimension)
         self.hide = nn.Linear(2 * dimension, hidden)
         self.gate = nn.Linear(2 * dimension, 1)
@@ -46,4 +49,7 @@ class Combiner(nn.Module):
         gate = torch.sigmoid(self.gate(both))
         hidden = functional.gelu(self.hide(both))
         mixed = (1 - gate) * image + gate * self.text(text) + self.out(self.dropout(hidden))
-        return functional.normalize(mixed, dim=1)
+        made = functional.normalize(mixed, dim=1)
+        if self.training or not self.kept:
+            return made
+        return functional.normalize(self.kept * text + (1 - self.kept) * made, dim=1)

@@ -157,7 +157,8 @@ def untrained(card: ComposerCard, dropout: float = 0.0) -> nn.Module:
     if card.blocks:
         image, text = card.widths
         return Fusion(card.dimension, (image, text), card.hidden, card.blocks, dropout)
-    return Combiner(card.dimension, card.hidden, dropout, share=COMPOSED_SHARE if card.composed else 0.5)
+    share = COMPOSED_SHARE if card.composed else 0.5
+    return Combiner(card.dimension, card.hidden, dropout, share=share, kept=card.kept)
 
 
 def _open_plain(folder: Path, spec: str, device: str | None) -> Embedder:

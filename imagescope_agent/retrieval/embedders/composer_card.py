@@ -14,7 +14,7 @@ from imagescope_agent.errors import BadInput, shorten
 
 CARD = "composer.json"
 FORMAT, FORMAT_TOKENS = 1, 2  # the second where tokens are read, or the text tower is tuned
-FORMAT_COMPOSED = 3  # where the embedder composes itself
+FORMAT_COMPOSED, FORMAT_KEPT = 3, 4  # where the embedder composes itself, and a share of that is kept
 LARGEST = 2**20  # bytes of the card
 PACKAGE = "package:"  # a place inside this package, wherever that is installed
 WIDEST = 2**14  # of a vector and of a hidden layer
@@ -36,6 +36,7 @@ class ComposerCard:
         widths: of the embedder's hidden states, of pictures and of texts, that the transformer reads.
         tuned: whether the text tower was tuned too.
         composed: whether the words are read by the embedder's own `compose`, together with the picture.
+        kept: share of what the embedder itself composes in the vector for use.
     """
 
     embedder: str
@@ -47,12 +48,13 @@ class ComposerCard:
     widths: tuple[int, ...] = ()
     tuned: bool = False
     composed: bool = False
+    kept: float = 0.0
 
     @property
     def format(self) -> int:
         """The oldest format that says all of it."""
         if self.composed:
-            return FORMAT_COMPOSED
+            return FORMAT_KEPT if self.kept else FORMAT_COMPOSED
         return FORMAT_TOKENS if self.blocks or self.tuned else FORMAT
 
 
@@ -64,8 +66,8 @@ def read_card(folder: Path) -> ComposerCard:
     """
     try:
         values = parse_json(read_file(folder / CARD, LARGEST))
-        if (format_ := values.pop("format")) not in (FORMAT, FORMAT_TOKENS, FORMAT_COMPOSED):
-            raise ValueError(f"its format is not {FORMAT}, {FORMAT_TOKENS} or {FORMAT_COMPOSED}")
+        if (format_ := values.pop("format")) not in range(FORMAT, FORMAT_KEPT + 1):
+            raise ValueError(f"its format is not one of {FORMAT} to {FORMAT_KEPT}")
         if "widths" in values:
             values["widths"] = tuple(values["widths"])
         card = ComposerCard(**values)
@@ -109,6 +111,8 @@ def _require_sizes(card: ComposerCard) -> None:
         raise TypeError(f"blocks is a whole number up to {DEEPEST}, and tuned true or false")
     if type(card.composed) is not bool or (card.composed and (card.blocks or card.tuned)):
         raise TypeError("composed is true or false, and true without blocks and a tuned text tower")
+    if type(card.kept) not in (int, float) or not 0 <= card.kept < 1 or (card.kept and not card.composed):
+        raise TypeError("kept is a number from 0 to 1 below 1, and 0 where the embedder does not compose")
     if card.blocks and (len(card.widths) != 2 or card.hidden % HEAD):
         raise TypeError(f"a network of blocks has two widths, and hidden is a multiple of {HEAD}")
 
@@ -118,6 +122,8 @@ def write_card(folder: Path, card: ComposerCard) -> None:
     values = asdict(card)
     if not card.composed:  # the older formats as they were before there were others
         del values["composed"]
+    if not card.kept:
+        del values["kept"]
     if card.format == FORMAT:
         values = {name: value for name, value in values.items() if name not in ("blocks", "widths", "tuned")}
     text = json.dumps({"format": card.format, **values}, indent=2, ensure_ascii=False)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from imagescope_agent.lab.training.embedders.composer_data import Vectorised
-from imagescope_agent.lab.training.embedders.composer_trainer import info_nce
+from imagescope_agent.lab.training.embedders.composer_trainer import SCORED_SCALE, info_nce, probability
 from imagescope_agent.retrieval.embedders.tokens import Tokens, single
 
 SCALE = 5.0
@@ -55,3 +55,13 @@ def test_the_negatives_are_targets_distractors_references_and_the_gallery(galler
     # a target of two triplets is no negative of either, wherever it comes from
     named = [3, 4, 3, 0, 1, 2, 5, 6, 7, *(range(12) if gallery else ())]
     assert float(found) == pytest.approx(slow(named), abs=1e-5)
+
+
+def test_the_probability_of_the_target_is_over_the_whole_collection_but_the_reference() -> None:
+    made, found = batch(), 1.0
+    for row, own in enumerate((3, 4, 3)):
+        scores = SCORED_SCALE * made.said(torch.tensor([row])).vectors[0] @ made.images.T
+        every = {name: exp(scores[name]) for name in range(12) if name != row}
+        found *= every[own] / sum(every.values())
+    assert probability(Texts(), made) == pytest.approx(found ** (1 / 3), rel=1e-4)
+    assert probability(Texts(), made.take([])) == 0.0

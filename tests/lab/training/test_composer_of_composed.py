@@ -119,3 +119,23 @@ def test_what_it_is_made_of_is_known_without_opening_it(turning: Path) -> None:
     assert identify(f"composer:{turning}") == ("turning-1", 12)
     with pytest.raises(BadInput, match="no composer"):
         identify(f"composer:{turning}/nowhere")
+
+
+def test_a_share_of_what_the_embedder_composes_is_kept_in_use_and_not_in_training(tmp_path: Path) -> None:
+    card = composer_card.ComposerCard(embedder="hues", weights="0", dimension=4, hidden=4, composed=True)
+    torch.manual_seed(0)
+    whole, half = (untrained(replace(card, kept=kept)) for kept in (0.0, 0.5))
+    with torch.no_grad():
+        whole.get_parameter("text.weight").normal_()
+    half.load_state_dict(whole.state_dict())
+    given = [single(torch.from_numpy(np.eye(4, dtype=np.float32)[[number]])) for number in (0, 1)]
+    made, mixed = (network.eval()(*given) for network in (whole, half))
+    torch.testing.assert_close(mixed, torch.nn.functional.normalize(made + given[1].vectors, dim=1))
+    torch.testing.assert_close(half.train()(*given), made)
+    for kept, format_ in ((0.5, composer_card.FORMAT_KEPT), (0.0, composer_card.FORMAT_COMPOSED)):
+        composer_card.write_card(tmp_path, replace(card, kept=kept))
+        assert read_card(tmp_path).kept == kept and read_card(tmp_path).format == format_
+    file = tmp_path / composer_card.CARD
+    file.write_text(file.read_text().replace('"composed": true', '"composed": true, "kept": 1'))
+    with pytest.raises(BadInput, match="kept"):
+        read_card(tmp_path)

@@ -157,6 +157,7 @@ def _trainer(
         widths=widths if plan.blocks else (),
         tuned=plan.rank > 0,
         composed=composer is not None,
+        kept=plan.kept if composer is not None else 0.0,
     )
     rows = list(range(count))
     if plan.reads_tokens:
