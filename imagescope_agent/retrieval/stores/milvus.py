@@ -46,6 +46,7 @@ INDEXES = {
     "ivfpq": ("IVF_FLAT", {"nlist": 1024}),
 }
 PROBES = 64  # of the lists of an inverted index
+NOT_LOADED = 101  # Milvus's number of that error
 RENAMED = 10  # times that a collection is looked for under its new name
 _clients: dict[str, Any] = {}
 _opening = threading.Lock()
@@ -174,11 +175,10 @@ class _Milvus:
             "" if where is None else render(where, names, equals="==", several=lambda values: f"[{values}]")
         )
         effort = {"ef": max(LEAST_EFFORT, EFFORT * count), "nprobe": PROBES}
-        with answering(self._uri):
-            (hits,) = self._client.search(
-                table.name, data=[query], limit=count, filter=told, output_fields=["joint"],
-                search_params={"metric_type": "IP", "params": effort}, **consistency(self._uri),
-            )  # fmt: skip
+        (hits,) = self._asked(
+            self._client.search, table, data=[query], limit=count, filter=told, output_fields=["joint"],
+            search_params={"metric_type": "IP", "params": effort},
+        )  # fmt: skip
         rows = np.array([hit["row"] for hit in hits], dtype=np.int64)
         products = np.array([hit["distance"] for hit in hits], dtype=np.float64)
         vectors = np.array([hit["entity"]["joint"] for hit in hits], dtype=np.float32)
@@ -186,12 +186,23 @@ class _Milvus:
 
     def fetch(self, table: Table, rows: Sequence[int]) -> Vectors:
         found: dict[int, Any] = {}
-        with answering(self._uri):
-            for start in range(0, len(rows), BATCH):
-                some = list(rows[start : start + BATCH])
-                for each in self._client.get(table.name, ids=some, output_fields=["row", "joint"]):
-                    found[each["row"]] = each["joint"]
+        for start in range(0, len(rows), BATCH):
+            some = list(rows[start : start + BATCH])
+            for each in self._asked(self._client.get, table, ids=some, output_fields=["row", "joint"]):
+                found[each["row"]] = each["joint"]
         return np.array([found[row] for row in rows], dtype=np.float32)
+
+    def _asked(self, ask: Callable[..., Any], table: Table, **options: Any) -> Any:
+        """What a request gives. A server that was restarted, or made room, has the collection on disk alone."""
+        options |= consistency(self._uri)
+        with answering(self._uri):
+            try:
+                return ask(table.name, **options)
+            except Exception as error:
+                if getattr(error, "code", None) != NOT_LOADED:
+                    raise
+            self._client.load_collection(table.name)
+            return ask(table.name, **options)
 
 
 def _count(client: Any, name: str, uri: str) -> int:
@@ -246,7 +257,7 @@ def answering(uri: str) -> Iterator[None]:
     """Tell in a line what Milvus says.
 
     Raises:
-        BadInput: the file is another process's, or what was asked does not suit Milvus.
+        BadInput: the file is another process's, the token is wrong, or what was asked does not suit Milvus.
         BackendUnavailable: the server does not answer.
     """
     from imagescope_agent.common.redact import redact
@@ -256,14 +267,30 @@ def answering(uri: str) -> Iterator[None]:
     except (BadInput, BackendUnavailable, OSError):
         raise
     except Exception as error:  # pymilvus, gRPC and milvus-lite each raise their own
-        told = redact(" ".join(str(error).split()))[:200]
+        told, place = redact(" ".join(str(error).split()))[:200], redact(uri)
         if "://" not in uri and ("lock" in told.lower() or "opened by another" in told.lower()):
             raise BadInput(
                 f"{uri!r} is open in another process; wait for it, or use a Milvus server"
             ) from error
+        if _is_refusal(error):
+            raise BadInput(
+                f"Milvus at {place!r} refuses the token; set {TOKEN}, as USER:PASSWORD or a key"
+            ) from error
         raise BackendUnavailable(
-            f"Milvus at {redact(uri)!r} does not answer: {told}; check that it runs"
+            f"Milvus at {place!r} does not answer: {told}; check that it runs"
         ) from error
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether gRPC says that a token is wrong or may do too little; pymilvus says of it that nothing answers."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:  # pymilvus raises errors from themselves
+        code = getattr(error, "code", None)
+        if callable(code) and getattr(code(), "name", "") in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+            return True
+        seen.append(error)
+        error = error.__cause__
+    return False
 
 
 def open_backend(place: str) -> MilvusBackend:
