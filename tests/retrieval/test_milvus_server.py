@@ -20,7 +20,7 @@ import pytest
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.index.migration import migrate
-from imagescope_agent.retrieval.stores import milvus, rescored
+from imagescope_agent.retrieval.stores import milvus, open_store, rescored
 from imagescope_agent.retrieval.stores.joint_rows import JointRows
 from tests.engines import MilvusServer, milvus_server
 from tests.retrieval.index_runs import Index
@@ -159,3 +159,16 @@ def test_a_server_that_wants_a_token_is_given_it_and_a_wrong_one_is_told(
         monkeypatch.setenv(milvus.TOKEN, "root:Milvus")
         index(folder, store=store)
         assert rankings(folder, store) == rankings(folder / "plain.index", "faiss")
+
+
+def test_a_file_of_milvus_lite_is_not_asked_whether_it_lives_while_it_is_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: dict[str, Any] = {}
+    monkeypatch.setattr(pymilvus, "MilvusClient", lambda uri, **options: made.setdefault(uri, options))
+    for place in (str(tmp_path / "x.db"), "http://127.0.0.1:1"):
+        open_store(f"milvus:{place}")._client(tmp_path)  # type: ignore[attr-defined]
+        milvus._clients.pop(place)
+    file, server = made.values()
+    assert file["grpc_options"]["grpc.keepalive_time_ms"] > 10**9, "it hangs up on whoever asks every 10 s"
+    assert "grpc_options" not in server
