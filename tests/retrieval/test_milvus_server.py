@@ -22,6 +22,7 @@ from imagescope_agent.retrieval.collection import FolderCollection
 from imagescope_agent.retrieval.index.migration import migrate
 from imagescope_agent.retrieval.stores import milvus, open_store, rescored
 from imagescope_agent.retrieval.stores.joint_rows import JointRows
+from imagescope_agent.retrieval.stores.milvus_answers import TOKEN
 from tests.engines import MilvusServer, milvus_server
 from tests.retrieval.index_runs import Index
 
@@ -152,11 +153,11 @@ def test_a_server_that_wants_a_token_is_given_it_and_a_wrong_one_is_told(
     with milvus_server(tmp_path / "closed", token="root:Milvus") as server:
         store = f"milvus:{server.address}"
         for wrong in ("", "root:guessed"):
-            monkeypatch.setenv(milvus.TOKEN, wrong)
-            with pytest.raises(BadInput, match=f"refuses.*{milvus.TOKEN}") as raised:
+            monkeypatch.setenv(TOKEN, wrong)
+            with pytest.raises(BadInput, match=f"refuses.*{TOKEN}") as raised:
                 index(folder, store=store)
             assert "guessed" not in str(raised.value)
-        monkeypatch.setenv(milvus.TOKEN, "root:Milvus")
+        monkeypatch.setenv(TOKEN, "root:Milvus")
         index(folder, store=store)
         assert rankings(folder, store) == rankings(folder / "plain.index", "faiss")
 
