@@ -57,8 +57,11 @@ def built(url: str, place: Path) -> list[str]:
     kept = backend.write_joint(place, ids, spaces, [[rows], [rows]], index="hnsw", tell=told.append)
     stored = [StoredSpace(**vars(space), kept=each) for space, each in zip(spaces, kept, strict=True)]
     asked = [SpaceQuery(space="image", vector=rows[7], weight=1.0)]
-    ((best, _),) = backend.open(place, ids, stored).search(asked, 1)
+    store: Any = backend.open(place, ids, stored)
+    ((best, _),) = store.search(asked, 1)
     assert best == "0007" and "index hnsw" in told.pop()
+    left = store._engine._ask(lambda base: base.execute("SHOW enable_seqscan").fetchone())
+    assert left == ("on",), "settings end with the search: a pooler gives the connection to others"
     return told
 
 

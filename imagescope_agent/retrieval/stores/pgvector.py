@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -135,7 +134,6 @@ class _Postgres:
         self._url, self._indexed = url, indexed
         self._room = threading.BoundedSemaphore(CONNECTIONS)
         self._idle: list[tuple[int, Any]] = []  # the connections that no search uses, and the process of each
-        self._settings = WeakKeyDictionary[Any, str]()  # of a connection
 
     def __del__(self) -> None:
         if hasattr(self, "_idle"):
@@ -168,17 +166,18 @@ class _Postgres:
         some = f"SELECT ctid FROM {table.name} {f'WHERE {told}' if told else ''} ORDER BY {distance} LIMIT {count}"
         sql = f"SELECT row, joint, -(joint <#> %s::vector) FROM {table.name} WHERE ctid = ANY(ARRAY({some}))"
         effort = min(max(LEAST_EFFORT, EFFORT * count), MOST_INDEXED)
-        settings = f"SET enable_indexscan = {_switch(near)}; SET enable_seqscan = {_switch(not near)}"
-        settings += f"; SET hnsw.ef_search = {effort}" if near else ""
+        settings = {"enable_indexscan": _switch(near), "enable_seqscan": _switch(not near)}
+        settings |= {"hnsw.ef_search": str(effort)} if near else {}
+        setting = f"SELECT {', '.join(['set_config(%s, %s, true)'] * len(settings))}"
 
         def ask(base: Any) -> list[Any]:
             from pgvector import Vector
 
             asked = Vector(query)
-            if self._settings.get(base) != settings:  # each statement more is a turn of both processes
-                base.execute(settings)
-                self._settings[base] = settings
-            found: list[Any] = base.execute(sql, (asked, asked), binary=True).fetchall()
+            # sent together: each answer that is waited for is a turn of both processes
+            with base.pipeline(), base.transaction():
+                base.execute(setting, [each for pair in settings.items() for each in pair])
+                found: list[Any] = base.execute(sql, (asked, asked), binary=True).fetchall()
             return found
 
         found = self._ask(ask)
