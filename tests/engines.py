@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import socket
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +102,50 @@ def pgvector_server() -> Iterator[Server]:
         if server is not None:
             server.kill()
         shutil.rmtree(base, ignore_errors=True)
+
+
+class MilvusServer:
+    """milvus-lite in a process of its own, at an address; `kill` and `start` it as a machine would.
+
+    Args:
+        base: an empty folder of its own.
+        token: without which it answers nobody; "" where it answers everybody.
+    """
+
+    def __init__(self, base: Path, token: str = "") -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self._port}"
+        script = Path(__file__).with_name("milvus_server.py")
+        self._command = [sys.executable, str(script), str(base / "data"), str(self._port), token]
+        self._log = base / "log"
+        self.start()
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        for _ in range(2400):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
+                return
+            assert self._process.poll() is None, self._log.read_text()
+            time.sleep(0.05)
+        raise AssertionError("milvus-lite does not listen")
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@contextmanager
+def milvus_server(base: Path, token: str = "") -> Iterator[MilvusServer]:
+    require_milvus()
+    base.mkdir()
+    server = MilvusServer(base, token)
+    try:
+        yield server
+    finally:
+        server.kill()
 
 
 def store_spec(name: str, request: pytest.FixtureRequest) -> str:

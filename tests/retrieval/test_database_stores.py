@@ -19,7 +19,7 @@ from imagescope_agent.retrieval.index.cache import IndexBusy, IndexCache
 from imagescope_agent.retrieval.index.migration import migrate
 from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoredSpace
 from imagescope_agent.retrieval.spaces import put_space
-from imagescope_agent.retrieval.stores import joint, open_store, pgvector, postgres, rescored
+from imagescope_agent.retrieval.stores import joint, open_store, pgvector_tables, postgres, rescored
 from imagescope_agent.retrieval.stores.faiss_flat import FaissFlatBackend
 from imagescope_agent.retrieval.stores.joint import JointBackend
 from imagescope_agent.retrieval.stores.joint_rows import JointRows
@@ -136,7 +136,7 @@ def test_what_changed_since_a_run_was_stopped_is_moved_as_it_is_now(
     years = [{"file_name": f"{row:04}.png", "number": row} for row in range(9) if row % 3 != 2]
     (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, years)))
     index(folder)
-    monkeypatch.setattr(pgvector, "BATCH", 4)
+    monkeypatch.setattr(pgvector_tables, "BATCH", 4)
     batches = JointRows.batches
 
     def stopped(self: JointRows, size: int) -> Any:

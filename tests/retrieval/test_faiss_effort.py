@@ -70,6 +70,16 @@ def test_more_candidates_mend_what_coarse_codes_of_ivfpq_miss(
             faiss_joint.read_built(tmp_path, {**kept, "oversampled": wrong}, len(rows), 32)
 
 
+def test_hnsw_stops_where_the_last_misses_cost_more_than_comparing_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(faiss_building, "MOST_EFFORT", 300)
+    monkeypatch.setattr(faiss_building, "WANTED", 1.1)
+    rows = unit(np.random.default_rng(0).standard_normal((3000, 64)))
+    built = faiss_building.build("hnsw", [flat_of(rows)])
+    assert built.effort == 300 and 0.9 < built.recall <= 1, "what it finds is told"
+
+
 def test_codes_of_all_rows_are_given_as_many_candidates_as_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faiss_building, "FAST_SUBVECTOR", 16)
     rows = np.random.default_rng(0).standard_normal((12_000, 32)).astype(np.float32)

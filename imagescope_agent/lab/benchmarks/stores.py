@@ -1,9 +1,4 @@
-"""`imagescope bench stores`: vector stores side by side over made-up vectors in two spaces, as searches ask them.
-
-The vectors are made of 64 common directions of falling weight and of noise of half their length; a caption shares the
-directions with its image in part, and queries are drawn as captions are. Independent numbers would have no
-neighbourhoods, which no approximate index can find.
-"""
+"""`imagescope bench stores`: vector stores side by side over made-up vectors in two spaces, as searches ask them."""
 
 from __future__ import annotations
 
@@ -13,8 +8,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,15 +20,12 @@ from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.errors import BadInput, ImageScopeError, suggest
 from imagescope_agent.lab.benchmarks.machine import describe_machine, machine, peak_memory
 from imagescope_agent.lab.benchmarks.stores_bare import BARE, WARM, Timed, in_turn
-from imagescope_agent.retrieval.protocols import CAPTION, IMAGE, Space, SpaceQuery, StoredSpace, VectorStore
+from imagescope_agent.lab.benchmarks.stores_world import CHUNK, SPACES, TAU, World, chunks, made_up
+from imagescope_agent.retrieval.protocols import Space, SpaceQuery, StoredSpace, VectorStore
 from imagescope_agent.retrieval.stores import open_store
 from imagescope_agent.retrieval.stores.joint import write_spaces
-from imagescope_agent.retrieval.vectors import Vectors, unit_rows
+from imagescope_agent.retrieval.vectors import Vectors
 
-CHUNK = 16_384  # vectors that are made at once
-DIRECTIONS, NOISE = 64, 0.5
-TAU = 0.15
-SPACES = (IMAGE, CAPTION)
 ROWS = {  # name: (kind of store, index)
     "faiss exact": ("faiss", "exact"),
     "faiss hnsw": ("faiss", "hnsw"),
@@ -52,16 +43,6 @@ KEYS = (
     *("build_seconds", "open_seconds", "memory_gb", "disk_gb"),
     *("p50_ms", "p95_ms", "cpu_ms", "recall", "bare_p50_ms", "overhead"),
 )
-
-
-@dataclass(frozen=True)
-class _World:
-    """Vectors on disk, queries, and the rows that are best for each, compared one by one."""
-
-    ids: list[str]
-    vectors: dict[str, Vectors]
-    queries: Vectors
-    best: Any
 
 
 def run(  # over forty lines for its arguments
@@ -116,7 +97,7 @@ def run(  # over forty lines for its arguments
     with tempfile.TemporaryDirectory() as folder:
         if left:
             tqdm.write(f"drawing {images} vectors in each of two spaces", file=sys.stderr)
-            world = _made_up(Path(folder), images, dimension, queries, k, np.random.default_rng(seed))
+            world = made_up(Path(folder), images, dimension, queries, k, np.random.default_rng(seed))
         for name in left:
             tqdm.write(f"{name}: building, opening, searching", file=sys.stderr)
             rows[name] = _row(world, name, Path(folder), pgvector, k)
@@ -145,7 +126,7 @@ def kept_rows(keep: Path, about: Mapping[str, Any]) -> tuple[dict[str, Any], dic
     raise BadInput(f"{str(keep / FILE)!r} is of other vectors or queries; name a new folder with --keep")
 
 
-def _row(world: _World, name: str, folder: Path, pgvector: str | None, k: int) -> dict[str, Any]:
+def _row(world: World, name: str, folder: Path, pgvector: str | None, k: int) -> dict[str, Any]:
     """What is measured of a row, or why it is not."""
     kind, index = ROWS[name]
     if kind == "pgvector" and pgvector is None:
@@ -161,59 +142,14 @@ def _row(world: _World, name: str, folder: Path, pgvector: str | None, k: int) -
         shutil.rmtree(place, ignore_errors=True)  # a million vectors are gigabytes
 
 
-def _made_up(
-    place: Path, images: int, dimension: int, queries: int, k: int, rng: np.random.Generator
-) -> _World:
-    draw = _drawer(dimension, rng)
-    vectors = {
-        name: np.lib.format.open_memmap(place / f"{name}.npy", "w+", np.float32, (images, dimension))
-        for name in SPACES
-    }
-    for start in range(0, images, CHUNK):
-        made = draw(min(CHUNK, images - start))
-        for name, rows in zip(SPACES, made, strict=True):
-            vectors[name][start : start + CHUNK] = rows
-    asked = draw(queries)[1]
-    scores = np.zeros((queries, 0), dtype=np.float32)
-    rows = np.zeros((queries, 0), dtype=np.int64)
-    for start in range(0, images, CHUNK):  # keeps the best so far
-        parts = [vectors[name][start : start + CHUNK] for name in SPACES]
-        new = (1 - TAU) * (asked @ parts[0].T) + TAU * (asked @ parts[1].T)
-        scores = np.hstack([scores, new])
-        rows = np.hstack([rows, np.tile(np.arange(start, start + new.shape[1]), (queries, 1))])
-        kept = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        scores, rows = np.take_along_axis(scores, kept, 1), np.take_along_axis(rows, kept, 1)
-    return _World([f"{number:08}.jpg" for number in range(images)], dict(vectors), asked, rows)
-
-
-def _drawer(dimension: int, rng: np.random.Generator) -> Callable[[int], tuple[Vectors, Vectors]]:
-    """Draws (images, captions), each (n, d), unit length."""
-    count = min(DIRECTIONS, dimension // 2)
-    weights = (1 / np.sqrt(1 + np.arange(count)))[:, None]
-    basis = np.linalg.qr(rng.standard_normal((dimension, dimension)))[0]
-    shown = (weights * basis[:count]).astype(np.float32)
-    told = (0.7 * shown + 0.3 * weights * basis[count : 2 * count]).astype(np.float32)
-    noise = np.float32(NOISE * np.sqrt((weights**2).sum() / dimension))
-
-    def draw(size: int) -> tuple[Vectors, Vectors]:
-        common = rng.standard_normal((size, count), dtype=np.float32)
-        both = [
-            common @ part + noise * rng.standard_normal((size, dimension), dtype=np.float32)
-            for part in (shown, told)
-        ]
-        return unit_rows(both[0]), unit_rows(both[1])
-
-    return draw
-
-
-def _measured(world: _World, kind: str, spec: str, index: str, place: Path, k: int) -> dict[str, Any]:
+def _measured(world: World, kind: str, spec: str, index: str, place: Path, k: int) -> dict[str, Any]:
     backend = open_store(spec)
     size = world.queries.shape[1]
     spaces = [Space(name=name, dimension=size, weights="made up") for name in SPACES]
     told: list[str] = []
     start = time.perf_counter()
     kept = write_spaces(
-        backend, place, world.ids, spaces, [_chunks(world.vectors[each.name]) for each in spaces],
+        backend, place, world.ids, spaces, [chunks(world.vectors[each.name]) for each in spaces],
         index=index, tell=told.append,
     )  # fmt: skip
     built = time.perf_counter() - start
@@ -222,6 +158,7 @@ def _measured(world: _World, kind: str, spec: str, index: str, place: Path, k: i
     store = backend.open(place, world.ids, stored)
     opened = time.perf_counter() - start
     search = partial(_rows, store, k)
+    _read_through(place)
     for query in world.queries[:WARM]:
         search(query)
     held = _own_memory() - before
@@ -239,6 +176,15 @@ def _measured(world: _World, kind: str, spec: str, index: str, place: Path, k: i
     }
 
 
+def _read_through(place: Path) -> None:
+    """Read all files once: mapped ones are in memory then, where they fit, as they are after many searches."""
+    for path in place.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                while file.read(CHUNK * 1024):
+                    pass
+
+
 def _compared(ours: Sequence[Timed], alone: Sequence[Timed], wanted: Any) -> dict[str, float]:
     """Seconds, recall, and the overhead over the bare engine."""
     hits = [
@@ -254,11 +200,6 @@ def _compared(ours: Sequence[Timed], alone: Sequence[Timed], wanted: Any) -> dic
         "bare_p50_ms": round(1000 * bare_p50, 2),
         "overhead": round(p50 / bare_p50, 2),
     }
-
-
-def _chunks(rows: Vectors) -> Iterator[Vectors]:
-    for start in range(0, len(rows), CHUNK):
-        yield np.asarray(rows[start : start + CHUNK])
 
 
 def _rows(store: VectorStore, k: int, query: Vectors) -> list[int]:

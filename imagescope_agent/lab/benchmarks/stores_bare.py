@@ -15,6 +15,7 @@ from imagescope_agent.retrieval.protocols import StoreBackend, StoredSpace, Vect
 from imagescope_agent.retrieval.stores import milvus, pgvector, postgres
 from imagescope_agent.retrieval.stores.faiss_files import read_flat, rows_of
 from imagescope_agent.retrieval.stores.faiss_joint import JOINT, candidates, read_built
+from imagescope_agent.retrieval.stores.rescored import MARGIN
 from imagescope_agent.retrieval.vectors import Vectors
 
 Search = Callable[[Vectors], Any]
@@ -74,7 +75,7 @@ def _milvus(
 ) -> Search:
     """MilvusClient.search for ids, with the effort that the product asks for."""
     client, table = backend._client(place), str(stored[0].kept["table"])
-    effort = {"ef": max(milvus.LEAST_EFFORT, milvus.EFFORT * k), "nprobe": milvus.PROBES}
+    effort = {"ef": max(milvus.LEAST_EFFORT, milvus.EFFORT * (k + MARGIN)), "nprobe": milvus.PROBES}
     told = {"metric_type": "IP", "params": effort}
     return lambda query: client.search(table, data=[_both(query, tau)], limit=k, search_params=told)
 
@@ -89,7 +90,7 @@ def _pgvector(
     distance = "joint <#> %s::vector"
     if stored[0].kept["index"] == "hnsw":
         distance = f"(joint::halfvec({size})) <#> %s::vector::halfvec({size})"
-        effort = min(max(pgvector.LEAST_EFFORT, pgvector.EFFORT * k), pgvector.MOST_INDEXED)
+        effort = min(max(pgvector.LEAST_EFFORT, pgvector.EFFORT * (k + MARGIN)), pgvector.MOST_INDEXED)
         base.execute(f"SET hnsw.ef_search = {effort}")
         base.execute("SET enable_seqscan = off")
     sql = f"SELECT row FROM {table} ORDER BY {distance} LIMIT {k}"

@@ -31,6 +31,8 @@ PROBES = 64  # queries that it is measured with at each weight
 TAUS = (0.0, 0.15, 1.0)  # weights of the last space in them: pictures alone, the default, captions alone
 ROUNDING = 2e-6  # by which products of copies may differ, of the largest
 STEP = 1.4  # from one effort to the next
+#: Of HNSW. Of a million it finds 0.992 in 80 ms of a core; 0.995 takes 580, and comparing the codes of all 7.
+MOST_EFFORT = 12_800
 CHUNK = 16_384  # rows that are added at once
 SUBVECTOR = 8  # numbers that IVF-PQ codes in a byte
 FAST_SUBVECTOR = 4  # numbers that PQ codes in 4 bits
@@ -143,13 +145,15 @@ def _least_of_best(parts: Sequence[Vectors], queries: Vectors) -> Vectors:
 
 
 def _set_effort(index: Any, kind: str, parts: Sequence[Vectors], probes: Sequence[Vectors]) -> Built:
-    """The index with the least effort that finds enough at each weight; all of it where nothing less does.
+    """The index with the least effort that finds enough at each weight; the most there may be where nothing less does.
 
     One search tells what each number of candidates finds: they come best first.
     """
     queries = np.concatenate(probes)
     least = _least_of_best(parts, queries)
     most = index.nlist if kind == "ivfpq" else index.ntotal
+    if kind == "hnsw":
+        most = min(MOST_EFFORT, most)
     effort = min(16 if kind == "ivfpq" else 2 * BEST, most)
     sizes = [OVERSAMPLED]
     while kind == "ivfpq" and sizes[-1] < MOST_OVERSAMPLED:

@@ -15,30 +15,29 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imagescope_agent.errors import BackendUnavailable, BadInput, MissingExtra
+from imagescope_agent.errors import BadInput, MissingExtra
 from imagescope_agent.retrieval.index.manifest import damaged
 from imagescope_agent.retrieval.metadata.conditions import Condition, render
 from imagescope_agent.retrieval.metadata.table import Column
 from imagescope_agent.retrieval.protocols import Space, StoredSpace
 from imagescope_agent.retrieval.stores.joint import DEFAULT_INDEX, Records, chosen_index
 from imagescope_agent.retrieval.stores.joint_rows import JointRows, forget_owner, kept_of, new_owner, owner_of
+from imagescope_agent.retrieval.stores.milvus_answers import TOKEN, answering, consistency
 from imagescope_agent.retrieval.stores.rescored import Nearest, RescoredStore, Table, tables_of
 from imagescope_agent.retrieval.vectors import Vectors
 
 FILE = "milvus.db"
-TOKEN = "IMAGESCOPE_MILVUS_TOKEN"
 NAME = re.compile(r"imagescope_[0-9a-f]{12}_[0-9a-f]{16}")
 BATCH = 1024  # rows that are inserted at once
 MOST = 16_384  # rows that Milvus gives at once
 LONGEST = 65_535  # bytes of a text
-EFFORT = 4  # efSearch for each row that is wanted
+EFFORT = 8  # efSearch for each row that is wanted
 LEAST_EFFORT = 400
 INDEXES = {
     "exact": ("FLAT", {}),
@@ -46,6 +45,9 @@ INDEXES = {
     "ivfpq": ("IVF_FLAT", {"nlist": 1024}),
 }
 PROBES = 64  # of the lists of an inverted index
+NOT_LOADED = 101  # Milvus's number of that error
+#: pymilvus asks every 10 s whether the server lives, and milvus-lite, busy for longer with a request, hangs up on it.
+UNPINGED = {"grpc.keepalive_time_ms": 2**31 - 1}
 RENAMED = 10  # times that a collection is looked for under its new name
 _clients: dict[str, Any] = {}
 _opening = threading.Lock()
@@ -153,7 +155,8 @@ class MilvusBackend:
         uri = uri if "://" in uri else str(Path(uri).expanduser().absolute())
         with _opening, answering(uri):
             if uri not in _clients:
-                _clients[uri] = MilvusClient(uri=uri, token=os.environ.get(TOKEN, ""))
+                told = {} if "://" in uri else {"grpc_options": UNPINGED}
+                _clients[uri] = MilvusClient(uri=uri, token=os.environ.get(TOKEN, ""), **told)
             return _clients[uri]
 
 
@@ -174,11 +177,10 @@ class _Milvus:
             "" if where is None else render(where, names, equals="==", several=lambda values: f"[{values}]")
         )
         effort = {"ef": max(LEAST_EFFORT, EFFORT * count), "nprobe": PROBES}
-        with answering(self._uri):
-            (hits,) = self._client.search(
-                table.name, data=[query], limit=count, filter=told, output_fields=["joint"],
-                search_params={"metric_type": "IP", "params": effort}, **consistency(self._uri),
-            )  # fmt: skip
+        (hits,) = self._asked(
+            self._client.search, table, data=[query], limit=count, filter=told, output_fields=["joint"],
+            search_params={"metric_type": "IP", "params": effort},
+        )  # fmt: skip
         rows = np.array([hit["row"] for hit in hits], dtype=np.int64)
         products = np.array([hit["distance"] for hit in hits], dtype=np.float64)
         vectors = np.array([hit["entity"]["joint"] for hit in hits], dtype=np.float32)
@@ -186,12 +188,23 @@ class _Milvus:
 
     def fetch(self, table: Table, rows: Sequence[int]) -> Vectors:
         found: dict[int, Any] = {}
-        with answering(self._uri):
-            for start in range(0, len(rows), BATCH):
-                some = list(rows[start : start + BATCH])
-                for each in self._client.get(table.name, ids=some, output_fields=["row", "joint"]):
-                    found[each["row"]] = each["joint"]
+        for start in range(0, len(rows), BATCH):
+            some = list(rows[start : start + BATCH])
+            for each in self._asked(self._client.get, table, ids=some, output_fields=["row", "joint"]):
+                found[each["row"]] = each["joint"]
         return np.array([found[row] for row in rows], dtype=np.float32)
+
+    def _asked(self, ask: Callable[..., Any], table: Table, **options: Any) -> Any:
+        """What a request gives. A server that was restarted, or made room, has the collection on disk alone."""
+        options |= consistency(self._uri)
+        with answering(self._uri):
+            try:
+                return ask(table.name, **options)
+            except Exception as error:
+                if getattr(error, "code", None) != NOT_LOADED:
+                    raise
+            self._client.load_collection(table.name)
+            return ask(table.name, **options)
 
 
 def _count(client: Any, name: str, uri: str) -> int:
@@ -224,11 +237,6 @@ def _row(
     return {"row": row, **texts, **fields, "joint": vector}
 
 
-def consistency(uri: str) -> dict[str, str]:
-    """A server is asked for all that was written before; a file has no other state."""
-    return {"consistency_level": "Strong"} if "://" in uri else {}
-
-
 def _rename(client: Any, old: str, new: str) -> None:
     """Rename a collection. A client that has waited long asks again, and what is renamed by then is not found."""
     try:
@@ -239,31 +247,6 @@ def _rename(client: Any, old: str, new: str) -> None:
                 return
             time.sleep(0.2)
         raise
-
-
-@contextmanager
-def answering(uri: str) -> Iterator[None]:
-    """Tell in a line what Milvus says.
-
-    Raises:
-        BadInput: the file is another process's, or what was asked does not suit Milvus.
-        BackendUnavailable: the server does not answer.
-    """
-    from imagescope_agent.common.redact import redact
-
-    try:
-        yield
-    except (BadInput, BackendUnavailable, OSError):
-        raise
-    except Exception as error:  # pymilvus, gRPC and milvus-lite each raise their own
-        told = redact(" ".join(str(error).split()))[:200]
-        if "://" not in uri and ("lock" in told.lower() or "opened by another" in told.lower()):
-            raise BadInput(
-                f"{uri!r} is open in another process; wait for it, or use a Milvus server"
-            ) from error
-        raise BackendUnavailable(
-            f"Milvus at {redact(uri)!r} does not answer: {told}; check that it runs"
-        ) from error
 
 
 def open_backend(place: str) -> MilvusBackend:

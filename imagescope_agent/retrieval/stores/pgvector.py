@@ -21,13 +21,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from imagescope_agent.common.redact import learn
-from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.index.manifest import damaged
 from imagescope_agent.retrieval.metadata.conditions import Condition, render
-from imagescope_agent.retrieval.metadata.table import Column
 from imagescope_agent.retrieval.protocols import Space, StoredSpace
-from imagescope_agent.retrieval.stores.joint import DEFAULT_INDEX, Records, chosen_index
+from imagescope_agent.retrieval.stores.joint import DEFAULT_INDEX, Records
 from imagescope_agent.retrieval.stores.joint_rows import JointRows, forget_owner, kept_of, new_owner, owner_of
+from imagescope_agent.retrieval.stores.pgvector_tables import build_index, copy_rows, create, kind_of
 from imagescope_agent.retrieval.stores.postgres import answering, connect, library
 from imagescope_agent.retrieval.stores.rescored import Nearest, RescoredStore, Table, tables_of
 from imagescope_agent.retrieval.vectors import Vectors
@@ -36,11 +35,8 @@ NAME = re.compile(r"imagescope_[0-9a-f]{12}_[0-9a-f]{16}")
 _OURS = re.compile(r"imagescope_[0-9a-f]{12}_(?:new_)?[0-9a-f]{8,16}")
 MOST = 100_000  # rows that one search may give
 MOST_INDEXED = 1000  # rows that a search with HNSW may give: the most that hnsw.ef_search can be
-EFFORT, LEAST_EFFORT = 4, 400  # hnsw.ef_search for each row that is wanted, and at least
-BATCH = 4096  # rows of a transaction
+EFFORT, LEAST_EFFORT = 8, 400  # hnsw.ef_search for each row that is wanted, and at least
 CONNECTIONS = 4  # searches of a store that ask the database at a time
-MOST_HALVES = 4000  # numbers of 16 bits that a vector in an index may have
-IN_ROW = 8000  # bytes of a vector that a page of PostgreSQL holds beside the rest of its row
 Answer = TypeVar("Answer")
 
 
@@ -76,21 +72,19 @@ class PgvectorBackend:
     ) -> list[dict[str, Any]]:
         """As `JointBackend.write_joint`; the index "hnsw" is of numbers of 16 bits, and ranked by those of 32."""
         size = sum(space.dimension for space in spaces)
-        kind = _kind(index, len(ids), size, tell)
+        kind = kind_of(index, len(ids), size, tell)
         fields, owner = records.columns if records else {}, new_owner(location)
         making = f"imagescope_{owner}_new_{resume or secrets.token_hex(4)}"
         rows = JointRows(ids, spaces, vectors, records, kind)
         with self._connection() as base:
-            _create(base, making, size, list(fields.values()))
-            _copy(base, making, rows, list(fields.values()))
+            create(base, making, size, list(fields.values()))
+            copy_rows(base, making, rows, list(fields.values()))
             base.execute(f"VACUUM {making}")  # rows are counted in the index of their numbers from then on
             name = f"imagescope_{owner}_{rows.digest()[:16]}"
             with base.transaction():
                 base.execute(f"DROP TABLE IF EXISTS {name}")  # the same, written once more
                 if kind == "hnsw":
-                    base.execute(
-                        f"CREATE INDEX ON {making} USING hnsw ((joint::halfvec({size})) halfvec_ip_ops)"
-                    )
+                    build_index(base, making, len(ids), size, tell)
                 base.execute(f"ALTER TABLE {making} RENAME TO {name}")
         tell(f"pgvector: {len(ids)} rows in {name}, index {kind}")
         return kept_of(name, spaces, list(fields), kind)
@@ -124,49 +118,6 @@ class PgvectorBackend:
     def _connection(self) -> Iterator[Any]:
         with answering(), connect(self._url) as base:
             yield base
-
-
-def _kind(index: str, count: int, size: int, tell: Callable[[str], None]) -> str:
-    """The kind of index of `count` vectors (size,).
-
-    Raises:
-        BadInput: PostgreSQL builds none such.
-    """
-    if index in ("ivfpq", "pq4", "sq8"):
-        raise BadInput(f"pgvector builds no index {index!r}; take --index hnsw, exact or auto")
-    kind = chosen_index(index, count, large="hnsw")
-    if kind == "exact" or size <= MOST_HALVES:
-        return kind
-    long = f"pgvector builds no index of {size} numbers side by side, {MOST_HALVES} at most"
-    if index == "hnsw":
-        raise BadInput(f"{long}; take --index exact or auto")
-    tell(f"{long}: searches compare all vectors")
-    return "exact"
-
-
-def _create(base: Any, name: str, dimension: int, columns: Sequence[Column]) -> None:
-    fields = [
-        f"f{place} {'double precision' if column.kind == 'number' else 'bigint'} NOT NULL"
-        for place, column in enumerate(columns)
-    ]
-    own = ["row integer PRIMARY KEY", "id text NOT NULL", "key text NOT NULL", "caption text", *fields]
-    base.execute(f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(own)}, joint vector({dimension}) NOT NULL)")
-    storage = "PLAIN" if 4 * dimension < IN_ROW else "EXTERNAL"  # packing vectors gains nothing
-    base.execute(f"ALTER TABLE {name} ALTER COLUMN joint SET STORAGE {storage}")
-
-
-def _copy(base: Any, name: str, rows: JointRows, columns: Sequence[Column]) -> None:
-    """Write the rows in batches; those that are there already, of a run that was stopped, stay."""
-    kinds = ["float8" if column.kind == "number" else "int8" for column in columns]
-    done = base.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
-    for batch in rows.batches(BATCH):
-        if batch[0][0] < done:
-            continue
-        with base.cursor().copy(f"COPY {name} FROM STDIN WITH (FORMAT BINARY)") as copy:
-            copy.set_types(["int4", "text", "text", "text", *kinds, "vector"])
-            for row, image, key, caption, values, vector in batch:
-                said = None if caption is None else caption.replace("\0", "")
-                copy.write_row((row, image, key, said, *values, vector))
 
 
 class _Postgres:
@@ -211,21 +162,21 @@ class _Postgres:
         distance = (
             f"(joint::halfvec({size})) <#> %s::vector::halfvec({size})" if near else "joint <#> %s::vector"
         )
-        sql = (
-            f"SELECT row, joint, -(joint <#> %s::vector) FROM {table.name} {f'WHERE {told}' if told else ''} "
-        )
-        sql += f"ORDER BY {distance} LIMIT {count}"
+        # products of the nearest alone: beside the order they would be made of every row
+        some = f"SELECT ctid FROM {table.name} {f'WHERE {told}' if told else ''} ORDER BY {distance} LIMIT {count}"
+        sql = f"SELECT row, joint, -(joint <#> %s::vector) FROM {table.name} WHERE ctid = ANY(ARRAY({some}))"
+        effort = min(max(LEAST_EFFORT, EFFORT * count), MOST_INDEXED)
+        settings = {"enable_indexscan": _switch(near), "enable_seqscan": _switch(not near)}
+        settings |= {"hnsw.ef_search": str(effort)} if near else {}
+        setting = f"SELECT {', '.join(['set_config(%s, %s, true)'] * len(settings))}"
 
         def ask(base: Any) -> list[Any]:
             from pgvector import Vector
 
             asked = Vector(query)
-            with base.transaction():
-                base.execute(f"SET LOCAL enable_indexscan = {'on' if near else 'off'}")
-                base.execute(f"SET LOCAL enable_seqscan = {'off' if near else 'on'}")
-                if near:
-                    effort = min(max(LEAST_EFFORT, EFFORT * count), MOST_INDEXED)
-                    base.execute(f"SET LOCAL hnsw.ef_search = {effort}")
+            # sent together: each answer that is waited for is a turn of both processes
+            with base.pipeline(), base.transaction():
+                base.execute(setting, [each for pair in settings.items() for each in pair])
                 found: list[Any] = base.execute(sql, (asked, asked), binary=True).fetchall()
             return found
 
@@ -275,6 +226,10 @@ class _Postgres:
     def _close_idle(self) -> None:
         while (base := self._taken()) is not None:
             base.close()
+
+
+def _switch(on: bool) -> str:
+    return "on" if on else "off"
 
 
 def open_backend(place: str) -> PgvectorBackend:
