@@ -62,7 +62,12 @@ def test_a_plain_answer_is_told_with_its_question_and_becomes_a_fact_with_a_know
 
 @pytest.mark.parametrize(
     ("message", "answer"),
-    [("absolutely.", "Yes"), ("that's correct", "Yes"), ("of course not!", "No"), ("absolutely no idea", None)],
+    [
+        ("absolutely.", "Yes"),
+        ("that's correct", "Yes"),
+        ("of course not!", "No"),
+        ("absolutely no idea", None),
+    ],
 )
 def test_an_answer_of_other_words_than_yes_and_no_needs_no_model(message: str, answer: str | None) -> None:
     answered = answered_predicate(conversation(message))
