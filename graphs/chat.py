@@ -1,7 +1,7 @@
 """Chat-IR: a conversation that keeps what was said, checks only what is new, and asks what would help most.
 
 One run per turn on a thread; it interrupts. Calls beside verdicts and judge: 1 classifier a clause, 1 talker to fold, 1
-to filter where images have fields, 1 reasoner to check, 1 for a chain; 1 talker, 1 more, 20 verifier a proposal to ask.
+to filter where images have fields, 1 or 2 reasoner to check, 1 for a chain; 2 talker, 20 verifier a proposal to ask.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from imagescope_agent.settings import Settings
 from imagescope_agent.state import MessageInput, State
 from imagescope_agent.traces.instrument import served
 
-ALONE = (("understand", "retrieve"), ("alike", "retrieve"), ("more", "propose"))
 Route = Literal["alike", "understand", "fold", "retrieve"]
 
 
@@ -68,8 +67,8 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         graph.add_conditional_edges(route.__name__.removeprefix("after_"), route)
     graph.add_conditional_edges("retrieve", AfterRetrieve(embedder), [*AfterRetrieve.to])
     for path in ((START, "begin", "read", "filter"), ("fold", "retrieve"), ("further", "verify"), ("ask", "begin"),
-                 ("judge", "propose", "word", "survey", "choose", "answer"),
-                 ("reason", "retrieve_reasoned", "predicates", "verify"), *ALONE):  # fmt: skip
+                 ("judge", "propose", "word", "survey", "choose", "answer"), ("more", "propose"), ("alike", "retrieve"),
+                 ("reason", "retrieve_reasoned", "predicates", "verify"), ("understand", "retrieve")):  # fmt: skip
         for before, after in pairwise(path):
             graph.add_edge(before, after)
     return graph.compile(checkpointer=checkpointer, name="chat")
