@@ -197,7 +197,7 @@ class ChatLoop:
         elif command == "/help":
             width = max(map(len, HELP))
             print("\n".join(f"{name:<{width}}  {what}" for name, what in HELP.items()), file=sys.stderr)
-        elif command.startswith("/") and command not in {name.split()[0] for name in HELP}:
+        elif command.startswith("/") and command.split()[0].lower() not in {n.split()[0] for n in HELP}:
             raise BadInput(f"there is no command {shorten(command, 40)!r}; /help lists them")
         else:
             brought = {"images": self.images, "unlike": self.unlike}

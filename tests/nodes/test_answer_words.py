@@ -25,6 +25,7 @@ def test_what_no_question_checks_is_told_whatever_fits() -> None:
     hit = Result(rank=1, id="a.png", scores={}, reasons=(verdict,)).to_dict()
     wagon = {"type": "Addition", "text": "a wagon", "predicates": [{"question": "?", "expected": "Yes"}]}
     state: Any = {"intent": {"full": "a wagon"}, "judgement": {"scores": {}, "order": []}, "facts": [wagon]}
+    state["predicates"] = wagon["predicates"]
     assert fit_remarks(state, [hit]) == ["1 picture fits everything that was said."]
     state["facts"] = [wagon, {"type": "Addition", "text": "a trumpet", "predicates": []}]
     assert fit_remarks(state, [hit])[1:] == ["No question checks this: a trumpet."]

@@ -20,11 +20,13 @@ from imagescope_agent.nodes.chat.dialogue_state import (
 from imagescope_agent.nodes.chat.new_predicates import VerifyNewFacts, without_context
 from imagescope_agent.replies.parsing import FoldAnswer
 from imagescope_agent.settings import Settings
-from imagescope_agent.state import Fact, Predicate, State
+from imagescope_agent.state import Fact, Instruction, Predicate, State
 
 BOAT: Predicate = {"question": "Is there a boat?", "expected": "Yes"}
 STAR: Predicate = {"question": "Is there a red star?", "expected": "Yes"}
 CAR: Predicate = {"question": "Is there a car?", "expected": "Yes"}
+LORRY: Predicate = {"question": "Is the car a lorry?", "expected": "Yes"}
+CARS: Instruction = {"type": "Addition", "text": "a car"}
 STANDING: Fact = {"type": "Addition", "text": "a boat", "predicates": [BOAT]}
 
 
@@ -106,15 +108,20 @@ def test_yes_answers_no_question_that_asks_for_several_predicates() -> None:
 @pytest.mark.parametrize(
     "found, new, left",
     [
-        ([BOAT, CAR], 1, [CAR]),
-        ([{**BOAT, "question": "Can a boat be seen?"}, CAR], 1, [CAR]),  # the standing fact in other words
-        ([CAR], 1, [CAR]),  # a model that leaves it out itself
-        ([BOAT, {**BOAT, "expected": "No"}], 1, [{**BOAT, "expected": "No"}]),  # the newer stays
-        ([], 1, []),
+        ([BOAT, CAR], [CARS], [CAR]),
+        ([CAR, LORRY], [CARS], [CAR, LORRY]),  # two questions about one new instruction
+        (
+            [{**BOAT, "question": "Can a boat be seen?"}, CAR],
+            [CARS],
+            [CAR],
+        ),  # the standing fact in other words
+        ([CAR], [CARS], [CAR]),  # a model that leaves it out itself
+        ([BOAT, {**BOAT, "expected": "No"}], [CARS], [{**BOAT, "expected": "No"}]),  # the newer stays
+        ([], [CARS], []),
     ],
 )
 def test_the_fact_shown_beside_new_instructions_is_not_checked_twice(
-    found: list[Predicate], new: int, left: list[Predicate]
+    found: list[Predicate], new: list[Instruction], left: list[Predicate]
 ) -> None:
     assert without_context(found, [STANDING], new) == left
     assert without_context(found, [], new) == found

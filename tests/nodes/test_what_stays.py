@@ -30,6 +30,29 @@ def test_a_property_of_one_thing_keeps_the_other_thing_of_a_relation(
     assert after(found, facts) == [("Addition", "a kettle"), ("Addition", then)]
 
 
+@pytest.mark.parametrize(
+    "said", ["swap the wagon for a grey lantern", "not a wagon but a grey lantern", "no, just a grey lantern"]
+)
+def test_what_takes_the_place_of_a_relation_is_not_told_in_it(said: str) -> None:
+    facts = [fact(LANTERN)]
+    found = grounded(said, facts, ("correction", said), steps=[("Addition", "a grey lantern")], drop=(1,))
+    assert ("Addition", "a grey lantern") in after(found, facts)
+    assert not any("below" in text for _, text in after(found, facts))
+
+
+def test_properties_of_both_things_of_a_relation_are_told_in_one() -> None:
+    said, facts = "the lantern is grey, the wagon turquoise", [fact(LANTERN)]
+    steps = [("Addition", "a grey lantern"), ("Addition", "a turquoise wagon")]
+    found = grounded(said, facts, ("correction", said), steps=steps, drop=(1,))
+    wagons = [text for _, text in after(found, facts) if "wagon" in text]
+    assert not any("yellow" in text for text in wagons)
+
+
+def test_a_withdrawal_of_two_facts_takes_both_back() -> None:
+    said, facts = "remove the wagon and the kettle", [fact("a wagon"), fact("a grey kettle")]
+    assert after(grounded(said, facts, ("withdrawal", said), drop=(1, 2)), facts) == []
+
+
 def test_a_relation_goes_with_a_thing_that_is_excluded() -> None:
     said, facts = "no lantern, the wagon is grey", [fact(LANTERN)]
     steps = [("Removal", "a lantern"), ("Addition", "a grey wagon")]

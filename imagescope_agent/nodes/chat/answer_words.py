@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from imagescope_agent.nodes.intent.assigned_predicates import is_asked
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.prompting import request_text
 from imagescope_agent.records import Reason, Result, ResultDict
@@ -51,7 +52,13 @@ def fit_remarks(state: State, results: Sequence[ResultDict], *, unfit: bool = Fa
 
 def _unchecked(state: State) -> list[str]:
     """A sentence on what is wanted or excluded and no question checks, so that results are not taken to show it."""
-    unchecked = [fact for fact in state.get("facts", []) if not fact["predicates"]]  # of a conversation
+    facts = state.get("facts", [])  # of a conversation
+    unchecked = [
+        fact
+        for fact in facts
+        if not fact["predicates"]
+        and not is_asked({"type": fact["type"], "text": fact["text"]}, state["predicates"])
+    ]
     return [f"No question checks this: {request_text(unchecked)}."] if unchecked else []
 
 

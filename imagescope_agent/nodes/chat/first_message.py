@@ -29,7 +29,11 @@ from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Instruction, Intent, MessagePart, State, plain_intent, references_of
 
-_CALLED = re.compile(r"\b(?:an?|some) [^\W\d_]+ of\b", re.I)  # what a query calls a picture
+#: What a query calls a picture: "a sketch of", "a nice black and white photo of".
+_CALLED = re.compile(
+    r"\b(?:an?|some) (?:(?:[^\W\d_]+[ -]+){0,4}(?:picture|photo(?:graph)?|image|drawing|shot|scene)s?|[^\W\d_]+) of\b",
+    re.I,
+)
 ALIKE = "like this picture"  # the request where nothing is to be changed
 
 

@@ -151,11 +151,12 @@ async def _completed(
     about = next((fact["text"] for fact in reversed(facts) if plain(fact, vocabulary)), "")
     about = "" if lies_beside(wished) else about  # "the ball next to it is red": that of what nobody knows
     steps = await with_passed_over(steps, wished, known, heard.embedder, vocabulary, about=about)
-    gone, steps = overruled(facts, steps, phrases(wished, vocabulary, about=about), vocabulary)
+    said = phrases(wished, vocabulary, about=about)
+    gone, steps = overruled(facts, steps, said, vocabulary)
     gone = gone or (replaced(facts, steps) if has_act(state, "correction") and not dropped else [])
     dropped = sorted({*dropped, *gone})
     old = [facts[number - 1] for number in dropped]
-    steps = steps if has_act(state, "withdrawal") else within_relations(old, steps, vocabulary)
+    steps = steps if has_act(state, "withdrawal") else within_relations(old, steps, said, vocabulary)
     return dropped, without_replaced(steps, old)
 
 
@@ -224,7 +225,7 @@ def _drops(
         )
         kept = sorted({*named, *(n for n in kept if overlap(facts[n - 1]["text"], heard))})
     if has_act(state, "withdrawal") and not has_act(state, "wish", "correction", "answer"):
-        kept = named_in_full(facts, _taken_back(state)) or kept
+        kept = named_in_full(facts, _taken_back(state), kept)
     for number in numbers:
         if number not in kept:
             detail = (

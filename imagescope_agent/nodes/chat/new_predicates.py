@@ -11,7 +11,7 @@ from imagescope_agent.errors import BudgetSpent, RequestRefused, UnreadableReply
 from imagescope_agent.mllms.role import Reply
 from imagescope_agent.nodes.chat.dialogue_state import as_instructions
 from imagescope_agent.nodes.chat.language.grounding import substitutes
-from imagescope_agent.nodes.intent.assigned_predicates import assigned, suited_predicates
+from imagescope_agent.nodes.intent.assigned_predicates import assigned, is_asked, suited_predicates
 from imagescope_agent.nodes.intent.references import bare
 from imagescope_agent.nodes.intent.understand import Predicates
 from imagescope_agent.nodes.model_calls import account
@@ -43,7 +43,8 @@ class VerifyNewFacts(Predicates):
         found, *replies = (given,) if given else await self._of_new(new, state, runtime, again)
         own, notes = _checked(found, new)
         told = account(self, *replies, notes=notes)
-        if left := [place for place, each in enumerate(own) if not each]:
+        every = [each for predicates in own for each in predicates]
+        if left := [n for n, each in enumerate(own) if not each and not is_asked(new[n], every)]:
             so_far: State = {**state, "usage": [*state.get("usage", []), *told["usage"]]}
             again_found, more = await self._of_left([new[place] for place in left], so_far, runtime)
             told = {key: [*told[key], *more[key]] for key in ("notes", "usage")}
@@ -57,13 +58,13 @@ class VerifyNewFacts(Predicates):
         """The predicates of the new instructions as they came, and the reply; errors as `Predicates.ask`."""
         context = state["facts"][:1]
         found, reply = await self.ask([*as_instructions(context), *new], state, runtime, again)
-        return without_context(found, context, len(new)), reply
+        return without_context(found, context, new), reply
 
     async def _of_left(
         self, left: list[Instruction], state: State, runtime: Runtime[Settings]
     ) -> tuple[list[list[Predicate]], dict[str, list[Any]]]:
         """The predicates of instructions that the first reply left out, and the notes and the usage of asking."""
-        notes = [note(self.step, "retried", f"no question checked {_quoted(left)}; they were asked again")]
+        notes = [note(self.step, "retried", f"no question checked {_quoted(left)}; asked again")]
         usage: list[StepUsage] = []
         own: list[list[Predicate]] = [[] for _ in left]
         try:
@@ -73,19 +74,25 @@ class VerifyNewFacts(Predicates):
             notes.append(note(self.step, "unreadable", str(error)))
         except (BudgetSpent, RequestRefused) as error:
             kind: NoteKind = "budget" if isinstance(error, BudgetSpent) else "refused"
-            notes.append(note(self.step, kind, str(error)))
+            notes = [note(self.step, kind, f"no question checked {_quoted(left)}; {error}")]
         else:
             own, more = _checked(found, left)
             told = account(self, reply, notes=more)
             notes, usage = [*notes, *told["notes"]], told["usage"]
-        if open_ := [step for step, each in zip(left, own, strict=True) if not each]:
+        every = [each for predicates in own for each in predicates]
+        if open_ := [s for s, each in zip(left, own, strict=True) if not each and not is_asked(s, every)]:
             notes.append(note(self.step, "unchecked", f"no question checks {_quoted(open_)}"))
         return own, {"notes": notes, "usage": usage}
 
 
-def without_context(found: list[Predicate], context: list[Fact], new: int) -> list[Predicate]:
+def without_context(
+    found: list[Predicate], context: list[Fact], new: Sequence[Instruction]
+) -> list[Predicate]:
     """The predicates of the `new` instructions: the context's own, which comes first, is left out."""
-    repeated = bool(context and found) and (found[0] in context[0]["predicates"] or len(found) > new)
+    if not context or not found:
+        return found
+    owners = assigned(found[:1], [*as_instructions(context), *new])
+    repeated = found[0] in context[0]["predicates"] or (len(found) > len(new) and bool(owners[0]))
     return found[1:] if repeated else found
 
 

@@ -50,6 +50,8 @@ from imagescope_agent.usage import spent
 NOTHING = "nothing yet"  # is wanted
 LIKELY = 0.5  # probability from which a phrase for it gives up all that was said
 Said = Literal["nothing", "more", "only"]
+#: What a withdrawal leaves or puts in the place of what goes: "forget all but the boat", "never mind, a red boat".
+_SPARES = re.compile(r"[,;:]|\b(?:an?|but|except|save|others?|keep|instead)\b", re.I)
 
 
 class ReadMessage:
@@ -204,7 +206,8 @@ def parts_of(
     row = without_doubtful_restart(row, part, named=named)
     act = act_of(row, state, said=said, known=known, limits=limits)
     if known and act == "wish" and (taking := TAKES_BACK.match(part)):
-        act = "withdrawal" if seen_in(part[taking.end() :], words) == "only" else act
+        gone = part[taking.end() :]
+        act = "withdrawal" if seen_in(gone, words) == "only" and not _SPARES.search(gone) else act
     if (
         is_first(state)
         and not content_words(part)

@@ -27,6 +27,8 @@ def suited_predicates(
     """
     kept, notes = list(predicates), list[NoteDict]()
     for predicate in predicates:
+        if predicate not in kept:
+            continue
         against = [each for each in kept if _asks(each) == _asks(predicate) and _differ(each, predicate)]
         named = _named(predicate, steps)
         if not against or named is None or predicate["expected"] != _suits(steps[named]):
@@ -42,8 +44,8 @@ def assigned(predicates: Sequence[Predicate], steps: Sequence[Instruction]) -> l
     """The predicates of each instruction, in the order of the instructions.
 
     A predicate belongs to the instruction that has the most of its content words and the fewest others, of equal ones
-    to that at its own place, else the first. One whose words no instruction has belongs to the one at its place, where
-    that has none yet, else to the first that has none, else to the last.
+    to one that its answer suits, of these to that at its own place, else the first. One whose words no instruction has
+    belongs to the one at its place, where that has none yet, else to the first that has none, else to the last.
     """
     own: list[list[Predicate]] = [[] for _ in steps]
     if not steps:
@@ -60,6 +62,14 @@ def assigned(predicates: Sequence[Predicate], steps: Sequence[Instruction]) -> l
         at = place if place in without else (without or [len(steps) - 1])[0]
         own[at].append(predicate)
     return own
+
+
+def is_asked(step: Instruction, predicates: Sequence[Predicate]) -> bool:
+    """Whether a question has all words of an instruction, with the answer that suits it."""
+    words = content_words(step["text"])
+    return any(
+        words <= content_words(each["question"]) and each["expected"] == _suits(step) for each in predicates
+    )
 
 
 def _named(predicate: Predicate, steps: Sequence[Instruction], place: int = 0) -> int | None:

@@ -15,13 +15,15 @@ _PHRASE = rf"""(?:
       (?:it\s+all|all(?:\s+of)?\s+(?:that|this|it)|everything|all(?=\s*(?:[,.;:!-]|$)|\s+and\b)){_SO_FAR}
     | (?:instead\s+of|in\s+place\s+of|rather\s+than)\s+(?:all\s+(?:of\s+)?(?:that|this)|everything){_SO_FAR}
     | forget\s+the\s+(?:rest|lot)
-    | let['’]?s\s+(?:do|try)\s+another(?:\s+(?:one|picture|image|photo|search))?
     | (?:(?:now|i\s+want|let['’]?s\s+(?:try|do))\s+)?(?:for\s+)?
       something\s+(?:else|(?:completely|entirely|totally|quite)\s+(?:else|different|new))(?:\s+(?:entirely|altogether))?
     )(?:\s+(?:now|then|please))*"""
 _OPENERS = r"(?:(?:ok(?:ay)?|no|nah|wait|well|so|please|now|actually|right|alright|sorry|hm+|oh)\b[\s,.!-]*)*"
+_ANOTHER = (
+    r"let['’]?s\s+(?:do|try)\s+another\s+(?:one|picture|image|photo|search)(?!\s*,?\s*(?:but|with|without)\b)"
+)
 FIRST = re.compile(
-    rf"\s*(?P<phrase>{_OPENERS}{_PHRASE})(?:\s*[,.;:!\u2013\u2014-]+\s*|\s+(?=with|and|without)|\s*$)",
+    rf"\s*(?P<phrase>{_OPENERS}(?:{_PHRASE}|{_ANOTHER}))(?:\s*[,.;:!\u2013\u2014-]+\s*|\s+(?=with|and|without)|\s*$)",
     re.I | re.X,
 )
 LAST = re.compile(rf"[,.;:!\u2013\u2014]\s*(?:and\s+)?(?P<phrase>{_PHRASE})\W*$", re.I | re.X)

@@ -103,10 +103,13 @@ def named_facts(facts: Sequence[Fact], heard: Grounding) -> list[int]:
     return single or best
 
 
-def named_in_full(facts: Sequence[Fact], heard: Grounding) -> list[int]:
-    """The number of the one fact all of whose words a withdrawal has, whichever the talker took; none of several."""
+def named_in_full(facts: Sequence[Fact], heard: Grounding, taken: list[int]) -> list[int]:
+    """The numbers of the facts that a withdrawal takes back.
+
+    Those that the talker took, or the one fact all of whose words it has, where that is none of them.
+    """
     named = [n for n in named_facts(facts, heard) if not heard.ungrounded(facts[n - 1]["text"])]
-    return named if len(named) == 1 else []
+    return named if len(named) == 1 and named[0] not in taken else taken
 
 
 def alike(text: str, steps: Sequence[StepAnswer]) -> bool:
@@ -223,11 +226,11 @@ def overruled(
 
 
 def within_relations(
-    gone: Sequence[Fact], steps: Sequence[StepAnswer], vocabulary: Vocabulary
+    gone: Sequence[Fact], steps: Sequence[StepAnswer], said: Sequence[Phrase], vocabulary: Vocabulary
 ) -> list[StepAnswer]:
     """The steps, each property of one thing of a relation that goes told in that, so that the other thing stays.
 
-    Of "a house below a star", "a white star" leaves "a house below a white star".
+    Of "a house below a star", "the star is white" leaves "a house below a white star"; "only a white star" does not.
     """
     changed = list(steps)
     for fact in gone:
@@ -235,12 +238,21 @@ def within_relations(
         excluded = {head(step.text) for step in steps if step.type == "Removal"}
         if fact["type"] == "Removal" or len({each.head for each in things} - excluded) < 2:
             continue
+        text, told = fact["text"], list[int]()
         for place, step in enumerate(changed):
             new = plain({"type": step.type, "text": step.text, "predicates": []}, vocabulary)
             same = [old for old in things if new and _same_head(old, new)]
-            if new and len(same) == 1 and (whole := _with_phrase(fact["text"], same[0], new, vocabulary)):
-                changed[place] = StepAnswer(type=step.type, text=whole)
+            if not new or len(same) != 1:
+                continue
+            of_thing = any(each.told_of and each.definite and _covers(each, step) for each in said)
+            whole = "" if new.count or not of_thing else _with_phrase(text, same[0], new, vocabulary)
+            if not whole:  # what is said in other words may replace the relation as a whole
+                told = []
                 break
+            text, told = whole, [*told, place]
+        if told:
+            changed[told[0]] = StepAnswer(type="Addition", text=text)
+            changed = [step for place, step in enumerate(changed) if place not in told[1:]]
     return changed
 
 
