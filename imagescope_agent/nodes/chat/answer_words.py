@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from imagescope_agent.nodes.chat.language.polarity import is_negated
 from imagescope_agent.nodes.intent.assigned_predicates import is_asked
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.prompting import request_text
@@ -89,10 +91,23 @@ def _disagreement(state: State, hit: Result) -> list[str]:
         return []
     fits = all(reason.kind == "matches" for reason in verdicts)
     if fits == (score >= SURE):
-        return []
+        return _denied(hit)
     told = "passes every check, but compared as a whole it was found not to fit"
     other = "fails a check, but compared as a whole it was found to fit"
     return [f"The first picture {told if fits else other}: look at it yourself."]
+
+
+def _denied(hit: Result) -> list[str]:
+    """A sentence where the judge's words about a picture deny what a check of it found: "there is no boat"."""
+    said = " ".join(reason.text for reason in hit.reasons if reason.kind == "judge")
+    found = [reason for reason in hit.reasons if reason.kind == "matches" and reason.expected == "Yes"]
+    for clause in filter(content_words, re.split(r"[.,;:!?\n]+", said)):
+        for reason in found:
+            named = content_words(clause) <= content_words(reason.question)
+            if named and is_negated(reason.question, clause):
+                told = f'passes the check "{reason.question}", but the judge says "{clause.strip()}"'
+                return [f"The first picture {told}: look at it yourself."]
+    return []
 
 
 def _pictures(count: int) -> str:
