@@ -17,6 +17,7 @@ from imagescope_agent.nodes.chat.clarifying_question import (
     Word,
     best_question,
     likely,
+    named,
     needs_questions,
     questions,
     unasked,
@@ -88,6 +89,20 @@ def test_predicates_in_the_same_words_are_one_question_and_no_words_are_asked_tw
     ] and "What colour is it?" not in questions(asked)
     wanted = changed(state, predicates=[{"question": "Is it blue?", "expected": "Yes"}])
     assert list(questions(wanted)) == ["Is it big?", "Is it old?"]
+
+
+@pytest.mark.parametrize(
+    ("words", "predicate", "asked"),
+    [
+        ("What colour is it?", "Is the boat blue?", "What colour is the boat?"),
+        ("Where is it?", "Is there a boat on a beach?", "Is there a boat on a beach?"),
+        ("Where is the scene?", "Is the scene on a beach?", "Where is the scene?"),
+    ],
+)
+def test_a_question_names_its_thing_or_asks_the_predicate_itself(
+    words: str, predicate: str, asked: str
+) -> None:
+    assert named(words, predicate) == asked
 
 
 def test_the_question_that_tells_most_is_chosen_and_more_are_sought_while_none_tells_enough() -> None:
