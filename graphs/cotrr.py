@@ -1,9 +1,9 @@
 """CoTRR (arXiv 2509.14746): retrieve, then one chain of thought over the ten best that ends in their order.
 
 Text-to-image and composed retrieval without training. Calls per query: 1 judge (one more when its reply cannot be
-read); with references 1 reasoner for the description of the target, and 1 captioner for a reference outside the
-collection. Images rejected before are left out, what looks like them falls back (`Settings.penalty`), and every
-rejection shrinks the space (`Settings.shrink`).
+read); with a reference 1 more judge for the description of the target, with several 1 reasoner instead, and 1
+captioner for each that lies outside the collection. Images rejected before are left out, what looks like them falls
+back (`Settings.penalty`), and every rejection shrinks the space (`Settings.shrink`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     """The compiled graph: {"query", "reference": id, path or None, "rejected": ids} -> `State`."""
     images = services.collection
     describe = Describe(services.captioner, images)
-    target = DescribeTarget(services.reasoner, services.embedder, services.multi_reasoner)
+    several = services.multi_reasoner or services.reasoner
+    target = DescribeTarget(services.judge, services.embedder, several)
     judge = JudgeBest(services.judge, images, judge="cotrr", most=CANDIDATES)
 
     graph = StateGraph(State, context_schema=Settings, input_schema=RepeatedSearchInput)

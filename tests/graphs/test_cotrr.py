@@ -41,8 +41,10 @@ def test_one_call_reverses_the_best_and_says_why(world: Any) -> None:
 
 
 def test_with_a_reference_the_described_target_is_what_is_searched_for(world: Any) -> None:
-    think = world.role("reasoner", "a blue square")
-    state = run(world.services(reasoner=think, judge=world.role("judge", chain(1, 2))), "bluer", "red.png")
+    """By the model that judges: a reasoner may be taught to read queries alone, and answers with an intent."""
+    judge = world.role("judge", lambda asked: chain(1, 2) if asked.images else "a blue square")
+    think = world.role("reasoner", '{"steps": [], "core": "", "enhanced": "", "full": ""}')
+    state = run(world.services(reasoner=think, judge=judge), "bluer", "red.png")
     assert state["ranking"][0] == "blue.png"
     assert "red.png" not in state["ranking"]
     assert calls(state) == {"target": 1, "judge": 1}

@@ -38,7 +38,9 @@ def test_the_target_of_several_references_is_described_from_each_under_its_numbe
     assert state["ranking_retrieve"][0] == "purple.png" and state["intent"]["steps"] == []
     assert {entry["step"]: entry["calls"] for entry in state["usage"]}["target"] == 1
     search(served, "cotrr", reference="red.png")
-    (alone,) = served.reasoner.model.asked
+    alone = next(
+        each for each in served.judge.model.asked if not each.images
+    )  # the model that judges describes
     target = load_prompt("target").fill(instruction="the first as the second", reference="a red square")
     assert alone.text == target and len(served.multi_reasoner.model.asked) == 1
 

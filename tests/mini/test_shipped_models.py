@@ -46,6 +46,19 @@ def test_every_ranking_is_a_permutation_and_repeats_itself(drawn: Path, graph: s
             assert found.usage["calls"]
 
 
+@pytest.mark.parametrize("graph", ["imagescope", "adaptive", "cotrr", "xr"])
+def test_the_models_read_the_prompts_of_every_graph(drawn: Path, graph: str) -> None:
+    """A model that was not taught a prompt answers in another form, and the query is searched as it was said."""
+    scope = ImageScope.open(drawn / "images", graph=graph)
+    queries = [*_lines(drawn / "tir.jsonl")[:2], *_lines(drawn / "cir.jsonl")[:6]]
+    unread = 0
+    for line in queries:
+        reference = str(line["reference"]).removeprefix("images/") if "reference" in line else None
+        notes = scope.search(str(line["text"]), image=reference, k=10).notes
+        unread += any(each["kind"] in ("unreadable", "retried") for each in notes)
+    assert unread <= 1, unread
+
+
 def test_the_chat_model_sees_what_it_is_asked_about() -> None:
     from imagescope_agent.profiles.profile import load_profile
     from imagescope_agent.services import open_roles

@@ -19,14 +19,15 @@ from imagescope_agent.state import State, plain_intent, references_of
 
 
 class DescribeTarget:
-    """Describe the wanted image from the references and the query: one call of the reasoner, none without a reference.
+    """Describe the wanted image from the references and the query: one call of the model, none without a reference.
 
-    The paper has one reference. Of several, each under its number, the description is that of `Understand`.
+    The paper has one model for everything, and one reference. Of several, each under its number, the description is
+    that of `Understand`.
 
     Args:
-        reasoner: the model.
+        reasoner: the model; in `cotrr` the one that judges, since a reasoner may be taught to read queries alone.
         embedder: detects a description that drifts from the query; None accepts any description.
-        several: is called in its place where there are several references; None for the reasoner.
+        several: is called in its place where there are several references; None for the same model.
     """
 
     step = "target"
