@@ -172,8 +172,9 @@ def run(world: World, graph: str, query: str, **roles: Any) -> Any:
 @pytest.mark.parametrize("graph", ["imagescope", "adaptive", "chat", "imagescope_chat", "cotrr"])
 def test_every_graph_searches_with_the_query_instead_and_says_so(world: World, graph: str) -> None:
     strange = intent("a gloomy oven")
-    role = world.role("reasoner", "a gloomy oven") if graph == "cotrr" else thinks(world, strange, [])
-    state = run(world, graph, "a lovely red thing", reasoner=role, talker=world.role("talker", ""))
+    judge = world.role("judge", "a gloomy oven")  # of `cotrr` it describes the target
+    roles = {"judge": judge} if graph == "cotrr" else {"reasoner": thinks(world, strange, [])}
+    state = run(world, graph, "a lovely red thing", **roles, talker=world.role("talker", ""))
     assert state["intent"] == {
         "steps": [],
         **dict.fromkeys(("core", "enhanced", "full"), "a lovely red thing"),
