@@ -98,6 +98,12 @@ def test_one_may_leave(chat: Any, word: str) -> None:
     assert code == 0 and out.count("looking for") == 1
 
 
+@pytest.mark.parametrize("command", ["/Like 2", "/like\t2"])
+def test_a_command_may_be_written_in_capitals_or_with_a_tab(chat: Any, command: str) -> None:
+    code, out, err = chat(["a red square", command])
+    assert code == 0 and "no command" not in err and out.count("looking for") == 2
+
+
 def test_what_cannot_be_used_is_one_line_each_and_the_rest_goes_on(chat: Any) -> None:
     code, out, err = chat(
         ["/like 1", "", "/fly", "/undo", "/branch x", "/image none.png", "a red square", "a" * 10_000]

@@ -47,7 +47,7 @@ def test_every_ranking_is_a_permutation_and_repeats_itself(drawn: Path, graph: s
 
 
 @pytest.mark.parametrize("graph", ["imagescope", "adaptive", "cotrr", "xr"])
-def test_the_models_read_the_prompts_of_every_graph(drawn: Path, graph: str) -> None:
+def test_the_models_read_the_prompts_of_the_graphs_that_search(drawn: Path, graph: str) -> None:
     """A model that was not taught a prompt answers in another form, and the query is searched as it was said."""
     scope = ImageScope.open(drawn / "images", graph=graph)
     queries = [*_lines(drawn / "tir.jsonl")[:2], *_lines(drawn / "cir.jsonl")[:6]]

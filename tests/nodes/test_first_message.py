@@ -43,6 +43,24 @@ def test_a_place_ends_where_another_phrase_begins() -> None:
     assert in_known_words(state, WORDS, embedder)["query"] == "a wagon at midnight and no kettle"
 
 
+def first(steps: list[Any], monkeypatch: pytest.MonkeyPatch, full: str = "x") -> Any:
+    """The node, where the reasoner finds these steps in the first message and describes it as `full`."""
+
+    async def understand(self: UnderstandFirst, state: State, runtime: Any, again: str = "") -> Any:
+        return {"intent": {"steps": steps, "core": full, "enhanced": full, "full": full}, "notes": []}
+
+    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.UnderstandJointly.__call__", understand)
+    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.vocabulary_of", lambda images: WORDS)
+    node: Any = UnderstandFirst.__new__(UnderstandFirst)
+    node.embedder, node.images = None, None
+    return node
+
+
+def said(query: str) -> Any:
+    """The state with a first message."""
+    return {"query": query, "request": query, "acts": [], "reference": None, "reference_caption": ""}
+
+
 @pytest.mark.parametrize(
     ("query", "steps", "wanted"),
     [
@@ -63,16 +81,8 @@ def test_a_first_message_wants_what_it_does_not_exclude(
     wanted: list[tuple[str, str]] | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    given = [{"type": kind, "text": text} for kind, text in steps]
-
-    async def understand(self: UnderstandFirst, state: State, runtime: Any, again: str = "") -> Any:
-        return {"intent": {"steps": given, "core": "x", "enhanced": "x", "full": "x"}, "notes": []}
-
-    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.UnderstandJointly.__call__", understand)
-    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.vocabulary_of", lambda images: WORDS)
-    node: Any = UnderstandFirst.__new__(UnderstandFirst)
-    node.embedder, node.images = None, None
-    state: Any = {"query": query, "request": query, "acts": [], "reference": None, "reference_caption": ""}
+    node = first([{"type": kind, "text": text} for kind, text in steps], monkeypatch)
+    state = said(query)
     update = asyncio.run(node(state, None))
     assert [(step["type"], step["text"]) for step in update["intent"]["steps"]] == (wanted or steps)
     assert update["request"] == described(update["intent"]["steps"])  # "x" says what nobody said
@@ -94,17 +104,8 @@ def test_the_request_says_all_that_was_said_and_no_more(
     full: str, request_: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = [{"type": "Addition", "text": text} for text in ("a wagon", "a kettle")]
-
-    async def understand(self: UnderstandFirst, state: State, runtime: Any, again: str = "") -> Any:
-        return {"intent": {"steps": steps, "core": full, "enhanced": full, "full": full}, "notes": []}
-
-    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.UnderstandJointly.__call__", understand)
-    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.vocabulary_of", lambda images: WORDS)
-    node: Any = UnderstandFirst.__new__(UnderstandFirst)
-    node.embedder, node.images = None, None
-    said = "show me a wagon with a kettle"
-    state: Any = {"query": said, "request": said, "acts": [], "reference": None, "reference_caption": ""}
-    assert asyncio.run(node(state, None))["request"] == request_
+    node = first(steps, monkeypatch, full)
+    assert asyncio.run(node(said("show me a wagon with a kettle"), None))["request"] == request_
 
 
 @pytest.mark.parametrize(
@@ -114,18 +115,19 @@ def test_the_request_says_all_that_was_said_and_no_more(
         ("a sketch of a wagon in the harbour", []),
         ("A sketch of a trumpet in the harbour", ['I did not understand "trumpet".']),
         ("a wagon in the harbour", []),
+        ("a nice picture of a wagon in the harbour", []),
+        ("a black and white photo of a wagon in the harbour", []),
     ],
 )
 def test_what_a_first_message_names_and_nothing_takes_up_is_told(
     query: str, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def understand(self: UnderstandFirst, state: State, runtime: Any, again: str = "") -> Any:
-        steps = [{"type": "Addition", "text": "the scene in the harbour"}]
-        return {"intent": {"steps": steps, "core": "x", "enhanced": "x", "full": "x"}, "notes": []}
+    node = first([{"type": "Addition", "text": "the scene in the harbour"}], monkeypatch)
+    assert asyncio.run(node(said(query), None)).get("remarks", []) == told
 
-    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.UnderstandJointly.__call__", understand)
-    monkeypatch.setattr("imagescope_agent.nodes.chat.first_message.vocabulary_of", lambda images: WORDS)
-    node: Any = UnderstandFirst.__new__(UnderstandFirst)
-    node.embedder, node.images = None, None
-    state: Any = {"query": query, "request": query, "acts": [], "reference": None, "reference_caption": ""}
-    assert asyncio.run(node(state, None)).get("remarks", []) == told
+
+def test_the_same_words_about_two_references_are_two_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = [{"type": "Retention", "text": "the wagon", "reference": number} for number in (1, 2)]
+    pictures = {"reference": "a.png", "references": ["a.png", "b.png"], "reference_caption": "a wagon"}
+    update = asyncio.run(first(both, monkeypatch)({**said("the wagon of both"), **pictures}, None))
+    assert [step["reference"] for step in update["intent"]["steps"]] == [1, 2]

@@ -62,6 +62,9 @@ def test_a_phrase_is_told_from_what_is_wished_beside_it(text: str, rest: str) ->
         "a dog looking at something else",
         "new search engine poster",
         "start over there",
+        "let's do another one, but at night",
+        "let's try another picture with the dog at night",
+        "add a hat, let's try another one",
     ],
 )
 def test_other_words_are_no_phrase(text: str) -> None:

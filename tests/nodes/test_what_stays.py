@@ -109,6 +109,9 @@ def test_a_value_that_another_fact_has_already_leaves_one_fact() -> None:
         ("drop the wagon somewhere lower", "wish"),
         ("lose the kettle", "wish"),  # nobody wants one
         ("don't lose the wagon", "wish"),
+        ("forget all but the wagon", "wish"),
+        ("remove all the other wagons", "wish"),
+        ("never mind a grey wagon", "wish"),
     ],
 )
 def test_what_begins_with_a_word_that_takes_back_and_names_what_stands_takes_it_back(

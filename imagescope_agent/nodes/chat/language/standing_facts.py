@@ -259,9 +259,7 @@ def within_relations(
 def _with_phrase(text: str, old: Phrase, new: Phrase, vocabulary: Vocabulary) -> str:
     """A text with what is newly told of one of its things; "" where that is not there in these words."""
     kept = [p for p in old.properties if all(_beside(p, each, vocabulary) for each in new.properties)]
-    told = Phrase(
-        properties=in_order([*kept, *new.properties], vocabulary), head=old.head, count=new.count or old.count
-    )
+    told = Phrase(properties=in_order([*kept, *new.properties], vocabulary), head=old.head, count=old.count)
     found = re.sub(rf"\b{re.escape(old.text)}\b", told.text, text, count=1, flags=re.I)
     return found if found != text else ""
 
