@@ -4,7 +4,8 @@ Needs an embedder that reasons: `embedder = "cir_cot:DIR"` in a profile, with a 
 and a collection that has its vectors. The setting `reasoning` says when the chain is written: "full" (always),
 "fast" (never), "auto" (where the vector without it does not decide). One model call at most, and none for "fast".
 The setting `chain_writer` may have captioner and reasoner write it in the embedder's place: 1 reasoner, and 1
-captioner for a reference outside the collection; "auto" then goes by the setting `roles_threshold`, where it is given.
+captioner for a reference outside the collection; "auto" then goes by the settings `roles_threshold` and
+`roles_threshold_text`, where they are given.
 A profile may name the model as its `first_stage` beside another `embedder`, which made the collection's own vectors:
 "auto" can then go by whether both find the same image (`agree_within`).
 """
@@ -21,7 +22,13 @@ from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
 from imagescope_agent.nodes.intent.agree import RetrieveTwice
-from imagescope_agent.nodes.intent.reason import Reason, RetrieveReasoned, no_chain, undecided
+from imagescope_agent.nodes.intent.reason import (
+    Reason,
+    RetrieveReasoned,
+    no_chain,
+    roles_threshold,
+    undecided,
+)
 from imagescope_agent.nodes.intent.understand import Describe, Understand, query_as_intent, unknown_reference
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings, current
@@ -54,9 +61,8 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     def after_embed(state: State, runtime: Runtime[Settings]) -> Literal["reason", "describe", "answer"]:
         """Think where the first look does not decide."""
         settings = current(runtime)
-        by_roles = settings.roles_threshold if settings.chain_writer == "roles" else None
-        auto = settings.reasoning == "auto"
-        return writer(runtime) if auto and undecided(state, embedder, by_roles) else "answer"
+        thinks = settings.reasoning == "auto" and undecided(state, embedder, roles_threshold(state, settings))
+        return writer(runtime) if thinks else "answer"
 
     graph.add_edge(START, "begin")
     graph.add_conditional_edges("begin", after_begin)

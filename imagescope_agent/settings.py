@@ -26,6 +26,7 @@ UNWRITTEN = {
     "chain_writer": "embedder",
     "reread": False,
     "roles_threshold": None,
+    "roles_threshold_text": None,
     "exclusions": 0.0,
     "agree_within": None,
     "agree_within_text": None,
@@ -63,6 +64,8 @@ class Settings:
         roles_threshold: the lead of the first image over the second, by the vector without a chain, from 0 to 1, below
             which `cir_cot` has the roles write one in "auto"; None for the one that is kept with the weights, which
             is of the embedder's own chains.
+        roles_threshold_text: as `roles_threshold`, of queries without a reference, to which a chain may add less; the
+            same when None.
         agree_within: among how many of the first images by the collection's own vectors the one must be that the model
             which reasons finds first without a chain, so that `cir_cot` has none written in "auto"; where the profile
             names that model as its `first_stage`. None goes by the lead.
@@ -108,6 +111,7 @@ class Settings:
     chain_writer: str = "embedder"
     reread: bool = False
     roles_threshold: float | None = None
+    roles_threshold_text: float | None = None
     exclusions: float = 0.0
     agree_within: int | None = None
     agree_within_text: int | None = None
@@ -129,7 +133,7 @@ class Settings:
                 _check_whole(self, name, least=1)
         for name in ("tau", "penalty", "shrink", "composed", "exclusions", "agree_lead"):
             _check_share(self, name)
-        for name in ("nothing_fits", "roles_threshold"):
+        for name in ("nothing_fits", "roles_threshold", "roles_threshold_text"):
             if getattr(self, name) is not None:
                 _check_share(self, name)
         for name in ("keep_reference", "joint", "reread"):

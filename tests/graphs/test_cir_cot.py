@@ -118,6 +118,20 @@ def test_auto_keeps_the_threshold_of_the_roles_apart_from_that_of_own_chains(
     assert len(model.chat_model.asked) == (written and writer == "embedder")
 
 
+@pytest.mark.parametrize(
+    ("reference", "alone", "written"),
+    [("red.png", 0.0, True), (None, 0.0, False), (None, 1.0, True), (None, None, True)],
+)
+def test_words_alone_have_a_threshold_of_their_own(
+    world: Any, reference: str | None, alone: float | None, written: bool
+) -> None:
+    world.embedder = ReasoningColours()
+    settings = Settings(chain_writer="roles", roles_threshold=1.0, roles_threshold_text=alone)
+    asked: Any = {"query": "make it green", "reference": reference}
+    state = asyncio.run(load_graph("cir_cot")(talking(world)).ainvoke(asked, context=settings))
+    assert bool(state["chain"]) is written
+
+
 @pytest.mark.parametrize("value", [-0.1, 1.1, "low", True])
 def test_a_threshold_out_of_range_is_told(value: Any) -> None:
     with pytest.raises(BadInput, match="roles_threshold"):
@@ -222,7 +236,14 @@ def test_a_way_that_there_is_not_is_told(value: Any) -> None:
 
 
 def test_records_of_earlier_settings_stay_equal() -> None:
-    later = {"reasoning", "roles_threshold", "agree_within", "agree_within_text", "agree_lead"}
+    later = {
+        "reasoning",
+        "roles_threshold",
+        "roles_threshold_text",
+        "agree_within",
+        "agree_within_text",
+        "agree_lead",
+    }
     assert not later & set(Settings().to_dict())
     written = json.dumps(Settings(reasoning="fast").to_dict())
     assert Settings.from_record(written, judges=()).reasoning == "fast"

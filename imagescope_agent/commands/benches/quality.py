@@ -107,7 +107,12 @@ QUALITY = {
             "--roles-threshold": {
                 "type": float,
                 "metavar": "LEAD",
-                "help": "of `auto by roles`; `fast` and `full by roles` fit it, on other seeds (default: the model's)",
+                "help": "of `auto by roles`; `fast` and `full by roles` fit it, on other seeds (default: mini_cot's)",
+            },
+            "--roles-threshold-text": {
+                "type": float,
+                "metavar": "LEAD",
+                "help": "the same, of words alone (default: mini_cot's)",
             },
             "--ways": {
                 "nargs": "+",

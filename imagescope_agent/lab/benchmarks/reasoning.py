@@ -22,7 +22,7 @@ from imagescope_agent.lab.benchmarks.counterfactual import counterfactual
 from imagescope_agent.lab.benchmarks.drawn import DrawnQuery, read_queries
 from imagescope_agent.lab.benchmarks.machine import machine
 from imagescope_agent.lab.benchmarks.reasoning_chains import is_true, read_world
-from imagescope_agent.lab.benchmarks.reasoning_threshold import describe_curve, threshold_curve
+from imagescope_agent.lab.benchmarks.reasoning_threshold import describe_curve, roles_leads, threshold_curve
 from imagescope_agent.lab.scenes.held_out import check_parts, shows
 from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.lab.scenes.world import Scene
@@ -77,6 +77,7 @@ def run(  # half of it is the table of what is returned
     tries: int = 200,
     composed: float = 0.0,
     roles_threshold: float | None = None,
+    roles_threshold_text: float | None = None,
     ways: Sequence[str] = tuple(WAYS),
     mra: str | None = None,
     apart: Sequence[str] = (),
@@ -92,7 +93,8 @@ def run(  # half of it is the table of what is returned
         queries: of each, half of them composed.
         tries: of the counterfactual test.
         composed: weight of the composed vector beside the descriptions, where the profile's embedder composes.
-        roles_threshold: the setting, of "auto by roles".
+        roles_threshold: the setting, of "auto by roles"; None for that of `mini_cot`.
+        roles_threshold_text: the same, of words alone.
         ways: names of `WAYS`.
         mra: a profile with a trained composer; without one that way is left out.
         apart: kinds of instruction, colours and kinds of things that the composed queries are told apart by.
@@ -112,6 +114,7 @@ def run(  # half of it is the table of what is returned
     left_out = [name for name in ways if name == MRA and mra is None]
     ways = [name for name in ways if name not in left_out]
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
+    leads = roles_leads(roles_threshold, roles_threshold_text)
     with tempfile.TemporaryDirectory() as folder:
         for seed in tqdm(seeds, desc="collections", disable=None):
             place = (root or Path(folder)) / f"w{seed}"
@@ -120,9 +123,8 @@ def run(  # half of it is the table of what is returned
             parts = [_parts(query, scenes, apart) for query in asked]
             for name in ways:
                 used = mra if name == MRA and mra is not None else profile
-                found = asyncio.run(
-                    _ask(name, collection, used, embedder, asked, scenes, composed, roles_threshold)
-                )
+                given = {"composed": composed, **leads}
+                found = asyncio.run(_ask(name, collection, used, embedder, asked, scenes, given))
                 rows[name] += [{**row, "parts": held} for row, held in zip(found, parts, strict=True)]
     return {
         "bench": "reasoning",
@@ -178,14 +180,13 @@ async def _ask(
     embedder: ReasoningEmbedder,
     asked: Sequence[DrawnQuery],
     scenes: Mapping[str, Scene],
-    composed: float,
-    threshold: float | None = None,
+    given: Mapping[str, float],
 ) -> list[dict[str, Any]]:
     graph, settings, part = WAYS[name]
     opened = open_services(profile, folder)
     changed: dict[str, Any] = {part: embedder} if part else {}
     built = load_graph(graph)(replace(opened, **changed))
-    chosen = Settings(k=DEPTH, composed=composed, roles_threshold=threshold, **settings)
+    chosen = Settings(k=DEPTH, **given, **settings)
 
     async def ask(query: DrawnQuery) -> dict[str, Any]:
         given = {"query": query.text, "reference": query.reference}

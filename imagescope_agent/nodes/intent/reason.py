@@ -200,6 +200,14 @@ def undecided(state: State, embedder: Embedder, threshold: float | None = None) 
     return lead(state) < (reasoning_of(embedder).threshold if threshold is None else threshold)
 
 
+def roles_threshold(state: State, settings: Settings) -> float | None:
+    """The lead below which the roles write a chain; None where they do not, or the model's own threshold holds."""
+    if settings.chain_writer != "roles":
+        return None
+    alone = settings.roles_threshold_text if state.get("reference") is None else None
+    return settings.roles_threshold if alone is None else alone
+
+
 def lead(state: Mapping[str, Any]) -> float:
     """Of the first image over the second, by the vectors; infinite where there is no second."""
     scores = [each["retrieve"] for each in state["candidates"][:2]]

@@ -11,7 +11,7 @@ from imagescope_agent.commands.benches import REASONING_WAYS
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.benchmarks import reasoning
 from imagescope_agent.lab.benchmarks.reasoning_chains import is_true
-from imagescope_agent.lab.benchmarks.reasoning_threshold import describe_curve, threshold_curve
+from imagescope_agent.lab.benchmarks.reasoning_threshold import describe_curve, roles_leads, threshold_curve
 from imagescope_agent.lab.scenes.world import Scene, Thing
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.retrieval.embedders.composer_card import ComposerCard, write_card
@@ -107,14 +107,32 @@ def test_what_taught_a_composer_is_told(tmp_path: Path) -> None:
     assert reasoning.composer_told("multimodal:DIR") == "the embedder multimodal:DIR"
 
 
-def test_the_threshold_of_the_roles_is_the_least_that_costs_nothing() -> None:
-    fast = [{"rank": rank, "lead": lead} for rank, lead in ((0, 0.4), (3, 0.1), (0, 0.3), (1, 0.2))]
-    full = [{"rank": 0}, {"rank": 0}, {"rank": 1}, {"rank": 0}]
+def test_the_threshold_of_the_roles_is_the_least_that_costs_nothing_of_its_kind() -> None:
+    def asked(kind: str, rank: int, lead: float) -> dict[str, Any]:
+        return {"kind": kind, "rank": rank, "lead": lead}
+
+    fast = [asked("cir", rank, lead) for rank, lead in ((0, 0.4), (3, 0.1), (0, 0.3), (1, 0.2))]
+    fast += [asked("tir", 0, 0.1), asked("tir", 2, 0.5)]
+    full = [{"rank": rank} for rank in (0, 0, 1, 0, 4, 2)]
     found = threshold_curve({"fast": fast, "full by roles": full})
-    assert found is not None and 0.1 < found["threshold"] <= 0.2 and found["written"] == 0.25
-    assert found["R@1"][0] == 50 and found["R@1"][50] == 100 and found["R@1"][100] == 75
+    assert found is not None
+    composed, alone = found["cir"], found["tir"]
+    assert 0.1 < composed["threshold"] <= 0.2 and composed["written"] == 0.25
+    assert composed["R@1"][0] == 50 and composed["R@1"][50] == 100 and composed["R@1"][100] == 75
+    assert alone["threshold"] == 0 and alone["written"] == 0 and alone["R@1"][100] == 0
     assert threshold_curve({"fast": fast}) is None
-    assert f"roles_threshold = {found['threshold']}" in describe_curve(found)[-1]
+    told = describe_curve(found)
+    assert (
+        f"roles_threshold = {composed['threshold']} " in told[1] and "roles_threshold_text = 0.0 " in told[2]
+    )
+
+
+def test_auto_by_roles_goes_by_what_ships_where_nothing_else_is_given() -> None:
+    shipped = load_profile("mini_cot").settings
+    assert roles_leads(None, 0.3) == {
+        "roles_threshold": shipped["roles_threshold"],
+        "roles_threshold_text": 0.3,
+    }
 
 
 def test_parts_that_there_are_not_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
