@@ -180,7 +180,7 @@ async def _ask(
     embedder: ReasoningEmbedder,
     asked: Sequence[DrawnQuery],
     scenes: Mapping[str, Scene],
-    given: Mapping[str, float],
+    given: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     graph, settings, part = WAYS[name]
     opened = open_services(profile, folder)
