@@ -1,10 +1,9 @@
 """Spend only what is needed: verify until the first place is certain, judge only who may still be the best.
 
-Text-to-image and composed retrieval without training. Calls per query: 2 reasoner (1 by the setting `joint`), the
-verdicts that can still change the first `certain` places (the same places as asking all top_k x questions), and a
-judge where two candidates are nearly even. When nobody satisfies every predicate, what is missing is searched for once
-more. By the settings `reread` and `clear` a lost word is read again and the places behind the first are cleared of near
-misses. A budget is never exceeded; every step does what the rest of it allows.
+Text-to-image and composed retrieval without training. Calls per query: 2 reasoner (1 by the setting `joint`, 1 more
+where a reading contradicts the words), the verdicts that can change the first `certain` places, and a judge where two
+candidates are nearly even. When nobody satisfies every predicate, what is missing is searched for once more. By
+`reread` and `clear` a lost word is read again, and the first places are cleared of near misses. No budget is exceeded.
 """
 
 from __future__ import annotations
@@ -47,13 +46,14 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     images, embedder, first = services.collection, services.embedder, services.first_stage
     describe = Describe(services.captioner, images)
     understand = UnderstandJointly(services.reasoner, embedder, services.multi_reasoner)
+    again = ReadAgain(services.reasoner, embedder, services.multi_reasoner)
     predicates = Predicates(services.reasoner, images)
     more = RetrieveMore(embedder, images, services.captions, same_space=first is None)
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     for name, node in {
         "describe": or_else(describe, unknown_reference, instead="no caption"),
         "understand": or_else(understand, query_as_intent, instead="the query"),
-        "reread": or_else(ReadAgain(services.reasoner, embedder), first_reading, instead="the first reading"),
+        "reread": or_else(again, first_reading, instead="the first reading"),
         "predicates": or_else(predicates, no_predicates, instead="none"),
         "verify": VerifyAdaptive(services.verifier, images),
         "judge": SelectiveJudge(services.judge, images, judge=JUDGE),

@@ -79,7 +79,8 @@ class Settings:
             conversations), where its model was taught to answer both at once.
         composed: weight, from 0 to 1, of the vector that an embedder composes of reference and query beside the
             reasoner's descriptions, in the graphs that have these; where it composes none, they count alone.
-        reread: read a query a second time, in plain words, where the first reading lacks words of it, in `adaptive`.
+        reread: read a query a second time, in plain words, also where the first reading lacks words of it, in
+            `adaptive`; without it only where the reading contradicts the words.
         exclusions: weight, from 0 to 1, by which a query's vector is moved away from what its words exclude ("without
             people"), in searches and in conversations of a profile without a talker; 0 takes all words as they are.
         where: a filter; only images that match it are found (see `retrieval.metadata.where`); "" for all.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,6 +97,47 @@ def test_a_reading_that_loses_other_words_does_not_count(world: Any, second: str
 def test_otherwise_nobody_is_asked(world: Any, given: dict[str, Any]) -> None:
     state = run(world, "a red square and a blue kettle", **given)
     assert "reread" not in calls(state) and kinds(state) == []
+
+
+def test_an_exclusion_that_nobody_said_is_read_again_by_default(world: Any) -> None:
+    def reply(asked: Any) -> str:
+        if not asked.options["response_format"].endswith("IntentAnswer"):
+            return json.dumps({"predicates": [{"question": "Is it a red square?", "expected": "Yes"}]})
+        kind = "Addition" if PLAIN in asked.text else "Removal"
+        steps = [{"type": "Addition", "text": "a red square"}, {"type": kind, "text": "a blue kettle"}]
+        return json.dumps(
+            {"steps": steps, **dict.fromkeys(("core", "enhanced", "full"), "a red square, a blue kettle")}
+        )
+
+    served = world.services(reasoner=Role("reasoner", Scripted(reply)))
+    state = asyncio.run(load_graph("adaptive")(served).ainvoke({"query": ODD}))
+    assert [step["type"] for step in state["intent"]["steps"]] == ["Addition", "Addition"]
+    assert calls(state)["reread"] == 1 and kinds(state) == ["retried"]
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_a_colour_that_nothing_takes_over_is_read_again_by_who_reads_references(
+    world: Any, better: bool
+) -> None:
+    plain = "the square of image 1 in the colour of the blue of image 2"
+
+    def reply(asked: Any) -> str:
+        if not asked.options["response_format"].endswith("IntentAnswer"):
+            return json.dumps({"predicates": [{"question": "Is it a red square?", "expected": "Yes"}]})
+        taken = plain in asked.text and better
+        second = ("Modification", "a cyan square") if taken else ("Retention", "a blue square")
+        steps = [("Retention", "a red square", 1), (*second, 2)]
+        made = [{"type": kind, "text": text, "image": number} for kind, text, number in steps]
+        return json.dumps({"steps": made, **dict.fromkeys(("core", "enhanced", "full"), second[1])})
+
+    reader = Role("multi_reasoner", Scripted(reply))
+    served = replace(world.services(reasoner=Role("reasoner", Scripted(reply))), multi_reasoner=reader)
+    query = {"query": "the square with the hue of the blue one", "references": ["red.png", "blue.png"]}
+    state = asyncio.run(load_graph("adaptive")(served).ainvoke(query))
+    assert (state["intent"]["full"] == "a cyan square") is better
+    assert (
+        calls(state)["reread"] == 1 and kinds(state) == ["retried"] and plain in reader.model.asked[-1].text
+    )
 
 
 @pytest.mark.parametrize(

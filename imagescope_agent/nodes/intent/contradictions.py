@@ -1,0 +1,154 @@
+"""Readings that say what the words of their query do not: an exclusion, things that nobody named, no colour taken over.
+
+Only English is judged, and only where the words are clear; everything else is left to the model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from imagescope_agent.nodes.intent.drift import content_words, is_english
+from imagescope_agent.prompting import NEGATED, request_text
+from imagescope_agent.state import Instruction, Intent
+
+#: Any word that could exclude something; a wide list, since it only ever stops a doubt.
+_EXCLUDES = re.compile(
+    r"\b(?:not?|none|nothing|nobody|nowhere|never|nor|neither|cannot|without|w/o|sans|minus|less|except\w*|exclu\w*|remov\w*"
+    r"|delet\w*|eras\w*|absen\w*|missing|lack\w*|free|devoid|omit\w*|drop\w*|skip\w*|avoid\w*|leav\w*|left out|away|out"
+    r"|instead|rather|but|hid\w*|gone|unless|forget|rid|lose|lost|un\w+)\b|n['’]?t\b|less\b|-free\b",
+    re.I,
+)
+_COLOUR = r"(?:colou?r(?:ing)?|hue|shade|tint|tone)s?"
+_PAINT = r"(?:re)?(?:colou?r|paint|dye|tint)(?:ed|ing)?"
+_THING = r"((?:[^\w,.;:!?]+[\w'’]+){1,7})"
+#: Words among which the first thing lends its colour: "the boat's colour", "painted like the boat", "the colour of it".
+_LENDS = (
+    rf"([\w'’]+)['’]s?\s+{_COLOUR}\b",
+    rf"\b{_PAINT}\b.*?\b(?:like|as|after|match\w*|way){_THING}",
+    rf"\b{_COLOUR}\s+(?:of|from|in|that|which|as){_THING}",
+)
+#: Words among which the first thing takes a colour: "please colour the house", "the colour should be on the house".
+_TAKES = (
+    rf"(?<!the )(?<!that )(?<!same )\b{_PAINT}\s+(?:the|an?|that|this){_THING}",
+    rf"\b{_COLOUR}\b[\w\s]*?\b(?:on|onto|for|to){_THING}",
+)
+
+
+_PLACE = re.compile(
+    r"\b(?:places?|locations?|settings?|back(?:ground|drop)s?|surroundings?|environment|landscape|scener?y?|site|spot|where)\b",
+    re.I,
+)
+_WHOLE = re.compile(
+    r"\b(?:like|as|same|similar|all|every\w*|whole|entire\w*|complete\w*|rest|copy|exact\w*|unchanged|otherwise)\b",
+    re.I,
+)
+
+
+def unsaid_exclusion(intent: Intent, query: str) -> bool:
+    """Whether something is excluded though no word of an English query excludes anything."""
+    excluded = any(step["type"] == "Removal" for step in intent["steps"])
+    return excluded and is_english(query) and not _EXCLUDES.search(query)
+
+
+def untaken_colour(intent: Intent, query: str, captions: Sequence[str]) -> bool:
+    """Whether an English query speaks of a colour as such, and every instruction keeps what a reference shows.
+
+    Args:
+        intent: what was understood.
+        query: about several references.
+        captions: of these.
+    """
+    if not re.search(rf"\b{_COLOUR}\b|\b{_PAINT}\b", query, re.I) or not is_english(query):
+        return False
+    shown = " ".join(captions).lower()
+    kept = [re.sub(r"^(?:an?|the) ", "", step["text"].lower()) in shown for step in _about(intent)]
+    return bool(kept) and all(kept)
+
+
+def unnamed_things(intent: Intent, query: str) -> bool:
+    """Whether more is kept of two references than an English query names: a place, and things that no word is about.
+
+    What speaks of a reference as a whole ("like image 1") or excludes something may well keep what it does not name.
+    """
+    excluded = NEGATED.search(query) or any(step["type"] == "Removal" for step in intent["steps"])
+    if excluded or _WHOLE.search(query) or not _PLACE.search(query) or not is_english(query):
+        return False
+    named = content_words(query)
+    kept = [step for step in _about(intent) if step["type"] == "Retention"]
+    return sum(not content_words(step["text"]) & named for step in kept) > 1
+
+
+def in_plain_place(query: str, captions: Sequence[str]) -> str:
+    """A query about a thing of one of two references in the place of the other, in the plainest words.
+
+    "" where it names several things, or one that both show.
+    """
+    known = [content_words(caption) for caption in captions]
+    named = {word: [stem in each for each in known] for word, stem in _named(query, known)}
+    shown = next(iter(named.values()), [])
+    if len(known) != 2 or len(named) != 1 or sum(shown) != 1:
+        return ""
+    number = 1 + shown.index(True)
+    return f"the {next(iter(named))} of image {number} in the place of image {3 - number}"
+
+
+def in_plain_colour(intent: Intent, query: str, captions: Sequence[str]) -> str:
+    """A query about a thing of one reference in the colour of a thing of another, in the plainest words.
+
+    What the first reading found beside these things is said behind it. "" where the words do not tell which thing
+    lends its colour to which, or which references they are of.
+    """
+    apart = [step for step in intent["steps"] if "reference" not in step]
+    told = content_words(" ".join(step["text"] for step in apart))
+    known = [content_words(caption) for caption in captions]
+    named = {stem: word for word, stem in _named(query, known) if stem not in told}
+    if len(named) != 2 or (lends := _lender(query, named)) is None:
+        return ""
+    takes = next(stem for stem in named if stem != lends)
+    if (pair := _references(intent, takes, lends, known)) is None:
+        return ""
+    plain = f"the {named[takes]} of image {pair[0]} in the colour of the {named[lends]} of image {pair[1]}"
+    return ", ".join(filter(None, (plain, request_text(apart))))
+
+
+def _named(query: str, known: Sequence[set[str]]) -> Iterator[tuple[str, str]]:
+    """The words of a query that captions have too, with their stems."""
+    for word in re.findall(r"[^\W\d_]{3,}", query.lower()):
+        yield from ((word, stem) for stem in content_words(word) if any(stem in each for each in known))
+
+
+def _about(intent: Intent) -> list[Instruction]:
+    """The instructions that are about a reference."""
+    return [step for step in intent["steps"] if "reference" in step]
+
+
+def _lender(query: str, named: dict[str, str]) -> str | None:
+    """Which of two things lends its colour, by its stem; where nothing says so, the first behind the colour's word."""
+    if found := _first(query, _LENDS, named):
+        return found
+    if taker := _first(query, _TAKES, named):
+        return next(stem for stem in named if stem != taker)
+    return _first(query, [rf"\b{_COLOUR}\b(.*)"], named)
+
+
+def _first(query: str, forms: Sequence[str], named: dict[str, str]) -> str | None:
+    """The first of the things among the words that one of the forms marks."""
+    for form in forms:
+        for found in re.finditer(form, query, re.I):
+            for word in re.findall(r"[^\W\d_]{3,}", found[1].lower()):
+                if stems := content_words(word) & named.keys():
+                    return stems.pop()
+    return None
+
+
+def _references(intent: Intent, takes: str, lends: str, known: Sequence[set[str]]) -> tuple[int, int] | None:
+    """The numbers of the references that the two things are of."""
+    numbers = range(1, len(known) + 1)
+    pairs = [
+        (i, j) for i in numbers for j in numbers if i != j and takes in known[i - 1] and lends in known[j - 1]
+    ]
+    if len(pairs) > 1:
+        read = {step.get("reference") for step in _about(intent) if takes in content_words(step["text"])}
+        pairs = [pair for pair in pairs if pair[0] in read]
+    return pairs[0] if len(pairs) == 1 else None
