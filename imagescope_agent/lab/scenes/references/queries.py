@@ -116,6 +116,8 @@ def _parts(draft: _Draft, order: Sequence[int]) -> bool:
             made = _changed(draft, None, left.pop(0))
         elif more and choice < 0.6 and draft.words.pairs:
             made = _pair(draft, left.pop(0), left.pop(0))
+        elif more and choice < 0.72 and draft.words.pairs and draft.setting is None:
+            made = _placed(draft, left.pop(0), left.pop(0))
         else:
             made = _things(draft, left.pop(0))
         if not made:
@@ -152,6 +154,18 @@ def _pair(draft: _Draft, one: int, other: int) -> bool:
         _keep(draft, Pattern(thing.kind, thing.colour), reference, index)
     (a, b), (c, d) = ((draft.noun(*each), draft.names[each[0]]) for each in both)
     draft.say(draft.words.pair(a, b, c, d), *both)
+    return True
+
+
+def _placed(draft: _Draft, of: int, where: int) -> bool:
+    """A thing of one reference in the place of another, said in one sentence about both."""
+    if (index := draft.single(of)) is None:
+        return False
+    thing, draft.setting = draft.references[of].things[index], draft.references[where].setting
+    _keep(draft, Pattern(thing.kind, thing.colour), of, index)
+    draft.takes.append(Take(type="Retention", condition=InSetting(draft.setting), image=where + 1))
+    said = draft.words.placed(draft.noun(of, index), draft.names[of], draft.names[where])
+    draft.say(said, (of, index))
     return True
 
 

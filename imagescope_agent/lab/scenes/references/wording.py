@@ -73,6 +73,10 @@ class PlainReferences:
         """A sentence about two things, each with its reference, that are kept."""
         return join([self.of(noun, name), self.of(other, other_name)])
 
+    def placed(self, noun: str, name: str, place: str) -> str:
+        """A sentence about a thing of one reference in the place of another."""
+        return f"{self.of(noun, name)}, {self.place(place)}"
+
     def setting(self, name: str) -> str:
         """Where the scene is."""
         return self.rng.choice(SETTING_WORDS[name])
@@ -216,6 +220,11 @@ class FramedReferences(PlainReferences):
         """A sentence about both."""
         self._sentences = True
         return self._frame("pair").format(a=noun, b=name, c=other, d=other_name)
+
+    def placed(self, noun: str, name: str, place: str) -> str:
+        """A sentence about both."""
+        self._sentences = True
+        return self._frame("placed").format(a=noun, b=name, d=place)
 
     def setting(self, name: str) -> str:
         """Where the scene is."""
