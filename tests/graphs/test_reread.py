@@ -130,7 +130,7 @@ def test_a_colour_that_nothing_takes_over_is_read_again_by_who_reads_references(
         made = [{"type": kind, "text": text, "image": number} for kind, text, number in steps]
         return json.dumps({"steps": made, **dict.fromkeys(("core", "enhanced", "full"), second[1])})
 
-    reader = Role("multi_reasoner", Scripted(reply))
+    reader: Any = Role("multi_reasoner", Scripted(reply))
     served = replace(world.services(reasoner=Role("reasoner", Scripted(reply))), multi_reasoner=reader)
     query = {"query": "the square with the hue of the blue one", "references": ["red.png", "blue.png"]}
     state = asyncio.run(load_graph("adaptive")(served).ainvoke(query))
