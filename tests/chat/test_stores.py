@@ -158,20 +158,22 @@ def test_a_cancelled_wait_leaves_no_lock_behind(world: Any, store: str) -> None:
 
 def test_a_turn_of_another_process_is_waited_for_and_then_told_in_one_line(tmp_path: Path) -> None:
     async def story() -> list[str]:
-        order = []
+        order, held, over = list[str](), asyncio.Event(), asyncio.Event()
 
         async def hold() -> None:
             async with file_lock(tmp_path, "t"):
                 order.append("held")
-                await asyncio.sleep(0.3)
+                held.set()
+                await over.wait()
                 order.append("let go")
 
         holder = asyncio.create_task(hold())
-        await asyncio.sleep(0.05)
+        await held.wait()
         with pytest.raises(BackendUnavailable, match="conversation 't'; try again") as caught:
             async with file_lock(tmp_path, "t", timeout=0.1):
                 order.append("never")
         assert "\n" not in str(caught.value)
+        over.set()
         async with file_lock(tmp_path, "t", timeout=30):
             order.append("mine")
         await holder

@@ -24,7 +24,6 @@ from imagescope_agent.retrieval.stores.postgres import answering, connect
 from imagescope_agent.runs.checkpoints import open_checkpoints, open_store
 from imagescope_agent.runs.gone import StoreGone
 from imagescope_agent.settings import Settings
-from imagescope_agent.traces import database
 from imagescope_agent.traces.database import DatabaseTraces
 from imagescope_agent.traces.finding import open_existing
 from imagescope_agent.traces.instrument import recording
@@ -105,20 +104,30 @@ def test_a_silent_database_of_traces_does_not_stop_the_event_loop(
 def test_a_statement_that_waits_too_long_is_given_up(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import psycopg
 
-    monkeypatch.setattr(database, "PATIENCE", 0.5)
     with closing(DatabaseTraces(url, "s")) as store, psycopg.connect(url) as other:
         other.execute("lock table imagescope_trace_runs")
-        with pytest.raises(ImageScopeError):
-            store.start("t", graph="g", query="q", about={})
+        with monkeypatch.context() as hurried:
+            hurried.setattr(store._session, "_patience", 0.5)
+            with pytest.raises(ImageScopeError):
+                store.start("t", graph="g", query="q", about={})
         other.rollback()
         assert store.start("t", graph="g", query="q", about={}) == "t.1"
 
 
 def test_a_session_that_falls_silent_is_replaced(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "PATIENCE", 0.5)
     with closing(DatabaseTraces(url, "s")) as store, ThreadPoolExecutor(1) as pool:
         run = store.start("t", graph="g", query="q", about={})
         stopped = store._execute("select pg_backend_pid()")[0][0]
+        patient, answers = store._session._patience, store._session._answers
+
+        def hurried(*given: Any) -> bool:  # about the sign of life alone: what comes after it may take its time
+            store._session._patience = 0.5
+            try:
+                return answers(*given)
+            finally:
+                store._session._patience = patient
+
+        monkeypatch.setattr(store._session, "_answers", hurried)
         os.kill(stopped, signal.SIGSTOP)
         try:
             pool.submit(store.append, run, "end", {}).result(30)
@@ -232,10 +241,19 @@ def test_a_move_that_was_killed_loses_nothing_of_a_run(tmp_path: Path, url: str)
             kept = await before.aput(THREAD, empty_checkpoint(), {"step": 1}, {})
             await before.aput_writes(kept, [("x", 1)], "task")
             for name in ("aput", "aput_writes"):
+                reached = asyncio.Event()
+
+                async def stuck(*given: Any, reached: asyncio.Event = reached) -> None:
+                    reached.set()
+                    await asyncio.sleep(3600)
+
                 with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr(after, name, lambda *given: asyncio.sleep(60))
-                    with pytest.raises(asyncio.TimeoutError):
-                        await asyncio.wait_for(_runs(before, after, Moved()), 1)
+                    patch.setattr(after, name, stuck)
+                    moving = asyncio.ensure_future(_runs(before, after, Moved()))
+                    await asyncio.wait_for(reached.wait(), 60)
+                    moving.cancel()
+                    with pytest.raises(asyncio.CancelledError):
+                        await moving
             first, again = Moved(), Moved()
             await _runs(before, after, first)
             await _runs(before, after, again)

@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 
 from imagescope_agent.runs import step_saver
 from imagescope_agent.runs.checkpoints import open_checkpoints
-from imagescope_agent.runs.step_saver import RunStore
+from imagescope_agent.runs.step_saver import RunStore, StepSaver
 
 
 class State(TypedDict, total=False):
@@ -127,14 +127,24 @@ def test_a_checkpoint_is_as_its_step_left_it_whatever_the_next_one_changes_in_pl
     assert asyncio.run(kept()).checkpoint["channel_values"]["usage"] == [{"calls": 0}]
 
 
-def test_a_run_cancelled_while_another_process_writes_loses_no_finished_step(tmp_path: Path) -> None:
-    path = tmp_path / "runs"
+def test_a_run_cancelled_while_another_process_writes_loses_no_finished_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, flush = tmp_path / "runs", StepSaver.flush
 
     async def cancelled() -> None:
+        held_up = asyncio.Event()
         store = RunStore(path, required=True)
         async with store.keeping("other"):
             pass
         other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+        async def flushed(saver: StepSaver, thread: str) -> None:
+            if other.in_transaction:
+                held_up.set()
+            await flush(saver, thread)
+
+        monkeypatch.setattr(StepSaver, "flush", flushed)
 
         async def asks(state: State) -> State:
             other.execute("begin immediate")
@@ -144,9 +154,7 @@ def test_a_run_cancelled_while_another_process_writes_loses_no_finished_step(tmp
         built.add_node("asks", asks)
         built.add_edge(START, "asks")
         task = asyncio.create_task(run(store, built, {"text": "", "usage": []}))
-        while not other.in_transaction:
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.05)  # the step has ended, and its checkpoint waits for the file
+        await asyncio.wait_for(held_up.wait(), 60)  # the step has ended, and its checkpoint waits for the file
         task.cancel()
         await asyncio.sleep(0.05)
         other.execute("commit")
