@@ -120,7 +120,9 @@ def test_a_session_that_falls_silent_is_replaced(url: str, monkeypatch: pytest.M
         stopped = store._execute("select pg_backend_pid()")[0][0]
         patient, answers = store._session._patience, store._session._answers
 
-        def hurried(*given: Any) -> bool:  # about the sign of life alone: what comes after it may take its time
+        def hurried(
+            *given: Any,
+        ) -> bool:  # about the sign of life alone: what comes after it may take its time
             store._session._patience = 0.5
             try:
                 return answers(*given)

@@ -154,7 +154,9 @@ def test_a_run_cancelled_while_another_process_writes_loses_no_finished_step(
         built.add_node("asks", asks)
         built.add_edge(START, "asks")
         task = asyncio.create_task(run(store, built, {"text": "", "usage": []}))
-        await asyncio.wait_for(held_up.wait(), 60)  # the step has ended, and its checkpoint waits for the file
+        await asyncio.wait_for(
+            held_up.wait(), 60
+        )  # the step has ended, and its checkpoint waits for the file
         task.cancel()
         await asyncio.sleep(0.05)
         other.execute("commit")

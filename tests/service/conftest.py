@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -18,6 +22,8 @@ from imagescope_agent.api import index_folder
 from imagescope_agent.lab.scenes.make import make_world
 
 COUNT = 24  # scenes
+#: A search of hundreds of questions: long after its first step.
+SLOW = {"top_k": 24, "alpha": 24, "judge": "prp-allpair"}
 
 
 def start(*arguments: str, **environment: str) -> tuple[subprocess.Popen[str], str]:
@@ -36,6 +42,29 @@ def start(*arguments: str, **environment: str) -> tuple[subprocess.Popen[str], s
         process.kill()
         raise AssertionError(line + process.communicate()[1])
     return process, found[1]
+
+
+def wait_for(found: Callable[[], Any], seconds: float = 120) -> Any:
+    """What a look gives once it gives something."""
+    until = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < until, "it never came"
+        time.sleep(0.1)
+    return value
+
+
+def idle(address: str) -> bool:
+    """Whether no request runs or waits."""
+    return "imagescope_requests_admitted 0.0" in httpx.get(f"{address}/metrics", timeout=60).text
+
+
+def sent(address: str, path: str, **body: Any) -> socket.socket:
+    """A connection over which a request was sent: whoever closes it hangs up."""
+    url, content = urlsplit(address), json.dumps(body).encode()
+    connection = socket.create_connection((url.hostname, url.port), timeout=120)
+    head = f"POST {path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: application/json\r\n"
+    connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+    return connection
 
 
 @dataclass

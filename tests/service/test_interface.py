@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.service.conftest import Serving, start
+from tests.service.conftest import Serving, idle, sent, start, wait_for
 
 
 def test_the_document_is_valid_in_the_version_that_it_declares(serving: Serving) -> None:
@@ -82,19 +80,13 @@ def test_texts_among_documents_are_noted_and_sent_back_as_what_they_are(serving:
 def test_a_client_that_leaves_a_stream_leaves_no_error(folder: Path) -> None:
     process, address = start(str(folder))
     try:
-        host, port = address.removeprefix("http://").split(":")
-        body = b'{"text": "a green tree and a red ball"}'
-        head = f"POST /v1/search/stream HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
         for wanted in (b"200 OK", b"event: step"):
-            with socket.create_connection((host, int(port))) as connection:
-                connection.sendall(head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            with sent(address, "/v1/search/stream", text="a green tree and a red ball") as connection:
                 read = b""
                 while wanted not in read:
-                    read += connection.recv(4096)
-        for _ in range(100):
-            if "imagescope_requests_admitted 0.0" in httpx.get(f"{address}/metrics").text:
-                break
-            time.sleep(0.1)
+                    read += (part := connection.recv(4096))
+                    assert part, read
+        wait_for(lambda: idle(address))
         time.sleep(0.5)
     finally:
         process.terminate()
