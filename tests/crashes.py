@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -65,3 +66,28 @@ def killed(work: Callable[[], None], after: float) -> bool:
     code = ended(pid)
     assert code in (0, -signal.SIGKILL), code
     return code != 0
+
+
+class Moments:
+    """Random moments of work at which it is killed, on a machine that does not always work as fast.
+
+    Args:
+        seed: of the random numbers.
+        seconds: that the work took undisturbed.
+        least: the part of it before which it is not killed.
+    """
+
+    def __init__(self, seed: int, seconds: float, least: float = 0.0) -> None:
+        self._random, self.seconds, self._least = random.Random(seed), seconds, least
+
+    def kill(self, work: Callable[[], None]) -> bool:
+        """Whether a child was killed at its work; where it was done before, it takes less time by now."""
+        after = self._random.uniform(self._least, 1) * self.seconds
+        if not killed(work, after):
+            self.seconds = after
+            return False
+        return True
+
+    def later(self) -> None:
+        """It was killed before it had done anything that could be seen: it takes more time by now."""
+        self.seconds *= 1.25

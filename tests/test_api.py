@@ -118,7 +118,7 @@ asyncio.run(ImageScope(services).asearch("a red square", run="killed"))
 @pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(make: Any, world: Any) -> None:
     words = [sys.executable, "-c", KILLED, str(world.folder), json.dumps(INTENT), json.dumps(BLUE)]
-    assert subprocess.run(words, check=False, timeout=120).returncode == -signal.SIGKILL
+    assert subprocess.run(words, check=False, timeout=600).returncode == -signal.SIGKILL
     scope = make(reasoner="never asked")
     result = scope.resume("killed")
     assert scope.services.reasoner.model.asked == []

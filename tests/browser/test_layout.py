@@ -13,6 +13,7 @@ from tests.browser.test_page import PATIENCE, Visitor
 pytestmark = pytest.mark.slow
 
 DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
+WHERE = ["#conversation", "#talk", "#message", "#found", "#gallery"]
 BOXES = """names => names.map(name => {
   const box = document.querySelector(name).getBoundingClientRect();
   return [name, Math.round(box.x), Math.round(box.width)];
@@ -54,17 +55,20 @@ def visit(served: Served, browser: Any, **options: Any) -> Visitor:
 
 
 def widths(visitor: Visitor) -> Any:
-    return visitor.tab.evaluate(BOXES, ["#conversation", "#talk", "#message", "#found", "#gallery"])
+    return visitor.tab.evaluate(BOXES, WHERE)
 
 
 def test_nothing_moves_sideways_in_any_state(served: Served, browser: Any) -> None:
     visitor = visit(served, browser, viewport=DESKTOP)
     empty = widths(visitor)
+    visitor.tab.evaluate(  # a step may be over before anybody asks for it
+        f"names => new MutationObserver(() => document.querySelector('#progress .is-now')"
+        f" && (window.working ??= ({BOXES})(names))).observe(document.body, {{subtree: true, childList: true}})",
+        WHERE,
+    )
     visitor.say("a red square")
-    visitor.tab.wait_for_selector("#progress .is-now")
-    working = widths(visitor)
     visitor.wait(1)
-    found = widths(visitor)
+    working, found = visitor.tab.evaluate("window.working"), widths(visitor)
     visitor.say("/fly " + "away" * 100)
     visitor.tab.wait_for_selector(".is-problem")
     failed = widths(visitor)
@@ -130,8 +134,11 @@ def test_every_text_can_be_read(served: Served, browser: Any, colours: str) -> N
     visitor.say("/fly away")
     visitor.tab.wait_for_selector(".is-problem")
     visitor.tab.mouse.move(0, 0)
+    visitor.settle()
     assert visitor.tab.evaluate(PALE) == []
     visitor.tab.click(".is-card[data-rank='1'] a")
+    visitor.tab.wait_for_selector("#large dialog[open]")
+    visitor.settle()
     assert visitor.tab.evaluate(PALE) == []
 
 
@@ -153,10 +160,11 @@ def test_focus_is_a_ring_and_does_not_look_pressed(served: Served, browser: Any,
             continue
         visitor.tab.evaluate("document.activeElement.blur()")
         visitor.tab.mouse.move(0, 0)
+        visitor.settle()
         rest, _ = visitor.tab.evaluate(look, name)
         visitor.tab.keyboard.press("Tab")  # from now on the keyboard is in use
         visitor.tab.focus(name)
-        visitor.tab.wait_for_timeout(300)  # the theme's transition
+        visitor.settle()
         focused, outline = visitor.tab.evaluate(look, name)
         assert focused == rest and outline == "solid", name
 

@@ -52,10 +52,16 @@ class Visitor:
             arg=turns,
         )
 
+    def settle(self) -> None:
+        """Until colours no longer change from those of a state to those of the next."""
+        self.tab.wait_for_function("!document.getAnimations().some(each => each instanceof CSSTransition)")
+
     def names(self) -> list[str]:
         return [str(name) for name in self.tab.locator("#gallery .is-name").all_inner_texts()]
 
     def titles(self) -> list[str]:
+        """The conversations to choose from, once their list is open."""
+        self.tab.wait_for_selector("ul[role=listbox] li")
         return [str(title) for title in self.tab.locator("ul[role=listbox] li").all_inner_texts()]
 
     def count(self, what: str) -> int:
@@ -185,11 +191,11 @@ def test_two_people_who_know_the_password_see_their_own_conversations(tmp_path: 
         one.wait(1)
         other = Visitor(browser, address, "open sesame")
         other.tab.click("#others input")
-        assert other.count("ul[role=listbox] li") == 1, "a new one, and nobody else's"
+        assert len(other.titles()) == 1, "a new one, and nobody else's"
         other.say("a blue square")
         other.wait(1)
         other.tab.click("#others input")
-        assert other.count("ul[role=listbox] li") == 2
+        assert len(other.titles()) == 2
         one.tab.reload()
         one.wait(1)
         assert one.names()[0] == "red.png" and one.abroad == other.abroad == []
@@ -209,7 +215,7 @@ def test_users_with_a_name_each_see_their_conversations_in_any_browser(tmp_path:
         assert [title.strip().partition(" ·")[0] for title in again.titles()][1:] == ["a red square"]
         ben = Visitor(browser, address, "a:b", "ben")
         ben.tab.click("#others input")
-        assert ben.count("ul[role=listbox] li") == 1
+        assert len(ben.titles()) == 1
         ben.tab.keyboard.press("Escape")
         ben.tab.click("#head >> text=Sign out")
         ben.tab.wait_for_selector("input[type=password]")

@@ -19,7 +19,7 @@ from typing import Any
 from imagescope_agent.evaluation.datasets.base import BenchmarkQuery
 from imagescope_agent.evaluation.evaluate import evaluate
 from imagescope_agent.evaluation.runner import SystemAnswer
-from tests.crashes import killed, undisturbed
+from tests.crashes import Moments, undisturbed
 
 FILES = ("per_query.jsonl", "run.trec", "metrics.json", "report.html", "table.md", "table.tex", "run.json")
 
@@ -54,15 +54,17 @@ def kept(out: Path) -> set[str]:
 def kill(root: Path, base: Path, seed: int, count: int) -> dict[str, Any]:
     seconds = undisturbed(partial(run, root, base / "whole", base / "all"))
     whole = {name: (base / "whole" / name).read_bytes() for name in FILES}
-    moments, kills, resumed, tries = random.Random(seed), 0, 0, 0
-    while kills < count and tries < 3 * count:
+    moments, kills, resumed, tries = Moments(seed, seconds), 0, 0, 0
+    while (kills < count or resumed < count // 4) and tries < 10 * count:
         tries += 1
         out, again = base / f"out{tries}", base / f"again{tries}"
-        if not killed(partial(run, root, out, base / f"asked{tries}"), moments.uniform(0, seconds)):
+        if not moments.kill(partial(run, root, out, base / f"asked{tries}")):
             continue
         kills += 1
-        before = kept(out)
-        resumed += bool(before)
+        if before := kept(out):
+            resumed += 1
+        else:
+            moments.later()
         undisturbed(partial(run, root, out, again))
         repeated = before & set(again.read_text().split()) if again.exists() else set()
         assert not repeated, f"try {tries} of seed {seed}: asked again: {repeated}"

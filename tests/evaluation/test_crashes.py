@@ -10,7 +10,7 @@ from tests.crashes import KILLS, script
 @pytest.mark.slow
 def test_killed_at_any_moment_the_next_run_leaves_the_same_bytes(drawn: Any, tmp_path: Any) -> None:
     result = script("tests.evaluation.crashes", drawn, tmp_path, 2026, KILLS)
-    assert result["killed"] == KILLS and result["resumed"] >= KILLS // 4
+    assert result["killed"] >= KILLS and result["resumed"] >= KILLS // 4
 
 
 def test_two_evaluations_do_not_write_to_one_folder(

@@ -12,14 +12,13 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from imagescope_agent.mllms.scripted import Asked
 from imagescope_agent.training_data.chains import annotate
 from imagescope_agent.training_data.triplet_files import Triplet
 from tests.conftest import PALETTE, World
-from tests.crashes import killed, undisturbed
+from tests.crashes import Moments, undisturbed
 
 TRIPLETS = [
     Triplet(
@@ -86,11 +85,11 @@ def main(base: Path, count: int) -> dict[str, int]:
     """Kill it and compare what it writes in the end."""
     world = World(base / "world")
     seconds = undisturbed(partial(write, world, base / "whole.jsonl"))
-    whole, moments, kills, tries = (base / "whole.jsonl").read_bytes(), Random(0), 0, 0
+    whole, moments, kills, tries = (base / "whole.jsonl").read_bytes(), Moments(0, seconds), 0, 0
     while kills < count and tries < 4 * count:
         tries += 1
         out = base / f"out{tries}.jsonl"
-        if killed(partial(write, world, out), moments.uniform(0, seconds)):
+        if moments.kill(partial(write, world, out)):
             kills += 1
             undisturbed(partial(write, world, out))
             assert out.read_bytes() == whole, tries

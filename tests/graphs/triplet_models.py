@@ -21,7 +21,7 @@ from imagescope_agent.registry import load_graph
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
 from imagescope_agent.training_data.triplets import GRAPH, build_triplets
-from tests.crashes import killed, undisturbed
+from tests.crashes import Moments, undisturbed
 from tests.lab.training.hues import COUNT, Hues, hues
 
 
@@ -114,11 +114,11 @@ def main(base: Path, count: int) -> dict[str, int]:
     """Kill the builder and compare what it makes in the end."""
     collection = hues(base / "pictures")
     seconds = undisturbed(partial(build, collection, base / "whole.jsonl"))
-    whole, moments, kills, tries = (base / "whole.jsonl").read_bytes(), Random(0), 0, 0
+    whole, moments, kills, tries = (base / "whole.jsonl").read_bytes(), Moments(0, seconds), 0, 0
     while kills < count and tries < 4 * count:
         tries += 1
         out = base / f"out{tries}.jsonl"
-        if killed(partial(build, collection, out), moments.uniform(0, seconds)):
+        if moments.kill(partial(build, collection, out)):
             kills += 1
             undisturbed(partial(build, collection, out))
             assert out.read_bytes() == whole, tries

@@ -128,7 +128,7 @@ class FakeServer:
         elif isinstance(fault, int):
             self._reply(handler, fault, {"error": "told to"})
         elif fault == "hang":
-            time.sleep(3)
+            time.sleep(60)
         elif fault == "drop":
             handler.connection.close()
         elif fault == "junk":

@@ -21,7 +21,7 @@ class Word(BaseModel):
 
 
 def endpoint(server: FakeServer, **options: Any) -> Endpoint:
-    return Endpoint(url=server.url, **{"pause": 0.01, "patience": 1.0, "key": SecretStr(""), **options})
+    return Endpoint(url=server.url, **{"pause": 0.01, "patience": 60.0, "key": SecretStr(""), **options})
 
 
 def test_asks_with_the_picture_first_and_counts() -> None:
@@ -98,11 +98,11 @@ def test_a_passing_fault_is_tried_again(fault: int | str) -> None:
 @pytest.mark.parametrize("fault", [500, "cut", "drop", "hang"])
 def test_a_lasting_fault_ends_in_bounded_time(fault: int | str) -> None:
     with FakeServer(faults=[fault] * 99) as server:
+        model = endpoint(server, patience=2.0 if fault == "hang" else 60.0, attempts=3)
         start = time.perf_counter()
         with pytest.raises(BackendUnavailable, match="does not answer") as caught:
-            asyncio.run(Role("x", endpoint(server, patience=0.3, attempts=3)).ask([Request(text="q")]))
-        assert time.perf_counter() - start < 10 and "\n" not in str(caught.value)
-        # a busy machine may give up an attempt before the server has read it
+            asyncio.run(Role("x", model).ask([Request(text="q")]))
+        assert time.perf_counter() - start < 30 and "\n" not in str(caught.value)
         assert 0 < len(server.asked) <= 3 and caught.value.exit_code == 3
 
 

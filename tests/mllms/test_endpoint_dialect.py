@@ -33,7 +33,7 @@ class Whole(BaseModel):
 
 def endpoint(server: FakeServer, **options: Any) -> Endpoint:
     return Endpoint(
-        url=server.url, **{"pause": 0.01, "patience": 2.0, "attempts": 2, "key": SecretStr(""), **options}
+        url=server.url, **{"pause": 0.01, "patience": 60.0, "attempts": 2, "key": SecretStr(""), **options}
     )
 
 

@@ -52,8 +52,8 @@ def kind(body: dict[str, Any]) -> str:
 ANSWERS = {"understand": INTENT, "predicates": PLAN, "judge": "Yes: it is red."}
 
 
-def scope(world: World, server: FakeServer, folder: Path) -> ImageScope:
-    model = Endpoint(url=server.url, key=SecretStr("k"), pause=0.01, patience=1.0, attempts=2)
+def scope(world: World, server: FakeServer, folder: Path, patience: float = 60.0) -> ImageScope:
+    model = Endpoint(url=server.url, key=SecretStr("k"), pause=0.01, patience=patience, attempts=2)
     names = ("captioner", "reasoner", "verifier", "judge")
     services = world.services(**{name: Role(name, model) for name in names})
     return ImageScope(services, runs=folder / "runs.sqlite", traces=False)
@@ -64,12 +64,14 @@ def test_a_run_that_loses_its_server_ends_soon_and_goes_on_where_it_was(
     fault: int | str, world: World, tmp_path: Path
 ) -> None:
     servers: list[FakeServer] = []
+    killer = threading.Thread(target=lambda: servers[0].stop())
 
     def answer(body: dict[str, Any]) -> str:
         server = servers[0]
         if kind(body) == "predicates" and len(servers) == 1:  # from now on nothing works
             if fault == "killed":
-                threading.Thread(target=server.stop).start()
+                server.faults = ["drop"] * 999  # also what comes before the door is closed
+                killer.start()
             elif fault == "key":
                 server.key = "another"
             else:
@@ -78,13 +80,15 @@ def test_a_run_that_loses_its_server_ends_soon_and_goes_on_where_it_was(
 
     servers.append(FakeServer(answer, heeds=(True, False), key="k"))
     first = servers[0]
-    searching = scope(world, first, tmp_path)
+    searching = scope(world, first, tmp_path, 3.0 if fault == "hang" else 60.0)
     start = time.perf_counter()
     with pytest.raises(BackendUnavailable) as caught:
         asyncio.run(searching.asearch("a red square", run="r"))
     assert caught.value.exit_code == 3 and "\n" not in str(caught.value)
     assert time.perf_counter() - start < 60
-    if fault != "killed":
+    if fault == "killed":
+        killer.join()
+    else:
         first.stop()
     port = int(first.url.rsplit(":", 1)[1].removesuffix("/v1"))
     with FakeServer(answer, heeds=(True, False), key="k", port=port) as second:

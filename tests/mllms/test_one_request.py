@@ -52,7 +52,7 @@ def test_a_server_that_answers_nothing_is_away(fault: str) -> None:
 
 def test_a_request_that_is_never_answered_costs_one_time_out() -> None:
     with FakeServer(faults=["hang"] * 9) as server:
-        model = endpoint(server, patience=0.3, attempts=4)
+        model = endpoint(server, patience=2.0, attempts=4)
         with pytest.raises(RequestFailed):
             asyncio.run(Role("x", model).ask([request(1)]))
         assert len(server.asked) == 1

@@ -67,6 +67,6 @@ def test_nothing_is_repaired_where_no_words_are_known() -> None:
 
 @pytest.mark.parametrize("unit", [" ", "um, ", "a grey wagon, no, ", "...", " -", "no, "])
 def test_a_long_message_is_read_in_no_time(unit: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()  # what other processes do meanwhile does not count
     repaired("a wagon" + (unit * 8000)[:8000] + "a kettle", WORDS)
-    assert time.perf_counter() - start < 15  # cubic, it took minutes
+    assert time.process_time() - start < 15  # cubic, it took minutes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,14 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path
     folder = tmp_path_factory.mktemp("notebooks")
     for data in FOLDER.glob("*.jsonl"):
         shutil.copy(data, folder)
-    manager = KernelManager(kernel_name="python3")
+    # sockets in a folder of its own: the port that a kernel is told may be another process's when it takes it
+    sockets = tempfile.mkdtemp(prefix="kernel")
+    manager = KernelManager(kernel_name="python3", transport="ipc", ip=f"{sockets}/s")
     manager.start_kernel(cwd=str(folder), env={**os.environ, "IPYTHONDIR": str(folder / "ipython")})
     yield manager, folder
     manager.shutdown_kernel(now=True)
     manager.context.destroy(linger=0)
+    shutil.rmtree(sockets, ignore_errors=True)
 
 
 def test_all_are_here() -> None:

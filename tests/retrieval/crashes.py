@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -29,7 +28,7 @@ from imagescope_agent.retrieval.index.cache import JOURNAL, IndexCache
 from imagescope_agent.retrieval.index.indexer import build
 from imagescope_agent.retrieval.index.manifest import MANIFEST
 from imagescope_agent.retrieval.spaces import add_space
-from tests.crashes import child, ended, killed, undisturbed
+from tests.crashes import Moments, child, ended, undisturbed
 
 BATCH = 16
 
@@ -65,15 +64,17 @@ def published(out: Path) -> dict[str, bytes]:
 def kill(folder: Path, base: Path, seed: int, count: int) -> dict[str, Any]:
     seconds = undisturbed(partial(run, folder, base / "whole"))
     whole = published(base / "whole")
-    moments, kills, resumed, tries = random.Random(seed), 0, 0, 0
-    # on a busy machine more die at the start, where there is nothing to resume
-    while (kills < count or resumed < count // 2) and tries < 3 * count:
+    moments, kills, resumed, tries = Moments(seed, seconds), 0, 0, 0
+    while (kills < count or resumed < count // 2) and tries < 10 * count:
         tries += 1
         out = base / f"out{tries}"
-        if not killed(partial(run, folder, out), moments.uniform(0, seconds)):
+        if not moments.kill(partial(run, folder, out)):
             continue
         kills += 1
-        resumed += (out / JOURNAL).exists()
+        if (out / JOURNAL).exists():
+            resumed += 1
+        else:
+            moments.later()
         undisturbed(partial(run, folder, out))
         assert published(out) == whole, f"try {tries} of seed {seed}"
     return {"killed": kills, "resumed": resumed, "seconds": seconds, "files": sorted(whole)}

@@ -46,7 +46,7 @@ def rankings(folder: Path, store: str) -> list[Any]:
 
 def back(ask: Callable[[], Any]) -> Any:
     """What a server gives that was just started: gRPC waits some seconds before it looks for it again."""
-    for _ in range(60):
+    for _ in range(600):
         try:
             return ask()
         except (BackendUnavailable, pymilvus.MilvusException):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from imagescope_agent.runs.run_graph import run_sync
+from imagescope_agent.runs.run_graph import THREADS, run_sync
 
 
 async def work() -> str:
@@ -18,8 +18,11 @@ async def work() -> str:
 
 
 def test_a_later_run_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    for _ in range(8):
-        run_sync(work())
+    async def at_once() -> None:
+        together = threading.Barrier(THREADS)
+        await asyncio.gather(*(asyncio.to_thread(together.wait, 60) for _ in range(THREADS)))
+
+    run_sync(at_once())  # each of them has been started
     started: list[threading.Thread] = []
     monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread))
     assert run_sync(work()).startswith("imagescope-run")

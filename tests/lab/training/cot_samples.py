@@ -12,13 +12,12 @@ import sys
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import torch
 from PIL import Image
 
-from tests.crashes import killed, undisturbed
+from tests.crashes import Moments, undisturbed
 from tests.mllms.checkpoints import build_qwen3_vl
 
 NAMES = (
@@ -121,12 +120,12 @@ def kill(base: Path, count: int) -> dict[str, int]:
     """Kill the training and compare the weights that it ends with."""
     folder = material(base / "given")
     seconds = undisturbed(partial(train, folder, base / "whole"))
-    whole, moments, kills = (base / "whole" / "model.safetensors").read_bytes(), Random(0), 0
+    whole, moments, kills = (base / "whole" / "model.safetensors").read_bytes(), Moments(0, seconds, 0.3), 0
     for number in range(4 * count):
         if kills == count:
             break
         out = base / f"out{number}"
-        if killed(partial(train, folder, out), moments.uniform(0.3, 1) * seconds):
+        if moments.kill(partial(train, folder, out)):
             kills += 1
             undisturbed(partial(train, folder, out))
             assert (out / "model.safetensors").read_bytes() == whole, number

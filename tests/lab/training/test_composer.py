@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from imagescope_agent.retrieval.embedders.network_files import WEIGHTS
 from imagescope_agent.retrieval.protocols import Composer, Embedder
 from imagescope_agent.settings import Settings
 from imagescope_agent.training_data.triplet_files import read_triplets
-from tests.crashes import KILLS, killed, script, undisturbed
+from tests.crashes import KILLS, Moments, script, undisturbed
 from tests.lab.training.hues import Hues, hues, turns
 
 PLAN = ComposerPlan(steps=150, batch=64, hidden=64, dropout=0.1, every=25)
@@ -126,11 +125,11 @@ def test_killed_at_any_moment_it_ends_at_the_same_weights(tmp_path: Path) -> Non
 def kill(base: Path, count: int) -> dict[str, Any]:
     collection = hues(base / "pictures")
     seconds = undisturbed(partial(train, collection, base / "whole"))
-    moments, kills, tries = Random(0), 0, 0
+    moments, kills, tries = Moments(0, seconds), 0, 0
     while kills < count and tries < 4 * count:
         tries += 1
         out = base / f"out{tries}"
-        if killed(partial(train, collection, out), moments.uniform(0, seconds)):
+        if moments.kill(partial(train, collection, out)):
             kills += 1
             undisturbed(partial(train, collection, out))
             for name in (WEIGHTS, CARD):
