@@ -61,6 +61,11 @@ def test_it_is_committed_without_outputs(file: Path) -> None:
         assert cell.get("execution_count") is None
 
 
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
+def test_it_imports_nothing_of_a_measurement(file: Path) -> None:
+    assert "lab.benchmarks" not in file.read_text(encoding="utf-8")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
 def test_it_runs(file: Path, kernel: tuple[Any, Path]) -> None:

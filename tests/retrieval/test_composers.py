@@ -13,9 +13,9 @@ from imagescope_agent.cli import main
 from imagescope_agent.errors import BackendUnavailable, BadInput
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.retrieval.embedders import composer_card as composers
-from imagescope_agent.retrieval.embedders import open_embedder
+from imagescope_agent.retrieval.embedders import identify, open_embedder
 from imagescope_agent.services import open_services
-from tests.lab.training.hues import hues
+from tests.lab.training.hues import hues, turns
 from tests.mllms.checkpoints import build_qwen3_vl
 
 PROFILE = """
@@ -84,6 +84,25 @@ def test_from_triplets_to_search_on_a_checkpoint(
     make_clip(checkpoint, seed=1) if kind == "open_clip" else build_qwen3_vl(checkpoint, seed=1)
     with pytest.raises(Exception, match="other weights"):
         open_embedder(f"composer:{out}")
+
+
+def test_over_an_embedder_of_another_package_it_is_opened_where_the_profile_names_that(
+    tmp_path: Path, capsys: Any
+) -> None:
+    own, out = "tests.lab.training.hues:open_hues:here", tmp_path / "composer"
+    pictures = hues(tmp_path / "pictures", count=COUNT).folder
+    file = tmp_path / "triplets.jsonl"
+    file.write_text("".join(json.dumps(vars(each)) + "\n" for each in turns(COUNT)))
+    command = ["train", "composer", str(pictures), "--triplets", str(file), "--out", str(out), "--steps", "4"]
+    assert main([*command, "--profile", profile(tmp_path, "plain", own)]) == 0
+    assert f'embedder = "composer:DIR over {own}"' in capsys.readouterr().out
+    with pytest.raises(BadInput, match=r"of no kind of ours.*composer:.* over MODULE:ATTRIBUTE"):
+        open_embedder(f"composer:{out}")
+    spec = f"composer:{out} over {own}"
+    assert identify(spec) == (open_embedder(own).weights, 12)
+    search = ["search", str(pictures), "turn 30", "--image", "003.png", "--graph", "mra", "--json"]
+    assert main([*search, "--profile", profile(tmp_path, "composed", spec)]) == 0
+    assert json.loads(capsys.readouterr().out)["results"]
 
 
 def test_a_composer_of_the_package_may_be_named_in_a_profile(tmp_path: Path) -> None:

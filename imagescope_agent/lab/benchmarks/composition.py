@@ -27,10 +27,10 @@ from imagescope_agent.lab.scenes.make import make_world
 from imagescope_agent.lab.training.embedders.composer import plan_for, train_composer
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.registry import load_graph
+from imagescope_agent.retrieval.embedders.apart import Apart
 from imagescope_agent.retrieval.embedders.composer import ComposedEmbedder, behind
 from imagescope_agent.retrieval.embedders.composer_card import read_card
 from imagescope_agent.retrieval.embedders.late import LateEmbedder
-from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.services import Services, open_services
 from imagescope_agent.settings import Settings
 from imagescope_agent.training_data.triplet_files import Triplet, read_triplets
@@ -185,14 +185,6 @@ def _asked(
         for name, (graph, with_, settings, count) in ways.items()
         if count
     }
-
-
-class Apart:
-    """An embedder that reads pictures and texts apart, whatever else it could."""
-
-    def __init__(self, embedder: Embedder) -> None:
-        self.weights, self.dimension = embedder.weights, embedder.dimension
-        self.images, self.texts = embedder.images, embedder.texts
 
 
 async def _ranked(

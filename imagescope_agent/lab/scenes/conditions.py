@@ -12,7 +12,8 @@ from typing import Protocol
 
 from imagescope_agent.lab.scenes.world import Scene, Thing
 
-NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
+CARDINALS = ("one", "two", "three", "four", "five", "six", "seven", "eight")
+NUMBERS = ("no", *CARDINALS[:6])  # of the things of a scene
 PLURALS = {"house": "houses", "tree": "trees", "boat": "boats", "car": "cars", "fish": "fish", "flower": "flowers",
            "star": "stars", "heart": "hearts", "umbrella": "umbrellas", "cat": "cats", "thing": "things"}  # fmt: skip
 SETTING_PHRASE = {

@@ -21,9 +21,11 @@ from torch import nn
 from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.retrieval.embedders.combiner import Combiner
 from imagescope_agent.retrieval.embedders.composer_card import (
+    OVER,
     PACKAGE,
     ComposerCard,
     located,
+    parted,
     portable,
     read_card,
 )
@@ -40,10 +42,16 @@ COMPOSED_SHARE = 0.99
 
 
 def open_model(place: str, *, device: str | None = None) -> ComposedEmbedder:
-    """A composer's folder, or `package:PATH` of one that ships; raises as `open_embedder`."""
-    folder = located(place)
+    """A composer's folder, or `package:PATH` of one that ships; raises as `open_embedder`.
+
+    Over an embedder from another package it is "DIR over SPEC", since a card, which may be a stranger's, names no code.
+    """
+    from imagescope_agent.retrieval.embedders import open_embedder
+
+    name, spec = parted(place)
+    folder = located(name)
     card = read_card(folder)
-    embedder = _open_plain(folder, card.embedder, device)
+    embedder = open_embedder(spec, device=device) if spec else _open_plain(folder, card.embedder, device)
     if isinstance(embedder, ReasoningEmbedder):
         return ComposedReasoner(embedder, folder, card)
     return ComposedEmbedder(embedder, folder, card)
@@ -161,16 +169,30 @@ def untrained(card: ComposerCard, dropout: float = 0.0) -> nn.Module:
     return Combiner(card.dimension, card.hidden, dropout, share=share, kept=card.kept)
 
 
+def named(folder: str, card: ComposerCard) -> str:
+    """How a profile names a composer, with its embedder where that is from another package."""
+    return f"composer:{folder}" if _is_ours(card.embedder) else f"composer:{folder}{OVER}{card.embedder}"
+
+
+def _is_ours(spec: str) -> bool:
+    """Whether a card's embedder is of a kind of ours, which names no code."""
+    from imagescope_agent.retrieval.embedders import EMBEDDERS
+
+    kind, colon, _ = spec.partition(":")
+    known = f"{kind}:" == PACKAGE or (kind in EMBEDDERS and kind != "composer")
+    return known or not colon or Path(spec).is_dir()
+
+
 def _open_plain(folder: Path, spec: str, device: str | None) -> Embedder:
     """The embedder that a card names; a card may be a stranger's, so it names a kind of ours and no code."""
-    from imagescope_agent.retrieval.embedders import EMBEDDERS, open_embedder
-
-    kind, colon, place = spec.partition(":")
-    if f"{kind}:" == PACKAGE:
-        return open_embedder(located(spec), device=device)
-    if colon and not Path(spec).is_dir() and (kind not in EMBEDDERS or kind == "composer"):
+    if not _is_ours(spec):
         raise BadInput(
             f"the composer in {str(folder)!r} names the embedder {shorten(spec, 80)!r}, which is of no kind of ours; "
-            "train one on your embedder (`imagescope train composer`)"
+            f'if it is yours, name it in the profile: embedder = "composer:{folder}{OVER}MODULE:ATTRIBUTE[:PLACE]"'
         )
+    from imagescope_agent.retrieval.embedders import open_embedder
+
+    kind, _, place = spec.partition(":")
+    if f"{kind}:" == PACKAGE:
+        return open_embedder(located(spec), device=device)
     return open_embedder(f"{kind}:{located(place)}" if place.startswith(PACKAGE) else spec, device=device)

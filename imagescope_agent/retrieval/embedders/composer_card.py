@@ -16,6 +16,7 @@ CARD = "composer.json"
 FORMAT, FORMAT_TOKENS = 1, 2  # the second where tokens are read, or the text tower is tuned
 FORMAT_COMPOSED, FORMAT_KEPT = 3, 4  # where the embedder composes itself, and a share of that is kept
 LARGEST = 2**20  # bytes of the card
+OVER = " over "  # between a composer's folder and its embedder, where a profile names that
 PACKAGE = "package:"  # a place inside this package, wherever that is installed
 WIDEST = 2**14  # of a vector and of a hidden layer
 DEEPEST = 16  # blocks
@@ -92,8 +93,14 @@ def identify(place: str) -> tuple[str, int]:
     Raises:
         BadInput: there is no composer, or its card is damaged.
     """
-    card = read_card(located(place))
+    card = read_card(located(parted(place)[0]))
     return card.weights, card.dimension
+
+
+def parted(place: str) -> tuple[str, str]:
+    """The folder of a composer, and the embedder that the user's own profile names for it, else "": DIR[ over SPEC]."""
+    folder, over, spec = place.partition(OVER)
+    return (place, "") if not over or located(place).is_dir() else (folder, spec)
 
 
 def _require_sizes(card: ComposerCard) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from random import Random
 
 import pytest
 
+import imagescope_agent
 from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, composed_query
 from imagescope_agent.lab.scenes.conditions import PLURALS, Pattern, Related, satisfies
 from imagescope_agent.lab.scenes.language import SYNONYMS, plural
@@ -122,3 +124,9 @@ def test_an_article_suits_the_noun_that_a_frame_is_filled_with() -> None:
     texts = [framed_query(Random(seed))[0].text for seed in range(3000)]
     assert not [text for text in texts if re.search(r"\ba (?:orange|umbrella|automobile)", text, re.I)]
     assert with_vowels("a one-off, A umbrella") == "a one-off, An umbrella"
+
+
+def test_number_words_stand_in_one_table_of_drawn_scenes_and_one_of_conversations() -> None:
+    files = Path(str(imagescope_agent.__file__)).parent.rglob("*.py")
+    tables = [file.name for file in files if '"two", "three", "four"' in file.read_text(encoding="utf-8")]
+    assert sorted(tables) == ["conditions.py", "grounding.py"]

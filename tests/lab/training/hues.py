@@ -43,6 +43,11 @@ class Hues:
         return unit
 
 
+def open_hues(place: str, *, device: str | None = None) -> Hues:
+    """As a package would that brings an embedder of its own."""
+    return Hues()
+
+
 def hues(folder: Path, embedder: Any = None, count: int = COUNT) -> FolderCollection:
     """The pictures 000.png and so on in order of their hues, indexed."""
     folder.mkdir(parents=True)

@@ -26,7 +26,6 @@ ORDINALS = (
     ("seventh", "7th"),
     ("eighth", "8th"),
 )
-CARDINALS = ("one", "two", "three", "four", "five", "six", "seven", "eight")
 ATTACHED = (
     "{} of {}",
     "{} of {}",

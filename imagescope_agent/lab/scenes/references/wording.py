@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
+from imagescope_agent.lab.scenes.conditions import CARDINALS
 from imagescope_agent.lab.scenes.language import SETTING_WORDS, join, with_article
 from imagescope_agent.lab.scenes.references import phrases
 from imagescope_agent.lab.scenes.wordings.frames import frame, frames
@@ -162,9 +163,7 @@ class FramedReferences(PlainReferences):
     def _numbered_by(self, style: str, count: int) -> tuple[str, ...]:
         word, digit = self.rng.random() < 0.2, self.rng.random() < 0.2
         return tuple(
-            style.format(
-                n=phrases.CARDINALS[number] if word else number + 1, o=phrases.ORDINALS[number][digit]
-            )
+            style.format(n=CARDINALS[number] if word else number + 1, o=phrases.ORDINALS[number][digit])
             for number in range(count)
         )
 

@@ -30,7 +30,7 @@ from imagescope_agent.lab.training.embedders.composer_trainer import (
 )
 from imagescope_agent.lab.training.embedders.text_tuning import TunedText
 from imagescope_agent.retrieval.embedders.combiner import Combiner
-from imagescope_agent.retrieval.embedders.composer import untrained
+from imagescope_agent.retrieval.embedders.composer import named, untrained
 from imagescope_agent.retrieval.embedders.composer_card import ComposerCard, write_card
 from imagescope_agent.retrieval.embedders.network_files import TEXT, WEIGHTS, save_tensors
 from imagescope_agent.retrieval.protocols import Collection, Composer, Embedder
@@ -174,8 +174,9 @@ def describe(card: ComposerCard) -> str:
     without = "the embedder's own composed vector" if card.composed else "mean of the vectors"
     return (
         f"# A composer of images and texts\n\n"
-        f'Combines the vector of a reference image with that of what to change in it (`embedder = "composer:DIR"` in a '
-        f"profile).\n\n- **Embedder:** `{card.embedder}` (weights {card.weights[:12]})\n"
+        f"Combines the vector of a reference image with that of what to change in it "
+        f'(`embedder = "{named("DIR", card)}"` in a profile).'
+        f"\n\n- **Embedder:** `{card.embedder}` (weights {card.weights[:12]})\n"
         f"- **Trained on:** {made['triplets']} triplets ({', '.join(made['files']) or 'given directly'}) over "
         f"{made['images']} images, {made['steps']} steps\n"
         f"- **Held-out triplets** ({made['held_out']}, over the whole collection): {after}; {without}: "

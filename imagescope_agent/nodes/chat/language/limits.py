@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from imagescope_agent.errors import BadInput
+from imagescope_agent.nodes.chat.language.grounding import NUMBERS as COUNTS
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.periods import SPOKEN, period_of
 from imagescope_agent.retrieval.metadata.kinds import Kind, period
@@ -25,7 +26,7 @@ from imagescope_agent.retrieval.metadata.written import comparisons, conjuncts, 
 #: What a message may say of a value, in the order of their labels; the last label is for nothing.
 OPERATORS = ("=", "!=", ">=", ">", "<", "<=")
 LABELS = tuple("ABCDEFG")
-NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+NUMBERS = ("zero", *COUNTS[1:])
 _FEW = 8  # values that a filter names one by one
 
 
