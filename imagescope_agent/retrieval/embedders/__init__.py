@@ -44,10 +44,10 @@ def open_embedder(spec: str | Path, *, device: str | None = None) -> Embedder:
 
     Args:
         spec: KIND:PLACE with a kind of `EMBEDDERS`: `multimodal:FOLDER`, `hf-hub:OWNER/REPO[@REVISION]`,
-            `assembled:FOLDER` (a head on packaged backbones), `composer:FOLDER` (a trained composer; over an
-            embedder of another package `composer:FOLDER over module:attribute[:PLACE]`), `cir_cot:FOLDER` (a
-            chat model that reasons, then embeds); only a place is an open_clip model: a local folder, or open_clip's `NAME/PRETRAINED`; from another package `module:attribute[:PLACE]`, an opener as
-            those of the table.
+            `assembled:FOLDER` (a head on packaged backbones), `composer:FOLDER` (a trained composer; over an embedder
+            of another package `composer:FOLDER over module:attribute[:PLACE]`), `cir_cot:FOLDER` (a chat model that
+            reasons, then embeds); only a place is an open_clip model: a local folder, or open_clip's
+            `NAME/PRETRAINED`; from another package `module:attribute[:PLACE]`, an opener as those of the table.
         device: "cuda" or "cpu"; CUDA where there is one when None.
 
     Raises:
