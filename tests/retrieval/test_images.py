@@ -191,7 +191,7 @@ for name in ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"):
         SOURCES[name] = held.getvalue()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(sorted(SOURCES)),
     cut=st.integers(0, 4000),

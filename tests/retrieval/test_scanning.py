@@ -100,7 +100,7 @@ def test_a_changed_file_has_another_stamp(tmp_path: Path) -> None:
 
 
 @given(parts=st.lists(st.sampled_from(["..", ".", "a", "b.png", "/", "//", "a/b.png", "", "\0"]), max_size=6))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_no_name_leads_outside(tmp_path: Path, parts: list[str]) -> None:
     folder = tmp_path / "folder"
     (folder / "a").mkdir(parents=True, exist_ok=True)
