@@ -71,7 +71,7 @@ class Server:
         # after a kill it would write out every file of every test's database: a minute for ten on a busy disk
         options = f"-k {self._base} -c listen_addresses='' -c max_wal_size=4GB -c fsync=off"
         log = str(self._base / "log")
-        self._run("pg_ctl", "-D", str(self._data), "-w", "-t", "120", "-l", log, "-o", options, "start")
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-t", "600", "-l", log, "-o", options, "start")
 
     def kill(self) -> None:
         """End the server and its processes at once, as kill -9 and a restart of the machine do."""

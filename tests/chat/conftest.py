@@ -44,7 +44,7 @@ def server() -> Iterator[Path]:
             data,
             "-w",
             "-t",
-            "120",
+            "600",
             "-l",
             str(base / "log"),
             "-o",

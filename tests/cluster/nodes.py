@@ -132,7 +132,7 @@ def serving(nodes: TwoNodes, key: str, *arguments: object) -> Iterator[tuple[str
     finally:
         process.terminate()
         try:
-            process.communicate(timeout=120)
+            process.communicate(timeout=600)
         finally:
             process.kill()
 

@@ -71,7 +71,7 @@ class Server:
     def close(self) -> None:
         """Stop it."""
         self.process.terminate()
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=600)
         self.log.close()
 
 

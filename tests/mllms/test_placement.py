@@ -119,7 +119,7 @@ def together(checkpoint: Path, out: Path) -> subprocess.CompletedProcess[str]:
                "--master-port", str(port), "-m", "tests.mllms.test_placement", str(checkpoint), str(out)]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800, check=False
     )
 
 

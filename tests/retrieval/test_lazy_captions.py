@@ -222,7 +222,7 @@ def test_several_processes_write_and_the_first_caption_stays(tmp_path: Path) -> 
     started = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(number), str(tmp_path)]) for number in range(3)
     ]
-    assert [process.wait(timeout=120) for process in started] == [0, 0, 0]
+    assert [process.wait(timeout=600) for process in started] == [0, 0, 0]
     first = found_captions(tmp_path, "e\nc\n", 8)
     assert sorted(each.key for each in first) == [f"{n:064x}" for n in range(40)]
     add_captions(tmp_path, "e\nc\np", [FoundCaption(key=first[0].key, caption="late", words=first[0].words)])

@@ -94,4 +94,4 @@ def test_two_services_share_conversations_searches_and_traces(folder: Any, url: 
     finally:
         for process in (one, two):
             process.kill()
-            process.communicate(timeout=60)
+            process.communicate(timeout=600)

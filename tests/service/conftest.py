@@ -99,4 +99,4 @@ def serving(folder: Path) -> Iterator[Serving]:
     with httpx.Client(base_url=address, timeout=120) as client:
         yield Serving(process, address, folder, client)
     process.terminate()
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)

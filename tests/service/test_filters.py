@@ -42,7 +42,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     with httpx.Client(base_url=address, timeout=120) as client:
         yield Serving(process, address, images, client)
     process.terminate()
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)
 
 
 def ids(found: Any) -> list[str]:

@@ -89,7 +89,7 @@ def serving(profile: Path) -> Iterator[Serving]:
     with httpx.Client(base_url=url, timeout=120, headers={"Authorization": f"Bearer {KEY}"}) as client:
         yield Serving(url, client)
     process.terminate()
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)
 
 
 def requests() -> list[Request]:
