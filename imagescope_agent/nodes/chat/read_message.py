@@ -18,6 +18,7 @@ from imagescope_agent.nodes.chat.act_remarks import remarks
 from imagescope_agent.nodes.chat.joined_parts import joined
 from imagescope_agent.nodes.chat.language.coverage import phrases
 from imagescope_agent.nodes.chat.language.grounding import Grounding
+from imagescope_agent.nodes.chat.language.plain_form import in_plain_form
 from imagescope_agent.nodes.chat.language.polarity import TAKES_BACK
 from imagescope_agent.nodes.chat.language.self_repair import repaired
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
@@ -133,8 +134,8 @@ class ReadMessage:
 
 
 def _as_repaired(state: State, vocabulary: Vocabulary) -> State:
-    """The state with the message as its author repaired it."""
-    message = repaired(state["query"], vocabulary)
+    """The state with the message as its author repaired it, in plain form."""
+    message = repaired(in_plain_form(state["query"], vocabulary, first=is_first(state)), vocabulary)
     request = message if state["request"] == state["query"] else state["request"]
     return {**state, "query": message, "request": request}
 

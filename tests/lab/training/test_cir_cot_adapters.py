@@ -101,7 +101,9 @@ def test_a_stopped_training_of_adapters_goes_on(given: Path, tmp_path: Path) -> 
     code = (
         "import sys; from tests.lab.training.cot_samples import stopped; stopped(sys.argv[1], sys.argv[2], 3)"
     )
-    subprocess.run([sys.executable, "-c", code, str(given), str(tmp_path / "part")], check=False, timeout=1800)
+    subprocess.run(
+        [sys.executable, "-c", code, str(given), str(tmp_path / "part")], check=False, timeout=1800
+    )
     assert (tmp_path / "part" / "training" / "state.safetensors").exists()
     assert main(command(given, tmp_path / "part", **options)) == 0
     whole, part = (weights(tmp_path / name) for name in ("whole", "part"))

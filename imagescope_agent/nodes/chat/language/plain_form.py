@@ -1,0 +1,76 @@
+"""A message in the plain form of what it says: alternatives that are settled, denied properties, the weather."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from imagescope_agent.nodes.chat.language.polarity import is_negated
+from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
+from imagescope_agent.nodes.intent.drift import content_words
+
+_ARTICLE = r"(?:(?:an?|the)\s+)?"
+#: A question that names nothing but two alternatives, with something behind it.
+_POSED = re.compile(rf"(?:(?<=[.!?\n] )|^){_ARTICLE}([\w-]+),?\s+or\s+{_ARTICLE}([\w-]+)\s*\?\s*(?=\S)", re.I)
+_BE = r"(?:is|are|was|were|(?:should|must|may|can) be)"
+#: "The car is not green", "cars aren't green".
+_DENIED = re.compile(
+    rf"\b(?:(?:the|that|this|its|my)\s+)?([\w-]+)\s+(?:{_BE}\s+not|(?:is|are|was|were)n['\u2019]?t|"
+    r"(?:should|must|may|can)(?:n['\u2019]t| not) be)\s+([\w-]+)(?=\s*(?:[.,;!]|$|(?:but|and)\b))",
+    re.I,
+)
+_WEATHER = re.compile(r"\bit(?:\s+(?:is|was|has been|had been)|['\u2019]s)\s+(\w{3,}ing)\b", re.I)
+_SOMETHING = re.compile(r"\b(?:some|any)thing\s+([\w-]+)(?=\s*(?:[.,;!?]|$|please\b))", re.I)
+
+
+def in_plain_form(message: str, vocabulary: Vocabulary, *, first: bool) -> str:
+    """What a message says, in a form that is read as it is meant.
+
+    Args:
+        message: in the user's words.
+        vocabulary: of the collection; only what it knows is put in another form.
+        first: whether nothing is wanted yet.
+
+    >>> words = read_captions(("a black cat in the snow", "a white cat"))
+    >>> in_plain_form("Black or white? I'd say white.", words, first=False)
+    "I'd say white."
+    >>> in_plain_form("the cat is not black", words, first=False)
+    'no black cat'
+    >>> in_plain_form("and it was snowing", words, first=False)
+    'and it was in the snow'
+    >>> in_plain_form("something white", words, first=True)
+    'a white thing'
+    """
+    message = _POSED.sub(lambda posed: _settled(posed, message[posed.end() :], vocabulary), message)
+    denied = _DENIED.search(message)
+    if denied and _is_property(denied[2], vocabulary) and vocabulary.is_head(denied[1]):
+        rest = message[: denied.start()] + message[denied.end() :]
+        if not any(_is_property(word, vocabulary) for word in re.findall(r"[\w-]+", rest)):
+            message = f"{message[: denied.start()]}no {denied[2]} {denied[1]}{message[denied.end() :]}"
+    message = _WEATHER.sub(lambda told: next(_places(told, vocabulary), told[0]), message)
+    if first:
+        message = _SOMETHING.sub(
+            lambda named: f"a {named[1]} thing" if _is_property(named[1], vocabulary) else named[0], message
+        )
+    return message
+
+
+def _settled(posed: re.Match[str], answer: str, vocabulary: Vocabulary) -> str:
+    """The question, or "" where its author takes one of its alternatives."""
+    said = {word.lower() for word in re.findall(r"[\w-]+", answer)}
+    taken = [each for each in posed.groups() if each.lower() in said]
+    settled = len(taken) == 1 and vocabulary.has(taken[0]) and not is_negated(taken[0], answer)
+    return "" if settled else posed[0]
+
+
+def _is_property(word: str, vocabulary: Vocabulary) -> bool:
+    return bool(content_words(word)) and vocabulary.has(word) and not vocabulary.is_head(word)
+
+
+def _places(told: re.Match[str], vocabulary: Vocabulary) -> Iterator[str]:
+    """Where or when it is, as captions say it, of weather: "it was snowing" of pictures "in the snow"."""
+    for place, before in vocabulary.places.items():
+        noun = place.rpartition(" ")[2]
+        if content_words(noun) & content_words(told[1]):
+            verb = told[0][: told.start(1) - told.start()]
+            yield f"{verb}{before} {noun}" if before else f"{verb}{place}"
