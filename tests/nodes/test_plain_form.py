@@ -33,7 +33,7 @@ WORDS = read_captions(
     ],
 )
 def test_what_is_said_is_said_plainly(message: str, meant: str) -> None:
-    assert in_plain_form(message, WORDS, first=False) == meant
+    assert in_plain_form(message, WORDS, ["a wagon", "the scene in the snow"]) == meant
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,18 @@ def test_what_is_said_is_said_plainly(message: str, meant: str) -> None:
     ],
 )
 def test_what_is_plain_or_unknown_stays(message: str) -> None:
-    assert in_plain_form(message, WORDS, first=False) == message
-    assert in_plain_form(message, NO_WORDS, first=True) == message
+    assert in_plain_form(message, WORDS, ["a wagon"]) == message
+    assert in_plain_form(message, NO_WORDS) == message
+
+
+def test_a_property_is_of_what_stands_and_a_correction_excludes_nothing() -> None:
+    assert in_plain_form(said := "Grey or yellow? I'd say yellow.", WORDS, ["the scene in the snow"]) == said
+    assert in_plain_form("a wagon or a kettle? the kettle", WORDS) == "the kettle"
+    assert in_plain_form(said := "the wagon is not grey, it is mauve", WORDS, ["a small grey wagon"]) == said
 
 
 def test_something_is_a_thing_where_nothing_is_wanted_yet() -> None:
-    assert in_plain_form("something yellow", WORDS, first=True) == "a yellow thing"
-    assert (
-        in_plain_form("show me anything small, please", WORDS, first=True) == "show me a small thing, please"
-    )
+    assert in_plain_form("something yellow", WORDS) == "a yellow thing"
+    assert in_plain_form("show me anything small, please", WORDS) == "show me a small thing, please"
     for other in ("something with a wagon", "something yellow and small", "something mauve"):
-        assert in_plain_form(other, WORDS, first=True) == other
+        assert in_plain_form(other, WORDS) == other

@@ -135,7 +135,8 @@ class ReadMessage:
 
 def _as_repaired(state: State, vocabulary: Vocabulary) -> State:
     """The state with the message as its author repaired it, in plain form."""
-    message = repaired(in_plain_form(state["query"], vocabulary, first=is_first(state)), vocabulary)
+    wanted = [fact["text"] for fact in state["facts"] if fact["type"] != "Removal"]
+    message = repaired(in_plain_form(state["query"], vocabulary, wanted), vocabulary)
     request = message if state["request"] == state["query"] else state["request"]
     return {**state, "query": message, "request": request}
 
