@@ -108,7 +108,7 @@ def is_local(name: str) -> bool:
     Only such a profile may be chosen by a collection, which may be a stranger's.
     """
     return name in PROFILES and all(
-        options["mllm"] in ("transformers", "cir_cot", "absent")
+        options["mllm"] in ("transformers", "cir_cot", "photo_chat", "absent")
         for options in load_profile(name).models.values()
     )
 

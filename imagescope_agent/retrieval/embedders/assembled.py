@@ -21,6 +21,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,21 @@ def assemble(head: Path) -> Path:
         MissingExtra: a backbone is not installed.
     """
     place = cache_folder() / "embedders" / identity(head)[:32]
-    if _is_whole(place):
+    return write_whole(place, lambda part: _write(head, part), _is_whole)
+
+
+def write_whole(place: Path, write: Callable[[Path], None], is_whole: Callable[[Path], bool]) -> Path:
+    """A folder of the cache, written unless it is there and undamaged, and never seen half done.
+
+    Args:
+        place: of the folder.
+        write: fills an empty folder.
+        is_whole: whether a folder holds what was written.
+
+    Raises:
+        BadInput: there is no place to write to; or as `write`.
+    """
+    if is_whole(place):
         return place
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -145,14 +160,14 @@ def assemble(head: Path) -> Path:
             f"cannot write to {str(place.parent)!r}: {error.strerror}; name a folder with {CACHE_VARIABLE}"
         ) from error
     try:
-        _write(head, part)
-        if not _is_whole(place):  # nobody finished it meanwhile: it is damaged, or not there
+        write(part)
+        if not is_whole(place):  # nobody finished it meanwhile: it is damaged, or not there
             shutil.rmtree(place, ignore_errors=True)
         with suppress(OSError):  # another process was faster: its files are the same
             part.rename(place)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    if not _is_whole(place):
+    if not is_whole(place):
         raise BadInput(f"the model in {str(place)!r} is damaged again and again; check that disk")
     return place
 

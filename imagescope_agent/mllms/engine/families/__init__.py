@@ -14,6 +14,7 @@ FAMILIES = {
     "llava": _IMAGE_TOKENS,
     "llava_next": _IMAGE_TOKENS,
     "llava_onevision": _IMAGE_TOKENS,
+    "photo_chat": _IMAGE_TOKENS,
     "qwen2_5_vl": _QWEN_VL,
     "qwen2_vl": _QWEN_VL,
     "qwen3_vl": _QWEN_VL,

@@ -1,0 +1,1 @@
+"""Training of the adapter of the chat model for photos, on captions alone."""
