@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from imagescope_agent.commands import natural, path, plain, positive, print_json, rate
 from imagescope_agent.commands.train_composed import (
@@ -14,12 +13,15 @@ from imagescope_agent.commands.train_composed import (
     train_cir_cot_command,
     train_composer_command,
 )
-from imagescope_agent.errors import BadInput, shorten
+from imagescope_agent.commands.train_photos import (
+    WORK,
+    lines,
+    photos_arguments,
+    photos_chat_arguments,
+    train_photos_chat_command,
+    train_photos_command,
+)
 
-if TYPE_CHECKING:
-    from imagescope_agent.lab.training.photos.pipeline import Captioned
-
-WORK = Path(".training")
 SHIPPED = Path(__file__).parents[1] / "mini" / "mllm"
 
 
@@ -62,8 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:  # a declaration a l
     cir_cot_arguments(
         actions.add_parser("cir-cot", help="a chat model that reasons, then embeds, from triplets and chains")
     )
-    _photos_arguments(
+    photos_arguments(
         actions.add_parser("photos", help="the head of the photo embedder, from captioned photos")
+    )
+    photos_chat_arguments(
+        actions.add_parser(
+            "photos-chat", help="the adapter of the chat model for photos, from captioned photos"
+        )
     )
     _domain_arguments(
         actions.add_parser("domain", help="what a profile's embedder was trained on, as a statistic")
@@ -109,34 +116,6 @@ def _mllm_arguments(model: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--times", type=positive, default=1, help="so many times as many rows a step, for a GPU (default: 1)"
     )
-
-
-def _photos_arguments(model: argparse.ArgumentParser) -> None:
-    model.add_argument(
-        "--data",
-        type=path,
-        action="append",
-        required=True,
-        metavar="DIR",
-        help="photos with captions in metadata.jsonl, as `imagescope eval folder` reads them; repeatable",
-    )
-    model.add_argument(
-        "--dev", type=path, metavar="DIR", help="such a folder to measure on and not to learn from"
-    )
-    model.add_argument(
-        "--captions",
-        type=path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="captions of other photos, a line each, which hold back photos that are near to any; repeatable",
-    )
-    model.add_argument("--out", type=path, required=True, help="folder of the finished head")
-    model.add_argument(
-        "--work", type=path, default=WORK, help=f"features, checkpoint, curve (default: {WORK})"
-    )
-    model.add_argument("--steps", type=positive, help="training steps (default: as for the shipped head)")
-    model.add_argument("--seed", type=natural, default=0, help="of everything that is drawn (default: 0)")
 
 
 def _domain_arguments(model: argparse.ArgumentParser) -> None:
@@ -189,7 +168,9 @@ def run(args: argparse.Namespace) -> int:
     elif args.action == "domain":
         _fit_domain(args)
     elif args.action == "photos":
-        _train_photos(args)
+        train_photos_command(args)
+    elif args.action == "photos-chat":
+        train_photos_chat_command(args)
     elif args.action == "mini-act-head":
         from imagescope_agent.lab.training.act_head import train_act_head
 
@@ -205,7 +186,7 @@ def run(args: argparse.Namespace) -> int:
 def _fit_domain(args: argparse.Namespace) -> None:
     from imagescope_agent.lab.training.domain import fit_domain
 
-    texts = [line for file in args.texts for line in _lines(file)]
+    texts = [line for file in args.texts for line in lines(file)]
     subject, other = args.subject, tuple(args.other)
     found = fit_domain(
         *(args.data, texts, args.out),
@@ -216,43 +197,6 @@ def _fit_domain(args: argparse.Namespace) -> None:
         blind=args.blind,
     )
     print(f"{len(found.words)} words, limit {found.limit:.2f}: {args.out}")
-
-
-def _train_photos(args: argparse.Namespace) -> None:
-    from imagescope_agent.lab.training.photos.head import HeadPlan
-    from imagescope_agent.lab.training.photos.pipeline import train_photos
-
-    given = {"seed": args.seed} | ({"steps": args.steps} if args.steps else {})
-    data = [each for folder in args.data for each in _captioned(folder)]
-    dev = _captioned(args.dev) if args.dev else []
-    further = [line for file in args.captions for line in _lines(file)]
-    found = train_photos(data, args.out, work=args.work, dev=dev, plan=HeadPlan(**given), further=further)
-    figures = ", ".join(f"{name} {value:.1%}" for name, value in found.items())
-    print(f"finished: {args.out}" + (f"; on {args.dev}: {figures}" if figures else ""))
-
-
-def _lines(file: Path) -> list[str]:
-    """The lines of a text file that say something.
-
-    Raises:
-        BadInput: it cannot be read.
-    """
-    try:
-        return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read {str(file)!r}: {shorten(str(error))}") from error
-
-
-def _captioned(folder: Path) -> list[Captioned]:
-    """The pictures of a folder with their captions."""
-    from imagescope_agent.evaluation.datasets import load
-    from imagescope_agent.lab.training.photos.pipeline import Captioned
-
-    captions: dict[str, list[str]] = {}
-    for query in load("folder", folder).queries:
-        if query.reference is None and "#" in query.qid:  # a caption, and no query of another kind
-            captions.setdefault(query.relevant[0], []).append(query.text)
-    return [Captioned(path=folder / name, captions=tuple(told)) for name, told in captions.items()]
 
 
 def _train_chat(args: argparse.Namespace) -> bool:

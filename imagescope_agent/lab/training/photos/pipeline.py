@@ -68,7 +68,7 @@ def train_photos(  # half of it tells the arguments
     pairs = make_pairs(data, vision, text, work)
     held_out = make_pairs(dev, vision, text, work) if dev else None
     place = work / f"photos-{plan.seed}"
-    _require_same(place, {"plan": vars(plan), "data": _digest(pairs)})
+    require_same(place, {"plan": vars(plan), "data": _digest(pairs)})
     classes = class_pairs(vision, text)
     head = HeadTrainer(pairs, classes, plan, place).train(held_out)
     others = caption_features(further, text, work) if further else None
@@ -126,7 +126,7 @@ def _digest(pairs: Pairs) -> str:
     ).hexdigest()
 
 
-def _require_same(place: Path, what: dict[str, object]) -> None:
+def require_same(place: Path, what: dict[str, object]) -> None:
     """Refuse to go on with a checkpoint of another training."""
     file = place / "training.json"
     now = json.dumps(what, sort_keys=True)
