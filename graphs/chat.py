@@ -23,7 +23,7 @@ from imagescope_agent.nodes.chat.read_message import ReadMessage, as_it_was_said
 from imagescope_agent.nodes.chat.reason_turn import AfterRetrieve, ReasonTurn
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
 from imagescope_agent.nodes.intent.reason import no_chain
-from imagescope_agent.nodes.intent.understand import Describe, query_as_intent, unknown_reference
+from imagescope_agent.nodes.intent.understand import Describe, unknown_reference
 from imagescope_agent.nodes.judging.selective_judge import SelectiveJudge
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
@@ -37,7 +37,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     """The compiled graph: {"query": message, "reference": id, path or None} -> `State` with the answer."""
     images, talker, embedder = services.collection, services.talker, services.embedder
     acts, head, reasoner = services.dialogue_acts, services.act_head, services.reasoner
-    read, limit = ReadMessage(acts, images, head), FilterMessage(talker, images, services.limiter)
+    read, limit = ReadMessage(acts, images, head, embedder), FilterMessage(talker, images, services.limiter)
     first, check = UnderstandFirst(reasoner, embedder, images), VerifyNewFacts(reasoner, images)
     fold, propose = dialogue.UpdateDialogueState(talker, embedder, images), clarify.Propose(talker, images)
     retrieve, reason = deeper.RetrieveLiked(embedder, images, services.captions), ReasonTurn(embedder, images)
@@ -45,8 +45,8 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     for name, node in {
         "read": or_else(read, as_it_was_said, instead="the message as an answer or a wish"),
         "describe": or_else(Describe(services.captioner, images), unknown_reference, instead="no caption"),
-        "understand": or_else(first, query_as_intent, instead="the query"),
-        "fold": or_else(fold, dialogue.message_as_fact, instead="the message's own words"),
+        "understand": or_else(first, first.as_named, instead="the query"),
+        "fold": or_else(fold, fold.as_named, instead="the message's own words"),
         "filter": or_else(limit, not_limited, instead="the filter that stands"),
         "reason": or_else(reason, no_chain, instead="the vector without a chain"),
         "predicates": or_else(check, standing_predicates, instead="the standing ones"),

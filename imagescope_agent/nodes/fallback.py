@@ -6,7 +6,8 @@ cannot be resumed, and they lose what the unreadable answers cost.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from langgraph.runtime import Runtime
@@ -50,7 +51,7 @@ class Asking(Protocol):
 
 
 def or_else(  # half of it says what falls back to what
-    node: Asking, fallback: Callable[[State], Update], *, instead: str
+    node: Asking, fallback: Callable[[State], Update | Awaitable[Update]], *, instead: str
 ) -> Node:
     """The node, asked up to `Settings.attempts` times, and then `fallback`.
 
@@ -61,7 +62,7 @@ def or_else(  # half of it says what falls back to what
 
     Args:
         node: what is tried first.
-        fallback: the state -> the keys to go on with.
+        fallback: the state -> the keys to go on with; may be a coroutine.
         instead: what the fallback goes on with, in words for the note.
     """
 
@@ -89,7 +90,9 @@ def or_else(  # half of it says what falls back to what
                 break
             else:
                 return _joined(update, notes, usage)
-        return _joined(fallback(state), notes, usage)
+        instead_of = fallback(state)
+        update = await instead_of if inspect.isawaitable(instead_of) else instead_of
+        return _joined(update, notes, usage)
 
     return asked
 

@@ -10,13 +10,14 @@ from langgraph.runtime import Runtime
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.chat.act_remarks import remarks
 from imagescope_agent.nodes.chat.grounded_update import ground
+from imagescope_agent.nodes.chat.language.antecedents import with_antecedents
 from imagescope_agent.nodes.chat.language.rewording import as_meant
 from imagescope_agent.nodes.chat.language.vocabulary import vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import plain_answer
 from imagescope_agent.nodes.chat.read_message import has_act
 from imagescope_agent.nodes.intent.drift import drift
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
-from imagescope_agent.prompting import NO_REFERENCE, load_prompt, request_text
+from imagescope_agent.prompting import NEGATED, NO_REFERENCE, load_prompt, request_text
 from imagescope_agent.replies.parsing import FoldAnswer, parse_fold
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.run_budget import require_call
@@ -64,6 +65,7 @@ class UpdateDialogueState:
         vocabulary = vocabulary_of(self.images)
         typed = state
         state, reread = await as_meant(typed, vocabulary, self.embedder)
+        state = with_antecedents(state, vocabulary)
         shown = shown_facts(state["facts"])
         lines = [
             f"{number}. {fact['type']}: {fact['text']}"
@@ -92,6 +94,23 @@ class UpdateDialogueState:
             **apply_update(state, grounded.update),
             "remarks": [*state.get("remarks", []), *reread, *grounded.remarks],
             **account(self, reply, notes=grounded.notes),
+        }
+
+    async def as_named(self, state: State) -> dict[str, Any]:
+        """Fallback: what the message says in words of the captions; where it names nothing, the message as a fact."""
+        vocabulary = vocabulary_of(self.images)
+        if answered_predicate(state) or not vocabulary.words:
+            return message_as_fact(state)
+        told, reread = await as_meant(state, vocabulary, self.embedder)
+        grains = {name: state["intent"][name] for name in ("core", "enhanced", "full")}
+        nothing = FoldAnswer(topic="same", answer="None", drop=[], steps=[], **grains)
+        grounded = await ground(nothing, told, told["query"], self.embedder, vocabulary)
+        if not grounded.understood:
+            return message_as_fact(state)
+        return {
+            **apply_update(told, grounded.update),
+            "remarks": [*state.get("remarks", []), *reread, *grounded.remarks],
+            "notes": grounded.notes,
         }
 
 
@@ -178,7 +197,7 @@ def message_as_fact(state: State) -> dict[str, Any]:
         kept = _with_answer(kept, answered)
         words = f"{answered['question']} {answered['expected']}"
     else:
-        steps = [{"type": "Addition", "text": words}]
+        steps = [{"type": "Removal" if NEGATED.search(words) else "Addition", "text": words}]
     old = state["intent"]
     grains = (old["core"], f"{old['enhanced']}, {words}", f"{old['full']}, {words}")
     return _with_intent(kept, steps, grains, state["reference"])

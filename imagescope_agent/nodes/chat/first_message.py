@@ -16,12 +16,13 @@ from imagescope_agent.nodes.chat.language.coverage import Known, with_passed_ove
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.not_taken_up import not_taken_up
 from imagescope_agent.nodes.chat.language.polarity import may_exclude
+from imagescope_agent.nodes.chat.language.relations import passed_over_relations, relates_to_itself
 from imagescope_agent.nodes.chat.language.rewording import as_meant
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
 from imagescope_agent.nodes.chat.message_check import says_of_another
 from imagescope_agent.nodes.intent.drift import is_english
 from imagescope_agent.nodes.intent.joint import UnderstandJointly
-from imagescope_agent.nodes.intent.understand import reference_words
+from imagescope_agent.nodes.intent.understand import query_as_intent, reference_words
 from imagescope_agent.prompting import request_text
 from imagescope_agent.records import note
 from imagescope_agent.replies.parsing import StepAnswer
@@ -64,6 +65,7 @@ class UnderstandFirst(UnderstandJointly):
         held = [step for step in intent["steps"] if await grounding.holds(step["text"])]
         if not state["reference"]:
             held = [step for step in held if not says_of_another(step["text"], query, words)]
+            held = [step for step in held if not relates_to_itself(step["text"], query, words)]
         said, repaired = (held, []) if state["reference"] else _as_said(held, query)
         steps = await self._complete(said, query) if held or not state["reference"] else []
         if steps and not state["reference"] and (missed := _passed_over(query, steps, words)):
@@ -90,6 +92,22 @@ class UnderstandFirst(UnderstandJointly):
             "given_predicates": [],
         }
 
+    async def as_named(self, state: State) -> dict[str, Any]:
+        """Fallback: what the query names in words of the captions, wanted or not; the query where that is nothing."""
+        if state["reference"]:
+            return query_as_intent(state)
+        told, reread = await as_meant(state, vocabulary_of(self.images), self.embedder)
+        steps = await self._complete([], told["query"])
+        if not steps:
+            return query_as_intent(state)
+        full = described(steps)
+        return {
+            "intent": {"steps": steps, "core": full, "enhanced": full, "full": full},
+            "query": told["query"],
+            "request": full,
+            "remarks": [*state.get("remarks", []), *reread],
+        }
+
     async def _in_words(self, intent: Intent, state: State, grounding: Grounding) -> str:
         """What is wanted, as later turns say it; of one picture, what is to change in it.
 
@@ -111,6 +129,7 @@ class UnderstandFirst(UnderstandJointly):
         given = [StepAnswer(type=step["type"], text=step["text"]) for step in steps]  # type: ignore[arg-type]
         once = [step for place, step in enumerate(given) if step not in given[:place]]
         held = await with_passed_over(once, query, Known(), self.embedder, vocabulary_of(self.images))
+        held += passed_over_relations(held, [], query, vocabulary_of(self.images))
         whole: list[Instruction] = []
         for step in held:
             plain: Instruction = {"type": step.type, "text": step.text}

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from imagescope_agent.nodes.chat.act_remarks import misunderstood
 from imagescope_agent.nodes.chat.described_target import describe_anew, described
-from imagescope_agent.nodes.chat.language.corrections import Correction, correction
+from imagescope_agent.nodes.chat.language.corrections import Correction, changed_fact
 from imagescope_agent.nodes.chat.language.coverage import Known, Phrase, phrases, with_passed_over
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.not_taken_up import not_taken_up
+from imagescope_agent.nodes.chat.language.relations import lies_somewhere, passed_over_relations
 from imagescope_agent.nodes.chat.language.standing_facts import (
     contradicts,
     given_up,
@@ -30,11 +31,10 @@ from imagescope_agent.nodes.chat.language.standing_facts import (
     without_replaced,
 )
 from imagescope_agent.nodes.chat.language.vocabulary import NO_WORDS, Vocabulary
-from imagescope_agent.nodes.chat.message_check import as_said, names_new, repeats, says_more, without_held
+from imagescope_agent.nodes.chat.message_check import as_said, own_words, repeats, says_more, without_held
 from imagescope_agent.nodes.chat.new_search import NEW_SEARCH
 from imagescope_agent.nodes.chat.read_message import has_act
-from imagescope_agent.nodes.intent.drift import is_english
-from imagescope_agent.prompting import NEGATED, request_text
+from imagescope_agent.prompting import request_text
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.replies.parsing import FoldAnswer, StepAnswer
 from imagescope_agent.retrieval.protocols import Embedder
@@ -82,7 +82,7 @@ async def ground(
         vocabulary: of the collection; what the message says in its words must not be lost.
     """
     found = GroundedUpdate(update=update.model_copy())
-    if corrected := correction(state["facts"], state.get("acts", []), vocabulary):
+    if corrected := changed_fact(state["facts"], state.get("acts", []), vocabulary):
         return _as_corrected(found, corrected, state)
     return await _held_to(found, state, message, embedder, vocabulary)
 
@@ -94,7 +94,8 @@ async def _held_to(
     told, given = [message, *_answered(state)], bool(found.update.steps)
     heard = Grounding([message], embedder)
     facts = state["facts"] if _same_topic(found, state, heard, vocabulary) else []
-    dropped = _drops(found, facts, state, heard, phrases(message, vocabulary))
+    told_apart = lies_somewhere(message, vocabulary)
+    dropped = _drops(found, facts, state, heard, [] if told_apart else phrases(message, vocabulary))
     told += [facts[number - 1]["text"] for number in dropped]
     steps = await _grounded_steps(found, Grounding(told, embedder, vocabulary.stems), facts, dropped)
     if not _answered(state):
@@ -106,7 +107,7 @@ async def _held_to(
     found.notes = without_held(found.notes, steps)
     half = dropped and has_act(state, "correction") and says_more(heard, facts, dropped, vocabulary)
     if not steps and (half or not dropped) and found.update.answer == "None" and found.update.topic == "same":
-        dropped, steps = [], _own_words(found, state, message, vocabulary) if given else []
+        dropped, steps = [], own_words(found.notes, state, message, vocabulary) if given else []
         found.understood = bool(steps) or repeats(state["facts"], message)
     else:
         found.remarks += _misunderstood(state, steps, [*told[1:], *(fact["text"] for fact in state["facts"])])
@@ -151,6 +152,7 @@ async def _completed(
     about = next((fact["text"] for fact in reversed(facts) if plain(fact, vocabulary)), "")
     about = "" if lies_beside(wished) else about  # "the ball next to it is red": that of what nobody knows
     steps = await with_passed_over(steps, wished, known, heard.embedder, vocabulary, about=about)
+    steps += passed_over_relations(steps, known.of("Addition"), wished, vocabulary)
     said = phrases(wished, vocabulary, about=about)
     gone, steps = overruled(facts, steps, said, vocabulary)
     gone = gone or (replaced(facts, steps) if has_act(state, "correction") and not dropped else [])
@@ -257,24 +259,6 @@ async def _grounded_steps(
         if not known and (step.type, plainly(step.text)) not in standing and step not in steps:
             steps.append(step)
     return steps
-
-
-def _own_words(found: GroundedUpdate, state: State, message: str, vocabulary: Vocabulary) -> list[StepAnswer]:
-    """The message as one instruction, where nothing that the talker found in it is grounded.
-
-    An English text that names nothing new says nothing; one in another language stays as it was said.
-    """
-    if (
-        (is_english(message) and vocabulary.words and not names_new(state["facts"], message, vocabulary))
-        or not has_act(state, "wish", "correction")
-        or repeats(state["facts"], message)
-    ):
-        return []
-    text = message.strip(" .,;!?")[:400]
-    found.notes.append(
-        note(STEP, "fallback", "no instruction was found in the message; its own words were taken")
-    )
-    return [StepAnswer(type="Removal" if NEGATED.search(text) else "Addition", text=text)]
 
 
 def _contradicted(

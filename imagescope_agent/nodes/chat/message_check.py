@@ -9,6 +9,7 @@ from imagescope_agent.nodes.chat.language.coverage import is_crossed, phrases
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.not_taken_up import named
 from imagescope_agent.nodes.chat.language.polarity import is_bare, is_negated
+from imagescope_agent.nodes.chat.language.relations import relates_to_itself
 from imagescope_agent.nodes.chat.language.standing_facts import head, says_nothing_new
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
 from imagescope_agent.nodes.chat.read_message import has_act
@@ -68,6 +69,9 @@ def as_said(
             notes.append(note(STEP, "drifted", f"{step.text!r} was to be left out, and the message does not"))
             remarks.append(f'"{step.text}" was not left out: the message does not seem to say so.')
             continue
+        if relates_to_itself(step.text, message, vocabulary):
+            notes.append(note(STEP, "drifted", f"{step.text!r} relates a thing to itself and was left out"))
+            continue
         if not excluded and says_of_another(step.text, message, vocabulary):
             notes.append(note(STEP, "drifted", f"{step.text!r}{_CROSSED}"))
             continue
@@ -123,3 +127,19 @@ def names_new(facts: Sequence[Fact], message: str, vocabulary: Vocabulary) -> bo
         return True
     told = re.findall(r"[^\W_]+", message.lower())
     return any(map(vocabulary.has, told)) and not says_nothing_new(facts, phrases(message, vocabulary))
+
+
+def own_words(notes: list[NoteDict], state: State, message: str, vocabulary: Vocabulary) -> list[StepAnswer]:
+    """The message as one instruction, where nothing that the talker found in it is grounded.
+
+    An English text that names nothing new says nothing; one in another language stays as it was said.
+    """
+    if (
+        (is_english(message) and vocabulary.words and not names_new(state["facts"], message, vocabulary))
+        or not has_act(state, "wish", "correction")
+        or repeats(state["facts"], message)
+    ):
+        return []
+    text = message.strip(" .,;!?")[:400]
+    notes.append(note(STEP, "fallback", "no instruction was found in the message; its own words were taken"))
+    return [StepAnswer(type="Removal" if NEGATED.search(text) else "Addition", text=text)]

@@ -20,6 +20,7 @@ from imagescope_agent.nodes.chat.language.coverage import phrases
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.plain_form import in_plain_form
 from imagescope_agent.nodes.chat.language.polarity import TAKES_BACK
+from imagescope_agent.nodes.chat.language.rewording import in_known_words_of
 from imagescope_agent.nodes.chat.language.self_repair import repaired
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import plain_answer
@@ -36,13 +37,13 @@ from imagescope_agent.nodes.chat.new_search import (
     without_doubtful_restart,
 )
 from imagescope_agent.nodes.chat.parse_message import FOUND, has_words, is_first
-from imagescope_agent.nodes.chat.pending_question import is_reply, without_answer
+from imagescope_agent.nodes.chat.pending_question import asks_back, is_reply, without_answer
 from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
 from imagescope_agent.nodes.model_calls import on_budget
-from imagescope_agent.prompting import load_prompt, request_text
+from imagescope_agent.prompting import NEGATED, load_prompt, request_text
 from imagescope_agent.records import at_step
 from imagescope_agent.retrieval.embedders.act_head import ActHead
-from imagescope_agent.retrieval.protocols import Collection
+from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.run_budget import require_call
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Fact, MessagePart, State, new_turn
@@ -62,14 +63,20 @@ class ReadMessage:
         classifier: the role that is asked.
         images: whose captions tell which words name what can be seen; None where that is not known.
         head: reads the parts a second time, with a sentence encoder; None without one.
+        embedder: knows other words for what the captions name; None for typing errors alone.
     """
 
     step = "acts"
 
     def __init__(
-        self, classifier: Role, images: Collection | None = None, head: ActHead | None = None
+        self,
+        classifier: Role,
+        images: Collection | None = None,
+        head: ActHead | None = None,
+        embedder: Embedder | None = None,
     ) -> None:
         self.classifier, self.role, self.images, self.head = classifier, classifier.name, images, head
+        self.embedder = embedder
         self.prompt = load_prompt("acts", prompt_set=classifier.prompt_set)
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
@@ -94,13 +101,15 @@ class ReadMessage:
         typed, state = message, _as_repaired(state, words)
         message = state["query"]
         parts = [piece for part in split_message(message) for piece in split_turn(part)]
-        read = [begun.phrase if (begun := split_restart(part)) else part for part in parts]
+        heard = [await in_known_words_of(part, words, self.embedder) for part in parts]
+        read = [begun.phrase if (begun := split_restart(part)) else part for part in heard]
         choice = await self._read(read, state, on_budget(self.classifier, state, settings))
         acts: list[MessagePart] = []
-        for part, row in zip(parts, choice.probabilities, strict=False):
+        for said, part, row in zip(parts, heard, choice.probabilities, strict=False):
             answers = is_reply(part, question, words, row[ACTS.index("answer")])
             likely = row if answers else without_answer(row)
-            acts += parts_of(part, likely, state, words, limits=limits)
+            found = parts_of(part, likely, state, words, limits=limits)
+            acts += found if len(found) > 1 else [{**found[0], "text": said}]
         acts = turned(joined(acts, message, words), state["facts"], words)
         read_as = (
             [] if message == typed else [f'I read "{shorten(typed, 120)}" as "{shorten(message, 120)}".']
@@ -198,6 +207,8 @@ def parts_of(
         limits: as `act_of`.
         words: those of the captions; where there are none, any word that describes names what can be seen.
     """
+    if asks_back(part) or (is_first(state) and tells_something_else(part, row)):
+        return [{"text": part, "act": "aside"}]
     known, said = names_wanted(part, words, state["facts"]), seen_in(part, words)
     if begun := split_restart(part):
         if row[ACTS.index("restart")] >= LIKELY:
@@ -217,6 +228,12 @@ def parts_of(
     ):
         act = asks  # of nothing
     return [{"text": part, "act": act}]
+
+
+def tells_something_else(part: str, row: Sequence[float]) -> bool:
+    """Whether a part of a first message reads as taking something back, though nothing stands and it denies nothing."""
+    back = row[ACTS.index("withdrawal")]
+    return back == max(row) and len(set(row)) > 1 and not (NEGATED.search(part) or TAKES_BACK.search(part))
 
 
 def names_wanted(part: str, vocabulary: Vocabulary, facts: Sequence[Fact]) -> bool:

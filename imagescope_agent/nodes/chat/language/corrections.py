@@ -19,7 +19,7 @@ from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.state import Fact, MessagePart
 
-_FILLER = r"(?:but|and|oh|ah|well|hm+|um+|uh+|er+)\b"
+_FILLER = r"(?:but|and|oh|ah|well|hm+|um+|uh+|er+|u+gh+|a+r+gh+|gah|grr+|man|dude|gosh|god|je+z|geez|yikes)\b"
 _OPENER = (
     r"(?:no+(?=\W*(?:$|[,.!;:\u2026]|\s(?:no+|not|wait|sorry|an?|the)\b))"
     r"|nope|nah|wait|sorry|oops|actually|rather|wrong|correction)\b"
@@ -27,6 +27,22 @@ _OPENER = (
 #: What a correction begins with.
 _OPENS = re.compile(rf"(?:\W*{_FILLER})*\W*{_OPENER}(?:\W*(?:{_FILLER}|{_OPENER}))*\W*", re.I)
 _ORDER = re.compile(r"\b(?:make|turn|change|paint|colou?r|dye)\b", re.I)  # says itself that a value gives way
+_COLOURS = "red orange yellow green blue purple pink brown black white grey gray turquoise beige violet"
+_SIZES = "small large big little tiny huge tall short"
+_VALUES = {
+    **dict.fromkeys(("colour", "shade"), frozenset(_COLOURS.split())),
+    "size": frozenset(_SIZES.split()),
+}
+_NAME = r"(colou?r|shade|size)\b"
+#: Gives up a property by its name.
+_LETS_GO = re.compile(
+    rf"\b(?:forget|never ?mind|skip|drop|ignore|scratch|lose|leave out)\b(?: about)?"
+    rf"(?: (?:the|its|their|that))? {_NAME}"
+    rf"|\b(?:any|whatever|whichever) {_NAME}"
+    rf"|\b(?:the|its|their) {_NAME}[^.,;!?]*\b(?:(?:does|do)(?:n['’]?t| not) matter"
+    r"|(?:is|are)(?:n['’]?t| not) (?:that |so )?important|(?:can|could|may) be any\w*)\b",
+    re.I,
+)
 _MEANS_ONE = re.compile(r"\b(?:it|that|this|them|those|these|ones?)\b", re.I)
 #: What says that a thing is meant beside those that stand, or asks for one.
 _FURTHER = re.compile(
@@ -92,6 +108,32 @@ def correction(
     return likely[0]._replace(doubtful=len(likely) > 1, stated=stated) if likely else None
 
 
+def without_property(
+    facts: Sequence[Fact], acts: Sequence[MessagePart], vocabulary: Vocabulary
+) -> Correction | None:
+    """The fact that loses a property which a message gives up by its name: "forget about the colour"."""
+    said = ", ".join(part["text"] for part in acts)
+    found, named_in = _LETS_GO.search(said), runs(said, vocabulary)
+    if not found or any(each.properties or each.place for each in named_in):
+        return None
+    values = _VALUES[next(filter(None, found.groups())).lower().replace("color", "colour")]
+    things = [content_words(phrase.head) for phrase in named_in if phrase.head]
+    for number, fact in reversed([*enumerate(facts, 1)]):
+        old = plain(fact, vocabulary)
+        if old and values & {*old.properties} and (not things or content_words(old.head) in things):
+            kept = [each for each in old.properties if each not in values]
+            whole = Phrase(properties=kept, head=old.head, count=old.count)
+            return Correction(number, whole.exactly, stated=True)
+    return None
+
+
+def changed_fact(
+    facts: Sequence[Fact], acts: Sequence[MessagePart], vocabulary: Vocabulary
+) -> Correction | None:
+    """What a message makes of one fact by its own words; arguments as `correction`."""
+    return correction(facts, acts, vocabulary) or without_property(facts, acts, vocabulary)
+
+
 def _changed(
     known: Sequence[tuple[int, Phrase]], values: dict[str, bool], vocabulary: Vocabulary
 ) -> tuple[list[Correction], list[Correction]]:
@@ -103,9 +145,9 @@ def _changed(
         kept = [each for each in kept if all(vocabulary.go_together(each, value) for value in new)]
         if not new or len(kept) == len(old.properties):
             continue
-        whole = Phrase(properties=in_order([*kept, *new], vocabulary), head=old.head)
+        whole = Phrase(properties=in_order([*kept, *new], vocabulary), head=old.head, count=old.count)
         names_old = any(each in values for each in old.properties if each not in kept)
-        (likely if names_old else possible).append(Correction(number, whole.text))
+        (likely if names_old else possible).append(Correction(number, whole.exactly))
     return likely, possible
 
 

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from imagescope_agent.nodes.chat.language.counts import counted_things
-from imagescope_agent.nodes.chat.language.grounding import NUMBERS, PHRASE, Grounding
+from imagescope_agent.nodes.chat.language.counts import counted_things, number_in, of_them, plural
+from imagescope_agent.nodes.chat.language.grounding import PHRASE, Grounding, excludes
 from imagescope_agent.nodes.chat.language.not_taken_up import named
 from imagescope_agent.nodes.chat.language.places import PREPOSITION
 from imagescope_agent.nodes.chat.language.polarity import is_negated
@@ -50,6 +50,7 @@ _IS_REPLACED = re.compile(
     r"(?:replaced|swapped|exchanged|turned into|changed (?:in)?to|becomes?)\b"
 )
 _ARTICLE = re.compile(r"an?|the")
+_ALL = frozenset(["everything", "everywhere"])
 _BREAK = re.compile(r"[.,;:!?()\n]")
 
 
@@ -87,6 +88,11 @@ class Phrase:
             return " ".join([self.place or self.count, *words])
         first = [] if self.head.endswith("s") else ["an" if words[0][0] in "aeiou" else "a"]
         return " ".join([*first, *words])
+
+    @property
+    def exactly(self) -> str:
+        """In words, with a number that is meant exactly: "exactly two red boats"."""
+        return f"exactly {self.text}" if self.count else self.text
 
 
 @dataclass(frozen=True)
@@ -136,13 +142,15 @@ async def with_passed_over(
             continue
         covering = Grounding([phrase.text], embedder)
         held = [step for step in held if step.type != kind or covering.ungrounded(step.text)]
+        if kind == "Addition":
+            held = [step for step in held if step.type != "Removal" or not excludes(step.text, phrase.text)]
         held.append(StepAnswer(type=kind, text=phrase.text))  # type: ignore[arg-type]
     return held
 
 
 def _is_excluded(phrase: Phrase, message: str, steps: Sequence[StepAnswer]) -> bool:
     """Whether the message excludes a thing, by its words or as the model read them."""
-    of_head = [step.type for step in steps if not Grounding([step.text]).ungrounded(phrase.head)]
+    of_head = [step.type for step in steps if not Grounding([step.text]).ungrounded(phrase.text)]
     return is_negated(phrase.text, message) or bool(of_head and set(of_head) == {"Removal"})
 
 
@@ -161,6 +169,12 @@ def phrases(message: str, vocabulary: Vocabulary, *, about: str = "") -> list[Ph
         found = [phrase for phrase in found if not phrase.of_unknown]
         things = [replace(phrase, definite=True) for phrase in known]
     whole, told, thing = list[Phrase](), dict[str, Phrase](), next(iter(things), None)
+    if thing and thing.definite and not found and (count := of_them(message)):  # "there are two of them"
+        counted = replace(
+            thing, head=plural(thing.head), count=count, told_of=True, definite=True, lone=False
+        )
+        told[thing.head] = told[counted.head] = counted
+        whole.append(counted)
     for phrase in found:
         if phrase.head:
             whole.append(phrase)
@@ -181,6 +195,7 @@ def is_crossed(text: str, message: str, vocabulary: Vocabulary) -> bool:
     Of "a small cat beside the flower" "a small flower".
     """
     whole = [phrase for phrase in runs(message, vocabulary) if phrase.head]
+    whole += [each for each in phrases(message, vocabulary) if each.told_of and each.definite]
     for told in phrases(text, vocabulary):
         own = [each for each in whole if content_words(each.head) == content_words(told.head)]
         if not own or any(each.lone and not each.definite for each in own):
@@ -260,11 +275,13 @@ def _phrase(
         if before[-1:] in (["last"], ["good"], ["next"]):  # "the match last night"
             return Phrase()
         return Phrase(head=run[-1], place=place, definite=True)
-    definite = bool(before) and before[-1] in _DEFINITE
+    definite = bool(before) and before[-1] in _DEFINITE and before[-2:-1] != ["of"]  # "one of the boats"
     if vocabulary.is_head(run[-1]):
-        count = before[-1] if before and before[-1] in NUMBERS[2:] else ""
+        count = number_in(before[-1]) if before else ""
         lone = len(run) == 1 and not count and before[-1:] not in (["a"], ["an"], ["one"])
         return Phrase(properties=list(run[:-1]), head=run[-1], definite=definite, lone=lone, count=count)
+    if _ALL & {*before[-3:]}:  # "everything was white" tells of no one thing
+        return Phrase()
     unknown = bool(after) and after[0] not in FUNCTION | PREPOSITION | _ADVERBS
     if unknown and before and before[-1] in ("a", "an", "one"):
         return Phrase(properties=list(run), head=after[0])

@@ -13,9 +13,14 @@ from difflib import SequenceMatcher
 
 from imagescope_agent.nodes.chat.language.places import place_in
 from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
+from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.protocols import Embedder
+from imagescope_agent.retrieval.stems import words_of
 
 SAME = 0.94  # cosine above which two phrases say the same; measured: synonyms from 0.944, other words up to 0.934
+SAME_WORD = (
+    0.98  # cosine of "a kitten" and "a cat"; measured: synonyms from 0.983, words never learnt up to 0.976
+)
 MISSPELT = 0.75  # ratio of common letters above which a word is the other, misspelt
 PHRASE = 4  # words of the longest phrase that is compared
 _FORM = frozenset(["exactly", "thing", "things", "scene", "setting", "visible", "present"])
@@ -71,14 +76,29 @@ class Grounding:
         assert self.embedder is not None
         if _numbers(text) - self.stems:  # vectors of "three stars" and "four stars" are alike
             return False
-        words, whole = [f"a {word}" for word in self.words], _phrases(self.told)
+        domain = domain_of(self.embedder)
+        learnt = [word for word in self.words if domain is None or is_learnt(word, domain)]
+        words = [f"a {word}" for word in learnt]
+        whole = [each for each in _phrases(self.told) if domain is None or is_learnt(each, domain)]
         if not words:
             return False
         targets, sources = [*(f"a {word}" for word in open_), place_in(text) or text], [*words, *whole]
         vectors = self.embedder.texts([*targets, *sources])
         alike = vectors[: len(targets)] @ vectors[len(targets) :].T
         same = bool(whole) and alike[-1, len(words) :].max() >= SAME
-        return bool(same or (alike[:-1].max(axis=1) >= SAME).all())
+        return bool(same or (alike[:-1].max(axis=1) >= (SAME if domain is None else SAME_WORD)).all())
+
+
+def domain_of(embedder: Embedder | None) -> Domain | None:
+    """What the embedder was trained on, where that is known of it."""
+    domain: Domain | None = getattr(embedder, "domain", None)
+    return domain if embedder and domain and domain.weights == embedder.weights else None
+
+
+def is_learnt(text: str, domain: Domain) -> bool:
+    """Whether every word of a text that has a sense of its own was learnt; of others the vectors tell nothing."""
+    words = words_of(" ".join(word for word in text.split() if content_words(word)))
+    return bool(words) and domain.words.issuperset(words)
 
 
 def substitutes(question: str, steps: Collection[str]) -> bool:

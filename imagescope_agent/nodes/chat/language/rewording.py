@@ -12,6 +12,12 @@ from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import State
 
 
+async def in_known_words_of(part: str, vocabulary: Vocabulary, embedder: Embedder | None) -> str:
+    """A part of a message as `as_meant` reads it."""
+    said: State = {"query": part, "acts": []}
+    return (await as_meant(said, vocabulary, embedder))[0]["query"]
+
+
 async def as_meant(
     typed: State, vocabulary: Vocabulary, embedder: Embedder | None
 ) -> tuple[State, list[str]]:

@@ -23,7 +23,7 @@ _HESITATION = r"(?:u+h+m*|u+m+|e+r+m*|h+m+|oh|well|ah)"
 _FILLER = rf"(?:{_HESITATION}|oops|wait|hang\s+on|hold\s+on)"
 _ARTICLE = rf"(?:an?|the|some|{'|'.join(NUMBERS[1:])})"
 #: A "no" before a pause or an article: "no boats" excludes.
-_NO = rf"no(?:pe)?\b(?=\s*+[,.!\u2026]|\s++(?:{_ARTICLE}|no|wait|not|sorry)\b)"
+_NO = rf"no(?:pe)?\b(?=\s*+[,.!\u2026]|\s++(?:{_ARTICLE}|no|wait|not|sorry|hang|hold)\b)"
 #: What says that something before it is taken back.
 _EDITING = re.compile(
     rf"""(?:{_PAUSE}(?:{_FILLER}\b[\s,.!]*+)*
@@ -63,12 +63,28 @@ def repaired(message: str, vocabulary: Vocabulary) -> str:
     while match := _EDITING.search(message, place):
         before, after = message[: match.start()], message[match.end() :]
         hesitates = _HESITATES.fullmatch(match[0]) is not None
-        kept, rest = _joined(before, after, vocabulary, hesitates=hesitates) or (
-            message[: match.end()],
-            after,
+        kept, rest = (
+            _turned(before, after)
+            or _joined(before, after, vocabulary, hesitates=hesitates)
+            or (message[: match.end()], after)
         )
         message, place = kept + rest, len(kept)
     return message
+
+
+#: Where one thing lies beside another one; the other way round is another place.
+_SIDE = re.compile(r"(?:(?:to|on)\s+the\s+)?\b(left|right|above|below|over|under(?:neath)?|beneath)\b", re.I)
+_OF_WHAT = re.compile(r"\s+(?:of|the|an?|it|them|this|that)\b", re.I)
+
+
+def _turned(before: str, after: str) -> tuple[str, str] | None:
+    """As `_joined`, of a relation that is said the other way round: "left, er, right of the car"."""
+    new, sides = _SIDE.match(after), list(_SIDE.finditer(re.split(r"[.?!\n]", before)[-1]))
+    if not new or not sides or sides[-1][1].lower() == new[1].lower():
+        return None
+    old, start = sides[-1], len(before) - len(re.split(r"[.?!\n]", before)[-1])
+    kept, tail, rest = before[: start + old.start()], before[start + old.end() :], after[new.end() :]
+    return (kept + after[: new.end()], rest) if _OF_WHAT.match(rest) else (kept + new[0] + tail, rest)
 
 
 def _joined(before: str, after: str, vocabulary: Vocabulary, *, hesitates: bool) -> tuple[str, str] | None:

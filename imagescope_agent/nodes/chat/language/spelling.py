@@ -26,6 +26,7 @@ _OTHERS = frozenset(
 _COMMON = (
     "without", "never", "nothing", "should", "would", "could", "shall", "instead", "rather", "please", "there",
     "remove", "forget", "leave", "change", "picture", "another", "three", "seven", "eight",
+    "above", "below", "under", "beside", "right",
 )  # fmt: skip
 _SHORT = 4  # letters up to which only an exchanged or a doubled one is a typing error
 _LONG = 6  # letters from which a vowel may be mistaken for another

@@ -123,10 +123,16 @@ def replaced(facts: Sequence[Fact], steps: Sequence[StepAnswer]) -> list[int]:
     same = [
         number
         for number, fact in enumerate(facts, 1)
-        if fact["type"] != "Removal"
-        and any(head(step.text) == head(fact["text"]) and not is_part_of(step, fact["text"]) for step in told)
+        if fact["type"] != "Removal" and any(_takes_place(step, fact["text"]) for step in told)
     ]
     return same if len(same) == 1 else []
+
+
+def _takes_place(step: StepAnswer, text: str) -> bool:
+    """Whether a step is about what a fact with this text is; how two things lie is about neither alone."""
+    same = head(step.text) == head(text) and not is_part_of(step, text)
+    related = (_SECOND.search(each) is not None for each in (step.text, text) if not place_in(each))
+    return same and len({*related}) < 2
 
 
 def other_things(facts: Sequence[Fact], said: Sequence[str], vocabulary: Vocabulary) -> str:
@@ -216,13 +222,21 @@ def overruled(
             for each in old.properties
             if all(_beside(each, new, vocabulary) for new in phrase.properties)
         ]
-        whole = Phrase(properties=in_order([*kept, *phrase.properties], vocabulary), head=phrase.head)
+        whole = _whole(phrase, [*kept, *phrase.properties], old, vocabulary)
         place = next((n for n, step in enumerate(changed) if _covers(phrase, step)), None)
-        if place is None or set(whole.properties) == set(old.properties):
+        if place is None or (set(whole.properties), whole.count) == (set(old.properties), old.count):
             continue
         gone.append(number)
-        changed[place] = StepAnswer(type=changed[place].type, text=whole.text)
+        changed[place] = StepAnswer(type=changed[place].type, text=whole.exactly)
     return gone, changed
+
+
+def _whole(new: Phrase, properties: Sequence[str], old: Phrase, vocabulary: Vocabulary) -> Phrase:
+    """A thing with all that holds of it, as many as were said last."""
+    head_of = new if new.count or not old.count else old
+    return Phrase(
+        properties=in_order(properties, vocabulary), head=head_of.head, count=new.count or old.count
+    )
 
 
 def within_relations(
@@ -268,6 +282,7 @@ def plain(fact: Fact, vocabulary: Vocabulary) -> Phrase | None:
     """A fact that is one wanted thing with its properties; None for any other."""
     found = phrases(fact["text"], vocabulary)
     words = content_words(fact["text"])
+    words -= content_words("exactly")
     one = len(found) == 1 and not found[0].place and words == content_words(found[0].text)
     return found[0] if one and fact["type"] != "Removal" else None
 

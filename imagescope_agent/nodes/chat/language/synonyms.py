@@ -9,7 +9,7 @@ from itertools import takewhile
 import numpy as np
 
 from imagescope_agent.nodes.begin import read_as
-from imagescope_agent.nodes.chat.language.grounding import PHRASE, SAME
+from imagescope_agent.nodes.chat.language.grounding import PHRASE, SAME, SAME_WORD, domain_of, is_learnt
 from imagescope_agent.nodes.chat.language.places import PREPOSITION
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
 from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
@@ -19,9 +19,6 @@ from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.retrieval.stems import words_of
 from imagescope_agent.state import MessagePart, State
 
-SAME_WORD = (
-    0.98  # cosine of "a kitten" and "a cat"; measured: synonyms from 0.983, words never learnt up to 0.976
-)
 #: What begins another phrase: "at the seaside and no yellow boat" says no more of the place than "at the seaside".
 _NEXT = frozenset(["and", "or", "but", "no", "not", "without", "with", *PREPOSITION])
 MOST = 64  # things; who reads the messages of a collection with more knows their other names
@@ -55,8 +52,8 @@ def in_known_words(state: State, vocabulary: Vocabulary, embedder: Embedder | No
         vocabulary: of the captions.
         embedder: compares words that it has learnt; nothing changes without one whose domain tells which they are.
     """
-    domain: Domain | None = getattr(embedder, "domain", None)
-    if embedder is None or domain is None or domain.weights != embedder.weights or not vocabulary.words:
+    domain = domain_of(embedder)
+    if embedder is None or domain is None or not vocabulary.words:
         return state
     read = {
         **_places(state["query"], vocabulary, domain, embedder),
@@ -80,7 +77,7 @@ def _things(text: str, vocabulary: Vocabulary, domain: Domain, embedder: Embedde
     """Each word of a text that is another one for a thing, with that."""
     words = list(dict.fromkeys(re.findall(r"[^\W\d_]+", text.lower())))
     of_captions = {*words_of(" ".join(vocabulary.words))}
-    words = [word for word in words if _is_learnt(word, domain) and not of_captions & {*words_of(word)}]
+    words = [word for word in words if is_learnt(word, domain) and not of_captions & {*words_of(word)}]
     once = {next(iter(content_words(word)), word): word for word in sorted(vocabulary.words, reverse=True)}
     things = [word for word in once.values() if vocabulary.is_head(word) and not vocabulary.place_of(word)]
     return _nearest(words, things, embedder, "a {}", SAME_WORD) if len(things) <= MOST else {}
@@ -89,7 +86,7 @@ def _things(text: str, vocabulary: Vocabulary, domain: Domain, embedder: Embedde
 def _places(text: str, vocabulary: Vocabulary, domain: Domain, embedder: Embedder) -> dict[str, str]:
     """Each phrase of a text that says otherwise where or when the picture is, with the captions' words for that."""
     places = [f"{before} {phrase.split()[-1]}" for phrase, before in vocabulary.places.items() if before]
-    spans = [span for span in dict.fromkeys(_spans(text)) if _is_learnt(span, domain)]
+    spans = [span for span in dict.fromkeys(_spans(text)) if is_learnt(span, domain)]
     known = {" ".join(word for word in place.split() if word not in FUNCTION) for place in places}
     spans = [span for span in spans if not any(content_words(span) >= content_words(each) for each in known)]
     found = _nearest(spans, places, embedder, "{}", SAME) if len(places) <= MOST else {}
@@ -108,12 +105,6 @@ def _spans(text: str) -> Iterator[str]:
                     for end in range(1, len(rest) + 1)
                     if rest[end - 1] not in FUNCTION
                 )
-
-
-def _is_learnt(span: str, domain: Domain) -> bool:
-    """Whether the embedder has learnt every word of a phrase that has a sense of its own."""
-    words = words_of(" ".join(word for word in span.split() if content_words(word)))
-    return bool(words) and domain.words.issuperset(words)
 
 
 def _nearest(
