@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from imagescope_agent.dialogue_acts import ACTS
 from imagescope_agent.errors import UnreadableReply
 from imagescope_agent.nodes.chat.dialogue_state import UpdateDialogueState
 from imagescope_agent.nodes.chat.first_message import UnderstandFirst
@@ -17,8 +17,7 @@ from imagescope_agent.nodes.chat.language.coverage import phrases
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.self_repair import repaired
 from imagescope_agent.nodes.chat.language.spelling import meant
-from imagescope_agent.nodes.chat.pending_question import asks_back, is_reply
-from imagescope_agent.nodes.chat.read_message import parts_of
+from imagescope_agent.nodes.chat.language.synonyms import in_known_words
 from tests.nodes.test_grounded_update import WORDS, after, fact, grounded
 from tests.nodes.test_own_way_of_saying import Learnt
 
@@ -71,7 +70,7 @@ def test_what_is_said_of_everything_is_said_of_no_thing() -> None:
 def test_exclamations_correct_and_a_property_is_given_up_by_its_name(
     acts: list[tuple[str, str]], then: str | None
 ) -> None:
-    found = changed_fact([fact("a grey wagon")], [{"act": a, "text": text} for a, text in acts], WORDS)  # type: ignore[typeddict-item]
+    found = changed_fact([fact("a grey wagon")], [{"act": a, "text": text} for a, text in acts], WORDS)
     assert (found and found.text) == then
 
 
@@ -110,7 +109,8 @@ def test_a_relation_to_it_names_what_stands(message: str, then: str | None) -> N
     }
     found = with_antecedents(state, WORDS)
     assert (found["query"], found["acts"][0]["text"]) == (then or message, then or message)
-    assert with_antecedents({**state, "facts": []}, WORDS) == {**state, "facts": []}
+    nothing: Any = {**state, "facts": []}
+    assert with_antecedents(nothing, WORDS) == nothing
 
 
 @pytest.mark.parametrize(
@@ -164,44 +164,6 @@ def test_a_property_that_a_message_gives_one_thing_is_not_of_another_one() -> No
     assert sorted(after(found, [])) == [("Addition", "a grey kettle"), ("Addition", "a lantern")]
 
 
-def row(act: str) -> list[float]:
-    return [0.91 if each == act else 0.01 for each in ACTS]
-
-
-def read(part: str, act: str, *, first: bool = False) -> str:
-    state: Any = {"facts": [] if first else [fact("a wagon")], "question": None}
-    state["intent"] = {"full": "" if first else "a wagon"}
-    return parts_of(part, row(act), state, WORDS, limits=False)[0]["act"]
-
-
-@pytest.mark.parametrize(
-    ("part", "is_one"),
-    [
-        ("is it important how tall the wagon is?", True),
-        ("does it matter if the wagon was grey?", True),
-        ("hm, why do you ask about the wagon?", True),
-        ("why not show me a wagon?", False),
-        ("does it have a wagon?", False),
-        ("what do you mean by a wagon?", True),
-    ],
-)
-def test_a_question_back_wishes_nothing(part: str, is_one: bool) -> None:
-    assert asks_back(part) == is_one
-    assert (read(part, "wish") == "aside") == is_one
-
-
-def test_nothing_can_be_taken_back_by_a_first_message() -> None:
-    assert read("my wagon broke down this morning", "withdrawal", first=True) == "aside"
-    assert read("no wagon at all", "withdrawal", first=True) == "withdrawal"
-    assert read("my wagon broke down this morning", "withdrawal") == "withdrawal"
-
-
-def test_a_bare_no_answers_no_question_of_where() -> None:
-    where: Any = {"text": "Where is the scene?", "asks": "Where is the scene?"}
-    closed: Any = {"text": "Is there a kettle?", "asks": "Is there a kettle?"}
-    assert not is_reply("ugh, no", where, WORDS) and is_reply("ugh, no", closed, WORDS)
-
-
 def test_a_word_of_where_is_read_without_its_typing_error() -> None:
     english = frozenset(["above", "bellow"])
     assert meant("abvoe", WORDS, english) == "above" and meant("bellow", WORDS, english) == ""
@@ -214,6 +176,30 @@ def test_a_word_that_was_never_learnt_is_no_other_word_for_a_thing() -> None:
     embedder: Any = Alike()
     assert asyncio.run(Grounding(["a lamp"], embedder, WORDS.stems).holds("a lantern"))
     assert not asyncio.run(Grounding(["a blorp"], embedder, WORDS.stems).holds("a lantern"))
+
+
+@pytest.mark.parametrize(
+    ("message", "read"),
+    [
+        ("and it was so wee!", "and it was so small!"),
+        ("the wagon is wee and grey", "the wagon is small and grey"),
+        ("it's the docks, I think", "it's the harbour, I think"),
+        ("a wee grey wagon", "a small grey wagon"),
+        ("there is wee hope", "there is wee hope"),
+        ("it's docks", "it's docks"),
+    ],
+)
+def test_a_size_or_a_place_in_another_word_is_read_where_something_is_said_to_be_it(
+    message: str, read: str
+) -> None:
+    class Taught(Learnt):
+        other_words = SimpleNamespace(
+            means={"wee": "small", "docks": "harbour"}, sorts={"small": "size", "harbour": "place"}
+        )
+
+    embedder: Any = Taught()
+    state: Any = {"query": message, "acts": []}
+    assert in_known_words(state, WORDS, embedder)["query"] == read
 
 
 def test_a_first_message_that_no_model_could_read_wishes_what_it_names(
@@ -263,8 +249,6 @@ def test_a_later_message_that_no_model_could_read_says_what_it_names(
 
 
 def test_a_fallback_may_be_a_coroutine() -> None:
-    from types import SimpleNamespace
-
     from imagescope_agent.nodes.fallback import or_else
     from imagescope_agent.settings import Settings
 

@@ -61,7 +61,9 @@ class UnderstandFirst(UnderstandJointly):
             told = [*state.get("remarks", []), *reread]
             update = {**update, "query": state["query"], "remarks": told}  # retrieved by what was read, too
         intent, query = update["intent"], state["query"]
-        grounding = Grounding([query, reference_words(state)], self.embedder, words.stems)
+        grounding = Grounding(
+            [query, known := reference_words(state)], self.embedder, words.stems, stands=bool(known)
+        )
         held = [step for step in intent["steps"] if await grounding.holds(step["text"])]
         if not state["reference"]:
             held = [step for step in held if not says_of_another(step["text"], query, words)]

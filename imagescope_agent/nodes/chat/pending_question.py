@@ -27,21 +27,6 @@ _SAYS_SO = re.compile(
 
 #: A "no" alone, which says neither where nor how many.
 _BARE_NO = re.compile(r"\W*(?:(?:oh|u+gh+|well|hm+)\W+)?(?:no|nope|nah)\W*", re.I)
-#: A question about the conversation, which says nothing of a picture: "does it matter how big it is?".
-_ASKS_BACK = re.compile(
-    r"\W*(?:(?:and|but|so|well|hm+|wait|sorry|ok(?:ay)?)\W+)*(?:"
-    r"(?:why|how come|what for)\b(?! (?:not|don['\u2019]?t)\b)"
-    r"|(?:does|do|is|would|will|should|did) (?:it|that|this|you) (?:really |even |actually )?"
-    r"(?:matter|make (?:a|any|much) difference|count|care|important|relevant|necessary)\b"
-    r"|what (?:do|does|did) (?:you|that|it|this) (?:even |actually )?mean\b"
-    r"|how (?:should|would|am|can) i (?:supposed to )?(?:know|tell)\b)[^?]*\?+\W*",
-    re.I,
-)
-
-
-def asks_back(part: str) -> bool:
-    """Whether a part asks what a question is for, or what it means, and wishes nothing."""
-    return _ASKS_BACK.fullmatch(part) is not None
 
 
 def is_reply(

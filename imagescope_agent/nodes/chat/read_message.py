@@ -37,10 +37,11 @@ from imagescope_agent.nodes.chat.new_search import (
     without_doubtful_restart,
 )
 from imagescope_agent.nodes.chat.parse_message import FOUND, has_words, is_first
-from imagescope_agent.nodes.chat.pending_question import asks_back, is_reply, without_answer
+from imagescope_agent.nodes.chat.pending_question import is_reply, without_answer
+from imagescope_agent.nodes.chat.statements import asks_back, states, tells_something_else
 from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
 from imagescope_agent.nodes.model_calls import on_budget
-from imagescope_agent.prompting import NEGATED, load_prompt, request_text
+from imagescope_agent.prompting import load_prompt, request_text
 from imagescope_agent.records import at_step
 from imagescope_agent.retrieval.embedders.act_head import ActHead
 from imagescope_agent.retrieval.protocols import Collection, Embedder
@@ -218,6 +219,8 @@ def parts_of(
     named = said != "nothing" if words.words else names_more(part)
     row = without_doubtful_restart(row, part, named=named)
     act = act_of(row, state, said=said, known=known, limits=limits)
+    if act == "withdrawal" and states(part, words):
+        act = "correction"
     if known and act == "wish" and (taking := TAKES_BACK.match(part)):
         gone = part[taking.end() :]
         act = "withdrawal" if seen_in(gone, words) == "only" and not _SPARES.search(gone) else act
@@ -228,12 +231,6 @@ def parts_of(
     ):
         act = asks  # of nothing
     return [{"text": part, "act": act}]
-
-
-def tells_something_else(part: str, row: Sequence[float]) -> bool:
-    """Whether a part of a first message reads as taking something back, though nothing stands and it denies nothing."""
-    back = row[ACTS.index("withdrawal")]
-    return back == max(row) and len(set(row)) > 1 and not (NEGATED.search(part) or TAKES_BACK.search(part))
 
 
 def names_wanted(part: str, vocabulary: Vocabulary, facts: Sequence[Fact]) -> bool:

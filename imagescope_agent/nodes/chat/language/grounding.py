@@ -35,6 +35,7 @@ class Grounding:
         embedder: compares phrases; None compares letters alone.
         vocabulary: stems of the words that describe the collection, none where they are not known; another word for
             what was told is one of them, and a word that nobody uses has a vector like any other.
+        stands: whether something may stand that a property alone is told of: "grey, please" of "a grey wagon".
     """
 
     def __init__(
@@ -42,8 +43,11 @@ class Grounding:
         told: Iterable[str],
         embedder: Embedder | None = None,
         vocabulary: Collection[str] = frozenset(),
+        *,
+        stands: bool = True,
     ) -> None:
         self.told, self.embedder, self.vocabulary = " \n ".join(told), embedder, vocabulary
+        self.stands = stands
         self.words = [word for word in _words(self.told) if word not in FUNCTION]
         self.stems = content_words(self.told) | _numbers(self.told)
 
@@ -80,6 +84,8 @@ class Grounding:
         learnt = [word for word in self.words if domain is None or is_learnt(word, domain)]
         words = [f"a {word}" for word in learnt]
         whole = [each for each in _phrases(self.told) if domain is None or is_learnt(each, domain)]
+        if not self.stands:
+            whole = [each for each in whole if not content_words(each) <= content_words(text)]
         if not words:
             return False
         targets, sources = [*(f"a {word}" for word in open_), place_in(text) or text], [*words, *whole]

@@ -13,7 +13,7 @@ from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
 NEAR = 5  # words before a thing in which a negation excludes it
 _NEGATION = re.compile(
     r"no|not|none|nothing|nowhere|never|without|neither|nor|\w+n't|cannot|minus|except|exclud\w+|avoid|omit|ban|remove"
-    r"|refuse|hate|dislike|detest|erase|eliminate|discard|lacks?|lacking|devoid|zero|nil|nix|spare|forbid|prohibit|veto"
+    r"|delete[sd]?|refuse|hate|dislike|detest|erase|eliminate|discard|lacks?|lacking|devoid|zero|nil|nix|spare|forbid|prohibit|veto"
     r"|rid|loathe|despise|ditch|hide|sans|barring|nae"
 )
 _TAKING = re.compile(

@@ -14,13 +14,20 @@ from imagescope_agent.nodes.chat.language.places import PREPOSITION
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
 from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
 from imagescope_agent.retrieval.domain import Domain
-from imagescope_agent.retrieval.other_words import in_read_words
+from imagescope_agent.retrieval.other_words import OtherWords, in_read_words
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.retrieval.stems import words_of
 from imagescope_agent.state import MessagePart, State
 
 #: What begins another phrase: "at the seaside and no yellow boat" says no more of the place than "at the seaside".
 _NEXT = frozenset(["and", "or", "but", "no", "not", "without", "with", *PREPOSITION])
+#: "It was tiny", "it's the seaside": what something is, at the end of a clause, and the article of a place.
+_TOLD = re.compile(
+    r"(?:\b(?:is|was|are|were|be|been)|\b(?:it|that|they|this)['\u2019]?(?:s|re))\s+"
+    r"(?:(?:very|really|pretty|quite|rather|so|too|super|all|just|at|by)\s+)*((?:the|an?)\s+)?([^\W\d_]+)"
+    r"(?=\s*(?:[.,;:!?)]|$|(?:and|but|or|too|please|pls|though|not|I)\b))",
+    re.I,
+)
 MOST = 64  # things; who reads the messages of a collection with more knows their other names
 
 
@@ -56,6 +63,7 @@ def in_known_words(state: State, vocabulary: Vocabulary, embedder: Embedder | No
     if embedder is None or domain is None or not vocabulary.words:
         return state
     read = {
+        **_told_listed(state["query"], vocabulary, embedder),
         **_places(state["query"], vocabulary, domain, embedder),
         **_things(state["query"], vocabulary, domain, embedder),
     }
@@ -71,6 +79,25 @@ def _with(read: Mapping[str, str], text: str) -> str:
     for said, meant in read.items():
         text = re.sub(rf"\b{re.escape(said)}\b", meant, text, flags=re.I)
     return text
+
+
+def _told_listed(text: str, vocabulary: Vocabulary, embedder: Embedder) -> dict[str, str]:
+    """Each size, or place that a clause says it is, in another word that is listed: "it was tiny", "a tiny boat"."""
+    others: OtherWords | None = getattr(embedder, "other_words", None)
+    read = dict[str, str]()
+    if others is None:
+        return read
+    for found in _TOLD.finditer(text):
+        word = found[2].lower()
+        name, fits = others.means.get(word, ""), "place" if found[1] else "size"
+        if name and word not in vocabulary.forms and vocabulary.has(name) and others.sorts[name] == fits:
+            read[found[2]] = name
+    for word, after in re.findall(r"\b([^\W\d_]+)\b(?=\s+([^\W\d_]+))", text):
+        name = others.means.get(word.lower(), "")
+        before_thing = vocabulary.has(after) and after.lower() not in FUNCTION
+        if name and before_thing and vocabulary.has(name) and others.sorts[name] == "size":
+            read[word] = name
+    return read
 
 
 def _things(text: str, vocabulary: Vocabulary, domain: Domain, embedder: Embedder) -> dict[str, str]:
