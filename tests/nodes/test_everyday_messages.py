@@ -13,11 +13,12 @@ from imagescope_agent.nodes.chat.dialogue_state import UpdateDialogueState
 from imagescope_agent.nodes.chat.first_message import UnderstandFirst
 from imagescope_agent.nodes.chat.language.antecedents import with_antecedents
 from imagescope_agent.nodes.chat.language.corrections import changed_fact
-from imagescope_agent.nodes.chat.language.coverage import phrases
+from imagescope_agent.nodes.chat.language.coverage import Known, phrases, with_passed_over
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.self_repair import repaired
 from imagescope_agent.nodes.chat.language.spelling import meant
 from imagescope_agent.nodes.chat.language.synonyms import in_known_words
+from imagescope_agent.replies.parsing import StepAnswer
 from tests.nodes.test_grounded_update import WORDS, after, fact, grounded
 from tests.nodes.test_own_way_of_saying import Learnt
 
@@ -140,6 +141,29 @@ def test_a_relation_to_a_thing_keeps_its_property() -> None:
     said = "wait, left of the wagon there is a kettle"
     found = grounded(said, facts, ("correction", said), steps=[("Addition", "a kettle left of a wagon")])
     assert ("Addition", "a tall grey wagon") in after(found, facts)
+
+
+def test_a_thing_that_goes_takes_its_relations_with_it() -> None:
+    facts = [fact("a kettle"), fact("a grey wagon"), fact("a kettle left of a wagon")]
+    said = "drop the kettle"
+    assert after(grounded(said, facts, ("withdrawal", said), drop=(1,)), facts) == [
+        ("Addition", "a grey wagon")
+    ]
+    several = [fact("a kettle"), fact("a yellow kettle"), fact("a kettle left of a wagon")]
+    assert len(after(grounded(said, several, ("withdrawal", said), drop=(1,)), several)) == 2
+
+
+def test_a_size_is_said_by_its_word_alone() -> None:
+    class Blind(Learnt):
+        groups = (("a small wagon", "a wagon", "a grey wagon", "a small"),)
+
+    said, wagon = "the wagon was small", StepAnswer(type="Addition", text="a wagon")
+    embedder: Any = Blind()
+    known = Known((), [fact("a grey wagon")])
+    found = asyncio.run(with_passed_over([], said, known, embedder, WORDS))
+    assert [step.text for step in found] == ["a small wagon"]
+    found = asyncio.run(with_passed_over([wagon, found[0]], said, known, embedder, WORDS))
+    assert [step.text for step in found] == ["a small wagon"]
 
 
 def test_a_property_of_one_of_several_is_not_of_all() -> None:

@@ -11,9 +11,10 @@ import pytest
 from imagescope_agent.dialogue_acts import ACTS
 from imagescope_agent.nodes.chat.grounded_update import GroundedUpdate, ground
 from imagescope_agent.nodes.chat.joined_parts import joined
-from imagescope_agent.nodes.chat.language.coverage import is_crossed, phrases
+from imagescope_agent.nodes.chat.language.coverage import phrases
 from imagescope_agent.nodes.chat.language.synonyms import in_known_words
 from imagescope_agent.nodes.chat.language.vocabulary import read_captions
+from imagescope_agent.nodes.chat.message_check import is_crossed
 from imagescope_agent.nodes.chat.pending_question import is_reply, without_answer
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.replies.parsing import FoldAnswer

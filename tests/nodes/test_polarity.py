@@ -16,6 +16,8 @@ from tests.nodes.test_grounded_update import WORDS
         "I can't stand lanterns",
         "I cannot have lanterns there",
         "lanterns? none at all",
+        "anything but lanterns",
+        "everything other than a lantern, please",
         "lanterns must disappear",
         "lanterns are forbidden",
         "nowhere a lantern",
@@ -39,6 +41,7 @@ def test_what_must_not_be_there_is_excluded(message: str) -> None:
         "no wagon but a lantern",
         "a wagon full stop no sorry a lantern",
         "a lantern must stay",
+        "anything but that, a lantern",
     ],
 )
 def test_a_negation_of_something_else_excludes_nothing(message: str) -> None:

@@ -12,7 +12,7 @@ from imagescope_agent.nodes.chat.act_remarks import remarks
 from imagescope_agent.nodes.chat.grounded_update import ground
 from imagescope_agent.nodes.chat.language.antecedents import with_antecedents
 from imagescope_agent.nodes.chat.language.rewording import as_meant
-from imagescope_agent.nodes.chat.language.vocabulary import vocabulary_of
+from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
 from imagescope_agent.nodes.chat.message_commands import plain_answer
 from imagescope_agent.nodes.chat.read_message import has_act
 from imagescope_agent.nodes.intent.drift import drift
@@ -64,8 +64,7 @@ class UpdateDialogueState:
         require_call(state, settings := current(runtime))
         vocabulary = vocabulary_of(self.images)
         typed = state
-        state, reread = await as_meant(typed, vocabulary, self.embedder)
-        state = with_antecedents(state, vocabulary)
+        state, reread = await self._as_meant(typed, vocabulary)
         shown = shown_facts(state["facts"])
         lines = [
             f"{number}. {fact['type']}: {fact['text']}"
@@ -96,12 +95,17 @@ class UpdateDialogueState:
             **account(self, reply, notes=grounded.notes),
         }
 
+    async def _as_meant(self, typed: State, vocabulary: Vocabulary) -> tuple[State, list[str]]:
+        """As `as_meant`, with what a relation to "it" points back to."""
+        state, reread = await as_meant(typed, vocabulary, self.embedder)
+        return with_antecedents(state, vocabulary), reread
+
     async def as_named(self, state: State) -> dict[str, Any]:
         """Fallback: what the message says in words of the captions; where it names nothing, the message as a fact."""
         vocabulary = vocabulary_of(self.images)
         if answered_predicate(state) or not vocabulary.words:
             return message_as_fact(state)
-        told, reread = await as_meant(state, vocabulary, self.embedder)
+        told, reread = await self._as_meant(state, vocabulary)
         grains = {name: state["intent"][name] for name in ("core", "enhanced", "full")}
         nothing = FoldAnswer(topic="same", answer="None", drop=[], steps=[], **grains)
         grounded = await ground(nothing, told, told["query"], self.embedder, vocabulary)

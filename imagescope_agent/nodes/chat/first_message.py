@@ -16,10 +16,10 @@ from imagescope_agent.nodes.chat.language.coverage import Known, with_passed_ove
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.not_taken_up import not_taken_up
 from imagescope_agent.nodes.chat.language.polarity import may_exclude
-from imagescope_agent.nodes.chat.language.relations import passed_over_relations, relates_to_itself
+from imagescope_agent.nodes.chat.language.relations import passed_over_relations
 from imagescope_agent.nodes.chat.language.rewording import as_meant
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
-from imagescope_agent.nodes.chat.message_check import says_of_another
+from imagescope_agent.nodes.chat.message_check import misread
 from imagescope_agent.nodes.intent.drift import is_english
 from imagescope_agent.nodes.intent.joint import UnderstandJointly
 from imagescope_agent.nodes.intent.understand import query_as_intent, reference_words
@@ -66,8 +66,7 @@ class UnderstandFirst(UnderstandJointly):
         )
         held = [step for step in intent["steps"] if await grounding.holds(step["text"])]
         if not state["reference"]:
-            held = [step for step in held if not says_of_another(step["text"], query, words)]
-            held = [step for step in held if not relates_to_itself(step["text"], query, words)]
+            held = [step for step in held if not misread(step["text"], query, words)]
         said, repaired = (held, []) if state["reference"] else _as_said(held, query)
         steps = await self._complete(said, query) if held or not state["reference"] else []
         if steps and not state["reference"] and (missed := _passed_over(query, steps, words)):

@@ -11,7 +11,7 @@ from imagescope_agent.nodes.chat.language.corrections import Correction, changed
 from imagescope_agent.nodes.chat.language.coverage import Known, Phrase, phrases, with_passed_over
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.not_taken_up import not_taken_up
-from imagescope_agent.nodes.chat.language.relations import lies_somewhere, passed_over_relations
+from imagescope_agent.nodes.chat.language.relations import lies_somewhere, passed_over_relations, related_to
 from imagescope_agent.nodes.chat.language.standing_facts import (
     contradicts,
     given_up,
@@ -101,7 +101,7 @@ async def _held_to(
     if not _answered(state):
         found.update.answer = "None"
     if has_act(state, "withdrawal") and not has_act(state, "wish", "correction", "answer") and dropped:
-        steps = []
+        steps, dropped = [], sorted({*dropped, *related_to(dropped, facts, vocabulary)})
     steps = as_said((found.notes, found.remarks), steps, message, state, vocabulary)
     dropped, steps = await _completed(heard, told[1:], state, facts, dropped, steps, vocabulary)
     found.notes = without_held(found.notes, steps)

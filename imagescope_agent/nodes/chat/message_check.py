@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from imagescope_agent.nodes.chat.language.coverage import is_crossed, phrases
+from imagescope_agent.nodes.chat.language.coverage import phrases, runs
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.not_taken_up import named
 from imagescope_agent.nodes.chat.language.polarity import is_bare, is_negated
@@ -69,19 +69,41 @@ def as_said(
             notes.append(note(STEP, "drifted", f"{step.text!r} was to be left out, and the message does not"))
             remarks.append(f'"{step.text}" was not left out: the message does not seem to say so.')
             continue
-        if relates_to_itself(step.text, message, vocabulary):
-            notes.append(note(STEP, "drifted", f"{step.text!r} relates a thing to itself and was left out"))
-            continue
-        if not excluded and says_of_another(step.text, message, vocabulary):
-            notes.append(note(STEP, "drifted", f"{step.text!r}{_CROSSED}"))
+        if not excluded and (problem := misread(step.text, message, vocabulary)):
+            notes.append(note(STEP, "drifted", f"{step.text!r}{problem}"))
             continue
         held.append(step)
     return held
 
 
+def misread(text: str, message: str, vocabulary: Vocabulary) -> str:
+    """What is wrong with an instruction that gives a thing another one's property or place; "" for nothing."""
+    if relates_to_itself(text, message, vocabulary):
+        return " relates a thing to itself and was left out"
+    return _CROSSED if says_of_another(text, message, vocabulary) else ""
+
+
 def says_of_another(text: str, message: str, vocabulary: Vocabulary) -> bool:
     """Whether an instruction gives a thing what the message says of another one, and not of several."""
     return not _SHARED.search(message) and is_crossed(text, message, vocabulary)
+
+
+def is_crossed(text: str, message: str, vocabulary: Vocabulary) -> bool:
+    """Whether an instruction gives a thing a property that the message gives another one.
+
+    Of "a small cat beside the flower" "a small flower".
+    """
+    whole = [phrase for phrase in runs(message, vocabulary) if phrase.head]
+    whole += [each for each in phrases(message, vocabulary) if each.told_of and each.definite]
+    for told in phrases(text, vocabulary):
+        own = [each for each in whole if content_words(each.head) == content_words(told.head)]
+        if not own or any(each.lone and not each.definite for each in own):
+            continue  # "a black cat and dog" may tell of both
+        of_own = content_words(" ".join(each.text for each in own))
+        of_others = content_words(" ".join(" ".join(each.properties) for each in whole if each not in own))
+        if (content_words(" ".join(told.properties)) & of_others) - of_own:
+            return True
+    return False
 
 
 def _is_turned(text: str, message: str, state: State, vocabulary: Vocabulary) -> bool:

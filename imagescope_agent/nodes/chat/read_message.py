@@ -103,13 +103,11 @@ class ReadMessage:
         message = state["query"]
         parts = [piece for part in split_message(message) for piece in split_turn(part)]
         heard = [await in_known_words_of(part, words, self.embedder) for part in parts]
-        read = [begun.phrase if (begun := split_restart(part)) else part for part in heard]
-        choice = await self._read(read, state, on_budget(self.classifier, state, settings))
+        choice = await self._read(heard, state, on_budget(self.classifier, state, settings))
         acts: list[MessagePart] = []
         for said, part, row in zip(parts, heard, choice.probabilities, strict=False):
             answers = is_reply(part, question, words, row[ACTS.index("answer")])
-            likely = row if answers else without_answer(row)
-            found = parts_of(part, likely, state, words, limits=limits)
+            found = parts_of(part, row if answers else without_answer(row), state, words, limits=limits)
             acts += found if len(found) > 1 else [{**found[0], "text": said}]
         acts = turned(joined(acts, message, words), state["facts"], words)
         read_as = (
@@ -131,6 +129,7 @@ class ReadMessage:
             "question": asked or "none",
             "whole": state["query"],
         }
+        parts = [begun.phrase if (begun := split_restart(part)) else part for part in parts]
         requests = [Request(text=self.prompt.fill(**values, part=part)) for part in parts]
         choice = await classifier.choose(requests, LABELS, max_tokens=4)
         if self.head is None:

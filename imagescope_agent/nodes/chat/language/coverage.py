@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -138,14 +138,32 @@ async def with_passed_over(
         if phrase.lone and steps and kind == "Addition":
             continue  # beside what the model found it may be no wish: "for my house"
         said = [step.text for step in held if (step.type == "Removal") == (kind == "Removal")]
-        if await Grounding([*said, *known.of(kind)], embedder).holds(phrase.text):
+        if await _is_said(phrase, Grounding([*said, *known.of(kind)], embedder)):
             continue
         covering = Grounding([phrase.text], embedder)
         held = [step for step in held if step.type != kind or covering.ungrounded(step.text)]
         if kind == "Addition":
             held = [step for step in held if step.type != "Removal" or not excludes(step.text, phrase.text)]
         held.append(StepAnswer(type=kind, text=phrase.text))  # type: ignore[arg-type]
-    return held
+    return _without_less(held, message, vocabulary)
+
+
+async def _is_said(phrase: Phrase, told: Grounding) -> bool:
+    """Whether a phrase was told, each property by its word: the vectors of "a large boat" and "a boat" are alike."""
+    lacking = {*phrase.properties} & {*told.ungrounded(phrase.text)}
+    return not lacking and await told.holds(phrase.text)
+
+
+def _without_less(steps: Sequence[StepAnswer], message: str, vocabulary: Vocabulary) -> list[StepAnswer]:
+    """The steps without those that say less than another one of a thing that the message names once."""
+    named_heads = Counter(phrase.head for phrase in runs(message, vocabulary))
+
+    def less(one: StepAnswer, other: StepAnswer) -> bool:
+        thing = one.text.rpartition(" ")[2]
+        same = one.type == other.type and thing == other.text.rpartition(" ")[2]
+        return same and named_heads[thing] == 1 and content_words(one.text) < content_words(other.text)
+
+    return [step for step in steps if not any(less(step, other) for other in steps)]
 
 
 def _is_excluded(phrase: Phrase, message: str, steps: Sequence[StepAnswer]) -> bool:
@@ -187,24 +205,6 @@ def phrases(message: str, vocabulary: Vocabulary, *, about: str = "") -> list[Ph
             told[thing.head] = _told_of(told.get(thing.head, thing), free, vocabulary)
             whole.append(told[thing.head])
     return _fullest(whole)
-
-
-def is_crossed(text: str, message: str, vocabulary: Vocabulary) -> bool:
-    """Whether an instruction gives a thing a property that the message gives another one.
-
-    Of "a small cat beside the flower" "a small flower".
-    """
-    whole = [phrase for phrase in runs(message, vocabulary) if phrase.head]
-    whole += [each for each in phrases(message, vocabulary) if each.told_of and each.definite]
-    for told in phrases(text, vocabulary):
-        own = [each for each in whole if content_words(each.head) == content_words(told.head)]
-        if not own or any(each.lone and not each.definite for each in own):
-            continue  # "a black cat and dog" may tell of both
-        of_own = content_words(" ".join(each.text for each in own))
-        of_others = content_words(" ".join(" ".join(each.properties) for each in whole if each not in own))
-        if (content_words(" ".join(told.properties)) & of_others) - of_own:
-            return True
-    return False
 
 
 def _fullest(whole: Sequence[Phrase]) -> list[Phrase]:

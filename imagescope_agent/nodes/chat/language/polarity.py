@@ -78,6 +78,12 @@ _DEGREE = frozenset(
         "mega",
     ]
 )
+#: "Anything but boats", "everything other than a boat".
+_ANY_BUT = re.compile(
+    r"\b(?:anything|everything|whatever|something|all) "
+    r"(?:but|except(?: for)?|other than|apart from|besides|save(?: for)?)"
+    r"(?= (?!that\b|what\b)\w)"
+)
 _CLAUSE = re.compile(r"[.,;:!?]|\b(?:but|and|instead|rather|only)\b")
 
 
@@ -116,7 +122,7 @@ def may_exclude(text: str, message: str) -> bool:
 @lru_cache(maxsize=8)
 def _clauses(message: str) -> tuple[list[str], ...]:
     """The words of each clause, kept because every thing that a message names is looked up in it."""
-    spaced = " ".join(message.lower().split())
+    spaced = _ANY_BUT.sub("without", " ".join(message.lower().split()))
     told = _ANNOUNCED.sub(
         r"\1 ",
         _ASKED.sub(

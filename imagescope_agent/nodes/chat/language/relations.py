@@ -10,6 +10,7 @@ from imagescope_agent.nodes.chat.language.polarity import is_negated
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.replies.parsing import StepAnswer
+from imagescope_agent.state import Fact
 
 _SIDE = re.compile(
     r"\b(left of|right of|above|over|on top of|below|under(?:neath)?|beneath)\s+(?=(?:an?|the|that|this)\s)",
@@ -47,6 +48,22 @@ def passed_over_relations(
 
 def _heads(text: str, vocabulary: Vocabulary) -> set[str]:
     return {" ".join(sorted(content_words(each.head))) for each in runs(text, vocabulary) if each.head}
+
+
+def related_to(gone: Sequence[int], facts: Sequence[Fact], vocabulary: Vocabulary) -> list[int]:
+    """The numbers of the relations of things that go with these facts, and that no other fact has."""
+    single = [
+        (number, fact["text"]) for number, fact in enumerate(facts, 1) if not _SIDE.search(fact["text"])
+    ]
+    left = [content_words(text) for number, text in single if number in gone]
+    stay = [content_words(text) for number, text in single if number not in gone]
+    found = list[int]()
+    for number, fact in enumerate(facts, 1):
+        things = [content_words(each.text) for each in runs(fact["text"], vocabulary) if each.head]
+        goes = any(thing <= each for thing in things for each in left if not any(thing <= o for o in stay))
+        if goes and _SIDE.search(fact["text"]):
+            found.append(number)
+    return found
 
 
 def lies_somewhere(message: str, vocabulary: Vocabulary) -> bool:
