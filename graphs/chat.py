@@ -45,8 +45,8 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     for name, node in {
         "read": or_else(read, as_it_was_said, instead="the message as an answer or a wish"),
         "describe": or_else(Describe(services.captioner, images), unknown_reference, instead="no caption"),
-        "understand": or_else(first, first.as_named, instead="what the query names"),
-        "fold": or_else(fold, fold.as_named, instead="what the message names"),
+        "understand": or_else(first, first.as_named, instead="the query, by what it names"),
+        "fold": or_else(fold, fold.as_named, instead="the message, by what it names"),
         "filter": or_else(limit, not_limited, instead="the filter that stands"),
         "reason": or_else(reason, no_chain, instead="the vector without a chain"),
         "predicates": or_else(check, standing_predicates, instead="the standing ones"),

@@ -168,9 +168,13 @@ def test_a_size_is_said_by_its_word_alone() -> None:
 
 def test_a_property_of_one_of_several_is_not_of_all() -> None:
     facts = [fact("exactly two wagons")]
-    said = "one of the wagons is grey"
-    found = grounded(said, facts, ("wish", said), steps=[("Addition", "a grey wagon")])
-    assert after(found, facts)[0] == ("Addition", "exactly two wagons")
+    for said in (
+        "one of the wagons is grey",
+        "the wagon is grey",
+        "what colour are the wagons? grey and yellow",
+    ):
+        found = grounded(said, facts, ("wish", said), steps=[("Addition", "a grey wagon")])
+        assert after(found, facts)[0] == ("Addition", "exactly two wagons")
 
 
 def test_a_thing_that_is_named_is_not_excluded_by_a_no_before_it() -> None:

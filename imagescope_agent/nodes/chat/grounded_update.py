@@ -9,11 +9,10 @@ from imagescope_agent.nodes.chat.act_remarks import misunderstood
 from imagescope_agent.nodes.chat.described_target import describe_anew, described
 from imagescope_agent.nodes.chat.language.corrections import Correction, changed_fact
 from imagescope_agent.nodes.chat.language.coverage import Known, Phrase, phrases, with_passed_over
-from imagescope_agent.nodes.chat.language.grounding import Grounding
+from imagescope_agent.nodes.chat.language.grounding import Grounding, contradicts
 from imagescope_agent.nodes.chat.language.not_taken_up import not_taken_up
 from imagescope_agent.nodes.chat.language.relations import lies_somewhere, passed_over_relations, related_to
 from imagescope_agent.nodes.chat.language.standing_facts import (
-    contradicts,
     given_up,
     is_meant,
     is_part_of,

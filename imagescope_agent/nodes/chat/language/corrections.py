@@ -99,6 +99,9 @@ def correction(
         values |= {each: not vocabulary.go_together(each, last) for each in first}
     known = [(number, plain(fact, vocabulary)) for number, fact in enumerate(facts, 1)]
     same = [(n, old) for n, old in known if old and (not things or content_words(old.head) in things)]
+    same = [
+        (n, old) for n, old in same if not (old.count and things) or old.head in heads
+    ]  # "the boat" of two
     likely, possible = _changed(same, values, vocabulary)
     stated = not likely and not _corrects(acts) and not _ORDER.search(said)
     if not likely and _corrects(acts) and (len(possible) == 1 or not things):

@@ -16,6 +16,7 @@ from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
 from imagescope_agent.retrieval.domain import Domain
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.retrieval.stems import words_of
+from imagescope_agent.state import Fact
 
 SAME = 0.94  # cosine above which two phrases say the same; measured: synonyms from 0.944, other words up to 0.934
 SAME_WORD = (
@@ -127,6 +128,15 @@ def same_thing_counted(first: str, second: str) -> bool:
     counting = content_words(" ".join(NUMBERS))
     same = content_words(first) - counting == content_words(second) - counting
     return same and numbers[0] != numbers[1]
+
+
+def contradicts(kind: str, text: str, fact: Fact) -> bool:
+    """Whether a new instruction and a standing fact cannot both hold."""
+    if kind == "Removal" and fact["type"] != "Removal":
+        return excludes(text, fact["text"])
+    if kind != "Removal" and fact["type"] == "Removal":
+        return excludes(fact["text"], text)
+    return same_thing_counted(text, fact["text"])
 
 
 def _words(text: str) -> list[str]:

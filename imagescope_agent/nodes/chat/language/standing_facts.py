@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from imagescope_agent.nodes.chat.language.coverage import Phrase, in_order, phrases
-from imagescope_agent.nodes.chat.language.grounding import NUMBERS, Grounding, excludes, same_thing_counted
+from imagescope_agent.nodes.chat.language.grounding import NUMBERS, Grounding
 from imagescope_agent.nodes.chat.language.places import SURROUNDINGS, place_in
 from imagescope_agent.nodes.chat.language.polarity import KEPT, is_negated
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
@@ -194,15 +194,6 @@ def _only_begins(word: str, heard: Sequence[str]) -> bool:
     return bool(same) and not any(re.fullmatch(rf"{short}(?:e?s|ed|ing)?", other) for other in same)
 
 
-def contradicts(kind: str, text: str, fact: Fact) -> bool:
-    """Whether a new instruction and a standing fact cannot both hold."""
-    if kind == "Removal" and fact["type"] != "Removal":
-        return excludes(text, fact["text"])
-    if kind != "Removal" and fact["type"] == "Removal":
-        return excludes(fact["text"], text)
-    return same_thing_counted(text, fact["text"])
-
-
 def overruled(
     facts: Sequence[Fact], steps: list[StepAnswer], said: Sequence[Phrase], vocabulary: Vocabulary
 ) -> tuple[list[int], list[StepAnswer]]:
@@ -212,8 +203,8 @@ def overruled(
     """
     gone, changed = list[int](), list(steps)
     for phrase in said:
-        known = [(number, plain(fact, vocabulary)) for number, fact in enumerate(facts, 1)]
-        same = [(number, old) for number, old in known if old and _same_head(old, phrase)]
+        known = [(n, old) for n, fact in enumerate(facts, 1) if (old := plain(fact, vocabulary))]
+        same = [(n, old) for n, old in known if _same_head(old, phrase) and _of_all(old, phrase, said)]
         if not (phrase.told_of and phrase.definite) or len(same) != 1:
             continue
         number, old = same[0]
@@ -229,6 +220,12 @@ def overruled(
         gone.append(number)
         changed[place] = StepAnswer(type=changed[place].type, text=whole.exactly)
     return gone, changed
+
+
+def _of_all(old: Phrase, new: Phrase, said: Sequence[Phrase]) -> bool:
+    """Whether what is told of several is told of all: "the boats are red", not "the boat is" or "red and blue"."""
+    told = {tuple(each.properties) for each in said if each.told_of and _same_head(each, new)}
+    return not old.count or bool(new.count) or (new.head == old.head and len(told) == 1)
 
 
 def _whole(new: Phrase, properties: Sequence[str], old: Phrase, vocabulary: Vocabulary) -> Phrase:
