@@ -271,7 +271,7 @@ def test_a_translation_that_looks_like_something_else_is_noted_and_searched(
 ) -> None:
     predicates = [{"question": "Is it there?", "expected": "Yes"}]
     state = run(world, "imagescope", query, reasoner=thinks(world, intent(full), predicates))
-    assert state["intent"]["full"] == "a blue square"
+    assert state["intent"]["full"] == full
     notes = [note for note in state["notes"] if note["step"] == "understand"]
     assert [note["kind"] for note in notes] == ["drifted"] * told
     assert not told or (full in notes[0]["detail"] and "no nearer" in notes[0]["detail"])
