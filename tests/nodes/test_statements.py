@@ -72,6 +72,11 @@ def test_a_property_alone_is_no_thing_where_nothing_stands() -> None:
     assert not asyncio.run(Grounding(["grey, please"], embedder, stands=False).holds("a grey wagon"))
 
 
+def test_an_exclamation_wishes_nothing() -> None:
+    assert read("wow, what a funny week", "wish") == "aside"
+    assert read("what a wagon", "wish") == "wish" and read("a week on the moor", "wish") == "wish"
+
+
 def test_nothing_can_be_taken_back_by_a_first_message() -> None:
     assert read("my wagon broke down this morning", "withdrawal", first=True) == "aside"
     assert read("no wagon at all", "withdrawal", first=True) == "withdrawal"

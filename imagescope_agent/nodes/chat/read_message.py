@@ -38,7 +38,7 @@ from imagescope_agent.nodes.chat.new_search import (
 )
 from imagescope_agent.nodes.chat.parse_message import FOUND, has_words, is_first
 from imagescope_agent.nodes.chat.pending_question import is_reply, without_answer
-from imagescope_agent.nodes.chat.statements import asks_back, states, tells_something_else
+from imagescope_agent.nodes.chat.statements import asks_back, exclaims, states, tells_something_else
 from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.prompting import load_prompt, request_text
@@ -207,7 +207,7 @@ def parts_of(
         limits: as `act_of`.
         words: those of the captions; where there are none, any word that describes names what can be seen.
     """
-    if asks_back(part) or (is_first(state) and tells_something_else(part, row)):
+    if asks_back(part) or exclaims(part, words) or (is_first(state) and tells_something_else(part, row)):
         return [{"text": part, "act": "aside"}]
     known, said = names_wanted(part, words, state["facts"]), seen_in(part, words)
     if begun := split_restart(part):

@@ -30,6 +30,14 @@ _TAKES = re.compile(
 _IS = re.compile(r"\b(?:is|was|are|were|be|looked|looks)\b|['\u2019]s\b", re.I)
 
 
+_EXCLAIMS = re.compile(r"\W*(?:[\w']+\W+){0,4}what an?\b[^?]*", re.I)
+
+
+def exclaims(part: str, vocabulary: Vocabulary) -> bool:
+    """Whether a part only exclaims, and names nothing that can be seen: "thanks, what a day"."""
+    return bool(vocabulary.words) and _EXCLAIMS.fullmatch(part) is not None and not phrases(part, vocabulary)
+
+
 def asks_back(part: str) -> bool:
     """Whether a part asks what a question is for, or what it means, and wishes nothing."""
     return _ASKS_BACK.fullmatch(part) is not None
