@@ -9,6 +9,7 @@ import pytest
 
 from imagescope_agent.dialogue_acts import ACTS
 from imagescope_agent.nodes.chat.language.grounding import Grounding
+from imagescope_agent.nodes.chat.language.rewording import in_known_words_of
 from imagescope_agent.nodes.chat.pending_question import is_reply
 from imagescope_agent.nodes.chat.read_message import parts_of
 from imagescope_agent.nodes.chat.statements import asks_back
@@ -70,6 +71,12 @@ def test_a_property_alone_is_no_thing_where_nothing_stands() -> None:
     embedder.domain.words = embedder.domain.words | {"grey"}
     assert asyncio.run(Grounding(["grey, please"], embedder).holds("a grey wagon"))
     assert not asyncio.run(Grounding(["grey, please"], embedder, stands=False).holds("a grey wagon"))
+
+
+def test_what_a_part_does_is_read_with_single_words_as_they_are_meant_and_not_with_most() -> None:
+    said = asyncio.run(in_known_words_of("is the wagon rather gery?", WORDS, None))
+    assert said == "is the wagon rather grey?"
+    assert asyncio.run(in_known_words_of("gery wgaon nacht", WORDS, None)) == "gery wgaon nacht"
 
 
 def test_an_exclamation_wishes_nothing() -> None:

@@ -7,15 +7,17 @@ import asyncio
 from imagescope_agent.nodes.chat.language.spelling import corrected
 from imagescope_agent.nodes.chat.language.synonyms import in_known_words, in_taught_words
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
+from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.retrieval.other_words import OtherWords
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import State
 
 
 async def in_known_words_of(part: str, vocabulary: Vocabulary, embedder: Embedder | None) -> str:
-    """A part of a message as `as_meant` reads it."""
+    """A part of a message as `as_meant` reads it; as it stands where most words would be others, as of a language."""
     said: State = {"query": part, "acts": []}
-    return (await as_meant(said, vocabulary, embedder))[0]["query"]
+    meant, typed = (await as_meant(said, vocabulary, embedder))[0]["query"], content_words(part)
+    return part if 2 * len(typed - content_words(meant)) > len(typed) else meant
 
 
 async def as_meant(
