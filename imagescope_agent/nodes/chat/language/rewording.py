@@ -14,10 +14,10 @@ from imagescope_agent.state import State
 
 
 async def in_known_words_of(part: str, vocabulary: Vocabulary, embedder: Embedder | None) -> str:
-    """A part of a message as `as_meant` reads it; as it stands where most words would be others, as of a language."""
+    """A part of a message as `as_meant` reads it; as it stands where more than a third would change, as in Dutch."""
     said: State = {"query": part, "acts": []}
     meant, typed = (await as_meant(said, vocabulary, embedder))[0]["query"], content_words(part)
-    return part if 2 * len(typed - content_words(meant)) > len(typed) else meant
+    return part if 3 * len(typed - content_words(meant)) > len(typed) else meant
 
 
 async def as_meant(
