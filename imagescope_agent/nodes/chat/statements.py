@@ -17,7 +17,7 @@ _ASKS_BACK = re.compile(
     r"\W*(?:(?:and|but|so|well|hm+|wait|sorry|ok(?:ay)?)\W+)*(?:"
     r"(?:why|how come|what for)\b(?! (?:not|don['\u2019]?t)\b)"
     r"|(?:does|do|is|would|will|should|did) (?:it|that|this|you) (?:really |even |actually )?"
-    r"(?:matter|make (?:a|any|much) difference|count|care|important|relevant|necessary)\b"
+    r"(?:matter|make (?:a|any|much) difference|count(?! \w)|care(?! for\b| to\b)|important|relevant|necessary)\b"
     r"|what (?:do|does|did) (?:you|that|it|this) (?:even |actually )?mean\b"
     r"|how (?:should|would|am|can) i (?:supposed to )?(?:know|tell)\b)[^?]*\?+\W*",
     re.I,

@@ -144,8 +144,14 @@ async def with_passed_over(
         held = [step for step in held if step.type != kind or covering.ungrounded(step.text)]
         if kind == "Addition":
             held = [step for step in held if step.type != "Removal" or not excludes(step.text, phrase.text)]
+        else:
+            held = [step for step in held if step.type == "Removal" or not _is_same(step.text, phrase.text)]
         held.append(StepAnswer(type=kind, text=phrase.text))  # type: ignore[arg-type]
     return _without_less(held, message, vocabulary)
+
+
+def _is_same(text: str, excluded: str) -> bool:
+    return content_words(text) == content_words(excluded)
 
 
 async def _is_said(phrase: Phrase, told: Grounding) -> bool:
@@ -178,6 +184,8 @@ def phrases(message: str, vocabulary: Vocabulary, *, about: str = "") -> list[Ph
     "a small white cat", of "big red house, please" "a big red house", and of "the car isn't red but blue" "a blue car".
     """
     found = runs(message, vocabulary)
+    if of_them(message):  # "make it two": the captions may count, too
+        found = [each for each in found if each.head or not all(map(number_in, each.properties))]
     things = [phrase for phrase in found if phrase.head and not phrase.place]
     unknown = [each.split()[-1] for each in named(message) if vocabulary.lacks(each)]
     if unknown and not things:  # what no caption has may have properties, too

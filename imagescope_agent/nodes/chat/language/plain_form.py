@@ -16,12 +16,18 @@ _POSED = re.compile(rf"(?:(?<=[.!?\n] )|^){_ARTICLE}([\w-]+),?\s+or\s+{_ARTICLE}
 _BE = r"(?:is|are|was|were|(?:should|must|may|can) be)"
 #: "The car is not green", "cars aren't green".
 _DENIED = re.compile(
-    rf"\b(?:(?:the|that|this|its|my)\s+)?([\w-]+)\s+(?:{_BE}\s+not|(?:is|are|was|were)n['\u2019]?t|"
+    r"(?:^|(?<=[.!?,;\n] )|(?<=\band )|(?<=\bbut ))(?:(?:the|that|this|its|my)\s+)?"
+    r"(?!(?:that|this|it|which|who|they)\b)"
+    rf"([\w-]+)\s+(?:{_BE}\s+not|(?:is|are|was|were)n['\u2019]?t|"
     r"(?:should|must|may|can)(?:n['\u2019]t| not) be)\s+([\w-]+)(?=\s*(?:[.,;!]|$|(?:but|and)\b))",
     re.I,
 )
-_WEATHER = re.compile(r"\bit(?:\s+(?:is|was|has been|had been)|['\u2019]s)\s+(\w{3,}ing)\b", re.I)
-_SOMETHING = re.compile(r"\b(?:some|any)thing\s+([\w-]+)(?=\s*(?:[.,;!?]|$|please\b))", re.I)
+#: Not "it is raining here", where somebody sits, nor "raining cats and dogs".
+_WEATHER = re.compile(
+    r"\bit(?:\s+(?:is|was|has been|had been)|['\u2019]s)\s+(\w{3,}ing)\b(?=\s*(?:$|[.,;!?\n]|(?:and|or|in the)\b))",
+    re.I,
+)
+_SOMETHING = re.compile(r"\b(?:some|any)thing\s+([\w-]+)(?=\s*(?:[.;!?]|$|,?\s*please\s*(?:[.;!?]|$)))", re.I)
 
 
 def in_plain_form(message: str, vocabulary: Vocabulary, wanted: Sequence[str] = ()) -> str:

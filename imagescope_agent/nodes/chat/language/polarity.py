@@ -82,7 +82,7 @@ _DEGREE = frozenset(
 _ANY_BUT = re.compile(
     r"\b(?:anything|everything|whatever|something|all) "
     r"(?:but|except(?: for)?|other than|apart from|besides|save(?: for)?)"
-    r"(?= (?!that\b|what\b)\w)"
+    r"(?= (?!that\b|what\b)\w)(?![^.,;:!?]*\b(?:is|are|was|were)\b)"
 )
 _CLAUSE = re.compile(r"[.,;:!?]|\b(?:but|and|instead|rather|only)\b")
 

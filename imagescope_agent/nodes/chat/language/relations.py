@@ -17,21 +17,28 @@ _SIDE = re.compile(
     re.I,
 )
 _SAME = {"over": "above", "on top of": "above", "under": "below", "underneath": "below", "beneath": "below"}
+_DENIES = re.compile(
+    r"\b(?:not|never|no longer|neither|nor|(?:is|are|was|were|do|does)nt)\b|n['\u2019]t\b", re.I
+)
 _CLAUSE = re.compile(r"[.,;:!?()\n]|\b(?:and|but|or)\b", re.I)
 
 
 def relations(message: str, vocabulary: Vocabulary) -> Iterator[str]:
-    """Each relation between two different things in a clause: "a cat right of a boat"."""
+    """Each relation between two different things in a clause: "a cat right of a boat".
+
+    Of a clause that denies something, or says more than one side, none: which things are meant is not told by the order
+    of its words.
+    """
     for clause in _CLAUSE.split(re.sub(r"['\u2019]s\b", " is", message)):
-        for found in _SIDE.finditer(clause):
-            first, second = (
-                _thing(clause[: found.start()], vocabulary, -1),
-                _thing(clause[found.end() :], vocabulary, 0),
-            )
-            if not first or not second or first.head == second.head or is_negated(first.text, clause):
-                continue
-            side = found[1].lower()
-            yield f"{first.text} {_SAME.get(side, side)} {second.text}"
+        sides = list(_SIDE.finditer(clause))
+        if len(sides) != 1 or _DENIES.search(clause):
+            continue
+        first = _thing(clause[: sides[0].start()], vocabulary, -1)
+        second = _thing(clause[sides[0].end() :], vocabulary, 0)
+        if not first or not second or first.head == second.head or is_negated(first.text, clause):
+            continue
+        side = sides[0][1].lower()
+        yield f"{first.text} {_SAME.get(side, side)} {second.text}"
 
 
 def passed_over_relations(

@@ -74,6 +74,9 @@ def repaired(message: str, vocabulary: Vocabulary) -> str:
 
 #: Where one thing lies beside another one; the other way round is another place.
 _SIDE = re.compile(r"(?:(?:to|on)\s+the\s+)?\b(left|right|above|below|over|under(?:neath)?|beneath)\b", re.I)
+_ACROSS = frozenset(["left", "right"])  # these are said with "of", the others without
+_OF = re.compile(r"\s+of\b", re.I)
+_IS_SIDE = re.compile(r"\s*(?:$|[.,;!?]|of\b|side\b)", re.I)
 _OF_WHAT = re.compile(r"\s+(?:of|the|an?|it|them|this|that)\b", re.I)
 
 
@@ -82,9 +85,14 @@ def _turned(before: str, after: str) -> tuple[str, str] | None:
     new, sides = _SIDE.match(after), list(_SIDE.finditer(re.split(r"[.?!\n]", before)[-1]))
     if not new or not sides or sides[-1][1].lower() == new[1].lower():
         return None
+    across = new[1].lower() in _ACROSS
+    if across and not _IS_SIDE.match(after[new.end() :]):  # "no, right under it"
+        return None
     old, start = sides[-1], len(before) - len(re.split(r"[.?!\n]", before)[-1])
     kept, tail, rest = before[: start + old.start()], before[start + old.end() :], after[new.end() :]
-    return (kept + after[: new.end()], rest) if _OF_WHAT.match(rest) else (kept + new[0] + tail, rest)
+    if _OF_WHAT.match(rest):
+        return kept + after[: new.end()], rest
+    return kept + new[0] + (" of" if across and tail else "") + _OF.sub("", tail, count=1), rest
 
 
 def _joined(before: str, after: str, vocabulary: Vocabulary, *, hesitates: bool) -> tuple[str, str] | None:
