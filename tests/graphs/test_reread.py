@@ -99,20 +99,35 @@ def test_otherwise_nobody_is_asked(world: Any, given: dict[str, Any]) -> None:
     assert "reread" not in calls(state) and kinds(state) == []
 
 
-def test_an_exclusion_that_nobody_said_is_read_again_by_default(world: Any) -> None:
-    def reply(asked: Any) -> str:
-        if not asked.options["response_format"].endswith("IntentAnswer"):
+@pytest.mark.parametrize(
+    ("end", "asked", "reread", "counts"),
+    [
+        ("a blue kettle", 1, False, True),
+        ("blue kettles are taboo", 0, False, False),
+        ("apart from a blue kettle", 0, False, False),
+        ("apart from a blue kettle", 1, True, False),
+    ],
+)
+def test_an_exclusion_that_nobody_said_is_read_again_by_default(
+    world: Any, end: str, asked: int, reread: bool, counts: bool
+) -> None:
+    def reply(request: Any) -> str:
+        if not request.options["response_format"].endswith("IntentAnswer"):
             return json.dumps({"predicates": [{"question": "Is it a red square?", "expected": "Yes"}]})
-        kind = "Addition" if PLAIN in asked.text else "Removal"
-        steps = [{"type": "Addition", "text": "a red square"}, {"type": kind, "text": "a blue kettle"}]
-        return json.dumps(
-            {"steps": steps, **dict.fromkeys(("core", "enhanced", "full"), "a red square, a blue kettle")}
-        )
+        again = "mind and a red square and" in request.text
+        steps = [
+            {"type": "Addition", "text": "a red square" if again else "a square"},
+            {"type": "Addition" if again else "Removal", "text": "a blue kettle"},
+        ]
+        told = ", ".join(step["text"] for step in steps)
+        return json.dumps({"steps": steps, **dict.fromkeys(("core", "enhanced", "full"), told)})
 
     served = world.services(reasoner=Role("reasoner", Scripted(reply)))
-    state = asyncio.run(load_graph("adaptive")(served).ainvoke({"query": ODD}))
-    assert [step["type"] for step in state["intent"]["steps"]] == ["Addition", "Addition"]
-    assert calls(state)["reread"] == 1 and kinds(state) == ["retried"]
+    query = {"query": f"what I have in mind: a red square; {end}"}
+    state = asyncio.run(load_graph("adaptive")(served).ainvoke(query, context=Settings(reread=reread)))
+    kinds_read = [step["type"] for step in state["intent"]["steps"]]
+    assert kinds_read == ["Addition", "Addition" if counts else "Removal"]
+    assert calls(state).get("reread", 0) == asked and kinds(state) == ["retried"] * asked
 
 
 @pytest.mark.parametrize("better", [True, False])

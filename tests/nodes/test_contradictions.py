@@ -7,6 +7,7 @@ import pytest
 from imagescope_agent.nodes.intent.contradictions import (
     in_plain_colour,
     in_plain_place,
+    turns_around,
     unnamed_things,
     unsaid_exclusion,
     untaken_colour,
@@ -37,6 +38,22 @@ TAKEN = intent(("Retention", "a kettle", 1), ("Modification", "a blue kettle", 2
         ("a kettle without a lamp", True),
         ("a lamp-free picture of a kettle", True),
         ("a kettle but a lamp isn't there", True),
+        ("a kettle apart from a lamp", True),
+        ("aside from any lamp, a kettle", True),
+        ("a kettle besides lamps", True),
+        ("any kettle other than with a lamp", True),
+        ("a kettle, I detest lamps", True),
+        ("a kettle and zero lamps", True),
+        ("a kettle, lamps are banned", True),
+        ("a kettle, a lamp is prohibited", True),
+        ("keep the lamp off the picture of a kettle", True),
+        ("a kettle, a lamp must vanish", True),
+        ("only a kettle", True),
+        ("a lone kettle", True),
+        ("a kettle on its own", True),
+        ("a kettle in a deserted kitchen", True),
+        ("a kettle in an empty room", True),
+        ("a kettle in the evening, a lamp behind it", False),
         ("un chat avec une lampe et une table dans la cuisine", True),  # of other languages nothing is judged
     ],
 )
@@ -51,6 +68,45 @@ def test_a_colour_that_the_words_speak_of_is_taken_over_by_something() -> None:
     assert untaken_colour(KEPT, query, CAPTIONS) and not untaken_colour(TAKEN, query, CAPTIONS)
     assert not untaken_colour(KEPT, "the kettle of image 1 and the chair of image 2", CAPTIONS)
     assert not untaken_colour(intent(), query, CAPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("query", "doubted"),
+    [
+        ("keep the colour of the kettle of image 1 and the chair of image 2", False),
+        ("the kettle of image 1 keeps its hue, beside the chair of image 2", False),
+        ("the kettle of the first in its own shade beside the chair of the second", False),
+        ("the kettle and the chair in their colours", False),
+        ("the kettle's tint stays, and the chair of image 2 is there", False),
+        ("the colour of the kettle is unchanged, next to the chair", False),
+        ("both in the same colours as before, the kettle and the chair", False),
+        ("don't change the colour of the kettle, add the chair", False),
+        ("leave the kettle's colour, add the chair", False),
+        ("the kettle and the chair, do not repaint anything", False),
+        ("the kettle in the same colour as the chair", True),
+        ("keep the kettle but in the colour of the chair", True),
+        ("the kettle, with its colour taken from the chair", True),
+        ("the kettle, and change its colour to the chair's", True),
+    ],
+)
+def test_a_colour_that_is_kept_is_taken_over_by_nothing(query: str, doubted: bool) -> None:
+    assert untaken_colour(KEPT, query, CAPTIONS) is doubted
+
+
+@pytest.mark.parametrize(
+    ("second", "turned"),
+    [
+        (("Addition", "a kettle and a lamp", 0), True),
+        (("Retention", "the lamp", 0), True),
+        (("Removal", "a lamp", 0), False),
+        (("Addition", "a kettle", 0), False),
+    ],
+)
+def test_what_was_excluded_is_turned_around_where_it_is_wanted(
+    second: tuple[str, str, int], turned: bool
+) -> None:
+    first = intent(("Addition", "a kettle", 0), ("Removal", "a lamp", 0))
+    assert turns_around(first, intent(second)) is turned
 
 
 PLAIN = "the kettle of image 1 in the colour of the chair of image 2"

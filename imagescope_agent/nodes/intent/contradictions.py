@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from imagescope_agent.nodes.chat.language.polarity import is_negated
 from imagescope_agent.nodes.intent.drift import content_words, is_english
 from imagescope_agent.prompting import NEGATED, request_text
 from imagescope_agent.state import Instruction, Intent
@@ -16,7 +17,12 @@ from imagescope_agent.state import Instruction, Intent
 _EXCLUDES = re.compile(
     r"\b(?:not?|none|nothing|nobody|nowhere|never|nor|neither|cannot|without|w/o|sans|minus|less|except\w*|exclu\w*|remov\w*"
     r"|delet\w*|eras\w*|absen\w*|missing|lack\w*|free|devoid|omit\w*|drop\w*|skip\w*|avoid\w*|leav\w*|left out|away|out"
-    r"|instead|rather|but|hid\w*|gone|unless|forget|rid|lose|lost|un\w+)\b|n['’]?t\b|less\b|-free\b",
+    r"|instead|rather|but|hid\w*|gone|unless|forget|rid|lose|lost|un\w+"
+    r"|zero|nil|nix|hat(?:e[sd]?|ing)|dislik\w*|detest\w*|loath\w*|despis\w*|ban(?:s|ned|ning)?|refus\w*|reject\w*|veto\w*"
+    r"|forbid\w*|forbad\w*|prohibit\w*|bar(?:ring|red)|taboo|apart|aside|besides|other than|save for|only|sole\w*"
+    r"|alone|lone\w*|on (?:its|their|his|her) own|by (?:itself|themselves)|empty|vacant|desert(?:ed)?|abandoned"
+    r"|ditch\w*|eliminat\w*|discard\w*|scrap\w*|scratch|allergic|last thing)\b"
+    r"|\b(?:keep|kept|stay)\b[\w\s]*\boff\b|n['’]?t\b|less\b|-free\b",
     re.I,
 )
 _COLOUR = r"(?:colou?r(?:ing)?|hue|shade|tint|tone)s?"
@@ -35,6 +41,16 @@ _TAKES = (
 )
 
 
+#: Words by which a thing keeps the colour that it has: "keep the boat's colour", "in its own colour", "its hue stays".
+_KEEPS_COLOUR = re.compile(
+    r"(?:\b(?:ke(?:ep|pt)|leav|stay|remain|retain|preserv|maintain)|(?:\bnot|n['’]?t|\bnever|\bwithout) (?:chang|alter|touch))\w*"
+    rf"(?:\s+(?:the|its|their|his|her|all|both|same|original|this|that|[\w]+['’]s?))*\s+{_COLOUR}\b"
+    rf"|\b(?:own|original)\s+{_COLOUR}\b|\b(?:in|with|of) (?:its|their)\s+{_COLOUR}\b(?! (?:taken|from|to|like|as|of|that)\b)"
+    rf"|\b{_COLOUR}(?:\s+(?!and\b|but\b|then\b)[\w'’]+){{0,6}}?\s+"
+    r"(?:(?:stay|remain)\w*|unchanged|untouched|kept|(?:left )?as (?:it|they) (?:is|are|was|were))\b"
+    rf"|\bsame\s+{_COLOUR} as (?:before|now|it|they)\b|(?:\bnot|n['’]?t|\bnever|\bwithout)\s+{_PAINT}\b",
+    re.I,
+)
 _PLACE = re.compile(
     r"\b(?:places?|locations?|settings?|back(?:ground|drop)s?|surroundings?|environment|landscape|scener?y?|site|spot|where)\b",
     re.I,
@@ -47,12 +63,23 @@ _WHOLE = re.compile(
 
 def unsaid_exclusion(intent: Intent, query: str) -> bool:
     """Whether something is excluded though no word of an English query excludes anything."""
-    excluded = any(step["type"] == "Removal" for step in intent["steps"])
-    return excluded and is_english(query) and not _EXCLUDES.search(query)
+    removed = [step["text"] for step in intent["steps"] if step["type"] == "Removal"]
+    if not removed or not is_english(query) or _EXCLUDES.search(query):
+        return False
+    return not any(is_negated(text, query) for text in removed)
+
+
+def turns_around(first: Intent, second: Intent) -> bool:
+    """Whether the second reading wants what the first excludes."""
+    removed = [content_words(step["text"]) for step in first["steps"] if step["type"] == "Removal"]
+    wanted = [content_words(step["text"]) for step in second["steps"] if step["type"] != "Removal"]
+    return any(thing and thing <= each for thing in removed for each in wanted)
 
 
 def untaken_colour(intent: Intent, query: str, captions: Sequence[str]) -> bool:
     """Whether an English query speaks of a colour as such, and every instruction keeps what a reference shows.
+
+    Not where the words say that a thing keeps its colour.
 
     Args:
         intent: what was understood.
@@ -60,6 +87,8 @@ def untaken_colour(intent: Intent, query: str, captions: Sequence[str]) -> bool:
         captions: of these.
     """
     if not re.search(rf"\b{_COLOUR}\b|\b{_PAINT}\b", query, re.I) or not is_english(query):
+        return False
+    if _KEEPS_COLOUR.search(query):
         return False
     shown = " ".join(captions).lower()
     kept = [re.sub(r"^(?:an?|the) ", "", step["text"].lower()) in shown for step in _about(intent)]

@@ -11,6 +11,7 @@ from langgraph.runtime import Runtime
 from imagescope_agent.nodes.intent.contradictions import (
     in_plain_colour,
     in_plain_place,
+    turns_around,
     unnamed_things,
     unsaid_exclusion,
     untaken_colour,
@@ -34,7 +35,8 @@ class ReadAgain(Understand):
 
     That is where it excludes something though no word does, takes over no colour of another reference though the words
     speak of one, or keeps things of a reference that no word is about; by `Settings.reread` also where it lacks words
-    of a query with at most one reference. A query with a negation has no plain words.
+    of a query with at most one reference, and then what the first excludes stays excluded. A query with a negation has no
+    plain words.
     """
 
     step = "reread"
@@ -67,7 +69,7 @@ class ReadAgain(Understand):
             return _doubt_of_several(first, query, state.get("reference_captions") or [])
         plain, missed = plain_words(query, getattr(self.embedder, "domain", None)), _missed(first, query)
         if state["reference"] is None and unsaid_exclusion(first, query):
-            why = "something is excluded though no word excludes anything"
+            why = "something is excluded though no known word excludes anything"
             return (
                 plain,
                 why,
@@ -78,7 +80,11 @@ class ReadAgain(Understand):
         lost = [word for word in missed if word in _words(plain)] if settings.reread else []
         shown = ", ".join(map(repr, lost[:5]))
         why = f"{shown} was not understood"
-        return plain if lost else "", why, lambda found: set(_missed(found, query)) < set(missed)
+        return (
+            plain if lost else "",
+            why,
+            lambda found: set(_missed(found, query)) < set(missed) and not turns_around(first, found),
+        )
 
 
 def _doubt_of_several(first: Intent, query: str, captions: Sequence[str]) -> _Doubt:
