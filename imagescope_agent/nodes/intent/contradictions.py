@@ -43,9 +43,11 @@ _TAKES = (
 
 #: Words by which a thing keeps the colour that it has: "keep the boat's colour", "in its own colour", "its hue stays".
 _KEEPS_COLOUR = re.compile(
-    r"(?:\b(?:ke(?:ep|pt)|leav|stay|remain|retain|preserv|maintain)|(?:\bnot|n['’]?t|\bnever|\bwithout) (?:chang|alter|touch))\w*"
+    r"(?:\b(?:ke(?:ep|pt)|leav|stay|remain|retain|preserv|maintain)"
+    r"|(?:\bnot|n['’]?t|\bnever|\bwithout) (?:chang|alter|touch))\w*"
     rf"(?:\s+(?:the|its|their|his|her|all|both|same|original|this|that|[\w]+['’]s?))*\s+{_COLOUR}\b"
-    rf"|\b(?:own|original)\s+{_COLOUR}\b|\b(?:in|with|of) (?:its|their)\s+{_COLOUR}\b(?! (?:taken|from|to|like|as|of|that)\b)"
+    rf"|\b(?:own|original)\s+{_COLOUR}\b"
+    rf"|\b(?:in|with|of) (?:its|their)\s+{_COLOUR}\b(?! (?:taken|from|to|like|as|of|that)\b)"
     rf"|\b{_COLOUR}(?:\s+(?!and\b|but\b|then\b)[\w'’]+){{0,6}}?\s+"
     r"(?:(?:stay|remain)\w*|unchanged|untouched|kept|(?:left )?as (?:it|they) (?:is|are|was|were))\b"
     rf"|\bsame\s+{_COLOUR} as (?:before|now|it|they)\b|(?:\bnot|n['’]?t|\bnever|\bwithout)\s+{_PAINT}\b",

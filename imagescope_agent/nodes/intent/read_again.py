@@ -35,8 +35,8 @@ class ReadAgain(Understand):
 
     That is where it excludes something though no word does, takes over no colour of another reference though the words
     speak of one, or keeps things of a reference that no word is about; by `Settings.reread` also where it lacks words
-    of a query with at most one reference, and then what the first excludes stays excluded. A query with a negation has no
-    plain words.
+    of a query with at most one reference, and then what the first excludes stays excluded. A query with a negation
+    has no plain words.
     """
 
     step = "reread"
