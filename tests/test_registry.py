@@ -87,6 +87,9 @@ def test_an_unknown_graph_is_told() -> None:
 
 
 def test_suggestions_fall_back_to_what_there_is() -> None:
-    assert suggest("zzz", MLLMS) == "there is 'absent', 'cir_cot', 'endpoint', 'scripted', 'transformers'"
+    assert (
+        suggest("zzz", MLLMS)
+        == "there is 'absent', 'cir_cot', 'endpoint', 'photo_chat', 'scripted', 'transformers'"
+    )
     assert suggest("zzz", []) == "there is none"
     assert suggest("x", map(str, range(12))).endswith("and 2 more")

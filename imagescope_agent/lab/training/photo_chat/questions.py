@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
+from imagescope_agent.lab.scenes.conditions import CARDINALS
+
 COLOURS = (
     "black",
     "white",
@@ -26,7 +28,7 @@ COLOURS = (
     "grey",
     "purple",
 )
-NUMBERS = ("two", "three", "four", "five", "six")
+NUMBERS = CARDINALS[1:6]
 SORTS = ("thing", "colour", "number", "doing", "caption")
 LEAST = 0.003  # share of the photos whose captions hold a word that is asked for
 LEAST_PHOTOS = 3
