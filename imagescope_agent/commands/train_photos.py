@@ -17,14 +17,7 @@ WORK = Path(".training")
 
 def photos_arguments(model: argparse.ArgumentParser) -> None:
     """Declare the arguments of `photos`."""
-    model.add_argument(
-        "--data",
-        type=path,
-        action="append",
-        required=True,
-        metavar="DIR",
-        help="photos with captions in metadata.jsonl, as `imagescope eval folder` reads them; repeatable",
-    )
+    _shared(model, out="head", steps="training steps (default: as for the shipped head)")
     model.add_argument(
         "--dev", type=path, metavar="DIR", help="such a folder to measure on and not to learn from"
     )
@@ -36,16 +29,16 @@ def photos_arguments(model: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="captions of other photos, a line each, which hold back photos that are near to any; repeatable",
     )
-    model.add_argument("--out", type=path, required=True, help="folder of the finished head")
-    model.add_argument(
-        "--work", type=path, default=WORK, help=f"features, checkpoint, curve (default: {WORK})"
-    )
-    model.add_argument("--steps", type=positive, help="training steps (default: as for the shipped head)")
-    model.add_argument("--seed", type=natural, default=0, help="of everything that is drawn (default: 0)")
 
 
 def photos_chat_arguments(model: argparse.ArgumentParser) -> None:
     """Declare the arguments of `photos-chat`."""
+    _shared(model, out="adapter", steps="steps with the language model (default: 4000)")
+    model.add_argument("--start", type=path, metavar="DIR", help="an adapter to go on from (default: none)")
+    model.add_argument("--minutes", type=positive, help="stop then; run again to go on")
+
+
+def _shared(model: argparse.ArgumentParser, *, out: str, steps: str) -> None:
     model.add_argument(
         "--data",
         type=path,
@@ -54,13 +47,11 @@ def photos_chat_arguments(model: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="photos with captions in metadata.jsonl, as `imagescope eval folder` reads them; repeatable",
     )
-    model.add_argument("--out", type=path, required=True, help="folder of the finished adapter")
-    model.add_argument("--start", type=path, metavar="DIR", help="an adapter to go on from (default: none)")
+    model.add_argument("--out", type=path, required=True, help=f"folder of the finished {out}")
     model.add_argument(
         "--work", type=path, default=WORK, help=f"features, checkpoint, curve (default: {WORK})"
     )
-    model.add_argument("--steps", type=positive, help="steps with the language model (default: 4000)")
-    model.add_argument("--minutes", type=positive, help="stop then; run again to go on")
+    model.add_argument("--steps", type=positive, help=steps)
     model.add_argument("--seed", type=natural, default=0, help="of everything that is drawn (default: 0)")
 
 

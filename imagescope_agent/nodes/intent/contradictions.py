@@ -20,7 +20,7 @@ _EXCLUDES = re.compile(
     r"|instead|rather|but|hid\w*|gone|unless|forget|rid|lose|lost|un\w+"
     r"|zero|nil|nix|hat(?:e[sd]?|ing)|dislik\w*|detest\w*|loath\w*|despis\w*|ban(?:s|ned|ning)?|refus\w*|reject\w*|veto\w*"
     r"|forbid\w*|forbad\w*|prohibit\w*|bar(?:ring|red)|taboo|apart|aside|besides|other than|save for|only|sole\w*"
-    r"|alone|lone\w*|on (?:its|their|his|her) own|by (?:itself|themselves)|empty|vacant|desert(?:ed)?|abandoned"
+    r"|alone|lone\w*|on (?:its|their|his|her) own|by (?:itself|themselves)|empty|vacant|deserted|abandoned"
     r"|ditch\w*|eliminat\w*|discard\w*|scrap\w*|scratch|allergic|last thing)\b"
     r"|\b(?:keep|kept|stay)\b[\w\s]*\boff\b|n['’]?t\b|less\b|-free\b",
     re.I,

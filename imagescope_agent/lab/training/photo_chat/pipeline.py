@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from tqdm import tqdm
 
 from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.errors import BadInput
@@ -21,13 +20,12 @@ from imagescope_agent.lab.training.photo_chat.held_out import measure
 from imagescope_agent.lab.training.photo_chat.questions import Lexicon
 from imagescope_agent.lab.training.photo_chat.trainer import ChatPlan, ChatTrainer, Grids, Photos
 from imagescope_agent.lab.training.photo_chat.words import make_projector, word_shares
-from imagescope_agent.lab.training.photos.features import FeatureStore
+from imagescope_agent.lab.training.photos.features import Features, FeatureStore, stored_pictures
 from imagescope_agent.lab.training.photos.pipeline import LEAST, VISION_NAME, Captioned, require_same
 from imagescope_agent.photo_chat.assemble import ADAPTER, FORMAT, TABLE, read_table, under
 from imagescope_agent.photo_chat.language import SMOLLM2, load_language
 from imagescope_agent.photo_chat.projector import GRID, grid_features, open_tower
 from imagescope_agent.retrieval.embedders.backbones import VISION, VisionBackbone
-from imagescope_agent.retrieval.images import ImageProblem, digest, load
 
 BATCH = 4  # photos in the image model at once
 HELD_OUT, MOST_HELD_OUT = 20, 100  # one in so many photos, and at most so many, are not learned from
@@ -103,33 +101,23 @@ def picture_grids(paths: Sequence[Path], backbone: VisionBackbone, work: Path) -
         MissingExtra, BadInput: as `Backbone.find`.
     """
     store = FeatureStore(work / f"grids-{backbone.identity[:16]}.sqlite")
-    by_path = {path: digest(path) for path in paths}
-    keys = {key: path for path, key in by_path.items()}
-    todo, unreadable = store.missing(by_path.values()), set[str]()
-    tower = open_tower(backbone.timm, backbone.tensors()[0]) if todo else None
-    for begin in tqdm(
-        range(0, len(todo), BATCH), unit="picture", unit_scale=BATCH, disable=None if todo else True
-    ):
-        images, good = [], []
-        for key in todo[begin : begin + BATCH]:
-            try:
-                images.append(load(keys[key]).image)
-                good.append(key)
-            except ImageProblem:
-                unreadable.add(key)
-        if good and tower is not None:
-            store.add(good, _encoded(tower, images))
-    kept = [path for path in paths if by_path[path] not in unreadable]
-    rows = store.rows([by_path[path] for path in kept]).astype(np.float16)
-    return rows.reshape(len(kept), GRID * GRID, -1), kept
+    rows, kept = stored_pictures(paths, store, lambda: _grids_of(backbone))
+    return rows.astype(np.float16).reshape(len(kept), GRID * GRID, -1), kept
 
 
-def _encoded(tower: Any, images: Sequence[Any]) -> Any:
+def _grids_of(backbone: VisionBackbone) -> Callable[[Sequence[Any]], Features]:
     from imagescope_agent.photo_chat.model import prepared
 
-    with torch.inference_mode():
-        found = grid_features(tower, torch.stack([prepared(image) for image in images]))
-    return found.flatten(1).numpy()
+    tower = open_tower(backbone.timm, backbone.tensors()[0])
+
+    def encode(images: Sequence[Any]) -> Features:
+        with torch.inference_mode():
+            pixels = torch.stack([prepared(image) for image in images])
+            found = torch.cat([grid_features(tower, few) for few in pixels.split(BATCH)])
+        rows: Features = found.flatten(1).numpy()
+        return rows
+
+    return encode
 
 
 def write_adapter(trainer: ChatTrainer, out: Path) -> None:

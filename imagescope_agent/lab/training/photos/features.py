@@ -57,10 +57,23 @@ def picture_features(
         MissingExtra, BadInput: as `Backbone.find`.
     """
     store = FeatureStore(work / f"pictures-{backbone.identity[:16]}.sqlite")
+    return stored_pictures(paths, store, lambda: _trunk(backbone))
+
+
+def stored_pictures(
+    paths: Sequence[Path], store: FeatureStore, encoder: Callable[[], Callable[[Sequence[object]], Features]]
+) -> tuple[Features, list[Path]]:
+    """(n, width) features of the pictures that can be read, each computed once, and their paths.
+
+    Args:
+        paths: of the pictures.
+        store: where features are kept.
+        encoder: opens what makes (n, width) features of n pictures; opened where some are missing.
+    """
     by_path = {path: digest(path) for path in paths}
     keys = {key: path for path, key in by_path.items()}
     todo, unreadable = store.missing(by_path.values()), set[str]()
-    encode = _trunk(backbone) if todo else None
+    encode = encoder() if todo else None
     for chunk in _chunks(todo, "picture"):
         images, good = [], []
         for key in chunk:
