@@ -53,6 +53,7 @@ TAKEN = intent(("Retention", "a kettle", 1), ("Modification", "a blue kettle", 2
         ("a kettle on its own", True),
         ("a kettle in a deserted kitchen", True),
         ("a kettle in an empty room", True),
+        ("a kettle and a lamp in the desert", False),
         ("a kettle in the evening, a lamp behind it", False),
         ("un chat avec une lampe et une table dans la cuisine", True),  # of other languages nothing is judged
     ],
