@@ -17,7 +17,11 @@ WORK = Path(".training")
 
 def photos_arguments(model: argparse.ArgumentParser) -> None:
     """Declare the arguments of `photos`."""
-    _shared(model, out="head", steps="training steps (default: as for the shipped head)")
+    _shared(
+        model,
+        out="head",
+        steps="training steps of each head that is merged (default: as for the shipped one)",
+    )
     model.add_argument(
         "--dev", type=path, metavar="DIR", help="such a folder to measure on and not to learn from"
     )

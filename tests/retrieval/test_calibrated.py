@@ -126,7 +126,7 @@ def test_captions_of_other_pictures_are_half_of_the_typical_ones() -> None:
     pictures, texts = drawn(40, 9, seed=1), drawn(80, 5, seed=2)
     others = drawn(30, 5, seed=3) + 4 * np.eye(5, dtype=np.float32)[0]
     pairs = Pairs(pictures=pictures, texts=texts, owners=np.repeat(np.arange(40), 2).tolist())
-    head = Head(torch.from_numpy(pictures), torch.from_numpy(texts), HeadPlan(embed_dim=4)).eval()
+    head = Head(torch.from_numpy(pictures), torch.from_numpy(texts), HeadPlan(embed_dim=4)).maps()
     classifier = torch.ones(3, 9), torch.zeros(3)
     alone, with_others = (
         calibrate(head, pairs, drawn(3, 5), classifier, further).calibration for further in (None, others)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from imagescope_agent.lab.training.photos import features
 from imagescope_agent.lab.training.photos import head as head_module
 from imagescope_agent.lab.training.photos.features import FeatureStore
 from imagescope_agent.lab.training.photos.head import HeadPlan, HeadTrainer, Pairs, recall
+from imagescope_agent.lab.training.photos.merged import Maps, merged
+from imagescope_agent.lab.training.photos.pipeline import train_heads
 from imagescope_agent.retrieval.embedders import open_embedder
 from imagescope_agent.retrieval.embedders.backbones import VISION
 from imagescope_agent.retrieval.images import digest
@@ -74,6 +77,53 @@ def test_after_a_kill_the_same_head_comes_out(tmp_path: Path, monkeypatch: pytes
     again.train()
     for one, other in zip(weights(whole), weights(again), strict=True):
         assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_merged_heads_are_as_near_as_all_of_them_added() -> None:
+    data, drawn = pairs(60, 1), np.random.default_rng(5)
+    heads = [
+        Maps(**{
+            name: torch.from_numpy(drawn.normal(size=shape).astype(np.float32))
+            for name, shape in {"visual": (30, 40), "bias": (30,), "text": (30, 20)}.items()
+        })
+        for _ in range(3)
+    ]  # fmt: skip
+    rows, told = torch.from_numpy(data.pictures), torch.from_numpy(data.texts)
+    whole = merged(heads, data.pictures, data.texts)
+    assert whole.visual.shape == (20, 40) and whole.text.shape == (20, 20), "no wider than features of texts"
+    wanted = torch.zeros(len(told), len(rows))
+    for head in heads:
+        pictures, texts = rows @ head.visual.T + head.bias, told @ head.text.T
+        wanted += texts @ pictures.T / pictures.norm(dim=1).mean() / texts.norm(dim=1).mean()
+    found = (told @ whole.text.T) @ (rows @ whole.visual.T + whole.bias).T
+    assert torch.allclose(found / found.norm(), wanted / wanted.norm(), atol=1e-6)
+
+
+def test_heads_of_a_plan_differ_and_those_that_are_finished_are_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, plan = pairs(100, 1), replace(PLAN, steps=10, heads=3, seed=2)
+    whole = train_heads(data, None, plan, tmp_path / "whole", None)
+    assert "head 3 of 3" in capsys.readouterr().out and not torch.equal(whole[0].text, whole[1].text)
+    assert {path.name for path in (tmp_path / "whole").iterdir()} == {"photos-6", "photos-7", "photos-8"}
+    take, taken = HeadTrainer._take_step, 0
+
+    def killed(self: HeadTrainer) -> float:
+        nonlocal taken
+        taken += 1
+        if taken == 15:
+            raise KeyboardInterrupt
+        return take(self)
+
+    monkeypatch.setattr(HeadTrainer, "_take_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_heads(data, None, plan, tmp_path / "cut", None)
+    again = train_heads(data, None, plan, tmp_path / "cut", None)
+    assert taken == 15 + 20, "the first head is read, the second begins anew"
+    for one, other in zip(whole, again, strict=True):
+        assert all(torch.equal(value, other.tensors()[name]) for name, value in one.tensors().items())
+    with pytest.raises(BadInput, match="holds another training"):
+        train_heads(data, None, replace(plan, steps=20), tmp_path / "cut", None)
 
 
 def test_features_are_computed_once(tmp_path: Path) -> None:
@@ -143,7 +193,7 @@ def test_the_command_trains_a_head_that_opens(
         embedder.texts(["a red wall"])
         @ embedder.images([Image.new("RGB", (40, 40), c) for c in PALETTE.values()]).T
     )
-    assert embedder.dimension == 512 + 384 + 2 and list(PALETTE)[int(found.argmax())] == "red"
+    assert embedder.dimension == 384 + 384 + 2 and list(PALETTE)[int(found.argmax())] == "red"
     assert cli.main([*command, "--steps", "30"]) == BadInput.exit_code
     assert "holds another training" in capsys.readouterr().err
     for photo in photos.glob("*.png"):  # as many pictures, with other colours

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from imagescope_agent.lab.training.photos.features import Features
-from imagescope_agent.lab.training.photos.head import Head, Pairs
+from imagescope_agent.lab.training.photos.head import Pairs
+from imagescope_agent.lab.training.photos.merged import Maps
 from imagescope_agent.retrieval.embedders.calibrated import Calibration
 from imagescope_agent.retrieval.vectors import Vectors, unit_rows
 
@@ -26,12 +27,12 @@ class Calibrated:
     """A head and its calibration, which read features.
 
     Args:
-        head: in evaluation mode.
+        head: its maps.
         classifier: weight (classes, picture width) and bias (classes,) of the backbone.
         calibration: what mends its vectors.
     """
 
-    head: Head
+    head: Maps
     classifier: tuple[Any, Any]
     calibration: Calibration
 
@@ -65,7 +66,7 @@ class Calibrated:
 
 
 def calibrate(
-    head: Head,
+    head: Maps,
     pairs: Pairs,
     names: Features,
     classifier: tuple[Any, Any],
@@ -74,7 +75,7 @@ def calibrate(
     """The calibration of a trained head.
 
     Args:
-        head: in evaluation mode.
+        head: its maps.
         pairs: what it learned from; its captions are those that typical ones stand for.
         names: (classes, text width) names of the classes.
         classifier: as in `Calibrated`.

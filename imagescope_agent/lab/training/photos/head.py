@@ -18,6 +18,7 @@ from torch.nn import functional
 from imagescope_agent.lab.training.checkpoint import load_checkpoint, save_checkpoint
 from imagescope_agent.lab.training.curves import MetricsLog, learning_rate
 from imagescope_agent.lab.training.photos.features import Features
+from imagescope_agent.lab.training.photos.merged import Maps
 
 SAVE_EVERY = 100  # steps
 LOG_EVERY = 100
@@ -29,13 +30,14 @@ class HeadPlan:
     """How a head is trained.
 
     Args:
-        embed_dim: size of the shared space.
-        steps: optimizer steps.
+        embed_dim: size of a head's space.
+        steps: optimizer steps of a head.
         batch: pictures a step, each with one of its captions.
         classes: classes of the backbone's classifier a step.
         peak_lr: of the learning rate.
         weight_decay: of both maps.
         dropout: share of picture and text features left out.
+        heads: that differ by their seed and are merged into one (merged.py).
         seed: of everything that is drawn.
     """
 
@@ -46,6 +48,7 @@ class HeadPlan:
     peak_lr: float = 1e-3
     weight_decay: float = 0.1
     dropout: float = 0.3
+    heads: int = 10
     seed: int = 0
 
 
@@ -90,17 +93,11 @@ class Head(nn.Module):
         """(n, width) -> (n, d), unit length."""
         return functional.normalize(self.text(self.dropout(features / self.text_spread)), dim=1)
 
-    def maps(self) -> dict[str, torch.Tensor]:
-        """The maps of plain features: "visual" (d, width), "bias" (d,) of it, and "text" (d, width)."""
+    def maps(self) -> Maps:
+        """The maps of plain features."""
         with torch.no_grad():
             visual = self.visual.weight / self.spread
-            # of unit size on the whole, so that 16 bits hold it
-            size = visual.abs().mean()
-            return {
-                "visual": visual / size,
-                "bias": -(visual @ self.middle) / size,
-                "text": self.text.weight / self.text_spread,
-            }
+            return Maps(visual=visual, bias=-(visual @ self.middle), text=self.text.weight / self.text_spread)
 
 
 class HeadTrainer:

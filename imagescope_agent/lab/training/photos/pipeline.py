@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,7 +15,8 @@ from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.training.photos.calibration import calibrate
 from imagescope_agent.lab.training.photos.features import Features, caption_features, picture_features
-from imagescope_agent.lab.training.photos.head import Head, HeadPlan, HeadTrainer, Pairs
+from imagescope_agent.lab.training.photos.head import HeadPlan, HeadTrainer, Pairs
+from imagescope_agent.lab.training.photos.merged import Maps, merged
 from imagescope_agent.retrieval.domain import fit
 from imagescope_agent.retrieval.embedders.assembled import CALIBRATED, HEAD, TABLE, identity
 from imagescope_agent.retrieval.embedders.backbones import TEXT, VISION, TextBackbone, VisionBackbone
@@ -44,12 +45,12 @@ def train_photos(  # half of it tells the arguments
     plan: HeadPlan | None = None,
     further: Sequence[str] = (),
 ) -> dict[str, float]:
-    """Train a head and write its folder.
+    """Train heads, merge them and write the folder of the one.
 
     Args:
         data: to learn from.
         out: folder of the finished head (see `embedders.assembled`).
-        work: folder of features, checkpoint and curve.
+        work: folder of features, and of checkpoint and curve of each head.
         dev: pictures that are not learned from; their recall is in the curve.
         plan: how; the shipped head's plan when None.
         further: captions of other pictures, which the calibration heeds (see `calibrate`).
@@ -67,10 +68,9 @@ def train_photos(  # half of it tells the arguments
     vision, text = VISION[VISION_NAME], TEXT[TEXT_NAME]
     pairs = make_pairs(data, vision, text, work)
     held_out = make_pairs(dev, vision, text, work) if dev else None
-    place = work / f"photos-{plan.seed}"
-    require_same(place, {"plan": vars(plan), "data": _digest(pairs)})
     classes = class_pairs(vision, text)
-    head = HeadTrainer(pairs, classes, plan, place).train(held_out)
+    heads = train_heads(pairs, classes, plan, work, held_out)
+    head = merged(heads, pairs.pictures, pairs.texts)
     others = caption_features(further, text, work) if further else None
     calibrated = calibrate(head, pairs, classes[1], vision.tensors()[1], others)
     write_head(head, out, calibrated.calibration)
@@ -82,6 +82,24 @@ def train_photos(  # half of it tells the arguments
     )  # fmt: skip
     known.save(out / "domain")
     return calibrated.recall(held_out) if held_out else {}
+
+
+def train_heads(
+    pairs: Pairs, classes: tuple[Features, Features] | None, plan: HeadPlan, work: Path, dev: Pairs | None
+) -> list[Maps]:
+    """The heads of a plan, each of a seed and in a folder of its own; what was trained before is not trained again.
+
+    Raises:
+        BadInput: a folder holds another training.
+    """
+    digest, heads = _digest(pairs), []
+    for number in range(plan.heads):
+        one = replace(plan, seed=plan.seed * plan.heads + number)
+        place = work / f"photos-{one.seed}"
+        require_same(place, {"plan": vars(one), "data": digest})
+        print(f"head {number + 1} of {plan.heads}", flush=True)
+        heads.append(HeadTrainer(pairs, classes, one, place).train(dev).maps())
+    return heads
 
 
 def make_pairs(data: Sequence[Captioned], vision: VisionBackbone, text: TextBackbone, work: Path) -> Pairs:
@@ -100,19 +118,18 @@ def class_pairs(vision: VisionBackbone, text: TextBackbone) -> tuple[Features, F
     return weights, class_names(vision, text)
 
 
-def write_head(head: Head, out: Path, calibration: Calibration) -> None:
+def write_head(head: Maps, out: Path, calibration: Calibration) -> None:
     """Write a head's folder in 16 bits."""
     out.mkdir(parents=True, exist_ok=True)
     part = out / f"{HEAD}.part"
-    tensors = head.maps() | {name: torch.from_numpy(each) for name, each in calibration.tensors().items()}
+    tensors = head.tensors() | {name: torch.from_numpy(each) for name, each in calibration.tensors().items()}
     save_file({name: each.half().contiguous() for name, each in tensors.items()}, part)
     part.replace(out / HEAD)
-    size = head.visual.out_features
     table: dict[str, object] = {
         "format": CALIBRATED,
         "vision": VISION_NAME,
         "text": TEXT_NAME,
-        "embed_dim": size,
+        "embed_dim": len(head.visual),
     }
     names = texts_hash(class_texts(VISION[VISION_NAME]))
     table |= {"calibration": calibration.table() | {"names": names}}
