@@ -94,7 +94,7 @@ def train_heads(
     """
     digest, heads = _digest(pairs), []
     for number in range(plan.heads):
-        one = replace(plan, seed=plan.seed * plan.heads + number)
+        one = replace(plan, seed=plan.seed * plan.heads + number, heads=1)
         place = work / f"photos-{one.seed}"
         require_same(place, {"plan": vars(one), "data": digest})
         print(f"head {number + 1} of {plan.heads}", flush=True)
