@@ -8,6 +8,7 @@ from random import Random
 
 from imagescope_agent.lab.scenes.composed_queries import COMPOSED_KINDS, composed_query
 from imagescope_agent.lab.scenes.conditions import PLURALS, predicates
+from imagescope_agent.lab.scenes.kept_queries import kept_query
 from imagescope_agent.lab.scenes.language import SYNONYMS, caption
 from imagescope_agent.lab.scenes.mixed_queries import any_query
 from imagescope_agent.lab.scenes.queries import QueryStep, SceneQuery
@@ -24,6 +25,8 @@ from imagescope_agent.lab.training.data.turn import (
 from imagescope_agent.prompting import NO_REFERENCE, steps_text
 
 _MIXED = 0.4  # share of text queries that combine several kinds
+_KEPT = 0.3  # share of framed composed queries that keep a few things and change them
+_PLAIN = 0.25  # share of these in plain words
 
 
 def understand_turn(query: SceneQuery, reference: Scene | None) -> TrainingTurn:
@@ -54,8 +57,8 @@ def _edit_labels(
         label = query.steps[steps[0]].type if steps else "none"
         duplicate_of = last.get(name)
         last[name] = end
-        # a retention query names what stays, every other query what changes
-        named = (label == "Retention") == (query.kind == "retention")
+        # a query that keeps a few things names all that it keeps, every other query what changes
+        named = label != ("none" if query.kind in ("retention", "kept") else "Retention")
         yield EditLabel(
             end=end,
             type="duplicate" if label == "Retention" and duplicate_of else label,
@@ -117,6 +120,11 @@ def framed_query(rng: Random, *, unseen: bool = False) -> tuple[SceneQuery, Scen
                 return made, None
             continue
         reference = random_scene(rng, count=rng.choice((1, 2, 2, 3, 3, 4, 4, 5)))
+        if rng.random() < _KEPT:
+            kept = kept_query(reference, rng, *(() if rng.random() < _PLAIN else (FramedWording(unseen),)))
+            if kept is not None:
+                return kept, reference
+            continue
         pair = composed_query(reference, rng.choice(COMPOSED_KINDS), rng, FramedWording(unseen))
         if pair is not None:
             return pair[0], reference
