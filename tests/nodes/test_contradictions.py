@@ -55,6 +55,8 @@ TAKEN = intent(("Retention", "a kettle", 1), ("Modification", "a blue kettle", 2
         ("a kettle in an empty room", True),
         ("a kettle and a lamp in the desert", False),
         ("a kettle in the evening, a lamp behind it", False),
+        ("I want a different kettle under a lamp", False),
+        ("a kettle and I dont want a lamp", True),
         ("un chat avec une lampe et une table dans la cuisine", True),  # of other languages nothing is judged
     ],
 )

@@ -105,7 +105,8 @@ class Trainer:
 
     def loss(self, batch: DeviceBatch, pixels: torch.Tensor | None) -> tuple[torch.Tensor, Metrics]:
         """The sum of the losses of answers, auxiliary heads and attention, and metrics for the curve."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.bfloat16):
+        half = self.plan.bfloat16 and _multiplies_bfloat16(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             return self._losses(batch, pixels)
 
     def _losses(self, batch: DeviceBatch, pixels: torch.Tensor | None) -> tuple[torch.Tensor, Metrics]:
@@ -212,3 +213,8 @@ def train(trainer: Trainer, data: TrainingData, *, time_limit: float | None = No
             trainer.save()
         if late:
             break
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether products in bfloat16 pay: a CPU without AVX-512 only emulates them, which takes several times as long."""
+    return device.type != "cpu" or torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "NO AVX", "AVX2")

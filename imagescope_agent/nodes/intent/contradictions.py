@@ -17,12 +17,14 @@ from imagescope_agent.state import Instruction, Intent
 _EXCLUDES = re.compile(
     r"\b(?:not?|none|nothing|nobody|nowhere|never|nor|neither|cannot|without|w/o|sans|minus|less|except\w*|exclu\w*|remov\w*"
     r"|delet\w*|eras\w*|absen\w*|missing|lack\w*|free|devoid|omit\w*|drop\w*|skip\w*|avoid\w*|leav\w*|left out|away|out"
-    r"|instead|rather|but|hid\w*|gone|unless|forget|rid|lose|lost|un\w+"
+    r"|instead|rather|but|hid\w*|gone|unless|forget|rid|lose|lost|un(?!der|til\b|it)\w+"
     r"|zero|nil|nix|hat(?:e[sd]?|ing)|dislik\w*|detest\w*|loath\w*|despis\w*|ban(?:s|ned|ning)?|refus\w*|reject\w*|veto\w*"
     r"|forbid\w*|forbad\w*|prohibit\w*|bar(?:ring|red)|taboo|apart|aside|besides|other than|save for|only|sole\w*"
     r"|alone|lone\w*|on (?:its|their|his|her) own|by (?:itself|themselves)|empty|vacant|deserted|abandoned"
     r"|ditch\w*|eliminat\w*|discard\w*|scrap\w*|scratch|allergic|last thing)\b"
-    r"|\b(?:keep|kept|stay)\b[\w\s]*\boff\b|n['’]?t\b|less\b|-free\b",
+    r"|\b(?:keep|kept|stay)\b[\w\s]*\boff\b"
+    r"|(?:\b(?:ai|are|is|was|were|do|does|did|have|has|had|ca|could|wo|would|should|sha|must|need|might)n['’]?|n['’])t\b"
+    r"|less\b|-free\b",
     re.I,
 )
 _COLOUR = r"(?:colou?r(?:ing)?|hue|shade|tint|tone)s?"
