@@ -11,6 +11,7 @@ from imagescope_agent.nodes.intent.contradictions import (
     unnamed_things,
     unsaid_exclusion,
     untaken_colour,
+    unused_place,
 )
 from imagescope_agent.state import Instruction, Intent
 
@@ -27,6 +28,8 @@ def intent(*steps: tuple[str, str, int]) -> Intent:
 
 
 KEPT = intent(("Retention", "a red kettle", 1), ("Retention", "a blue chair", 2))
+PLACED = intent(("Retention", "a kettle", 1), ("Retention", "in a garden", 2))
+ON_BEACH = ("Modification", "on a beach", 0)
 TAKEN = intent(("Retention", "a kettle", 1), ("Modification", "a blue kettle", 2))
 
 
@@ -168,6 +171,23 @@ def test_things_that_are_kept_have_a_word_that_is_about_them(query: str, unnamed
     )
     assert unnamed_things(read, query) is unnamed
     assert not unnamed_things(intent(("Retention", "a kettle", 1), ("Retention", "in a garden", 2)), query)
+
+
+@pytest.mark.parametrize(
+    ("query", "read", "unused"),
+    [
+        ("the kettle of image 1 where image 2 is", intent(("Retention", "a red kettle", 1)), True),
+        ("the kettle of image 1 where image 2 is", PLACED, False),
+        ("the kettle of image 1, setting: a beach", intent(("Retention", "a kettle", 1), ON_BEACH), False),
+        ("the kettle of image 1 but not where image 2 is", intent(("Retention", "a kettle", 1)), False),
+        ("the kettle of image 1", intent(("Retention", "a kettle", 1)), False),
+        ("le vase de l'image 1 dans la cuisine, sans le where", intent(("Retention", "a kettle", 1)), False),
+    ],
+)
+def test_a_place_is_taken_from_the_reference_that_was_left_out(
+    query: str, read: Intent, unused: bool
+) -> None:
+    assert unused_place(read, query, CAPTIONS) is unused
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,13 @@ def _query(
     shown = listing([*still, *added])
     wanted = with_setting(shown, moved)
     return SceneQuery(
-        kind="kept", text=text, steps=tuple(steps), core=shown, enhanced=wanted, full=wanted, places=tuple(places)
+        kind="kept",
+        text=text,
+        steps=tuple(steps),
+        core=shown,
+        enhanced=wanted,
+        full=wanted,
+        places=tuple(places),
     )
 
 

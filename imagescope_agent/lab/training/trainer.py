@@ -217,4 +217,8 @@ def train(trainer: Trainer, data: TrainingData, *, time_limit: float | None = No
 
 def _multiplies_bfloat16(device: torch.device) -> bool:
     """Whether products in bfloat16 pay: a CPU without AVX-512 only emulates them, which takes several times as long."""
-    return device.type != "cpu" or torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "NO AVX", "AVX2")
+    return device.type != "cpu" or torch.backends.cpu.get_cpu_capability() not in (
+        "DEFAULT",
+        "NO AVX",
+        "AVX2",
+    )

@@ -112,6 +112,14 @@ def unnamed_things(intent: Intent, query: str) -> bool:
     return sum(not content_words(step["text"]) & named for step in kept) > 1
 
 
+def unused_place(intent: Intent, query: str, captions: Sequence[str]) -> bool:
+    """Whether an English query speaks of a place, and all that was understood is about one of two references."""
+    about = {step.get("reference") for step in intent["steps"]}
+    if len(captions) != 2 or len(about) != 1 or None in about or NEGATED.search(query):
+        return False
+    return bool(_PLACE.search(query)) and is_english(query)
+
+
 def in_plain_place(query: str, captions: Sequence[str]) -> str:
     """A query about a thing of one of two references in the place of the other, in the plainest words.
 

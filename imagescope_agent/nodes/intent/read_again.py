@@ -15,6 +15,7 @@ from imagescope_agent.nodes.intent.contradictions import (
     unnamed_things,
     unsaid_exclusion,
     untaken_colour,
+    unused_place,
 )
 from imagescope_agent.nodes.intent.drift import drift
 from imagescope_agent.nodes.intent.dropped_words import dropped_words
@@ -34,9 +35,9 @@ class ReadAgain(Understand):
     """Reads a query once more in plain words where the first reading cannot be right; the better reading counts.
 
     That is where it excludes something though no word does, takes over no colour of another reference though the words
-    speak of one, or keeps things of a reference that no word is about; by `Settings.reread` also where it lacks words
-    of a query with at most one reference, and then what the first excludes stays excluded. A query with a negation
-    has no plain words.
+    speak of one, keeps things of a reference that no word is about, or leaves a reference out though the words speak of
+    a place; by `Settings.reread` also where it lacks words of a query with at most one reference, and then what the
+    first excludes stays excluded. A query with a negation has no plain words.
     """
 
     step = "reread"
@@ -96,6 +97,12 @@ def _doubt_of_several(first: Intent, query: str, captions: Sequence[str]) -> _Do
     if unnamed_things(first, query):
         plain, why = in_plain_place(query, captions), "things were kept that no word is about"
         return plain, why, lambda found: not unnamed_things(found, query)
+    if unused_place(first, query, captions):
+        plain, why = (
+            in_plain_place(query, captions),
+            "a reference was left out though the words speak of a place",
+        )
+        return plain, why, lambda found: not unused_place(found, query, captions)
     return "", "", bool
 
 

@@ -54,7 +54,9 @@ class FramedWording:
 
     def _of_it(self, edit: Edit, rng: Random) -> str:
         """The edit of the only thing kept: frames about "the {x}" say "it"."""
-        form = rng.choice([each for each in self._frames(edit.frame) if each.count("{x}") == each.count("the {x}") == 1])
+        form = rng.choice(
+            [each for each in self._frames(edit.frame) if each.count("{x}") == each.count("the {x}") == 1]
+        )
         form = form.replace("the {x}'s", "its").replace("the {x}", "it")
         return form.format(**edit.slots)
 
