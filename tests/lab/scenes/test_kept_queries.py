@@ -19,7 +19,8 @@ WORDINGS = [PlainKept(), FramedWording(), FramedWording(unseen=True)]
 
 
 def made(wording: KeptWording, count: int = 300) -> list[tuple[Scene, SceneQuery]]:
-    rng, found = Random(7), []
+    found: list[tuple[Scene, SceneQuery]] = []
+    rng = Random(7)
     while len(found) < count:
         reference = random_scene(rng)
         if (query := kept_query(reference, rng, wording)) is not None:
