@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Protocol
@@ -20,10 +20,13 @@ _ONE_MORE_THING = 0.4  # share of additions that are of two things
 class KeptWording(Protocol):
     """Puts into words what is kept and what is changed."""
 
-    def kept(self, named: str, edits: Sequence[Edit], rng: Random) -> str:
-        """The words for keeping what is named, changed by edits; the rest may change.
+    def kept(self, names: Mapping[str, str], edits: Sequence[Edit], rng: Random) -> str:
+        """The words for keeping some things, changed by edits; the rest may change.
 
-        An edit whose slot "x" is empty is about the one thing that is kept.
+        Args:
+            names: nouns of the things by their kinds.
+            edits: of them; one whose slot "x" is empty is about the one thing that is kept.
+            rng: what the words are drawn by.
         """
         ...
 
@@ -31,11 +34,16 @@ class KeptWording(Protocol):
 class PlainKept:
     """A few words for all of it."""
 
-    def kept(self, named: str, edits: Sequence[Edit], rng: Random) -> str:
+    def kept(self, names: Mapping[str, str], edits: Sequence[Edit], rng: Random) -> str:
         """See `KeptWording`."""
         orders = join([edit.order for edit in edits])
         templates = ("keep {}, {}, the rest may change", "keep only {}, {}", "just {} again: {}")
-        return rng.choice(templates).format(named, orders)
+        return rng.choice(templates).format(all_kept(names), orders)
+
+
+def all_kept(names: Mapping[str, str]) -> str:
+    """ "the boat and the cat"."""
+    return join([f"the {noun}" for noun in names.values()])
 
 
 _PLAIN = PlainKept()
@@ -58,8 +66,8 @@ def kept_query(reference: Scene, rng: Random, wording: KeptWording = _PLAIN) -> 
             state = edit.after
     if not edits:
         return None
-    named = join([f"the {reworded(Pattern(thing.kind), rng)}" for thing in kept])
-    return _query(reference, kept, edits, state, wording.kept(named, edits, rng))
+    names = {thing.kind: reworded(Pattern(thing.kind), rng) for thing in kept}
+    return _query(reference, kept, edits, state, wording.kept(names, edits, rng))
 
 
 def _changed(state: EditState, rng: Random) -> Edit | None:

@@ -6,6 +6,7 @@ import tomllib
 from functools import cache
 from importlib.resources import files
 from random import Random
+from string import Formatter
 from zlib import crc32
 
 _HELD_OUT = 8  # one frame in so many
@@ -23,6 +24,16 @@ def frames(group: str, kind: str, *, unseen: bool = False) -> tuple[str, ...]:
 def frame(group: str, kind: str, rng: Random, *, unseen: bool = False) -> str:
     """A random frame, see `frames`."""
     return rng.choice(frames(group, kind, unseen=unseen))
+
+
+@cache
+def frames_with(group: str, kind: str, slots: frozenset[str], *, unseen: bool = False) -> tuple[str, ...]:
+    """Those of `frames` that have just these slots beside the things k, x and y."""
+    return tuple(each for each in frames(group, kind, unseen=unseen) if _slots(each) - {"k", "x", "y"} == slots)
+
+
+def _slots(form: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(form) if name}
 
 
 @cache
