@@ -35,12 +35,12 @@ def reading_turn(rng: Random) -> TrainingTurn:
     choice = rng.random()
     if choice < 0.08:
         return compose_turn(rng)
-    if choice < 0.48:
+    if choice < 0.4:
         return turn_of(several_query(rng, FramedReferences))
-    if choice < 0.82:
+    if choice < 0.84:
         return understand_turn(*framed_query(rng))
     query, reference = random_query(rng)
-    return understand_turn(query, reference) if choice < 0.96 else predicates_turn(query)
+    return understand_turn(query, reference) if choice < 0.97 else predicates_turn(query)
 
 
 def turn_of(query: SeveralQuery) -> TrainingTurn:

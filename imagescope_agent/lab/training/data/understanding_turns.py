@@ -25,8 +25,8 @@ from imagescope_agent.lab.training.data.turn import (
 from imagescope_agent.prompting import NO_REFERENCE, steps_text
 
 _MIXED = 0.4  # share of text queries that combine several kinds
-_KEPT = 0.3  # share of framed composed queries that keep a few things and change them
-_PLAIN = 0.25  # share of these in plain words
+_KEPT = 0.5  # share of framed composed queries that keep a few things and change them
+_PLAIN = 0.1  # share of these in plain words
 
 
 def understand_turn(query: SceneQuery, reference: Scene | None) -> TrainingTurn:
@@ -114,7 +114,7 @@ def random_query(rng: Random) -> tuple[SceneQuery, Scene | None]:
 def framed_query(rng: Random, *, unseen: bool = False) -> tuple[SceneQuery, Scene | None]:
     """As `random_query`, in many sentence frames; `unseen`: those that are held out."""
     while True:
-        if rng.random() < 0.5:
+        if rng.random() < 0.4:
             made = worded_text_query(random_scene(rng), rng, unseen=unseen)
             if made is not None:
                 return made, None
