@@ -12,12 +12,16 @@ from imagescope_agent.replies.parsing import IntentAnswer, parse_intent
 
 
 async def wordings_accuracy(reader: Role, seed: int, count: int) -> dict[str, float]:
-    """Shares of text and of composed queries of which all instructions are right, in any order, per cent."""
+    """Shares of queries of which all instructions are right, in any order, per cent.
+
+    "tir": of text; "cir": composed, with edits; "kept": composed, that keep a few things and change them.
+    """
     rng = Random(f"card wordings {seed}")
-    turns: dict[str, list[TrainingTurn]] = {"tir": [], "cir": []}
+    turns: dict[str, list[TrainingTurn]] = {"tir": [], "cir": [], "kept": []}
     while min(map(len, turns.values())) < count:
         query, reference = framed_query(rng, unseen=True)
-        turns["cir" if reference else "tir"].append(understand_turn(query, reference))
+        name = "tir" if reference is None else "kept" if query.kind == "kept" else "cir"
+        turns[name].append(understand_turn(query, reference))
     return {name: await _right(reader, made[:count]) for name, made in turns.items()}
 
 
