@@ -29,7 +29,9 @@ def frame(group: str, kind: str, rng: Random, *, unseen: bool = False) -> str:
 @cache
 def frames_with(group: str, kind: str, slots: frozenset[str], *, unseen: bool = False) -> tuple[str, ...]:
     """Those of `frames` that have just these slots beside the things k, x and y."""
-    return tuple(each for each in frames(group, kind, unseen=unseen) if _slots(each) - {"k", "x", "y"} == slots)
+    return tuple(
+        each for each in frames(group, kind, unseen=unseen) if _slots(each) - {"k", "x", "y"} == slots
+    )
 
 
 def _slots(form: str) -> set[str]:
