@@ -50,7 +50,7 @@ _PLAIN = PlainKept()
 
 
 def kept_query(reference: Scene, rng: Random, wording: KeptWording = _PLAIN) -> SceneQuery | None:
-    """A query that keeps one or two things, each the only one of its kind, with one to three edits; None at random.
+    """A query that keeps one or two things, each the only one of its kind, with one to three edits, if any.
 
     The steps follow the reference from left to right, then the setting, then what is new.
     """

@@ -58,8 +58,5 @@ def merged(heads: Sequence[Maps], pictures: Features, texts: Features) -> Maps:
     text = torch.cat([each.text / size for each, size in zip(heads, long, strict=True)])
     turned, text = torch.linalg.qr(text)  # what texts do not reach, no picture needs
     visual, bias = turned.T @ visual, turned.T @ bias
-    size, extent = (
-        visual.abs().mean(),
-        text.abs().mean(),
-    )  # of unit size on the whole, so that 16 bits hold it
-    return Maps(visual=visual / size, bias=bias / size, text=text / extent)
+    size = visual.abs().mean()  # of unit size on the whole, so that 16 bits hold it
+    return Maps(visual=visual / size, bias=bias / size, text=text / text.abs().mean())
