@@ -164,11 +164,18 @@ def _known_pattern(thing: Thing, named: Sequence[Pattern]) -> Pattern:
     return mentioned[0] if mentioned else full_pattern(thing)
 
 
-def _retention_query(reference: Scene, rng: Random, wording: Wording) -> tuple[SceneQuery, Scene] | None:
+def kept_things(reference: Scene, rng: Random) -> list[Thing]:
+    """One or two things from left to right, each the only one of its kind; none where there is no such thing."""
     unique = [t for t in reference.things if sum(t.kind == o.kind for o in reference.things) == 1]
-    if not unique:
+    return (
+        sorted(rng.sample(unique, rng.randint(1, min(2, len(unique)))), key=lambda t: t.x) if unique else []
+    )
+
+
+def _retention_query(reference: Scene, rng: Random, wording: Wording) -> tuple[SceneQuery, Scene] | None:
+    kept = kept_things(reference, rng)
+    if not kept:
         return None
-    kept = sorted(rng.sample(unique, rng.randint(1, min(2, len(unique)))), key=lambda t: t.x)
     state = EditState(things=tuple(kept), free=(False,) * len(kept), setting=reference.setting)
     edit = rng.choice((*EDITS["addition"], EDITS["modification"][2]))(state, rng)
     if edit is None:

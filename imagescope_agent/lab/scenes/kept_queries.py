@@ -7,13 +7,13 @@ from dataclasses import replace
 from random import Random
 from typing import Protocol
 
+from imagescope_agent.lab.scenes.composed_queries import kept_things
 from imagescope_agent.lab.scenes.conditions import Exists, InSetting, Pattern
 from imagescope_agent.lab.scenes.edits import Edit, EditState, add, move, recolour, resize
 from imagescope_agent.lab.scenes.language import join, reworded
 from imagescope_agent.lab.scenes.queries import QueryStep, SceneQuery, listing, with_setting
 from imagescope_agent.lab.scenes.world import Scene, Thing
 
-_MOST_KEPT = 2
 _ONE_MORE_THING = 0.4  # share of additions that are of two things
 
 
@@ -54,17 +54,14 @@ def kept_query(reference: Scene, rng: Random, wording: KeptWording = _PLAIN) -> 
 
     The steps follow the reference from left to right, then the setting, then what is new.
     """
-    unique = [t for t in reference.things if sum(t.kind == o.kind for o in reference.things) == 1]
-    if not unique:
-        return None
-    kept = sorted(rng.sample(unique, rng.randint(1, min(_MOST_KEPT, len(unique)))), key=lambda t: t.x)
+    kept = kept_things(reference, rng)
     state = EditState(things=tuple(kept), free=(True,) * len(kept), setting=reference.setting)
     edits: list[Edit] = []
     for make in rng.sample((_changed, _changed, move, _added), rng.choice((1, 2, 2, 2, 3))):
         if (edit := make(state, rng)) is not None:
             edits.append(edit)
             state = edit.after
-    if not edits:
+    if not kept or not edits:
         return None
     names = {thing.kind: reworded(Pattern(thing.kind), rng) for thing in kept}
     return _query(reference, kept, edits, state, wording.kept(names, edits, rng))
@@ -90,7 +87,6 @@ def _added(state: EditState, rng: Random) -> Edit | None:
         steps=first.steps + second.steps,
         after=second.after,
         named=first.named + second.named,
-        slots={"a": first.slots["a"], "b": second.slots["a"]},
     )
 
 

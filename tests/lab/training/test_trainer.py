@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -23,7 +24,7 @@ from imagescope_agent.lab.training.data.turn import NO_IMAGES, ImageContext
 from imagescope_agent.lab.training.network.architecture import chat_model, save_chat_model
 from imagescope_agent.lab.training.network.auxiliary_heads import FORMER_HEAD_NAMES
 from imagescope_agent.lab.training.network.tokenizer import JSON_TOKENS
-from imagescope_agent.lab.training.trainer import StepDataset, Trainer, train
+from imagescope_agent.lab.training.trainer import StepDataset, Trainer, _multiplies_bfloat16, train
 from tests.lab.training.samples import SmallMixture, hard_candidates
 
 
@@ -165,3 +166,12 @@ def test_the_loss_falls(tokenizer: PreTrainedTokenizerFast, pool: Path, tmp_path
         trainer.advance(steps[number], mixture.pool)
     with torch.no_grad():
         assert trainer.loss(batch, pixels)[0].item() < 0.8 * before
+
+
+@pytest.mark.parametrize(("capability", "pays"), [("DEFAULT", False), ("AVX2", False), ("AVX512", True)])
+def test_bfloat16_is_used_where_the_processor_multiplies_it(
+    monkeypatch: pytest.MonkeyPatch, capability: str, pays: bool
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert _multiplies_bfloat16(torch.device("cpu")) is pays
+    assert _multiplies_bfloat16(torch.device("cuda")), "a GPU does"

@@ -56,16 +56,17 @@ class FramedWording:
             if edit.frame == "recolour":
                 slots["c" if of_first else "d"] = colour_words(edit.slots["c"], rng, self.unseen)
             elif edit.frame == "resize":
-                slots["w" if of_first else "no frame has it"] = edit.slots["w"]
+                if not of_first:
+                    return None
+                slots["w"] = edit.slots["w"]
             elif edit.frame == "move":
                 slots["p"] = place_words(edit.after.setting, rng, self.unseen)
             else:
                 slots |= {
                     name: thing_words(a, rng, self.unseen) for name, a in zip("ab", edit.named, strict=False)
                 }
-        fitting = frames_with(
-            "kept", "one" if len(names) == 1 else "two", frozenset(slots), unseen=self.unseen
-        )
+        kind = "one" if len(names) == 1 else "two"
+        fitting = frames_with("kept", kind, frozenset(slots), unseen=self.unseen)
         nouns = dict(zip("xy", (names[kind] for kind in kinds), strict=False))
         return rng.choice(fitting).format(k=f"the {nouns['x']}", **nouns, **slots) if fitting else None
 
@@ -85,14 +86,9 @@ class FramedWording:
 
     def _of_it(self, edit: Edit, rng: Random) -> str:
         """The edit of the only thing kept: frames about "the {x}" say "it"."""
-        form = rng.choice(
-            [each for each in self._frames(edit.frame) if each.count("{x}") == each.count("the {x}") == 1]
-        )
-        form = form.replace("the {x}'s", "its").replace("the {x}", "it")
-        return form.format(**edit.slots)
-
-    def _frames(self, kind: str) -> Sequence[str]:
-        return frames("composed", kind, unseen=self.unseen)
+        every = frames("composed", edit.frame, unseen=self.unseen)
+        form = rng.choice([each for each in every if each.count("{x}") == each.count("the {x}") == 1])
+        return form.replace("the {x}'s", "its").replace("the {x}", "it").format(**edit.slots)
 
     def _frame(self, kind: str, rng: Random) -> str:
         return frame("composed", kind, rng, unseen=self.unseen)
