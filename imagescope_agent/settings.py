@@ -15,6 +15,7 @@ MOST = 2**63 - 1  # of any whole number
 CLARIFY = ("information", "random", "never")
 REASONING = ("full", "fast", "auto")
 CHAIN_WRITERS = ("embedder", "roles")
+CLEARED_FROM = 5  # images for each place that `clear` clears: right ones are not all among the first
 #: Written into a record only where they are not as by default, so that records of earlier versions stay equal.
 UNWRITTEN = {
     "where": "",
@@ -40,7 +41,7 @@ class Settings:
 
     Args:
         k: how many results are wanted, at least 1.
-        top_k: how many candidates are verified; at least max(top_k, k) are retrieved.
+        top_k: how many candidates are verified; more are retrieved where more are wanted, see `searched`.
         tau: weight of the captions beside the images in retrieval, from 0 to 1.
         alpha: how many of the best verified candidates the judge may see.
         certain: how many of the first places a graph that stops verifying early makes as certain as if it had
@@ -117,6 +118,11 @@ class Settings:
     agree_within: int | None = None
     agree_within_text: int | None = None
     agree_lead: float = 0.0
+
+    @property
+    def searched(self) -> int:
+        """How many of the first images a search ranks anew; `max(searched, k)` are retrieved at least."""
+        return max(self.top_k, CLEARED_FROM * self.clear)
 
     def __post_init__(self) -> None:
         _check_whole(self, "k", least=1)

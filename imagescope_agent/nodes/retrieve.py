@@ -38,7 +38,7 @@ class Retrieve:
         self.embedder, self.collection, self.captions = embedder, collection, captions
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return `candidates` and `ranking_retrieve`: the max(top_k, k) best images."""
+        """Return `candidates` and `ranking_retrieve`: the max(searched, k) best images."""
         settings = current(runtime)
 
         def search() -> dict[str, Any]:
@@ -77,7 +77,7 @@ class RetrievePlain:
         self.embedder, self.collection = embedder, collection
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return `candidates` and `ranking_retrieve`: the max(top_k, k) best images.
+        """Return `candidates` and `ranking_retrieve`: the max(searched, k) best images.
 
         Raises:
             ImageProblem: the reference cannot be read.
@@ -234,7 +234,7 @@ def _ranked(
             where=standing_filter(state, settings),
         )
 
-    found = search_unlike(search, max(settings.top_k, settings.k), state, settings, embedder, collection)
+    found = search_unlike(search, max(settings.searched, settings.k), state, settings, embedder, collection)
     return {
         "candidates": [{"id": name, "retrieve": float(score)} for name, score in found],
         "ranking_retrieve": [name for name, _ in found],

@@ -16,13 +16,15 @@ from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Predicate, State, Verdicts
 from imagescope_agent.usage import StepUsage
 
+SURE = 0.9  # an image whose every answer is as probable is as good as any
+
 
 class VerifyShown(Verify):
     """Asks about the first `Settings.clear` places until each is known to satisfy everything, or nobody else may.
 
-    The first place was decided before and stays. Of the other candidates those that fail one question, or that the
-    verifier does not see, fall behind the others, each group in its order; they are asked nothing more, so most cost
-    one question.
+    The first place was decided before and stays. Of the first `Settings.searched` others those that fail one question,
+    or that the verifier does not see, fall behind the others; they are asked nothing more, so most cost one question.
+    In both groups those stand behind whose least certain answer is less probable, what is alike in its order.
     """
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -31,7 +33,7 @@ class VerifyShown(Verify):
         A budget that ends the asking leaves a note.
         """
         settings, predicates = current(runtime), state["predicates"]
-        names = state["ranking"][: settings.top_k]
+        names = state["ranking"][: settings.searched]
         if not predicates or settings.clear < 2 or len(names) < 2:
             return {}
         places = _Places(names, state)
@@ -105,8 +107,11 @@ class _Places:
                 self.silent.add(name)
 
     def order(self) -> list[str]:
-        """The first, then those that may fit, then the others, each in the order that they had."""
-        return [self.names[0], *sorted(self.names[1:], key=self._behind)]
+        """The first, then those that may fit, then the others, each by how surely they do, then in their old order."""
+        return [
+            self.names[0],
+            *sorted(self.names[1:], key=lambda name: (self._behind(name), -self._sure(name))),
+        ]
 
     def _behind(self, name: str) -> bool:
         return self.fails(name) or name in self.silent
@@ -117,6 +122,21 @@ class _Places:
             predicate["question"] in self.known[name] and not satisfies(self.known[name], predicate)
             for predicate in self.predicates
         )
+
+    def _sure(self, name: str) -> float:
+        """Probability of the least certain of its answers to be as expected; 1 from `SURE` on, and before any.
+
+        0 of who gives no further answer: a picture that nobody sees is not shown before one that may fail.
+        """
+        if name in self.silent:
+            return 0.0
+        known = [
+            yes if predicate["expected"] == "Yes" else 1.0 - yes
+            for predicate in self.predicates
+            if (yes := self.known[name].get(predicate["question"])) is not None
+        ]
+        least = min(known, default=1.0)
+        return 1.0 if least >= SURE else round(least, 2)
 
     def _heeded(self, answers: Mapping[str, float]) -> dict[str, float]:
         questions = {predicate["question"] for predicate in self.predicates}

@@ -50,6 +50,27 @@ def test_it_asks_until_as_many_places_are_filled_and_then_no_more(world: Any) ->
     assert calls(state)["verify"] <= 2 * len(ALL) and sorted(state["ranking"]) == ALL
 
 
+def test_what_fits_less_surely_falls_behind_what_fits_surely(world: Any) -> None:
+    retrieved = run(services(world, "pale", text=QUERY))["ranking_retrieve"]
+    sure = dict(zip(retrieved, [0.99, 0.55, 0.97, 0.3, 0.98, 0.1], strict=False))
+
+    def scorer(asked: Any) -> list[float]:
+        yes = sure.get(f"{world.colour(asked)}.png", 0.02)
+        return [yes, 1 - yes]
+
+    after = run(services(world, "pale", scorer=scorer, text=QUERY), clear=len(ALL), alpha=0)["ranking"]
+    order = [retrieved[place] for place in (0, 2, 4, 1, 3, 5)]  # those that are sure enough keep their order
+    assert after == [*order, *retrieved[6:]]
+
+
+def test_it_looks_further_than_what_is_verified_otherwise(world: Any) -> None:
+    served = services(world, "pale", scorer=of_two(world), text=QUERY)
+    last = run(served)["ranking_retrieve"][-1]
+    state = run(served, top_k=2, k=1, clear=2)
+    assert state["ranking"][1] == last and sorted(state["ranking"]) == ALL
+    assert len(run(served, top_k=2, k=1)["ranking"]) == 2
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_no_image_known_to_fail_stands_above_one_that_fits(world: Any, seed: int) -> None:
     rng = random.Random(seed)

@@ -82,7 +82,7 @@ class RetrieveFused(Retrieve):
     def _search(self, texts: list[str], state: State, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
         self.collection.require_weights(self.embedder.weights)
-        most = max(CANDIDATES, settings.top_k, settings.k)
+        most = max(CANDIDATES, settings.searched, settings.k)
         options: dict[str, Any] = {
             "exclude": self.collection.alike([] if settings.keep_reference else references_of(state)),
             "once": self.collection.merges_copies,

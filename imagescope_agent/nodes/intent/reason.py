@@ -116,7 +116,7 @@ class RetrieveReasoned:
         self.embedder, self.collection, self.pictures = embedder, collection, pictures or embedder
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return `candidates` and `ranking_retrieve`: the max(top_k, k) best images; and the `chain` that was read.
+        """Return `candidates` and `ranking_retrieve`: the max(searched, k) best images; and the `chain` that was read.
 
         Raises:
             BadInput: the embedder does not reason, or the collection has no vectors of it; or a file is excluded, and
@@ -146,7 +146,7 @@ class RetrieveReasoned:
                 where=standing_filter(state, settings),
             )
 
-        most = max(settings.top_k, settings.k)
+        most = max(settings.searched, settings.k)
         found = search_unlike(search, most, state, settings, self.pictures, self.collection)
         return {
             "chain": dict(chain),
