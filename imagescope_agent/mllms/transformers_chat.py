@@ -19,6 +19,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
+from imagescope_agent.common.model_loading import LOADING
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.batch import outcomes
 from imagescope_agent.mllms.engine.checkpoint_files import hash_of
@@ -78,11 +79,12 @@ class TransformersChat(BaseChatModel, ModelConfig, EngineConfig):
             BackendUnavailable: they cannot be loaded.
         """
         if self._engine is None:
-            from imagescope_agent.mllms.engine.engine import open_engine
+            with LOADING:
+                from imagescope_agent.mllms.engine.engine import open_engine
 
-            self._engine = open_engine(
-                ModelConfig(**self._options(ModelConfig)), EngineConfig(**self._options(EngineConfig))
-            )
+                self._engine = open_engine(
+                    ModelConfig(**self._options(ModelConfig)), EngineConfig(**self._options(EngineConfig))
+                )
         return self._engine
 
     def stats(self) -> EngineStats | None:

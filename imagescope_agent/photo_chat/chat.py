@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from imagescope_agent.common.model_loading import LOADING
 from imagescope_agent.mllms.transformers_chat import TransformersChat
 from imagescope_agent.photo_chat.assemble import assemble, identity
 
@@ -26,8 +27,9 @@ class PhotoChat(TransformersChat):
     def _options(self, kind: type[BaseModel]) -> dict[str, Any]:
         options = super()._options(kind)
         if "checkpoint" in options:
-            from imagescope_agent.photo_chat.model import register
+            with LOADING:
+                from imagescope_agent.photo_chat.model import register
 
-            register()
-            options["checkpoint"] = str(assemble(Path(self.checkpoint)))
+                register()
+                options["checkpoint"] = str(assemble(Path(self.checkpoint)))
         return options

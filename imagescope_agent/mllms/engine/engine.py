@@ -15,6 +15,7 @@ from typing import TypeVar
 import torch
 from langchain_core.messages import BaseMessage
 
+from imagescope_agent.common.model_loading import LOADING
 from imagescope_agent.errors import BadInput, require_process
 from imagescope_agent.mllms.engine.backends.base import Backend
 from imagescope_agent.mllms.engine.backends.generate import GenerateBackend
@@ -233,9 +234,6 @@ def _disk_cache(checkpoint: Checkpoint, config: EngineConfig) -> EncoderDiskCach
     return EncoderDiskCache(Path(config.feature_folder), name, max_bytes=config.feature_bytes)
 
 
-_OPENING = threading.Lock()
-
-
 def open_engine(model: ModelConfig, config: EngineConfig) -> Engine:
     """The process's engine for this configuration; weights are loaded once for all engine configurations.
 
@@ -243,7 +241,7 @@ def open_engine(model: ModelConfig, config: EngineConfig) -> Engine:
         BackendUnavailable: the checkpoint cannot be loaded, see `open_checkpoint`.
         BadInput: there is no such model family.
     """
-    with _OPENING:
+    with LOADING:
         return _engine(model, config)
 
 

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from imagescope_agent.common.model_loading import LOADING
 from imagescope_agent.errors import BadInput, MissingExtra
 from imagescope_agent.retrieval.vectors import Vectors
 
@@ -146,14 +147,9 @@ class TextBackbone(Backbone):
             MissingExtra, BadInput: as `find`.
         """
         import torch
-        from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-        folder = self.others()["config.json"].parent
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        model = AutoModel.from_config(config, add_pooling_layer=False)
-        model.load_state_dict(self.tensors(), strict=False)  # without the position ids, which are no weights
-        model.eval()
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        with LOADING:
+            model, tokenizer = self._opened()
 
         def encode(texts: Sequence[str]) -> Vectors:
             inputs = tokenizer(
@@ -165,6 +161,15 @@ class TextBackbone(Backbone):
             return pooled
 
         return encode
+
+    def _opened(self) -> tuple[Any, Any]:
+        from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+        folder = self.others()["config.json"].parent
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        model = AutoModel.from_config(config, add_pooling_layer=False)
+        model.load_state_dict(self.tensors(), strict=False)  # without the position ids, which are no weights
+        return model.eval(), AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
 VISION: dict[str, VisionBackbone] = {

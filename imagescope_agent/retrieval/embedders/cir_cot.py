@@ -20,6 +20,7 @@ from langchain_core.language_models import BaseChatModel
 from PIL import Image
 
 from imagescope_agent.common.atomic_write import write_atomic
+from imagescope_agent.common.model_loading import LOADING
 from imagescope_agent.common.untrusted import parse_json, read_file
 from imagescope_agent.errors import BadInput
 from imagescope_agent.mllms.engine.checkpoint_files import hash_of
@@ -154,9 +155,10 @@ class CotEmbedder:
 
     @cached_property
     def _engine(self) -> Engine:
-        from imagescope_agent.mllms.engine.engine import open_engine
+        with LOADING:
+            from imagescope_agent.mllms.engine.engine import open_engine
 
-        return open_engine(self._source, EngineConfig())
+            return open_engine(self._source, EngineConfig())
 
     @cached_property
     def _projection(self) -> torch.Tensor:

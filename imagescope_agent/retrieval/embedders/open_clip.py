@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from imagescope_agent.common.model_loading import LOADING
 from imagescope_agent.errors import BackendUnavailable, BadInput, shorten
 from imagescope_agent.retrieval.embedders.open_clip_folder import (
     CONFIG,
@@ -83,14 +84,15 @@ class OpenClipEmbedder:
         small = needs_timm(config) and self._device == "cpu"
         self._batch = batch or (SMALL_BATCH if small else BATCH)
         try:
-            self.model, _, self._preprocess = open_clip.create_model_and_transforms(
-                f"local-dir:{folder}",
-                precision="fp32",
-                device=self._device,
-                pretrained_text=False,
-                **_own_tower(folder, config["text_cfg"]),
-            )
-            self._tokenize = _tokenizer(folder, config["text_cfg"])
+            with LOADING:
+                self.model, _, self._preprocess = open_clip.create_model_and_transforms(
+                    f"local-dir:{folder}",
+                    precision="fp32",
+                    device=self._device,
+                    pretrained_text=False,
+                    **_own_tower(folder, config["text_cfg"]),
+                )
+                self._tokenize = _tokenizer(folder, config["text_cfg"])
         except BadInput:
             raise
         except Exception as error:  # open_clip passes on whatever reading a damaged file raises

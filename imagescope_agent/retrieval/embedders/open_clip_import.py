@@ -16,7 +16,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-_LOCK = threading.Lock()
+from imagescope_agent.common.model_loading import LOADING
+
 _DYNAMO, _UTILS, _WANTED = "torch._dynamo", "torch._dynamo.utils", "is_compile_supported"
 
 
@@ -29,7 +30,7 @@ def import_open_clip(*, transformers: bool, timm: bool) -> Any:
     """
     hidden = {"transformers"} if not transformers else set[str]()
     hidden |= {"timm"} if not timm and not transformers else set()  # transformers look for timm
-    with _LOCK:
+    with LOADING:
         _import_torchvision()
         with _hidden(hidden):
             open_clip = importlib.import_module("open_clip")
