@@ -48,7 +48,7 @@ class HeadPlan:
     peak_lr: float = 1e-3
     weight_decay: float = 0.1
     dropout: float = 0.3
-    heads: int = 5
+    heads: int = 10
     seed: int = 0
 
 
