@@ -15,7 +15,7 @@ from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.confidence import (
     confidence_of,
-    threshold_at_false_reject,
+    even_threshold,
 )
 from imagescope_agent.evaluation.datasets.annotations import read_jsonl, require_field, require_strings
 from imagescope_agent.nodes.fulfilment import Fulfilment, evidence, fit
@@ -24,7 +24,6 @@ from imagescope_agent.services import open_services, profile_of
 from imagescope_agent.settings import Settings
 
 CONCURRENCY = 8
-MOST_REJECTED = 0.05  # share of the right first places that the fitted threshold may reject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,14 +129,14 @@ def read_judged(path: Path, ids: Sequence[str]) -> list[JudgedQuery]:
 
 
 def calibrated(rows: Sequence[Judged], *, fitted_on: str) -> Fulfilment:
-    """The model of judged first places, with the highest threshold that rejects at most `MOST_REJECTED` of the right.
+    """The model of judged first places, with the threshold of `even_threshold`.
 
     Raises:
         BadInput: all of them are right, or none is.
     """
     model = fit([(row.features, row.right) for row in rows], fitted_on=fitted_on)
     chance, right = _arrays(model, rows)
-    return replace(model, threshold=threshold_at_false_reject(chance, right, MOST_REJECTED).threshold)
+    return replace(model, threshold=even_threshold(chance, right).threshold)
 
 
 def measured(model: Fulfilment, rows: Sequence[Judged]) -> dict[str, Any]:

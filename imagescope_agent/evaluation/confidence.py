@@ -104,22 +104,21 @@ def confidence_of(stated: Sequence[tuple[float, bool]], accepted: Sequence[bool]
     }
 
 
-def threshold_at_false_reject(chance: Floats, right: Bools, most: float = 0.05) -> Acceptance:
-    """The acceptance at the highest threshold that rejects at most a share `most` of the right first places.
+def even_threshold(chance: Floats, right: Bools) -> Acceptance:
+    """The acceptance with the smallest greater share of errors, accepted or rejected wrongly; the middle one of several.
 
-    To be chosen on queries that are not evaluated. Without a right first place everything is rejected.
+    To be chosen on queries that are not evaluated. Thresholds lie between the probabilities that were stated.
 
     Raises:
-        BadInput: see `checked`, or `most` is no share.
+        BadInput: see `checked`.
     """
-    if not 0 <= most <= 1:
-        raise BadInput(f"the share of right answers to reject is {most}; give a number from 0 to 1")
     chance, right = checked(chance, right)
-    tried = [*np.unique(chance), float(np.nextafter(chance.max(), 2))]
-    allowed = [
-        found for each in tried if (found := acceptance(chance, right, float(each))).false_reject <= most
-    ]
-    return allowed[-1]
+    known = np.unique(chance)
+    between = [0.0, *((known[1:] + known[:-1]) / 2).tolist(), float(np.nextafter(known[-1], 2))]
+    tried = [acceptance(chance, right, each) for each in between]
+    errors = [max(each.false_accept, each.false_reject) for each in tried]
+    best = [each for each, error in zip(tried, errors, strict=True) if error == min(errors)]
+    return best[len(best) // 2]
 
 
 def checked(chance: npt.ArrayLike, right: npt.ArrayLike) -> tuple[Floats, Bools]:

@@ -83,13 +83,15 @@ def row(least: float, right: bool) -> Judged:
     return Judged(features=(least, least, 0.0, 0.0), right=right, answerable=right)
 
 
-def test_the_threshold_is_the_highest_that_rejects_few_of_the_right() -> None:
+def test_the_threshold_makes_both_errors_as_rare_as_can_be() -> None:
     rows = [row(3.0 - each / 10, True) for each in range(20)] + [row(-3.0, False)] * 20
-    model = calibrated(rows, fitted_on="made up")
+    model = calibrated([*rows, row(1.05, False)], fitted_on="made up")  # below one of the right ones
     lowest, next_ = model.chance(rows[19].features), model.chance(rows[18].features)
-    assert lowest < model.threshold == pytest.approx(next_)  # one of twenty is rejected
+    assert model.threshold < lowest < next_
     found = measured(model, rows)
-    assert found["false reject"] == 0.05 and found["false accept"] == 0 and found["right"] == 20
+    assert found["false reject"] == 0 and found["false accept"] == 0 and found["right"] == 20
+    two_wrong = calibrated([*rows, *[row(1.15, False)] * 2], fitted_on="made up")  # two of 22 or one of 20
+    assert two_wrong.threshold > two_wrong.chance(row(1.15, False).features)
 
 
 def test_the_benchmark_fits_on_some_seeds_and_measures_on_others() -> None:

@@ -14,8 +14,8 @@ from imagescope_agent.errors import BadInput
 from imagescope_agent.evaluation.confidence import (
     acceptance,
     area_under_risk_coverage,
+    even_threshold,
     expected_calibration_error,
-    threshold_at_false_reject,
 )
 
 CHANCE = [0.9, 0.8, 0.6, 0.3]
@@ -63,9 +63,10 @@ def test_by_hand() -> None:
     assert area_under_risk_coverage(np.array(CHANCE), np.array(RIGHT)) == pytest.approx(7 / 48)
     found = acceptance(np.array(CHANCE), np.array(RIGHT), 0.6)
     assert [found.false_accept, found.false_reject] == pytest.approx([1.0, 1 / 3])
-    strict = threshold_at_false_reject(np.array(CHANCE), np.array(RIGHT), 0.4)
-    assert [strict.threshold, strict.false_accept, strict.false_reject] == pytest.approx([0.8, 0.0, 1 / 3])
-    assert threshold_at_false_reject(np.array(CHANCE), np.array(RIGHT), 0.0).threshold == 0.3
+    even = even_threshold(np.array(CHANCE), np.array(RIGHT))  # between .6, which is wrong, and .8
+    assert [even.threshold, even.false_accept, even.false_reject] == pytest.approx([0.7, 0.0, 1 / 3])
+    apart = even_threshold(np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True]))
+    assert apart.threshold == pytest.approx(0.5)
 
 
 def test_against_slow_twins() -> None:
@@ -75,23 +76,25 @@ def test_against_slow_twins() -> None:
         given: Any = (np.array(chance), np.array(right))
         assert expected_calibration_error(*given) == pytest.approx(float(slow_ece(chance, right)))
         assert area_under_risk_coverage(*given) == pytest.approx(float(slow_aurc(chance, right)))
-        best = threshold_at_false_reject(given[0], given[1], most=0.25)
+        best = even_threshold(given[0], given[1])
         goods = [each for each, good in zip(chance, right, strict=True) if good]
         bads = [each for each, good in zip(chance, right, strict=True) if not good]
-        rejected = sum(each < best.threshold for each in goods)
-        assert rejected <= len(goods) / 4
-        higher = [each for each in [*chance, 2.0] if each > best.threshold]
-        assert all(sum(each < other for each in goods) > len(goods) / 4 for other in higher if other <= 1)
-        assert best.false_accept * len(bads) == pytest.approx(sum(each >= best.threshold for each in bads))
+
+        def worst(threshold: float, goods: list[float] = goods, bads: list[float] = bads) -> float:
+            rejected = sum(each < threshold for each in goods) / max(1, len(goods))
+            return max(rejected, sum(each >= threshold for each in bads) / max(1, len(bads)))
+
+        assert worst(best.threshold) == pytest.approx(max(best.false_accept, best.false_reject))
+        assert worst(best.threshold) <= min(worst(each) for each in [*chance, 2.0]) + 1e-12
 
 
 def test_a_system_that_knows_is_perfect_and_one_that_is_sure_and_wrong_is_not() -> None:
     right = np.array([True, False, True])
     assert expected_calibration_error(right.astype(float), right) == 0
     assert expected_calibration_error(1.0 - right, right) == 1
-    assert threshold_at_false_reject(right.astype(float), right).false_accept == 0
+    assert even_threshold(right.astype(float), right).false_accept == 0
     nothing = np.zeros(3, dtype=bool)
-    assert threshold_at_false_reject(np.array([0.1, 1.0, 0.4]), nothing).false_accept == 0
+    assert even_threshold(np.array([0.1, 1.0, 0.4]), nothing).false_accept == 0
     assert area_under_risk_coverage(np.array([0.1, 1.0, 0.4]), nothing) == 1
 
 
@@ -99,6 +102,6 @@ def test_a_system_that_knows_is_perfect_and_one_that_is_sure_and_wrong_is_not() 
     ("chance", "right"), [([], []), ([0.5], [True, False]), ([float("nan")], [True]), ([1.2], [True])]
 )
 def test_what_is_no_probability_is_refused(chance: list[float], right: list[bool]) -> None:
-    for measure in (expected_calibration_error, area_under_risk_coverage, threshold_at_false_reject):
+    for measure in (expected_calibration_error, area_under_risk_coverage, even_threshold):
         with pytest.raises(BadInput, match=r"give one|leave out"):
             measure(np.array(chance), np.array(right))
