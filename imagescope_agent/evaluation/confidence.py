@@ -105,7 +105,7 @@ def confidence_of(stated: Sequence[tuple[float, bool]], accepted: Sequence[bool]
 
 
 def even_threshold(chance: Floats, right: Bools) -> Acceptance:
-    """The acceptance with the smallest greater share of errors, accepted or rejected wrongly; the middle one of several.
+    """The acceptance whose larger share of errors, false accepts or rejects, is least; the middle one of several.
 
     To be chosen on queries that are not evaluated. Thresholds lie between the probabilities that were stated.
 

@@ -17,6 +17,7 @@ import numpy as np
 from imagescope_agent.common.untrusted import parse_json, read_file
 from imagescope_agent.errors import BadInput
 from imagescope_agent.nodes.judging.score_fusion import EVEN, FUSION, log_odds
+from imagescope_agent.nodes.verify import satisfies
 from imagescope_agent.state import State, references_of
 
 FEATURES = ("least", "sum", "judge", "lead")
@@ -92,7 +93,8 @@ def evidence(state: State) -> tuple[float, ...] | None:
     """What is known about the first place of a finished run, in the order of `FEATURES`.
 
     The least and the sum of the log-odds of its verdicts being as expected (0 for one that was not asked), the judge's
-    score above `EVEN` (0 without one), and its lead in the fused score over the next (0 without a next).
+    score above `EVEN` (0 without one), and its lead in the fused score over the next that is not known to fulfil all as
+    well (0 without such a one).
     None where nothing was verified, where a note of a kind of `UNHEEDED` says that the models do not know or heed all
     words or pictures, and with several references, which no calibration was fitted on: then nothing can be said.
     """
@@ -106,7 +108,13 @@ def evidence(state: State) -> tuple[float, ...] | None:
     odds = [_odds(answers.get(each["question"], EVEN), each["expected"]) for each in predicates]
     judged = state["judgement"]["scores"].get(ranking[0], EVEN) - EVEN
     fused = FUSION.scores(state["candidates"], predicates, verdicts)
-    lead = fused[ranking[0]] - fused[ranking[1]] if len(ranking) > 1 else 0.0
+    doubtful = (
+        name
+        for name in ranking[1:]
+        if not all(satisfies(verdicts.get(name, {}), each) for each in predicates)
+    )
+    second = next(doubtful, None)
+    lead = fused[ranking[0]] - fused[second] if second in fused else 0.0
     return min(odds), sum(odds), judged, lead
 
 
