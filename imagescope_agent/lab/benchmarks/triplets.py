@@ -74,7 +74,8 @@ def measure_triplets(journal: Path, scenes: Path) -> dict[str, dict[str, Any]]:
         "right"}} of what all checks keep. `unread` are texts that are not worded as the drawn world words edits, and
         count as wrong. Calls and tokens are of all pairs, for each that is kept.
     """
-    known = {each["id"].removeprefix("images/"): _scene(each) for each in _lines(scenes)}
+    drawn = {each["id"]: _scene(each) for each in _lines(scenes)}
+    known = drawn | {name.removeprefix("images/"): each for name, each in drawn.items()}  # either is indexed
     pairs = _lines(journal)[1:]
     found: dict[str, Counter[str]] = {name: Counter() for name in [*CHECKS, "kinds"]}
     for pair in pairs:

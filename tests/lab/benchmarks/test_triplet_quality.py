@@ -85,6 +85,15 @@ def test_each_part_of_the_check_is_counted_with_its_cost(files: tuple[Path, Path
     assert all(f"| {name} |" in text for name in CHECKS) and "Removal 50 % of 2" in text
 
 
+def test_ids_may_be_of_the_folder_of_scenes_or_of_its_images(files: tuple[Path, Path]) -> None:
+    before = measure_triplets(*files)
+    text = files[0].read_text()
+    for name in SCENES:
+        text = text.replace(json.dumps(name), json.dumps(f"images/{name}"))
+    files[0].write_text(text)
+    assert "images/" in text and measure_triplets(*files) == before
+
+
 def test_the_command_measures_a_file_beside_its_journal(
     files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
