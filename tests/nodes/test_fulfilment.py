@@ -39,9 +39,9 @@ def test_another_image_that_fulfils_all_is_no_sign_against_the_first() -> None:
     fits = {"Is it red?": 0.8, "Is there a dog?": 0.1}
     found = [{"id": name, "retrieve": score} for name, score in (("a", 0.3), ("b", 0.3), ("c", 0.1))]
     for second in (fits, {"Is it red?": 0.8}, {"Is it red?": 0.2}):
-        state = turn(candidates=found, ranking=["a", "b", "c"], verdicts={"a": fits, "b": second})
-        *_, lead = evidence(state) or ()
-        *_, without = evidence({**state, "ranking": ["a", "c"]}) or ()
+        verdicts = {"a": fits, "b": second}
+        *_, lead = evidence(turn(candidates=found, ranking=["a", "b", "c"], verdicts=verdicts)) or ()
+        *_, without = evidence(turn(candidates=found, ranking=["a", "c"], verdicts=verdicts)) or ()
         assert (lead == without) == (second is fits)
     *_, lead = evidence(turn(verdicts={"a": fits, "b": fits})) or ()
     assert lead == 0.0  # nobody is left to lead
