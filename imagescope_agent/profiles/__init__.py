@@ -5,6 +5,7 @@ from __future__ import annotations
 PROFILES: dict[str, str] = {
     "mini": "mini.toml",
     "mini_cot": "mini_cot.toml",
+    "mini_mra": "mini_mra.toml",
     "photos": "photos.toml",
     "laptop": "laptop.toml",
     "gpu": "gpu.toml",

@@ -23,7 +23,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 @pytest.mark.parametrize("name", PROFILES)
 def test_every_profile_names_exact_weights_and_what_they_need(name: str) -> None:
     profile = load_profile(name)
-    if name not in ("mini", "mini_cot", "photos", "server"):
+    if name not in ("mini", "mini_cot", "mini_mra", "photos", "server"):
         assert "GB" in profile.description
     if profile.embedder.startswith("hf-hub:"):
         assert COMMIT.fullmatch(profile.embedder.partition("@")[2])

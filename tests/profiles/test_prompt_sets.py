@@ -152,7 +152,8 @@ def test_the_mini_models_alone_have_words_of_their_own(name: str) -> None:
     chosen = load_profile(name)
     ours = {role for role in ROLES if "/mini/" in str(chosen.model(role).get("checkpoint"))}
     assert {role for role in ROLES if chosen.prompt_set_of(role) == "mini"} == ours
-    assert ours == {"mini": {*ROLES}, "mini_cot": {*ROLES}, "photos": {"classifier"}}.get(name, set())
+    whole = {each: {*ROLES} for each in ("mini", "mini_cot", "mini_mra")}
+    assert ours == {**whole, "photos": {"classifier"}}.get(name, set())
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,11 @@ QUALITY = {
         {
             "--root": root("drawn anew"),
             "--profile": profile("whose models are measured"),
-            "--mra": {"metavar": "PROFILE", "help": "whose composer the graph mra has; none ships"},
+            "--mra": {
+                "metavar": "PROFILE",
+                "default": "mini_mra",
+                "help": "whose composer the graph mra has (default: mini_mra)",
+            },
             "--cir-cot": {
                 "metavar": "PROFILE",
                 "default": "mini_cot",

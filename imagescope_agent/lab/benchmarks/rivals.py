@@ -25,9 +25,7 @@ from imagescope_agent.services import open_services
 
 GRAPHS = ("xr", "cotrr", "imagescope", "mra", "cir_cot", "adaptive")
 REASONING = "mini_cot"  # the profile that ships with an embedder that reasons
-NO_COMPOSER = (
-    "left out: no trained composer ships; make one (`imagescope train composer`) and name its profile: --mra"
-)
+COMPOSING = "mini_mra"  # the one with a trained composer
 SPLITS = ("single", "multi", "hard", "paraphrase")
 LAST = "none.jsonl"  # the last file of a drawn world
 NEAR_MISS = "NegAbove@10"
@@ -38,7 +36,7 @@ def run(  # every argument and figure is told
     *,
     root: Path | None = None,
     profile: str = "mini",
-    mra: str | None = None,
+    mra: str = COMPOSING,
     cir_cot: str = REASONING,
     graphs: Sequence[str] = GRAPHS,
     splits: Sequence[str] = SPLITS,
@@ -51,7 +49,7 @@ def run(  # every argument and figure is told
     Args:
         root: folder of what is drawn, indexed and measured, kept for the next run; a temporary one when None.
         profile: which models.
-        mra: a profile with a trained composer; without one the graph `mra` is left out, and why is told.
+        mra: a profile with a trained composer, for the graph `mra`.
         cir_cot: a profile whose embedder reasons, for the graph `cir_cot`.
         graphs: by name; the others have the models of `profile`.
         splits: of the drawn data set.
@@ -60,7 +58,7 @@ def run(  # every argument and figure is told
         queries: of each split and seed; wishes, where these have several wordings.
 
     Returns:
-        {"bench", "machine", "images", "left_out": why by graph, "rows": a row for each graph and split over all seeds:
+        {"bench", "machine", "images", "seeds", "rows": a row for each graph and split over all seeds:
         "queries", "R@1", "calls", "prompt_tokens", "image_prefills" (means a query), "near miss above" and "spread"
         where the split measures them; shares in per cent}.
 
@@ -71,8 +69,7 @@ def run(  # every argument and figure is told
     if unknown := sorted(set(splits) - set(SPLITS)):
         raise BadInput(f"there is no split {unknown[0]!r} here; choose among {', '.join(SPLITS)}")
     profiles = {**dict.fromkeys(graphs, profile), "mra": mra, "cir_cot": cir_cot}
-    asked = [(name, chosen) for name in graphs if (chosen := profiles[name])]
-    left_out = {name: NO_COMPOSER for name in graphs if not profiles[name]}
+    asked = [(name, profiles[name]) for name in graphs]
     for name, _ in asked:
         load_graph(name)  # a misspelt name fails before anything is drawn
     with tempfile.TemporaryDirectory() as folder:
@@ -97,8 +94,7 @@ def run(  # every argument and figure is told
             for name, chosen in asked
             for split in splits
         ]
-    told = {"bench": "rivals", "machine": machine(), "images": images, "seeds": [*seeds]}
-    return {**told, "left_out": left_out, "rows": rows}
+    return {"bench": "rivals", "machine": machine(), "images": images, "seeds": [*seeds], "rows": rows}
 
 
 def _measured(place: Path, graph: str, profile: str, split: str, limit: int, seed: int) -> dict[str, Any]:
@@ -147,5 +143,4 @@ def describe(made: Mapping[str, Any]) -> str:
         "before every run. Near miss above: queries with an image that is one property off in the first ten above",
         "the last right one. Spread: (max - min) / mean of R@1 over six wordings.\n",
     ]
-    table = "\n".join(lines) + "\n" + markdown_table(head, cells, text_columns=2)
-    return table + "".join(f"\n{name}: {why}" for name, why in made.get("left_out", {}).items())
+    return "\n".join(lines) + "\n" + markdown_table(head, cells, text_columns=2)
