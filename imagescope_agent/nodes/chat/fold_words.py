@@ -17,7 +17,7 @@ from imagescope_agent.retrieval.exclusions import ANYTHING, split_exclusions
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import Fact, State
 
-ALIKE = 0.3  # cosine of two phrases from which one may stand in the place of the other: "a cat" of "a dog"
+ALIKE = 0.29  # cosine of two phrases from which one may stand in the place of the other: "a cat" of "a dog"
 NOTHING_LEFT = "Nothing in particular is looked for now. Say what the picture shows."
 KNOWN = "That is looked for already."
 _PHRASE = re.compile(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,14 +16,16 @@ from safetensors.torch import load_file
 from imagescope_agent.cli import main
 from imagescope_agent.errors import BackendUnavailable
 from imagescope_agent.lab.training.embedders import cir_cot_adapters, cir_cot_calibrate
-from imagescope_agent.lab.training.embedders.cir_cot_cached import Workers, cached_backward
+from imagescope_agent.lab.training.embedders.cir_cot_cached import cached_backward
 from imagescope_agent.lab.training.embedders.cir_cot_model import CotModel
+from imagescope_agent.lab.training.workers import Workers
 from imagescope_agent.mllms.engine.embed_token import EMBED_TOKEN
 from imagescope_agent.retrieval.embedders import cir_cot
 from imagescope_agent.retrieval.embedders.cir_cot import CotEmbedder
 from tests.lab.training.cot_samples import NAMES, command, material
 from tests.lab.training.test_cir_cot_packed import PICTURES, rows
 from tests.mllms.checkpoints import build_idefics3, build_qwen3_vl
+from tests.processes import run_in_processes
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -114,16 +114,6 @@ def test_a_stopped_training_of_adapters_goes_on(given: Path, tmp_path: Path) -> 
 def test_two_processes_end_where_one_does(given: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"part": 5, "steps": 4, "align-steps": 2}
     assert main(command(given, tmp_path / "one", **options)) == 0
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
-    shared |= {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     said = [
         sys.executable,
         "-m",
@@ -131,11 +121,7 @@ def test_two_processes_end_where_one_does(given: Path, tmp_path: Path) -> None:
         "run",
         json.dumps(command(given, tmp_path / "two", **options)),
     ]
-    both = [
-        subprocess.Popen(said, env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
-        for rank in range(2)
-    ]
-    assert [each.wait(timeout=1800) for each in both] == [0, 0]
+    run_in_processes(said, 2)
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name, each in one.items():
         torch.testing.assert_close(two[name], each, atol=5e-3, rtol=2e-2, msg=name)

@@ -20,11 +20,11 @@ import torch
 
 from imagescope_agent.common.atomic_write import write_atomic
 from imagescope_agent.errors import BadInput
-from imagescope_agent.lab.training.embedders.cir_cot_cached import Workers
 from imagescope_agent.lab.training.embedders.cir_cot_calibrate import measure_held_out
 from imagescope_agent.lab.training.embedders.cir_cot_data import Batches, Example, split
 from imagescope_agent.lab.training.embedders.cir_cot_model import CotModel
 from imagescope_agent.lab.training.embedders.cir_cot_trainer import CotPlan, CotTrainer
+from imagescope_agent.lab.training.workers import Workers
 from imagescope_agent.mllms.engine.checkpoint_files import hash_of
 from imagescope_agent.mllms.engine.config import ModelConfig
 from imagescope_agent.retrieval.embedders.cir_cot import CotCard, CotEmbedder, read_card, write_card

@@ -6,54 +6,15 @@ passes once more and takes its own. Several processes (`accelerate launch`) shar
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 
-from imagescope_agent.errors import BackendUnavailable
 from imagescope_agent.lab.training.embedders.cir_cot_model import CotModel
+from imagescope_agent.lab.training.workers import Workers
 from imagescope_agent.mllms.engine.embed_token import EmbedRow
 
 Loss = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, dict[str, torch.Tensor]]]
-
-
-class Workers:
-    """The processes of a training, one a GPU; a single one unless `accelerate launch` started several.
-
-    Attributes:
-        rank: of this process.
-        count: of all.
-
-    Raises:
-        BackendUnavailable: several were started and `accelerate` is not installed.
-    """
-
-    def __init__(self) -> None:
-        self.rank, self.count = 0, 1
-        self._accelerator: Any = None
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            try:
-                from accelerate import Accelerator
-            except ImportError:
-                raise BackendUnavailable(
-                    "several processes need accelerate; install it with: pip install 'imagescope-agent[train]'"
-                ) from None
-            self._accelerator = Accelerator()
-            self.rank, self.count = self._accelerator.process_index, self._accelerator.num_processes
-
-    def sum(self, values: torch.Tensor) -> torch.Tensor:
-        """The sum over all processes."""
-        if self._accelerator is None:
-            return values
-        found: torch.Tensor = self._accelerator.reduce(values, reduction="sum")
-        return found
-
-    def wait(self) -> None:
-        """Until every process is here."""
-        if self._accelerator is not None:
-            self._accelerator.wait_for_everyone()
 
 
 def cached_backward(

@@ -13,9 +13,10 @@ from torch import nn
 
 from imagescope_agent.lab.training.checkpoint import load_checkpoint, save_checkpoint
 from imagescope_agent.lab.training.curves import MetricsLog, learning_rate
-from imagescope_agent.lab.training.embedders.cir_cot_cached import Workers, cached_backward
+from imagescope_agent.lab.training.embedders.cir_cot_cached import cached_backward
 from imagescope_agent.lab.training.embedders.cir_cot_data import Batches, Example, rivals, shown
 from imagescope_agent.lab.training.embedders.cir_cot_model import CotModel, info_nce
+from imagescope_agent.lab.training.workers import Workers
 from imagescope_agent.mllms.engine.embed_token import EmbedRow
 from imagescope_agent.retrieval.images import inside, load
 

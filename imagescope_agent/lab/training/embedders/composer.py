@@ -54,6 +54,8 @@ def train_composer(  # the loop that a killed training goes on with, in one view
 ) -> ComposerCard:
     """Train a composer and write its folder; an embedder that composes itself reads each text with its reference.
 
+    Several processes (`accelerate launch --cpu`) share the triplets of a step.
+
     Args:
         collection: what the triplets are about, indexed with the embedder.
         embedder: what reads pictures and texts, itself: one that is opened late tells vectors alone.
@@ -89,13 +91,19 @@ def train_composer(  # the loop that a killed training goes on with, in one view
         "plan": plan.told(),
     }
     card = replace(card, trained=trained)
+    if not trainer.workers.rank:
+        _write(trainer, card, out)
+    trainer.workers.wait()
+    return card
+
+
+def _write(trainer: ComposerTrainer, card: ComposerCard, out: Path) -> None:
     save_tensors(trainer.network.state_dict(), out / WEIGHTS)
     if trainer.text is not None:
         save_tensors(trainer.text.low_rank(), out / TEXT)
     write_atomic(out / "curve.svg", _plot(trainer.curve))
     write_atomic(out / "README.md", describe(card))
     write_card(out, card)  # last: a folder with a card is whole
-    return card
 
 
 def plan_for(embedder: Embedder, *, tokens: bool = False, rank: int | None = None) -> ComposerPlan:

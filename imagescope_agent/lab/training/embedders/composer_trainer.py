@@ -20,6 +20,7 @@ from imagescope_agent.lab.training.checkpoint import load_checkpoint, save_check
 from imagescope_agent.lab.training.curves import learning_rate
 from imagescope_agent.lab.training.embedders.composer_data import Vectorised
 from imagescope_agent.lab.training.embedders.text_tuning import TunedText
+from imagescope_agent.lab.training.workers import Workers
 
 LARGEST_SCALE = 100.0  # of the logits, as in CLIP
 SCORED_SCALE = 20.0  # of the logits that score held-out triplets
@@ -106,6 +107,7 @@ class ComposerTrainer:
         plan: hyperparameters.
         work: folder of checkpoints and the curve.
         text: the text tower that is tuned too, which reads the texts of `train` and `held_out`.
+        workers: that share the triplets of a step; the first of them writes.
     """
 
     def __init__(
@@ -116,7 +118,9 @@ class ComposerTrainer:
         plan: ComposerPlan,
         work: Path,
         text: TunedText | None = None,
+        workers: Workers | None = None,
     ) -> None:
+        self.workers = workers or Workers(cpu=True)
         self.train, self.held_out, self.plan, self.work = train, held_out, plan, work
         self.network, self.text = network, text
         self.learnt = {"combiner": network, **({"text": text.changes} if text else {})}
@@ -167,9 +171,12 @@ class ComposerTrainer:
         torch.manual_seed(rng.getrandbits(32))  # of the dropout, so that a resumed training repeats it
         batch = self.train.take(self._rows(rng))
         self.network.train()
-        loss = info_nce(self.network, self.scale["log"], batch, plan.distractors, plan.gallery, rng)
+        loss = info_nce(
+            self.network, self.scale["log"], batch, plan.distractors, plan.gallery, rng, self.workers
+        )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.workers.share(self.weights)
         if plan.reads_tokens:
             nn.utils.clip_grad_norm_(self.weights, 1.0)
         self.optimizer.step()
@@ -204,6 +211,8 @@ class ComposerTrainer:
             self.progress.waited += 1
         line = {"step": self.step, "loss": round(loss, 4)}
         self.curve.append(line | {f"held-out R@{k}": round(value, 4) for k, value in recalls.items()})
+        if self.workers.rank:
+            return
         self.work.mkdir(parents=True, exist_ok=True)
         write_atomic(self.work / "curve.jsonl", "".join(json.dumps(each) + "\n" for each in self.curve))
         save_checkpoint(self.work, self._modules, self.optimizer)
@@ -216,8 +225,11 @@ def info_nce(
     distractors: int,
     gallery: int,
     rng: Random,
+    workers: Workers | None = None,
 ) -> torch.Tensor:
     """The mean of -log P(target) over the batch's targets, some distractors of each, the references, and the gallery.
+
+    Of several workers each has its part of the triplets; the sum of all is the mean over the batch.
 
     Args:
         network: composes.
@@ -225,9 +237,12 @@ def info_nce(
         batch: m triplets.
         distractors: of each triplet that are drawn.
         gallery: images of the whole collection that are drawn.
-        rng: of the draws.
+        rng: of the draws, the same of all workers.
+        workers: that share the triplets; one when None.
     """
-    queries = batch.composed(network)
+    rank, count = (workers.rank, workers.count) if workers else (0, 1)
+    mine = list(range(len(batch.target)))[rank::count]
+    queries = batch.take(mine).composed(network)
     shown = batch.distractors
     if shown.shape[1] > distractors:
         shown = shown[:, rng.sample(range(shown.shape[1]), distractors)]
@@ -237,10 +252,11 @@ def info_nce(
     )
     names = torch.cat([batch.target, others])
     logits = log_scale.exp().clamp(max=LARGEST_SCALE) * queries @ batch.images[names].T
-    own = torch.arange(len(batch.target))
-    same = names[None, :] == batch.target[:, None]  # the target again, of another triplet: no negative
-    same[own, own] = False
-    return functional.cross_entropy(logits.masked_fill(same, float("-inf")), own)
+    own = torch.tensor(mine, dtype=torch.long)
+    same = names[None, :] == batch.target[own][:, None]  # the target again, of another triplet: no negative
+    same[torch.arange(len(own)), own] = False
+    total = functional.cross_entropy(logits.masked_fill(same, float("-inf")), own, reduction="sum")
+    return total / len(batch.target)
 
 
 def recall(network: nn.Module, triplets: Vectorised, at: Sequence[int]) -> dict[int, float]:
