@@ -41,8 +41,11 @@ def snapshot(folder: Path) -> dict[str, bytes | str]:
     found: dict[str, bytes | str] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
-            found[name] = f"-> {path.readlink()}"
-        else:
-            found[name] = path.read_bytes() if path.is_file() else "no file"
+        try:
+            if path.is_symlink():
+                found[name] = f"-> {path.readlink()}"
+            else:
+                found[name] = path.read_bytes() if path.is_file() else "no file"
+        except FileNotFoundError:  # SQLite takes its own away when a connection ends, perhaps as garbage is collected
+            continue
     return found
