@@ -119,11 +119,12 @@ def class_pairs(vision: VisionBackbone, text: TextBackbone) -> tuple[Features, F
 
 
 def write_head(head: Maps, out: Path, calibration: Calibration) -> None:
-    """Write a head's folder in 16 bits."""
+    """Write a head's folder in 16 bits, and what is given in 8 bits as it is."""
     out.mkdir(parents=True, exist_ok=True)
     part = out / f"{HEAD}.part"
     tensors = head.tensors() | {name: torch.from_numpy(each) for name, each in calibration.tensors().items()}
-    save_file({name: each.half().contiguous() for name, each in tensors.items()}, part)
+    small = {name: (each.half() if each.is_floating_point() else each) for name, each in tensors.items()}
+    save_file({name: each.contiguous() for name, each in small.items()}, part)
     part.replace(out / HEAD)
     table: dict[str, object] = {
         "format": CALIBRATED,
