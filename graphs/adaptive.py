@@ -19,7 +19,7 @@ from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
 from imagescope_agent.nodes.first_stage import first_stage
 from imagescope_agent.nodes.intent.joint import UnderstandJointly
-from imagescope_agent.nodes.intent.read_again import ReadAgain, first_reading
+from imagescope_agent.nodes.intent.read_again import ReadAgain
 from imagescope_agent.nodes.intent.reformulate import Reformulate, RetrieveMore, unsatisfied
 from imagescope_agent.nodes.intent.understand import (
     Describe,
@@ -46,14 +46,14 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     images, embedder, first = services.collection, services.embedder, services.first_stage
     describe = Describe(services.captioner, images)
     understand = UnderstandJointly(services.reasoner, embedder, services.multi_reasoner)
-    again = ReadAgain(services.reasoner, embedder, services.multi_reasoner)
+    again = ReadAgain(services.reasoner, embedder, services.multi_reasoner, images)
     predicates = Predicates(services.reasoner, images)
     more = RetrieveMore(embedder, images, services.captions, same_space=first is None)
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     for name, node in {
         "describe": or_else(describe, unknown_reference, instead="no caption"),
         "understand": or_else(understand, query_as_intent, instead="the query"),
-        "reread": or_else(again, first_reading, instead="the first reading"),
+        "reread": or_else(again, again.first_reading, instead="the first reading"),
         "predicates": or_else(predicates, no_predicates, instead="none"),
         "verify": VerifyAdaptive(services.verifier, images),
         "judge": SelectiveJudge(services.judge, images, judge=JUDGE),

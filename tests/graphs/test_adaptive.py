@@ -24,7 +24,8 @@ def reasoner(*questions: str, text: str = "a red square", expected: str = "Yes")
 
     def reply(asked: Any) -> str:
         if asked.options["response_format"] == "IntentAnswer":
-            steps = [{"type": "Addition", "text": f"it is {question}"} for question in questions]
+            kind = "Addition" if expected == "Yes" else "Removal"
+            steps = [{"type": kind, "text": f"it is {question}"} for question in questions]
             return json.dumps({"steps": steps, "core": text, "enhanced": text, "full": text})
         asks = [{"question": f"Is it {question}?", "expected": expected} for question in questions]
         return json.dumps({"predicates": asks})

@@ -17,8 +17,8 @@ from imagescope_agent.settings import Settings
 from tests.graphs.imagescope_runs import ALL
 from tests.graphs.test_adaptive import calls
 
-ODD = "what I have in mind: a red square; a blue kettle"
-PLAIN = "mind and a red square and a blue kettle"
+ODD = "what I have in mind: a red square; a tin kettle"
+PLAIN = "mind and a red square and a tin kettle"
 
 
 def reader(second: str) -> Any:
@@ -47,8 +47,8 @@ def kinds(state: Any) -> list[str]:
 
 
 def test_the_reading_that_carries_more_of_the_words_counts(world: Any) -> None:
-    state = run(world, "a red square and a blue kettle", reread=True)
-    assert [step["text"] for step in state["intent"]["steps"]] == ["a red square", "a blue kettle"]
+    state = run(world, "a red square and a tin kettle", reread=True)
+    assert [step["text"] for step in state["intent"]["steps"]] == ["a red square", "a tin kettle"]
     assert calls(state)["reread"] == 1 and kinds(state) == ["retried"]
     assert sorted(state["ranking"]) == ALL
 
@@ -65,7 +65,7 @@ def test_one_that_cannot_be_read_leaves_the_first_with_a_note(world: Any) -> Non
     assert calls(state)["reread"] == 2 and "unreadable" in kinds(state)
 
 
-@pytest.mark.parametrize("end", ["a blue Kettle", "A KETTLE", "a kettle's lid", "a kettle’s lid"])
+@pytest.mark.parametrize("end", ["a tin Kettle", "A KETTLE", "a kettle's lid", "a kettle’s lid"])
 def test_a_lost_word_is_read_again_however_it_is_written(world: Any, end: str) -> None:
     query = f"what I have in mind: a red square; {end}"
     state = run(world, "a red square", query=query, reread=True)
@@ -76,7 +76,7 @@ def test_a_lost_word_is_read_again_however_it_is_written(world: Any, end: str) -
 
 @pytest.mark.parametrize(
     ("second", "counts"),
-    [("a blue kettle", False), ("a red square and a blue kettle", True), ("a red kettle", False)],
+    [("a tin kettle", False), ("a red square and a tin kettle", True), ("a red kettle", False)],
 )
 def test_a_reading_that_loses_other_words_does_not_count(world: Any, second: str, counts: bool) -> None:
     state = run(world, second, reread=True)
@@ -95,17 +95,17 @@ def test_a_reading_that_loses_other_words_does_not_count(world: Any, second: str
     ids=["not set", "nothing lost", "a negation", "several references", "no budget"],
 )
 def test_otherwise_nobody_is_asked(world: Any, given: dict[str, Any]) -> None:
-    state = run(world, "a red square and a blue kettle", **given)
+    state = run(world, "a red square and a tin kettle", **given)
     assert "reread" not in calls(state) and kinds(state) == []
 
 
 @pytest.mark.parametrize(
     ("end", "asked", "reread", "counts"),
     [
-        ("a blue kettle", 1, False, True),
-        ("blue kettles are taboo", 0, False, False),
-        ("apart from a blue kettle", 0, False, False),
-        ("apart from a blue kettle", 1, True, False),
+        ("a tin kettle", 1, False, True),
+        ("tin kettles are taboo", 0, False, False),
+        ("apart from a tin kettle", 0, False, False),
+        ("apart from a tin kettle", 1, True, False),
     ],
 )
 def test_an_exclusion_that_nobody_said_is_read_again_by_default(
@@ -117,7 +117,7 @@ def test_an_exclusion_that_nobody_said_is_read_again_by_default(
         again = "mind and a red square and" in request.text
         steps = [
             {"type": "Addition", "text": "a red square" if again else "a square"},
-            {"type": "Addition" if again else "Removal", "text": "a blue kettle"},
+            {"type": "Addition" if again else "Removal", "text": "a tin kettle"},
         ]
         told = ", ".join(step["text"] for step in steps)
         return json.dumps({"steps": steps, **dict.fromkeys(("core", "enhanced", "full"), told)})
@@ -127,7 +127,8 @@ def test_an_exclusion_that_nobody_said_is_read_again_by_default(
     state = asyncio.run(load_graph("adaptive")(served).ainvoke(query, context=Settings(reread=reread)))
     kinds_read = [step["type"] for step in state["intent"]["steps"]]
     assert kinds_read == ["Addition", "Addition" if counts else "Removal"]
-    assert calls(state).get("reread", 0) == asked and kinds(state) == ["retried"] * asked
+    told = [kind for kind in kinds(state) if kind != "repaired"]  # the words say that the square is red
+    assert calls(state).get("reread", 0) == asked and told == ["retried"] * asked
 
 
 @pytest.mark.parametrize("better", [True, False])

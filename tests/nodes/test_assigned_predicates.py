@@ -49,6 +49,26 @@ def test_both_answers_suit_an_instruction_and_one_of_them_stays() -> None:
     assert suited_predicates([no_car, car], steps)[0] == [no_car]
 
 
+@pytest.mark.parametrize(
+    ("question", "said", "kept"),
+    [
+        (asks("Is there a red car?", "No"), step("a red car"), "Yes"),
+        (asks("Is there a red car?"), step("a red car", "Removal"), "No"),
+        (asks("Is there a red car?", "No"), step("a red car", "Removal"), "No"),
+        (asks("Is there no red car?"), step("a red car", "Removal"), "Yes"),
+        (asks("Is there a car?", "No"), step("a red car"), "No"),  # less is asked
+    ],
+)
+def test_the_answer_suits_the_instruction_that_has_just_its_words(
+    question: Predicate, said: Instruction, kept: str
+) -> None:
+    found, notes = suited_predicates([question], [said, BEACH])
+    assert found == [{**question, "expected": kept}]
+    assert [each["kind"] for each in notes] == ["contradiction"] * (kept != question["expected"])
+    both = [said, step(said["text"], "Addition" if said["type"] == "Removal" else "Removal")]
+    assert suited_predicates([question], both) == ([question], [])
+
+
 def test_an_instruction_may_be_asked_about_in_the_question_of_another() -> None:
     both = [asks("Is there a cat on a beach?")]
     assert is_asked(BEACH, both) and is_asked(step("a cat"), both)

@@ -46,6 +46,8 @@ def snapshot(folder: Path) -> dict[str, bytes | str]:
                 found[name] = f"-> {path.readlink()}"
             else:
                 found[name] = path.read_bytes() if path.is_file() else "no file"
-        except FileNotFoundError:  # SQLite takes its own away when a connection ends, perhaps as garbage is collected
+        except (
+            FileNotFoundError
+        ):  # SQLite takes its own away when a connection ends, perhaps as garbage is collected
             continue
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imagescope_agent.nodes.intent.drift import content_words
+from imagescope_agent.prompting import NEGATED
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.replies.parsing import unique_predicates
 from imagescope_agent.state import Instruction, Predicate
@@ -19,7 +20,8 @@ def suited_predicates(
     """As `unique_predicates`, of contradicting ones the one that suits its instruction; in order, and notes.
 
     Of one question that is expected both Yes and No, the answer stays that suits the instruction with the question's
-    words: No where that is a removal, else Yes. Where no instruction has its words, the first stays.
+    words: No where that is a removal, else Yes. Where no instruction has its words, the first stays. A question without
+    a negation that has just the words of one instruction gets the answer that suits it.
 
     Args:
         predicates: as they came.
@@ -37,7 +39,19 @@ def suited_predicates(
         detail = f"{predicate['question']!r} is expected both Yes and No; {predicate['expected']!r} was kept"
         notes.append(note("predicates", "contradiction", detail))
     unique, more = unique_predicates(kept, len(steps))
-    return unique, [*notes, *more]
+    answered = [_answered(each, steps) for each in unique]
+    turned = [each for each in answered if each not in unique]
+    details = [f"{each['question']!r} was expected otherwise than its instruction says" for each in turned]
+    return answered, [*notes, *more, *(note("predicates", "contradiction", detail) for detail in details)]
+
+
+def _answered(predicate: Predicate, steps: Sequence[Instruction]) -> Predicate:
+    """The predicate with the answer that suits the one instruction that has just its words."""
+    words = content_words(predicate["question"])
+    said = {_suits(step) for step in steps if content_words(step["text"]) == words}
+    if not words or len(said) != 1 or NEGATED.search(predicate["question"]):
+        return predicate
+    return {**predicate, "expected": said.pop()}
 
 
 def assigned(predicates: Sequence[Predicate], steps: Sequence[Instruction]) -> list[list[Predicate]]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from imagescope_agent.nodes.chat.language.polarity import is_negated
 from imagescope_agent.nodes.intent.drift import content_words, is_english
+from imagescope_agent.nodes.intent.said_references import said_references
 from imagescope_agent.prompting import NEGATED, request_text
 from imagescope_agent.state import Instruction, Intent
 
@@ -27,19 +28,23 @@ _EXCLUDES = re.compile(
     r"|less\b|-free\b",
     re.I,
 )
-_COLOUR = r"(?:colou?r(?:ing)?|hue|shade|tint|tone)s?"
-_PAINT = r"(?:re)?(?:colou?r|paint|dye|tint)(?:ed|ing)?"
+_COLOUR = r"(?:colou?r(?:ing|wise)?|hue|shade|tint|tone)s?"
+_PAINT = r"(?:re)?(?:(?:colou?r|paint|tint)(?:ed|ing)?|dye(?:d|ing)?)"
+COLOUR = re.compile(rf"\b{_COLOUR}\b|\b{_PAINT}\b", re.I)  # what speaks of a colour as such
 _THING = r"((?:[^\w,.;:!?]+[\w'’]+){1,7})"
 #: Words among which the first thing lends its colour: "the boat's colour", "painted like the boat", "the colour of it".
 _LENDS = (
     rf"([\w'’]+)['’]s?\s+{_COLOUR}\b",
     rf"\b{_PAINT}\b.*?\b(?:like|as|after|match\w*|way){_THING}",
-    rf"\b{_COLOUR}\s+(?:of|from|in|that|which|as){_THING}",
+    rf"\b{_COLOUR}\s+(?:(?:taken|borrowed|copied|lifted|coming|got) )?(?:of|from|in|that|which|as){_THING}",
+    rf"\bmatch\w*\b[\w\s]*?\b(?:to|with){_THING}",
+    rf"\b(?:what|which|whatever|whichever|the|that|same)\s+{_COLOUR}\s+(?:the|that|this|an?)"
+    r"((?:\s+[\w'’]+){1,3}?)\s+(?:is|was|has|had)\b",
 )
 #: Words among which the first thing takes a colour: "please colour the house", "the colour should be on the house".
 _TAKES = (
-    rf"(?<!the )(?<!that )(?<!same )\b{_PAINT}\s+(?:the|an?|that|this){_THING}",
-    rf"\b{_COLOUR}\b[\w\s]*?\b(?:on|onto|for|to){_THING}",
+    rf"(?<!the )(?<!that )(?<!same )(?<!what )(?<!which )(?<!ever )\b{_PAINT}\s+(?:the|an?|that|this){_THING}",
+    rf"\b{_COLOUR}\b[\w\s,]*?\b(?:on|onto|for|to){_THING}",
 )
 
 
@@ -55,7 +60,7 @@ _KEEPS_COLOUR = re.compile(
     rf"|\bsame\s+{_COLOUR} as (?:before|now|it|they)\b|(?:\bnot|n['’]?t|\bnever|\bwithout)\s+{_PAINT}\b",
     re.I,
 )
-_PLACE = re.compile(
+PLACE = re.compile(
     r"\b(?:places?|locations?|settings?|back(?:ground|drop)s?|surroundings?|environment|landscape|scener?y?|site|spot|where)\b",
     re.I,
 )
@@ -90,7 +95,7 @@ def untaken_colour(intent: Intent, query: str, captions: Sequence[str]) -> bool:
         query: about several references.
         captions: of these.
     """
-    if not re.search(rf"\b{_COLOUR}\b|\b{_PAINT}\b", query, re.I) or not is_english(query):
+    if not COLOUR.search(query) or not is_english(query):
         return False
     if _KEEPS_COLOUR.search(query):
         return False
@@ -105,7 +110,7 @@ def unnamed_things(intent: Intent, query: str) -> bool:
     What speaks of a reference as a whole ("like image 1") or excludes something may well keep what it does not name.
     """
     excluded = NEGATED.search(query) or any(step["type"] == "Removal" for step in intent["steps"])
-    if excluded or _WHOLE.search(query) or not _PLACE.search(query) or not is_english(query):
+    if excluded or _WHOLE.search(query) or not PLACE.search(query) or not is_english(query):
         return False
     named = content_words(query)
     kept = [step for step in _about(intent) if step["type"] == "Retention"]
@@ -117,21 +122,36 @@ def unused_place(intent: Intent, query: str, captions: Sequence[str]) -> bool:
     about = {step.get("reference") for step in intent["steps"]}
     if len(captions) != 2 or len(about) != 1 or None in about or NEGATED.search(query):
         return False
-    return bool(_PLACE.search(query)) and is_english(query)
+    return bool(PLACE.search(query)) and is_english(query)
 
 
 def in_plain_place(query: str, captions: Sequence[str]) -> str:
     """A query about a thing of one of two references in the place of the other, in the plainest words.
 
-    "" where it names several things, or one that both show.
+    "" where it names several things, or one that both show and no word says of which.
     """
     known = [content_words(caption) for caption in captions]
-    named = {word: [stem in each for each in known] for word, stem in _named(query, known)}
-    shown = next(iter(named.values()), [])
-    if len(known) != 2 or len(named) != 1 or sum(shown) != 1:
+    named = {word: [stem in each for each in known] for word, stem in named_in(query, known)}
+    if len(known) != 2 or len(named) != 1:
         return ""
-    number = 1 + shown.index(True)
-    return f"the {next(iter(named))} of image {number} in the place of image {3 - number}"
+    word, shown = next(iter(named.items()))
+    number = placed(query, word, shown)
+    return f"the {word} of image {number} in the place of image {3 - number}" if number else ""
+
+
+def placed(query: str, word: str, shown: Sequence[bool]) -> int:
+    """The number of that of two references whose thing is wanted in the place of the other; 0 where that is not told.
+
+    Args:
+        query: that speaks of a place.
+        word: of it, the thing.
+        shown: whether each reference shows it.
+    """
+    place = PLACE.findall(query.lower())[:1]
+    said = said_references(query, [word, *place], 2)
+    other = next((3 - said[each] for each in place if each in said), 0)
+    number = said.get(word) or other or (1 + shown.index(True) if sum(shown) == 1 else 0)
+    return number if number and shown[number - 1] else 0
 
 
 def in_plain_colour(intent: Intent, query: str, captions: Sequence[str]) -> str:
@@ -143,17 +163,20 @@ def in_plain_colour(intent: Intent, query: str, captions: Sequence[str]) -> str:
     apart = [step for step in intent["steps"] if "reference" not in step]
     told = content_words(" ".join(step["text"] for step in apart))
     known = [content_words(caption) for caption in captions]
-    named = {stem: word for word, stem in _named(query, known) if stem not in told}
+    named = {stem: word for word, stem in named_in(query, known) if stem not in told}
     if len(named) != 2 or (lends := _lender(query, named)) is None:
         return ""
     takes = next(stem for stem in named if stem != lends)
-    if (pair := _references(intent, takes, lends, known)) is None:
+    said = said_references(query, [named[takes], named[lends]], len(captions))
+    if (
+        pair := _references(intent, takes, lends, known, [said.get(named[each]) for each in (takes, lends)])
+    ) is None:
         return ""
     plain = f"the {named[takes]} of image {pair[0]} in the colour of the {named[lends]} of image {pair[1]}"
     return ", ".join(filter(None, (plain, request_text(apart))))
 
 
-def _named(query: str, known: Sequence[set[str]]) -> Iterator[tuple[str, str]]:
+def named_in(query: str, known: Sequence[set[str]]) -> Iterator[tuple[str, str]]:
     """The words of a query that captions have too, with their stems."""
     for word in re.findall(r"[^\W\d_]{3,}", query.lower()):
         yield from ((word, stem) for stem in content_words(word) if any(stem in each for each in known))
@@ -166,11 +189,15 @@ def _about(intent: Intent) -> list[Instruction]:
 
 def _lender(query: str, named: dict[str, str]) -> str | None:
     """Which of two things lends its colour, by its stem; where nothing says so, the first behind the colour's word."""
+    return told_lender(query, named) or _first(query, [rf"\b{_COLOUR}\b(.*)"], named)
+
+
+def told_lender(query: str, named: dict[str, str]) -> str | None:
+    """Which of two things lends its colour, by its stem, where the words say so."""
     if found := _first(query, _LENDS, named):
         return found
-    if taker := _first(query, _TAKES, named):
-        return next(stem for stem in named if stem != taker)
-    return _first(query, [rf"\b{_COLOUR}\b(.*)"], named)
+    taker = _first(query, _TAKES, named)
+    return next((stem for stem in named if stem != taker), None) if taker else None
 
 
 def _first(query: str, forms: Sequence[str], named: dict[str, str]) -> str | None:
@@ -183,12 +210,16 @@ def _first(query: str, forms: Sequence[str], named: dict[str, str]) -> str | Non
     return None
 
 
-def _references(intent: Intent, takes: str, lends: str, known: Sequence[set[str]]) -> tuple[int, int] | None:
-    """The numbers of the references that the two things are of."""
+def _references(
+    intent: Intent, takes: str, lends: str, known: Sequence[set[str]], said: Sequence[int | None]
+) -> tuple[int, int] | None:
+    """The numbers of the references that the two things are of: as is said, as both are shown, as was read."""
     numbers = range(1, len(known) + 1)
     pairs = [
         (i, j) for i in numbers for j in numbers if i != j and takes in known[i - 1] and lends in known[j - 1]
     ]
+    if list(pairs).count(tuple(said)):  # type: ignore[arg-type]
+        return tuple(said)  # type: ignore[return-value]
     if len(pairs) > 1:
         read = {step.get("reference") for step in _about(intent) if takes in content_words(step["text"])}
         pairs = [pair for pair in pairs if pair[0] in read]

@@ -11,7 +11,7 @@ from imagescope_agent.nodes.chat.language.counts import counted_things, number_i
 from imagescope_agent.nodes.chat.language.grounding import PHRASE, Grounding, excludes
 from imagescope_agent.nodes.chat.language.not_taken_up import named
 from imagescope_agent.nodes.chat.language.places import PREPOSITION
-from imagescope_agent.nodes.chat.language.polarity import is_negated
+from imagescope_agent.nodes.chat.language.polarity import is_negated, spelt_out
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
 from imagescope_agent.nodes.intent.drift import FUNCTION, content_words
 from imagescope_agent.replies.parsing import StepAnswer
@@ -255,7 +255,7 @@ def _says_less(phrase: Phrase, other: Phrase) -> bool:
 def runs(message: str, vocabulary: Vocabulary) -> list[Phrase]:
     """The runs of words of a vocabulary in the lines of a message, not yet with what is told of them elsewhere."""
     found = list[Phrase]()
-    for line in _BREAK.split(message.lower()):
+    for line in _BREAK.split(spelt_out(message.lower())):
         words = re.findall(r"[\w'-]+", line)
         start = None
         for place in range(len(words) + 1):

@@ -127,11 +127,16 @@ def _clauses(message: str) -> tuple[list[str], ...]:
         r"\1 ",
         _ASKED.sub(
             " unwanted",
-            _AFFIRMED.sub(" ", _FREE.sub(lambda free: f"without {free[1] or ''}", KEPT.sub(" ", spaced))),
+            _AFFIRMED.sub(" ", spelt_out(KEPT.sub(" ", spaced))),
         ),
     )
     parts = _CLAUSE.split(_KEPT_OUT.sub(r"without\1", _CLEAR.sub(" without", told)))
     return tuple(re.findall(r"[\w'-]+", clause) for clause in parts)
+
+
+def spelt_out(message: str) -> str:
+    """A message in lower case with "without boat," for "boat-free", and "without boats" for "free of boats"."""
+    return _FREE.sub(lambda free: f"without {free[1]}, " if free[1] else "without ", message)
 
 
 def is_bare(text: str, message: str, vocabulary: Vocabulary) -> bool:

@@ -1,0 +1,113 @@
+"""What the words of a query without a picture name and its reading leaves out or turns round, taken up without a model.
+
+A message that begins a conversation is completed in the same way (`chat.first_message`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from imagescope_agent.nodes.chat.described_target import described
+from imagescope_agent.nodes.chat.language.coverage import Known, phrases, with_passed_over
+from imagescope_agent.nodes.chat.language.grounding import Grounding
+from imagescope_agent.nodes.chat.language.places import place_in
+from imagescope_agent.nodes.chat.language.polarity import is_negated, may_exclude
+from imagescope_agent.nodes.chat.language.relations import passed_over_relations
+from imagescope_agent.nodes.chat.language.sides import sides
+from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
+from imagescope_agent.nodes.intent.contradictions import unsaid_exclusion
+from imagescope_agent.nodes.intent.drift import content_words, is_english
+from imagescope_agent.records import NoteDict, note
+from imagescope_agent.replies.parsing import StepAnswer
+from imagescope_agent.retrieval.protocols import Embedder
+from imagescope_agent.state import Instruction, Intent
+
+_CHOICE = re.compile(r"\b(?:or|either|maybe|perhaps)\b", re.I)  # of things that need not all be there
+
+
+async def completed(
+    intent: Intent, query: str, embedder: Embedder | None, vocabulary: Vocabulary, step: str
+) -> tuple[Intent, list[NoteDict]]:
+    """The intent with what the query names in words of the collection's captions, and notes on what was changed.
+
+    Args:
+        intent: of a query without a reference.
+        query: in the user's words.
+        embedder: tells whether other words say the same.
+        vocabulary: of the collection; where it is empty the intent stays as it is.
+        step: whose notes these are.
+    """
+    if not vocabulary.words or not intent["steps"] or _CHOICE.search(query) or not is_english(query):
+        return intent, []
+    turned = _turned_round(intent, query, vocabulary)
+    said = Grounding([query], embedder, vocabulary.stems)
+    # what else a reading infers may well be meant: "children" of "kids"
+    held = [each for each in intent["steps"] if not place_in(each["text"]) or await said.holds(each["text"])]
+    given = [
+        StepAnswer(type="Addition" if each["text"] in turned else each["type"], text=each["text"])  # type: ignore[arg-type]
+        for each in held or intent["steps"]
+    ]
+    whole = await with_passed_over(given, query, Known(), embedder, vocabulary)
+    whole += passed_over_relations(whole, [], query, vocabulary)
+    whole = _with_side(whole, query, vocabulary)
+    # models are taught what is excluded last
+    ordered = sorted(whole, key=lambda each: each.type == "Removal") if whole != given else whole
+    steps = [Instruction(type=each.type, text=each.text) for each in ordered]
+    if steps == intent["steps"]:
+        return intent, []
+    full = described(steps)
+    changed: Intent = {"steps": steps, "core": full, "enhanced": full, "full": full}
+    return changed, _notes(intent["steps"], given, steps, turned, step)
+
+
+def _notes(
+    read: Sequence[Instruction],
+    given: Sequence[StepAnswer],
+    steps: Sequence[Instruction],
+    turned: Sequence[str],
+    step: str,
+) -> list[NoteDict]:
+    """What was changed: turned round, left out, added."""
+    kept, before = [each.text for each in given], [each["text"] for each in read]
+    notes = [note(step, "repaired", f"{text!r} was to be left out, and is wanted") for text in turned]
+    left, added = (
+        [text for text in before if text not in kept],
+        [each["text"] for each in steps if each["text"] not in before],
+    )
+    notes += [note(step, "drifted", f"{text!r} is not in the query and was left out") for text in left]
+    return notes + [
+        note(step, "repaired", f"{text!r} is named by the query, and was passed over") for text in added
+    ]
+
+
+def unread_exclusions(intent: Intent, query: str, vocabulary: Vocabulary) -> list[str]:
+    """What the words of an English query exclude, in words of the captions, and no instruction does, or one wants."""
+    told = Grounding([step["text"] for step in intent["steps"] if step["type"] == "Removal"])
+    wanted = [content_words(step["text"]) for step in intent["steps"] if step["type"] != "Removal"]
+    found = phrases(query, vocabulary) if is_english(query) else []
+    excluded = [each.text for each in found if is_negated(each.text, query)]
+    return [text for text in excluded if told.ungrounded(text) or content_words(text) in wanted]
+
+
+def _turned_round(intent: Intent, query: str, vocabulary: Vocabulary) -> list[str]:
+    """What is read as excluded though no word excludes anything, or one excludes what was passed over."""
+    removed = [step["text"] for step in intent["steps"] if step["type"] == "Removal"]
+    if not unsaid_exclusion(intent, query) and not unread_exclusions(intent, query, vocabulary):
+        return []
+    return [text for text in removed if not may_exclude(text, query)]
+
+
+def _with_side(steps: Sequence[StepAnswer], query: str, vocabulary: Vocabulary) -> list[StepAnswer]:
+    """The steps with that which says which of two things is on the left, as the query does."""
+    said = sides(query, vocabulary)
+    if said is None:
+        return [*steps]
+    wanted, names = f"{said[0]} left of {said[1]}", [content_words(text) for text in said]
+    about = [step for step in steps if all(each <= content_words(step.text) for each in names)]
+    read = [sides(step.text, vocabulary) for step in about]
+    if about and all(each is not None and [content_words(text) for text in each] == names for each in read):
+        return [*steps]
+    whole = content_words(wanted)
+    others = [step for step in steps if step.type == "Removal" or not content_words(step.text) <= whole]
+    return [*others, StepAnswer(type="Addition", text=wanted)]
