@@ -69,6 +69,21 @@ def test_the_answer_suits_the_instruction_that_has_just_its_words(
     assert suited_predicates([question], both) == ([question], [])
 
 
+@pytest.mark.parametrize(
+    ("question", "turned"),
+    [
+        ("Is there a boat right of a red car?", True),
+        ("Is there a red car right of a boat?", False),
+        ("Is there a boat left of a red car?", False),
+        ("Is there a red car beside a boat?", False),
+    ],
+)
+def test_two_things_are_asked_about_in_the_order_of_the_instruction(question: str, turned: bool) -> None:
+    found, notes = suited_predicates([asks(question)], [step("a red car right of a boat"), BEACH])
+    assert found == [asks("Is there a red car right of a boat?" if turned else question)]
+    assert [each["kind"] for each in notes] == ["contradiction"] * turned
+
+
 def test_an_instruction_may_be_asked_about_in_the_question_of_another() -> None:
     both = [asks("Is there a cat on a beach?")]
     assert is_asked(BEACH, both) and is_asked(step("a cat"), both)

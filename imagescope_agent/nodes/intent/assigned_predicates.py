@@ -5,6 +5,7 @@ A model is asked for the predicates of several instructions in one call, and kee
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from imagescope_agent.nodes.intent.drift import content_words
@@ -12,6 +13,8 @@ from imagescope_agent.prompting import NEGATED
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.replies.parsing import unique_predicates
 from imagescope_agent.state import Instruction, Predicate
+
+_SIDE = re.compile(r"\b(left of|right of|above|below|behind|in front of|under|over)\b", re.I)
 
 
 def suited_predicates(
@@ -21,7 +24,8 @@ def suited_predicates(
 
     Of one question that is expected both Yes and No, the answer stays that suits the instruction with the question's
     words: No where that is a removal, else Yes. Where no instruction has its words, the first stays. A question without
-    a negation that has just the words of one instruction gets the answer that suits it.
+    a negation that has just the words of one instruction gets the answer that suits it, and one that turns two things
+    round ("a cat left of a boat" of "a boat left of a cat") the order of its instruction.
 
     Args:
         predicates: as they came.
@@ -39,10 +43,31 @@ def suited_predicates(
         detail = f"{predicate['question']!r} is expected both Yes and No; {predicate['expected']!r} was kept"
         notes.append(note("predicates", "contradiction", detail))
     unique, more = unique_predicates(kept, len(steps))
-    answered = [_answered(each, steps) for each in unique]
+    answered = [_answered(_in_order(each, steps), steps) for each in unique]
     turned = [each for each in answered if each not in unique]
-    details = [f"{each['question']!r} was expected otherwise than its instruction says" for each in turned]
+    details = [
+        f"{each['question']!r} was asked or expected otherwise than its instruction says" for each in turned
+    ]
     return answered, [*notes, *more, *(note("predicates", "contradiction", detail) for detail in details)]
+
+
+def _in_order(predicate: Predicate, steps: Sequence[Instruction]) -> Predicate:
+    """The predicate about two things in the order of its instruction."""
+    asked = _beside(predicate["question"])
+    for step in steps:
+        said = _beside(step["text"])
+        if asked and said and asked == said[::-1] and asked != said:
+            return {**predicate, "question": f"Is there {step['text']}?"}
+    return predicate
+
+
+def _beside(text: str) -> tuple[frozenset[str], str, frozenset[str]] | None:
+    """What lies where, and beside what, of a text that says it of two things."""
+    parts = _SIDE.split(text)
+    if len(parts) != 3:
+        return None
+    one, side, other = parts
+    return frozenset(content_words(one)), side.lower(), frozenset(content_words(other))
 
 
 def _answered(predicate: Predicate, steps: Sequence[Instruction]) -> Predicate:

@@ -34,9 +34,10 @@ COLOUR = re.compile(rf"\b{_COLOUR}\b|\b{_PAINT}\b", re.I)  # what speaks of a co
 _THING = r"((?:[^\w,.;:!?]+[\w'’]+){1,7})"
 #: Words among which the first thing lends its colour: "the boat's colour", "painted like the boat", "the colour of it".
 _LENDS = (
-    rf"([\w'’]+)['’]s?\s+{_COLOUR}\b",
+    rf"([\w'’]+)['’]s?\s+{_COLOUR}\b(?! (?:should|must|shall|ought|has|is|to|becomes?|changed|set|turned|match\w*)\b)",
     rf"\b{_PAINT}\b.*?\b(?:like|as|after|match\w*|way){_THING}",
     rf"\b{_COLOUR}\s+(?:(?:taken|borrowed|copied|lifted|coming|got) )?(?:of|from|in|that|which|as){_THING}",
+    rf"\b{_COLOUR}\b[\w\s,]*?\b(?:that|those|the one) of{_THING}",
     rf"\bmatch\w*\b[\w\s]*?\b(?:to|with){_THING}",
     rf"\b(?:what|which|whatever|whichever|the|that|same)\s+{_COLOUR}\s+(?:the|that|this|an?)"
     r"((?:\s+[\w'’]+){1,3}?)\s+(?:is|was|has|had)\b",
@@ -44,8 +45,11 @@ _LENDS = (
 #: Words among which the first thing takes a colour: "please colour the house", "the colour should be on the house".
 _TAKES = (
     rf"(?<!the )(?<!that )(?<!same )(?<!what )(?<!which )(?<!ever )\b{_PAINT}\s+(?:the|an?|that|this){_THING}",
-    rf"\b{_COLOUR}\b[\w\s,]*?\b(?:on|onto|for|to){_THING}",
+    rf"((?:[\w'’]+[^\w,.;:!?]+){{1,9}})in (?:that|this|the same|such a) {_COLOUR}\b(?! (?:as|of|that|the)\b)",
+    rf"\b{_COLOUR}\b[\w\s,]*?\b(?:on|onto){_THING}",
 )
+#: "apply its hue to the house", but also "set its hue to the one of the house".
+_MAY_TAKE = rf"\b{_COLOUR}\b[\w\s,]*?\b(?:for|to){_THING}"
 
 
 #: Words by which a thing keeps the colour that it has: "keep the boat's colour", "in its own colour", "its hue stays".
@@ -189,7 +193,11 @@ def _about(intent: Intent) -> list[Instruction]:
 
 def _lender(query: str, named: dict[str, str]) -> str | None:
     """Which of two things lends its colour, by its stem; where nothing says so, the first behind the colour's word."""
-    return told_lender(query, named) or _first(query, [rf"\b{_COLOUR}\b(.*)"], named)
+    if found := told_lender(query, named):
+        return found
+    if taker := _first(query, [_MAY_TAKE], named):
+        return next(stem for stem in named if stem != taker)
+    return _first(query, [rf"\b{_COLOUR}\b(.*)"], named)
 
 
 def told_lender(query: str, named: dict[str, str]) -> str | None:

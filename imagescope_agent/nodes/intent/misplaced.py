@@ -117,4 +117,5 @@ def _owners(query: str, named: dict[str, str], captions: Sequence[str]) -> dict[
         return {word: number for word in named if (number := placed(query, word, shown[word]))}
     said = said_references(query, [*named], len(captions))
     alone = {word: 1 + each.index(True) for word, each in shown.items() if sum(each) == 1}
-    return alone | {word: number for word, number in said.items() if shown[word][number - 1]}
+    owners = alone | {word: number for word, number in said.items() if shown[word][number - 1]}
+    return owners if len({*owners.values()}) == len(named) else {}

@@ -12,7 +12,7 @@ from imagescope_agent.nodes.chat.described_target import described
 from imagescope_agent.nodes.chat.language.coverage import Known, phrases, with_passed_over
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.places import place_in
-from imagescope_agent.nodes.chat.language.polarity import is_negated, may_exclude
+from imagescope_agent.nodes.chat.language.polarity import TAKES_BACK, is_negated, may_exclude
 from imagescope_agent.nodes.chat.language.relations import passed_over_relations
 from imagescope_agent.nodes.chat.language.sides import sides
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
@@ -86,7 +86,12 @@ def unread_exclusions(intent: Intent, query: str, vocabulary: Vocabulary) -> lis
     told = Grounding([step["text"] for step in intent["steps"] if step["type"] == "Removal"])
     wanted = [content_words(step["text"]) for step in intent["steps"] if step["type"] != "Removal"]
     found = phrases(query, vocabulary) if is_english(query) else []
-    excluded = [each.text for each in found if is_negated(each.text, query)]
+    gone = " ".join(clause for clause in re.split(r"[.,;:!?]", query) if TAKES_BACK.match(clause.strip()))
+    excluded = [
+        each.text
+        for each in found
+        if is_negated(each.text, query) or not Grounding([gone]).ungrounded(each.text)
+    ]
     return [text for text in excluded if told.ungrounded(text) or content_words(text) in wanted]
 
 

@@ -14,7 +14,7 @@ NEAR = 5  # words before a thing in which a negation excludes it
 _NEGATION = re.compile(
     r"no|not|none|nothing|nowhere|never|without|neither|nor|\w+n't|cannot|minus|except|exclud\w+|avoid|omit|ban|remove"
     r"|delete[sd]?|refuse|hate|dislike|detest|erase|eliminate|discard|lacks?|lacking|devoid|zero|nil|nix|spare|forbid|prohibit|veto"
-    r"|rid|loathe|despise|ditch|hide|sans|barring|nae"
+    r"|rid|dispens\w+|loathe|despise|ditch|hide|sans|barring|nae"
 )
 _TAKING = re.compile(
     r"(?:skip|drop|forget|lose|delete|leav|hold|clear|cancel|scrap|scratch|cut|spar|los)(?:e|s|ing|ed|ping|ped)?"

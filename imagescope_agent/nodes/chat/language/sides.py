@@ -45,18 +45,17 @@ def sides(message: str, vocabulary: Vocabulary) -> tuple[str, str] | None:
     found = list(_SIDE.finditer(told))
     if len(found) == 2 and {each["on"] or each["bare"] for each in found} == {"left", "right"}:
         return _each_on_its_own(found, things)
-    related = [each for each in found if each["own"] or each["of"]]
-    if len(related) == 1:
-        side = related[0]
-        if side["own"] or side["it"]:  # the thing that was named first is what lies there
-            return _on(side["own"] or side["of"], second, first) if side.start() > first.end else None
-        behind = next((each for each in things if each.start >= side.end()), None)
-        if behind is None or len(told[side.end() : behind.start].split()) > 2:
-            return None
-        return _on(side["of"], second if behind is first else first, behind)
-    if len(found) == 1 and found[0]["on"]:
-        return _each_on_its_own(found, things)
-    return None
+    related, alone = (
+        [each for each in found if not each["bare"] and not each["on"]],
+        [each for each in found if each["on"]],
+    )
+    own = _each_on_its_own(alone, things) if len(alone) == 1 else None
+    if len(related) != 1:
+        return own if not related else None
+    told_by = _of_the_other(told, related[0], things)
+    return (
+        told_by if own in (None, told_by) else None
+    )  # where two sides contradict each other, nothing is told
 
 
 def _things(told: str, vocabulary: Vocabulary) -> list[_Thing]:
@@ -68,6 +67,17 @@ def _things(told: str, vocabulary: Vocabulary) -> list[_Thing]:
         if phrase.head and not phrase.place and start >= 0 and not is_negated(phrase.text, told):
             things.append(_Thing(phrase.text, start, start + len(words)))
     return things
+
+
+def _of_the_other(told: str, side: re.Match[str], things: Sequence[_Thing]) -> tuple[str, str] | None:
+    """Where a side is said of one thing beside the other: "its left" of the thing that was named first, "left of"."""
+    first, second = things
+    if side["own"] or side["it"]:
+        return _on(side["own"] or side["of"], second, first) if side.start() > first.end else None
+    behind = next((each for each in things if each.start >= side.end()), None)
+    if behind is None or len(told[side.end() : behind.start].split()) > 2:
+        return None
+    return _on(side["of"], second if behind is first else first, behind)
 
 
 def _each_on_its_own(found: Sequence[re.Match[str]], things: Sequence[_Thing]) -> tuple[str, str] | None:
