@@ -4,7 +4,7 @@ Expected below the root (`imagescope scenes make` writes it; an empty or missing
 `prepare`)::
 
     images/*.png  tir.jsonl  cir.jsonl  chat.jsonl  multi.jsonl  hard.jsonl  paraphrase.jsonl  wordings.jsonl
-    none.jsonl  scenes.jsonl
+    strangers.jsonl  none.jsonl  scenes.jsonl
 
 The ground truth is every image that satisfies the query, so R@k asks whether any of them is among the first
 k. A composed query's references are removed from its ranking. Splits: all (text and composed queries), tir,
@@ -12,7 +12,8 @@ cir, chat, multi (several references), single (the same wishes with the first of
 relevant images, what the others show said in words), hard (queries of tir, cir and multi that some images miss by one
 property; NegAbove@10 is the share of queries with one of these in the first ten above the last right image), paraphrase
 (wishes in six wordings that no model was taught; the spread of R@1 over them), wordings (the same in twelve wordings,
-written by somebody who had not seen what models are taught), none (queries that nothing fulfils: only
+written by somebody who had not seen what models are taught), strangers (in twelve more, by somebody who knew nothing of
+this project), none (queries that nothing fulfils: only
 how often a first place is shown as fitting all the same is measured).
 """
 
@@ -40,7 +41,19 @@ from imagescope_agent.evaluation.datasets.base import (
     choose_split,
 )
 
-SPLITS = ("all", "tir", "cir", "chat", "multi", "single", "hard", "paraphrase", "wordings", "none")
+SPLITS = (
+    "all",
+    "tir",
+    "cir",
+    "chat",
+    "multi",
+    "single",
+    "hard",
+    "paraphrase",
+    "wordings",
+    "strangers",
+    "none",
+)
 MEASURES = ("R@1", "R@5", "R@10", "mAP@5", "mAP@10", "MRR", "nDCG@10")
 COUNT = 1000
 _Make = Callable[[dict[str, Any], str, str], Iterator[BenchmarkQuery]]
@@ -245,5 +258,6 @@ _MAKE: dict[str, _Make] = {
     "hard": _hard,
     "paraphrase": _wish,
     "wordings": _wish,
+    "strangers": _wish,
     "none": _nothing,
 }

@@ -34,8 +34,8 @@ def make_world(out: Path, seed: int, count: int) -> None:
 
     images/NNNNNN.png, and one JSON line each in scenes.jsonl (the scene graphs), tir.jsonl, cir.jsonl, chat.jsonl,
     multi.jsonl (queries with several references, each with a twin of one), hard.jsonl (those of the former that some
-    images narrowly miss, with these), paraphrase.jsonl and wordings.jsonl (wishes in six and in twelve wordings) and
-    none.jsonl (queries that nothing fulfils).
+    images narrowly miss, with these), paraphrase.jsonl, wordings.jsonl and strangers.jsonl (wishes in six wordings and
+    in twelve, and in twelve by people who know nothing of this project) and none.jsonl (queries that nothing fulfils).
     `targets` holds EVERY image that satisfies the query (a composed query's reference excepted). The images are groups
     (a reference, three queries about it, a target and a near miss for each) and unrelated scenes.
     """
@@ -66,6 +66,8 @@ def make_world(out: Path, seed: int, count: int) -> None:
     )
     more = wish_lines(scenes, names, composed, wanted, Random(f"more wishes {seed}"), "more_wordings")
     write_jsonl(out / "wordings.jsonl", more)
+    others = wish_lines(scenes, names, composed, wanted, Random(f"others' wishes {seed}"), "strangers")
+    write_jsonl(out / "strangers.jsonl", others)
     write_jsonl(out / "none.jsonl", _none_lines(scenes, names, wanted, Random(f"nothing {seed}")))
 
 

@@ -18,6 +18,7 @@ from imagescope_agent.nodes.chat.language.not_taken_up import not_taken_up
 from imagescope_agent.nodes.chat.language.polarity import may_exclude
 from imagescope_agent.nodes.chat.language.relations import passed_over_relations
 from imagescope_agent.nodes.chat.language.rewording import as_meant
+from imagescope_agent.nodes.chat.language.sides import with_side
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
 from imagescope_agent.nodes.chat.message_check import misread
 from imagescope_agent.nodes.intent.drift import is_english
@@ -131,6 +132,7 @@ class UnderstandFirst(UnderstandJointly):
         once = [step for place, step in enumerate(given) if step not in given[:place]]
         held = await with_passed_over(once, query, Known(), self.embedder, vocabulary_of(self.images))
         held += passed_over_relations(held, [], query, vocabulary_of(self.images))
+        held = with_side(held, query, vocabulary_of(self.images))
         whole: list[Instruction] = []
         for step in held:
             plain: Instruction = {"type": step.type, "text": step.text}

@@ -14,7 +14,7 @@ from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.places import place_in
 from imagescope_agent.nodes.chat.language.polarity import TAKES_BACK, is_negated, may_exclude
 from imagescope_agent.nodes.chat.language.relations import passed_over_relations
-from imagescope_agent.nodes.chat.language.sides import sides
+from imagescope_agent.nodes.chat.language.sides import with_side
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
 from imagescope_agent.nodes.intent.contradictions import unsaid_exclusion
 from imagescope_agent.nodes.intent.drift import content_words, is_english
@@ -50,7 +50,7 @@ async def completed(
     ]
     whole = await with_passed_over(given, query, Known(), embedder, vocabulary)
     whole += passed_over_relations(whole, [], query, vocabulary)
-    whole = _with_side(whole, query, vocabulary)
+    whole = with_side(whole, query, vocabulary)
     # models are taught what is excluded last
     ordered = sorted(whole, key=lambda each: each.type == "Removal") if whole != given else whole
     steps = [Instruction(type=each.type, text=each.text) for each in ordered]
@@ -101,18 +101,3 @@ def _turned_round(intent: Intent, query: str, vocabulary: Vocabulary) -> list[st
     if not unsaid_exclusion(intent, query) and not unread_exclusions(intent, query, vocabulary):
         return []
     return [text for text in removed if not may_exclude(text, query)]
-
-
-def _with_side(steps: Sequence[StepAnswer], query: str, vocabulary: Vocabulary) -> list[StepAnswer]:
-    """The steps with that which says which of two things is on the left, as the query does."""
-    said = sides(query, vocabulary)
-    if said is None:
-        return [*steps]
-    wanted, names = f"{said[0]} left of {said[1]}", [content_words(text) for text in said]
-    about = [step for step in steps if all(each <= content_words(step.text) for each in names)]
-    read = [sides(step.text, vocabulary) for step in about]
-    if about and all(each is not None and [content_words(text) for text in each] == names for each in read):
-        return [*steps]
-    whole = content_words(wanted)
-    others = [step for step in steps if step.type == "Removal" or not content_words(step.text) <= whole]
-    return [*others, StepAnswer(type="Addition", text=wanted)]

@@ -1,4 +1,4 @@
-"""Wishes in several wordings each, written by hand (`wordings.toml`, `more_wordings.toml`), that no training reads."""
+"""Wishes in several wordings each, written by hand (the TOML files beside this), that no training reads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from imagescope_agent.lab.scenes.text_queries import distinct_things
 from imagescope_agent.lab.scenes.world import KINDS, Scene
 
 #: How many wordings the files have for each kind of wish.
-WORDINGS = {"wordings": 6, "more_wordings": 12}
+WORDINGS = {"wordings": 6, "more_wordings": 12, "strangers": 12}
 
 
 #: What fills the slots of a wish, and the fields of `Wish` that are told apart from its words.
@@ -148,7 +148,7 @@ def wish_lines(
     rng: Random,
     file: str = "wordings",
 ) -> list[dict[str, object]]:
-    """The lines of paraphrase.jsonl or wordings.jsonl, the groups in turn; fewer where the scenes allow no more."""
+    """The lines of paraphrase.jsonl and its like, the groups in turn; fewer where the scenes allow no more."""
     lines: list[dict[str, object]] = []
     for number in range(wanted):
         attempts = (wish(scenes, composed, list(wordings(file))[number % 3], rng, file) for _ in range(20))

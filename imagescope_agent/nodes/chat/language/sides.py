@@ -9,6 +9,8 @@ from typing import NamedTuple
 from imagescope_agent.nodes.chat.language.coverage import runs
 from imagescope_agent.nodes.chat.language.polarity import is_negated
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary
+from imagescope_agent.nodes.intent.drift import content_words
+from imagescope_agent.replies.parsing import StepAnswer
 
 _IT = r"(?:it|that|this|them|these|those|him|her|which|whom|whose)"
 _SIDE = re.compile(
@@ -56,6 +58,21 @@ def sides(message: str, vocabulary: Vocabulary) -> tuple[str, str] | None:
     return (
         told_by if own in (None, told_by) else None
     )  # where two sides contradict each other, nothing is told
+
+
+def with_side(steps: Sequence[StepAnswer], query: str, vocabulary: Vocabulary) -> list[StepAnswer]:
+    """The instructions, one of which says which of two things is on the left, where the query does."""
+    said = sides(query, vocabulary)
+    if said is None:
+        return [*steps]
+    wanted, names = f"{said[0]} left of {said[1]}", [content_words(text) for text in said]
+    about = [step for step in steps if all(each <= content_words(step.text) for each in names)]
+    read = [sides(step.text, vocabulary) for step in about]
+    if about and all(each is not None and [content_words(text) for text in each] == names for each in read):
+        return [*steps]
+    whole = content_words(wanted)
+    others = [step for step in steps if step.type == "Removal" or not content_words(step.text) <= whole]
+    return [*others, StepAnswer(type="Addition", text=wanted)]
 
 
 def _things(told: str, vocabulary: Vocabulary) -> list[_Thing]:
