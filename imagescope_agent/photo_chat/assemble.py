@@ -2,8 +2,8 @@
 
 An adapter is a folder:
 
-    adapter.json         {"format": 1, "vision": NAME, "language": sha256 of its file, "words": n, "rank": r}
-    adapter.safetensors  the projector ("projector.*") and the changes of the language model ("changes.*"), 16 bits
+    adapter.json         {"format": 2, "vision": NAME, "language": sha256 of its file, "words": n, "rank": r}
+    adapter.safetensors  the projector ("projector.*") and the changes of the language model ("changes.*"), 8 bits
 
 On first use the whole model is written in transformers' format to the cache of `embedders.assembled`; later uses read
 it from there and compare its hash with what was written. Nothing is downloaded.
@@ -24,7 +24,8 @@ from imagescope_agent.retrieval.embedders.assembled import cache_folder, write_w
 from imagescope_agent.retrieval.embedders.backbones import VISION, VisionBackbone
 
 ADAPTER, TABLE = "adapter.safetensors", "adapter.json"
-FORMAT, LARGEST = 1, 2**24  # bytes of a file
+FORMAT, LARGEST = 2, 2**24  # bytes of a file
+_FORMATS = (1, FORMAT)  # 1 holds 16 bits
 _WRITTEN = "written.json"
 _WEIGHTS = "model.safetensors"
 
@@ -49,7 +50,7 @@ def read_table(adapter: Path) -> tuple[VisionBackbone, dict[str, Any]]:
     try:
         table = json.loads(read_file(adapter / TABLE, LARGEST))
         vision = VISION[table["vision"]]
-        if table["format"] != FORMAT or not (adapter / ADAPTER).is_file():
+        if table["format"] not in _FORMATS or not (adapter / ADAPTER).is_file():
             raise ValueError
         words, rank = int(table["words"]), int(table["rank"])
         if min(words, rank) < 1 or table["language"] != SMOLLM2.identity:
@@ -96,13 +97,14 @@ def _write(adapter: Path, out: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    from imagescope_agent.common.packed_weights import unpacked
     from imagescope_agent.photo_chat.model import PhotoChatConfig, PhotoChatModel, PhotoChatProcessor
 
     vision, table = read_table(adapter)
     damaged = f"{str(adapter / ADAPTER)!r} is damaged; train it again with `imagescope train photos-chat`"
     try:
-        tensors = load(read_file(adapter / ADAPTER, LARGEST))
-    except SafetensorError as error:
+        tensors = unpacked(load(read_file(adapter / ADAPTER, LARGEST)))
+    except (SafetensorError, RuntimeError) as error:
         raise BadInput(damaged) from error
     tower, _ = vision.tensors()
     language, tokenizer = load_language(torch.float32)

@@ -88,22 +88,23 @@ class _Loop(asyncio.SelectorEventLoop):
     """An event loop; the threads that it uses stay, so none is started to wait for their end."""
 
     _pid = -1
+    _process = staticmethod(os.getpid)  # the names of modules are gone when an interpreter ends
 
     def __init__(self) -> None:
         super().__init__()
-        self._pid = os.getpid()
+        self._pid = self._process()
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Called when the loop ends."""
 
     def close(self) -> None:
         """Close it; not in a forked process, which would take the parent's files out of its selector."""
-        if self._pid == os.getpid():
+        if self._pid == self._process():
             super().close()
 
     def __del__(self) -> None:
         """Closed with its process, without a warning."""
-        if self._pid == os.getpid() and not self.is_closed():
+        if self._pid == self._process() and not self.is_closed():
             self.close()
 
 

@@ -108,3 +108,11 @@ def test_reasoning_beats_embedding_by_far(drawn: Path, tmp_path: Path) -> None:
         )
         first[graph] = metrics["metrics"]["final"]["all"]["R@1"]
     assert first["imagescope"] > first["retrieve"] + 15, first
+
+
+def test_wishes_are_found_in_the_words_of_strangers(drawn: Path, tmp_path: Path) -> None:
+    out = tmp_path / "strangers"
+    found = evaluate(
+        "scenes", root=drawn, out=out, split="strangers", graph="adaptive", limit=9, seed=1, progress=False
+    )
+    assert found["metrics"]["final"]["all"]["R@1"] > 88, found["metrics"]["final"]

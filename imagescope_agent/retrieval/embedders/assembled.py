@@ -4,11 +4,12 @@ A head is a folder:
 
     head.json         {"format": 1, "vision": NAME, "text": NAME, "embed_dim": d} with names of backbones.py
     head.safetensors  linear maps "visual" (d, vision width) with its "bias" (d,), and "text" (d, text width)
-                      without one; 16 bits allowed
+                      without one; 16 bits allowed, or 8 (packed_weights.py)
 
-A calibrated head (calibrated.py) has "format": 3, "calibration" as `Calibration.table` in its table, with the hash of
-the classes' "names", and as `Calibration.tensors` in its file. Its vectors have more than d dimensions. One of
-"format": 2 holds the names as features in its file; otherwise these are made once, beside the model (class_names.py).
+A calibrated head (calibrated.py) has "format": 4, or 3 where it is in 16 bits, "calibration" as `Calibration.table` in
+its table, with the hash of the classes' "names", and as `Calibration.tensors` in its file. Its vectors have more than d
+dimensions. One of "format": 2 holds the names as features in its file; otherwise these are made once, beside the model
+(class_names.py).
 
 On first use the whole model is written in open_clip's format (open_clip.py) to IMAGESCOPE_CACHE, by default
 ~/.cache/imagescope; later uses read it from there and compare its hash with what was written. Nothing is downloaded.
@@ -26,6 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from imagescope_agent.common.packed_weights import unpacked
 from imagescope_agent.errors import BadInput
 from imagescope_agent.retrieval.embedders.backbones import TEXT, VISION, TextBackbone, VisionBackbone
 from imagescope_agent.retrieval.embedders.calibrated import CalibratedEmbedder, Calibration, read_calibration
@@ -34,7 +36,7 @@ from imagescope_agent.retrieval.embedders.open_clip import OpenClipEmbedder
 from imagescope_agent.retrieval.embedders.open_clip_folder import CONFIG, WEIGHTS, checkpoint_hash
 
 HEAD, TABLE = "head.safetensors", "head.json"
-PLAIN, NAMED, CALIBRATED = 1, 2, 3
+PLAIN, NAMED, HALVES, CALIBRATED = 1, 2, 3, 4
 NAMES = "names.safetensors"
 CACHE_VARIABLE = "IMAGESCOPE_CACHE"
 _WRITTEN = "written.json"
@@ -74,7 +76,7 @@ def read_head(head: Path) -> tuple[VisionBackbone, TextBackbone, int]:
     try:
         table = json.loads((head / TABLE).read_text(encoding="utf-8"))
         known = VISION[table["vision"]], TEXT[table["text"]], int(table["embed_dim"])
-        if table["format"] not in (PLAIN, NAMED, CALIBRATED) or not (head / HEAD).is_file():
+        if table["format"] not in (PLAIN, NAMED, HALVES, CALIBRATED) or not (head / HEAD).is_file():
             raise ValueError
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
@@ -114,7 +116,7 @@ def _calibration(head: Path, place: Path) -> Calibration | None:
 
 
 def _maps(head: Path) -> dict[str, Any]:
-    return _tensors(head / HEAD)
+    return unpacked(_tensors(head / HEAD))
 
 
 def _tensors(file: Path) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from imagescope_agent.errors import BadInput
@@ -98,13 +97,9 @@ class Calibration:
             hubs.append(np.log(np.exp(self.sharpness * alike) @ self.shares) / self.sharpness)
         return np.concatenate(hubs).astype(np.float32) if hubs else np.zeros(0, np.float32)
 
-    def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """What a head's file keeps of it: all but the names, which need no file (class_names.py).
-
-        The bank in 8 bits, each row by its largest number, since only its direction counts.
-        """
-        largest = np.abs(self.bank).max(axis=1, keepdims=True)
-        return {"bank": np.round(127 * self.bank / largest).astype(np.int8), "shares": self.shares}
+    def tensors(self) -> dict[str, Vectors]:
+        """What a head's file keeps of it: all but the names, which need no file (class_names.py)."""
+        return {"bank": self.bank, "shares": self.shares}
 
     def table(self) -> dict[str, float]:
         """What a head's table keeps of it."""

@@ -178,7 +178,7 @@ def test_it_goes_on_from_a_finished_adapter(tmp_path: Path) -> None:
     further = trainer(tmp_path / "further")
     go_on(further, tmp_path / "adapter")
     for one, other in zip(weights(made), weights(further), strict=True):
-        assert torch.allclose(one.float(), other.float(), atol=1e-3, rtol=1e-3)
+        assert torch.allclose(one.float(), other.float(), atol=float(one.abs().max()) / 200, rtol=1e-3)
     with pytest.raises(BadInput, match="another rank"):
         go_on(trainer(tmp_path / "more", replace(PLAN, rank=3)), tmp_path / "adapter")
 

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from imagescope_agent.common.atomic_write import write_atomic
+from imagescope_agent.common.packed_weights import packed, unpacked
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.training.photo_chat.card import CARD, card
 from imagescope_agent.lab.training.photo_chat.held_out import measure
@@ -121,13 +122,12 @@ def _grids_of(backbone: VisionBackbone) -> Callable[[Sequence[Any]], Features]:
 
 
 def write_adapter(trainer: ChatTrainer, out: Path) -> None:
-    """Write the folder of an adapter in 16 bits."""
+    """Write the folder of an adapter in 8 bits."""
     tensors = {f"projector.{name}": each for name, each in trainer.projector.state_dict().items()}
     tensors |= {f"changes.{name}": each for name, each in trainer.changes.state_dict().items()}
     out.mkdir(parents=True, exist_ok=True)
     part = out / f"{ADAPTER}.part"
-    halves = {name: (each.half() if each.is_floating_point() else each) for name, each in tensors.items()}
-    save_file({name: each.contiguous() for name, each in halves.items()}, part)
+    save_file(packed(tensors), part)
     part.replace(out / ADAPTER)
     table = {
         "format": FORMAT,
@@ -151,7 +151,7 @@ def go_on(trainer: ChatTrainer, start: Path) -> None:
         raise BadInput(
             f"the adapter in {str(start)!r} has other words or another rank; give the data that it was trained on"
         )
-    tensors = load_file(start / ADAPTER)
+    tensors = unpacked(load_file(start / ADAPTER))
     for module, prefix in ((trainer.projector, "projector."), (trainer.changes, "changes.")):
         module.load_state_dict(under(tensors, prefix))
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from imagescope_agent.common.atomic_write import write_atomic
+from imagescope_agent.common.packed_weights import packed, unpacked
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.training.photos.calibration import calibrate
 from imagescope_agent.lab.training.photos.features import Features, caption_features, picture_features
@@ -73,7 +74,7 @@ def train_photos(  # half of it tells the arguments
     head = merged(heads, pairs.pictures, pairs.texts)
     others = caption_features(further, text, work) if further else None
     calibrated = calibrate(head, pairs, classes[1], vision.tensors()[1], others)
-    write_head(head, out, calibrated.calibration)
+    write_head(head, out, calibrated.calibration, pairs.pictures)
     vectors = calibrated.pictures(pairs.pictures)
     texts = [caption for each in data for caption in each.captions]
     known = fit(
@@ -118,13 +119,23 @@ def class_pairs(vision: VisionBackbone, text: TextBackbone) -> tuple[Features, F
     return weights, class_names(vision, text)
 
 
-def write_head(head: Maps, out: Path, calibration: Calibration) -> None:
-    """Write a head's folder in 16 bits, and what is given in 8 bits as it is."""
+def write_head(head: Maps, out: Path, calibration: Calibration, pictures: Features) -> None:
+    """Write a head's folder, its two large tensors in 8 bits and the rest in 16.
+
+    Args:
+        head: its maps.
+        out: the folder.
+        calibration: its calibration.
+        pictures: (n, picture width) of photos, whose mean vector stays what it was: features are positive, so that
+            what rounding adds to a row is much the same for all of them.
+    """
     out.mkdir(parents=True, exist_ok=True)
     part = out / f"{HEAD}.part"
     tensors = head.tensors() | {name: torch.from_numpy(each) for name, each in calibration.tensors().items()}
-    small = {name: (each.half() if each.is_floating_point() else each) for name, each in tensors.items()}
-    save_file({name: each.contiguous() for name, each in small.items()}, part)
+    small = packed({name: tensors.pop(name) for name in ("visual", "bank")})
+    lost = head.tensors()["visual"] - unpacked(small)["visual"]
+    tensors["bias"] = tensors["bias"] + lost @ torch.from_numpy(pictures.mean(axis=0))
+    save_file({name: each.half().contiguous() for name, each in tensors.items()} | small, part)
     part.replace(out / HEAD)
     table: dict[str, object] = {
         "format": CALIBRATED,
