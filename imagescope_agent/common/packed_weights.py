@@ -41,3 +41,12 @@ def unpacked(tensors: Mapping[str, Any]) -> dict[str, Any]:
         for name, each in tensors.items()
         if not name.endswith(SCALE)
     }
+
+
+def factored(matrix: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The factors, (rows, rank) and (rank, columns), whose product is nearest to a matrix (Eckart and Young, 1936)."""
+    import torch
+
+    left, values, right = torch.linalg.svd(matrix.float(), full_matrices=False)
+    share = values[:rank].sqrt()
+    return left[:, :rank] * share, share[:, None] * right[:rank]

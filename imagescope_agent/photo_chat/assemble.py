@@ -16,6 +16,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from imagescope_agent.common.packed_weights import unpacked
 from imagescope_agent.common.untrusted import read_file
 from imagescope_agent.errors import BadInput
 from imagescope_agent.photo_chat.language import IMAGE_TOKEN, SMOLLM2, load_language
@@ -26,6 +27,7 @@ from imagescope_agent.retrieval.embedders.backbones import VISION, VisionBackbon
 ADAPTER, TABLE = "adapter.safetensors", "adapter.json"
 FORMAT, LARGEST = 2, 2**24  # bytes of a file
 _FORMATS = (1, FORMAT)  # 1 holds 16 bits
+MAP, LEFT, RIGHT = "projector.ask.weight", ".left", ".right"  # a map may be stored as two factors
 _WRITTEN = "written.json"
 _WEIGHTS = "model.safetensors"
 
@@ -97,13 +99,12 @@ def _write(adapter: Path, out: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    from imagescope_agent.common.packed_weights import unpacked
     from imagescope_agent.photo_chat.model import PhotoChatConfig, PhotoChatModel, PhotoChatProcessor
 
     vision, table = read_table(adapter)
     damaged = f"{str(adapter / ADAPTER)!r} is damaged; train it again with `imagescope train photos-chat`"
     try:
-        tensors = unpacked(load(read_file(adapter / ADAPTER, LARGEST)))
+        tensors = whole(load(read_file(adapter / ADAPTER, LARGEST)))
     except (SafetensorError, RuntimeError) as error:
         raise BadInput(damaged) from error
     tower, _ = vision.tensors()
@@ -132,3 +133,11 @@ def _write(adapter: Path, out: Path) -> None:
 def under(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
     """The tensors whose names begin so, named by the rest."""
     return {name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)}
+
+
+def whole(tensors: dict[str, Any]) -> dict[str, Any]:
+    """The tensors of an adapter's file as the models take them."""
+    found = unpacked(tensors)
+    if MAP + LEFT in found:
+        found[MAP] = found.pop(MAP + LEFT) @ found.pop(MAP + RIGHT)
+    return found

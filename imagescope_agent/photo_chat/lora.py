@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from imagescope_agent.common.packed_weights import factored
+
 ADAPTED = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
@@ -67,3 +69,23 @@ def merge(model: Any, tensors: Mapping[str, torch.Tensor]) -> None:
                 weight = getattr(layer.self_attn, name).weight
                 up, down = (tensors[f"{number}.{name}.{part}"].float() for part in ("up", "down"))
                 weight += (up @ down).to(weight.dtype)
+
+
+def cut(changes: nn.Module, rank: int) -> dict[str, torch.Tensor]:
+    """Tensors of changes whose products are nearest to theirs in so many ranks; as they are where they have no more."""
+    found = dict(changes.state_dict())
+    for name in [name for name in found if name.endswith(".up") and found[name].shape[1] > rank]:
+        down = f"{name.removesuffix('up')}down"
+        found[name], found[down] = factored(found[name].float() @ found[down].float(), rank)
+    return found
+
+
+def widened(tensors: Mapping[str, torch.Tensor], rank: int) -> dict[str, torch.Tensor]:
+    """An adapter's tensors with changes of so many ranks, the further ones zero and so without effect."""
+    found = dict(tensors)
+    for name, each in tensors.items():
+        if name.endswith(".up"):
+            found[name] = nn.functional.pad(each, (0, rank - each.shape[1]))
+        elif name.endswith(".down"):
+            found[name] = nn.functional.pad(each, (0, 0, 0, rank - each.shape[0]))
+    return found

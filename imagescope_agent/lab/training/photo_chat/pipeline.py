@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from imagescope_agent.common.atomic_write import write_atomic
-from imagescope_agent.common.packed_weights import packed, unpacked
+from imagescope_agent.common.packed_weights import factored, packed
 from imagescope_agent.errors import BadInput
 from imagescope_agent.lab.training.photo_chat.card import CARD, card
 from imagescope_agent.lab.training.photo_chat.held_out import measure
@@ -23,12 +23,25 @@ from imagescope_agent.lab.training.photo_chat.trainer import ChatPlan, ChatTrain
 from imagescope_agent.lab.training.photo_chat.words import make_projector, word_shares
 from imagescope_agent.lab.training.photos.features import Features, FeatureStore, stored_pictures
 from imagescope_agent.lab.training.photos.pipeline import LEAST, VISION_NAME, Captioned, require_same
-from imagescope_agent.photo_chat.assemble import ADAPTER, FORMAT, TABLE, read_table, under
+from imagescope_agent.photo_chat.assemble import (
+    ADAPTER,
+    FORMAT,
+    LEFT,
+    MAP,
+    RIGHT,
+    TABLE,
+    read_table,
+    under,
+    whole,
+)
 from imagescope_agent.photo_chat.language import SMOLLM2, load_language
+from imagescope_agent.photo_chat.lora import cut, widened
 from imagescope_agent.photo_chat.projector import GRID, grid_features, open_tower
 from imagescope_agent.retrieval.embedders.backbones import VISION, VisionBackbone
 
 BATCH = 4  # photos in the image model at once
+#: Ranks of what is written, the projector's map and the changes; it is half as large, and its answers are as before.
+MAP_RANK, KEPT_RANK = 240, 4
 HELD_OUT, MOST_HELD_OUT = 20, 100  # one in so many photos, and at most so many, are not learned from
 
 
@@ -122,9 +135,11 @@ def _grids_of(backbone: VisionBackbone) -> Callable[[Sequence[Any]], Features]:
 
 
 def write_adapter(trainer: ChatTrainer, out: Path) -> None:
-    """Write the folder of an adapter in 8 bits."""
+    """Write the folder of an adapter: its maps of fewer ranks than were trained, in 8 bits."""
     tensors = {f"projector.{name}": each for name, each in trainer.projector.state_dict().items()}
-    tensors |= {f"changes.{name}": each for name, each in trainer.changes.state_dict().items()}
+    tensors |= {f"changes.{name}": each for name, each in cut(trainer.changes, KEPT_RANK).items()}
+    if min(tensors[MAP].shape) > MAP_RANK:
+        tensors[MAP + LEFT], tensors[MAP + RIGHT] = factored(tensors.pop(MAP), MAP_RANK)
     out.mkdir(parents=True, exist_ok=True)
     part = out / f"{ADAPTER}.part"
     save_file(packed(tensors), part)
@@ -134,7 +149,7 @@ def write_adapter(trainer: ChatTrainer, out: Path) -> None:
         "vision": VISION_NAME,
         "language": SMOLLM2.identity,
         "words": len(trainer.projector.words),
-        "rank": trainer.plan.rank,
+        "rank": min(trainer.plan.rank, KEPT_RANK),
     }
     write_atomic(out / TABLE, json.dumps(table, indent=1) + "\n")
 
@@ -146,12 +161,12 @@ def go_on(trainer: ChatTrainer, start: Path) -> None:
         BadInput: it has other words than these captions, or another rank.
     """
     _, table = read_table(start)
-    wanted = {"words": len(trainer.projector.words), "rank": trainer.plan.rank}
-    if any(table[name] != value for name, value in wanted.items()):
+    ranks = (trainer.plan.rank, min(trainer.plan.rank, KEPT_RANK))
+    if table["words"] != len(trainer.projector.words) or table["rank"] not in ranks:
         raise BadInput(
             f"the adapter in {str(start)!r} has other words or another rank; give the data that it was trained on"
         )
-    tensors = unpacked(load_file(start / ADAPTER))
+    tensors = widened(whole(load_file(start / ADAPTER)), trainer.plan.rank)
     for module, prefix in ((trainer.projector, "projector."), (trainer.changes, "changes.")):
         module.load_state_dict(under(tensors, prefix))
 
