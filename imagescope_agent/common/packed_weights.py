@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-SCALE = (
-    ".scale"  # ends the name of what a matrix of whole numbers is multiplied with: (rows, 1) or (1, columns)
-)
+#: Ends the name of what a matrix of whole numbers is multiplied with: (rows, 1) or (1, columns).
+SCALE = ".scale"
 _LARGEST = 127
 
 

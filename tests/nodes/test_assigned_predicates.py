@@ -82,6 +82,9 @@ def test_two_things_are_asked_about_in_the_order_of_the_instruction(question: st
     found, notes = suited_predicates([asks(question)], [step("a red car right of a boat"), BEACH])
     assert found == [asks("Is there a red car right of a boat?" if turned else question)]
     assert [each["kind"] for each in notes] == ["contradiction"] * turned
+    both = [step("a red car right of a boat"), step("a boat right of a red car", "Removal")]
+    kept = suited_predicates([asks(both[0]["text"]), asks(both[1]["text"], "No")], both)
+    assert kept == ([asks(both[0]["text"]), asks(both[1]["text"], "No")], [])
 
 
 def test_an_instruction_may_be_asked_about_in_the_question_of_another() -> None:

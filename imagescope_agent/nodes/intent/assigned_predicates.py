@@ -53,15 +53,13 @@ def suited_predicates(
 
 def _in_order(predicate: Predicate, steps: Sequence[Instruction]) -> Predicate:
     """The predicate about two things in the order of its instruction."""
-    asked = _beside(predicate["question"])
-    for step in steps:
-        said = _beside(step["text"])
-        if asked and said and asked == said[::-1] and asked != said:
-            return {**predicate, "question": f"Is there {step['text']}?"}
-    return predicate
+    asked, said = _beside(predicate["question"]), [_beside(step["text"]) for step in steps]
+    if asked is None or asked in said or asked[::-1] not in said:
+        return predicate
+    return {**predicate, "question": f"Is there {steps[said.index(asked[::-1])]['text']}?"}
 
 
-def _beside(text: str) -> tuple[frozenset[str], str, frozenset[str]] | None:
+def _beside(text: str) -> tuple[object, ...] | None:
     """What lies where, and beside what, of a text that says it of two things."""
     parts = _SIDE.split(text)
     if len(parts) != 3:

@@ -226,8 +226,8 @@ def _references(
     pairs = [
         (i, j) for i in numbers for j in numbers if i != j and takes in known[i - 1] and lends in known[j - 1]
     ]
-    if list(pairs).count(tuple(said)):  # type: ignore[arg-type]
-        return tuple(said)  # type: ignore[return-value]
+    if told := [pair for pair in pairs if list(pair) == list(said)]:
+        return told[0]
     if len(pairs) > 1:
         read = {step.get("reference") for step in _about(intent) if takes in content_words(step["text"])}
         pairs = [pair for pair in pairs if pair[0] in read]

@@ -71,10 +71,8 @@ def _notes(
     """What was changed: turned round, left out, added."""
     kept, before = [each.text for each in given], [each["text"] for each in read]
     notes = [note(step, "repaired", f"{text!r} was to be left out, and is wanted") for text in turned]
-    left, added = (
-        [text for text in before if text not in kept],
-        [each["text"] for each in steps if each["text"] not in before],
-    )
+    left = [text for text in before if text not in kept]
+    added = [each["text"] for each in steps if each["text"] not in before]
     notes += [note(step, "drifted", f"{text!r} is not in the query and was left out") for text in left]
     return notes + [
         note(step, "repaired", f"{text!r} is named by the query, and was passed over") for text in added
