@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NotRequired, get_origin, get_type_hints
 
 from typing_extensions import TypedDict
@@ -29,9 +29,9 @@ class Intent(TypedDict):
     full: str
 
 
-def plain_intent(text: str) -> Intent:
-    """An intent whose three descriptions are the same text, without instructions."""
-    return {"steps": [], "core": text, "enhanced": text, "full": text}
+def plain_intent(text: str, steps: Sequence[Instruction] = ()) -> Intent:
+    """An intent whose three descriptions are the same text, with these instructions."""
+    return {"steps": [*steps], "core": text, "enhanced": text, "full": text}
 
 
 class Predicate(TypedDict):

@@ -97,7 +97,7 @@ class Trainer:
         if pixels is not None:
             _, tokens = patch_states(model.visual, pixels.to(self.device))
             where = (batch.ids == self.packer.image_token)[..., None]
-            embeddings = embeddings.masked_scatter(where, tokens)
+            embeddings = embeddings.masked_scatter(where, tokens.to(embeddings.dtype))
         states: torch.Tensor = model.language_model(
             inputs_embeds=embeddings, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
         ).last_hidden_state

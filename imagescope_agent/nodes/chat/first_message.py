@@ -12,17 +12,15 @@ from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.chat.act_remarks import misunderstood
 from imagescope_agent.nodes.chat.described_target import described
 from imagescope_agent.nodes.chat.language.corrections import without_opening
-from imagescope_agent.nodes.chat.language.coverage import Known, with_passed_over
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.not_taken_up import not_taken_up
 from imagescope_agent.nodes.chat.language.polarity import may_exclude
-from imagescope_agent.nodes.chat.language.relations import passed_over_relations
 from imagescope_agent.nodes.chat.language.rewording import as_meant
-from imagescope_agent.nodes.chat.language.sides import with_side
 from imagescope_agent.nodes.chat.language.vocabulary import Vocabulary, vocabulary_of
 from imagescope_agent.nodes.chat.message_check import misread
 from imagescope_agent.nodes.intent.drift import is_english
 from imagescope_agent.nodes.intent.joint import UnderstandJointly
+from imagescope_agent.nodes.intent.named_things import with_named
 from imagescope_agent.nodes.intent.understand import query_as_intent, reference_words
 from imagescope_agent.prompting import request_text
 from imagescope_agent.records import note
@@ -84,8 +82,7 @@ class UnderstandFirst(UnderstandJointly):
             note(self.step, "repaired", f"{text!r} was to be left out, and is wanted") for text in repaired
         ]
         steps = steps or [Instruction(type="Addition", text=without_opening(query))]
-        full = described(steps)
-        changed: Intent = {"steps": steps, "core": full, "enhanced": full, "full": full}
+        changed = plain_intent(described(steps), steps)
         return {
             **update,
             "request": await self._in_words(changed, state, grounding),
@@ -102,11 +99,10 @@ class UnderstandFirst(UnderstandJointly):
         steps = await self._complete([], told["query"])
         if not steps:
             return query_as_intent(state)
-        full = described(steps)
         return {
-            "intent": {"steps": steps, "core": full, "enhanced": full, "full": full},
+            "intent": plain_intent(described(steps), steps),
             "query": told["query"],
-            "request": full,
+            "request": described(steps),
             "remarks": [*state.get("remarks", []), *reread],
         }
 
@@ -130,11 +126,8 @@ class UnderstandFirst(UnderstandJointly):
         """Each step once, with what the query names and they lack."""
         given = [StepAnswer(type=step["type"], text=step["text"]) for step in steps]  # type: ignore[arg-type]
         once = [step for place, step in enumerate(given) if step not in given[:place]]
-        held = await with_passed_over(once, query, Known(), self.embedder, vocabulary_of(self.images))
-        held += passed_over_relations(held, [], query, vocabulary_of(self.images))
-        held = with_side(held, query, vocabulary_of(self.images))
         whole: list[Instruction] = []
-        for step in held:
+        for step in await with_named(once, query, self.embedder, vocabulary_of(self.images)):
             plain: Instruction = {"type": step.type, "text": step.text}
             same = [each for each in steps if {**each, "reference": 0} == {**plain, "reference": 0}]
             numbered = [each for place, each in enumerate(same) if each not in same[:place]]

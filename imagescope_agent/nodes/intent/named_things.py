@@ -1,7 +1,4 @@
-"""What the words of a query without a picture name and its reading leaves out or turns round, taken up without a model.
-
-A message that begins a conversation is completed in the same way (`chat.first_message`).
-"""
+"""What the words of a query without a picture name and its reading passes over or turns round; asks no model."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from imagescope_agent.nodes.intent.drift import content_words, is_english
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.retrieval.protocols import Embedder
-from imagescope_agent.state import Instruction, Intent
+from imagescope_agent.state import Instruction, Intent, plain_intent
 
 _CHOICE = re.compile(r"\b(?:or|either|maybe|perhaps)\b", re.I)  # of things that need not all be there
 
@@ -48,17 +45,22 @@ async def completed(
         StepAnswer(type="Addition" if each["text"] in turned else each["type"], text=each["text"])  # type: ignore[arg-type]
         for each in held or intent["steps"]
     ]
-    whole = await with_passed_over(given, query, Known(), embedder, vocabulary)
-    whole += passed_over_relations(whole, [], query, vocabulary)
-    whole = with_side(whole, query, vocabulary)
+    whole = await with_named(given, query, embedder, vocabulary)
     # models are taught what is excluded last
     ordered = sorted(whole, key=lambda each: each.type == "Removal") if whole != given else whole
     steps = [Instruction(type=each.type, text=each.text) for each in ordered]
     if steps == intent["steps"]:
         return intent, []
-    full = described(steps)
-    changed: Intent = {"steps": steps, "core": full, "enhanced": full, "full": full}
-    return changed, _notes(intent["steps"], given, steps, turned, step)
+    return plain_intent(described(steps), steps), _notes(intent["steps"], given, steps, turned, step)
+
+
+async def with_named(
+    given: Sequence[StepAnswer], query: str, embedder: Embedder | None, vocabulary: Vocabulary
+) -> list[StepAnswer]:
+    """The instructions, and what the query names and they pass over: things, exclusions, relations, sides."""
+    whole = await with_passed_over(given, query, Known(), embedder, vocabulary)
+    whole += passed_over_relations(whole, [], query, vocabulary)
+    return with_side(whole, query, vocabulary)
 
 
 def _notes(
