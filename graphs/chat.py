@@ -38,8 +38,8 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     images, talker, embedder = services.collection, services.talker, services.embedder
     acts, head, reasoner = services.dialogue_acts, services.act_head, services.reasoner
     read, limit = ReadMessage(acts, images, head, embedder), FilterMessage(talker, images, services.limiter)
-    first, check = UnderstandFirst(reasoner, embedder, images), VerifyNewFacts(reasoner, images)
-    fold, propose = dialogue.UpdateDialogueState(talker, embedder, images), clarify.Propose(talker, images)
+    first = UnderstandFirst(reasoner, embedder, images, services.multi_reasoner)
+    fold, check = dialogue.UpdateDialogueState(talker, embedder, images), VerifyNewFacts(reasoner, images)
     retrieve, reason = deeper.RetrieveLiked(embedder, images, services.captions), ReasonTurn(embedder, images)
     graph = StateGraph(State, context_schema=Settings, input_schema=MessageInput)
     for name, node in {
@@ -52,7 +52,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         "predicates": or_else(check, standing_predicates, instead="the standing ones"),
         "verify": deeper.VerifyDeeper(services.verifier, images),
         "judge": SelectiveJudge(services.judge, images),
-        "propose": or_else(propose, lambda state: {}, instead="no question"),
+        "propose": or_else(clarify.Propose(talker, images), lambda state: {}, instead="no question"),
         "word": or_else(clarify.Word(talker), lambda state: {}, instead="its predicate's words"),
         "survey": clarify.Survey(services.verifier, images),
     }.items():

@@ -43,7 +43,8 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     reason = or_else(Reason(embedder, images), no_chain, instead="the vector without a chain")
 
     describe = or_else(Describe(services.captioner, images), unknown_reference, instead="no caption")
-    understand = or_else(Understand(services.reasoner, own), query_as_intent, instead="the query")
+    reader = Understand(services.reasoner, own, services.multi_reasoner)
+    understand = or_else(reader, query_as_intent, instead="the query")
 
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     graph.add_node("begin", Begin(images, own))

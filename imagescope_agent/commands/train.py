@@ -116,6 +116,9 @@ def _mllm_arguments(model: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--times", type=positive, default=1, help="so many times as many rows a step, for a GPU (default: 1)"
     )
+    model.add_argument(
+        "--counting", action="store_true", help="teach a finished model to count better, and keep the rest"
+    )
 
 
 def _domain_arguments(model: argparse.ArgumentParser) -> None:
@@ -229,7 +232,8 @@ def _train_chat(args: argparse.Namespace) -> bool:
         args.out,
         steps=args.steps or pipelines.CHAT_STEPS,
         time_limit=time_limit,
-        start=args.start,
+        start=args.start or (SHIPPED if args.counting else None),
         batch_scale=args.times,
         peak_lr=args.rate,
+        counting=args.counting,
     )

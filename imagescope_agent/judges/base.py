@@ -102,7 +102,10 @@ class Judgement:
 
 
 class Judge(Protocol):
-    """A strategy: candidates in first-stage order -> their order."""
+    """A strategy: candidates in first-stage order -> their order.
+
+    By an attribute `at_once` it may tell how many candidates one request shows, as `Strategy` does.
+    """
 
     async def __call__(self, task: Task, candidates: Sequence[Candidate]) -> Judgement:
         """Order the candidates.

@@ -22,6 +22,11 @@ class Budgeted(Strategy):
 
     calls: int = 4
 
+    @property
+    def at_once(self) -> int | None:
+        """See `Strategy`."""
+        return 2
+
     async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """Yes before unasked before no, each by P(yes); then the front by pairs while calls are left."""
         count = len(session.items)

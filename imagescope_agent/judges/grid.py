@@ -32,6 +32,11 @@ KEY = "grid:"  # a grid's key: this, then the keys of its cells in order, each a
 class Grid(Listwise):
     """Listwise ranking of the numbered cells of one picture."""
 
+    @property
+    def at_once(self) -> int | None:
+        """See `Strategy`."""
+        return 0
+
     async def elicit(self, session: JudgeSession, shown: Sequence[Sequence[int]]) -> list[list[int] | None]:
         """An order of each presentation."""
         requests = [await self._request(session, items) for items in shown]

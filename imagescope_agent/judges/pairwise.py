@@ -19,46 +19,57 @@ from imagescope_agent.records import NoteDict, at_step, note
 from imagescope_agent.replies.parsing import parse_yes_no
 
 
-async def judge(task: Task, candidates: Sequence[Candidate]) -> Judgement:
-    """Reference and candidate side by side, in order; the first Yes moves to rank 1 and ends it (ImageScope)
+class FirstYes:
+    """Asks about one candidate after the other beside the reference, until the first Yes."""
 
-    At most one call a candidate. Scores: 1 for Yes, 0 for No, none for a candidate that was not judged or not
-    readably. Without a Yes the order stays. An unreadable reply is no Yes and leaves a note.
-    """
-    order = [candidate.id for candidate in candidates]
-    scores: dict[str, float] = {}
-    reasons: dict[str, list[str]] = {}
-    notes: list[NoteDict] = []
-    usage: list[Mapping[str, Any]] = []
-    questions = _CandidateQuestions(task)
-    for place, candidate in enumerate(candidates):
-        try:
-            if task.budget is not None and len(usage) >= task.budget:
-                raise BudgetSpent("no call is left")
-            reply = await questions.about(candidate, notes)
-        except BudgetSpent:
-            left = len(candidates) - place
-            notes.append(note("judge", "budget", f"{left} of {len(candidates)} candidates were not judged"))
-            break
-        except RequestRefused as error:
-            notes.append(note("judge", "refused", f"{candidate.id!r}: {error}; taken as no Yes"))
-            continue
-        usage.append(reply.usage)
-        notes += at_step("judge", reply.notes)
-        try:
-            satisfied, why = _verdict(reply)
-        except UnreadableReply as error:
-            notes.append(note("judge", "unreadable", f"{candidate.id!r}: {error}; taken as no Yes"))
-            continue
-        scores[candidate.id] = float(satisfied)
-        reasons[candidate.id] = [
-            f"{'Yes' if satisfied else 'No'}: {why}" if why else "Yes" if satisfied else "No"
-        ]
-        if satisfied:
-            order.remove(candidate.id)
-            order.insert(0, candidate.id)
-            break
-    return Judgement(order=order, scores=scores, reasons=reasons, notes=notes, usage=usage)
+    summary = "Reference and candidate side by side, in order; the first Yes moves to rank 1 and ends it (ImageScope)"
+    at_once = 1
+
+    async def __call__(self, task: Task, candidates: Sequence[Candidate]) -> Judgement:
+        """Move the first Yes to rank 1.
+
+        At most one call a candidate. Scores: 1 for Yes, 0 for No, none for a candidate that was not judged or not
+        readably. Without a Yes the order stays. An unreadable reply is no Yes and leaves a note.
+        """
+        order = [candidate.id for candidate in candidates]
+        scores: dict[str, float] = {}
+        reasons: dict[str, list[str]] = {}
+        notes: list[NoteDict] = []
+        usage: list[Mapping[str, Any]] = []
+        questions = _CandidateQuestions(task)
+        for place, candidate in enumerate(candidates):
+            try:
+                if task.budget is not None and len(usage) >= task.budget:
+                    raise BudgetSpent("no call is left")
+                reply = await questions.about(candidate, notes)
+            except BudgetSpent:
+                left = len(candidates) - place
+                notes.append(
+                    note("judge", "budget", f"{left} of {len(candidates)} candidates were not judged")
+                )
+                break
+            except RequestRefused as error:
+                notes.append(note("judge", "refused", f"{candidate.id!r}: {error}; taken as no Yes"))
+                continue
+            usage.append(reply.usage)
+            notes += at_step("judge", reply.notes)
+            try:
+                satisfied, why = _verdict(reply)
+            except UnreadableReply as error:
+                notes.append(note("judge", "unreadable", f"{candidate.id!r}: {error}; taken as no Yes"))
+                continue
+            scores[candidate.id] = float(satisfied)
+            reasons[candidate.id] = [
+                f"{'Yes' if satisfied else 'No'}: {why}" if why else "Yes" if satisfied else "No"
+            ]
+            if satisfied:
+                order.remove(candidate.id)
+                order.insert(0, candidate.id)
+                break
+        return Judgement(order=order, scores=scores, reasons=reasons, notes=notes, usage=usage)
+
+
+judge = FirstYes()
 
 
 class _CandidateQuestions:

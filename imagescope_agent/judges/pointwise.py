@@ -22,6 +22,11 @@ class Pointwise(Strategy):
 
     score: Callable[[JudgeSession, Sequence[int]], Awaitable[dict[int, float]]]
 
+    @property
+    def at_once(self) -> int | None:
+        """See `Strategy`."""
+        return 1
+
     async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """By falling score, ties in first-stage order."""
         scores = await self.score(session, session.items)

@@ -26,6 +26,11 @@ class AllPairs(Strategy):
     aggregate: Callable[[aggregation.Matrix], list[int]]
     soft: bool = True
 
+    @property
+    def at_once(self) -> int | None:
+        """See `Strategy`."""
+        return 2
+
     async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """The aggregated order; scores are the mean preference over the others, 0 to 1."""
         wanted = list(combinations(session.items, 2))
@@ -44,6 +49,11 @@ class AllPairs(Strategy):
 class Heap(Strategy):
     """Heapsort with about k log k comparisons of two calls each."""
 
+    @property
+    def at_once(self) -> int | None:
+        """See `Strategy`."""
+        return 2
+
     async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """The `top` best, the others in first-stage order."""
         best = sorting.one_by_one(partial(better, session))
@@ -53,6 +63,11 @@ class Heap(Strategy):
 @dataclass(frozen=True, kw_only=True)
 class Sliding(Strategy):
     """Bubble passes from the last rank up; a candidate rises only when it wins in both orders."""
+
+    @property
+    def at_once(self) -> int | None:
+        """See `Strategy`."""
+        return 2
 
     async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """After `top` passes the first `top` places are sorted."""

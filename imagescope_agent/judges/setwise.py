@@ -26,6 +26,11 @@ class Setwise(Strategy):
     rounds: int = 1
     by: str = "heap"
 
+    @property
+    def at_once(self) -> int | None:
+        """See `Strategy`."""
+        return self.shown
+
     async def rank(self, session: JudgeSession, rng: Random) -> RankedItems:
         """The `top` best, the others in first-stage order."""
 

@@ -32,6 +32,11 @@ class Strategy:
     needs: tuple[type[Any], ...] = field(default=(), repr=False)
     order_control: bool = False
 
+    @property
+    def at_once(self) -> int | None:
+        """How many candidates one request shows beside the references: None for all, 0 where all are one picture."""
+        return None
+
     async def __call__(self, task: Task, candidates: Sequence[Candidate]) -> Judgement:
         """Order the candidates; fewer than two need no model call.
 

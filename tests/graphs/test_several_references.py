@@ -152,7 +152,7 @@ def test_a_reference_that_the_text_never_names_is_noted(world: Any) -> None:
     served = services(world, [2])
     state = search(served, references=["red.png", "blue.png", "white.png"])
     details = [note["detail"] for note in state["notes"] if note["step"] == "understand"]
-    assert details == ["no instruction is about reference 1, 3; only the judge sees it"]
+    assert details == ["no instruction is about reference 1, 3; nothing is asked about it"]
     assert served.judge.model.asked[0].labels[:3] == ("Reference 1:", "Reference 2:", "Reference 3:")
 
 
@@ -259,9 +259,29 @@ def test_a_judge_of_few_pictures_gets_the_references_that_are_named(world: Any) 
     state = search(served, references=reference_names(5), alpha=2)
     asked = served.judge.model.asked
     assert asked and all(len(each.images) <= 3 for each in asked)
-    assert asked[0].labels == ("Reference 4:", "Candidate:")
+    assert asked[0].labels == ("Reference 1:", "Reference 4:", "Candidate:")  # `pairwise` shows one candidate
     left = [note["detail"] for note in state["notes"] if note["step"] == "judge"]
-    assert "the model takes 3 pictures in a request; reference 1, 2, 3, 5 is not shown to it" in left
+    assert "the model takes 3 pictures in a request; reference 2, 3, 5 is not shown to it" in left
+
+
+@pytest.mark.parametrize(
+    ("judge", "shown"), [("pairwise", 3), ("pointwise", 3), ("prp-heap", 2), ("tournament", 1), ("grid", 5)]
+)
+def test_as_many_references_as_fit_beside_what_a_judge_shows_at_once(
+    world: Any, judge: str, shown: int
+) -> None:
+    served = services(world, [4], seen=4, limit=4)
+    state = search(served, references=reference_names(5), judge=judge)
+    left = [each["detail"] for each in state["notes"] if "is not shown to it" in each["detail"]]
+    assert served.judge.model.asked
+    assert sum(map(str.isdigit, left[0].partition("; ")[2])) == 5 - shown if left else shown == 5
+
+
+def test_a_file_that_is_another_again_takes_no_room(world: Any, tmp_path: Path) -> None:
+    brought = [pictured(tmp_path / name, (140, 30, 200)) for name in ("a.png", "b.png")]
+    served = services(world, [3], seen=3, limit=3)
+    search(served, references=[*brought, "red.png"])
+    assert served.judge.model.asked[0].labels == ("Reference 1:", "Reference 3:", "Candidate:")
 
 
 @pytest.mark.parametrize(

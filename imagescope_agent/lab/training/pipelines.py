@@ -21,7 +21,7 @@ from imagescope_agent.lab.training.data.image_pool import (
     open_shard,
     single_scenes,
 )
-from imagescope_agent.lab.training.data.mixture import DataMixture, TrainingPlan
+from imagescope_agent.lab.training.data.mixture import DataMixture, TrainingPlan, counting_plan
 from imagescope_agent.lab.training.mini_clip import (
     clip_config,
     copy_vision_tower,
@@ -58,6 +58,7 @@ def train_mini_mllm(
     start: Path | None = None,
     batch_scale: int = 1,
     peak_lr: float | None = None,
+    counting: bool = False,
 ) -> bool:
     """Train the chat model: image pool, tokenizer, vision pretraining, then all skills together.
 
@@ -70,6 +71,7 @@ def train_mini_mllm(
             tokens that its tokenizer lacks are added.
         batch_scale: factor of the number of rows per step.
         peak_lr: of the learning rate.
+        counting: whether the model of `start` is taught to count better, see `counting_plan`.
 
     Returns:
         Whether the last step was reached; the model is written either way.
@@ -81,7 +83,9 @@ def train_mini_mllm(
         model = chat_model(tokenizer)
         model.model.visual.load_state_dict(load_file(_vision_tower(work, singles)))
     else:
-        plan = TrainingPlan(steps=steps, peak_lr=peak_lr or FINE_TUNING_PEAK_LR, frozen_vision_steps=0)
+        rate = peak_lr or FINE_TUNING_PEAK_LR
+        plan = TrainingPlan(steps=steps, peak_lr=rate, frozen_vision_steps=0)
+        plan = counting_plan(steps, rate) if counting else plan
         model, tokenizer = grow_chat_model(start, JSON_TOKENS)
     plan = plan.scaled(batch_scale)
     trainer = Trainer(model, tokenizer, plan, work / "mllm")

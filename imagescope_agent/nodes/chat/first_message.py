@@ -41,14 +41,18 @@ class UnderstandFirst(UnderstandJointly):
     """As `UnderstandJointly`, without instructions that neither the query nor the reference gives the ground for.
 
     Args:
-        reasoner, embedder: as `UnderstandJointly`.
+        reasoner, embedder, several: as `UnderstandJointly`.
         images: as `UpdateDialogueState`.
     """
 
     def __init__(
-        self, reasoner: Role, embedder: Embedder | None = None, images: Collection | None = None
+        self,
+        reasoner: Role,
+        embedder: Embedder | None = None,
+        images: Collection | None = None,
+        several: Role | None = None,
     ) -> None:
-        super().__init__(reasoner, embedder)
+        super().__init__(reasoner, embedder, several)
         self.images = images
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:

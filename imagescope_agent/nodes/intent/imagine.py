@@ -11,6 +11,7 @@ from langgraph.runtime import Runtime
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.image_refs import only_first, reference_ref
 from imagescope_agent.nodes.intent.drift import drift
+from imagescope_agent.nodes.intent.references import bare
 from imagescope_agent.nodes.intent.understand import Predicates, reference_words
 from imagescope_agent.nodes.judging.penalize_rejected import search_unlike
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
@@ -18,6 +19,7 @@ from imagescope_agent.nodes.retrieve import Retrieve
 from imagescope_agent.nodes.standing_filter import standing_filter
 from imagescope_agent.nodes.verify import Verify
 from imagescope_agent.prompting import load_prompt
+from imagescope_agent.records import note
 from imagescope_agent.replies.parsing import parse_caption
 from imagescope_agent.retrieval.protocols import Collection, Embedder
 from imagescope_agent.run_budget import require_call
@@ -129,9 +131,13 @@ class FewPredicates(Predicates):
     """The question agents: as `Predicates`, the first `QUESTIONS` of them."""
 
     async def __call__(self, state: State, runtime: Runtime[Settings], again: str = "") -> dict[str, Any]:
-        """Return `predicates`; errors as of `Predicates`."""
+        """Return `predicates`, and a note on what is not asked about; errors as of `Predicates`."""
         update = await super().__call__(state, runtime, again)
-        return {**update, "predicates": update["predicates"][:QUESTIONS]}
+        every = update["predicates"]
+        left = ", ".join(repr(bare(each)) for each in every[QUESTIONS:])
+        told = [note(self.step, "unchecked", f"X^R asks {QUESTIONS} questions; not {left}")] if left else []
+        notes = [*update.get("notes", []), *told]
+        return {**update, "predicates": every[:QUESTIONS], **({"notes": notes} if notes else {})}
 
 
 class VerifyWeighed(Verify):

@@ -235,7 +235,7 @@ def numbered_steps(steps: Sequence[Instruction]) -> str:
 
 
 def unnamed_references(intent: Intent, count: int) -> list[NoteDict]:
-    """Notes on references that no instruction is about; the judge sees them all the same."""
+    """Notes on references that no instruction is about."""
     named = {step["reference"] for step in intent["steps"] if "reference" in step}
     if count < 2 or len(named) == count:
         return []
@@ -244,7 +244,9 @@ def unnamed_references(intent: Intent, count: int) -> list[NoteDict]:
         return [note(Understand.step, "fallback", detail)]
     left = ", ".join(str(number) for number in range(1, count + 1) if number not in named)
     return [
-        note(Understand.step, "skipped", f"no instruction is about reference {left}; only the judge sees it")
+        note(
+            Understand.step, "skipped", f"no instruction is about reference {left}; nothing is asked about it"
+        )
     ]
 
 

@@ -61,7 +61,8 @@ class JudgeTop:
         if not refs:
             return {"ranking": ranking, "notes": notes}
         candidates = [Candidate(id=name, image=image) for name, image in refs.items()]
-        task, told = await self._task(state, settings, len(candidates))
+        at_once = getattr(judge, "at_once", None)
+        task, told = await self._task(state, settings, len(candidates) if at_once is None else at_once)
         notes += told
         try:
             judgement = await judge(task, candidates)
@@ -85,7 +86,7 @@ class JudgeTop:
         }
 
     async def _task(self, state: State, settings: Settings, count: int) -> tuple[Task, list[NoteDict]]:
-        """The task about `count` candidates, and notes on references that are not shown."""
+        """The task where a request shows `count` candidates, and notes on references that are not shown."""
         task = Task(
             query=state["query"],
             understood=_understood(state),
@@ -103,13 +104,13 @@ class JudgeTop:
                 task, query=state["intent"]["full"], understood=_understood(without_references(state))
             )
             return alone, [note(self.step, "fallback", detail)]
-        numbers, notes = shown_numbers(state, self.model.images_per_request, count)
-        refs, gone = await numbered_refs(references, numbers, self.collection, step=self.step)
+        every = range(1, len(references) + 1)
+        refs, notes = await numbered_refs(references, every, self.collection, step=self.step)
         once = {ref.key: number for number, ref in reversed(refs.items())}  # of equal files the first
-        kept = sorted(once.values())
+        kept, left = shown_numbers(state, sorted(once.values()), self.model.images_per_request, count)
         first, *further = [*map(refs.get, kept)] or [None]
         several = replace(task, reference=first, further=tuple(filter(None, further)), numbers=tuple(kept))
-        return several, [*notes, *gone]
+        return several, [*notes, *left]
 
 
 class JudgeBest(JudgeTop):
@@ -139,15 +140,22 @@ def without_references(state: State) -> State:
     return {**state, "intent": {**state["intent"], "steps": steps}}
 
 
-def shown_numbers(state: State, most: int | None, candidates: int) -> tuple[list[int], list[NoteDict]]:
-    """The numbers of the references that fit beside the candidates, those that instructions name before the others.
+def shown_numbers(
+    state: State, numbers: list[int], most: int | None, candidates: int
+) -> tuple[list[int], list[NoteDict]]:
+    """The references that fit beside the candidates of a request, those that instructions name before the others.
 
-    One that is another again is shown once. A note names what is left out of the `most` pictures of a request.
+    Args:
+        state: whose instructions name references.
+        numbers: of the references, each content once.
+        most: pictures of a request; None for any number.
+        candidates: in a request; 0 where references and candidates are one picture.
+
+    Returns:
+        Their numbers, and a note on what is left out.
     """
-    references = references_of(state)
-    numbers = [number for number, name in enumerate(references, 1) if references.index(name) == number - 1]
     named = {step["reference"] for step in state["intent"]["steps"] if "reference" in step}
-    room = len(numbers) if most is None else max(1, most - candidates)
+    room = max(1, most - candidates) if most is not None and candidates else len(numbers)
     kept = sorted(sorted(numbers, key=lambda number: number not in named)[:room])
     left = ", ".join(str(number) for number in numbers if number not in kept)
     detail = f"the model takes {most} pictures in a request; reference {left} is not shown to it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from imagescope_agent.lab.training.data.comparison_turns import patterns
 from imagescope_agent.lab.training.data.image_pool import IMAGES_PER_GROUP, ImagePool, composed_groups
-from imagescope_agent.lab.training.data.mixture import TrainingPlan
+from imagescope_agent.lab.training.data.mixture import TrainingPlan, counting_plan
 from imagescope_agent.lab.training.data.packing import Packer
 from imagescope_agent.lab.training.trainer import StepDataset
 from tests.lab.training.samples import SmallMixture
@@ -52,6 +53,17 @@ def test_a_scaled_plan_has_more_rows_of_every_type(pool: Path) -> None:
     few = [len(rows) for _, rows, _ in SmallMixture(pool, plan).batches(Random(3))]
     many = [len(rows) for _, rows, _ in SmallMixture(pool, plan.scaled(3)).batches(Random(3))]
     assert all(larger >= 2 * fewer for fewer, larger in zip(few, many, strict=True))
+
+
+def test_who_is_to_count_better_is_asked_for_numbers_above_all(pool: Path) -> None:
+    def share_of_numbers(plan: TrainingPlan) -> float:
+        _, rows = SmallMixture(pool, plan).single_images(Random(5))
+        asked = [turn.prompt for _, turns in rows for turn in turns if turn.kind == "verdict"]
+        numbers = re.compile(r"\b(?:exactly|just|there (?:one|two|three|four|five|six))\b")
+        return sum(bool(numbers.search(prompt)) for prompt in asked) / len(asked)
+
+    assert share_of_numbers(TrainingPlan(steps=1, single_images=20)) < 0.5
+    assert share_of_numbers(counting_plan(1, 1e-4)) > 0.6
 
 
 def test_images_are_numbered_consecutively_over_shards() -> None:
