@@ -16,7 +16,7 @@ from langchain_core.tools import BaseTool
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 
-from imagescope_agent.common.given_pictures import Pictures, one_or_several
+from imagescope_agent.common.given_pictures import Pictures, one_or_several, picture_names
 from imagescope_agent.common.untrusted import beside, local_path
 from imagescope_agent.errors import BadInput
 from imagescope_agent.indexing import index_folder
@@ -159,7 +159,7 @@ class ImageScope:
         if several:
             query["references"] = several
         if unlike:
-            query["unlike"] = [str(each) for each in ([unlike] if isinstance(unlike, str | Path) else unlike)]
+            query["unlike"] = picture_names(unlike)
         if rejected:
             query["rejected"] = self._rejected(rejected)
         return await self._run(query, run or uuid.uuid4().hex, chosen, progress)

@@ -202,6 +202,11 @@ class Result:
         }
 
 
+def fulfilment_words(chance: float | None) -> list[str]:
+    """How probable it is that a first place fulfils its query, in a sentence; none where nothing is known."""
+    return [] if chance is None else [f"the first fulfils the whole query with probability {chance:.2f}"]
+
+
 def complete_order(order: list[str], ids: list[str]) -> list[str]:
     """A permutation of `ids` that follows `order`: unknown and repeated names go, missing ones come last."""
     known = [name for name in dict.fromkeys(order) if name in set(ids)]

@@ -24,6 +24,8 @@ def scope(world: World) -> ImageScope:
 def test_a_search_takes_several_references(scope: ImageScope) -> None:
     found = scope.search("light", images=["red.png", Path("blue.png")], unlike=["white.png"])
     assert found.references == ("red.png", "blue.png") and found.reference == "red.png"
+    shown = found.to_dict()
+    assert shown["references"] == ["red.png", "blue.png"] and shown["unlike"] == ["white.png"]
     assert not {"red.png", "blue.png", "white.png"} & {hit.id for hit in found}
     one = scope.search("light", images=["red.png"])
     assert one.references == () and one.reference == "red.png"

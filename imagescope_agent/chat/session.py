@@ -13,7 +13,7 @@ from imagescope_agent.chat.migrations import is_current
 from imagescope_agent.chat.storage.tables import Conversation
 from imagescope_agent.chat.store import ConversationStore
 from imagescope_agent.chat.turn_runner import Progress, TurnRunner, run_config
-from imagescope_agent.common.given_pictures import Pictures, one_or_several
+from imagescope_agent.common.given_pictures import Pictures, one_or_several, picture_names
 from imagescope_agent.errors import BadInput, ImageScopeError
 from imagescope_agent.nodes.chat.parse_message import check_message, check_reference
 from imagescope_agent.records import NoteDict, ResultDict
@@ -94,7 +94,7 @@ class Session:
                 other error of a model, gives the message up: the conversation stands as before it, and a note says why.
         """
         first, several = one_or_several(image, images)
-        pictures = {"references": several, "unlike": [str(each) for each in unlike]}
+        pictures = {"references": several, "unlike": picture_names(unlike)}
         return await self._say(message, first, None, progress, **pictures)
 
     async def _say(

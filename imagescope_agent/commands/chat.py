@@ -23,7 +23,7 @@ from imagescope_agent.commands import (
 from imagescope_agent.commands.describe import describe_chain, describe_ranking
 from imagescope_agent.common.visible_text import said
 from imagescope_agent.errors import BadInput, shorten
-from imagescope_agent.records import Reason, Result
+from imagescope_agent.records import Reason, Result, fulfilment_words
 
 if TYPE_CHECKING:
     from imagescope_agent.chat import Chats, Session
@@ -275,7 +275,7 @@ def describe(turn: dict[str, Any]) -> list[str]:
     lines += describe_chain(turn)
     for hit in turn["results"]:
         lines += [f"{hit['rank']:>4}  {plain(hit['id'])}", *map(_reason, Result.from_dict(hit).reasons)]
-    lines += describe_ranking((), turn["notes"])
+    lines += [*describe_ranking((), turn["notes"]), *fulfilment_words(turn.get("fulfilment"))]
     lines += [plain(remark) for remark in turn.get("remarks", [])]
     if turn["question"] is not None:
         lines.append(f"? {plain(turn['question']['text'])}")

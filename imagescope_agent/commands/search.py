@@ -17,6 +17,7 @@ from imagescope_agent.commands import (
     words,
 )
 from imagescope_agent.commands.describe import describe_chain, describe_cost, describe_ranking
+from imagescope_agent.records import fulfilment_words
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,12 +66,10 @@ def describe(result: dict[str, Any]) -> list[str]:
     Args:
         result: `SearchResult.to_dict()`.
     """
-    chance = result.get("fulfilment")
-    told = [] if chance is None else [f"the first fulfils the whole query with probability {chance:.2f}"]
     return [
         *describe_chain(result),
         *map(plain, result.get("remarks", ())),
         *describe_ranking(result["results"], result["notes"]),
-        *told,
+        *fulfilment_words(result.get("fulfilment")),
         describe_cost(result["usage"]),
     ]

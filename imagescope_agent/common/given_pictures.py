@@ -10,6 +10,11 @@ from imagescope_agent.errors import BadInput
 Pictures = Sequence[Path | str]  # ids and files
 
 
+def picture_names(given: Pictures | Path | str) -> list[str]:
+    """Ids and files as text; one that is given alone is the only one."""
+    return [str(each) for each in ([given] if isinstance(given, str | Path) else given)]
+
+
 def one_or_several(image: Path | str | None, images: Pictures) -> tuple[str | None, list[str]]:
     """The reference of a query, or its several references; one that is given as a list is the only one.
 

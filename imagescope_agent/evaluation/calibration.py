@@ -110,11 +110,15 @@ def read_judged(path: Path, ids: Sequence[str]) -> list[JudgedQuery]:
     """Judged queries: JSON lines of `text`, `relevant` (ids, [] where nothing fits) and, if any, `image`.
 
     Raises:
-        BadInput: a line is no such query, or names an image that the collection does not have.
+        BadInput: a line is no such query or has other keys, or names an image that the collection does not have.
     """
     known, found = frozenset(ids), []
     for number, record in read_jsonl(path):
         place = f"{path}, line {number}"
+        if others := record.keys() - {"text", "image", "relevant"}:
+            raise BadInput(
+                f"{place}: {min(others)!r} is not understood; a line has text, relevant and, if any, one image"
+            )
         relevant = frozenset(require_strings(record, "relevant", place))
         if unknown := relevant - known:
             raise BadInput(

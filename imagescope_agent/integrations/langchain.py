@@ -12,6 +12,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import ConfigDict, Field
 
+from imagescope_agent.records import fulfilment_words
 from imagescope_agent.retrieval.metadata.where import both
 from imagescope_agent.runs.results import Hit, SearchResult
 from imagescope_agent.services import Services
@@ -123,14 +124,14 @@ def as_node(
 
 
 def describe(scope: Searcher, found: SearchResult) -> str:
-    """A ranking in lines, for a model: that nothing fits, if so; rank, id, caption, reasons; then the notes."""
+    """A ranking in lines, for a model: how far the first one fits; rank, id, caption, reasons; then the notes."""
     lines = [
         f"{hit.rank}. {hit.id}: {scope.services.collection.caption(hit.id) or 'no caption yet'}"
         + (f" ({'; '.join(hit.reasons)})" if hit.reasons else "")
         for hit in found
     ]
     notes = [f"note: {each['step']}: {each['detail']}" for each in found.notes]
-    return "\n".join([*found.remarks, *lines, *notes])
+    return "\n".join([*found.remarks, *fulfilment_words(found.fulfilment), *lines, *notes])
 
 
 def _shown(

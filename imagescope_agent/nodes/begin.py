@@ -11,7 +11,7 @@ from langgraph.runtime import Runtime
 from imagescope_agent.common.visible_text import said
 from imagescope_agent.errors import BadInput, shorten
 from imagescope_agent.nodes.intent.drift import is_english
-from imagescope_agent.nodes.intent.references import find_picture, find_pictures
+from imagescope_agent.nodes.intent.references import absent, find_picture, find_pictures
 from imagescope_agent.records import note
 from imagescope_agent.retrieval.other_words import OtherWords, in_read_words, told_readings
 from imagescope_agent.retrieval.protocols import Collection, Embedder
@@ -49,6 +49,7 @@ class Begin:
             pictures, notes = await asyncio.to_thread(find_pictures, state, self.collection)
         else:  # no file is read, and a thread would cost more than looking
             pictures, notes = find_pictures(state, self.collection)
+        notes += absent(query, pictures["references"] or list(filter(None, [pictures["reference"]])))
         read = await read_as(query, self.embedder)
         notes = [*notes, *([note(self.step, "reworded", told_readings(read))] if read else [])]
         asked = {"query": in_read_words(query, read), "own_words": query} if read else {"query": query}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from imagescope_agent.common.thumbnails import to_data_uri
-from imagescope_agent.records import NoteDict, Reason, Result, ResultDict
+from imagescope_agent.records import NoteDict, Reason, Result, ResultDict, fulfilment_words
 from imagescope_agent.state import Intent, Predicate
 from imagescope_agent.usage import StepUsage, sum_by_name, token_counts
 
@@ -55,6 +55,7 @@ class SearchResult:
         settings: of the run.
         weights: the exact weights behind the embedder and every role.
         references: all of them, where there are several.
+        unlike: the pictures that it should not be like.
         fulfilment: the probability that the first place fulfils the whole query, 0 to 1; None where nothing was
             verified, or the profile has no calibration.
         remarks: where that is too low: that nothing fits, and what the nearest image lacks.
@@ -77,6 +78,7 @@ class SearchResult:
     settings: dict[str, Any]
     weights: dict[str, str] = field(default_factory=dict)
     references: tuple[str, ...] = ()
+    unlike: tuple[str, ...] = ()
     fulfilment: float | None = None
     remarks: tuple[str, ...] = ()
     chain: dict[str, str] = field(default_factory=dict)
@@ -100,6 +102,7 @@ class SearchResult:
             .render(
                 result=self,
                 pictures={hit.id: _picture(hit) for hit in self.results},
+                certain=fulfilment_words(self.fulfilment),
                 width=THUMBNAIL,
                 calls=sum(self.usage["calls"].values()),
                 seconds=sum(self.usage["seconds"].values()),
@@ -108,8 +111,11 @@ class SearchResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The result as `imagescope search --json` prints it."""
+        shown = self.references or tuple(filter(None, (self.reference,)))
         return {
             "query": self.query,
+            **({"references": list(shown)} if shown else {}),
+            **({"unlike": list(self.unlike)} if self.unlike else {}),
             "graph": self.graph,
             "judge": self.judge,
             "profile": self.profile,
@@ -190,6 +196,7 @@ def to_result(
         settings=settings,
         weights=weights,
         references=tuple(state.get("references", ())),
+        unlike=tuple(state.get("unlike", ())),
         fulfilment=state.get("fulfilment"),
         remarks=tuple(state.get("remarks", ())),
         chain=dict(state.get("chain") or {}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from imagescope_agent import cli
 from imagescope_agent.chat import Chats
 from imagescope_agent.chat.web import html
 from imagescope_agent.errors import BadInput
-from imagescope_agent.nodes.chat.message_commands import ParsedMessage
+from imagescope_agent.nodes.chat.message_commands import ParsedMessage, unlike_picture
 from imagescope_agent.nodes.chat.parse_message import CheckedMessage, standing_pictures
 from imagescope_agent.state import new_conversation
 from tests.chat.playing import play
@@ -78,7 +79,7 @@ def test_descriptions_of_several_pictures_stand_as_long_as_they_do(services: Any
     play(services, go_on, store=store)
 
 
-def test_an_older_conversation_describes_its_pictures_anew() -> None:
+def test_an_older_conversation_describes_its_pictures_anew(world: Any) -> None:
     anchors = {"anchor": "red.png", "anchors": ["red.png", "blue.png"]}
     message = CheckedMessage(
         text="",
@@ -91,8 +92,8 @@ def test_an_older_conversation_describes_its_pictures_anew() -> None:
         {**anchors, "reference_caption": "image 1: a; image 2: b"},
         {"anchor": "red.png", "reference_caption": "a"},
     )
-    found = [standing_pictures({**new_conversation(), **each}, message) for each in ways]  # type: ignore[typeddict-item]
-    assert [each["reference_caption"] for each in found] == ["", "a"]
+    found = [standing_pictures({**new_conversation(), **each}, message, world.collection) for each in ways]  # type: ignore[typeddict-item]
+    assert [each["reference_caption"] for each, _ in found] == ["", "a"]
 
 
 def test_pictures_outlive_the_process_and_the_page_shows_them(services: Any, tmp_path: Path) -> None:
@@ -130,6 +131,76 @@ def test_unlike_keeps_its_power_and_undo_takes_it_back(services: Any) -> None:
         await session.undo()
         await session.undo()
         assert (await session.state())["excluded"] == []
+
+    play(services, story)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("not like this", ""),
+        ("Nothing like these, please!", ""),
+        ("I don't want anything like that.", ""),
+        ("unlike this one, light", "light"),
+        ("anything but this", ""),
+        ("like this", None),
+        ("a square like this, not red", None),
+        ("not red", None),
+    ],
+)
+def test_the_picture_of_a_message_is_what_is_not_wanted_where_its_words_say_so(said: str, words: str) -> None:
+    assert unlike_picture(said) == words
+
+
+def test_a_picture_that_is_not_wanted_is_no_reference(services: Any) -> None:
+    async def story(chats: Chats) -> None:
+        session = await chats.create()
+        await session.say("a warm square")
+        turn = await session.say("not like this, light", "orange.png")
+        state = await session.state()
+        assert turn["reference"] is None and state["excluded"] == ["orange.png"]
+        assert "orange.png" not in [hit["id"] for hit in turn["results"]]
+        assert "light" in turn["request"] and "like" not in turn["request"]
+        await session.say("nothing like these", images=["yellow.png", "white.png"])
+        assert (await session.state())["excluded"] == ["orange.png", "yellow.png", "white.png"]
+
+    play(services, story)
+
+
+def test_one_picture_may_be_given_as_text(services: Any) -> None:
+    async def story(chats: Chats) -> None:
+        session = await chats.create()
+        await session.say("a warm square", unlike="orange.png")
+        assert (await session.state())["excluded"] == ["orange.png"]
+
+    play(services, story)
+
+
+def test_a_copy_of_a_standing_reference_that_is_excluded_stays_one_and_is_told(
+    services: Any, world: Any, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.png"
+    shutil.copy(world.folder / "green.png", copy)
+
+    async def story(chats: Chats) -> None:
+        session = await chats.create()
+        await session.say("as that, but light", "green.png")
+        turn = await session.say("not warm", unlike=[str(copy), "white.png"])
+        assert sum("stays a reference" in each["detail"] for each in turn["notes"]) == 1
+        assert session.last["unlike"] == ["white.png"]
+        later = await session.say("and light")
+        assert not any("stays a reference" in each["detail"] for each in later["notes"])
+        assert session.last["unlike"] == ["white.png"]
+
+    play(services, story)
+
+
+def test_a_number_without_a_picture_is_told(services: Any) -> None:
+    async def story(chats: Chats) -> None:
+        session = await chats.create()
+        turn = await session.say("the first as image 3, purple", images=["red.png", "blue.png"])
+        told = [each["detail"] for each in turn["notes"] if each["kind"] == "unchecked"]
+        assert told == ["the query names reference 3, and there are 2"]
 
     play(services, story)
 

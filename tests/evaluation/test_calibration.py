@@ -69,6 +69,7 @@ def test_calibrate_writes_what_a_profile_names(
         ('{"text": "a"}', "relevant"),
         ('{"relevant": []}', "text"),
         ('{"text": "a", "image": 3, "relevant": []}', "image is no text"),
+        ('{"text": "a", "images": ["a.png", "a.png"], "relevant": []}', "'images' is not understood"),
         ("[1]", "JSON object"),
     ],
 )

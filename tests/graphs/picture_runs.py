@@ -55,9 +55,7 @@ def limited(model: ScriptedScorer, limit: int | None) -> ScriptedScorer:
 def search(
     served: Any, graph: str = "imagescope", query: str = "the first as the second", **given: Any
 ) -> Any:
-    chosen = {
-        name: given.pop(name) for name in list(given) if name in ("penalty", "k", "alpha", "top_k", "judge")
-    }
+    chosen = {name: given.pop(name) for name in list(given) if name in Settings.__dataclass_fields__}
     asked = {"query": query, **given}
     if graph == "cir_cot":
         served = replace(served, embedder=ReasoningColours("<caption>a<steps>b<conclusion>a purple square"))

@@ -28,6 +28,16 @@ def test_a_model_of_its_own_may_read_several_references_and_them_alone(world: An
     assert len(served.multi_reasoner.model.asked) == 1
 
 
+def test_it_reads_for_chains_and_conversations_too(world: Any) -> None:
+    for name, given in (("cir_cot", {}), ("chat", {})):
+        served: Any = replace(
+            services(world, []), multi_reasoner=Role("multi_reasoner", Scripted(think(images=[1, 2])))
+        )
+        settings = {"chain_writer": "roles", "reasoning": "full"} if name == "cir_cot" else {}
+        search(served, name, references=["red.png", "blue.png"], **given, **settings)
+        assert len(served.multi_reasoner.model.asked) == 1, name
+
+
 def test_the_target_of_several_references_is_described_from_each_under_its_number(world: Any) -> None:
     served: Any = replace(
         services(world, []), multi_reasoner=Role("multi_reasoner", Scripted(think(images=[1, 2])))

@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 from imagescope_agent.api import ImageScope
+from imagescope_agent.chat.web import html
+from imagescope_agent.commands.chat import describe as described_turn
 from imagescope_agent.commands.search import describe
 from imagescope_agent.errors import BadInput
+from imagescope_agent.integrations.langchain import describe as described_to_models
 from imagescope_agent.nodes.fulfilment import Fulfilment
 from imagescope_agent.profiles.profile import load_profile
 from imagescope_agent.service.routes.search import answer
@@ -54,7 +57,12 @@ def test_what_fits_is_told_with_its_probability(opened: Opened, graph: str) -> N
     assert found[0].id == "blue.png" and found.fulfilment == 0.9 and found.remarks == ()
     shown = found.to_dict()
     assert shown["fulfilment"] == 0.9 and "remarks" not in shown
-    assert "the first fulfils the whole query with probability 0.90" in describe(shown)
+    told = "the first fulfils the whole query with probability 0.90"
+    assert told in describe(shown) and told in found._repr_html_()
+    assert told in described_to_models(opened(graph=graph), found)
+    turn: Any = {"message": "", "reference": None, "request": "blue", "question": None, **shown}
+    assert told in described_turn(turn) and told.capitalize() in html.gallery(turn, str)
+    assert not any("probability" in line for line in described_turn({**turn, "fulfilment": None}))
 
 
 def test_where_nothing_fits_it_is_said_with_what_is_missing_and_the_nearest(opened: Opened) -> None:

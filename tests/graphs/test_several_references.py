@@ -307,6 +307,37 @@ def test_a_checkpoint_of_before_knows_one_reference() -> None:
     assert references_of({"query": "a red square", "reference": None}) == []
 
 
+@pytest.mark.parametrize(
+    ("query", "references", "absent"),
+    [
+        ("the house of image 1 and the heart of image 3", ["red.png", "blue.png"], "3, and there are 2"),
+        ("as in photo 2", ["red.png"], "2, and there is 1"),
+        ("the boat of image 2", [], "2, and there are none"),
+        ("the square of image 2", ["red.png", "blue.png"], ""),
+        ("picture 3 boats", [], ""),
+        ("like image 12.png", [], ""),
+    ],
+)
+def test_a_number_that_no_reference_has_is_told(
+    world: Any, query: str, references: list[str], absent: str
+) -> None:
+    state = search(services(world, []), query=query, references=references)
+    told = [
+        each["detail"] for each in state["notes"] if each["kind"] == "unchecked" and "names" in each["detail"]
+    ]
+    assert told == ([f"the query names reference {absent}"] if absent else [])
+
+
+def test_equal_files_are_described_once(world: Any, tmp_path: Path) -> None:
+    brought = [pictured(tmp_path / name, (140, 30, 200)) for name in ("a.png", "b.png")]
+    served = replace(
+        services(world, [1, 2]), captioner=world.role("captioner", lambda asked: "a purple square")
+    )
+    state = search(served, references=brought)
+    assert len(served.captioner.model.asked) == 1
+    assert len(state["reference_captions"]) == 2 == len(references_of(state))
+
+
 def test_another_reference_on_the_same_thread_replaces_several() -> None:
     from imagescope_agent.nodes.intent.references import named_references
 

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from imagescope_agent.chat.thumbnails import UPLOADS
 from imagescope_agent.common.html_templates import html_environment
-from imagescope_agent.records import Reason, Result, ResultDict
+from imagescope_agent.records import Reason, Result, ResultDict, fulfilment_words
 from imagescope_agent.replies.chains import chain_lines
 from imagescope_agent.state import Turn
 
@@ -132,7 +132,8 @@ def gallery(
     ]
     references = [picture(name) for name in _references(turn)]
     more = SHOWN if len(cards) > SHOWN else 0
-    shown = (references, cards, turn["notes"], more, where, chain_lines(turn.get("chain", {})))
+    certain = fulfilment_words(turn.get("fulfilment"))
+    shown = (references, cards, turn["notes"], more, where, chain_lines(turn.get("chain", {})), certain)
     return _render("gallery", turn["request"], *shown)
 
 

@@ -24,6 +24,18 @@ _SAME = re.compile(
     r"(?:\s+(?:one|picture|image|photo))?\W*(?:please\W*)?",
     re.I,
 )
+#: A message beside a picture that says that what is wanted is not like it: "not like this, ...", "nothing like these".
+_UNLIKE = re.compile(
+    r"\W*(?:please\W+)?(?:(?:but|and)\s+)?"
+    r"(?:(?:(?:not|nothing|none|no|no more|anything but|everything but|never)"
+    r"|(?:i\s+)?do(?:\s+not|n['’]?t)\s+(?:want|like|need|show(?:\s+me)?)(?:\s+any(?:thing)?)?)\s+"
+    r"(?:(?:one|ones|any|anything|something|more|pictures?|images?|photos?)\s+)*(?:like|similar to|resembling)"
+    r"|(?:i\s+)?do(?:\s+not|n['’]?t)\s+(?:want|like)|unlike|not(?:\s+as in)?|(?:any|every)thing but|different from"
+    r"|other than)\s+"
+    r"(?:this|that|these|those|it|them|the (?:picture|image|photo)s?)(?:\s+(?:one|ones|picture|image|photo)s?)?"
+    rf"(?:\s+please)?{_REST}",
+    re.I | re.S,
+)
 _UNSURE = re.compile(r"\W*(?:i\s+)?(?:skip|don'?t\s+know|do\s+not\s+know|no\s+idea|not\s+sure)\W*", re.I)
 _PLAIN = re.compile(
     r"\W*(?:(yes|yeah|yep|yup|aye|sure|indeed|absolutely|definitely|certainly|of course|that(?:['’]s| is) correct)"
@@ -91,6 +103,12 @@ def beside_picture(text: str) -> ParsedMessage:
     return ParsedMessage(words=words, liked=[], rejected=[])
 
 
+def unlike_picture(text: str) -> str | None:
+    """What a message says beside that nothing like its picture is wanted; None where it does not say so."""
+    match = _UNLIKE.fullmatch(text)
+    return None if match is None else _rest(match[1])
+
+
 def plain_answer(text: str) -> str | None:
     """ "Yes" or "No" where the message is nothing else; else None."""
     match = _PLAIN.fullmatch(text)
@@ -109,7 +127,7 @@ def answers_only(text: str) -> bool:
 
 
 def _rest(text: str) -> str:
-    return re.sub(r"^but\s+", "", text.strip(), flags=re.I)
+    return re.sub(r"^but\s+|^please\W*$", "", text.strip(), flags=re.I)
 
 
 def _number(digits: str | None) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +16,15 @@ from imagescope_agent.nodes.chat.message_commands import (
     beside_picture,
     names_picture_only,
     read_message,
+    unlike_picture,
 )
-from imagescope_agent.nodes.intent.references import brought
+from imagescope_agent.nodes.intent.references import (
+    absent,
+    brought,
+    named_references,
+    names,
+    wanted_and_excluded,
+)
 from imagescope_agent.records import NoteDict
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.state import (
@@ -93,16 +101,23 @@ class ParseMessage:
         rejected = [name for name in standing["rejected"] if name not in parsed.liked]
         told = bool(parsed.liked or parsed.rejected or parsed.where is not None or message.unlike)
         searched_anew = bool(message.reference or told)
+        pictures, notes = await asyncio.to_thread(standing_pictures, standing, message, self.collection)
+        if references := pictures["references"] or list(filter(None, [pictures["reference"]])):
+            notes += absent(message.query, references)
         return {
             **overwrite(
-                {**new_turn(), **({} if searched_anew else found_so_far(state)), "notes": message.notes}
+                {
+                    **new_turn(),
+                    **({} if searched_anew else found_so_far(state)),
+                    "notes": [*message.notes, *notes],
+                }
             ),
             "acts": known_acts(message, told=told),
             **{name: standing[name] for name in KEPT},
             "feedback": None,
             "message": message.query,
             "query": parsed.words or standing["request"],
-            **standing_pictures(standing, message),
+            **pictures,
             "where": standing["where"] if parsed.where is None else parsed.where,
             "request": standing["request"] or parsed.words,
             "offset": 0 if searched_anew else standing["offset"],
@@ -111,10 +126,13 @@ class ParseMessage:
         }
 
 
-def standing_pictures(standing: State, message: CheckedMessage) -> dict[str, Any]:
+def standing_pictures(
+    standing: State, message: CheckedMessage, collection: Collection
+) -> tuple[dict[str, Any], list[NoteDict]]:
     """The references and exclusions after a message: new references replace the old ones, exclusions add up.
 
-    Where a description of one of several is missing, all are described anew.
+    Where a description of one of several is missing, all are described anew. A picture that is both stays a reference;
+    a note says so in the turn that made it both.
     """
     anchor, anchors = standing["anchor"], standing["anchors"]
     if message.reference:
@@ -122,13 +140,16 @@ def standing_pictures(standing: State, message: CheckedMessage) -> dict[str, Any
     captions = standing["reference_captions"]
     changed = (anchor, anchors) != (standing["anchor"], standing["anchors"]) or len(captions) != len(anchors)
     excluded = list(dict.fromkeys([*standing["excluded"], *message.unlike]))
-    return {
+    both = wanted_and_excluded(list(dict.fromkeys(filter(None, (anchor, *anchors)))), excluded, collection)
+    told = [note for name, note in both.items() if name in message.unlike or message.reference]
+    found = {
         **{"reference": anchor, "anchor": anchor, "references": anchors, "anchors": anchors},
         "reference_caption": "" if changed else standing["reference_caption"],
         "reference_captions": [] if changed else captions,
         "excluded": excluded,
-        "unlike": [name for name in excluded if name not in (anchor, *anchors)],
+        "unlike": [name for name in excluded if name not in both],
     }
+    return found, told
 
 
 def _check_input(state: State, standing: State, collection: Collection) -> CheckedMessage:
@@ -177,15 +198,25 @@ def check_message(
         feedback: a like or rejection given by rank; the text is then shown and not parsed.
         where: the filter of the turn's settings.
         references: several new references in the place of one.
-        unlike: pictures of what is not wanted.
+        unlike: pictures of what is not wanted; so are the references of "not like this".
 
     Raises:
         BadInput: no, too long or invalid text; an unknown command; a rank that was not shown; a reference that
             is not there or is no image; a filter that cannot be used.
     """
     query, shown = check_query(text), state.get("results", [])
+    brings = reference is not None or bool(references)
+    apart = unlike_picture(query) if brings or unlike else None
+    if apart is not None and brings:  # the pictures of "not like these" are no references
+        unlike = [
+            *names(unlike, "unlike"),
+            *named_references({"reference": reference, "references": references}),
+        ]
+        reference = references = None
     if feedback is not None:
         parsed = apply_feedback(feedback, shown)
+    elif apart is not None:
+        parsed = ParsedMessage(words=apart, liked=[], rejected=[])
     elif (reference is not None or references) and not query.startswith("/"):
         parsed = beside_picture(query)
     else:

@@ -10,6 +10,7 @@ from typing import Any
 
 from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput, shorten, suggest
+from imagescope_agent.nodes.intent.said_references import absent_references
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.retrieval.images import ImageProblem, digest
 from imagescope_agent.retrieval.protocols import Collection
@@ -34,9 +35,9 @@ def find_pictures(given: Mapping[str, Any], collection: Collection) -> tuple[dic
     unlike = list(
         dict.fromkeys(find_picture(each, collection) for each in names(given.get("unlike"), "unlike"))
     )
-    compared = references if unlike or len(references) > 1 else []
+    compared = references if len(references) > 1 else []
     keys = [content_key(each, collection) for each in compared]
-    both = [name for name in unlike if content_key(name, collection) in keys]
+    both = wanted_and_excluded(references, unlike, collection)
     found = {
         "reference": references[0] if references else None,
         "references": references if len(references) > 1 else [],
@@ -49,11 +50,33 @@ def find_pictures(given: Mapping[str, Any], collection: Collection) -> tuple[dic
         for place, key in enumerate(keys)
         if keys.index(key) < place
     ]
-    notes += [
-        note(STEP, "contradiction", f"{name!r} is a reference and excluded; it stays a reference")
-        for name in both
-    ]
-    return found, notes
+    return found, [*notes, *both.values()]
+
+
+def wanted_and_excluded(
+    references: Sequence[str], unlike: Sequence[str], collection: Collection
+) -> dict[str, NoteDict]:
+    """The excluded pictures whose content is that of a reference, each with a note."""
+
+    def key(name: str) -> str:
+        try:
+            return content_key(name, collection)
+        except ImageProblem:  # gone since; who needs the picture says so
+            return name
+
+    keys = {key(each) for each in references} if unlike else set()
+    return {
+        name: note(STEP, "contradiction", f"{name!r} is a reference and excluded; it stays a reference")
+        for name in (unlike if keys else ())
+        if key(name) in keys
+    }
+
+
+def absent(query: str, references: Sequence[str]) -> list[NoteDict]:
+    """A note where a query names the number of a reference that it does not have."""
+    numbers = ", ".join(map(str, absent_references(query, len(references))))
+    there = f"there {'is' if len(references) == 1 else 'are'} {len(references) or 'none'}"
+    return [note(STEP, "unchecked", f"the query names reference {numbers}, and {there}")] if numbers else []
 
 
 def brought(

@@ -18,8 +18,14 @@ _ORDINALS = {
     "seventh": 7,
     "eighth": 8,
 }
-_DIGITS = re.compile(r"(\d)(?:st|nd|rd|th)?")
+_DIGITS = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?")
 _BREAK = 3  # words that a comma is worth
+#: A picture by its number, not a file ("image 3.png") nor a wish ("picture 3 boats").
+_NUMBERED = re.compile(
+    r"\b(?:image|photo|reference|(?:of|from|in|on|like|as|to|than|with|at|by|the|and|or)\s+picture)\s+"
+    r"(?:no\.?\s*|number\s+|#)?(\d{1,2})\b(?!\.?\w)",
+    re.I,
+)
 _TOKEN = re.compile(r"[^\W_]+|[,.;:!?]")
 
 
@@ -54,15 +60,26 @@ def said_references(query: str, words: Sequence[str], count: int) -> dict[str, i
     return {found[0][1]: number for number, found in nearest.items() if found[0][0] < found[1][0]}
 
 
+def absent_references(query: str, count: int) -> list[int]:
+    """The numbers of references that an English query names and that are not there: "the tree of image 3" of two.
+
+    Args:
+        query: in the user's words.
+        count: how many references there are.
+    """
+    found = (int(each[1]) for each in _NUMBERED.finditer(query))
+    return sorted({number for number in found if number > count})
+
+
 def _said(tokens: Sequence[str]) -> Iterator[tuple[int, int, int]]:
     """Where a reference is said: first and last token, and its number."""
     for place, token in enumerate(tokens):
         after = tokens[place + 1] if place + 1 < len(tokens) else ""
         if token in _ORDINALS or (_DIGITS.fullmatch(token) and not token.isdigit()):
-            number = _ORDINALS.get(token) or int(token[0])
+            number = _ORDINALS.get(token) or int(_DIGITS.fullmatch(token)[1])  # type: ignore[index]
             yield place, place + bool(_PICTURES.fullmatch(after)), number
         elif _PICTURES.fullmatch(token) and (after in _CARDINALS or _DIGITS.fullmatch(after)):
-            yield place, place + 1, _CARDINALS.get(after) or int(after[0])
+            yield place, place + 1, _CARDINALS.get(after) or int(_DIGITS.fullmatch(after)[1])  # type: ignore[index]
 
 
 def _apart(tokens: Sequence[str], place: int, said: tuple[int, int, int]) -> int:
