@@ -1,4 +1,9 @@
-"""Pointwise ranking: P(yes, it satisfies the query), or an integer grade from 0 to 10 (ERank, arXiv 2509.00520)."""
+"""Pointwise ranking: P(yes, it satisfies the query), or an integer grade from 0 to 10 (ERank, arXiv 2509.00520).
+
+The reranking of PinPoint (arXiv 2603.04598), as its authors published it, is `pointwise` in other words: the share of
+P(True) of P(True) + P(False), one call for each of the 20 best. There a candidate without an answer falls behind all
+others; here it keeps its rank, with a note.
+"""
 
 from __future__ import annotations
 
