@@ -58,10 +58,7 @@ class FirstYes:
             except UnreadableReply as error:
                 notes.append(note("judge", "unreadable", f"{candidate.id!r}: {error}; taken as no Yes"))
                 continue
-            scores[candidate.id] = float(satisfied)
-            reasons[candidate.id] = [
-                f"{'Yes' if satisfied else 'No'}: {why}" if why else "Yes" if satisfied else "No"
-            ]
+            scores[candidate.id], reasons[candidate.id] = float(satisfied), [why]
             if satisfied:
                 order.remove(candidate.id)
                 order.insert(0, candidate.id)
@@ -116,9 +113,12 @@ class _CandidateQuestions:
 
 
 def _verdict(reply: Reply) -> tuple[bool, str]:
+    """Whether it is a Yes, and that in words, with the reason where one is given."""
     if reply.problem is not None:
         raise reply.problem
     try:
-        return parse_yes_no(reply.text)
+        satisfied, why = parse_yes_no(reply.text)
     except UnreadableReply as error:
         raise reply.unusable(error.problem) from error
+    said = "Yes" if satisfied else "No"
+    return satisfied, f"{said}: {why}" if why else said

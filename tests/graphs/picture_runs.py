@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.mllms.scripted import Scripted, ScriptedScorer
 from imagescope_agent.registry import graphs, load_graph
 from imagescope_agent.settings import Settings
+from tests.graphs.imagescope_runs import COLOURS
 from tests.graphs.reasoning_colours import ReasoningColours
 
 NAMES = sorted(set(graphs()) - {"mra", "triplets"})  # mra needs an embedder that composes
@@ -60,3 +62,15 @@ def search(
     if graph == "cir_cot":
         served = replace(served, embedder=ReasoningColours("<caption>a<steps>b<conclusion>a purple square"))
     return asyncio.run(load_graph(graph)(served).ainvoke(asked, context=Settings(**chosen)))
+
+
+def pictured(path: Path, colour: tuple[int, int, int]) -> str:
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (32, 32), colour).save(path)
+    return str(path)
+
+
+def reference_names(count: int) -> list[str]:
+    return [f"{colour}.png" for colour in COLOURS[:count]]

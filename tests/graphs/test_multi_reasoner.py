@@ -29,12 +29,12 @@ def test_a_model_of_its_own_may_read_several_references_and_them_alone(world: An
 
 
 def test_it_reads_for_chains_and_conversations_too(world: Any) -> None:
-    for name, given in (("cir_cot", {}), ("chat", {})):
+    for name in ("cir_cot", "chat"):
         served: Any = replace(
             services(world, []), multi_reasoner=Role("multi_reasoner", Scripted(think(images=[1, 2])))
         )
         settings = {"chain_writer": "roles", "reasoning": "full"} if name == "cir_cot" else {}
-        search(served, name, references=["red.png", "blue.png"], **given, **settings)
+        search(served, name, references=["red.png", "blue.png"], **settings)
         assert len(served.multi_reasoner.model.asked) == 1, name
 
 

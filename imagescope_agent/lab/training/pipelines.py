@@ -49,7 +49,7 @@ FINE_TUNING_PEAK_LR = 4e-4
 CLIP_STEPS = 700
 
 
-def train_mini_mllm(
+def train_mini_mllm(  # over forty lines for its arguments
     work: Path,
     target: Path,
     *,

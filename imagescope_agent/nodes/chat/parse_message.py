@@ -177,7 +177,7 @@ def found_so_far(state: State) -> dict[str, Any]:
     return {name: state.get(name, empty[name]) for name in FOUND}
 
 
-def check_message(
+def check_message(  # over forty lines for its arguments
     text: object,
     reference: object,
     state: State,
@@ -205,19 +205,13 @@ def check_message(
             is not there or is no image; a filter that cannot be used.
     """
     query, shown = check_query(text), state.get("results", [])
-    brings = reference is not None or bool(references)
-    apart = unlike_picture(query) if brings or unlike else None
-    if apart is not None and brings:  # the pictures of "not like these" are no references
-        unlike = [
-            *names(unlike, "unlike"),
-            *named_references({"reference": reference, "references": references}),
-        ]
-        reference = references = None
+    pictures = named_references({"reference": reference, "references": references})
     if feedback is not None:
         parsed = apply_feedback(feedback, shown)
-    elif apart is not None:
-        parsed = ParsedMessage(words=apart, liked=[], rejected=[])
-    elif (reference is not None or references) and not query.startswith("/"):
+    elif (pictures or unlike) and (words := unlike_picture(query)) is not None:
+        parsed = ParsedMessage(words=words, liked=[], rejected=[])
+        reference, references, unlike = None, None, [*pictures, *names(unlike, "unlike")]
+    elif pictures and not query.startswith("/"):
         parsed = beside_picture(query)
     else:
         parsed = read_message(query, shown)

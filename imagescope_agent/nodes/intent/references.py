@@ -35,8 +35,7 @@ def find_pictures(given: Mapping[str, Any], collection: Collection) -> tuple[dic
     unlike = list(
         dict.fromkeys(find_picture(each, collection) for each in names(given.get("unlike"), "unlike"))
     )
-    compared = references if len(references) > 1 else []
-    keys = [content_key(each, collection) for each in compared]
+    keys = content_keys(references, collection)
     both = wanted_and_excluded(references, unlike, collection)
     found = {
         "reference": references[0] if references else None,
@@ -130,6 +129,11 @@ def content_key(name: str, collection: Collection) -> str:
         ImageProblem: it is no usable image.
     """
     return collection.key(name) if name in collection else collection.reference(name).key
+
+
+def content_keys(references: Sequence[str], collection: Collection) -> list[str]:
+    """`content_key` of several references; the names of one or none, which need no comparison."""
+    return [content_key(each, collection) for each in references] if len(references) > 1 else [*references]
 
 
 def with_mark(predicate: Predicate, references: Sequence[str], collection: Collection | None) -> Predicate:

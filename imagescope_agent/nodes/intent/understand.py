@@ -16,7 +16,7 @@ from imagescope_agent.nodes.intent.assigned_predicates import suited_predicates
 from imagescope_agent.nodes.intent.drift import copies, doubtful, drift, strayed_words
 from imagescope_agent.nodes.intent.dropped_words import note_dropped
 from imagescope_agent.nodes.intent.plain_words import in_plain_words
-from imagescope_agent.nodes.intent.references import content_key, with_mark
+from imagescope_agent.nodes.intent.references import content_keys, with_mark
 from imagescope_agent.nodes.model_calls import account, ask_one, on_budget
 from imagescope_agent.prompting import NO_REFERENCE, is_asked, load_prompt, steps_text
 from imagescope_agent.records import NoteDict, note
@@ -62,7 +62,9 @@ class Describe:
         references = references_of(state)
         if not references:
             return {"reference_caption": NO_REFERENCE}
-        keys = await asyncio.to_thread(self._keys, references)
+        keys = await asyncio.to_thread(
+            content_keys, references, self.collection
+        )  # one of equal files is described
         captions: dict[str, str] = {}
         replies: list[Reply] = []
         for name, key in zip(references, keys, strict=True):
@@ -74,11 +76,6 @@ class Describe:
             return {"reference_caption": captions[keys[0]], **told}
         every = [captions[key] for key in keys]
         return {"reference_caption": numbered(every, "; "), "reference_captions": every, **told}
-
-    def _keys(self, references: Sequence[str]) -> list[str]:
-        """What is equal for references of equal content, which are described once; their names where there is one."""
-        alone = len(references) == 1
-        return [name if alone else content_key(name, self.collection) for name in references]
 
     async def _caption(
         self, name: str, state: State, runtime: Runtime[Settings], before: Sequence[Reply], again: str
