@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -157,3 +158,20 @@ def test_missing_context_means_default_settings(world: Any) -> None:
     services = world.services(reasoner=world.role("reasoner", reasoner([question("red")])))
     state = asyncio.run(load_graph("imagescope")(services).ainvoke({"query": "a red square"}))
     assert len(state["results"]) == len(ALL)
+
+
+@pytest.mark.parametrize(
+    ("query", "told"), [("a red square and a warm one", True), ("a red square, nothing warm", False)]
+)
+def test_what_is_excluded_though_no_word_says_so_is_told_and_nothing_is_said_of_its_fit(
+    world: Any, query: str, told: bool
+) -> None:
+    steps = [{"type": "Addition", "text": "red"}, {"type": "Removal", "text": "warm"}]
+    reading = json.dumps({"steps": steps, "core": "red", "enhanced": "red", "full": "a red square"})
+    checks = json.dumps({"predicates": [{"question": "Is it red?", "expected": "Yes"}]})
+    reader = world.role(
+        "reasoner", lambda asked: reading if "Intent" in asked.options["response_format"] else checks
+    )
+    state = run(world.services(reasoner=reader), query)
+    doubts = [each["detail"] for each in state["notes"] if each["kind"] == "drifted"]
+    assert any("'warm' is excluded" in each for each in doubts) == told

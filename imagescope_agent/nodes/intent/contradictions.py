@@ -82,6 +82,16 @@ def unsaid_exclusion(intent: Intent, query: str) -> bool:
     return not any(is_negated(text, query) for text in removed)
 
 
+def excluded_unsaid(intent: Intent, query: str) -> str:
+    """What an `unsaid_exclusion` excludes, in words; "" where there is none."""
+    removed = ", ".join(repr(step["text"]) for step in intent["steps"] if step["type"] == "Removal")
+    return (
+        f"{removed} is excluded though no known word excludes anything"
+        if unsaid_exclusion(intent, query)
+        else ""
+    )
+
+
 def turns_around(first: Intent, second: Intent) -> bool:
     """Whether the second reading wants what the first excludes."""
     removed = [content_words(step["text"]) for step in first["steps"] if step["type"] == "Removal"]

@@ -22,6 +22,8 @@ class UnderstandJointly(Understand):
     are those of several references, and of models that were not taught to answer both at once.
     """
 
+    is_read_again = True
+
     async def _ask(
         self, state: State, settings: Settings, again: str
     ) -> tuple[Intent, Reply, str, dict[str, Any]]:

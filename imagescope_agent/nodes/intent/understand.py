@@ -13,6 +13,7 @@ from langgraph.runtime import Runtime
 from imagescope_agent.mllms.role import Reply, Role
 from imagescope_agent.nodes.image_refs import reference_ref
 from imagescope_agent.nodes.intent.assigned_predicates import suited_predicates
+from imagescope_agent.nodes.intent.contradictions import excluded_unsaid
 from imagescope_agent.nodes.intent.drift import copies, doubtful, drift, strayed_words
 from imagescope_agent.nodes.intent.dropped_words import note_dropped
 from imagescope_agent.nodes.intent.plain_words import in_plain_words
@@ -72,9 +73,9 @@ class Describe:
                 captions[key], *asked = await self._caption(name, state, runtime, replies, again)
                 replies += asked
         told = account(self, *replies) if replies else {}
-        if len(references) == 1:
-            return {"reference_caption": captions[keys[0]], **told}
         every = [captions[key] for key in keys]
+        if len(every) == 1:
+            return {"reference_caption": every[0], **told}
         return {"reference_caption": numbered(every, "; "), "reference_captions": every, **told}
 
     async def _caption(
@@ -102,6 +103,7 @@ class Understand:
     """
 
     step = "understand"
+    is_read_again = False  # whether a later step mends what contradicts the words
 
     def __init__(self, reasoner: Role, embedder: Embedder | None = None, several: Role | None = None) -> None:
         self.reasoner, self.role, self.embedder = reasoner, reasoner.name, embedder
@@ -121,11 +123,11 @@ class Understand:
         known, query = reference_words(state), asked["query"]
         if problem := await drift(intent, query, known, self.prompt.examples, self.embedder):
             raise reply.unusable(problem, text)
-        doubt = await doubtful(intent, query, self.embedder)
-        notes = [note(self.step, "drifted", doubt)] if doubt else []
-        notes += (
-            [note(self.step, "reworded", f"the query was read as {query!r}")] if asked is not state else []
-        )
+        doubts = [await doubtful(intent, query, self.embedder)]
+        doubts += [] if self.is_read_again or state["reference"] else [excluded_unsaid(intent, query)]
+        notes = [note(self.step, "drifted", each) for each in doubts if each]
+        if asked is not state:
+            notes.append(note(self.step, "reworded", f"the query was read as {query!r}"))
         if (count := len(references_of(state))) > 1:
             notes += unnamed_references(intent, count) + note_dropped(intent, state["query"], self.step)
         return {"intent": intent, **more, **account(self, reply, notes=notes)}
@@ -259,7 +261,8 @@ def strayed(question: str, steps: Sequence[Instruction], state: State, examples:
     if copies(question, told, examples):
         return "is the example, not the request"
     caption = state.get("reference_caption", "")
-    everything = " ".join([told, state.get("query", ""), *_described(state), caption])
+    described = [str(text) for name, text in state["intent"].items() if name != "steps"]
+    everything = " ".join([told, state.get("query", ""), *described, caption])
     if any(each[0].lower() not in everything.lower() for each in _PLACEHOLDER.finditer(question)):
         return "has a placeholder where a thing should be"
     if refuses(question):
@@ -272,10 +275,6 @@ _PLACEHOLDER = re.compile(
     r"[<\[{][^<>\[\]{}]*[>\]}]|\.\.\.|…|_{2,}|\b(?:[XYZ]|TODO|TBD|foo|bar)\b|\b(?:object|thing|item) [A-Z1-9]\b"
     r"|^\W*(?i:question|q)\s*\d*\W*$",
 )
-
-
-def _described(state: State) -> list[str]:
-    return [str(text) for name, text in state["intent"].items() if name != "steps"]
 
 
 def reference_words(state: State) -> str:
