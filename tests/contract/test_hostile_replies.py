@@ -9,6 +9,7 @@ import os
 import threading
 import uuid
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -27,12 +28,23 @@ from imagescope_agent.settings import Settings
 from tests.conftest import PALETTE, World
 from tests.contract.hostile import logprobs, over_http, shape, spoiled
 from tests.contract.hostile_models import Stranger, StrangeScorer
+from tests.graphs.reasoning_colours import ReasoningColours
 from tests.mllms.server import FakeServer, Raw
 
 LARGE = os.environ.get("IMAGESCOPE_HOSTILE")
 OVER_LANGCHAIN, OVER_HTTP = (int(LARGE), int(LARGE)) if LARGE else (60, 40)
 HANG = 60.0  # seconds: a guard, so that a test that hangs says so
-GRAPHS = ("imagescope", "adaptive", "cotrr", "xr", "imagescope_chat", "chat", "retrieve")
+GRAPHS = (
+    "imagescope",
+    "adaptive",
+    "cotrr",
+    "xr",
+    "imagescope_chat",
+    "chat",
+    "cir_cot",
+    "chat_retrieve",
+    "retrieve",
+)
 ROLES = ("captioner", "reasoner", "talker", "verifier", "judge")
 JUDGES = (
     None,
@@ -49,7 +61,7 @@ JUDGES = (
 STEPS = {  # where a role's trouble is noted
     "captioner": {"describe", "imagine"},
     "reasoner": {"understand", "predicates", "target"},
-    "talker": {"fold", "propose", "ask"},
+    "talker": {"fold", "propose", "ask", "acts", "filter"},
     "verifier": {"verify", "survey"},
     "judge": {"judge"},
 }
@@ -59,30 +71,47 @@ ALL = sorted(f"{name}.png" for name in PALETTE)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Path]:
-    """A collection, and a picture beside it."""
+    """A collection, and a picture beside it, as `other_picture` is."""
     folder = tmp_path_factory.mktemp("hostile")
-    Image.new("RGB", (40, 30), (90, 40, 160)).save(folder / "beside.png")
-    return World(folder / "world"), folder / "beside.png"
+    Image.new("RGB", (40, 30), (90, 40, 160)).save(beside := folder / "beside.png")
+    Image.new("RGB", (40, 30), (160, 90, 40)).save(other_picture(beside))
+    return World(folder / "world"), beside
+
+
+def other_picture(beside: Path) -> Path:
+    """A second picture that is not of the collection."""
+    return beside.with_name("other.png")
+
+
+def pictures(random: Random, beside: Path) -> dict[str, Any]:
+    """None, one or several references, and mostly nothing that is not wanted."""
+    one, other = str(beside), str(other_picture(beside))
+    references = random.choice([[], [], [], [one], [one, other], [one, other, one]])
+    return {"references": references, "unlike": [other] if random.random() < 0.2 else []}
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What may pass is tried again at once."""
-    for name in GRAPHS[:-1]:
+    for name in GRAPHS[:-2]:
         module = importlib.import_module(f"imagescope_agent.graphs.{name}")
         monkeypatch.setattr(
             module, "RETRY_TRANSIENT", module.RETRY_TRANSIENT._replace(initial_interval=0.0, jitter=False)
         )
 
 
-async def search(graph: str, services: Services, reference: str | None, settings: Settings) -> list[Any]:
+async def search(graph: str, services: Services, brought: dict[str, Any], settings: Settings) -> list[Any]:
     """The states that a graph ends in, one a turn."""
+    if graph == "cir_cot":
+        thought = "<caption>a<steps>b<conclusion>a purple square"
+        services = replace(services, embedder=ReasoningColours(thought))
+        settings = replace(settings, reasoning="full", chain_writer="roles")
     compiled = load_graph(graph)(services, checkpointer=InMemorySaver())
     config: Any = {"configurable": {"thread_id": uuid.uuid4().hex}}
-    first = {"query": "a red square", "reference": reference}
+    first = {"query": "a red square", **brought}
     async with asyncio.timeout(HANG):
         states = [await compiled.ainvoke(first, config, context=settings)]
-        if graph in ("chat", "imagescope_chat"):
+        if graph in ("chat", "imagescope_chat", "chat_retrieve"):
             waits = "__interrupt__" in states[0]
             more: Any = Command(resume="a blue one") if waits else {"query": "a blue one", "reference": None}
             states.append(await compiled.ainvoke(more, config, context=settings))
@@ -104,11 +133,11 @@ def check(state: Any) -> None:
 
 
 def outcome(
-    graph: str, services: Services, reference: str | None, settings: Settings
+    graph: str, services: Services, brought: dict[str, Any], settings: Settings
 ) -> tuple[str, list[Any]]:
     """What came of a search, "answered" or the class of its error, and the notes."""
     try:
-        states = asyncio.run(search(graph, services, reference, settings))
+        states = asyncio.run(search(graph, services, brought, settings))
     except ImageScopeError as error:
         assert "\n" not in str(error) and str(error)
         return type(error).__name__, []
@@ -136,8 +165,7 @@ def langchain(seed: int, place: tuple[World, Path]) -> str:
         budget=random.choice([None, None, 12]),
         token_budget=random.choice([None, None, 40_000]),
     )
-    reference = str(beside) if random.random() < 0.3 else None
-    ended, notes = outcome(GRAPHS[seed % len(GRAPHS)], services, reference, settings)
+    ended, notes = outcome(GRAPHS[seed % len(GRAPHS)], services, pictures(random, beside), settings)
     if ended == "answered":
         steps = {note["step"] for note in notes}
         for name, model in models.items():
@@ -169,8 +197,7 @@ def http(seed: int, place: tuple[World, Path]) -> str:
         roles = {name: Role(name, model) for name in ROLES}
         services = Services(embedder=world.embedder, collection=world.collection, **roles)  # type: ignore[arg-type]
         settings = Settings(judge=random.choice(JUDGES), k=8, seed=seed)
-        reference = str(beside) if random.random() < 0.3 else None
-        ended, notes = outcome(GRAPHS[seed % len(GRAPHS)], services, reference, settings)
+        ended, notes = outcome(GRAPHS[seed % len(GRAPHS)], services, pictures(random, beside), settings)
     if ended == "answered" and lost:
         assert notes, (seed, lost)
     return ended

@@ -15,7 +15,7 @@ from imagescope_agent.registry import load_graph
 
 
 @pytest.mark.parametrize(
-    "graph", ["retrieve", "imagescope", "adaptive", "cotrr", "xr", "imagescope_chat", "chat"]
+    "graph", ["retrieve", "imagescope", "adaptive", "cotrr", "xr", "imagescope_chat", "chat", "chat_retrieve"]
 )
 @pytest.mark.parametrize("reference", [None, "blue.png"])
 def test_every_graph_goes_on_without_chat_models(world: Any, graph: str, reference: str | None) -> None:
@@ -26,4 +26,6 @@ def test_every_graph_goes_on_without_chat_models(world: Any, graph: str, referen
     assert sorted([*names, *([reference] if reference else [])]) == sorted(world.collection.ids)
     assert reference is not None or names[0] == "purple.png"
     kinds = {note["kind"] for note in state["notes"]}
-    assert kinds <= {"fallback", "refused"} and (graph == "retrieve" or kinds - NOT_DEGRADING)
+    assert kinds <= {"fallback", "refused"} and (
+        graph in ("retrieve", "chat_retrieve") or kinds - NOT_DEGRADING
+    )
