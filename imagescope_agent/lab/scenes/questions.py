@@ -129,6 +129,19 @@ def _relation(scene: Scene, wanted: bool, rng: Random) -> SceneQuestion | None:
 
 
 def _count(scene: Scene, wanted: bool, rng: Random) -> SceneQuestion | None:
+    if not wanted and rng.random() < 0.35:
+        pattern, number = near_miss_pattern(scene, rng), rng.choice((1, 1, 1, 2))
+    else:
+        pattern, number = _counted(scene, wanted, rng)
+    condition = Count(pattern, min(number, 6))
+    text = condition.question()
+    if rng.random() < 0.3:
+        text = rng.choice((text.replace("there exactly", "there"), text.replace("exactly", "just")))
+    return _question(condition, scene, "count", text, pattern)
+
+
+def _counted(scene: Scene, wanted: bool, rng: Random) -> tuple[Pattern, int]:
+    """A pattern that is there, and how often, or how often it is not."""
     # no set: its order differs between processes
     candidates = dict.fromkeys(_random_pattern(scene, rng) for _ in range(4))
     many = [pattern for pattern in candidates if len(pattern.among(scene)) > 1]
@@ -138,12 +151,7 @@ def _count(scene: Scene, wanted: bool, rng: Random) -> SceneQuestion | None:
         else rng.choice((_random_pattern(scene, rng), Pattern()))
     )
     true = len(pattern.among(scene))
-    number = true if wanted else max(1, true + rng.choice((-1, 1, 1, 2)))
-    condition = Count(pattern, min(number, 6))
-    text = condition.question()
-    if rng.random() < 0.3:
-        text = rng.choice((text.replace("there exactly", "there"), text.replace("exactly", "just")))
-    return _question(condition, scene, "count", text, pattern)
+    return pattern, true if wanted else max(1, true + rng.choice((-1, 1, 1, 2)))
 
 
 def _negation(scene: Scene, wanted: bool, rng: Random) -> SceneQuestion | None:

@@ -196,6 +196,17 @@ def test_questions_are_balanced(skill: str) -> None:
     assert 0.42 < sum(question.answer for question in asked) / len(asked) < 0.58
 
 
+def test_what_is_counted_may_not_be_there_at_all() -> None:
+    """A model that was only asked to count what it sees finds "exactly one" of what is not there."""
+    rng, absent, answers = Random(7), 0, 0
+    for _ in range(400):
+        scene = random_scene(rng)
+        asked = random_question(scene, rng, "count")
+        if asked.skill == "count" and not asked.answer:
+            answers, absent = answers + 1, absent + (not asked.named[0].among(scene))
+    assert 0.2 < absent / answers < 0.5
+
+
 def test_a_near_miss_differs() -> None:
     rng = Random(8)
     for _ in range(50):
