@@ -88,5 +88,6 @@ def write_heads(
 def foreign_heads() -> BadInput:
     """The error of heads that were chosen for other weights."""
     return BadInput(
-        f"the chosen attention heads ({HEADS}) are of another model; make them again with `imagescope train heads`"
+        f"the chosen attention heads ({HEADS}) are of another model; delete that file, then make it "
+        "again with `imagescope train heads`"
     )

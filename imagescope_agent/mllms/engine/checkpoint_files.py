@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from functools import cache
 from pathlib import Path
 
@@ -15,8 +14,6 @@ from imagescope_agent.mllms.engine.config import ModelConfig
 
 _FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 _CODE = ("*.py",)
-#: {"files": hash of the files beside it, "tensors_of": hash of others}; JSON, but no .json: it is part of no hash.
-SAME = "same_weights.card"
 
 
 def locate(config: ModelConfig) -> Path:
@@ -70,19 +67,10 @@ def hash_of(config: ModelConfig) -> str:
 
 
 def hash_folder(folder: Path) -> str:
-    """SHA-256 over the names and contents of a checkpoint's files, 16 hexadecimal digits.
-
-    Where `SAME` stands beside them and was written for just these files, the hash of the files whose tensors they hold
-    in another form: what was kept of those stays.
-    """
+    """SHA-256 over the names and contents of a checkpoint's files, 16 hexadecimal digits."""
     digest = hashlib.sha256()
     for path in sorted({path for pattern in _FILES for path in folder.glob(pattern)}):
         digest.update(path.name.encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
-    found = digest.hexdigest()[:16]
-    try:
-        same = json.loads((folder / SAME).read_text(encoding="utf-8"))
-        return str(same["tensors_of"]) if same["files"] == found else found
-    except (OSError, ValueError, KeyError, TypeError):
-        return found
+    return digest.hexdigest()[:16]

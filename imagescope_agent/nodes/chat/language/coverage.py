@@ -293,4 +293,6 @@ def _phrase(
     unknown = bool(after) and after[0] not in FUNCTION | PREPOSITION | _ADVERBS
     if unknown and before and before[-1] in ("a", "an", "one"):
         return Phrase(properties=list(run), head=after[0])
+    if unknown and preposition in PREPOSITION:  # "on green grass" tells of no thing before it
+        return Phrase()
     return Phrase(properties=list(run), of_unknown=unknown)
