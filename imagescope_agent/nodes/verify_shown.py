@@ -22,9 +22,10 @@ SURE = 0.9  # an image whose every answer is as probable is as good as any
 class VerifyShown(Verify):
     """Asks about the first `Settings.clear` places until each is known to satisfy everything, or nobody else may.
 
-    The first place was decided before and stays. Of the first `Settings.searched` others those that fail one question,
-    or that the verifier does not see, fall behind the others; they are asked nothing more, so most cost one question.
-    In both groups those stand behind whose least certain answer is less probable, what is alike in its order.
+    The first place was decided before and stays, unless it fails a question and another image none. Of the first
+    `Settings.searched` others those that fail one question, or that the verifier does not see, fall behind the others;
+    they are asked nothing more, so most cost one question. In both groups those stand behind whose least certain answer
+    is less probable, what is alike in its order.
     """
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -107,11 +108,15 @@ class _Places:
                 self.silent.add(name)
 
     def order(self) -> list[str]:
-        """The first, then those that may fit, then the others, each by how surely they do, then in their old order."""
-        return [
-            self.names[0],
-            *sorted(self.names[1:], key=lambda name: (self._behind(name), -self._sure(name))),
-        ]
+        """The first, then those that may fit, then the others, each by how surely they do, then in their old order.
+
+        A first one that fails gives way to the surest of those that fit.
+        """
+        first = self.names[0]
+        if self.fails(first) and (fitting := [name for name in self.names if self._fits(name)]):
+            first = max(fitting, key=self._sure)
+        others = [name for name in self.names if name != first]
+        return [first, *sorted(others, key=lambda name: (self._behind(name), -self._sure(name)))]
 
     def _behind(self, name: str) -> bool:
         return self.fails(name) or name in self.silent
@@ -121,6 +126,12 @@ class _Places:
         return any(
             predicate["question"] in self.known[name] and not satisfies(self.known[name], predicate)
             for predicate in self.predicates
+        )
+
+    def _fits(self, name: str) -> bool:
+        """Whether every question is answered, and as expected."""
+        return not self._behind(name) and all(
+            each["question"] in self.known[name] for each in self.predicates
         )
 
     def _sure(self, name: str) -> float:

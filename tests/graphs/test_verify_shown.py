@@ -71,6 +71,19 @@ def test_it_looks_further_than_what_is_verified_otherwise(world: Any) -> None:
     assert len(run(served, top_k=2, k=1)["ranking"]) == 2
 
 
+def test_a_first_place_that_fails_gives_way_to_what_fits_further_behind(world: Any) -> None:
+    last = run(services(world, "pale", text=QUERY))["ranking_retrieve"][-1]
+
+    def scorer(asked: Any) -> list[float]:
+        return [0.9, 0.1] if f"{world.colour(asked)}.png" == last else [0.1, 0.9]
+
+    served = services(world, "pale", scorer=scorer, text=QUERY)
+    before, after = (run(served, top_k=2, k=1, clear=clear, alpha=0)["ranking"] for clear in (0, 2))
+    assert last not in before[:1] and after[0] == last and sorted(after) == ALL
+    nobody = services(world, "pale", scorer=lambda asked: [0.1, 0.9], text=QUERY)
+    assert run(nobody, top_k=2, k=1, clear=2, alpha=0)["ranking"][0] == before[0]
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_no_image_known_to_fail_stands_above_one_that_fits(world: Any, seed: int) -> None:
     rng = random.Random(seed)
