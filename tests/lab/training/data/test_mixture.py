@@ -50,8 +50,13 @@ def test_a_scaled_plan_has_more_rows_of_every_type(pool: Path) -> None:
         dialogs=2,
         candidates=16,
     )
-    few = [len(rows) for _, rows, _ in SmallMixture(pool, plan).batches(Random(3))]
-    many = [len(rows) for _, rows, _ in SmallMixture(pool, plan.scaled(3)).batches(Random(3))]
+
+    def rows(mixture: SmallMixture) -> list[int]:
+        """By type, of several steps: how many candidates are shown at once is drawn."""
+        steps = [[len(rows) for _, rows, _ in mixture.batches(Random(seed))] for seed in range(12)]
+        return [sum(each) for each in zip(*steps, strict=True)]
+
+    few, many = rows(SmallMixture(pool, plan)), rows(SmallMixture(pool, plan.scaled(3)))
     assert all(larger >= 2 * fewer for fewer, larger in zip(few, many, strict=True))
 
 
