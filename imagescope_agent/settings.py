@@ -15,7 +15,7 @@ MOST = 2**63 - 1  # of any whole number
 CLARIFY = ("information", "random", "never")
 REASONING = ("full", "fast", "auto")
 CHAIN_WRITERS = ("embedder", "roles")
-CLEARED_FROM = 5  # images for each place that `clear` clears: right ones are not all among the first
+CLEARED_FROM = 10  # images for each place that `clear` clears: right ones are not all among the first
 #: Written into a record only where they are not as by default, so that records of earlier versions stay equal.
 UNWRITTEN = {
     "where": "",
