@@ -230,7 +230,7 @@ def _train_chat(args: argparse.Namespace) -> bool:
     return pipelines.train_mini_mllm(
         args.work,
         args.out,
-        steps=args.steps or pipelines.CHAT_STEPS,
+        steps=args.steps,
         time_limit=time_limit,
         start=args.start or (SHIPPED if args.counting else None),
         batch_scale=args.times,

@@ -49,7 +49,7 @@ class Begin:
             pictures, notes = await asyncio.to_thread(find_pictures, state, self.collection)
         else:  # no file is read, and a thread would cost more than looking
             pictures, notes = find_pictures(state, self.collection)
-        notes += absent(query, pictures["references"] or list(filter(None, [pictures["reference"]])))
+        notes += absent(query, pictures)
         read = await read_as(query, self.embedder)
         notes = [*notes, *([note(self.step, "reworded", told_readings(read))] if read else [])]
         asked = {"query": in_read_words(query, read), "own_words": query} if read else {"query": query}

@@ -53,6 +53,7 @@ def test_a_file_that_is_another_again_takes_no_room(world: Any, tmp_path: Path) 
         ("the square of image 2", ["red.png", "blue.png"], ""),
         ("picture 3 boats", [], ""),
         ("like image 12.png", [], ""),
+        ("a square, image 16:9", [], ""),
     ],
 )
 def test_a_number_that_no_reference_has_is_told(

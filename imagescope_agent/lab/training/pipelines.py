@@ -47,13 +47,14 @@ CHAT_STEPS = 5000
 PEAK_LR = 1e-3
 FINE_TUNING_PEAK_LR = 4e-4
 CLIP_STEPS = 700
+COUNTING_STEPS, COUNTING_PEAK_LR = 800, 1.2e-4  # at 3e-4 a trained model loses more than it learns
 
 
 def train_mini_mllm(  # over forty lines for its arguments
     work: Path,
     target: Path,
     *,
-    steps: int = CHAT_STEPS,
+    steps: int | None = None,
     time_limit: float | None = None,
     start: Path | None = None,
     batch_scale: int = 1,
@@ -65,7 +66,7 @@ def train_mini_mllm(  # over forty lines for its arguments
     Args:
         work: working folder.
         target: folder of the finished model.
-        steps: of the last stage.
+        steps: of the last stage; as for the shipped model when None.
         time_limit: seconds after which the last stage saves a checkpoint and stops.
         start: a finished chat model to fine-tune, instead of the pretrained vision tower and random text layers;
             tokens that its tokenizer lacks are added.
@@ -77,15 +78,18 @@ def train_mini_mllm(  # over forty lines for its arguments
         Whether the last step was reached; the model is written either way.
     """
     singles = _render_pool(work)
+    steps = steps or (COUNTING_STEPS if counting else CHAT_STEPS)
     if start is None:
         plan = TrainingPlan(steps=steps, peak_lr=peak_lr or PEAK_LR)
         tokenizer = _chat_tokenizer(work / "mllm")
         model = chat_model(tokenizer)
         model.model.visual.load_state_dict(load_file(_vision_tower(work, singles)))
     else:
-        rate = peak_lr or FINE_TUNING_PEAK_LR
-        plan = TrainingPlan(steps=steps, peak_lr=rate, frozen_vision_steps=0)
-        plan = counting_plan(steps, rate) if counting else plan
+        plan = (
+            counting_plan(steps, peak_lr or COUNTING_PEAK_LR)
+            if counting
+            else TrainingPlan(steps=steps, peak_lr=peak_lr or FINE_TUNING_PEAK_LR, frozen_vision_steps=0)
+        )
         model, tokenizer = grow_chat_model(start, JSON_TOKENS)
     plan = plan.scaled(batch_scale)
     trainer = Trainer(model, tokenizer, plan, work / "mllm")

@@ -102,8 +102,7 @@ class ParseMessage:
         told = bool(parsed.liked or parsed.rejected or parsed.where is not None or message.unlike)
         searched_anew = bool(message.reference or told)
         pictures, notes = await asyncio.to_thread(standing_pictures, standing, message, self.collection)
-        if references := pictures["references"] or list(filter(None, [pictures["reference"]])):
-            notes += absent(message.query, references)
+        notes += absent(message.query, pictures) if pictures["reference"] else []
         return {
             **overwrite(
                 {

@@ -14,7 +14,7 @@ from imagescope_agent.nodes.intent.said_references import absent_references
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.retrieval.images import ImageProblem, digest
 from imagescope_agent.retrieval.protocols import Collection
-from imagescope_agent.state import Predicate
+from imagescope_agent.state import Predicate, references_of
 
 MOST = 16  # references of a query, and pictures that it excludes
 MARK = 12  # hexadecimal digits of a content in the mark of a reference
@@ -71,8 +71,9 @@ def wanted_and_excluded(
     }
 
 
-def absent(query: str, references: Sequence[str]) -> list[NoteDict]:
-    """A note where a query names the number of a reference that it does not have."""
+def absent(query: str, pictures: Mapping[str, Any]) -> list[NoteDict]:
+    """A note where a query names the number of a reference that it does not have, of those `find_pictures` found."""
+    references = references_of(pictures)  # type: ignore[arg-type]
     numbers = ", ".join(map(str, absent_references(query, len(references))))
     there = f"there {'is' if len(references) == 1 else 'are'} {len(references) or 'none'}"
     return [note(STEP, "unchecked", f"the query names reference {numbers}, and {there}")] if numbers else []

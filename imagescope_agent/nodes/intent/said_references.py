@@ -20,10 +20,10 @@ _ORDINALS = {
 }
 _DIGITS = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?")
 _BREAK = 3  # words that a comma is worth
-#: A picture by its number, not a file ("image 3.png") nor a wish ("picture 3 boats").
+#: A picture by its number, not a file ("image 3.png"), a shape ("image 16:9") or a wish ("picture 3 boats").
 _NUMBERED = re.compile(
     r"\b(?:image|photo|reference|(?:of|from|in|on|like|as|to|than|with|at|by|the|and|or)\s+picture)\s+"
-    r"(?:no\.?\s*|number\s+|#)?(\d{1,2})\b(?!\.?\w)",
+    r"(?:no\.?\s*|number\s+|#)?(\d{1,2})\b(?![.:/]?\w)",
     re.I,
 )
 _TOKEN = re.compile(r"[^\W_]+|[,.;:!?]")

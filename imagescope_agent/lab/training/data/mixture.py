@@ -104,10 +104,11 @@ def counting_plan(steps: int, peak_lr: float) -> TrainingPlan:
         steps=steps,
         single_images=20,
         counting=2 / 3,
-        image_pairs=6,
-        text_queries=6,
-        dialogs=4,
-        proposals=2,
+        image_pairs=4,
+        text_queries=4,
+        dialogs=3,
+        proposals=1,
+        candidates=10,
         peak_lr=peak_lr,
         frozen_vision_steps=0,
         vision_lr_scale=0.5,
@@ -180,8 +181,8 @@ class DataMixture:
             images.append(image)
             asked = self.plan.questions_per_image
             counting = round(self.plan.counting * asked)
-            turns = verdict_turns(scene, rng, counting, "count") if counting else []
-            turns = [caption_turn(scene), *turns, *verdict_turns(scene, rng, asked - counting)]
+            numbers = verdict_turns(scene, rng, counting, "count")
+            turns = [caption_turn(scene), *numbers, *verdict_turns(scene, rng, asked - counting)]
             rows.append((ImageContext.unlabelled(1), turns))
         return images, rows
 
