@@ -19,10 +19,10 @@ from imagescope_agent.nodes.begin import Begin
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
 from imagescope_agent.nodes.first_stage import first_stage
 from imagescope_agent.nodes.intent.joint import UnderstandJointly
+from imagescope_agent.nodes.intent.look_closer import LookCloser
 from imagescope_agent.nodes.intent.read_again import ReadAgain
 from imagescope_agent.nodes.intent.reformulate import Reformulate, RetrieveMore, unsatisfied
 from imagescope_agent.nodes.intent.understand import (
-    Describe,
     Predicates,
     no_predicates,
     query_as_intent,
@@ -44,7 +44,7 @@ JUDGE = "affordable"
 def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph: {"query", "reference": id, path or None} -> `State` with ranking and reasons."""
     images, embedder, first = services.collection, services.embedder, services.first_stage
-    describe = Describe(services.captioner, images)
+    describe = LookCloser(services.captioner, images, services.verifier)
     understand = UnderstandJointly(services.reasoner, embedder, services.multi_reasoner)
     again = ReadAgain(services.reasoner, embedder, services.multi_reasoner, images)
     predicates = Predicates(services.reasoner, images)

@@ -22,8 +22,8 @@ from imagescope_agent.nodes.chat.parse_message import ParseMessage, has_words, i
 from imagescope_agent.nodes.chat.read_message import ReadMessage, as_it_was_said, has_act, is_idle
 from imagescope_agent.nodes.chat.reason_turn import AfterRetrieve, ReasonTurn
 from imagescope_agent.nodes.fallback import RETRY_TRANSIENT, or_else
+from imagescope_agent.nodes.intent.look_closer import LookCloser
 from imagescope_agent.nodes.intent.reason import no_chain
-from imagescope_agent.nodes.intent.understand import Describe, unknown_reference
 from imagescope_agent.nodes.judging.selective_judge import SelectiveJudge
 from imagescope_agent.services import Services
 from imagescope_agent.settings import Settings
@@ -38,13 +38,14 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     images, talker, embedder = services.collection, services.talker, services.embedder
     acts, head, reasoner = services.dialogue_acts, services.act_head, services.reasoner
     read, limit = ReadMessage(acts, images, head, embedder), FilterMessage(talker, images, services.limiter)
+    describe = LookCloser(services.captioner, images, services.verifier)
     first = UnderstandFirst(reasoner, embedder, images, services.multi_reasoner)
     fold, check = dialogue.UpdateDialogueState(talker, embedder, images), VerifyNewFacts(reasoner, images)
     retrieve, reason = deeper.RetrieveLiked(embedder, images, services.captions), ReasonTurn(embedder, images)
     graph = StateGraph(State, context_schema=Settings, input_schema=MessageInput)
     for name, node in {
         "read": or_else(read, as_it_was_said, instead="the message as an answer or a wish"),
-        "describe": or_else(Describe(services.captioner, images), unknown_reference, instead="no caption"),
+        "describe": or_else(describe, describe.unknown, instead="no caption"),
         "understand": or_else(first, first.as_named, instead="the query, by what it names"),
         "fold": or_else(fold, fold.as_named, instead="the message, by what it names"),
         "filter": or_else(limit, not_limited, instead="the filter that stands"),
@@ -57,11 +58,10 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
         "survey": clarify.Survey(services.verifier, images),
     }.items():
         graph.add_node(name, node, retry_policy=RETRY_TRANSIENT)
-    for name, plain in {
-        "begin": ParseMessage(images), "alike": picture_alone, "more": deeper.show_more, "ask": clarify.ask,
-        "retrieve": retrieve, "retrieve_reasoned": retrieve, "further": deeper.go_further,
-        "choose": clarify.Choose(), "answer": clarify.AnswerTurn(images, services.fulfilment),
-    }.items():  # fmt: skip
+    for name, plain in {"begin": ParseMessage(images), "alike": picture_alone, "more": deeper.show_more,
+                        "ask": clarify.ask, "retrieve": retrieve, "retrieve_reasoned": retrieve,
+                        "further": deeper.go_further, "choose": clarify.Choose(),
+                        "answer": clarify.AnswerTurn(images, services.fulfilment)}.items():  # fmt: skip
         graph.add_node(name, plain)  # type: ignore[call-overload]
     for route in (after_filter, after_describe, deeper.after_verify, after_answer):
         graph.add_conditional_edges(route.__name__.removeprefix("after_"), route)

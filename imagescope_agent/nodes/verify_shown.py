@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from langgraph.runtime import Runtime
 
+from imagescope_agent.nodes.caption_support import bears_out
 from imagescope_agent.nodes.image_refs import candidate_refs, references_seen
 from imagescope_agent.nodes.model_calls import on_budget
+from imagescope_agent.nodes.rival_counts import rivalled, rivals
 from imagescope_agent.nodes.verify import Verify, affordable, count_matches, satisfies, ties
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.run_budget import remaining
@@ -37,7 +39,8 @@ class VerifyShown(Verify):
         names = state["ranking"][: settings.searched]
         if not predicates or settings.clear < 2 or len(names) < 2:
             return {}
-        places = _Places(names, state)
+        told = {name for name in names if bears_out(self.collection.caption(name), predicates)}
+        places = _Places(names, state, told)
         verifier = on_budget(self.verifier, state, settings)
         seen, notes = await references_seen(state, verifier, self.collection, step=self.step)
         usage: list[StepUsage] = []
@@ -78,21 +81,24 @@ class VerifyShown(Verify):
 class _Places:
     """What is known of the candidates, and what to ask next."""
 
-    def __init__(self, names: list[str], state: State) -> None:
-        self.names, self.predicates = names, state["predicates"]
+    def __init__(self, names: list[str], state: State, told: Set[str]) -> None:
+        self.names, self.predicates, self.told = names, state["predicates"], told
         verdicts = state.get("verdicts", {})
         self.known: Verdicts = {name: self._heeded(verdicts.get(name, {})) for name in names}
         self.new: Verdicts = {}
         self.silent = set(state.get("unverified", {}))  # of whom nothing more is to be known
 
     def next(self, count: int) -> dict[str, list[str]]:
-        """One question about each of the first `count` places that may still fail, the one that most fail first."""
+        """One question about each of the first `count` places that may still fail, the one that most fail first.
+
+        A place that satisfies a number is asked for the numbers beside it last of all.
+        """
         hardest = sorted(self.predicates, key=self._success_rate)
+        asks = [each["question"] for each in hardest]
+        asks += [rival for each in asks for rival in rivals(each)]
         wanted: dict[str, list[str]] = {}
-        for name in self.order()[1:count]:
-            if self._behind(name):
-                continue
-            left = [each["question"] for each in hardest if each["question"] not in self.known[name]]
+        for name in self.order()[:count]:
+            left = [] if self._behind(name) else [each for each in asks if each not in self.known[name]]
             if left:
                 wanted[name] = left[:1]
         return wanted
@@ -110,13 +116,17 @@ class _Places:
     def order(self) -> list[str]:
         """The first, then those that may fit, then the others, each by how surely they do, then in their old order.
 
-        A first one that fails gives way to the surest of those that fit.
+        The first one gives way to the surest of those that fit, where it fails or that is surer.
         """
         first = self.names[0]
-        if self.fails(first) and (fitting := [name for name in self.names if self._fits(name)]):
-            first = max(fitting, key=self._sure)
+        if fitting := [name for name in self.names if self._fits(name)]:
+            first = max([*([] if self.fails(first) else [first]), *fitting], key=self._worth)
         others = [name for name in self.names if name != first]
-        return [first, *sorted(others, key=lambda name: (self._behind(name), -self._sure(name)))]
+        return [first, *sorted(others, key=self._worth, reverse=True)]
+
+    def _worth(self, name: str) -> tuple[bool, bool, float]:
+        """What places are given by: that no answer fails, a caption that says the same, how sure the answers are."""
+        return not self._behind(name), name in self.told, self._sure(name)
 
     def _behind(self, name: str) -> bool:
         return self.fails(name) or name in self.silent
@@ -141,17 +151,19 @@ class _Places:
         """
         if name in self.silent:
             return 0.0
+        answers = self.known[name]
         known = [
-            yes if predicate["expected"] == "Yes" else 1.0 - yes
+            rivalled(yes, predicate["question"], answers) if predicate["expected"] == "Yes" else 1.0 - yes
             for predicate in self.predicates
-            if (yes := self.known[name].get(predicate["question"])) is not None
+            if (yes := answers.get(predicate["question"])) is not None
         ]
         least = min(known, default=1.0)
         return 1.0 if least >= SURE else round(least, 2)
 
     def _heeded(self, answers: Mapping[str, float]) -> dict[str, float]:
-        questions = {predicate["question"] for predicate in self.predicates}
-        return {question: yes for question, yes in answers.items() if question in questions}
+        questions = [predicate["question"] for predicate in self.predicates]
+        heeded = {*questions, *(rival for each in questions for rival in rivals(each))}
+        return {question: yes for question, yes in answers.items() if question in heeded}
 
     def _success_rate(self, predicate: Predicate) -> float:
         """The share of candidates that satisfied it, one of two before anything is known."""

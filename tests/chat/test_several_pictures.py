@@ -15,7 +15,7 @@ from imagescope_agent.chat import Chats
 from imagescope_agent.chat.web import html
 from imagescope_agent.errors import BadInput
 from imagescope_agent.nodes.chat.message_commands import ParsedMessage, unlike_picture
-from imagescope_agent.nodes.chat.parse_message import CheckedMessage, standing_pictures
+from imagescope_agent.nodes.chat.parse_message import NOT_LIKE, CheckedMessage, standing_pictures
 from imagescope_agent.state import new_conversation
 from tests.chat.playing import play
 from tests.chat.talk import described, talking, think
@@ -161,7 +161,9 @@ def test_a_picture_that_is_not_wanted_is_no_reference(services: Any) -> None:
         assert turn["reference"] is None and state["excluded"] == ["orange.png"]
         assert "orange.png" not in [hit["id"] for hit in turn["results"]]
         assert "light" in turn["request"] and "like" not in turn["request"]
-        await session.say("nothing like these", images=["yellow.png", "white.png"])
+        again = await session.say("nothing like these", images=["yellow.png", "white.png"])
+        assert NOT_LIKE in turn["remarks"] and NOT_LIKE in again["remarks"]
+        assert NOT_LIKE not in (await session.say("and round"))["remarks"]
         assert (await session.state())["excluded"] == ["orange.png", "yellow.png", "white.png"]
 
     play(services, story)

@@ -177,7 +177,7 @@ def test_it_reflects_and_searches_again_once_when_nothing_satisfies(world: Any) 
     assert {"red.png", "blue.png"} <= set(state["ranking"])
     assert calls(state)["retrieve"] == 0
     assert [each["id"] for each in state["candidates"]] == state["ranking_retrieve"]
-    nobody = run(services(world, "black", scorer=lambda asked: [0.02, 0.98]))
+    nobody = run(services(world, "black", scorer=lambda asked: [0.02, 0.98]), "it is black")
     assert nobody["reflections"] == 1
     assert calls(nobody)["verify"] == len(ALL)  # verdicts that are known are not asked for again
 

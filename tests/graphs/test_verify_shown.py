@@ -84,6 +84,45 @@ def test_a_first_place_that_fails_gives_way_to_what_fits_further_behind(world: A
     assert run(nobody, top_k=2, k=1, clear=2, alpha=0)["ranking"][0] == before[0]
 
 
+@pytest.mark.parametrize(("yes", "first"), [(0.6, 1), (0.93, 0), (0.3, 1)])  # 0.93 is sure enough
+def test_a_first_place_gives_way_to_what_fits_more_surely(world: Any, yes: float, first: int) -> None:
+    sure = {ALL[0]: yes, ALL[1]: 0.97}
+
+    def scorer(asked: Any) -> list[float]:
+        found = sure.get(f"{world.colour(asked)}.png", 0.02)
+        return [found, 1 - found]
+
+    node = VerifyShown(world.role("verifier", scorer=scorer), world.collection)
+    asks = [{"question": "Is it pale?", "expected": "Yes"}]
+    state: Any = {"ranking": ALL, "predicates": asks, "matches": {}}
+    ranking = asyncio.run(node(state, _running(clear=2)))["ranking"]
+    assert ranking == [ALL[first], ALL[1 - first], *ALL[2:]]
+
+
+def test_a_number_is_asked_for_beside_its_neighbours(world: Any) -> None:
+    """The first says yes to two and to three; nobody else is asked more than that needs."""
+    first, second, *others = ALL
+    told = {(first, "two"): 0.99, (first, "three"): 0.6, (second, "two"): 0.95}
+
+    def scorer(asked: Any) -> list[float]:
+        number = next(each for each in ("one", "two", "three") if f"exactly {each} star" in asked.text)
+        yes = told.get((f"{world.colour(asked)}.png", number), 0.01)
+        return [yes, 1 - yes]
+
+    node = VerifyShown(world.role("verifier", scorer=scorer), world.collection)
+    asks = [{"question": "Are there exactly two stars?", "expected": "Yes"}]
+    state: Any = {"ranking": ALL, "predicates": asks, "matches": {}}
+    update = asyncio.run(node(state, _running(clear=2)))
+    assert update["ranking"] == [second, first, *others]
+    assert {len(update["verdicts"][name]) for name in (first, second)} == {3}
+    assert {len(update["verdicts"][name]) for name in others} == {1}
+    again = asyncio.run(node({**state, **update}, _running(clear=2)))
+    assert (again["ranking"], again["verdicts"]) == (
+        update["ranking"],
+        {},
+    )  # what is known is not asked again
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_no_image_known_to_fail_stands_above_one_that_fits(world: Any, seed: int) -> None:
     rng = random.Random(seed)

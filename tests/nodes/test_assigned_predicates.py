@@ -11,7 +11,12 @@ import pytest
 
 from imagescope_agent.errors import RequestRefused
 from imagescope_agent.nodes.chat.new_predicates import VerifyNewFacts
-from imagescope_agent.nodes.intent.assigned_predicates import assigned, is_asked, suited_predicates
+from imagescope_agent.nodes.intent.assigned_predicates import (
+    assigned,
+    checks_of,
+    is_asked,
+    suited_predicates,
+)
 from imagescope_agent.settings import Settings
 from imagescope_agent.state import Instruction, Predicate
 
@@ -175,3 +180,34 @@ def test_what_stays_without_a_predicate_is_told(
     assert kinds[0] in ("retried", kind) and kind in kinds and kinds[-1] == "unchecked"
     assert ("retried" in kinds) == (kind in ("drifted", "unreadable"))  # not where nothing was asked
     assert sum(each["calls"] for each in found["usage"]) == calls - (kind == "refused")
+
+
+def test_a_thing_that_no_question_is_about_is_asked_for() -> None:
+    steps = [
+        step("a red car"),
+        step("a blue car", "Removal"),
+        step("a green car", "Retention"),
+        step("at night"),
+    ]
+    found = [asks("Is there a red car?"), asks("Is there a blue car?", "No"), asks("Is there a blue car?")]
+    kept, notes = checks_of(found, steps)
+    assert kept == [*found[:2], asks("Is there a green car?")]
+    assert [each["kind"] for each in notes] == ["contradiction", "repaired", "unchecked"]
+    assert "'at night'" in notes[-1]["detail"]  # names no thing: nothing is asked for it
+    assert checks_of(found[:1], [step("a red car"), step("a cat", "Removal")])[0][1:] == [
+        asks("Is there a cat?", "No")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("found", "steps"),
+    [
+        ([asks("Is there a red car on a beach?")], [step("a red car"), step("a beach")]),  # one asks for both
+        ([asks("Does it look gloomy?"), asks("Is it outside?")], [step("a dark mood"), step("a park")]),
+        ([], [step("a red car")]),
+    ],
+)
+def test_what_is_asked_in_other_words_is_not_asked_again(
+    found: list[Predicate], steps: list[Instruction]
+) -> None:
+    assert checks_of(found, steps) == (found, [])

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from imagescope_agent.nodes.chat.language.vocabulary import NO_WORDS, read_captions
-from imagescope_agent.nodes.intent.named_things import completed, unread_exclusions
+from imagescope_agent.nodes.intent.named_things import completed, unread_exclusions, with_new_things
 from imagescope_agent.state import Instruction, Intent
 
 WORDS = read_captions(
@@ -84,3 +84,41 @@ def test_without_captions_nothing_is_known() -> None:
 )
 def test_an_exclusion_that_no_instruction_has(query: str, read: list[str], lost: list[str]) -> None:
     assert unread_exclusions(intent(*read), query, WORDS) == lost
+
+
+@pytest.mark.parametrize(
+    ("query", "read", "whole"),
+    [
+        ("the same, a lamp in place of the chair and with a red kettle", ["a lamp", "-a chair", "a lamp"],
+         ["a lamp", "a red kettle", "-a chair"]),
+        ("a blue chair too, and the kettle is red", ["a red kettle", "-a blue kettle"],
+         ["a red kettle", "a blue chair", "-a blue kettle"]),
+    ],
+)  # fmt: skip
+def test_a_new_thing_that_the_reading_passes_over_comes_in(
+    query: str, read: list[str], whole: list[str]
+) -> None:
+    found, notes = with_new_things(intent(*read), query, WORDS, "reread")
+    assert [("-" if each["type"] == "Removal" else "") + each["text"] for each in found["steps"]] == whole
+    assert [each["kind"] for each in notes] == ["repaired"]
+
+
+@pytest.mark.parametrize(
+    ("query", "read"),
+    [
+        ("make the red kettle blue", ["a blue kettle"]),  # what is known is not to be added
+        ("swap a red kettle for a blue chair", ["a blue chair"]),
+        ("instead of a red kettle a blue chair", ["a blue chair"]),
+        ("the same without a red kettle", ["-a red kettle"]),
+        ("not a red kettle", ["a lamp"]),
+        ("with chairs", ["a lamp"]),  # "chairs" alone may be anything
+        ("in a garden, please", ["a lamp"]),  # a place is kept or changed
+        ("a red blue kettle", ["a lamp"]),  # no thing is both
+        ("a red settee", ["a lamp"]),  # no word of the collection
+        ("a red kettle or a blue chair", ["a lamp"]),
+        ("everything is red now", ["a lamp"]),
+        ("a red kettle", []),
+    ],
+)
+def test_what_is_no_new_thing_stays_out(query: str, read: list[str]) -> None:
+    assert with_new_things(intent(*read), query, WORDS, "reread") == (intent(*read), [])

@@ -44,6 +44,7 @@ FOUND = tuple(
     for name in new_turn()
     if name not in ("reference_caption", "reference_captions", "intent", "acts", "remarks", "notes", "usage")
 )
+NOT_LIKE = "What looks like the picture that you sent falls behind from now on."
 PARSED = "parsed_message"  # key of `configurable` for a message that the caller has checked already
 
 
@@ -109,6 +110,7 @@ class ParseMessage:
                     **new_turn(),
                     **({} if searched_anew else found_so_far(state)),
                     "notes": [*message.notes, *notes],
+                    "remarks": [NOT_LIKE] if set(message.unlike) & {*pictures["unlike"]} else [],
                 }
             ),
             "acts": known_acts(message, told=told),

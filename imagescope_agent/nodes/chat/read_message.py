@@ -116,7 +116,7 @@ class ReadMessage:
         update = understood(state, acts)
         return {
             **update,
-            "remarks": [*read_as, *update["remarks"]],
+            "remarks": [*state.get("remarks", []), *read_as, *update["remarks"]],
             "notes": at_step(self.step, choice.notes),
             "usage": [spent(self.step, self.role, choice.usage)],
         }

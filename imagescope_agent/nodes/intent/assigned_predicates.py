@@ -16,6 +16,8 @@ from imagescope_agent.state import Instruction, Predicate
 
 _SIDE = re.compile(r"\b(left of|right of|above|below|behind|in front of|under|over)\b", re.I)
 
+_THING = re.compile(r"an? \w", re.I)
+
 
 def suited_predicates(
     predicates: Sequence[Predicate], steps: Sequence[Instruction]
@@ -49,6 +51,36 @@ def suited_predicates(
         f"{each['question']!r} was asked or expected otherwise than its instruction says" for each in turned
     ]
     return answered, [*notes, *more, *(note("predicates", "contradiction", detail) for detail in details)]
+
+
+def checks_of(
+    predicates: Sequence[Predicate], steps: Sequence[Instruction]
+) -> tuple[list[Predicate], list[NoteDict]]:
+    """As `suited_predicates`, and a question about each thing that an instruction names and no question is about.
+
+    An instruction that names no thing ("the scene in the snow") and has no question leaves a note alone.
+
+    Args:
+        predicates: as they came, or at least one.
+        steps: the instructions that they check.
+    """
+    kept, notes = suited_predicates(predicates, steps)
+    own = assigned(kept, steps)
+    for step in [step for step, found in zip(steps, own, strict=True) if not found]:
+        words = content_words(step["text"])
+        if not kept or any(words <= content_words(each["question"]) for each in kept):
+            continue
+        if _THING.match(step["text"]):
+            question = f"Is there {step['text']}?"
+            kept.append({"question": question, "expected": _suits(step)})
+            notes.append(
+                note(
+                    "predicates", "repaired", f"no question was about {step['text']!r}; {question!r} is asked"
+                )
+            )
+        else:
+            notes.append(note("predicates", "unchecked", f"no question is about {step['text']!r}"))
+    return kept, notes
 
 
 def _in_order(predicate: Predicate, steps: Sequence[Instruction]) -> Predicate:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from imagescope_agent.nodes.chat.described_target import described
-from imagescope_agent.nodes.chat.language.coverage import Known, phrases, with_passed_over
+from imagescope_agent.nodes.chat.language.coverage import Known, Phrase, phrases, runs, with_passed_over
 from imagescope_agent.nodes.chat.language.grounding import Grounding
 from imagescope_agent.nodes.chat.language.places import place_in
 from imagescope_agent.nodes.chat.language.polarity import TAKES_BACK, is_negated, may_exclude
@@ -20,6 +21,8 @@ from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import Instruction, Intent, plain_intent
 
+#: "swap a boat for a car": the boat goes.
+_GIVES_WAY = r"\b(?:swap|exchang|trad|substitut|chang|turn|switch|convert|transform)\w*"
 _CHOICE = re.compile(r"\b(?:or|either|maybe|perhaps)\b", re.I)  # of things that need not all be there
 
 
@@ -63,6 +66,49 @@ async def with_named(
     return with_side(whole, query, vocabulary)
 
 
+def with_new_things(
+    intent: Intent, query: str, vocabulary: Vocabulary, step: str
+) -> tuple[Intent, list[NoteDict]]:
+    """The intent of a query about one reference with the new things that it names and no instruction does, and notes.
+
+    "a black star" is new, as what stands with "the" is not. What is said twice of one thing is said once.
+
+    Args:
+        intent: what was understood.
+        query: in the user's words.
+        vocabulary: of the collection; where it is empty the intent stays as it is.
+        step: whose notes these are.
+    """
+    if not intent["steps"] or _CHOICE.search(query) or not is_english(query):
+        return intent, []
+    lost = dict.fromkeys(
+        each.text for each in runs(query, vocabulary) if _is_new(each, query, intent, vocabulary)
+    )
+    if not lost:
+        return intent, []
+    once = {each["text"]: each for each in reversed(intent["steps"])}  # of one text the first counts
+    new = [Instruction(type="Addition", text=text) for text in lost]
+    steps = sorted([*reversed(once.values()), *new], key=lambda each: each["type"] == "Removal")
+    return plain_intent(described(steps), steps), [_passed_over(text, step) for text in lost]
+
+
+def _is_new(phrase: Phrase, query: str, intent: Intent, vocabulary: Vocabulary) -> bool:
+    """Whether a phrase is about a thing that is to come in, and no instruction has its words."""
+    known = phrase.place or phrase.count or phrase.definite or phrase.lone or phrase.replaced
+    if known or not phrase.head or not vocabulary.is_head(phrase.head) or is_negated(phrase.text, query):
+        return False
+    if re.search(rf"{_GIVES_WAY} {re.escape(phrase.text)}\b", query.lower()):
+        return False
+    if not all(vocabulary.go_together(*pair) for pair in pairwise(phrase.properties)):
+        return False
+    words = content_words(phrase.text)
+    return not any(words <= content_words(each["text"]) for each in intent["steps"])
+
+
+def _passed_over(text: str, step: str) -> NoteDict:
+    return note(step, "repaired", f"{text!r} is named by the query, and was passed over")
+
+
 def _notes(
     read: Sequence[Instruction],
     given: Sequence[StepAnswer],
@@ -76,9 +122,7 @@ def _notes(
     left = [text for text in before if text not in kept]
     added = [each["text"] for each in steps if each["text"] not in before]
     notes += [note(step, "drifted", f"{text!r} is not in the query and was left out") for text in left]
-    return notes + [
-        note(step, "repaired", f"{text!r} is named by the query, and was passed over") for text in added
-    ]
+    return notes + [_passed_over(text, step) for text in added]
 
 
 def unread_exclusions(intent: Intent, query: str, vocabulary: Vocabulary) -> list[str]:

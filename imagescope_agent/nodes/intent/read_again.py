@@ -23,7 +23,7 @@ from imagescope_agent.nodes.intent.contradictions import (
 from imagescope_agent.nodes.intent.drift import drift
 from imagescope_agent.nodes.intent.dropped_words import dropped_words
 from imagescope_agent.nodes.intent.misplaced import misplaced, plainly
-from imagescope_agent.nodes.intent.named_things import completed, unread_exclusions
+from imagescope_agent.nodes.intent.named_things import completed, unread_exclusions, with_new_things
 from imagescope_agent.nodes.intent.plain_words import plain_words
 from imagescope_agent.nodes.intent.understand import Understand, reference_words
 from imagescope_agent.nodes.model_calls import account
@@ -77,10 +77,14 @@ class ReadAgain(Understand):
 
     async def first_reading(self, state: State) -> dict[str, Any]:
         """Fallback: what was understood first, with what the query names beside it."""
-        if references_of(state):
+        count, words = len(references_of(state)), vocabulary_of(self.images)
+        if count > 1:
             return {}
-        words = vocabulary_of(self.images)
-        intent, notes = await completed(state["intent"], state["query"], self.embedder, words, self.step)
+        read, query = state["intent"], state["query"]
+        if count:
+            intent, notes = with_new_things(read, query, words, self.step)
+        else:
+            intent, notes = await completed(read, query, self.embedder, words, self.step)
         return {"intent": intent, "given_predicates": [], "notes": notes} if notes else {}
 
     async def _second(self, state: State, settings: Settings, again: str) -> dict[str, Any]:

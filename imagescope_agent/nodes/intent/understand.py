@@ -12,7 +12,7 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Reply, Role
 from imagescope_agent.nodes.image_refs import reference_ref
-from imagescope_agent.nodes.intent.assigned_predicates import suited_predicates
+from imagescope_agent.nodes.intent.assigned_predicates import checks_of
 from imagescope_agent.nodes.intent.contradictions import excluded_unsaid
 from imagescope_agent.nodes.intent.drift import copies, doubtful, drift, strayed_words
 from imagescope_agent.nodes.intent.dropped_words import note_dropped
@@ -179,10 +179,10 @@ class Predicates:
         if not steps or not state["ranking_retrieve"]:
             return {"predicates": []}
         if given := state.get("given_predicates"):
-            predicates, notes = suited_predicates(given, steps)
+            predicates, notes = checks_of(given, steps)
             return {"predicates": predicates, "notes": notes}
         found, reply = await self.ask(steps, state, runtime, again)
-        predicates, notes = suited_predicates(found, steps)
+        predicates, notes = checks_of(found, steps)
         return {"predicates": predicates, **account(self, reply, notes=notes)}
 
     async def ask(
