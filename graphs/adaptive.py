@@ -64,7 +64,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     graph.add_node("retrieve", first_stage(embedder, images, services.captions, first))
     graph.add_node("reflect", Reformulate())
     graph.add_node("retrieve_more", more)
-    graph.add_node("answer", Answer(services.collection, services.fulfilment))
+    graph.add_node("answer", Answer(services.collection, services.fulfilment, captions=True))
 
     graph.add_edge(START, "begin")
     graph.add_edge("begin", "describe")

@@ -82,7 +82,7 @@ def at_step(step: str, notes: Iterable[Mapping[str, Any]]) -> list[NoteDict]:
 
 
 #: Kinds of reason; "text" is a sentence of which no more is known.
-ReasonKind = Literal["matches", "fails", "unknown", "unverified", "judge", "copies", "text"]
+ReasonKind = Literal["matches", "fails", "unknown", "unverified", "judge", "copies", "caption", "text"]
 _PREFIXES: dict[str, str] = {"unverified": "unverified: ", "judge": "judge: ", "copies": "the same picture: "}
 
 

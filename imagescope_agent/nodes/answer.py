@@ -9,6 +9,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.errors import RequestRefused, UnreadableReply
+from imagescope_agent.nodes.caption_support import bears_out
 from imagescope_agent.nodes.chat.answer_words import fit_remarks
 from imagescope_agent.nodes.fulfilment import Fulfilment, evidence
 from imagescope_agent.nodes.intent.references import bare
@@ -29,13 +30,16 @@ class Answer:
     Args:
         collection: knows which files are copies of one image.
         calibration: file of a `Fulfilment`; without one nothing is said of how probable it is that something fits.
+        captions: whether the graph goes by captions too, which is a reason then.
 
     Raises:
         BadInput: there is no such calibration, or it is damaged.
     """
 
-    def __init__(self, collection: Collection, calibration: str | None = None) -> None:
-        self.collection = collection
+    def __init__(
+        self, collection: Collection, calibration: str | None = None, *, captions: bool = False
+    ) -> None:
+        self.collection, self.captions = collection, captions
         self.fulfilment = None if calibration is None else Fulfilment.load(Path(calibration))
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -61,7 +65,7 @@ class Answer:
                     "verify": _share(state, name),
                     "judge": state["judgement"]["scores"].get(name),
                 },
-                reasons=(*_reasons(state, name), *self._copies(name)),
+                reasons=(*_reasons(state, name), *self._told(state, name), *self._copies(name)),
             ).to_dict()
             for rank, name in enumerate(wanted, start=start + 1)
         ]
@@ -82,6 +86,13 @@ class Answer:
         if chance >= least:
             return stated
         return {**stated, "remarks": fit_remarks(state, state["results"], unfit=True)}
+
+    def _told(self, state: State, name: str) -> list[Reason]:
+        asked, answers = state["predicates"], state.get("verdicts", {}).get(name, {})
+        checked = all(each["question"] in answers for each in asked)
+        if not self.captions or checked or not bears_out(self.collection.caption(name), asked):
+            return []
+        return [Reason(kind="caption", text="its caption says everything that is wanted")]
 
     def _copies(self, name: str) -> list[Reason]:
         others = [other for other in self.collection.copies(name) if other != name]

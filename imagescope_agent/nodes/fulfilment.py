@@ -108,13 +108,12 @@ def evidence(state: State) -> tuple[float, ...] | None:
     odds = [_odds(answers.get(each["question"], EVEN), each["expected"]) for each in predicates]
     judged = state["judgement"]["scores"].get(ranking[0], EVEN) - EVEN
     fused = FUSION.scores(state["candidates"], predicates, verdicts)
-    doubtful = (
-        name
+    doubtful = [
+        fused[name]
         for name in ranking[1:]
-        if not all(satisfies(verdicts.get(name, {}), each) for each in predicates)
-    )
-    second = next(doubtful, None)
-    lead = fused[ranking[0]] - fused[second] if second in fused else 0.0
+        if name in fused and not all(satisfies(verdicts.get(name, {}), each) for each in predicates)
+    ]
+    lead = fused[ranking[0]] - max(doubtful, default=fused[ranking[0]])
     return min(odds), sum(odds), judged, lead
 
 

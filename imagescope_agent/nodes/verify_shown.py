@@ -22,25 +22,38 @@ SURE = 0.9  # an image whose every answer is as probable is as good as any
 
 
 class VerifyShown(Verify):
-    """Asks about the first `Settings.clear` places until each is known to satisfy everything, or nobody else may.
+    """Orders the places behind the first, and by `Settings.clear` asks about them.
 
-    The first place was decided before and stays, unless it fails a question and another image none. Of the first
+    Without it nobody is asked: behind the first `Settings.certain` places come those that are known to satisfy
+    everything, or whose captions say so (`bears_out`) and no answer denies it, then the others.
+
+    With it the first `clear` places are asked about until each is known to satisfy everything, or nobody else may. The
+    first place was decided before and stays, unless it fails a question, or another one is surer. Of the first
     `Settings.searched` others those that fail one question, or that the verifier does not see, fall behind the others;
-    they are asked nothing more, so most cost one question. In both groups those stand behind whose least certain answer
-    is less probable, what is alike in its order.
+    they are asked nothing more, so most cost one question. In both groups those come first whose captions say
+    everything, of these those whose least certain answer is more probable, what is alike in its order.
     """
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return the new `verdicts`, `matches` by image and `ranking`; nothing where no place is to be cleared.
+        """Return `ranking`, and of what was asked the new `verdicts` and `matches` by image.
 
         A budget that ends the asking leaves a note.
         """
         settings, predicates = current(runtime), state["predicates"]
-        names = state["ranking"][: settings.searched]
-        if not predicates or settings.clear < 2 or len(names) < 2:
+        names = state["ranking"][: settings.searched] if settings.clear > 1 else state["ranking"]
+        if not predicates or len(names) < 2:
             return {}
         told = {name for name in names if bears_out(self.collection.caption(name), predicates)}
-        places = _Places(names, state, told)
+        places, behind = _Places(names, state, told), state["ranking"][len(names) :]
+        if settings.clear > 1:
+            return await self._cleared(places, state, settings, behind)
+        return {"ranking": [*places.as_known(max(1, settings.certain)), *behind]}
+
+    async def _cleared(
+        self, places: _Places, state: State, settings: Settings, behind: list[str]
+    ) -> dict[str, Any]:
+        """The update of the state once enough is known of the places."""
+        predicates = state["predicates"]
         verifier = on_budget(self.verifier, state, settings)
         seen, notes = await references_seen(state, verifier, self.collection, step=self.step)
         usage: list[StepUsage] = []
@@ -66,7 +79,7 @@ class VerifyShown(Verify):
                 **state["matches"],
                 **{name: count_matches(each, predicates) for name, each in known.items()},
             },
-            "ranking": [*places.order(), *state["ranking"][len(names) :]],
+            "ranking": [*places.order(), *behind],
             "notes": [*notes, *ties(places.new, questions)],
             "usage": usage,
         }
@@ -127,6 +140,14 @@ class _Places:
     def _worth(self, name: str) -> tuple[bool, bool, float]:
         """What places are given by: that no answer fails, a caption that says the same, how sure the answers are."""
         return not self._behind(name), name in self.told, self._sure(name)
+
+    def as_known(self, count: int) -> list[str]:
+        """The first `count`, then the others as `VerifyShown` orders them where nobody is asked."""
+        behind = [name for name in self.names[count:] if not self._may_fit(name)]
+        return [name for name in self.names if name not in behind] + behind
+
+    def _may_fit(self, name: str) -> bool:
+        return self._fits(name) or (name in self.told and not self._behind(name))
 
     def _behind(self, name: str) -> bool:
         return self.fails(name) or name in self.silent

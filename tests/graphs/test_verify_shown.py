@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from imagescope_agent.errors import RequestRefused
+from imagescope_agent.nodes.answer import Answer
 from imagescope_agent.nodes.verify_shown import VerifyShown
 from imagescope_agent.registry import load_graph
 from imagescope_agent.retrieval.collection import FolderCollection
@@ -17,6 +18,7 @@ from tests.graphs.imagescope_runs import ALL, COLOURS
 from tests.graphs.test_adaptive import calls, services, truth
 
 QUERY = "a red or blue thing"
+ASKS = "Is there a white square?"
 
 
 def run(served: Any, **settings: Any) -> Any:
@@ -116,7 +118,8 @@ def test_a_number_is_asked_for_beside_its_neighbours(world: Any) -> None:
     assert update["ranking"] == [second, first, *others]
     assert {len(update["verdicts"][name]) for name in (first, second)} == {3}
     assert {len(update["verdicts"][name]) for name in others} == {1}
-    again = asyncio.run(node({**state, **update}, _running(clear=2)))
+    later: Any = {**state, **update}
+    again = asyncio.run(node(later, _running(clear=2)))
     assert (again["ranking"], again["verdicts"]) == (
         update["ranking"],
         {},
@@ -149,11 +152,46 @@ def test_a_budget_that_ends_it_is_told_and_never_exceeded(world: Any) -> None:
 
 def test_without_predicates_or_places_nothing_is_asked(world: Any) -> None:
     node = VerifyShown(world.role("verifier", scorer=truth(world)), world.collection)
-    asks = [{"question": "Is it red?", "expected": "Yes"}]
+    asks = [{"question": "Is it pale?", "expected": "Yes"}]
     for given, clear in (((["red.png"], asks), 5), ((ALL, []), 5), ((ALL, asks), 1), ((ALL, asks), 0)):
         state: Any = {"ranking": given[0], "predicates": given[1], "matches": {}}
-        assert asyncio.run(node(state, _running(clear=clear))) == {}
+        assert asyncio.run(node(state, _running(clear=clear))).get("ranking", given[0]) == given[0]
     assert not node.verifier.model.asked  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("known", "certain", "order"),
+    [
+        ({}, 1, [0, 3, 1, 2]),  # the caption of the fourth says so
+        ({3: 0.1}, 1, [0, 1, 2, 3]),  # an answer denies it
+        ({2: 0.9}, 1, [0, 2, 3, 1]),
+        ({}, 2, [0, 1, 3, 2]),
+        ({}, 4, [0, 1, 2, 3]),
+    ],
+)
+def test_where_nobody_is_asked_captions_decide_behind_the_first(
+    world: Any, known: dict[int, float], certain: int, order: list[int]
+) -> None:
+    first, question = ["red.png", "blue.png", "green.png", "white.png"], ASKS
+    verdicts = {first[place]: {question: yes} for place, yes in known.items()}
+    asks = [{"question": question, "expected": "Yes"}]
+    state: Any = {"ranking": first, "predicates": asks, "verdicts": verdicts, "matches": {}}
+    node = VerifyShown(world.role("verifier"), world.collection)
+    update = asyncio.run(node(state, _running(certain=certain)))
+    assert update == {"ranking": [first[place] for place in order]}
+
+
+@pytest.mark.parametrize(
+    ("captions", "answers", "told"),
+    [(True, {}, True), (True, {"white.png": {ASKS: 0.9}}, False), (False, {}, False)],
+)
+def test_a_caption_that_counts_is_a_reason(world: Any, captions: bool, answers: Any, told: bool) -> None:
+    before = run(services(world, "pale", text=QUERY))
+    asks = [{"question": ASKS, "expected": "Yes"}]
+    state: Any = {**before, "predicates": asks, "verdicts": answers, "ranking": ["white.png", "red.png"]}
+    results = asyncio.run(Answer(world.collection, captions=captions)(state, _running()))["results"]
+    said = "its caption says everything that is wanted"
+    assert [said in hit["reasons"] for hit in results] == [told, False]
 
 
 @pytest.mark.parametrize("budget", [None, 3, 4])

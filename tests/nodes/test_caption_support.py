@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imagescope_agent.nodes.caption_support import bears_out
+from imagescope_agent.state import Predicate
 
 CAPTION = "A red kettle, a red kettle and a small blue chair in the kitchen; three dogs with a ball."
 
@@ -31,7 +32,7 @@ def test_a_caption_bears_out_what_one_part_of_it_says(question: str, expected: s
 
 
 def test_all_predicates_are_to_be_borne_out() -> None:
-    first = {"question": "Is there a red kettle?", "expected": "Yes"}
+    first: Predicate = {"question": "Is there a red kettle?", "expected": "Yes"}
     assert bears_out(CAPTION, [first, {"question": "Is there a lamp?", "expected": "No"}])
     assert not bears_out(CAPTION, [first, {"question": "Is there a lamp?", "expected": "Yes"}])
     assert not bears_out("", [first])

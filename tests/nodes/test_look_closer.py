@@ -123,4 +123,4 @@ def test_without_references_nothing_is_looked_up(world: Any) -> None:
     state: Any = {"query": "the circle", "reference": None, "references": []}
     runtime: Any = type("Runtime", (), {"context": Settings()})()
     assert asyncio.run(node(state, runtime)) == {"reference_caption": NO_REFERENCE}
-    assert not verifier.model.asked  # type: ignore[attr-defined]
+    assert not verifier.model.asked

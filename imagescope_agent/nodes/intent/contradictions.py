@@ -65,7 +65,8 @@ _KEEPS_COLOUR = re.compile(
     re.I,
 )
 PLACE = re.compile(
-    r"\b(?:places?|locations?|settings?|back(?:ground|drop)s?|surroundings?|environment|landscape|scener?y?|site|spot|where)\b",
+    r"\b(?:places?|locations?|settings?|back(?:ground|drop)s?|surroundings?|environment|landscape|scener?y?|site|spot|where"
+    r"|d[eé]cor(?:ation)?|ambien[ct]e|atmosphere|venue|terrain|habitat)\b",
     re.I,
 )
 _WHOLE = re.compile(
@@ -114,8 +115,14 @@ def untaken_colour(intent: Intent, query: str, captions: Sequence[str]) -> bool:
     if _KEEPS_COLOUR.search(query):
         return False
     shown = " ".join(captions).lower()
-    kept = [re.sub(r"^(?:an?|the) ", "", step["text"].lower()) in shown for step in _about(intent)]
+    kept = [_property_of(step["text"]) in shown for step in _about(intent)]
     return bool(kept) and all(kept)
+
+
+def _property_of(text: str) -> str:
+    """The thing of an instruction with the last word before it: "red boat" of "a large red boat"."""
+    words = re.sub(r"^(?:an?|the) ", "", text.lower()).split()
+    return " ".join(words[-2:] if len(words) == 3 else words)
 
 
 def unnamed_things(intent: Intent, query: str) -> bool:
