@@ -27,7 +27,7 @@ def rivals(question: str) -> list[str]:
     number, things, rest = NUMBERS.index(found[1].lower()), found[2].split(), found[3]
     others = [other for other in (number - 1, number + 1) if 0 < other < len(NUMBERS)]
     return [
-        " ".join(filter(None, [*_asks(other), *things[:-1], _as_many(things[-1], other), rest])) + "?"
+        " ".join(filter(None, [*_asks(other), *things[:-1], as_many(things[-1], other), rest])) + "?"
         for other in others
     ]
 
@@ -47,7 +47,7 @@ def rivalled(yes: float, question: str, answers: Mapping[str, float]) -> float:
     return yes / max(1.0, yes + sum(answers.get(each, 0.0) for each in rivals(question)))
 
 
-def _as_many(thing: str, number: int) -> str:
+def as_many(thing: str, number: int) -> str:
     """A word that ends a number of things, for another number of them."""
     if number > 1:
         return plural(thing)

@@ -28,10 +28,11 @@ class VerifyShown(Verify):
     everything, or whose captions say so (`bears_out`) and no answer denies it, then the others.
 
     With it the first `clear` places are asked about until each is known to satisfy everything, or nobody else may. The
-    first place was decided before and stays, unless it fails a question, or another one is surer. Of the first
-    `Settings.searched` others those that fail one question, or that the verifier does not see, fall behind the others;
-    they are asked nothing more, so most cost one question. In both groups those come first whose captions say
-    everything, of these those whose least certain answer is more probable, what is alike in its order.
+    first place was decided before and stays, unless it fails a question, or another one is surer. Who is asked are the
+    first `Settings.searched`, of their further half those whose captions say everything. Of these the ones that fail
+    one question, or that the verifier does not see, fall behind the others; they are asked nothing more, so most cost
+    one question. In both groups those come first whose captions say everything, of these those whose least certain
+    answer is more probable, what is alike in its order.
     """
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -39,21 +40,19 @@ class VerifyShown(Verify):
 
         A budget that ends the asking leaves a note.
         """
-        settings, predicates = current(runtime), state["predicates"]
-        names = state["ranking"][: settings.searched] if settings.clear > 1 else state["ranking"]
-        if not predicates or len(names) < 2:
+        settings, predicates, ranking = current(runtime), state["predicates"], state["ranking"]
+        if not predicates or len(ranking) < 2:
             return {}
-        told = {name for name in names if bears_out(self.collection.caption(name), predicates)}
-        places, behind = _Places(names, state, told), state["ranking"][len(names) :]
-        if settings.clear > 1:
-            return await self._cleared(places, state, settings, behind)
-        return {"ranking": [*places.as_known(max(1, settings.certain)), *behind]}
+        told = {name for name in ranking if bears_out(self.collection.caption(name), predicates)}
+        if settings.clear < 2:
+            return {"ranking": _Places(ranking, state, told).as_known(max(1, settings.certain))}
+        near, far = settings.searched // 2, settings.searched
+        names = [*ranking[:near], *(name for name in ranking[near:far] if name in told)]
+        return await self._cleared(_Places(names, state, told), state, settings)
 
-    async def _cleared(
-        self, places: _Places, state: State, settings: Settings, behind: list[str]
-    ) -> dict[str, Any]:
+    async def _cleared(self, places: _Places, state: State, settings: Settings) -> dict[str, Any]:
         """The update of the state once enough is known of the places."""
-        predicates = state["predicates"]
+        predicates, behind = state["predicates"], [n for n in state["ranking"] if n not in places.names]
         verifier = on_budget(self.verifier, state, settings)
         seen, notes = await references_seen(state, verifier, self.collection, step=self.step)
         usage: list[StepUsage] = []

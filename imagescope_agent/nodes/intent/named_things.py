@@ -97,7 +97,8 @@ def _is_new(phrase: Phrase, query: str, intent: Intent, vocabulary: Vocabulary) 
     known = phrase.place or phrase.count or phrase.definite or phrase.lone or phrase.replaced
     if known or not phrase.head or not vocabulary.is_head(phrase.head) or is_negated(phrase.text, query):
         return False
-    if re.search(rf"{_GIVES_WAY} {re.escape(phrase.text)}\b", query.lower()):
+    bare = re.escape(" ".join([*phrase.properties, phrase.head]))
+    if re.search(rf"(?:{_GIVES_WAY} an?|\b(?:the|that|this|its|their|those|these)) {bare}\b", query.lower()):
         return False
     if not all(vocabulary.go_together(*pair) for pair in pairwise(phrase.properties)):
         return False

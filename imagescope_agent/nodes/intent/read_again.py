@@ -22,6 +22,7 @@ from imagescope_agent.nodes.intent.contradictions import (
 )
 from imagescope_agent.nodes.intent.drift import drift
 from imagescope_agent.nodes.intent.dropped_words import dropped_words
+from imagescope_agent.nodes.intent.kept_things import as_shown
 from imagescope_agent.nodes.intent.misplaced import misplaced, plainly
 from imagescope_agent.nodes.intent.named_things import completed, unread_exclusions, with_new_things
 from imagescope_agent.nodes.intent.plain_words import plain_words
@@ -82,7 +83,9 @@ class ReadAgain(Understand):
             return {}
         read, query = state["intent"], state["query"]
         if count:
-            intent, notes = with_new_things(read, query, words, self.step)
+            kept, told = as_shown(read, state["reference_caption"], self.step)
+            intent, notes = with_new_things(kept, query, words, self.step)
+            notes = [*told, *notes]
         else:
             intent, notes = await completed(read, query, self.embedder, words, self.step)
         return {"intent": intent, "given_predicates": [], "notes": notes} if notes else {}

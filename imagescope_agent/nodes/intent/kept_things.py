@@ -1,0 +1,53 @@
+"""What is kept of a reference is checked against its caption and against what goes; asks no model."""
+
+from __future__ import annotations
+
+import re
+
+from imagescope_agent.nodes.caption_support import parts_with
+from imagescope_agent.nodes.chat.language.grounding import NUMBERS
+from imagescope_agent.nodes.intent.drift import content_words
+from imagescope_agent.nodes.rival_counts import as_many
+from imagescope_agent.records import NoteDict, note
+from imagescope_agent.state import Instruction, Intent
+
+_EXACTLY = re.compile(rf"exactly ({'|'.join(NUMBERS[1:])}) (.+)", re.I)
+
+
+def as_shown(intent: Intent, caption: str, step: str) -> tuple[Intent, list[NoteDict]]:
+    """The intent without what is kept and goes at once, kept numbers as the caption has them, and notes on that.
+
+    "a black car" is not kept where no car at all is wanted, and "exactly three cars" are two where the caption names
+    two of them.
+
+    Args:
+        intent: of a query about one reference.
+        caption: of that.
+        step: whose notes these are.
+    """
+    gone = [content_words(each["text"]) for each in intent["steps"] if each["type"] == "Removal"]
+    steps, notes = list[Instruction](), list[NoteDict]()
+    for each in intent["steps"]:
+        kept = each["type"] == "Retention"
+        if kept and any(words and words <= content_words(each["text"]) for words in gone):
+            notes.append(note(step, "contradiction", f"{each['text']!r} is kept and goes; it goes"))
+            continue
+        if kept and (right := _counted(each["text"], caption)) != each["text"]:
+            notes.append(
+                note(step, "repaired", f"{each['text']!r} is to be kept, and the caption has {right}")
+            )
+            each = {**each, "text": right}
+        steps.append(each)
+    return ({**intent, "steps": steps} if notes else intent), notes
+
+
+def _counted(text: str, caption: str) -> str:
+    """A number of things as a caption has it; as it is where that names none of them."""
+    found = _EXACTLY.fullmatch(text)
+    if not found:
+        return text
+    things = found[2].split()
+    number = len(parts_with(caption, content_words(found[2])))
+    if not 0 < number < len(NUMBERS) or NUMBERS[number] == found[1].lower():
+        return text
+    return " ".join(["exactly", NUMBERS[number], *things[:-1], as_many(things[-1], number)])
