@@ -47,7 +47,8 @@ class Settings:
         certain: how many of the first places a graph that stops verifying early makes as certain as if it had
             asked everything.
         clear: among how many of the first places a graph that stops verifying early asks on until no image that fails a
-            predicate stands above one that may satisfy all; the first stays, unless it fails one. 0 and 1 for none.
+            predicate stands above one that may satisfy all; the first stays, unless it fails one or another fits more
+            surely. 0 and 1 for none.
         judge: a name of `judges.JUDGES`, or "module:attribute"; None for the graph's own.
         seed: the same seed gives the same ranking.
         keep_reference: leave the reference in its own ranking, as some benchmarks demand.

@@ -15,6 +15,7 @@ from imagescope_agent.nodes.fulfilment import Fulfilment, evidence
 from imagescope_agent.nodes.intent.references import bare
 from imagescope_agent.nodes.judging.judge import JudgeTop
 from imagescope_agent.nodes.standing_filter import nothing_matches, standing_filter
+from imagescope_agent.nodes.verify import satisfies
 from imagescope_agent.records import Reason, Result
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
@@ -89,8 +90,9 @@ class Answer:
 
     def _told(self, state: State, name: str) -> list[Reason]:
         asked, answers = state["predicates"], state.get("verdicts", {}).get(name, {})
-        checked = all(each["question"] in answers for each in asked)
-        if not self.captions or checked or not bears_out(self.collection.caption(name), asked):
+        open_ = [each for each in asked if each["question"] not in answers]
+        denied = any(not satisfies(answers, each) for each in asked if each not in open_)
+        if not self.captions or not open_ or denied or not bears_out(self.collection.caption(name), asked):
             return []
         return [Reason(kind="caption", text="its caption says everything that is wanted")]
 

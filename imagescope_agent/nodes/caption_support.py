@@ -3,34 +3,58 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Set
+from collections.abc import Sequence
+from itertools import takewhile
 
 from imagescope_agent.nodes.chat.language.grounding import NUMBERS
-from imagescope_agent.nodes.intent.drift import content_words
+from imagescope_agent.nodes.intent.drift import FUNCTION
+from imagescope_agent.prompting import NEGATED
+from imagescope_agent.retrieval.stems import stem
 from imagescope_agent.state import Predicate
 
 _PARTS = re.compile(r"[.,;:!?()\n]|\band\b|\bwith\b")
-_EXACTLY = re.compile(rf"\bexactly ({'|'.join(NUMBERS[1:])}) ", re.I)
+_EXACTLY = re.compile(rf"\bexactly ({'|'.join(NUMBERS[1:])}) (.+)", re.I)
+_SIDE = re.compile(
+    r"\b(?:left|right|above|below|under|over|behind|in front|between|next to|beside|near)\b", re.I
+)
+_ONE = frozenset(["a", "an", "one", "the"])
 
 
-def bears_out(caption: str, predicates: Iterable[Predicate]) -> bool:
-    """Whether a caption says all that predicates ask: the words of each in one part, or in none where No is expected.
+def bears_out(caption: str, predicates: Sequence[Predicate]) -> bool:
+    """Whether a caption says all that predicates ask: the words of each in one part of it, in none for a No.
 
-    A number is borne out by as many parts ("a red boat, a black boat") or by itself ("two boats").
+    A number is borne out by as many parts ("a red boat, a black boat") or by itself ("two boats"). No caption tells
+    what lies where, or what is like a reference; and nothing is told where only something must not be there.
     """
+    wanted = [each for each in predicates if each["expected"] == "Yes"]
+    if not wanted or any("reference" in each or _SIDE.search(each["question"]) for each in predicates):
+        return False
     return all(_says(caption, each["question"]) == (each["expected"] == "Yes") for each in predicates)
 
 
-def parts_with(caption: str, words: Set[str]) -> list[set[str]]:
-    """The stems of the parts of a caption, between commas and "and", that have all these."""
-    return [found for part in _PARTS.split(caption.lower()) if words <= (found := content_words(part))]
+def number_of(caption: str, things: str) -> int | None:
+    """How many of some things a caption names, 0 for none; None where it names several without a number."""
+    found, words = 0, _words(things)
+    for part in _parts_with(caption, words):
+        before = [*takewhile(lambda word: stem(word) not in words, part.split())]
+        told = [NUMBERS.index(word) for word in before if word in NUMBERS[2:]]
+        if not told and not _ONE & {*before}:
+            return None
+        found += told[0] if told else 1
+    return found
 
 
 def _says(caption: str, question: str) -> bool:
-    words = content_words(question)
     if found := _EXACTLY.search(question):
-        number = content_words(found[1])  # nothing of "one", which may be an article
-        words -= content_words("exactly") | number
-        have = parts_with(caption, words)
-        return len(have) == NUMBERS.index(found[1].lower()) or any(number and number <= part for part in have)
-    return bool(parts_with(caption, words))
+        return number_of(caption, found[2]) == NUMBERS.index(found[1].lower())
+    return bool(_parts_with(caption, _words(question)))
+
+
+def _parts_with(caption: str, words: set[str]) -> list[str]:
+    """The parts of a caption, between commas, "and" and "with", that have all these words and no negation."""
+    parts = [part for part in _PARTS.split(caption.lower()) if not NEGATED.search(part)]
+    return [part for part in parts if words and words <= _words(part)]
+
+
+def _words(text: str) -> set[str]:
+    return {stem(word) for word in re.findall(r"[^\W_]{2,}", text.lower()) if word not in FUNCTION}

@@ -93,7 +93,7 @@ def evidence(state: State) -> tuple[float, ...] | None:
     """What is known about the first place of a finished run, in the order of `FEATURES`.
 
     The least and the sum of the log-odds of its verdicts being as expected (0 for one that was not asked), the judge's
-    score above `EVEN` (0 without one), and its lead in the fused score over the next that is not known to fulfil all as
+    score above `EVEN` (0 without one), and its lead in the fused score over the best that is not known to fulfil all as
     well (0 without such a one).
     None where nothing was verified, where a note of a kind of `UNHEEDED` says that the models do not know or heed all
     words or pictures, and with several references, which no calibration was fitted on: then nothing can be said.
@@ -113,7 +113,8 @@ def evidence(state: State) -> tuple[float, ...] | None:
         for name in ranking[1:]
         if name in fused and not all(satisfies(verdicts.get(name, {}), each) for each in predicates)
     ]
-    lead = fused[ranking[0]] - max(doubtful, default=fused[ranking[0]])
+    first = fused.get(ranking[0])
+    lead = first - max(doubtful) if first is not None and doubtful else 0.0
     return min(odds), sum(odds), judged, lead
 
 

@@ -28,7 +28,8 @@ class VerifyShown(Verify):
     everything, or whose captions say so (`bears_out`) and no answer denies it, then the others.
 
     With it the first `clear` places are asked about until each is known to satisfy everything, or nobody else may. The
-    first place was decided before and stays, unless it fails a question, or another one is surer. Who is asked are the
+    first place was decided before and stays, unless it fails a question, or another one that fits is surer, or as sure
+    and its caption says everything where that of the first does not. Who is asked are the
     first `Settings.searched`, of their further half those whose captions say everything. Of these the ones that fail
     one question, or that the verifier does not see, fall behind the others; they are asked nothing more, so most cost
     one question. In both groups those come first whose captions say everything, of these those whose least certain
@@ -43,16 +44,17 @@ class VerifyShown(Verify):
         settings, predicates, ranking = current(runtime), state["predicates"], state["ranking"]
         if not predicates or len(ranking) < 2:
             return {}
-        told = {name for name in ranking if bears_out(self.collection.caption(name), predicates)}
+        near, far = settings.searched // 2, settings.searched if settings.clear > 1 else len(ranking)
+        told = {name for name in ranking[:far] if bears_out(self.collection.caption(name), predicates)}
         if settings.clear < 2:
             return {"ranking": _Places(ranking, state, told).as_known(max(1, settings.certain))}
-        near, far = settings.searched // 2, settings.searched
         names = [*ranking[:near], *(name for name in ranking[near:far] if name in told)]
         return await self._cleared(_Places(names, state, told), state, settings)
 
     async def _cleared(self, places: _Places, state: State, settings: Settings) -> dict[str, Any]:
         """The update of the state once enough is known of the places."""
-        predicates, behind = state["predicates"], [n for n in state["ranking"] if n not in places.names]
+        predicates, asked = state["predicates"], {*places.names}
+        behind = [name for name in state["ranking"] if name not in asked]
         verifier = on_budget(self.verifier, state, settings)
         seen, notes = await references_seen(state, verifier, self.collection, step=self.step)
         usage: list[StepUsage] = []
@@ -107,7 +109,7 @@ class _Places:
         """
         hardest = sorted(self.predicates, key=self._success_rate)
         asks = [each["question"] for each in hardest]
-        asks += [rival for each in asks for rival in rivals(each)]
+        asks += [rival for each in hardest if each["expected"] == "Yes" for rival in rivals(each["question"])]
         wanted: dict[str, list[str]] = {}
         for name in self.order()[:count]:
             left = [] if self._behind(name) else [each for each in asks if each not in self.known[name]]
@@ -126,13 +128,14 @@ class _Places:
                 self.silent.add(name)
 
     def order(self) -> list[str]:
-        """The first, then those that may fit, then the others, each by how surely they do, then in their old order.
+        """The first, then those that may fit, then the others, each by `_worth`, then in their old order.
 
-        The first one gives way to the surest of those that fit, where it fails or that is surer.
+        The first one gives way to the surest of those that fit, where it fails, that is surer, or as sure and told.
         """
         first = self.names[0]
         if fitting := [name for name in self.names if self._fits(name)]:
-            first = max([*([] if self.fails(first) else [first]), *fitting], key=self._worth)
+            held = [] if self.fails(first) else [first]
+            first = max([*held, *fitting], key=lambda name: (self._sure(name), name in self.told))
         others = [name for name in self.names if name != first]
         return [first, *sorted(others, key=self._worth, reverse=True)]
 
@@ -142,8 +145,8 @@ class _Places:
 
     def as_known(self, count: int) -> list[str]:
         """The first `count`, then the others as `VerifyShown` orders them where nobody is asked."""
-        behind = [name for name in self.names[count:] if not self._may_fit(name)]
-        return [name for name in self.names if name not in behind] + behind
+        others = self.names[count:]
+        return [*self.names[:count], *sorted(others, key=lambda name: not self._may_fit(name))]
 
     def _may_fit(self, name: str) -> bool:
         return self._fits(name) or (name in self.told and not self._behind(name))

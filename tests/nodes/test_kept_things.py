@@ -46,6 +46,8 @@ def test_what_is_kept_is_as_the_caption_shows_it(
         [("Retention", "exactly two dogs")],  # the caption may pass them over
         [("Retention", "a white lamp"), ("Removal", "a small white lamp")],  # another one stays
         [("Retention", "a black car"), ("Removal", "")],
+        [("Retention", "a man wearing a hat"), ("Removal", "a hat")],
+        [("Retention", "snowy mountains"), ("Removal", "a snowman")],
     ],
 )
 def test_what_agrees_stays(read: list[tuple[str, str]]) -> None:

@@ -86,7 +86,11 @@ def test_what_is_seen_is_added_to_the_caption(world: Any, tmp_path: Path) -> Non
     assert (
         len(model.asked) == 9 and len({each.images for each in model.asked}) == 1
     )  # once, and in eight colours
-    assert {each["role"]: each["calls"] for each in update["usage"]} == {"captioner": 1, "verifier": 9}
+    assert [(each["role"], each["calls"]) for each in update["usage"]] == [
+        ("captioner", 1),
+        ("verifier", 1),
+        ("verifier", 8),
+    ]
 
 
 def test_what_is_not_seen_is_told(world: Any, tmp_path: Path) -> None:
@@ -109,12 +113,20 @@ def test_a_verifier_that_refuses_leaves_the_caption(
     assert [each["kind"] for each in update["notes"]] == [kind]
 
 
-@pytest.mark.parametrize("budget", [1, 5])
-def test_a_budget_that_does_not_cover_it_is_told_and_kept(world: Any, tmp_path: Path, budget: int) -> None:
+@pytest.mark.parametrize(("budget", "seen"), [(1, ""), (5, ". There is also a square.")])
+def test_a_budget_that_does_not_cover_it_is_told_and_kept(
+    world: Any, tmp_path: Path, budget: int, seen: str
+) -> None:
     update, _ = look(world, tmp_path, lambda asked: [0.9, 0.1], budget=budget)
-    assert update["reference_captions"] == ["a red square", "a large heart"]
+    assert update["reference_captions"] == ["a red square", f"a large heart{seen}"]
     assert [each["kind"] for each in update["notes"]] == ["budget"]
     assert sum(each["calls"] for each in update["usage"]) <= budget
+
+
+def test_a_verifier_that_babbles_sees_nothing(world: Any, tmp_path: Path) -> None:
+    update, _ = look(world, tmp_path, lambda asked: [0.5, 0.5])
+    assert update["reference_captions"] == ["a red square", "a large heart"]
+    assert [each["kind"] for each in update["notes"]] == ["unreadable"]
 
 
 def test_without_references_nothing_is_looked_up(world: Any) -> None:

@@ -109,6 +109,9 @@ def test_a_new_thing_that_the_reading_passes_over_comes_in(
         ("make the red kettle blue", ["a blue kettle"]),  # what is known is not to be added
         ("change the colour of the red kettle to blue", ["a blue kettle", "-a red one"]),
         ("swap a red kettle for a blue chair", ["a blue chair"]),
+        ("swap out a red kettle for a blue chair", ["a blue chair"]),
+        ("drop a red kettle and keep the lamp", ["a lamp"]),
+        ("it shows a red kettle, make it blue", ["a lamp"]),
         ("instead of a red kettle a blue chair", ["a blue chair"]),
         ("the same without a red kettle", ["-a red kettle"]),
         ("not a red kettle", ["a lamp"]),

@@ -56,12 +56,13 @@ def suited_predicates(
 def checks_of(
     predicates: Sequence[Predicate], steps: Sequence[Instruction]
 ) -> tuple[list[Predicate], list[NoteDict]]:
-    """As `suited_predicates`, and a question about each thing that an instruction names and no question is about.
+    """As `suited_predicates`, and a question about each "a red car" of an instruction that no question is about.
 
-    An instruction that names no thing ("the scene in the snow") and has no question leaves a note alone.
+    Another instruction without a question ("the scene in the snow", "two cars") leaves a note alone. Where there are no
+    predicates at all, nothing is added.
 
     Args:
-        predicates: as they came, or at least one.
+        predicates: as they came.
         steps: the instructions that they check.
     """
     kept, notes = suited_predicates(predicates, steps)
@@ -71,7 +72,7 @@ def checks_of(
         if not kept or any(words <= content_words(each["question"]) for each in kept):
             continue
         if _THING.match(step["text"]):
-            question = f"Is there {step['text']}?"
+            question = f"Is there {step['text'].rstrip('. ')}?"
             kept.append({"question": question, "expected": _suits(step)})
             notes.append(
                 note(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from imagescope_agent.nodes.caption_support import parts_with
+from imagescope_agent.nodes.caption_support import number_of
 from imagescope_agent.nodes.chat.language.grounding import NUMBERS
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.nodes.rival_counts import as_many
@@ -12,6 +12,7 @@ from imagescope_agent.records import NoteDict, note
 from imagescope_agent.state import Instruction, Intent
 
 _EXACTLY = re.compile(rf"exactly ({'|'.join(NUMBERS[1:])}) (.+)", re.I)
+_HAS = re.compile(r"\b(?:with|wearing|holding|carrying|on|in|of)\b", re.I)
 
 
 def as_shown(intent: Intent, caption: str, step: str) -> tuple[Intent, list[NoteDict]]:
@@ -25,11 +26,11 @@ def as_shown(intent: Intent, caption: str, step: str) -> tuple[Intent, list[Note
         caption: of that.
         step: whose notes these are.
     """
-    gone = [content_words(each["text"]) for each in intent["steps"] if each["type"] == "Removal"]
+    gone = [each["text"] for each in intent["steps"] if each["type"] == "Removal"]
     steps, notes = list[Instruction](), list[NoteDict]()
     for each in intent["steps"]:
         kept = each["type"] == "Retention"
-        if kept and any(words and words <= content_words(each["text"]) for words in gone):
+        if kept and any(_is_one_of(each["text"], text) for text in gone):
             notes.append(note(step, "contradiction", f"{each['text']!r} is kept and goes; it goes"))
             continue
         if kept and (right := _counted(each["text"], caption)) != each["text"]:
@@ -41,13 +42,17 @@ def as_shown(intent: Intent, caption: str, step: str) -> tuple[Intent, list[Note
     return ({**intent, "steps": steps} if notes else intent), notes
 
 
+def _is_one_of(kept: str, gone: str) -> bool:
+    """Whether a thing is one of those that go: a black car of "a car", but no man with a hat of "a hat"."""
+    thing, other = content_words(kept.split()[-1]), content_words(gone.split()[-1]) if gone.split() else set()
+    return thing == other and content_words(gone) <= content_words(kept) and not _HAS.search(kept)
+
+
 def _counted(text: str, caption: str) -> str:
-    """A number of things as a caption has it; as it is where that names none of them."""
+    """A number of things as a caption has it; as it is where that names none of them, or does not say how many."""
     found = _EXACTLY.fullmatch(text)
-    if not found:
+    number = number_of(caption, found[2]) if found else None
+    if not found or not number or number >= len(NUMBERS) or NUMBERS[number] == found[1].lower():
         return text
     things = found[2].split()
-    number = len(parts_with(caption, content_words(found[2])))
-    if not 0 < number < len(NUMBERS) or NUMBERS[number] == found[1].lower():
-        return text
     return " ".join(["exactly", NUMBERS[number], *things[:-1], as_many(things[-1], number)])

@@ -9,7 +9,7 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from imagescope_agent.mllms.role import Request, Role
+from imagescope_agent.mllms.role import ImageRef, Request, Role
 from imagescope_agent.nodes.chat.language.coverage import in_order, phrases
 from imagescope_agent.nodes.chat.language.grounding import NUMBERS
 from imagescope_agent.nodes.chat.language.places import PREPOSITION
@@ -30,6 +30,9 @@ from imagescope_agent.usage import StepUsage, spent
 
 PROPERTIES = 16  # words that may be said of a thing, the most frequent of the captions
 SEEN = 0.1  # probability of Yes that is enough, since the words say that the thing is there
+ABSENT = 0.005  # below it nothing more is asked: a thing that was hard to see had twice as much
+UNREAD = 0.5  # what a reply that nobody can read counts as
+MOST = 4  # things that are looked up for a query
 
 
 class LookCloser(Describe):
@@ -37,9 +40,9 @@ class LookCloser(Describe):
 
     A caption of a crowded picture may pass a thing over, or take a tree for a heart; then "the tree of image 2" tells
     the reader nothing, and it takes another thing in its place. So the verifier is asked whether the thing is there,
-    and once for each word that stands before it in captions of the collection: "Is there a blue tree?". What it sees
-    is added to the caption. Of one reference only what the words treat as known ("the tree") is looked up, since "a
-    tree" is to be added. Words come from captions, so a collection without any has nothing looked up.
+    and if it may be, once for each word that stands before it in captions of the collection: "Is there a blue tree?".
+    What it sees is added to the caption. Of one reference only what the words treat as known ("the tree") is looked up,
+    since "a tree" is to be added. Words come from captions, so a collection without any has nothing looked up.
 
     Args:
         captioner: captions what the collection has no caption of.
@@ -66,15 +69,25 @@ class LookCloser(Describe):
         captions = list(update.get("reference_captions") or [update["reference_caption"]])
         words = vocabulary_of(self.collection)
         notes, usage = list(update.get("notes", [])), list(update.get("usage", []))
-        for thing, number in unseen_things(state["query"], captions, words):
+        wanted = [*unseen_things(state["query"], captions, words)]
+        known: dict[tuple[str, str], str] = {}
+        for thing, number in wanted[:MOST]:
             so_far: State = {**state, "usage": [*state.get("usage", []), *usage]}
             verifier = on_budget(self.verifier, so_far, current(runtime))
-            answers, told, cost = await self._ask(thing, references[number - 1], verifier)
-            seen = as_seen(thing, answers, words)
-            if seen:
-                captions[number - 1] = f"{captions[number - 1].rstrip('. ')}. There is also {seen}."
-            notes += told or [_looked_up(self.step, thing, number, seen)]
-            usage += cost
+            looked_at = thing, references[number - 1]
+            if looked_at not in known:
+                answers, told, cost = await self._look(*looked_at, verifier)
+                known[looked_at] = as_seen(thing, answers, words)
+                notes += told or [_looked_up(self.step, thing, number, known[looked_at])]
+                usage += cost
+            if known[looked_at]:
+                captions[number - 1] = (
+                    f"{captions[number - 1].rstrip('. ')}. There is also {known[looked_at]}."
+                )
+        if left := ", ".join(repr(thing) for thing, _ in wanted[MOST:]):
+            notes.append(
+                note(self.step, "skipped", f"{left}: not looked up, since {MOST} things were before")
+            )
         every = captions if len(captions) > 1 else []
         return {
             **update,
@@ -84,7 +97,7 @@ class LookCloser(Describe):
             "usage": usage,
         }
 
-    async def _ask(
+    async def _look(
         self, thing: str, reference: str, verifier: Role
     ) -> tuple[dict[str, float], list[NoteDict], list[StepUsage]]:
         """P(Yes) of the thing, as "", and with each word that may be said of it; why it is not known; the cost."""
@@ -92,32 +105,37 @@ class LookCloser(Describe):
             picture = await reference_ref(reference, self.collection)
         except ImageProblem as problem:
             return {}, [note(self.step, "skipped", str(problem))], []
+        answers, notes, cost = await self._ask([""], thing, picture, verifier)
+        if notes or answers[""] < ABSENT:
+            return answers, notes, cost
         images = self.collection
-        said = ["", *words_before(thing, [images.caption(name) for name in images.ids[:CAPTIONS]])]
+        said = words_before(thing, [images.caption(name) for name in images.ids[:CAPTIONS]])
+        more, told, further = await self._ask(said, thing, picture, verifier)
+        return {**answers, **more}, told, [*cost, *further]
+
+    async def _ask(
+        self, said: Sequence[str], thing: str, picture: ImageRef, verifier: Role
+    ) -> tuple[dict[str, float], list[NoteDict], list[StepUsage]]:
+        """P(Yes) of the thing with each of these words before it; a note where not all are answered; the cost."""
+        there = "Are there" if _is_plural(thing) else "Is there"
         asked = [
-            Request(text=self.question.fill(question=f"Is there {_a(f'{each} {thing}')}?"), images=(picture,))
+            Request(text=self.question.fill(question=f"{there} {_named(each, thing)}?"), images=(picture,))
             for each in said
         ]
         choice = await verifier.choose_some(asked, CHOICES, [len(asked)])
+        rows = choice.probabilities
         answers = {
             word: float(row[0])
-            for place, (word, row) in enumerate(zip(said, choice.probabilities, strict=False))
-            if place not in choice.refused
+            for place, (word, row) in enumerate(zip(said, rows, strict=False))
+            if place not in choice.refused and float(row[0]) != UNREAD
         }
-        notes, cost = at_step(self.step, choice.notes), [spent(self.step, verifier.name, choice.usage)]
-        if answers:
-            return answers, notes, cost
-        kind: NoteKind
-        kind, why = (
-            ("refused", next(iter(choice.refused.values())))
-            if choice.refused
-            else ("budget", "no budget is left")
-        )
-        return (
-            {},
-            [*notes, note(self.step, kind, f"{thing!r} was not looked up in its reference: {why}")],
-            cost,
-        )
+        cost = [spent(self.step, verifier.name, choice.usage)]
+        if len(answers) == len(said):
+            return answers, [], cost
+        kind: NoteKind = "refused" if choice.refused else "budget" if len(rows) < len(said) else "unreadable"
+        why = next(iter(choice.refused.values()), "not every question was answered")
+        told = note(self.step, kind, f"{thing!r} was not looked up in its reference: {why}")
+        return {}, [*at_step(self.step, choice.notes), told], cost
 
 
 def unseen_things(query: str, captions: Sequence[str], words: Vocabulary) -> Iterator[tuple[str, int]]:
@@ -148,7 +166,11 @@ def words_before(thing: str, captions: Sequence[str]) -> list[str]:
             for word in re.findall(r"[\w'-]+", line):
                 if content_words(word) == stem:
                     counts.update(run)
-                run = [] if word in FUNCTION or word in PREPOSITION or word in NUMBERS else [*run, word]
+                    run.clear()
+                elif word in FUNCTION or word in PREPOSITION or word in NUMBERS:
+                    run.clear()
+                else:
+                    run.append(word)
     return [word for word, _ in counts.most_common(PROPERTIES)]
 
 
@@ -168,7 +190,7 @@ def as_seen(thing: str, answers: Mapping[str, float], words: Vocabulary) -> str:
     for word in sorted(filter(None, answers), key=lambda each: -answers[each]):
         if answers[word] >= SEEN and all(words.go_together(word, other) for other in true):
             true.append(word)
-    return _a(" ".join([*in_order(true, words), thing]))
+    return _named(" ".join(in_order(true, words)), thing)
 
 
 def _looked_up(step: str, thing: str, number: int, seen: str) -> NoteDict:
@@ -181,6 +203,10 @@ def _looked_up(step: str, thing: str, number: int, seen: str) -> NoteDict:
     )
 
 
-def _a(text: str) -> str:
-    text = text.strip()
-    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
+def _is_plural(thing: str) -> bool:
+    return thing.endswith("s") and not thing.endswith("ss")
+
+
+def _named(said: str, thing: str) -> str:
+    text = f"{said} {thing}".strip()
+    return text if _is_plural(thing) else f"{'an' if text[0] in 'aeiou' else 'a'} {text}"

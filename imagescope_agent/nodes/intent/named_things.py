@@ -21,8 +21,11 @@ from imagescope_agent.replies.parsing import StepAnswer
 from imagescope_agent.retrieval.protocols import Embedder
 from imagescope_agent.state import Instruction, Intent, plain_intent
 
-#: "swap a boat for a car": the boat goes.
-_GIVES_WAY = r"\b(?:swap|exchang|trad|substitut|chang|turn|switch|convert|transform)\w*"
+#: "swap a boat for a car", "it shows a boat": the boat is no new thing.
+_KNOWN = (
+    r"(?:\b(?:swap|exchang|trad|substitut|chang|turn|switch|convert|transform|los(?:e|ing)\b|drop|ditch|mov|keep|kept|has\b|shows\b)"
+    r"\w*(?: out| in| away| up| off)? an?|\b(?:the|that|this|its|their|those|these))"
+)
 _CHOICE = re.compile(r"\b(?:or|either|maybe|perhaps)\b", re.I)  # of things that need not all be there
 
 
@@ -86,7 +89,7 @@ def with_new_things(
     )
     if not lost:
         return intent, []
-    once = {each["text"]: each for each in reversed(intent["steps"])}  # of one text the first counts
+    once = {(each["type"] == "Removal", each["text"]): each for each in reversed(intent["steps"])}
     new = [Instruction(type="Addition", text=text) for text in lost]
     steps = sorted([*reversed(once.values()), *new], key=lambda each: each["type"] == "Removal")
     return plain_intent(described(steps), steps), [_passed_over(text, step) for text in lost]
@@ -98,7 +101,7 @@ def _is_new(phrase: Phrase, query: str, intent: Intent, vocabulary: Vocabulary) 
     if known or not phrase.head or not vocabulary.is_head(phrase.head) or is_negated(phrase.text, query):
         return False
     bare = re.escape(" ".join([*phrase.properties, phrase.head]))
-    if re.search(rf"(?:{_GIVES_WAY} an?|\b(?:the|that|this|its|their|those|these)) {bare}\b", query.lower()):
+    if re.search(rf"{_KNOWN} {bare}\b", query.lower()):
         return False
     if not all(vocabulary.go_together(*pair) for pair in pairwise(phrase.properties)):
         return False
