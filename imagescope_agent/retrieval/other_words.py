@@ -42,6 +42,10 @@ _DOES = (
     r"\b(?:i|you|we|they|can|could|would|will|should|must|let's)(?:\s+(?:also|just|please|ever|even|really))*"
     r"\s+{word}\b|\b{word}\s+(?:me|us|him|them)\b"
 )
+#: Words for a picture as a whole, and for nothing in it: "same order, just in the snow".
+_OF_WHOLE = frozenset(
+    "order layout arrangement composition version vibe mood style setup concept format angle perspective".split()  # noqa: SIM905
+)
 _UNCOUNTED = frozenset(["fish"])
 _PLURALS = (("ies", "y"), ("s", ""), ("es", ""))
 
@@ -155,6 +159,8 @@ class OtherWords:
             return any(after not in _NO_NOUN and not after.endswith("ing") for after in behind)
         if self.sorts[name] not in NAMING:
             return True
+        if word in _OF_WHOLE and word not in self.means:
+            return False
         if re.search(_DOES.replace("{word}", re.escape(word)), text, re.I):
             return False
         behind = re.findall(rf"\b{re.escape(word)}[ -]+([^\W\d_]+)", text.lower())

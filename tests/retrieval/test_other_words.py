@@ -163,6 +163,12 @@ def test_single_words_are_read_right_or_not_at_all(mini: OtherWords) -> None:
 
 
 @installed
+@pytest.mark.parametrize("text", ["same order, just make it in the snow", "the same layout with a red cat"])
+def test_a_word_for_a_picture_as_a_whole_is_no_thing(mini: OtherWords, text: str) -> None:
+    assert mini.read(text) == {}
+
+
+@installed
 def test_queries_in_other_words_are_read_and_no_other(mini: OtherWords) -> None:
     class Embedder:
         other_words = mini
