@@ -83,6 +83,7 @@ def at_step(step: str, notes: Iterable[Mapping[str, Any]]) -> list[NoteDict]:
 
 #: Kinds of reason; "text" is a sentence of which no more is known.
 ReasonKind = Literal["matches", "fails", "unknown", "unverified", "judge", "copies", "caption", "text"]
+SAYS_ALL = "its caption says everything that is wanted"  # the reason "caption"
 _PREFIXES: dict[str, str] = {"unverified": "unverified: ", "judge": "judge: ", "copies": "the same picture: "}
 
 

@@ -16,7 +16,7 @@ from imagescope_agent.nodes.intent.references import bare
 from imagescope_agent.nodes.judging.judge import JudgeTop
 from imagescope_agent.nodes.standing_filter import nothing_matches, standing_filter
 from imagescope_agent.nodes.verify import satisfies
-from imagescope_agent.records import Reason, Result
+from imagescope_agent.records import SAYS_ALL, Reason, Result
 from imagescope_agent.retrieval.protocols import Collection
 from imagescope_agent.settings import Settings, current
 from imagescope_agent.state import Predicate, State, matches_expected
@@ -94,7 +94,7 @@ class Answer:
         denied = any(not satisfies(answers, each) for each in asked if each not in open_)
         if not self.captions or not open_ or denied or not bears_out(self.collection.caption(name), asked):
             return []
-        return [Reason(kind="caption", text="its caption says everything that is wanted")]
+        return [Reason(kind="caption", text=SAYS_ALL)]
 
     def _copies(self, name: str) -> list[Reason]:
         others = [other for other in self.collection.copies(name) if other != name]

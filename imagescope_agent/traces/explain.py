@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from imagescope_agent.errors import BadInput, suggest
+from imagescope_agent.records import SAYS_ALL
 from imagescope_agent.state import matches_expected
 from imagescope_agent.traces.pairwise import comparisons
 from imagescope_agent.traces.trace import Trace
@@ -90,6 +92,11 @@ def _moved(trace: Trace, node: str, above: str, below: str, earlier: list[str], 
     if won:
         probabilities = ", ".join(f"{p:.2f}" for p in won)
         return f"{start}: it won their comparison (P({above} is better) = {probabilities})."
+    shown: list[dict[str, Any]] = next(
+        (step.update["results"] for step in reversed(trace.steps) if step.update.get("results")), []
+    )
+    if any(hit["id"] == above and SAYS_ALL in hit["reasons"] for hit in shown):
+        return sentence(f"{start}: {SAYS_ALL}")
     reasons = trace.judgement["reasons"].get(above)
     return sentence(f"{start}: {'; '.join(reasons)}" if reasons else start)
 

@@ -200,6 +200,28 @@ def test_a_thing_that_no_question_is_about_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("a green car.", "Is there a green car?"),
+        ("an owl", "Is there an owl?"),
+        ("two green cars", "Are there two green cars?"),
+        ("clouds", "Are there clouds?"),
+        ("the clouds", ""),
+        ("grass", ""),
+        ("a man wearing", ""),
+        ("a two dogs run through", ""),
+        ("at night", ""),
+        ("the scene in the snow", ""),
+    ],
+)
+def test_what_is_asked_for_is_a_thing(text: str, question: str) -> None:
+    first = asks("Is there a red cow?")
+    kept, notes = checks_of([first], [step("a red cow"), step(text)])
+    assert [each["question"] for each in kept[1:]] == ([question] if question else [])
+    assert [each["kind"] for each in notes] == ["repaired" if question else "unchecked"]
+
+
+@pytest.mark.parametrize(
     ("found", "steps"),
     [
         ([asks("Is there a red car on a beach?")], [step("a red car"), step("a beach")]),  # one asks for both

@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from imagescope_agent.records import SAYS_ALL
 from imagescope_agent.traces.store import TraceStore
 from imagescope_agent.traces.trace import Trace
 
@@ -27,8 +28,12 @@ def write(
     thread: str = "run",
     folder: str = "",
     reasons: dict[str, list[str]] | None = None,
+    told: str = "",
 ) -> Trace:
-    """A trace of retrieve, verify and judge; rankings follow from the scores, the verdicts and `judged`."""
+    """A trace of retrieve, verify and judge; rankings follow from the scores, the verdicts and `judged`.
+
+    What is `told` by its caption comes first in the end.
+    """
     scores = retrieved or {"a": 0.9, "b": 0.8, "c": 0.7}
     ranking = sorted(scores, key=lambda name: -scores[name])
     store = TraceStore(path)
@@ -64,6 +69,10 @@ def write(
         notes = [{"step": "judge", "kind": "tie", "detail": "two <b>orders</b> disagree"}]
         ranking = judged + [name for name in ranking if name not in judged]
         step("judge", {"judgement": judgement, "ranking": ranking, "notes": notes}, call)
+    if told:
+        ranking = sorted(ranking, key=lambda name: name != told)
+        step("verify_shown", {"ranking": ranking})
+        step("answer", {"results": [{"rank": 1, "id": told, "scores": {}, "reasons": [SAYS_ALL]}]})
     store.append(run, "end", {"status": "done", "keys": keys(folder, ranking)})
     trace = Trace(*store.read(run))
     store.close()

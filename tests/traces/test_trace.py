@@ -49,6 +49,12 @@ def test_a_lost_duel_decides_and_both_orders_are_told(tmp_path: Path) -> None:
     assert "P(b is better) = 0.80, 0.90" in why.text
 
 
+def test_a_caption_that_moved_an_image_is_named(tmp_path: Path) -> None:
+    why = explain(write(tmp_path / "t", told="c"), "c", "a")
+    assert why.stage == "verify_shown"
+    assert why.text.endswith("from rank 3 to 1, past a: its caption says everything that is wanted.")
+
+
 def test_a_judge_that_moves_with_words_is_quoted(tmp_path: Path) -> None:
     reasons = {"b": ["Yes: it is blue"]}
     why = explain(

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from imagescope_agent.nodes.chat.language.grounding import NUMBERS
+from imagescope_agent.nodes.chat.language.places import PREPOSITION
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.prompting import NEGATED
 from imagescope_agent.records import NoteDict, note
@@ -16,7 +18,11 @@ from imagescope_agent.state import Instruction, Predicate
 
 _SIDE = re.compile(r"\b(left of|right of|above|below|behind|in front of|under|over)\b", re.I)
 
-_THING = re.compile(r"an? \w", re.I)
+_THING = re.compile(rf"(an? (?!(?:{'|'.join(NUMBERS[1:])})\b))?(?!the\b|an? )[\w' -]+(?(1)|(?<!s)s)", re.I)
+_CUT = re.compile(
+    rf"(?:ing|\b(?:{'|'.join([*PREPOSITION, 'through', 'off', 'up', 'down', 'out', 'away', 'to', 'of', 'with'])}))$",
+    re.I,
+)
 
 
 def suited_predicates(
@@ -56,10 +62,10 @@ def suited_predicates(
 def checks_of(
     predicates: Sequence[Predicate], steps: Sequence[Instruction]
 ) -> tuple[list[Predicate], list[NoteDict]]:
-    """As `suited_predicates`, and a question about each "a red car" of an instruction that no question is about.
+    """As `suited_predicates`, and a question about each thing ("a red car", "two cars") that no question is about.
 
-    Another instruction without a question ("the scene in the snow", "two cars") leaves a note alone. Where there are no
-    predicates at all, nothing is added.
+    Another instruction without a question ("the scene in the snow") leaves a note alone. Where there are no predicates
+    at all, nothing is added.
 
     Args:
         predicates: as they came.
@@ -71,17 +77,20 @@ def checks_of(
         words = content_words(step["text"])
         if not kept or any(words <= content_words(each["question"]) for each in kept):
             continue
-        if _THING.match(step["text"]):
-            question = f"Is there {step['text'].rstrip('. ')}?"
+        if question := _asking(step["text"].rstrip(". ")):
             kept.append({"question": question, "expected": _suits(step)})
-            notes.append(
-                note(
-                    "predicates", "repaired", f"no question was about {step['text']!r}; {question!r} is asked"
-                )
-            )
+            detail = f"no question was about {step['text']!r}; {question!r} is asked"
+            notes.append(note("predicates", "repaired", detail))
         else:
             notes.append(note("predicates", "unchecked", f"no question is about {step['text']!r}"))
     return kept, notes
+
+
+def _asking(text: str) -> str:
+    """The question for "a red car" or "two cars"; "" for what names no thing, or breaks off ("a man wearing")."""
+    if _CUT.search(text) or not (found := _THING.fullmatch(text)):
+        return ""
+    return f"{'Is' if found[1] else 'Are'} there {text}?"
 
 
 def _in_order(predicate: Predicate, steps: Sequence[Instruction]) -> Predicate:
