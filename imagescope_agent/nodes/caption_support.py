@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import takewhile
 
 from imagescope_agent.nodes.chat.language.grounding import NUMBERS
@@ -50,11 +51,17 @@ def _says(caption: str, question: str) -> bool:
     return bool(_parts_with(caption, _words(question)))
 
 
-def _parts_with(caption: str, words: set[str]) -> list[str]:
+def _parts_with(caption: str, words: frozenset[str]) -> list[str]:
     """The parts of a caption, between commas, "and" and "with", that have all these words and no negation."""
-    parts = [part for part in _PARTS.split(caption.lower()) if not NEGATED.search(part)]
-    return [part for part in parts if words and words <= _words(part)]
+    return [part for part, has in _parts(caption) if words and words <= has]
 
 
-def _words(text: str) -> set[str]:
-    return {stem(word) for word in re.findall(r"[^\W_]{2,}", text.lower()) if word not in FUNCTION}
+@lru_cache(maxsize=4096)  # each predicate looks at it
+def _parts(caption: str) -> tuple[tuple[str, frozenset[str]], ...]:
+    parts = _PARTS.split(caption.lower())
+    return tuple((part, _words(part)) for part in parts if not NEGATED.search(part))
+
+
+@lru_cache(maxsize=256)  # each image is asked for the same
+def _words(text: str) -> frozenset[str]:
+    return frozenset(stem(word) for word in re.findall(r"[^\W_]{2,}", text.lower()) if word not in FUNCTION)
