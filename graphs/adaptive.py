@@ -22,12 +22,7 @@ from imagescope_agent.nodes.intent.joint import UnderstandJointly
 from imagescope_agent.nodes.intent.look_closer import LookCloser
 from imagescope_agent.nodes.intent.read_again import ReadAgain
 from imagescope_agent.nodes.intent.reformulate import Reformulate, RetrieveMore, unsatisfied
-from imagescope_agent.nodes.intent.understand import (
-    Predicates,
-    no_predicates,
-    query_as_intent,
-    unknown_reference,
-)
+from imagescope_agent.nodes.intent.understand import Predicates, no_predicates, query_as_intent
 from imagescope_agent.nodes.judging.selective_judge import SelectiveJudge
 from imagescope_agent.nodes.verify_adaptive import VerifyAdaptive
 from imagescope_agent.nodes.verify_shown import VerifyShown
@@ -51,7 +46,7 @@ def build(services: Services, *, checkpointer: Any = None) -> CompiledStateGraph
     more = RetrieveMore(embedder, images, services.captions, same_space=first is None)
     graph = StateGraph(State, context_schema=Settings, input_schema=SearchInput)
     for name, node in {
-        "describe": or_else(describe, unknown_reference, instead="no caption"),
+        "describe": or_else(describe, describe.unknown, instead="no caption"),
         "understand": or_else(understand, query_as_intent, instead="the query"),
         "reread": or_else(again, again.first_reading, instead="the first reading"),
         "predicates": or_else(predicates, no_predicates, instead="none"),

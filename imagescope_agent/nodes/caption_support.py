@@ -45,9 +45,15 @@ def number_of(caption: str, things: str) -> int | None:
     return found
 
 
+def exactly(text: str) -> tuple[int, str] | None:
+    """The number and the things of "exactly two red cars"; None where no such number is said."""
+    found = _EXACTLY.search(text)
+    return (NUMBERS.index(found[1].lower()), found[2]) if found else None
+
+
 def _says(caption: str, question: str) -> bool:
-    if found := _EXACTLY.search(question):
-        return number_of(caption, found[2]) == NUMBERS.index(found[1].lower())
+    if told := exactly(question):
+        return number_of(caption, told[1]) == told[0]
     return bool(_parts_with(caption, _words(question)))
 
 

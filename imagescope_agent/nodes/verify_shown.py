@@ -29,11 +29,11 @@ class VerifyShown(Verify):
 
     With it the first `clear` places are asked about until each is known to satisfy everything, or nobody else may. The
     first place was decided before and stays, unless it fails a question, or another one that fits is surer, or as sure
-    and its caption says everything where that of the first does not. Who is asked are the
-    first `Settings.searched`, of their further half those whose captions say everything. Of these the ones that fail
-    one question, or that the verifier does not see, fall behind the others; they are asked nothing more, so most cost
-    one question. In both groups those come first whose captions say everything, of these those whose least certain
-    answer is more probable, what is alike in its order.
+    and its caption says everything where that of the first does not. The first `Settings.searched` are asked, of their
+    further half those whose captions say everything. Of these the ones that fail one question, or that the verifier
+    does not see, fall behind the others; they are asked nothing more, so most cost one question. In both groups those
+    come first whose captions say everything, of these those whose least certain answer is more probable, what is alike
+    in its order.
     """
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -44,12 +44,13 @@ class VerifyShown(Verify):
         settings, predicates, ranking = current(runtime), state["predicates"], state["ranking"]
         if not predicates or len(ranking) < 2:
             return {}
-        near, far = settings.searched // 2, settings.searched if settings.clear > 1 else len(ranking)
-        told = {name for name in ranking[:far] if bears_out(self.collection.caption(name), predicates)}
+        names = ranking[: settings.searched] if settings.clear > 1 else ranking
+        told = {name for name in names if bears_out(self.collection.caption(name), predicates)}
         if settings.clear < 2:
-            return {"ranking": _Places(ranking, state, told).as_known(max(1, settings.certain))}
-        names = [*ranking[:near], *(name for name in ranking[near:far] if name in told)]
-        return await self._cleared(_Places(names, state, told), state, settings)
+            return {"ranking": _Places(names, state, told).as_known(max(1, settings.certain))}
+        near = settings.searched // 2
+        asked = [name for place, name in enumerate(names) if place < near or name in told]
+        return await self._cleared(_Places(asked, state, told), state, settings)
 
     async def _cleared(self, places: _Places, state: State, settings: Settings) -> dict[str, Any]:
         """The update of the state once enough is known of the places."""

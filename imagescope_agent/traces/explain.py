@@ -11,6 +11,8 @@ from imagescope_agent.state import matches_expected
 from imagescope_agent.traces.pairwise import comparisons
 from imagescope_agent.traces.trace import Trace
 
+BY_CAPTIONS = "verify_shown"  # the step that goes by captions
+
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
@@ -92,13 +94,18 @@ def _moved(trace: Trace, node: str, above: str, below: str, earlier: list[str], 
     if won:
         probabilities = ", ".join(f"{p:.2f}" for p in won)
         return f"{start}: it won their comparison (P({above} is better) = {probabilities})."
-    shown: list[dict[str, Any]] = next(
-        (step.update["results"] for step in reversed(trace.steps) if step.update.get("results")), []
-    )
-    if any(hit["id"] == above and SAYS_ALL in hit["reasons"] for hit in shown):
+    if node == BY_CAPTIONS and _told(trace, above):
         return sentence(f"{start}: {SAYS_ALL}")
     reasons = trace.judgement["reasons"].get(above)
     return sentence(f"{start}: {'; '.join(reasons)}" if reasons else start)
+
+
+def _told(trace: Trace, name: str) -> bool:
+    """Whether the results say that an image's caption counted."""
+    shown: list[dict[str, Any]] = next(
+        (step.update["results"] for step in reversed(trace.steps) if step.update.get("results")), []
+    )
+    return any(hit["id"] == name and SAYS_ALL in hit["reasons"] for hit in shown)
 
 
 def _verified(trace: Trace, above: str, below: str) -> str | None:

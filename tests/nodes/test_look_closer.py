@@ -119,8 +119,27 @@ def test_a_budget_that_does_not_cover_it_is_told_and_kept(
 ) -> None:
     update, _ = look(world, tmp_path, lambda asked: [0.9, 0.1], budget=budget)
     assert update["reference_captions"] == ["a red square", f"a large heart{seen}"]
-    assert [each["kind"] for each in update["notes"]] == ["budget"]
+    assert [each["kind"] for each in update["notes"]] == ["budget", *(["repaired"] if seen else [])]
     assert sum(each["calls"] for each in update["usage"]) <= budget
+
+
+def test_a_verifier_without_probabilities_is_told_once(world: Any, tmp_path: Path) -> None:
+    file = tmp_path / "given.png"
+    Image.new("RGB", (32, 32), "blue").save(file)
+    said = world.role("verifier", lambda asked: "Yes" if "a blue square" in asked.text else "No")
+    node = LookCloser(world.role("captioner", "a large heart"), world.collection, said)
+    state: Any = {
+        "query": "the square of image 2",
+        "reference": "red.png",
+        "references": ["red.png", str(file)],
+    }
+    runtime: Any = type("Runtime", (), {"context": Settings()})()
+    update = asyncio.run(node(state, runtime))
+    assert [each["kind"] for each in update["notes"]] == [
+        "fallback",
+        "unchecked",
+    ]  # it says that no square is there
+    assert len(said.model.asked) == 1
 
 
 def test_a_verifier_that_babbles_sees_nothing(world: Any, tmp_path: Path) -> None:

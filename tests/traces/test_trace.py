@@ -55,6 +55,15 @@ def test_a_caption_that_moved_an_image_is_named(tmp_path: Path) -> None:
     assert why.text.endswith("from rank 3 to 1, past a: its caption says everything that is wanted.")
 
 
+def test_a_caption_is_not_named_for_what_another_step_moved(tmp_path: Path) -> None:
+    why = explain(
+        write(tmp_path / "t", verdicts={"a": 0.1, "b": 0.1, "c": 0.1}, judged=["c", "a", "b"], told="c"),
+        "c",
+        "a",
+    )
+    assert why.stage == "judge" and "caption" not in why.text
+
+
 def test_a_judge_that_moves_with_words_is_quoted(tmp_path: Path) -> None:
     reasons = {"b": ["Yes: it is blue"]}
     why = explain(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 
-from imagescope_agent.nodes.caption_support import number_of
+from imagescope_agent.nodes.caption_support import exactly, number_of
 from imagescope_agent.nodes.chat.language.grounding import NUMBERS
 from imagescope_agent.nodes.intent.drift import content_words
 from imagescope_agent.nodes.rival_counts import as_many
 from imagescope_agent.records import NoteDict, note
 from imagescope_agent.state import Instruction, Intent
 
-_EXACTLY = re.compile(rf"exactly ({'|'.join(NUMBERS[1:])}) (.+)", re.I)
 _HAS = re.compile(r"\b(?:with|wearing|holding|carrying|on|in|of)\b", re.I)
 
 
@@ -50,9 +49,9 @@ def _is_one_of(kept: str, gone: str) -> bool:
 
 def _counted(text: str, caption: str) -> str:
     """A number of things as a caption has it; as it is where that names none of them, or does not say how many."""
-    found = _EXACTLY.fullmatch(text)
-    number = number_of(caption, found[2]) if found else None
-    if not found or not number or number >= len(NUMBERS) or NUMBERS[number] == found[1].lower():
+    told = exactly(text) if text.lower().startswith("exactly ") else None
+    number = number_of(caption, told[1]) if told else None
+    if not told or not number or number >= len(NUMBERS) or number == told[0]:
         return text
-    things = found[2].split()
-    return " ".join(["exactly", NUMBERS[number], *things[:-1], as_many(things[-1], number)])
+    *before, thing = told[1].split()
+    return " ".join(["exactly", NUMBERS[number], *before, as_many(thing, number)])

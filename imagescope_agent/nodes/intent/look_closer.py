@@ -10,7 +10,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import ImageRef, Request, Role
-from imagescope_agent.nodes.chat.language.coverage import in_order, phrases
+from imagescope_agent.nodes.chat.language.coverage import Phrase, in_order, phrases
 from imagescope_agent.nodes.chat.language.grounding import NUMBERS
 from imagescope_agent.nodes.chat.language.places import PREPOSITION
 from imagescope_agent.nodes.chat.language.vocabulary import CAPTIONS, Vocabulary, vocabulary_of
@@ -77,8 +77,8 @@ class LookCloser(Describe):
             looked_at = thing, references[number - 1]
             if looked_at not in known:
                 answers, told, cost = await self._look(*looked_at, verifier)
-                known[looked_at] = as_seen(thing, answers, words)
-                notes += told or [_looked_up(self.step, thing, number, known[looked_at])]
+                seen = known[looked_at] = as_seen(thing, answers, words)
+                notes += [*told, *([_looked_up(self.step, thing, number, seen)] if answers else [])]
                 usage += cost
             if known[looked_at]:
                 captions[number - 1] = (
@@ -100,27 +100,27 @@ class LookCloser(Describe):
     async def _look(
         self, thing: str, reference: str, verifier: Role
     ) -> tuple[dict[str, float], list[NoteDict], list[StepUsage]]:
-        """P(Yes) of the thing, as "", and with each word that may be said of it; why it is not known; the cost."""
+        """P(Yes) of the thing, as "", and with each word that may be said of it; notes; the cost."""
         try:
             picture = await reference_ref(reference, self.collection)
         except ImageProblem as problem:
             return {}, [note(self.step, "skipped", str(problem))], []
         answers, notes, cost = await self._ask([""], thing, picture, verifier)
-        if notes or answers[""] < ABSENT:
+        if answers.get("", 0.0) < ABSENT:
             return answers, notes, cost
         images = self.collection
         said = words_before(thing, [images.caption(name) for name in images.ids[:CAPTIONS]])
         more, told, further = await self._ask(said, thing, picture, verifier)
-        return {**answers, **more}, told, [*cost, *further]
+        return {**answers, **more}, [*notes, *(each for each in told if each not in notes)], [*cost, *further]
 
     async def _ask(
         self, said: Sequence[str], thing: str, picture: ImageRef, verifier: Role
     ) -> tuple[dict[str, float], list[NoteDict], list[StepUsage]]:
-        """P(Yes) of the thing with each of these words before it; a note where not all are answered; the cost."""
-        there = "Are there" if _is_plural(thing) else "Is there"
+        """P(Yes) of the thing with each of these words before it, none where not all are answered; notes; the cost."""
+        there = "Are there" if thing.endswith("s") and not thing.endswith("ss") else "Is there"
+        named = [Phrase(properties=[each] if each else [], head=thing).text for each in said]
         asked = [
-            Request(text=self.question.fill(question=f"{there} {_named(each, thing)}?"), images=(picture,))
-            for each in said
+            Request(text=self.question.fill(question=f"{there} {each}?"), images=(picture,)) for each in named
         ]
         choice = await verifier.choose_some(asked, CHOICES, [len(asked)])
         rows = choice.probabilities
@@ -129,13 +129,13 @@ class LookCloser(Describe):
             for place, (word, row) in enumerate(zip(said, rows, strict=False))
             if place not in choice.refused and float(row[0]) != UNREAD
         }
-        cost = [spent(self.step, verifier.name, choice.usage)]
+        notes, cost = at_step(self.step, choice.notes), [spent(self.step, verifier.name, choice.usage)]
         if len(answers) == len(said):
-            return answers, [], cost
+            return answers, notes, cost
         kind: NoteKind = "refused" if choice.refused else "budget" if len(rows) < len(said) else "unreadable"
         why = next(iter(choice.refused.values()), "not every question was answered")
         told = note(self.step, kind, f"{thing!r} was not looked up in its reference: {why}")
-        return {}, [*at_step(self.step, choice.notes), told], cost
+        return {}, [*notes, told], cost
 
 
 def unseen_things(query: str, captions: Sequence[str], words: Vocabulary) -> Iterator[tuple[str, int]]:
@@ -190,7 +190,7 @@ def as_seen(thing: str, answers: Mapping[str, float], words: Vocabulary) -> str:
     for word in sorted(filter(None, answers), key=lambda each: -answers[each]):
         if answers[word] >= SEEN and all(words.go_together(word, other) for other in true):
             true.append(word)
-    return _named(" ".join(in_order(true, words)), thing)
+    return Phrase(properties=in_order(true, words), head=thing).text
 
 
 def _looked_up(step: str, thing: str, number: int, seen: str) -> NoteDict:
@@ -201,12 +201,3 @@ def _looked_up(step: str, thing: str, number: int, seen: str) -> NoteDict:
     return note(
         step, "unchecked", f"{thing!r} is neither in the caption of reference {number} nor seen there"
     )
-
-
-def _is_plural(thing: str) -> bool:
-    return thing.endswith("s") and not thing.endswith("ss")
-
-
-def _named(said: str, thing: str) -> str:
-    text = f"{said} {thing}".strip()
-    return text if _is_plural(thing) else f"{'an' if text[0] in 'aeiou' else 'a'} {text}"

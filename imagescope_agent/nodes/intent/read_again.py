@@ -78,10 +78,9 @@ class ReadAgain(Understand):
 
     async def first_reading(self, state: State) -> dict[str, Any]:
         """Fallback: what was understood first, with what the query names beside it."""
-        count, words = len(references_of(state)), vocabulary_of(self.images)
-        if count > 1:
+        if (count := len(references_of(state))) > 1:
             return {}
-        read, query = state["intent"], state["query"]
+        words, read, query = vocabulary_of(self.images), state["intent"], state["query"]
         if count:
             kept, told = as_shown(read, state["reference_caption"], self.step)
             intent, notes = with_new_things(kept, query, words, self.step)
