@@ -52,9 +52,12 @@ class FolderWatch:
                 raise BadInput(f"cannot watch {str(self._folder)!r}: {error.strerror}") from error
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self._observer.stop()
         self._observer.join()
+        if isinstance(error, ImageScopeError | OSError):  # its cause may be that the folder is being deleted
+            time.sleep(SETTLE)
+            self._require_folder()
 
     def dispatch(self, event: Any) -> None:
         """Take one event of the file system, on the thread of the observer."""

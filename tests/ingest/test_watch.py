@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from imagescope_agent.errors import BackendUnavailable, BadInput
+from imagescope_agent.errors import BackendUnavailable, BadInput, ImageScopeError
 from imagescope_agent.ingest import watch
 from imagescope_agent.ingest.watch import differences
 from imagescope_agent.retrieval.collection import FolderCollection
+from imagescope_agent.retrieval.index import manifest
 from tests.ingest.conftest import NAMES, draw
 
 pytest.importorskip("watchdog", reason="pip install 'imagescope-agent[watch]'")
@@ -86,6 +87,21 @@ def test_a_folder_that_is_gone_ends_the_watch(watching: subprocess.Popen[str], f
     shutil.rmtree(folder)
     assert watching.wait(600) == 2
     assert "is gone" in watching.communicate()[1]
+
+
+def test_a_folder_that_goes_while_it_is_indexed_is_told_as_gone(folder: Path) -> None:
+    told = list[str]()
+    with pytest.raises(BadInput, match="is gone; watch it again"):
+        next(watch.watch(folder, None, lambda: shutil.rmtree(folder), told.append))
+    assert told == []
+
+
+def test_a_damaged_index_of_a_folder_that_is_there_is_told_as_damaged(folder: Path) -> None:
+    def damage() -> None:
+        (folder / manifest.FOLDER_INDEX / manifest.MANIFEST).write_text("{")
+
+    with pytest.raises(ImageScopeError, match="damaged"):
+        next(watch.watch(folder, None, damage, list[str]().append))
 
 
 def test_differences_are_told_a_line_each() -> None:
