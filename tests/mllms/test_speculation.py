@@ -100,22 +100,54 @@ def test_a_stop_text_and_a_stream_see_every_token(qwen3_vl: Path) -> None:
 
 def test_the_latest_and_longest_occurrence_is_followed() -> None:
     lookup = TokenLookup([1, 2, 3, 4, 9, 2, 5, 6])
-    assert lookup.following((), 8) == []
     lookup.extend([2])
-    assert lookup.following((), 2) == [5, 6]  # after the last 2
-    assert lookup.following([1, 2], 8) == [3, 4, 9, 2, 5, 6, 2]  # after 1 2, the longer match
-    assert lookup.following([7], 8) == []
-    assert len(TokenLookup([*range(50), 0]).following((), 50)) == GUESSED
+    assert lookup.following([2]) == (1, [5, 6, 2])  # after the last 2
+    assert lookup.following([8, 1, 2]) == (2, [3, 4, 9, 2, 5, 6, 2])  # after 1 2, the longer match
+    assert lookup.following([7]) == lookup.following([]) == (0, [])
+    assert len(TokenLookup([*range(50)]).following([0])[1]) == GUESSED
+
+
+def test_guesses_come_from_the_prompt_and_the_reply_so_far() -> None:
+    lookup = ReplyHistory().lookup("a schema", [1, 2, 3, 4])
+    assert lookup.following((), 8) == []  # what the prompt ends with says nothing about how a reply begins
+    lookup.extend([2])
+    assert lookup.following((), 1) == [3]
+    assert lookup.following([3], 8) == [4]  # never past the end of the prompt
+    lookup.extend([7, 2])
+    assert lookup.following((), 8) == [7, 2]
 
 
 def test_only_the_last_replies_to_the_same_schema_are_remembered() -> None:
     history = ReplyHistory()
     for start in range(0, 100, 10):
         history.add("a schema", [start, start + 1, start + 2])
-    newest = history.lookup("a schema", [90])
-    assert newest.following((), 8) == [91, 92, 90]
-    assert history.lookup("a schema", [90 - 10 * REPLIES]).following((), 8) == []
-    assert history.lookup(None, [90]).following((), 8) == []
+    begun = history.lookup("a schema", [])
+    assert begun.following((), 8) == [90, 91, 92]  # as the last one began, and no further than it went
+    begun.extend([90 - 10 * (REPLIES - 1)])
+    assert begun.following((), 1) == [91 - 10 * (REPLIES - 1)]
+    forgotten = history.lookup("a schema", [])
+    forgotten.extend([90 - 10 * REPLIES])
+    assert forgotten.following((), 8) == []
+    assert history.lookup(None, []).following((), 8) == []
+
+
+def test_where_guesses_differ_the_text_that_was_right_before_counts() -> None:
+    history = ReplyHistory()
+    history.add("a schema", [5, 1, 2, 6])
+
+    def first(following: int) -> int:
+        """What is guessed after 1, of which the prompt says 8 and the earlier reply 2; then `following` comes."""
+        lookup = history.lookup("a schema", [1, 8])
+        lookup.extend([1])
+        guessed = lookup.following((), 4)[0]
+        lookup.extend([following])
+        return guessed
+
+    assert first(2) == 8
+    assert first(2) == first(8) == 2  # learned; once contradicted it is no longer sure
+    assert first(8) == 2
+    assert first(0) == 8
+    assert first(2) == 8  # neither was right: nothing is learned of it
 
 
 def test_forced_tokens_are_guessed(tmp_path: Path) -> None:

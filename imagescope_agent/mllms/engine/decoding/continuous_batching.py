@@ -53,9 +53,13 @@ class Decoder:
     def admit(
         self, replies: Sequence[Generation], prompts: Sequence[Prompt], features: Mapping[str, EncoderOutput]
     ) -> None:
-        """Prefill the prompts in one forward and add their rows to the batch."""
+        """Prefill the prompts, and what may come after them, in one forward and add their rows to the batch."""
         cache = self._runner.new_cache()
-        valid, positions, logits = self._prefill(prompts, features, cache)
+        most = self._draft_tokens // (len(self.replies) + len(replies)) - 1
+        for reply in replies:
+            reply.draft = reply.guess(self._history, most)
+            reply.drafted = len(reply.draft)
+        valid, positions, logits = self._prefill(replies, prompts, features, cache)
         if self.replies:
             valid, self._valid = _same_length(valid, self._valid)
             for layer, new in zip(self._cache.layers, cache.layers, strict=True):
@@ -95,16 +99,24 @@ class Decoder:
         return ended
 
     def _prefill(
-        self, prompts: Sequence[Prompt], features: Mapping[str, EncoderOutput], cache: Any
+        self,
+        replies: Sequence[Generation],
+        prompts: Sequence[Prompt],
+        features: Mapping[str, EncoderOutput],
+        cache: Any,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        length = max(len(prompt.ids) for prompt in prompts)
+        length = max(len(prompt.ids) + reply.drafted for prompt, reply in zip(prompts, replies, strict=True))
         ids = np.full((len(prompts), length), self._runner.pad, dtype=np.int64)
         positions = np.zeros((self._runner.axes, len(prompts), length), dtype=np.int64)
         valid = np.zeros((len(prompts), length), dtype=bool)
-        for row, prompt in enumerate(prompts):
-            start = length - len(prompt.ids)
-            ids[row, start:], positions[:, row, start:] = prompt.ids, prompt.positions
-            valid[row, start:] = True
+        read = np.zeros_like(valid)
+        for row, (prompt, reply) in enumerate(zip(prompts, replies, strict=True)):
+            end = length - reply.drafted
+            start = end - len(prompt.ids)
+            ids[row, start:end], positions[:, row, start:end] = prompt.ids, prompt.positions
+            ids[row, end:] = reply.draft
+            positions[:, row, end:] = prompt.next_position + np.arange(reply.drafted)
+            valid[row, start:] = read[row, end - 1 :] = True
         mask = self._runner.tensor(valid)
         hidden = self._runner.hidden(
             self._runner.tensor(ids),
@@ -112,7 +124,7 @@ class Decoder:
             causal_mask(mask),
             [features[key] for prompt in prompts for key in prompt.image_keys],
             cache,
-            read=_ends(mask),
+            read=self._runner.tensor(read).nonzero().T,
         )
         following = self._runner.tensor(np.asarray([prompt.next_position for prompt in prompts]))
         return mask, following, self._runner.logits(hidden)
@@ -252,13 +264,6 @@ def causal_mask(valid: torch.Tensor) -> torch.Tensor:
     length = valid.shape[1]
     seen = torch.ones(length, length, dtype=torch.bool, device=valid.device).tril() & valid[:, None, :]
     return (seen | torch.eye(length, dtype=torch.bool, device=valid.device))[:, None]
-
-
-def _ends(tokens: torch.Tensor) -> torch.Tensor:
-    """Row and index of the last token of every row of (batch, length): (2, batch)."""
-    rows, length = tokens.shape
-    row = torch.arange(rows, device=tokens.device)
-    return torch.stack([row, torch.full_like(row, length - 1)])
 
 
 def _same_length(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from imagescope_agent.mllms.engine.decoding.speculation import ReplyHistory, TokenLookup
+from imagescope_agent.mllms.engine.decoding.speculation import DraftLookup, ReplyHistory
 from imagescope_agent.mllms.engine.decoding.structured_output import GrammarMask
 from imagescope_agent.mllms.engine.request_queue import Job
 
@@ -33,7 +33,7 @@ class Generation:
     image_prefills: int
     grammar: GrammarMask | None = None
     text_ids: Sequence[int] = ()
-    lookup: TokenLookup | None = None
+    lookup: DraftLookup | None = None
     ids: list[int] = field(default_factory=list)
     draft: list[int] = field(default_factory=list)
     drafted: int = 0
@@ -44,7 +44,8 @@ class Generation:
         if most < 1:
             return []
         if self.lookup is None:
-            self.lookup = history.lookup(self.job.schema, [*self.text_ids, *self.ids])
+            self.lookup = history.lookup(self.job.schema, self.text_ids)
+            self.lookup.extend(self.ids)
         if self.grammar is None:
             return self.lookup.following((), most)
         forced = self.grammar.forced(most)
