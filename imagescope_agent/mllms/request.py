@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from PIL import Image
 
 from imagescope_agent.common.redact import hide_known
 from imagescope_agent.errors import ImageScopeError, RequestFailed, RequestRefused, UnreadableReply
@@ -19,6 +20,22 @@ from imagescope_agent.replies.reader import count, metadata, said
 CUT_OFF = "the reply was cut off at max_tokens"
 
 
+class EncodedPixels(str):
+    """A picture in base64 that is at hand decoded as well: a model in this process need not decode it.
+
+    Attributes:
+        pixels: RGB, exactly those of the text.
+    """
+
+    pixels: Image.Image
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)
+
+
 @dataclass(frozen=True)
 class ImageRef:
     """An encoded image for a model.
@@ -26,15 +43,25 @@ class ImageRef:
     Attributes:
         key: hash of the content.
         data: PNG or JPEG bytes, safe and bounded in size.
+        pixels: what `data` shows, RGB, where it is at hand; decoding would give exactly these.
     """
 
     key: str
     data: bytes = field(repr=False)
+    pixels: Image.Image | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def base64(self) -> str:
         """The bytes in base64, encoded once for all questions about the image."""
-        return base64.b64encode(self.data).decode("ascii")
+        encoded = base64.b64encode(self.data).decode("ascii")
+        if self.pixels is not None:
+            encoded = EncodedPixels(encoded)
+            encoded.pixels = self.pixels
+        return encoded
+
+    def without_pixels(self) -> ImageRef:
+        """The same, to be held: pixels take fifty times the room."""
+        return replace(self, pixels=None)
 
     def block(self) -> dict[str, Any]:
         """As a LangChain content block."""

@@ -46,8 +46,9 @@ class VerifyAdaptive(Verify):
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return the new `verdicts`, `matches` by image, the `unverified` and `ranking_verify`.
 
-        Its first `Settings.certain` places are those of asking everything about the first `top_k`, unless the
-        budget ended the asking, which leaves a note. What the model refuses says nothing about its candidate.
+        Its first `Settings.certain` places are those of asking everything about the first `top_k`, unless each of
+        these surely fails something (see `EarlyStop`), or the budget ended the asking, which leaves a note. What the
+        model refuses says nothing about its candidate.
 
         Raises:
             RequestRefused: the model refuses several candidates, and every one.
@@ -70,7 +71,7 @@ class VerifyAdaptive(Verify):
             verification.notes.append(
                 note(self.step, "budget", "asking ended before the first places were certain")
             )
-        order = [names[candidate] for candidate in verification.plan.ranking(unknown=0.0)]
+        order = [names[candidate] for candidate in verification.plan.final()]
         questions = [predicate["question"] for predicate in predicates]
         known = {name: answers for name, answers in verification.known.items() if answers}
         unverified = {name: why for name, why in verification.refused.items() if name not in known}
@@ -92,6 +93,10 @@ class EarlyStop:
     optimistic ranking counts what was not asked as worth the most. Once its first alpha are answered in full, no
     other candidate can pass them: their true scores are already at least what any other could reach. So asking
     always goes on among those alpha, and a candidate that falls short drops at once.
+
+    Once every candidate surely fails a question, nobody can satisfy all. Which of them lacks least is not worth all
+    questions: from then on what was not asked counts as its question's success rate foretells, and asking ends once
+    the first alpha by that are answered in full.
 
     Args:
         count: candidates, numbered in first-stage order.
@@ -121,38 +126,56 @@ class EarlyStop:
     def ranking(self, unknown: float | None = None) -> list[int]:
         """By score, with `unknown` (at most `most`, the default) for every question that was not asked.
 
-        When `next` has nothing to ask, the first alpha are exact whatever `unknown` is.
+        When `next` has nothing to ask, the first alpha are exact whatever `unknown` is, unless nobody fits.
         """
-        return sorted(range(self.count), key=lambda each: (-self.score(each, unknown), each))
+        return self._ordered([self.most if unknown is None else unknown] * self.questions)
 
-    def score(self, candidate: int, unknown: float | None = None) -> float:
-        """The initial score and all answers together; rounded, so that the order of adding decides nothing."""
-        known = self.answers[candidate]
-        guess = self.most if unknown is None else unknown
-        answers = (known.get(question, guess) for question in range(self.questions))
-        return round(self.start[candidate] + sum(answers), 9)
+    def final(self) -> list[int]:
+        """The ranking when `next` has nothing to ask, or nothing more may be asked."""
+        return self._nearest() if self.hopeless else self.ranking(0.0)
 
     def next(self, at_once: int = 1) -> list[tuple[int, int]]:
         """(candidate, question) pairs to ask now, up to `at_once` a candidate; empty when the top is certain.
 
         The question with the lowest success rate so far comes first: it decides most.
         """
-        hardest = sorted(range(self.questions), key=self._success_rate)
+        hardest = sorted(range(self.questions), key=lambda each: (self._success_rate(each), each))
         return [
             (candidate, question)
-            for candidate in self.ranking()[: self.alpha]
+            for candidate in (self._nearest() if self.hopeless else self.ranking())[: self.alpha]
             for question in [each for each in hardest if each not in self.answers[candidate]][:at_once]
         ]
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether every candidate surely fails a question."""
+        return all(min(answers.values(), default=0.0) <= -self.most for answers in self.answers)
 
     @property
     def asked(self) -> int:
         """How many answers are known."""
         return sum(map(len, self.answers))
 
-    def _success_rate(self, question: int) -> tuple[float, int]:
+    def _nearest(self) -> list[int]:
+        """By score, with what its success rate foretells for every question that was not asked."""
+        return self._ordered(
+            [self.most * (2 * self._success_rate(each) - 1) for each in range(self.questions)]
+        )
+
+    def _ordered(self, unknown: Sequence[float]) -> list[int]:
+        """By the initial score and all answers, `unknown` by question; rounded, so that no order of adding decides."""
+        scores = [
+            round(
+                start + sum(known.get(question, unknown[question]) for question in range(self.questions)), 9
+            )
+            for start, known in zip(self.start, self.answers, strict=True)
+        ]
+        return sorted(range(self.count), key=lambda each: (-scores[each], each))
+
+    def _success_rate(self, question: int) -> float:
         """The share of candidates that satisfied the question, one of two before anything is known."""
         known = [answers[question] > 0 for answers in self.answers if question in answers]
-        return (1 + sum(known)) / (2 + len(known)), question
+        return (1 + sum(known)) / (2 + len(known))
 
 
 class _AdaptiveVerification:

@@ -73,7 +73,7 @@ class FolderCollection:
         self.embedder_weights, self.captioner_weights = content.embedder, content.captioner
         self.dimension = content.dimension
         self.spaces: dict[str, Space] = {space.name: space for space in content.all_spaces}
-        self._refs = FileCache[ImageRef](REFS, size=lambda ref: len(ref.data))
+        self._refs = FileCache[ImageRef](REFS, size=lambda ref: len(ref.data), keep=ImageRef.without_pixels)
         self._loaded = FileCache[LoadedImage](FILES)
         self._vectors = vectors
 

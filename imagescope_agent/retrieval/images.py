@@ -41,8 +41,8 @@ class LoadedImage:
         buffer = io.BytesIO()
         if self.image.width * self.image.height <= LOSSLESS_PIXELS:
             self.image.save(buffer, "PNG", compress_level=1)
-        else:
-            self.image.save(buffer, "JPEG", quality=92, subsampling=0)
+            return ImageRef(key=self.key, data=buffer.getvalue(), pixels=self.image)
+        self.image.save(buffer, "JPEG", quality=92, subsampling=0)
         return ImageRef(key=self.key, data=buffer.getvalue())
 
 

@@ -56,8 +56,28 @@ def test_the_top_is_that_of_asking_everything_with_head_starts_and_soft_answers(
             for candidate, question in pairs:
                 plan.record(candidate, question, table[candidate][question])
         full = sorted(range(count), key=lambda each: (-round(start[each] + sum(table[each]), 9), each))
-        for unknown in (most, 0.0, -most):
-            assert plan.ranking(unknown)[:alpha] == full[:alpha]
+        if plan.hopeless:
+            assert all(len(plan.answers[each]) == questions for each in plan.final()[:alpha])
+        else:
+            for unknown in (most, 0.0, -most):
+                assert plan.ranking(unknown)[:alpha] == full[:alpha]
         if count >= 20 and alpha <= 3:
             saved.append(1 - plan.asked / (count * questions))
     assert sum(saved) / len(saved) >= 0.4
+
+
+def test_where_every_candidate_surely_fails_only_the_nearest_is_asked_everything() -> None:
+    plan = EarlyStop(20, 4, 1, start=[1 - each / 20 for each in range(20)], most=2.0)
+    while pairs := plan.next(2):
+        for candidate, question in pairs:
+            plan.record(candidate, question, 2.0 if (candidate, question) == (7, 1) else -2.0)
+    assert plan.hopeless and plan.asked == 20 * 2 + 2
+    assert plan.final()[0] == 7 and len(plan.answers[7]) == 4
+
+
+def test_a_doubtful_failure_leaves_hope() -> None:
+    plan = EarlyStop(2, 3, 1, most=2.0)
+    plan.record(0, 0, -2.0)
+    plan.record(1, 0, -1.9)
+    assert not plan.hopeless
+    assert plan.next() == [(1, 1)]

@@ -16,6 +16,7 @@ from langchain_core.messages import BaseMessage
 from PIL import Image
 
 from imagescope_agent.errors import BadInput, ImageScopeError, RequestRefused, shorten
+from imagescope_agent.mllms.request import EncodedPixels
 
 #: Images are padded to this ratio of their sides: Qwen-VL's processors refuse narrower ones.
 MAX_ASPECT_RATIO = 200
@@ -59,6 +60,8 @@ class ImageInput:
         Raises:
             RequestRefused: not an image.
         """
+        if isinstance(self.encoded, EncodedPixels):
+            return pad_to_aspect_limit(self.encoded.pixels)
         with refuse_on_error("a picture in the conversation cannot be decoded", advice="send PNG or JPEG"):
             image = Image.open(io.BytesIO(base64.b64decode(self.encoded, validate=False)))
             return pad_to_aspect_limit(image.convert("RGB"))

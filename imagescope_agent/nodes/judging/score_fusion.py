@@ -44,6 +44,14 @@ class ScoreFusion:
         chance = yes if expected == "Yes" else 1.0 - yes
         return self.verdict * log_odds(chance, self.most)
 
+    def denies(self, predicates: Sequence[Predicate], answers: Mapping[str, float]) -> bool:
+        """Whether an answer contradicts a predicate as surely as a verdict is believed."""
+        return any(
+            self.worth(answers[predicate["question"]], predicate["expected"]) <= -self.full
+            for predicate in predicates
+            if predicate["question"] in answers
+        )
+
     def scores(
         self, candidates: Sequence[Candidate], predicates: Sequence[Predicate], verdicts: Verdicts
     ) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -45,7 +46,9 @@ class SelectiveJudge(JudgeTop):
         self.fusion, self.margin = fusion, math.log(sure / (1 - sure))
 
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
-        """Return `judgement` and the final `ranking`; makes no model call where the first is certain.
+        """Return `judgement` and the final `ranking`.
+
+        No model is asked where the first is certain, nor where every verified candidate surely fails a predicate.
 
         Raises:
             BadInput: there is no judge of that name.
@@ -55,7 +58,7 @@ class SelectiveJudge(JudgeTop):
         rivals = [
             name for name in ranking[: settings.alpha] if scores[ranking[0]] - scores[name] < self.margin
         ]
-        if len(rivals) < 2:
+        if len(rivals) < 2 or self._hopeless(state, ranking[: settings.top_k]):
             return {"ranking": ranking}
         most = self.unsatisfied if unsatisfied(state) else len(rivals)
         update = await self.judged(state, settings, ranking, min(most, len(rivals)))
@@ -63,6 +66,11 @@ class SelectiveJudge(JudgeTop):
             weighed = self._weighed(update["judgement"], scores)
             update["ranking"] = [*weighed, *(name for name in ranking if name not in weighed)]
         return update
+
+    def _hopeless(self, state: State, names: Sequence[str]) -> bool:
+        """Whether every candidate surely fails a predicate."""
+        verdicts = state.get("verdicts", {})
+        return all(self.fusion.denies(state["predicates"], verdicts.get(name, {})) for name in names)
 
     def _weighed(self, judgement: dict[str, Any], scores: dict[str, float]) -> list[str]:
         """The judged candidates by fused score; a judge without scores counts by its ranks."""

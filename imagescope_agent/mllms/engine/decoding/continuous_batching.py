@@ -161,14 +161,16 @@ class Decoder:
         self._logits = self._runner.logits(hidden)
 
     def _choose(self) -> list[list[int]]:
-        """For each row, the tokens chosen after the reply and after each token of its draft."""
+        """For each row, the tokens chosen after the reply and after each token of its draft that is right."""
         ends = list(accumulate(1 + len(reply.draft) for reply in self.replies))
         starts = [0, *ends[:-1]]
-        for reply, start, end in zip(self.replies, starts, ends, strict=True):
-            if reply.grammar is not None:
-                reply.grammar.apply(self._logits[start:end], reply.draft)
-        chosen: list[int] = self._logits.argmax(dim=-1).tolist()
-        return [chosen[start:end] for start, end in zip(starts, ends, strict=True)]
+        best: list[int] = self._logits.argmax(dim=-1).tolist()
+        return [
+            best[start:end]
+            if reply.grammar is None
+            else reply.grammar.choose(self._logits[start:end], best[start:end], reply.draft)
+            for reply, start, end in zip(self.replies, starts, ends, strict=True)
+        ]
 
     def _accept(self, reply: Generation, tokens: Sequence[int]) -> tuple[int, GenerateOutput | None]:
         """Append tokens up to the first that the draft did not foresee.
