@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import weakref
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
@@ -21,13 +22,13 @@ CUT_OFF = "the reply was cut off at max_tokens"
 
 
 class EncodedPixels(str):
-    """A picture in base64 that is at hand decoded as well: a model in this process need not decode it.
+    """A picture in base64 that may be at hand decoded as well: then a model in this process need not decode it.
 
     Attributes:
-        pixels: RGB, exactly those of the text.
+        pixels: as of `ImageRef`.
     """
 
-    pixels: Image.Image
+    pixels: weakref.ref[Image.Image]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
@@ -43,12 +44,12 @@ class ImageRef:
     Attributes:
         key: hash of the content.
         data: PNG or JPEG bytes, safe and bounded in size.
-        pixels: what `data` shows, RGB, where it is at hand; decoding would give exactly these.
+        pixels: what `data` shows, RGB, exactly as decoding would give it, as long as somebody else holds it.
     """
 
     key: str
     data: bytes = field(repr=False)
-    pixels: Image.Image | None = field(default=None, repr=False, compare=False)
+    pixels: weakref.ref[Image.Image] | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def base64(self) -> str:
@@ -59,9 +60,8 @@ class ImageRef:
             encoded.pixels = self.pixels
         return encoded
 
-    def without_pixels(self) -> ImageRef:
-        """The same, to be held: pixels take fifty times the room."""
-        return replace(self, pixels=None)
+    def __reduce__(self) -> tuple[type[ImageRef], tuple[str, bytes]]:
+        return ImageRef, (self.key, self.data)
 
     def block(self) -> dict[str, Any]:
         """As a LangChain content block."""

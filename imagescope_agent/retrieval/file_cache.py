@@ -21,17 +21,10 @@ class FileCache(Generic[_Value]):
     Args:
         most: sum of their sizes.
         size: of a value; each counts 1 when None.
-        keep: what is kept of a new value; all of it when None.
     """
 
-    def __init__(
-        self,
-        most: int,
-        size: Callable[[_Value], int] | None = None,
-        keep: Callable[[_Value], _Value] | None = None,
-    ) -> None:
+    def __init__(self, most: int, size: Callable[[_Value], int] | None = None) -> None:
         self._kept: LRUCache[tuple[str, str], _Value] = LRUCache(most, getsizeof=size)
-        self._keep = keep
         self._lock = threading.Lock()
 
     def get(self, path: Path, make: Callable[[], _Value]) -> _Value:
@@ -45,5 +38,5 @@ class FileCache(Generic[_Value]):
         if found is None:
             found = make()
             with self._lock, suppress(ValueError):
-                self._kept[key] = found if self._keep is None else self._keep(found)
+                self._kept[key] = found
         return found

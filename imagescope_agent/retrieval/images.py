@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ class LoadedImage:
         buffer = io.BytesIO()
         if self.image.width * self.image.height <= LOSSLESS_PIXELS:
             self.image.save(buffer, "PNG", compress_level=1)
-            return ImageRef(key=self.key, data=buffer.getvalue(), pixels=self.image)
+            return ImageRef(key=self.key, data=buffer.getvalue(), pixels=weakref.ref(self.image))
         self.image.save(buffer, "JPEG", quality=92, subsampling=0)
         return ImageRef(key=self.key, data=buffer.getvalue())
 

@@ -60,8 +60,9 @@ class ImageInput:
         Raises:
             RequestRefused: not an image.
         """
-        if isinstance(self.encoded, EncodedPixels):
-            return pad_to_aspect_limit(self.encoded.pixels)
+        held = self.encoded.pixels() if isinstance(self.encoded, EncodedPixels) else None
+        if held is not None:
+            return pad_to_aspect_limit(held)
         with refuse_on_error("a picture in the conversation cannot be decoded", advice="send PNG or JPEG"):
             image = Image.open(io.BytesIO(base64.b64decode(self.encoded, validate=False)))
             return pad_to_aspect_limit(image.convert("RGB"))
@@ -150,8 +151,9 @@ def _blocks(message: BaseMessage) -> Iterator[str | dict[str, str]]:
 
 
 def _encoded(block: dict[str, Any]) -> str:
-    if isinstance(block.get("base64"), str):
-        return str(block["base64"])
+    encoded = block.get("base64")
+    if isinstance(encoded, str):
+        return encoded
     if block.get("source_type") == "base64" and isinstance(block.get("data"), str):
         return str(block["data"])
     url = block.get("image_url", block.get("url"))
