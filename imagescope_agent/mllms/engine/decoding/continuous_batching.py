@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from imagescope_agent.mllms.engine.cache.encoder_cache import EncoderOutput
 from imagescope_agent.mllms.engine.cache.kv_cache import SPARE, compact_order, make_appendable
@@ -23,7 +24,8 @@ class Decoder:
     """The running batch, left-padded, with its KV cache.
 
     Tokens of a draft that were not chosen stay in the cache behind the mask; where all rows have such tokens at their
-    end these are dropped, and where they make up much of the cache it is packed anew.
+    end these are dropped, and where they make up much of the cache it is packed anew. Which tokens count is kept in
+    NumPy: for so few numbers a tensor's operations take longer than the work.
 
     Args:
         checkpoint: whose tokenizer and stop tokens count.
@@ -48,7 +50,9 @@ class Decoder:
         """Drop all running replies."""
         self.replies: list[Generation] = []
         self._cache: Any = None
-        self._valid = self._positions = self._logits = torch.empty(0)
+        self._valid = np.zeros((0, 0), dtype=bool)
+        self._positions = np.zeros(0, dtype=np.int64)
+        self._logits = torch.empty(0)
 
     def admit(
         self, replies: Sequence[Generation], prompts: Sequence[Prompt], features: Mapping[str, EncoderOutput]
@@ -64,8 +68,9 @@ class Decoder:
             valid, self._valid = _same_length(valid, self._valid)
             for layer, new in zip(self._cache.layers, cache.layers, strict=True):
                 layer.join(new.keys, new.values)
-            valid = torch.cat([self._valid, valid])
-            positions, logits = torch.cat([self._positions, positions]), torch.cat([self._logits, logits])
+            valid = np.concatenate([self._valid, valid])
+            positions = np.concatenate([self._positions, positions])
+            logits = torch.cat([self._logits, logits])
         else:
             self._cache = make_appendable(cache)
         self._valid, self._positions, self._logits = valid, positions, logits
@@ -104,7 +109,7 @@ class Decoder:
         prompts: Sequence[Prompt],
         features: Mapping[str, EncoderOutput],
         cache: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64], torch.Tensor]:
         length = max(len(prompt.ids) + reply.drafted for prompt, reply in zip(prompts, replies, strict=True))
         ids = np.full((len(prompts), length), self._runner.pad, dtype=np.int64)
         positions = np.zeros((self._runner.axes, len(prompts), length), dtype=np.int64)
@@ -117,17 +122,16 @@ class Decoder:
             ids[row, end:] = reply.draft
             positions[:, row, end:] = prompt.next_position + np.arange(reply.drafted)
             valid[row, start:] = read[row, end - 1 :] = True
-        mask = self._runner.tensor(valid)
         hidden = self._runner.hidden(
             self._runner.tensor(ids),
             self._runner.tensor(positions),
-            causal_mask(mask),
+            causal_mask(self._runner.tensor(valid)),
             [features[key] for prompt in prompts for key in prompt.image_keys],
             cache,
-            read=self._runner.tensor(read).nonzero().T,
+            read=self._runner.tensor(np.stack(read.nonzero())),
         )
-        following = self._runner.tensor(np.asarray([prompt.next_position for prompt in prompts]))
-        return mask, following, self._runner.logits(hidden)
+        following = np.asarray([prompt.next_position for prompt in prompts], dtype=np.int64)
+        return valid, following, self._runner.logits(hidden)
 
     def _drafts(self) -> list[list[int]]:
         """For each row, the tokens that may follow its last one."""
@@ -143,21 +147,19 @@ class Decoder:
             reply.draft, reply.drafted = draft, width - 1
             ids[row, : 1 + len(draft)] = [reply.ids[-1], *draft]
             valid[row, : 1 + len(draft)] = True
-        given = self._runner.tensor(valid)
-        mask = torch.cat(
-            [self._valid[:, None].expand(-1, width, -1), given[:, None].expand(-1, width, -1)], dim=2
-        )
-        mask[:, :, -width:] &= torch.ones(width, width, dtype=torch.bool, device=mask.device).tril()
-        positions = self._positions[:, None] + torch.arange(width, device=mask.device)
-        self._valid = torch.cat([self._valid, given], dim=1)
+        mask = np.empty((rows, 1, width, self._valid.shape[1] + width), dtype=bool)
+        mask[..., :-width] = self._valid[:, None, None]
+        mask[..., -width:] = valid[:, None, None] & np.tri(width, dtype=bool)
+        positions = self._positions[:, None] + np.arange(width)
+        self._valid = np.concatenate([self._valid, valid], axis=1)
+        self._positions = self._positions + 1
         hidden = self._runner.hidden(
             self._runner.tensor(ids),
-            positions.expand(self._runner.axes, rows, width),
-            mask[:, None],
+            self._runner.tensor(np.broadcast_to(positions, (self._runner.axes, rows, width))),
+            self._runner.tensor(mask),
             cache=self._cache,
-            read=given.nonzero().T,
+            read=self._runner.tensor(np.stack(valid.nonzero())),
         )
-        self._positions = self._positions + 1
         self._logits = self._runner.logits(hidden)
 
     def _choose(self) -> list[list[int]]:
@@ -228,37 +230,34 @@ class Decoder:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True))
 
     def _keep(self, rows: Sequence[int]) -> None:
-        index = torch.tensor(rows, device=self._valid.device)
+        index = np.asarray(rows)
         self.replies = [self.replies[row] for row in rows]
         self._valid, self._positions = self._valid[index], self._positions[index]
-        seen = self._valid.any(dim=0)
-        empty = int(seen.int().argmax())  # columns that only removed rows had filled
+        empty = int(np.flatnonzero(self._valid.any(axis=0))[0])  # columns that only removed rows had filled
         self._valid = self._valid[:, empty:]
         for layer in self._cache.layers:
             layer.keep(rows, empty)
 
     def _discard(self, kept: Sequence[int]) -> None:
         """Hide the tokens of the drafts after the first `kept` of each row."""
-        right = self._runner.tensor(np.asarray(kept))
-        wrong = self._runner.tensor(np.asarray([reply.drafted for reply in self.replies])) - right
-        from_end = torch.arange(self._valid.shape[1], 0, -1, device=wrong.device)
+        right = np.asarray(kept)
+        wrong = np.asarray([reply.drafted for reply in self.replies]) - right
+        from_end = np.arange(self._valid.shape[1], 0, -1)
         self._valid = self._valid & (from_end > wrong[:, None])
         self._positions = self._positions + right
 
     def _drop_discarded(self) -> None:
         """Drop columns at the end that no row needs; pack the rows where many columns are of no use to any of them."""
-        counts = self._valid.sum(dim=1)
-        length, longest = self._valid.shape[1], int(counts.max())
-        index = torch.arange(1, length + 1, device=self._valid.device)
-        if empty := length - int((self._valid * index).max()):
+        length, longest = self._valid.shape[1], int(self._valid.sum(axis=1).max())
+        if empty := length - 1 - int(np.flatnonzero(self._valid.any(axis=0))[-1]):
             self._valid = self._valid[:, : length - empty]
             for layer in self._cache.layers:
                 layer.crop(empty)
         if length - empty > longest + SPARE:
-            index = self._valid.int().argsort(dim=1, stable=True)[:, -longest:]
-            self._valid = self._valid.gather(1, index)
+            index = self._valid.argsort(axis=1, kind="stable")[:, -longest:]
+            self._valid = np.take_along_axis(self._valid, index, axis=1)
             for layer in self._cache.layers:
-                layer.select(index)
+                layer.select(self._runner.tensor(index))
 
 
 def causal_mask(valid: torch.Tensor) -> torch.Tensor:
@@ -268,8 +267,8 @@ def causal_mask(valid: torch.Tensor) -> torch.Tensor:
     return (seen | torch.eye(length, dtype=torch.bool, device=valid.device))[:, None]
 
 
-def _same_length(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _same_length(
+    first: NDArray[np.bool_], second: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     length = max(first.shape[1], second.shape[1])
-    return tuple(
-        torch.nn.functional.pad(each, (length - each.shape[1], 0), value=False) for each in (first, second)
-    )  # type: ignore[return-value]
+    return tuple(np.pad(each, [(0, 0), (length - each.shape[1], 0)]) for each in (first, second))  # type: ignore[return-value]
