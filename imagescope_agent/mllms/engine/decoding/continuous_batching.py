@@ -155,7 +155,7 @@ class Decoder:
         self._positions = self._positions + 1
         hidden = self._runner.hidden(
             self._runner.tensor(ids),
-            self._runner.tensor(np.broadcast_to(positions, (self._runner.axes, rows, width))),
+            self._runner.tensor(np.tile(positions, (self._runner.axes, 1, 1))),
             self._runner.tensor(mask),
             cache=self._cache,
             read=self._runner.tensor(np.stack(valid.nonzero())),
