@@ -55,8 +55,9 @@ class FolderWatch:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self._observer.stop()
         self._observer.join()
-        if isinstance(error, ImageScopeError | OSError):  # its cause may be that the folder is being deleted
-            time.sleep(SETTLE)
+        if isinstance(error, ImageScopeError | OSError):
+            self._require_folder()
+            time.sleep(SETTLE)  # the cause may be that the folder is being deleted
             self._require_folder()
 
     def dispatch(self, event: Any) -> None:

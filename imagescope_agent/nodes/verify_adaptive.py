@@ -1,4 +1,4 @@
-"""Verification with early stopping: the same first ranks as full verification, with fewer questions."""
+"""Verification with early stopping: fewer questions, and where anything may fit the first ranks of asking all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 
 from imagescope_agent.mllms.role import Role
 from imagescope_agent.nodes.image_refs import references_seen
-from imagescope_agent.nodes.judging.score_fusion import FUSION, ScoreFusion
+from imagescope_agent.nodes.judging.score_fusion import FUSION, RULED_OUT, ScoreFusion
 from imagescope_agent.nodes.model_calls import on_budget
 from imagescope_agent.nodes.verify import Verify, VerifyOutput, count_matches, require_some, ties
 from imagescope_agent.records import NoteDict, note
@@ -46,9 +46,9 @@ class VerifyAdaptive(Verify):
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return the new `verdicts`, `matches` by image, the `unverified` and `ranking_verify`.
 
-        Its first `Settings.certain` places are those of asking everything about the first `top_k`, unless each of
-        these surely fails something (see `EarlyStop`), or the budget ended the asking, which leaves a note. What the
-        model refuses says nothing about its candidate.
+        Its first `Settings.certain` places are those of asking everything about the first `top_k`, unless all of these
+        are ruled out (see `EarlyStop`), or the budget ended the asking, which leaves a note. What the model refuses
+        says nothing about its candidate.
 
         Raises:
             RequestRefused: the model refuses several candidates, and every one.
@@ -72,7 +72,6 @@ class VerifyAdaptive(Verify):
                 note(self.step, "budget", "asking ended before the first places were certain")
             )
         order = [names[candidate] for candidate in verification.plan.final()]
-        questions = [predicate["question"] for predicate in predicates]
         known = {name: answers for name, answers in verification.known.items() if answers}
         unverified = {name: why for name, why in verification.refused.items() if name not in known}
         require_some(unverified, {*known, *unverified}, verification.failed)
@@ -81,7 +80,7 @@ class VerifyAdaptive(Verify):
             "matches": {name: count_matches(answers, predicates) for name, answers in known.items()},
             "unverified": unverified,
             "ranking_verify": [*order, *ranking[len(names) :]],
-            "notes": [*verification.notes, *ties(known, questions)],
+            "notes": [*verification.notes, *ties(known, [each["question"] for each in predicates])],
             "usage": verification.usage,
         }
 
@@ -92,11 +91,11 @@ class EarlyStop:
     A candidate's score is its initial score plus the worth of its answers; ties stay in first-stage order. The
     optimistic ranking counts what was not asked as worth the most. Once its first alpha are answered in full, no
     other candidate can pass them: their true scores are already at least what any other could reach. So asking
-    always goes on among those alpha, and a candidate that falls short drops at once.
+    goes on among those alpha, and a candidate that falls short drops at once.
 
-    Once every candidate surely fails a question, nobody can satisfy all. Which of them lacks least is not worth all
-    questions: from then on what was not asked counts as its question's success rate foretells, and asking ends once
-    the first alpha by that are answered in full.
+    Once every candidate is ruled out, nobody can satisfy all, and to find out exactly who lacks least would take nearly
+    every question. From then on what was not asked counts as its question's success rate foretells, and asking ends
+    once the first alpha by that are answered in full.
 
     Args:
         count: candidates, numbered in first-stage order.
@@ -126,7 +125,7 @@ class EarlyStop:
     def ranking(self, unknown: float | None = None) -> list[int]:
         """By score, with `unknown` (at most `most`, the default) for every question that was not asked.
 
-        When `next` has nothing to ask, the first alpha are exact whatever `unknown` is, unless nobody fits.
+        When `next` has nothing to ask, the first alpha are exact whatever `unknown` is, unless it is `hopeless`.
         """
         return self._ordered([self.most if unknown is None else unknown] * self.questions)
 
@@ -148,8 +147,9 @@ class EarlyStop:
 
     @property
     def hopeless(self) -> bool:
-        """Whether every candidate surely fails a question."""
-        return all(min(answers.values(), default=0.0) <= -self.most for answers in self.answers)
+        """Whether every candidate is ruled out: it surely fails `RULED_OUT` questions, or all."""
+        enough = min(RULED_OUT, self.questions)
+        return all(sum(worth <= -self.most for worth in known.values()) >= enough for known in self.answers)
 
     @property
     def asked(self) -> int:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from imagescope_agent.common.untrusted import real_path
 from imagescope_agent.errors import BadInput, suggest
@@ -32,14 +31,13 @@ from imagescope_agent.retrieval.protocols import (
     UpdatableStore,
     VectorStore,
 )
+from imagescope_agent.retrieval.shown_images import ShownImages
 from imagescope_agent.retrieval.stores import find_space, open_vectors, require_fitting
 from imagescope_agent.retrieval.stores.joint import ConditionedStore
 from imagescope_agent.retrieval.vectors import Vectors, mean_vector
 
 __all__ = ["FolderCollection", "build"]
 
-PIXELS = 64 * 2**20  # bytes held of the same images decoded, for models of this process
-REFS = 64 * 2**20  # bytes held of images as a model is shown them: reading and coding one takes milliseconds
 FILES = 4  # reference images outside the collection that are held: several steps of a turn use one
 
 
@@ -75,8 +73,7 @@ class FolderCollection:
         self.embedder_weights, self.captioner_weights = content.embedder, content.captioner
         self.dimension = content.dimension
         self.spaces: dict[str, Space] = {space.name: space for space in content.all_spaces}
-        self._refs = FileCache[ImageRef](REFS, size=lambda ref: len(ref.data))
-        self._pixels = FileCache[Image.Image](PIXELS, size=lambda image: 3 * image.width * image.height)
+        self._shown = ShownImages()
         self._loaded = FileCache[LoadedImage](FILES)
         self._vectors = vectors
 
@@ -180,16 +177,7 @@ class FolderCollection:
 
     def image_ref(self, name: str) -> ImageRef:
         """The image as a chat model is shown it (see `LoadedImage.ref`), cached; raises as `picture`."""
-        path = self.path(name)
-
-        def made() -> ImageRef:
-            picture = self.picture(name)
-            ref = picture.ref()
-            if ref.pixels is not None:
-                self._pixels.get(path, lambda: picture.image)  # holds them
-            return ref
-
-        return self._refs.get(path, made)
+        return self._shown.get(self.path(name), lambda: self.picture(name))
 
     def add_captions(self, found: Iterable[FoundCaption]) -> None:
         """See `protocols.Collection`."""

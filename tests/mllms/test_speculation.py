@@ -98,6 +98,16 @@ def test_a_stop_text_and_a_stream_see_every_token(qwen3_vl: Path) -> None:
     assert said[0] == said[1]
 
 
+def test_a_reply_that_had_an_image_token_is_no_draft_of_a_prompt_with_pictures(qwen3_vl: Path) -> None:
+    model = TransformersChat(checkpoint=str(qwen3_vl), draft_tokens=64, max_tokens=12)
+    backend: Any = model.engine().backend
+    asked = Request(text="What is it?", images=(picture(1),)).messages()
+    before = model.invoke(asked).text
+    for _ in range(REPLIES):
+        backend._decoder._history.add(None, [backend.runner.image_token] * 6)
+    assert model.invoke(asked).text == before
+
+
 def test_the_latest_and_longest_occurrence_is_followed() -> None:
     lookup = TokenLookup([1, 2, 3, 4, 9, 2, 5, 6])
     lookup.extend([2])

@@ -33,7 +33,7 @@ class ModelRunner:
         self.device = checkpoint.device
         self.axes = axes
         self.pad = checkpoint.tokenizer.pad_token_id or 0
-        self._image_token = image_token
+        self.image_token = image_token
         self._config = checkpoint.model.config.get_text_config()
         self._embed = checkpoint.model.get_input_embeddings()
         self._layers = checkpoint.language_model
@@ -107,7 +107,7 @@ class ModelRunner:
         embeds = self._embed(ids)
         options: dict[str, Any] = {}
         if features:
-            image_mask = ids == self._image_token
+            image_mask = ids == self.image_token
             embeds = embeds.masked_scatter(
                 image_mask[..., None], torch.cat([each.embeds for each in features]).to(embeds)
             )

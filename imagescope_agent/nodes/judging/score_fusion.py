@@ -15,6 +15,9 @@ import numpy as np
 from imagescope_agent.state import Candidate, Predicate, Verdicts
 
 EVEN = 0.5  # what a judge's score is when it says nothing
+RULED_OUT = (
+    2  # sure failures after which a candidate cannot fit: one verdict in twenty is wrong, two in four hundred
+)
 FRONT = 20  # candidates that tell how far cosines differ; the same however many are retrieved
 
 
@@ -44,13 +47,10 @@ class ScoreFusion:
         chance = yes if expected == "Yes" else 1.0 - yes
         return self.verdict * log_odds(chance, self.most)
 
-    def denies(self, predicates: Sequence[Predicate], answers: Mapping[str, float]) -> bool:
-        """Whether an answer contradicts a predicate as surely as a verdict is believed."""
-        return any(
-            self.worth(answers[predicate["question"]], predicate["expected"]) <= -self.full
-            for predicate in predicates
-            if predicate["question"] in answers
-        )
+    def rules_out(self, predicates: Sequence[Predicate], answers: Mapping[str, float]) -> bool:
+        """Whether a candidate surely fails `RULED_OUT` predicates, or all."""
+        worths = [self.worth(answers.get(each["question"], EVEN), each["expected"]) for each in predicates]
+        return bool(worths) and sum(each <= -self.full for each in worths) >= min(RULED_OUT, len(worths))
 
     def scores(
         self, candidates: Sequence[Candidate], predicates: Sequence[Predicate], verdicts: Verdicts

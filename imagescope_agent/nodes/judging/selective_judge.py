@@ -48,7 +48,7 @@ class SelectiveJudge(JudgeTop):
     async def __call__(self, state: State, runtime: Runtime[Settings]) -> dict[str, Any]:
         """Return `judgement` and the final `ranking`.
 
-        No model is asked where the first is certain, nor where every verified candidate surely fails a predicate.
+        No model is asked where the first is certain, nor where all verified candidates are ruled out.
 
         Raises:
             BadInput: there is no judge of that name.
@@ -68,9 +68,14 @@ class SelectiveJudge(JudgeTop):
         return update
 
     def _hopeless(self, state: State, names: Sequence[str]) -> bool:
-        """Whether every candidate surely fails a predicate."""
-        verdicts = state.get("verdicts", {})
-        return all(self.fusion.denies(state["predicates"], verdicts.get(name, {})) for name in names)
+        """Whether every verified candidate is ruled out, and none was left unverified.
+
+        One without answers and without a reason for it is a picture that is gone.
+        """
+        verdicts, unverified = state.get("verdicts", {}), state.get("unverified", {})
+        answers = [verdicts[name] for name in names if verdicts.get(name)]
+        ruled_out = all(self.fusion.rules_out(state["predicates"], each) for each in answers)
+        return bool(answers) and ruled_out and not any(name in unverified for name in names)
 
     def _weighed(self, judgement: dict[str, Any], scores: dict[str, float]) -> list[str]:
         """The judged candidates by fused score; a judge without scores counts by its ranks."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,11 @@ class Decoder:
         cache = self._runner.new_cache()
         most = self._draft_tokens // (len(self.replies) + len(replies)) - 1
         for reply in replies:
-            reply.draft = reply.guess(self._history, most)
+            # the prompt's features take the places of image tokens, and a reply may have had one
+            guessed = takewhile(
+                lambda token: token != self._runner.image_token, reply.guess(self._history, most)
+            )
+            reply.draft = list(guessed)
             reply.drafted = len(reply.draft)
         valid, positions, logits = self._prefill(replies, prompts, features, cache)
         if self.replies:

@@ -64,12 +64,12 @@ class DraftLookup:
     Args:
         prompt: tokens of the prompt's text.
         earlier: replies to the schema.
-        ahead: by last token, how much more often the own text was right; it is learned on.
+        ahead: by last token, how much more often the own text was right than earlier replies; this reply adds to it.
     """
 
     def __init__(self, prompt: Iterable[int], earlier: TokenLookup, ahead: MutableMapping[int, int]) -> None:
         self._own, self._earlier, self._ahead = TokenLookup([*prompt, START]), earlier, ahead
-        #: Where the two differed last: the place, the token before it, and what either guessed.
+        #: The guess about which they differ, until its token comes: its place, the token before it, what either says.
         self._open: tuple[int, int, int, int] | None = None
 
     def extend(self, tokens: Iterable[int]) -> None:
@@ -101,14 +101,21 @@ class ReplyHistory:
 
     def __init__(self) -> None:
         self._replies: LRUCache[str, deque[Sequence[int]]] = LRUCache(SCHEMAS)
+        self._lookups: LRUCache[str, TokenLookup] = LRUCache(
+            SCHEMAS
+        )  # of the replies, until there is another
         self._ahead: LRUCache[str, LRUCache[int, int]] = LRUCache(SCHEMAS)
 
     def add(self, schema: str | None, ids: Sequence[int]) -> None:
         """Remember a finished reply."""
         self._replies.setdefault(schema or "", deque(maxlen=REPLIES)).append(ids[:LONGEST])
+        self._lookups.pop(schema or "", None)
 
     def lookup(self, schema: str | None, prompt: Iterable[int]) -> DraftLookup:
         """A lookup in the replies to the schema, and in the text of a prompt."""
-        replies = self._replies.get(schema or "", ())
-        earlier = TokenLookup(token for reply in replies for token in (START, *reply))
-        return DraftLookup(prompt, earlier, self._ahead.setdefault(schema or "", LRUCache(TOKENS)))
+        name = schema or ""
+        if (earlier := self._lookups.get(name)) is None:
+            replies = self._replies.get(name, ())
+            earlier = TokenLookup(token for reply in replies for token in (START, *reply))
+            self._lookups[name] = earlier
+        return DraftLookup(prompt, earlier, self._ahead.setdefault(name, LRUCache(TOKENS)))

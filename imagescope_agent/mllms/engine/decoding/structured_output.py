@@ -82,29 +82,39 @@ class GrammarMask:
         logits.masked_fill_(torch.from_numpy(never).to(logits.device), -torch.inf)
 
     def choose(self, logits: torch.Tensor, best: Sequence[int], draft: Sequence[int]) -> list[int]:
-        """The most probable token that may come next, after the reply and after each right token of a draft.
+        """What greedy decoding under the grammar chooses: after the reply, and on along a draft while that is right.
 
-        A mask is made only where the most probable of all tokens may not come next: to make one takes longer than to
-        ask about a token.
+        A mask is made only where the grammar leaves a choice and the most probable of all tokens may not come next: to
+        make one takes longer than to ask about a token.
 
         Args:
-            logits: (1 + tokens of the draft, vocabulary).
+            logits: (1 + tokens of the draft, vocabulary); rows of which a mask is made are changed.
             best: the most probable of all tokens, of each row of the logits.
             draft: tokens that may come next, as `allowed` returns them.
 
         Returns:
             The tokens up to the first one that the draft did not foresee.
         """
-        right = next((index for index, token in enumerate(draft) if best[index] != token), len(draft))
-        if right:
-            self._matcher.consume_tokens(list(draft[:right]))
-        chosen = best[right]
-        if not self._matcher.is_stopped() and not self._matcher.validate_tokens([chosen]):
-            self.apply(logits[right : right + 1])
-            chosen = int(logits[right].argmax())
-        if right:
-            self._matcher.rollback(right)
-        return [*draft[:right], chosen]
+        chosen: list[int] = []
+        for row, most_probable in enumerate(best):
+            chosen.append(self._best_allowed(logits[row : row + 1], most_probable))
+            if row == len(draft) or chosen[row] != draft[row]:
+                break
+            self._matcher.consume_token(chosen[row])
+            if self._matcher.is_stopped():
+                break  # nothing follows
+        if consumed := sum(one == other for one, other in zip(chosen, draft, strict=False)):
+            self._matcher.rollback(consumed)
+        return chosen
+
+    def _best_allowed(self, logits: torch.Tensor, best: int) -> int:
+        """The most probable token that may come next, of logits (1, vocabulary) whose highest is `best`."""
+        if forced := self._matcher.compute_ff_tokens():
+            return int(forced[0])  # a mask has this one alone; other splittings of its text would be valid
+        if self._matcher.validate_tokens([best]):
+            return best
+        self.apply(logits)
+        return int(logits[0].argmax())
 
     def forced(self, most: int) -> list[int]:
         """At most `most` tokens that the grammar leaves no choice about, in the tokenizer's own splitting."""
