@@ -2,9 +2,9 @@
 
 Text-to-image and composed retrieval without training. Calls per query: 2 reasoner (1 by the setting `joint`, 1 more
 where a reading contradicts the words), the verdicts that can change the first `certain` places, and a judge where two
-candidates are nearly even. When nobody satisfies every predicate, what is missing is searched for once more; where
-everybody surely fails one, only the nearest are asked the rest, and nobody is judged. By `reread` and `clear` a lost
-word is read again, and the first places are cleared of near misses. No budget is exceeded.
+candidates are nearly even. When nobody satisfies every predicate, what is missing is searched for once more; where all
+are ruled out by two sure failures, only the nearest are asked the rest, and nobody is judged. By `reread` and `clear` a
+lost word is read again, and the first places are cleared of near misses. No budget is exceeded.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Settings:
         tau: weight of the captions beside the images in retrieval, from 0 to 1.
         alpha: how many of the best verified candidates the judge may see.
         certain: how many of the first places a graph that stops verifying early makes as certain as if it had
-            asked everything; where every candidate surely fails something, so many of the likely nearest are asked all.
+            asked everything; where two sure failures rule out every candidate, so many of the likely nearest are.
         clear: among how many of the first places a graph that stops verifying early asks on until no image that fails a
             predicate stands above one that may satisfy all; the first stays, unless it fails one or another fits more
             surely. 0 and 1 for none.
