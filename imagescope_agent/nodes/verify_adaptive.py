@@ -93,9 +93,9 @@ class EarlyStop:
     other candidate can pass them: their true scores are already at least what any other could reach. So asking
     goes on among those alpha, and a candidate that falls short drops at once.
 
-    Once every candidate is ruled out, nobody can satisfy all, and to find out exactly who lacks least would take nearly
-    every question. From then on what was not asked counts as its question's success rate foretells, and asking ends
-    once the first alpha by that are answered in full.
+    Once every candidate is ruled out and one satisfies something, nobody can satisfy all, and to find out exactly who
+    lacks least would take nearly every question. From then on what was not asked counts as its question's success rate
+    foretells, and asking ends once the first alpha by that are answered in full.
 
     Args:
         count: candidates, numbered in first-stage order.
@@ -147,9 +147,15 @@ class EarlyStop:
 
     @property
     def hopeless(self) -> bool:
-        """Whether every candidate is ruled out: it surely fails `RULED_OUT` questions, or all."""
+        """Whether every candidate is ruled out, by `RULED_OUT` sure failures, though one satisfies something.
+
+        Where nobody does, whoever satisfies anything is the nearest, and is still looked for.
+        """
         enough = min(RULED_OUT, self.questions)
-        return all(sum(worth <= -self.most for worth in known.values()) >= enough for known in self.answers)
+        nearest = any(worth > 0 for known in self.answers for worth in known.values())
+        return nearest and all(
+            sum(worth <= -self.most for worth in known.values()) >= enough for known in self.answers
+        )
 
     @property
     def asked(self) -> int:

@@ -85,10 +85,10 @@ def test_where_every_candidate_is_ruled_out_only_the_nearest_is_asked_everything
 @pytest.mark.parametrize(
     "questions, worths, hopeless",
     [
-        (3, [(-2.0, -2.0), (-2.0, -1.9)], False),
-        (3, [(-2.0, -2.0), (-2.0, -2.0)], True),
-        (3, [(-2.0, -2.0), ()], False),
-        (1, [(-2.0,), (-2.0,)], True),
+        (3, [(-2.0, -2.0, 1.0), (-2.0, -1.9)], False),
+        (3, [(-2.0, -2.0, 1.0), (-2.0, -2.0)], True),
+        (3, [(-2.0, -2.0, 1.0), ()], False),
+        (3, [(-2.0, -2.0), (-2.0, -2.0)], False),  # whoever satisfies the third is the nearest
         (1, [(-2.0,), (2.0,)], False),
     ],
 )
@@ -100,3 +100,12 @@ def test_one_failure_that_may_be_a_mistake_leaves_hope(
         for question, worth in enumerate(answers):
             plan.record(candidate, question, worth)
     assert plan.hopeless is hopeless
+
+
+def test_the_only_one_who_satisfies_anything_is_found_though_all_are_ruled_out() -> None:
+    plan = EarlyStop(20, 3, 1, start=[1 - each / 20 for each in range(20)], most=2.0)
+    while pairs := plan.next(2):
+        for candidate, question in pairs:
+            plan.record(candidate, question, 2.0 if (candidate, question) == (12, 2) else -2.0)
+    assert plan.final()[0] == 12
+    assert plan.asked < 60
