@@ -152,8 +152,8 @@ class EarlyStop:
         Where nobody does, whoever satisfies anything is the nearest, and is still looked for.
         """
         enough = min(RULED_OUT, self.questions)
-        nearest = any(worth > 0 for known in self.answers for worth in known.values())
-        return nearest and all(
+        satisfied = any(worth > 0 for known in self.answers for worth in known.values())
+        return satisfied and all(
             sum(worth <= -self.most for worth in known.values()) >= enough for known in self.answers
         )
 

@@ -14,9 +14,8 @@ from imagescope_agent.retrieval.file_cache import FileCache
 from imagescope_agent.retrieval.images import LoadedImage
 
 ENCODED = 64 * 2**20  # bytes held of encoded images: reading and encoding one takes milliseconds
-DECODED = (
-    32 * 2**20
-)  # bytes held of the last used of them decoded, which a model of this process need not do again
+#: Bytes held of the last used of them decoded: a model of this process need not do it again.
+DECODED = 32 * 2**20
 
 
 class ShownImages:

@@ -83,10 +83,7 @@ def chosen(grammar: GrammarMask, seed: int, vocabulary: int, expected: list[int]
     "schema", SCHEMAS, ids=lambda schema: str(schema.get("title", schema.get("type", "enum")))
 )
 def test_the_choice_is_that_of_masking_all_logits(engine: Any, schema: dict[str, Any]) -> None:
-    grammars, vocabulary = (
-        engine.backend.grammars,
-        len(engine.backend.runner.label_logits.__self__._head.weight),
-    )
+    grammars, vocabulary = engine.backend.grammars, len(engine.backend.runner._head.weight)
     text, taken, written = json.dumps(schema), 0, 0
     for seed in range(30):
         expected = masked_one_by_one(grammars.start(text), seed, vocabulary)
@@ -94,8 +91,8 @@ def test_the_choice_is_that_of_masking_all_logits(engine: Any, schema: dict[str,
         assert ids == expected
         taken, written = taken + forwards, written + len(ids)
     assert (
-        taken < 0.8 * written or written == taken == 30
-    )  # drafts count though the model itself heeds no grammar
+        taken < 0.8 * written or written == 30
+    )  # a draft serves a model that heeds no grammar, but for one token
 
 
 def test_forced_tokens_are_taken_from_a_model_that_would_say_something_else(engine: Any) -> None:

@@ -15,9 +15,8 @@ import numpy as np
 from imagescope_agent.state import Candidate, Predicate, Verdicts
 
 EVEN = 0.5  # what a judge's score is when it says nothing
-RULED_OUT = (
-    2  # sure failures after which a candidate cannot fit: one verdict in twenty is wrong, two in four hundred
-)
+#: Sure failures after which a candidate cannot fit: one verdict in twenty is wrong, two in four hundred.
+RULED_OUT = 2
 FRONT = 20  # candidates that tell how far cosines differ; the same however many are retrieved
 
 
